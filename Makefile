@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_PORTS ?=
 BENCH_OPTIONS ?=
+IMAGE_OPTIONS ?=
+SIMULATE_OPTIONS ?=
+FAILURES_OPTIONS ?=
 FUZZ_SECONDS ?= 600
 FUZZ_JOBS ?= $(shell nproc)
 FUZZ_OPTIONS ?=
@@ -19,22 +22,27 @@ PAGE_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick test-all test-nova lint docs page deb bench bench-nova soak fuzz clean packages-demo packages-test packages-bench packages-nova
+.PHONY: help demo test quick test-all test-faults test-nova test-packages failures lint docs page deb image bench bench-nova simulate soak fuzz clean packages-demo packages-test packages-bench packages-nova packages-image packages-packages
 
 help:
 	@echo 'make demo      a real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
 	@echo 'make test      lint, the page'"'"'s tests and every other test, with $(PYTHON)'
 	@echo 'make quick     lint, the page'"'"'s tests and the short unit tests, in a minute or so'
 	@echo 'make test-all  make test with every Python from 3.11 to 3.13 on this machine, and the bus on Valkey'
+	@echo 'make test-faults clouds whose parts are killed, and real systemds, in 5 minutes'
 	@echo 'make test-nova the noVNC proxy in front of a real Keystone and nova, from PyPI'
+	@echo 'make test-packages the Debian package, the Ansible role and the images: built, installed and run'
 	@echo 'make lint      ruff, mypy, codespell and the prose linter'
 	@echo 'make page      the console page alone'
 	@echo 'make docs      the documents, in docs/_build/html'
 	@echo 'make deb       a Debian package of the program, in dist'
+	@echo 'make image     an image of each service, with buildah (IMAGE_OPTIONS="--debootstrap --ca FILE COMMAND...")'
 	@echo 'make bench     the benchmarks, beside other proxies (BENCH_OPTIONS=--quick: in 3 minutes)'
 	@echo 'make bench-nova our proxy and nova-novncproxy in front of a real nova, side by side'
+	@echo 'make simulate  10,000 compute hosts and 100,000 sessions on a real Redis (SIMULATE_OPTIONS=--quick)'
 	@echo 'make soak      5,000 live sessions in one process, for an hour (SOAK_SECONDS=3600)'
 	@echo '               SOAK_OPTIONS="--take-overs 10": 550 sessions while the services are replaced'
+	@echo 'make failures  kill, stop and cut off each part of a cloud, and write the table of docs/failures (root)'
 	@echo 'make fuzz      every parser with generated input, for ten minutes (FUZZ_SECONDS=600)'
 	@echo 'make clean     removes what was built or installed in this folder'
 
@@ -51,8 +59,14 @@ quick: $(VENV)/.installed-test .make/promtool
 test-all: $(VENV)/.installed-test .make/promtool
 	@exec $(VENV)/bin/python scripts/check_all.py
 
-test-nova: $(VENV)/.installed-test packages-nova .venv-nova/.installed
+test-faults: $(VENV)/.installed-test
+	@exec $(VENV)/bin/python scripts/check.py --only faults
+
+test-nova: $(VENV)/.installed-test packages-nova .venv-nova/.installed .venv-ansible/.installed
 	@exec $(VENV)/bin/python scripts/check.py --only nova
+
+test-packages: $(VENV)/.installed-test packages-packages .venv-ansible/.installed
+	@exec $(VENV)/bin/python scripts/check.py --only packages
 
 lint: $(VENV)/.installed-test
 	@exec $(VENV)/bin/python scripts/check.py --only lint
@@ -65,14 +79,23 @@ page: $(PAGE)
 deb: $(VENV)/.installed-test
 	@exec contrib/debian/build $(VENV)/bin/pip dist
 
-bench: $(VENV)/.installed-demo packages-bench .venv-bench/.installed
+image: packages-image
+	@exec contrib/container/build $(IMAGE_OPTIONS)
+
+bench: $(VENV)/.installed-test packages-bench .venv-bench/.installed
 	@exec $(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
+
+simulate: $(VENV)/.installed-test
+	@exec $(VENV)/bin/python -m benchmarks.simulation $(SIMULATE_OPTIONS)
 
 bench-nova: $(VENV)/.installed-test packages-nova .venv-nova/.installed
 	@exec $(VENV)/bin/python -m tests.nova.bench $(BENCH_OPTIONS)
 
 soak: $(VENV)/.installed-demo packages-bench
 	@exec $(VENV)/bin/python -m benchmarks.soak --seconds $(SOAK_SECONDS) $(SOAK_OPTIONS)
+
+failures: $(VENV)/.installed-test
+	@exec $(VENV)/bin/python -m tests.failures $(FAILURES_OPTIONS)
 
 fuzz: $(VENV)/.installed-fuzz
 	@exec $(VENV)/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) $(FUZZ_OPTIONS)
@@ -92,6 +115,12 @@ packages-test:
 .make/promtool: scripts/install-promtool | packages-test
 	-@exec scripts/step "getting promtool" scripts/install-promtool $@
 
+packages-image:
+	@exec scripts/install-packages image
+
+packages-packages:
+	@exec scripts/install-packages packages
+
 packages-nova:
 	@exec scripts/install-packages nova
 
@@ -104,6 +133,9 @@ packages-bench: | $(VENV)/.installed-demo
 
 .venv-nova/.installed: scripts/install-nova | $(VENV)/bin/python
 	@exec scripts/step "installing Keystone, Placement and nova into .venv-nova" scripts/install-nova .venv-nova
+
+.venv-ansible/.installed: scripts/install-ansible | $(VENV)/bin/python
+	@exec scripts/step "installing Ansible into .venv-ansible" scripts/install-ansible .venv-ansible
 
 $(VENV)/bin/python: | packages-demo
 	@exec scripts/step "making $(VENV)" $(PYTHON) -m venv $(VENV)

@@ -19,7 +19,7 @@ from benchmarks.ours import beside
 from benchmarks.picture import draw
 from benchmarks.readme import update
 from benchmarks.report import text
-from benchmarks.run import CLOUD, PROXIES, SESSIONS, Run
+from benchmarks.run import CLOUD, FILTERS, INSTRUCTIONS, PAGES, PROXIES, SESSIONS, Run
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", type=_list_of([kind.name for kind in PROXIES]), default=[], help="the proxies to measure, joined by +"
     )
-    rows = [*ROWS, CLOUD, SESSIONS]
+    rows = [*ROWS, CLOUD, SESSIONS, FILTERS, PAGES, INSTRUCTIONS]
     parser.add_argument("--rows", type=_list_of(rows), default=[], help=f"of {'+'.join(rows)}")
     parser.add_argument("--beside", type=Path, help="another checkout of this project, measured in the same run")
     parser.add_argument("--output", type=Path, default=CACHE, help="folder for the results (.make/bench)")

@@ -30,7 +30,7 @@ _LONGEST = 3600.0
 
 
 def measure(hosts: int, seconds: float, folder: Path) -> Cloud:
-    """Measure a cloud of so many hosts.
+    """Measure a cloud with this many hosts.
 
     :param seconds: how long each operation is repeated.
     :raises Unavailable: there is no Redis, or the hosts did not start.

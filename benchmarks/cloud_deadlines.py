@@ -20,12 +20,13 @@ SECONDS: Final = {
     "novnc_twisted.messaging.redis.heartbeat": ("PRESENCE", "FROZEN", "STALL"),
     "novnc_twisted.messaging.redis.command_link": ("FROZEN",),
     "novnc_twisted.messaging.redis.link": ("PRESENCE",),
-    "novnc_twisted.messaging.redis.presence": ("BEAT", "FROZEN", "PRESENCE", "_PERIOD"),
-    "novnc_twisted.messaging.redis.queue": ("BLOCK", "FROZEN"),
+    "novnc_twisted.messaging.redis.presence": ("BEAT", "FROZEN", "KEPT", "PRESENCE", "_PERIOD"),
+    "novnc_twisted.messaging.redis.service_list": ("PRESENCE",),
+    "novnc_twisted.messaging.redis.queue": ("BLOCK", "LONG_BLOCK", "FROZEN"),
     "novnc_twisted.messaging.redis.store": ("DEADLINE",),
     "novnc_twisted.messaging.redis.transport": ("FROZEN", "DEADLINE"),
     "novnc_twisted.compute.rpcapi": ("LIST_DEADLINE",),
-    "novnc_twisted.consoleauth.places": ("_FIRST", "_LIKELY", "_OTHERS", "_CONFLICTS", "_ALL"),
+    "novnc_twisted.consoleauth.places": ("_LIKELY", "_OTHERS", "_CONFLICTS", "_GONE", "_ALL"),
 }
 """For each module, its names of periods and deadlines."""
 

@@ -87,6 +87,10 @@ class MemoryDriver:
         """See IDriver; nothing changes."""
         return succeed(None)
 
+    def send_keys(self, uuid: str, codes: Sequence[int], hold: int) -> Deferred[None]:
+        """See IDriver."""
+        return succeed(None)
+
     def screenshot(self, uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
         """See IDriver."""
         return succeed(Picture(b"-", 1, 1))

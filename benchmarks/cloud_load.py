@@ -57,7 +57,7 @@ class Counted:
 
 
 async def measure(seconds: float, work: Callable[[int], Awaitable[Any]], least: int = 3) -> dict[str, float]:
-    """Repeat some work for so many seconds, at least some times; return the means."""
+    """Repeat some work for a number of seconds, and at least a number of times; return the means."""
     sums, number, end = [0.0] * len(_NAMES), 0, time.perf_counter() + seconds
     while number < least or time.perf_counter() < end:
         before = _now()

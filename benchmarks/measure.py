@@ -65,6 +65,7 @@ QUICK = Plan(
     hosts=(1, 100),
     leaves_out={
         "10 and 1000 compute hosts": "left out by --quick",
+        "instructions": "left out by --quick",
         "memory at 5000 sessions, and typing in 20": "left out by --quick",
         "memory of proxies that fork": "at 40 sessions only (--quick)",
         "messages, memory and slow reader on the XVP front": "left out by --quick",

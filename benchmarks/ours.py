@@ -20,9 +20,6 @@ from benchmarks.proxies import Proxy
 SERVER = "bench"
 """The domain's name; it is that of the synthetic VNC server's desktop, because our proxy replaces the latter."""
 
-START_TIMEOUT = 40.0
-"""Seconds within which ``twistd console`` must be ready, even on a busy machine."""
-
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for loopback
 
 
@@ -45,6 +42,8 @@ class Console(Proxy):
     """The console types that are measured."""
     transport_url = "memory://"
     token_ttl = 86400
+    start_timeout: ClassVar[float] = 40.0
+    """Seconds within which it must be ready, even on a busy machine."""
     checkout: ClassVar[Path | None] = None
     """The checkout whose code is measured; None: the installed package."""
 
@@ -99,12 +98,12 @@ connection_uri = test://{self.folder}/domains.xml
 
     def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until all parts run, then create a console of each type."""
-        give_up = time.monotonic() + START_TIMEOUT
+        give_up = time.monotonic() + self.start_timeout
         while not all(words in self.log.read_text(errors="replace") for words in self.ready):
             if process.poll() is not None:
                 raise Unavailable(f"it ended with {process.returncode}")
             if time.monotonic() > give_up:
-                raise Unavailable(f"it is not ready after {START_TIMEOUT:.0f} s")
+                raise Unavailable(f"it is not ready after {self.start_timeout:.0f} s")
             time.sleep(0.05)
         dials = {
             "novnc": ("novnc", f"ws://{LOOPBACK}:{self.port}/"),
@@ -172,6 +171,6 @@ def beside(checkout: Path) -> type[Console]:
 
 def knows_shield() -> bool:
     """Whether this checkout has the option ``[console] shield``; otherwise the setting is ignored."""
-    from novnc_twisted.service.options import TABLE
+    from novnc_twisted.service.options.table import TABLE
 
     return any(option.name == "shield" for option in TABLE["console"])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.load import LOOPBACK
-from benchmarks.proxies import Proxy, installed, peer, told
+from benchmarks.proxies import Proxy, installed, output_of, peer
 
 
 class Direct(Proxy):
@@ -39,7 +39,7 @@ class HAProxy(Proxy):
 
     def version(self) -> str:
         """The second and third word of ``haproxy -v``."""
-        return told(self.command()[0], "-v").split("\n")[0].split(" ")[2]
+        return output_of(self.command()[0], "-v").split("\n")[0].split(" ")[2]
 
 
 def haproxy_cfg(bind: str, server: str) -> str:
@@ -85,7 +85,7 @@ wstunnel.frame-type = "binary"
 
     def version(self) -> str:
         """The first word of ``lighttpd -v`` that is a version."""
-        return told(self.command()[0], "-v").split("/")[1].split(" ")[0]
+        return output_of(self.command()[0], "-v").split("/")[1].split(" ")[0]
 
 
 class Websockify(Proxy):
@@ -101,7 +101,7 @@ class Websockify(Proxy):
 
     def version(self) -> str:
         """As pip knows it."""
-        return told(peer("python"), "-c", "from importlib.metadata import *; print(version('websockify'))").strip()
+        return output_of(peer("python"), "-c", "from importlib.metadata import *; print(version('websockify'))").strip()
 
 
 class Nova(Proxy):
@@ -118,4 +118,4 @@ class Nova(Proxy):
 
     def version(self) -> str:
         """As pip knows it."""
-        return told(peer("python"), "-c", "from importlib.metadata import *; print(version('nova'))").strip()
+        return output_of(peer("python"), "-c", "from importlib.metadata import *; print(version('nova'))").strip()

@@ -169,7 +169,7 @@ def peer(name: str) -> str:
     return str(path)
 
 
-def told(*command: str) -> str:
+def output_of(*command: str) -> str:
     """The output of a short command.
 
     :raises Unavailable: it fails.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import cloud, sessions
+from benchmarks import cloud, filters, instructions, long_list, pages, sessions
 from benchmarks.measure import ROWS, Values
 
 Measured = Mapping[str, Mapping[str, Sequence[Values | None]]]
@@ -210,6 +210,14 @@ def text(record: Mapping[str, Any], names: Sequence[str]) -> str:
         cloud.table(record["clouds"]) or "Not measured.",
         "## Sessions of the console API",
         sessions.table(record["sessions"]) or "Not measured.",
+        "## The price of policies",
+        filters.table(record["filters"]) or "Not measured.",
+        "## Until a page shows something",
+        pages.table(record["pages"]) or "Not measured.",
+        "## A long list of servers in the browser",
+        long_list.table(record["tiles"]) or "Not measured.",
+        "## User-space instructions",
+        instructions.table(record["instructions"]) or "Not measured.",
         "## Not as shipped",
         _list(record["not_as_shipped"]),
         "## What was run",

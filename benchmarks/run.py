@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cloud, sessions
+from benchmarks import cloud, filters, instructions, long_list, pages, sessions
 from benchmarks.bus import ConsoleRedis
 from benchmarks.load import Backend, LoadFailed, Unavailable, check
 from benchmarks.measure import ROWS, Plan, Row, Site, Subject, Values
@@ -50,6 +50,15 @@ CLOUD = "hosts"
 SESSIONS = "sessions"
 """The row about the lists and revocations of the console API, which has no proxies either."""
 
+FILTERS = "filters"
+"""The row about the price of policies, which has no proxies either."""
+
+PAGES = "pages"
+"""The row about the first tile of the list, a long list, and the first picture of the console, in a real browser."""
+
+INSTRUCTIONS = "instructions"
+"""The row about the instructions of our own proxy, which runs under callgrind."""
+
 _DESCRIPTORS = 20_000
 
 
@@ -59,6 +68,10 @@ class Run:
     :ivar values: row -> name of the subject -> the result of each round; None: that round failed.
     :ivar clouds: the number of compute hosts, as text -> the result of :func:`benchmarks.cloud.measure`.
     :ivar sessions: the result of :func:`benchmarks.sessions.measure`.
+    :ivar filters: the result of :func:`benchmarks.filters.measure`.
+    :ivar pages: the result of :func:`benchmarks.pages.measure`.
+    :ivar tiles: the result of :func:`benchmarks.long_list.measure`.
+    :ivar instructions: the result of :func:`benchmarks.instructions.measure`.
     :ivar unmeasured: what is missing, and why.
     :ivar wrong: the proxies that changed or lost a byte, or refused or lost a session.
     """
@@ -71,6 +84,10 @@ class Run:
         self.versions: dict[str, str] = {}
         self.clouds: dict[str, cloud.Cloud] = {}
         self.sessions: dict[str, float] = {}
+        self.filters: dict[str, dict[str, float]] = {}
+        self.pages: dict[str, dict[str, list[float]]] = {}
+        self.tiles: dict[str, dict[str, list[float]]] = {}
+        self.instructions: dict[str, dict[str, float]] = {}
         self.load_averages: list[float] = []
         self.machine = machine()
         self._say = say
@@ -91,6 +108,12 @@ class Run:
             self._measure_clouds()
         if SESSIONS in rows or not (rows or proxies):
             self._measure_sessions()
+        if FILTERS in rows or not (rows or proxies):
+            self._measure_filters()
+        if PAGES in rows or not (rows or proxies):
+            self._measure_pages()
+        if INSTRUCTIONS in rows or not (rows or proxies or self.plan.budget):
+            self._measure_instructions(more)
         if rows and not wanted:
             return
         if not knows_shield():
@@ -129,6 +152,34 @@ class Run:
         except LoadFailed as trouble:
             self.wrong["ours: sessions"] = str(trouble)
         self._say(f"{self.seconds:4.0f} s  sessions of the console API")
+
+    def _measure_pages(self) -> None:
+        try:
+            self.tiles = long_list.measure(self.plan.rounds)
+            self.pages = pages.measure(self.plan.rounds)
+        except Unavailable as trouble:
+            self.unmeasured["the first tile, and the first picture" if self.tiles else "the long list"] = str(trouble)
+        except LoadFailed as trouble:
+            self.wrong["ours: pages"] = str(trouble)
+        self._say(f"{self.seconds:4.0f} s  pages in a browser")
+
+    def _measure_filters(self) -> None:
+        try:
+            self.filters = filters.measure(min(0.3, self.plan.seconds / 2))
+        except LoadFailed as trouble:
+            self.wrong["ours: filters"] = str(trouble)
+        self._say(f"{self.seconds:4.0f} s  filters of policies")
+
+    def _measure_instructions(self, more: Collection[type[Proxy]]) -> None:
+        try:
+            kinds: list[type[Console]] = [Console]
+            kinds += [kind for kind in more if issubclass(kind, Console)]
+            self.instructions = instructions.measure(kinds)
+        except Unavailable as trouble:
+            self.unmeasured["instructions"] = str(trouble)
+        except LoadFailed as trouble:
+            self.wrong["ours: instructions"] = str(trouble)
+        self._say(f"{self.seconds:4.0f} s  instructions")
 
     @property
     def seconds(self) -> float:
@@ -206,6 +257,10 @@ class Run:
             "values": self.values,
             "clouds": self.clouds,
             "sessions": self.sessions,
+            "filters": self.filters,
+            "pages": self.pages,
+            "tiles": self.tiles,
+            "instructions": self.instructions,
             "unmeasured": self.unmeasured,
             "wrong": self.wrong,
         }

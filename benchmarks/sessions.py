@@ -16,6 +16,7 @@ from twisted.internet.task import Clock
 
 from benchmarks.load import LoadFailed
 from novnc_twisted.access import hash_token
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.api.console.session_view import view
 from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
 from novnc_twisted.contract.connect_info import ConnectInfo
@@ -41,40 +42,50 @@ TITLES: Mapping[str, str] = {
 """What is measured, with its title in the report."""
 
 
-class _Session:
+class Session:
     """A session that is only described."""
 
-    def __init__(self, worker: "_Worker", info: SessionInfo) -> None:
+    def __init__(self, worker: "Worker", info: SessionInfo) -> None:
         self._worker = worker
-        self.info, self.id = info, info.id
+        self.info, self.id, self.link_id = info, info.id, link_id(info.token_hash)
 
     def to_wire(self) -> dict[str, Any]:
+        """See ISession."""
         return replace(self.info, bytes_in=self.info.bytes_in + 1).to_wire()  # a new description each time
 
     def end(self, cause: Refusal) -> None:
+        """See ISession."""
         self._worker.sessions.pop(self.id, None)
 
     def change_mode(self, mode: str) -> None:
         """Do nothing."""
 
+    def show_people(self, listed: Any) -> bool:
+        """Do nothing."""
+        return False
 
-class _Worker:
+
+class Worker:
     """The registry of one worker."""
 
     def __init__(self) -> None:
-        self.sessions: dict[str, _Session] = {}
+        self.sessions: dict[str, Session] = {}
 
     def unchecked(self) -> list[Any]:
         """See ISessionRegistry."""
         return []
 
-    def find(self, wanted: SessionFilter) -> Iterable[_Session]:
+    def find(self, wanted: SessionFilter) -> Iterable[Session]:
+        """See ISessionRegistry."""
         if wanted.session_id is not None:
             found = self.sessions.get(wanted.session_id)
             return [] if found is None else [found]
         fields = {name: value for name, value in wanted.to_wire().items() if value is not None}
+        link = fields.pop("link_id", None)
         return [
-            one for one in self.sessions.values() if all(getattr(one.info, name) == fields[name] for name in fields)
+            one
+            for one in self.sessions.values()
+            if link in (None, one.link_id) and all(getattr(one.info, name) == fields[name] for name in fields)
         ]
 
 
@@ -86,14 +97,14 @@ class _System:
         _now(self.manager.start())
         self.authority = ConsoleAuthAPI(self.transport)
         self.api = SessionsAPI(self.transport)
-        self.workers = [_Worker() for _ in range(workers)]
+        self.workers = [Worker() for _ in range(workers)]
         for number, worker in enumerate(self.workers):
             _now(Deferred.fromCoroutine(SessionManager(self.transport, worker, host=f"edge{number}").start()))
         source = random.Random(sessions)
         for number in range(sessions):
             self._add(source.choice(self.workers), source.randbytes(16).hex(), number)
 
-    def _add(self, worker: _Worker, session_id: str, number: int) -> None:
+    def _add(self, worker: Worker, session_id: str, number: int) -> None:
         server = f"00000000-0000-4000-8000-{number:012}"
         info = ConnectInfo(
             host="h", port=5900, instance_uuid=server, name="vm", user_id=_user(number), compute_host="h"
@@ -114,7 +125,7 @@ class _System:
             started_at=1.0,
             token_hash=hash_token(session_id),
         )
-        worker.sessions[session_id] = _Session(worker, described)
+        worker.sessions[session_id] = Session(worker, described)
 
     def list_all(self) -> tuple[list[str], list[float]]:
         """Read all pages as the API does; return the ids, and the seconds of each page."""

@@ -109,6 +109,7 @@ def _hold(plan: Plan, console: Crowd, outcome: Outcome, stack: ExitStack, say: C
     while many((left := _holding(console)).more_than(outcome.empty), plan) and time.monotonic() < give_up:
         time.sleep(plan.period)  # a census interrupts the process: take it at the same rate
         console.disturb()
+        _until(lambda: console.descriptors() == start)  # the connection of the requests
     outcome.left = left
 
 

@@ -1,8 +1,9 @@
 """``python -m benchmarks.soak --take-overs 10``: restarts in working hours, with live sessions at both proxies.
 
-Every service is a process of its own, with Redis between them.  While the sessions type, every service but
-consolecompute is replaced by SIGUSR2, again and again, the certificate of the proxies changes, and new sessions are
-tried all the time.  No session may be dropped, and no try refused.
+Every service is a process of its own, with Redis between them.  While the sessions type, every service is
+replaced by SIGUSR2, again and again.  In the middle, the proxies read another certificate at SIGHUP, and each of
+the other services is ended by SIGTERM and started again.  New sessions are tried all the time.  No session may
+be dropped, and no try refused.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import shlex
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +26,11 @@ from benchmarks.ours import Console
 from benchmarks.proxies import installed
 from benchmarks.tls import certificate
 
-REPLACED = ("novncproxy", "xvpvncproxy", "consoleauth", "consoleapi")
+REPLACED = ("novncproxy", "xvpvncproxy", "consoleauth", "consoleapi", "consolecompute")
 """The services that hand over."""
+
+RESTARTED = ("consoleauth", "consoleapi", "consolecompute")
+"""The services that also end and start again: no live session goes through them."""
 
 WAIT = 120.0
 """Seconds that a take-over may take on a busy machine."""
@@ -63,6 +68,7 @@ class Result:
     def __str__(self) -> str:
         return (
             f"{self.take_overs} take-overs of each of {', '.join(REPLACED)}, slowest {self.slowest:.1f} s; "
+            f"another certificate; restarts of {', '.join(RESTARTED)}; "
             f"live sessions {self.sessions}, dropped {self.sessions - self.alive}; tried {self.tried}, "
             f"refused {len(self.refused)} {self.refused[:3] or ''}; processes left {self.left}"
         )
@@ -71,23 +77,25 @@ class Result:
 class Cloud(Crowd):
     """A process for each service; the pid file of each names its main process."""
 
-    ready: ClassVar[tuple[str, ...]] = tuple(f"{name} is ready" for name in (*REPLACED, "consolecompute"))
+    ready: ClassVar[tuple[str, ...]] = tuple(f"{name} is ready" for name in REPLACED)
 
     def __init__(self, ports: list[int], folder: Path) -> None:
         super().__init__(ports, folder)
         self._redis = free_port()
         self.transport_url = f"redis://{LOOPBACK}:{self._redis}/0"
+        self._again: list[subprocess.Popen[bytes]] = []
 
     def command(self) -> list[str]:
         """Start all of them; they end with the shell's session."""
         server = installed("redis-server", "redis-server")
         redis = [server, "--bind", LOOPBACK, "--port", str(self._redis), "--save", "", "--dir", str(self.folder)]
         twistd = Console.command(self)[0]
-        services = [
-            [twistd, "-n", f"--pidfile={name}.pid", name, "--config-file", "nova.conf"]
-            for name in (*REPLACED, "consolecompute")
-        ]
+        services = [self._service(twistd, name) for name in REPLACED]
         return ["/bin/sh", "-c", "\n".join([*(f"{shlex.join(one)} &" for one in (redis, *services)), "wait"])]
+
+    @staticmethod
+    def _service(twistd: str, name: str) -> list[str]:
+        return [twistd, "-n", f"--pidfile={name}.pid", name, "--config-file", "nova.conf"]
 
     def files(self) -> dict[str, str]:
         """With two workers, and a certificate."""
@@ -108,15 +116,55 @@ class Cloud(Crowd):
         before = {name: self.pid(name) for name in names}
         for pid in before.values():
             os.kill(pid, signal.SIGUSR2)
-        while any(self.pid(name) == pid for name, pid in before.items()):
-            if time.monotonic() - began > WAIT:
-                raise LoadFailed(f"no take-over within {WAIT:g} s; {self.last_words()}")
-            time.sleep(0.05)
+        self._wait(
+            lambda: all(self.pid(name) != pid for name, pid in before.items()), f"no take-over within {WAIT:g} s"
+        )
         return time.monotonic() - began
 
+    def restart(self, name: str) -> None:
+        """End a service by SIGTERM, and start it again as soon as it has ended."""
+        file, log = self.folder / f"{name}.pid", self.folder / f"{name}.log"
+        os.kill(self.pid(name), signal.SIGTERM)
+        self._wait(lambda: not file.exists(), f"{name} does not end")
+        command = self._service(Console.command(self)[0], name)
+        with log.open("wb") as output:
+            self._again.append(subprocess.Popen(command, cwd=self.folder, stdout=output, stderr=output))
+        self._wait(lambda: f"{name} is ready" in log.read_text(errors="replace"), f"{name} does not start")
+
+    def tracebacks(self) -> bool:
+        """Whether a log has a traceback."""
+        logs = [self.log, *(self.folder / f"{name}.log" for name in RESTARTED)]
+        return any("Traceback" in log.read_text(errors="replace") for log in logs if log.exists())
+
+    def stop(self) -> None:
+        """End all of them; those that were started again belong to no process tree."""
+        for name in RESTARTED if self._again else ():
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(self.pid(name), signal.SIGTERM)
+        super().stop()
+        for process in self._again:
+            process.wait()
+
+    def renew_certificate(self) -> None:
+        """Let the proxies read another certificate."""
+        (self.folder / "cert.pem").write_text(certificate())
+        new = _certificate(self.folder)
+        for name in ("novncproxy", "xvpvncproxy"):
+            os.kill(self.pid(name), signal.SIGHUP)
+        ports = (self.port, self.xvp_port)
+        presented = ssl.get_server_certificate
+        self._wait(lambda: all(presented((LOOPBACK, port)) == new for port in ports), "the certificate does not change")
+
+    def _wait(self, so: Callable[[], bool], otherwise: str) -> None:
+        give_up = time.monotonic() + WAIT
+        while not so():
+            if time.monotonic() > give_up:
+                raise LoadFailed(f"{otherwise}; {self.last_words()}")
+            time.sleep(0.05)
+
     def processes(self) -> int:
-        """How many processes have the configuration file of this cloud as an argument, and are no main process."""
-        mains = {self.pid(name) for name in (*REPLACED, "consolecompute")}
+        """How many processes have the configuration file of this cloud as an argument, and are not the main process."""
+        mains = {self.pid(name) for name in REPLACED}
         found = 0
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -192,15 +240,15 @@ def run(take_overs: int, folder: Path, novnc: int, xvp: int, say: Callable[[str]
             with Tries(cloud, ends, result).going_on():
                 for number in range(take_overs):
                     if number == take_overs // 2:
-                        (folder / "cert.pem").write_text(certificate())
-                        new = _certificate(folder)
+                        cloud.renew_certificate()
+                        for name in RESTARTED:
+                            cloud.restart(name)
+                        say(f"certificate, restarts: tried {result.tried}, refused {len(result.refused)}")
                     result.slowest = max(result.slowest, cloud.take_over(REPLACED))
                     for load, count in zip(loads, (novnc, xvp), strict=True):
                         load.go(f"type {min(20, count)}")
                         load.result()
                     say(f"take-over {number + 1}: tried {result.tried}, refused {len(result.refused)}")
-            if ssl.get_server_certificate((LOOPBACK, cloud.port)) != new:
-                raise LoadFailed("the certificate has not changed")
             for load in loads:
                 load.go("every")
                 result.alive += int(load.result()["alive"])
@@ -209,7 +257,7 @@ def run(take_overs: int, folder: Path, novnc: int, xvp: int, say: Callable[[str]
         while (left := cloud.processes()) and time.monotonic() < give_up:
             time.sleep(0.1)
         result.left = left
-        if "Traceback" in cloud.log.read_text(errors="replace"):
+        if cloud.tracebacks():
             raise LoadFailed("a traceback in the log")
     return result
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from benchmarks.load import LOOPBACK, Unavailable, wait_for_port
 from benchmarks.ours import Console
 from benchmarks.peers import HAProxy, haproxy_cfg
-from benchmarks.proxies import Proxy, told
+from benchmarks.proxies import Proxy, output_of
 
 
 class _TLSEnd(HAProxy):
@@ -96,7 +96,7 @@ def certificate() -> str:
     if shutil.which("openssl") is None:
         raise Unavailable("openssl is not installed (apt-get install openssl)")
     kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "-", "-out", "-")
-    return told("openssl", "req", "-x509", *kind, "-days", "2", "-subj", "/CN=localhost")
+    return output_of("openssl", "req", "-x509", *kind, "-days", "2", "-subj", "/CN=localhost")
 
 
 def _with_tls(proxy: Proxy) -> int:

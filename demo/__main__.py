@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from demo.domains import small_domain
 from demo.guardian import STOP_SIGNALS, die_with_parent, run_guarded
 from demo.guest import boot_sector
-from demo.libvirtd import LibvirtdFailed, PrivateLibvirtd, small_domain
+from demo.libvirtd import LibvirtdFailed, PrivateLibvirtd
 from demo.services import Console, DemoFailed, Ports, client_settings, get_vnc_console
 
 SERVER = "myserver20"

@@ -5,91 +5,29 @@ uses are inside one folder, which is removed when it is closed.  Several of them
 machine.  It uses the standard library only, and all calls block: programs with a reactor call it in a thread.
 """
 
-import contextlib
 import os
 import pwd
 import random
-import select
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from xml.sax.saxutils import escape, quoteattr
 
-VNC_ON_LOOPBACK = "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>"
-"""VNC without a password on a port of loopback that libvirt chooses."""
-
-VNC_ON_UNIX_SOCKET = "<graphics type='vnc'><listen type='socket'/></graphics>"
-"""VNC on a unix socket in a folder that libvirt chooses (it is in the live XML)."""
-
+from demo import libvirt_cache, processes
 
 _LIBVIRTDS_OWN = ("r", "c", "k", "d", "s")
 """Folders in which libvirtd and its VMs write.  Root writes nothing there after they belong to libvirtd's user."""
 
-_MOST = 1 << 22
-"""Maximum size of a file of libvirt's cache, in bytes."""
-
-_PROGRAMS = (b"qemu", b"kvm", b"libvirtd", b"virtlogd")
-
 
 class LibvirtdFailed(Exception):
     """libvirtd or virsh is missing, did not start, or refused a request; the text contains the reason."""
-
-
-def vnc_with_password(password: str, *, valid_to: str | None = None) -> str:
-    """VNC on loopback with a password, of which 8 characters count.
-
-    :param valid_to: UTC time as ``2036-01-01T00:00:00`` after which every password is refused.
-    """
-    until = f" passwdValidTo={quoteattr(valid_to)}" if valid_to else ""
-    return f"<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1' passwd={quoteattr(password)}{until}/>"
-
-
-def small_domain(
-    name: str,
-    *,
-    identity: str | None = None,
-    graphics: str = VNC_ON_LOOPBACK,
-    metadata: str = "",
-    memory_mb: int = 16,
-    boot_image: Path | str | None = None,
-    domain_type: str = "qemu",
-) -> str:
-    """The XML of a small VM: one CPU in software emulation, a VGA screen, nothing else.
-
-    :param identity: its UUID; None: a new one.
-    :param graphics: the ``<graphics>`` element; empty: no display.
-    :param metadata: the content of ``<metadata>``, as nova's ``<nova:instance>``.
-    :param boot_image: a raw disk image to boot from (512 bytes are enough), readable by the VM's user; None: the BIOS
-        reports that there is no bootable device, and stops.
-    :param domain_type: ``qemu`` is software emulation; ``test`` is libvirt's test driver.
-    """
-    disk = ""
-    if boot_image is not None:
-        disk = (
-            "<disk type='file' device='floppy'><driver name='qemu' type='raw'/>"
-            f"<source file={quoteattr(str(boot_image))}/><target dev='fda'/><readonly/></disk>"
-        )
-    boot = "fd" if boot_image is not None else "hd"
-    return (
-        f"<domain type='{domain_type}'><name>{escape(name)}</name><uuid>{identity or uuid.uuid4()}</uuid>"
-        f"<metadata>{metadata}</metadata>"
-        f"<memory unit='MiB'>{memory_mb}</memory><vcpu>1</vcpu>"
-        f"<os><type arch='x86_64'>hvm</type><boot dev='{boot}'/></os>"
-        "<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot>"
-        "<devices>"
-        f"{disk}{graphics}"
-        "<video><model type='vga'/></video><memballoon model='none'/>"
-        "</devices></domain>"
-    )
 
 
 class PrivateLibvirtd:
@@ -176,7 +114,7 @@ class PrivateLibvirtd:
             raise LibvirtdFailed("libvirtd is not installed (apt-get install libvirt-daemon-driver-qemu)")
         self._progress("starting libvirtd")
         if not self._handed_over:
-            self._fetch_cache()
+            libvirt_cache.fetch(self._cache, self.root / "k")
             for folder in _LIBVIRTDS_OWN:
                 self._give(self.root / folder)
             self._handed_over = True
@@ -237,14 +175,15 @@ class PrivateLibvirtd:
         if not self.root.exists():
             return
         self._progress("stopping libvirtd and its VMs")
-        self._keep_cache()
+        libvirt_cache.keep(self._cache, self.root / "k")
         self.kill()
         # The VMs are not our children.  They are found by the name of our folder in their command lines.  The second
         # look finds VMs that were about to start.
         for _ in range(2):
-            for pid in self._processes():
-                _end(pid)
+            for pid in processes.find(self.root):
+                processes.end(pid)
         shutil.rmtree(self.root, ignore_errors=True)
+        self._ports.close()
 
     # --- VMs
 
@@ -280,13 +219,13 @@ class PrivateLibvirtd:
         """Start a persistent VM; the first one waits until libvirt knows QEMU's capabilities."""
         self._progress(f"starting {name}")
         self.virsh("start", name)
-        self._keep_cache()
+        libvirt_cache.keep(self._cache, self.root / "k")
 
     def create(self, xml: str) -> None:
         """Start a transient VM: it is gone when it ends."""
         self._progress("starting a VM")
         self._with_file(xml, "create")
-        self._keep_cache()
+        libvirt_cache.keep(self._cache, self.root / "k")
 
     def destroy(self, name: str) -> None:
         """Switch a VM off (about 2 s)."""
@@ -294,8 +233,8 @@ class PrivateLibvirtd:
 
     def kill_vm(self, name: str) -> None:
         """End a VM's process behind libvirt's back."""
-        for pid in self._processes(f"guest={name},"):
-            _end(pid)
+        for pid in processes.find(self.root, f"guest={name},"):
+            processes.end(pid)
 
     def undefine(self, name: str) -> None:
         """Undefine a persistent VM."""
@@ -330,8 +269,7 @@ class PrivateLibvirtd:
         folder = self.root / "c" / "libvirt"
         folder.mkdir()
         # Without stdio_handler, each VM needs a virtlogd, one more process to stop.
-        # A range of ports for this libvirtd: a port that one of its VMs releases is then free for its next VM.
-        first = random.SystemRandom().randrange(10_000, 31_000, 100)
+        first, self._ports = _vnc_ports()
         (folder / "qemu.conf").write_text(
             'stdio_handler = "file"\nsecurity_driver = "none"\n'
             f"remote_display_port_min = {first}\nremote_display_port_max = {first + 99}\n"
@@ -362,95 +300,21 @@ class PrivateLibvirtd:
         finally:
             path.unlink()
 
-    def _processes(self, also: str = "") -> Iterator[int]:
-        """Return our processes only: a program that reads our log also has our folder in its command line."""
-        mark = f"{self.root}/".encode()
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                try:
-                    command = (entry / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                program = command.split(b"\0", 1)[0].rpartition(b"/")[2]
-                if program.startswith(_PROGRAMS) and mark in command and also.encode() in command:
-                    yield int(entry.name)
 
-    def _fetch_cache(self) -> None:
-        target = self.root / "k" / "libvirt" / "qemu" / "cache" / "capabilities"
-        if self._cache is None or not self._cache.is_dir():
-            return
-        target.mkdir(parents=True)
-        with contextlib.suppress(OSError):
-            _copy_xml(_open_folder(self._cache), target)
+def _vnc_ports() -> tuple[int, socket.socket]:
+    """Choose 100 ports for the VMs of one libvirtd: a port that one VM releases is then free for the next one.
 
-    def _keep_cache(self) -> None:
-        if self._cache is None:
-            return
-        with contextlib.suppress(OSError):  # it does not exist yet
-            source = _open_folder(self.root / "k", "libvirt", "qemu", "cache", "capabilities")
-            self._cache.mkdir(parents=True, exist_ok=True)
-            _copy_xml(source, self._cache)
+    libvirtd looks for a free port, and QEMU takes it a moment later.  With the same ports, another libvirtd could start
+    a VM in between.  A name of a unix socket without a file reserves them, as long as the socket is open.
 
-
-def _open_folder(path: Path, *below: str) -> int:
-    """Open a folder below another one, whose owner may be another user, without following links.
-
-    :raises OSError: one of them does not exist, or is not a folder.
+    :return: the first port, and the socket.
     """
-    kind = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-    folder = os.open(path, kind)
-    for name in below:
+    while True:
+        first = random.SystemRandom().randrange(10_000, 16_300, 100)
+        holder = socket.socket(socket.AF_UNIX)
         try:
-            inner = os.open(name, kind, dir_fd=folder)
-        finally:
-            os.close(folder)
-        folder = inner
-    return folder
-
-
-def _copy_xml(source: int, target: Path) -> None:
-    """Copy the regular files of a folder, which is given as a descriptor, and close it.
-
-    The folder may belong to another user, so neither symbolic links nor hard links to other users' files are followed.
-    """
-    try:
-        owner = os.fstat(source).st_uid
-        for name in os.listdir(source):
-            if not name.endswith(".xml"):
-                continue
-            item = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=source)
-            with os.fdopen(item, "rb") as content:
-                found = os.fstat(content.fileno())
-                if not stat.S_ISREG(found.st_mode) or found.st_uid != owner:
-                    continue
-                # Replaced as a whole, because another demo may read it now.
-                with tempfile.NamedTemporaryFile(dir=target, delete=False) as copy:
-                    copy.write(content.read(_MOST))
-                Path(copy.name).replace(target / name)
-    finally:
-        os.close(source)
-
-
-def _end(pid: int, timeout: float = 5.0) -> None:
-    """Kill one process and wait until it is gone, with a handle that cannot refer to another process."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-        select.select([handle], [], [], timeout)
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(handle)
-
-
-__all__: Sequence[str] = (
-    "VNC_ON_LOOPBACK",
-    "VNC_ON_UNIX_SOCKET",
-    "LibvirtdFailed",
-    "PrivateLibvirtd",
-    "small_domain",
-    "vnc_with_password",
-)
+            holder.bind(f"\0novnc_twisted.vnc_ports.{first}")
+        except OSError:
+            holder.close()
+        else:
+            return first, holder

@@ -13,8 +13,8 @@ author = "the novnc_twisted engineers"
 copyright = author
 release = version = __version__
 
-extensions = ["sphinx.ext.autodoc", "myst_parser", "novnc_twisted_docs"]
-exclude_patterns = ["_build", "_ext", "examples", "performance"]
+extensions = ["sphinx.ext.autodoc", "myst_parser", "novnc_twisted_docs", "failures"]
+exclude_patterns = ["_build", "_ext", "examples", "failures", "performance"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Constants of modules, which the documents do not list.

@@ -1,15 +1,15 @@
 """The table of refusals: every reason for which a console is refused, or a session ends.
 
-One class is one row, so that a reason can be raised, caught by type, named on the wire and shown.  Documents are made
-from :data:`TABLE`.  A sentence says what happened and what to do next, in at most 123 bytes of UTF-8: what a WebSocket
-close frame has room for (RFC 6455, section 5.5).
+Each class is one row of the table.  So a reason can be raised, caught by type, sent by name and shown to users.
+Documents are made from :data:`TABLE`.  A sentence says what happened and what to do next.  It has at most 123 bytes of
+UTF-8, the limit of a WebSocket close frame (RFC 6455, section 5.5).
 """
 
 import re
 from typing import ClassVar, Final
 
 MAX_DETAIL: Final = 500
-"""Characters of a refusal's detail."""
+"""Maximum number of characters of a refusal's detail."""
 
 # Control characters and line separators can forge log lines or control a terminal; direction overrides reorder the text
 # that is shown; lone surrogates cannot be written to a log file.
@@ -23,9 +23,9 @@ class Refusal(Exception):
     :cvar status: the HTTP status of the XVP front; None if the refusal cannot occur before the ``200``.
     :cvar api_status: the status of the Compute API; None if the API never gives this refusal.
     :cvar sentence: the text for the user.
-    :ivar detail: additional information for the log; never shown to a client and never a secret.  It may come from
-        another process, so it is cleaned here, once, for every log: one line of at most 500 characters, with ``?`` in
-        place of characters that could forge a line or control a terminal.
+    :ivar detail: additional information for the log; never shown to a client and never a secret.  Because it may come
+        from another process, it is cleaned here for every log: one line of at most 500 characters, with ``?`` for each
+        character that could forge a line or control a terminal.
     """
 
     close_code: ClassVar[int]
@@ -34,9 +34,9 @@ class Refusal(Exception):
     sentence: ClassVar[str]
 
     def __init__(self, detail: str = "") -> None:
-        # Cut first, so that the pattern's time is bounded.
+        # Cut first, to bound the time that the pattern takes.
         detail = detail[:MAX_DETAIL]
-        # Nearly all details are plain ASCII; the check is cheaper than the pattern.
+        # Nearly all details are plain ASCII, and this check costs less than the pattern.
         if not (detail.isascii() and detail.isprintable()):
             detail = _UNSAFE.sub("?", detail)
         self.detail = detail
@@ -47,7 +47,7 @@ class Refusal(Exception):
 
 
 class TokenMissing(Refusal):
-    """No token came with the request."""
+    """The request contains no token."""
 
     close_code, status, api_status = 4401, 400, 404
     sentence = "This console link is not valid or has expired. Open the whole link, with its token."
@@ -61,7 +61,7 @@ class InvalidToken(Refusal):
 
 
 class ConsoleForbidden(Refusal):
-    """A valid token at the wrong front, from the wrong address, or without the right that is needed."""
+    """The token is valid, but not at this proxy, not from this address, or not for this action."""
 
     close_code, status, api_status = 4403, 403, 403
     sentence = "This console link may not be used here. Ask for a link of your own, for this kind of viewer."
@@ -85,7 +85,7 @@ class InstanceNotRunning(Refusal):
     """The domain is not running, or its VNC port is -1."""
 
     close_code, status, api_status = 4409, 409, 409
-    sentence = "This server is not running. Start it, then open the console again."
+    sentence = "This server is not running. Start or resume it to use its console."
 
 
 class ConsoleUnreachable(Refusal):
@@ -110,7 +110,7 @@ class ConsoleClosed(Refusal):
 
 
 class IdleTimeout(Refusal):
-    """Nothing came from the viewer for idle_timeout seconds."""
+    """The viewer sent no message for idle_timeout seconds."""
 
     close_code = 4408
     sentence = "This console was idle for too long and was closed. Reconnect to go on."
@@ -131,7 +131,7 @@ class Revoked(Refusal):
 
 
 class TooManySessions(Refusal):
-    """max_sessions is reached, or the VNC server takes no more viewers."""
+    """max_sessions is reached, or the VNC server accepts no more viewers."""
 
     close_code, status = 4429, 429
     sentence = "Too many consoles are open. Close one, then try again."
@@ -202,6 +202,17 @@ class Stopping(Refusal):
     sentence = "The console service is being restarted. Reconnect in a moment."
 
 
+class WorkerLost(Refusal):
+    """The worker process that had the session was killed or has crashed.
+
+    The supervisor of the worker reports the session.  Viewers never receive this refusal, because their connection
+    ends without a close frame.
+    """
+
+    close_code = Stopping.close_code
+    sentence = Stopping.sentence
+
+
 class ClientLeft(Refusal):
     """The viewer closed the connection. This is the usual end of a session, not a failure."""
 
@@ -218,4 +229,4 @@ def _rows(base: type[Refusal]) -> dict[str, type[Refusal]]:
 
 
 TABLE: dict[str, type[Refusal]] = _rows(Refusal)
-"""Name of the cause -> its row: what goes over the bus is the name."""
+"""Name of the cause -> its row.  Between services, a refusal is sent as this name."""

@@ -1,8 +1,7 @@
-"""The check that a TLS server is the expected one, for all of our connections that check names.
+"""Checks that a TLS server's certificate is trusted and has the expected name, for connections that we make.
 
-OpenSSL and service_identity check the certificate here, instead of ``optionsForClientTLS``.  The latter logs
-certificates that service_identity cannot read, and accepts them, for example one without a subjectAltName (seen with
-Twisted 26.10).  Here a certificate is refused unless it is known to be right.
+Twisted's ``optionsForClientTLS`` is not used.  It accepts certificates that service_identity cannot read, for example
+one without a subjectAltName, and only logs them (seen with Twisted 26.10).  Here, such a certificate is refused.
 """
 
 import ipaddress
@@ -25,47 +24,46 @@ _WHY = {
     20: "its CA is not trusted, or not known",
     21: "its CA is not trusted, or not known",
     23: "it was revoked",
-    24: "its CA is no CA",
+    24: "its issuer is not a CA",
     26: "it is not made for servers",
     66: "its key is too weak",
     67: "its CA's key is too weak",
     68: "its digest is too weak",
 }
-"""X509_V_ERR_... of OpenSSL, those that happen."""
+"""OpenSSL's X509_V_ERR_... codes that occur in practice, in words."""
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class Named:
-    """One handshake with a server that must have a certificate with this name.
+    """One TLS handshake with a server whose certificate must be for a given name.
 
-    :ivar failure: the reason of the failure, in our words; empty until there is one.
+    :ivar failure: why the handshake failed, as a clause for the log; empty if it did not fail.
     """
 
     def __init__(self, options: CertificateOptions, name: str, whose: str = "the server's") -> None:
-        """Be ready for one connection.
+        """Prepare the check of one connection.
 
-        :param options: whom to trust, and who we are; one for many connections.
+        :param options: the trusted CAs and our own certificate; shared by many connections.
         :param name: a DNS name or an IP address.
-        :param whose: the server in the failure, as "the VNC server's".
-        :raises ValueError: the name is neither.
+        :param whose: the server in the text of ``failure``, such as "the VNC server's".
+        :raises ValueError: the name is neither a DNS name nor an IP address.
         """
         self.failure = ""
         self._options, self._name, self._whose = options, name, whose
         self._identity = identity(name)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        """A connection that verifies."""
+        """Return an OpenSSL connection that checks the certificate."""
         connection = self._options.clientConnectionForTLS(tlsProtocol)
         if isinstance(self._identity, DNS_ID):
-            # Server name indication carries host names only (RFC 6066, section 3), not addresses.
+            # Server name indication is for host names only, not for addresses (RFC 6066, section 3).
             connection.set_tlsext_host_name(self._identity.hostname)
         connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
         return connection
 
     def _verify(self, _connection: SSL.Connection, certificate: Any, error: int, depth: int, ok: int) -> bool:
         """Called by OpenSSL for each certificate of the chain, and for each error."""
-        # OpenSSL calls this again for the next certificate unless it returns False, so the first failure ends the
-        # handshake.
+        # OpenSSL ends the handshake at the first False; otherwise it calls this again for the next certificate.
         if not ok:
             which = "certificate" if depth == 0 else "CA certificate"
             self.failure = f"certificate verify failed: {self._whose} {which}: {_WHY.get(error, f'error {error}')}"
@@ -75,15 +73,17 @@ class Named:
                 verify_service_identity(extract_patterns(certificate.to_cryptography()), [self._identity], [])
             except VerificationError:
                 self.failure = f"name mismatch: {self._whose} certificate is not for {self._name}"
-            except Exception as unreadable:  # what is not known to be right is wrong
-                self.failure = f"name mismatch: {self._whose} certificate names nobody: {type(unreadable).__name__}"
+            except Exception as unreadable:  # refuse a certificate that cannot be read
+                self.failure = (
+                    f"name mismatch: {self._whose} certificate has no usable name: {type(unreadable).__name__}"
+                )
         return not self.failure
 
 
 def identity(name: str) -> DNS_ID | IPAddress_ID:
-    """What a certificate must name: an IP address (brackets and zone are not in it), or a DNS name.
+    """Return the identity that a certificate must have: an IP address (without brackets and zone) or a DNS name.
 
-    :raises ValueError: it is neither.
+    :raises ValueError: the name is neither.
     """
     try:
         return IPAddress_ID(str(ipaddress.ip_address(name.strip("[]").partition("%")[0])))

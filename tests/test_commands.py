@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.service import redis_acl, reload
+from novnc_twisted.service.commands import SERVICES
 from novnc_twisted.service.nova_script import CommandLine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,6 +67,28 @@ class CommandTests(SynchronousTestCase):
             )
             done = subprocess.run(["bash", "-c", script, "bash", word], capture_output=True, text=True, check=True)
             self.assertEqual(done.stdout.strip(), wanted, (command, previous))
+
+    def completed(self, *words: str) -> list[str]:
+        """What bash offers for the last word of a command line."""
+        quoted = " ".join(map(shlex.quote, words))
+        script = (
+            f". {COMPLETION}/novnc_twisted.bash; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; "
+            f"_novnc_twisted {words[0]} {shlex.quote(words[-1])} {shlex.quote(words[-2])}; "
+            'echo "${COMPREPLY[@]}"'
+        )
+        return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+    def test_bash_completes_twistd(self) -> None:
+        """Its commands, and after one of them the options that it has."""
+        twistd = "/opt/novnc_twisted/bin/twistd"
+        self.assertEqual(self.completed(twistd, "-n", ""), sorted(SERVICES))
+        self.assertEqual(self.completed(twistd, "consolea"), ["consoleapi", "consoleauth"])
+        self.assertIn("--nodaemon", self.completed(twistd, "--n"))
+        options = set(self.completed(twistd, "-n", "console", "--"))
+        self.assertEqual(options, {"--config-file", "--check-config", "--help", "--version"})
+        self.assertEqual(self.completed(twistd, "console", ""), [])
+        project = str(ROOT / "pyproject.toml")
+        self.assertEqual(self.completed(twistd, "console", "--config-file", project[:-3]), [project])
 
     def test_zsh(self) -> None:
         """The file for zsh, by its text: the machine may have no zsh."""

@@ -32,6 +32,7 @@ PROMISED = {
     "MessageTooBig": (1009, 400, None, ""),
     "SetupTimeout": (1002, 400, None, ""),
     "Stopping": (1001, 503, None, ""),
+    "WorkerLost": (1001, None, None, ""),
     "ClientLeft": (1000, None, None, ""),
 }
 """Each cause: WebSocket close code, the XVP port's status, the API's status, and how its sentence begins."""

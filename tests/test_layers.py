@@ -21,6 +21,7 @@ LAYERS = {
     "rfb": 1,
     "access": 1,
     "contract": 1,
+    "keyboard": 1,
     "events": 2,
     "tls": 2,
     "http": 2,
@@ -52,6 +53,7 @@ ALLOWED = {
     "rfb": LAYER_1,
     "access": LAYER_1,
     "contract": LAYER_1,
+    "keyboard": set(),
     "events": set(),
     "tls": LAYER_2,
     "http": LAYER_2,
@@ -77,7 +79,7 @@ ALLOWED = {
 ALSO = {
     "messaging/redis/": {"txredisapi", "hiredis", "nacl"},
     "keystone/bounded.py": {"requests", "urllib3"},  # keystoneauth1 is built on them
-    "compute/libvirt_": {"libvirt"},
+    "compute/libvirt/": {"libvirt"},
     "compute/pictures": {"PIL"},
     "token_plugins/jwt": {"joserfc"},
     "events/log": {"twisted"},

@@ -60,6 +60,13 @@ class ReadersTests(TestCase):
         self.assertEqual(found("a.rst", text), [(1, "Whoever"), (7, "told")])
         self.assertEqual(found("a.md", "```sh\nwhoever\n```\nfor good\n"), [(4, "for good")])
 
+    def test_long_lines(self) -> None:
+        """Output and other code in a document may be wide."""
+        wide, block = "word " * 28, f"    {'=' * 150}\n"
+        text = f"{wide}\n{wide}more\n\n::\n\n{block}\n.. code-block:: json\n\n{block}"
+        self.assertEqual(found("a.rst", text), [(2, "word word word word word word ...")])
+        self.assertEqual(found("a.md", text), [])
+
     def test_pages(self) -> None:
         self.assertEqual(found("a.html", '<p id="told">It is told</p>\n'), [(1, "told")])
 
@@ -71,6 +78,19 @@ class ReadersTests(TestCase):
     def test_ordinary_uses(self) -> None:
         text = "There is none. As long as it is open, none of these is for good reason. A flag tells them apart.\n"
         self.assertEqual(found("a.md", text), [])
+        text = "There\n    is no socket: it is no longer open. All the same people. :ivar heard: at most ten.\n"
+        self.assertEqual(found("a.md", text), [])
+
+    def test_inverted_and_foreign_phrases(self) -> None:
+        for text, phrase in (
+            ("What is no socket is refused.", "is no"),
+            ("Bytes of a text, at most.", ", at most"),
+            ("Notice that it has ended.", "Notice that"),
+            ("It ends after so many seconds.", "after so many"),
+            ("It is read all the same.", "all the same"),
+            ("The header is not believed.", "is not believed"),
+        ):
+            self.assertEqual(found("a.md", text), [(1, phrase)])
 
 
 class CheckoutTests(TestCase):

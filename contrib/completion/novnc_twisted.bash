@@ -1,10 +1,19 @@
 # bash completion of the commands of novnc_twisted.  Source this file, or install it as
-# /usr/share/bash-completion/completions/COMMAND for each command.  twistd brings its own completion for zsh.
+# /usr/share/bash-completion/completions/COMMAND for each command.  Of twistd, it completes the commands of novnc_twisted
+# and their options; twistd brings its own completion for zsh.
 
 _novnc_twisted() {
     local word=$2 previous=$3 options files='' folders='' values=''
     COMPREPLY=()
     case ${1##*/} in
+    twistd)
+        local commands=' console consoleapi consoleauth consolecompute novncproxy xvpvncproxy ' one
+        options='--nodaemon --pidfile= --logfile= --help --version'
+        for one in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+            [[ $commands != *" $one "* ]] || options='--config-file --check-config --help --version' commands=''
+        done
+        files='--config-file'
+        ;;
     nova-novncproxy | nova-xvpvncproxy)
         options='--help --version --config-file --config-dir --check-config --log-file --logfile --log-dir --logdir
             --cert --key --web --vnc-novncproxy-host --novncproxy-host --vnc-novncproxy-port --novncproxy-port
@@ -20,7 +29,7 @@ _novnc_twisted() {
             --vnc-auth-schemes --auth-schemes'
         ;;
     novnc-reload)
-        options='--help --config-file --optional-config-file'
+        options='--help --config-file --optional-config-file --take-over'
         files='--config-file --optional-config-file'
         ;;
     novnc-redis-acl)
@@ -34,6 +43,7 @@ _novnc_twisted() {
     case " ${values//$'\n'/ } " in *" $previous "*) return ;; esac
     case ${1##*/}:$word in
     *:-*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ;;
+    twistd:*) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
     novnc-reload:*) _novnc_twisted_paths -d "${word:-/run/novnc-}" ;;
     novnc-redis-acl:*) mapfile -t COMPREPLY < <(compgen -W 'api consoleauth proxy compute.' -- "$word") ;;
     esac
@@ -44,4 +54,4 @@ _novnc_twisted_paths() {
     mapfile -t COMPREPLY < <(compgen "$1" -- "$2")
 }
 
-complete -F _novnc_twisted nova-novncproxy nova-xvpvncproxy novnc-reload novnc-redis-acl
+complete -F _novnc_twisted twistd nova-novncproxy nova-xvpvncproxy novnc-reload novnc-redis-acl

@@ -6,19 +6,20 @@ ADVICE: dict[str, str] = {
     "InvalidToken": "Request a new link. If links are invalid at once, compare the clocks of the hosts, and check that "
     "all services have the same ``transport_url``. If they expire too early, raise ``[consoleauth] token_ttl``.",
     "ConsoleForbidden": "A ``novnc`` link works with novncproxy, an ``xvpvnc`` link with xvpvncproxy. With "
-    "``bind_address``, a link is valid only for the address that used it first: behind a reverse proxy, set "
-    "``trusted_proxies``. After ``token_ttl``, only the address of the lost session can reconnect.",
+    "``bind_address``, a link is valid only for the address that used it first. If there is a reverse proxy, name it "
+    "in ``trusted_proxies``. After ``token_ttl``, only the address of the lost session can reconnect.",
     "InstanceNotFound": "The VM has been deleted. ``openstack server list`` shows the VMs of the live hosts.",
     "ConsoleTypeUnavailable": "Add ``<graphics type='vnc' autoport='yes'/>`` to the VM's XML, or set ``[vnc] "
     "enabled`` on its compute host.",
     "InstanceNotRunning": "Start the VM. The link stays valid until it expires.",
     "ConsoleUnreachable": "The ``detail`` contains the address and the reason. Usual causes: the VM listens on "
-    "127.0.0.1 and the proxy is on another host (``vnc_listen`` in qemu.conf, then restart the VM); a firewall; a "
+    "127.0.0.1, and the proxy is on another host (set ``vnc_listen`` in qemu.conf, shut the VM down, start it); a "
+    "firewall; a "
     "wrong ``server_proxyclient_address``; a unix socket on another host; with TLS, a certificate (:ref:`vencrypt`).",
     "ServiceUnavailable": "The ``detail`` names the service that did not answer. Check that consoleauth, Redis and the "
     "VM's compute host are running: ``nova service-list``.",
-    "ConsoleClosed": "The gateway works: the VM was stopped or moved, or QEMU closed the connection. QEMU accepts 32 "
-    "connections, and disconnects the others when a viewer requests exclusive access.",
+    "ConsoleClosed": "The VM was stopped or moved, or QEMU closed the connection. QEMU accepts 32 connections. If a "
+    "viewer requests exclusive access, QEMU closes all others.",
     "IdleTimeout": "``[console] idle_timeout`` is on. Keys and mouse count as activity, the browser's pings do not.",
     "SessionExpired": "``[consoleauth] enforce_session_timeout`` is on: a session ends when its token expires.",
     "Revoked": "Somebody revoked it through the console API, or the VM is gone. The ``detail`` has the reason.",
@@ -33,10 +34,13 @@ ADVICE: dict[str, str] = {
     "TooManyFailures": "``[console] max_failures_per_minute`` was reached. If all users have the same address, it "
     "is that of your reverse proxy: set ``trusted_proxies``.",
     "ProtocolViolation": "The client is not a viewer (a port scan, for example), or the viewer has a bug.",
-    "TextRefused": "VNC is binary: the client is a WebSocket client of another kind.",
-    "MessageTooBig": "A head over 16 KiB or a WebSocket message over 1 MiB. Large cookies of the same domain are "
-    "a usual cause of the first.",
+    "TextRefused": "The client is not a VNC viewer: VNC viewers send binary messages only.",
+    "MessageTooBig": "The client sent a head over 16 KiB, or a WebSocket message over 1 MiB. Large cookies of the same "
+    "domain often make a head too big.",
     "SetupTimeout": "The network is very slow, or the client only keeps connections open.",
     "Stopping": "Viewers reconnect with the same link when the service is running again.",
-    "ClientLeft": "The window was closed, or the network was lost. This is the usual end; no action is needed.",
+    "WorkerLost": "One of several ``workers`` was killed or has crashed: the ``detail`` says how it ended. Signal 9 "
+    "without a line of the watchdog usually means that the memory was full: see ``dmesg``. The page reconnects by "
+    "itself.",
+    "ClientLeft": "The viewer was closed, or the network was lost. No action is needed.",
 }

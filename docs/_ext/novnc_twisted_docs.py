@@ -37,8 +37,8 @@ from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.errors import TABLE, Refusal
 from novnc_twisted.messaging.redis.acl import USER, store_rights
 from novnc_twisted.monitoring.definitions import DEFINITIONS, Definition
-from novnc_twisted.service.option_help import RELOADED
-from novnc_twisted.service.options import TABLE as OPTIONS
+from novnc_twisted.service.options.help import RELOADED
+from novnc_twisted.service.options.table import TABLE as OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KINDS = {"feature": "New", "bugfix": "Fixed", "doc": "Documents", "removal": "Removed", "misc": "Other"}
@@ -254,7 +254,7 @@ class _Generated(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         for source in (
             "novnc_twisted/errors.py",
-            "novnc_twisted/service/options.py",
+            *(ROOT / "novnc_twisted" / "service" / "options").glob("*.py"),
             "novnc_twisted/contract/topics.py",
             "novnc_twisted/messaging/redis/acl.py",
             "docs/_ext/advice.py",

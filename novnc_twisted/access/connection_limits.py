@@ -1,4 +1,4 @@
-"""Limits of connections: in all, and for each network from which they come.
+"""Limits for the number of connections: in all, and for each client network.
 
 A connection that has not sent a request costs its sender nothing.  Without a limit, one address can take every file
 descriptor of the process by connecting and staying silent.
@@ -12,7 +12,7 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.access.forwarded import Network, is_trusted
 
 SHARE: Final = 10
-"""Once half of all connections are in use, one network may have a tenth of them."""
+"""When half of all connections are in use, one network may have at most ``1 / SHARE`` of the maximum."""
 
 LimitObserver: TypeAlias = Callable[[str, str], None]
 """Called with the address whose connection is refused or closed, and the reason."""
@@ -26,8 +26,8 @@ class ConnectionLimits:
     of many clients, nor to connections whose clients have valid tokens: an office behind one address may have any
     number of consoles.
 
-    To make room, the connection that has been silent for the longest time is closed: of the same network if the network
-    has used up its share, else of all.  If no connection is silent, the connection whose client has been reading its
+    To make room, the connection that has been silent for the longest time is closed: one of the same network if the
+    network has used up its share, else any.  If no connection is silent, the one whose client has been reading its
     response for the longest time is closed.  Other connections are never closed.
 
     :ivar maximum: connections at the same time; 0: no limit.
@@ -85,8 +85,8 @@ class ConnectionLimits:
             self._observer(address, f"{why}, and none of them waits for its client")
             return False
         self._observer(slot.network, f"{why}; the one that has waited longest for its client was closed")
-        # Released first: closing leads to release() again, which must not count twice, and the newcomer needs the
-        # slot now.
+        # Released first, because the new connection needs the slot now.  Closing calls release() again, which does
+        # nothing then.
         close = slot.close
         slot.release()
         if close is not None:
@@ -160,37 +160,37 @@ class ConnectionSlot:
         return "" if self._network is None else self._network.key
 
     def silent(self, close: Callable[[], None]) -> None:
-        """Note that the connection waits for a request: from now on, ``close`` may be called to make room."""
+        """Record that the connection waits for a request: from now on, ``close`` may be called to make room."""
         self._wait(close, reading=False)
 
     def reading(self, close: Callable[[], None]) -> None:
-        """Note that the client reads a response or sends a body: ``close`` may be called if no connection is silent."""
+        """Record that the client reads a response or sends a body: ``close`` is called only if no one is silent."""
         self._wait(close, reading=True)
 
     def _wait(self, close: Callable[[], None], *, reading: bool) -> None:
         if self._limits is not None and self._network is not None:
-            # Leave the old place first: each wait begins at the end of its queue.
+            # Leave the old queue first: each wait begins at the end of its queue.
             self.busy()
             self.close = close
             self._network.waiting.add(self, reading)
             self._limits._waiting.add(self, reading)
 
     def busy(self) -> None:
-        """Note that the connection does not wait for its client: it is not closed to make room."""
+        """Record that the connection does not wait for its client, so that it is not closed to make room."""
         if self.close is not None and self._limits is not None and self._network is not None:
             self.close = None
             self._network.waiting.remove(self)
             self._limits._waiting.remove(self)
 
     def authorised(self) -> None:
-        """Note that the client has a valid token: the connection does not count for its network any more."""
+        """Record that the client has a valid token, so that the connection no longer counts for its network."""
         if self._limits is not None and self._network is not None:
             self.busy()
             self._limits._leave_network(self._network)
             self._network = None
 
     def release(self) -> None:
-        """Note that the connection is closed.  Further calls do nothing."""
+        """Record that the connection is closed.  Further calls do nothing."""
         if self._limits is not None:
             self.authorised()
             self._limits._taken -= 1

@@ -1,4 +1,4 @@
-"""Deadlines that hold for the clients of every port, in seconds."""
+"""Deadlines for the clients of every port, in seconds."""
 
 from typing import Final
 

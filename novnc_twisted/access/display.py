@@ -4,15 +4,15 @@ import re
 from typing import Final
 
 MAX_LOGGED: Final = 300
-"""Characters of a text in a log line."""
+"""Maximum number of characters of a text in a log line."""
 
 # Controls, lone surrogates, line and paragraph separators, and the characters that reverse or embed text (Unicode
 # bidirectional controls, UAX #9): each of them can make a line look like another one.  Joiners (ZWNJ, ZWJ), direction
 # marks and blanks of any kind are parts of people's names and stay.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# Everything that token_of would read as a token, with any of its letters escaped any number of times.  An escaped "&"
-# may be a part of the token, so it is replaced as well.
+# Every name that token_of would read as "token", even if its letters are escaped several times, and its value.  An
+# escaped "&" may be a part of the value, so it is replaced as well.
 _SECRET = re.compile(
     "(?i)("
     + "".join(f"(?:{letter}|%(?:25)*{ord(letter.upper()):x}|%(?:25)*{ord(letter):x})" for letter in "token")
@@ -22,7 +22,7 @@ _SECRET = re.compile(
 
 def one_line(text: str, limit: int = 300) -> str:
     """Return a text as one line of at most ``limit`` characters, with ``?`` for each unsafe character."""
-    # Cut before the pattern runs, so that a long text costs no more than a short one.
+    # Cut before the pattern runs, so that a long text does not take more time.
     text = text[:limit]
     if text.isascii() and text.isprintable():
         return text  # the usual case, in a fifth of the time

@@ -10,7 +10,7 @@ WINDOW: Final = 60.0
 """Seconds for which a failure counts."""
 
 MAX_ADDRESSES: Final = 10_000
-"""Addresses that are remembered, at most; a further one replaces the address that failed longest ago."""
+"""Maximum number of remembered addresses.  A further one replaces the address that failed longest ago."""
 
 
 class Failures:
@@ -52,13 +52,13 @@ class Failures:
         key = network_of(address)
         window, now, before = self._present(key)
         self._counts[key] = (window, now + 1, before)
-        # The oldest comes first, so that the address that failed longest ago is the one that is forgotten.
+        # Ordered by the last failure, so that the address that failed longest ago is forgotten first.
         self._counts.move_to_end(key)
         while len(self._counts) > self._max:
             self._counts.popitem(last=False)
 
     def too_many(self, address: str) -> bool:
-        """Whether this address has failed too often and has to wait."""
+        """Return whether this address has failed too often and has to wait."""
         if not self._limit or not self._counts:  # the usual case, without a look-up
             return False
         _, now, before = self._present(network_of(address))
@@ -69,7 +69,7 @@ class Failures:
     def begin_check(self, address: str) -> "Check | None":
         """Begin to check a token from this address.
 
-        Over the limit, one token at a time is still checked.  Otherwise one client that guesses tokens would lock out
+        Above the limit, one token at a time is still checked.  Otherwise one client that guesses tokens would lock out
         all clients behind the same NAT address.
 
         :return: the check, which the caller ends when it has the result; None: the client has to wait.
@@ -118,7 +118,7 @@ def network_of(address: str) -> str:
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        # "unknown" and empty addresses share one count; cut, since a client may have chosen the text.
+        # The texts "unknown" and "" have a count of their own.  Cut the text, since a client may have chosen it.
         return address[:64]
     if isinstance(ip, ipaddress.IPv4Address):
         return str(ip)

@@ -1,9 +1,10 @@
-"""Whether a browser is going to show the page in a frame, by ``frame-ancestors`` of Content-Security-Policy.
+"""Predicts whether ``frame-ancestors`` of Content-Security-Policy makes a browser block our page in a frame.
 
-The proxy cannot see the frame.  Browsers say in Sec-Fetch-Dest that the page is for one, and often name the framing
-page in Referer.  Source: Content Security Policy Level 3, section 6.7.2, without paths, which are ignored there.
+The proxy cannot see the frame.  But browsers report in Sec-Fetch-Dest that a page is for a frame, and often the framing
+page in Referer.  Source: Content Security Policy Level 3, section 6.7.2, which ignores paths here.
 """
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -14,36 +15,65 @@ FRAMES: Final = frozenset(("frame", "iframe"))
 """Values of Sec-Fetch-Dest."""
 
 UNNAMED: Final = "another site"
-"""In place of the origin of a framing page, if the browser does not name it (Referrer-Policy)."""
+"""Replaces the origin of a framing page if the browser does not send it (Referrer-Policy)."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _SOURCE: Final = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>[^:/]+)(?::(?P<port>[0-9]+|\*))?(?:/.*)?")
 _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
-def blocked_framer(
-    sources: Sequence[str], *, own: PageOrigin, referrers: Sequence[str], sites: Sequence[str]
-) -> str | None:
-    """Return the origin of the page that frames ours, if browsers are going to block the frame.
+def list_source(sources: Sequence[str], host: str | None, listening: Sequence[tuple[str, int]]) -> str:
+    """Return the CSP source for the list of servers: the same host, and the port of the API in this process.
 
-    :param sources: those of ``frame-ancestors``.
+    Any user of a machine can listen on a free port.  So only a port that this process has is used.
+
+    :param sources: the operator's sources; the list may frame the page only if ``'self'`` is one of them.
+    :param host: the Host of the request.
+    :param listening: the addresses and ports of the API of this process.
+    :return: the source; empty if the list may not frame the page, or if its host is an IPv6 address, which a source
+        cannot contain.
+    """
+    origin = read_origin(f"http://{host or ''}")
+    if "'self'" not in sources or origin is None or ":" in origin.host:
+        return ""
+    name = origin.host.lower()
+    for address, port in listening:
+        if address == name or ipaddress.ip_address(address).is_unspecified:
+            return f"http://{name}:{port}"  # a source with http allows https as well
+    return ""
+
+
+def blocked_framer(
+    sources: Sequence[str], *, own: PageOrigin, referrers: Sequence[str], sites: Sequence[str], own_list: str = ""
+) -> str | None:
+    """Return the origin of the page that frames ours, if browsers will block the frame.
+
+    :param sources: the sources in ``frame-ancestors``.
     :param own: the origin of our page.
     :param referrers: the values of the request's Referer fields.
-    :param sites: the values of its Sec-Fetch-Site fields.
-    :return: the origin; :data:`UNNAMED`, where the browser does not name it; None: the frame is shown, or this is
+    :param sites: the values of the request's Sec-Fetch-Site fields.
+    :param own_list: the result of :func:`list_source`, which ``sources`` then contains; empty: none.
+    :return: the origin; :data:`UNNAMED` if the browser does not send it; None if the frame is shown, or if that is
         unknown.
     """
     found = _ORIGIN.match(referrers[0].strip()) if len(referrers) == 1 else None
     framer = read_origin(found[0]) if found is not None else None
     if found is not None and framer is not None:
         return None if any(_matches(source, framer, own) for source in sources) else found[0]
-    # Without the origin, only a policy that names no other page decides.
-    foreign = list(sites) in (["cross-site"], ["same-site"])
-    return UNNAMED if foreign and all(source in ("'self'", "'none'") for source in sources) else None
+    # The origin is not known.  The frame is certainly blocked if the policy names no foreign page and the framing page
+    # is foreign.  Our list of servers is of the same site, so with it a page of the same site may be allowed.
+    foreign = (["cross-site"], ["same-site"])[: 1 if own_list else 2]
+    names_nobody = all(each in ("'self'", "'none'", own_list) for each in sources)
+    return UNNAMED if list(sites) in foreign and names_nobody else None
 
 
 def _matches(source: str, framer: PageOrigin, own: PageOrigin) -> bool:
-    """Whether a source admits a framing page."""
+    """Return whether a source expression of ``frame-ancestors`` allows a page to frame ours (CSP Level 3).
+
+    :param source: for example ``'self'``, ``*``, ``https:`` or ``https://*.example.org:8443``.
+    :param framer: the origin of the framing page.
+    :param own: the origin of our page.
+    """
     source, scheme, host = source.lower(), framer.scheme.lower(), bare_host(framer.host)
     if source == "'self'":
         same = host == bare_host(own.host) and _scheme(own.scheme.lower(), scheme)
@@ -55,16 +85,17 @@ def _matches(source: str, framer: PageOrigin, own: PageOrigin) -> bool:
     found = _SOURCE.fullmatch(source)
     if found is None or not _scheme(found["scheme"] or own.scheme.lower(), scheme):
         return False
-    wanted = found["host"]
+    wanted = found["host"]  # a name, "*", or "*." and a domain
     if not (host.endswith(wanted[1:]) if wanted.startswith("*.") else wanted in ("*", host)):
         return False
     if found["port"] is None:
         return _is_default(framer)
-    # A policy of port 80 admits a page that has moved to https.
+    # A source with port 80 allows port 443 as well, for a page that has moved to https.
     return found["port"] in ("*", str(_port(framer))) or (found["port"] == "80" and _port(framer) == 443)
 
 
 def _scheme(wanted: str, scheme: str) -> bool:
+    """Return whether a source with the scheme ``wanted`` allows a page with ``scheme``: http allows https as well."""
     return scheme == wanted or (wanted == "http" and scheme == "https")
 
 

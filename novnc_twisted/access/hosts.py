@@ -1,4 +1,4 @@
-"""IP addresses and host names, as configuration files and requests name them."""
+"""Checks IP addresses and host names from configuration files and requests."""
 
 import ipaddress
 import re
@@ -25,9 +25,9 @@ def is_ip(text: str) -> bool:
 
 
 def host_name(text: str) -> None:
-    """Check a host name in ASCII; a name that looks like an IPv4 address must be one.
+    """Check an ASCII host name; a name that looks like an IPv4 address must be one.
 
-    :raises ValueError: with one sentence.
+    :raises ValueError: the name is invalid; the text is one sentence.
     """
     if not text.isascii():
         raise ValueError(f"{text}: write the host name in its ASCII form (xn--...)")

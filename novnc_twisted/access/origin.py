@@ -1,7 +1,7 @@
-"""Decide whether a page of this Origin may open a console here, by one request and the configuration alone.
+"""Decides whether a page of this Origin may open a console, only by the request and the configuration.
 
-Without this check, any page that a user visits can open consoles for them (CVE-2015-0259).  Nothing is remembered from
-one request to the next: in nova bug 2158919, the Host of each request was added to the configured origins.
+Without this check, any page that a user visits can open the user's consoles (CVE-2015-0259).  Requests must not
+influence later ones: in nova bug 2158919, the Host of each request was added to the configured origins.
 """
 
 import ipaddress
@@ -31,7 +31,7 @@ class PageOrigin(NamedTuple):
 
 
 def read_origin(text: str) -> PageOrigin | None:
-    """Read an Origin field; None if it names no page, as ``null`` does not."""
+    """Read an Origin field; None if it is not the origin of a page, for example ``null``."""
     found = _ORIGIN.fullmatch(text.strip())
     return None if found is None else PageOrigin(found["scheme"], found["host"], found["port"])
 
@@ -46,7 +46,7 @@ def judge_origin(
 ) -> int:
     """Return the HTTP status for a handshake: 200 if it may continue.
 
-    :param origins: the values of its Origin fields.  Without any it is allowed: browsers always send one.
+    :param origins: the values of its Origin fields.  Without one, the request is allowed: browsers always send one.
     :param hosts: the values of its Host fields.
     :param scheme: the scheme of ``novncproxy_base_url``, which pages must have to open consoles; empty: http or https.
     :param allowed: ``allowed_origins``: names and addresses besides the request's own Host.
@@ -54,7 +54,7 @@ def judge_origin(
         loaded, so it is used in place of ``scheme``.
     :return: 200; 403 for a foreign, blank or ``null`` Origin; 400 for two of them, or for two Hosts.
     """
-    # Two values: a proxy in front may have judged the other one.
+    # Of two values, a reverse proxy may have checked the other one.
     if len(origins) > 1 or len(hosts) > 1:
         return BAD
     if not origins:
@@ -92,7 +92,7 @@ def explain_refusal(
     if not _has_scheme(origin, forwarded_proto or scheme):
         if forwarded_proto:
             reasons.append(f"its scheme is not {forwarded_proto}, the X-Forwarded-Proto of the trusted proxy")
-            options.append("what the reverse proxy sends as X-Forwarded-Proto")
+            options.append("the X-Forwarded-Proto that the reverse proxy sends")
         else:
             reasons.append(f"its scheme is not {scheme}, that of [vnc] novncproxy_base_url")
             options.append(
@@ -108,8 +108,8 @@ def _has_scheme(origin: PageOrigin, wanted: str) -> bool:
 
 
 def _known_hosts(hosts: Sequence[str], allowed: Collection[str]) -> set[str]:
-    """Return the hosts whose pages may connect: the configured ones, and the one that the request was sent to."""
-    # Made anew for each request: a set that is kept and extended was nova bug 2158919.
+    """Return the hosts whose pages may connect: the configured ones, and the Host of the request."""
+    # A new set for each request: a set that requests extend was nova bug 2158919.
     known = {bare_host(name) for name in allowed}
     authority = _AUTHORITY.fullmatch(hosts[0].strip()) if hosts else None
     if authority is not None:

@@ -1,4 +1,4 @@
-"""Certificates and private keys in PEM form."""
+"""Reads certificates and private keys in PEM form."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from cryptography.x509 import Certificate, load_pem_x509_certificates
 def certificates(pem: bytes) -> list[Certificate]:
     """Return the certificates in a PEM text, at least one, in their order.
 
-    :raises ValueError: the text holds no certificate.
+    :raises ValueError: the text contains no certificate.
     """
     try:
         return load_pem_x509_certificates(pem)
@@ -18,9 +18,9 @@ def certificates(pem: bytes) -> list[Certificate]:
 
 
 def private_key(pem: bytes) -> Any:
-    """Return the private key in a PEM text, which may hold certificates as well.
+    """Return the private key in a PEM text, which may also contain certificates.
 
-    :raises ValueError: the text holds no usable key; the error quotes nothing of it.
+    :raises ValueError: the text contains no usable key; the error does not quote it.
     """
     try:
         return load_pem_private_key(pem, None)
@@ -31,5 +31,5 @@ def private_key(pem: bytes) -> Any:
 
 
 def belong_together(certificate: Certificate, key: Any) -> bool:
-    """Whether a certificate is that of a key."""
+    """Return whether a certificate belongs to a key."""
     return bool(key.public_key() == certificate.public_key())

@@ -1,7 +1,7 @@
 """The PROXY protocol, versions 1 and 2: the header in which a load balancer sends the client's address.
 
-Grammar and limits: haproxy's proxy-protocol.txt, sections 2.1 and 2.2.  The parser is bounded and strict: a connection
-without exactly such a header is refused.
+Grammar and limits: haproxy's proxy-protocol.txt, sections 2.1 and 2.2.  The parser is strict: it refuses a connection
+without exactly such a header.
 """
 
 import ipaddress
@@ -12,13 +12,13 @@ from novnc_twisted.access.forwarded import UNKNOWN
 
 _V1_START: Final = b"PROXY "
 _V1_LONGEST: Final = 107
-"""Bytes of the longest header of version 1, with its end of line."""
+"""Maximum length in bytes of a header of version 1, with its end of line."""
 
 _V2_START: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _V2_FIXED: Final = 16
 
 MAX_PAYLOAD: Final = 2048
-"""Bytes of addresses and extensions (TLVs) in a header of version 2; load balancers of clouds send a few hundred."""
+"""Maximum number of bytes of addresses and extensions (TLVs) in a header of version 2; clouds send a few hundred."""
 
 _LOCAL, _PROXY = 0x20, 0x21
 _UNSPECIFIED, _TCP4, _TCP6, _UNIX = 0x00, 0x11, 0x21, 0x31
@@ -30,7 +30,7 @@ _SIZES: Final = {_TCP4: 4, _TCP6: 16}
 
 
 class BadProxyHeader(ValueError):
-    """The data is not a PROXY header; the text says why, and quotes nothing of the data."""
+    """The data is not a PROXY header; the text says why, and does not quote the data."""
 
 
 class ProxyHeader(NamedTuple):
@@ -39,7 +39,7 @@ class ProxyHeader(NamedTuple):
     :ivar host: the client's address; ``unknown`` if the proxy does not know it; None if the connection is the proxy's
         own (LOCAL: a health check).
     :ivar port: the client's port.
-    :ivar length: the bytes of the header; the bytes behind it are the client's.
+    :ivar length: the length of the header in bytes; the bytes after it belong to the client.
     """
 
     host: str | None
@@ -53,7 +53,7 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
     :param data: all bytes received so far.  A header has at most about 2 KiB.
     :raises BadProxyHeader: as soon as the data cannot become a header.
     """
-    # Compare as much as has arrived: a wrong beginning is refused with its first byte.
+    # Compare the bytes that have arrived, so that the first wrong byte is refused.
     if data.startswith(_V2_START[: len(data)]):
         return _version_2(data)
     if data.startswith(_V1_START[: len(data)]):
@@ -62,7 +62,7 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
 
 
 def _version_1(data: bytes) -> ProxyHeader | None:
-    # The limit is part of the protocol (section 2.1), so a client cannot make us search a long line again and again.
+    # The limit of section 2.1, so that a client cannot make us search a long line repeatedly.
     end = data.find(b"\r\n", 0, _V1_LONGEST)
     if end < 0:
         if len(data) >= _V1_LONGEST:

@@ -1,8 +1,8 @@
 """HTTP heads (RFC 9112): the request of a viewer or browser, and the response to our own CONNECT.
 
-The parser is stricter than that of most web servers.  It refuses what is ambiguous (obsolete line folding, a space
-before the colon, a bare CR, lines of one head that end in different ways), because requests can be smuggled where two
-servers read one head in different ways.
+The parser is stricter than those of most web servers.  It refuses ambiguous heads: obsolete line folding, a space
+before the colon, a bare CR, different ends of lines in one head.  If two servers read a head differently, requests can
+be smuggled.
 """
 
 import re
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 HEAD_LIMIT: Final = 16384
-"""Bytes of the longest head that is accepted."""
+"""Maximum number of bytes of a head."""
 
 MAX_FIELDS: Final = 100
-"""Fields of a head, at most; browsers send about twenty."""
+"""Maximum number of fields of a head; browsers send about twenty."""
 
 _REQUEST = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([0-9])")
 _ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)([^#]*)")
@@ -21,7 +21,7 @@ _END = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(r"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n]*)?")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
 
-_CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t\r\n"))  # at which some parsers end a line or a name
+_CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t\r\n"))  # some parsers end a line or a name at these
 
 
 class BadHead(ValueError):
@@ -85,7 +85,7 @@ class HeadBuffer:
         """
         seen = len(self._data)
         self._data += data
-        # The empty line may begin in the last three bytes of the piece before; the rest was searched already.
+        # The empty line may begin in the last three bytes of the previous piece; the rest was searched already.
         end = _end_of_head(self._data, max(0, seen - 3))
         if end < 0:
             if len(self._data) > self._limit:
@@ -119,7 +119,7 @@ def read_request(head: bytes) -> RequestHead:
         raise BadHead("no request line")
     authority, target = split_absolute(match[2])
     if authority is not None:
-        # An origin server must ignore Host then (section 3.2.2); two different values could pass two different checks.
+        # An origin server must then ignore Host (section 3.2.2); with two values, each could pass another check.
         fields = tuple((name, authority if name == "host" else value) for name, value in fields)
     return RequestHead(match[1], target, int(match[3]), fields)
 
@@ -151,7 +151,7 @@ def read_status(head: bytes) -> int:
 def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     text = head.decode("latin-1")
     if "\r" in text:
-        # A server that takes only CRLF would read another head than one that takes a bare LF as well.
+        # A server that accepts only CRLF would read another head than one that also accepts a bare LF.
         if text.count("\n") != text.count("\r\n"):
             raise BadHead("lines that end in different ways")
         text = text.replace("\r\n", "\n")

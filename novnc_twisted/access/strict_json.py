@@ -16,7 +16,7 @@ def loads(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError("nested too deep") from None
     except ValueError:
-        # JSONDecodeError carries the whole text, which may hold a password.
+        # JSONDecodeError contains the whole text, which may contain a password.
         raise ValueError("no JSON") from None
 
 

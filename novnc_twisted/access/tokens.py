@@ -6,11 +6,11 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 MAX_TOKEN: Final = 256
-"""Characters of the longest token that is looked up.  A token has 36 (a UUID)."""
+"""Maximum number of characters of a token that is looked up.  Our own tokens (UUIDs) have 36."""
 
 
 def hash_token(token: str) -> str:
-    """Return the SHA-256 of a token in hexadecimal digits, which stands for it on the bus and in the store.
+    """Return the SHA-256 of a token in hexadecimal digits.  The bus and the store use it in place of the token.
 
     nova's ``utils.get_sha256_str``.
     """
@@ -19,16 +19,16 @@ def hash_token(token: str) -> str:
 
 
 def link_id(token_hash: str) -> str:
-    """Return a name for a token in logs and traces: 32 hexadecimal digits that lead back to neither token nor hash.
+    """Return a name for a token in logs and traces: 32 hexadecimal digits that reveal neither the token nor its hash.
 
-    Every process that knows the hash gives the token the same name, so that what consoleauth and the proxies report
-    about one console link can be put together.
+    All processes use the same name for a token, so that the reports of consoleauth and the proxies about one console
+    link can be matched.
     """
     return hashlib.sha256(b"link:" + token_hash.encode()).hexdigest()[:32] if token_hash else ""
 
 
 def token_of(path: str, cookies: Iterable[str] = ()) -> str | None:
-    """Return the token of a request: the last ``token`` of the query, or else of the cookies; None: it has no token.
+    """Return the token of a request: the last ``token`` of the query, or else of the cookies, or None.
 
     An empty ``token`` counts as none.
 

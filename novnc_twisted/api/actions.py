@@ -1,4 +1,4 @@
-"""``POST /servers/ID/action``: finds the action that the body names."""
+"""``POST /servers/ID/action``: calls the resource that performs the action named in the body."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from novnc_twisted.http.routing import Handler, Resource
 
 
 class Actions(Resource):
-    """Gives each action to the resource that does it."""
+    """Passes each action on to the resource that performs it."""
 
     def __init__(self, consoles: consoles.Consoles, power: power.Power) -> None:
         self._consoles = consoles

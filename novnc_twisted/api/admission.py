@@ -1,8 +1,8 @@
-"""Admission of requests that call other services: requests that cannot be answered in time are refused at once.
+"""Admission of requests that call other services: refuses at once what cannot be answered in time.
 
-A request that waits behind too many others is answered after its client has given up, and the work for it delays
-the others.  So the number of requests in work is limited by the rate at which requests were answered lately: with N
-requests in work and R answers a second, a new request is answered after about N / R seconds (Little's law).
+A request that waits behind too many others is answered after its client has given up, and still delays the others.
+So the number of requests in work has a limit, which follows the measured rate of answers.  With N requests in work
+and R answers a second, a new request is answered after about N / R seconds (Little's law).
 """
 
 from math import ceil
@@ -11,8 +11,8 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 DEADLINE: Final = 3.0
-"""Seconds within which an admitted request is expected to be answered: less than the 5 s of a call on the bus, since
-the rate is an estimate."""
+"""Seconds within which an admitted request should be answered.  A call on the bus has 5 s; the difference is a reserve,
+because the rate is an estimate."""
 
 ALWAYS_ADMITTED: Final = 64
 """Requests in work that are always admitted: enough to keep all services busy while their rate is measured."""
@@ -24,13 +24,14 @@ MAX_WAIT: Final = 30
 """Seconds of the longest Retry-After."""
 
 _BUSY: Final = 8
-"""Requests in work.  With fewer, the rate of answers is limited by the requests that come, not by the services."""
+"""Requests in work from which on the rate is measured.  With fewer, the rate shows how many requests arrive, not how
+fast the services are."""
 
 _PERIOD: Final = 0.5
 """Seconds of busy time over which one sample of the rate is taken."""
 
 _WEIGHT: Final = 0.25
-"""Weight of one sample: the rate follows a change within some seconds."""
+"""Weight of one sample in the average.  With it, the average follows a change within some seconds."""
 
 
 class Admission:
@@ -54,7 +55,7 @@ class Admission:
 
         :return: 0, or the seconds after which to try again where the request is not admitted.
         """
-        # Measured before the count changes: the time until now belongs to the old number of requests.
+        # Before the count changes, because the time until now belongs to the old count.
         self._measure()
         if self.in_work >= max(ALWAYS_ADMITTED, DEADLINE * self.rate):
             return min(MAX_WAIT, ceil(self.in_work / max(self.rate, 1.0)))
@@ -64,7 +65,7 @@ class Admission:
     def leave(self, *, answered: bool) -> None:
         """End the work for a request.
 
-        :param answered: False where a service did not answer in time, or the client left before.
+        :param answered: False if a service did not answer in time, or the client left before the answer.
         """
         self._measure()
         if self.in_work >= _BUSY:
@@ -73,12 +74,12 @@ class Admission:
         self.in_work -= 1
 
     def _measure(self) -> None:
-        """Take a sample of the rate where the services were busy for long enough since the last one."""
+        """Add a sample to the rate if the services were busy for long enough since the last sample."""
         now = self._clock.seconds()
         if self.in_work >= _BUSY:
             self._busy_time += now - self._counted_at
         self._counted_at = now
         if self._busy_time >= _PERIOD:
-            # A pause of the whole process, for instance on a busy machine, counts as one sample.
+            # Only one sample, however long the busy time was: it may be a pause of the whole process.
             self.rate += _WEIGHT * (self._answered / self._busy_time - self.rate)
             self._busy_time, self._answered = 0.0, 0

@@ -1,9 +1,10 @@
-"""The whole API server: which API a path belongs to, and who asks."""
+"""The whole API server: finds the API of a path and the caller of a request."""
 
 import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -16,29 +17,34 @@ from novnc_twisted.api.console import api as console_api
 from novnc_twisted.api.console.api import ConsoleAPI
 from novnc_twisted.api.console.events import Events
 from novnc_twisted.api.console.history import History
+from novnc_twisted.api.console.keys import Keys
 from novnc_twisted.api.console.links import ConsoleLinks
 from novnc_twisted.api.console.revocations import Revocations
 from novnc_twisted.api.console.screenshots import Screenshots
 from novnc_twisted.api.console.servers import ListedServers
 from novnc_twisted.api.console.sessions import Sessions
+from novnc_twisted.api.console.tokens import Tokens as APITokenRoutes
 from novnc_twisted.api.console.watch import Watch
 from novnc_twisted.api.consoles import Consoles
 from novnc_twisted.api.errors import fault_body
 from novnc_twisted.api.flavors import Flavors
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.links import Links
-from novnc_twisted.api.outages import Outages
+from novnc_twisted.api.outages import Outages, Work
+from novnc_twisted.api.portal.branding import Branding
 from novnc_twisted.api.portal.html import see_other
 from novnc_twisted.api.portal.portal import Portal
 from novnc_twisted.api.power import Power
 from novnc_twisted.api.responder import LOG_IN, Responder
 from novnc_twisted.api.servers import Servers
 from novnc_twisted.api.services import Services
+from novnc_twisted.compute.keyboard_api import KeyboardAPI
 from novnc_twisted.events.records import Observer
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
 from novnc_twisted.http.response import Response
-from novnc_twisted.identity.browser_login import BrowserLogins, with_login
+from novnc_twisted.identity.api_tokens import APITokens, api_token_of
+from novnc_twisted.identity.browser_login import login_of
 from novnc_twisted.identity.errors import unauthenticated
 from novnc_twisted.identity.strategy import IAuth
 from novnc_twisted.identity.tokens import Tokens
@@ -50,10 +56,12 @@ from novnc_twisted.session.rpcapi import SessionsAPI
 NAME: Final = "consoleapi"
 """The server's name in events and in the log."""
 
+_PAGE: Final = Work("page")
+
 _VERSION: Final = re.compile(r"v[0-9]+")
 
 _API = Callable[[Request, str, tuple[str, ...]], Awaitable[Response]]
-"""Answers a request; takes its id, and the segments of the path after the first one, which names the API."""
+"""Answers a request.  Takes the request, its id, and the path segments after the first one, which names the API."""
 
 
 class Application:
@@ -61,6 +69,7 @@ class Application:
 
     :ivar compute: the Compute API.
     :ivar console: the console API.
+    :ivar branding: the settings of the pages below ``/console/``.
     """
 
     def __init__(
@@ -77,20 +86,22 @@ class Application:
         """Prepare to answer.
 
         :param clock: gives the time of deadlines and rates; it may be monotonic.
-        :param transport: has the presence of the services, and the store with the key of the tokens.
-        :param observer: called with the event of each request that is refused before an API looks at what it asks for.
-        :param now: Unix time in seconds, which clients are shown.
+        :param transport: gives the list of live services, and the store with the key that signs tokens.
+        :param observer: called with an event for each request that is refused before an API handles it.
+        :param now: gives the Unix time in seconds, for times that clients see.
         """
         self._auth = auth
         self._tokens = Tokens(transport.store, auth.user, now)
         self._identity = IdentityAPI(auth, self._tokens, now)
-        outages = Outages(clock)
+        self._outages = outages = Outages(clock)
         self._responder = Responder(outages, observer, NAME)
         inventory = Inventory(compute)
         links = Links(inventory, compute, consoleauth)
         consoles = Consoles(links, consoleauth)
         power = Power(inventory, compute, observer)
-        self._logins = BrowserLogins(transport.store, self._tokens, now)
+        self._logins = auth.browser_logins(transport.store, self._tokens, now)
+        holders = auth.token_holders(self._logins, now)
+        self._api_tokens = APITokens(transport.store, holders, observer, now) if holders else None
         sessions = SessionsAPI(transport)
         resources = (
             Servers(inventory),
@@ -100,7 +111,11 @@ class Application:
             Flavors(inventory),
         )
         self.compute = ComputeAPI(clock, outages, self._responder, resources)
-        self._portal = Portal(auth, self._logins, inventory, links, power, self.compute.admitted)
+        self.branding = Branding()
+        admitted = self.compute.admitted
+        self._portal = Portal(
+            self._logins, self._api_tokens, inventory, links, power, admitted, report=self._report_page
+        )
         self.console = ConsoleAPI(
             self._responder,
             self.compute.admitted,
@@ -110,8 +125,10 @@ class Application:
                 Sessions(sessions, consoleauth),
                 History(consoleauth),
                 Revocations(consoleauth),
-                ConsoleLinks(links),
+                ConsoleLinks(links, now),
+                APITokenRoutes(self._api_tokens),
                 Screenshots(inventory, compute, observer),
+                Keys(inventory, KeyboardAPI(transport), observer),
             ),
         )
         self._apis: dict[str, _API] = {
@@ -122,7 +139,7 @@ class Application:
         }
 
     async def answer(self, request: Request) -> Response:
-        """Return the response, whatever happens; its headers have the request's id."""
+        """Return the response, after any error as well.  Its headers contain the request's id."""
         request_id = f"req-{uuid.uuid4()}"
         response = await self._responder.respond(request, request_id, None, self._dispatch(request, request_id))
         return response.with_headers(("X-OpenStack-Request-Id", request_id), ("X-Compute-Request-Id", request_id))
@@ -132,7 +149,7 @@ class Application:
         return Response(error.status, fault_body(error), error.headers)
 
     async def _dispatch(self, request: Request, request_id: str) -> Response:
-        # Before anything else, version documents included: with noauth, other machines must learn nothing.
+        # First of all, even before version documents: with noauth, other machines must learn nothing.
         self._auth.admit(request)
         if not request.segments:
             return see_other(f"{request.prefix}/console/") if _is_browser(request) else versions.index(request)
@@ -149,10 +166,17 @@ class Application:
         if segments[:1] != (console_api.VERSION,):
             if segments and _VERSION.fullmatch(segments[0]):
                 return versions.choices(request)
-            return await self._portal.answer(request, segments, self._caller)
+            page = partial(self._portal.answer, request, segments, self._caller)
+            response = await self.branding.answer(request, segments, page)
+            if response.status < 500:
+                self._outages.answered(_PAGE)
+            return response
         if len(segments) == 1:
             return console_api.version(request)
-        return await self.console.answer(request, request_id, await self._caller(request), segments[1:])
+        return await self.console.answer(request, request_id, self._caller, segments[1:])
+
+    def _report_page(self, request: Request, error: HTTPError, cause: BaseException) -> None:
+        self._responder.report(request, "page", _PAGE, error, cause)
 
     async def _answer_identity(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
         if not self._auth.own_identity:
@@ -169,20 +193,28 @@ class Application:
     async def _caller(self, request: Request) -> Caller:
         """Return the caller.
 
-        :raises HTTPError: 401; 403: the caller may only read; or 429 or 503, if the password was not looked at.
+        :raises HTTPError: 401; 403: the caller may only read; 429 or 503: the password could not be checked now.
         :raises ServiceUnavailable: the caller's token could not be checked.
         """
-        asked = with_login(request) if self._auth.tokens else request
-        caller = await self._auth.caller(asked, self._tokens.read if asked is request else self._logins.read)
-        if caller is None or (asked is not request and await self._logins.has_ended(request)):
+        secret = login_of(request) if self._logins else None
+        api_token = api_token_of(request) if self._api_tokens else None
+        if self._api_tokens is not None and api_token is not None:
+            caller = await self._api_tokens.caller(request, api_token)
+        elif secret is None or self._logins is None:
+            caller = await self._auth.caller(request, self._tokens.read)
+        else:
+            caller = await self._logins.caller(request, secret)
+        if caller is None:
             raise unauthenticated(self._auth.identity_url(request))
-        # Here, once for all APIs: no method but GET and HEAD is for readers, whatever it does.
+        # Checked once for all APIs: readers may use only GET and HEAD.
         if caller.reads_only and not request.reads:
+            if caller.by_api_token:
+                raise HTTPError(403, "This API token may only read.")
             raise HTTPError(403, "The role reader opens no console and changes nothing. Ask for the role member.")
         return caller
 
 
 def _is_browser(request: Request) -> bool:
-    """Whether a person asks, and not a program: only browsers ask for HTML."""
+    """Return whether the client is a browser: only browsers ask for HTML."""
     accepted = ",".join(request.headers.get("accept", []))
     return request.reads and "text/html" in accepted.lower()

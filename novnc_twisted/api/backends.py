@@ -1,4 +1,4 @@
-"""What the API calls of other services."""
+"""The methods of other services that the API calls."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -18,11 +18,11 @@ class IComputeAPI(Protocol):
     """The part of :class:`novnc_twisted.compute.rpcapi.ComputeAPI` that the API calls."""
 
     async def find(self, instance_uuid: str, visible: Callable[[Instance], bool], /) -> Instance:
-        """Return a server, from the host that has it; InstanceNotFound, ServiceUnavailable."""
+        """Return a server, as its compute host reports it; raises InstanceNotFound, ServiceUnavailable."""
         ...
 
     async def last_known(self, instance_uuid: str, /) -> Instance | None:
-        """Return what a host that is not alive published of a server."""
+        """Return what a host published about a server before the host stopped answering."""
         ...
 
     async def page(
@@ -35,7 +35,7 @@ class IComputeAPI(Protocol):
         marker: str | None = None,
         limit: int | None = None,
     ) -> tuple[Sequence[Instance], bool]:
-        """Return servers in the order of lists, and whether further ones follow; InstanceNotFound: the marker."""
+        """Return a page of servers, and whether further ones follow; raises InstanceNotFound for the marker."""
         ...
 
     async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None, /) -> Console:
@@ -43,11 +43,11 @@ class IComputeAPI(Protocol):
         ...
 
     async def change_power(self, instance: Instance, action: str, /) -> PowerReply:
-        """Begin a power action on a server; InstanceNotFound, ServiceUnavailable."""
+        """Begin a power action on a server; raises InstanceNotFound, ServiceUnavailable."""
         ...
 
     async def get_screenshot(self, instance: Instance, kind: str, width: int | None, /) -> Screenshot:
-        """Return a picture of a server's screen; InstanceNotFound, InstanceNotRunning, ServiceUnavailable."""
+        """Return a picture of a server's screen; raises InstanceNotFound, InstanceNotRunning, ServiceUnavailable."""
         ...
 
 
@@ -65,7 +65,7 @@ class IConsoleAuthAPI(Protocol):
         expires_in: float | None = ...,
         one_time: bool = ...,
     ) -> float:
-        """Let a token open a console; return the Unix time at which the token expires."""
+        """Register a token for a console; return the Unix time at which the token expires."""
         ...
 
     async def revoke(self, wanted: SessionFilter, reason: str = ..., /) -> Revocation:
@@ -83,5 +83,5 @@ class IConsoleAuthAPI(Protocol):
         ...
 
     async def show_token(self, token: str, /) -> dict[str, Any]:
-        """Return the server and the address of a token; InvalidToken."""
+        """Return the server and the address of a token; raises InvalidToken."""
         ...

@@ -16,7 +16,7 @@ class Call:
 
     :ivar caller: who makes the request.
     :ivar version: the microversion; 2.1 below ``/v2``.
-    :ivar legacy: whether the request is below ``/v2``, where unknown fields of a body are ignored.
+    :ivar legacy: whether the path is below ``/v2``.  There, unknown fields of a body are ignored.
     :ivar prefix: the path before the resource: ``/v2.1`` or ``/v2.1/PROJECT``.
     :ivar bookmark: the same path without the version, for links that outlive a version.
     """
@@ -51,7 +51,7 @@ class Call:
             raise policy_refused(f"os_compute_api:{rule}")
 
     def needs(self, version: Version) -> None:
-        """Check that the call has at least the microversion from which on a resource exists.
+        """Check that the call asks for at least the microversion that introduced a resource.
 
         :raises HTTPError: 404.
         """

@@ -1,4 +1,4 @@
-"""The Compute API below ``/v2.1`` and ``/v2``: microversion, project, and the resource that answers."""
+"""The Compute API below ``/v2.1`` and ``/v2``: reads microversion and project, and calls the resource of the path."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ _OVERLOAD = Work("overload")
 
 
 class ComputeAPI:
-    """Finds the resource for a request and limits how many requests are in work.
+    """Passes requests on to their resources, and limits how many are in work.
 
     :ivar router: the routes below the version.
     """
@@ -52,7 +52,7 @@ class ComputeAPI:
         :param segments: the others, at least one.
         """
         legacy = version == "v2"
-        # An error about the version itself has the headers of the default version, as nova's has.
+        # As in nova, the response to an unusable version has the headers of the default version.
         wanted = microversion.MINIMUM
         try:
             if not legacy:
@@ -70,14 +70,14 @@ class ComputeAPI:
     def _split_project(self, caller: Caller, segments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """Return the part of the path that names a project, as ``/PROJECT`` or empty, and the segments after it.
 
-        :raises HTTPError: 400: it is another project than the caller's; 404: it is no project.
+        :raises HTTPError: 400: the project is not the caller's; 404: the segment is not a project.
         """
         # The path may have the project before the resource (/v2.1/PROJECT/servers), as in nova before 2.18.
         if segments[0] in self.router.names or len(segments) == 1:
             return "", segments
         project = segments[0]
         if caller.project not in (None, project):
-            # A part of nova that this API lacks (os-simple-tenant-usage/PROJECT, which Horizon asks for).
+            # Not a project, but a resource that only nova has.  Horizon asks for os-simple-tenant-usage/PROJECT.
             if project.startswith("os-"):
                 raise HTTPError(404, NOT_FOUND)
             raise HTTPError(
@@ -95,7 +95,7 @@ class ComputeAPI:
     def admitted(self) -> Iterator[None]:
         """Count a request that calls other services.
 
-        :raises HTTPError: 429: it could not be answered in time.
+        :raises HTTPError: 429: too many requests are in work, so this one could not be answered in time.
         """
         wait = self._admission.admit()
         if wait:
@@ -106,7 +106,7 @@ class ComputeAPI:
             yield
             answered = True
         except (HTTPError, Refusal) as error:
-            # A refusal is an answer as well; only a service that does not answer slows the others down.
+            # Other errors are answers of a service that works.  503: a service did not answer in time.
             answered = (error.status if isinstance(error, HTTPError) else error.api_status) != 503
             raise
         finally:

@@ -1,4 +1,4 @@
-"""Consoles: the action of 2.1 to 2.5, ``remote-consoles`` of 2.6, and ``os-console-auth-tokens`` of 2.31."""
+"""Console links: the actions up to 2.5, ``remote-consoles`` from 2.6 on, ``os-console-auth-tokens`` from 2.31 on."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -79,7 +79,7 @@ class Consoles(Resource):
         call.needs_admin("os-console-auth-tokens")
         if call.version < _AUTH_TOKENS:
             raise HTTPError(400, f"The details of a console token need API version {_AUTH_TOKENS} or later.")
-        # The same answer as for an unknown token: its length reveals nothing.
+        # The same answer as for an unknown token, so that it does not reveal which lengths are possible.
         if len(token) > MAX_TOKEN:
             raise HTTPError(404, "Token not found")
         info = await self._consoleauth.show_token(token)

@@ -26,7 +26,7 @@ UNEXPECTED: Final = "Unexpected API Error. The log of the API has the details un
 def fault_body(error: HTTPError) -> dict[str, Any]:
     """Return the body of an error in nova's format: ``{"<name>": {"code": N, "message": "..."}}``.
 
-    A 401 has Keystone's format: in front of nova, Keystone's middleware sends it.
+    A 401 has Keystone's format, because with nova, Keystone's middleware sends it.
     """
     if error.status == 401:
         return keystone_body(error)
@@ -43,7 +43,7 @@ def instance_not_found(server_id: str) -> HTTPError:
 
 
 def no_such_action(name: str) -> HTTPError:
-    """Make nova's 400 for an action that does not exist, or not in this version."""
+    """Make nova's 400 for an action that does not exist, or does not exist in this version."""
     return HTTPError(400, f"There is no such action: {name[:100]}")
 
 
@@ -58,7 +58,7 @@ def policy_refused(rule: str) -> HTTPError:
 
 
 def error_of(refusal: Refusal, *, server_id: str = "", console_type: str = "") -> HTTPError:
-    """Make the error for a refusal of another service: with nova's sentence if it has one, else with ours."""
+    """Make the HTTP error for another service's refusal, with nova's sentence if nova has one, else with ours."""
     status = refusal.api_status or 500
     if isinstance(refusal, InstanceNotFound) and server_id:
         return instance_not_found(server_id)

@@ -1,7 +1,7 @@
 """``/flavors``: the sizes of the servers (nova's ``api/openstack/compute/flavors.py``).
 
-libvirt has no flavors.  Clients ask for them to fill a column of their tables, so each size that a visible server has
-is listed as a flavor.  The id of a flavor contains its size, so nothing has to be stored.
+libvirt has no flavors, but clients show them in their tables.  So each size of a visible server is listed as a flavor.
+The id of a flavor contains its size, so nothing has to be stored.
 """
 
 import re
@@ -19,7 +19,7 @@ _ID = re.compile(r"([0-9]{1,6})vcpu-([0-9]{1,12})mb", re.ASCII)
 
 
 def flavor_id(instance: Instance) -> str:
-    """Return the id, which is also the name, of the flavor for the size of a server."""
+    """Return the id of the flavor for a server's size.  It is the flavor's name as well."""
     return f"{instance.vcpus}vcpu-{instance.memory_mb}mb"
 
 
@@ -55,7 +55,7 @@ class Flavors(Resource):
         return Response(200, {"flavor": _flavor(call, name)})
 
     async def _extra_specs(self, call: Call, name: str) -> Response:
-        # Only to raise 404 for a name that is no size.
+        # Called only to raise 404 for a name that is not a size.
         _flavor(call, name)
         return Response(200, {"extra_specs": {}})
 

@@ -1,4 +1,4 @@
-"""An image service without images, which ``openstack server list`` of python-openstackclient 5.8 to 7.4 asks for."""
+"""An image service without images: ``openstack server list`` of python-openstackclient 5.8 to 7.4 needs one."""
 
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
@@ -15,7 +15,7 @@ def versions(request: Request) -> Response:
 def show(request: Request, segments: tuple[str, ...]) -> Response:
     """Answer ``GET /image/v2/images`` with an empty list.
 
-    :param segments: those of the path after ``image``.
+    :param segments: the path segments after ``image``.
     :raises HTTPError: 404 for any other request.
     """
     if not request.reads or segments != ("v2", "images"):

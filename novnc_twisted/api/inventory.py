@@ -1,4 +1,4 @@
-"""The servers that a caller may see, and the difference between "gone" and "not available"."""
+"""The servers that a caller may see.  A server that is not available now is not reported as one that does not exist."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -13,8 +13,8 @@ from novnc_twisted.identity.users import Caller
 class Inventory:
     """The servers of all compute hosts, as one caller sees them.
 
-    A server whose host is not alive is listed with an unknown state.  Any request for it is answered with "not
-    available", rather than with "there is no such server".
+    A server whose host is not alive is listed with an unknown state.  Any request for such a server fails with "not
+    available" (503), not with "there is no such server" (404).
     """
 
     def __init__(self, compute: IComputeAPI) -> None:
@@ -32,7 +32,7 @@ class Inventory:
     ) -> tuple[Sequence[Instance], bool]:
         """Return the caller's servers by name and id, and whether further ones follow.
 
-        Only the servers of one project are looked at: the caller's or, for an administrator, the one that is asked for.
+        A user gets the servers of the user's project, an administrator those of ``project``.
 
         :param project: the id or name of the project whose servers an administrator wants; None: all projects.
         :param wanted: the filters of the request.
@@ -56,7 +56,7 @@ class Inventory:
         """Return one of the caller's servers by its id.
 
         :raises HTTPError: 404, also for an id that is not a UUID, and for a server of another project.
-        :raises ServiceUnavailable: the compute host that runs it, or may run it, does not answer.
+        :raises ServiceUnavailable: a compute host that runs the server, or may run it, does not answer.
         """
         try:
             normal = str(uuid.UUID(server_id))
@@ -66,7 +66,7 @@ class Inventory:
             instance = await self._compute.find(normal, caller.sees)
         except InstanceNotFound:
             known = await self._compute.last_known(normal)
-            # Only for callers who may see it: others must not learn that it exists.
+            # Only for callers who may see the server.  Others must not learn that it exists.
             if known is not None and caller.sees(known):
                 raise ServiceUnavailable(f"compute host {known.host}, which has it, is not alive") from None
             raise instance_not_found(server_id) from None

@@ -16,12 +16,12 @@ from novnc_twisted.identity.users import Caller
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkTerms:
-    """What a link is asked for.
+    """The properties of a link that the caller chooses.
 
-    :ivar console_type: the type; HTTPError 400 unless it is one of ``CONSOLE_TYPES``.
+    :ivar console_type: one of ``CONSOLE_TYPES``; any other value is refused with HTTPError 400.
     :ivar mode: what its viewer may do: ``control`` or ``view``.
-    :ivar expires_in: seconds for which it is valid, at most ``[consoleauth] token_ttl``; None: ``token_ttl``.
-    :ivar one_time: whether it opens one console once, whatever ``[consoleauth] one_time`` says.
+    :ivar expires_in: seconds for which it is valid, at most ``[consoleauth] token_ttl``; None: ``token_ttl`` seconds.
+    :ivar one_time: True: it can be opened only once.  False: ``[consoleauth] one_time`` decides.
     """
 
     console_type: str
@@ -34,8 +34,8 @@ class LinkTerms:
 class Link:
     """A console link.
 
-    :ivar id: names the link in logs and traces, and opens nothing; see :func:`novnc_twisted.access.tokens.link_id`.
-    :ivar url: the address, which holds the token.
+    :ivar id: identifies the link in logs and traces; not secret; see :func:`novnc_twisted.access.tokens.link_id`.
+    :ivar url: the address with the token, which is secret.
     :ivar expires_at: Unix time in seconds.
     """
 
@@ -55,18 +55,19 @@ class Links:
     async def make(self, caller: Caller, server_id: str, terms: LinkTerms, *, vnc: bool = True) -> Link:
         """Make a link for a server.
 
-        :param vnc: False: the console is for another protocol, which no server here has.
-        :raises HTTPError: with nova's sentences for causes that the user can change.
+        :param vnc: False: the caller asked for another protocol than VNC (SPICE, RDP, ...), which is refused with 400.
+        :raises HTTPError: no link was made; :func:`novnc_twisted.api.errors.error_of` has the messages.
         """
         console_type = terms.console_type
         try:
             instance = await self._inventory.find(caller, server_id)
             if not vnc or console_type not in CONSOLE_TYPES:
                 raise HTTPError(400, f"Unavailable console type {console_type}.")
-            # An administrator without a project makes the link for the server's own one.
+            # For an administrator without a project, use the project of the server.
             project = caller.project or instance.project_id
             console = await self._compute.get_vnc_console(instance.uuid, console_type, instance.host)
             info = replace(console.connect_info, user_id=caller.user, project_id=project, mode=terms.mode)
+            info = replace(info, administrator=caller.is_admin)
             expires_at = await self._consoleauth.authorize_console(
                 console.token,
                 info,
@@ -80,12 +81,10 @@ class Links:
 
 
 def _owner(caller: Caller, instance: Instance) -> str | None:
-    """Return the project for which a link is made; the link ends when the server moves to another project.
+    """Return the project that must own the server for the link to be valid; None: any project.
 
-    It is the project because of which the caller sees the server.  Administrators see all servers and make links for
-    other users, so for them it is the server's own project.
-
-    :return: None if the link stays valid whatever happens to the server's project.
+    For a user, this is the user's own project.  Administrators make links for servers of all projects, so for them it
+    is the server's project: its id, or its name if nova's metadata has no id.
     """
     if not caller.is_admin and caller.project:
         return caller.project

@@ -27,8 +27,8 @@ MAXIMUM = Version(2, 31)
 def requested(request: Request) -> Version:
     """Return the version that a request asks for; 2.1 if it names none.
 
-    ``OpenStack-API-Version: compute X``, which may name other services as well, has precedence over the older
-    ``X-OpenStack-Nova-API-Version: X``.
+    ``OpenStack-API-Version: compute X`` has precedence over the older ``X-OpenStack-Nova-API-Version: X``.  The newer
+    header may name versions of other services as well.
 
     :raises HTTPError: 400 for a malformed version; 406 for a version that is not supported.
     """
@@ -60,7 +60,7 @@ def requested(request: Request) -> Version:
 
 
 def headers(version: Version) -> tuple[tuple[str, str], ...]:
-    """Return the header fields of every response that has a microversion, errors included."""
+    """Return the header fields that state the version, in errors as well."""
     return (
         ("OpenStack-API-Version", f"compute {version}"),
         ("X-OpenStack-Nova-API-Version", str(version)),

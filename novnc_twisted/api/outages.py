@@ -1,4 +1,4 @@
-"""Log why requests cannot be answered: each cause once when it begins and once when it is over."""
+"""Logs why requests cannot be answered: each cause once when it begins, and once when it is over."""
 
 import re
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 MAX_CAUSES: Final = 100
-"""Causes that are remembered.  For a further one, the cause that occurred longest ago is forgotten."""
+"""Maximum number of causes that are remembered.  After that, the one that occurred longest ago is forgotten."""
 
 SETTLED: Final = 60.0
-"""Seconds after the last occurrence of a cause after which any answer shows that it is over."""
+"""Seconds without an occurrence of a cause after which an answer to any request shows that the cause is over."""
 
 MAX_QUIET: Final = 600.0
-"""Upper limit of the seconds for which a recurring cause must be absent before the log says that it is over."""
+"""Maximum of :attr:`_Cause.quiet`, in seconds."""
 
-# A cause that concerns only one compute host: answers about servers of other hosts do not show that it is over.
+# Matches a cause that concerns only one compute host.  Answers from other hosts do not show that it is over.
 _ONE_HOST = re.compile(r"(?<!no )compute(?:\.| host )")
 
-# The id of a server in a cause: the same failure of two servers is one cause.
+# Matches the id of a server in a cause.  The same failure of two servers is one cause.
 _SERVER = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 
 _HINTS = (
@@ -34,7 +34,7 @@ _HINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a request needs of other services.  An answer to the same work shows that a cause is over.
+    """The kind of work that a request asks of other services.  If the same work succeeds, the cause is over.
 
     :ivar route: the kind of request.
     :ivar arguments: the variable parts of its path, such as the id of a server.
@@ -46,13 +46,14 @@ class Work:
 
 @dataclass(slots=True)
 class _Cause:
-    """What is known of a cause.
+    """A cause that prevents requests from being answered.
 
-    :ivar work: the work that it prevented last.
+    :ivar work: the work that it prevented most recently.
     :ivar one_host: whether it concerns only one compute host.
-    :ivar began: when it began; ``last`` is its last occurrence.  Seconds of the clock.
-    :ivar quiet: seconds for which it must be absent, at least, until it counts as over.
-    :ivar count: requests that were refused for it since it began.
+    :ivar began: when it began, in seconds of the clock.
+    :ivar last: when it occurred last, in seconds of the clock.
+    :ivar quiet: minimum number of seconds without an occurrence before the cause counts as over.
+    :ivar count: number of requests that were refused for this cause since it began.
     """
 
     work: Work
@@ -64,7 +65,7 @@ class _Cause:
     over: bool = True
 
     def is_disproved(self, work: Work, now: float) -> bool:
-        """Whether an answer to ``work`` shows that the cause is over."""
+        """Return whether an answer to ``work`` shows that the cause is over."""
         absent = now - self.last
         same = work == self.work if self.one_host else work.route == self.work.route
         return not self.over and absent >= self.quiet and (same or absent >= SETTLED)
@@ -73,8 +74,8 @@ class _Cause:
 class Outages:
     """Logs the beginning and the end of each cause.
 
-    A recurring cause does not fill the log: each time that it recurs within :data:`MAX_QUIET` seconds, the time is
-    doubled for which it must be absent until it counts as over.
+    A recurring cause does not fill the log.  Each time that it recurs within :data:`MAX_QUIET` seconds, its ``quiet``
+    time is doubled.
 
     :param clock: gives the time.
     """
@@ -91,12 +92,12 @@ class Outages:
         :param cause: what happened, in words.
         :param work: what the request needed.
         :param status: the HTTP status of the response.
-        :param quiet: seconds for which the cause must be absent, at least, until it counts as over.
+        :param quiet: see :attr:`_Cause.quiet`.
         """
-        # Otherwise an outage would leave one line for each server that is asked for.
+        # Otherwise an outage would leave one log line for each server.
         cause = _SERVER.sub("a server", cause)
         now = self._clock.seconds()
-        # Taken out and put back, so that the dictionary stays in the order of the last occurrence.
+        # Removed and inserted again, so that the dictionary stays sorted by last occurrence.
         known = self._causes.pop(cause, None) or _Cause(work, _ONE_HOST.search(cause) is not None)
         while len(self._causes) >= MAX_CAUSES:
             del self._causes[next(iter(self._causes))]

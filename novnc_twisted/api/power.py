@@ -1,4 +1,5 @@
-"""Power actions on servers, as nova's clients send them (nova's ``api/openstack/compute/servers.py``)."""
+"""Power actions on servers, in the form in which nova's clients send them (nova's
+``api/openstack/compute/servers.py``)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,11 +10,12 @@ from novnc_twisted.api.backends import IComputeAPI
 from novnc_twisted.api.call import Call
 from novnc_twisted.api.errors import error_of
 from novnc_twisted.api.inventory import Inventory
+from novnc_twisted.api.reported import reported
 from novnc_twisted.api.server_view import vm_state_of
 from novnc_twisted.contract import power
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.power import PowerReply
-from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.errors import Refusal
 from novnc_twisted.events.records import Observer, PowerAction
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
@@ -30,7 +32,7 @@ ACTIONS: Final[Mapping[str, str | None]] = MappingProxyType(
         "resume": power.RESUME,
     }
 )
-"""The name of each action in the API and on the bus; the body of ``reboot`` says which of two it is."""
+"""Name of the action in nova's API -> name on the bus; None for ``reboot``, whose body chooses one of two."""
 
 _REBOOTS = {"SOFT": power.REBOOT, "HARD": power.RESET}
 _REBOOT_TYPES = ("HARD", "Hard", "hard", "SOFT", "Soft", "soft")
@@ -48,7 +50,7 @@ class Power:
         self._compute = compute
 
     async def act(self, call: Call, server_id: str, name: str, body: Any) -> Response:
-        """Begin an action of :data:`ACTIONS`; answers 202 at once.
+        """Begin an action of :data:`ACTIONS`, and answer 202 without waiting for its end.
 
         :raises HTTPError: 400: the body is wrong; 404; 409: the server's state does not allow the action.
         """
@@ -59,7 +61,7 @@ class Power:
     async def change(self, caller: Caller, address: str, server_id: str, action: str, name: str) -> None:
         """Begin an action on one of the caller's servers.
 
-        :param address: the client's address, for the audit.
+        :param address: the client's address, for the audit trail.
         :param action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
         :param name: what the action is called in errors.
         :raises HTTPError: 404; 409: the server's state does not allow the action; 503.
@@ -73,25 +75,11 @@ class Power:
             raise HTTPError(409, _conflict(name, instance.uuid, reply))
 
     async def _begin(self, caller: Caller, address: str, instance: Instance, action: str) -> PowerReply:
-        """Begin the action, and report it, whatever comes of it."""
-        cause = ServiceUnavailable.__name__  # what is left if the client leaves before the host has answered
-        try:
+        """Begin the action, and report the attempt, even after an error."""
+        with reported(self._observer, PowerAction, caller, address, instance) as fields:
+            fields["action"] = action
             reply = await self._compute.change_power(instance, action)
-            cause = reply.conflict or ""
-        except Refusal as refusal:
-            cause = type(refusal).__name__
-            raise
-        finally:
-            event = PowerAction(
-                action=action,
-                cause=cause,
-                address=address,
-                user_id=caller.user,
-                project_id=caller.project or "",
-                instance_uuid=instance.uuid,
-                instance_name=instance.name,
-            )
-            self._observer(event)
+            fields["cause"] = reply.conflict or ""
         return reply
 
 
@@ -100,7 +88,7 @@ def _reboot_type(call: Call, name: str, body: Any) -> str:
 
 
 def _conflict(name: str, uuid: str, reply: PowerReply) -> str:
-    """Return nova's sentence (``InstanceInvalidState``), or ours for what nova does not know."""
+    """Return why the action is not possible now, in nova's words (``InstanceInvalidState``) where nova has them."""
     action = name.removeprefix("os-")
     if reply.conflict == power.TRANSIENT:
         return f"Cannot '{action}' instance {uuid}: its domain is transient and would be deleted."

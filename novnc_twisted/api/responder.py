@@ -1,4 +1,4 @@
-"""Turn the errors of a request into its response, and log those that the access log does not explain."""
+"""Turns errors into responses, and logs errors that the access log does not explain."""
 
 from collections.abc import Awaitable
 from typing import Final
@@ -19,10 +19,10 @@ LOG_IN: Final = Work("log-in")
 
 
 class Responder:
-    """Makes the responses of all APIs that the server has.
+    """Makes the responses for all APIs of this server.
 
     :param outages: logs why requests cannot be answered.
-    :param observer: called with the event of each request that is refused before an API looks at what it asks for.
+    :param observer: called with an event for each request that is refused before an API handles it.
     :param service: the server's name in these events.
     """
 
@@ -36,19 +36,19 @@ class Responder:
     async def respond(
         self, request: Request, request_id: str, work: Work | None, answer: Awaitable[Response]
     ) -> Response:
-        """Return what ``answer`` gives, or the response to the error that it raises.
+        """Return the response of ``answer``, or the response for the error that it raises.
 
-        :param work: what the request needs of other services; None: nothing.
+        :param work: the work that the request asks of other services; None if it needs no other service.
         """
         try:
             response = await answer
         except (HTTPError, Refusal) as raised:
-            # What the log shows is the refusal behind the error (its cause), which has the detail.
+            # The log shows the refusal behind the error, because only the refusal has the detail.
             error = raised if isinstance(raised, HTTPError) else error_of(raised)
-            self._explain(request_id, work, error, raised.__cause__ or raised)
+            self.report(request, request_id, work, error, raised.__cause__ or raised)
             return self._error_response(request, error)
         except CancelledError:
-            # The client left, so nobody would read a response.
+            # The client has left: nobody would read a response.
             raise
         except Exception:
             self._log.failure("{id} failed", id=request_id)
@@ -58,15 +58,20 @@ class Responder:
         return response
 
     def _error_response(self, request: Request, error: HTTPError) -> Response:
-        """Return an error in the format of the called API: Keystone's for the identity endpoints, else nova's."""
-        event = error.refusal(self._service, request.client)
-        if event is not None:
-            self._observer(event)
+        """Return an error response in Keystone's format for the identity endpoints, and in nova's for all others."""
         body = keystone_body(error) if request.segments[:1] == ("identity",) else fault_body(error)
         return Response(error.status, body, error.headers)
 
-    def _explain(self, request_id: str, work: Work | None, error: HTTPError, cause: BaseException) -> None:
-        """Log why a request is refused, if the line of the access log does not say it."""
+    def report(
+        self, request: Request, request_id: str, work: Work | None, error: HTTPError, cause: BaseException
+    ) -> None:
+        """Report a refused request, and log the reason if the access log does not show it.
+
+        :param cause: the error itself, or the refusal of a service that caused it.
+        """
+        event = error.refusal(self._service, request.client)
+        if event is not None:
+            self._observer(event)
         if error.status == 503:
             why = (cause.detail or str(cause)) if isinstance(cause, Refusal) else error.message
             self._outages.refused(why, work or LOG_IN)

@@ -6,7 +6,7 @@ from typing import Any
 from novnc_twisted.http.errors import HTTPError
 
 _SHOWN = 200
-"""Characters of a client's value that an error repeats, at most."""
+"""Maximum number of characters of a client's value that an error repeats."""
 
 
 def choices(body: Any, name: str, fields: Mapping[str, Sequence[str]], *, lenient: bool = False) -> dict[str, str]:
@@ -33,8 +33,8 @@ def choices(body: Any, name: str, fields: Mapping[str, Sequence[str]], *, lenien
 def properties(body: Any, checks: Mapping[str, Callable[[Any], Any]], required: Sequence[str] = ()) -> dict[str, Any]:
     """Return the fields of a body ``{field: value, ...}``, each in the form in which its check returns it.
 
-    :param checks: the check of each field that may be there; it raises ValueError with what the value is not.
-    :param required: the fields that must be there.
+    :param checks: a check for each allowed field; it raises ValueError with what the value is not.
+    :param required: the fields that must not be missing.
     :raises HTTPError: 400.
     """
     if not isinstance(body, dict):
@@ -68,5 +68,5 @@ def _invalid(name: str, value: Any, why: str) -> HTTPError:
 
 def _shown(value: Any, *, quoted: bool = False) -> str:
     text = value if isinstance(value, str) and not quoted else repr(value)
-    # A client's own value of a megabyte must not come back as an error of a megabyte.
+    # Otherwise a client that sends a megabyte would get a megabyte back.
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

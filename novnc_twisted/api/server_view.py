@@ -39,7 +39,7 @@ def _state(instance: Instance) -> tuple[str, str]:
 
 
 def brief(call: Call, instance: Instance) -> dict[str, Any]:
-    """Return what the list without details shows of a server."""
+    """Return the fields of a server that the list without details shows."""
     path = f"servers/{instance.uuid}"
     return {
         "id": instance.uuid,
@@ -59,7 +59,7 @@ def full(call: Call, instance: Instance) -> dict[str, Any]:
         "tenant_id": project,
         "user_id": instance.user_id or instance.user_name or "",
         "metadata": {},
-        # As in nova: equal for two servers of a project on one host, and no way back to the host's name.
+        # As in nova: equal for servers of one project on one host, and does not reveal the host's name.
         "hostId": hashlib.sha224(f"{project}{host}".encode()).hexdigest() if host else "",
         "image": "",
         "flavor": {"id": flavor, "links": [call.link("bookmark", f"flavors/{flavor}")]},

@@ -15,14 +15,15 @@ from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import Handler, Resource
 
 MAX_LIMIT = 1000
-"""Servers in one answer, at most, and without a limit in the request (nova's ``[api] max_limit``)."""
+"""Maximum number of servers in one answer, and their number if the request has no limit (nova's ``[api]
+max_limit``)."""
 
-_NUMBER = re.compile(r"[0-9]{1,4000}", re.ASCII)  # Python converts no longer one
+_NUMBER = re.compile(r"[0-9]{1,4000}", re.ASCII)  # int() refuses longer ones
 _TRUE = ("1", "t", "true", "on", "y", "yes")
 
 
 class Servers(Resource):
-    """The lists, and one server."""
+    """Answers requests for lists of servers and for one server."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
@@ -45,7 +46,7 @@ class Servers(Resource):
         return Response(200, {"server": server_view.full(call, await self._inventory.find(call.caller, server_id))})
 
     async def _list(self, call: Call, path: str, view: Any) -> Response:
-        # ``name`` is a literal substring: nova's regular expression comes from a user, and matching it may never end.
+        # ``name`` is a plain substring.  nova takes a regular expression, but a user could send one that never ends.
         limit, marker, name = _limit(call), call.request.parameter("marker"), call.request.parameter("name") or ""
         try:
             page, more = await self._inventory.page(
@@ -63,7 +64,7 @@ class Servers(Resource):
 
 def _limit(call: Call) -> int:
     limits = call.request.query.get("limit") or [str(MAX_LIMIT)]
-    for limit in limits:  # the last one counts, and nova's schema checks each
+    for limit in limits:  # like nova's schema, check all; the last one counts
         if not _NUMBER.fullmatch(limit):
             raise HTTPError(
                 400,
@@ -74,14 +75,14 @@ def _limit(call: Call) -> int:
 
 
 def _project(call: Call) -> str | None:
-    """Return the project that a request asks for; only an administrator's request is granted."""
+    """Return the project that a request asks for.  It counts only if the caller is an administrator."""
     return call.request.parameter("project_id") or call.request.parameter("tenant_id")
 
 
 def _filter(call: Call) -> Callable[[Instance], bool]:
-    """Return whether a server passes the filters of a request, the name apart.
+    """Return a function that checks whether a server passes the filters of a request, except ``name``.
 
-    Filters that mean nothing for domains are ignored, as in nova.
+    Other filters, which do not apply to libvirt domains, are ignored.
     """
     get = call.request.parameter
     deleted = (get("deleted") or "").lower() in _TRUE

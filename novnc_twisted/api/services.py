@@ -13,7 +13,7 @@ from novnc_twisted.messaging.interfaces import ITransport, Service
 
 
 class Services(Resource):
-    """Answers with the services whose presence the transport knows."""
+    """Lists the live services, by their presence entries on the bus."""
 
     def __init__(self, transport: ITransport) -> None:
         self._transport = transport
@@ -29,7 +29,7 @@ class Services(Resource):
         for service in await self._transport.services():
             key = (service.binary, service.host)
             wanted = service.binary in BINARIES and binary in (None, service.binary) and host in (None, service.host)
-            # Several workers of one service share one line, as in nova; the latest heartbeat counts.
+            # As in nova, the workers of one service on one host are one entry.  Their latest heartbeat counts.
             if wanted and (key not in latest or latest[key].updated_at < service.updated_at):
                 latest[key] = service
         return Response(200, {"services": [_service(call, latest[key]) for key in sorted(latest)]})
@@ -37,7 +37,7 @@ class Services(Resource):
 
 def _service(call: Call, service: Service) -> dict[str, Any]:
     view: dict[str, Any] = {
-        # In nova this is the number of a database row.  Ours must be the same in every API process.
+        # nova uses the number of a database row.  Without a database, all API processes compute the same number.
         "id": zlib.crc32(f"{service.binary} {service.host}".encode()) >> 1,
         "binary": service.binary,
         "host": service.host,

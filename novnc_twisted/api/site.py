@@ -19,16 +19,17 @@ MAX_CONNECTIONS: Final = 1000
 """Connections at a time, if no other limit is given."""
 
 SECRET_BELOW: Final = ("os-console-auth-tokens",)
-"""Path segments after which a path holds a console token."""
+"""Path segments that are followed by a console token."""
 
 
 class APISite(Site):
-    """A site with a log of events that ends with it.
+    """The API's site, with a log of events that stops when the site stops.
 
     :ivar application: the API.
     """
 
     application: Application
+    noisy = False  # The service logs its address itself.
 
     def __init__(self, log: EventLog, *arguments: Any, **options: Any) -> None:
         """Prepare to listen; see :class:`~novnc_twisted.http.site.Site`.
@@ -61,17 +62,17 @@ def make_site(
     :param reactor: gives the time (IReactorTime).
     :param consoleauth: a :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI`.
     :param compute: a :class:`novnc_twisted.compute.rpcapi.ComputeAPI`.
-    :param transport: for ``os-services`` and the key of the identity service.
+    :param transport: gives the services for ``os-services``, and the store with the key of the identity service.
     :param auth: :class:`~novnc_twisted.identity.NoAuth`, :class:`~novnc_twisted.identity.HTTPBasic` or
         :class:`~novnc_twisted.identity.KeystoneUsers`.
-    :param trusted_proxies: addresses and networks whose X-Forwarded-For, -Proto and -Prefix are believed.
+    :param trusted_proxies: addresses and networks whose X-Forwarded-For, -Proto and -Prefix are accepted.
     :param connection_limits: how many connections there may be; default: :data:`MAX_CONNECTIONS`.
-    :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.
+    :param observer: called with each event (see :mod:`novnc_twisted.events`); default: write events to the log.
     :param now: Unix time in seconds.
     :raises ValueError: a trusted proxy is neither an address nor a network.
     """
     trusted = networks(trusted_proxies)
-    # The log is made even if an observer is given: it is stopped with the site, and costs nothing without events.
+    # Made even if an observer is given: the site stops it, and a log without events costs nothing.
     log = EventLog(reactor)
     observer = observer or log
     if connection_limits is None:

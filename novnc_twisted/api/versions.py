@@ -46,7 +46,7 @@ def index(request: Request) -> Response:
 
 
 def choices(request: Request) -> Response:
-    """Answer a path without a version with both, as nova does.  The status is 300, and there is no Location."""
+    """Answer a path without a version with both versions and status 300, without Location, as nova does."""
     _get_only(request)
 
     def choice(version: dict[str, str], path: str) -> dict[str, Any]:

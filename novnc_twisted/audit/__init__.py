@@ -1,4 +1,4 @@
-"""The audit trail: one JSON object for each event about a token, a session or a server, in a file or to syslog."""
+"""The audit trail: writes a JSON object for each event about a token, session or server, to a file or syslog."""
 
 from novnc_twisted._lazy import lazy
 

@@ -1,4 +1,4 @@
-"""The entries of the audit trail: which events leave one, and their fields."""
+"""The entries of the audit trail: the events that have an entry, and the fields of each."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,7 +8,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from novnc_twisted.events.records import (
+    APITokenChanged,
+    ConsoleShared,
+    ControlChanged,
     Event,
+    KeysSent,
     PowerAction,
     ScreenshotTaken,
     SessionChanged,
@@ -21,7 +25,7 @@ from novnc_twisted.events.records import (
 )
 
 MAX_LINE: Final = 4096
-"""Maximum bytes of a line, including the line break.  In a longer line, the texts are shortened."""
+"""Maximum number of bytes of a line, including the line break.  If a line is longer, its texts are shortened."""
 
 OK, REFUSED = "ok", "refused"
 """The results."""
@@ -32,18 +36,24 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "token.used": "NT101",
         "token.refused": "NT102",
         "token.revoked": "NT103",
+        "api_token.made": "NT110",
+        "api_token.used": "NT111",
+        "api_token.revoked": "NT112",
         "session.opened": "NS200",
         "session.refused": "NS201",
         "session.closed": "NS202",
         "session.changed": "NS203",
+        "session.shared": "NS204",
+        "session.control": "NS205",
         "server.power": "NV300",
         "server.screenshot": "NV301",
+        "server.keys": "NV302",
         "audit.gap": "NA900",
     }
 )
 """The code of each kind of entry.  Codes and names are a stable interface: they never change."""
 
-_CUT: Final = 30
+_CUT: Final = 30  # characters that each text keeps in a line that would be too long
 _LIVE: Final = "live"
 
 Fields = dict[str, Any]
@@ -55,7 +65,7 @@ class Entry:
 
     :ivar name: a key of :data:`CODES`.
     :ivar time: Unix time in seconds.
-    :ivar fields: all fields, with those that are the same for all kinds.
+    :ivar fields: all fields, including those that every kind of entry has.
     """
 
     name: str
@@ -68,7 +78,7 @@ class Entry:
         return bool(self.fields["result"] == REFUSED)
 
     def line(self) -> bytes:
-        """Return it as one line of JSON in ASCII, at most :data:`MAX_LINE` bytes with its end."""
+        """Return the entry as one line of JSON in ASCII, at most :data:`MAX_LINE` bytes long."""
         line = _encode(self.fields)
         if len(line) > MAX_LINE:
             cut = {name: value[:_CUT] if isinstance(value, str) else value for name, value in self.fields.items()}
@@ -77,9 +87,9 @@ class Entry:
 
 
 def entry_of(event: Event, uid: str, now: float, origin: Mapping[str, str]) -> Entry | None:
-    """Return the entry of an event; None if its kind leaves none.
+    """Return the entry for an event; None if this kind of event has no entry.
 
-    :param uid: a text that no other entry has.
+    :param uid: a unique text for the entry.
     :param now: Unix time in seconds.
     :param origin: fields that name this process.
     """
@@ -101,7 +111,10 @@ def entry_of(event: Event, uid: str, now: float, origin: Mapping[str, str]) -> E
 
 
 def make(name: str, uid: str, now: float, origin: Mapping[str, str], more: Fields) -> Entry:
-    """Make an entry."""
+    """Make an entry of a kind; see :func:`entry_of`.
+
+    :param more: the fields of this entry; all others get their default values.
+    """
     return Entry(
         name,
         now,
@@ -110,14 +123,14 @@ def make(name: str, uid: str, now: float, origin: Mapping[str, str], more: Field
             "code": CODES[name],
             "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "uid": uid,
-            **_NOTHING,
+            **_DEFAULTS,
             **more,
             **origin,
         },
     )
 
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType(
+_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
     {
         **dict.fromkeys(("session", "user", "project", "server", "server_name", "console_type", "address", "link")),
         "result": OK,
@@ -128,7 +141,7 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType(
 
 
 def _encode(fields: Mapping[str, Any]) -> bytes:
-    # ASCII: no character can be split, and no reader mistakes a Unicode line separator for the end of the line.
+    # ASCII, so that cutting splits no character, and no reader takes a Unicode line separator for a line end.
     return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
 
 
@@ -159,6 +172,14 @@ def _changed(event: SessionChanged) -> tuple[str, Fields]:
     return "session.changed", {"mode": event.mode}
 
 
+def _shared(event: ConsoleShared) -> tuple[str, Fields]:
+    return "session.shared", {"mode": event.mode, "expires_at": event.expires_at, "shared_link": event.shared_link_id}
+
+
+def _control(event: ControlChanged) -> tuple[str, Fields]:
+    return "session.control", {"action": event.action, "other_session": event.other_session_id or None}
+
+
 def _made(event: TokenMade) -> tuple[str, Fields]:
     return "token.made", {"expires_at": event.expires_at}
 
@@ -175,17 +196,26 @@ def _revoked(event: TokenRevoked) -> tuple[str, Fields]:
     return "token.revoked", {"tokens": event.tokens, "detail": event.reason or None}
 
 
+def _refusal(cause: str) -> Fields:
+    """Return the fields that describe a refusal; empty without a cause."""
+    return {"result": REFUSED, "cause": cause} if cause else {}
+
+
 def _power(event: PowerAction) -> tuple[str, Fields]:
-    more: Fields = {"action": event.action}
-    if event.cause:
-        more |= {"result": REFUSED, "cause": event.cause}
-    return "server.power", more
+    return "server.power", {"action": event.action, **_refusal(event.cause)}
 
 
 def _screenshot(event: ScreenshotTaken) -> tuple[str, Fields]:
-    if event.cause:
-        return "server.screenshot", {"result": REFUSED, "cause": event.cause}
-    return "server.screenshot", {"bytes": event.size}
+    return "server.screenshot", _refusal(event.cause) or {"bytes": event.size}
+
+
+def _keys(event: KeysSent) -> tuple[str, Fields]:
+    return "server.keys", {"keys": event.keys, **_refusal(event.cause)}
+
+
+def _api_token(event: APITokenChanged) -> tuple[str, Fields]:
+    more = {"detail": event.name, "mode": event.right, "expires_at": event.expires_at}
+    return f"api_token.{event.change}", more
 
 
 _MAKERS: Final[Mapping[type, Callable[[Any], tuple[str, Fields]]]] = MappingProxyType(
@@ -194,10 +224,14 @@ _MAKERS: Final[Mapping[type, Callable[[Any], tuple[str, Fields]]]] = MappingProx
         TokenUsed: _used,
         TokenRefused: _refused,
         TokenRevoked: _revoked,
+        APITokenChanged: _api_token,
         SessionOpened: _opened,
         SessionClosed: _closed,
         SessionChanged: _changed,
+        ConsoleShared: _shared,
+        ControlChanged: _control,
         PowerAction: _power,
         ScreenshotTaken: _screenshot,
+        KeysSent: _keys,
     }
 )

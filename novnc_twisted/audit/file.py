@@ -1,9 +1,9 @@
 """The file of the audit trail.
 
 Several processes may write to one file: the workers of a command, and several commands of one user.  Each entry is one
-``write()`` of at most 4096 bytes to a file that was opened with O_APPEND.  Linux appends it as a whole, since it locks
-the file for each write.  (NFS does not.)  There is no buffer that a crash could lose: the entry is in the file once the
-event has happened.  It is not forced to the disk (fsync), so that a power failure may lose the last seconds.
+``write()`` of at most 4096 bytes to a file opened with O_APPEND.  Linux locks the file for each write, so the entry is
+appended as a whole.  (NFS does not do this.)  Entries are not buffered, so a crash of the process loses none.  They are
+not forced to the disk (fsync), so a power failure may lose those of the last seconds.
 """
 
 import os
@@ -17,9 +17,9 @@ _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXE
 class AuditFile:
     """A file to which lines are appended.
 
-    A file that was renamed or removed is not written to any more: the path is opened again.
+    If the file was renamed or removed, the path is opened again and a new file is written.
 
-    :ivar name: for the log.
+    :ivar name: the name of the file in the log.
     """
 
     def __init__(self, path: str) -> None:
@@ -29,11 +29,11 @@ class AuditFile:
         self._handle = -1
 
     def open(self) -> None:
-        """Open the path, again if it is open already; the file is created for its owner alone (mode 0600).
+        """Open the path, also if it is open already.  A new file gets mode 0600.
 
-        :raises OSError: it can't be opened, or is not a regular file; the previous file stays in use.
+        :raises OSError: the path can't be opened, or is not a regular file.  The previous file stays in use.
         """
-        # O_NONBLOCK: the opening of a named pipe would wait for its reader.
+        # _FLAGS has O_NONBLOCK because opening a named pipe would wait for its reader.
         handle = os.open(self._path, _FLAGS, 0o600)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
@@ -50,7 +50,7 @@ class AuditFile:
     def write(self, line: bytes) -> None:
         """Append a line.
 
-        :raises OSError: it was not written, or only in part, for example because the disk is full.
+        :raises OSError: the line was not written, or only in part, for example because the disk is full.
         """
         if self._handle < 0 or self._is_moved():
             self.open()
@@ -65,9 +65,9 @@ class AuditFile:
         except FileNotFoundError:
             return True
         except OSError:
-            return False  # the folder may not be read any more; the open file can still be written
+            return False  # the folder is not readable now, but the open file can still be written
 
     def _is_torn(self) -> bool:
-        """Whether the file ends within a line: the disk was full, or the machine crashed."""
+        """Return whether the file's last line is incomplete, for example after a full disk or a crash."""
         size = os.fstat(self._handle).st_size
         return bool(size) and os.pread(self._handle, 1, size - 1) != b"\n"

@@ -1,4 +1,4 @@
-"""The audit trail in syslog: messages of RFC 5424 to the socket of the local syslog daemon."""
+"""Sends the audit trail to syslog: messages of RFC 5424 to the socket of the local syslog daemon."""
 
 import os
 import socket
@@ -14,16 +14,16 @@ _INFO, _WARNING = 6, 4
 class Syslog:
     """Sends entries to syslog, with the facility ``authpriv``.
 
-    A daemon that takes no messages never blocks the process.
+    The process never waits for a daemon that accepts no messages.
 
-    :ivar name: for the log.
+    :ivar name: the name of the target in the log.
     """
 
     def __init__(self, host: str, program: str, path: str = DEV_LOG) -> None:
-        """Connect to nothing yet.
+        """Prepare; :meth:`open` connects.
 
-        :param host: this machine's name, the HOSTNAME of the messages.
-        :param program: the APP-NAME of the messages.
+        :param host: this machine's name, for the HOSTNAME of the messages.
+        :param program: the name for the APP-NAME of the messages.
         """
         self.name = path
         self._path = path
@@ -31,7 +31,7 @@ class Syslog:
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
-        """Connect, again if it is connected already.
+        """Connect, also if a connection exists already.
 
         :raises OSError: no daemon listens.
         """
@@ -57,8 +57,8 @@ class Syslog:
         :param time: the TIMESTAMP.
         :param code: the MSGID.
         :param text: the MSG, ASCII.
-        :param warning: whether the severity is ``warning``, not ``informational``.
-        :raises OSError: it was not sent.
+        :param warning: True: the severity is ``warning``; False: ``informational``.
+        :raises OSError: the message was not sent.
         """
         priority = _AUTHPRIV * 8 + (_WARNING if warning else _INFO)
         message = f"<{priority}>1 {time} {self._origin} {code} - ".encode("ascii") + text
@@ -67,7 +67,7 @@ class Syslog:
         try:
             self._send(message)
         except ConnectionError:
-            # The daemon was restarted, and listens on a new socket.
+            # The daemon was restarted and listens on a new socket.
             self.open()
             self._send(message)
 
@@ -77,5 +77,5 @@ class Syslog:
 
 
 def _field(text: str, limit: int) -> str:
-    """A field of the header: printable ASCII without blanks; ``-`` for nothing."""
+    """Return a text as a field of the header: printable ASCII without blanks; ``-`` if it is empty."""
     return "".join(letter if "!" <= letter <= "~" else "_" for letter in text)[:limit] or "-"

@@ -20,10 +20,10 @@ INTERVAL: Final = 60.0
 class AuditTrail:
     """Writes entries to a file, to syslog, or to both.  An instance is an ``Observer``.
 
-    A target that can't be written never ends a session: the entries are lost, one line of the log says so each minute,
-    and as soon as the target can be written again, an entry ``audit.gap`` in it says how many were lost.
+    If a target can't be written, sessions continue.  Its entries are lost, and a warning is logged once a minute.  When
+    the target can be written again, an entry ``audit.gap`` there states how many entries were lost.
 
-    :param clock: for the time between two lines of the log.
+    :param clock: gives the time between two lines of the log.
     :param file: the file; None: entries go to no file.
     :param syslog: the connection to syslog; None: entries do not go to syslog.
     :param origin: fields of each entry that name this process.
@@ -48,19 +48,25 @@ class AuditTrail:
             self._targets.append(_Target(clock, syslog, lambda entry: _send(syslog, entry)))
 
     def __call__(self, event: Event) -> None:
-        """Write the entry of an event, if its kind leaves one."""
+        """Write the entry for an event, if its kind has one."""
         entry = entry_of(event, self._uid(), self._now(), self._origin)
         if entry is None:
             return
         for target in self._targets:
-            if target.lost:
-                gap = make("audit.gap", self._uid(), self._now(), self._origin, {"entries": target.lost})
-                # If the gap can't be written, the present entry can't be either.  write() has counted one of them as
-                # lost.
-                if not target.write(gap):
-                    continue
-                target.recovered()
-            target.write(entry)
+            # If the gap can't be written, the present entry is lost, too.  _write_gap() has already counted it.
+            if not target.lost or self._write_gap(target):
+                target.write(entry)
+
+    def _write_gap(self, target: "_Target") -> bool:
+        """Write an entry with the number of lost entries; return whether it was written.
+
+        On failure, count one more entry as lost: the one that was to be written after the gap.
+        """
+        gap = make("audit.gap", self._uid(), self._now(), self._origin, {"entries": target.lost})
+        if not target.write(gap):
+            return False
+        target.recovered()
+        return True
 
     def open(self) -> None:
         """Open the file, and connect to syslog.  If syslog does not answer, this is only logged.
@@ -79,8 +85,11 @@ class AuditTrail:
             target.reopen()
 
     def close(self) -> None:
-        """Close the file and the connection."""
+        """Close the file and the connection.  First write the number of lost entries, or log it."""
         for target in self._targets:
+            lost = target.lost
+            if lost and not self._write_gap(target):
+                target.given_up(lost)
             target.to.close()
 
     @staticmethod
@@ -89,9 +98,9 @@ class AuditTrail:
 
 
 class _Target:
-    """Where entries go.
+    """A target of entries: the file or syslog.
 
-    :ivar lost: entries that were lost since the last one that was written.
+    :ivar lost: number of entries lost since the last one that was written.
     """
 
     log = Logger(namespace="novnc_twisted.audit")
@@ -104,7 +113,7 @@ class _Target:
         self._logged_at: float | None = None
 
     def write(self, entry: Entry) -> bool:
-        """Write an entry; return whether it was written, and count it as lost otherwise."""
+        """Write an entry, or count it as lost; return whether it was written."""
         try:
             self._write(entry)
         except OSError as error:
@@ -116,9 +125,18 @@ class _Target:
     def recovered(self) -> None:
         """Note that the target can be written again."""
         self.log.info(
-            "the audit trail is written to {name} again; {lost} entries were lost", name=self.to.name, lost=self.lost
+            "the audit trail is written to {name} again; entries lost: {lost}", name=self.to.name, lost=self.lost
         )
         self.lost = 0
+
+    def given_up(self, lost: int) -> None:
+        """Note that the process ends before the target could be written again."""
+        self.lost = 0
+        self.log.error(
+            "entries that are missing in the audit trail, because {name} could not be written until the end: {lost}",
+            name=self.to.name,
+            lost=lost,
+        )
 
     def reopen(self) -> None:
         """Open the target again."""
@@ -133,7 +151,7 @@ class _Target:
             return
         self._logged_at = now
         self.log.error(
-            "the audit trail can't be written to {name}: {reason}; {lost} entries are lost so far, and sessions go on "
+            "the audit trail can't be written to {name}: {reason}; entries lost so far: {lost}; sessions go on "
             "(logged at most once a minute; see [audit])",
             name=self.to.name,
             reason=error.strerror or type(error).__name__,

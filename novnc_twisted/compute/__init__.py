@@ -9,7 +9,7 @@ __getattr__, __dir__ = lazy(
         "ComputeManager": "manager",
         "Domain": "domain_xml",
         "IDriver": "interfaces",
-        "LibvirtDriver": "libvirt_driver",
+        "LibvirtDriver": "libvirt.driver",
         "read_domain": "domain_xml",
     },
 )

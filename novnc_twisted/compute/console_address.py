@@ -16,5 +16,5 @@ def console_address(domain: Domain) -> Vnc:
     if vnc.socket is None and vnc.nowhere:
         raise ConsoleTypeUnavailable(f"{domain.name} has <listen type='none'/>: its VNC server listens nowhere")
     if vnc.socket is None and vnc.port is None:
-        raise InstanceNotRunning(f"{domain.name} runs without a VNC port yet (-1)")
+        raise InstanceNotRunning(f"{domain.name} has no VNC port yet (-1); try again in a moment")
     return vnc

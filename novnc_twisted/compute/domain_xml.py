@@ -16,9 +16,8 @@ from defusedxml.ElementTree import fromstring
 from novnc_twisted.contract import fields
 
 MAX_XML = 4 * 1024 * 1024
-"""Bytes of the longest XML that is read: libvirt's own limit for a string (VIR_NET_MESSAGE_STRING_MAX)."""
-
-_MAX_VCPUS, _MAX_MEMORY_MB = 999_999, 999_999_999_999  # what fits into the id of a flavor
+"""Maximum length of XML: libvirt's own limit for a string (VIR_NET_MESSAGE_STRING_MAX)."""
+_MAX_VCPUS, _MAX_MEMORY_MB = 999_999, 999_999_999_999  # the largest numbers that fit into the id of a flavor
 _XML_BLANKS = " \t\r\n"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?Z?", re.ASCII)
@@ -44,17 +43,17 @@ _BYTES = {
 
 
 class DomainXMLError(ValueError):
-    """The XML can't be read; the text gives the reason and quotes nothing of the XML."""
+    """The XML can't be read; the text gives the reason, and does not quote the XML."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vnc:
     """The address of a domain's VNC server.
 
-    :ivar port: its TCP port; None: it has none, or none yet (libvirt's -1).
+    :ivar port: its TCP port; None if it does not listen on TCP, or not yet (libvirt's -1).
     :ivar socket: the path of its unix socket, or None.
     :ivar listens: the addresses of its TCP port, as libvirt reports them; may be empty.
-    :ivar nowhere: it listens nowhere (``<listen type='none'/>``).
+    :ivar nowhere: whether it does not listen at all (``<listen type='none'/>``).
     """
 
     port: int | None = None
@@ -63,7 +62,7 @@ class Vnc:
     nowhere: bool = False
 
     def conflicts_with(self, other: "Vnc") -> bool:
-        """Whether a proxy that connects to one of the two could reach the other.
+        """Return whether a proxy that connects to one of the two could reach the other.
 
         Ports are compared without their addresses, because the proxies use one address for all servers of a host.
         """
@@ -76,16 +75,18 @@ class Vnc:
 class Domain:
     """A libvirt domain.
 
-    :ivar active: it has a process: it runs, is paused, or is starting.
+    :ivar active: whether it has a process: it runs, is paused, or is starting.
     :ivar vcpus: processors.
     :ivar memory_mb: MiB.
     :ivar vnc: its VNC display, or None.
-    :ivar project_id: from nova's metadata, as are the three fields after it: ids are ``uuid`` attributes, names are
-        texts; None without metadata.
+    :ivar project_id: the project's id in nova's metadata; None without metadata.
+    :ivar project_name: the project's name in nova's metadata, or None.
+    :ivar user_id: the user's id in nova's metadata, or None.
+    :ivar user_name: the user's name in nova's metadata, or None.
     :ivar created: when nova created it, ISO 8601 in UTC, or None.
     :ivar state: a name of :mod:`novnc_twisted.compute.states`; it is not in the XML.
     :ivar power_state: nova's number.
-    :ivar migrating: it is moving to or from this host, so that its console here cannot be used.
+    :ivar migrating: whether it is moving to or from this host, so that its console here cannot be used.
     """
 
     uuid: str
@@ -105,7 +106,7 @@ class Domain:
 
 
 def read_domain(xml: str) -> Domain:
-    """Read the result of ``virDomainGetXMLDesc``; live XML has the present address of the console.
+    """Read the result of ``virDomainGetXMLDesc``.  The XML of a running domain has the present address of its console.
 
     :raises DomainXMLError: it is not the XML of a domain, is too long, or has a document type (entity bombs).
     """
@@ -134,7 +135,7 @@ def display_name(name: str) -> str:
 
 
 def read_vnc_password(xml: str) -> str | None:
-    """Return the VNC password from XML that was requested with VIR_DOMAIN_XML_SECURE; None: it has none.
+    """Return the VNC password from XML that was requested with VIR_DOMAIN_XML_SECURE, or None without a password.
 
     :raises DomainXMLError: see :func:`read_domain`.
     """
@@ -146,14 +147,15 @@ def _parse(xml: str) -> Element:
     if len(xml) > MAX_XML:
         raise DomainXMLError(f"longer than {MAX_XML} characters")
     try:
-        # defusedxml: a user of libvirt can write metadata, and entities could fill the memory ("billion laughs").
+        # With defusedxml, because users of libvirt can write metadata whose entities fill the memory ("billion
+        # laughs").
         root: Element = fromstring(xml, forbid_dtd=True)
     except ParseError as error:
         raise DomainXMLError(f"not well-formed XML, at line {error.position[0]}") from None
     except DefusedXmlException as error:
         raise DomainXMLError(f"a document type is refused ({type(error).__name__})") from None
     except ValueError:
-        raise DomainXMLError("no text that XML can hold") from None
+        raise DomainXMLError("text that XML cannot contain") from None
     if root.tag != "domain":
         raise DomainXMLError("not the XML of a domain")
     return root
@@ -190,7 +192,7 @@ def _port(text: str | None) -> int | None:
 
 
 def _number(text: str | None) -> int | None:
-    # Only a few ASCII digits: int() accepts "٣" and a megabyte of digits as well.
+    # Accept only a few ASCII digits: int() also accepts "٣" and a megabyte of digits.
     text = (text or "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
@@ -226,7 +228,7 @@ def _owner(root: Element) -> dict[str, Any]:
                 owned[f"{kind}_id"] = fields.usable_text(element.get("uuid"))
                 owned[f"{kind}_name"] = fields.usable_text((element.text or "").strip(_XML_BLANKS))
         found.append(owned)
-    # Ambiguous ownership must give nobody access, so different entries give no owner.
+    # If the entries differ, the domain gets no owner, so that no user gets access by an ambiguous entry.
     projects = {(owned.get("project_id"), owned.get("project_name")) for owned in found}
     return found[0] if len(projects) == 1 else {}
 

@@ -1,4 +1,4 @@
-"""The published servers of all compute hosts, in the order of lists."""
+"""The published servers of all compute hosts, sorted for lists."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ _Key: TypeAlias = tuple[str, str]
 
 
 class _Order:
-    """A set of keys that is sorted when it is read; a key that was added twice must be removed twice."""
+    """A multiset of keys, which is sorted when it is read.  A key that was added twice must be removed twice."""
 
     def __init__(self) -> None:
         self._counts: dict[_Key, int] = {}
@@ -32,7 +32,7 @@ class _Order:
         self._changed = True
 
     def remove(self, key: _Key) -> None:
-        """Remove a key as often as it was added.
+        """Count a key once less, and remove it when its count is 0.
 
         :raises KeyError: the key is not there.
         """
@@ -44,7 +44,7 @@ class _Order:
     def keys(self) -> Sequence[_Key]:
         """Return the keys in order; the caller must not change the list."""
         if self._changed:
-            # Mostly sorted already, and then sorting takes one pass.
+            # The list is mostly sorted already, so that sorting takes about one pass.
             kept = [key for key in self._sorted if key in self._counts]
             self._sorted = sorted([*kept, *(self._counts.keys() - set(kept))])
             self._changed = False
@@ -79,12 +79,12 @@ class InstanceDirectory(DomainDirectory[Instance]):
     def best(
         self, uuid: str, more: Mapping[str, Instance], visible: Callable[[Instance], bool] = lambda _instance: True
     ) -> Instance | None:
-        """Return a server as the host reports it where it is active; else as any host does, preferably a live one.
+        """Return the report of the host on which a server is active; else that of any host, preferably a live one.
 
-        The state is UNKNOWN if every host that has it is not alive, or has a libvirt that does not answer.
+        The state is UNKNOWN if no host of the server is alive with a libvirt that answers.
 
-        Where several hosts report it alike, a report that the caller may see is preferred: else a host that publishes
-        the servers of other hosts, with another owner, would hide them from their owners.
+        Of equally good reports, one that the caller may see is preferred.  Otherwise a host could hide another host's
+        server from its owner, by publishing it with a wrong owner.
 
         :param more: servers of live hosts that published nothing, by UUID.
         :param visible: whether the caller may see a server.
@@ -112,24 +112,24 @@ class InstanceDirectory(DomainDirectory[Instance]):
     ) -> tuple[list[Instance], bool]:
         """Return the next servers by name and UUID, and whether others follow.
 
-        :param project: the id or name of a project whose servers are enough; None: all projects.
+        :param project: the id or name of the project whose servers are listed; None: all projects.
         :param after: the last server of the previous page.
         :param limit: the number of servers, at most; None: all.
         :param name: a text that the name must contain.
         :param visible: whether the caller may see a server.
-        :param wanted: whether a visible server belongs into the list.
+        :param wanted: whether a visible server belongs in the list.
         :param more: see :meth:`best`.
         """
         order = self._all if project is None else self._projects.get(project, _Order())
         keys = order.keys()
         if more:
             keys = sorted({*keys, *((instance.name, uuid) for uuid, instance in more.items())})
-        # The marker's place in the order, so that the pages stay right when servers come and go in between.
+        # Begin after the marker's position, so that pages stay correct when servers come and go in between.
         start = 0 if after is None else bisect_right(keys, (after.name, after.uuid))
         found: list[Instance] = []
         for known_as, uuid in islice(keys, start, None):
             instance = self.best(uuid, more, visible) if name in known_as else None
-            # Two hosts may know a server by two names.
+            # Two hosts may have published the server with different names.
             if instance is None or instance.name != known_as or not (visible(instance) and wanted(instance)):
                 continue
             if limit is not None and len(found) >= limit:

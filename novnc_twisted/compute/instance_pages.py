@@ -1,4 +1,4 @@
-"""Domains as the other services see them, and pages of them that fit into one message."""
+"""Converts domains for the other services, and divides them into pages that fit into one message."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ _PAGE = MAX_MESSAGE * 3 // 4
 
 
 def instance_of(domain: Domain, host: str) -> Instance:
-    """Return a domain of this host as the other services see it."""
+    """Return the :class:`Instance` for a domain of this host."""
     return Instance(**{name: getattr(domain, name) for name in Instance.wire_names()}, host=host)
 
 
@@ -29,7 +29,7 @@ def page(domains: Iterable[Domain], host: str, after: str) -> dict[str, Any]:
             continue
         instance = instance_of(domain, host).to_wire()
         room -= _size(instance)
-        # At least one domain a page, so that the pages always go on.
+        # At least one domain per page, so that every page makes progress.
         if room < 0 and found:
             return {"instances": found, "more": True}
         found.append(instance)

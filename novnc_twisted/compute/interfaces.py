@@ -43,10 +43,12 @@ class Picture:
 
 
 class Operation(Enum):
-    """What is done to a domain."""
+    """An operation on a domain."""
 
     CREATE = "create"
-    """Start it; a saved one continues where it was saved."""
+    """Start it."""
+    RESTORE = "restore"
+    """Start it from its saved state: read its memory from the host's disk."""
     SHUTDOWN = "shutdown"
     """Ask the guest to shut down (ACPI)."""
     DESTROY = "destroy"
@@ -58,7 +60,7 @@ class Operation(Enum):
     SUSPEND = "suspend"
     """Stop its virtual CPUs."""
     RESUME = "resume"
-    """Let its virtual CPUs go on."""
+    """Continue its virtual CPUs."""
     SAVE = "save"
     """Save its memory to the host's disk and stop it (libvirt's managed save)."""
     WAKE = "wake"
@@ -83,7 +85,7 @@ class ActiveConsole:
 
 
 class IDriver(Interface):
-    """The hypervisor of this host.  Nothing blocks; every Deferred fires, or fails with ServiceUnavailable, in time."""
+    """The hypervisor of this host.  No method blocks, and every Deferred fires or fails within a deadline."""
 
     clock = Attribute("An IReactorTime.")
 
@@ -109,7 +111,7 @@ class IDriver(Interface):
         """Whether the domain stays defined when it is stopped; fails as ``get_domain``."""
 
     def operate(uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
-        """Do operations one after the other; may take minutes, and never delays the other calls.
+        """Do operations one after the other.  This may take minutes, and does not delay other calls.
 
         Fails as ``get_domain``, and with ServiceUnavailable if the hypervisor refuses an operation.
         """
@@ -117,7 +119,13 @@ class IDriver(Interface):
     def screenshot(uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
         """Return a picture of an active domain's screen; fails as ``get_domain``.
 
-        ``kind`` is one of :data:`novnc_twisted.contract.screenshot.FORMATS`; ``width`` is in pixels, at most.
+        ``kind`` is one of :data:`novnc_twisted.contract.screenshot.FORMATS`; ``width`` is the maximum width in pixels.
+        """
+
+    def send_keys(uuid: str, codes: Sequence[int], hold: int) -> Deferred[None]:
+        """Let the hypervisor press and release keys, without waiting for the end.
+
+        ``codes`` are Linux's key codes; there are ``hold`` milliseconds between the events.  Fails as ``get_domain``.
         """
 
     def get_vnc_password(uuid: str) -> Deferred[str | None]:

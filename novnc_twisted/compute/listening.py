@@ -8,12 +8,12 @@ from novnc_twisted.compute.domain_xml import Vnc
 
 @lru_cache(1024)  # the same question is asked for each connection to a console
 def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | None:
-    """Return what is wrong with the addresses of a running VNC server, and the line that fixes it; None: nothing.
+    """Return the error in the addresses of a running VNC server and its remedy; None if there is no error.
 
     :param server_listen: the address on which VMs should listen.
     :param proxyclient_address: the address to which the proxies connect; a name is not resolved but compared as text.
     """
-    # Nothing to compare: no TCP port, or libvirt does not report the addresses.
+    # Without a TCP port, or if libvirt reports no addresses, there is nothing to compare.
     if vnc.socket is not None or vnc.port is None or not vnc.listens:
         return None
     listens = [_address(text) for text in vnc.listens]
@@ -28,7 +28,7 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
         return None
     for text, listen in zip(vnc.listens, listens, strict=True):
         if listen is not None and not listen.is_loopback and listen not in (proxy_address, meant):
-            # The name to which the proxies connect may stand for this address.
+            # The host name to which the proxies connect may have this address.
             if proxy_address is None and not listen.is_unspecified:
                 continue
             return f"listens on {text}, wider than server_listen {server_listen}; {mend}"

@@ -1,6 +1,6 @@
-"""Pictures of screens: decode what the hypervisor gives, scale it, and encode it.
+"""Converts pictures of screens: decodes the hypervisor's picture, scales it, and encodes it.
 
-Everything blocks and is bounded: a hypervisor may give a picture of any size.
+The functions block.  All sizes are limited, since a hypervisor may send a picture of any size.
 """
 
 import io
@@ -11,21 +11,27 @@ from PIL import Image
 from novnc_twisted.compute.interfaces import Picture
 
 MAX_RAW: Final = 64 << 20
-"""Bytes of a picture as the hypervisor gives it, at most: 4096 x 4096 pixels of 3 bytes, and some more."""
+"""Maximum number of bytes of the hypervisor's picture: 4096 x 4096 pixels of 3 bytes, and some more."""
 
 MAX_PIXELS: Final = 1 << 24
-"""Pixels of a picture, at most: those of 4096 x 4096."""
+"""Maximum number of pixels of a picture: 4096 x 4096."""
 
 SMALL: Final = 480
-"""Pixels of the width up to which a picture is a thumbnail."""
+"""Width in pixels up to which a picture is a thumbnail."""
 
 MAX_SMALL: Final = 15_000
-"""Bytes of a thumbnail, at most: a page shows fifty of them."""
+"""Maximum number of bytes of a thumbnail: a page shows fifty of them."""
 
 MAX_BYTES: Final = 700_000
-"""Bytes of any picture, at most: in base64 it must fit into one message of the bus."""
+"""Maximum number of bytes of any picture: in base64 it must fit into one message of the bus."""
+
+LARGE: Final = 1 << 21
+"""A picture with more pixels than this is large; 1920 x 1080 is not."""
 
 _QUALITIES: Final = (80, 60, 40, 20, 8)
+_HOPELESS: Final = 12
+"""If a JPEG of the highest quality is this many times too large, those of lower qualities are too large as well."""
+
 _NARROWEST: Final = 16
 
 
@@ -38,8 +44,8 @@ def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
 
     :param raw: the hypervisor's picture: PPM or PNG.
     :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
-    :param width: the width in pixels, at most; None: the screen's own.
-    :raises UnusablePicture: it is no such picture, or too large.
+    :param width: the maximum width in pixels; None: the screen's own width.
+    :raises UnusablePicture: the picture is invalid or too large.
     """
     try:
         with Image.open(io.BytesIO(raw), formats=("PPM", "PNG")) as opened:
@@ -53,10 +59,10 @@ def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
     while True:
         scaled = _scaled(picture, wanted)
         data, fits = _encoded(scaled, kind, limit)
-        # Only noise is still too large at the lowest quality, and PNG, which has no quality.
+        # Only noise is still too large at the lowest quality, or PNG, which has no quality.
         if fits or wanted <= _NARROWEST:
             return Picture(data, scaled.width, scaled.height)
-        # The size grows with the area.
+        # The size of the file grows with the area.
         wanted = max(_NARROWEST, min(wanted * 3 // 4, int(wanted * (limit / len(data)) ** 0.5)))
 
 
@@ -64,25 +70,30 @@ def _scaled(picture: Image.Image, width: int) -> Image.Image:
     if width == picture.width:
         return picture
     size = (width, max(1, round(picture.height * width / picture.width)))
-    # BOX averages all pixels, so that thin letters stay visible, in a tenth of Lanczos' time.
+    # BOX averages all pixels, so that thin letters stay visible, and takes a tenth of the time of Lanczos.
     return picture.resize(size, Image.Resampling.BOX)
 
 
 def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
     """Return the encoded picture, and whether it is within the limit; if not, it may have another format."""
-    # First as JPEG, which takes a thirtieth of the time of the others: a guest that shows noise on a large screen would
+    # Try JPEG first, which takes a thirtieth of the time.  Otherwise a guest that shows noise on a large screen could
     # occupy a processor for a minute.
     data, quality = b"", _QUALITIES[-1]
     for quality in _QUALITIES:
         data = _saved(picture, "JPEG", quality=quality)
-        if len(data) <= limit:
+        if len(data) <= limit or len(data) > _HOPELESS * limit:
             break
+    is_large = picture.width * picture.height > LARGE
+    if kind != "jpeg" and is_large and quality != _QUALITIES[0]:
+        # With so much detail, the other formats would take seconds, so reduce the size first.
+        return data, False
     if kind != "jpeg" and (len(data) <= limit or picture.width <= _NARROWEST):
         if kind == "png":
             data = _saved(picture, "PNG")
         else:
             for lower in (one for one in _QUALITIES if one <= quality):
-                data = _saved(picture, kind.upper(), quality=lower)
+                # The fastest method for a large picture; it makes the file larger by a fifth.
+                data = _saved(picture, kind.upper(), quality=lower, method=0 if is_large else 4)
                 if len(data) <= limit:
                     break
     return data, len(data) <= limit

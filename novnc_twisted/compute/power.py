@@ -1,8 +1,7 @@
 """Power actions on the domains of this host, with nova's rules about the states that allow them.
 
 nova's rules: ``nova/compute/api.py``, ``check_instance_state`` of start, stop, reboot, pause, unpause, suspend, resume.
-A caller gets its answer when an action was checked and has begun.  As with nova, the state of the server shows the end
-of the action.
+A caller gets its answer when the action has begun.  As with nova, the state of the server shows when it has ended.
 """
 
 from collections.abc import Mapping
@@ -22,13 +21,13 @@ from novnc_twisted.contract.power import PowerReply
 from novnc_twisted.errors import InstanceNotFound, Refusal
 
 SHUTDOWN_TIMEOUT: Final = 60.0
-"""Seconds that a guest has to shut down after ACPI's request (nova's ``shutdown_timeout``)."""
+"""Seconds for a guest to shut down after the ACPI request (nova's ``shutdown_timeout``)."""
 
 _CREATE, _DESTROY = Operation.CREATE, Operation.DESTROY
 
 _PLANS: Final[Mapping[str, Mapping[str, tuple[Operation, ...]]]] = MappingProxyType(
     {
-        power.START: dict.fromkeys(("shutoff", "saved"), (_CREATE,)),
+        power.START: {"shutoff": (_CREATE,), "saved": (Operation.RESTORE,)},
         power.STOP: {**dict.fromkeys(("running", "shutdown"), (Operation.SHUTDOWN,)), "crashed": (_DESTROY,)},
         power.REBOOT: {"running": (Operation.REBOOT,)},
         power.RESET: {
@@ -36,15 +35,16 @@ _PLANS: Final[Mapping[str, Mapping[str, tuple[Operation, ...]]]] = MappingProxyT
             "shutdown": (Operation.RESET,),
             "paused": (Operation.RESET, Operation.RESUME),
             **dict.fromkeys(("suspended", "crashed"), (_DESTROY, _CREATE)),
-            **dict.fromkeys(("shutoff", "saved"), (_CREATE,)),
+            "shutoff": (_CREATE,),
+            "saved": (Operation.RESTORE,),
         },
         power.PAUSE: {"running": (Operation.SUSPEND,)},
         power.UNPAUSE: {"paused": (Operation.RESUME,)},
         power.SUSPEND: {"running": (Operation.SAVE,)},
-        power.RESUME: {"saved": (_CREATE,), "suspended": (Operation.WAKE,)},
+        power.RESUME: {"saved": (Operation.RESTORE,), "suspended": (Operation.WAKE,)},
     }
 )
-"""For each action, the states that allow it, and what is done then."""
+"""Action -> the states that allow it -> the operations for it."""
 
 _TASKS: Final = MappingProxyType(
     {
@@ -58,17 +58,17 @@ _TASKS: Final = MappingProxyType(
         power.RESUME: "resuming",
     }
 )
-"""nova's ``task_state`` while an action is under way."""
+"""Action -> nova's ``task_state`` while it runs."""
 
 _ENDING: Final = frozenset((Operation.SHUTDOWN, Operation.DESTROY, Operation.SAVE))
-"""Operations after which a transient domain would no longer exist."""
+"""Operations that would delete a transient domain."""
 
 _log = Logger()
 
 
 @dataclass(eq=False, slots=True)
 class _Task:
-    """An action that is under way.
+    """A running action.
 
     :ivar timer: runs while the guest shuts down.
     :ivar has_stopped: whether the domain stopped after the action began.
@@ -86,12 +86,12 @@ class _Task:
 class PowerActions:
     """Begins power actions, one at a time for each domain.
 
-    :param shutdown_timeout: seconds after which a guest that does not shut down is switched off; 0: never.
+    :ivar shutdown_timeout: seconds after which a guest that does not shut down is switched off; 0: never.
     """
 
     def __init__(self, driver: IDriver, shutdown_timeout: float = SHUTDOWN_TIMEOUT) -> None:
         self._driver = driver
-        self._shutdown_timeout = shutdown_timeout
+        self.shutdown_timeout = shutdown_timeout
         self._tasks: dict[str, _Task] = {}
 
     async def begin(self, uuid: str, action: str) -> PowerReply:
@@ -106,8 +106,8 @@ class PowerActions:
         domain = await self._driver.get_domain(uuid)
         operations = () if domain.migrating else _PLANS[action].get(domain.state, ())
         busy = self._tasks.get(uuid)
-        # As in nova, a hard reboot may replace an action under way: a guest may never obey a request to shut down.
-        # Not another hard reboot: many would occupy all threads, and no other domain could be started or stopped.
+        # As in nova, a hard reboot may replace a running action, since a guest may ignore a request to shut down.  But
+        # it must not replace another hard reboot: many of them would occupy all threads.
         if busy is not None and (action != power.RESET or busy.name == task.name):
             return PowerReply(state=domain.state, conflict=power.BUSY, task=busy.name)
         if domain.migrating:
@@ -117,7 +117,7 @@ class PowerActions:
         if not _ENDING.isdisjoint(operations) and not await self._driver.is_persistent(uuid):
             return PowerReply(state=domain.state, conflict=power.TRANSIENT)
         if self._tasks.get(uuid) is not busy:
-            # Another call began an action while libvirt was asked.
+            # Another call has begun an action while libvirt was asked.
             return PowerReply(state=domain.state, conflict=power.BUSY, task=_TASKS[action])
         if busy is not None:
             busy.end()
@@ -126,17 +126,17 @@ class PowerActions:
         return PowerReply(state=domain.state)
 
     def changed(self, event: DomainEvent) -> None:
-        """Handle an event of the driver: a domain that stopped, was undefined or has migrated ends its action."""
+        """Handle an event of the driver: the action of a domain ends when it stops, is undefined or has migrated."""
         if event.change in (Change.STOPPED, Change.UNDEFINED, Change.MIGRATED):
             task = self._tasks.get(event.uuid)
             if task is not None:
                 task.has_stopped = True
-                # Without a timer, operations are still being done, and more of them may follow.
+                # Without a timer, operations still run, and more of them may follow.
                 if task.timer is not None:
                     self._end(event.uuid, task)
 
     def stop(self) -> None:
-        """Wait no longer for guests to shut down: they are not switched off afterwards."""
+        """Stop waiting for guests to shut down; guests that have not shut down are not switched off."""
         for uuid, task in list(self._tasks.items()):
             self._end(uuid, task)
 
@@ -154,25 +154,25 @@ class PowerActions:
             _log.failure("power action {action} on {name} failed", action=action, name=name)
         else:
             if self._is_shutting_down(domain.uuid, task, operations):
-                task.timer = self._driver.clock.callLater(self._shutdown_timeout, self._switch_off, domain, task)
+                task.timer = self._driver.clock.callLater(self.shutdown_timeout, self._switch_off, domain, task)
                 return
         self._end(domain.uuid, task)
 
     def _is_shutting_down(self, uuid: str, task: _Task, operations: tuple[Operation, ...]) -> bool:
-        waits = Operation.SHUTDOWN in operations and self._shutdown_timeout > 0
+        waits = Operation.SHUTDOWN in operations and self.shutdown_timeout > 0
         return waits and not task.has_stopped and self._tasks.get(uuid) is task
 
     def _switch_off(self, domain: Domain, task: _Task) -> None:
         _log.warn(
             "{name} did not shut down within {seconds:g} s ([DEFAULT] shutdown_timeout) and is switched off",
             name=one_line(domain.name),
-            seconds=self._shutdown_timeout,
+            seconds=self.shutdown_timeout,
         )
         Deferred.fromCoroutine(self._destroy(domain, task))
 
     async def _destroy(self, domain: Domain, task: _Task) -> None:
         try:
-            # Read again: the guest may have stopped at this moment, and been started by somebody else since then.
+            # Read the domain again: it may have stopped just now, and another user may have started it since.
             if (await self._driver.get_domain(domain.uuid)).active and self._tasks.get(domain.uuid) is task:
                 await self._driver.operate(domain.uuid, (Operation.DESTROY,))
         except InstanceNotFound:

@@ -1,7 +1,8 @@
-"""Publishes the domains of this host, so that other services know where each one is and can list them.
+"""Publishes the domains of this host in the keyed store, so that other services can find and list them.
 
-An event of libvirt has one domain read and one part of the record written.  All domains are read when libvirt answers
-(again), when many change at once, and every few minutes, because some changes have no event.
+After an event of libvirt, the publisher reads one domain and writes one part of the host's record.  It reads all
+domains when libvirt becomes available (at the start or after a failure), when many domains change at once, and every
+few minutes, because libvirt sends no event for some changes.
 """
 
 from typing import Final
@@ -17,25 +18,28 @@ from novnc_twisted.errors import InstanceNotFound, Refusal
 from novnc_twisted.messaging.domain_record import FIELDS, DomainRecord, Row
 
 SOON: Final = 0.1
-"""Seconds from an event to the publication: several domains often change at the same time."""
+"""Seconds from an event to its publication.  Several domains often change together, and are published together."""
 
 APART: Final = 0.25
-"""Seconds between two publications, at least."""
+"""Minimum number of seconds between two publications."""
 
 REST: Final = 20
-"""How many times as long as a publication took the next one waits at least: thousands of domains take a while."""
+"""Minimum pause after a publication, as a multiple of its duration.
+
+Publishing thousands of domains takes long, and must not occupy this process and libvirt all the time.
+"""
 
 RETRY: Final = 5.0
 """Seconds until the next attempt if libvirt or the store does not answer."""
 
-RENEWAL: Final = 60.0
-"""Seconds between renewals: a store that lost its data gets the record again within this time."""
+RENEWAL: Final = 30.0
+"""Seconds between two renewals of the record.  If the store has lost it, it is written again within this time."""
 
 RECONCILIATION: Final = 300.0
-"""Seconds between two times that all domains are read and all parts of the record are renewed."""
+"""Interval in seconds at which all domains are read and all parts of the record are renewed."""
 
 FEW: Final = 8
-"""Domains that are read one by one; if more have changed, all are read."""
+"""Maximum number of changed domains that are read one by one.  If more have changed, all domains are read."""
 
 _log = Logger()
 
@@ -44,7 +48,8 @@ class DomainPublisher:
     """Keeps the record of one host up to date.
 
     :param record: the host's record.
-    :param clock: times the publications.
+    :param driver: reads the domains.
+    :param clock: IReactorTime.
     """
 
     def __init__(self, record: DomainRecord, driver: IDriver, clock: IReactorTime) -> None:
@@ -54,8 +59,8 @@ class DomainPublisher:
         self._changed: set[str] = set()
         self._read_all = True
         self._connected = False
-        self._current = False
-        self._due = False
+        self._current = False  # whether the record contains libvirt's latest reports
+        self._due = False  # whether there is something to publish
         self._started = False
         self._next = 0.0
         self._reconcile_at = 0.0
@@ -65,25 +70,28 @@ class DomainPublisher:
         self._stopped = False
 
     def start(self) -> None:
-        """Begin to publish: this process is the only one of its host's name."""
+        """Begin to publish.  Call this only when no other live consolecompute has the name of this host.
+
+        Events that were passed to :meth:`changed` before this call are published now.
+        """
         self._started = True
         if self._due:
             self._schedule(SOON)
 
     def changed(self, event: DomainEvent) -> None:
-        """Publish what has changed, soon."""
+        """Handle an event: publish the change within :data:`SOON` seconds, or after the present pause."""
         if event.change is Change.CONNECTED:
             self._connected = self._read_all = True
         elif event.change is Change.DISCONNECTED:
             self._connected = False
         else:
-            # Collected: several events of one domain, as at a start, lead to one read.
+            # A set, so that several events of one domain, for example at its start, cause one read.
             self._changed.add(event.uuid)
         self._due = True
         self._schedule(max(SOON, self._next - self._clock.seconds()))
 
     def stop(self) -> None:
-        """Stop publishing; the record stays, since the domains do."""
+        """Stop publishing.  The record is not removed, because the domains continue to exist."""
         self._stopped = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
@@ -127,17 +135,19 @@ class DomainPublisher:
             if not self._failing:
                 self._failing = True
                 _log.warn(
-                    "the domains of this host can't be published ({reason}), so that lists show what was published "
-                    "before; trying again. With Redis' ACLs, novnc-redis-acl gives the rights",
+                    "the domains of this host can't be published ({reason}). Lists show the last published state until "
+                    "an attempt succeeds. If Redis denied a command, create its users again with novnc-redis-acl",
                     reason=str(refusal),
                 )
         else:
-            self._failing = False
+            if self._failing:
+                self._failing = False
+                _log.info("the domains of this host are published again")
         took = self._clock.seconds() - began
         self._next = began + took + max(APART, REST * took)
 
     async def _renew(self) -> None:
-        """Renew the record; have it written again if the store has lost it."""
+        """Renew the record; if the store has lost it, write it again."""
         reconcile = self._clock.seconds() >= self._reconcile_at
         if not await self._record.renew(parts=reconcile):
             self._record.rewrite()
@@ -146,9 +156,9 @@ class DomainPublisher:
             self._read_all = self._due = True
 
     async def _publish(self) -> None:
-        """Read what has changed, and write it.
+        """Read the changed domains, and write them to the record.
 
-        If libvirt does not answer, the record says so before this fails.
+        :raises Refusal: libvirt or the store does not answer.  If it is libvirt, the record is marked as not current.
         """
         self._due = False
         try:
@@ -168,7 +178,7 @@ class DomainPublisher:
             self._current = True
 
     async def _read_some(self, changed: set[str]) -> bool:
-        """Read these domains one by one; False if one of them can't be read."""
+        """Read these domains one by one; return False if one of them can't be read."""
         for uuid in changed:
             try:
                 self._record.set(_row(await self._driver.get_domain(uuid)))
@@ -181,7 +191,7 @@ class DomainPublisher:
     async def _write(self) -> None:
         left_out = await self._record.write(current=self._connected and self._current)
         if left_out:
-            _log.warn("{count} domains of this host are too many to be published", count=left_out)
+            _log.warn("this host has too many domains to publish; {count} of them are missing in lists", count=left_out)
 
 
 def _row(domain: Domain) -> Row:

@@ -1,4 +1,4 @@
-"""Reads the answers of compute hosts.  A host can only report its own servers, whatever its answer says."""
+"""Reads the answers of compute hosts.  The host in a result is always the one that was asked."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -16,19 +16,22 @@ _log = Logger()
 _MAX_NAMED = 10
 
 MAX_LISTED: Final = 10_000
-"""Servers in one page of a host's list, at most; a page of 1 MiB has room for fewer, but for 500,000 wrong entries."""
+"""Maximum number of servers in one page of a host's list.
+
+A page of 1 MiB has room for fewer servers, but for 500,000 invalid entries.
+"""
 
 
 def instance(host: str, answer: Any) -> Instance:
-    """Read a server; its ``host`` is the host that was asked, whatever the answer says.
+    """Read a server; its ``host`` is the host that was asked, not a value of the answer.
 
-    :raises ServiceUnavailable: the uuid, the name or the state cannot be used; the detail names the field.
+    :raises ServiceUnavailable: the uuid, the name or the state is invalid; the detail names the field.
     """
     return read(Instance, answer, f"compute host {host}", host=host)
 
 
 def instances(host: str, answer: Any) -> list[Instance]:
-    """Read a list of servers; a warning names the entries that cannot be used, and they are left out."""
+    """Read a list of servers; invalid entries are logged and left out."""
     entries = answer.get("instances") if isinstance(answer, dict) else None
     if not isinstance(entries, list):
         raise ServiceUnavailable(f"compute host {host}: not a list of servers")
@@ -51,25 +54,25 @@ def instances(host: str, answer: Any) -> list[Instance]:
 
 
 def _label(answer: Any) -> str:
-    """Return the name and the UUID of a server that cannot be used, for the log."""
+    """Return the name and the UUID of an invalid entry, for the log."""
     if not isinstance(answer, dict):
         return "an entry that is not an object"
     return " ".join(one_line(str(answer.get(field))[:1000]) for field in ("name", "uuid"))
 
 
 def page(host: str, answer: Any) -> tuple[list[Instance], str]:
-    """Read a page of a host's list; also return its last UUID, if another page follows, else an empty text."""
+    """Read a page of a host's list; also return its last UUID if another page follows, else an empty text."""
     found = instances(host, answer)
     last = answer["instances"][-1] if answer.get("more") is True and answer["instances"] else None
     return found, fields.argument("uuid", last.get("uuid"), fields.uuid) if isinstance(last, dict) else ""
 
 
 def console(host: str, instance_uuid: str, answer: Any) -> Console:
-    """Read a new console: of the instance and the host that were asked, whatever the answer says about them.
+    """Read a new console.  Its instance and host are those that were asked, not values of the answer.
 
-    :raises ServiceUnavailable: the answer cannot be used; the detail names the field.
+    :raises ServiceUnavailable: the answer is invalid; the detail names the field.
     """
     found = read(Console, answer, f"compute host {host}")
-    # A compute host whose credential was stolen must not make links to the servers of other hosts.
+    # With a stolen credential of one compute host, nobody must be able to make links to servers of other hosts.
     info = replace(found.connect_info, instance_uuid=instance_uuid, compute_host=host, user_id=None, project_id=None)
     return replace(found, connect_info=info)

@@ -1,4 +1,4 @@
-"""Log lines about domains whose VNC servers are set up wrongly, each written once."""
+"""Logs wrong settings of VNC servers, each once."""
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -16,9 +16,9 @@ _log = Logger()
 
 
 class DomainReports:
-    """Reports wrong listen addresses and VNC addresses that two domains share.
+    """Reports wrong listen addresses, and VNC addresses that two domains share.
 
-    Each fault is reported once, until one of its domains stops or the fault changes.
+    A fault is reported again only after one of its domains has stopped, or if the fault changes.
 
     :param server_listen: the address on which VMs should listen.
     :param proxyclient_address: the address to which the proxies connect.
@@ -39,14 +39,14 @@ class DomainReports:
             self._report((domain.uuid,), f"the VNC server of {domain.name} ({domain.uuid}) {wrong}")
 
     def check_later(self, uuid: str) -> None:
-        """Read a domain and check it, before a user asks for its console; all domains if ``uuid`` is empty."""
+        """Read and check a domain before a user opens its console; all domains if ``uuid`` is empty."""
         Deferred.fromCoroutine(self._read(uuid)).addErrback(
             lambda failure: _log.failure("the domains could not be checked", failure)
         )
 
     def conflict(self, domain: Domain, other: ActiveConsole, vnc: Vnc) -> None:
-        """Report that two running domains claim the same VNC address; the order of the two makes no difference."""
-        # Sorted, so that both domains of a pair lead to the same line, which is written once.
+        """Report that two running domains claim the same VNC address."""
+        # Sorted, so that both orders of the two domains give the same line, which is logged once.
         pair = sorted([(domain.uuid, domain.name), (other.uuid, other.name)])
         names = " and ".join(f"{name} ({uuid})" for uuid, name in pair)
         self._report(
@@ -56,7 +56,7 @@ class DomainReports:
         )
 
     def forget(self, uuid: str) -> None:
-        """Report the faults of this domain again, because it has stopped."""
+        """Permit that the faults of this domain are reported again, because it has stopped."""
         for about in [about for about in self._reported if uuid in about]:
             del self._reported[about]
 

@@ -1,4 +1,4 @@
-"""Pictures of the screens of this host's domains, each taken once for all who look."""
+"""Takes pictures of the screens of this host's domains; callers share a picture."""
 
 import base64
 from typing import Final
@@ -11,16 +11,16 @@ from novnc_twisted.errors import InstanceNotRunning
 from novnc_twisted.messaging.shared_call import SharedCall
 
 MAX_AGE: Final = 1.0
-"""Seconds for which a picture answers further requests."""
+"""Seconds for which a picture is used for further requests."""
 
 MAX_KEPT: Final = 64
-"""Pictures that are kept at a time, at most; further requests share a picture only while it is being taken."""
+"""Maximum number of pictures that are kept.  Further pictures are shared only while they are being taken."""
 
 _Key = tuple[str, str, int | None]
 
 
 class Screenshots:
-    """Takes pictures, at most one at a time of each domain in each size."""
+    """Takes pictures: for each domain, format and size at most one at a time."""
 
     def __init__(self, driver: IDriver) -> None:
         self._driver = driver

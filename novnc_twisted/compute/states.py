@@ -1,4 +1,4 @@
-"""libvirt's domain states (virDomainState) by the names and numbers that the API shows (nova's ``power_state``)."""
+"""Converts libvirt's domain states (virDomainState) to the API's names and to nova's ``power_state``."""
 
 STATES: dict[int, tuple[str, int]] = {
     0: ("nostate", 0),
@@ -18,8 +18,11 @@ SHUTOFF_SAVED = 5
 
 PAUSED = 3
 PAUSED_FOR_MIGRATION = (2, 12, 13)
-"""virDomainPausedReason: of the source while it hands over, of the destination until then; of the source as long as the
-destination runs on what it still fetches from there (post-copy), and where that failed.
+"""Values of virDomainPausedReason for a domain that is paused because of a migration.
+
+2 (MIGRATION): on the source, for the last step of the migration; on the destination, until that step is done.
+12 (POSTCOPY): on the source, while the destination runs and still fetches memory from it.
+13 (POSTCOPY_FAILED): the fetching of memory failed.
 """
 
 
@@ -31,5 +34,5 @@ def state_of(state: int, reason: int) -> tuple[str, int]:
 
 
 def is_migrating(state: int, reason: int) -> bool:
-    """Whether the domain is moving to or from this host, so that its console here cannot be used."""
+    """Return whether a domain is moving to or from this host, so that its console here cannot be used."""
     return state == PAUSED and reason in PAUSED_FOR_MIGRATION

@@ -1,4 +1,4 @@
-"""Drops the tokens of domains that are gone, unless another host has them."""
+"""Drops the tokens of domains that have vanished from this host, unless another host has them."""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -39,7 +39,7 @@ class VanishedDomains:
         self._again: set[str] = set()
 
     def seen(self, uuid: str) -> None:
-        """Note that this host has the domain."""
+        """Record that this host has the domain."""
         if len(self._known) < _MAX_KNOWN:
             self._known.add(uuid)
 
@@ -55,7 +55,7 @@ class VanishedDomains:
             now = self._clock.seconds()
             self._migrated = {known: at for known, at in self._migrated.items() if now - at < _MIGRATED_FOR}
             self._migrated[uuid] = now
-            # It left for another host, so that its absence here means nothing.
+            # The domain has moved to another host, so its absence here does not mean that it ended.
             self._known.discard(uuid)
         elif event.change in (Change.STOPPED, Change.UNDEFINED):
             self._spawn(uuid, self._follow(uuid))
@@ -69,7 +69,7 @@ class VanishedDomains:
     def _spawn(self, uuid: str, work: Coroutine[Any, Any, None]) -> None:
         if uuid in self._pending:
             work.close()
-            self._again.add(uuid)  # the running check may have looked before this change
+            self._again.add(uuid)  # the running check may have read the domain before this change
             return
         if len(self._pending) >= _MAX_PENDING:
             work.close()
@@ -124,7 +124,7 @@ class VanishedDomains:
         )
 
     async def _is_here(self, uuid: str) -> bool:
-        """Whether this host has the domain.  It may be defined but stopped, or running but not defined."""
+        """Return whether this host has the domain, which may be defined but stopped, or running but not defined."""
         try:
             await self._driver.get_domain(uuid)
         except InstanceNotFound:
@@ -132,7 +132,7 @@ class VanishedDomains:
         return True
 
     async def _drop_unless_elsewhere(self, uuid: str) -> None:
-        """Ask consoleauth, which asks all hosts: it does not rely on one host's report."""
+        """Ask consoleauth to drop the tokens; it asks all hosts first, and does not rely on the report of one host."""
         answer = await self._transport.call(CONSOLEAUTH.name, "instance_gone", instance_uuid=uuid)
         if isinstance(answer, dict) and answer.get("gone"):
             self._known.discard(uuid)

@@ -1,4 +1,4 @@
-"""The tokens that have, or had just now, a live session: their viewers may come back though nova has dropped them."""
+"""Remembers the tokens of live and just ended sessions, whose viewers may reconnect even if nova dropped the token."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.contract.connect_info import ConnectInfo
 
 GRACE: Final = 60.0
-"""Seconds for which a token is remembered after its last use, or after the last sign of its session."""
+"""Seconds for which a token is remembered after its last use or its last renewal by a session."""
 
 MAX_ADMITTED: Final = 20_000
-"""Tokens that are remembered; the one that was used least recently is forgotten first."""
+"""Maximum number of remembered tokens.  The one that was used least recently is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What a token opened.
+    """The server that a token opened.
 
     :ivar instance_uuid: the server.
     :ivar project_id: its project at that time.
-    :ivar until: when this is forgotten.
+    :ivar until: when this record expires.
     :ivar live: whether the token had a live session.
     """
 
@@ -31,13 +31,15 @@ class Admitted:
 
 
 class AdmittedTokens:
-    """Remembers what the tokens opened, for each client address and under their hashes, in bounded memory.
+    """Remembers for each token, by its hash, and each client address which server was opened.  Memory is bounded.
 
     :param now: seconds of any clock.
+    :ivar share: sends an entry as JSON to the other workers; called while a session lives and when it ends.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
+        self.share: Callable[[list[str | None]], None] = lambda entry: None
         # In the order of ``until``: each change moves its entry to the end.
         self._entries: dict[tuple[str, str], Admitted] = {}
 
@@ -45,20 +47,26 @@ class AdmittedTokens:
         return len(self._entries)
 
     def add(self, token: str, address: str, info: ConnectInfo) -> None:
-        """Remember what nova, or a lease, has just admitted; a session may follow."""
+        """Remember a token that was just admitted, by nova or by this object; a session may follow."""
         known = self._entries.get(_key(token, address))
         live = known is not None and known.live and known.instance_uuid == info.instance_uuid
         self._put(_key(token, address), info.instance_uuid, info.project_id, live)
 
     def renew(self, token: str, address: str) -> None:
-        """Notice that the session of a token lives, or has just ended."""
+        """Record that the session of a token is live, or has just ended."""
         key = _key(token, address)
         known = self._entries.get(key)
         if known is not None:
             self._put(key, known.instance_uuid, known.project_id, True)
+            self.share([*key, known.instance_uuid, known.project_id])
+
+    def take(self, entry: list[str | None]) -> None:
+        """Remember an entry of another worker (see ``share``), since its viewer may reconnect to this one."""
+        token_hash, address, instance_uuid, project_id = entry
+        self._put((str(token_hash), str(address)), str(instance_uuid), project_id, True)
 
     def find(self, token: str, address: str) -> Admitted | None:
-        """What a token may open again for this client address, if it had a live session until less than 60 s ago."""
+        """Return what a token opened for this client address, if it had a live session within the last 60 s."""
         known = self._entries.get(_key(token, address))
         return known if known is not None and known.live and self._now() < known.until else None
 
@@ -74,5 +82,5 @@ class AdmittedTokens:
 
 
 def _key(token: str, address: str) -> tuple[str, str]:
-    # Hashed: the memory of the proxy then holds no usable tokens.
+    # Hashed, so that the memory of the proxy contains no usable tokens.
     return hash_token(token), address

@@ -1,15 +1,18 @@
-"""The history: the sessions that have ended, in a log of the keyed store."""
+"""The history: the ended sessions, in a log of the keyed store."""
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from novnc_twisted.consoleauth.admissions import Admissions
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.history_query import HistoryQuery
-from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.contract.session_info import SessionInfo
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import IKeyedStore
 from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object
 
@@ -17,19 +20,19 @@ LOG: Final = "history"
 """The name of the log in the store."""
 
 MAX_REPORTED: Final = 200
-"""Sessions in one report, at most."""
+"""Maximum number of sessions in one report."""
 
 MAX_PAGE: Final = 1000
-"""Sessions in one answer, at most."""
+"""Maximum number of sessions in one answer."""
 
 _SCANNED: Final = 10_000
-"""Entries that one call reads, at most: a filter that matches few of them must not keep the service busy."""
+"""Maximum number of entries that one call reads, so that a filter with few matches does not keep the service busy."""
 
 _SKEW: Final = 60.0
-"""Seconds by which the clock of a proxy may be ahead."""
+"""Seconds by which the clock of a proxy may be ahead of our clock."""
 
 _REPORTED: Final = "reported_at"
-"""The field of an entry that says when it was appended, in Unix time by our own clock."""
+"""The field of an entry with the time of its report: Unix time in seconds, by our own clock."""
 
 _AT_ONCE: Final = 500
 _ROOM: Final = MAX_MESSAGE - 10_000
@@ -37,52 +40,105 @@ _ROOM: Final = MAX_MESSAGE - 10_000
 _log = Logger()
 
 
-class History:
-    """Appends what the proxies report, and finds it again.
+class _Taken(NamedTuple):
+    """A session that was admitted and has ended.
 
-    :param retention: seconds for which ended sessions are kept; 0: none are kept.
-    :param now: Unix time in seconds.
+    :ivar reported: as its proxy reported it.
+    :ivar entry: its entry for the log.
     """
 
-    def __init__(self, store: IKeyedStore, retention: float, now: Callable[[], float] | None = None) -> None:
+    reported: SessionInfo
+    entry: dict[str, Any]
+
+
+class History:
+    """Stores the reports of the proxies, and lists them.
+
+    :param admissions: what consoleauth knows about the sessions that it has admitted.
+    :ivar retention: seconds for which ended sessions are kept; 0: none are kept.
+    :param now: Unix time in seconds.
+    :param on_ended: called with the server of each session that was admitted and has ended.
+    """
+
+    def __init__(
+        self,
+        store: IKeyedStore,
+        admissions: Admissions,
+        retention: float,
+        now: Callable[[], float] | None = None,
+        on_ended: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self._store = store
-        self._retention = retention
+        self._admissions = admissions
+        self.retention = retention
         self._now = now or time.time
+        self._on_ended = on_ended
 
     async def add(self, reported: Any) -> int:
-        """Append the sessions of a report, and return how many; sessions that cannot be read are left out.
+        """Append the sessions of a report; return their number.
 
-        :raises ServiceUnavailable: the report is no list, or too long.
+        Unreadable sessions, and those that consoleauth has not admitted, are left out.
+
+        :raises ServiceUnavailable: the report is not a list, or too long.
         """
         if not isinstance(reported, list) or len(reported) > MAX_REPORTED:
             raise ServiceUnavailable(f"a report is a list of at most {MAX_REPORTED} sessions")
-        rows = [row for each in reported if (row := _read(each)) is not None]
-        if rows and self._retention > 0:
+        taken = await gather(Deferred.fromCoroutine(self._admitted(each)) for each in reported)
+        for failed in taken:
+            if isinstance(failed, Refusal):
+                raise failed  # nothing was appended: the proxy repeats the report
+        rows = [row for row in taken if isinstance(row, _Taken)]
+        if rows and self.retention > 0:
             now = {_REPORTED: self._now()}
-            await self._store.append(LOG, [row.to_wire() | now for row in rows], self._retention)
+            await self._store.append(LOG, [row.entry | now for row in rows], self.retention)
+        for done in await gather(Deferred.fromCoroutine(self._done(row)) for row in rows):
+            if isinstance(done, Refusal):
+                raise done  # the session may now be in the history twice; page() shows it once
         return len(rows)
 
-    async def page(self, wanted: HistoryQuery, limit: int, marker: str) -> tuple[list[dict[str, Any]], str | None]:
-        """Return the sessions that match, newest first, and the marker of the next page; None: this is the last one.
+    async def _done(self, row: _Taken) -> None:
+        # In this order: if this is interrupted, the server seems to have more sessions than it has, never fewer.
+        await self._admissions.done(row.reported)
+        if self._on_ended is not None:
+            await self._on_ended(row.entry["session"]["server_id"])
 
-        A page may have fewer sessions than ``limit``, even none, although another one follows.
+    async def _admitted(self, value: Any) -> _Taken | None:
+        """Read an ended session.  Its server, user and project are those of the admission, not the reported ones."""
+        ended = _read(value)
+        known = None if ended is None else await self._admissions.take(ended.session)
+        if ended is None or known is None:
+            return None
+        entry = ended.to_wire()
+        # Nobody needs the hash of a token any more.
+        entry["session"] |= known | {"token_hash": ""}
+        return _Taken(ended.session, entry)
+
+    async def page(self, wanted: HistoryQuery, limit: int, marker: str) -> tuple[list[dict[str, Any]], str | None]:
+        """Return the sessions that match, newest first, and the marker of the next page (None: this is the last page).
+
+        A page may have fewer sessions than ``limit``, even none, although another page follows.
         """
         rows: list[dict[str, Any]] = []
+        before: set[str] = set()
         size, scanned = 0, 0
         while scanned < _SCANNED:
             entries = await self._store.newest(LOG, marker, _AT_ONCE)
             for number, value in entries:
                 reported_at = value.pop(_REPORTED, None)
-                # No session ends after its report, and older entries were reported earlier.  What a proxy says about
-                # the end decides nothing here: a stolen credential could hide the sessions of others with it.
+                # Entries are in the order of their reports, and a session ends before its report.  So all further
+                # sessions ended before ``since``.  The reported end is not used: with a stolen credential, somebody
+                # could set it to hide the sessions of others.
                 if wanted.since and reported_at and reported_at < wanted.since - _SKEW:
                     return rows, None
                 ended = _read(value)
                 if ended is not None and wanted.matches(ended):
-                    size += len(encode_object(value)) + 1
-                    if len(rows) == limit or size > _ROOM:
-                        return rows, marker
-                    rows.append(value)
+                    row = encode_object(value)
+                    if row not in before:
+                        size += len(row) + 1
+                        if len(rows) == limit or size > _ROOM:
+                            return rows, marker
+                        rows.append(value)
+                        before.add(row)
                 marker = number
             scanned += len(entries)
             if len(entries) < _AT_ONCE:
@@ -91,10 +147,8 @@ class History:
 
 
 def _read(value: Any) -> EndedSession | None:
-    """Read an ended session without the hash of its token, which nobody needs any more."""
     try:
-        ended = EndedSession.from_wire(value)
+        return EndedSession.from_wire(value)
     except ValueError as error:
         _log.debug("an ended session cannot be read: {error}", error=error)
         return None
-    return replace(ended, session=replace(ended.session, token_hash=""))

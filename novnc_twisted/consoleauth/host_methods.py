@@ -1,8 +1,9 @@
-"""The methods of consoleauth for which it asks the compute host of a token's server."""
+"""The methods of consoleauth that call the compute host of a token's server."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from novnc_twisted.consoleauth import arguments
 from novnc_twisted.consoleauth.policy import TokenPolicy
 from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.contract import fields, power
@@ -15,10 +16,7 @@ from novnc_twisted.errors import ConsoleForbidden, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 
 DEADLINE: Final = 1.4
-"""Seconds for the call of the host: locating the console takes up to 3.5 s of the 5 s that a proxy waits."""
-
-VIEWERS_ACTIONS: Final = (power.STOP, power.REBOOT, power.RESET)
-"""The power actions that a viewer can ask for (xvp)."""
+"""Seconds for the call to the host.  A proxy waits 5 s, and locating the console takes up to 3.5 s of them."""
 
 Locate = Callable[[TokenRecord], Awaitable[Place]]
 
@@ -37,16 +35,16 @@ class HostMethods:
         self._locate = locate
 
     async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
-        """Return the VNC password of the token's server, which its compute host is asked for; it is not kept.
+        """Ask the compute host for the VNC password of the token's server, and return it; it is not stored.
 
-        With ``one_time``, only the client address that used the token gets it.
+        With ``one_time``, only the client address that used the token gets the password.
         """
-        record = await self._checked(token_hash, console_type, client_address)
+        record = await self.checked(token_hash, console_type, client_address)
         place = await self._locate(record)
         answer = await self._ask(place, "get_vnc_password", record)
         password = answer.get("password") if isinstance(answer, dict) else ""
         if password is not None and (not isinstance(password, str) or not password):
-            raise ServiceUnavailable(f"compute host {place.compute_host}: the password is not a text")
+            raise ServiceUnavailable(f"compute host {place.compute_host}: the password is not text")
         return {"password": password}
 
     async def change_power(
@@ -54,20 +52,26 @@ class HostMethods:
     ) -> dict[str, Any]:
         """Begin a power action on the token's server; return the host's :class:`PowerReply`.
 
-        :param action: one of :data:`VIEWERS_ACTIONS`.
-        :raises ConsoleForbidden: the token may not control the server.
+        :param action: one of :data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`.
+        :raises ConsoleForbidden: the token may not control the server, or it is a link for a guest.
         """
-        action = fields.argument("action", action, fields.one_of(*VIEWERS_ACTIONS))
-        record = await self._checked(token_hash, console_type, client_address)
+        action = fields.argument("action", action, fields.one_of(*power.VIEWERS_ACTIONS))
+        record = await self.checked(token_hash, console_type, client_address)
         if record.connect_info.mode != CONTROL:
             raise ConsoleForbidden("the token is for viewing only")
+        if record.shared_from is not None:
+            raise ConsoleForbidden("a guest link does not permit power actions")
         place = await self._locate(record)
         answer = await self._ask(place, "change_power", record, action=action)
         return read(PowerReply, answer, f"compute host {place.compute_host}").to_wire()
 
-    async def _checked(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:
-        token_hash = fields.argument("token_hash", token_hash, fields.token_hash)
-        address = fields.argument("client_address", client_address, fields.short_text)
+    async def checked(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:
+        """Return the record of a token that is valid now, for this type and address, with its present mode.
+
+        :raises Refusal: the token is not valid; see ``check_token``.
+        """
+        token_hash = arguments.token_hash(token_hash)
+        address = arguments.client_address(client_address)
         record = await self._policy.find(token_hash)
         await self._policy.check(token_hash, record, console_type, address)
         record = await self._policy.current(token_hash, record)

@@ -1,12 +1,14 @@
-"""The live sessions of the proxies, as far as consoleauth ends or changes them."""
+"""Ends and changes live sessions on the proxies, for consoleauth."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import Refusal, ServiceUnavailable
@@ -15,16 +17,17 @@ from novnc_twisted.messaging.interfaces import ITransport
 from novnc_twisted.messaging.waiting import sleep
 
 DEADLINE: Final = 2.5
-"""Seconds in which the proxies must answer, so that the caller of consoleauth (5 s) still gets an answer."""
+"""Seconds for the answers of the proxies.  The caller of consoleauth waits 5 s, so it still gets an answer."""
 
 REPEATED: Final = 120.0
-"""Seconds for which a change is repeated for proxies that did not answer, or were not listed: two leases of a token."""
+"""Seconds for which a change is repeated for proxies that did not answer or were not listed: two token leases."""
 
 _PAUSE: Final = 3.0
 """Seconds between two attempts: the lifetime of a presence entry."""
 
 MAX_PENDING: Final = 1000
-"""Changes that are repeated at a time.  A further change drops the oldest one, which then only the leases apply."""
+"""Maximum number of changes that are repeated.  A further one drops the oldest, which then takes effect only when
+the lease of a token is renewed."""
 
 _log = Logger()
 
@@ -33,7 +36,7 @@ _log = Logger()
 class _Change:
     """A change of sessions.
 
-    :ivar until: when it is no longer repeated, in the clock's seconds.
+    :ivar until: when the repetition ends, in the clock's seconds.
     :ivar answered: the topics of the proxies that have applied it.
     """
 
@@ -45,18 +48,24 @@ class _Change:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a change.
+    """The result of a change.
 
-    :ivar sessions: how many sessions were ended or changed.
+    :ivar sessions: the number of ended or changed sessions.
     :ivar unanswered: the topics of the proxies that did not answer; their sessions may go on.
     """
 
     sessions: int
     unanswered: tuple[str, ...]
 
+    def and_of(self, others: Iterable["Outcome"]) -> "Outcome":
+        """Return what became of this change and of others together."""
+        every = [self, *others]
+        unanswered = dict.fromkeys(topic for one in every for topic in one.unanswered)
+        return Outcome(sum(one.sessions for one in every), tuple(unanswered))
+
 
 class LiveSessions:
-    """Ends and changes sessions on all proxies, and repeats that for proxies that were cut off."""
+    """Ends and changes sessions on all proxies, and repeats the calls for proxies that were not reachable."""
 
     def __init__(self, transport: ITransport, clock: IReactorTime) -> None:
         self._transport = transport
@@ -72,14 +81,22 @@ class LiveSessions:
         return await self._apply("end_sessions", {**_set_fields(wanted), "reason": reason})
 
     async def end_of_server(self, instance_uuid: str, reason: str) -> None:
-        """End the sessions of a server that is gone; log the proxies that do not answer."""
+        """End the sessions of a server whose tokens were dropped; log the proxies that do not answer."""
         try:
             outcome = await self.end(SessionFilter(server_id=instance_uuid), reason)
         except ServiceUnavailable as error:
-            _log.warn("sessions of server {uuid} may go on: {reason}", uuid=instance_uuid, reason=str(error))
+            _log.warn(
+                "the tokens of server {uuid} were dropped, but its sessions may go on: {reason}",
+                uuid=instance_uuid,
+                reason=str(error),
+            )
             return
         for topic in outcome.unanswered:
-            _log.warn("sessions of server {uuid} on {topic} may go on: no answer", uuid=instance_uuid, topic=topic)
+            _log.warn(
+                "sessions of server {uuid} on {topic} may go on until this proxy answers",
+                uuid=instance_uuid,
+                topic=topic,
+            )
 
     async def set_mode(self, wanted: SessionFilter, mode: str) -> Outcome:
         """Change what the viewers of the sessions that match may do.
@@ -89,7 +106,7 @@ class LiveSessions:
         return await self._apply("set_mode", {**_set_fields(wanted), "mode": mode})
 
     def stop(self) -> None:
-        """Repeat nothing any more."""
+        """Stop repeating changes."""
         self._pending.clear()
         repeating, self._repeating = self._repeating, None
         if repeating is not None:
@@ -97,7 +114,7 @@ class LiveSessions:
 
     async def _apply(self, method: str, arguments: dict[str, Any]) -> Outcome:
         change = _Change(method, arguments, self._clock.seconds() + REPEATED)
-        # Before the first attempt, which may fail as a whole.
+        # Added before the first attempt, so that the change is repeated even if this attempt fails.
         self._pending = [*self._pending[1 - MAX_PENDING :], change]
         if self._repeating is None:
             self._repeating = Deferred.fromCoroutine(self._repeat()).addErrback(lambda why: why.trap(CancelledError))
@@ -132,11 +149,14 @@ class LiveSessions:
 
 
 def _set_fields(wanted: SessionFilter) -> dict[str, Any]:
+    """Return the filter for the workers, with the link_id instead of the token's hash: the hash can open a console."""
+    if wanted.token_hash is not None:
+        wanted = replace(wanted, token_hash=None, link_id=link_id(wanted.token_hash))
     return {name: value for name, value in wanted.to_wire().items() if value is not None}
 
 
 def _count(result: Any) -> int:
-    """Return the number of sessions in the answer of a proxy; a proxy may send anything."""
+    """Return the number of sessions in the answer of a proxy; 0 if the answer is invalid."""
     counts = (
         [value for value in result.values() if type(value) is int and value > 0] if isinstance(result, dict) else []
     )

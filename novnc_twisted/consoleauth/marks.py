@@ -1,30 +1,34 @@
-"""What operators changed about tokens: marks in the keyed store, which outlive the records of the tokens.
+"""Marks: later changes of tokens, in the keyed store.  A mark outlives the records of its tokens.
 
 ``revoked:SELECTOR`` revokes the tokens that were made until a time: one token, or those of a server, a user or a
-project.  Therefore a revocation costs the same for one token and for thousands, and it also applies to a token that is
-being stored at the same time.  ``mode:HASH`` is what the viewers of a token may do now.
+project.  So a revocation costs the same for one token and for thousands, and it also applies to a token that is being
+stored at the same time.  ``mode:HASH`` is the mode that an operator has set for a token.  ``mode:HASH:user`` is the
+mode that the user who shared the token has set.  With two keys, no user overwrites the operator's mode.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.mode import MODES
+from novnc_twisted.contract.mode import MODES, VIEW
 from novnc_twisted.contract.record import Record, read
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Revoked, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 
 SELECTORS = ("token_hash", "server_id", "user_id", "project_id")
-"""The fields of a SessionFilter by which tokens can be revoked: exactly one of them, and ``owner`` besides."""
+"""The fields of a SessionFilter that select tokens to revoke: exactly one of them, and optionally ``owner``."""
+
+_CHANGERS: Final = ("", "user")
+"""Who may change a mode, as arguments of :func:`_changed`: an operator (empty), or a user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Revocation(Record):
-    """A mark.
+    """A mark that revokes tokens.
 
     :ivar at: Unix time in seconds; tokens that were made later are not revoked.
     :ivar reason: why, for the log.
@@ -36,67 +40,93 @@ class _Revocation(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mode(Record):
+    """What the viewers of a token may do.
+
+    :ivar by: the SHA-256 of the token whose user changed it; empty: an operator did.
+    """
+
     mode: Annotated[str, fields.one_of(*MODES)]
+    by: Annotated[str, fields.token_hash] = ""
 
 
 class TokenState(NamedTuple):
-    """What the marks say about a token.
+    """The marks of a token.
 
-    :ivar revoked: the refusal of a token that was revoked; None: it was not.
-    :ivar mode: what its viewers may do; None: what its record says.
+    :ivar revoked: the refusal for a revoked token; None: it was not revoked.
+    :ivar mode: the changed mode; None: the mode in the record is valid.
+    :ivar mode_by: the SHA-256 of the token whose user changed the mode; empty: an operator, or nobody, changed it.
     """
 
     revoked: Revoked | None
     mode: str | None
+    mode_by: str = ""
 
 
 class TokenMarks:
-    """The marks.  Every method fails with ServiceUnavailable if the store does not answer.
+    """The marks in the keyed store.  Every method fails with ServiceUnavailable if the store does not answer.
 
-    :param kept: seconds for which a mark is kept: no token may be usable for longer.
+    :ivar kept: minimum lifetime of a mark in seconds: at least as long as a token that is made now can be used.
     """
 
     def __init__(self, store: IKeyedStore, kept: float) -> None:
         self._store = store
-        self._kept = kept
+        self.kept = kept
 
-    async def revoke(self, wanted: SessionFilter, at: float, reason: str) -> None:
-        """Revoke the tokens that match a filter and were made until a time."""
+    async def revoke(self, wanted: SessionFilter, at: float, reason: str, kept: float) -> None:
+        """Revoke the tokens that match a filter and were made until a time.
+
+        :param kept: seconds for which the mark is kept, unless :attr:`kept` is longer.
+        """
         mark = _Revocation(at=at, reason=reason)
-        await self._store.put(_revoked(*selector_of(wanted), wanted.owner), mark.to_wire(), self._kept)
+        await self._store.put(_revoked(*selector_of(wanted), wanted.owner), mark.to_wire(), max(kept, self.kept))
 
-    async def set_mode(self, token_hash: str, mode: str) -> None:
-        """Change what the viewers of a token may do."""
-        await self._store.put(_changed(token_hash), _Mode(mode=mode).to_wire(), self._kept)
+    async def set_mode(self, token_hash: str, mode: str, by: str, kept: float) -> None:
+        """Change what the viewers of a token may do.
+
+        :param by: the SHA-256 of the token whose user changes it; empty: an operator does.
+        :param kept: see :meth:`revoke`.
+        """
+        await self._store.put(_changed(token_hash, by), _Mode(mode=mode, by=by).to_wire(), max(kept, self.kept))
+        if not by:
+            await self._store.remove(_changed(token_hash, "user"))
 
     async def keep(self, token_hash: str) -> None:
-        """Keep the mode of a token that is still in use."""
-        await self._store.extend(_changed(token_hash), self._kept)
+        """Extend the lifetime of the mode of a token that is still in use."""
+        for by in _CHANGERS:
+            await self._store.extend(_changed(token_hash, by), self.kept)
 
     async def state(self, token_hash: str, record: TokenRecord | None) -> TokenState:
-        """Return what is known about a token; ``record`` is None if the store has lost it."""
-        keys = [*_revocations(token_hash, record), _changed(token_hash)]
-        *marks, changed = [_usable(value) for value in await self._store.get_many(keys)]
+        """Return the marks of a token.
+
+        :param record: None if the store has lost it.
+        """
+        keys = [*_revocations(token_hash, record), *(_changed(token_hash, by) for by in _CHANGERS)]
+        *marks, by_operator, by_user = [_usable(value) for value in await self._store.get_many(keys)]
         made_at = record.made_at if record is not None else 0.0
         for mark in (read(_Revocation, value, "the store") for value in marks if value is not None):
             if made_at <= mark.at:
                 return TokenState(Revoked(mark.reason), None)
-        return TokenState(None, None if changed is None else read(_Mode, changed, "the store").mode)
+        modes = [read(_Mode, value, "the store") for value in (by_operator, by_user) if value is not None]
+        if not modes:
+            return TokenState(None, None)
+        # VIEW wins; if both modes are CONTROL, the user's is the newer one.
+        mode = next((one for one in modes if one.mode == VIEW), modes[-1])
+        return TokenState(None, mode.mode, mode.by)
 
 
 def selector_of(wanted: SessionFilter) -> tuple[str, str]:
     """Return the field by which a filter selects tokens, and its value.
 
-    :raises ServiceUnavailable: it is not exactly one of :data:`SELECTORS`.
+    :raises ServiceUnavailable: the filter does not have exactly one of :data:`SELECTORS`.
     """
     found = [(name, value) for name in SELECTORS if (value := getattr(wanted, name)) is not None]
-    if len(found) != 1 or wanted.session_id is not None:
+    if len(found) != 1 or wanted.session_id is not None or wanted.link_id is not None:
         raise ServiceUnavailable(f"tokens are selected by one of {', '.join(SELECTORS)}")
     return found[0]
 
 
 def _revocations(token_hash: str, record: TokenRecord | None) -> Iterator[str]:
-    """Return the keys of all marks that revoke a token."""
+    """Return the keys of all marks that could revoke a token."""
     if record is None:
         yield _revoked("token_hash", token_hash, None)
         return
@@ -109,13 +139,13 @@ def _revocations(token_hash: str, record: TokenRecord | None) -> Iterator[str]:
 
 
 def _revoked(name: str, value: str, owner: str | None) -> str:
-    # Hashed: names may have characters that a key must not have.  No field contains a line break.
+    # Hashed, because names may contain characters that are not allowed in a key.  No field contains a line break.
     selector = "\n".join((name, value, owner or ""))
     return f"revoked:{hash_token(selector)}"
 
 
-def _changed(token_hash: str) -> str:
-    return f"mode:{token_hash}"
+def _changed(token_hash: str, by: str) -> str:
+    return f"mode:{token_hash}:user" if by else f"mode:{token_hash}"
 
 
 def _usable(value: dict[str, object] | UnusableRecord | None) -> dict[str, object] | None:

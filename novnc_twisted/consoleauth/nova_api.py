@@ -1,4 +1,4 @@
-"""What nova's public API knows about console tokens and servers."""
+"""Reads console tokens and servers from nova's public API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from novnc_twisted.errors import (
 from novnc_twisted.keystone.client import Answer
 
 NO_SERVER: Final = "00000000-0000-0000-0000-000000000000"
-"""The UUID of no server, to find out whether the credentials may read servers."""
+"""A UUID that no server has.  A request for it shows whether the credentials may read servers."""
 
 _MAX_TOKEN: Final = 255
 
@@ -56,9 +56,9 @@ class TokenPlace(Record):
 class NovaServer:
     """A server, as nova shows it to an administrator.
 
-    :ivar status: as ``ACTIVE``.
+    :ivar status: nova's status, such as ``ACTIVE``.
     :ivar name: the name that its owner gave to it.
-    :ivar instance_name: the name of its libvirt domain, as ``instance-00000001``; empty if nova does not show it.
+    :ivar instance_name: the name of its libvirt domain, such as ``instance-00000001``; empty if nova does not show it.
     :ivar compute_host: the ``host`` option of the compute service that runs it; empty if nova does not show it.
     :ivar project_id: its project.
     """
@@ -75,7 +75,7 @@ class NovaServer:
 
 
 class NovaAPI:
-    """Asks nova about tokens and servers (``nova/api/openstack/compute/console_auth_tokens.py``, ``servers.py``).
+    """Asks nova for tokens and servers (``nova/api/openstack/compute/console_auth_tokens.py``, ``servers.py``).
 
     :param client: sends the requests.
     """
@@ -88,13 +88,13 @@ class NovaAPI:
         """Whether the credentials may ask for a new token of any server; None: not known yet."""
 
     async def look_up(self, token: str) -> TokenPlace:
-        """Where the console of a token was when the token was made.
+        """Return where the console of a token was when the token was made.
 
         :raises InvalidToken: nova does not know the token, or it has expired.
         :raises ServiceUnavailable: Keystone or nova does not answer, or refuses our credentials.
         """
         if not is_path_segment(token):
-            raise InvalidToken("nova makes no tokens of this form")
+            raise InvalidToken("it contains characters that are not in nova's tokens, or is too long")
         answer = await self._client.request("GET", f"/os-console-auth-tokens/{token}")
         if answer.status == 404:
             raise InvalidToken("nova does not know the token")
@@ -102,7 +102,7 @@ class NovaAPI:
         return read(TokenPlace, body, "nova")
 
     async def server(self, uuid: str) -> NovaServer | None:
-        """A server; None if the credentials may not read servers.
+        """Return a server; None if the credentials may not read servers.
 
         :raises InstanceNotFound: there is no such server.
         :raises ServiceUnavailable: Keystone or nova does not answer.
@@ -114,10 +114,10 @@ class NovaAPI:
             raise InstanceNotFound("nova has no such server")
         return _server(_object(answer, "server", "GET /servers"))
 
-    async def fresh_place(self, uuid: str) -> TokenPlace | None:
-        """Where the console of a server is now; None if the credentials may not ask.
+    async def fresh_token(self, uuid: str) -> str | None:
+        """Return a new token for a server, for :meth:`fresh_place`; None if the credentials do not permit it.
 
-        Nova asks the compute host of the server, and makes a new token.
+        For this, nova asks the compute host where the console is now.
 
         :raises InstanceNotFound: there is no such server, or its compute host does not have it.
         :raises ConsoleTypeUnavailable: the server has no VNC display.
@@ -129,7 +129,8 @@ class NovaAPI:
         request = "POST /servers/ID/remote-consoles"
         answer = await self._client.request("POST", f"/servers/{uuid}/remote-consoles", json=_NEW_CONSOLE)
         if answer.status in (401, 403):
-            # Nova looks for the server first: the question in find_rights() does not find a policy of the operator.
+            # find_rights() uses a server that does not exist, and nova looks for the server first.  So it does not
+            # notice an operator's policy that forbids this request.
             self.makes_consoles = False
             self._warn_of_consoles()
             return None
@@ -139,22 +140,28 @@ class NovaAPI:
             raise ConsoleTypeUnavailable(f"nova answers {request} with HTTP status 400")
         if answer.status == 409:
             raise InstanceNotRunning(f"nova answers {request} with HTTP status 409")
-        token = _token_of(_object(answer, "remote_console", request).get("url"))
+        return _token_of(_object(answer, "remote_console", request).get("url"))
+
+    async def fresh_place(self, token: str) -> TokenPlace:
+        """Return the place of the console for a token of :meth:`fresh_token`.
+
+        :raises ServiceUnavailable: nova does not know the token, or does not answer.
+        """
         try:
             return await self.look_up(token)
         except InvalidToken:
-            raise ServiceUnavailable(f"nova does not know the token that it has just made ({request})") from None
+            raise ServiceUnavailable("nova does not know the token that it has just made") from None
 
     async def ping(self) -> None:
-        """Ask for a server that does not exist.
+        """Check that nova answers, with a request for a server that does not exist.
 
         :raises ServiceUnavailable: Keystone or nova does not answer.
         """
-        # Asked again each time, unlike find_rights().  A refusal is an answer: servers may be out of our reach.
+        # A refusal counts as an answer: the credentials may lack the right to read servers.
         await self._may("GET", f"/servers/{NO_SERVER}")
 
     async def find_rights(self) -> None:
-        """Find out what the credentials may do, and warn once of each right that is missing.
+        """Find out the rights of the credentials, and warn once of each missing right.
 
         :raises ServiceUnavailable: Keystone or nova does not answer.
         """
@@ -166,9 +173,9 @@ class NovaAPI:
             allowed = await self._may("GET", f"/servers/{NO_SERVER}")
             if self.reads_servers is None and not allowed:
                 _log.warn(
-                    "nova refuses GET /servers to our credentials: neither the state of a server nor the name that its "
-                    "screen reports is checked, and no session survives a migration; add this path to the access rules "
-                    "of the application credential"
+                    "our credentials may not read servers from nova (GET /servers): the state of a server and the name "
+                    "of its screen are not checked, and sessions do not survive a migration; add this path to the "
+                    "access rules of the application credential"
                 )
             self.reads_servers = allowed
         return self.reads_servers
@@ -183,12 +190,12 @@ class NovaAPI:
 
     def _warn_of_consoles(self) -> None:
         _log.warn(
-            "nova refuses POST /servers/ID/remote-consoles to our credentials: a console is not found again after its "
-            "server has moved; add this path to the access rules of the application credential"
+            "our credentials may not request consoles from nova (POST /servers/ID/remote-consoles): a console is not "
+            "found after its server has moved; add this path to the access rules of the application credential"
         )
 
     async def _may(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> bool:
-        """Whether a request for a server that does not exist is refused for that reason, and not for its sender."""
+        """Return whether nova permits a request, by the answer for a server that does not exist: 404, not 403."""
         answer = await self._client.request(method, path, json=json)
         if answer.status in (401, 403):
             return False
@@ -198,10 +205,10 @@ class NovaAPI:
 
 
 def is_path_segment(token: str) -> bool:
-    """Whether a token can stand in a URL's path without being encoded (RFC 3986, section 2.3); nova's are UUIDs.
+    """Return whether a token can be part of a URL path without encoding (RFC 3986, section 2.3).
 
-    With "../" or "?" it could name another resource of nova.  Servers refuse a request with a very long path in ways
-    that look like an outage.
+    Nova's tokens are UUIDs.  With "../" or "?" a token could name another resource of nova.  A token of more than 255
+    characters is refused here, because a server's error for a very long path looks like an outage.
     """
     return (
         0 < len(token) <= _MAX_TOKEN and token.isascii() and all(letter.isalnum() or letter in "-_" for letter in token)
@@ -209,9 +216,9 @@ def is_path_segment(token: str) -> bool:
 
 
 def _token_of(url: Any) -> str:
-    """The token in a console URL of nova: in its query, or in that of its query argument ``path``.
+    """Return the token in a console URL of nova: in its query, or in the query of its argument ``path``.
 
-    :raises ServiceUnavailable: it is missing.
+    :raises ServiceUnavailable: there is no token.
     """
     try:
         query = parse_qs(urlsplit(url).query if isinstance(url, str) else "")
@@ -223,7 +230,7 @@ def _token_of(url: Any) -> str:
 
 
 def _object(answer: Answer, name: str, request: str) -> dict[str, Any]:
-    """The object of this name in an answer.
+    """Return the object with this name from an answer.
 
     :raises ServiceUnavailable: the answer is an error, or has no such object.
     """

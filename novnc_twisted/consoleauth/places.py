@@ -1,7 +1,8 @@
-"""Finds the place of a server's console: decides which compute hosts to ask, and which answer counts."""
+"""Finds the place of a server's console: which compute hosts to ask, and which of their answers to use."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from sys import intern
 from typing import Any, NoReturn
 
@@ -20,16 +21,24 @@ from novnc_twisted.errors import (
     Refusal,
     ServiceUnavailable,
 )
-from novnc_twisted.messaging.domain_directory import DomainDirectory
+from novnc_twisted.messaging.domain_directory import MAX_ASKED, DomainDirectory
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
+from novnc_twisted.messaging.waiting import sleep
 
-# The first three together are cut at _ALL, so that all rounds end within the 5 s that a proxy waits.
-_FIRST, _LIKELY, _OTHERS, _CONFLICTS = 2.0, 1.0, 1.5, 1.0
+_LIKELY, _OTHERS, _CONFLICTS, _GONE = 1.0, 1.5, 1.0, 2.0
 """Deadline in seconds of each round of calls."""
 
+_PUBLISHED = 1.0
+"""Seconds within which a host usually publishes a change.  A host with thousands of servers takes longer."""
+
 _ALL = 3.5
-"""Seconds for all rounds except the one about conflicts, which is the last.  A proxy waits 5 s for the whole check."""
+"""Seconds for all rounds of calls that look for the server.
+
+The check for address conflicts follows, with a deadline of its own; a proxy waits 5 s for both.  A host that restarts
+counts as live.  So the call to the host that made the token may take all 3.5 s, and other hosts are asked only after
+its answer.
+"""
 
 _REPORT_AGAIN = 60.0
 _MAX_REPORTED = 1000
@@ -40,7 +49,7 @@ _log = Logger()
 class Places:
     """Asks the compute hosts where a console is.
 
-    Their published records say which hosts to ask; the answer of a live host decides.
+    The published records only select the hosts to ask.  The answer of a live host decides.
 
     :param clock: for deadlines, for the age of what was published, and to log a conflict once a minute.
     """
@@ -52,34 +61,32 @@ class Places:
         self._reported: dict[str, float] = {}
 
     def prepare(self) -> None:
-        """Begin to read the published records, so that they are present for the first token.  Returns at once."""
+        """Begin to read the published records in the background, so that they are ready for the first token."""
         self._directory.prepare()
 
     def stop(self) -> None:
-        """Cancel what :meth:`prepare` began."""
+        """Stop the reading that :meth:`prepare` began."""
         self._directory.stop()
 
     async def published_owner(self, instance_uuid: str, owner: str) -> bool:
-        """Whether all hosts that published a server published this project, by id or name, as its owner.
+        """Return whether all published records of a server have this owner, the id or the name of a project.
 
-        True as well if no host published the server, or the records cannot be read: this is only a reason not to ask.
+        Also return True if no host published the server, or if the records cannot be read.  So True proves nothing: it
+        only means that there is no reason to ask the hosts.
         """
         with suppress(ServiceUnavailable):
             await self._directory.refresh()
         return all(owner in owners for owners in self._directory.entries(instance_uuid).values())
 
     async def locate(self, instance_uuid: str, console_type: str, port: int, compute_host: str | None) -> Place:
-        """Ask the host that made the token; if it is gone or does not run the server, ask other live hosts.
-
-        The token's host has priority: while it is live, another host's answer counts only if the token's host answers
-        that it does not run the server.
+        """Ask the host that made the token; if it is not live or does not run the server, ask other live hosts.
 
         :raises InstanceNotRunning: no host runs the server, and a live host knows it.
         :raises InstanceNotFound: no live host knows the server, and the token's host is live.
         :raises ConsoleTypeUnavailable: the server runs without a VNC display.
         :raises ConsoleUnreachable: two hosts run the server, or another running server claims the same address.
-        :raises ServiceUnavailable: no host is live; or a host that may run the server does not answer; or the host that
-            had the server last is not live, and no other host runs it.
+        :raises ServiceUnavailable: no host is live; a host that may run the server does not answer; or no live host
+            runs the server, and the host that had it last is not live.
         """
         began = self._clock.seconds()
         asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": port}
@@ -88,42 +95,48 @@ class Places:
         answers: dict[str, Any] = {}
         first = compute_host or ""
         if first in directory.live:
-            answers = await self._ask("validate_console_port", [first], _FIRST, asked)
+            answers = await self._ask("validate_console_port", [first], _ALL, asked)
             if _runs(answers[first]):
                 return await self._accept(instance_uuid, answers)
-        await directory.look()  # the following decisions need the present state of the hosts
+        await directory.look()  # update the list of live hosts, which decides what follows
         if not directory.live:
             raise ServiceUnavailable("no compute host is live")
         answers = {host: answer for host, answer in answers.items() if host in directory.live}
         if first in directory.live and first not in answers:
-            answers = await self._ask("validate_console_port", [first], _FIRST, asked)
-        likely = directory.candidates(instance_uuid)
-        for hosts, deadline in (((), 0.0), (likely, _LIKELY), (list(directory.live), _OTHERS)):
             left = _ALL - (self._clock.seconds() - began)
-            missing = [host for host in hosts if host not in answers]
+            answers = await self._ask("validate_console_port", [first], left, asked)
+        likely, everywhere = directory.candidates(instance_uuid), partial(directory.all_candidates, instance_uuid)
+        # The first round asks no host, because list() returns none.  It only evaluates the answer of the token's host.
+        # The last round asks hosts that came back while the others were asked.
+        others = (everywhere, _OTHERS)
+        for find, deadline in ((list, 0.0), (lambda: likely, _LIKELY), others, others):
+            left = _ALL - (self._clock.seconds() - began)
+            missing = [host for host in find() if host not in answers]
             answers |= await self._ask("validate_console_port", missing, min(deadline, left), asked)
             if any(map(_runs, answers.values())):
                 return await self._accept(instance_uuid, answers)
-            # The token's host did not answer: another host that claims the server could be an impostor.
+            # Ask other hosts only if the token's host is not live, or has answered that it does not run the server.  In
+            # all other cases, an attacker who controls another host could claim the server.
             if not isinstance(answers.get(first, InstanceNotFound()), InstanceNotFound | InstanceNotRunning):
-                break  # the token's host may run it
+                break
         refusal = _not_running(instance_uuid, answers)
         if isinstance(refusal, InstanceNotFound):
+            self._refuse_unasked(instance_uuid, answers)
             self._refuse_while_away(instance_uuid, compute_host)
         raise refusal
 
     async def _accept(self, instance_uuid: str, answers: Mapping[str, Any]) -> Place:
         """Return the place of the server on the one host that runs it."""
         running = [host for host, answer in answers.items() if _runs(answer)]
-        # Never choose one of them: the wrong one would show somebody else's screen.
+        # Choose none of them: the wrong one may show the screen of another server.
         if len(running) > 1:
             self._refuse_two_hosts(instance_uuid, running)
         host, answer = running[0], answers[running[0]]
         if isinstance(answer, Refusal):
             raise answer
-        # The host left before its answer was used, so its address can't be verified any more.
+        # The announced address of a host that is no longer live is unknown, so its answer cannot be verified.
         if host not in self._directory.live:
-            raise ServiceUnavailable(f"{instance_uuid}: compute host {host} is not alive any more")
+            raise ServiceUnavailable(f"{instance_uuid}: compute host {host} is no longer alive")
         place = _place(host, answer, self._directory.live[host])
         await self._refuse_conflicts(instance_uuid, place)
         return place
@@ -131,7 +144,7 @@ class Places:
     async def refuse_if_running_elsewhere(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
         """Refuse a token if a live host other than ``compute_host`` runs the server.
 
-        Asks the hosts that published the server, and those that published nothing, with a short deadline.
+        Ask the hosts that published the server, and those that published nothing, with a short deadline.
 
         :raises ConsoleUnreachable: another host runs the server.
         """
@@ -144,26 +157,44 @@ class Places:
             self._refuse_two_hosts(instance_uuid, [compute_host, *running])
 
     async def is_gone(self, instance_uuid: str, hosts: Iterable[str | None]) -> bool:
-        """Return whether no live host knows the server, and each host that may have had it is live.
+        """Return whether a server no longer exists: no live host knows it, and each host that may have run it is live.
 
-        A missing answer proves nothing, because a called service may suppress the answers of others (docs/redis_acl).
+        A missing answer proves nothing.  An attacker who controls one compute host can fill the list of replies, so
+        that the answers of other hosts are lost (docs/redis_acl).
 
-        :param hosts: the hosts for which tokens of the server were made; None: not known.
+        :param hosts: the hosts that made tokens for the server; None stands for a host that is not known.
         :raises ServiceUnavailable: a host does not answer or is not live, and no other host knows the server.
         """
-        await self._directory.look()
+        directory = self._directory
+        await directory.look()
+        if len(directory.live) > MAX_ASKED:
+            # With so many hosts, the calls below go only to those that published the server or have no current record.
+            # A host to which the server has just moved needs time to publish it, so wait first.
+            await sleep(_PUBLISHED, self._clock)
+            await directory.look()
         answers: dict[str, Any] = {}
-        for asked in (self._directory.candidates(instance_uuid), list(self._directory.live)):
-            missing = [host for host in asked if host not in answers]
-            answers |= await self._ask("get_instance", missing, _FIRST, {"instance_uuid": instance_uuid})
+        for find in (directory.candidates, directory.all_candidates):
+            missing = [host for host in find(instance_uuid) if host not in answers]
+            answers |= await self._ask("get_instance", missing, _GONE, {"instance_uuid": instance_uuid})
             if any(not isinstance(answer, Refusal) for answer in answers.values()):
                 return False
-        # A missing answer is not a "no": a thief of a credential could suppress answers to have tokens deleted.
+        # Only InstanceNotFound counts.  If a missing answer counted as well, an attacker could suppress answers, and
+        # the tokens would be deleted.
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
-            raise ServiceUnavailable("a compute host did not answer whether it has the server")
+            raise ServiceUnavailable("a compute host did not say whether it has the server")
+        self._refuse_unasked(instance_uuid, answers)
         for host in {None, *hosts}:
             self._refuse_while_away(instance_uuid, host)
         return True
+
+    def _refuse_unasked(self, instance_uuid: str, answers: Mapping[str, Any]) -> None:
+        """Refuse if a live host may have the server, but was not asked, because it has come back only now.
+
+        :raises ServiceUnavailable: there is such a host.
+        """
+        unasked = [host for host in self._directory.all_candidates(instance_uuid) if host not in answers]
+        if unasked:
+            raise ServiceUnavailable(f"{instance_uuid}: compute host {unasked[0]} has just come back")
 
     def _refuse_while_away(self, instance_uuid: str, compute_host: str | None) -> None:
         """Refuse if a host that is not live may have the server.  The caller has just updated the directory.
@@ -180,7 +211,7 @@ class Places:
     async def _ask(
         self, method: str, hosts: Iterable[str], deadline: float, asked: Mapping[str, Any]
     ) -> dict[str, Any | Refusal]:
-        """Call all of these hosts at the same time, and return their answers."""
+        """Call all of these hosts at the same time; return the answer or the Refusal of each."""
         hosts = list(hosts)
         replies = await gather(
             self._transport.call(COMPUTE.of(host), method, deadline=deadline, **asked) for host in hosts
@@ -205,7 +236,7 @@ class Places:
         neighbours = [host for host in self._directory.at(place.host) if host != place.compute_host]
         asked = {"host": place.host, "port": place.port, "socket": None}
         for host, answer in (await self._ask("get_instances_at_address", neighbours, _CONFLICTS, asked)).items():
-            # A host that hangs must not keep others from their consoles.
+            # No answer and refusals are ignored: a host that hangs must not make other hosts' consoles unavailable.
             found = [] if isinstance(answer, Refusal) else _uuids(host, answer)
             others = [uuid for uuid in found if uuid != instance_uuid]
             if others:
@@ -233,7 +264,7 @@ def _published_owners(_host: str, domain: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _runs(answer: Any) -> bool:
-    """Whether an answer of validate_console_port means that the server is active there."""
+    """Return whether an answer of validate_console_port means that the server is active on this host."""
     return isinstance(answer, dict | ConsoleTypeUnavailable | ConsoleUnreachable)
 
 
@@ -245,14 +276,14 @@ def _not_running(instance_uuid: str, answers: Mapping[str, Any]) -> Refusal:
                 return kind(f"{instance_uuid}: {host}: {answer.detail}")
     silent = [host for host, answer in answers.items() if not isinstance(answer, InstanceNotFound)]
     if silent:
-        return ServiceUnavailable(f"{instance_uuid}: {silent[0]} gave an answer that can't be used")
+        return ServiceUnavailable(f"{instance_uuid}: {silent[0]} sent an invalid answer")
     return InstanceNotFound(f"{instance_uuid}: no live host knows it")
 
 
 def _uuids(compute_host: str, answer: Any) -> list[str]:
     found = answer.get("instances") if isinstance(answer, dict) else None
     if not isinstance(found, list):
-        raise ServiceUnavailable(f"{compute_host} gave no usable instances")
+        raise ServiceUnavailable(f"{compute_host} sent an invalid list of instances")
     return [fields.argument("instances", uuid, fields.uuid) for uuid in found]
 
 
@@ -262,9 +293,9 @@ def _place(compute_host: str, answer: Any, address: str) -> Place:
     :param address: the address that the host announced.  A report with any other address is refused.
     """
     place = read(Place, answer, f"compute host {compute_host}", compute_host=compute_host)
-    # The announced address is bound to the host's credential (see redis.acl), its answer is not.
+    # Redis lets a host announce only the address of its credential (redis.acl), but an answer could name any address.
     if address and place.host != address:
-        raise ServiceUnavailable(f"{compute_host} gave an address that is not its own")
+        raise ServiceUnavailable(f"{compute_host} reported an address that it has not announced")
     if place.socket is None and place.port == 0:
-        raise ServiceUnavailable(f"{compute_host} gave neither port nor socket")
+        raise ServiceUnavailable(f"{compute_host} reported neither a port nor a socket")
     return place

@@ -1,16 +1,16 @@
 """The policy of tokens: how long, how often and from which address a token is valid, and when it is dropped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from novnc_twisted.access.forwarded import UNKNOWN
-from novnc_twisted.consoleauth.marks import TokenMarks, selector_of
-from novnc_twisted.consoleauth.recent import RecentTokens
+from novnc_twisted.consoleauth.lost_tokens import LostTokens
+from novnc_twisted.consoleauth.marks import TokenMarks, TokenState, selector_of
 from novnc_twisted.consoleauth.rules import TokenRules, TokenTerms
+from novnc_twisted.consoleauth.shared_tokens import LONGEST, SharedTokens
 from novnc_twisted.consoleauth.store import DROPPED, GRACE, LEASE, TokenRecord, TokenStore
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.session_filter import SessionFilter
@@ -19,10 +19,6 @@ from novnc_twisted.messaging.interfaces import IKeyedStore
 
 SETUP: Final = 30.0
 """Maximum number of seconds from the answer to ``check_token`` to a live session: the deadline of the set-up."""
-
-_LOG_AGAIN: Final = 60.0
-
-_log = Logger()
 
 
 class TokenPolicy:
@@ -33,28 +29,29 @@ class TokenPolicy:
     :param store: where tokens are kept.
     :param clock: times how long this process remembers tokens in use.
     :param now: returns Unix time in seconds; None: the clock of the store, which all consoleauths share.
+    :ivar shared: the tokens that viewers made for guests.
     """
 
     def __init__(
         self, store: IKeyedStore, clock: IReactorTime, rules: TokenRules, now: Callable[[], float] | None = None
     ) -> None:
-        self._store = store
         self._tokens = TokenStore(store)
-        self._clock = clock
         self._rules = rules
         self._now = now
-        # At most DROPPED, the time for which the store remembers dropped tokens.  A process that remembers a token for
-        # longer could restore one that was dropped.
-        self._recent = RecentTokens(clock, min(rules.token_ttl + LEASE + GRACE, DROPPED))
-        # A mark must outlive the record of its token, and the time in which a process could restore this record.
-        self._marks = TokenMarks(store, max(rules.token_ttl, DROPPED) + LEASE + GRACE)
-        self._log_from = clock.seconds()
+        self._longest = rules.token_ttl
+        self._lost = LostTokens(store, self._tokens, clock, rules, self.time)
+        self._marks = TokenMarks(store, 0.0)
+        self.shared = SharedTokens(self._tokens, self._marks, self._find_or_restore, self.time, self.reconnects)
+        self.use_rules(rules)
 
-    def limit(self, max_tokens_per_server: int, max_tokens_per_user: int) -> None:
-        """Use other limits for new tokens."""
-        self._rules = replace(
-            self._rules, max_tokens_per_server=max_tokens_per_server, max_tokens_per_user=max_tokens_per_user
-        )
+    def use_rules(self, rules: TokenRules) -> None:
+        """Use other rules for new tokens."""
+        self._rules = rules
+        # Not less than before: tokens that were made with a longer time stay valid.
+        self._longest = longest = max(self._longest, rules.token_ttl)
+        self._lost.use_rules(rules, longest)
+        # A mark must outlive the record of its token, and the time in which a process could restore this record.
+        self._marks.kept = max(longest, LONGEST, DROPPED) + LEASE + GRACE
 
     async def time(self) -> float:
         """Return Unix time in seconds, by the clock of all consoleauths."""
@@ -91,14 +88,30 @@ class TokenPolicy:
         selector_of(wanted)  # raises if the filter does not select by exactly one field
         now = await self.time()
         valid = {key: one for key, one in (await self._tokens.matching(wanted)).items() if one.expires_at > now}
-        states = [await self._marks.state(key, record) for key, record in valid.items()]
+        states = [await self.state(key, record) for key, record in valid.items()]
         # Read the time again, so that tokens that were made since the first reading are revoked as well.
-        await self._marks.revoke(wanted, await self.time(), reason)
+        await self._marks.revoke(wanted, await self.time(), reason, _outlives(now, valid.values()))
         return sum(state.revoked is None for state in states)
 
-    async def set_mode(self, token_hash: str, mode: str) -> None:
-        """Change what the viewers of a token may do, also when they reconnect."""
-        await self._marks.set_mode(token_hash, mode)
+    async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
+        """Change what the viewers of a token may do, also when they reconnect.
+
+        :param by: the SHA-256 of the token whose user changes it; empty: an operator does.
+        """
+        record = await self._tokens.get(token_hash)
+        kept = _outlives(await self.time(), [] if record is None else [record])
+        await self._marks.set_mode(token_hash, mode, by, kept)
+
+    async def mark(self, token_hash: str) -> TokenState:
+        """Return the marks of a token itself, without the limits that follow from the token it was shared from."""
+        return await self._marks.state(token_hash, None)
+
+    async def state(self, token_hash: str, record: TokenRecord | None) -> TokenState:
+        """Return the marks of a token, with the limits that follow from the token it was shared from."""
+        state = await self._marks.state(token_hash, record)
+        if record is None or record.shared_from is None or state.revoked is not None:
+            return state
+        return await self.shared.limited(state, record)
 
     async def drop_surplus_of_instance(self, instance_uuid: str) -> int:
         """Drop the oldest tokens of a server if there are more than the limit; return the number of dropped tokens."""
@@ -112,9 +125,9 @@ class TokenPolicy:
 
     async def drop_of_instance(self, instance_uuid: str) -> int:
         """Drop the tokens of a server; return how many there were."""
-        # Before the store: a concurrent check must not restore a token that is being dropped.
-        self._recent.forget_instance(instance_uuid)
-        until = await self.time() + self._rules.token_ttl
+        # Forgotten before the store drops them: a concurrent check must not restore one of them.
+        self._lost.forget_instance(instance_uuid)
+        until = await self.time() + self._longest
         return await self._tokens.remove_of_instance(instance_uuid, until=until)
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
@@ -130,12 +143,16 @@ class TokenPolicy:
         """
         await self._tokens.check()
 
+    async def known(self, token_hash: str) -> TokenRecord | None:
+        """Return the record of a token, valid or not, or None if the store does not have it."""
+        return await self._tokens.get(token_hash)
+
     async def find(self, token_hash: str) -> TokenRecord:
         """Return the record of a token, which may have expired.
 
         :raises InvalidToken: it is unknown.
         """
-        return await self._tokens.get(token_hash) or await self._restored_if_valid(token_hash)
+        return await self._tokens.get(token_hash) or await self._lost.restore_valid(token_hash)
 
     async def check(self, token_hash: str, record: TokenRecord, console_type: str, address: str) -> None:
         """Check that a token is valid now, for this console type and client address.
@@ -150,11 +167,11 @@ class TokenPolicy:
             await self._check_address(token_hash, record, address)
 
     async def current(self, token_hash: str, record: TokenRecord) -> TokenRecord:
-        """Return the record of a token with what its viewers may do now.
+        """Return the record of a token with the current rights of its viewers.
 
         :raises Revoked: it was revoked.
         """
-        state = await self._marks.state(token_hash, record)
+        state = await self.state(token_hash, record)
         if state.revoked is not None:
             raise state.revoked
         if state.mode is None:
@@ -166,7 +183,7 @@ class TokenPolicy:
 
         :raises InvalidToken: it was.
         """
-        if self._one_time(record) and await self._tokens.claimed("used", token_hash) is not None:
+        if self._rules.opens_once(record) and await self._tokens.claimed("used", token_hash) is not None:
             raise InvalidToken("it was used already")
 
     async def use(self, token_hash: str, record: TokenRecord, address: str) -> None:
@@ -174,17 +191,18 @@ class TokenPolicy:
 
         :raises InvalidToken: another caller was first.
         """
-        rules = self._rules
-        if self._one_time(record) and not await self._tokens.claim_once("used", token_hash, address, rules.token_ttl):
-            raise InvalidToken("it was used already")
-        self._remember(token_hash, record)
+        if self._rules.opens_once(record):
+            ttl = max(self._longest, await self.seconds_left(record))
+            if not await self._tokens.claim_once("used", token_hash, address, ttl):
+                raise InvalidToken("it was used already")
+        self._lost.remember(token_hash, record)
 
     async def check_used_by(self, token_hash: str, record: TokenRecord, address: str) -> None:
         """Check that a token for one use was used by this client address.
 
         :raises InvalidToken: it was not.
         """
-        if self._one_time(record) and await self._tokens.claimed("used", token_hash) != address:
+        if self._rules.opens_once(record) and await self._tokens.claimed("used", token_hash) != address:
             raise InvalidToken("it was not used from here")
 
     async def valid(self, token_hash: str) -> TokenRecord:
@@ -195,7 +213,7 @@ class TokenPolicy:
         record = await self._tokens.get(token_hash)
         if record is None or record.expires_at <= await self.time():
             raise InvalidToken("it is unknown or has expired")
-        if (await self._marks.state(token_hash, record)).revoked is not None:
+        if (await self.state(token_hash, record)).revoked is not None:
             raise InvalidToken("it was revoked")
         return record
 
@@ -206,7 +224,7 @@ class TokenPolicy:
         """
         if not self._rules.reconnects:
             return None
-        return await self._tokens.get(token_hash) or await self._restored(token_hash, LEASE + GRACE)
+        return await self._find_or_restore(token_hash)
 
     async def renew(self, token_hash: str, record: TokenRecord | None, address: str) -> str | None:
         """Let a viewer reconnect with this token from the same address within 60 s, even if the token expires.
@@ -217,11 +235,11 @@ class TokenPolicy:
         """
         if not self._rules.reconnects:
             return None
-        revoked, mode = await self._marks.state(token_hash, record)
+        revoked, mode, _ = await self.state(token_hash, record)
         if revoked is not None:
             raise revoked
         if record is not None and not record.one_time:
-            self._remember(token_hash, record)
+            self._lost.remember(token_hash, record)
             await self._tokens.lease(token_hash, address, await self.time() + LEASE)
             if mode is not None:
                 await self._marks.keep(token_hash)
@@ -231,25 +249,22 @@ class TokenPolicy:
         """Return the seconds until a token expires; negative if it has expired."""
         return record.expires_at - await self.time()
 
-    def session_terms(self, record: TokenRecord, seconds_left: float) -> ConnectInfo:
-        """Return the record's ConnectInfo with the terms of its session.
+    def session_terms(self, record: TokenRecord, seconds_left: float) -> dict[str, Any]:
+        """Return the terms of a token's session, as fields of its ConnectInfo.
 
         They say when the session must end, whether its viewer may reconnect, and when its token lease begins.
         """
-        return replace(
-            record.connect_info,
-            expires_at=record.expires_at if self._rules.enforce_session_timeout else None,
-            reconnects=self._reconnects(record),
-            keep_from=max(0.0, seconds_left - LEASE - SETUP),
-        )
+        shared = record.shared_from is not None
+        return {
+            "expires_at": record.expires_at if shared or self._rules.enforce_session_timeout else None,
+            "reconnects": self.reconnects(record),
+            # A shared token depends on another one, so that its session has to ask from the beginning.
+            "keep_from": 0.0 if shared else max(0.0, seconds_left - LEASE - SETUP),
+        }
 
     # --- internals
 
-    def _one_time(self, record: TokenRecord) -> bool:
-        """Whether a token opens one console once."""
-        return self._rules.one_time or record.one_time
-
-    def _reconnects(self, record: TokenRecord) -> bool:
+    def reconnects(self, record: TokenRecord) -> bool:
         """Whether a viewer that lost its connection may come back with this token."""
         return self._rules.reconnects and not record.one_time
 
@@ -257,52 +272,23 @@ class TokenPolicy:
         now = await self.time()
         if now < record.expires_at:
             return
-        if not self._reconnects(record) or await self._tokens.leased_until(token_hash, address) <= now:
+        leases = self.reconnects(record) and record.shared_from is None
+        if not leases or await self._tokens.leased_until(token_hash, address) <= now:
             raise InvalidToken("it has expired")
 
     async def _check_address(self, token_hash: str, record: TokenRecord, address: str) -> None:
         # All clients with unreadable addresses look alike, so the binding would admit every one of them.
         if address == UNKNOWN:
-            raise ConsoleForbidden("bind_address is on, and X-Forwarded-For contained no valid address")
-        ttl = self._rules.token_ttl
+            raise ConsoleForbidden("bind_address is on, and no X-Forwarded-For of a trusted proxy names the client")
+        ttl = max(self._longest, await self.seconds_left(record))
         bound = record.client_address or await self._tokens.claim("bound", token_hash, address, ttl)
         if bound != address:
             raise ConsoleForbidden("it is bound to another client address")
 
-    def _remember(self, token_hash: str, record: TokenRecord) -> None:
-        """Remember a record in use, if the store can lose it and the rules allow to restore it."""
-        # A one-time token must not be restored: the mark that it was used is lost as well.
-        if self._store.may_lose_data and not self._one_time(record):
-            self._recent.used(token_hash, record)
+    async def _find_or_restore(self, token_hash: str) -> TokenRecord | None:
+        return await self._tokens.get(token_hash) or await self._lost.restore(token_hash, LEASE + GRACE)
 
-    async def _restored_if_valid(self, token_hash: str) -> TokenRecord:
-        """Restore the record of a valid token that the store has lost.
 
-        :raises InvalidToken: the token is unknown.
-        """
-        known = self._recent.get(token_hash)
-        left = 0.0 if known is None else await self.seconds_left(known)
-        record = await self._restored(token_hash, left + LEASE) if left > 0 else None
-        if record is None:
-            raise InvalidToken("it is unknown")
-        return record
-
-    async def _restored(self, token_hash: str, ttl: float) -> TokenRecord | None:
-        """Restore a record that the store has lost, if this process remembers it and the token was not dropped.
-
-        A token is not restored if the store has also lost whether it was used (``one_time``), or the address to which
-        its first use bound it (``bind_address``).
-        """
-        record, rules = self._recent.get(token_hash), self._rules
-        if record is None or self._one_time(record) or (rules.bind_address and record.client_address is None):
-            return None
-        # Dropped on purpose while this process remembered it: it stays dropped.
-        if await self._tokens.was_dropped(record):
-            self._recent.forget(token_hash)
-            return None
-        await self._tokens.restore(token_hash, record, ttl)
-        now = self._clock.seconds()
-        if now >= self._log_from:
-            self._log_from = now + _LOG_AGAIN
-            _log.warn("Redis has lost tokens that are in use; they are restored. Does redis.conf set appendonly yes?")
-        return record
+def _outlives(now: float, records: Iterable[TokenRecord]) -> float:
+    """Return the lifetime of a mark in seconds.  Some of its tokens may have been made with a longer ``token_ttl``."""
+    return max((record.expires_at - now for record in records), default=0.0) + LEASE + GRACE

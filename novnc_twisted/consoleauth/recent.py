@@ -1,22 +1,22 @@
-"""The records of tokens in use, in the memory of this process: a store that has lost its data gets them back."""
+"""Keeps records of tokens in use in memory, to restore them in a store that has lost its data."""
 
 from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.consoleauth.store import TokenRecord
 
 MAX_RECENT = 10_000
-"""Records, at most; a further record drops the one that was used longest ago."""
+"""Maximum number of records.  A further one drops the record that was used longest ago."""
 
 
 class RecentTokens:
     """Records of tokens that were used recently, by the hashes of the tokens.
 
-    :param lifetime: seconds for which a record is remembered after its last use.
+    :ivar lifetime: seconds for which a record is remembered after its last use.
     """
 
     def __init__(self, clock: IReactorTime, lifetime: float) -> None:
         self._clock = clock
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self._records: dict[str, tuple[TokenRecord, float]] = {}
 
     def __len__(self) -> int:
@@ -24,7 +24,7 @@ class RecentTokens:
         return len(self._records)
 
     def used(self, token_hash: str, record: TokenRecord) -> None:
-        """Remember a record, and that it was used now."""
+        """Remember a record, with the present time as its last use."""
         # Removed first, so that the dictionary stays in the order of last use.
         self._records.pop(token_hash, None)
         self._records[token_hash] = record, self._clock.seconds()
@@ -43,10 +43,10 @@ class RecentTokens:
         self._records.pop(token_hash, None)
 
     def forget_instance(self, instance_uuid: str) -> None:
-        """Forget all tokens of a server, which were dropped."""
+        """Forget all tokens of a server, because they were dropped."""
         for token_hash, (record, _) in list(self._records.items()):
             if record.connect_info.instance_uuid == instance_uuid:
                 self.forget(token_hash)
 
     def _expired(self, token_hash: str) -> bool:
-        return self._clock.seconds() - self._records[token_hash][1] > self._lifetime
+        return self._clock.seconds() - self._records[token_hash][1] > self.lifetime

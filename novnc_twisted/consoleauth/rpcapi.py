@@ -1,11 +1,15 @@
-"""Calls to nova-consoleauth.  Callers pass tokens; only the hashes of the tokens go over the bus."""
+"""Calls to nova-consoleauth.  Callers pass tokens, but only the hashes of tokens travel on the bus."""
 
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
+
+from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.access.tokens import MAX_TOKEN, hash_token
+from novnc_twisted.consoleauth.lease_calls import Lease, LeaseCalls
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
@@ -18,7 +22,19 @@ from novnc_twisted.contract.revocation import Revocation
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import CONSOLEAUTH
 from novnc_twisted.errors import InvalidToken, ServiceUnavailable
+from novnc_twisted.messaging.hedged import HedgedCalls
 from novnc_twisted.messaging.interfaces import ITransport
+
+_REPEATED: Final = frozenset(
+    {
+        *("authorize_console", "check_token", "get_vnc_password", "keep_token", "keep_tokens"),
+        *("get_history", "revoke", "show_token"),
+    }
+)
+"""The methods that may run twice, and for which users wait.
+
+Not ``set_mode``: if a call that a consoleauth had taken ran late, it would undo a later change.
+"""
 
 
 class ConsoleAuthAPI:
@@ -30,12 +46,30 @@ class ConsoleAuthAPI:
     ``find_again`` and ``change_power``.
 
     :param now: returns the Unix time of this machine, in seconds.
+    :param proxy: the topic of the worker whose sessions begin with :meth:`check_token`; empty: unknown.
+    :param people: whether pages may show these sessions.
+    :param clock: the clock for repeating a call without an answer, in case one of several consoleauths dies or hangs;
+        None: no call is repeated.
     """
 
-    def __init__(self, transport: ITransport, *, deadline: float = 5.0, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        transport: ITransport,
+        *,
+        deadline: float = 5.0,
+        now: Callable[[], float] = time.time,
+        proxy: str = "",
+        people: bool = True,
+        clock: IReactorTime | None = None,
+    ) -> None:
+        self._proxy: dict[str, Any] = {"proxy": proxy, "people": people} if proxy else {}
         self._transport = transport
         self._deadline = deadline
         self._now = now
+        # If two consoleauths check a token for one use, one admits it and the other refuses it.
+        inconclusive = (ServiceUnavailable, InvalidToken)
+        self._hedged = None if clock is None else HedgedCalls(transport, clock, inconclusive=inconclusive)
+        self._leases = LeaseCalls(self._keep)
 
     async def authorize_console(
         self,
@@ -52,12 +86,12 @@ class ConsoleAuthAPI:
         :param connect_info: the console, with its server, the server's name and its compute host.
         :param client_address: the address of the client that asked for the token: with ``bind_address``, only this
             address may use it.
-        :param owner: the id or the name of the project that the server belongs to.  As soon as the server belongs to
-            another project or none, the token opens nothing.  None: the project does not matter.
-        :param expires_in: seconds for which the token is valid; None, or more than ``token_ttl``: ``token_ttl``.
-        :param one_time: whether the token opens one console once, whatever the option says.
+        :param owner: the id or the name of the project that the server belongs to.  When the server belongs to another
+            project or none, the token becomes invalid.  None: the project does not matter.
+        :param expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.
+        :param one_time: whether the token opens one console once; False: the option decides.
         :raises ConsoleForbidden: the token opens another console already.
-        :raises ConsoleUnreachable: another live host than ``connect_info.compute_host`` runs the server, too.
+        :raises ConsoleUnreachable: a live host other than ``connect_info.compute_host`` also runs the server.
         """
         answer = await self._call(
             "authorize_console",
@@ -81,12 +115,18 @@ class ConsoleAuthAPI:
         :raises ConsoleTypeUnavailable: the server has no VNC display.
         :raises ConsoleUnreachable: two running servers have the same address, or two hosts run the server.
         """
-        answer = await self._call("check_token", token, console_type=console_type, client_address=client_address)
+        # The same id in a repeated call, so that consoleauth does not count the session twice.
+        session = secrets.token_hex(8)
+        return await self._check(token, console_type, client_address, session=session, **self._proxy)
+
+    async def _check(self, token: str, console_type: str, client_address: str, **more: Any) -> ConnectInfo:
+        about = {"console_type": console_type, "client_address": client_address}
+        answer = await self._call("check_token", token, **about, **more)
         admission = read(Admission, answer, "consoleauth")
         info = admission.connect_info
         if info.expires_at is None:
             return info
-        # By the clock of this machine, which may differ from the clock by which the token expires.
+        # Converted to the clock of this machine, which may differ from that of consoleauth.
         return replace(info, expires_at=self._now() + admission.expires_in)
 
     async def get_vnc_password(self, token: str, console_type: str, client_address: str) -> str | None:
@@ -94,13 +134,13 @@ class ConsoleAuthAPI:
         answer = await self._call("get_vnc_password", token, console_type=console_type, client_address=client_address)
         password = answer.get("password")
         if password is not None and not isinstance(password, str):
-            raise ServiceUnavailable("consoleauth: the password is not a text")
+            raise ServiceUnavailable("consoleauth: the password is not text")
         return password
 
     async def change_power(self, token: str, console_type: str, client_address: str, action: str) -> str | None:
         """Begin a power action on the token's server; return why its state does not allow it, or None.
 
-        :param action: ``stop``, ``reboot`` or ``reset``.
+        :param action: one of :data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`.
         :raises ConsoleForbidden: the token may not control the server.
         """
         asked = {"console_type": console_type, "client_address": client_address, "action": action}
@@ -108,13 +148,13 @@ class ConsoleAuthAPI:
         return read(PowerReply, answer, "consoleauth").conflict
 
     async def keep_token(self, token: str, client_address: str) -> str | None:
-        """Renew the lease of a token, whose session lives or was lost now: it may come back for 60 s.
+        """Renew the lease of a token: from this client address, its viewer may reconnect within 60 s.
 
-        :return: what the viewer may do (``control``, ``view``), if that was changed; else None.
+        :return: the viewer's mode (``control``, ``view``) if it was changed; else None.
         :raises Revoked: the token was revoked.
         :raises ConsoleForbidden: the server belongs to another project than before.
         """
-        answer = await self._call("keep_token", token, client_address=client_address)
+        answer = await self._leases.keep(_hashed(token), client_address)
         return fields.argument("mode of consoleauth", answer.get("mode"), fields.optional(fields.one_of(*MODES)))
 
     async def revoke(self, wanted: SessionFilter, reason: str = "") -> Revocation:
@@ -122,7 +162,7 @@ class ConsoleAuthAPI:
 
         :param wanted: exactly one of token_hash, server_id, user_id and project_id; ``owner`` limits it to the servers
             of a project.
-        :raises ServiceUnavailable: it is unknown which proxies there are; the tokens may be revoked.
+        :raises ServiceUnavailable: the list of proxies cannot be read; the tokens may be revoked already.
         """
         set_fields = {name: value for name, value in wanted.to_wire().items() if value is not None}
         return read(Revocation, await self._ask("revoke", reason=reason, **set_fields), "consoleauth")
@@ -132,19 +172,19 @@ class ConsoleAuthAPI:
 
         :param token_hash: the SHA-256 of the token.
         :param mode: ``control`` or ``view``.
-        :raises ServiceUnavailable: it is unknown which proxies there are; the token may be changed.
+        :raises ServiceUnavailable: the list of proxies cannot be read; the token may be changed already.
         """
         return read(Revocation, await self._ask("set_mode", token_hash=token_hash, mode=mode), "consoleauth")
 
     async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> ConnectInfo | None:
-        """Return what a token opens, asked once more; None if each use of the token counts (``one_time``).
+        """Ask once more what a token opens; None if its viewer may not reconnect, for instance with ``one_time``.
 
         :param info: what :meth:`check_token` returned.
         :raises Refusal: see :meth:`check_token`.
         """
         if not info.reconnects:
             return None
-        return await self.check_token(token, info.console_type, client_address)
+        return await self._check(token, info.console_type, client_address, again=True)
 
     async def show_token(self, token: str) -> dict[str, Any]:
         """Return what ``os-console-auth-tokens`` shows: instance_uuid, host, port and internal_access_path.
@@ -169,13 +209,28 @@ class ConsoleAuthAPI:
         return [read(EndedSession, row, "consoleauth") for row in rows], following
 
     async def _call(self, method: str, token: str, **arguments: Any) -> dict[str, Any]:
-        # Decided here: a guess of megabytes must not go over the bus.
-        if not token or len(token) > MAX_TOKEN:
-            raise InvalidToken("it is empty or too long")
-        return await self._ask(method, token_hash=hash_token(token), **arguments)
+        return await self._ask(method, token_hash=_hashed(token), **arguments)
+
+    async def _keep(self, leases: Sequence[Lease]) -> Any:
+        """Renew leases; return an answer for each."""
+        if len(leases) == 1:
+            ((token_hash, address),) = leases
+            return [await self._ask("keep_token", token_hash=token_hash, client_address=address)]
+        return (await self._ask("keep_tokens", tokens=[list(lease) for lease in leases])).get("tokens")
 
     async def _ask(self, method: str, **arguments: Any) -> dict[str, Any]:
-        answer = await self._transport.call(CONSOLEAUTH.name, method, deadline=self._deadline, **arguments)
+        calls = self._hedged if self._hedged is not None and method in _REPEATED else self._transport
+        answer = await calls.call(CONSOLEAUTH.name, method, deadline=self._deadline, **arguments)
         if not isinstance(answer, dict):
             raise ServiceUnavailable(f"consoleauth: the answer to {method} is not an object")
         return answer
+
+
+def _hashed(token: str) -> str:
+    """Return the SHA-256 of a token.
+
+    :raises InvalidToken: it is empty or too long; megabytes are not hashed.
+    """
+    if not token or len(token) > MAX_TOKEN:
+        raise InvalidToken("it is empty or too long")
+    return hash_token(token)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from novnc_twisted.consoleauth.store import TokenRecord
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRules:
@@ -19,15 +21,19 @@ class TokenRules:
         """Whether a viewer that lost its connection may come back with the same token."""
         return not (self.one_time or self.enforce_session_timeout)
 
+    def opens_once(self, record: TokenRecord) -> bool:
+        """Whether a token opens one console once."""
+        return self.one_time or record.one_time
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenTerms:
-    """What the caller of ``authorize_console`` says about one token.
+    """The terms that the caller of ``authorize_console`` sets for one token.
 
     :ivar client_address: the address of the client that asked for the token; None: unknown.
     :ivar owner: the id or the name of the project that the server must belong to; None: any project.
     :ivar expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.
-    :ivar one_time: whether it opens one console once, whatever the option says.
+    :ivar one_time: whether it opens one console once; False: the option decides.
     """
 
     client_address: str | None = None

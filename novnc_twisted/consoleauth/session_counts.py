@@ -1,5 +1,6 @@
-"""Limits of the sessions of a user, a project, a client address and a server, counted over all proxies."""
+"""Limits for the sessions of a user, a project, a client address and a server, counted over all proxies."""
 
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.access.failures import network_of
+from novnc_twisted.access.tokens import link_id
+from novnc_twisted.consoleauth.open_sessions import OpenSessions
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import (
@@ -19,21 +22,27 @@ from novnc_twisted.errors import (
     TooManyForUser,
     TooManyFromAddress,
 )
-from novnc_twisted.messaging.interfaces import ITransport
+from novnc_twisted.messaging.interfaces import Answer, ITransport
 
 DEADLINE: Final = 1.0
-"""Seconds for the answers of the proxies: finding the console takes up to 3.5 s of the 5 s that a proxy waits."""
+"""Seconds for the answers of the proxies.  A proxy waits 5 s, and finding the console takes up to 3.5 s of them."""
 
-SETTLE: Final = 0.02
-"""Seconds from an answer until its proxy certainly counts the session."""
+ON_ITS_WAY: Final = 5.0
+"""Seconds that a proxy waits for an answer about a token.  An older admission cannot become a session any more."""
+
+MAX_CHECKING: Final = 1000
+"""Maximum number of tokens in one question to the proxies."""
+
+_SERVER: Final = "server_id"
+"""The filter by which the proxies count the sessions of a server."""
+
+_Key = tuple[str, str]
+"""What is counted: the name of a filter field, and its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRules:
-    """The options of ``[console]`` with these names; 0 is off.
-
-    ``max_sessions_per_server`` is a limit of each process; over all proxies, it is counted only if another one is on.
-    """
+    """The options of ``[console]`` with these names; 0 switches a limit off."""
 
     max_sessions_per_user: int = 0
     max_sessions_per_project: int = 0
@@ -41,15 +50,19 @@ class SessionRules:
     max_sessions_per_server: int = 0
 
     @property
-    def any(self) -> bool:
-        """Whether the proxies have to be asked."""
+    def counts(self) -> bool:
+        """Whether the proxies are asked before each session.  The limit of a server alone does not require that."""
         return bool(self.max_sessions_per_user or self.max_sessions_per_project or self.max_sessions_per_address)
 
 
 class _Limit(NamedTuple):
     """A limit that applies to one session.
 
-    :ivar field: the name of the filter by which the proxies count.
+    :ivar field: the filter field by which the proxies count.
+    :ivar value: its value.
+    :ivar most: the maximum number of sessions.
+    :ivar option: the name of the option.
+    :ivar refusal: the class of the refusal.
     """
 
     field: str
@@ -58,34 +71,84 @@ class _Limit(NamedTuple):
     option: str
     refusal: type[Refusal]
 
+    @property
+    def key(self) -> _Key:
+        """The field and its value."""
+        return self.field, self.value
 
-class SessionCounts:
-    """Asks the proxies how many sessions they have, before another one begins.
 
-    Checks of one user, project, address or server wait for each other, so that simultaneous links do not exceed a limit
-    together.  Sessions that several consoleauths admit in the same instant may still exceed it.
+class _Admission(NamedTuple):
+    """An admitted session that its proxy may not count yet.
+
+    :ivar proxy: the topic of its worker.
+    :ivar link_id: the id of its link.  A token's hash must not be in calls to workers, which a stolen proxy credential
+        can read.
+    :ivar at: the clock's seconds.
     """
 
-    def __init__(self, transport: ITransport, clock: IReactorTime, rules: SessionRules) -> None:
+    proxy: str
+    link_id: str
+    session: str
+    at: float
+
+
+class SessionCounts:
+    """Asks the proxies for their numbers of sessions before another session begins.
+
+    Checks for the same user, project, address or server run one after the other, and an admitted session counts at
+    once.  Its proxy counts it after it has received the answer; until then, it reports that the token is being checked.
+    So simultaneous links cannot exceed a limit together, except for admissions by another consoleauth that are still on
+    their way.
+
+    :param opened: an upper bound for the number of each server's sessions.
+    """
+
+    def __init__(self, transport: ITransport, clock: IReactorTime, rules: SessionRules, opened: OpenSessions) -> None:
         self._transport = transport
         self._clock = clock
         self.rules = rules
-        self._locks: dict[tuple[str, str], DeferredLock] = {}
+        self._open = opened
+        self._locks: dict[_Key, DeferredLock] = {}
+        # The admissions of each key, and the keys of each admission, in the order of their time.
+        self._admitted: dict[_Key, deque[_Admission]] = {}
+        self._keys: deque[tuple[float, Sequence[_Key]]] = deque()
 
-    async def check(self, info: ConnectInfo, address: str) -> None:
-        """Check that one more session may begin.
+    async def check(self, info: ConnectInfo, address: str, token_hash: str, session: str, proxy: str) -> None:
+        """Check that one more session may begin; it counts from now on.
 
-        :raises TooManySessions: a limit is reached; the class says which.
-        :raises ServiceUnavailable: a proxy does not answer, so that its sessions are not known.
+        :param session: an id of the session; a second check with the same id does not count twice.
+        :param proxy: the topic of its worker; empty: unknown, so that it counts only after its proxy has the answer.
+        :raises TooManySessions: a limit is reached; the subclass says which.
+        :raises ServiceUnavailable: a proxy does not answer, so that its sessions are unknown.
         """
-        limits = list(self._limits(info, address)) if self.rules.any else []
+        limits = list(self._limits(info, address))
         if not limits:
             return
         async with AsyncExitStack() as stack:
-            # In one order, so that no two checks wait for each other.
+            # Sorted, so that two checks take their locks in the same order and cannot block each other.
             for limit in sorted(limits):
-                await stack.enter_async_context(self._alone((limit.field, limit.value)))
-            await self._count(limits)
+                await stack.enter_async_context(self._alone(limit.key))
+            await self._check(limits, session)
+            admission = _Admission(proxy, link_id(token_hash), session, self._clock.seconds())
+            self._admit(admission, [limit.key for limit in limits])
+            if self.rules.max_sessions_per_server:
+                await self._open.add(info.instance_uuid)
+
+    async def ended(self, server: str) -> None:
+        """Record that a session of a server has ended."""
+        if self.rules.max_sessions_per_server:
+            await self._open.remove(server)
+
+    async def _check(self, limits: Sequence[_Limit], session: str) -> None:
+        """Ask the proxies, unless the only limit is that of the server and it cannot be reached yet."""
+        server = next((limit for limit in limits if limit.field == _SERVER), None)
+        records = await self._open.of(server.value) if server is not None else []
+        reached = server is not None and len(records) >= server.most
+        if not self.rules.counts and not reached:
+            return
+        counted = await self._count(limits, session)
+        if server is not None and reached:
+            await self._open.drop_surplus(records, counted[server])
 
     def _limits(self, info: ConnectInfo, address: str) -> Iterator[_Limit]:
         rules = self.rules
@@ -93,43 +156,78 @@ class SessionCounts:
             ("user_id", info.user_id, "max_sessions_per_user", TooManyForUser),
             ("project_id", info.project_id, "max_sessions_per_project", TooManyForProject),
             ("client_network", network_of(address), "max_sessions_per_address", TooManyFromAddress),
-            ("server_id", info.instance_uuid, "max_sessions_per_server", TooManyForServer),
+            (_SERVER, info.instance_uuid, "max_sessions_per_server", TooManyForServer),
         ):
             most = getattr(rules, option)
             if most and value:
                 yield _Limit(field, value, most, option, refusal)
 
-    async def _count(self, limits: Sequence[_Limit]) -> None:
-        wanted = {limit.field: limit.value for limit in limits}
+    async def _count(self, limits: Sequence[_Limit], session: str) -> dict[_Limit, int]:
+        """Return how many sessions count for each limit.
+
+        :raises TooManySessions: a limit is reached.
+        """
+        wanted: dict[str, Any] = {limit.field: limit.value for limit in limits}
+        waiting = {limit: self._recent(limit.key, session) for limit in limits}
+        checking = sorted({one.link_id for admitted in waiting.values() for one in admitted})[:MAX_CHECKING]
+        if checking:
+            wanted["checking"] = checking
         answers = await self._transport.broadcast(PROXY.prefix, "count_sessions", deadline=DEADLINE, **wanted)
         silent = [answer.service.topic for answer in answers if answer.refusal is not None]
         if silent:
-            raise ServiceUnavailable(f"the sessions cannot be counted: no answer of {', '.join(silent)}")
-        for limit in limits:
-            if sum(_number(answer.result, limit.field) for answer in answers) >= limit.most:
+            raise ServiceUnavailable(f"the sessions cannot be counted: no answer from {', '.join(silent)}")
+        counted: dict[_Limit, int] = {}
+        for limit, admitted in waiting.items():
+            counted[limit] = sum(
+                _number(answer.result, limit.field) + _on_their_way(answer, admitted) for answer in answers
+            )
+            if counted[limit] >= limit.most:
                 raise limit.refusal(f"{limit.option} is {limit.most}")
+        return counted
+
+    def _recent(self, key: _Key, session: str) -> Sequence[_Admission]:
+        """Return the admissions of a key whose answers may be on their way: one for each other session."""
+        since = self._clock.seconds() - ON_ITS_WAY
+        found = {one.session: one for one in self._admitted.get(key, ()) if one.at > since}
+        found.pop(session, None)
+        return list(found.values())
+
+    def _admit(self, admission: _Admission, keys: Sequence[_Key]) -> None:
+        """Remember an admission under its keys, and forget admissions that are too old to become sessions."""
+        for key in keys:
+            self._admitted.setdefault(key, deque()).append(admission)
+        self._keys.append((admission.at, keys))
+        while self._keys[0][0] + ON_ITS_WAY <= admission.at:
+            for key in self._keys.popleft()[1]:
+                self._admitted[key].popleft()
+                if not self._admitted[key]:
+                    del self._admitted[key]
 
     @asynccontextmanager
-    async def _alone(self, key: tuple[str, str]) -> Any:
-        """Wait for the other checks of a key.  After a success, the next one waits until the session is counted."""
+    async def _alone(self, key: _Key) -> Any:
+        """Run one check of a key at a time."""
         lock = self._locks.setdefault(key, DeferredLock())
         await lock.acquire()
         try:
             yield
-        except BaseException:
-            self._release(key)
-            raise
-        self._clock.callLater(SETTLE, self._release, key)
-
-    def _release(self, key: tuple[str, str]) -> None:
-        lock = self._locks[key]
-        lock.release()
-        # The release may have run a waiting check to its end.
-        if not lock.locked:
-            self._locks.pop(key, None)
+        finally:
+            lock.release()
+            # The release may have run a waiting check to its end.
+            if not lock.locked:
+                self._locks.pop(key, None)
 
 
 def _number(result: Any, field: str) -> int:
-    """Return a count from the answer of a proxy; a proxy may send anything."""
+    """Return a count from the answer of a proxy; 0 if it is invalid."""
     value = result.get(field) if isinstance(result, dict) else None
     return value if type(value) is int and value > 0 else 0
+
+
+def _on_their_way(answer: Answer, admitted: Sequence[_Admission]) -> int:
+    """Return the number of admitted sessions that a proxy does not count yet, since their token checks still run."""
+    checking = answer.result.get("checking") if isinstance(answer.result, dict) else None
+    if not isinstance(checking, dict):
+        return 0
+    known = Counter(one.link_id for one in admitted if one.proxy == answer.service.topic)
+    # A viewer may open the same link several times.  Only the admitted sessions count.
+    return sum(min(count, _number(checking, link)) for link, count in known.items())

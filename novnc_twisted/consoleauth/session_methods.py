@@ -1,9 +1,15 @@
-"""The methods of consoleauth about sessions: revocations, rights, and the history."""
+"""The methods of consoleauth for sessions: revocations, rights, and the history."""
 
+from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.consoleauth import arguments
 from novnc_twisted.consoleauth.history import MAX_PAGE, History
 from novnc_twisted.consoleauth.live_sessions import LiveSessions, Outcome
+from novnc_twisted.consoleauth.people import People
 from novnc_twisted.consoleauth.policy import TokenPolicy
 from novnc_twisted.consoleauth.token_events import TokenEvents
 from novnc_twisted.contract import fields
@@ -11,15 +17,19 @@ from novnc_twisted.contract.history_query import HistoryQuery
 from novnc_twisted.contract.mode import MODES
 from novnc_twisted.contract.record import read
 from novnc_twisted.contract.session_filter import SessionFilter
-from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.wire import entry_id
 
 
 class SessionMethods:
     """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus."""
 
-    def __init__(self, policy: TokenPolicy, sessions: LiveSessions, history: History, events: TokenEvents) -> None:
+    def __init__(
+        self, policy: TokenPolicy, sessions: LiveSessions, history: History, events: TokenEvents, people: People
+    ) -> None:
         self._policy = policy
+        self._people = people
         self._sessions = sessions
         self._history = history
         self._events = events
@@ -33,41 +43,63 @@ class SessionMethods:
         :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id, and
             ``owner``, which limits it to the servers of a project.
         :returns: how many valid ``tokens`` were revoked, how many ``sessions`` were ended, and the topics of the
-            proxies that did not answer (``unanswered``).
-        :raises ServiceUnavailable: an argument is invalid, or it is unknown which proxies there are.
+            proxies that did not answer (``unanswered``).  The tokens that were shared from a token, and their sessions,
+            count as well.
+        :raises ServiceUnavailable: an argument is invalid, or the list of proxies cannot be read.
         """
         chosen = SessionFilter.from_arguments(wanted)
         reason = fields.argument("reason", reason, fields.text) if reason != "" else ""
         tokens = await self._policy.revoke(chosen, reason)
         self._events.dropped(tokens, reason or "revoked", chosen)
-        return {"tokens": tokens, **_reported(await self._sessions.end(chosen, reason))}
+        # The sessions of a server, a user or a project include those of guests.
+        shared = [] if chosen.token_hash is None else await self._policy.shared.of(chosen.token_hash)
+        own, *guests = await _side_by_side(self._sessions.end(one, reason) for one in (chosen, *map(_of_token, shared)))
+        return {"tokens": tokens, **_reported(own.and_of(guests))}
 
     async def set_mode(self, *, token_hash: str, mode: str) -> dict[str, Any]:
-        """Change what the viewers of a token may do: those that are live, at once, and those that reconnect.
+        """Change what the viewers of a token may do: for live sessions at once, and also after a reconnection.
 
         :param mode: ``control`` or ``view``.
         :returns: as :meth:`revoke`, without ``tokens``.
-        :raises ServiceUnavailable: an argument is invalid, or it is unknown which proxies there are.
+        :raises ServiceUnavailable: an argument is invalid, or the list of proxies cannot be read.
         """
-        token_hash = fields.argument("token_hash", token_hash, fields.token_hash)
+        token_hash = arguments.token_hash(token_hash)
         mode = fields.argument("mode", mode, fields.one_of(*MODES))
-        # The token first: a viewer that reconnects meanwhile must not get more.
-        await self._policy.set_mode(token_hash, mode)
-        return _reported(await self._sessions.set_mode(SessionFilter(token_hash=token_hash), mode))
+        return _reported(await self.change_mode(token_hash, mode))
+
+    async def change_mode(self, token_hash: str, mode: str, by: str = "") -> Outcome:
+        """Change what the viewers of a token, and of the tokens that were shared from it, may do.
+
+        :param by: the SHA-256 of the token whose user changes it; empty: an operator does.
+        :return: how many sessions of the token itself were changed, and all proxies that did not answer.
+        """
+        # The token is changed first: a viewer that reconnects meanwhile must not get more rights.
+        await self._policy.set_mode(token_hash, mode, by)
+        modes = {token_hash: mode, **await self._policy.shared.modes(token_hash)}
+        own, *guests = await _side_by_side(
+            self._sessions.set_mode(_of_token(one), allowed) for one, allowed in modes.items()
+        )
+        record = await self._policy.known(token_hash)
+        if record is not None:
+            # Grants from or to these viewers may no longer count.
+            self._people.changed(record.connect_info.instance_uuid)
+        return replace(own.and_of(guests), sessions=own.sessions)
 
     async def report_closed(self, *, sessions: list[dict[str, Any]]) -> dict[str, Any]:
-        """Keep sessions of a proxy that have ended, each an ``EndedSession``.
+        """Add ended sessions of a proxy to the history, each an ``EndedSession``.
 
-        A proxy can add sessions to the history; it can neither read, change nor remove any.
+        A proxy can only add sessions that consoleauth has admitted, each once.  It cannot read, change or remove any.
 
-        :returns: how many were ``kept``.
+        :returns: ``kept``, the number of added sessions.
         """
-        return {"kept": await self._history.add(sessions)}
+        kept = await self._history.add(sessions)
+        await self._people.ended(map(_server_of, sessions))
+        return {"kept": kept}
 
     async def get_history(self, *, limit: int, marker: str = "", **wanted: Any) -> dict[str, Any]:
         """Return ended sessions, newest first.
 
-        :param limit: how many, at most.
+        :param limit: the maximum number of sessions.
         :param marker: the ``next`` of the page before; empty for the first page.
         :param wanted: the fields of a ``HistoryQuery``.
         :returns: ``sessions``, each an ``EndedSession``, and ``next``: the marker of the
@@ -82,6 +114,29 @@ class SessionMethods:
             fields.argument("marker", marker, entry_id)
         rows, following = await self._history.page(read(HistoryQuery, wanted, "the caller"), limit, marker)
         return {"sessions": rows, "next": following}
+
+
+def _server_of(ended: Any) -> str:
+    """Return the server of an ended session; empty if the report is invalid."""
+    session = ended.get("session") if isinstance(ended, dict) else None
+    server = session.get("server_id") if isinstance(session, dict) else None
+    return str(server) if fields.is_uuid(server) else ""
+
+
+def _of_token(token_hash: str) -> SessionFilter:
+    return SessionFilter(token_hash=token_hash)
+
+
+async def _side_by_side(changes: Iterable[Coroutine[Any, Any, Outcome]]) -> list[Outcome]:
+    """Apply changes of sessions at the same time: one after the other would exceed the time that the caller waits.
+
+    :raises Refusal: one of them failed.
+    """
+    outcomes = await gather(map(Deferred.fromCoroutine, changes))
+    for outcome in outcomes:
+        if isinstance(outcome, Refusal):
+            raise outcome
+    return [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
 
 
 def _reported(outcome: Outcome) -> dict[str, Any]:

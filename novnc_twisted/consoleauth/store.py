@@ -1,9 +1,13 @@
-"""Tokens in the keyed store: records by the hashes of the tokens, their indexes, leases and marks.
+"""Tokens in the keyed store: their records, indexes, leases and claims.
 
-Keys: ``token:HASH`` is the record, ``owned:HASH`` and ``project:HASH`` its entries in the indexes of its user and its
-project, ``lease:HASH:ADDRESS`` a lease,
-``used:HASH`` and ``bound:HASH`` the client address that used the token or is bound to it, ``dropped:INDEX`` says that
-tokens of an index were dropped.
+Keys, with the SHA-256 of a token as HASH:
+
+* ``token:HASH``: the record.
+* ``owned:HASH``, ``project:HASH``, ``shared:HASH``: its entries in the indexes of its user, of its project, and of the
+  token that it was shared from.
+* ``lease:HASH:ADDRESS``: a lease for a client address.
+* ``used:HASH``, ``bound:HASH``: the client address that used the token, or that it is bound to.
+* ``dropped:INDEX``: tokens of this index were dropped.
 """
 
 from dataclasses import dataclass
@@ -23,10 +27,10 @@ GRACE = 300.0
 """Seconds for which a record is kept beyond its lease, so that a session outlives an outage of consoleauth."""
 
 DROPPED = 3600.0
-"""Seconds for which the store knows that tokens were dropped.  No consoleauth remembers a token for longer."""
+"""Seconds for which the store records that tokens were dropped.  No consoleauth remembers a token for longer."""
 
 _AT_ONCE = 500
-"""Records that are read by one command."""
+"""Maximum number of records that one command reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,9 @@ class TokenRecord(Record):
     :ivar client_address: the address of the client that asked for the token; None: unknown.
     :ivar owner: the id or the name of the project that the server must belong to; None: any project.
     :ivar made_at: Unix time in seconds at which the token was made.
-    :ivar one_time: whether the token opens one console once, whatever the option says.
+    :ivar one_time: whether the token opens one console once; False: the option decides.
+    :ivar sharer_address: the client address of the session that made this token from another one
+        (``connect_info.shared_from``); None: it is not a shared token.
     """
 
     connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]
@@ -47,6 +53,12 @@ class TokenRecord(Record):
     owner: Annotated[str | None, fields.text] = None
     made_at: Annotated[float, fields.number] = 0.0
     one_time: Annotated[bool, fields.boolean] = False
+    sharer_address: Annotated[str | None, fields.short_text] = None
+
+    @property
+    def shared_from(self) -> str | None:
+        """The hash of the token that this one was shared from; None: it was not shared."""
+        return self.connect_info.shared_from
 
 
 class TokenStore:
@@ -60,22 +72,41 @@ class TokenStore:
         return await self._store.now()
 
     async def check(self) -> None:
-        """Write an object that expires at once: a store that can only be read makes no token.
+        """Check that the store is writable, with an object that expires after a second.
 
-        :raises ServiceUnavailable: the store does not take data.
+        :raises ServiceUnavailable: the store accepts no data.
         """
         await self._store.put(_token("ready"), {}, 1.0)
 
     async def put(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
-        """Store a record for ``ttl`` seconds, and for a lease more: a session may begin when the token expires."""
+        """Store a record for ``ttl + LEASE`` seconds, since a session may begin just before the token expires."""
         info = record.connect_info
         uuid, user, project = info.instance_uuid, info.user_id, info.project_id
         await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _of_instance(uuid))
         if user:
-            # An object can be in one index only, so that a second object stands for the token in the index of its user.
+            # An object can be in one index only, so a second object represents the token in the index of its user.
             await self._store.put(_owned(token_hash), {}, ttl, _of_user(user))
         if project:
             await self._store.put(_held(token_hash), {}, ttl, _of_project(project))
+
+    async def put_shared(self, token_hash: str, record: TokenRecord, ttl: float, most: int) -> bool:
+        """Store the record of a token that was shared from another one, as :meth:`put` does.
+
+        :return: False: ``most`` tokens are shared from the same token already, and nothing is stored.
+        """
+        shared_from = record.shared_from or ""
+        # The entry is stored first: without it, the shared token would not end at once with its source.
+        await self._store.put(_shared(token_hash), {}, ttl, _of_token(shared_from))
+        # The store orders the entries, so that simultaneous calls cannot exceed the limit together.
+        if token_hash not in (await self.shared_of(shared_from))[:most]:
+            await self._store.remove(_shared(token_hash))
+            return False
+        await self.put(token_hash, record, ttl)
+        return True
+
+    async def shared_of(self, token_hash: str) -> list[str]:
+        """Return the hashes of the live tokens that were shared from a token, oldest first."""
+        return [key.removeprefix(_shared("")) for key in await self._store.indexed(_of_token(token_hash))]
 
     async def get(self, token_hash: str) -> TokenRecord | None:
         """Return the record of a token, which may have expired: see ``expires_at`` and :meth:`leased_until`."""
@@ -89,9 +120,12 @@ class TokenStore:
         return {record.connect_info.compute_host for record in records if record is not None}
 
     async def matching(self, wanted: SessionFilter) -> dict[str, TokenRecord]:
-        """Return the tokens that match a filter by their hashes; those of a user or a project until they expire."""
+        """Return the tokens that match a filter by their hashes; those of a user or a project until they expire.
+
+        With a token, those that were shared from it match as well.
+        """
         if wanted.token_hash is not None:
-            hashes = [wanted.token_hash]
+            hashes = [wanted.token_hash, *await self.shared_of(wanted.token_hash)]
         elif wanted.server_id is not None:
             keys = await self._store.indexed(_of_instance(wanted.server_id))
             hashes = [key.removeprefix(_token("")) for key in keys]
@@ -114,7 +148,7 @@ class TokenStore:
     ) -> int:
         """Drop the tokens of a server, except a number of the newest; return how many were dropped.
 
-        :param until: the Unix time at which the last of them expires, at the latest; None: the records tell it.
+        :param until: a Unix time by which all of them have expired; None: take it from the records.
         """
         keys = await self._store.indexed(_of_instance(instance_uuid), except_newest)
         return await self._remove(_of_instance(instance_uuid), [key.removeprefix(_token("")) for key in keys], until)
@@ -125,16 +159,17 @@ class TokenStore:
         return await self._remove(_of_user(user), [key.removeprefix(_owned("")) for key in keys])
 
     async def _remove(self, index: str, token_hashes: list[str], until: float | None = None) -> int:
-        """Drop tokens of an index, with one mark for all of them, so that none of them is restored.
+        """Drop tokens of an index, and write one mark for all of them, so that no consoleauth restores one of them.
 
-        A restored token stands in the index behind newer tokens, so that the last token may not expire last.
+        The mark covers tokens up to the latest expiry time.  The last token in the index need not have this time: a
+        restored token comes after newer ones.
         """
         if not token_hashes:
             return 0
         if until is None:
             records = [await self.get(token_hash) for token_hash in token_hashes]
             until = max((record.expires_at for record in records if record is not None), default=0.0)
-        # Marked before the tokens are removed: in between, a consoleauth could restore one of them.
+        # Marked before the tokens are removed; otherwise a consoleauth could restore one of them in between.
         await self._mark_dropped(index, until)
         found = await self._store.remove(*map(_token, token_hashes))
         await self._store.remove(*map(_owned, token_hashes), *map(_held, token_hashes))
@@ -143,7 +178,7 @@ class TokenStore:
     async def _mark_dropped(self, index: str, until: float) -> None:
         """Mark the tokens of an index that expire until a time as dropped; earlier marks stay."""
         before = await self._store.get(_dropped(index))
-        # The later time: dropping an older token afterwards must not make newer dropped ones restorable.
+        # Keep the later time: dropping an older token must not make newer dropped ones restorable.
         until = until if before is None else max(until, float(before["until"]))
         await self._store.put(_dropped(index), {"until": until}, DROPPED)
 
@@ -163,7 +198,7 @@ class TokenStore:
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:
         """Let a client address use a token until a Unix time, at most ``LEASE`` seconds from now."""
         await self._store.put(_lease(token_hash, client_address), {"until": until}, LEASE)
-        # The record must outlive the lease; else a valid lease would lead to nothing.
+        # The record must outlive the lease, which is useless without it.
         await self._store.extend(_token(token_hash), LEASE + GRACE)
 
     async def leased_until(self, token_hash: str, client_address: str) -> float:
@@ -177,7 +212,7 @@ class TokenStore:
         :param client_address: the address that claims it now; it is returned if it is the first.
         """
         key = f"{purpose}:{token_hash}"
-        # The mark lives as long as the record can, so that a used token does not become new again.
+        # The claim lives as long as the record can, so that a used token does not become unused again.
         if await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + GRACE):
             return client_address
         return await self.claimed(purpose, token_hash) or ""
@@ -209,8 +244,16 @@ def _held(token_hash: str) -> str:
     return f"project:{token_hash}"
 
 
+def _shared(token_hash: str) -> str:
+    return f"shared:{token_hash}"
+
+
+def _of_token(token_hash: str) -> str:
+    return f"shares:{token_hash}"
+
+
 def _lease(token_hash: str, client_address: str) -> str:
-    # Hashed: an address may have characters that a key must not have.
+    # Hashed, because an address may contain characters that are not allowed in a key.
     return f"lease:{token_hash}:{hash_token(client_address)}"
 
 
@@ -219,7 +262,7 @@ def _of_instance(instance_uuid: str) -> str:
 
 
 def _of_user(user: str) -> str:
-    # Hashed: a name may have characters that a key must not have.
+    # Hashed, because a name may contain characters that are not allowed in a key.
     return f"user:{hash_token(user)}"
 
 

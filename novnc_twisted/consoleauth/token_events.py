@@ -8,16 +8,24 @@ from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Refusal
-from novnc_twisted.events.records import Observer, TokenMade, TokenRefused, TokenRevoked, TokenUsed
+from novnc_twisted.events.records import (
+    ConsoleShared,
+    Event,
+    Observer,
+    TokenMade,
+    TokenRefused,
+    TokenRevoked,
+    TokenUsed,
+)
 
 Check: TypeAlias = Callable[[str, str, str], Awaitable[ConnectInfo]]
 """``async (token, console_type, client_address) -> ConnectInfo``, the ``authorise`` of a proxy's factory."""
 
 
 def reported(check: Check, observer: Observer) -> Check:
-    """Return the check of an authority other than consoleauth, with an event for each token used or refused.
+    """Return a token check that also reports an event for each used or refused token.
 
-    consoleauth itself reports what it is asked, in its own process.
+    It is for authorities other than consoleauth, which reports its own checks.
     """
 
     async def check_token(token: str, console_type: str, client_address: str) -> ConnectInfo:
@@ -69,10 +77,25 @@ class TokenEvents:
         about = _about(token_hash, address, record)
         self._observer(TokenRefused(**about, cause=type(refusal).__name__, detail=refusal.detail))
 
+    def shared(self, token_hash: str, shared_hash: str, record: TokenRecord, address: str) -> None:
+        """Report that a viewer shared its console.
+
+        :param token_hash: the viewer's own token.
+        :param record: of the new token.
+        """
+        about = _about(token_hash, address, record)
+        mode, expires_at = record.connect_info.mode, record.expires_at
+        shared = link_id(shared_hash)
+        self._observer(ConsoleShared(**about, mode=mode, expires_at=expires_at, shared_link_id=shared))
+
+    def report(self, event: Event) -> None:
+        """Report another event."""
+        self._observer(event)
+
     def dropped(self, tokens: int, reason: str, chosen: SessionFilter) -> None:
         """Report that tokens were dropped, if there were any.
 
-        :param chosen: by what they were selected.
+        :param chosen: the filter that selected them.
         """
         if tokens:
             event = TokenRevoked(

@@ -1,4 +1,4 @@
-"""Where the console of a token is, as long as its server belongs to the project of the token."""
+"""Locates the console of a token, and checks that its server still belongs to the project of the token."""
 
 from novnc_twisted.consoleauth.places import Places
 from novnc_twisted.consoleauth.store import TokenRecord
@@ -30,7 +30,7 @@ class TokenPlaces:
         if place.owners is None:
             raise ServiceUnavailable(f"{place.compute_host} does not say which project the server belongs to")
         if record.owner not in place.owners:
-            raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project than it did")
+            raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project than before")
         return place
 
     async def check_owner(self, record: TokenRecord) -> None:
@@ -49,5 +49,5 @@ class TokenPlaces:
         except ConsoleForbidden:
             raise
         except Refusal:
-            # The host did not say whose the server is, and a session must not end because of an outage.
+            # The host did not report the owner, and an outage must not end a session.
             return

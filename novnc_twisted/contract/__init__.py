@@ -1,4 +1,4 @@
-"""What travels between the services: records, topics, methods, and the roles that may call them.  No I/O."""
+"""The contract between the services: records, topics, methods, and the roles that may call them.  No I/O."""
 
 from novnc_twisted._lazy import lazy
 
@@ -12,6 +12,7 @@ __getattr__, __dir__ = lazy(
         "EndedSession": "ended_session",
         "HistoryQuery": "history_query",
         "Instance": "instance",
+        "Person": "person",
         "Place": "place",
         "ROLES": "roles",
         "PowerReply": "power",
@@ -21,6 +22,8 @@ __getattr__, __dir__ = lazy(
         "SessionFilter": "session_filter",
         "SessionInfo": "session_info",
         "TOPICS": "topics",
+        "SharedLink": "shared_link",
         "Topic": "topics",
+        "TypingTicket": "typing",
     },
 )

@@ -10,10 +10,10 @@ from novnc_twisted.contract.record import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission(Record):
-    """What a valid token opens.
+    """The console that a valid token opens.
 
     :ivar connect_info: where the console is now.  Its ``expires_at`` is by the clock of consoleauth.
-    :ivar expires_in: seconds until the token expires; 0 if it has expired and a lease admits its viewer.
+    :ivar expires_in: seconds until the token expires; 0 if it has expired, and its viewer is admitted by a lease.
     """
 
     connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]

@@ -1,7 +1,7 @@
 """Where a console is, and its user: the answer to a token (nova's ``connect_info``)."""
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.mode import CONTROL, MODES
@@ -33,14 +33,18 @@ class ConnectInfo(Record):
     :ivar compute_host: the ``host`` option of the compute service that runs the instance.
     :ivar expires_at: Unix time in seconds at which the session must end; None: it may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
-    :ivar keep_from: seconds from the answer during which a lost session can come back in any case.  Only a session
-        that lives longer has to renew the lease of its token.
+    :ivar keep_from: seconds from the answer during which the viewer can reconnect without a lease.  A session that
+        lives longer has to renew the lease of its token.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
+    :ivar administrator: whether an administrator asked for the token.
+    :ivar shared_from: the SHA-256 of the token from which this one was shared for a guest; None: it was not shared.
+        The user and the project are those of that token.
     :ivar owners: the id and the name of the project that the server belongs to, from its compute host; None: unknown.
-    :ivar current: whether host and port are those of now; False: they are from the time when the token was made, and
-        another VM may have them by now.
-    :ivar password: the VNC password, if the caller of the proxy has it at hand.  It is neither shown nor sent: the
-        proxy asks for it when a VNC server needs it.
+    :ivar state: libvirt's name of the server's state when its host was asked; empty: unknown.
+    :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
+        another VM may have them now.
+    :ivar password: the VNC password, if the authority knows it.  It is neither shown nor sent: the proxy asks for it
+        when a VNC server requires it.
     """
 
     host: Annotated[str, fields.short_text]
@@ -58,17 +62,23 @@ class ConnectInfo(Record):
     reconnects: Annotated[bool, fields.boolean] = True
     keep_from: Annotated[float, fields.number] = 0.0
     mode: Annotated[str, fields.one_of(*MODES)] = CONTROL
+    administrator: Annotated[bool, fields.boolean] = False
+    shared_from: Annotated[str | None, fields.token_hash] = None
     owners: Annotated[tuple[str, ...] | None, fields.owners] = None
+    state: Annotated[str, fields.short_text] = ""
     current: Annotated[bool, LOCAL] = True
     password: Annotated[str | None, LOCAL] = field(default=None, repr=False)
 
     def has_address_of(self, other: "ConnectInfo") -> bool:
-        """Return whether both are reached in the same way."""
+        """Return whether both have the same address and path."""
         mine = self.host, self.port, self.socket, self.internal_access_path
         return mine == (other.host, other.port, other.socket, other.internal_access_path)
 
-    def at(self, place: Place) -> Self:
-        """Return the same with the address, the names, the owners and the compute host of a place."""
+    def at(self, place: Place, **changes: Any) -> Self:
+        """Return a copy for the place where the console is now: with its address, names, owners and compute host.
+
+        :param changes: other fields, with their new values.
+        """
         return replace(
             self,
             host=place.host,
@@ -78,4 +88,6 @@ class ConnectInfo(Record):
             instance_name=place.name,  # both are the name of the libvirt domain
             compute_host=place.compute_host,
             owners=place.owners,
+            state=place.state,
+            **changes,
         )

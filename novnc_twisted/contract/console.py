@@ -9,7 +9,7 @@ from novnc_twisted.contract.record import Record
 
 
 def _web_address(value: Any) -> str:
-    # Pages lead browsers there: an address with another scheme, as javascript, would run in our pages.
+    # Our pages link to this address: with another scheme, such as javascript, it would run in our pages.
     if fields.long_text(value).lower().startswith(("http://", "https://")):
         return str(value)
     raise ValueError("not an address of http or https")
@@ -20,7 +20,7 @@ class Console(Record):
     """A token that a compute host made for a console.  It opens nothing until consoleauth has authorised it.
 
     :ivar token: the token, which is secret.
-    :ivar access_url: the link for the user, which holds the token.
+    :ivar access_url: the link for the user, which contains the token.
     :ivar connect_info: what the token will open.
     """
 

@@ -1,4 +1,4 @@
-"""What is kept of a session that has ended."""
+"""The record of an ended session."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,10 +12,10 @@ from novnc_twisted.contract.session_info import SessionInfo
 class EndedSession(Record):
     """A session that has ended, as its proxy reports it.
 
-    :ivar session: its state at the end; ``phase`` is what it had reached.
+    :ivar session: its state at the end; ``phase`` is the last phase that it reached.
     :ivar ended_at: Unix time in seconds.
     :ivar cause: the name of the :class:`~novnc_twisted.errors.Refusal` that ended it.
-    :ivar detail: what the log says besides the cause; empty: nothing.
+    :ivar detail: further words for the log; may be empty.
     """
 
     session: Annotated[SessionInfo, SessionInfo.from_wire]

@@ -1,7 +1,7 @@
-"""Checks of values that another process wrote.
+"""Checks values from other processes.
 
-A check returns the value in the form in which it is used, or raises ValueError.  The text says what the value is not
-("not a port") and never shows the value: it may be of any length, or a secret.
+A check returns the value in the form in which it is used, or raises ValueError.  The text of the error ("not a port")
+never contains the value, which may be very long, or a secret.
 """
 
 import math
@@ -12,13 +12,14 @@ from typing import Any, Final, TypeVar
 from novnc_twisted.errors import ServiceUnavailable
 
 MAX_TEXT: Final = 1024
-"""Characters of the longest text: paths and addresses are shorter."""
+"""Maximum number of characters of a text; paths and addresses are shorter."""
 
-# Controls (Cc), and surrogates, which UTF-8 cannot encode.  Blanks, joiners and characters that this Python's Unicode
-# tables do not know yet are parts of people's names.
+# Controls (Cc), and surrogates, which UTF-8 cannot encode.  Names of people may contain blanks, joiners, and characters
+# that are newer than this Python's Unicode tables.
 _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_LINK = re.compile(r"[0-9a-f]{32}")
 
 _T = TypeVar("_T")
 
@@ -26,7 +27,7 @@ _T = TypeVar("_T")
 def argument(name: str, value: Any, check: Callable[[Any], _T]) -> _T:
     """Check an argument of a bus method.
 
-    :raises ServiceUnavailable: it cannot be used: the caller is another version of the program.  The detail names it.
+    :raises ServiceUnavailable: the argument is invalid; the caller may be another version.  The detail names it.
     """
     try:
         return check(value)
@@ -38,7 +39,7 @@ def text_up_to(limit: int) -> Callable[[Any], str]:
     """Return a check for a text of 1 to ``limit`` characters of any language, without controls and lone surrogates."""
 
     def check(value: Any) -> str:
-        # Printable texts, which are nearly all, have no unusable characters; to search for these is slower.
+        # Nearly all texts are printable, and isprintable() is faster than the search for unusable characters.
         if isinstance(value, str) and 0 < len(value) <= limit and (value.isprintable() or not _UNUSABLE.search(value)):
             return value
         raise ValueError(f"not a text of 1 to {limit} characters without control characters")
@@ -57,7 +58,7 @@ long_text: Final = text_up_to(4096)
 
 
 def usable_text(value: Any) -> str | None:
-    """Return the value if :func:`text` accepts it, else None: for what is only shown, and decides nothing."""
+    """Return the value if :func:`text` accepts it, else None.  For texts that are only shown to people."""
     try:
         return text(value)
     except ValueError:
@@ -106,7 +107,7 @@ def uuid(value: Any) -> str:
 
 
 def is_uuid(value: Any) -> bool:
-    """Whether the value is a UUID in its usual form."""
+    """Return whether the value is a UUID in its usual form."""
     return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
@@ -114,6 +115,13 @@ def token_hash(value: Any) -> str:
     """Check for a SHA-256 in hexadecimal digits, as :func:`novnc_twisted.access.hash_token` returns it."""
     if not isinstance(value, str) or not _HASH.fullmatch(value):
         raise ValueError("not a SHA-256 in hexadecimal digits")
+    return value
+
+
+def link_id(value: Any) -> str:
+    """Check for the name of a token, as :func:`novnc_twisted.access.tokens.link_id` returns it."""
+    if not isinstance(value, str) or not _LINK.fullmatch(value):
+        raise ValueError("not the id of a link")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Which ended sessions ``get_history`` is about."""
+"""The filter of ``get_history``."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -30,7 +30,7 @@ class HistoryQuery(Record):
     until: Annotated[float | None, fields.number] = None
 
     def matches(self, ended: EndedSession) -> bool:
-        """Whether an ended session is wanted."""
+        """Return whether an ended session matches."""
         session = ended.session
         return (
             self.server_id in (None, session.server_id)

@@ -14,7 +14,7 @@ _INACTIVE: Final = ("shutoff", "saved", "nostate", UNKNOWN)
 
 
 def _number(most: int) -> Callable[[Any], int]:
-    """Return a check that turns a number that cannot be used into 0."""
+    """Return a check that replaces an invalid number by 0."""
     return lambda value: value if type(value) is int and 0 <= value <= most else 0
 
 
@@ -22,8 +22,8 @@ def _number(most: int) -> Callable[[Any], int]:
 class Instance(Record):
     """A domain of a compute host.
 
-    Only ``uuid``, ``name`` and ``state`` must be usable: another field that cannot be used has its default, so that no
-    server is missing in a list because of it.
+    Only ``uuid``, ``name`` and ``state`` must be valid.  An invalid value of another field is replaced by its
+    default, so that the server stays in lists.
 
     :ivar uuid: the UUID, in lower case.
     :ivar name: the name of the domain.
@@ -36,8 +36,8 @@ class Instance(Record):
     :ivar memory_mb: the memory in MiB.
     :ivar state: libvirt's name of the state, such as ``running``, or ``unknown``.
     :ivar power_state: nova's number of the state.
-    :ivar migrating: whether the domain is on its way to or from another host.
-    :ivar host: the ``host`` option of the compute host that was asked, whatever its answer says.
+    :ivar migrating: whether the domain is moving to or from another host.
+    :ivar host: the ``host`` option of the compute host that was asked; not a value of its answer.
     """
 
     uuid: Annotated[str, fields.uuid]
@@ -66,9 +66,9 @@ class Instance(Record):
         return self.project_id or self.project_name
 
     def belongs_to(self, project: str | None) -> bool:
-        """Whether ``project`` is the id or the name of the server's project."""
+        """Return whether ``project`` is the id or the name of the server's project."""
         return project is not None and project in (self.project_id, self.project_name)
 
     def as_unknown(self) -> Self:
-        """Return the server in an unknown state: its host does not answer."""
+        """Return a copy in the state "unknown", because the host of the server does not answer."""
         return replace(self, state=UNKNOWN, power_state=0, migrating=False)

@@ -6,6 +6,6 @@ CONTROL: Final = "control"
 """The viewer sees the screen, and sends keys, pointer events and clipboard texts."""
 
 VIEW: Final = "view"
-"""The viewer only sees the screen."""
+"""The viewer can only watch the screen."""
 
 MODES: Final = (CONTROL, VIEW)

@@ -12,7 +12,8 @@ class Place(Record):
     """The address of a running server's console; the fields of ConnectInfo with these names have the same meaning.
 
     :ivar owners: the id and the name of the project that the server belongs to; None: the host did not report it.
-    :ivar compute_host: the ``host`` option of the compute host that was asked, whatever its answer says.
+    :ivar state: libvirt's name of the state of the server, such as ``paused``; empty: the host did not report it.
+    :ivar compute_host: the ``host`` option of the compute host that was asked; not a value of its answer.
     """
 
     host: Annotated[str, fields.short_text]
@@ -20,4 +21,5 @@ class Place(Record):
     socket: Annotated[str | None, fields.short_text] = None
     name: Annotated[str, fields.text]
     owners: Annotated[tuple[str, ...] | None, fields.owners] = None
+    state: Annotated[str, fields.short_text] = ""
     compute_host: Annotated[str, LOCAL] = ""

@@ -1,6 +1,8 @@
 """Power actions on a server: their names on the bus, and the answer of its compute host."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Final
 
 from novnc_twisted.contract import fields
@@ -18,11 +20,24 @@ RESUME: Final = "resume"
 ACTIONS: Final = (START, STOP, REBOOT, RESET, PAUSE, UNPAUSE, SUSPEND, RESUME)
 """nova's names; REBOOT is nova's soft reboot, RESET its hard one."""
 
+FOR_VIEWERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "running": (STOP, REBOOT, RESET, PAUSE, SUSPEND),
+        "paused": (UNPAUSE, RESET),
+        "suspended": (RESUME,),
+        "crashed": (RESET,),
+    }
+)
+"""libvirt's name of a state -> the actions that the console page offers in it; the compute host decides."""
+
+VIEWERS_ACTIONS: Final = tuple(action for action in ACTIONS if action != START)
+"""The actions that a viewer can request, by xvp or on the channel of the page.  A stopped server has no viewers."""
+
 WRONG_STATE: Final = "state"
 """The server's state does not allow the action."""
 
 BUSY: Final = "task"
-"""Another action is under way."""
+"""Another action is still running."""
 
 TRANSIENT: Final = "transient"
 """The domain is transient: the action would delete it."""
@@ -30,11 +45,11 @@ TRANSIENT: Final = "transient"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerReply(Record):
-    """What a compute host answers to a power action: it has begun it, or the reason why not.
+    """The answer of a compute host to a power action: that it has begun, or why not.
 
-    :ivar state: libvirt's name of the server's state when the action was asked for.
+    :ivar state: libvirt's name of the server's state when the action was requested.
     :ivar conflict: :data:`WRONG_STATE`, :data:`BUSY` or :data:`TRANSIENT`; None: the action has begun.
-    :ivar task: nova's name of the action that is under way (``powering-off``), with :data:`BUSY`.
+    :ivar task: with :data:`BUSY`, nova's name of the running action (``powering-off``).
     """
 
     state: Annotated[str, fields.short_text]

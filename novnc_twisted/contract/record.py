@@ -7,8 +7,8 @@ A record is a dataclass whose annotations carry the checks of :mod:`.fields`::
         host: Annotated[str, fields.short_text]
         port: Annotated[int, fields.port] = 0
 
-A field needs only this line: :meth:`Record.to_wire` and :meth:`Record.from_wire` follow from it.  A field with a
-default may be missing in a message, and may always have its default value there.
+A field needs only this line: :meth:`Record.to_wire` and :meth:`Record.from_wire` use it.  A field with a default may be
+missing in a message, and its default value is always valid there.
 """
 
 from collections.abc import Callable
@@ -19,16 +19,16 @@ from typing import Annotated, Any, Final, NamedTuple, Self, TypeVar, get_args, g
 from novnc_twisted.errors import ServiceUnavailable
 
 LOCAL: Final = "stays in this process"
-"""In place of a check: the field is neither written to a message nor read from one.  It needs a default."""
+"""Instead of a check, for a field that is neither written to messages nor read from them.  It needs a default."""
 
 
 class _Layout(NamedTuple):
-    """The fields of a kind of record that travel.
+    """The fields of a kind of record that are sent in messages.
 
-    :ivar fields: for each field its name, its check, its default (MISSING: it has none) and what sets it.
-    :ivar local: for each local field its name, its default and what sets it.
-    :ivar names: their names.
-    :ivar records: the names of those that are records themselves.
+    :ivar fields: for each sent field: its name, its check, its default (or MISSING), and its setter.
+    :ivar local: for each local field: its name, its default, and its setter.
+    :ivar names: the names of the sent fields.
+    :ivar records: the names of the sent fields that are records themselves.
     """
 
     fields: tuple[tuple[str, Callable[[Any], Any], Any, Callable[[Any, Any], None]], ...]
@@ -38,7 +38,7 @@ class _Layout(NamedTuple):
 
 
 class Record:
-    """Base class of the records.  Making one in Python checks nothing; reading one from a message checks everything."""
+    """Base class of the records.  A record from a message is checked; one that is made in Python is not."""
 
     __slots__ = ()
 
@@ -52,7 +52,7 @@ class Record:
 
     @classmethod
     def wire_names(cls) -> tuple[str, ...]:
-        """Return the names of the fields that travel, in their order."""
+        """Return the names of the fields that are sent, in their order."""
         return _layout_of(cls).names
 
     @classmethod
@@ -60,21 +60,21 @@ class Record:
         """Read a record from a decoded JSON object; unknown fields are ignored.
 
         :param local: the values of local fields.
-        :raises ValueError: with one clause that names the first field which is missing or cannot be used.
+        :raises ValueError: a field is missing or invalid; the text is one clause that names it.
         """
         if not isinstance(message, dict):
             raise ValueError(f"{cls.__name__}: not an object")
         layout = _layout_of(cls)
-        # Without __init__, which takes as long as all checks together in a frozen dataclass.
+        # Without __init__, which in a frozen dataclass takes as long as all checks together.
         record = object.__new__(cls)
         for name, check, default, put in layout.fields:
             value = message.get(name, default)
-            # By identity: a missing field, None and small constants that equal the default need no check.
+            # Compared by identity: a missing field, None and small constants equal to the default need no check.
             if value is not default:
                 try:
                     value = check(value)
                 except ValueError as error:
-                    # A default may fail its own check (an empty name, for example); it is valid all the same.
+                    # A default may fail its own check (an empty name, for example); it is valid nevertheless.
                     if value != default or type(value) is not type(default):
                         raise ValueError(f"{cls.__name__}.{name}: {error}") from None
             elif value is MISSING:
@@ -95,9 +95,9 @@ _KNOWN: dict[type[Record], _Layout] = {}
 def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
     """Read a record that a service sent.
 
-    :param sender: names the service in the error: ``compute host one``.
+    :param sender: the name of the service for the error, such as ``compute host one``.
     :param local: the values of local fields.
-    :raises ServiceUnavailable: the message cannot be used; the detail names the sender and the field.
+    :raises ServiceUnavailable: the message is invalid; the detail names the sender and the field.
     """
     try:
         return kind.from_wire(message, **local)
@@ -106,7 +106,7 @@ def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
 
 
 def _layout_of(kind: type[Record]) -> _Layout:
-    """Return the fields that travel, in their order.
+    """Return the layout of a kind of record.
 
     :raises TypeError: a field has neither a check nor :data:`LOCAL`, or is local and has no default.
     """
@@ -119,7 +119,7 @@ def _layout_of(kind: type[Record]) -> _Layout:
     for field in dataclass_fields(kind):  # type: ignore[arg-type]
         hint = hints[field.name]
         check = get_args(hint)[1] if get_origin(hint) is Annotated else None
-        # The setter of the slot itself, since setattr() is blocked in a frozen dataclass.
+        # The setter of the slot, since a frozen dataclass blocks setattr().
         put = vars(kind)[field.name].__set__
         if check is LOCAL and field.default is not MISSING:
             local.append((field.name, field.default, put))

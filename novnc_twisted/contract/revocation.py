@@ -15,11 +15,11 @@ def _topics(value: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation(Record):
-    """What became of tokens and sessions.
+    """The result of a change of tokens and sessions.
 
-    :ivar tokens: how many valid tokens were revoked.
-    :ivar sessions: how many sessions were ended, or changed.
-    :ivar unanswered: the topics of the proxies that did not answer: their sessions may go on until they are back.
+    :ivar tokens: the number of valid tokens that were revoked.
+    :ivar sessions: the number of sessions that were ended or changed.
+    :ivar unanswered: the topics of the proxies that did not answer; their sessions may go on until they answer.
     """
 
     tokens: Annotated[int, fields.count] = 0

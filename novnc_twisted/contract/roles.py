@@ -11,13 +11,12 @@ PROXY: Final = "proxy"
 ROLES: Final = (API, COMPUTE, CONSOLEAUTH, PROXY)
 """The roles that a caller can have.
 
-A caller with the empty role (``""``) may call every method: it is a whole system in one process, or a program of the
-user's own.  Redis accepts such calls only from a user with rights to all keys of the program.
+A caller with the empty role (``""``) may call every method, for example a whole system in one process or a user's own
+program.  Redis accepts such calls only from a Redis user with the rights to all our keys.
 """
 
 EXPOSED: Final = (COMPUTE, PROXY)
-"""The roles of services that the Internet or other people's VMs can reach: their credentials are the likeliest to be
-stolen."""
+"""The roles of services that the Internet or the VMs can reach.  Their credentials are the most likely to be stolen."""
 
 _T = TypeVar("_T")
 

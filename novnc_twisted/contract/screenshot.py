@@ -9,11 +9,11 @@ from novnc_twisted.contract import fields
 from novnc_twisted.contract.record import Record
 
 FORMATS: Final = ("png", "jpeg", "webp")
-"""The formats in which a picture can be asked for."""
+"""The formats of pictures that can be requested."""
 
 MIN_WIDTH: Final = 16
 MAX_WIDTH: Final = 8192
-"""Pixels of the width that can be asked for."""
+"""The largest width in pixels that can be requested."""
 
 
 def picture_width(value: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""Which sessions ``get_sessions`` and ``end_sessions`` are about."""
+"""The filter of ``get_sessions``, ``end_sessions`` and similar methods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ class SessionFilter(Record):
     :ivar user_id: the user who asked for its token.
     :ivar project_id: the project of that user's request.
     :ivar owner: the id or the name of the project that its server belongs to.
-    :ivar client_network: the IPv4 address or the IPv6 /64 of its viewer, as ``access.failures.network_of`` has it.
+    :ivar client_network: the IPv4 address or the IPv6 /64 of its viewer (``access.failures.network_of``).
     :ivar token_hash: the SHA-256 of its token, in hexadecimal digits.
+    :ivar link_id: a name of its token that is not secret; see :func:`novnc_twisted.access.tokens.link_id`.
     """
 
     session_id: Annotated[str | None, fields.short_text] = None
@@ -29,6 +30,7 @@ class SessionFilter(Record):
     owner: Annotated[str | None, fields.text] = None
     client_network: Annotated[str | None, fields.short_text] = None
     token_hash: Annotated[str | None, fields.token_hash] = None
+    link_id: Annotated[str | None, fields.link_id] = None
 
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, Any]) -> Self:

@@ -1,4 +1,4 @@
-"""What a proxy reports of a live session."""
+"""The description of a live session."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -19,15 +19,21 @@ class SessionInfo(Record):
     :ivar project_id: the project for which that user asked.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar mode: ``control``: the viewer sends keys and pointer events; ``view``: it only sees the screen.
-    :ivar client_address: the address of the viewer; empty for a unix socket.
+    :ivar client_address: the address of the viewer; ``unknown`` if it is not known, as at a unix socket.
     :ivar proxy: the ``host`` option of the proxy.
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar phase: the state of the session: the step of its set-up, or ``live``.
     :ivar started_at: Unix time in seconds at which the connection was accepted.
-    :ivar last_input_at: Unix time in seconds of the viewer's last message; None: there was none.
+    :ivar last_input_at: Unix time in seconds of the viewer's last message; None before the first one.
     :ivar bytes_in: bytes from the viewer to the server.
     :ivar bytes_out: bytes from the server to the viewer.
     :ivar recording: the id of the recording; None: the session is not recorded.
+    :ivar right: what the token itself allows; ``mode`` may differ while control is handed over.
+    :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
+    :ivar administrator: whether an administrator asked for the token.
+    :ivar has_page: whether the viewer is the console page, which shows who is there and may be given control.
+    :ivar shared_from: the SHA-256 of the token from which the session's token was shared; empty: it was not shared.
+        Never shown.
     :ivar owners: the id and the name of the project that the server belongs to; None: unknown.  Never shown.
     :ivar token_hash: the SHA-256 of the token; empty: the viewer sent none.  Never shown.
     """
@@ -48,5 +54,10 @@ class SessionInfo(Record):
     bytes_in: Annotated[int, fields.count] = 0
     bytes_out: Annotated[int, fields.count] = 0
     recording: Annotated[str | None, fields.short_text] = None
+    right: Annotated[str, fields.one_of(*MODES)] = CONTROL
+    control_since: Annotated[float | None, fields.number] = None
+    administrator: Annotated[bool, fields.boolean] = False
+    has_page: Annotated[bool, fields.boolean] = False
+    shared_from: Annotated[str, fields.token_hash] = ""
     owners: Annotated[tuple[str, ...] | None, fields.owners] = None
     token_hash: Annotated[str, fields.token_hash] = ""

@@ -29,6 +29,13 @@ sessions have ended.
 """
 
 
+RESTART: Final = 5.0
+"""Seconds for which calls wait for consoleauth or a compute host after it has stopped: it may be restarting.
+
+This is also how long callers wait for an answer.  After that, calls fail at once, and other hosts are asked.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A topic, or a family of topics with one member for each host or worker.
@@ -87,6 +94,7 @@ CONSOLEAUTH: Final = Topic(
         "get_vnc_password": (roles.PROXY,),
         "change_power": (roles.PROXY,),
         "keep_token": (roles.PROXY,),
+        "keep_tokens": (roles.PROXY,),
         "show_token": (roles.API,),
         "delete_tokens_for_instance": (roles.API,),
         "revoke": (roles.API,),
@@ -94,9 +102,16 @@ CONSOLEAUTH: Final = Topic(
         "report_closed": (roles.PROXY,),
         "set_mode": (roles.API,),
         "instance_gone": (roles.COMPUTE,),
+        "attend": (roles.PROXY,),
+        "change_control": (roles.PROXY,),
+        "share_console": (roles.PROXY,),
     },
 )
-"""Token policy.  A stolen proxy credential can neither make nor drop tokens."""
+"""Token policy.
+
+A stolen proxy credential can drop no token.  It can make only tokens that are derived from one that it knows, with
+neither more rights nor a longer life.
+"""
 
 COMPUTE: Final = Topic(
     "compute",
@@ -107,6 +122,8 @@ COMPUTE: Final = Topic(
         "get_vnc_console": (roles.API,),
         "change_power": (roles.API, roles.CONSOLEAUTH),
         "get_screenshot": (roles.API,),
+        "begin_keys": (roles.API,),
+        "send_keys": (roles.API,),
         "validate_console_port": (roles.CONSOLEAUTH,),
         "get_vnc_password": (roles.CONSOLEAUTH,),
         "get_instances_at_address": (roles.CONSOLEAUTH,),
@@ -123,6 +140,7 @@ PROXY: Final = Topic(
         "end_sessions": (roles.API, roles.CONSOLEAUTH),
         "set_mode": (roles.CONSOLEAUTH,),
         "count_sessions": (roles.CONSOLEAUTH,),
+        "show_people": (roles.CONSOLEAUTH,),
     },
     family=True,
 )

@@ -1,7 +1,7 @@
-"""What an operator wants to know: events, the observers that receive them, and the log as the first observer.
+"""Events for operators, and their observers.  The log is one observer.
 
-The proxies, the sessions, consoleauth and the API call one :data:`Observer` with an event.  They do not know whether a
-log, metrics or an audit trail is behind it.
+The proxies, the sessions, consoleauth and the API call one :data:`Observer` with each event.  They do not know whether
+it writes a log, metrics or an audit trail.
 """
 
 from novnc_twisted._lazy import lazy
@@ -9,15 +9,19 @@ from novnc_twisted._lazy import lazy
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "APITokenChanged": "records",
+        "ConsoleShared": "records",
+        "ControlChanged": "records",
         "Event": "records",
         "EventLog": "log",
-        "FrameBlocked": "records",
+        "FrameBlocked": "refused",
         "Observer": "records",
         "Observers": "observers",
+        "KeysSent": "records",
         "PowerAction": "records",
-        "RefusalCause": "records",
+        "RefusalCause": "refused",
         "RefusalLog": "refusal_log",
-        "RequestRefused": "records",
+        "RequestRefused": "refused",
         "ScreenshotTaken": "records",
         "SessionChanged": "records",
         "SessionClosed": "records",

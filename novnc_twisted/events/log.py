@@ -1,4 +1,4 @@
-"""The log: the observer of events that is always there."""
+"""The log of events.  This observer is always active."""
 
 from typing import Final
 
@@ -6,31 +6,32 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from novnc_twisted.events.log_frames import FrameLog
-from novnc_twisted.events.records import Event, FrameBlocked, RequestRefused, SessionClosed
+from novnc_twisted.events.records import Event, SessionClosed
 from novnc_twisted.events.refusal_log import RefusalLog
+from novnc_twisted.events.refused import FrameBlocked, RequestRefused
 
-_OUR_FAULT: Final = frozenset(("ConsoleUnreachable", "ServiceUnavailable"))
-"""Causes for which an operator has something to repair: logged as warnings."""
+_OUR_FAULT: Final = frozenset(("ConsoleUnreachable", "ServiceUnavailable", "WorkerLost"))
+"""Causes that an operator has to repair.  They are logged as warnings."""
 
-# Of the module: a Logger that is an attribute of a class takes the name of the class, whatever its namespace says.
+# Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
 _log: Final = Logger(namespace="novnc_twisted.session")
 
 
 class EventLog:
     """Logs refused requests and the end of each session.  An instance is an ``Observer``.
 
-    A session leaves one line, at its end.  Refused requests are summarised:
-    the first one of a cause and a client network at once, further ones as a count once a minute.  Events of tokens
-    leave no line: they belong in an audit trail.
+    Each session has one line, at its end.  Refused requests are summarised: the first one for each cause and client
+    network is logged at once, and once a minute the number of further ones.  Events about tokens are not logged; they
+    are in the audit trail.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        """:param clock: for the time between two lines about the same kind of refusal."""
+        """:param clock: gives the time between two lines about the same kind of refusal."""
         self._refusals = RefusalLog(clock)
         self._frames = FrameLog(clock.seconds)
 
     def __call__(self, event: Event) -> None:
-        """Log an event, if its kind leaves a line."""
+        """Log an event, if its kind is logged."""
         if isinstance(event, SessionClosed):
             log_session(event)
         elif isinstance(event, RequestRefused):
@@ -39,16 +40,16 @@ class EventLog:
             self._frames(event)
 
     def stop(self) -> None:
-        """Log what was counted and not logged yet, and start no timer any more."""
+        """Log the counts that were not logged yet, and stop the timers."""
         self._refusals.stop()
 
 
 def log_session(event: SessionClosed) -> None:
-    """Log the end of a session: a warning if our side failed, else information; never a traceback."""
+    """Log the end of a session, without a traceback.  It is a warning if an operator has something to repair."""
     name, uuid = event.instance_name or "-", event.instance_uuid or "-"
     _log.emit(
         LogLevel.warn if event.cause in _OUR_FAULT else LogLevel.info,
-        "{summary}",  # made here: if Twisted fills in ten fields, that takes a twentieth of a session's set-up
+        "{summary}",  # formatted below: Twisted's formatting of ten fields takes 5% of a session's set-up
         summary=f"{event.console_type} console of {name} ({uuid}) for {event.address} ended in phase {event.phase} "
         f"after {event.seconds:.1f} s: {event.cause}{event.detail and f' ({event.detail})'}; "
         f"{event.bytes_in} bytes in, {event.bytes_out} out",

@@ -1,24 +1,24 @@
-"""The log of frames that browsers do not show, which stays short however many there are."""
+"""Logs frames that browsers refuse to show, with a limited number of lines."""
 
 from collections.abc import Callable
 from typing import Final
 
 from twisted.logger import Logger
 
-from novnc_twisted.events.records import FrameBlocked
+from novnc_twisted.events.refused import FrameBlocked
 
 INTERVAL: Final = 60.0
 """Seconds between two lines about the same origin."""
 
 MAX_ORIGINS: Final = 100
-"""Origins with lines in one interval; further ones, which a client may invent, leave none."""
+"""Maximum number of origins that are logged in one interval.  Without it, invented origins could fill the log."""
 
-# Of the module: a Logger that is an attribute of a class takes the name of the class, whatever its namespace says.
+# Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
 _log: Final = Logger(namespace="novnc_twisted.novncproxy")
 
 
 class FrameLog:
-    """Logs blocked frames, each origin once a minute at most.
+    """Logs blocked frames, for each origin not more than once a minute.
 
     :param clock: returns the time in seconds.
     """
@@ -28,9 +28,9 @@ class FrameLog:
         self._logged: dict[str, float] = {}
 
     def __call__(self, event: FrameBlocked) -> None:
-        """Log a blocked frame, unless there was a line about its origin within the last minute."""
+        """Log a blocked frame, unless its origin was logged within the last minute."""
         now = self._clock()
-        # In the order of their lines: the oldest are first.
+        # The origins are in the order of logging, the oldest first.
         while self._logged and now - next(iter(self._logged.values())) >= INTERVAL:
             del self._logged[next(iter(self._logged))]
         if event.origin in self._logged or len(self._logged) >= MAX_ORIGINS:

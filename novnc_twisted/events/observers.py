@@ -1,4 +1,4 @@
-"""Passing each event on to several observers."""
+"""Passes each event on to several observers."""
 
 from typing import Final
 
@@ -10,10 +10,10 @@ _log: Final = Logger(namespace="novnc_twisted.events")
 
 
 class Observers:
-    """An ``Observer`` that passes each event on to its observers, in the order of adding.
+    """An ``Observer`` that passes each event on to other observers, in the order in which they were added.
 
-    An exception of an observer is logged once for that observer, and neither the other observers nor the caller notice
-    it.  The observer still receives later events.
+    If an observer raises an exception, the first one of each observer is logged.  The other observers and the caller
+    are not affected, and the observer still receives later events.
     """
 
     __slots__ = ("_failed", "_observers")
@@ -23,7 +23,7 @@ class Observers:
         self._failed: list[Observer] = []
 
     def add(self, observer: Observer) -> None:
-        """Pass events on to this observer, too, from now on."""
+        """Pass later events on to this observer as well."""
         self._observers = (*self._observers, observer)
 
     def __call__(self, event: Event) -> None:

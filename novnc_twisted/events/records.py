@@ -1,122 +1,27 @@
 """The events: one immutable record for each kind of event.
 
-No field holds a token, a token's hash or a password.  Texts may quote clients and other hosts: each is cleaned when its
-event is made (one line, bounded, tokens replaced by ``***``), so that every observer may write it down.
+No field contains a token, a token's hash or a password.  Texts may quote clients and other hosts.  Each text is cleaned
+when its event is made: one line, with a limited length, tokens replaced by ``***``.  So every observer may write it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from novnc_twisted.access.display import clean
-
-RefusalCause: TypeAlias = Literal[
-    "BadProxyHeader",
-    "BadRequest",
-    "BodyTooBig",
-    "Browser",
-    "ForeignOrigin",
-    "ForeignPage",
-    "HeadTimeout",
-    "HeadTooBig",
-    "LockedOut",
-    "NotATrustedProxy",
-    "NotLocal",
-    "PlainText",
-    "ReverseProxy",
-    "TLSFailed",
-    "TooManyConnections",
-    "TooManyFailures",
-]
-"""Why a request is refused before there is a session; docs/operations has a row for each."""
+from novnc_twisted.events.base import ConsoleEvent, clean_texts
+from novnc_twisted.events.refused import FrameBlocked, RequestRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRefused:
-    """A connection or a request was refused before it became a session or reached the API.
-
-    :cvar event: the name of this kind of event.
-    :ivar service: the service that refused it: ``novncproxy``, ``xvpvncproxy``, ``consoleapi``; ``proxies`` for a limit
-        that both proxies share.
-    :ivar cause: why, as one word.
-    :ivar address: the client's address; empty for a unix socket.
-    :ivar detail: what happened, in words.
-    :ivar option: the option to change, with what to do; empty if no option helps.
-    :ivar status: the HTTP status that was sent; None if the connection was closed without a response.
-    :ivar severe: whether a legitimate client may have been refused: logged as a warning.
-    """
-
-    event: ClassVar[str] = "request_refused"
-
-    service: str
-    cause: RefusalCause
-    address: str
-    detail: str = ""
-    option: str = ""
-    status: int | None = None
-    severe: bool = False
-
-    def __post_init__(self) -> None:
-        _clean(self, "address", "detail")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameBlocked:
-    """The page was requested for a frame in which the browser will not show it, by ``frame_ancestors``.
-
-    :cvar event: the name of this kind of event.
-    :ivar service: ``novncproxy``.
-    :ivar address: the client's address; empty for a unix socket.
-    :ivar origin: the origin of the framing page; ``another site`` where the browser does not name it.
-    :ivar option: the option to change.
-    """
-
-    event: ClassVar[str] = "frame_blocked"
-
-    service: str
-    address: str
-    origin: str
-    option: str = ""
-
-    def __post_init__(self) -> None:
-        _clean(self, "address", "origin")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ConsoleEvent:
-    """What the events about one console have in common; a text that is unknown is empty.
-
-    :ivar console_type: ``novnc`` or ``xvpvnc``.
-    :ivar address: the client's address, by the rules of ``trusted_proxies``.
-    :ivar user_id: the user who asked for the token.
-    :ivar project_id: the project of that user's request.
-    :ivar instance_uuid: the server.
-    :ivar instance_name: its name.
-    :ivar link_id: the same for all events about one token; see :func:`novnc_twisted.access.tokens.link_id`.
-    """
-
-    console_type: str = ""
-    address: str = ""
-    user_id: str = ""
-    project_id: str = ""
-    instance_uuid: str = ""
-    instance_name: str = ""
-    link_id: str = ""
-
-    def __post_init__(self) -> None:
-        _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionOpened(_ConsoleEvent):
+class SessionOpened(ConsoleEvent):
     """A session is live: the viewer and the VNC server are connected.
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the session's id.
     :ivar peer: the other side of the viewer's connection, which may be a reverse proxy.
-    :ivar seconds: from accepting the connection until now.
-    :ivar phases: the phases of the set-up in their order, each with its seconds: token, dial, access path (where there
-        is one), login, offer.
+    :ivar seconds: seconds from accepting the connection until now.
+    :ivar phases: the phases of the set-up in order, each with its seconds: token, dial, access path (if the VNC server
+        is behind one), login, offer.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     """
 
@@ -129,21 +34,21 @@ class SessionOpened(_ConsoleEvent):
     mode: str = ""
 
     def __post_init__(self) -> None:
-        _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer")
+        clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionClosed(_ConsoleEvent):
-    """A session has ended, in whatever phase it was; every session has exactly one such event.
+class SessionClosed(ConsoleEvent):
+    """A session has ended, in any phase.  Every session has exactly one such event.
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the session's id.
     :ivar cause: the name of the :class:`~novnc_twisted.errors.Refusal` that ended it.
     :ivar close_code: the WebSocket close code of that cause.
-    :ivar detail: what the log says besides the cause.
-    :ivar phase: the phase that it had reached: token, dial, access path, login, offer, live.
+    :ivar detail: more about the cause, for the log.
+    :ivar phase: the last phase of the session: token, dial, access path, login, offer, live.
     :ivar peer: the other side of the viewer's connection, which may be a reverse proxy.
-    :ivar seconds: from accepting the connection until the end.
+    :ivar seconds: seconds from accepting the connection until the end.
     :ivar bytes_in: bytes of RFB from the viewer.
     :ivar bytes_out: bytes of RFB to the viewer.
     :ivar phases: the phases of a set-up that was refused, as in :class:`SessionOpened`; empty for a live session.
@@ -163,16 +68,16 @@ class SessionClosed(_ConsoleEvent):
     phases: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer", "detail")
+        clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer", "detail")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionChanged(_ConsoleEvent):
-    """What the viewer of a live session may do was changed.
+class SessionChanged(ConsoleEvent):
+    """The rights of a live session's viewer were changed.
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the session's id.
-    :ivar mode: ``control`` or ``view``, from now on.
+    :ivar mode: the new mode: ``control`` or ``view``.
     """
 
     event: ClassVar[str] = "session_changed"
@@ -182,27 +87,63 @@ class SessionChanged(_ConsoleEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PowerAction(_ConsoleEvent):
-    """A user asked for a power action on a server; ``console_type`` is empty if it was through the API.
+class ConsoleShared(ConsoleEvent):
+    """A viewer made a link for a guest on the console page.  ``link_id`` is the viewer's own link.
+
+    :cvar event: the name of this kind of event.
+    :ivar mode: what the guest may do: ``control`` or ``view``.
+    :ivar expires_at: Unix time in seconds at which the link and its sessions end.
+    :ivar shared_link_id: the ``link_id`` of the new link.
+    """
+
+    event: ClassVar[str] = "console_shared"
+
+    mode: str
+    expires_at: float
+    shared_link_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlChanged(ConsoleEvent):
+    """The viewer of a console page asked for control, handed it over, took it back, or returned it.
+
+    :cvar event: the name of this kind of event.
+    :ivar session_id: the viewer's session.
+    :ivar other_session_id: the other session, which got or lost control; empty: there is no other one.
+    :ivar action: ``request``, ``give``, ``take`` or ``release``.
+    """
+
+    event: ClassVar[str] = "control_changed"
+
+    session_id: str = ""
+    other_session_id: str = ""
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerAction(ConsoleEvent):
+    """A user asked for a power action on a server.  ``console_type`` is empty if the request came through the API.
 
     :cvar event: the name of this kind of event.
     :ivar action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
-    :ivar cause: why it was refused; empty if it was begun.
+    :ivar cause: why the action was refused; empty if it was begun.
+    :ivar session_id: the viewer's session; empty if the request came through the API.
     """
 
     event: ClassVar[str] = "power_action"
 
+    session_id: str = ""
     action: str
     cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScreenshotTaken(_ConsoleEvent):
+class ScreenshotTaken(ConsoleEvent):
     """A user of the API asked for a picture of a server's screen; ``console_type`` is empty.
 
     :cvar event: the name of this kind of event.
-    :ivar size: bytes of the picture; 0 if it was refused.
-    :ivar cause: why it was refused; empty if it was sent.
+    :ivar size: number of bytes of the picture; 0 if it was refused.
+    :ivar cause: why the picture was refused; empty if it was sent.
     """
 
     event: ClassVar[str] = "screenshot_taken"
@@ -212,8 +153,23 @@ class ScreenshotTaken(_ConsoleEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenMade(_ConsoleEvent):
-    """A token for a console was made; ``address`` is the address of the client that asked for it, where it is known.
+class KeysSent(ConsoleEvent):
+    """A user of the API sent keys to a server; ``console_type`` is empty.
+
+    :cvar event: the name of this kind of event.
+    :ivar keys: how many keys were pressed; no event shows which ones.
+    :ivar cause: why not all keys were pressed; empty if all were.
+    """
+
+    event: ClassVar[str] = "keys_sent"
+
+    keys: int = 0
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenMade(ConsoleEvent):
+    """A token for a console was made.  ``address`` is the address of the client that asked for it, if known.
 
     :cvar event: the name of this kind of event.
     :ivar expires_at: Unix time in seconds at which the token expires.
@@ -225,11 +181,11 @@ class TokenMade(_ConsoleEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenUsed(_ConsoleEvent):
+class TokenUsed(ConsoleEvent):
     """A proxy asked about a token, and it was valid.
 
     :cvar event: the name of this kind of event.
-    :ivar place_seconds: seconds that it took to find out where the console is now.
+    :ivar place_seconds: seconds that the search for the console's present place took.
     """
 
     event: ClassVar[str] = "token_used"
@@ -238,15 +194,15 @@ class TokenUsed(_ConsoleEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRefused(_ConsoleEvent):
-    """A proxy asked about a token, and it opened nothing.
+class TokenRefused(ConsoleEvent):
+    """A proxy asked about a token, and the token was refused.
 
-    The user, project and server are known only where the token itself was: it may not be used here, or its server
-    does not run.
+    User, project and server are known only if the token exists, for example if it may not be used at this proxy or if
+    its server does not run.
 
     :cvar event: the name of this kind of event.
     :ivar cause: the name of the :class:`~novnc_twisted.errors.Refusal`.
-    :ivar detail: what the log says besides the cause.
+    :ivar detail: more about the cause, for the log.
     """
 
     event: ClassVar[str] = "token_refused"
@@ -255,16 +211,16 @@ class TokenRefused(_ConsoleEvent):
     detail: str = ""
 
     def __post_init__(self) -> None:
-        _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "detail")
+        clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "detail")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRevoked(_ConsoleEvent):
-    """Tokens that were valid are valid no longer; the fields say by what they were selected.
+class TokenRevoked(ConsoleEvent):
+    """Valid tokens were revoked.  The fields show how they were selected, for example by user.
 
     :cvar event: the name of this kind of event.
-    :ivar tokens: how many.
-    :ivar reason: why, in words.
+    :ivar tokens: number of revoked tokens.
+    :ivar reason: a text that says why.
     """
 
     event: ClassVar[str] = "token_revoked"
@@ -273,13 +229,39 @@ class TokenRevoked(_ConsoleEvent):
     reason: str = ""
 
     def __post_init__(self) -> None:
-        _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "reason")
+        clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "reason")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class APITokenChanged(ConsoleEvent):
+    """An API token was made, used or revoked.  ``link_id`` is its id, and ``console_type`` is empty.
+
+    A token that is used often has an event once a minute.
+
+    :cvar event: the name of this kind of event.
+    :ivar change: ``made``, ``used`` or ``revoked``.
+    :ivar name: the name that its user gave it.
+    :ivar right: ``read`` or ``control``.
+    :ivar expires_at: Unix time in seconds at which it expires.
+    """
+
+    event: ClassVar[str] = "api_token_changed"
+
+    change: Literal["made", "used", "revoked"] = "made"
+    name: str = ""
+    right: str = ""
+    expires_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "name")
 
 
 Event: TypeAlias = (
     SessionOpened
     | SessionClosed
     | SessionChanged
+    | ConsoleShared
+    | ControlChanged
     | RequestRefused
     | FrameBlocked
     | TokenMade
@@ -288,15 +270,9 @@ Event: TypeAlias = (
     | TokenRevoked
     | PowerAction
     | ScreenshotTaken
+    | APITokenChanged
+    | KeysSent
 )
 
 Observer: TypeAlias = Callable[[Event], None]
-"""Receives each event when it happens.  It must not block, since it is called in the middle of the event's work."""
-
-
-# Cleaned once here instead of in each observer: an observer that forgets it would be open to log injection (CWE-117).
-def _clean(event: object, *fields: str) -> None:
-    for field in fields:
-        text = getattr(event, field)
-        if text and (cleaned := clean(text)) is not text:
-            object.__setattr__(event, field, cleaned)  # as the generated __init__ of a frozen dataclass does
+"""Receives each event when it happens.  Must not block, because the work that causes the event waits for it."""

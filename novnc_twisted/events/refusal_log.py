@@ -1,4 +1,4 @@
-"""The log of refused requests, which stays short however many there are."""
+"""Logs refused requests, with a limited number of lines."""
 
 from typing import Final
 
@@ -6,29 +6,30 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from novnc_twisted.access.failures import network_of
-from novnc_twisted.events.records import RequestRefused
+from novnc_twisted.events.refused import RequestRefused
 
 INTERVAL: Final = 60.0
 """Seconds between two lines about the same cause and network."""
 
 MAX_KINDS: Final = 100
-"""Pairs of a cause and a network that have their own lines; further networks are counted together for each cause."""
+"""Maximum number of pairs of a cause and a network that are logged separately.  All further networks of a cause are
+counted together."""
 
 _MANY: Final = "other addresses"
 
-# Of the module: a Logger that is an attribute of a class takes the name of the class, whatever its namespace says.
+# Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
 _log: Final = Logger(namespace="novnc_twisted.frontend")
 
 
 class RefusalLog:
     """Logs refused requests.
 
-    The first one of a cause and a network (an IPv4 address, an IPv6 /64) is logged at once.  Further ones are counted:
-    their number is logged once a minute, and once more when a minute has passed without any.
+    The first refusal for each cause and network (an IPv4 address or an IPv6 /64) is logged at once.  Further ones are
+    counted, and their number is logged once a minute.  After a minute without any, a last line is logged.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        """:param clock: for the time between two lines about the same kind of refusal."""
+        """:param clock: gives the time between two lines about the same kind of refusal."""
         self._clock = clock
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
         self._timer: IDelayedCall | None = None
@@ -37,7 +38,7 @@ class RefusalLog:
     def __call__(self, event: RequestRefused) -> None:
         """Log or count a refusal."""
         key = (event.service, event.cause, network_of(event.address))
-        # An attacker with many addresses must fill neither the log nor the memory.
+        # An attacker with many addresses must not fill the log or the memory.
         if key not in self._kinds and len(self._kinds) >= MAX_KINDS:
             key = (event.service, event.cause, _MANY)
         kind = self._kinds.get(key)
@@ -50,7 +51,7 @@ class RefusalLog:
             self._timer = self._clock.callLater(INTERVAL, self._report)
 
     def stop(self) -> None:
-        """Log what was counted and not logged yet, and start no timer any more."""
+        """Log the counts that were not logged yet, and stop the timers."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -72,7 +73,7 @@ class RefusalLog:
             if kind.total > 1:
                 text = f"({_cause(kind.last)}): {kind.total} in all, none in the last minute"
                 self._emit(kind.last, f"{kind.last.service}: no longer refuses {kind.name} {text}", 0)
-        # No timer without kinds: an idle proxy does not wake up.
+        # Without kinds there is no timer, so that an idle process does not wake up.
         self._timer = self._clock.callLater(INTERVAL, self._report) if self._kinds else None
 
     def _log_count(self, kind: "_Kind") -> None:
@@ -98,7 +99,7 @@ class RefusalLog:
 
 
 class _Kind:
-    """The refusals of one cause and network."""
+    """The refusals for one cause and one network."""
 
     __slots__ = ("counted", "last", "logged_at", "name", "total")
 
@@ -110,7 +111,7 @@ class _Kind:
         self.logged_at = now
 
     def again(self, event: RequestRefused) -> None:
-        """Count a further refusal; the newest one gives the detail of the next line."""
+        """Count a further refusal.  The next log line shows the detail of the newest one."""
         self.last = event
         self.total += 1
         self.counted += 1
@@ -121,11 +122,11 @@ def _shown(address: str) -> str:
 
 
 def _summary(event: RequestRefused) -> str:
-    """What happened, in one line, with the option to change."""
+    """Return the cause, the detail and the option to change, as one line."""
     detail, option = event.detail, event.option
     return f"{_cause(event)}{detail and f': {detail}'}{option and f'. To change this: {option}'}"
 
 
 def _cause(event: RequestRefused) -> str:
-    """The cause, with the status."""
+    """Return the cause with the HTTP status."""
     return event.cause if event.status is None else f"{event.cause}, status {event.status}"

@@ -1,4 +1,4 @@
-"""What both proxies have in front of a session: accepting connections and reading the HTTP head."""
+"""The part before a session that both proxies share: accepting connections and reading the HTTP head."""
 
 from novnc_twisted._lazy import lazy
 

@@ -1,4 +1,4 @@
-"""Accepting connections on a socket on which other processes may accept as well."""
+"""Accepts connections on a socket that other processes may use as well."""
 
 import errno
 import os
@@ -14,36 +14,36 @@ from zope.interface import implementer
 from novnc_twisted.frontend.unix_port import SharedUnixPort
 
 PAUSE: Final = 0.5
-"""Seconds without accepting after the process, or the system, ran out of file descriptors or memory."""
+"""Seconds of pause after the process or the system ran out of file descriptors or memory."""
 
 LOG_INTERVAL: Final = 60.0
-"""Seconds between two log lines about it."""
+"""Seconds between two log lines about such an error."""
 
-# Of the module: a Logger that is an attribute of a class takes the name of the class, whatever its namespace says.
+# Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
 _log: Final = Logger(namespace="novnc_twisted.frontend")
 
 _GONE: Final = (
     *(errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT),
     *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EOPNOTSUPP),
 )
-"""Errors that mean: no connection to accept.  Another process took it, its client left, or the network failed
-(accept(2))."""
+"""Errors of accept(2) that mean that there is no connection: another process took it, its client left, or the network
+failed."""
 
 
 @implementer(IReadDescriptor)
 class Acceptor:
     """Accepts one connection in each iteration of the reactor.
 
-    Twisted's port accepts up to a hundred at once, so that the first of several workers that wakes up takes all of 40
-    waiting connections.  One by one, two workers take about 20 each, and a busy worker fewer than an idle one, at the
-    same cost (measured).
+    Twisted's port accepts up to a hundred connections at once.  So if 40 are waiting, the first worker that wakes up
+    takes all of them.  With one at a time, two workers take about 20 each, and an idle worker more than a busy one.
+    The cost is the same (measured).
 
-    If no file descriptor is left, Twisted's port logs several lines for each connection, and is called again at once.
-    This one logs one line a minute, pauses, and goes on; the connections wait in the kernel's queue.
+    If no file descriptor is left, Twisted's port logs several lines for each connection and tries again at once.
+    This class logs one line a minute, pauses, and tries again later.  Meanwhile connections wait in the kernel's queue.
     """
 
     def __init__(self, reactor: Any, listener: socket.socket, factory: ServerFactory) -> None:
-        """Accept from now on; the acceptor closes the socket."""
+        """Begin to accept.  The acceptor owns ``listener`` and closes it."""
         self._reactor = reactor
         if listener.family == socket.AF_UNIX:
             self._port: Any = SharedUnixPort.adopt(reactor, listener.fileno(), factory)
@@ -51,7 +51,7 @@ class Acceptor:
             self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
         # Both work on a copy of the descriptor.
         listener.close()
-        # The port is made for its transports and its name only; this object does the accepting.
+        # Twisted's port only makes the transports and gives the name.  This object accepts instead.
         self._port.stopReading()
         self._resume: IDelayedCall | None = None
         self._logged_at: float | None = None
@@ -70,15 +70,15 @@ class Acceptor:
         try:
             accepted, address = self._port.socket.accept()
         except OSError as error:
-            # A pause for an error of one connection would let anyone slow down all others.
+            # No pause for an error of one connection: with it, any client could slow down all others.
             if error.errno not in _GONE:
                 self._pause(error)
             return
         try:
             self._begin(accepted, address)
-        except Exception:  # an error of the factory or the protocol must not stop the port
+        except Exception:  # an error in the factory or the protocol must not stop the port
             accepted.close()
-            _log.failure("a connection could not be served")
+            _log.failure("a new connection was closed because of an error in this program")
 
     def _begin(self, accepted: socket.socket, address: tuple[Any, ...]) -> None:
         """Make a protocol and its transport, in the same way as Twisted's own port."""
@@ -94,7 +94,7 @@ class Acceptor:
         protocol.makeConnection(port.transport(accepted, protocol, address, port, number, self._reactor))
 
     def _pause(self, error: OSError) -> None:
-        # The socket stays readable while connections wait, so the reactor would call again at once, and spin.
+        # The socket stays readable while connections wait.  The reactor would call again at once, in a busy loop.
         self._reactor.removeReader(self)
         self._resume = self._reactor.callLater(PAUSE, self._go_on)
         now = self._reactor.seconds()
@@ -131,7 +131,7 @@ def _name_of(address: Any) -> str:
 
 
 def _hint(number: int | None) -> str:
-    """What to do about an error."""
+    """Return the end of the log line that says what to do about an error."""
     if number == errno.EMFILE:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return (

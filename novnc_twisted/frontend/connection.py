@@ -1,4 +1,4 @@
-"""An accepted connection of a proxy: its slot, its deadline, its transport layer security, its end."""
+"""An accepted connection of a proxy: its slot, its deadline, its TLS handshake and its end."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from zope.interface import implementer
 from novnc_twisted.access.connection_limits import ConnectionSlot
 from novnc_twisted.access.forwarded import read_address
 from novnc_twisted.errors import Refusal
-from novnc_twisted.events.records import RefusalCause, RequestRefused
+from novnc_twisted.events.refused import RefusalCause, RequestRefused
 from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import tune
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @implementer(IHandshakeListener)
 class FrontConnection(Protocol):
-    """A connection that waits for its client, until it becomes the stream of a session or of a final response.
+    """A connection from its start until it is used for a session or for a final response.
 
-    :ivar factory: the proxy's factory, which sets these two right after it has made the protocol:
+    :ivar factory: the proxy's factory.  The factory sets ``factory`` and ``slot`` when it makes the protocol.
     :ivar slot: the connection's slot in the connection limits.
     :ivar peer_address: the address of the connection's other side; empty for a unix socket.
-    :ivar peer: the same with the port, for the log.
-    :ivar accepted_at: from when the set-up of a session is timed, in the reactor's seconds.
+    :ivar peer: address and port of the other side, for the log.
+    :ivar accepted_at: when the timing of a session's set-up begins, in the reactor's seconds.
     :ivar gone: fires when the connection is closed.
-    :ivar end: the stream of the session or of the final response, once there is one; it gets every byte from then on.
+    :ivar end: the stream of the session or of the final response; from then on, it gets every byte.  None before.
     """
 
     factory: "FrontFactory"
@@ -39,13 +39,13 @@ class FrontConnection(Protocol):
     transport: Any  # of whatever endpoint it listens on
     accepted_at: float
     began: float | None = None
-    """When the connection was accepted, in the reactor's seconds, if a listener read its first bytes before us."""
+    """When a listener accepted the connection, in the reactor's seconds; None: there is no listener."""
 
     _tls_is_up = False
 
     def connectionMade(self) -> None:
         """See Protocol."""
-        # On the socket at once: a client that vanishes during the set-up is noticed as well.
+        # Before the set-up, so that TCP keep-alive notices a client that vanishes during the set-up.
         tune(self.transport)
         peer = self.transport.getPeer()
         host: str = getattr(peer, "host", "")
@@ -56,12 +56,12 @@ class FrontConnection(Protocol):
         self._timer: IDelayedCall | None = None
         self.factory.connections.add(self)
         self.await_head()
-        # A client must not gain time by being slow with its first bytes.
+        # Count from accept: a client must not gain time by sending its first bytes late.
         if self.began is not None:
             self.accepted_at = self.began
             due = self.began + self.factory.settings.head_deadline - self.factory.reactor.seconds()
             self.set_deadline(max(0.0, due), self.head_is_late)
-        if ISSLTransport.providedBy(self.transport):  # the deadline of the head begins when TLS is up
+        if ISSLTransport.providedBy(self.transport):  # the deadline of the head begins after the TLS handshake
             self.set_deadline(self.factory.settings.tls_deadline, self._tls_is_late)
 
     def handshakeCompleted(self) -> None:
@@ -72,7 +72,7 @@ class FrontConnection(Protocol):
             self.set_deadline(self.factory.settings.head_deadline, self.head_is_late)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See Protocol.  It leaves no log line by itself, since load balancers connect every second."""
+        """See Protocol.  The end alone is not logged, because load balancers connect every second."""
         self.factory.connections.discard(self)
         self.slot.release()
         self.set_deadline(None)
@@ -83,36 +83,39 @@ class FrontConnection(Protocol):
         self.gone.callback(None)
 
     def become(self, end: StreamEnd, rest: bytes) -> None:
-        """Give every byte to ``end`` from now on, beginning with ``rest``, which arrived together with the head."""
+        """Pass every byte to ``end`` from now on.
+
+        :param rest: bytes that arrived together with the head; they are passed first.
+        """
         self.set_deadline(None)
         self.end = end
         end.makeConnection(self.transport)
-        # After makeConnection, since the socket leaves for the relay only when the session is live.
+        # Only now: the detached relay takes over the socket when the session is live, never before.
         end.on_detach = self.left
         if rest:
             end.dataReceived(rest)
 
     def left(self) -> None:
-        """Forget the transport: the session's stream has taken the socket, and the session releases the slot."""
-        # Only sessions are long-lived; without these references a live session does not keep this object in memory.
+        """Forget the transport after the session's stream took over the socket.  The session releases the slot."""
+        # Without these references, a live session does not keep this object in memory.
         self.factory.connections.discard(self)
         self.transport = self.end = None
         self.gone.callback(None)
 
     def hang_up(self) -> None:
-        """Close the connection, unless it belongs to a session, which ends by itself."""
+        """Close the connection, unless it belongs to a session.  Sessions end on their own."""
         if self.end is None:
             self.set_deadline(None)
             self.transport.abortConnection()
 
     def make_room(self) -> None:
-        """Close the connection, since another one needs its slot."""
+        """Close the connection because another one needs its slot."""
         self.set_deadline(None)
         self.transport.abortConnection()
 
     def send_final_response(self, data: bytes, cause: Refusal) -> None:
         """Send a response and close; the client has a bounded time to read it."""
-        # linger: a client that is still sending (a body) would otherwise be reset before it reads the response.
+        # linger: otherwise a client that is still sending a body gets a reset and loses the response.
         end = StreamEnd(self.factory.reactor, self.peer, linger=True)
         self.become(end, b"")
         end.write(data)
@@ -120,7 +123,7 @@ class FrontConnection(Protocol):
         self.slot.reading(self.make_room)
 
     def set_deadline(self, seconds: float | None, late: Callable[[], None] | None = None) -> None:
-        """Call ``late`` after so many seconds, instead of what the previous deadline would call; None: no deadline."""
+        """Call ``late`` after this many seconds, and cancel the previous deadline; None: no deadline."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None if seconds is None else self.factory.reactor.callLater(seconds, late)
@@ -128,7 +131,7 @@ class FrontConnection(Protocol):
     def refused(self, cause: RefusalCause, address: str, status: int | None, detail: str, option: str = "") -> None:
         """Notify the observer that a request was refused before it became a session.
 
-        :param option: the option to change, with what to do, if a legitimate client may have been refused.
+        :param option: the option to change if a legitimate client may have been refused, and how to change it.
         """
         service, severe = self.factory.name, option != ""
         event = RequestRefused(
@@ -137,20 +140,20 @@ class FrontConnection(Protocol):
         self.factory.observer(event)
 
     def _tls_is_late(self) -> None:
-        if self.began is not None:  # the client has sent its first byte, for which the listener waited
+        if self.began is not None:  # a listener passes a connection on after the first byte: not a health check
             late = "the TLS handshake did not end in time"
             self.refused("HeadTimeout", self.peer_address, None, late)
         self.hang_up()
 
-    # What reads the request's head
+    # A subclass implements the reading of the head:
 
     busy: bool
     """Whether a whole head has arrived and is being answered."""
 
     def waits_for_request(self, *, first: bool) -> bool:
-        """Whether it waits for a request, or is reading one.
+        """Return whether the connection waits for a request, or is receiving one.
 
-        :param first: whether a connection that waits for its first request counts as well.
+        :param first: True: waiting for the very first request counts as well.
         """
         raise NotImplementedError
 
@@ -164,6 +167,6 @@ class FrontConnection(Protocol):
 
 
 def _reason_of(error: SSL.Error) -> str:
-    """OpenSSL's reasons in words, such as ``peer did not return a certificate``."""
+    """Return OpenSSL's reasons in words, such as ``peer did not return a certificate``."""
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return ", ".join(str(reason) for _, _, reason in queue) or type(error).__name__

@@ -11,6 +11,7 @@ from novnc_twisted.access.failures import Failures
 from novnc_twisted.events.log import EventLog
 from novnc_twisted.events.records import Observer
 from novnc_twisted.session.limits import SessionLimits
+from novnc_twisted.session.people import People
 from novnc_twisted.session.registry import SessionRegistry
 from novnc_twisted.session.services import AskPassword, Authorise, ChangePower, FindAgain, KeepToken, SessionServices
 from novnc_twisted.session.settings import SessionSettings
@@ -24,12 +25,12 @@ class FrontFactory(Factory):
     """Makes the protocols of one proxy, and holds its connections and sessions.
 
     :cvar name: the proxy's name in the log.
-    :ivar settings: the settings of its sessions, and the deadlines of its connections.
+    :ivar settings: the settings of sessions, and the deadlines of connections.
     :ivar reactor: the reactor.
-    :ivar failures: failed guesses of a token by client address.
+    :ivar failures: counts failed guesses of a token for each client address.
     :ivar connection_limits: how many connections there may be.
     :ivar observer: called with each event.
-    :ivar connections: the open connections, those of sessions included.
+    :ivar connections: the open connections; a session whose socket the detached relay has is not among them.
     :ivar registry: the sessions.
     :ivar draining: whether connections are closed after their present response.
     """
@@ -48,6 +49,7 @@ class FrontFactory(Factory):
         keep_token: KeepToken | None = None,
         find_again: FindAgain | None = None,
         change_power: ChangePower | None = None,
+        people: People | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
@@ -61,8 +63,7 @@ class FrontFactory(Factory):
         if observer is None:
             observer = self._log = EventLog(reactor)
         self.reactor, self.settings, self.observer = reactor, settings, observer
-        # "is None", since both have a length: empty ones are false, and would be replaced by ones that are not
-        # shared.
+        # "is None" and not "or": these objects have a length, so an empty one is false and would be replaced.
         self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
         self.connection_limits = ConnectionLimits() if connection_limits is None else connection_limits
         self.connections: set[FrontConnection] = set()
@@ -77,11 +78,12 @@ class FrontFactory(Factory):
             keep_token=keep_token,
             find_again=find_again,
             change_power=change_power,
+            people=people,
         )
         self.registry = SessionRegistry(services, self._session_ended)
 
     def use(self, settings: SessionSettings) -> None:
-        """Use other settings: for new connections and sessions, and the limit of idle time for all sessions."""
+        """Use other settings for new connections and sessions.  The limit of idle time changes for all sessions."""
         self.settings = settings
         self.registry.use(settings)
 
@@ -94,12 +96,12 @@ class FrontFactory(Factory):
         self, addr: IAddress | None
     ) -> "FrontProtocol | None":
         """Make the protocol of a new connection; None if there are too many connections."""
-        # Before anything is made for the connection: refusing must cost as little as possible.
+        # First of all, because refusing a connection must cost as little as possible.
         slot = self.connection_limits.admit(getattr(addr, "host", ""))
         return None if slot is None else self.build(addr, slot)
 
     def build(self, addr: IAddress | None, slot: ConnectionSlot) -> "FrontProtocol":
-        """Make the protocol of a connection that has its slot already."""
+        """Make the protocol for a connection that already has its slot."""
         protocol = self._protocol()
         protocol.factory = self
         protocol.slot = slot
@@ -114,14 +116,14 @@ class FrontFactory(Factory):
         viewer.slot.release()
 
     def close_idle(self) -> None:
-        """Close the connections that are not sessions, those that are being answered included."""
+        """Close all connections that are not sessions, even those whose request is being answered."""
         for connection in list(self.connections):
             connection.hang_up()
 
     def close_when_answered(self, *, first_requests: bool) -> None:
-        """Close each connection that is not a session after its present response, or now if it waits for a request.
+        """Close each connection that is not a session: after its present response, or now if it waits for a request.
 
-        :param first_requests: connections that have sent no request yet may still send one, and become sessions.
+        :param first_requests: True: a connection without any request so far may still send one and become a session.
         """
         self.draining = True
         for connection in list(self.connections):
@@ -130,15 +132,15 @@ class FrontFactory(Factory):
 
     async def empty(self) -> None:
         """Wait until there is neither a connection nor a session."""
-        # Several times, since a connection may become a session while we wait for another one.
+        # In a loop, because a connection may become a session while we wait for another one.
         while self.connections or len(self.registry):
             await gatherResults([connection.gone for connection in self.connections])
             await self.registry.none_left()
 
     def stop_sessions(self) -> Deferred[None]:
-        """End all sessions with Stopping (1001), including those being set up, and close all other connections.
+        """End all sessions, also those being set up, with Stopping (1001), and close all other connections.
 
-        A session that begins later ends in the same way.
+        A session that begins later is ended at once.
 
         :return: fires when no connection is left.
         """

@@ -1,4 +1,4 @@
-"""What a listener asks of the server behind it."""
+"""The interface of a server behind a listener."""
 
 from typing import Any, Protocol
 
@@ -11,8 +11,8 @@ from novnc_twisted.events.records import Observer
 class IFront(Protocol):
     """A protocol factory behind a :class:`~novnc_twisted.frontend.listener.Listener`: a proxy, or the API.
 
-    :ivar name: its name in events.
-    :ivar connection_limits: how many connections there may be, those included that the listener has not passed on yet.
+    :ivar name: the server's name in events.
+    :ivar connection_limits: limits the number of connections, including those that the listener still holds.
     :ivar observer: called with an event for each connection that the listener refuses.
     """
 
@@ -21,9 +21,9 @@ class IFront(Protocol):
     observer: Observer
 
     def build(self, addr: IAddress | None, slot: ConnectionSlot) -> Any:
-        """Make the protocol of a connection that has its slot already.
+        """Make the protocol for a connection that already has its slot.
 
-        The listener sets the protocol's attribute ``began`` to the time of accept, in the reactor's seconds.
+        The listener then sets the protocol's attribute ``began`` to the time of accept, in the reactor's seconds.
         """
 
     def doStart(self) -> None:

@@ -1,6 +1,6 @@
-"""The listener before a front: the PROXY protocol, and TLS or plain HTTP on one port.
+"""The listener in front of a proxy or the API: reads PROXY headers, and accepts TLS and plain HTTP on one port.
 
-Without TLS and without the PROXY protocol no listener is needed, and the front itself accepts connections.
+Without TLS and without the PROXY protocol no listener is needed; then the front accepts connections itself.
 """
 
 from typing import Any
@@ -11,13 +11,13 @@ from twisted.internet.protocol import ServerFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from novnc_twisted.access.forwarded import Network, is_trusted
-from novnc_twisted.events.records import RefusalCause, RequestRefused
+from novnc_twisted.events.refused import RefusalCause, RequestRefused
 from novnc_twisted.frontend.interfaces import IFront
 from novnc_twisted.frontend.pending import PendingConnection
 
 
 class Listener(ServerFactory):
-    """Accepts connections for a front, and passes each on when its first bytes have shown what it is.
+    """Accepts connections for a front, and passes each one on after its first bytes.  They show what it is.
 
     :ivar waiting: the connections that have not been passed on yet.
     """
@@ -37,13 +37,13 @@ class Listener(ServerFactory):
 
         :param tls: makes the TLS of a connection; None: every connection is plain.
         :param tls_only: refuse plain connections.
-        :param proxies: only these may connect, and each connection begins with a PROXY header; None: no connection
-            has such a header.
+        :param proxies: only these may connect, and each connection must begin with a PROXY header; None: anybody may
+            connect, and no connection has such a header.
         """
         self.reactor, self.front, self.tls, self.tls_only, self.proxies = reactor, front, tls, tls_only, proxies
         self.over_tls: Any = None
         if tls is not None:
-            # One factory for all connections; only its settings are used (see PendingConnection).
+            # One for all connections.  PendingConnection uses its settings only.
             self.over_tls = TLSMemoryBIOFactory(tls, False, front, reactor)  # type: ignore[arg-type]  # a Factory
         self.waiting: set[PendingConnection] = set()
 
@@ -60,7 +60,7 @@ class Listener(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> PendingConnection | None:
         """See Factory; None if the client may not connect, or if there are too many connections."""
         host = getattr(addr, "host", "")
-        # A PROXY header from anyone else would let a client choose its own address.
+        # A client that may send a PROXY header can choose its own address.
         if self.proxies is not None and not is_trusted(host, self.proxies):
             self.refused(
                 "NotATrustedProxy",
@@ -77,7 +77,7 @@ class Listener(ServerFactory):
     ) -> None:
         """Notify the front's observer that a connection was refused.
 
-        :param option: the option to change, with what to do, if a legitimate client may have been refused.
+        :param option: the option to change if a legitimate client may have been refused, and how to change it.
         """
         self.front.observer(
             RequestRefused(
@@ -99,5 +99,5 @@ class Listener(ServerFactory):
         return gatherResults(gone).addCallback(lambda _: None)
 
     async def passed_on(self) -> None:
-        """Wait until each connection was passed on or closed, which their deadlines ensure."""
+        """Wait until each connection was passed on or closed.  Their deadlines bound this time."""
         await gatherResults([connection.gone for connection in self.waiting])

@@ -1,7 +1,7 @@
-"""A connection from which a listener awaits the first bytes: a PROXY header, then TLS or plain HTTP.
+"""A connection while a listener waits for its first bytes: a PROXY header, then TLS or plain HTTP.
 
-A plain connection is passed on with the socket's own transport, so that the detached relay can take over the socket.
-The connection has its slot of the connection limits from the beginning, and passes it on as well.
+A plain connection keeps the socket's own transport, so that the detached relay can take over the socket later.
+The connection has its slot in the connection limits from the beginning; the front takes over the slot.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +29,7 @@ PROXY_DEADLINE: Final = deadlines.PROXY_HEADER
 """Seconds from accept within which a proxy must have sent its header."""
 
 TLS_DEADLINE: Final = deadlines.TLS
-"""Seconds from accept for the first byte, if only TLS is accepted; the TLS handshake then has its own deadline."""
+"""Seconds from accept for the first byte, if only TLS is accepted.  Then the TLS handshake has its own deadline."""
 
 PLAIN_DEADLINE: Final = deadlines.HEAD
 """Seconds from accept for the first byte, if plain HTTP is accepted: the deadline of an HTTP head."""
@@ -43,7 +43,7 @@ TLS_WANTED: Final = (
 
 
 class PendingConnection(Protocol):
-    """A connection that the front does not have yet.
+    """A connection that was not passed on to the front yet.
 
     :ivar gone: fires when the connection is closed or passed on.
     """
@@ -52,11 +52,11 @@ class PendingConnection(Protocol):
 
     def __init__(self, listener: "Listener", address: IAddress | None, slot: ConnectionSlot) -> None:
         self._listener, self._address = listener, address
-        self._slot: ConnectionSlot | None = slot  # until it is passed on
+        self._slot: ConnectionSlot | None = slot  # None after the front took it over
         self._held = b""
         self._header_due = listener.proxies is not None
         self._timer: IDelayedCall | None = None
-        self._end: StreamEnd | None = None  # once it is refused with a response
+        self._end: StreamEnd | None = None  # sends the response of a refused connection
         self.gone: Deferred[None] = Deferred()
 
     def connectionMade(self) -> None:
@@ -69,7 +69,7 @@ class PendingConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """See Protocol."""
-        # It is refused, and its response is on the way; what else it sends is discarded.
+        # The connection was refused, and its response is being sent.  Discard everything else.
         if self._end is not None:
             return
         self._held += data
@@ -99,14 +99,14 @@ class PendingConnection(Protocol):
         return TLS_DEADLINE if self._listener.tls_only else PLAIN_DEADLINE
 
     def _is_late(self) -> None:
-        if self._held:  # a connection without any byte is a health check
+        if self._held:  # a connection without any byte is a health check, not worth an event
             self._listener.refused(
                 "HeadTimeout", self.transport.getPeer().host, "the PROXY header did not come in time, or not whole"
             )
         self.hang_up()
 
     def _read_header(self) -> bool:
-        """Read the PROXY header if it is complete; whether the connection may go on."""
+        """Read the PROXY header if it is complete; return whether the connection may go on."""
         try:
             header = read_proxy_header(self._held)
         except BadProxyHeader as error:
@@ -129,14 +129,14 @@ class PendingConnection(Protocol):
         return True
 
     def _set_client(self, header: ProxyHeader) -> bool:
-        """Take the client that the proxy names as the peer; False if that client has too many connections."""
+        """Take the client named by the proxy as the peer; return False if that client has too many connections."""
         if header.host is None:
             return True
         kind = IPv6Address if ":" in header.host else IPv4Address
         address = self._address = kind("TCP", header.host, header.port)
         self.transport.getPeer = lambda: address
         if self._slot is not None:
-            # From here on, the connection counts for its client.  Otherwise all clients of a load balancer would share
+            # From now on, the connection counts for the client.  Otherwise all clients of a load balancer would share
             # one limit.
             self._slot.release()  # the proxy's slot
         self._slot = self._listener.front.connection_limits.admit(header.host)
@@ -145,13 +145,13 @@ class PendingConnection(Protocol):
         return self._slot is not None
 
     def _pass_on(self) -> None:
-        """Pass the connection on to the front, through TLS if its first byte says so."""
+        """Pass the connection on to the front, through TLS if its first byte is that of TLS."""
         listener = self._listener
         over_tls = listener.over_tls if self._held[0] == CLIENT_HELLO else None
         if listener.tls_only and over_tls is None:
             self._refuse_plain()
             return
-        # The front releases it from here on.
+        # From now on, the front releases the slot.
         slot, self._slot = self._slot, None
         assert slot is not None  # it is held until here
         inner: Any = listener.front.build(self._address, slot)
@@ -159,20 +159,20 @@ class PendingConnection(Protocol):
         if over_tls is not None:
             inner = TLSTransport(over_tls, inner)
         self._set_deadline(None)
-        # Before the front gets its first byte: it may close the connection at once.
+        # Before the front gets the first byte, because it may close the connection at once.
         listener.waiting.discard(self)
         transport, held, self._held = self.transport, self._held, b""
         self.transport = None
-        transport.protocol = inner  # as startTLS does: from here on, the transport has another protocol
+        transport.protocol = inner  # as startTLS does
         inner.makeConnection(transport)
-        # Fired when the front has the connection: a shutdown waits for pending connections first, then for the front's.
+        # Only now, when the front has the connection: a shutdown waits for ``gone``, then for the front's connections.
         self.gone.callback(None)
         inner.dataReceived(held)
 
     def _refuse_plain(self) -> None:
-        """Refuse a plain connection where only TLS is accepted; a client that speaks HTTP gets the reason."""
+        """Refuse a plain connection on a port for TLS only.  A client that speaks HTTP gets a response."""
         self._set_deadline(None)
-        # Only a client that speaks HTTP understands the response; an HTTP request begins with its method.
+        # An HTTP request begins with the letters of its method.
         if not self._held[:1].isalpha():
             self.hang_up()
             return
@@ -184,7 +184,7 @@ class PendingConnection(Protocol):
         self._end.close(ProtocolViolation())
 
     def _set_deadline(self, seconds: float | None) -> None:
-        """Close the connection so many seconds after accept; None: no deadline."""
+        """Close the connection this many seconds after accept; None: no deadline."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None

@@ -1,6 +1,7 @@
-"""The protocol that both proxies share: a bounded HTTP head within its deadline, then a session or a response."""
+"""The protocol that both proxies share: reads an HTTP head within a deadline, then answers or begins a session."""
 
 from novnc_twisted.access.failures import Check
+from novnc_twisted.access.forwarded import UNKNOWN
 from novnc_twisted.access.request_head import BadHead, HeadBuffer, HeadTooBig, RequestHead, read_request
 from novnc_twisted.errors import (
     MessageTooBig,
@@ -16,15 +17,15 @@ from novnc_twisted.relay.stream_end import StreamEnd
 
 
 class FrontProtocol(FrontConnection):
-    """A connection on which an HTTP head arrives, which is then answered, or becomes a session.
+    """A connection that receives HTTP heads, and answers each or becomes a session.
 
-    :ivar requests: how many heads it has awaited.
+    :ivar requests: number of heads that were awaited.
     """
 
     requests = 0
 
     def await_head(self) -> None:
-        """Wait for a head, which must be complete within its deadline, however slowly it arrives."""
+        """Wait for a head.  Its deadline is for the whole head, so that a slow client gains no time."""
         self.accepted_at = self.factory.reactor.seconds()
         self.requests += 1
         self._buffer = HeadBuffer()
@@ -55,9 +56,9 @@ class FrontProtocol(FrontConnection):
             raw = self._buffer.receive(data)
             if raw is None:
                 return
-            # Set before the head is judged: bytes that follow it are not the next request yet.
+            # Set before the head is handled: until the answer is complete, no next request is accepted.
             self.busy = True
-            # A connection that is being answered must not be closed to make room.
+            # The connection must not be closed to make room while it is being answered.
             self.slot.busy()
             self.set_deadline(None)
             head = read_request(raw)
@@ -71,12 +72,12 @@ class FrontProtocol(FrontConnection):
     def begin_check(self, token: str | None, address: str) -> Check | None:
         """Begin the check of a token.
 
-        :return: None if the client has to wait; the observer was notified then.
+        :return: None if the client made too many failed guesses and has to wait.  The observer was notified.
         """
         if not token:
-            return Check()  # a request without a token can't be a guess of one
+            return Check()  # a request without a token does not count as a guess
         failures = self.factory.failures
-        check = failures.begin_check(address)
+        check = failures.begin_check(address or UNKNOWN)
         if check is None:
             self.refused(
                 "TooManyFailures",
@@ -89,11 +90,14 @@ class FrontProtocol(FrontConnection):
         return check
 
     def begin(self, kind: type[FrontViewer], end: StreamEnd, token: str | None, address: str, check: Check) -> None:
-        """Begin a session on ``end``, which :meth:`become` has set."""
+        """Begin a session on ``end``, after :meth:`become` was called with it.
+
+        :param address: the client's address; empty if it is not known (a unix socket).
+        """
         viewer = kind(
             end,
             token,
-            address,
+            address or UNKNOWN,
             slot=self.slot,
             make_room=self.make_room,
             failures=self.factory.failures,
@@ -101,7 +105,7 @@ class FrontProtocol(FrontConnection):
         )
         self.factory.registry.begin(viewer, self.accepted_at)
 
-    # What each proxy does in its own way
+    # Each proxy implements the methods below.
 
     def head_received(self, head: RequestHead, rest: bytes) -> None:
         """Answer a request, or begin a session.

@@ -1,19 +1,20 @@
-"""Events about refused requests, made from what the parts below the proxies know."""
+"""Makes events about refused requests from the refusals of the lower layers."""
 
 from novnc_twisted.access.connection_limits import LimitObserver
 from novnc_twisted.errors import MessageTooBig, Refusal, SetupTimeout
-from novnc_twisted.events.records import Observer, RefusalCause, RequestRefused
+from novnc_twisted.events.records import Observer
+from novnc_twisted.events.refused import RefusalCause, RequestRefused
 
 
 def cause_of(head: Refusal) -> RefusalCause:
-    """The cause for a request head that was refused: too long, too slow, or malformed."""
+    """Return the cause of the event for a refused request head: too long, too slow, or malformed."""
     if isinstance(head, MessageTooBig):
         return "HeadTooBig"
     return "HeadTimeout" if isinstance(head, SetupTimeout) else "BadRequest"
 
 
 def limits_observer(service: str, observer: Observer, option: str = "") -> LimitObserver:
-    """An observer of :class:`~novnc_twisted.access.connection_limits.ConnectionLimits` that reports to ``observer``.
+    """Return an observer of :class:`.ConnectionLimits` that passes events on to ``observer``.
 
     :param option: the option that sets the limit.
     """

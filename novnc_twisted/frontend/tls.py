@@ -1,4 +1,4 @@
-"""TLS at the ports that we listen on: certificate, key and rules, read from files at start and again on a reload."""
+"""TLS for our listening ports.  Certificate, key and rules are read from files at the start and on each reload."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,18 +12,18 @@ from novnc_twisted.access.pem import belong_together, certificates, private_key
 from novnc_twisted.relay.loss_reasons import tls_error
 
 MINIMA: Final = {"tlsv1_1": SSL.TLS1_1_VERSION, "tlsv1_2": SSL.TLS1_2_VERSION, "tlsv1_3": SSL.TLS1_3_VERSION}
-"""nova's names of TLS versions; ``default`` leaves the choice to the OpenSSL library."""
+"""nova's names of TLS versions.  The name ``default``, which is missing here, leaves the choice to OpenSSL."""
 
 T = TypeVar("T")
 
 
 class BadTLS(ValueError):
-    """A file or a rule cannot be used: one line that names the argument or option, and the file."""
+    """A file or a rule cannot be used.  The text is one line that names the argument or option, and the file."""
 
 
 @implementer(IOpenSSLServerConnectionCreator)
 class FrontTLS:
-    """Makes the TLS of new connections; after a reload, connections that are open keep what they began with."""
+    """Makes the TLS state of new connections.  A reload does not change open connections."""
 
     def __init__(
         self,
@@ -37,13 +37,13 @@ class FrontTLS:
     ) -> None:
         """Read the files.
 
-        :param cert: file (PEM) of the certificate, followed by intermediate certificates.
-        :param key: file of its key; None: the key is in the file of the certificate.
-        :param ciphers: OpenSSL's list of ciphers up to TLS 1.2; None: the library's.
+        :param cert: file (PEM) with the certificate, followed by intermediate certificates.
+        :param key: file with the certificate's key; None: the key is in the file ``cert``.
+        :param ciphers: ciphers up to TLS 1.2, as OpenSSL's cipher list; None: the library's default.
         :param minimum: the lowest TLS version, ``default`` or one of :data:`MINIMA`.
-        :param client_ca: file of CAs; every client must show a certificate that one of them has issued.  None: no
-            client is asked for a certificate.
-        :param names: what to call an argument in errors, where that is not its own name: the option's name.
+        :param client_ca: file with CAs; every client must show a certificate issued by one of them.  None: no client
+            is asked for a certificate.
+        :param names: argument -> name of the option that sets it, for errors; default: the argument's own name.
         :raises BadTLS: a file or a rule cannot be used.
         """
         self._files = {"cert": cert, "key": key or cert, "client_ca": client_ca}
@@ -54,19 +54,19 @@ class FrontTLS:
         self._context = self._read()
 
     def reload(self) -> None:
-        """Read the files again; new connections use what they contain now.
+        """Read the files again, and use the new content for new connections.
 
-        :raises BadTLS: a file cannot be used; then nothing changes.
+        :raises BadTLS: a file cannot be used, so nothing has changed.
         """
         self.renewal()()
 
     def renewal(self) -> Callable[[], None]:
-        """Read the files again.
+        """Read the files again, without using them yet.
 
-        :return: puts what was read into use.
+        :return: a function that puts the new content into use.
         :raises BadTLS: a file cannot be used.
         """
-        # Everything is read and checked here; use() cannot fail, so several certificates change together or not at all.
+        # All checks are done here and use() cannot fail.  So several certificates change together or not at all.
         context = self._read()
 
         def use() -> None:
@@ -86,8 +86,8 @@ class FrontTLS:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         # No compression: the CRIME attack. No renegotiation: a client could use it to burn our CPU.
         context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # saves 34 KiB for each connection that is silent
-        context.set_session_id(b"novnc_twisted")  # without one, resumption fails where client certificates are wanted
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # saves 34 KiB for each silent connection
+        context.set_session_id(b"novnc_twisted")  # without an id, resumption fails if client certificates are required
         if self._minimum in MINIMA:
             context.set_min_proto_version(MINIMA[self._minimum])
         if self._ciphers:
@@ -112,7 +112,7 @@ class FrontTLS:
         for authority in self._pem("client_ca", certificates):
             if store is not None:
                 store.add_cert(crypto.X509.from_cryptography(authority))
-            # The list is sent to clients, so that a browser offers only certificates that can be accepted.
+            # Clients get the list of CAs, so that a browser offers only certificates that can be accepted.
             context.add_client_ca(authority)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
 
@@ -126,7 +126,7 @@ class FrontTLS:
 def read_pem(name: str, path: str, parse: Callable[[bytes], T]) -> T:
     """Read and parse a file.
 
-    :param name: what to call the file in the error.
+    :param name: the option's name, for the error.
     :raises BadTLS: the file cannot be read, or its content is wrong.
     """
     try:

@@ -1,4 +1,4 @@
-"""A port on a unix socket that was opened before, and that other processes may use as well."""
+"""A listening port on a unix socket that somebody else opened, and that other processes may use as well."""
 
 import stat
 from pathlib import Path
@@ -8,14 +8,15 @@ from twisted.internet import tcp, unix
 from twisted.python.failure import Failure
 
 BACKLOG: Final = 1024
-"""Connections that may wait: a burst of reconnecting viewers; the kernel caps it at somaxconn."""
+"""Connections that may wait to be accepted: enough for a burst of reconnecting viewers.  The kernel's limit is
+somaxconn."""
 
 
 class SharedUnixPort(unix.Port):
-    """Changes neither the path of the socket and its permissions, nor what other processes have of it.
+    """Leaves the socket's path and permissions unchanged, and does not close the socket for other processes.
 
-    Twisted's own port gives everybody the right to connect.  At its end it removes the path and shuts the socket down,
-    although other workers, or a successor of this process, still accept connections there.
+    Twisted's own port lets every user connect.  When it stops, it removes the path and shuts the socket down, although
+    other workers, or a successor of this process, still accept connections there.
     """
 
     _shouldShutdown = False
@@ -24,7 +25,7 @@ class SharedUnixPort(unix.Port):
     def adopt(cls, reactor: Any, descriptor: int, factory: Any) -> Self:
         """Listen on a copy of this descriptor, as ``adoptStreamPort`` does."""
         port: Self = cls._fromListeningDescriptor(reactor, descriptor, factory)
-        port.backlog = BACKLOG  # startListening() sets it again
+        port.backlog = BACKLOG  # startListening() calls listen() with this value
         path = port._bindPath
         if path[:1] != b"\0":  # not in the file system
             port.mode = stat.S_IMODE(Path(path.decode("utf-8", "surrogateescape")).stat().st_mode)

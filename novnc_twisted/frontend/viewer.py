@@ -1,4 +1,4 @@
-"""The viewer of a session: what the viewers of both proxies have in common."""
+"""The viewer of a session: the base class for the viewers of both proxies."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from novnc_twisted.access.failures import Check, Failures
 
 GUESSES = (InvalidToken, ConsoleForbidden)
-"""Refusals that count as a guess of a token: it is unknown, has expired, or may not be used here."""
+"""Refusals that count as a guess of a token: the token is unknown, has expired, or may not be used here."""
 
 
 @implementer(IViewer)
@@ -38,10 +38,10 @@ class FrontViewer:
         failures: "Failures",
         check: "Check",
     ) -> None:
-        """Take what its connection knows.
+        """Make the viewer of a connection.
 
-        :param make_room: closes the connection if another one needs its slot.
-        :param check: the check of the token, which has begun.
+        :param make_room: closes the connection when another one needs its slot.
+        :param check: the running check of the token.
         """
         self.end, self.token, self.address = end, token, address
         self.slot = slot
@@ -49,17 +49,17 @@ class FrontViewer:
         self._failures, self._check = failures, check
 
     def token_checked(self, cause: Refusal | None) -> None:
-        """End the check of the token, and count it if it was a guess.
+        """End the check of the token, and count a failed guess.
 
-        A refused client may take some seconds to read the reason; until then its connection is closed if another one
-        needs the slot.
+        A refused client may take some seconds to read the reason.  During this time, its connection may be closed to
+        give the slot to another one.
         """
         make_room, self._make_room = self._make_room, None  # a live session would keep its protocol in memory
         if cause is None:
             self.slot.authorised()
         elif make_room is not None:
             self.slot.reading(make_room)
-        # Only guesses: an outage of consoleauth, or a full server, must not lock out users who try again.
+        # Other refusals do not count: users who try again during an outage must not be locked out.
         if isinstance(cause, GUESSES):
             self._failures.count(self.address)
         self._check.end()

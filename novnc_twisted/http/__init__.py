@@ -1,4 +1,4 @@
-"""The HTTP server: twisted.web under limits, requests, responses and health checks.  It knows no application."""
+"""The HTTP server: twisted.web with limits, requests, responses and health checks.  Independent of applications."""
 
 from novnc_twisted._lazy import lazy
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 def best_of(fields: Sequence[str], offered: Iterable[str]) -> str | None:
     """Return the media type that the client prefers; None if it accepts none of them.
 
-    :param fields: the values of Accept; without any, or with blank ones, the client accepts everything.
-    :param offered: media types without parameters; of equally good ones the first wins.
+    :param fields: the values of Accept.  If there are none or only blank ones, the client accepts everything.
+    :param offered: media types without parameters; if several are equally good, the first is chosen.
     """
     ranges = [range_ for field in fields for range_ in field.split(",") if range_.strip()]
     offered = list(offered)
@@ -19,7 +19,7 @@ def best_of(fields: Sequence[str], offered: Iterable[str]) -> str | None:
 
 
 def _weight(media_type: str, ranges: Iterable[str]) -> float:
-    """Return the weight of the most specific range that a media type is in; 0: it is in none."""
+    """Return the weight of the most specific range that matches a media type; 0 if no range matches."""
     found = (0, 0.0)
     for range_ in ranges:
         name, *parameters = (part.strip().lower() for part in range_.split(";"))

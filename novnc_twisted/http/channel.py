@@ -1,4 +1,4 @@
-"""The life of a client's connection: its slot, its deadlines and its end."""
+"""A client's connection from begin to end: its slot and its deadlines."""
 
 from typing import Any, Final
 
@@ -18,12 +18,11 @@ IDLE_TIMEOUT: Final = 60.0
 
 @implementer(IHandshakeListener)
 class LimitedChannel(StrictChannel):
-    """A connection with a deadline for each request.
+    """A connection with a deadline for each whole request.
 
-    The deadline is for the whole request.  twisted.web's time-out is for the pauses, so a client that sends a byte now
-    and then would never reach it.
+    twisted.web's own time-out begins anew with each byte, so a client that sends slowly would never reach it.
 
-    :ivar slot: its place among all connections.
+    :ivar slot: the connection's slot in the connection limits.
     :ivar is_last: whether the connection closes after the response that is being made, because the site stops.
     :ivar is_streaming: whether the response has no end of its own (server-sent events).
     """
@@ -42,7 +41,7 @@ class LimitedChannel(StrictChannel):
 
     def handshakeCompleted(self) -> None:
         """See IHandshakeListener."""
-        # Started anew: the time of the TLS handshake does not count for the request.
+        # Restart the deadline: the time of the TLS handshake does not count for the request.
         if self._deadline is not None:
             self._stop_deadline()
             self._start_deadline(REQUEST_TIMEOUT)
@@ -50,7 +49,7 @@ class LimitedChannel(StrictChannel):
     def connectionLost(self, reason: Any = None) -> None:
         """See Protocol."""
         self._stop_deadline()
-        # A timer that is left would keep the channel in memory, and abort a transport that is gone.
+        # A timer that still runs would keep the channel in memory, and abort a closed transport.
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         self.factory.channel_closed(self)
@@ -58,7 +57,7 @@ class LimitedChannel(StrictChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """See Protocol."""
-        # The first byte after a response begins the deadline of the next request.
+        # The first byte after a response starts the deadline of the next request.
         if self._deadline is None and not self._handlingRequest and not self.is_refused:
             self._start_deadline(REQUEST_TIMEOUT)
         super().dataReceived(data)
@@ -104,15 +103,15 @@ class LimitedChannel(StrictChannel):
         return persists and not self.is_last
 
     def close_when_idle(self, *, first_request: bool = False) -> None:
-        """Close the connection now, or after the response that is being made.
+        """Close the connection now, or after the present response.
 
-        :param first_request: answer a request that is arriving, and the first request of a new connection, before.
+        :param first_request: True: first answer a request that is arriving, or the first request of a new connection.
         """
         self.is_last = True
-        # A deadline runs from the begin of the connection, and of each request, until the request has arrived.
+        # While a deadline runs, the connection is new, or a request is arriving.
         if first_request and self._deadline is not None:
             return
-        # The response that is being made is still sent; twisted.web closes after it.
+        # twisted.web closes the connection after the present response.
         self.persistent = False
         if not self._handlingRequest or self.is_streaming:
             self.loseConnection()
@@ -130,11 +129,11 @@ class LimitedChannel(StrictChannel):
         self._deadline = None
 
     def _make_room(self) -> None:
-        """Give the slot to another connection; this one has no request."""
+        """Close this connection, which has no request, to give its slot to another one."""
         self.transport.abortConnection()
 
     def _too_slow(self) -> None:
         self._deadline = None
-        # What still arrives must not be parsed as a request while the connection closes.
+        # While the connection closes, further bytes must not be parsed as a request.
         self.is_refused = True
         self.loseConnection()

@@ -1,4 +1,4 @@
-"""Requests by which load balancers and monitoring ask whether a port serves: ``OPTIONS`` and ``/healthz``."""
+"""Health checks of load balancers and monitoring: ``OPTIONS`` and ``/healthz``."""
 
 from typing import Final
 
@@ -17,13 +17,13 @@ _NO_STORE = (("Cache-Control", "no-store"),)
 
 
 def check_response(head: RequestHead, allow: str, *, close: bool) -> bytes | None:
-    """Return the whole response to a health check at a proxy; None if the request is something else.
+    """Return the whole response to a health check at a proxy; None if the request is not a health check.
 
-    ``OPTIONS`` is what HAProxy's ``option httpchk`` sends by default.  It is answered for every target, ``*`` included
+    HAProxy's ``option httpchk`` sends ``OPTIONS`` by default.  It is answered for every target, also for ``*``
     (RFC 9110, section 9.3.7).
 
     :param allow: the methods of this port, for the Allow field.
-    :param close: whether the connection ends with this response.
+    :param close: whether the connection is closed after this response.
     """
     if head.method == "OPTIONS":
         return response_head(204, length=0, fields=(("Allow", allow), *_NO_STORE), close=close)
@@ -34,15 +34,15 @@ def check_response(head: RequestHead, allow: str, *, close: bool) -> bytes | Non
 
 
 def is_check(request: Request) -> bool:
-    """Whether a request looks like one of a load balancer; if it succeeds, it is not logged.
+    """Return whether a request looks like a health check of a load balancer.  A successful one is not logged.
 
-    These are ``/healthz``, ``OPTIONS *`` and ``OPTIONS /`` (HAProxy's default), ``GET /`` and any HEAD.
+    Health checks are ``/healthz``, ``OPTIONS *`` and ``OPTIONS /`` (HAProxy's default), ``GET /`` and any HEAD.
     """
     return request.segments in (_HEALTH, ()) or request.method == "HEAD"
 
 
 def respond_to_check(request: Request) -> Response | None:
-    """Answer ``/healthz``, ``OPTIONS *`` and ``OPTIONS /``; None if the request is something else."""
+    """Return the response to ``/healthz``, ``OPTIONS *`` and ``OPTIONS /``; None for any other request."""
     if request.segments == _HEALTH and request.reads:
         return Response(200, HEALTHY)
     if request.method == "OPTIONS" and not request.segments:

@@ -1,16 +1,16 @@
-"""Requests that are answered with an error status."""
+"""The exception for requests that are answered with an error status."""
 
 from typing import NamedTuple
 
-from novnc_twisted.events.records import RefusalCause, RequestRefused
+from novnc_twisted.events.refused import RefusalCause, RequestRefused
 
 
 class RefusalReason(NamedTuple):
-    """What the log says of a request that is refused before an application looks at what it asks for.
+    """The reason, for the log, why a request is refused before it reaches an API.
 
     :ivar cause: a short name, as ``LockedOut``.
-    :ivar option: the option to change, with what to do; empty if no option helps.
-    :ivar severe: whether a user may be refused who should be admitted: logged as a warning.
+    :ivar option: the option to change, and how to change it; empty if no option helps.
+    :ivar severe: whether a legitimate user may be affected: logged as a warning.
     """
 
     cause: RefusalCause
@@ -19,12 +19,12 @@ class RefusalReason(NamedTuple):
 
 
 class HTTPError(Exception):
-    """A request is answered with an error status.  The application decides on the format of the body.
+    """An error status as the answer to a request.  The application decides on the format of the body.
 
     :ivar status: the HTTP status.
     :ivar message: a sentence for the client; never contains a secret.
     :ivar headers: further header fields of the response.
-    :ivar reason: for the log, if the request is refused before the application looks at what it asks for.
+    :ivar reason: for the log, if the request is refused before the application handles it; otherwise None.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class HTTPError(Exception):
         self.reason = reason
 
     def refusal(self, service: str, address: str) -> RequestRefused | None:
-        """Return the event of this refusal; None if the application looked at what the request asks for.
+        """Return the event for this refusal; None if the application handled the request.
 
         :param service: the name of the server.
         :param address: the client's address.

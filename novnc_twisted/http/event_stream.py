@@ -1,4 +1,4 @@
-"""Server-sent events (the HTML standard, section 9.2): a response that goes on until the client leaves."""
+"""Server-sent events (HTML standard, section 9.2): a response that continues until the client leaves."""
 
 import json
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any, Final, Protocol
 CONTENT_TYPE: Final = "text/event-stream; charset=utf-8"
 
 HEAD: Final = b"retry: 1000\n\n"
-"""Sent first: milliseconds after which a client whose stream has ended comes again."""
+"""Sent first: the milliseconds that a client waits after the end of its stream before it connects again."""
 
 COMMENT: Final = b": still here\n\n"
-"""Sent now and then, so that nothing on the way takes the connection for dead."""
+"""Sent from time to time, so that no proxy on the way closes the connection as idle."""
 
 
 class ISubscriber(Protocol):
-    """Where events go."""
+    """The receiver of a stream of events."""
 
     def send(self, data: bytes) -> None:
         """Send bytes of the stream; does nothing after the client has left."""
@@ -24,14 +24,14 @@ class ISubscriber(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether the client has not read what was sent before: no more should be sent."""
+        """Whether the client has not yet read the data sent before.  While it is True, send nothing more."""
 
 
 Subscribe = Callable[[ISubscriber], Callable[[], None]]
-"""Begins to send events to a subscriber; returns what ends that."""
+"""Begins to send events to a subscriber; returns a function that ends the subscription."""
 
 
 def encode_event(name: str, value: Any) -> bytes:
     """Return an event with a JSON value."""
-    # JSON in ASCII has no line ends, which would need several data lines.
+    # A value with line breaks would need several data lines.  json.dumps() gives one line.
     return f"event: {name}\ndata: {json.dumps(value)}\n\n".encode("ascii")

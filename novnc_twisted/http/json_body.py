@@ -7,10 +7,10 @@ from novnc_twisted.access import strict_json
 from novnc_twisted.http.errors import HTTPError
 
 MAX_DEPTH: Final = 32
-"""Levels of nesting of a body; nova's own requests have four."""
+"""Maximum levels of nesting in a body; nova's own requests have four."""
 
-# An unterminated string matches as well, and the quantifier is possessive: a body of quotes would otherwise take time
-# that grows with the square of its length.
+# The possessive quantifier and the optional closing quote keep the time linear.  Otherwise a body of quotes would take
+# time that grows with the square of its length.
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
@@ -30,7 +30,7 @@ def read_json(body: bytes) -> Any:
 
 
 def _depth(body: bytes) -> int:
-    # Nearly always: with so few brackets, the nesting cannot be too deep.
+    # The usual case: a body with so few brackets cannot be nested too deep.
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return 0
     depth = deepest = 0

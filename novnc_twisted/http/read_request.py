@@ -1,4 +1,4 @@
-"""Make a :class:`~novnc_twisted.http.request.Request` of what twisted.web has parsed."""
+"""Makes a :class:`~novnc_twisted.http.request.Request` from a request that twisted.web has parsed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,13 +17,13 @@ from novnc_twisted.http.wire_request import WireRequest
 def read_request(wire_request: WireRequest, trusted: Sequence[Network]) -> Request:
     """Read a request that has arrived in full.
 
-    :param trusted: the proxies whose X-Forwarded-For, -Proto and -Prefix are believed.
+    :param trusted: the proxies whose X-Forwarded-For, -Proto and -Prefix are accepted.
     :raises HTTPError: 400 for a malformed target or Host.
     """
     method = wire_request.method.decode("ascii", "replace")
     authority, target = split_absolute(wire_request.uri.decode("latin-1"))
     if target == "*" and method == "OPTIONS":
-        target = "/"  # RFC 9110, section 9.3.7: the request is about the server as a whole
+        target = "/"  # "*" means the server as a whole (RFC 9110, section 9.3.7)
     segments, query = split_target(target)
     headers = {
         name.decode("latin-1").lower(): [value.decode("latin-1") for value in values]
@@ -43,16 +43,16 @@ def read_request(wire_request: WireRequest, trusted: Sequence[Network]) -> Reque
         host=_host(wire_request, headers.get("host", []), authority),
         prefix=forwarded_prefix(peer, headers.get("x-forwarded-prefix", []), trusted),
         protocol=wire_request.clientproto.decode("ascii", "replace"),
-        # A unix socket can be reached from this machine only.
+        # Only this machine can reach a unix socket.
         local=not isinstance(here, IPv4Address | IPv6Address) or is_loopback(here.host),
         client=client_address(peer, headers.get("x-forwarded-for", []), trusted),
     )
 
 
 def _host(wire_request: WireRequest, hosts: Sequence[str], authority: str | None) -> str:
-    """Return the host that was requested: an absolute target counts before the Host field (RFC 9112, section 3.2.2).
+    """Return the requested host.  An absolute target has precedence over the Host field (RFC 9112, section 3.2.2).
 
-    :raises HTTPError: 400: either of them is malformed, or an HTTP/1.1 request has no Host.
+    :raises HTTPError: 400: the target or the field is malformed, or an HTTP/1.1 request has no Host.
     """
     if hosts or wire_request.clientproto != b"HTTP/1.0":
         host = hosts[0].strip() if len(hosts) == 1 else ""
@@ -68,7 +68,7 @@ def _host(wire_request: WireRequest, hosts: Sequence[str], authority: str | None
 
 
 def _local_host(address: Any) -> str:
-    """Return the local host and port, for a client that names none."""
+    """Return the local host and port, for a request that names no host."""
     if isinstance(address, IPv6Address):
         return f"[{address.host}]:{address.port}"
     return f"{address.host}:{address.port}" if isinstance(address, IPv4Address) else "localhost"

@@ -1,4 +1,4 @@
-"""A request that has arrived in full, as applications are given it.  It knows nothing of Twisted."""
+"""A complete request, in the form that applications get.  Independent of Twisted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ class Request:
 
     :ivar method: as sent, for instance ``GET``.
     :ivar segments: the decoded segments of the path; a trailing slash adds none.
-    :ivar query: name -> values, the blank ones included.
+    :ivar query: name -> values, including blank ones.
     :ivar headers: name in lower case -> values.
     :ivar body: the bytes of the body.
-    :ivar scheme: ``http`` or ``https``, as the client used it; X-Forwarded-Proto of a trusted proxy decides.
-    :ivar host: the host of an absolute target, else that of the Host field, else (HTTP/1.0) the local address.
-    :ivar prefix: the path below which a trusted proxy publishes this server, for instance ``/compute``; mostly empty.
+    :ivar scheme: ``http`` or ``https``, as the client used it (X-Forwarded-Proto of a trusted proxy has precedence).
+    :ivar host: the host of an absolute target; else that of the Host field; else (HTTP/1.0) the local address.
+    :ivar prefix: the path below which a trusted proxy publishes this server, for instance ``/compute``; usually empty.
     :ivar protocol: the client's version of HTTP, for instance ``HTTP/1.1``.
     :ivar local: whether the local end of the connection is a loopback address.
-    :ivar client: the client's address: by X-Forwarded-For of a trusted proxy, else the peer's.
+    :ivar client: the client's address, from X-Forwarded-For of a trusted proxy, else the peer's address.
     """
 
     method: str
@@ -52,7 +52,7 @@ class Request:
     def header(self, name: str) -> str | None:
         """Return the value of a header field that may occur once; None if it is missing.
 
-        :raises HTTPError: 400: it occurs more than once, so it is undefined which one counts.
+        :raises HTTPError: 400: the field occurs more than once, so that no value is certain.
         """
         values = self.headers.get(name, [])
         if len(values) > 1:
@@ -67,7 +67,7 @@ class Request:
     def json(self, *media_types: str) -> Any:
         """Return the value of the JSON body.
 
-        :param media_types: accepted besides ``application/json``, ``text/plain`` and a missing Content-Type.
+        :param media_types: further media types to accept, besides ``application/json``, ``text/plain`` and none.
         :raises HTTPError: 415 for another Content-Type; 400 if the body is not JSON or is nested too deep.
         """
         content_type = (self.header("content-type") or "").partition(";")[0].strip().lower()

@@ -1,4 +1,4 @@
-"""The responses of applications, and their bytes."""
+"""The responses of applications, and their form on the wire."""
 
 import json
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ class Response:
     """A response.
 
     :ivar status: the HTTP status.
-    :ivar body: a value that is sent as JSON; bytes are sent as text; None is sent as an empty body.
+    :ivar body: a value to send as JSON, or bytes to send unchanged; None: an empty body.
     :ivar headers: header fields besides those of :meth:`body_headers`.
-    :ivar content_type: the media type of the body; empty: that of text or JSON.
-    :ivar events: in place of a body, a stream of events that ends when the client leaves.
+    :ivar content_type: the media type of the body; empty: plain text for bytes, JSON for other values.
+    :ivar events: instead of a body, a stream of events that ends when the client leaves.
     """
 
     status: int
@@ -36,15 +36,15 @@ class Response:
         return replace(self, headers=(*self.headers, *headers))
 
     def encode(self) -> bytes:
-        """Return the bytes of the body.  JSON is ASCII, so that no client reads another charset into it."""
+        """Return the bytes of the body.  JSON is sent in ASCII, so that no client can mistake its charset."""
         if self.body is None or isinstance(self.body, bytes):
             return self.body or b""
         return json.dumps(self.body).encode("ascii")
 
     def body_headers(self, body: bytes) -> Fields:
-        """Return the header fields that describe the body; none for a 204.
+        """Return the header fields that describe the body; empty for a 204.
 
-        Responses may hold console URLs, which are secrets: no cache may store them.
+        No cache may store responses, because they may contain console URLs, which are secrets.
         """
         if self.status == HTTPStatus.NO_CONTENT:
             return ()
@@ -57,5 +57,5 @@ class Response:
 
 
 def phrase(status: int) -> bytes:
-    """Return the reason phrase of a status; twisted.web does not know the newer ones."""
+    """Return the reason phrase of a status.  twisted.web lacks the newer ones."""
     return HTTPStatus(status).phrase.encode("ascii")

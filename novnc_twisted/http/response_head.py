@@ -1,4 +1,4 @@
-"""Heads of the proxies' HTTP responses, with the security headers of pages."""
+"""Heads of the proxies' HTTP responses, with security headers for pages."""
 
 from http import HTTPStatus
 from typing import Final
@@ -13,19 +13,23 @@ _ALWAYS: Final = (
 )
 
 ALONE: Final = (("Cross-Origin-Opener-Policy", "same-origin"),)
-"""For pages that were loaded over https: windows of other sites get no reference to them.  Over plain http, Chromium
-ignores the header and logs a warning in its console."""
+"""Prevents windows of other sites from getting a reference to a page.  It is sent only over https, because over plain
+http Chromium ignores the header and logs a warning.  It is not sent if a page of the same site opens the page: the list
+of servers, at another port, needs the reference to return to the tab of a console."""
+
+DRAWING: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""The Content-Security-Policy of an SVG file, so that a file opened as a page runs no script."""
 
 
 def response_head(
     status: int, *, length: int, content_type: str = PLAIN, fields: tuple[tuple[str, str], ...] = (), close: bool
 ) -> bytes:
-    """Return the head of a response, up to its empty line.
+    """Return the head of a response, including its empty line.
 
-    :param length: bytes of the body that follows, or would follow a GET.
+    :param length: number of bytes of the body; for HEAD, of the body that GET would get.
     """
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    # RFC 9110, section 8.6: a 204 must not have Content-Length; in a 304 it would describe another response.
+    # A 204 must not have Content-Length (RFC 9110, section 8.6).  In a 304 it would mean the full response.
     if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         lines += [f"Content-Length: {length}", f"Content-Type: {content_type}"]
     lines += [f"{name}: {value}" for name, value in (*_ALWAYS, *fields)]
@@ -34,9 +38,9 @@ def response_head(
 
 
 def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[str, str], ...] = ()) -> bytes:
-    """Return a whole response that consists of one sentence and is the last of its connection."""
+    """Return a whole response with one sentence as its body.  The connection is closed after it."""
     data = f"{sentence}\n".encode()
-    # A sentence may repeat what the client sent; no browser may run it.
+    # The sentence may repeat text of the client, which no browser may run as a script.
     safe = (("Content-Security-Policy", "default-src 'none'"), ("Cache-Control", "no-store"), *fields)
     return response_head(status, length=len(data), fields=safe, close=True) + (data if body else b"")
 
@@ -44,10 +48,10 @@ def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[
 def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], *, foreign: bool) -> str:
     """Return the Content-Security-Policy of a page.
 
-    A foreign page gets no rule for scripts and styles, because stock noVNC has inline ones.
-
-    :param host: the Host of the request.  Older browsers do not treat ``ws:`` to the same host as ``'self'``.  An IPv6
-        address is left out, because the grammar of CSP does not allow it; ``'self'`` suffices there.
+    :param host: the Host of the request.  It is listed because older browsers do not count ``ws:`` to the same host as
+        ``'self'``.  The grammar of CSP does not allow an IPv6 address, so that one is left out.
+    :param foreign: whether the page is stock noVNC.  It gets no rule for scripts and styles, because it has inline
+        ones.
     """
     frames = f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}"
     named = host and is_host(host) and not host.startswith("[")

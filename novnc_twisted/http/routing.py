@@ -1,4 +1,4 @@
-"""From a method and a path to the handler of a resource."""
+"""Finds the handler for a method and a path."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Protocol
@@ -7,13 +7,13 @@ from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
 
 Handler = Callable[..., Awaitable[Response]]
-"""Takes what the application knows of the request, and a string for each ``{}`` of its pattern."""
+"""Takes the application's object for the request, and a string for each ``{}`` of the pattern."""
 
 NOT_FOUND: Final = "The resource could not be found."
 
 
 class Resource(Protocol):
-    """A group of paths."""
+    """A group of paths and their handlers."""
 
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
         """Return method, pattern (``{}`` stands for one segment of the path) and handler of each path."""
@@ -33,13 +33,13 @@ class Router:
             for resource in resources
             for method, pattern, handler in resource.routes()
         ]
-        # The literal "servers/detail" goes before "servers/{}".
+        # Literal patterns first: "servers/detail" before "servers/{}".
         self._routes.sort(key=lambda route: route[1].count("{}"))
         self.table = frozenset((method, "/".join(pattern)) for method, pattern, _ in self._routes)
         self.names = frozenset(pattern[0] for _, pattern, _ in self._routes)
 
     def match(self, method: str, segments: tuple[str, ...]) -> tuple[Handler, tuple[str, ...]]:
-        """Return the handler, and what stood for each ``{}``.
+        """Return the handler, and the segments that match the ``{}`` of its pattern.
 
         :raises HTTPError: 404, or 405 with the allowed methods.
         """

@@ -1,4 +1,4 @@
-"""The HTTP server's factory: accepts connections, gives requests to an application and logs them without secrets."""
+"""The HTTP server's factory: accepts connections, passes requests to an application, and logs them without secrets."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
@@ -23,10 +23,10 @@ from novnc_twisted.http.unreadable_addresses import UnreadableAddresses
 
 
 class IApplication(Protocol):
-    """What a :class:`Site` serves."""
+    """The application that a :class:`Site` serves."""
 
     async def answer(self, request: Request) -> Response:
-        """Return the response to a request, whatever happens."""
+        """Return the response to a request; must not raise an exception."""
         ...
 
     def error_response(self, error: HTTPError) -> Response:
@@ -41,7 +41,7 @@ class Site(HTTPFactory):
     :ivar connection_limits: how many connections there may be.
     :ivar observer: called with the event of each refused request.
     :ivar connections: the channels of the open connections.
-    :ivar answers_first_requests: whether a connection without any request still gets an answer when the site stops.
+    :ivar answers_first_requests: whether a new connection's first request is still answered when the site stops.
     """
 
     answers_first_requests = False
@@ -64,8 +64,8 @@ class Site(HTTPFactory):
 
         :param reactor: gives the time of the deadlines (IReactorTime).
         :param observer: called with the event of each refused request.
-        :param trusted_proxies: the proxies whose X-Forwarded-For, -Proto and -Prefix are believed.
-        :param secret_below: names of path segments below which the log shows nothing.
+        :param trusted_proxies: the proxies whose X-Forwarded-For, -Proto and -Prefix are accepted.
+        :param secret_below: names of path segments; the log hides the path after such a segment.
         :param name: the server's name in the log.
         """
         super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)
@@ -80,7 +80,7 @@ class Site(HTTPFactory):
         self._waiting: list[Deferred[None]] = []
 
     def trust(self, trusted_proxies: Sequence[Network]) -> None:
-        """Believe other proxies from the next request on."""
+        """Trust other proxies from the next request on."""
         self._trusted = tuple(trusted_proxies)
 
     def startFactory(self) -> None:
@@ -123,7 +123,7 @@ class Site(HTTPFactory):
                 each.callback(None)
 
     def report(self, error: HTTPError, address: str) -> None:
-        """Notify the observer of a request that is refused before the application looks at what it asks for."""
+        """Notify the observer of a request that is refused before the application handles it."""
         event = error.refusal(self.name, address)
         if event is not None:
             self.observer(event)
@@ -141,13 +141,15 @@ class Site(HTTPFactory):
         )
 
     def request_received(self, wire_request: Any) -> None:
-        """Answer a request that has arrived in full.  A client that leaves cancels the work for it."""
+        """Answer a complete request.  If the client leaves, the work is cancelled."""
         work = Deferred.fromCoroutine(self._answer(wire_request))
         wire_request.notifyFinish().addErrback(lambda _: work.cancel())
 
         def failed(failure: Failure) -> None:
             if not failure.check(CancelledError):
-                self._logger.failure("A request could not be answered", failure)
+                self._logger.failure(
+                    "a request failed because of an error in this program; its connection is closed", failure
+                )
                 wire_request.channel.loseConnection()
 
         work.addErrback(failed)
@@ -156,7 +158,7 @@ class Site(HTTPFactory):
         try:
             request = read_request(wire_request, self._trusted)
         except HTTPError as error:
-            # This client speaks another HTTP, or something between it and us reads the request differently.
+            # The request is malformed.  A proxy on the way may have read it differently, so do not read on.
             wire_request.channel.close_after_response()
             self.report(error, getattr(wire_request.client, "host", ""))
             response = self.application.error_response(error)

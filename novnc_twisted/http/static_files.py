@@ -1,4 +1,4 @@
-"""Static files: which file of a folder a path means.  Nothing outside of the folder, no listing, no hidden file."""
+"""Static files: finds the file for a path.  Never a file outside of the folder, a hidden file, or a listing."""
 
 import os
 import re
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import unquote_to_bytes
 
-_ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))  # the smaller one first
+_ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))  # the one with the smaller files first
 _UNCHANGING = re.compile(r".*-[0-9A-Za-z_]{8,}\.[a-z0-9]+")  # the build puts a hash of the content into the name
-_TYPES: Final = {
+TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".gif": "image/gif",
     ".html": "text/html; charset=utf-8",
@@ -29,20 +29,22 @@ _TYPES: Final = {
     ".wasm": "application/wasm",
     ".webmanifest": "application/manifest+json",
     ".woff": "font/woff",
+    ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
+"""The media type by the ending of a file's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
     """A file to be served.
 
-    :ivar content: the open file, at its beginning; its taker closes it.
-    :ivar size: bytes.
+    :ivar content: the open file, at its beginning; the receiver must close it.
+    :ivar size: number of bytes.
     :ivar content_type: the media type, by the ending of the name.
-    :ivar path: its path in the folder, with slashes.
-    :ivar tag: its ETag.
-    :ivar unchanging: whether its name changes with its content.
+    :ivar path: the path in the folder, with slashes.
+    :ivar tag: the ETag.
+    :ivar unchanging: whether the name contains a hash, so that a file of this name never changes.
     :ivar encoding: the Content-Encoding of the content, or None.
     :ivar varies: whether the content depends on the request's Accept-Encoding.
     """
@@ -75,11 +77,11 @@ class StaticFolder:
         built: bool = False,
         names: Mapping[tuple[str, ...], tuple[str, ...]] | None = None,
     ) -> None:
-        """Look at nothing yet: the folder may be made later.
+        """Prepare.  The folder need not exist yet.
 
-        :param built: whether our own build made the files: compressed files beside them are current, and a name with
-            a hash belongs to one content for ever.
-        :param names: path -> the names in the folder that are tried for it, in their order; ``()`` is ``/``.
+        :param built: whether our own build made the files.  Then the compressed files beside them are current, and the
+            content of a file with a hash in its name never changes.
+        :param names: path -> the files that are tried for it, in this order; ``()`` is the path ``/``.
         """
         self.path = Path(os.path.realpath(folder))
         self._built = built
@@ -87,7 +89,7 @@ class StaticFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether there is such a folder."""
+        """Return whether the folder exists."""
         return self.path.is_dir()
 
     def find(self, path: str, accepted: Container[str] = ()) -> StaticFile | None:
@@ -108,7 +110,7 @@ class StaticFolder:
         file = self._open_plain(steps)
         if file is None or not self._built:
             return file
-        # A file that exists in a compressed form varies, also when this client gets the plain one.
+        # If a compressed form exists, the response varies, also for a client that gets the plain file.
         for encoding, suffix in _ENCODINGS:
             compressed = self._open_plain((*steps[:-1], steps[-1] + suffix))
             if compressed is None:
@@ -123,7 +125,7 @@ class StaticFolder:
         return file
 
     def _open_plain(self, steps: tuple[str, ...]) -> StaticFile | None:
-        # Resolved first and compared then, so that a symbolic link cannot lead out of the folder.
+        # Resolve links before comparing, so that a symbolic link cannot lead out of the folder.
         real = Path(os.path.realpath(self.path.joinpath(*steps)))
         try:
             if not real.is_relative_to(self.path) or not real.is_file():
@@ -131,13 +133,13 @@ class StaticFolder:
             content = real.open("rb")
         except OSError:  # no permission, or a name that is too long
             return None
-        # Of the open file: the one on disk may have been replaced by now.
+        # The size of the open file, because the file on disk may have been replaced.
         found = os.fstat(content.fileno())
         return StaticFile(
             content,
             found.st_size,
             "/".join(steps),
-            _TYPES.get(real.suffix.lower(), "application/octet-stream"),
+            TYPES.get(real.suffix.lower(), "application/octet-stream"),
             f'"{found.st_mtime_ns:x}-{found.st_size:x}"',
             self._built and _UNCHANGING.fullmatch(real.name) is not None,
         )
@@ -146,8 +148,8 @@ class StaticFolder:
 def accepted_encodings(fields: Iterable[str]) -> set[str]:
     """Return the content codings that Accept-Encoding accepts (RFC 9110, section 12.5.3).
 
-    A coding with the weight 0 is refused; other weights do not count.  ``*`` is ignored: a client that wants a
-    compressed file names the codings that it can read.
+    A coding with the weight 0 is not accepted; all other weights are ignored.  ``*`` is ignored, too: a client that
+    wants a compressed file names the codings that it can read.
 
     :param fields: the members of Accept-Encoding, in lower case.
     """
@@ -160,7 +162,7 @@ def accepted_encodings(fields: Iterable[str]) -> set[str]:
 
 
 def _steps(path: str) -> tuple[str, ...] | None:
-    """Return the names in a path; None if one of them is empty, is hidden or would lead out of the folder."""
+    """Return the names in a path; None if a name is empty, is hidden, or leads out of the folder."""
     if not path.startswith("/"):
         return None
     if path == "/":
@@ -169,7 +171,7 @@ def _steps(path: str) -> tuple[str, ...] | None:
         steps = tuple(unquote_to_bytes(step).decode() for step in path[1:].split("/"))
     except UnicodeDecodeError:
         return None
-    # Checked after decoding: "%2e%2e%2f" must not pass as an ordinary name.
+    # Check after decoding, so that "%2e%2e%2f" does not pass as an ordinary name.
     if any(not step or step.startswith(".") or not step.isprintable() or set(step) & {"/", "\\"} for step in steps):
         return None
     return steps

@@ -1,9 +1,9 @@
-"""Strict parsing of HTTP/1.1: twisted.web's parser, and the checks that it lacks.
+"""Strict parsing of HTTP/1.1: twisted.web's parser, with checks that it lacks.
 
-If two programs read one request differently, an attacker can smuggle a second request past a proxy.  Therefore
-everything that another program may read differently is refused: obsolete line folding, control characters, transfer
-codings besides ``chunked``, and requests that come before the last response.  The request line, the header and the body
-are bounded.
+If two programs read one request differently, an attacker can smuggle a second request past a proxy.  Therefore this
+parser refuses everything that another program may read differently: obsolete line folding, control characters,
+transfer codings other than ``chunked``, and requests that arrive before the previous response.  Request line, header
+and body have maximum lengths.
 """
 
 from typing import Any, Final
@@ -12,16 +12,16 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.web.http import HTTPChannel
 
 from novnc_twisted.access.request_head import HEAD_LIMIT, MAX_FIELDS
-from novnc_twisted.events.records import RefusalCause
+from novnc_twisted.events.refused import RefusalCause
 from novnc_twisted.http.errors import HTTPError, RefusalReason
 from novnc_twisted.http.response import phrase
 from novnc_twisted.http.wire_request import MAX_BODY, WireRequest
 
 MAX_DRAINED: Final = 16 * MAX_BODY
-"""Bytes of a refused body that are read and dropped, so that the client receives the response."""
+"""Maximum number of bytes of a refused body that are read and dropped, so that the client receives the response."""
 
 CLOSE_TIMEOUT: Final = 5.0
-"""Seconds for which a closed connection may still receive its response, or send what was refused."""
+"""Seconds that a client gets to finish sending a refused request, and to read the response of a closing connection."""
 
 _CAUSES: Final[dict[int, RefusalCause]] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}
 _CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
@@ -31,7 +31,7 @@ _MAX_LENGTH_DIGITS: Final = 15
 class StrictChannel(HTTPChannel):
     """A connection whose requests are parsed strictly, one at a time.
 
-    :ivar is_refused: whether a request was refused, so that nothing more is parsed.
+    :ivar is_refused: whether a request was refused.  After that, nothing more is parsed.
     """
 
     totalHeadersSize = HEAD_LIMIT
@@ -59,7 +59,7 @@ class StrictChannel(HTTPChannel):
         if self.is_refused:
             return
         if line[:1] in (b" ", b"\t") or len(line.translate(None, _CONTROL)) < len(line):
-            # Obsolete folding (RFC 9112, section 5.2), or what another reader may take for the end of a line.
+            # Obsolete folding (RFC 9112, section 5.2), or a character that another program may take for a line end.
             self._respondToBadRequestAndDisconnect()
         elif self._receivedHeaderSize + len(line) > self.totalHeadersSize:
             # twisted.web would answer 400; the status for this is 431 (RFC 6585, section 5).
@@ -82,7 +82,7 @@ class StrictChannel(HTTPChannel):
         ):
             self._respondToBadRequestAndDisconnect()
             return False
-        # The call may have refused the request and still return True.
+        # twisted.web's method may return True although the request was refused meanwhile.
         return bool(super().headerReceived(line)) and not self.is_refused
 
     def allHeadersReceived(self) -> None:
@@ -102,7 +102,7 @@ class StrictChannel(HTTPChannel):
             self.close_after_response()
             return
         super().rawDataReceived(data)
-        # A chunk announces its length, so that one that is too long is refused before it has come.
+        # A chunk announces its length, so a chunk that is too long is refused before it arrives.
         if getattr(self._transferDecoder, "length", 0) > MAX_BODY:
             self.refuse(413, "Request is too large.", drain=True)
 
@@ -110,7 +110,7 @@ class StrictChannel(HTTPChannel):
         """See HTTPChannel.  Drop bytes that came after the request, and close the connection after its response."""
         if self.is_refused:
             return
-        # A pipelined request would be read after the response; a proxy may have sent it for another client.
+        # Refuse pipelined requests: a proxy may have sent the second one for another client.
         behind = self.clearLineBuffer() + b"".join(self._dataBuffer)
         self._dataBuffer = []
         if behind.strip(b"\r\n"):
@@ -118,7 +118,7 @@ class StrictChannel(HTTPChannel):
         super().allContentReceived()
 
     def close_after_response(self) -> None:
-        """Close the connection after the response that is being made.  What comes until then is dropped."""
+        """Close the connection after the present response.  Bytes that arrive until then are dropped."""
         self.persistent = False
         for request in self.requests:
             request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
@@ -128,15 +128,15 @@ class StrictChannel(HTTPChannel):
         self.refuse(400, "Malformed request")
 
     def refuse(self, status: int, message: str, *, drain: bool = False) -> None:
-        """Respond to a request that cannot be read, and close the connection.
+        """Respond to a malformed or too large request, and close the connection.
 
-        :param drain: first read and drop what still comes.  A connection that is closed with unread bytes is reset,
-            and the client loses the response.
+        :param drain: whether to read and drop further bytes first.  Otherwise unread bytes cause a reset, and the
+            client loses the response.
         """
         if self.is_refused:
             return
         self.is_refused = True
-        # twisted.web's own timer would close without the response.
+        # twisted.web's own timer would close the connection before the response is sent.
         self.setTimeout(None)
         error = HTTPError(status, message, reason=RefusalReason(_CAUSES[status]))
         self.factory.report(error, getattr(self.transport.getPeer(), "host", ""))

@@ -1,4 +1,4 @@
-"""A warning where a trusted proxy writes something into ``X-Forwarded-For`` that is not an address."""
+"""Warns if a trusted proxy writes something into ``X-Forwarded-For`` that is not an address."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,18 +15,18 @@ _log: Final = Logger(namespace="novnc_twisted.http")
 
 
 class UnreadableAddresses:
-    """Warns of clients whose address is :data:`novnc_twisted.access.forwarded.UNKNOWN`, at most once a minute."""
+    """Logs a warning about clients with the address :data:`.forwarded.UNKNOWN`, at most once a minute."""
 
     def __init__(self, clock: IReactorTime) -> None:
-        """:param clock: times the warnings."""
+        """:param clock: gives the time between two warnings."""
         self._clock = clock
         self._warned_at: float | None = None
 
     def warn(self, peer: str, forwarded_for: Sequence[str]) -> None:
-        """Warn of a request whose client address is not known, unless a warning was logged in the last minute.
+        """Log a warning about a request with an unknown client address, unless one was logged within the last minute.
 
-        :param peer: the trusted proxy.
-        :param forwarded_for: the values of its X-Forwarded-For.
+        :param peer: the address of the trusted proxy.
+        :param forwarded_for: the values of X-Forwarded-For in the request.
         """
         now = self._clock.seconds()
         if self._warned_at is None or now - self._warned_at >= INTERVAL:

@@ -1,4 +1,4 @@
-"""A request while it arrives: twisted.web's Request with a limit on its body."""
+"""A request while it is being received: twisted.web's Request with a maximum length of the body."""
 
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from novnc_twisted.http.channel import LimitedChannel
 
 MAX_BODY: Final = 1 << 20
-"""Bytes of a request's body."""
+"""Maximum number of bytes of a request's body."""
 
 
 @implementer(IPushProducer)
 class EventStream:
-    """Sends events as the response to a request, until its client leaves."""
+    """Sends events as the response to a request, until the client leaves."""
 
     def __init__(self, request: "WireRequest") -> None:
         self._request = request
@@ -29,14 +29,19 @@ class EventStream:
 
     def start(self, subscribe: Subscribe) -> None:
         """Send the head of the response, and subscribe."""
-        headers = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+        headers = (
+            ("Content-Type", CONTENT_TYPE),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Accel-Buffering", "no"),  # nginx would keep events until its buffer is full
+        )
         for name, value in headers:
             self._request.responseHeaders.setRawHeaders(name, [value])
         self._request.channel.is_streaming = True
         self._request.registerProducer(self, True)
         self._request.notifyFinish().addErrback(lambda _: self.stopProducing())
         self._end = subscribe(self)
-        # A stream that begins while the server stops would keep it for as long as the client listens.
+        # Do not begin a stream while the server stops: the server would wait until the client leaves.
         if self._request.channel.is_last:
             self.finish()
 
@@ -69,10 +74,10 @@ class EventStream:
 
 
 class WireRequest(Request):
-    """A request whose body is kept in memory and is never parsed as a form.  The site answers it.
+    """A request whose body stays in memory and is never parsed as a form.  The site answers it.
 
-    :ivar client_address: the client's address, once X-Forwarded-For was read.
-    :ivar check: whether it is a health check, which leaves no line in the log.
+    :ivar client_address: the client's address, after X-Forwarded-For was read.
+    :ivar check: whether the request is a health check, which is not logged.
     """
 
     client_address = ""
@@ -97,7 +102,7 @@ class WireRequest(Request):
         """See Request.  Neither forms nor the query are parsed here."""
         self.method, self.uri, self.clientproto = command, path, version
         self.path = split_absolute(path.decode("latin-1"))[1].partition("?")[0].encode("latin-1")
-        # twisted.web would parse forms, which no application here reads.
+        # Do not call twisted.web's method, which parses forms.  No application here reads them.
         self.args = {}
         self.channel.factory.request_received(self)
 
@@ -111,9 +116,9 @@ class WireRequest(Request):
             return
         body = response.encode()
         for name, value in response.body_headers(body):
-            # The files of a page may be cached, unlike everything else.
+            # Only files of a page set Cache-Control themselves, to be cached.
             if name != "Cache-Control" or not self.responseHeaders.hasHeader(name):
                 self.responseHeaders.setRawHeaders(name, [value])
-        # One write for all: twisted.web sends the head together with the first piece of the body.
+        # One write for everything: twisted.web sends the head together with the first part of the body.
         self.write(body)
         self.finish()

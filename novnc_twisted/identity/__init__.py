@@ -1,4 +1,4 @@
-"""Who a caller is: authentication strategies, the user file, tokens of the small identity service, lock-out."""
+"""Finds the caller of a request: authentication strategies, the user file, tokens of our identity service, lock-out."""
 
 from novnc_twisted._lazy import lazy
 
@@ -10,12 +10,12 @@ __getattr__, __dir__ = lazy(
         "IAuth": "strategy",
         "IdentityAPI": "v3",
         "Lockout": "lockout",
-        "KeystoneUsers": "keystone_users",
+        "KeystoneUsers": "keystone.users",
         "LockoutSettings": "lockout",
         "NoAuth": "noauth",
         "Passwords": "passwords",
         "Tokens": "tokens",
-        "Roles": "keystone_token",
+        "Roles": "keystone.token",
         "TooManyLogIns": "passwords",
         "User": "users",
         "UserFile": "htpasswd",

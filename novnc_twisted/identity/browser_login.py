@@ -1,62 +1,59 @@
-"""Log-ins of browsers: a token in a cookie, which no script can read and no other site can use.
+"""Log-ins of browsers: a secret in a cookie that scripts cannot read and other sites cannot use.
 
-The cookie holds a token as API clients send it in ``X-Auth-Token``, so a browser has the rights that the user has at
-that moment, and no more.  It is valid in the cookie only: a copy of it ends when the user logs out everywhere.  Changes
-need an ``Origin`` that is this server's own (RFC 6454), so that no page of another site can make them.
-``SameSite=Lax`` lets a link from a mail arrive logged in.
+Requests that change something need the ``Origin`` of this server (RFC 6454), so that pages of other sites cannot make
+them.  With ``SameSite=Lax``, a user who follows a link in a mail is logged in.
 """
 
 import hashlib
-import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol, Self
 
 from novnc_twisted.access.origin import read_origin
 from novnc_twisted.http.errors import HTTPError, RefusalReason
 from novnc_twisted.http.request import Request
-from novnc_twisted.identity.tokens import MAX_LENGTH, TOKEN_TTL, Tokens
-from novnc_twisted.identity.users import Caller, User
-from novnc_twisted.messaging.interfaces import IKeyedStore
+from novnc_twisted.identity.users import Caller
+from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 
 COOKIE: Final = "novnc_login"
 
-RENEWED_AFTER: Final = TOKEN_TTL / 4
-"""Seconds after which a page that a person asks for renews the log-in.  A person who asks for none is logged out when
-the token expires, even if a page is open."""
+_MAX_SECRET: Final = 4096
+
+MAX_FIELD: Final = 1000
+"""Maximum number of characters that are read of a field of the log-in form."""
 
 _PORTS: Final = {"http": "80", "https": "443"}
 
 
-def token_of(request: Request) -> str | None:
-    """Return the token in the cookie; None without one.  Other cookies are ignored, malformed ones too."""
+def secret_of(request: Request) -> str | None:
+    """Return the value of the cookie; None without one.  Other cookies are ignored, malformed ones too."""
     found = None
-    for field in request.headers.get("cookie", []):
-        for pair in field.split(";"):
+    for line in request.headers.get("cookie", []):
+        for pair in line.split(";"):
             name, _, value = pair.strip().partition("=")
-            if name == COOKIE and 0 < len(value) <= MAX_LENGTH:
+            if name == COOKIE and 0 < len(value) <= _MAX_SECRET:
                 found = value
     return found
 
 
-def with_login(request: Request) -> Request:
-    """Return the request as an API client would send it, if it comes from a browser that has logged in.
+def login_of(request: Request) -> str | None:
+    """Return the value of the cookie; None without a cookie, or if the request has other credentials as well.
 
-    :raises HTTPError: 403: another site asks for a change.
+    :raises HTTPError: 403: another site requests a change.
     """
-    token = token_of(request)
     # Browsers also remember passwords, and send them with the requests of other sites.
     if not request.reads and {"authorization", "origin"} <= request.headers.keys():
         refuse_foreign(request)
-    if token is None or "x-auth-token" in request.headers or "authorization" in request.headers:
-        return request
+    secret = secret_of(request)
+    if secret is None or "x-auth-token" in request.headers or "authorization" in request.headers:
+        return None
     if not request.reads:
         refuse_foreign(request)
-    return replace(request, headers={**request.headers, "x-auth-token": [token]})
+    return secret
 
 
 def refuse_foreign(request: Request) -> None:
-    """Check that a page of this server asks for a change.
+    """Check that a change is requested by a page of this server.
 
     :raises HTTPError: 403.
     """
@@ -67,7 +64,7 @@ def refuse_foreign(request: Request) -> None:
 
 
 def is_own(request: Request, origin: str) -> bool:
-    """Whether an Origin is that of the server as the client sees it: scheme, host and port."""
+    """Return whether an Origin is that of this server as the client sees it: scheme, host and port."""
     ours = read_origin(f"{request.scheme}://{request.host}".lower())
     theirs = read_origin(origin.strip().lower())
     if ours is None or theirs is None:
@@ -79,70 +76,152 @@ def is_own(request: Request, origin: str) -> bool:
     )
 
 
-class BrowserLogins:
-    """Makes, renews and ends log-ins.
+@dataclass(frozen=True, slots=True)
+class LogInFields:
+    """The fields of the log-in form; a missing field is empty.
 
-    :param store: remembers who has logged out everywhere.
-    :param now: Unix time in seconds.
+    :ivar domain: the domain of the user, for a Keystone.
+    :ivar project: the project to log in to; empty: the user's own, or a choice.
     """
 
-    def __init__(self, store: IKeyedStore, tokens: Tokens, now: Callable[[], float] = time.time) -> None:
-        self._store = store
-        self._tokens = tokens
-        self._now = now
+    user: str = ""
+    password: str = field(default="", repr=False)
+    domain: str = ""
+    project: str = ""
 
-    async def begin(self, request: Request, user: User, project: str | None) -> tuple[str, str]:
+    @classmethod
+    def read(cls, form: Mapping[str, str]) -> Self:
+        """Read the fields of a form."""
+        names = ("user", "password", "domain", "project")
+        return cls(*(form.get(name, "")[:MAX_FIELD] for name in names))
+
+
+class Project(NamedTuple):
+    """A project to choose: its id and its name, which includes the domain if two projects have the same name."""
+
+    id: str
+    name: str
+
+
+class Projects(NamedTuple):
+    """The projects of a user.
+
+    :ivar current: the id of the chosen one; empty if no project was chosen yet.
+    """
+
+    projects: tuple[Project, ...]
+    current: str
+
+
+class NoProject(HTTPError):
+    """The log-in is for no project yet."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "Choose a project first.")
+
+
+class IBrowserLogins(Protocol):
+    """Makes, reads, renews and ends log-ins.  Each method may fail with ServiceUnavailable.
+
+    :cvar has_projects: whether users have domains, and choose among projects.
+    """
+
+    has_projects: bool
+
+    async def log_in(self, request: Request, given: LogInFields) -> tuple[str, str]:
         """Return the header field that logs a browser in.
 
-        :raises ServiceUnavailable: the store does not answer.
+        :raises HTTPError: with a sentence for the form.
         """
-        token, _ = await self._tokens.issue(user, project, browser=True)
-        return "Set-Cookie", _cookie(request, token, TOKEN_TTL)
+        ...
 
-    async def read(self, token: str) -> tuple[Caller, float] | None:
-        """Return the caller of the token in a cookie, as :meth:`.Tokens.read` does."""
-        return await self._tokens.read(token, browser=True)
+    async def caller(self, request: Request, secret: str) -> Caller | None:
+        """Return who makes the request with a cookie; None: the log-in has ended.
 
-    async def has_ended(self, request: Request) -> bool:
-        """Whether the user of the cookie has logged out everywhere since the log-in.
-
-        :raises ServiceUnavailable: the store does not answer.
+        :raises NoProject: a project has to be chosen first.
         """
-        found = await self.read(token_of(request) or "")
-        if found is None:
-            return False  # it is refused as every token that is not valid
-        caller, expires_at = found
-        ended = await self._store.get(_key(caller.user))
-        return ended is not None and expires_at - TOKEN_TTL <= float(ended["at"])
+        ...
 
-    async def renewal(self, request: Request, user_of: Callable[[str], User | None]) -> tuple[tuple[str, str], ...]:
-        """Return the header fields that renew a log-in, if it is old enough; else none."""
-        found = await self.read(token_of(request) or "")
-        if found is None or found[1] - self._now() > TOKEN_TTL - RENEWED_AFTER:
-            return ()
-        # Asked again: the request may have been admitted by other credentials than the cookie.
-        if await self.has_ended(request):
-            return ()
-        user = user_of(found[0].user)
-        return () if user is None else (await self.begin(request, user, found[0].project),)
+    def is_logged_in(self, request: Request) -> bool:
+        """Whether the request has a cookie, which need not be valid."""
+        ...
 
-    def end(self, request: Request) -> tuple[str, str]:
+    async def renewal(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """Extend the log-in of a request; return the header fields that the browser needs for it."""
+        ...
+
+    async def projects(self, request: Request) -> Projects | None:
+        """Return the projects of the user; None: the log-in has ended."""
+        ...
+
+    async def choose(self, request: Request, project: str) -> bool:
+        """Choose a project by its id; False: the log-in has ended.
+
+        :raises HTTPError: the user has no role in this project.
+        """
+        ...
+
+    async def end(self, request: Request) -> tuple[str, str]:
         """Return the header field that logs this browser out."""
-        return "Set-Cookie", _cookie(request, "", 0)
+        ...
 
-    async def end_everywhere(self, name: str) -> None:
-        """End all log-ins of a user's browsers.  Tokens of API clients stay valid.
+    async def user_of(self, request: Request) -> str | None:
+        """Return the user of a request with a cookie, with or without rights; None: the log-in has ended."""
+        ...
 
-        :raises ServiceUnavailable: the store does not answer.
+    async def end_everywhere(self, user: str) -> None:
+        """End all log-ins of the user's browsers.  Tokens of API clients stay valid."""
+        ...
+
+
+class LogOuts:
+    """Records when users have logged out everywhere, and which single log-ins have ended.
+
+    All times are those of the store (``IKeyedStore.now``).  The wall clocks of several API hosts differ, and a wall
+    clock can be set back: a log-in that seems to be newer than a later log-out would survive it.
+    """
+
+    def __init__(self, store: IKeyedStore) -> None:
+        self._store = store
+
+    async def since(self, user: str, began_at: float, log_in: str = "") -> bool:
+        """Return whether a user has logged out everywhere since a log-in began, or has ended this log-in.
+
+        :param began_at: in the time of the store.
+        :param log_in: its id, if it has one.
         """
-        await self._store.put(_key(name), {"at": self._now()}, float(TOKEN_TTL))
+        keys = [_key(user), _key_of_one(log_in)] if log_in else [_key(user)]
+        everywhere, *one = await self._store.get_many(keys)
+        if any(one) or everywhere is None:
+            return any(one)
+        return isinstance(everywhere, UnusableRecord) or began_at <= float(everywhere["at"])
+
+    async def note(self, user: str, longest: float) -> None:
+        """Record that a user logs out everywhere.
+
+        :param longest: maximum lifetime of a log-in in seconds.
+        """
+        await self._store.put(_key(user), {"at": await self._store.now()}, longest)
+
+    async def note_one(self, log_in: str, longest: float) -> None:
+        """Record that a log-in has ended.
+
+        :param longest: as for :meth:`note`.
+        """
+        await self._store.put(_key_of_one(log_in), {"at": await self._store.now()}, longest)
 
 
 def _key(name: str) -> str:
-    # Hashed: a name may have characters that no key may have.
+    # Hashed, because a name may contain characters that are not allowed in a key.
     return f"api:logout:{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def _cookie(request: Request, value: str, seconds: float) -> str:
+def _key_of_one(log_in: str) -> str:
+    return f"api:logout:one:{log_in}"
+
+
+def cookie(request: Request, value: str, seconds: float) -> tuple[str, str]:
+    """Return the header field that sets the cookie."""
     secure = "; Secure" if request.scheme == "https" else ""
-    return f"{COOKIE}={value}; Max-Age={int(seconds)}; Path={request.prefix}/; HttpOnly; SameSite=Lax{secure}"
+    about = f"Max-Age={int(seconds)}; Path={request.prefix}/; HttpOnly; SameSite=Lax{secure}"
+    return "Set-Cookie", f"{COOKIE}={value}; {about}"

@@ -1,4 +1,4 @@
-"""One comparison of a password with a hash, whose result several checks share."""
+"""One comparison of a password with a hash, shared by several checks."""
 
 from collections import deque
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 
 def matches(password: bytes, password_hash: bytes) -> bool:
-    """Whether this is the password of the hash; blocks the thread for as long as the hash's cost demands."""
+    """Return whether a password matches a hash; this blocks the thread for a time that the cost of the hash sets."""
     try:
         return bcrypt.checkpw(password, password_hash)
     except ValueError:
@@ -26,25 +26,25 @@ class Comparison:
 
     def join(self, begin: Callable[[], None], done: Callable[[bool], None]) -> Deferred[bool]:
         """Wait for the result; see :meth:`Passwords.check` for the arguments."""
-        # When a client leaves, only its own wait is cancelled: the thread cannot be interrupted.
+        # If a client leaves, only its own wait is cancelled, because the thread cannot be interrupted.
         waiter = _Waiter(begin, done, Deferred())
         self._waiters.append(waiter)
         return waiter.result
 
     def begins(self) -> bool:
-        """Whether a check is left for which the comparison may run; the checks before it were refused."""
+        """Drop the checks that are refused now; return whether one is left for which the comparison may run."""
         while self._waiters and not self._waiters[0].begins():
             self._waiters.popleft()
         return bool(self._waiters)
 
     def finish(self, equal: Any) -> None:
-        """Give the result, or a Failure, to all checks, as if they had run one after another."""
+        """Pass the result, or a Failure, to all checks, as if they had run one after the other."""
         if isinstance(equal, Failure):
             for waiter in self._waiters:
                 waiter.result.errback(equal)
             return
         for index, waiter in enumerate(self._waiters):
-            # The results before this one may have locked the user out.
+            # Earlier results may have locked the user out.
             if index == 0 or waiter.begins():
                 waiter.done(equal)
                 waiter.result.callback(equal)
@@ -58,7 +58,7 @@ class _Waiter(NamedTuple):
     result: Deferred[bool]
 
     def begins(self) -> bool:
-        """Whether the check may run; if not, its result is what ``begin`` raised."""
+        """Return whether the check may run; if not, it fails with the exception of ``begin``."""
         try:
             self.begin()
         except Exception:

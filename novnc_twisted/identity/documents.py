@@ -1,4 +1,4 @@
-"""What the Identity v3 API answers: its version and its tokens, with the catalogue of the services."""
+"""The answers of the Identity v3 API: its version, and its tokens with the catalogue of the services."""
 
 from datetime import UTC, datetime
 from typing import Any, Final

@@ -1,10 +1,10 @@
-"""Why a caller is refused, and the errors of the identity endpoints in Keystone's format."""
+"""Errors of authentication, and the format of errors from the identity endpoints, which is Keystone's."""
 
 from http import HTTPStatus
 from math import ceil
 from typing import Any, Final
 
-from novnc_twisted.events.records import RefusalCause
+from novnc_twisted.events.refused import RefusalCause
 from novnc_twisted.http.errors import HTTPError, RefusalReason
 
 UNAUTHENTICATED: Final = "The request you have made requires authentication."
@@ -13,7 +13,7 @@ UNAUTHENTICATED: Final = "The request you have made requires authentication."
 def keystone_body(error: HTTPError) -> dict[str, Any]:
     """Return the body of an error in Keystone's format: ``{"error": {"code": N, "title": "...", "message": "..."}}``.
 
-    Keystone's middleware, which stands before nova, uses it as well.
+    Keystone's middleware in front of nova uses this format as well.
     """
     return {"error": {"code": error.status, "title": HTTPStatus(error.status).phrase, "message": error.message}}
 
@@ -23,8 +23,8 @@ def unauthenticated(identity_url: str) -> HTTPError:
 
     :param identity_url: where clients log in.
 
-    It has no Basic challenge: OpenStack clients send Basic without one, and a browser that was never asked stores no
-    password which a page of another site could use.
+    It has no Basic challenge.  OpenStack clients do not need one.  A browser would store the password, and pages of
+    other sites could use it.
     """
     return HTTPError(401, UNAUTHENTICATED, (("WWW-Authenticate", f'Keystone uri="{identity_url}"'),))
 

@@ -1,4 +1,4 @@
-"""A bounded table of failures that are counted under keys, and that lock for longer and longer."""
+"""A bounded table that counts failures by keys, and locks keys for longer and longer times."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _MAX_DOUBLINGS: Final = 40
 
 @dataclass(slots=True)
 class FailureEntry:
-    """The failures under one key; the times are seconds of the clock."""
+    """The failures of one key; times are the clock's seconds."""
 
     count: int
     locked_until: float
@@ -22,9 +22,9 @@ class FailureTable:
     """Counts failures.
 
     :param clock: returns the time in seconds.
-    :param first: seconds of the first lock-out, which each further failure doubles.
-    :param longest: seconds of the longest lock-out, and the seconds for which failures are remembered after it.
-    :param max_entries: for a further entry, the one whose last failure is oldest is forgotten.
+    :param first: seconds of the first lock-out; each further failure doubles them.
+    :param longest: maximum seconds of a lock-out, and the seconds for which failures are remembered after it.
+    :param max_entries: maximum number of entries; a further one replaces the entry whose last failure is oldest.
     """
 
     def __init__(self, clock: Callable[[], float], *, first: float, longest: float, max_entries: int) -> None:
@@ -46,7 +46,7 @@ class FailureTable:
     def count(self, key: bytes, allowed: int) -> None:
         """Count a failure under a key.
 
-        :param allowed: this failure and each further one lock; 0: none does.
+        :param allowed: the number of the first failure that locks the key; 0: no failure does.
         """
         now = self._clock()
         entry = self.get(key)
@@ -56,7 +56,7 @@ class FailureTable:
         if allowed and entry.count >= allowed:
             entry.locked_until = now + min(self._longest, doubled(self._first, entry.count - allowed))
         entry.forgotten_at = max(now, entry.locked_until) + self._longest
-        # An attacker who fills the table pushes out the oldest failures, not those that are being counted.
+        # An attacker who fills the table can replace old failures, but not those that are being counted.
         self._entries.move_to_end(key)
         while len(self._entries) > self._max:
             self._entries.popitem(last=False)

@@ -10,13 +10,13 @@ from twisted.logger import Logger
 from novnc_twisted.identity.users import User
 
 WEAK_COST = 9
-"""A bcrypt cost up to this one gets a warning: an attacker who has the file tries passwords too fast."""
+"""Up to this bcrypt cost, a warning is logged: an attacker who has the file could try passwords too fast."""
 
 SLOW_COST = 15
-"""A bcrypt cost from this one on gets a warning: each log-in takes seconds of a processor."""
+"""From this bcrypt cost on, a warning is logged: each log-in takes seconds of CPU time."""
 
 MAX_WARNINGS = 20
-"""Warnings about one state of the file; further ones are only counted."""
+"""Maximum number of warnings about one state of the file; further ones are only counted."""
 
 _HASH = re.compile(r"\$2[by]\$(0[4-9]|1[0-9]|2[0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
 # Control characters, line separators and lone surrogates; a name may have any other character.
@@ -26,10 +26,10 @@ _MAX_NAME = 255
 
 
 class UserRecords(NamedTuple):
-    """What a user file says.
+    """The content of a user file.
 
     :ivar users: name -> user.
-    :ivar warnings: one line for each mistake that leaves the file usable; none shows a hash.
+    :ivar warnings: one line for each mistake that leaves the file usable, without hashes.
     """
 
     users: dict[str, User]
@@ -134,10 +134,10 @@ class UserFile:
         self._users = self._read()
 
     def users(self) -> Mapping[str, User]:
-        """Return the users of the file; while it cannot be used, those of its last usable content."""
+        """Return the users of the file; while it is unusable, return those of its last usable content."""
         stamp = self._seen()
         if stamp != self._stamp:
-            # Also if the file cannot be used: each state of it leaves one error line, not one for each request.
+            # Stored even if the file is unusable, so that each state of the file is logged once.
             self._stamp = stamp
             try:
                 self._users = self._read()
@@ -148,12 +148,12 @@ class UserFile:
         return self._users
 
     def _seen(self) -> tuple[int, ...]:
-        """Return what differs between two states of the file."""
+        """Return values that change whenever the file changes."""
         try:
             stat = self._path.stat()
         except OSError:
             return ()
-        # All four: an editor may keep the size, "cp -p" keeps the time, and a rename changes the inode.
+        # All four are needed: an editor may keep the size, "cp -p" keeps the time, and a rename changes the inode.
         return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
     def _read(self) -> dict[str, User]:
@@ -162,6 +162,6 @@ class UserFile:
             self._log.warn("{why}", why=warning)
         if len(warnings) > MAX_WARNINGS:
             self._log.warn(
-                "{path}: {count} more warnings of these kinds", path=self._path, count=len(warnings) - MAX_WARNINGS
+                "{path}: further warnings of these kinds: {count}", path=self._path, count=len(warnings) - MAX_WARNINGS
             )
         return users

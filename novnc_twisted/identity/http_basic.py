@@ -1,7 +1,7 @@
 """The strategy ``http_basic``: the users of an htpasswd file."""
 
 from base64 import b64decode
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,25 @@ from twisted.logger import Logger
 
 from novnc_twisted.http.request import Request
 from novnc_twisted.identity.errors import locked_out, too_many_log_ins
+from novnc_twisted.identity.file_holders import FileHolders
+from novnc_twisted.identity.file_logins import FileLogins
 from novnc_twisted.identity.htpasswd import UserFile
 from novnc_twisted.identity.lockout import Lockout, LockoutSettings
 from novnc_twisted.identity.passwords import Passwords, TooManyLogIns
 from novnc_twisted.identity.strategy import TokenReader, own_identity_url
+from novnc_twisted.identity.tokens import Tokens
 from novnc_twisted.identity.users import Caller, User
+from novnc_twisted.messaging.interfaces import IKeyedStore
 
 
 class HTTPBasic:
-    """Users log in by ``Authorization: Basic``, or by a token of the small identity service.
+    """Authenticates users by ``Authorization: Basic``, or by a token of the small identity service.
 
-    :param reactor: gives the time and has the thread pool.
-    :param user_file: lines ``user:hash`` or ``user:hash:project``, bcrypt; read again when it changes.
+    :param reactor: the clock and the thread pool.
+    :param user_file: a file with lines ``user:hash`` or ``user:hash:project`` (bcrypt); read again when it changes.
     :param admin_users: names of the administrators among the users.
-    :param lockout: when failed log-ins lock out.
-    :raises ValueError: the file is not usable; one line.
+    :param lockout: the limits for failed log-ins.
+    :raises ValueError: the file is unusable; the text is one line.
     """
 
     own_identity = True
@@ -46,7 +50,7 @@ class HTTPBasic:
         self._passwords = Passwords(reactor)
 
     def admit(self, request: Request) -> None:
-        """See IAuth.  Everybody may ask; the caller is checked later."""
+        """See IAuth.  All requests are admitted; the caller is checked later."""
 
     def identity_url(self, request: Request) -> str:
         """See IAuth."""
@@ -70,11 +74,11 @@ class HTTPBasic:
     async def log_in(self, name: str, password: str, address: str = "") -> User | None:
         """See IAuth.
 
-        While this name is locked out from this address, no password is looked at, not even the right one.
+        While this name is locked out from this address, no password is checked, not even the correct one.
 
-        :raises HTTPError: 429: locked out; 503: too many log in.
+        :raises HTTPError: 429: locked out; 503: too many log-ins.
         """
-        # Before the delay: a client that is locked out gets its answer at once, and holds no request.
+        # Checked before the delay: a locked-out client gets its answer at once.
         self._refuse_locked_out(name, address)
         delay = self._lockout.delay(name, address)
         if delay:
@@ -84,7 +88,7 @@ class HTTPBasic:
                 self._file.users(),
                 name,
                 password,
-                # Asked again when its turn comes: requests that were sent together must not get one guess each.
+                # Checked again before the comparison: requests that were sent together must not get one guess each.
                 begin=lambda: self._refuse_locked_out(name, address),
                 done=lambda right: self._count(name, address, right),
             )
@@ -109,6 +113,14 @@ class HTTPBasic:
                 address=address or "unix socket",
                 wait=wait,
             )
+
+    def browser_logins(self, store: IKeyedStore, tokens: Tokens, now: Callable[[], float]) -> FileLogins:
+        """See IAuth."""
+        return FileLogins(self, store, tokens, now)
+
+    def token_holders(self, logins: object, now: Callable[[], float]) -> FileHolders:
+        """See IAuth."""
+        return FileHolders(self.user)
 
     def user(self, name: str) -> User | None:
         """See IAuth.  The current content of the file counts."""

@@ -2,16 +2,16 @@
 
 Failures are counted in three ways.
 
-* By user name and client address.  An IPv6 address counts as its /64, which is what one customer has.  After a number
-  of failures, each further one locks this user out from this address for twice as long.
-* By client address, for all user names.  Users who logged in from the address lately are exempt, because an office may
-  have one address.  The owner of an IPv6 /48 has 65,536 networks of /64, so failures are also counted by /56 and /48,
-  with higher limits.
-* By user name, for all addresses.  These failures lock nobody out; otherwise anybody could lock a user out.  They only
-  delay log-ins, except from addresses from which the user logged in lately.
+* By user name and client address.  An IPv6 address counts as its /64, which belongs to one customer.  After a number of
+  failures, each further one locks this user out from this address for twice as long.
+* By client address, for all user names.  Users who logged in from the address recently are exempt, because an office
+  may have one address.  The owner of an IPv6 /48 has 65,536 networks of /64, so failures are also counted by /56 and
+  /48, with higher limits.
+* By user name, for all addresses.  These failures only delay log-ins, except from addresses from which the user logged
+  in recently.  If they locked users out, any client could lock out any user.
 
-Names are counted as they were typed, whether there is such a user or not, so responses do not reveal which users there
-are.  There is one exception: a client whose address is locked out can learn which users logged in from it lately.
+Unknown names are counted like known ones, so responses do not reveal which users exist.  There is one exception: a
+client whose address is locked out can learn which users logged in from it recently.
 """
 
 import ipaddress
@@ -26,16 +26,16 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.identity.failure_table import FailureTable, doubled
 
 MAX_ENTRIES: Final = 10_000
-"""Entries of each table.  For a further one, the entry whose last failure is oldest is forgotten."""
+"""Maximum number of entries of each table.  A further one replaces the entry whose last failure is oldest."""
 
 KNOWN_FOR: Final = 24 * 3600.0
 """Seconds after a log-in for which the address counts as known for that user."""
 
 MAX_DELAY: Final = 4.0
-"""Upper limit of the seconds by which a log-in is delayed."""
+"""Maximum number of seconds by which a log-in is delayed."""
 
 WIDER_IPV6: Final = ((56, 4), (48, 16))
-"""Prefix lengths of the wider IPv6 networks, and how often ``failures_per_address`` each of them is allowed."""
+"""Prefix lengths of the wider IPv6 networks, each with the factor for ``failures_per_address``."""
 
 _FIRST_DELAY: Final = 0.5
 
@@ -89,7 +89,7 @@ class Lockout:
             return 0.0
         pair, networks, _ = self._keys(user, address)
         entries = [self._pairs.get(pair)]
-        # Only the count for the whole address is skipped; the one for this user still locks.
+        # For a known address, only the count for the whole address is skipped; the user's own count still locks.
         if not self._is_known(pair):
             entries += [self._addresses.get(network) for network, _ in networks]
         now = self._clock()
@@ -122,8 +122,8 @@ class Lockout:
     def succeeded(self, user: str, address: str) -> None:
         """Forget this user's failures from this address, because a log-in succeeded.
 
-        The failures of other users from this address stay: a user must not be able to clear the counts that slow
-        guesses at other users' passwords.
+        The failures of other users from this address stay.  Otherwise a user could clear them to guess the passwords of
+        others.
         """
         if not self._settings.failures:
             return
@@ -155,7 +155,7 @@ class Lockout:
         return self._digest("both", user, network), counted, self._digest("user", user)
 
     def _digest(self, *parts: str) -> bytes:
-        # With lengths, so that two different pairs cannot give the same text.
+        # With lengths, so that two different tuples cannot give the same text.
         joined = "\0".join(f"{len(part)}:{part}" for part in parts)
         return blake2b(joined.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16).digest()
 

@@ -7,7 +7,7 @@ from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.identity.users import User
 
 DOMAIN: Final = {"id": "default", "name": "Default"}
-"""The only domain, which has all users and projects."""
+"""The only domain; it contains all users and projects."""
 
 
 class ScopeRefused(Exception):
@@ -16,7 +16,7 @@ class ScopeRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LogInRequest:
-    """Who wants to log in, and for which project.
+    """The user who logs in, and the project.
 
     :ivar scope: the unchanged ``scope`` of the request; None if it has no scope.
     """
@@ -46,7 +46,7 @@ class LogInRequest:
     def project_for(self, user: User) -> str | None:
         """Return the project that the log-in of ``user`` is for: by default the user's own.
 
-        :return: None if it is for no project; administrators may ask for that by ``{"scope": {"system": ...}}``.
+        :return: None if it is for no project; administrators may request that with ``{"scope": {"system": ...}}``.
         :raises ScopeRefused: the user may not have this scope.
         """
         scope = self.scope

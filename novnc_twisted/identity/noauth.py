@@ -1,16 +1,19 @@
 """The strategy ``noauth``: clients on this machine are administrators; web pages and reverse proxies are refused."""
 
 import re
+from collections.abc import Callable
 
 from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.access.origin import read_origin
 from novnc_twisted.http.request import Request
 from novnc_twisted.identity.errors import not_admitted
 from novnc_twisted.identity.strategy import TokenReader, own_identity_url
+from novnc_twisted.identity.tokens import Tokens
 from novnc_twisted.identity.users import Caller, User
+from novnc_twisted.messaging.interfaces import IKeyedStore
 
-# Names of header fields that proxies, load balancers and content delivery networks add.  Clients on this machine send
-# none of them, so a name too many does no harm, but a missing name makes clients elsewhere administrators.
+# Names of header fields that proxies, load balancers and content delivery networks add.  Clients on this machine do not
+# send them, so an unnecessary name does no harm.  But with a missing name, remote clients would be administrators.
 _FORWARDING = re.compile(
     r"""
     .*forward.*                              # Forwarded, X-Forwarded-*, X-Original-Forwarded-For, Max-Forwards
@@ -29,21 +32,21 @@ _PORTS = {"http": 80, "https": 443}
 class NoAuth:
     """Every client on this machine is an administrator.
 
-    A page of another site can reach a loopback address in two ways.  Under its own name (DNS rebinding), its requests
-    have a foreign Host; by cross-site requests, they have an Origin or Sec-Fetch-Site field.  Clients of a reverse
-    proxy on this machine are recognised by the header fields that proxies add.  A proxy that adds none, sends our own
-    name as Host and uses HTTP/1.1 cannot be distinguished from a client on this machine.
+    A page of another site can reach a loopback address in two ways.  With DNS rebinding, its requests have a foreign
+    Host.  With cross-site requests, they have an Origin or Sec-Fetch-Site field.  Clients of a reverse proxy on this
+    machine are recognised by the header fields that proxies add.  A proxy that adds no field, sends our own name as
+    Host and uses HTTP/1.1 cannot be distinguished from a client on this machine.
     """
 
     own_identity = True
     tokens = False
 
     def admit(self, request: Request) -> None:
-        """Refuse requests of other machines, web pages and proxies, those for version documents included.
+        """Refuse requests of other machines, web pages and proxies, even those for version documents.
 
         :raises HTTPError: 403.
         """
-        # First: behind a proxy, Host and address are those that the proxy chose.
+        # Checked first: behind a proxy, Host and address are those that the proxy chose.
         _refuse_proxies(request)
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
@@ -59,8 +62,14 @@ class NoAuth:
         return self.user("admin").caller(None)
 
     async def log_in(self, name: str, password: str, address: str = "") -> User:
-        """Return an administrator; the password is not looked at."""
+        """Return an administrator; the password is not checked."""
         return self.user(name)
+
+    def browser_logins(self, store: IKeyedStore, tokens: Tokens, now: Callable[[], float]) -> None:
+        """See IAuth.  Nobody logs in."""
+
+    def token_holders(self, logins: object, now: Callable[[], float]) -> None:
+        """See IAuth.  There are no API tokens, because there are no users."""
 
     def user(self, name: str) -> User:
         """Return an administrator of this name."""
@@ -78,7 +87,8 @@ def _refuse_proxies(request: Request) -> None:
         # Some proxies and WSGI servers treat both as the same character.
         if _FORWARDING.fullmatch(name.replace("_", "-")):
             raise not_admitted("ReverseProxy", f"no proxy (header {name[:60]})")
-    # nginx' proxy_pass without further settings adds no header field, but uses HTTP/1.0; today's clients use 1.1.
+    # A proxy_pass of nginx before 1.29.7, without further settings, adds no header field, but uses HTTP/1.0.  Today's
+    # clients use 1.1.
     if request.protocol != "HTTP/1.1":
         raise not_admitted("ReverseProxy", "HTTP/1.1 only: a proxy speaks 1.0")
 

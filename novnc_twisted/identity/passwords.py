@@ -1,4 +1,4 @@
-"""Check passwords against bcrypt hashes: in threads, few at a time, and equally slow for unknown users."""
+"""Checks passwords against bcrypt hashes: in threads, few at a time, and equally slowly for unknown users."""
 
 import hashlib
 import hmac
@@ -13,29 +13,29 @@ from novnc_twisted.identity.comparison import Comparison, matches
 from novnc_twisted.identity.users import User
 
 CONCURRENT = 4
-"""Comparisons at a time; each holds a thread of the reactor's pool, which has ten, for 50 to 400 ms."""
+"""Maximum number of concurrent comparisons.  Each takes one of the reactor's ten threads for 50 to 400 ms."""
 
 MAX_WAITING = 100
-"""Comparisons that run or wait; a further one is refused."""
+"""Maximum number of comparisons that run or wait; a further one is refused."""
 
 REMEMBERED = 60.0
-"""Seconds for which a correct password is not compared again: one client command makes four requests."""
+"""Seconds for which a correct password is not compared again, since one client command makes four requests."""
 
 _MAX_REMEMBERED = 1000
 _BCRYPT_BYTES = 72
 
 
 class TooManyLogIns(Exception):
-    """:data:`MAX_WAITING` passwords wait to be compared; this one was not looked at."""
+    """:data:`MAX_WAITING` passwords wait to be compared; this one was not compared."""
 
 
 class Passwords:
     """Checks passwords.
 
-    Requests that bring the same name and password at the same time share one comparison.  Each of them still counts
-    as one log-in, and wrong passwords are not remembered, so guessing does not become cheaper.
+    Simultaneous requests with the same name and password share one comparison.  Each of them still counts as one
+    log-in, and wrong passwords are not remembered, so guessing does not become cheaper.
 
-    :param reactor: gives the time and has the thread pool.
+    :param reactor: the clock and the thread pool.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -55,10 +55,11 @@ class Passwords:
         begin: Callable[[], None] = lambda: None,
         done: Callable[[bool], None] = lambda right: None,
     ) -> User | None:
-        """Return the user whose name and password these are, else None.
+        """Return the user with this name and password, or None.
 
-        :param begin: called when it is this check's turn; what it raises is raised here, and the check does not count.
-        :param done: called with whether they are correct, even if the request was cancelled in the meantime.
+        :param begin: called just before the comparison; if it raises, this raises the same, and the check does not
+            count.
+        :param done: called with the result, even if the request was cancelled in the meantime.
         :raises TooManyLogIns: too many passwords wait to be compared.
         """
         user = users.get(name)
@@ -66,7 +67,7 @@ class Passwords:
         given = password.encode("utf-8", "surrogatepass")
         usable = b"\x00" not in given
         tried = (user or self._substitute(users, name)).password_hash.encode()
-        # A keyed digest: the passwords themselves are not kept in memory.
+        # A keyed digest, so that the passwords themselves are not kept in memory.
         memory = self._digest(tried, given)
         # The hash is part of the key, so a changed password counts at once.
         if user is not None and self._good.get(memory, 0.0) > self._reactor.seconds():
@@ -89,7 +90,7 @@ class Passwords:
         return user
 
     def _substitute(self, users: Mapping[str, User], name: str) -> User:
-        """Return the user whose hash an unknown name is compared with: always the same, so the time reveals nothing."""
+        """Return the user whose hash is used for an unknown name: always the same, so the time reveals nothing."""
         digest = self._digest(b"substitute", name.encode("utf-8", "surrogatepass"))
         return list(users.values())[int.from_bytes(digest[:8]) % len(users)]
 
@@ -98,12 +99,12 @@ class Passwords:
 
     def _start(self, key: bytes, comparison: Comparison, password: bytes, password_hash: bytes) -> None:
         """Run a comparison as soon as a slot is free."""
-        # Counted from here until the result, running or not: the limit bounds how long a log-in can wait.
+        # Counted from here until the result, so that the limit also bounds the time for which a log-in waits.
         self._pending += 1
         self._comparisons[key] = comparison
 
         def finish(equal: Any) -> None:
-            # The slot is released after this: each result is counted before the next comparison's turn.
+            # The slot is released after this, so that each result is counted before the next comparison begins.
             self._pending -= 1
             del self._comparisons[key]
             comparison.finish(equal)

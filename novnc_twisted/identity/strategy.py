@@ -1,10 +1,14 @@
-"""What an authentication strategy is: how the API learns who a request comes from."""
+"""The interface of an authentication strategy, which finds the caller of a request for the API."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from novnc_twisted.http.request import Request
+from novnc_twisted.identity.api_tokens import ITokenHolders
+from novnc_twisted.identity.browser_login import IBrowserLogins
+from novnc_twisted.identity.tokens import Tokens
 from novnc_twisted.identity.users import Caller, User
+from novnc_twisted.messaging.interfaces import IKeyedStore
 
 TokenReader = Callable[[str], Awaitable[tuple[Caller, float] | None]]
 """Returns the caller of a token and the Unix time at which it expires; None if the token is not valid."""
@@ -16,17 +20,17 @@ def own_identity_url(request: Request) -> str:
 
 
 class IAuth(Protocol):
-    """A strategy.
+    """An authentication strategy.
 
     :cvar own_identity: whether users log in at the small identity service of this server.
-    :cvar tokens: whether a log-in there makes a token, or no token is needed.
+    :cvar tokens: whether a log-in there makes a token; False: callers need no token from it.
     """
 
     own_identity: bool
     tokens: bool
 
     def admit(self, request: Request) -> None:
-        """Refuse requests that nobody may make, those for version documents included.
+        """Refuse requests that no caller may make, even those for version documents.
 
         :raises HTTPError: 403.
         """
@@ -37,9 +41,9 @@ class IAuth(Protocol):
         ...
 
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
-        """Return who makes the request; None if its credentials are missing or wrong.
+        """Return the caller of the request; None if its credentials are missing or wrong.
 
-        :raises HTTPError: 403: the credentials give no right; 429 or 503: they were not looked at.
+        :raises HTTPError: 403: the credentials give no right; 429 or 503: they were not checked.
         :raises ServiceUnavailable: the service that checks the credentials does not answer.
         """
         ...
@@ -48,10 +52,18 @@ class IAuth(Protocol):
         """Return the user of a name and a password; None if they are wrong.
 
         :param address: the client's address.
-        :raises HTTPError: 429 or 503: the password was not looked at.
+        :raises HTTPError: 429 or 503: the password was not checked.
         """
         ...
 
+    def browser_logins(self, store: IKeyedStore, tokens: Tokens, now: Callable[[], float]) -> IBrowserLogins | None:
+        """Return the log-ins of browsers; None: browsers do not log in here."""
+        ...
+
+    def token_holders(self, logins: IBrowserLogins | None, now: Callable[[], float]) -> ITokenHolders | None:
+        """Return the object that finds the users of API tokens, or None if there are no API tokens."""
+        ...
+
     def user(self, name: str) -> User | None:
-        """Return the user of a name; None if there is no such user."""
+        """Return the user with this name; None if there is no such user."""
         ...

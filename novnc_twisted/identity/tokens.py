@@ -1,8 +1,8 @@
 """Tokens of the identity service: encrypted instead of stored, so that every worker can read them after a restart.
 
 As in Keystone, a token is a Fernet message.  It contains the user, the scope, and a fingerprint of the user's row in
-the user file.  The key is in the transport's keyed store.  A token cannot be made with the store or the user file
-alone.  A user's tokens become invalid when the row is removed, or its password, project or rights change.
+the user file.  The key is in the keyed store, so a token cannot be made with the store or the user file alone.  A
+user's tokens become invalid when the row is removed, or its password, project or rights change.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.fernet import Fernet, InvalidToken
 
@@ -26,16 +26,30 @@ SECRET_TTL = 30 * 24 * 3600.0
 """Seconds after the last log-in for which the key is kept."""
 
 MAX_LENGTH = 4096
-"""Characters of a token, at most."""
+"""Maximum number of characters of a token."""
 
 _KEY = "api:identity"
+
+
+class LogIn(NamedTuple):
+    """The content of a token.
+
+    :ivar expires_at: Unix time.
+    :ivar id: the id of a browser's log-in; renewed tokens keep it.  Empty: the token is for an API client.
+    :ivar made_at: Unix time; for a browser's log-in by the clock of the store.
+    """
+
+    caller: Caller
+    expires_at: float
+    id: str
+    made_at: float
 
 
 class Tokens:
     """Makes and reads tokens.
 
-    :param user_of: returns the user of a name, as the user file has it now, or None.
-    :param now: returns the Unix time in seconds; API processes on several hosts read each other's tokens.
+    :param user_of: returns the present user with a name in the user file, or None.
+    :param now: returns the Unix time in seconds.  Processes on several hosts read each other's tokens.
     """
 
     def __init__(
@@ -46,68 +60,83 @@ class Tokens:
         self._user_of = user_of
         self._secret: bytes | None = None
 
-    async def issue(self, user: User, project: str | None, *, browser: bool = False) -> tuple[str, float]:
+    async def issue(self, user: User, project: str | None, *, log_in: str = "") -> tuple[str, float]:
         """Make a token for a user; return it, and the Unix time at which it expires.
 
         :param project: the scope of the token; None: no project.
-        :param browser: whether it is for the cookie of a browser, which can be logged out.
+        :param log_in: the id of a browser's log-in, if it is for a cookie.
         :raises ServiceUnavailable: the store does not answer.
         """
         secret = await self._load(make=True)
         now = int(self._now())
-        content = {"u": user.name, "p": project, "f": _fingerprint(secret, user)} | ({"b": True} if browser else {})
+        # Fernet has whole seconds of this machine's clock; log-outs everywhere have the time of the store.
+        more = {"b": log_in, "t": await self._store.now()} if log_in else {}
+        content = {"u": user.name, "p": project, "f": _fingerprint(secret, user)} | more
         token = Fernet(secret).encrypt_at_time(json.dumps(content).encode(), now)
         return token.decode("ascii"), float(now + TOKEN_TTL)
 
-    async def read(self, token: str, *, browser: bool = False) -> tuple[Caller, float] | None:
+    async def read(self, token: str) -> tuple[Caller, float] | None:
         """Return the caller of a token, and the Unix time at which it expires; None if the token is not valid.
 
-        :param browser: whether it comes from a cookie; a token for the one is not valid as the other.
         :raises ServiceUnavailable: the key has to be fetched, and the store does not answer.
         """
+        found = await self._read(token)
+        return None if found is None or found.id else (found.caller, found.expires_at)
+
+    async def read_log_in(self, token: str) -> LogIn | None:
+        """Return the log-in of a browser whose cookie has this token; None if the token is not valid, or for an API.
+
+        :raises ServiceUnavailable: as :meth:`read`.
+        """
+        found = await self._read(token)
+        return found if found is not None and found.id else None
+
+    async def _read(self, token: str) -> LogIn | None:
         # Without this, any text that is not a token would cause a request to the store.
         if len(token) > MAX_LENGTH or not _is_box(token):
             return None
-        found = self._open(token, browser)
+        found = self._open(token)
         if found is None:
             # Another worker may have made a new key in the meantime.
             known = self._secret
             if await self._load(make=False) != known:
-                found = self._open(token, browser)
+                found = self._open(token)
         return found
 
-    def _open(self, token: str, browser: bool) -> tuple[Caller, float] | None:
+    def _open(self, token: str) -> LogIn | None:
         if self._secret is None:
             return None
         box = Fernet(self._secret)
         try:
-            # decrypt's own check of the time is not used, because it refuses tokens from more than 60 s in the future:
-            # after the wall clock was set back, that is how all recent tokens look.
+            # Without decrypt's own check of the time: it refuses tokens from more than 60 s in the future, and after
+            # the wall clock was set back, all recent tokens would be refused.
             content: Any = json.loads(box.decrypt(token))
             made = box.extract_timestamp(token)
         except (InvalidToken, ValueError):
             return None
-        if made + TOKEN_TTL < int(self._now()) or content.get("b", False) is not browser:
+        log_in, exact = content.get("b", ""), content.get("t", made)
+        # Earlier versions made cookies without an id, which cannot be ended one by one.
+        if made + TOKEN_TTL < int(self._now()) or not isinstance(log_in, str):
             return None
         # Looked up at each use: a removed user, or a changed password, ends the token.
         user = self._user_of(content["u"])
         # Compared in constant time, since the fingerprint depends on the password's hash.
         if user is None or not hmac.compare_digest(content["f"], _fingerprint(self._secret, user)):
             return None
-        return user.caller(content["p"]), float(made + TOKEN_TTL)
+        return LogIn(user.caller(content["p"]), float(made + TOKEN_TTL), log_in, exact)
 
     async def _load(self, *, make: bool) -> Any:
         """Return the key that all workers share.
 
         :param make: make the key if there is none, and extend the time for which it is kept.
         """
-        # The known key stays meanwhile: if it were dropped and the store failed, the next log-in would make a new
-        # key, and all tokens would end.
+        # Keep the known key during the request: if it were dropped and the store failed, the next log-in would make a
+        # new key, and all tokens would become invalid.
         stored = await self._store.get(_KEY)
         if stored is None and make:
-            # A key that this worker still knows is put back after the store has lost it, so that tokens stay valid.
+            # If the store has lost the key, restore the one that this worker knows, so that tokens stay valid.
             fresh = self._secret or urlsafe_b64encode(secrets.token_bytes(32))
-            # Of several workers that start together exactly one succeeds; the others read its key.
+            # If several workers try this together, one succeeds, and the others read its key.
             if await self._store.put_new(_KEY, {"secret": fresh.decode("ascii")}, SECRET_TTL):
                 self._secret = fresh
                 return fresh
@@ -121,7 +150,7 @@ class Tokens:
 
 
 def _is_box(token: str) -> bool:
-    """Whether a text may be one of our tokens, in canonical base64: decoders also accept other spellings."""
+    """Return whether a text may be one of our tokens, in canonical base64 (decoders also accept other spellings)."""
     try:
         return token.startswith("gAAAA") and urlsafe_b64encode(urlsafe_b64decode(token)) == token.encode("ascii")
     except ValueError:
@@ -129,7 +158,7 @@ def _is_box(token: str) -> bool:
 
 
 def _fingerprint(secret: bytes, user: User) -> str:
-    """Return a digest of the user's row: name, password hash, project and whether an administrator."""
+    """Return a digest of the user's row: name, password hash, project, and whether the user is an administrator."""
     project = "" if user.project is None else f"project {user.project}"
     row = "\x00".join((user.name, user.password_hash, project, "admin" if user.is_admin else ""))
     return hmac.new(secret, row.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

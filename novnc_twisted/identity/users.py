@@ -1,6 +1,6 @@
 """Users and callers: the records that the authentication strategies produce."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from novnc_twisted.contract.instance import Instance
 
@@ -34,18 +34,24 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request.
+    """The caller of a request.
 
-    :ivar user: the user's id; for users of the file, that is the name.
-    :ivar project: what the caller is scoped to, a project's name or id; None: no project.
+    :ivar user: the user's id; for users of the file, the name.
+    :ivar project: the name or the id of the project that the caller is scoped to; None: no project.
     :ivar is_admin: whether the caller is an administrator; see :class:`User`.
     :ivar reads_only: whether the caller may list servers and sessions, but see no screen and change nothing.
+    :ivar by_api_token: whether the request came with an API token, and not from the person.
+    :ivar name: the user's name where it is not the id; for pages.
+    :ivar project_name: the project's name where it is known; for pages.
     """
 
     user: str
     project: str | None
     is_admin: bool
     reads_only: bool = False
+    by_api_token: bool = False
+    name: str = field(default="", compare=False)
+    project_name: str = field(default="", compare=False)
 
     def sees(self, instance: Instance) -> bool:
         """Whether the caller sees a server: its ``nova:owner`` project, by uuid or by name, is the caller's."""

@@ -1,4 +1,4 @@
-"""Requests to an OpenStack service with credentials of Keystone, by keystoneauth1 (extra ``[openstack]``)."""
+"""Requests to OpenStack services with Keystone credentials, by keystoneauth1 (extra ``[openstack]``)."""
 
 from novnc_twisted._lazy import lazy
 

@@ -1,17 +1,20 @@
-"""Answers of a bounded size, read within a bounded time."""
+"""Limits the size of answers, and the time for reading them."""
 
 import time
 from typing import Any, Final
 
 from requests import RequestException, Response
-from requests.adapters import BaseAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 MAX_BODY: Final = 4 << 20
-"""Bytes of an answer, decompressed, at most; the catalogue of a Keystone with many regions takes more than one MiB."""
+"""Maximum number of bytes of an answer after decompression; a large Keystone catalogue has more than 1 MiB."""
 
 BODY_SECONDS: Final = 8.0
-"""Seconds that the body of an answer may take."""
+"""Seconds for reading the body of an answer."""
+
+CONNECTIONS: Final = 32
+"""Maximum number of open connections to a server: as many as the threads of a client."""
 
 _PIECE: Final = 16 << 10
 
@@ -21,9 +24,9 @@ class UnusableAnswer(RequestException):
 
 
 class BoundedAdapter(BaseAdapter):
-    """Reads the body of each answer as it arrives, where requests alone would read it whole, whatever its length.
+    """Reads the body of each answer with limits; the library ``requests`` alone would read a body of any length.
 
-    It applies to all answers: Keystone's version document, its tokens, redirects, and those of the service.
+    It applies to all answers: those of Keystone (version document, tokens), redirects, and those of the service.
 
     :param inner: the adapter that sends.
     """
@@ -31,6 +34,8 @@ class BoundedAdapter(BaseAdapter):
     def __init__(self, inner: BaseAdapter) -> None:
         super().__init__()
         self._inner = inner
+        if isinstance(inner, HTTPAdapter):
+            inner.init_poolmanager(CONNECTIONS, CONNECTIONS)
 
     def send(self, request: Any, stream: bool = False, **options: Any) -> Response:  # type: ignore[override]
         """See BaseAdapter.
@@ -40,7 +45,7 @@ class BoundedAdapter(BaseAdapter):
         response = self._inner.send(request, stream=True, **options)
         try:
             if request.url.lower().startswith("https:") and response.headers.get("Location", "").lower()[:5] == "http:":
-                # keystoneauth1 sends the password again, to the address that the answer names.
+                # keystoneauth1 would send the password again, to the address in the answer.
                 raise UnusableAnswer("redirects from https to http")
             body = _read(response.raw, time.monotonic() + BODY_SECONDS)
         except HTTPError as error:
@@ -60,7 +65,7 @@ class BoundedAdapter(BaseAdapter):
 
 
 def _read(raw: Any, until: float) -> bytes:
-    # read1 returns what there is, and read waits until a piece is complete; urllib3 has the former since 2.0.
+    # read1() returns the available bytes, read() waits for a whole piece.  urllib3 has read1() since 2.0.
     read = getattr(raw, "read1", raw.read)
     pieces: list[bytes] = []
     size = 0

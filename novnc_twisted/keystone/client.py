@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from keystoneauth1 import exceptions
@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted.access import strict_json
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.keystone.bounded import UnusableAnswer
+from novnc_twisted.keystone.bounded import CONNECTIONS, UnusableAnswer
 from novnc_twisted.keystone.threads import ThreadedCalls
 
 TIMEOUT: Final = 4.0
@@ -27,14 +27,16 @@ for _name in ("keystoneauth", "urllib3"):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service answered.
+    """The answer of a service.
 
     :ivar status: the HTTP status.
     :ivar body: the decoded JSON; None if the body is not JSON.
+    :ivar token: the header field X-Subject-Token, in which Keystone sends a new token; else empty.
     """
 
     status: int
     body: Any
+    token: str = field(default="", repr=False)
 
 
 class KeystoneClient:
@@ -45,12 +47,14 @@ class KeystoneClient:
 
     :param reactor: IReactorFromThreads.
     :param adapter: a ``keystoneauth1.adapter.Adapter`` for the service; its plugin has the credentials.
-    :param service: what the service is called in errors (``nova``).
+    :param service: the name of the service for errors (``nova``).
     :param credentials: where the credentials are configured (``[service_user]``), for errors.
-    :param threads: how many requests run side by side at most.
+    :param threads: maximum number of concurrent requests.
     """
 
-    def __init__(self, reactor: Any, adapter: Any, *, service: str, credentials: str, threads: int = 8) -> None:
+    def __init__(
+        self, reactor: Any, adapter: Any, *, service: str, credentials: str, threads: int = CONNECTIONS
+    ) -> None:
         self._adapter = adapter
         self._service = service
         self._credentials = credentials
@@ -71,18 +75,22 @@ class KeystoneClient:
         *,
         json: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        authenticated: bool = True,
     ) -> "Deferred[Answer]":
         """Send a request to a path below the service's endpoint.
 
         :param headers: further header fields.
+        :param authenticated: False: without our own token, as for the log-in of a user.
 
         Fails with ServiceUnavailable if Keystone or the service does not answer, or refuses the credentials; the
         detail says which, and contains neither the path nor a secret.
         """
-        return self._calls.run(lambda: self._send(method, path, json, headers or {}))
+        return self._calls.run(lambda: self._send(method, path, json, headers or {}, authenticated))
 
-    def _send(self, method: str, path: str, json: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Answer:
-        """In a thread."""
+    def _send(
+        self, method: str, path: str, json: Mapping[str, Any] | None, headers: Mapping[str, str], authenticated: bool
+    ) -> Answer:
+        """Send a request; runs in a thread."""
         try:
             response = self._adapter.request(
                 path,
@@ -97,6 +105,7 @@ class KeystoneClient:
                 status_code_retries=0,
                 timeout=TIMEOUT,
                 headers={"Accept": "application/json", **headers},
+                authenticated=authenticated,
             )
         except Exception as error:
             raise ServiceUnavailable(self._reason(error)) from None
@@ -104,10 +113,13 @@ class KeystoneClient:
             body = strict_json.loads(response.content)  # requests' json() raises RecursionError for a deep one
         except ValueError:
             body = None
-        return Answer(response.status_code, body)
+        return Answer(response.status_code, body, response.headers.get("X-Subject-Token", ""))
 
     def _reason(self, error: Exception) -> str:
-        """Why a request failed, in one clause.  The error's own text may contain a token: only its server is shown."""
+        """Return why a request failed, in one clause.
+
+        The error's own text may contain a token, so only the server in it is shown.
+        """
         found = _SERVER.search(str(error))
         server = found[0] if found else self._service
         if isinstance(error, exceptions.Unauthorized):

@@ -1,7 +1,7 @@
-"""keystoneauth1's session, without a way to wait for itself, and with bounds for answers."""
+"""keystoneauth1's session with protection against a deadlock, and with limits for answers."""
 
 import threading
-from typing import Any
+from typing import Any, Final
 
 from keystoneauth1 import exceptions
 from keystoneauth1.loading.session import Session as _Loader
@@ -9,17 +9,27 @@ from keystoneauth1.session import Session
 
 from novnc_twisted.keystone.bounded import BoundedAdapter
 
+LOGIN_TIMEOUT: Final = 20.0
+"""Seconds to connect to Keystone, and between two parts of its answer, if the option ``timeout`` is not set.
+
+A log-in holds a lock of keystoneauth1, and all other requests wait for it.  Without a limit, a Keystone that hangs
+would block all requests of this process.  The limit is longer than the deadline of a link, because the token from a
+slow Keystone is useful for later links.
+"""
+
 
 class NonReentrantSession(Session):
     """A session that refuses to log in while the same thread logs in.
 
-    keystoneauth1 asks Keystone's version document without a token first, and with one if the answer is 401.  To get
-    that token it waits for a lock that the same thread holds: for ever, and every later request waits behind it (seen
-    with keystoneauth1 5.18.1 and an ``auth_url`` that answers 401).
+    keystoneauth1 requests Keystone's version document without a token, and after a 401 with a token.  To get this
+    token, it waits for a lock that the same thread holds already: a deadlock, which also blocks all later requests
+    (seen with keystoneauth1 5.18.1 and an ``auth_url`` that answers 401).
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        if self.timeout is None:
+            self.timeout = LOGIN_TIMEOUT
         self._logging_in = threading.local()
         for prefix, adapter in list(self.session.adapters.items()):
             self.session.mount(prefix, BoundedAdapter(adapter))

@@ -1,4 +1,4 @@
-"""Blocking calls in a few threads, so that the reactor never waits for one."""
+"""Runs blocking calls in a few threads, so that the reactor never waits for them."""
 
 import threading
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from novnc_twisted.errors import ServiceUnavailable
 T = TypeVar("T")
 
 MAX_PENDING: Final = 256
-"""Calls that run or wait at most; a further one fails at once."""
+"""Maximum number of calls that run or wait; a further one fails at once."""
 
 
 class _DaemonThreads(ThreadPool):
-    """A thread pool whose threads do not keep the process from ending: one may wait for a peer that hangs."""
+    """A thread pool whose threads do not prevent the process from ending, since one may wait for a hanging peer."""
 
     threadFactory = partial(threading.Thread, daemon=True)  # type: ignore[assignment]
 
@@ -28,7 +28,7 @@ class ThreadedCalls:
 
     :param reactor: IReactorFromThreads.
     :param name: for the names of the threads, and for errors.
-    :param threads: how many calls run side by side at most.
+    :param threads: maximum number of concurrent calls.
     """
 
     def __init__(self, reactor: Any, name: str, threads: int = 8) -> None:
@@ -50,9 +50,9 @@ class ThreadedCalls:
             threading.Thread(target=pool.stop, daemon=True).start()  # it waits for the threads
 
     def run(self, call: Callable[[], T]) -> "Deferred[T]":
-        """Call it in a thread.  Cancelling frees the caller at once, and a call that has not begun does not begin.
+        """Run a call in a thread.  Cancelling frees the caller at once; a call that has not begun is dropped.
 
-        Fails with ServiceUnavailable if this is not started, or if too many calls wait.
+        Fails with ServiceUnavailable if :meth:`start` was not called, or if too many calls wait.
         """
         if self._pool is None:
             return fail(ServiceUnavailable(f"the requests to {self._name} are stopped"))

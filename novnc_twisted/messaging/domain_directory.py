@@ -1,4 +1,4 @@
-"""Which compute host has which domain: a copy in memory of what the hosts published, and which of them are alive.
+"""The domain directory: a copy in memory of the records that compute hosts publish, and which hosts are alive.
 
 An update of the copy (:meth:`DomainDirectory.look`) reads presence, the group of hosts and the heads of their records:
 at most four commands, whatever the number of hosts.  Then it reads only the parts that have changed since the last
@@ -21,14 +21,17 @@ from novnc_twisted.messaging.host_record import HostRecord
 from novnc_twisted.messaging.interfaces import ITransport, UnusableRecord
 from novnc_twisted.messaging.shared_call import SharedCall
 
-REST: Final = 20
-"""The copy is used for this many times as long as its update took, so updates take less than 1/20 of the time."""
+REST: Final = 50
+"""A copy is used for ``REST`` times the duration of its update, so updates take less than 1/50 of the time.
+
+At most it is used for :data:`MAX_AGE`, so updates that take longer than MAX_AGE / REST take a larger share.
+"""
 
 MAX_AGE: Final = 5.0
 """Maximum number of seconds for which the copy is used without an update."""
 
 MAX_HOSTS: Final = 10_000
-"""Maximum number of hosts that one update reads although they are not alive.
+"""Maximum number of dead hosts whose records one update reads.
 
 Each compute host can add names to the group, so their number needs a limit.
 """
@@ -39,10 +42,16 @@ MALFORMED: Final = 60.0
 MAX_HEAD: Final = 32_768
 """Maximum length in bytes of a head that is read.  The longest head that a host writes has 3,000 bytes."""
 
+MAX_ASKED: Final = 64
+"""Maximum number of hosts that are asked for a domain that no record contains.
+
+In a cloud with more live hosts, a host with a current record is not asked: its record proves that it lacks the domain.
+"""
+
 _HOSTS_TOGETHER = 32  # hosts whose parts are requested at the same time
 _PARTS_TOGETHER = 8  # parts of one host that are requested at the same time
 
-# The characters of a topic, without "/": the host "a" may write every key that begins with "domains:a/", and so could
+# The characters of a topic, without "/".  The host "a" may write every key that begins with "domains:a/", so it could
 # write the record of a host "a/b".
 _HOST = re.compile(r"[!-.0-~]{1,200}\Z")
 
@@ -53,7 +62,7 @@ _log = Logger()
 class DomainDirectory(Generic[T]):
     """A copy of all records.
 
-    Its properties show the last update; they change only while :meth:`refresh` or :meth:`look` runs.
+    Its attributes show the last update.  They change only while :meth:`refresh` or :meth:`look` runs.
 
     :param read: makes an entry from a host and a published domain (a mapping of :data:`FIELDS`).  It raises
         ServiceUnavailable for a domain that cannot be used; this domain is left out.
@@ -77,16 +86,17 @@ class DomainDirectory(Generic[T]):
         self._neighbours: dict[str, list[str]] = {}
         self._malformed: dict[str, float] = {}
         self._good_until: float | None = None
-        # Many requests arrive together after a pause; they share one update.
+        # Requests that arrive at the same time share one update.
         self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()), cancels=True)
         self._preparing: Deferred[None] | None = None
         self._failure: ServiceUnavailable | None = None
         self.live: Mapping[str, str] = {}
         self.unpublished: Sequence[str] = ()
         self.any_current = False
+        self._not_current: Sequence[str] = ()
 
     def prepare(self) -> None:
-        """Begin the first update, so that the first request need not wait for all of it.  Returns at once."""
+        """Begin the first update in the background, so that the first request waits less."""
         self._preparing = Deferred.fromCoroutine(self.look())
         # A failure is not reported here: the first request updates the copy again, and reports it to its caller.
         self._preparing.addErrback(lambda failure: failure.trap(Refusal, CancelledError) and None)
@@ -96,13 +106,15 @@ class DomainDirectory(Generic[T]):
         if self._preparing is not None:
             self._preparing.cancel()
 
-    async def refresh(self) -> None:
-        """Update the copy, unless it is recent enough to decide which hosts to ask.
+    async def refresh(self) -> bool:
+        """Update the copy, unless it is recent enough to select the hosts to ask; return whether it was updated.
 
         :raises ServiceUnavailable: the presence entries of the hosts cannot be read.
         """
-        if self._now is None or self._good_until is None or self._now() >= self._good_until:
-            await self._look()
+        if self._now is not None and self._good_until is not None and self._now() < self._good_until:
+            return False
+        await self._look()
+        return True
 
     async def look(self) -> None:
         """Update the copy now.  Call this before deciding that a domain is gone or that a host is not alive.
@@ -116,17 +128,33 @@ class DomainDirectory(Generic[T]):
         return self._places.get(uuid, {})
 
     def candidates(self, uuid: str) -> list[str]:
-        """Return the live hosts that may have a domain: those that published it, and those without a usable record."""
+        """Return the live hosts that published a domain, and at most :data:`MAX_ASKED` without a usable record."""
         published = [host for host in self._places.get(uuid, ()) if host in self.live]
-        return [*published, *(host for host in self.unpublished if host not in published)]
+        return [*published, *(host for host in self.unpublished[:MAX_ASKED] if host not in published)]
+
+    def all_candidates(self, uuid: str) -> list[str]:
+        """Return the live hosts to ask for a domain that the hosts of :meth:`candidates` do not have.
+
+        These are all live hosts.  If there are more than :data:`MAX_ASKED`, they are only those that published the
+        domain, and those whose records are not current.  Then a server that moved in the last half second may be
+        missed.
+
+        :raises ServiceUnavailable: too many records are not current, so that the host of the domain is unknown.
+        """
+        if len(self.live) <= MAX_ASKED:
+            return list(self.live)
+        if len(self._not_current) > MAX_ASKED:
+            raise ServiceUnavailable(f"{len(self._not_current)} compute hosts have not published their servers yet")
+        published = [host for host in self._places.get(uuid, ()) if host in self.live]
+        return list(dict.fromkeys([*published, *self._not_current]))
 
     def has_record(self, host: str) -> bool:
-        """Whether a host has published a record, and all of it was read and can be used."""
+        """Return whether a host has published a record that was read completely and can be used."""
         record = self._records.get(host)
         return self._failure is None and record is not None and record.unusable is None
 
     def is_current(self, host: str) -> bool:
-        """Whether a host is alive and its record follows the events of its libvirt."""
+        """Return whether a host is alive and keeps its record up to date with libvirt's events."""
         return host in self.live and self.has_record(host) and self._records[host].current
 
     def at(self, place: str) -> Collection[str]:
@@ -134,10 +162,9 @@ class DomainDirectory(Generic[T]):
         return self._neighbours.get(place, ())
 
     def last_host(self, uuid: str) -> str | None:
-        """Return a host that published a domain and is not alive, or None.
+        """Return a dead host that published a domain, or None.
 
-        :raises ServiceUnavailable: the records could not be read, or a host that may have the domain is not alive and
-            its record cannot be used.
+        :raises ServiceUnavailable: the records could not be read, or the record of a dead host cannot be used.
         """
         if self._failure is not None:
             raise self._failure
@@ -174,9 +201,10 @@ class DomainDirectory(Generic[T]):
             self._failure = failure
         else:
             self._failure = None
-        # After the records were read: a host whose record turned out to be unusable has to be asked.
+        # Computed after the records were read: a host with an unusable record has to be asked.
         self.unpublished = [host for host in self.live if not self.has_record(host)]
-        self.any_current = any(map(self.is_current, self.live))
+        self._not_current = [host for host in self.live if not self.is_current(host)]
+        self.any_current = len(self._not_current) < len(self.live)
         if now is not None:
             self._good_until = now() + min(MAX_AGE, REST * (now() - began))
 
@@ -197,7 +225,7 @@ class DomainDirectory(Generic[T]):
             self._forget(host)
             if host not in self.live:
                 strangers.add(host)
-        # Remove the names of former hosts, which have neither record nor presence, or the group would grow for ever.
+        # Former hosts have neither record nor presence.  Remove their names, or the group would grow for ever.
         if strangers:
             await store.leave(GROUP, *strangers)
         by_host = [list(parts) for _, parts in groupby(wanted, lambda part: part[0])]
@@ -210,7 +238,7 @@ class DomainDirectory(Generic[T]):
     async def _read_parts(self, parts: Sequence[tuple[str, int, int]]) -> None:
         """Read parts of one host's record, until one of them is malformed.
 
-        A part of 1 MiB that is malformed costs a second: to read all parts of such a record would take minutes.
+        Decoding a malformed part of 1 MiB takes a second, so a whole record of them would take minutes.
         """
         for start in range(0, len(parts), _PARTS_TOGETHER):
             some = parts[start : start + _PARTS_TOGETHER]
@@ -225,7 +253,7 @@ class DomainDirectory(Generic[T]):
     async def _read_part(self, host: str, count: int, number: int) -> None:
         """Read a part.
 
-        :raises UnusableRecord: no host writes such a part.
+        :raises UnusableRecord: the part is malformed.
         :raises ServiceUnavailable: the store does not answer.
         """
         answer = await self._transport.store.get(part_key(host, count, number))
@@ -243,13 +271,13 @@ class DomainDirectory(Generic[T]):
             raise record.malformed()
 
     def _suspect(self, host: str, error: UnusableRecord) -> None:
-        """Read no part of this host's record for a while; the host itself is asked instead."""
+        """Read no part of this host's record for :data:`MALFORMED` seconds.  The host itself is asked instead."""
         self._records[host].unusable = error
         if self._now is not None:
             self._malformed[host] = self._now() + MALFORMED
 
     def _compare(self, host: str, found: dict[str, Any] | UnusableRecord) -> list[tuple[str, int, int]]:
-        """Take the head of a record; return the parts that have to be read."""
+        """Compare the head of a record with the copy; return the parts that have to be read."""
         record = self._records.setdefault(host, HostRecord(host, self._read))
         try:
             if isinstance(found, UnusableRecord):
@@ -276,7 +304,7 @@ class DomainDirectory(Generic[T]):
         self._records.pop(host, None)
 
     def _clear(self, host: str, count: int = 0) -> None:
-        """Drop all domains of a record, which has so many parts now."""
+        """Drop all domains of a record, which now has ``count`` parts."""
         record = self._records.get(host)
         if record is not None:
             for uuid, entry in record:
@@ -284,7 +312,7 @@ class DomainDirectory(Generic[T]):
             record.clear(count)
 
     def _drop(self, host: str, uuid: str, entry: T) -> None:
-        # Several hosts may have published one domain (a migration), so only this host's entry goes.
+        # During a migration, several hosts publish one domain, so drop only this host's entry.
         hosts = self._places[uuid]
         del hosts[host]
         if not hosts:

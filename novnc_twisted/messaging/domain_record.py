@@ -1,11 +1,11 @@
-"""The record in which a compute host publishes its domains: its keys in the store, its form, and its writer.
+"""The record in which a compute host publishes its domains: its keys in the store, its format, and its writer.
 
-A record has a head and parts.  The head, ``domains:HOST``, names the version of each part; the parts,
-``domains:HOST/COUNT.NUMBER``, hold the domains, distributed by UUID.  So a change of one domain writes one part and the
-head, and a reader (:mod:`.domain_directory`) fetches only the parts whose versions changed.  On Redis a host may write
+A record has a head and parts.  The head, ``domains:HOST``, has the version of each part.  The parts,
+``domains:HOST/COUNT.NUMBER``, contain the domains, distributed by UUID.  So a change of one domain writes one part and
+the head, and a reader (:mod:`.domain_directory`) reads only the parts with new versions.  On Redis, a host may write
 only its own record, and add its name to the group of hosts.
 
-Records are hints: they say which hosts to ask, and what a host had that is not alive.  They never decide a right.
+Records are hints: they show which hosts to ask, and which domains a dead host had.  They never grant a right.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,18 +18,18 @@ from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.wire import MAX_MESSAGE, encode
 
 KEPT: Final = 7 * 86400.0
-"""Seconds for which a record outlives its host."""
+"""Seconds for which a record is kept after its last renewal."""
 
 FIELDS: Final = Instance.wire_names()
-"""What is published of a domain, in this order."""
+"""The fields that are published for a domain, in this order."""
 
 GROUP: Final = "compute-hosts"
 """The group of the hosts that published a record."""
 
 MAX_PARTS: Final = 128
-"""Parts of one record, at most."""
+"""Maximum number of parts of one record."""
 
-_ROWS: Final = 32  # domains for which a part is planned; a record is divided anew when its parts hold twice as many
+_ROWS: Final = 32  # planned domains per part; with twice as many, the record is divided into more parts
 _ROOM = MAX_MESSAGE - 1000
 
 Row = list[Any]
@@ -42,18 +42,18 @@ def head_key(host: str) -> str:
 
 
 def part_key(host: str, count: int, number: int) -> str:
-    """Return the key of a part; a record that is divided into another number of parts has other keys."""
+    """Return the key of a part.  With another number of parts, a record has other keys."""
     return f"domains:{host}/{count}.{number}"
 
 
 def part_number(uuid: str, count: int) -> int:
-    """Return the number of the part, of so many, that holds a domain."""
+    """Return the number of the part with a domain, in a record of ``count`` parts."""
     # SHA-256 instead of hash(), which differs in each process.
     return int(sha256(uuid.encode()).hexdigest()[:8], 16) % count
 
 
 def is_row(value: Any) -> bool:
-    """Whether it has the form in which a host publishes a domain: nothing in it is nested."""
+    """Return whether a value has the format of a published domain: a list without nested values."""
     return isinstance(value, list) and len(value) == len(FIELDS) and not any(isinstance(v, dict | list) for v in value)
 
 
@@ -62,21 +62,21 @@ class Head:
     """The head of a record.
 
     :ivar parts: the version of each part.
-    :ivar current: whether the record follows libvirt's events; False while the host's libvirt does not answer.
+    :ivar current: whether the host keeps the record up to date; False while its libvirt does not answer.
     """
 
     parts: tuple[str, ...] = ()
     current: bool = True
 
     def to_wire(self) -> dict[str, Any]:
-        """Return it as JSON for the store."""
+        """Return the head as JSON for the store."""
         return {"parts": list(self.parts), "current": self.current}
 
     @classmethod
     def from_wire(cls, value: Mapping[str, Any]) -> Self:
         """Read a head.
 
-        :raises UnusableRecord: the value is no head.
+        :raises UnusableRecord: the value is not a head.
         """
         parts = value.get("parts")
         if not isinstance(parts, list) or len(parts) > MAX_PARTS or not all(isinstance(one, str) for one in parts):
@@ -87,7 +87,7 @@ class Head:
 class DomainRecord:
     """Writes the record of one host.
 
-    Changes are collected in memory; :meth:`write` writes the parts that they touched.
+    Changes are collected in memory; :meth:`write` writes the changed parts.
     """
 
     def __init__(self, store: IKeyedStore, host: str) -> None:
@@ -131,12 +131,13 @@ class DomainRecord:
             self._touched.add(number)
 
     async def write(self, *, current: bool = True) -> int:
-        """Write what changed since the last time; give the number of domains that did not fit into a part.
+        """Write the changed parts and the head.
 
         :param current: see :class:`Head`.
-        :raises ServiceUnavailable: the store does not answer; the next call writes what this one could not.
+        :return: the number of domains that were left out, because their part was full.
+        :raises ServiceUnavailable: the store does not answer; the next call writes the rest.
         """
-        # A restarted process takes over the parts that its predecessor wrote, and writes only what differs.
+        # A restarted process keeps the parts of its predecessor that are still right.
         before = self._written or await self._read_head()
         left_out = 0
         for number in sorted(self._touched):
@@ -144,25 +145,25 @@ class DomainRecord:
             left_out += len(self._parts[number]) - len(rows)
             self._versions[number] = version
             await self._write_part(number, rows, before)
-            # One by one: if a later part fails, the next call does not write this one again.
+            # Discarded one by one: if a later part fails, the next call does not write this one again.
             self._touched.discard(number)
         head = Head(tuple(self._versions), current)
-        # The head comes after the parts: a reader that finds a new version must find the part as well.
+        # The head is written after the parts, because a reader of a new version must find its part.
         if head != self._written:
             await self._store.put(head_key(self._host), head.to_wire(), KEPT)
             self._written = head
         if not self._joined:
             await self._store.join(GROUP, self._host, KEPT)
             self._joined = True
-        # Old parts go last, when no head names them any more.
+        # Old parts are removed last, when the head no longer refers to them.
         if len(before.parts) != len(head.parts):
             await self._store.remove(*self._keys(len(before.parts)))
         return left_out
 
     async def renew(self, *, parts: bool = False) -> bool:
-        """Keep the record for :data:`KEPT` seconds more; False if the store has lost some of it.
+        """Keep the record for :data:`KEPT` more seconds; return False if the store has lost a part of it.
 
-        :param parts: renew the parts as well; else only the head.
+        :param parts: whether to renew the parts as well; else only the head.
         """
         await self._store.join(GROUP, self._host, KEPT)
         keys = [head_key(self._host), *(self._keys(len(self._versions)) if parts else ())]
@@ -170,8 +171,8 @@ class DomainRecord:
         return all(kept)
 
     def rewrite(self) -> None:
-        """Let the next :meth:`write` write everything, because the store has lost some of it."""
-        # An empty head, not None: what the store still has must not be read and trusted.
+        """Let the next :meth:`write` write everything, because the store has lost a part of the record."""
+        # An empty head, not None: the remaining head in the store must not be read and trusted.
         self._written = Head()
         self._joined = False
         self._touched.update(range(len(self._parts)))
@@ -193,9 +194,9 @@ class DomainRecord:
         return [part_key(self._host, count, number) for number in range(count)]
 
     def _fits(self, domains: int) -> bool:
-        """Whether so many domains make good use of the parts that there are."""
+        """Return whether the present number of parts suits this number of domains."""
         count = len(self._parts)
-        # The two limits lie far apart, so that a record near one of them is not divided again and again.
+        # The two limits are far apart, so that a record near one of them is not divided again and again.
         few = count > 1 and domains * 8 <= _ROWS * count
         return not few and (domains <= 2 * _ROWS * count or count == MAX_PARTS)
 
@@ -212,7 +213,7 @@ class DomainRecord:
 
 
 def _fitting(rows: list[Row]) -> tuple[list[Row], str]:
-    """Return as many of the rows as one object of the store holds, and their version."""
+    """Return as many of the rows as fit into one object of the store, and their version."""
     texts: list[str] = []
     size = 0
     # Sorted, so that the version depends on the content alone.

@@ -1,4 +1,4 @@
-"""Several calls side by side, of which none hides the others."""
+"""Concurrent calls, where the failure of one does not affect the others."""
 
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
@@ -18,13 +18,13 @@ from novnc_twisted.messaging.wire import encode_object
 T = TypeVar("T")
 
 MAX_AT_ONCE = 256
-"""Calls of one broadcast that are under way at a time.  Each may bring an answer of up to 1 MiB."""
+"""Maximum number of concurrent calls of one broadcast, since each answer may have 1 MiB."""
 
 
 async def gather(
     calls: Iterable[Deferred[T]], enough: Callable[[T], bool] = lambda _answer: False
 ) -> list[T | Refusal]:
-    """Return the answers in the order of the calls, refusals among them.
+    """Return the answer or the Refusal of each call, in the order of the calls.
 
     Cancelling this cancels every call.
 
@@ -55,7 +55,7 @@ async def gather(
     try:
         await done
     finally:
-        # The last ones first: calls that wait for a slot must not get that of a cancelled one.
+        # In reverse order: a call that waits for a slot must not get the slot of a cancelled one.
         for call in reversed(pending):
             call.cancel()
     return answers
@@ -64,24 +64,24 @@ async def gather(
 async def broadcast(
     transport: ITransport, clock: IReactorTime, prefix: str, method: str, deadline: float, arguments: Mapping[str, Any]
 ) -> list[Answer]:
-    """Do what :meth:`.ITransport.broadcast` promises, by presence and calls.
+    """Implement :meth:`.ITransport.broadcast` with presence entries and calls.
 
-    :raises TypeError: the arguments have no form in JSON.
-    :raises ValueError: they are too long, or hold NaN.
+    :raises TypeError: the arguments cannot be converted to JSON.
+    :raises ValueError: they are too long, or contain NaN.
     :raises ServiceUnavailable: the presence entries cannot be read within the deadline.
     """
-    # Checked once, before the first look: otherwise each call would fail with the same mistake of the caller.
+    # Checked once, before the look-up: otherwise each call would fail with the same error of the caller.
     encode_object(arguments)
     until = clock.seconds() + deadline
     try:
         services = await within(transport.services(prefix), deadline, clock)
     except Late:
-        raise ServiceUnavailable(f"the bus named no servers within {deadline:g} s") from None
+        raise ServiceUnavailable(f"the bus did not list its servers within {deadline:g} s") from None
     servers: dict[str, Service] = {}
     for service in services:
         # Servers of one topic are interchangeable; calling each topic once keeps a method from running twice.
         servers.setdefault(service.topic, service)
-    # Each round of calls gets its share of the time: so all servers are called, however many of them are dead.
+    # Each round of calls gets its share of the time, so that all servers are called even if many of them are dead.
     rounds = ceil(len(servers) / MAX_AT_ONCE)
     share = (until - clock.seconds()) / max(rounds, 1)
     slots = DeferredSemaphore(MAX_AT_ONCE)

@@ -1,4 +1,4 @@
-"""A copy of what one compute host has published, part by part (:mod:`.domain_record`)."""
+"""A copy of the record of one compute host, part by part (:mod:`.domain_record`)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from novnc_twisted.messaging.domain_record import FIELDS, Head, is_row, part_num
 from novnc_twisted.messaging.interfaces import UnusableRecord
 
 MAX_DOMAINS: Final = 20_000
-"""Domains of one host that are read, at most."""
+"""Maximum number of domains that are read from one host's record."""
 
 T = TypeVar("T")
 _log = Logger()
@@ -20,11 +20,11 @@ _log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class PartChange(Generic[T]):
-    """What replacing a part has changed.
+    """The changes from replacing a part.
 
-    :ivar removed: by UUID, the entries that are gone or have changed, as they were.
-    :ivar added: by UUID, the entries that are new or have changed, as they are now.
-    :ivar malformed: whether no host writes such a part.
+    :ivar removed: by UUID, the previous entries that are gone or have changed.
+    :ivar added: by UUID, the new entries and the new values of changed ones.
+    :ivar malformed: whether the part is malformed.
     """
 
     removed: Mapping[str, T]
@@ -33,12 +33,12 @@ class PartChange(Generic[T]):
 
 
 class HostRecord(Generic[T]):
-    """The copy of one record.  Anything may be in a record, since the host writes it.
+    """The copy of one record.  Its content is not trusted, since the host writes it.
 
     :param host: the name of the compute host.
     :param read: see :class:`.domain_directory.DomainDirectory`.
     :ivar current: see :class:`.domain_record.Head`.
-    :ivar unusable: why the record, or some of it, cannot be used.
+    :ivar unusable: why the record, or a part of it, cannot be used.
     """
 
     def __init__(self, host: str, read: Callable[[str, dict[str, Any]], T]) -> None:
@@ -55,11 +55,11 @@ class HostRecord(Generic[T]):
             yield from entries.items()
 
     def has_parts(self, count: int) -> bool:
-        """Whether the copy has so many parts."""
+        """Whether the copy has this number of parts."""
         return len(self._parts) == count
 
     def clear(self, count: int = 0) -> None:
-        """Forget all domains; expect a record of so many parts."""
+        """Forget all domains, and prepare for a record with this number of parts."""
         self._parts = [("", {})] * count
 
     def changed(self, head: Head) -> list[int]:
@@ -67,20 +67,20 @@ class HostRecord(Generic[T]):
         return [number for number, version in enumerate(head.parts) if self._parts[number][0] != version]
 
     def take(self, number: int, answer: Mapping[str, Any] | None) -> PartChange[T]:
-        """Replace a part.  The usable domains of a malformed part are taken all the same.
+        """Replace a part.  The usable domains of a malformed part are used as well.
 
-        :param answer: what the store has as this part; None: nothing.
+        :param answer: the part from the store; None if it is missing.
         """
         version, rows = "", []  # a part without a version is read again by the next update
         malformed = answer is not None and len(answer) != 2
         if answer is None:
             # The record was divided into another number of parts after its head was read.
-            self.unusable = UnusableRecord(f"a part of what compute host {self._host} published is missing")
+            self.unusable = UnusableRecord(f"a part of the record of compute host {self._host} is missing")
         elif isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
             version, rows = answer["version"], answer["rows"]
         else:
             malformed = True
-        most = 2 * MAX_DOMAINS // len(self._parts)  # parts are not equally long
+        most = 2 * MAX_DOMAINS // len(self._parts)  # twice the average, because the lengths of parts differ
         if malformed or len(rows) > most or not all(map(is_row, rows)):
             malformed, version = True, ""
         before = self._parts[number][1]
@@ -93,7 +93,7 @@ class HostRecord(Generic[T]):
         )
 
     def malformed(self) -> UnusableRecord:
-        """Return the error for a record that no host writes."""
+        """Return the error for a malformed record."""
         return UnusableRecord(f"compute host {self._host} published a malformed record")
 
     def _entries_of(self, rows: Iterable[Any], number: int) -> dict[str, T]:
@@ -103,12 +103,12 @@ class HostRecord(Generic[T]):
         for row in rows:
             uuid = row[0].lower() if isinstance(row, list) and len(row) == len(FIELDS) and is_uuid(row[0]) else ""
             try:
-                # Each domain belongs to one part; in another part the same UUID could hide or repeat it.
+                # Each domain belongs to one part.  The same UUID in another part could hide or repeat it.
                 if not uuid or part_number(uuid, count) != number or len(found) > MAX_DOMAINS // count:
                     raise ServiceUnavailable("not a domain of this part")
                 found[uuid] = self._read(self._host, dict(zip(FIELDS, row, strict=True)))
             except ServiceUnavailable:
                 wrong += 1
         if wrong:
-            _log.warn("{count} domains that {host} published can't be used", count=wrong, host=self._host)
+            _log.warn("domains of {host} whose records can't be used: {count}", count=wrong, host=self._host)
         return found

@@ -1,4 +1,4 @@
-"""What every transport provides: calls, broadcasts, presence and a keyed store."""
+"""The interfaces of the bus: calls, broadcasts, presence and a keyed store."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from zope.interface import Attribute, Interface
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 
 Method = Callable[..., Awaitable[Any]]
-"""A served method: takes JSON by keyword, returns JSON, or raises a :class:`novnc_twisted.errors.Refusal`."""
+"""A served method: takes JSON values by keyword, returns JSON, or raises a :class:`novnc_twisted.errors.Refusal`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Service:
     :ivar binary: nova's name for it, such as ``nova-compute``.
     :ivar host: its ``host`` option.
     :ivar updated_at: Unix time of its last heartbeat.
-    :ivar info: what else it announced, JSON.
-    :ivar place: an address of its own; on Redis its user's rights can vouch for it (see ``redis.acl``).
+    :ivar info: further announced data, JSON.
+    :ivar place: the announced address; on Redis, the rights of its user can guarantee it (see ``redis.acl``).
     """
 
     topic: str
@@ -37,12 +37,12 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one server answered to a broadcast.
+    """The answer of one server to a broadcast.
 
     :ivar service: the server's presence entry; the first entry if several servers share its topic.
-    :ivar result: what its method returned; None if ``refusal`` is set.
-    :ivar refusal: why there is no result.  A ServiceUnavailable means "no answer": the method may or may not have run,
-        so it must never be taken for "no".  Any other refusal was raised by the method.
+    :ivar result: the result of its method; None if ``refusal`` is set.
+    :ivar refusal: why there is no result.  ServiceUnavailable means "no answer", never "no": the method may or may not
+        have run.  Any other refusal was raised by the method.
     """
 
     service: Service
@@ -55,7 +55,7 @@ class TopicInUse(Exception):
 
 
 class UnusableRecord(ServiceUnavailable):
-    """The store answers, but what it holds under a key is not a valid object."""
+    """The store answers, but the value of a key is not a valid object."""
 
 
 class IKeyedStore(Interface):
@@ -70,25 +70,25 @@ class IKeyedStore(Interface):
         """Store an object for ``ttl`` seconds; with an index, also append its key to that index."""
 
     def put_new(key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:
-        """Store an object only if the key is free; True for exactly one of many callers."""
+        """Store an object only if the key is free; return True to exactly one of many callers."""
 
     def get(key: str) -> Deferred[dict[str, Any] | None]:
         """Return the live object, or None; fails with UnusableRecord if the value is not an object of the store."""
 
     def get_many(keys: Sequence[str], limit: int = ...) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
-        """Return the live objects of several keys, in their order; UnusableRecord if :meth:`get` fails with it.
+        """Return the live objects of several keys, in their order; UnusableRecord for an invalid one.
 
-        :param limit: bytes of an object, at most; a longer one is an UnusableRecord, and is not decoded.
+        :param limit: maximum size of an object in bytes; a larger one is not decoded, and is an UnusableRecord.
         """
 
     def now() -> Deferred[float]:
-        """Return the Unix time, in seconds, by which objects expire: one clock for all users of the store."""
+        """Return the Unix time in seconds, by the clock of the store, which all its users share."""
 
     def extend(key: str, ttl: float) -> Deferred[bool]:
-        """Let an object live for at least ``ttl`` more seconds, never shorter than before; False if it is gone."""
+        """Let an object live for at least ``ttl`` more seconds, never shorter than before; False if there is none."""
 
     def remove(*keys: str) -> Deferred[int]:
-        """Remove objects and their index entries; returns how many existed."""
+        """Remove objects and their index entries; return the number of removed objects."""
 
     def indexed(index: str, except_newest: int = 0) -> Deferred[list[str]]:
         """Return the keys of an index's live objects, oldest first, without the newest ``except_newest``."""
@@ -96,23 +96,23 @@ class IKeyedStore(Interface):
     def append(log: str, values: Sequence[Mapping[str, Any]], ttl: float) -> Deferred[None]:
         """Append objects to a log, each for ``ttl`` seconds.
 
-        A log keeps 100,000 entries at most, in memory 10,000; the oldest are dropped, some of them later.
+        A log keeps at most 100,000 entries (in memory: 10,000).  The oldest ones are dropped, not always at once.
         """
 
     def newest(log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
-        """Return the live entries of a log with their ids, newest first, at most ``limit``.
+        """Return at most ``limit`` live entries of a log with their ids, newest first.
 
-        :param before: an id: only older entries are returned.  ValueError if it is no id.
+        :param before: the id of an entry; only older entries are returned.  ValueError if it is not an id.
         """
 
     def join(group: str, member: str, ttl: float) -> Deferred[None]:
-        """Add a text to a group; the group lives for ``ttl`` seconds after it was last changed or read."""
+        """Add a text to a group, which then lives for ``ttl`` more seconds."""
 
     def leave(group: str, *members: str) -> Deferred[None]:
         """Remove texts from a group."""
 
     def members(group: str, ttl: float) -> Deferred[list[str]]:
-        """Return the texts of a group, sorted, and let the group live for ``ttl`` seconds more."""
+        """Return the texts of a group, sorted, and let the group live for ``ttl`` more seconds."""
 
 
 class ITransport(Interface):
@@ -124,12 +124,12 @@ class ITransport(Interface):
         """Connect; fires after the first attempt.  If the bus is down, further attempts follow."""
 
     def stop() -> Deferred[None]:
-        """Withdraw everything served and announced, fail pending calls with ServiceUnavailable, and disconnect."""
+        """Withdraw all topics and entries, fail pending calls with ServiceUnavailable, and disconnect."""
 
     def ping(topic: str = "", *, deadline: float = 2.0) -> Deferred[None]:
-        """Ask whether the bus answers and, with a topic, whether a live server has it; no server is called.
+        """Check that the bus answers and, with a topic, that it has a live server.  No server is called.
 
-        Fails with ServiceUnavailable if not.  With a topic, the role of this process must be one that may call it.
+        Fails with ServiceUnavailable if not.  With a topic, this process must have a role that may call it.
         """
 
     def call(topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
@@ -142,12 +142,12 @@ class ITransport(Interface):
     def broadcast(prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[list[Answer]]:
         """Call every live server whose topic begins with ``prefix``, such as ``proxy.``; answers in order of topic.
 
-        It costs one look-up of the presence entries and one call for each topic.  The calls run side by side; a server
-        that is slow or dead delays the others at most until the deadline, and is reported as no answer (see
-        ``Answer``).  Servers that share a topic are interchangeable: one of them is called for all.  A topic that
-        is announced and not served counts as no answer.
+        This costs one look-up of the presence entries and one call for each topic.  The calls are concurrent.  A slow
+        or dead server delays the result at most until the deadline, and counts as no answer (see ``Answer``).  Servers
+        that share a topic are interchangeable, so one of them is called for all.  A topic that is announced but not
+        served counts as no answer.
 
-        Fails with ServiceUnavailable if the presence entries cannot be read, since then no server is known.
+        Fails with ServiceUnavailable if the presence entries cannot be read.
         """
 
     def serve(
@@ -160,23 +160,28 @@ class ITransport(Interface):
         callers: Mapping[str, Collection[str]] | None = None,
         place: str = "",
         exclusive: bool = False,
+        returns_within: float = 0.0,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """Serve a topic and announce it; fires with a function that withdraws both.
 
         Each call to the topic runs on one of its servers.
 
-        :param callers: the roles that may call each method (``novnc_twisted.contract.ROLES``); for others the
+        :param callers: the roles that may call each method (``novnc_twisted.contract.ROLES``).  To other roles, the
             method does not exist.  A caller without a role may call every method.  None: all may call all methods.
-        :param place: an address of its own; ValueError if it has a space or an ``@``.
-        :param exclusive: it must be the topic's only server.  Fails with ``TopicInUse`` if another one is alive,
-            after the presence of a server that crashed has had time to expire.  If the bus is down at the start, or
-            another server takes the topic later, this one serves nothing while the other is alive, and logs that.
+        :param place: the address that the server announces; ValueError if it contains a space or an ``@``.
+        :param exclusive: whether this must be the topic's only server.  If another one is alive, this fails with
+            ``TopicInUse``, after a wait in which the entry of a crashed server would expire.  If the bus is down at the
+            start, or another server takes the topic later, this one logs that and serves nothing while the other is
+            alive.
+        :param returns_within: seconds, at most 10, for which calls wait for a new server after the last one has
+            withdrawn, because it may be restarting.  The topic counts as live during this time.  After a crash, calls
+            do not wait.
         """
 
     def announce(
         topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
     ) -> Deferred[Callable[[], Deferred[None]]]:
-        """Add a presence entry without serving anything; fires with a function that withdraws it."""
+        """Add a presence entry without serving a topic; fires with a function that withdraws the entry."""
 
     def services(prefix: str = "") -> Deferred[list[Service]]:
         """Return the live services whose topic begins with ``prefix``, sorted by topic and worker."""

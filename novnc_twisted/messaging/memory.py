@@ -63,7 +63,7 @@ class _Call:
             try:
                 reply = await perform(served.topic, served.methods or {}, method, decode(request))
             finally:
-                # In a finally: a cancelled method must not keep its slot.
+                # A cancelled method must also free its slot.
                 served.slots.release()
         except CancelledError:
             # Either this call has ended, or the method cancelled something of its own.
@@ -73,7 +73,7 @@ class _Call:
         self._work = None
         if self._over:
             return
-        # Before the result is passed on: its callbacks may call again, or stop the transport.
+        # End the call before its result is passed on: the callbacks may call again, or stop the transport.
         self._end()
         try:
             result = outcome(reply)
@@ -101,8 +101,8 @@ class _Call:
 class MemoryTransport:
     """A transport between the services of one process.  Arguments and results are still converted to JSON and back.
 
-    A method begins to run before ``call`` returns, and the call fires as soon as the method has: with a ``task.Clock``,
-    only deadlines need the clock.
+    A method begins to run before ``call`` returns, and its end fires the call at once.  So with a ``task.Clock``, only
+    deadlines need the clock.
 
     :param reactor: IReactorTime.
     """
@@ -127,7 +127,7 @@ class MemoryTransport:
         self._served.clear()
         self._turns.clear()
         while self._calls:
-            # One by one: a callback may end other calls, which leave the dictionary.
+            # Take one call at a time: its callbacks may end other calls, which then leave the dictionary.
             next(iter(self._calls)).fail("the transport was stopped")
         return succeed(None)
 
@@ -140,7 +140,7 @@ class MemoryTransport:
         return succeed(None)
 
     def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
-        """See ITransport; TypeError or ValueError if the arguments have no form in JSON."""
+        """See ITransport; TypeError or ValueError if the arguments cannot be converted to JSON."""
         try:
             request = encode_object(arguments)
         except (TypeError, ValueError):
@@ -182,8 +182,9 @@ class MemoryTransport:
         callers: Mapping[str, Collection[str]] | None = None,
         place: str = "",
         exclusive: bool = False,
+        returns_within: float = 0.0,
     ) -> Deferred[Callable[[], Deferred[None]]]:
-        """See ITransport.  All callers are in this process, which has no role."""
+        """See ITransport.  ``callers`` and ``returns_within`` have no effect: all services are in this process."""
         if exclusive and self._servers(topic):
             return fail(TopicInUse(f"{binary} on {host}: this process serves {topic} already"))
         return execute(self._add, topic, dict(methods), binary, host, info, check_place(place))

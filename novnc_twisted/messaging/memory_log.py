@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from novnc_twisted.messaging.wire import decode, encode_object, entry_id
 
 MAX_ENTRIES: Final = 10_000
-"""Entries that a log in memory keeps."""
+"""Maximum number of entries of a log in memory."""
 
 
 class _Entry(NamedTuple):

@@ -3,9 +3,10 @@
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import Any
 
 from twisted.internet.defer import Deferred, execute, succeed
@@ -40,7 +41,7 @@ class MemoryStore:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        # now() is shown to people as a date, and must not step with this machine's wall clock.
+        # now() is a date, but it must not step when this machine's wall clock is set.
         self._started_at = time.time() - clock.seconds()
         self._entries: dict[str, _Entry] = {}
         self._indexes: dict[str, dict[str, None]] = {}
@@ -60,8 +61,8 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def put_new() -> bool:
-            if self._live(check_key(key)) is not None:
-                # Raises what _put would raise, so that a bad value fails whether or not the key is free.
+            if self._live(check_key(key), self._sweep()) is not None:
+                # Raises what _put() would raise, so that an invalid value fails even if the key is not free.
                 encode_object(value)
                 return False
             self._put(key, value, ttl, "")
@@ -73,7 +74,7 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def get() -> dict[str, Any] | None:
-            entry = self._live(check_key(key))
+            entry = self._live(check_key(key), self._sweep())
             return None if entry is None else decode(entry.text)
 
         return execute(get)
@@ -84,7 +85,8 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def get_many() -> list[dict[str, Any] | UnusableRecord | None]:
-            return [read(self._live(check_key(key))) for key in keys]
+            now = self._sweep()
+            return [read(self._live(check_key(key), now)) for key in keys]
 
         def read(entry: _Entry | None) -> dict[str, Any] | UnusableRecord | None:
             if entry is None:
@@ -104,11 +106,12 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def extend() -> bool:
-            entry = self._live(check_key(key))
+            now = self._sweep()
+            entry = self._live(check_key(key), now)
             if entry is None:
                 return False
-            # The heap of expiries is corrected when the old time comes.
-            entry.expires_at = max(entry.expires_at, self._clock.seconds() + ttl)
+            # _sweep() corrects the heap of expiries when the old time comes.
+            entry.expires_at = max(entry.expires_at, now + ttl)
             return True
 
         return execute(extend)
@@ -117,7 +120,8 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def remove() -> int:
-            live = [key for key in dict.fromkeys(map(check_key, keys)) if self._live(key) is not None]
+            now = self._sweep()
+            live = [key for key in dict.fromkeys(map(check_key, keys)) if self._live(key, now) is not None]
             for key in live:
                 self._drop(key)
             return len(live)
@@ -128,8 +132,12 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def indexed() -> list[str]:
-            keys = [key for key in list(self._indexes.get(check_key(index), ())) if self._live(key) is not None]
-            return keys[: max(0, len(keys) - except_newest)]
+            now = self._sweep()
+            keys: Collection[str] = self._indexes.get(check_key(index), ())
+            if self._expiries and self._expiries[0][0] <= now:
+                # More entries had expired than one operation drops.
+                keys = [key for key in keys if self._live(key, now) is not None]
+            return list(islice(keys, max(0, len(keys) - except_newest)))
 
         return execute(indexed)
 
@@ -145,42 +153,44 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def join() -> None:
-            members = self._group(check_key(group))
+            now = self._clock.seconds()
+            members = self._group(check_key(group), now)
             members.add(member)
-            self._groups[group] = (members, self._clock.seconds() + ttl)
+            self._groups[group] = (members, now + ttl)
 
         return execute(join)
 
     def leave(self, group: str, *members: str) -> Deferred[None]:
         """See IKeyedStore."""
-        return execute(lambda: self._group(check_key(group)).difference_update(members))
+        return execute(lambda: self._group(check_key(group), self._clock.seconds()).difference_update(members))
 
     def members(self, group: str, ttl: float) -> Deferred[list[str]]:
         """See IKeyedStore."""
 
         def members() -> list[str]:
-            found = self._group(check_key(group))
+            now = self._clock.seconds()
+            found = self._group(check_key(group), now)
             if found:
-                self._groups[group] = (found, self._clock.seconds() + ttl)
+                self._groups[group] = (found, now + ttl)
             return sorted(found)
 
         return execute(members)
 
-    def _group(self, group: str) -> set[str]:
+    def _group(self, group: str, now: float) -> set[str]:
         members, until = self._groups.get(group, (set(), 0.0))
-        return members if until > self._clock.seconds() else set()
+        return members if until > now else set()
 
     def _put(self, key: str, value: Mapping[str, Any], ttl: float, index: str) -> None:
         check_key(key)
         if index:
             check_key(index)
         text = encode_object(value)
-        self._sweep()
+        now = self._sweep()
         # Drop first, so that an object that moves to another index leaves the old one.
         self._drop(key)
         if ttl <= 0:
             return
-        entry = self._entries[key] = _Entry(text, self._clock.seconds() + ttl, index)
+        entry = self._entries[key] = _Entry(text, now + ttl, index)
         heappush(self._expiries, (entry.expires_at, key))
         if index:
             self._indexes.setdefault(index, {})[key] = None
@@ -189,28 +199,26 @@ class MemoryStore:
             self._expiries = [(entry.expires_at, key) for key, entry in self._entries.items()]
             heapify(self._expiries)
 
-    def _live(self, key: str) -> _Entry | None:
-        self._sweep()
+    def _live(self, key: str, now: float) -> _Entry | None:
         entry = self._entries.get(key)
-        if entry is not None and entry.expires_at <= self._clock.seconds():
-            self._drop(key)
-            return None
-        return entry
+        return entry if entry is not None and entry.expires_at > now else None
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> float:
+        """Drop expired entries, at most :data:`_SWEEP`; return the time, in the clock's seconds."""
         now = self._clock.seconds()
         for _ in range(_SWEEP):
             if not self._expiries or self._expiries[0][0] > now:
-                return
+                break
             _, key = heappop(self._expiries)
             entry = self._entries.get(key)
             if entry is None:
                 continue
             if entry.expires_at > now:
-                # It was extended after this time was noted.
+                # The entry was extended after this time was put into the heap.
                 heappush(self._expiries, (entry.expires_at, key))
             else:
                 self._drop(key)
+        return now
 
     def _drop(self, key: str) -> None:
         entry = self._entries.pop(key, None)

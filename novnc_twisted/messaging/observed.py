@@ -1,4 +1,4 @@
-"""A transport that reports each call: which side, topic, method, time and outcome, never an argument or a result."""
+"""A transport that reports each call: side, topic, method, time and outcome, but no argument or result."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
@@ -21,7 +21,7 @@ Report: TypeAlias = Callable[[str, str, str, float, BaseException | None], None]
 
 @implementer(ITransport)
 class ObservedTransport:
-    """Wrap a transport and report its calls, both where they are made and where they are served.
+    """Wraps a transport, and reports its calls on both sides: the caller's and the server's.
 
     :param transport: the wrapped transport.
     :param clock: measures how long a call takes.
@@ -73,11 +73,20 @@ class ObservedTransport:
         callers: Mapping[str, Collection[str]] | None = None,
         place: str = "",
         exclusive: bool = False,
+        returns_within: float = 0.0,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport."""
         observed = {name: self._observed(topic, name, method) for name, method in methods.items()}
         return self._transport.serve(
-            topic, observed, binary=binary, host=host, info=info, callers=callers, place=place, exclusive=exclusive
+            topic,
+            observed,
+            binary=binary,
+            host=host,
+            info=info,
+            callers=callers,
+            place=place,
+            exclusive=exclusive,
+            returns_within=returns_within,
         )
 
     def announce(

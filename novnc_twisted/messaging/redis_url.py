@@ -1,4 +1,4 @@
-"""Parses ``redis://`` URLs and their variants; makes no connection."""
+"""Parses ``redis://`` URLs and their variants, without connecting."""
 
 import re
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ _FORMS = {
 class RedisURL:
     """The address of a Redis or Valkey, and how to log in.
 
-    :ivar path: the path of its unix socket; host and port are unused then.
+    :ivar path: the path of its unix socket; if it is set, host and port are unused.
     :ivar username: the ACL user; None for the default user.
     :ivar password: the password, or None.
     :ivar tls: whether to use TLS, which always verifies the server's certificate.
@@ -29,8 +29,8 @@ class RedisURL:
     :ivar cert: the file of our own certificate (PEM); None to send no certificate.
     :ivar key: the file of its private key (PEM); None if the key is in ``cert``.
     :ivar server_name: the name that the server's certificate must have; None for ``host``.
-    :ivar sentinels: the hosts and ports of the Sentinels that name the primary; host and port are unused then.
-    :ivar service: the name that the Sentinels know the primary by.
+    :ivar sentinels: the hosts and ports of the Sentinels; if there are any, host and port are unused.
+    :ivar service: the name of the primary in the Sentinels' configuration.
     """
 
     host: str = "127.0.0.1"
@@ -86,12 +86,12 @@ def parse_redis_url(url: str) -> RedisURL:
     userinfo = parts.netloc.rpartition("@")[0]
     name, colon, password = userinfo.partition(":")
     username = unquote(name) or None
-    # An ACL user without a password (nopass) still has to send one; any will do.
+    # An ACL user without a password (nopass) still has to send one; Redis accepts any.
     secret = unquote(password) if colon or name else None
     if scheme == "redis+unix":
         return _unix(parts, port, form, query, username, secret)
     if query.get("key") and not query.get("cert"):
-        raise ValueError("transport_url has key but no cert")
+        raise ValueError("transport_url has key but no cert; give both, or neither")
     if scheme == "redis+sentinel":
         return _sentinels(parts, form, query, username, secret)
     return _server(parts, port, form, query, username, secret)

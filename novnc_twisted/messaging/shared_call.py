@@ -1,4 +1,4 @@
-"""One call at a time, whose result is shared by all callers that want it."""
+"""Shares one costly call among several callers."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -15,8 +15,8 @@ class SharedCall(Generic[T]):
     is at most one running call, and one that follows it.
 
     :param call: begins the call.
-    :param cancels: whether a call is cancelled when all its callers have cancelled their waits; else it runs to its
-        end, as a call should that cannot be stopped and must not run twice at a time.
+    :param cancels: whether a running call is cancelled when all its callers have cancelled their waits.  False: it runs
+        to its end.  Use False for a call that cannot be stopped and must not run twice at the same time.
     """
 
     def __init__(self, call: Callable[[], Deferred[T]], *, cancels: bool = False) -> None:
@@ -27,7 +27,7 @@ class SharedCall(Generic[T]):
         self._waiting: list[Deferred[T]] = []
 
     def __call__(self) -> Deferred[T]:
-        """Return the result of a call that begins now, or after the running one; a caller may cancel its own wait."""
+        """Return the result of a call that begins now or after the running one.  A caller may cancel its own wait."""
         wanted: Deferred[T] = Deferred(self._cancelled)
         self._waiting.append(wanted)
         if self._running is None:
@@ -42,7 +42,7 @@ class SharedCall(Generic[T]):
         running = self._running = self._call()
 
         def over(result: Any) -> None:
-            # Reset before the callers are called: they may ask again at once.
+            # Reset before the callers get the result: they may ask again at once.
             self._running = None
             if self._waiting:
                 self._begin()

@@ -1,4 +1,4 @@
-"""A transport that logs every call: topic, method, time and outcome, never an argument or a result."""
+"""A transport that logs every call: topic, method, time and outcome, but no argument or result."""
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -9,7 +9,7 @@ from novnc_twisted.messaging.observed import ObservedTransport
 
 
 class TracedTransport(ObservedTransport):
-    """Wrap a transport and log its calls at level debug, both where they are made and where they are served.
+    """Wraps a transport, and logs its calls at level debug on both sides: the caller's and the server's.
 
     :param transport: the wrapped transport.
     :param clock: measures how long a call takes.

@@ -12,7 +12,7 @@ _OURS = "memory://, redis://, rediss://, redis+unix:// or redis+sentinel://"
 
 
 def is_oslo_url(url: str) -> bool:
-    """Whether a URL names a message bus of oslo.messaging, as the ``transport_url`` of nova does."""
+    """Return whether a URL is for a message bus of oslo.messaging, like the ``transport_url`` of nova."""
     scheme, found, _ = url.partition("://")
     return bool(found) and scheme in _OSLO
 
@@ -25,8 +25,8 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
         verifies the server's certificate, with the query parameters ``ca``, ``cert``, ``key`` (PEM files) and
         ``server_name``; ``redis+unix://[user:password@]/path/to.sock[?db=N]``;
         ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``.  Percent-escapes are decoded.
-    :param role: in which it calls, one of ``novnc_twisted.contract.ROLES``: a topic that is served to some
-        roles refuses the others.  Without one it is everything.
+    :param role: the role of this process, one of ``novnc_twisted.contract.ROLES``.  Services may refuse calls of some
+        roles.  Empty: no role, and all calls are permitted.
     :raises ValueError: the URL is invalid, a file that it names cannot be read, or the extra ``[redis]`` is not
         installed.  The text is one sentence for the user, without the password.
     """
@@ -51,9 +51,9 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
         return RedisTransport(reactor, address, role)
     if is_oslo_url(url):
         raise ValueError(
-            f"transport_url: {scheme}:// is a bus of oslo.messaging, which is not spoken here; "
+            f"transport_url: {scheme}:// is a bus of oslo.messaging, which is not supported here; "
             f"set transport_url to {_OURS} in a later --config-file"
         )
-    # What precedes "://" may be a password in a URL that was written wrongly.
-    shown = f"{scheme}://" if found and re.fullmatch(r"[a-z][a-z0-9+.-]{0,31}", scheme) else "what stands there"
+    # In a malformed URL, the text before "://" may contain a password, so show only a valid scheme.
+    shown = f"{scheme}://" if found and re.fullmatch(r"[a-z][a-z0-9+.-]{0,31}", scheme) else "its value"
     raise ValueError(f"transport_url: {shown} is not known; set transport_url to {_OURS}")

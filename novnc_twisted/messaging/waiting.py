@@ -1,4 +1,4 @@
-"""Deadlines and pauses on a clock."""
+"""Deadlines and pauses, by a given clock."""
 
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
@@ -16,9 +16,9 @@ class Late(Exception):
 
 
 def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T]:
-    """Return the result of ``work``; after so many seconds, cancel it and fail with :class:`Late`.
+    """Return the result of ``work``; after this many seconds, cancel it and fail with :class:`Late`.
 
-    Work that swallows its cancellation is waited for, and its result counts.
+    If ``work`` ignores the cancellation, wait for its result and return that.
     """
     late = False
 
@@ -43,7 +43,7 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
 async def ended(running: Deferred[None], clock: IReactorTime) -> None:
     """Cancel a loop, and wait until it has ended.
 
-    It is cancelled in the next reactor iteration, because the loop itself may be what calls this.
+    It is cancelled in the next reactor iteration, because the loop itself may be the caller.
     """
     await sleep(0, clock)
     running.addErrback(lambda failure: failure.trap(CancelledError))
@@ -52,7 +52,7 @@ async def ended(running: Deferred[None], clock: IReactorTime) -> None:
 
 
 async def settled(running: Deferred[Any], seconds: float, clock: IReactorTime) -> None:
-    """Wait until a Deferred has fired, for so many seconds at most; its result stays."""
+    """Wait at most this many seconds until a Deferred has fired; its result stays available."""
     over: Deferred[None] = Deferred()
 
     def end(result: Any = None) -> Any:
@@ -70,14 +70,14 @@ async def settled(running: Deferred[Any], seconds: float, clock: IReactorTime) -
 
 
 def sleep(seconds: float, clock: IReactorTime) -> Deferred[None]:
-    """Return a Deferred that fires after so many seconds."""
+    """Return a Deferred that fires after this many seconds."""
     pause: Deferred[None] = Deferred(lambda _: timer.cancel())
     timer = clock.callLater(seconds, pause.callback, None)
     return pause
 
 
 async def peek(fired: Deferred[T]) -> T:
-    """Return the result of a Deferred, which must not fail, and leave it there for any number of other callers."""
+    """Return the result of a Deferred, and leave it available for other callers.  The Deferred must not fail."""
     seen: Deferred[T] = Deferred()
 
     def see(result: T) -> T:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -27,8 +28,8 @@ _log = Logger()
 def encode(value: Any) -> str:
     """Encode a value as ASCII JSON.
 
-    :raises TypeError: it contains a type that has no form in JSON.
-    :raises ValueError: it holds NaN or an infinity, refers to itself, or is longer than :data:`MAX_MESSAGE`.
+    :raises TypeError: it contains a type that cannot be converted to JSON.
+    :raises ValueError: it contains NaN or an infinity, refers to itself, or is longer than :data:`MAX_MESSAGE`.
     """
     text = _ENCODER.encode(value)
     if len(text) > MAX_MESSAGE:
@@ -39,7 +40,7 @@ def encode(value: Any) -> str:
 def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
     """Decode a JSON text that a peer wrote.
 
-    :raises ValueError: it is not JSON, too long or nested too deeply, or contains NaN or a number beyond all floats.
+    :raises ValueError: it is not JSON, too long, nested too deeply, or contains NaN or a number too large for a float.
     """
     if len(text) > limit:
         raise ValueError("too long")
@@ -78,38 +79,51 @@ def check_key(key: str) -> str:
 
 
 def entry_id(text: str) -> tuple[int, int]:
-    """Read the id of an entry of a log; ValueError if the text has another form."""
-    if not _ENTRY.match(text):
+    """Read the id of an entry of a log; ValueError if it is not a text of this form."""
+    if not isinstance(text, str) or not _ENTRY.match(text):
         raise ValueError("not the id of an entry")
     first, _, second = text.partition("-")
     return int(first), int(second)
 
 
 async def perform(topic: str, methods: Mapping[str, Method], method: str, arguments: Mapping[str, Any]) -> str:
-    """Run one served method; returns its answer as the JSON text that :func:`outcome` reads.
+    """Run one served method; return its answer as the JSON text that :func:`outcome` reads.
 
-    A refusal keeps its type.  Any other exception is a bug in the service: it is logged here, once, and the caller gets
-    ServiceUnavailable.
+    A refusal keeps its type.  Any other exception is a bug in the service: it is logged here once, and the caller gets
+    ServiceUnavailable.  For unknown names of arguments, the caller also gets ServiceUnavailable, without a log line.
 
     :raises CancelledError: the method was cancelled.
     """
     try:
         if method not in methods:
             raise ServiceUnavailable(f"{topic} has no such method")
-        # The result is encoded inside the try: a value without a form in JSON is a mistake of the service as well.
+        # The result is encoded inside the try: a value that is not JSON is a bug in the service as well.
         return encode({"result": await methods[method](**arguments)})
     except CancelledError:
         raise
     except Refusal as refusal:
         return encode(refused(refusal))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, TypeError) and not _fits(methods[method], arguments):
+            return encode(
+                refused(ServiceUnavailable(f"{topic}: {method} has other arguments; run one version of all services"))
+            )
         _log.failure("{topic} failed in its method {method}", topic=topic, method=method)
         return encode(refused(ServiceUnavailable(f"{topic} failed in {method}, see its log")))
 
 
+def _fits(method: Method, arguments: Mapping[str, Any]) -> bool:
+    """Return whether a method can be called with exactly these names of arguments."""
+    try:
+        signature(method).bind(**arguments)
+    except TypeError:
+        return False
+    return True
+
+
 def refused(refusal: Refusal) -> dict[str, str]:
     """Encode a refusal: the name of its row in the table, and its detail."""
-    # A subclass travels as the row of the table that it belongs to, which every version knows.
+    # A subclass is sent as its base class in the table, which every version knows.
     row = next(row.__name__ for row in type(refusal).__mro__ if row.__name__ in TABLE)
     return {"error": row, "detail": refusal.detail}
 
@@ -127,5 +141,5 @@ def outcome(text: str | bytes) -> Any:
         return answer["result"]
     name, detail = answer.get("error"), answer.get("detail")
     if not isinstance(name, str) or not isinstance(detail, str):
-        raise ValueError("an answer holds a result, or an error and its detail")
+        raise ValueError("an answer contains a result, or an error and its detail")
     raise TABLE.get(name, ServiceUnavailable)(detail)

@@ -1,4 +1,4 @@
-"""What monitoring asks of a process: metrics in Prometheus' form, and whether it is ready to serve."""
+"""Monitoring of a process: metrics in Prometheus' format, and whether the process is ready to serve."""
 
 from novnc_twisted._lazy import lazy
 
@@ -14,5 +14,6 @@ __getattr__, __dir__ = lazy(
         "SetupSpans": "tracing",
         "Status": "status",
         "Totals": "totals",
+        "worker_samples": "totals",
     },
 )

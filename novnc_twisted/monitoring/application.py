@@ -11,7 +11,7 @@ from novnc_twisted.monitoring.status import Status
 
 
 class MonitoringApplication:
-    """Answers the requests of monitoring.
+    """Answers requests of monitoring.
 
     :param status: returns the state of this command.
     """

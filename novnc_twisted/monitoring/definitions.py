@@ -1,6 +1,6 @@
-"""The table of metrics, from which the documents are generated.
+"""The table of metrics.  The documents are generated from it.
 
-Every label has a fixed set of values, so that the number of time series is bounded: none of them is a server, a user, a
+Every label has a fixed set of values, which bounds the number of time series.  So no label is a server, a user, a
 token, an address, or anything else that clients choose.
 """
 
@@ -12,16 +12,16 @@ from typing import Final, Literal, get_args
 from novnc_twisted.contract.connect_info import CONSOLE_TYPES
 from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.errors import TABLE
-from novnc_twisted.events.records import RefusalCause
+from novnc_twisted.events.refused import RefusalCause
 
 OTHER: Final = "other"
-"""Stands for a value of a label that is not in its set."""
+"""Replaces a value of a label that is not in its set."""
 
 PARTS: Final = ("bus", "store", "libvirt", "page", "authority")
-"""What a command may need to be ready."""
+"""Parts that a command may need to be ready."""
 
 PHASES: Final = ("token", "place", "dial", "negotiate", "total")
-"""The phases of a set-up; ``place`` is the part of ``token`` that consoleauth and the compute host take."""
+"""The phases of a set-up.  ``place`` is part of ``token``: consoleauth asks the compute host where the console is."""
 
 PHASE_OF: Final = {
     "token": "token",
@@ -30,7 +30,7 @@ PHASE_OF: Final = {
     "login": "negotiate",
     "offer": "negotiate",
 }
-"""The phases of a session, as its event names them, and the phase that each is a part of here."""
+"""Phase in events about sessions -> the phase in metrics that contains it."""
 
 ANSWERING, SILENT = "answering", "silent"
 """The states of a process in ``novnc_workers``."""
@@ -42,13 +42,13 @@ _METHODS: Final = tuple(sorted({method for topic in TOPICS for method in topic.m
 class Definition:
     """A metric.
 
-    :ivar name: its name in Prometheus.
+    :ivar name: the metric's name in Prometheus.
     :ivar kind: Prometheus' type; ``info`` is a gauge that is always 1.
-    :ivar help: what it counts or measures, with the unit.
-    :ivar labels: each label, with all of its values; an empty tuple for the labels of ``novnc_build_info``.
+    :ivar help: a text that says what the metric counts or measures, with the unit.
+    :ivar labels: label -> all of its values; an empty tuple for the labels of ``novnc_build_info``.
     :ivar buckets: upper limits of a histogram's buckets, in seconds.
-    :ivar sparse: whether a time series begins with its first value.  All others begin with 0, so that the first value
-        counts as an increase.
+    :ivar sparse: True: a time series begins with its first value.  False: it begins with 0, so that Prometheus sees
+        the first value as an increase.
     """
 
     name: str

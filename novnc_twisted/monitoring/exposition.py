@@ -1,4 +1,4 @@
-"""Prometheus' text form of samples."""
+"""Writes samples in Prometheus' text format."""
 
 import platform
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-"""The media type of Prometheus' text form."""
+"""The media type of Prometheus' text format."""
 
 
 class _Collector:
@@ -39,8 +39,8 @@ class _Collector:
 
 
 def exposition(samples: Samples) -> bytes:
-    """Return all metrics in Prometheus' text form."""
-    # Here, so that only a process with a monitoring port loads the library.
+    """Return all metrics in Prometheus' text format."""
+    # Imported here, so that only a process with a monitoring port loads the library.
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)

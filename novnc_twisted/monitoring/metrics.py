@@ -1,7 +1,7 @@
 """The metrics of one process: counted from events, from the calls on the bus, and from the live sessions.
 
-A message that is relayed costs nothing here.  The bytes of a session are added when it ends, and those of live sessions
-are read at each scrape.
+The relay itself does no work for metrics.  The bytes of a session are added when it ends; those of live sessions are
+read at each scrape.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.events.records import (
     Event,
-    RequestRefused,
     SessionClosed,
     SessionOpened,
     TokenMade,
@@ -18,6 +17,7 @@ from novnc_twisted.events.records import (
     TokenRevoked,
     TokenUsed,
 )
+from novnc_twisted.events.refused import RequestRefused
 from novnc_twisted.monitoring.definitions import DEFINITIONS, PHASE_OF
 from novnc_twisted.monitoring.status import Samples, metric_of
 
@@ -29,7 +29,7 @@ _CALLED: Final = "called"
 
 
 class IEnd(Protocol):
-    """The viewer's connection: the bytes of RFB in each direction."""
+    """The viewer's connection, with the number of RFB bytes in each direction."""
 
     bytes_in: int
     bytes_out: int
@@ -43,7 +43,7 @@ class IViewer(Protocol):
 
 
 class ISession(Protocol):
-    """What is read of a session at a scrape."""
+    """The part of a session that a scrape reads."""
 
     phase: str
     cause: Any
@@ -54,10 +54,10 @@ class Metrics:
     """Counts events, calls and sessions.  An instance is an ``Observer``."""
 
     def __init__(self) -> None:
-        # Here, so that only a process with a monitoring port loads the library.
+        # Imported here, so that only a process with a monitoring port loads the library.
         from prometheus_client import CollectorRegistry
 
-        # A registry of its own: the library's global one would mix the services of several tests or programs.
+        # Not the library's global registry, which would mix the values of several tests or programs.
         self._registry = CollectorRegistry(auto_describe=False)
         self._counters = {name: self._counter(name) for name in _of_kind("counter")}
         self._histograms = {name: self._histogram(name) for name in _of_kind("histogram")}
@@ -73,7 +73,7 @@ class Metrics:
         }
 
     def __call__(self, event: Event) -> None:
-        """Count an event; a kind that has no metric is ignored."""
+        """Count an event, if its kind has a metric."""
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -86,27 +86,27 @@ class Metrics:
         if side != _CALLED:
             return
         self._observe("novnc_bus_call_seconds", "method", method, seconds)
-        # Any other refusal is the answer of a service that works.
+        # Any other refusal is an answer of a service that works.
         if isinstance(error, ServiceUnavailable):
             self._count("novnc_bus_failures_total", "method", method)
 
     def watch(self, sessions: Iterable[ISession]) -> None:
-        """Count these sessions at each scrape, as long as they are in the collection."""
+        """Count the sessions in this collection at each scrape."""
         self._fronts.append(sessions)
 
     def samples(self) -> Samples:
-        """Return the samples of all metrics now."""
+        """Return the present samples of all metrics."""
         found: Samples = {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
             for family in self._registry.collect()
             for sample in family.samples
-            if metric_of(sample.name) is not None  # not the times at which the time series began ("_created")
+            if metric_of(sample.name) is not None  # leave out "_created", the start times of time series
         }
         self._add_sessions(found)
         return found
 
     def _add_sessions(self, samples: Samples) -> None:
-        """Add the sessions that have not ended.  With 10,000 of them this must be fast: it delays all viewers."""
+        """Add the sessions that have not ended.  This must be fast even for 10,000, because all viewers wait for it."""
         live = dict.fromkeys(DEFINITIONS["novnc_sessions"].labels["type"], 0)
         bytes_in = bytes_out = 0
         for front in self._fronts:
@@ -165,7 +165,7 @@ class Metrics:
         return histogram
 
     def _begin(self, name: str, metric: "Counter | Histogram") -> None:
-        """Begin all time series with 0, unless the metric is sparse."""
+        """Start all time series of a metric with 0, unless the metric is sparse."""
         if not DEFINITIONS[name].sparse:
             for values in DEFINITIONS[name].labels.values():
                 for value in values:

@@ -1,4 +1,4 @@
-"""What one process knows of itself: its metrics and its readiness."""
+"""The metrics and the readiness of one process."""
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -25,7 +25,7 @@ class Monitor:
         self._clock = clock
         self.metrics = Metrics()
         self.readiness = Readiness(clock)
-        # Shared: however many ask at a time, the bus is asked once.
+        # Requests at the same time share one check of the bus.
         self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask()))
 
     def measured(self, transport: ITransport) -> ITransport:

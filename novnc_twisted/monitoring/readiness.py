@@ -1,4 +1,4 @@
-"""Whether a process can serve: what it needs is asked, and what does not answer is named."""
+"""Checks whether a process can serve: asks each part that it needs, and names those that do not answer."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -10,10 +10,10 @@ from twisted.logger import Logger
 from novnc_twisted.errors import Refusal
 
 Check = Callable[[], Awaitable[Any]]
-"""Asks something that the process needs; raises a Refusal if it cannot be used."""
+"""Asks a part that the process needs; raises a Refusal if the part cannot be used."""
 
 DEADLINE: Final = 1.5
-"""Seconds within which each part must answer: a prober rarely waits for more than 2 s."""
+"""Seconds within which each part must answer.  Probers rarely wait longer than 2 s."""
 
 STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
 
@@ -33,13 +33,13 @@ class Readiness:
         self._checks: list[tuple[str, Check]] = []
 
     def needs(self, part: str, check: Check) -> None:
-        """Ask for this part, too; a part is missing if any of its checks fails."""
-        # The services of one process share the bus, which is asked once.
+        """Add a check of a part.  A part is missing if any of its checks fails."""
+        # The services of one process share the bus, so they add the same check of it.
         if (part, check) not in self._checks:
             self._checks.append((part, check))
 
     async def missing(self) -> dict[str, str]:
-        """Return each part that does not answer, with the reason; all are asked side by side."""
+        """Ask all parts at the same time; return those that do not answer, each with the reason."""
         asked = [Deferred.fromCoroutine(self._why(part, check)) for part, check in self._checks]
         reasons = await gatherResults(asked)
         missing: dict[str, str] = {}
@@ -49,7 +49,7 @@ class Readiness:
         return missing
 
     async def _why(self, part: str, check: Check) -> str:
-        """Return why a part is missing; an empty string if it is there."""
+        """Return why a part is missing; an empty string if it answers."""
 
         async def ask() -> None:
             await check()

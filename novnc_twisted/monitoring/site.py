@@ -6,7 +6,7 @@ from novnc_twisted.http.site import Site
 
 
 class MonitoringSite(Site):
-    """A site without an access log: probers and scrapers ask all the time, also while something is missing."""
+    """A site without an access log, because probers and scrapers send requests all the time."""
 
     noisy = False
 

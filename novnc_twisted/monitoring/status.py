@@ -1,4 +1,4 @@
-"""The state of a process, as it reports it to its supervisor: the samples of its metrics, and what it lacks."""
+"""The state that a process reports to its supervisor: the samples of its metrics, and the parts that are missing."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from novnc_twisted.access.display import clean
 from novnc_twisted.monitoring.definitions import DEFINITIONS, OTHER, PARTS, Definition
 
 Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
-"""The name of a sample, and its labels in the order of their names."""
+"""The name of a sample, and its labels, sorted by name."""
 
 Samples: TypeAlias = dict[Key, float]
 """The samples of all metrics."""
@@ -19,20 +19,20 @@ _SUFFIXES: Final = {"counter": ("",), "gauge": ("",), "info": ("",), "histogram"
 _SAMPLES: Final = {
     each.name + suffix: each for each in DEFINITIONS.values() for suffix in _SUFFIXES[each.kind] if each.kind != "info"
 }
-"""The metric to which a sample belongs, by the sample's name."""
+"""Name of a sample -> the metric to which it belongs."""
 
 
 def metric_of(sample: str) -> Definition | None:
-    """Return the metric to which a sample belongs, by the name of the sample."""
+    """Return the metric to which a sample of this name belongs; None if there is none."""
     return _SAMPLES.get(sample)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What a process reports.
+    """The report of a process.
 
     :ivar state: ``starting``, ``running`` or ``stopping``.
-    :ivar missing: each part that the process needs and lacks, with the reason.
+    :ivar missing: part that the process needs but that does not answer -> the reason.
     :ivar samples: the samples of its metrics.
     """
 
@@ -46,7 +46,7 @@ class Status:
         return self.state == "running" and not self.missing
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON, for :meth:`from_json`."""
+        """Return the report as a JSON object, for :meth:`from_json`."""
         return {
             "state": self.state,
             "missing": dict(self.missing),
@@ -55,7 +55,7 @@ class Status:
 
     @classmethod
     def from_json(cls, report: Mapping[str, Any]) -> Self:
-        """Read what a worker reported; samples that belong to no metric are left out.
+        """Read the report of a worker.  Samples that belong to no metric are left out.
 
         :raises ValueError: the report is malformed.
         """
@@ -72,7 +72,7 @@ class Status:
 
 
 def _key(name: str, labels: Mapping[str, str]) -> Key | None:
-    """Return the key of a sample; None if no metric has such a sample, so that the sum stays bounded."""
+    """Return the key of a sample; None if no metric has such a sample.  So a report cannot add arbitrary keys."""
     metric = metric_of(name)
     if metric is None or set(labels) - {"le"} != set(metric.labels):
         return None

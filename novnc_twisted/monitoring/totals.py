@@ -1,4 +1,4 @@
-"""The sums of the metrics of several processes."""
+"""Adds up the metrics of several processes."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ from novnc_twisted.monitoring.status import Key, Samples, metric_of
 
 
 class Totals:
-    """Adds up what the workers of a command report.
+    """Adds up the reports of a command's workers.
 
-    A counter must never fall, because Prometheus takes that for a restart and counts the whole value again.  The last
-    values of a worker's counters are therefore kept when it does not answer and after it has ended.  Gauges are the
-    sums of those workers that have answered.
+    A counter must never decrease, because Prometheus would take this for a restart and count the whole value again.
+    Therefore a worker's last counters still count when the worker does not answer, and after it has ended.  Gauges are
+    sums over the workers that have answered.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Totals:
         self._ended: Samples = {}
 
     def ended(self, number: int) -> None:
-        """Note that a worker has ended: its successor begins with 0."""
+        """Keep the counters of a worker that has ended.  Its successor begins with 0."""
         for key, value in self._last.pop(number, {}).items():
             self._ended[key] = self._ended.get(key, 0.0) + value
 
@@ -31,11 +31,10 @@ class Totals:
         total: Samples = dict(self._ended)
         for number, samples in answers.items():
             if samples is not None:
-                self._last[number] = {key: value for key, value in samples.items() if _only_rises(key)}
+                self._last[number] = {key: value for key, value in samples.items() if _never_decreases(key)}
             for key, value in (self._last.get(number, {}) if samples is None else samples).items():
                 total[key] = total.get(key, 0.0) + value
-        silent = sum(samples is None for samples in answers.values())
-        return total | worker_samples(len(answers) - silent, silent)
+        return total
 
 
 def worker_samples(answering: int, silent: int) -> Samples:
@@ -46,6 +45,6 @@ def worker_samples(answering: int, silent: int) -> Samples:
     }
 
 
-def _only_rises(key: Key) -> bool:
+def _never_decreases(key: Key) -> bool:
     metric = metric_of(key[0])
     return metric is not None and metric.kind in ("counter", "histogram")

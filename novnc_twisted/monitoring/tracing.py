@@ -1,8 +1,8 @@
-"""OpenTelemetry spans for the phases of a set-up: an observer of events, so that the set-up itself does not know of it.
+"""OpenTelemetry spans for the phases of a session's set-up, made by an observer of events.
 
-The spans are made when the set-up is over, with the times of its phases.  Those about one console link have one trace
-id, whatever process makes them: it is derived from the token (:func:`novnc_twisted.access.tokens.link_id`), so that
-nothing has to travel with the calls between the services.
+The spans are made after the set-up, with the times of its phases.  All spans about one console link have the same trace
+id, in all processes.  The id is derived from the token (:func:`novnc_twisted.access.tokens.link_id`), so calls between
+the services need not carry it.
 """
 
 import time
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 SETUP: Final = "console.setup"
 PLACE: Final = "console.place"
-"""The names of the spans; those of the phases are :data:`~novnc_twisted.monitoring.definitions.PHASES`."""
+"""The names of the spans.  For the phases, see :data:`~novnc_twisted.monitoring.definitions.PHASES`."""
 
 _LIVE: Final = "live"
 _NANOSECONDS: Final = 1_000_000_000
 
-# Ends that the viewer or an operator has chosen: the set-up itself did not fail.
+# With these causes, the viewer or an operator ended the set-up; it did not fail.
 _NO_ERROR: Final = frozenset(("ClientLeft", "Revoked", "Stopping"))
 
 
@@ -37,7 +37,7 @@ class SetupSpans:
     """
 
     def __init__(self, tracer: "Tracer | None" = None, now: Callable[[], int] = time.time_ns) -> None:
-        # Here, so that only a process that traces loads the library.
+        # Imported here, so that only a process with tracing loads the library.
         from opentelemetry import trace
 
         self._trace = trace
@@ -45,7 +45,7 @@ class SetupSpans:
         self._now = now
 
     def __call__(self, event: Event) -> None:
-        """Make the spans of an event, if it is the end of a set-up or the use of a token."""
+        """Make the spans for an event, if it is the end of a set-up or the use of a token."""
         if isinstance(event, SessionOpened):
             self._setup(event, "")
         elif isinstance(event, SessionClosed) and event.phase != _LIVE:
@@ -86,10 +86,10 @@ class SetupSpans:
             span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, sentence))
 
     def _context_of(self, link: str) -> "Context | None":
-        """Return the context of a link, in which a span gets the link's trace id; None: the span begins a trace."""
+        """Return the context that gives a span the trace id of a link; None: the span begins a new trace."""
         if not link:
             return None
-        # There is no such span: a tracer takes a trace id from a parent only.
+        # A tracer takes a trace id only from a parent span, so name a parent that does not exist.
         flags = self._trace.TraceFlags(self._trace.TraceFlags.SAMPLED)
         parent = self._trace.SpanContext(int(link, 16), int(link[:16], 16) or 1, is_remote=True, trace_flags=flags)
         return self._trace.set_span_in_context(self._trace.NonRecordingSpan(parent))
@@ -101,7 +101,7 @@ def _attributes(event: SessionOpened | SessionClosed | TokenUsed) -> dict[str, s
 
 
 def _merged(phases: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
-    """Return the phases as the metrics have them: what follows the dial is one phase, ``negotiate``."""
+    """Return the phases of the metrics.  There, all phases after the dial are one: ``negotiate``."""
     merged: list[tuple[str, float]] = []
     for name, seconds in phases:
         phase = PHASE_OF.get(name, name)

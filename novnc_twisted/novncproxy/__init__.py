@@ -1,4 +1,4 @@
-"""The noVNC front: the console page and WebSocket upgrades, on one port."""
+"""The noVNC proxy: serves the console page and accepts WebSocket upgrades on one port."""
 
 from novnc_twisted._lazy import lazy
 

@@ -1,4 +1,4 @@
-"""The factory of the noVNC front."""
+"""The protocol factory of the noVNC proxy."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,14 +17,15 @@ from novnc_twisted.novncproxy.page import SHIPPED, Page
 from novnc_twisted.novncproxy.protocol import NoVNCProxyProtocol
 from novnc_twisted.novncproxy.upgrade import UpgradePolicy
 from novnc_twisted.session.limits import SessionLimits
+from novnc_twisted.session.people import People
 from novnc_twisted.session.services import AskPassword, Authorise, ChangePower, FindAgain, KeepToken
 from novnc_twisted.session.settings import SessionSettings
 
 
 class NoVNCProxyFactory(FrontFactory):
-    """Protocol factory of the page and its WebSocket on one port, for any stream endpoint, TLS included.
+    """Protocol factory for the page and its WebSocket on one port.  Works with any stream endpoint, also with TLS.
 
-    It remembers nothing of a request (nova bug 2158919).
+    No state of a request is shared with another one (nova bug 2158919).
     """
 
     name = "novncproxy"
@@ -41,10 +42,12 @@ class NoVNCProxyFactory(FrontFactory):
         allowed_origins: Sequence[str] = (),
         trusted_proxies: Sequence[str] = (),
         frame_ancestors: Sequence[str] = ("'self'",),
+        list_addresses: Sequence[tuple[str, int]] = (),
         ask_password: AskPassword | None = None,
         keep_token: KeepToken | None = None,
         find_again: FindAgain | None = None,
         change_power: ChangePower | None = None,
+        people: People | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
@@ -56,10 +59,12 @@ class NoVNCProxyFactory(FrontFactory):
             :class:`novnc_twisted.errors.Refusal`; has ``settings.token_deadline`` seconds.
         :param settings: default: :class:`SessionSettings` without changes.
         :param web: the folder of the page.
-        :param base_url: ``novncproxy_base_url``; an Origin must have its scheme.  None: http or https.
-        :param allowed_origins: hosts whose pages may connect, besides the one that a request was sent to.
-        :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
+        :param base_url: ``novncproxy_base_url``; an Origin must have the same scheme.  None: http or https.
+        :param allowed_origins: hosts whose pages may connect, besides the host to which a request was sent.
+        :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are accepted.
         :param frame_ancestors: sources of Content-Security-Policy that may frame the page.
+        :param list_addresses: addresses and ports at which the API of this process listens.  If ``frame_ancestors``
+            contains ``'self'``, the API's list of servers may frame the page, too.
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: the VNC password, asked
             only where the VNC server wants one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: called while a session lives.
@@ -68,10 +73,12 @@ class NoVNCProxyFactory(FrontFactory):
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (``stop``, ``reboot``, ``reset``) that a viewer asks for by xvp, and returns why it was refused.
             None: viewers are offered none.
-        :param limits: limits of sessions, to share with another front of this process; default: its own.
-        :param failures: the same for guesses of a token.
-        :param connection_limits: the same for connections; default: no limit.
-        :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.
+        :param people: keeps pages informed about who is at their console, and changes who has control (see
+            :class:`novnc_twisted.session.people.People`).  None: pages have no channel for that.
+        :param limits: limits of sessions; may be shared with another proxy of this process; default: own limits.
+        :param failures: counts failed guesses of a token; may be shared; default: own counts.
+        :param connection_limits: limits of connections; may be shared; default: no limits.
+        :param observer: called with each event (see :mod:`novnc_twisted.events`); default: write events to the log.
         :raises ValueError: a trusted proxy is neither an address nor a network.
         """
         super().__init__(
@@ -82,6 +89,7 @@ class NoVNCProxyFactory(FrontFactory):
             keep_token=keep_token,
             find_again=find_again,
             change_power=change_power,
+            people=people,
             limits=limits,
             failures=failures,
             connection_limits=connection_limits,
@@ -90,13 +98,14 @@ class NoVNCProxyFactory(FrontFactory):
         self.page = Page(web)
         self.trusted_proxies = networks(trusted_proxies)
         self.upgrades = UpgradePolicy(
-            Handshaker(reactor),
+            Handshaker(reactor, channel=people is not None),
             scheme="" if base_url is None else urlsplit(base_url).scheme.lower() or "http",
             allowed_origins=tuple(allowed_origins),
             trusted_proxies=self.trusted_proxies,
         )
         self.unreadable = UnreadableAddresses(reactor)
         self.frame_ancestors = tuple(frame_ancestors)
+        self.list_addresses = list_addresses
 
     def use_origins(
         self, *, allowed_origins: Sequence[str], trusted_proxies: Sequence[str], frame_ancestors: Sequence[str]

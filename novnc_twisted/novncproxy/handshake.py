@@ -1,14 +1,14 @@
-"""The opening handshake of a WebSocket (RFC 6455, section 4.2), judged by autobahn in memory.
+"""The opening handshake of a WebSocket (RFC 6455, section 4.2), checked by autobahn in memory.
 
-A complete head is given to autobahn's server protocol, and its response is collected in memory.  The protocol has no
-transport, no timer and no second request.  It gets only the fields that decide about the upgrade: neither the token nor
-the Origin, which has rules of its own here (see :mod:`novnc_twisted.access.origin`).
+autobahn's server protocol gets a complete head, and its response is collected in memory.  The protocol has no
+transport, no timer and no second request.  It gets only the fields that the upgrade depends on.  It never sees the
+token, or the Origin, for which this project has its own rules (see :mod:`novnc_twisted.access.origin`).
 
-``makeConnection``, the protocol's usual beginning, is not called, since it takes five times as long as the handshake
-itself (measured).  The attributes that it would set are set on the class.
+The protocol's ``makeConnection`` is not called, because it takes five times as long as the handshake itself (measured).
+The attributes that it would set are set on the class instead.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import txaio
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -18,50 +18,71 @@ from twisted.internet.interfaces import IReactorTime
 from novnc_twisted.access.request_head import RequestHead
 
 SUBPROTOCOL: Final = "binary"
-"""What noVNC before 1.2 asks for; a client that asks for none, or for others, is accepted without one."""
+"""The subprotocol that noVNC before 1.2 asks for.  A client that asks for none, or for others, gets none."""
+
+CHANNEL: Final = "novnc-twisted.v1"
+"""The subprotocol with text messages between the page and the proxy, besides RFB (see ``docs/sharing.rst``).
+
+It is chosen only if a client offers it.  Stock noVNC never does.
+"""
 
 VERSION_FIELD: Final = "sec-websocket-version"
 VERSION: Final = "13"
 """The version of RFC 6455, the only one."""
 
 _DECIDING: Final = ("host", "upgrade", "connection", "sec-websocket-key", VERSION_FIELD, "sec-websocket-protocol")
-"""The fields that decide about the upgrade.
+"""The fields that the upgrade depends on.
 
-Sec-WebSocket-Extensions is not among them: a server may decline every extension (RFC 6455, section 9.1), and we do.
-autobahn would judge the offers first, and refuse some that RFC 7692 allows (client_max_window_bits=8).
+Sec-WebSocket-Extensions is missing on purpose.  A server may decline every extension (RFC 6455, section 9.1), and we
+do.  autobahn would check the offers first, and refuse some that RFC 7692 allows (client_max_window_bits=8).
 """
 
 txaio.use_twisted()
 
 
 class HandshakeFailed(Exception):
-    """A field that the upgrade needs is missing, repeated or wrong; the text names it."""
+    """A field that the upgrade needs is missing, repeated or wrong.  The text names the field."""
+
+
+class Accepted(NamedTuple):
+    """A handshake that is accepted.
+
+    :ivar response: the whole 101 response.
+    :ivar channel: whether :data:`CHANNEL` was chosen.
+    """
+
+    response: bytes
+    channel: bool
 
 
 class Handshaker:
-    """Judges handshakes; each proxy has one."""
+    """Checks handshakes.  Each proxy has one object of this class.
 
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._factory = WebSocketServerFactory(server=None, reactor=reactor)  # without it, autobahn imports a reactor
+    :param channel: whether to choose :data:`CHANNEL` if a client offers it.
+    """
 
-    def accept(self, head: RequestHead) -> bytes:
-        """Return the whole 101 response.
+    def __init__(self, reactor: IReactorTime, *, channel: bool = False) -> None:
+        self._channel = channel
+        self._factory = WebSocketServerFactory(server=None, reactor=reactor)  # by default, autobahn imports a reactor
+
+    def accept(self, head: RequestHead) -> Accepted:
+        """Check a head, and return the 101 response.
 
         :raises HandshakeFailed: the head is not a valid handshake.
         """
-        if head.all(VERSION_FIELD) != [VERSION]:  # autobahn accepts whatever int() reads as 13
+        if head.all(VERSION_FIELD) != [VERSION]:  # autobahn accepts all that int() reads as 13, such as "013"
             raise HandshakeFailed("another version of WebSocket than 13")
         fields = [(name, value) for name, value in head.fields if name in _DECIDING]
-        if not all(value.isascii() for _, value in fields):  # autobahn strips what Unicode counts as a blank
+        if not all(value.isascii() for _, value in fields):  # autobahn strips blanks of Unicode as well
             raise HandshakeFailed("characters that no field of a handshake has")
         # The target is replaced, since it contains the token.
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
-        judge = _Judge(self._factory)
+        judge = _Judge(self._factory, (CHANNEL, SUBPROTOCOL) if self._channel else (SUBPROTOCOL,))
         judge.data = "\r\n".join(lines).encode("latin-1")
         judge.processHandshake()
         if judge.failed is not None:
             raise HandshakeFailed(judge.failed)
-        return bytes(judge.reply)
+        return Accepted(bytes(judge.reply), judge.chosen == CHANNEL)
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -69,17 +90,17 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 class _NoLog:
-    """Discards everything: autobahn emits six debug messages per handshake, which is measurable in the set-up time."""
+    """Discards log messages: autobahn makes six debug messages per handshake, which slows set-ups measurably."""
 
     critical = error = warn = info = debug = trace = staticmethod(_nothing)
 
 
 class _Judge(WebSocketServerProtocol):
-    """autobahn's server protocol, whose response goes to ``reply``."""
+    """autobahn's server protocol; collects its response in ``reply``."""
 
     log = _NoLog()
 
-    # What makeConnection would set, as far as processHandshake reads it.
+    # The attributes that makeConnection would set and that processHandshake reads.
     peer = ""
     versions = (int(VERSION),)
     webStatus = serveFlashSocketPolicy = False
@@ -87,15 +108,18 @@ class _Judge(WebSocketServerProtocol):
     openHandshakeTimeoutCall = None
     trackedTimings: Any = None
 
-    def __init__(self, factory: WebSocketServerFactory) -> None:
+    def __init__(self, factory: WebSocketServerFactory, subprotocols: tuple[str, ...]) -> None:
         super().__init__()
+        self._subprotocols = subprotocols
+        self.chosen: str | None = None
         self.factory = factory
         self.reply = bytearray()
         self.failed: str | None = None
 
     def onConnect(self, request: ConnectionRequest) -> str | None:
         """See WebSocketServerProtocol: return the sub-protocol that is accepted."""
-        return SUBPROTOCOL if SUBPROTOCOL in request.protocols else None
+        self.chosen = next((one for one in self._subprotocols if one in request.protocols), None)
+        return self.chosen
 
     def sendData(self, data: bytes, *_: Any, **__: Any) -> None:
         """See WebSocketProtocol: collect the response, since there is no transport."""
@@ -106,4 +130,4 @@ class _Judge(WebSocketServerProtocol):
         self.failed = str(reason)
 
     def _onOpen(self) -> None:
-        """Do nothing: the session's own frames follow."""
+        """Do nothing: from now on, the session handles the frames."""

@@ -1,10 +1,13 @@
-"""The console page: the folder that has it, and the way in which stock noVNC is given its token."""
+"""The console page: its folder, and the redirect that gives stock noVNC its token."""
 
 import os
+from collections.abc import Container
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
 
+from novnc_twisted.http.branded_page import BrandedPage
+from novnc_twisted.http.page_settings import PageSettings
 from novnc_twisted.http.static_files import StaticFile, StaticFolder
 
 SHIPPED: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
@@ -21,7 +24,7 @@ _NAMES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
 class Page(StaticFolder):
     """The folder of the page.
 
-    :ivar foreign: whether it is another folder than the shipped one: stock noVNC reads other parameters.
+    :ivar foreign: whether the folder is not the shipped one.  Then it has stock noVNC, which reads other parameters.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -29,15 +32,31 @@ class Page(StaticFolder):
         built = Path(os.path.realpath(folder)) == SHIPPED
         super().__init__(folder, built=built, names=_NAMES)
         self.foreign = not built
+        self._branded: BrandedPage | None = None
+
+    def use(self, settings: PageSettings | None) -> None:
+        """Show the shipped page with an operator's settings from now on.  A foreign page is not changed."""
+        self._branded = None if settings is None or self.foreign else BrandedPage(settings)
+
+    def find(self, path: str, accepted: Container[str] = ()) -> StaticFile | None:
+        """See StaticFolder."""
+        if self._branded is None:
+            return super().find(path, accepted)
+        file = self._branded.find(path) or super().find(path, accepted)
+        if file is None or not file.html:
+            return file
+        file.content.close()
+        plain = super().find(path)
+        return None if plain is None else self._branded.brand(plain, accepted)
 
 
 def redirect_of(file: StaticFile, query: str) -> str | None:
-    """Return where a request for a foreign page with ``?token=T`` is sent: to itself, in the form that noVNC reads.
+    """Return the location of a redirect that gives a foreign page its token in the form that noVNC reads.
 
-    The location is a relative reference, which stays correct behind a reverse proxy with a path prefix.  It is made of
-    the name of the found file, so it cannot lead to another site (CVE-2021-3654).
+    The location is relative, so it is correct behind a reverse proxy with a path prefix as well.  It is made from the
+    name of the found file, so it cannot lead to another site (CVE-2021-3654).
 
-    :return: None if the request has no token or has a path of its own, or the file is not a page.
+    :return: None if the query has no ``token`` or already has a ``path``, or if the file is not a page.
     """
     if not file.html:
         return None
@@ -49,7 +68,7 @@ def redirect_of(file: StaticFile, query: str) -> str | None:
     if not token or any(name == "path" for name, _ in pairs):
         return None
     others = [(name, value) for name, value in pairs if name not in ("token", "autoconnect")]
-    # noVNC uses ``path`` as the path of the WebSocket, so the token in it reaches the upgrade request.
+    # noVNC uses ``path`` as the path of the WebSocket, so the upgrade request will contain the token.
     inner = f"?token={quote(token, safe='')}"
     wanted = urlencode([*others, ("autoconnect", "1"), ("path", inner)], quote_via=quote, safe="")
     name = file.path.rpartition("/")[2]

@@ -1,9 +1,9 @@
-"""The response to a request for a file of the console page.  No I/O but opening the file."""
+"""The response to a request for a file of the console page.  Opening the file is the only I/O."""
 
 from dataclasses import dataclass
 
 from novnc_twisted.access.request_head import RequestHead
-from novnc_twisted.http.response_head import ALONE, content_security_policy
+from novnc_twisted.http.response_head import ALONE, DRAWING, content_security_policy
 from novnc_twisted.http.static_files import StaticFile, accepted_encodings
 from novnc_twisted.novncproxy.page import NOT_BUILT, Page, redirect_of
 
@@ -15,9 +15,9 @@ class PageResponse:
     """A response to GET or HEAD.
 
     :ivar status: the HTTP status.
-    :ivar fields: header fields beside those that every response has.
-    :ivar file: what the response contains, open; None if it has no content.
-    :ivar sentence: if not empty, the response is this sentence, and the last of its connection.
+    :ivar fields: header fields besides those that every response has.
+    :ivar file: the open file to send; None if the response has no content.
+    :ivar sentence: if not empty, the response consists of this sentence, and the connection is closed after it.
     """
 
     status: int
@@ -27,10 +27,10 @@ class PageResponse:
 
 
 def page_response(head: RequestHead, page: Page, *, frame_ancestors: tuple[str, ...], secure: bool) -> PageResponse:
-    """Find the file that a request means, and make the response.
+    """Find the requested file, and make the response.
 
     :param frame_ancestors: sources of Content-Security-Policy that may frame the page.
-    :param secure: whether the client's connection is https.
+    :param secure: whether the client uses https.
     """
     path, _, query = head.target.partition("?")
     file = page.find(path, accepted_encodings(head.lists("accept-encoding"))) if page.exists else None
@@ -42,19 +42,22 @@ def page_response(head: RequestHead, page: Page, *, frame_ancestors: tuple[str, 
         return PageResponse(status=404, sentence="There is no such page.")
     location = redirect_of(file, query) if page.foreign else None
     if location is not None:
-        # find() opens the file; this response does not send it.
+        # find() has opened the file, but a redirect does not send it.
         file.content.close()
         return PageResponse(status=302, fields=(("Location", location), ("Cache-Control", "no-store")))
-    policy = content_security_policy(head.one("host"), frame_ancestors, foreign=page.foreign)
-    fields = _fields(file, policy, secure=secure)
-    # HTML is never cached: its address contains a token, and it names the other files by their hashes.
+    picture = file.content_type == "image/svg+xml"
+    policy = DRAWING if picture else content_security_policy(head.one("host"), frame_ancestors, foreign=page.foreign)
+    # See ALONE.  Older browsers do not send Sec-Fetch-Site.
+    alone = file.html and secure and head.one("sec-fetch-site") != "same-site"
+    fields = _fields(file, policy, alone=alone)
+    # HTML is never cached: its URL contains a token, and an old page would name files that no longer exist.
     if not file.html and file.tag in head.lists("if-none-match"):
         file.content.close()
         return PageResponse(status=304, fields=fields)
     return PageResponse(status=200, fields=fields, file=file)
 
 
-def _fields(file: StaticFile, policy: str, *, secure: bool) -> Fields:
+def _fields(file: StaticFile, policy: str, *, alone: bool) -> Fields:
     if file.html:
         cache = "no-store"
     elif file.unchanging:
@@ -62,7 +65,7 @@ def _fields(file: StaticFile, policy: str, *, secure: bool) -> Fields:
     else:
         cache = "no-cache"
     tag = () if file.html else (("ETag", file.tag),)
-    alone = ALONE if file.html and secure else ()
     encoding = (("Content-Encoding", file.encoding),) if file.encoding else ()
     varies = (("Vary", "Accept-Encoding"),) if file.varies else ()
-    return (("Content-Security-Policy", policy), ("Cache-Control", cache), *alone, *tag, *encoding, *varies)
+    opener = ALONE if alone else ()
+    return (("Content-Security-Policy", policy), ("Cache-Control", cache), *opener, *tag, *encoding, *varies)

@@ -1,4 +1,4 @@
-"""The protocol of the noVNC front: requests for the page, or an upgrade that becomes a session."""
+"""The protocol of the noVNC proxy: answers requests for the page, and turns WebSocket upgrades into sessions."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -7,15 +7,15 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 
-from novnc_twisted.access.forwarded import UNKNOWN, client_address, forwarded_proto
-from novnc_twisted.access.framing import FRAMES, blocked_framer
+from novnc_twisted.access.forwarded import UNKNOWN, client_address, forwarded_proto, is_trusted
+from novnc_twisted.access.framing import FRAMES, blocked_framer, list_source
 from novnc_twisted.access.hosts import is_host
 from novnc_twisted.access.origin import read_origin
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
 from novnc_twisted.contract.connect_info import NOVNC
 from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
-from novnc_twisted.events.records import FrameBlocked, RefusalCause
+from novnc_twisted.events.refused import FrameBlocked, RefusalCause
 from novnc_twisted.frontend.protocol import FrontProtocol
 from novnc_twisted.frontend.refusals import cause_of
 from novnc_twisted.frontend.viewer import FrontViewer
@@ -24,6 +24,7 @@ from novnc_twisted.http.response_head import plain, response_head
 from novnc_twisted.http.static_files import StaticFile
 from novnc_twisted.novncproxy.page_response import PageResponse, page_response
 from novnc_twisted.novncproxy.upgrade import UpgradeRefused
+from novnc_twisted.relay.channel_end import ChannelEnd
 from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.websocket_end import WebSocketEnd
 from novnc_twisted.rfb.handshake import Handshake
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
 
 RESPONSE_DEADLINE: Final = 120.0
-"""Seconds that a client has to read a file of the page."""
+"""Seconds within which a client must have received a file of the page."""
 
 REQUESTS: Final = 100
 """Maximum number of requests on one connection."""
@@ -42,7 +43,7 @@ METHODS: Final = "GET, HEAD, OPTIONS"
 
 
 class NoVNCProxyProtocol(FrontProtocol):
-    """One connection: requests for the page, one after the other, or a session."""
+    """One connection: either requests for the page, one after the other, or a session."""
 
     factory: "NoVNCProxyFactory"
 
@@ -51,16 +52,19 @@ class NoVNCProxyProtocol(FrontProtocol):
         upgrade = "websocket" in head.lists("upgrade") or head.all("sec-websocket-key")
         body = head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"])
         hosts = head.all("host")
-        # A body that is not read would be taken for the next request (request smuggling); so would pipelined bytes.
+        # A body is not read, so it would be taken for the next request (request smuggling).  Bytes after the head may
+        # be such a body.  So pipelined requests are refused, too.
         if body or (rest and not upgrade):
             self._refuse(400, "A request to this port must have no body, and must wait for the previous response.")
         elif len(hosts) > 1 or (head.minor and not hosts) or not all(map(is_host, hosts)):
-            # RFC 9112, section 3.2: exactly one valid Host in HTTP/1.1.
+            # Required by RFC 9112, section 3.2, for HTTP/1.1.
             self._refuse(400, "A request must have exactly one valid Host.")
         elif upgrade:
             self._upgrade(head, rest)
         elif (response := check_response(head, METHODS, close=self._is_last(head))) is not None:
-            self.transport.write(response)
+            # Send at once: some health checks close their sending side after the request, which looks like a client
+            # that left.
+            send(self.transport, response)
             self._answered(self._is_last(head))
         elif head.method not in ("GET", "HEAD"):
             self.send_final_response(
@@ -108,10 +112,11 @@ class NoVNCProxyProtocol(FrontProtocol):
                 plain(429, TooManyFailures.sentence, fields=(("Retry-After", "60"),)), TooManyFailures()
             )
             return
-        # The token is checked after the upgrade: browsers hide the status of a failed one, and users would see "1006".
-        send(self.transport, accepted)
-        end = WebSocketEnd(factory.reactor, self.peer, ping_every=factory.settings.ping_interval)
-        # Before the session begins: it may refuse at once, and then needs the end.
+        # The token is checked after the upgrade: browsers hide the status of a failed upgrade and show only "1006".
+        send(self.transport, accepted.response)
+        kind = ChannelEnd if accepted.channel else WebSocketEnd
+        end = kind(factory.reactor, self.peer, ping_every=factory.settings.ping_interval)
+        # Before the session begins, because a session that refuses at once writes to ``end``.
         self.become(end, rest)
         self.begin(NoVNCViewer, end, token, address, check)
 
@@ -120,27 +125,31 @@ class NoVNCProxyProtocol(FrontProtocol):
         factory = self.factory
         proto = forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), factory.trusted_proxies)
         secure = proto == "https" if proto else ISSLTransport.providedBy(self.transport)
-        response = page_response(head, factory.page, frame_ancestors=factory.frame_ancestors, secure=secure)
+        # Behind a reverse proxy, the Host names the proxy's machine, where the API does not listen.
+        listening = () if is_trusted(self.peer_address, factory.trusted_proxies) else factory.list_addresses
+        own_list = list_source(factory.frame_ancestors, head.one("host"), listening)
+        framers = (*factory.frame_ancestors, own_list) if own_list else factory.frame_ancestors
+        response = page_response(head, factory.page, frame_ancestors=framers, secure=secure)
         if response.sentence:
             whole = plain(response.status, response.sentence, body=head.method == "GET")
             self.send_final_response(whole, ClientLeft())
         elif response.file is not None:
             if response.file.html and not FRAMES.isdisjoint(head.all("sec-fetch-dest")):
-                self._report_frame(head, secure=secure)
+                self._report_frame(head, framers, own_list, secure=secure)
             self._send(head, response, response.file)
         else:
             close = self._is_last(head)
             self.transport.write(response_head(response.status, length=0, fields=response.fields, close=close))
             self._answered(close)
 
-    def _report_frame(self, head: RequestHead, *, secure: bool) -> None:
-        """Report a request of a page for a frame, if the browser is not going to show it there."""
+    def _report_frame(self, head: RequestHead, framers: tuple[str, ...], own_list: str, *, secure: bool) -> None:
+        """Report a request for the page in a frame of another site, if the browser will refuse to show it there."""
         factory = self.factory
         own = read_origin(f"{'https' if secure else 'http'}://{head.one('host')}")
         if own is None:
             return
         origin = blocked_framer(
-            factory.frame_ancestors, own=own, referrers=head.all("referer"), sites=head.all("sec-fetch-site")
+            framers, own=own, referrers=head.all("referer"), sites=head.all("sec-fetch-site"), own_list=own_list
         )
         if origin is not None:
             address = client_address(self.peer_address, head.all("x-forwarded-for"), factory.trusted_proxies)
@@ -174,7 +183,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         return last or head.minor == 0 or "close" in head.lists("connection")
 
     def _answered(self, close: bool) -> None:
-        # Draining may have begun while a file was being sent.
+        # Draining may have begun while the file was being sent.
         if close or self.factory.draining:
             self.send_final_response(b"", ClientLeft())
         else:
@@ -187,8 +196,8 @@ class NoVNCViewer(FrontViewer):
     console_type = NOVNC
 
     def welcome(self) -> None:
-        """Do nothing: RFB follows the upgrade directly."""
+        """Do nothing: RFB begins right after the upgrade."""
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
-        """Return the handshake that gives the reason in RFB, which every viewer shows; the close frame repeats it."""
+        """Return a handshake that sends the reason in RFB, which every viewer shows.  The close frame repeats it."""
         return refuse(cause.sentence)

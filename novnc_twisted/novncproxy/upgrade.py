@@ -1,4 +1,4 @@
-"""Whether a WebSocket upgrade is admitted: the handshake, then the Origin.  No I/O."""
+"""Decides whether a WebSocket upgrade is accepted: checks the handshake, then the Origin.  No I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from novnc_twisted.access.forwarded import Network, forwarded_proto
 from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, explain_refusal, judge_origin
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.errors import ProtocolViolation
-from novnc_twisted.events.records import RefusalCause
-from novnc_twisted.novncproxy.handshake import HandshakeFailed, Handshaker
+from novnc_twisted.events.refused import RefusalCause
+from novnc_twisted.novncproxy.handshake import Accepted, HandshakeFailed, Handshaker
 
 _FOREIGN_ORIGIN = "This console may not be opened from another site."
 
@@ -17,7 +17,7 @@ class UpgradeRefused(Exception):
     """The upgrade is refused with an HTTP status.
 
     :ivar status: the status.
-    :ivar sentence: what the client is shown.
+    :ivar sentence: the text for the client.
     :ivar cause: why, for the event.
     :ivar detail: what happened, for the log.
     :ivar option: the option to change; empty if none helps.
@@ -32,12 +32,12 @@ class UpgradeRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UpgradePolicy:
-    """What decides about upgrades.
+    """The rules for upgrades.
 
-    :ivar handshaker: judges the handshake.
+    :ivar handshaker: checks the handshake.
     :ivar scheme: the scheme that an Origin must have, unless a trusted proxy names another one; empty: http or https.
     :ivar allowed_origins: hosts whose pages may connect, besides the one to which the request was sent.
-    :ivar trusted_proxies: networks whose X-Forwarded-Proto is believed.
+    :ivar trusted_proxies: networks whose X-Forwarded-Proto is accepted.
     """
 
     handshaker: Handshaker
@@ -45,8 +45,8 @@ class UpgradePolicy:
     allowed_origins: Sequence[str]
     trusted_proxies: Sequence[Network]
 
-    def admit(self, head: RequestHead, peer_address: str) -> bytes:
-        """Return the 101 response.
+    def admit(self, head: RequestHead, peer_address: str) -> Accepted:
+        """Check an upgrade, and return the accepted handshake with the 101 response.
 
         :param peer_address: the address of the connection's other side.
         :raises UpgradeRefused: the handshake is malformed, or the page that sent it may not open consoles.
@@ -55,7 +55,7 @@ class UpgradePolicy:
             accepted = self.handshaker.accept(head)
         except HandshakeFailed as error:
             raise UpgradeRefused(400, ProtocolViolation.sentence, f"no WebSocket handshake: {error}") from None
-        # After the handshake: a malformed request is 400, wherever it came from.
+        # After the handshake, so that a malformed request gets 400 from any Origin.
         self._check_origin(head, peer_address)
         return accepted
 

@@ -1,4 +1,4 @@
-"""The client of the console API, on a session of keystoneauth."""
+"""A client of the console API, which sends its requests with a keystoneauth session."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ def endpoint_of(console: str | None, compute: str | None) -> str:
     """Return the URL of the console API.
 
     :param console: the endpoint of the service ``console`` in the catalogue, or OS_CONSOLE_ENDPOINT_OVERRIDE.
-    :param compute: the endpoint of the Compute API, whose server has the console API as well.
-    :raises CommandError: neither is known.
+    :param compute: the endpoint of the Compute API.  The same server has the console API as well.
+    :raises CommandError: neither endpoint is known.
     """
-    # Without log-ins, keystoneauth gives the endpoint of OS_ENDPOINT for every service.
+    # With auth type "none", keystoneauth returns OS_ENDPOINT for every service.  So check the path.
     if console and "/console/" in console:
         return console.rstrip("/")
     if not compute:
@@ -26,7 +26,7 @@ def endpoint_of(console: str | None, compute: str | None) -> str:
 
 
 class ConsoleClient:
-    """Requests to the console API.
+    """Sends requests to the console API.
 
     :param session: a keystoneauth session.
     :param endpoint: the URL of the API, with its version.
@@ -36,11 +36,11 @@ class ConsoleClient:
         self._adapter = Adapter(session, service_type="console", endpoint_override=endpoint)
 
     def rows(self, path: str, filters: Mapping[str, Any], limit: int | None) -> Iterator[dict[str, Any]]:
-        """Return the sessions of all pages.
+        """Return the sessions, reading page after page.
 
         :param path: ``/sessions`` or ``/history``.
-        :param filters: the query; values that are None are left out.
-        :param limit: how many, at most; None: all.
+        :param filters: the query parameters; those that are None are left out.
+        :param limit: maximum number of sessions; None: all.
         """
         left, marker = limit, None
         while left is None or left > 0:
@@ -66,16 +66,23 @@ class ConsoleClient:
         """Change what the viewer of a session may do."""
         self._ask("PATCH", f"/sessions/{session_id}", json={"mode": mode})
 
-    def _ask(self, method: str, path: str, **more: Any) -> Any:
-        """Return the body of a response; None if it is empty.
+    def send_keys(self, server_id: str, wanted: Mapping[str, Any]) -> None:
+        """Type a text or press keys on a server; return when all keys were sent.
 
-        :raises CommandError: with the sentence of the API.
+        :param wanted: the body of ``POST /servers/ID/keys``.
+        """
+        self._ask("POST", f"/servers/{server_id}/keys", json=wanted)
+
+    def _ask(self, method: str, path: str, **more: Any) -> Any:
+        """Send a request; return the body of the response, or None if it is empty.
+
+        :raises CommandError: the API answered with an error; the text is its message.
         """
         response = self._adapter.request(path, method, raise_exc=False, **more)
         body = response.json() if response.content else None
         if response.status_code < 400:
             return body
-        # nova's form of a fault: {"itemNotFound": {"code": 404, "message": "..."}}
+        # nova's format of errors: {"itemNotFound": {"code": 404, "message": "..."}}
         faults = [fault for fault in body.values() if isinstance(fault, dict)] if isinstance(body, dict) else []
         sentence = faults[0].get("message") if faults else response.reason
         raise exceptions.CommandError(f"{sentence} (HTTP {response.status_code})")

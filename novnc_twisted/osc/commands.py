@@ -1,4 +1,4 @@
-"""The commands."""
+"""The commands ``openstack console session ...`` and ``openstack console history ...``."""
 
 import argparse
 from typing import Any, Final
@@ -34,7 +34,8 @@ _ENDED: Final = {"Ended At": "ended_at", "Cause": "cause"}
 Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
 
-def _client(app: Any) -> ConsoleClient:
+def client_of(app: Any) -> ConsoleClient:
+    """Return the client of the console API that an application of cliff holds."""
     client: ConsoleClient = app.client_manager.console
     return client
 
@@ -49,15 +50,15 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 def _filters(app: Any, parsed: argparse.Namespace) -> dict[str, Any]:
     return {
-        "server_id": None if parsed.server is None else _server_id(app, parsed.server),
+        "server_id": None if parsed.server is None else server_id_of(app, parsed.server),
         "user_id": parsed.user,
         "project_id": parsed.project,
         "proxy": parsed.proxy,
     }
 
 
-def _server_id(app: Any, server: str) -> str:
-    """Return the ID of a server; an ID is not looked up, since the server may have been deleted."""
+def server_id_of(app: Any, server: str) -> str:
+    """Return the ID of a server.  An ID is not looked up, because the server may have been deleted."""
     try:
         return str(UUID(server))
     except ValueError:
@@ -87,7 +88,7 @@ class ListSession(command.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
         """See cliff."""
-        client = _client(self.app)
+        client = client_of(self.app)
         rows = client.rows("/sessions", _filters(self.app, parsed_args), parsed_args.limit)
         return _table(rows, {**_COLUMNS, **(_LONG if parsed_args.long else {})})
 
@@ -103,7 +104,7 @@ class ShowSession(command.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         """See cliff."""
-        session = _client(self.app).show(parsed_args.session)
+        session = client_of(self.app).show(parsed_args.session)
         return tuple(session), tuple(session.values())
 
 
@@ -118,14 +119,14 @@ class DeleteSession(command.Command):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """End each session, even if another one cannot be ended.
+        """End each session, even if ending another one fails.
 
-        :raises CommandError: for one or more of them that failed.
+        :raises CommandError: one or more sessions could not be ended.
         """
         failed = []
         for session in parsed_args.sessions:
             try:
-                _client(self.app).end(session, parsed_args.reason)
+                client_of(self.app).end(session, parsed_args.reason)
             except Exception as error:
                 failed.append(f"{session}: {error}")
         if failed:
@@ -146,7 +147,7 @@ class SetSession(command.Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """See cliff."""
-        _client(self.app).set_mode(parsed_args.session, parsed_args.mode)
+        client_of(self.app).set_mode(parsed_args.session, parsed_args.mode)
 
 
 class ListHistory(command.Lister):
@@ -165,7 +166,7 @@ class ListHistory(command.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
         """See cliff."""
-        client = _client(self.app)
+        client = client_of(self.app)
         filters = {**_filters(self.app, parsed_args), "since": parsed_args.since, "until": parsed_args.until}
         rows = client.rows("/history", filters, parsed_args.limit)
         columns = {name: field for name, field in _COLUMNS.items() if field != "phase"}

@@ -1,4 +1,4 @@
-"""What python-openstackclient asks a plug-in for (entry point ``openstack.cli.extension``)."""
+"""The names that python-openstackclient reads from a plug-in (entry point ``openstack.cli.extension``)."""
 
 import argparse
 from typing import Any

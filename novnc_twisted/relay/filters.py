@@ -1,4 +1,4 @@
-"""The filters of a relay: which functions its two directions call, and how that changes while the relay is live."""
+"""The filters of a relay: combines them into one function for each direction, and changes them while it is live."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -7,12 +7,12 @@ from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.interfaces import IFilter
 
 Look: TypeAlias = Callable[[bytes], bytes] | None
-"""What a direction calls with its bytes; None: they pass unread."""
+"""The function that filters the bytes of one direction; None: bytes pass without a filter."""
 
 
 def combined(filters: Sequence[Any], direction: str) -> Look:
-    """Return one function for the methods that these filters have for a direction, in this order; or None."""
-    # Looked up once: a filter without a method for a direction costs nothing for each piece of data.
+    """Return one function that calls the filters' methods for a direction in this order; None if there are none."""
+    # Looked up once, so that a filter without a method for a direction costs nothing there.
     methods = [method for each in filters if (method := getattr(each, direction, None)) is not None]
     if len(methods) < 2:
         return methods[0] if methods else None
@@ -20,7 +20,7 @@ def combined(filters: Sequence[Any], direction: str) -> Look:
     def look(data: bytes) -> bytes:
         for method in methods:
             data = method(data)
-            # A filter is never called with empty bytes (Shield reads the first byte of its data).
+            # A filter must not get empty bytes (Shield reads the first byte of its data).
             if not data:
                 break
         return data
@@ -29,7 +29,7 @@ def combined(filters: Sequence[Any], direction: str) -> Look:
 
 
 class FilteredRelay:
-    """What both kinds of relays have in common: their end is reported once, and their filters may change.
+    """The common base of both kinds of relays: it reports the end once, and changes the filters.
 
     :ivar live: whether bytes flow.
     :ivar filters: the filters in their order; a change applies from the next whole message of the viewer on.
@@ -40,11 +40,11 @@ class FilteredRelay:
     def __init__(self, filters: Sequence[IFilter]) -> None:
         self.live = True
         self.filters = tuple(filters)
-        self._changing = False  # whether the filters that are in use are not yet those of self.filters
+        self._changing = False  # whether the old filters are still used until the end of a message
         self._ended: Callable[[Refusal], None] = _ignore
 
     def over(self, cause: Refusal) -> None:
-        """End, once, and report the cause."""
+        """End the relay and report the cause, once."""
         if self.live:
             self.stop()
             self._ended(cause)
@@ -55,14 +55,14 @@ class FilteredRelay:
 
     def add_filter(self, added: IFilter) -> None:
         """See :class:`~novnc_twisted.relay.interfaces.IRelay`."""
-        # Without the boundaries of messages the new filter could begin in the middle of one.
+        # Without knowing the boundaries of messages, the new filter could begin in the middle of one.
         if hasattr(added, "from_client") and not hasattr(self.filters[0] if self.filters else None, "unfinished"):
             raise ValueError("there is no filter that knows where a message of the viewer ends")
         self._change((*self.filters, added))
 
     def remove_filter(self, removed: IFilter) -> None:
         """See :class:`~novnc_twisted.relay.interfaces.IRelay`."""
-        # The first filter knows the state of the viewer's stream; without it the boundaries are lost.
+        # The first filter knows the boundaries of the viewer's messages.
         if removed not in self.filters[1:]:
             raise ValueError("only a filter behind the first one can be removed")
         self._change(tuple(each for each in self.filters if each is not removed))
@@ -70,11 +70,11 @@ class FilteredRelay:
     def _change(self, filters: tuple[IFilter, ...]) -> None:
         first = self.filters[0] if self.filters else None
         self.filters = filters
-        # The function that waits for the boundary installs whatever self.filters contains then.
+        # The function that waits for the boundary installs self.filters when it is reached.
         if self._changing:
             return
         old = self._from_client
-        # Nothing of a message is under way, so the next byte begins one.
+        # Between two messages, the next byte begins a new one.
         if first is None or old is None or not getattr(first, "unfinished", 0):
             self._install()
         else:
@@ -86,13 +86,13 @@ class FilteredRelay:
         self._use(combined(self.filters, "from_client"), combined(self.filters[::-1], "from_upstream"))
 
     def _until_boundary(self, first: IFilter, old: Callable[[bytes], bytes]) -> Look:
-        """Return a function that uses the old filters for the message under way, then installs the new ones.
+        """Return a function that uses the old filters for the unfinished message, then installs the new ones.
 
-        A viewer cannot evade a new filter by never sending the end of a message: until then nothing else passes.
+        A viewer cannot evade a new filter by never finishing a message, because nothing else passes until its end.
         """
 
         def look(data: bytes) -> bytes:
-            # Asked before the old filters run, which make it smaller.
+            # Read before the old filters run, because they reduce first.unfinished.
             size = first.unfinished
             passed = old(data[:size])
             if first.unfinished:
@@ -107,11 +107,11 @@ class FilteredRelay:
 
     @property
     def _from_client(self) -> Look:
-        """What is called with the viewer's bytes at present."""
+        """The present function for the viewer's bytes."""
         raise NotImplementedError
 
     def _use(self, from_client: Look, from_upstream: Look) -> None:
-        """Call these functions from now on."""
+        """Use these functions from now on."""
         raise NotImplementedError
 
 

@@ -1,8 +1,8 @@
 """WebSocket frames (RFC 6455, section 5): incremental and without I/O, for the server's side of a binary stream.
 
-RFB is a stream, and the boundaries of WebSocket messages have no meaning in it.  So the decoder unmasks payload and
+RFB is a stream, in which the boundaries of WebSocket messages have no meaning.  So the decoder unmasks payload and
 passes it on as soon as it arrives, without waiting for the whole frame.  Between two calls, it keeps only an unfinished
-header or control frame, at most 139 bytes.
+header or control frame: at most 139 bytes.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal, Text
 from novnc_twisted.relay.masking import EXCESS, REPEAT, SMALL, to_int, unmask, xor
 
 MESSAGE_LIMIT: Final = 1 << 20
-"""Bytes of the longest message that is accepted: 1 MiB, like QEMU's own limit of clipboard text."""
+"""Maximum number of bytes of a message: 1 MiB, like QEMU's limit for clipboard text."""
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
@@ -23,7 +23,7 @@ PONG: Final = 0xA
 EMPTY: Final = b"\x82\x00"
 """An empty binary message: the page sends it to check the connection, and the proxy answers with one.
 
-A browser's script cannot send pings.  In RFB, which is a stream, a message without payload has no other meaning.
+A browser's script cannot send pings.  In the stream of RFB, a message without payload has no other meaning.
 """
 
 NO_CODE: Final = 1005
@@ -63,17 +63,16 @@ def close_frame(code: int, reason: str = "") -> bytes:
 def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
     """Decode a run of whole binary messages, each in one small frame, that begins at ``at``.
 
-    Keys and the mouse arrive like this: 6 to 12 bytes each, every one with a mask of its own.  The general decoder
-    would cost several times as much for each message; here all payloads and all masks are joined and unmasked in one
-    step.  Any other frame (unfinished, longer, fragmented, control, invalid) ends the run and is left to the general
-    decoder.
+    Keys and the mouse arrive like this: 6 to 12 bytes each, with a mask of their own.  All payloads and all masks are
+    joined and unmasked in one step, since the general decoder would cost several times as much for each message.  Any
+    other frame (unfinished, longer, fragmented, control, invalid) ends the run, and the general decoder handles it.
 
-    :param longest: bytes of the longest payload that is accepted; at most 125.
-    :return: the payload, and where the run ended.
+    :param longest: maximum number of bytes of a payload; at most 125.
+    :return: the payload, and the position after the run.
     """
     payloads: list[bytes] = []
     keys: list[bytes] = []
-    # The header and the mask have six bytes; nothing after ``last`` can hold a whole frame.
+    # The header and the mask have six bytes, so no whole frame can begin after ``last``.
     last = len(data) - 6
     while at <= last and data[at] == _WHOLE:
         length = data[at + 1] - 0x80  # negative if the frame is not masked
@@ -82,7 +81,7 @@ def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
         if not 0 < length <= longest or end > last + 6:
             break
         payloads.append(data[begin:end])
-        # The mask begins anew with each frame, so each is repeated to the length of its own payload first.
+        # Each frame has its own mask, so repeat each mask to the length of its payload.
         keys.append((data[at + 2 : begin] * (length + 3 >> 2))[:length])
         at = end
     if len(payloads) == 1:
@@ -91,8 +90,45 @@ def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
 
 
 def good_close_code(code: int) -> bool:
-    """Whether a peer may send this code (section 7.4)."""
+    """Return whether a peer may send this close code (section 7.4)."""
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
+def check_head(first: int, second: int) -> None:
+    """Check the first two bytes of a client's frame.
+
+    :raises ProtocolViolation: reserved bits are set, or the frame is not masked.
+    """
+    # No extension was negotiated, so RSV1 to RSV3 must be 0 (section 5.2).
+    if first & 0x70:
+        raise ProtocolViolation("a frame with reserved bits set")
+    # Section 5.1: a server must close the connection on an unmasked frame, since masks prevent cache poisoning.
+    if not second & 0x80:
+        raise ProtocolViolation("a frame that is not masked")
+
+
+def payload_length(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Return the length of a data frame's header with its mask, and the length of its payload.
+
+    :return: (0, 0) if the header is not complete yet.
+    :raises ProtocolViolation: the length is not in its shortest form, or has the highest bit set.
+    """
+    used, length = 6, data[at + 1] & 0x7F
+    if length > 125:
+        wide = 2 if length == 126 else 8
+        used += wide
+        if end - at < used:
+            return 0, 0
+        length = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
+        # Section 5.2: the minimal number of bytes must be used.  With two forms of one frame, two proxies could read
+        # the stream differently.
+        if length < 126 or (wide == 8 and length < 65536):
+            raise ProtocolViolation("a frame whose length is not in its shortest form")
+        if length >> 63:
+            raise ProtocolViolation("a frame length with the highest bit set")
+    elif end - at < used:
+        return 0, 0
+    return used, length
 
 
 class FrameDecoder:
@@ -134,10 +170,10 @@ class FrameDecoder:
         return self.close_code is not None
 
     def receive(self, data: bytes) -> bytes:
-        """Return the payload in these bytes, of any number of frames.  If ``news`` is set then, read the attributes."""
+        """Return the payload in these bytes, of any number of frames.  Then read the attributes if ``news`` is set."""
         length = len(data) - 6
         if 0 < length <= self._small and data[0] == _WHOLE and data[1] == length + 0x80 and self._at_rest:
-            # One key, or the mouse: nearly all messages.
+            # One key or mouse event, like nearly all messages.
             key = to_int(data[2:6]) * REPEAT[length] >> EXCESS[length]
             return (to_int(data[6:]) ^ key).to_bytes(length)
         # RFC 6455, section 5.5.1: after a close frame nothing more is read.
@@ -154,7 +190,7 @@ class FrameDecoder:
                     payload.append(unmask(part, self._mask))
                     at += len(part)
                     self._left -= len(part)
-                    # The mask repeats every four bytes; turn it, so that the next piece begins with the right one.
+                    # The mask repeats every four bytes.  Rotate it, so that the next piece begins with the right byte.
                     turn = len(part) & 3
                     self._mask = self._mask[turn:] + self._mask[:turn]
                     continue
@@ -182,13 +218,7 @@ class FrameDecoder:
             return 0
         first, second = data[at], data[at + 1]
         opcode, length = first & 0x0F, second & 0x7F
-        # No extension was negotiated, so RSV1 to RSV3 must be 0 (section 5.2).
-        if first & 0x70:
-            raise ProtocolViolation("a frame with reserved bits set")
-        # Section 5.1: a server must close the connection on an unmasked frame; masks keep clients from poisoning
-        # caches.
-        if not second & 0x80:
-            raise ProtocolViolation("a frame that is not masked")
+        check_head(first, second)
         # Control frames may come between the pieces of a message (section 5.4), so they do not touch its state.
         if opcode & 0x8:
             return self._control(data, at, end, opcode, length, bool(first & _FIN))
@@ -200,24 +230,13 @@ class FrameDecoder:
             raise ProtocolViolation("a new message, although another one is unfinished")
         if opcode == TEXT:
             raise TextRefused("a text message")
-        used = 6
-        if length > 125:
-            wide = 2 if length == 126 else 8
-            used += wide
-            if end - at < used:
-                return 0
-            length = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
-            # Section 5.2: the minimal number of bytes must be used. Two forms of one frame would let proxies disagree.
-            if length < 126 or (wide == 8 and length < 65536):
-                raise ProtocolViolation("a frame whose length is not in its shortest form")
-            if length >> 63:
-                raise ProtocolViolation("a frame length with the highest bit set")
-        elif end - at < used:
+        used, length = payload_length(data, at, end)
+        if not used:
             return 0
-        # Checked here because small_messages leaves empty frames out.
+        # Checked here, because small_messages() does not decode empty frames.
         if not length and first == _WHOLE:
             self.heartbeat = self.news = True
-        # The announced length counts, before any of it arrived.
+        # Check the announced length before the payload arrives.
         if self._size + length > self._limit:
             raise MessageTooBig(f"a message of more than {self._limit} bytes")
         self._mask = data[at + used - 4 : at + used]
@@ -237,7 +256,7 @@ class FrameDecoder:
         used = 6 + length
         if end - at < used:
             return 0
-        # Pongs need no matching with pings: any byte shows that the viewer lives.
+        # A pong need not match a ping, because any byte proves that the viewer is alive.
         if opcode == PONG:
             return used
         payload = unmask(data[at + 6 : at + used], data[at + 2 : at + 6])
@@ -255,7 +274,7 @@ def _close_code(payload: bytes) -> int:
     code = int.from_bytes(payload[:2], "big")
     # A body of one byte cannot hold the two bytes of a code (section 5.5.1).
     if len(payload) == 1 or not good_close_code(code):
-        raise ProtocolViolation("a close frame without a proper code")
+        raise ProtocolViolation("a close frame without a valid code")
     try:
         payload[2:].decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The relay: two ends joined to one pipe."""
+"""The relay: copies bytes between the viewer and the VNC server."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,13 +12,13 @@ from novnc_twisted.relay.stream_end import StreamEnd
 
 
 def join(client: IEnd, upstream: IEnd, filters: Sequence[IFilter] = (), *, detached: bool = True) -> IRelay:
-    """Make a relay between two ends; bytes flow from its ``start`` on.
+    """Make a relay between two ends.  Its ``start`` begins to copy bytes.
 
-    Back-pressure goes both ways: an end whose buffer is full stops the reading of the other, so that two buffers bound
-    what is held, whatever a peer does.  The ends stay open: closing them is the caller's part.
+    While the write buffer of one end is full, the relay does not read from the other end.  So it holds at most two full
+    buffers.  The relay does not close the ends; its caller must.
 
-    :param filters: policies between the two, that of the viewer's side first.
-    :param detached: let the sockets leave their transports if both can.
+    :param filters: the filters between the ends, in order from the viewer to the VNC server.
+    :param detached: use the detached relay (the fast engine) if both ends permit it.
     """
     if detached and isinstance(client, StreamEnd) and isinstance(upstream, StreamEnd):
         relay = detached_join(client, upstream, filters)
@@ -29,7 +29,7 @@ def join(client: IEnd, upstream: IEnd, filters: Sequence[IFilter] = (), *, detac
 
 @implementer(IRelay)
 class TransportRelay(FilteredRelay):
-    """A relay on the ends' own transports: TLS, and whatever else cannot leave its transport."""
+    """The relay on Twisted's transports, for ends that cannot be detached, such as TLS."""
 
     __slots__ = ("_client", "_upstream")
 
@@ -44,8 +44,10 @@ class TransportRelay(FilteredRelay):
         self._ended = ended
         directions = self._upstream, self._client
         for direction in directions:
-            # Both sources read before either is attached: an attach may end the session at once.
-            direction.source.resume_reading()  # an end that a detached relay had before does not read
+            # A detached relay may have used this end before, and then left it paused.  A paused end does not notice
+            # that its peer disconnects.  Resume both ends first: attach() may end the session at once, and the other
+            # end would stay paused.
+            direction.source.resume_reading()
         for direction in directions:
             if self.live:
                 direction.source.attach(direction)
@@ -64,7 +66,7 @@ class TransportRelay(FilteredRelay):
 
 @implementer(IReceiver)
 class _Direction:
-    """Receives from one end, and writes to the other."""
+    """One direction of the relay: reads from ``source``, and writes to ``_sink``."""
 
     __slots__ = ("_relay", "_sink", "look", "source")
 
@@ -74,7 +76,7 @@ class _Direction:
 
     def data_received(self, data: bytes) -> None:
         """See IReceiver: pass bytes through the filters, and write the rest to the other end."""
-        # An end still delivers what it has read when the relay was stopped.
+        # After stop(), an end may still deliver bytes that it had already read.
         if not self._relay.live:
             return
         if self.look is not None:
@@ -87,15 +89,18 @@ class _Direction:
             self._sink.write(data)
 
     def end_lost(self, cause: Refusal) -> None:
-        """See IReceiver: the relay is over."""
+        """See IReceiver: end the relay."""
         self._relay.over(cause)
 
     def pause_writing(self) -> None:
-        """See IReceiver: the buffer of the source is full, so the other end is not read."""
+        """See IReceiver: the peer of ``source`` reads slowly, so the write buffer of ``source`` is full.
+
+        The bytes for this peer come from the other end (``_sink``).  So stop reading there.
+        """
         if self._relay.live:
             self._sink.pause_reading()
 
     def resume_writing(self) -> None:
-        """See IReceiver: the buffer of the source has room, so the other end is read again."""
-        # Also after the relay has ended: an end that stays paused would not notice that its peer leaves.
+        """See IReceiver: the write buffer has room again; resume reading from the sink."""
+        # Resume even after the relay has ended: a paused end does not notice that its peer disconnects.
         self._sink.resume_reading()

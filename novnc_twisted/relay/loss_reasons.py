@@ -6,7 +6,7 @@ from twisted.python.failure import Failure
 
 
 def loss_reason(reason: Failure) -> str:
-    """Return why a connection was lost, for the log: the kind of the error, and nothing that the peer sent."""
+    """Return why a connection was lost, for the log: only the kind of the error, without data of the peer."""
     # The type alone ("Error") does not distinguish an expired certificate from a wrong CA.
     if isinstance(error := reason.value, SSL.Error):
         return tls_error(error)
@@ -14,6 +14,6 @@ def loss_reason(reason: Failure) -> str:
 
 
 def tls_error(error: SSL.Error) -> str:
-    """Return OpenSSL's own words for an error: a few of a fixed set, and nothing that the peer sent."""
+    """Return OpenSSL's description of an error: fixed phrases, without data of the peer."""
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return f"TLS: {', '.join(str(words) for _, _, words in queue) or 'unknown error'}"

@@ -1,18 +1,18 @@
-"""The masks of WebSocket frames (RFC 6455, section 5.3), by arithmetic with big integers."""
+"""Unmasks the payload of WebSocket frames (RFC 6455, section 5.3), with big integers."""
 
 from typing import Final
 
 SMALL: Final = 125
-"""Bytes of the longest payload whose length is in the second byte of a frame's header."""
+"""Maximum number of payload bytes for which the second byte of a frame's header gives the length."""
 
 to_int = int.from_bytes
 
-# Multiplying a 32-bit mask by 0x00000001_00000001... repeats it; the table saves this for every key.
+# Multiplying a 32-bit mask by 0x00000001_00000001... repeats it; the table has these factors ready.
 REPEAT: Final = tuple(to_int(b"\0\0\0\1" * (length + 3 >> 2)) for length in range(SMALL + 1))
 """Indexed by the length of a payload: the factor that repeats the four bytes of a mask over the payload."""
 
 EXCESS: Final = tuple(8 * (-length & 3) for length in range(SMALL + 1))
-"""Indexed by the length of a payload: the number of bits by which that product is longer than the payload."""
+"""Indexed by the length of a payload: the number of excess bits of the repeated mask."""
 
 
 def unmask(data: bytes, mask: bytes) -> bytes:

@@ -16,10 +16,10 @@ from novnc_twisted.relay.transport_end import TransportEnd
 from novnc_twisted.relay.transports import closed_at_once, send
 
 CLOSE_GRACE = 2.0
-"""Seconds after we close within which the peer must read what was written; then the connection is aborted."""
+"""Seconds after we close for the peer to read all written bytes; then the connection is aborted."""
 
 VIEWER_STALL = 300.0
-"""Seconds for which a viewer may leave our buffer (about 128 KiB) full.  After that time it counts as lost."""
+"""Seconds for which a viewer may leave our buffer (about 128 KiB) full.  Then it counts as lost."""
 
 HOLD_LIMIT = 65536
 """Maximum number of bytes that an end holds while it has no receiver."""
@@ -27,12 +27,12 @@ HOLD_LIMIT = 65536
 
 @implementer(IEnd, IProtocol)
 class StreamEnd(TransportEnd):
-    """A stream of bytes, to and from a transport.
+    """A stream of bytes over a transport.
 
     It is the protocol of its transport, or another protocol forwards the transport's calls to it.
 
-    RFB has no half-closed streams: a peer that ends its sending direction counts as gone.  The bytes that it sent
-    before are still delivered.
+    RFB has no half-closed streams: a peer that closes its sending direction counts as gone.  Bytes that it sent before
+    are still delivered.
 
     :cvar frames: decodes the frames of the stream, if it has any.
     """
@@ -57,8 +57,8 @@ class StreamEnd(TransportEnd):
 
         :param peer: the peer's address as text.
         :param lost: the cause if the peer leaves.
-        :param linger: close only our sending direction, and wait for the peer to close the connection.  If we closed
-            it while the peer still sends, the kernel would reset it and discard our last bytes, which are the refusal.
+        :param linger: whether to close only our sending direction, and wait until the peer closes the connection.  If
+            we closed it while the peer still sends, the kernel would reset it and discard our last bytes, the refusal.
         :param stall: seconds for which the peer may leave our buffer full before it counts as lost; 0: no limit.
         """
         super().__init__(clock, peer, lost, stall)
@@ -84,14 +84,14 @@ class StreamEnd(TransportEnd):
         if self._held:
             data, self._held = self._held, b""
             receiver.data_received(data)
-        # The held bytes may have made the receiver hand over or close; then the loss is not its concern any more.
+        # Because of the held bytes, the receiver may have closed the end or been replaced.  Then do not notify it.
         if self._over is not None and self._receiver is receiver and not self._closing:
             receiver.end_lost(self._over)
 
     def give_back(self, data: bytes) -> None:
         """See :class:`IEnd`."""
         self._receiver = None
-        # In front: these bytes arrived before those that are held now.
+        # In front, because these bytes arrived before those that are held now.
         self._held = bytes(data) + self._held
 
     def write(self, data: bytes) -> None:
@@ -118,9 +118,9 @@ class StreamEnd(TransportEnd):
         if self._closing or self._gone:
             return
         if self._side is not None:
-            # The socket must be back on a transport, which sends the final bytes and closes.
+            # Return the socket to a transport, which sends the final bytes and closes it.
             self._side.release()
-        # Before _closing is set, which makes write() discard everything.
+        # Written before _closing is set, which makes write() discard everything.
         self._write_final(cause)
         self._closing = True
         self._receiver = None
@@ -132,7 +132,7 @@ class StreamEnd(TransportEnd):
             self._close_when_sent()
         else:
             self._hang_up()
-        # _hang_up may have closed an idle connection at once.
+        # _hang_up() may have closed an idle connection at once.
         if not self._gone:
             self._abort_timer = self.clock.callLater(CLOSE_GRACE, self.transport.abortConnection)
 
@@ -159,14 +159,14 @@ class StreamEnd(TransportEnd):
         self._deliver(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Notice that the connection is gone."""
+        """See IProtocol: the connection is gone."""
         if self._gone:
             return
         self._gone = True
         self._stop_watching_stall()
         if self._abort_timer is not None and self._abort_timer.active():
             self._abort_timer.cancel()
-        # We hung up ourselves: the receiver knows the cause already.
+        # If we closed the connection, the receiver knows the cause already.
         if not self._closing:
             self._end(self._lost(loss_reason(reason)))
         # A callback may call closed() again, or cancel another one.
@@ -195,7 +195,7 @@ class StreamEnd(TransportEnd):
         transport = self.transport
         # TLS has its own closing alert; half-closing TCP below it would break that.
         if self._linger and ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
-            # Read on: only the end of the peer's direction shows that it has received ours.
+            # Keep reading: only the end of the peer's direction proves that it has received everything.
             self.resume_reading()
             transport.loseWriteConnection()
         else:
@@ -203,7 +203,7 @@ class StreamEnd(TransportEnd):
 
     def _close_when_sent(self) -> None:
         if not closed_at_once(self.transport):
-            self.resume_reading()  # a transport that is paused does not notice that its peer leaves
+            self.resume_reading()  # a paused transport does not notice that its peer leaves
             self.transport.loseConnection()
 
     def _deliver(self, data: bytes) -> None:
@@ -215,7 +215,7 @@ class StreamEnd(TransportEnd):
         if self._receiver is not None:
             self._receiver.data_received(data)
         elif len(self._held) + len(data) > HOLD_LIMIT:
-            # A viewer may send its handshake early, but not fill our memory before it is authorised.
+            # A viewer may send its handshake early, but must not fill our memory before it is authorised.
             self._end(MessageTooBig(f"more than {HOLD_LIMIT} bytes before the next step of the session"))
         else:
             self._held += data
@@ -225,7 +225,7 @@ class StreamEnd(TransportEnd):
             self._receiver.resume_writing()
 
     def _end(self, cause: Refusal) -> None:
-        """Notify the receiver, once, that nothing more comes from this end."""
+        """Notify the receiver, once, that no more bytes come from this end."""
         if self._over is None:
             self._over = cause
             if self._receiver is not None:

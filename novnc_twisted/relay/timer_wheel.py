@@ -1,7 +1,8 @@
 """Timers for waits of seconds: pings, stalled peers, idle viewers, token leases.
 
-Thousands of sessions would keep thousands of delayed calls in the reactor's heap, and nearly all of them are cancelled.
-Here they wait in sets, one for each second, and the reactor has a single call: for the next second that has a timer.
+Thousands of sessions would keep thousands of delayed calls in the reactor's heap, although nearly all of them are
+cancelled.  Here timers wait in sets, one for each second, and the reactor has one delayed call for the next such
+second.
 """
 
 import math
@@ -13,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 RESOLUTION: Final = 1.0
-"""Seconds by which a timer may be late; no timer is early."""
+"""Maximum delay of a timer in seconds; no timer is early."""
 
 AT_ONCE: Final = 8
 """Maximum number of timers fired in one reactor iteration.
@@ -21,7 +22,7 @@ AT_ONCE: Final = 8
 Hundreds may expire in the same second, and keystrokes must not wait for all of them.
 """
 
-_TOLERANCE: Final = 0.001  # seconds by which a clock may read too low when its delayed call comes
+_TOLERANCE: Final = 0.001  # seconds by which the clock may be behind when its delayed call comes
 
 
 class Timer:
@@ -59,7 +60,7 @@ class TimerWheel:
     log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
-        # _wheels has the clock as its weak key; a strong reference from the value would keep the entry for ever.
+        # The clock is the weak key of this wheel in _wheels; a strong reference here would keep it for ever.
         self._clock = ref(clock)
         self._seconds: dict[int, set[Timer]] = {}
         self._call: IDelayedCall | None = None
@@ -72,13 +73,13 @@ class TimerWheel:
         """Call a function after ``delay`` seconds, or up to :data:`RESOLUTION` later."""
         clock = self._clock()
         if clock is None:
-            raise RuntimeError("the clock of this wheel is gone")
+            raise RuntimeError("the clock of this timer wheel no longer exists")
         now = clock.seconds()
         # Rounded up, since a timer must never be early.
         second = math.ceil((now + delay) / RESOLUTION - _TOLERANCE)
         timer = Timer(self, second, function, arguments)
         self._seconds.setdefault(second, set()).add(timer)
-        # A later second needs no call of its own: _run sets the next one.
+        # A later second needs no delayed call now: _run() sets the next one.
         if self._call is None or second < self._at:
             self._set(second, clock, now)
         return timer
@@ -111,7 +112,7 @@ class TimerWheel:
             return
         now = clock.seconds() / RESOLUTION + _TOLERANCE
         left = AT_ONCE
-        # The oldest first, so that a backlog is worked off in order.
+        # The oldest first, so that a backlog is processed in order.
         for second in sorted(second for second in self._seconds if second <= now):
             # A timer that ran may have cancelled all others of this second, and so removed the set.
             timers = self._seconds.get(second, set())
@@ -119,14 +120,14 @@ class TimerWheel:
                 left -= 1
                 try:
                     timers.pop().run()
-                except Exception:  # the other timers are run all the same
+                except Exception:  # the other timers still have to run
                     self.log.failure("a timer failed because of a bug in this program")
-            # A timer may also have put a new set in its place, which must stay.
+            # A timer may also have put a new set in its place; do not delete that one.
             if not timers and self._seconds.get(second) is timers:
                 del self._seconds[second]
-        if self._seconds:  # perhaps of this second, too: they are run in the next iteration of the reactor
+        if self._seconds:  # timers of this second may be left, for the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
-        else:  # one may have been set for a timer that was cancelled at once
+        else:  # a call may have been set for a timer that was cancelled at once
             self._unset()
 
 
@@ -134,7 +135,7 @@ _wheels: "WeakKeyDictionary[IReactorTime, TimerWheel]" = WeakKeyDictionary()
 
 
 def timer_wheel_of(clock: IReactorTime) -> TimerWheel:
-    """Return the wheel of a reactor, or of a test's clock: always the same one."""
+    """Return the timer wheel of a reactor or a test's clock; each has only one."""
     wheel = _wheels.get(clock)
     if wheel is None:
         wheel = _wheels[clock] = TimerWheel(clock)

@@ -1,4 +1,4 @@
-"""The transport under an end: its send buffer, and its socket while a detached relay has it."""
+"""The transport of an end: watches its send buffer, and lends its socket to a detached relay."""
 
 import socket
 from typing import TYPE_CHECKING, Any
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @implementer(IPushProducer)
 class TransportEnd:
-    """Owns a transport: notices that its buffer is full or stalled, and lends its socket to a detached relay.
+    """Owns a transport: notices a full or stalled buffer, and lends its socket to a detached relay.
 
     It is the transport's producer, so that the transport reports a full buffer to it.
 
     :ivar clock: the reactor, or a clock.
     :ivar peer: the peer's address as text, for the log.
     :ivar transport: the transport; while a detached relay has the socket, the side of the relay.
-    :ivar on_detach: called once, when the socket leaves the first transport, to which its protocol must then drop all
-        references; or None.
+    :ivar on_detach: called once, when the socket leaves the first transport, so that its protocol drops all references
+        to this transport; or None.
     """
 
     __slots__ = (
@@ -45,8 +45,8 @@ class TransportEnd:
         self._lost = lost
         self._stall = stall
         self._stall_timer: Timer | None = None  # while the buffer is full
-        self._full = False  # the transport's buffer
-        self._paused = False  # our reading
+        self._full = False  # whether the transport's buffer is full
+        self._paused = False  # whether we have stopped reading
         self._ended = False  # whether the peer can send no more
         self._gone = False
         self.transport: Any = None
@@ -60,13 +60,13 @@ class TransportEnd:
     # IPushProducer: the transport reports the state of its buffer
 
     def pauseProducing(self) -> None:
-        """Notice that the buffer is full."""
+        """See IPushProducer: the buffer is full."""
         self._full = True
         if self._stall and self._stall_timer is None:
             self._watch_stall()
 
     def resumeProducing(self) -> None:
-        """Notice that the buffer is empty again."""
+        """See IPushProducer: the buffer is empty again."""
         self._full = False
         self._stop_watching_stall()
         if waits_for_its_producer(self.transport):
@@ -78,9 +78,9 @@ class TransportEnd:
         """Do nothing: connectionLost follows."""
 
     def takes_some(self) -> None:
-        """Notice that the peer has taken a part of what waits for it."""
+        """Restart the time of a stall: the peer has accepted a part of the waiting bytes."""
         if self._stall_timer is not None:
-            # A slow viewer that takes some bytes is not stalled: the time starts again.
+            # A slow viewer that accepts some bytes is not stalled.
             self._stall_timer.cancel()
             self._watch_stall()
 
@@ -96,30 +96,30 @@ class TransportEnd:
             self._stall_timer.cancel()
             self._stall_timer = None
 
-    # The socket leaves for a detached relay, and comes back
+    # Lending the socket to a detached relay
 
     def can_leave(self) -> bool:
-        """Whether the socket may leave: the transport is a plain one of Twisted's, and nothing is in the way."""
+        """Return whether the socket can leave: it is connected, and its transport is a plain one of Twisted's."""
         return not self._gone and is_plain(self.transport)
 
     def leave(self, side: "StreamSide") -> tuple[socket.socket, bytes]:
-        """Take the socket away from the transport; return it with the bytes that were still to be sent.
+        """Take the socket out of the transport; return it with the unsent bytes.
 
-        :param side: takes the transport's place until :meth:`come_back`.
+        :param side: replaces the transport until :meth:`come_back`.
         """
         taken, waiting = take(self.transport)
         if self.on_detach is not None:
             self.on_detach()
             self.on_detach = None
-        # The side has the few methods of a transport that an end calls meanwhile (write, pauseProducing).
+        # The side has the methods of a transport that an end calls meanwhile, such as write().
         self.transport = self._side = side
         self._paused = False
         return taken, waiting
 
     def come_back(self, taken: socket.socket, waiting: bytes) -> None:
-        """Give the socket, and the bytes that are still to be sent, to a new transport.
+        """Give the socket and the unsent bytes to a new transport.
 
-        Reading stays paused, since nearly always the end is closed next.
+        Reading stays paused, since usually the end is closed next.
         """
         self._side = None
         self._full, self._paused = False, True
@@ -127,16 +127,16 @@ class TransportEnd:
         self.transport = give_back(self.clock, taken, waiting, self)
 
     def fail(self, detail: str) -> None:
-        """Notice that the connection is broken or that the peer sends no more, as the socket reported it."""
+        """Handle an error or the end of the stream that the socket has reported."""
         self._ended = True
         self._end(self._lost(detail))
 
-    # What the subclasses do
+    # Methods of subclasses
 
     def _has_room(self) -> None:
-        """Go on: the buffer is empty again."""
+        """Continue: the buffer is empty again."""
         raise NotImplementedError
 
     def _end(self, cause: Refusal) -> None:
-        """End: nothing more comes from the peer, or it takes nothing more."""
+        """End: the peer sends no more bytes, or accepts no more."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What we do with Twisted's transports beyond their interface: take and give sockets, and save turns of the reactor."""
+"""Operations on Twisted's transports beyond their interfaces: taking and returning sockets, and faster writes."""
 
 import socket
 from contextlib import suppress
@@ -7,18 +7,22 @@ from typing import Any
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
 
-# 60 s, then 4 probes 15 s apart: a vanished peer is noticed after two minutes. Linux' default is over two hours.
-_KEEP_ALIVE = tuple(
-    (getattr(socket, name), value)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-    if hasattr(socket, name)
-)
+
+def _options(**values: int) -> tuple[tuple[int, int], ...]:
+    """Return the options that this system has, with their values."""
+    return tuple((getattr(socket, name), value) for name, value in values.items() if hasattr(socket, name))
+
+
+# 60 s, then 4 probes every 15 s: a vanished peer is noticed after two minutes.  Linux' default is over two hours.
+_KEEP_ALIVE = _options(TCP_KEEPIDLE=60, TCP_KEEPINTVL=15, TCP_KEEPCNT=4)
+# So many probes that a silent peer reaches the deadline of its step first, as without probes.
+_PROBES = _options(TCP_KEEPINTVL=1, TCP_KEEPCNT=100, TCP_KEEPIDLE=1)
 
 
 class _Connected(Connection):
-    """The transport of a socket that is connected already: it was just made, or returned from a detached relay."""
+    """The transport of a socket that is connected already: a new one, or one that a detached relay returned."""
 
-    # abstract.FileDescriptor's own flag: without it Twisted's writes are discarded.
+    # A flag of abstract.FileDescriptor; without it, Twisted discards writes.
     connected = 1
     logstr = "relay"
     _shouldShutdown = False  # no other process has the descriptor
@@ -33,17 +37,17 @@ def connected(reactor: Any, connected_socket: socket.socket, protocol: Any) -> N
 
 
 def take(transport: Any) -> tuple[socket.socket, bytes]:
-    """Take the socket away from a plain transport; return it with the bytes that were still to be sent.
+    """Take the socket out of a plain transport; return it with the unsent bytes.
 
-    The transport is of no use afterwards.
+    The transport must not be used afterwards.
     """
-    # First: unregistering a producer may start the writing again (abstract.FileDescriptor).
+    # Unregistered before stopWriting(): unregistering may start the writing again (abstract.FileDescriptor).
     transport.unregisterProducer()
     transport.stopReading()
     transport.stopWriting()
-    # There is no public way to the bytes that a transport has not sent yet (abstract.FileDescriptor).
+    # Twisted has no public method for the unsent bytes (abstract.FileDescriptor).
     waiting = transport.dataBuffer[transport.offset :] + b"".join(transport._tempDataBuffer)
-    # Emptied: a late write through an old reference would send these bytes once more.
+    # Emptied, because a late write through an old reference would send these bytes again.
     transport.dataBuffer, transport.offset, transport._tempDataBuffer, transport._tempDataLen = b"", 0, [], 0
     transport.connected = False  # a late call through an old reference must do nothing
     transport.protocol = None
@@ -52,12 +56,12 @@ def take(transport: Any) -> tuple[socket.socket, bytes]:
 
 
 def give_back(reactor: Any, taken: socket.socket, waiting: bytes, end: Any) -> Any:
-    """Return a new transport for a socket that was taken; it does not read yet.
+    """Return a new transport for a socket that :func:`take` has taken; it does not read yet.
 
-    :param end: its protocol and its producer; its ``makeConnection`` is not called.
+    :param end: its protocol and its producer; ``makeConnection`` is not called.
     """
     transport = _Connected(taken, end, reactor)
-    # Before the write, which may fill the buffer at once and has to report that to the end.
+    # Registered before the write, which may fill the buffer at once and must report that to the end.
     transport.registerProducer(end, True)
     if waiting:
         transport.write(waiting)
@@ -65,24 +69,24 @@ def give_back(reactor: Any, taken: socket.socket, waiting: bytes, end: Any) -> A
 
 
 def send(transport: Any, data: bytes) -> None:
-    """Write as much as the socket takes at once, and the rest through the transport.
+    """Send as much as the socket accepts at once, and write the rest to the transport.
 
-    A transport alone would first ask the reactor for a turn of its own.  A session's set-up has nine writes, and each
-    such turn costs as much as the write.
+    A transport would wait for the next reactor iteration.  A session's set-up has nine writes, and each such wait would
+    cost as much CPU as the write.
     """
     sent = 0
     if _is_idle(transport):
-        # BlockingIOError included: then nothing was sent, and all of it goes through the transport.
-        with suppress(OSError):  # the transport meets the same error, and reports it
+        # Also suppresses BlockingIOError: then all bytes go to the transport.
+        with suppress(OSError):  # the transport gets the same error, and reports it
             sent = transport.socket.send(data)
     if sent != len(data):
         transport.write(data[sent:])
 
 
 def closed_at_once(transport: Any) -> bool:
-    """Close a transport for which nothing waits to be sent; False if it must be closed in the usual way.
+    """Close a transport without unsent bytes at once; return False if it must be closed in the usual way.
 
-    A transport would ask the reactor for a turn of its own before it closes.
+    A transport itself would wait for the next reactor iteration.
     """
     idle = _is_idle(transport)
     if idle:
@@ -91,7 +95,7 @@ def closed_at_once(transport: Any) -> bool:
 
 
 def _is_idle(transport: Any) -> bool:
-    """Whether the transport is a plain connected socket, and nothing waits to be sent."""
+    """Return whether the transport is a plain connected socket without unsent bytes."""
     return (
         is_plain(transport)
         and transport.connected
@@ -100,25 +104,43 @@ def _is_idle(transport: Any) -> bool:
 
 
 def is_plain(transport: Any) -> bool:
-    """Whether the transport is Twisted's own for a socket, without TLS."""
+    """Return whether the transport is Twisted's own for a socket, without TLS."""
     return isinstance(transport, Connection) and not getattr(transport, "TLS", False)
 
 
 def tune(transport: Any) -> None:
-    """Send keystrokes without delay, and notice a peer that vanished within two minutes, by probes; TCP only."""
-    tcp = getattr(transport, "socket", None)  # with TLS: of the transport below
-    # The family is asked, since Twisted's transports of unix sockets provide ITCPTransport as well.
-    if isinstance(tcp, socket.socket) and tcp.family in (socket.AF_INET, socket.AF_INET6):
+    """Set TCP options: send keystrokes without delay, and notice within two minutes that a peer has vanished."""
+    if (tcp := _tcp(transport)) is not None:
         transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)
-        for option, value in _KEEP_ALIVE:
-            tcp.setsockopt(socket.IPPROTO_TCP, option, value)
+        _set(tcp, _KEEP_ALIVE)
+
+
+def probe(transport: Any) -> None:
+    """Send a keep-alive probe each second from now on, until :func:`tune` is called again; TCP only.
+
+    A peer whose kernel does not know the connection answers with a reset.
+    """
+    if (tcp := _tcp(transport)) is not None:
+        _set(tcp, _PROBES)
+
+
+def _tcp(transport: Any) -> socket.socket | None:
+    """Return the socket of a TCP connection; None for another kind, or if the connection is gone."""
+    tcp = getattr(transport, "socket", None)  # with TLS, the socket of the transport below
+    # Check the family, since Twisted's transports of unix sockets also provide ITCPTransport.
+    return tcp if isinstance(tcp, socket.socket) and tcp.family in (socket.AF_INET, socket.AF_INET6) else None
+
+
+def _set(tcp: socket.socket, options: tuple[tuple[int, int], ...]) -> None:
+    for option, value in options:
+        tcp.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def waits_for_its_producer(transport: Any) -> bool:
-    """Whether the peer ended TLS while the buffer was full.
+    """Return whether the peer ended TLS while the buffer was full.
 
-    Twisted then closes the socket when its producer has unregistered.  A producer that waits for Twisted instead would
-    keep the session alive as long as the other end.
+    Then Twisted closes the socket only after its producer has unregistered.  Otherwise the session would stay open as
+    long as the other end.
     """
     return bool(getattr(getattr(transport, "transport", transport), "disconnecting", False))

@@ -1,4 +1,4 @@
-"""The end of a session on a WebSocket whose upgrade is done."""
+"""The WebSocket end of a session, after the upgrade."""
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
@@ -20,19 +20,19 @@ from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.relay.transports import send
 
 PING_EVERY = 30.0
-"""Seconds between pings, by default: under the 60 s after which nginx and load balancers cut a silent connection."""
+"""Default seconds between pings: less than 60 s, after which nginx and load balancers close a silent connection."""
 
 MISSED_PINGS = 3
-"""Pings in a row without any answer, after which the viewer counts as gone.
+"""Number of unanswered pings in a row after which the viewer counts as gone.
 
-Not fewer: over a slow line a ping waits behind the screen that is being sent.
+Fewer would be too strict: on a slow line, a ping waits behind the pictures that are being sent.
 """
 
 
 class WebSocketEnd(StreamEnd):
-    """Binary messages in, binary messages out; pings are answered and sent, a close frame carries the cause.
+    """A stream of binary WebSocket messages.  It sends and answers pings, and sends the cause in a close frame.
 
-    :ivar alive: whether anything was received, or sent bytes were taken, since the last ping was due.
+    :ivar alive: whether any byte was received, or our buffer was drained, since the last ping was due.
     """
 
     __slots__ = ("_asked", "_every", "_missed", "_ping", "_pong", "alive", "frames")
@@ -44,7 +44,7 @@ class WebSocketEnd(StreamEnd):
 
         :param ping_every: seconds between pings; 0: none; None: PING_EVERY.
         """
-        # linger: a browser that is reset before it reads the close frame shows only "1006".
+        # With linger: a browser whose connection is reset before it reads the close frame shows only "1006".
         super().__init__(clock, peer, linger=True, stall=VIEWER_STALL)
         self.frames = FrameDecoder()
         self.alive = True
@@ -65,14 +65,14 @@ class WebSocketEnd(StreamEnd):
         """Read frames, even while we wait for the answer to our close frame."""
         payload = self.frames.receive(data)
         self.alive = True
-        # Only payload counts for idle_timeout: a pong is an answer of the browser, not of its user.
+        # Only payload counts for idle_timeout: a pong comes from the browser, not from its user.
         if payload:
             self._deliver(payload)
         if self.frames.news:
             self.look()
 
     def look(self) -> None:
-        """Handle what came besides the stream: answer pings; end at a close frame or a violation of the protocol."""
+        """Handle news of the frame decoder: answer pings; end at a close frame or a violation of the protocol."""
         frames = self.frames
         frames.news = False
         # Answer first: a close frame in the same bytes ends the session below.
@@ -82,7 +82,7 @@ class WebSocketEnd(StreamEnd):
             self._answer_heartbeat()
         if frames.failure is not None:
             self._end(frames.failure)
-            # The answer to our close frame has come, or can come no more: nothing to wait for.
+            # No readable answer to our close frame can come, so do not wait for it.
             if self._closing:
                 self.transport.loseConnection()
         elif frames.close_code is not None:
@@ -97,12 +97,13 @@ class WebSocketEnd(StreamEnd):
         super().connectionLost(reason)
 
     def resumeProducing(self) -> None:
-        """There is room again: a pong that waited for it goes first."""
-        self.alive = True  # the peer takes what we send
-        if self._pong is not None and not self._closing:
-            self.transport.write(control_frame(PONG, self._pong))
-            self._pong = None
+        """See StreamEnd: also send a pong that waited for room."""
+        self.alive = True  # the peer reads what we send
+        # Called first: the pong may fill the buffer again, which must be noticed.
         super().resumeProducing()
+        if self._pong is not None and not (self._full or self._closing):
+            pong, self._pong = self._pong, None
+            self.transport.write(control_frame(PONG, pong))
 
     def _write_final(self, cause: Refusal) -> None:
         self._stop_pings()
@@ -113,9 +114,9 @@ class WebSocketEnd(StreamEnd):
         send(self.transport, close_frame(code, reason))
 
     def _hang_up(self) -> None:
-        # Closing at once could overtake the close frame: bytes that the browser is still sending would reset the
-        # connection, and its user would read "1006".  So we await its close frame until the abort's time-out.
-        if self.frames.failure is not None:  # nothing it sends can be read any more
+        # After closing at once, bytes that the browser is still sending would reset the connection before it reads our
+        # close frame, and its user would read "1006".  So wait for the browser's close frame, until the time-out.
+        if self.frames.failure is not None:  # its frames can no longer be read
             super()._hang_up()
             return
         self.resume_reading()
@@ -123,7 +124,7 @@ class WebSocketEnd(StreamEnd):
             self.transport.loseConnection()
 
     def _answer(self) -> None:
-        """Answer pings; while our buffer is full, keep the newest only (section 5.5.3), so that memory is bounded."""
+        """Answer pings.  While our buffer is full, keep only the newest one (section 5.5.3) to bound the memory."""
         pings, self.frames.pings = self.frames.pings, []
         if self._closing:
             return
@@ -133,13 +134,13 @@ class WebSocketEnd(StreamEnd):
             self.transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _answer_heartbeat(self) -> None:
-        """Answer an empty message with one, unless our buffer is full: then the data in it shows that we are alive."""
+        """Answer an empty message with one, unless our buffer is full: then its data shows that we are alive."""
         self.frames.heartbeat = False
         if not self._closing and not self._full:
             self.transport.write(EMPTY)
 
     def _tick(self) -> None:
-        # A viewer that we do not read cannot show that it lives; its pong may be in the socket's buffer.
+        # While we do not read from the viewer, its pong may wait in the socket's buffer.
         unread = self._paused or (self._side is not None and self._side.unread)
         if self.alive or unread:
             self._missed = 0
@@ -150,7 +151,7 @@ class WebSocketEnd(StreamEnd):
             self._end(ClientLeft("answered no ping"))
             return
         self.alive = False
-        # Behind a full buffer a ping would wait for minutes, so its missing answer would prove nothing.
+        # Behind a full buffer, a ping could wait for minutes, so a missing answer would prove nothing.
         self._asked = not self._full
         if self._asked:
             self.transport.write(control_frame(PING))

@@ -1,8 +1,8 @@
 """RFB, the protocol of VNC, without I/O: usable from any transport, or none (RFC 6143, rfbproto).
 
-:func:`login` is the client's side of the handshake, :func:`offer` and :func:`refuse` are the server's;
-:class:`HandshakeDriver` drives them. :class:`Shield` checks the messages of a viewer afterwards,
-and :class:`ViewOnly` removes those that do more than ask for the screen.
+:func:`login` is the client's side of the handshake; :func:`offer` and :func:`refuse` are the server's side.
+:class:`HandshakeDriver` drives them.  After the handshake, :class:`Shield` checks the messages of a viewer, and
+:class:`ViewOnly` removes all messages that do more than ask for the screen.
 """
 
 from typing import TYPE_CHECKING

@@ -44,7 +44,7 @@ def _set_encodings(head: bytes) -> int:
 
 def _client_cut_text(head: bytes) -> int:
     length = int.from_bytes(head[4:8], "big", signed=True)
-    if -4 < length < 0:  # an extended one begins with four bytes of flags (CVE-2022-3165)
+    if -4 < length < 0:  # an extended text begins with four bytes of flags (CVE-2022-3165)
         raise ProtocolViolation(f"extended ClientCutText of {-length} bytes")
     if abs(length) > MAX_CUT_TEXT:
         raise MessageTooBig(f"ClientCutText of {abs(length)} bytes")
@@ -80,7 +80,7 @@ _WHOLE: dict[int, int] = {
     ClientMessage.ENABLE_CONTINUOUS_UPDATES: 10,
     ClientMessage.XVP: 4,
 }
-"""Type -> bytes of the message."""
+"""Type -> length of the message in bytes."""
 
 _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
     ClientMessage.SET_ENCODINGS: (4, _set_encodings),
@@ -89,20 +89,18 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
     ClientMessage.SET_DESKTOP_SIZE: (8, _set_desktop_size),
     ClientMessage.QEMU: (4, _qemu),
 }
-"""Type -> the number of bytes of its head, and a function that reads from the head how many bytes follow it."""
-
-# The filter looks the type up for every message that a viewer sends, so the common case is one index into bytes,
-# without a call.
+"""Type -> the length of its head, and a function that returns the number of bytes after the head."""
+# The shield looks the type up for every message of a viewer, so the usual case is one index into bytes, without a call.
 EVERYDAY = bytes(
     _WHOLE[kind]
     if kind in (ClientMessage.FRAMEBUFFER_UPDATE_REQUEST, ClientMessage.KEY_EVENT, ClientMessage.POINTER_EVENT)
     else 0
     for kind in range(256)
 )
-"""Type -> length of the message, if the type alone determines it and no content can do harm; otherwise 0."""
+"""Type -> length of an everyday message, which needs no check of its content; 0 for all other types."""
 
 QEMU_KEY = b"\xff\0"
-"""The first bytes of a QEMU extended key event, the other everyday message."""
+"""The first bytes of a QEMU extended key event, which is an everyday message as well."""
 
 QEMU_KEY_SIZE = 12
 """Length of a QEMU extended key event in bytes."""
@@ -112,7 +110,7 @@ def length_of(data: bytes, at: int) -> int:
     """Return the length of the message that begins at ``at``, or 0 if its head has not arrived yet.
 
     :raises ProtocolViolation: the type, or this form of it, has an unknown length.
-    :raises MessageTooBig: as soon as the head of a message over our limits has arrived.
+    :raises MessageTooBig: the head announces a message above our limits.
     """
     kind = data[at]
     if kind in _WHOLE:

@@ -1,4 +1,4 @@
-"""The filter of a session whose clipboard is limited, in either direction."""
+"""The filter that limits the clipboard of a session, in either direction."""
 
 import struct
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ _WHOLE: Final = (ClientMessage.SET_ENCODINGS, ClientMessage.SET_PIXEL_FORMAT)
 
 @dataclass(frozen=True, slots=True)
 class ClipboardLimits:
-    """How much text may pass in one clipboard message.
+    """The maximum length of one clipboard text in each direction.
 
-    :ivar to_server: bytes from the viewer to the server; 0: none; :data:`UNLIMITED`: as much as the shield admits.
-    :ivar from_server: bytes from the server to the viewer; the same.
+    :ivar to_server: bytes from the viewer to the server; 0: no text; :data:`UNLIMITED`: the limit of the shield.
+    :ivar from_server: bytes from the server to the viewer; 0: no text; :data:`UNLIMITED`: no limit.
     """
 
     to_server: int = UNLIMITED
@@ -40,13 +40,13 @@ NO_LIMITS: Final = ClipboardLimits()
 class ClipboardPolicy:
     """Removes clipboard texts that are longer than the limits: a filter of the relay, without I/O.
 
-    The extended clipboard is removed from SetEncodings, because its texts are compressed and of several kinds; the
-    simple one, which every viewer has, remains within the limits.  If texts of the server are limited, the filter must
-    find the end of each message of the server.  Therefore it also removes encodings whose rectangles have no readable
-    length from SetEncodings.
+    It removes the extended clipboard from SetEncodings, because the texts of this extension are compressed and of
+    several kinds.  The simple clipboard, which every viewer has, remains.  If the server's texts are limited, the
+    filter must find the end of each server message.  So it also removes the encodings whose rectangles have no readable
+    length.
 
-    * Refused: a viewer that changes the size of its pixels after it has asked for the screen.  The size of the pixels
-      in the next messages of the server would be unknown.
+    * Refused: a viewer that changes the size of its pixels after it has asked for the screen, because the size of the
+      pixels in the next server messages would be unknown.
     * Buffered until it is complete: the head of a message, a SetPixelFormat or a SetEncodings, at most 4,100 bytes.
 
     :param pixel_format: that of ServerInit.
@@ -57,21 +57,21 @@ class ClipboardPolicy:
     def __init__(self, limits: ClipboardLimits, pixel_format: bytes) -> None:
         self._limits = limits
         self._held = b""
-        self._left = 0  # bytes of the viewer's message under way that are still to come
-        self._passes = True  # whether these are passed on
+        self._left = 0  # missing bytes of the viewer's unfinished message
+        self._passes = True  # whether this message is passed on
         self._asked = False  # whether the viewer has asked for the screen
         self._server = ServerMessages(PixelSize.of(pixel_format))
 
     @property
     def unfinished(self) -> int:
-        """The bytes still to come of a viewer's message that was passed on in part; 0 between messages."""
+        """The missing bytes of a viewer's message whose first part was passed on; 0 between messages."""
         return self._left
 
     def from_client(self, data: bytes) -> bytes:
-        """Return what goes on to the server.
+        """Return the bytes to send on to the server.
 
         :raises ProtocolViolation: a message has an unknown length, or the size of the pixels changes too late.
-        :raises MessageTooBig: a message is over the limits of the shield.
+        :raises MessageTooBig: a message is above the limits of the shield.
         """
         if EVERYDAY[data[0]] == len(data) and not (self._held or self._left):
             self._asked = self._asked or data[0] == ClientMessage.FRAMEBUFFER_UPDATE_REQUEST
@@ -100,9 +100,9 @@ class ClipboardPolicy:
         return b"".join(passed)
 
     def from_upstream(self, data: bytes) -> bytes:
-        """Return what goes on to the viewer.
+        """Return the bytes to send on to the viewer.
 
-        :raises ConsoleUnreachable: the server sent a message whose end cannot be known.
+        :raises ConsoleUnreachable: the server sent a message whose end cannot be found.
         """
         limit = self._limits.from_server
         if limit == UNLIMITED:
@@ -133,7 +133,10 @@ class ClipboardPolicy:
         return message
 
     def _encodings(self, message: bytes) -> bytes:
-        """Return SetEncodings without encodings that this filter cannot read; never an empty list (CVE-2008-2382)."""
+        """Return SetEncodings without the encodings that this filter cannot read.
+
+        The list is never empty, because an empty one made QEMU loop endlessly (CVE-2008-2382).
+        """
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
         follows = self._limits.from_server != UNLIMITED
         kept = [

@@ -1,4 +1,4 @@
-"""Numbers of the protocol (RFC 6143; rfbproto for later additions), and our limits for a peer."""
+"""Numbers of RFB (RFC 6143; rfbproto for later additions), and our limits for peers."""
 
 from enum import IntEnum
 
@@ -13,17 +13,17 @@ LIMIT = 64 * 1024
 """Maximum number of bytes that a handshake driver holds while it waits, besides the chunk that just arrived."""
 
 MAX_REASON = 1024
-"""Bytes of a peer's reason that are read; its length field may promise 4 GiB (nova bug 2155052)."""
+"""Maximum number of bytes that are read of a peer's reason; its length field may announce 4 GiB (nova bug 2155052)."""
 
 MAX_NAME = LIMIT
-"""Bytes of the longest name in ServerInit that is accepted; it cannot be skipped, since messages follow it."""
+"""Maximum number of bytes of the name in ServerInit.  A longer name cannot be skipped, since messages follow it."""
 
 MAX_SIDE = 32767
-"""Pixels of the widest and of the highest screen that is accepted."""
+"""Maximum width and height of a screen in pixels."""
 
 
 class SecurityType(IntEnum):
-    """The registered security types (rfbproto, "Security types"); most of them are here for their names only."""
+    """The registered security types (rfbproto, "Security types"); most are here for their names in the log."""
 
     INVALID = 0
     NONE = 1
@@ -46,7 +46,7 @@ class SecurityType(IntEnum):
 
 
 class VeNCryptSubtype(IntEnum):
-    """Sub-types of VeNCrypt (rfbproto, "VeNCrypt"); 263 and 264 as QEMU uses them, which differs from rfbproto."""
+    """Sub-types of VeNCrypt (rfbproto, "VeNCrypt").  263 and 264 are those of QEMU, which differ from rfbproto."""
 
     PLAIN = 256
     TLS_NONE = 257
@@ -63,7 +63,7 @@ class VeNCryptSubtype(IntEnum):
 
 
 class SecurityResult(IntEnum):
-    """How authentication ended (RFC 6143, section 7.1.3; 2 is rfbproto's)."""
+    """The result of authentication (RFC 6143, section 7.1.3; 2 is from rfbproto)."""
 
     OK = 0
     FAILED = 1
@@ -89,7 +89,7 @@ def security_type_name(number: int) -> str:
 
 
 def vencrypt_subtype_name(number: int) -> str:
-    """Return the same for a sub-type of VeNCrypt; TigerVNC lists plain security types among them."""
+    """Return a sub-type of VeNCrypt for the log; TigerVNC also lists plain security types there."""
     return _name(VeNCryptSubtype if number > 255 else SecurityType, number)
 
 

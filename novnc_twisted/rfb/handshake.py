@@ -1,6 +1,6 @@
-"""A handshake as a sequence: a generator that yields what it needs and never sees a socket, a clock or a reactor.
+"""Handshakes as generators: they yield what they need, and use no socket, clock or reactor.
 
-It reads like the RFC beside it::
+A handshake reads like the RFC::
 
     def greet() -> Handshake[bytes]:
         yield Write(b"RFB 003.008\\n")
@@ -10,8 +10,8 @@ It reads like the RFC beside it::
 :class:`HandshakeDriver` drives one, for any transport or none.
 
 TLS inside RFB (VeNCrypt) is a step as well: the driver stops at :class:`StartTLS`, and the owner of the transport
-starts TLS and calls :meth:`HandshakeDriver.tls_started`.  Bytes that arrived in clear and were not consumed by then
-fail the handshake; they are never read as if TLS had protected them.
+starts TLS and calls :meth:`HandshakeDriver.tls_started`.  If unread bytes have arrived in clear by then, the handshake
+fails, so that they are never read as if TLS had protected them.
 """
 
 from collections.abc import Callable, Generator
@@ -29,8 +29,8 @@ T = TypeVar("T")
 class Need:
     """Wait for exactly ``count`` bytes from the peer; they are sent into the generator.
 
-    :ivar count: bytes.
-    :ivar what: the message to which they belong, by the RFC's name; logged if the peer leaves or stays silent.
+    :ivar count: the number of bytes.
+    :ivar what: the RFC's name for the message that they belong to; logged if the peer leaves or stays silent.
     """
 
     count: int
@@ -70,28 +70,28 @@ Handshake: TypeAlias = Generator[Step, Any, T]
 
 
 class Flooded(Exception):
-    """Thrown into a handshake if its peer sent, or announced, more bytes than the limit; its text has the number."""
+    """Thrown into a handshake if its peer sent or announced more bytes than the limit; its text has the number."""
 
 
 class Injected(Flooded):
-    """Thrown into a handshake if bytes arrived in clear where TLS begins; its text has their number."""
+    """Thrown into a handshake if bytes arrived in clear before TLS was started; its text has their number."""
 
 
 class HandshakeDriver(Generic[T]):
-    """Drives a handshake by bytes, without I/O.  How the bytes are cut into chunks makes no difference.
+    """Drives a handshake by bytes, without I/O.  The bytes may arrive in chunks of any size.
 
-    Call :meth:`start`, then :meth:`receive` for the bytes that arrive; after each call send :meth:`to_send` and look at
-    :attr:`asks` and :attr:`done`.  No call raises for anything that a peer does: see :attr:`error` for that.
+    Call :meth:`start`, then :meth:`receive` for bytes that arrive.  After each call, send :meth:`to_send` and check
+    :attr:`asks`, ``starts_tls`` and :attr:`done`.  No call raises because of a peer: see :attr:`error` for that.
 
     :ivar done: whether the handshake has ended, with success or not.
-    :ivar result: what it returned; None until then, and if it failed.
-    :ivar error: the refusal it ended with, or None.
-    :ivar asks: a question that is not yet answered, or None.
-    :ivar starts_tls: set if TLS must be started now, and :meth:`tls_started` called when it is established; or None.
+    :ivar result: the result of the handshake; None until then, and if it failed.
+    :ivar error: the refusal that ended it, or None.
+    :ivar asks: an unanswered question, or None.
+    :ivar starts_tls: if it is not None, start TLS now, and call :meth:`tls_started` when it is established.
     """
 
     def __init__(self, handshake: Handshake[T], limit: int = LIMIT) -> None:
-        """Take a fresh handshake.
+        """Prepare a handshake that has not begun.
 
         :param limit: maximum number of bytes held while the handshake waits, besides the last chunk.
         """
@@ -116,8 +116,8 @@ class HandshakeDriver(Generic[T]):
     def receive(self, data: bytes) -> None:
         """Receive bytes of the peer.
 
-        Bytes for which the handshake does not wait are held, up to the limit; beyond it the handshake fails.  After a
-        failure bytes are dropped; after a success they are added to :attr:`rest`, up to the limit as well.
+        Bytes for which the handshake does not wait are held, up to the limit; above it, the handshake fails.  After a
+        failure, bytes are dropped.  After a success, they are added to :attr:`rest`, up to the same limit.
         """
         if self.error is not None:
             return
@@ -125,11 +125,11 @@ class HandshakeDriver(Generic[T]):
         if self._need is not None and len(self._received) >= self._need.count:
             self._run(self._handshake.send, self._take(self._need.count))
         elif self.starts_tls is not None and data:
-            # A man in the middle can put clear bytes before TLS, as in STARTTLS injection.
+            # An attacker on the path can insert clear bytes before TLS, as in STARTTLS injection.
             self._run(self._handshake.throw, self._injected())
         if self._need is None and len(self._received) > self._limit:
             flood = Flooded(f"{len(self._received)} bytes came unasked")
-            # A running handshake may translate the flood into its own refusal; one that is over, or not begun, cannot.
+            # A running handshake may translate Flooded into its own refusal; otherwise fail here.
             if self._started and not self.done:
                 self._run(self._handshake.throw, flood)
             else:
@@ -147,7 +147,7 @@ class HandshakeDriver(Generic[T]):
         self._run(self._handshake.send, value)
 
     def tls_started(self) -> None:
-        """Notice that TLS is established: bytes that arrive from now on came through it.
+        """Continue after TLS was established: bytes from now on are protected.
 
         Does nothing if the handshake ended meanwhile.
 
@@ -167,7 +167,7 @@ class HandshakeDriver(Generic[T]):
 
     @property
     def rest(self) -> bytes:
-        """Bytes received and not consumed: after the end of the handshake, the first bytes of what follows it."""
+        """Received bytes that the handshake has not used; after its end, they belong to what follows."""
         return bytes(self._received)
 
     @property
@@ -177,7 +177,7 @@ class HandshakeDriver(Generic[T]):
 
     @property
     def waiting_for(self) -> str:
-        """The message of the peer for which the handshake waits, by the RFC's name; else empty."""
+        """The RFC's name of the message for which the handshake waits; else empty."""
         return self._need.what if self._need is not None else ""
 
     def _take(self, count: int) -> bytes:
@@ -186,7 +186,7 @@ class HandshakeDriver(Generic[T]):
         return data
 
     def _run(self, resume: Callable[[Any], Step], value: Any) -> None:
-        """Resume the handshake with a value, or an error, and go on until it waits or ends."""
+        """Resume the handshake with a value or an error, and run it until it waits or ends."""
         self._need = self.asks = self.starts_tls = None
         try:
             self._follow(resume(value))
@@ -195,7 +195,7 @@ class HandshakeDriver(Generic[T]):
         except (Refusal, Flooded) as failure:
             self._failed(failure)
         except BaseException:
-            self._failed(ServiceUnavailable("a bug in our RFB handshake"))  # it never counts as a success
+            self._failed(ServiceUnavailable("a bug in our RFB handshake"))  # a bug must not count as a success
             raise
 
     def _follow(self, step: Step) -> None:
@@ -204,7 +204,7 @@ class HandshakeDriver(Generic[T]):
                 case Write(data):
                     self._written += data
                     step = self._handshake.send(None)
-                # Fail on the announced length; waiting would let the peer fill the memory up to it first.
+                # Fail at the announced length, before the peer fills the memory.
                 case Need(count) if count > self._limit:
                     step = self._handshake.throw(Flooded(f"{count} bytes announced"))
                 case Need(count) if len(self._received) >= count:
@@ -215,7 +215,7 @@ class HandshakeDriver(Generic[T]):
                 case Ask():
                     self.asks = step
                     return
-                # TLS does not cover these bytes: anyone on the path may have sent them.
+                # TLS does not protect these bytes: an attacker on the path may have sent them.
                 case StartTLS() if self._received:
                     step = self._handshake.throw(self._injected())
                 case StartTLS():

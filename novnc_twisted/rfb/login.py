@@ -36,15 +36,16 @@ def login(
 ) -> Handshake[ServerInit]:
     """Log in to a VNC server and read its ServerInit.
 
-    Asks for a ``password`` only if the server wants one; stops for TLS if both sides choose VeNCrypt.
+    It asks for a ``password`` only if the server requires one, and stops for TLS if VeNCrypt was chosen.
 
-    :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`.  The first one that the server offers is used,
-        and no other one after it: an attacker who makes it fail must not get a weaker one.
-    :param shared: leave other clients connected; False makes QEMU disconnect them.
-    :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc, likewise.
-    :raises ValueError: at once: a scheme or sub-type is unknown.
-    :raises ConsoleUnreachable: (in the handshake) if the server does not speak RFB, refuses the connection, offers no
-        security type that is allowed here, or breaks the protocol; the server's reason is in the detail.
+    :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`.  The first one that the server offers is used.
+        If it fails, no other one is tried: an attacker could make it fail to get a weaker one.
+    :param shared: whether other clients may stay connected; False makes QEMU disconnect them.
+    :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc; the first one that the server offers is
+        used.
+    :raises ValueError: (at once) a scheme or sub-type is unknown.
+    :raises ConsoleUnreachable: (in the handshake) the server does not speak RFB, refuses the connection, offers no
+        security type that is permitted here, or breaks the protocol; the detail has the server's reason.
     """
     return _login(authenticators(schemes, vencrypt_subtypes), shared)
 
@@ -61,13 +62,13 @@ def _login(schemes: Authenticators, shared: bool) -> Handshake[ServerInit]:
 
 
 def _protocol_version() -> Handshake[bytes]:
-    """Section 7.1.1: read the server's version; return the version that we answer with.
+    """Read the server's version, answer it, and return our answer (section 7.1.1).
 
     3.3 to 3.6 count as 3.3 (UltraVNC announces 3.4 and 3.6).  3.889 (Apple), 3.9 and 4.x (Intel, RealVNC) and 5.x
     (RealVNC) accept 3.8.
     """
     data = yield Need(4, "ProtocolVersion")
-    if data == b"RFB ":  # anything else may be shorter than 12 bytes, and we would wait for the rest
+    if data == b"RFB ":  # another protocol may send fewer than 12 bytes, and we would wait for the rest
         data += yield Need(VERSION_LENGTH - 4, "ProtocolVersion")
     match = _VERSION.fullmatch(data)
     if match is None:
@@ -86,12 +87,12 @@ def _protocol_version() -> Handshake[bytes]:
 
 
 def _security(schemes: Authenticators, version: bytes) -> Handshake[None]:
-    """Sections 7.1.2 and 7.1.3: the server lists security types, we choose one."""
+    """Choose one of the server's security types, and authenticate (sections 7.1.2 and 7.1.3)."""
     count = (yield Need(1, "the security types"))[0]
     if count == 0:
         yield from _refused("the VNC server refuses us")
     offered = yield Need(count, "the security types")
-    # Our order decides, not the server's: a man in the middle who reorders the list must not pick the weakest type.
+    # Use our order, not the server's: an attacker on the path could reorder the list to select the weakest type.
     common = next((scheme for scheme in schemes.values() if scheme[0] in offered), None)
     if common is None:
         raise _none_common(schemes, offered)
@@ -104,13 +105,13 @@ def _security(schemes: Authenticators, version: bytes) -> Handshake[None]:
 
 
 def _security_3_3(schemes: Authenticators) -> Handshake[None]:
-    """Section 7.1.2 of version 3.3 (appendix A.1): the server chooses, and None has no SecurityResult."""
+    """Use the security type that a server of version 3.3 has chosen (appendix A.1); None has no SecurityResult."""
     (number,) = _U32.unpack((yield Need(4, "the security type")))
     if number == SecurityType.INVALID:
         yield from _refused("the VNC server refuses us")
     for ours, authenticate in schemes.values():
-        # Version 3.3 knows only these two (appendix A.1); any other number would change the meaning of the bytes
-        # that follow.
+        # Version 3.3 has only these two types (appendix A.1); another number would change the meaning of the next
+        # bytes.
         if ours == number and number in (SecurityType.NONE, SecurityType.VNC):
             yield from authenticate()
             break
@@ -128,11 +129,11 @@ def _none_common(schemes: Iterable[str], offered: Sequence[int]) -> ConsoleUnrea
 
 
 def _security_result(*, reason_follows: bool) -> Handshake[None]:
-    """Section 7.1.3.  Before version 3.8 a failure has no reason."""
+    """Read SecurityResult (section 7.1.3).  Before version 3.8, a failure has no reason."""
     (result,) = _U32.unpack((yield Need(4, "SecurityResult")))
     if result == SecurityResult.OK:
         return
-    # Another value has no defined continuation, so the next bytes cannot be read as a reason.
+    # After another value, the next bytes are undefined, and cannot be read as a reason.
     if result not in (SecurityResult.FAILED, SecurityResult.TOO_MANY_ATTEMPTS):
         raise ConsoleUnreachable(f"the VNC server broke the protocol: SecurityResult {result}")
     what = "authentication failed" if result == SecurityResult.FAILED else "too many failed attempts"
@@ -142,7 +143,7 @@ def _security_result(*, reason_follows: bool) -> Handshake[None]:
 
 
 def _refused(what: str) -> Handshake[None]:
-    """Read the reason and fail with it.  At most :data:`MAX_REASON` bytes of it, whatever length it announces."""
+    """Read at most :data:`MAX_REASON` bytes of the reason, and fail with it."""
     (length,) = _U32.unpack((yield Need(4, f"the reason ({what})")))
     # The rest of a longer reason is never read: the connection is closed with this refusal.
     reason = yield Need(min(length, MAX_REASON), f"the reason ({what})")
@@ -150,10 +151,10 @@ def _refused(what: str) -> Handshake[None]:
 
 
 def _server_init() -> Handshake[ServerInit]:
-    """Section 7.3.2."""
+    """Read ServerInit (section 7.3.2)."""
     head = yield Need(HEAD_LENGTH, "ServerInit")
     width, height, pixel_format, name_length = decode_head(head)
-    # The viewer allocates its canvas from these numbers, so they are checked before they reach it.
+    # The viewer allocates its canvas by these numbers, so check them before they reach it.
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise ConsoleUnreachable(f"the VNC server claims a screen of {width} x {height} pixels")
     if name_length > MAX_NAME:

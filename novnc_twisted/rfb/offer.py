@@ -1,7 +1,7 @@
-"""The server's side: what a viewer is offered, or how it is refused (RFC 6143, sections 7.1 and 7.3.1).
+"""The server's side: offers the viewer a connection, or refuses it (RFC 6143, sections 7.1 and 7.3.1).
 
-A viewer is offered exactly RFB 3.8 and security type None: the token decided before whether it may connect.  A viewer
-may answer with a lower version (section 7.1.1); it is then served in that version's form.
+The offer is always RFB 3.8 with security type None, because the token has already decided that the viewer may connect.
+A viewer may answer with a lower version (section 7.1.1), which is then used.
 """
 
 import struct
@@ -20,7 +20,7 @@ _COUNTS_AS_3_3 = (VERSION_3_3, b"RFB 003.005\n")
 
 @dataclass(frozen=True, slots=True)
 class ClientInit:
-    """What the viewer chose.
+    """The choice of the viewer.
 
     :ivar shared: whether other viewers may stay connected (RFC 6143, section 7.3.1).
     :ivar version: the ProtocolVersion message that the viewer sent.
@@ -33,8 +33,8 @@ class ClientInit:
 def offer() -> Handshake[ClientInit]:
     """Offer RFB 3.8 and None, up to ClientInit; the caller sends ServerInit, which comes next.
 
-    :raises ProtocolViolation: if the viewer answers with a version other than 3.3, 3.5, 3.7 and 3.8, or chooses a
-        security type that was not offered.  The viewer has been sent the reason in its version's form by then.
+    :raises ProtocolViolation: the viewer answers with another version than 3.3, 3.5, 3.7 and 3.8, or chooses a security
+        type that was not offered.  The reason was sent to the viewer already, in the form of its version.
     """
     version = yield from _client_version()
     if version in _COUNTS_AS_3_3:
@@ -49,8 +49,8 @@ def offer() -> Handshake[ClientInit]:
 
 
 def _security(version: bytes) -> Handshake[None]:
-    """Sections 7.1.2 and 7.1.3.  Version 3.7 has no SecurityResult for None, and no reason in one (appendix A.2)."""
-    # A list of one type; the token has already decided whether the viewer may connect.
+    """Offer None (sections 7.1.2, 7.1.3).  In version 3.7, None has no SecurityResult, and no reason (appendix A.2)."""
+    # A list with one type.
     yield Write(bytes([1, SecurityType.NONE]))
     choice = (yield Need(1, "the security type"))[0]
     if choice != SecurityType.NONE:  # CVE-2006-2369
@@ -62,16 +62,16 @@ def _security(version: bytes) -> Handshake[None]:
 
 
 def refuse(sentence: str) -> Handshake[None]:
-    """Tell a viewer why it gets no console, so that it can show it: no security types, and the sentence.
+    """Refuse a viewer with a sentence that it can show, after an empty list of security types.
 
-    A viewer that answers without a version receives the reason as well.
+    A viewer that does not answer with a version also receives the reason.
     """
     version = yield from _client_version()
     yield from _failure(version, sentence)
 
 
 def _client_version() -> Handshake[bytes]:
-    """Section 7.1.1: read the viewer's version; bytes that do not begin like one are returned at once."""
+    """Read the viewer's version (section 7.1.1); other bytes are returned as soon as they differ from it."""
     yield Write(VERSION_3_8)
     version: bytes = yield Need(4, "ProtocolVersion")
     # A client that speaks another protocol may send fewer than 12 bytes and then wait for us.
@@ -81,7 +81,7 @@ def _client_version() -> Handshake[bytes]:
 
 
 def _failure(version: bytes, sentence: str) -> Handshake[None]:
-    """The refusal of section 7.1.2: for 3.3 the security type 0 in four bytes, later a list of no types."""
+    """Send a refusal (section 7.1.2): for version 3.3 security type 0 in four bytes, for later ones an empty list."""
     yield Write((_U32.pack(0) if version in _COUNTS_AS_3_3 else b"\0") + _reason(sentence))
 
 

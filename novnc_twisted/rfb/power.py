@@ -22,13 +22,13 @@ class PowerCode(IntEnum):
 
 
 class PowerOffer:
-    """Sends :data:`XVP_INIT` before the first bytes of the server, if the viewer asks for xvp: a filter of the relay.
+    """A filter that sends :data:`XVP_INIT` before the first bytes of the server, if the viewer supports xvp.
 
-    Only the place before the first bytes is certainly between two messages, without following all of them.  QEMU sends
-    nothing before it has the viewer's encodings.
+    Before the first bytes, the stream is certainly between two messages; later, one would have to follow all messages.
+    QEMU sends nothing before it has the viewer's encodings.
 
-    :param shield: sees the encodings that the viewer asks for.
-    :param done: called at the first bytes of the server, when the filter has done its work.
+    :param shield: knows the encodings that the viewer has listed.
+    :param done: called with this filter at the first bytes of the server; the filter is not needed any more.
     """
 
     __slots__ = ("_done", "_shield")
@@ -38,7 +38,7 @@ class PowerOffer:
         self._done = done
 
     def from_upstream(self, data: bytes) -> bytes:
-        """Return the bytes, after the offer if the viewer asks for it."""
+        """Return the bytes, after the offer if the viewer supports xvp."""
         self._done(self)
         if not self._shield.asks_for_power:
             self._shield.power = None

@@ -1,7 +1,7 @@
-"""The lengths of rectangles in a FramebufferUpdate, without unpacking them (RFC 6143, section 7.7; rfbproto).
+"""Finds the lengths of rectangles in a FramebufferUpdate without decoding them (RFC 6143, section 7.7; rfbproto).
 
-Each function is a generator that reads one rectangle, as :mod:`.server_messages` reads messages: it yields a number of
-bytes that it needs to see, or :class:`Skip` for bytes whose content does not matter, and is sent the bytes it needs.
+Each reader is a generator that reads one rectangle, as :mod:`.server_messages` reads messages.  It yields the number of
+bytes that it needs next, and these are sent into it.  For bytes whose content does not matter, it yields :class:`Skip`.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -17,7 +17,7 @@ from .pixel_format import PixelSize
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Bytes that belong to the message and need not be seen."""
+    """A number of bytes that belong to the message, but whose content does not matter."""
 
     length: int
 
@@ -26,16 +26,16 @@ Reader: TypeAlias = Generator[int | Skip, bytes, None]
 """Yields what it needs; see the module."""
 
 MAX_BODY: Final = 1 << 28
-"""Bytes of one part of a rectangle, at most: four times a raw screen of 4096 x 4096 pixels."""
+"""Maximum number of bytes of one part of a rectangle: four times a raw screen of 4096 x 4096 pixels."""
 
 _TIGHT_FILL, _TIGHT_JPEG, _TIGHT_PNG = 8, 9, 10
 _PALETTE, _GRADIENT = 1, 2
 _TIGHT_SMALL: Final = 12
-"""Bytes below which Tight sends data neither compressed nor with a length."""
+"""Tight data with fewer bytes than this is not compressed, and has no length field."""
 
 
 def unreadable(what: str) -> ConsoleUnreachable:
-    """Return the refusal for a stream whose messages have no boundaries any more."""
+    """Return the refusal for a message whose end cannot be found."""
     return ConsoleUnreachable(f"the VNC server sent {what}, so that the clipboard policy can't be applied")
 
 
@@ -57,7 +57,7 @@ def _fixed(length: int) -> "Read":
 
 
 def _with_length(before: int = 0, after: int = 0) -> "Read":
-    """Return a reader of a 32-bit length, with bytes before and after it, and then so many bytes."""
+    """Return a reader of a 32-bit length, with other bytes before and after it, and of the data with this length."""
 
     def read(width: int, height: int, size: PixelSize) -> Reader:
         head = yield before + 4 + after
@@ -67,7 +67,10 @@ def _with_length(before: int = 0, after: int = 0) -> "Read":
 
 
 def _subrectangles(place: int) -> "Read":
-    """Return a reader of RRE (a place of 8 bytes) or CoRRE (4 bytes)."""
+    """Return a reader of RRE or CoRRE.
+
+    :param place: the bytes of a subrectangle's position and size: 8 for RRE, 4 for CoRRE.
+    """
 
     def read(width: int, height: int, size: PixelSize) -> Reader:
         head = yield 4 + size.pixel
@@ -77,7 +80,7 @@ def _subrectangles(place: int) -> "Read":
 
 
 def _hextile(width: int, height: int, size: PixelSize) -> Reader:
-    # Without columns, a server could make thousands of empty rows with each twelve bytes.
+    # Otherwise a rectangle of width 0, twelve bytes, could cause thousands of iterations.
     for top in range(0, height if width else 0, 16):
         for left in range(0, width, 16):
             yield from _tile(min(16, width - left), min(16, height - top), size.pixel)
@@ -111,7 +114,7 @@ def _tight_rectangle(width: int, height: int, size: PixelSize, *, png: bool) -> 
         yield Skip(size.tpixel)
     elif kind == _TIGHT_JPEG or (png and kind == _TIGHT_PNG):
         yield from _compact()
-    elif kind < _TIGHT_FILL:  # in TightPNG as well: QEMU compresses screens of 8 bits so
+    elif kind < _TIGHT_FILL:  # in TightPNG as well, where QEMU uses it for screens with 8 bits
         yield from _tight_basic(width, height, size, explicit=bool(kind & 4))
     else:
         raise unreadable(f"Tight compression {kind}")
@@ -133,7 +136,7 @@ def _tight_basic(width: int, height: int, size: PixelSize, *, explicit: bool) ->
 
 
 def _compact() -> Reader:
-    """Read a length of one to three bytes, seven bits in each but the last, and then so many bytes."""
+    """Read a length of one to three bytes (seven bits in each but the last), and the data with this length."""
     length = 0
     for shift in (0, 7, 14):
         byte = (yield 1)[0]
@@ -200,20 +203,20 @@ READERS: Final[Mapping[int, Read]] = MappingProxyType(
 _NEVER_SENT: Final = frozenset(
     (*range(-32, -22), *range(-256, -246), *range(-512, -411), *range(-768, -762), -312, -313)
 )
-"""Pseudo-encodings that only ask for something: quality, compression, fences, continuous updates."""
+"""Pseudo-encodings without rectangles: they only request quality, compression, fences or continuous updates."""
 
 _LARGE: Final = frozenset((0, 2, 4, 6, 16))
 
 
 def is_readable(encoding: int) -> bool:
-    """Whether a server may use this encoding without becoming unreadable."""
+    """Return whether the ends of rectangles with this encoding can be found."""
     return encoding in READERS or encoding in _NEVER_SENT
 
 
 def rectangle(size: PixelSize) -> Generator[int | Skip, bytes, bool]:
     """Read one rectangle; return whether it was LastRect.
 
-    :raises ConsoleUnreachable: its length cannot be known.
+    :raises ConsoleUnreachable: its length cannot be found.
     """
     head = yield 12
     width, height = int.from_bytes(head[4:6], "big"), int.from_bytes(head[6:8], "big")

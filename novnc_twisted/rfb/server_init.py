@@ -17,8 +17,8 @@ class ServerInit:
 
     :ivar width: pixels.
     :ivar height: pixels.
-    :ivar pixel_format: PIXEL_FORMAT as sent, 16 bytes; it passes through unread.
-    :ivar name: the desktop's name as sent; it may contain any bytes.
+    :ivar pixel_format: PIXEL_FORMAT as sent, 16 bytes.
+    :ivar name: the name of the desktop as sent; it may contain any bytes.
     """
 
     width: int
@@ -31,7 +31,7 @@ class ServerInit:
         return _HEAD.pack(self.width, self.height, self.pixel_format, len(self.name)) + self.name
 
     def renamed(self, name: str) -> Self:
-        """Return the same screen under another name, in UTF-8, cut between characters at :data:`MAX_NAME` bytes."""
+        """Return the same screen with another name, in UTF-8, cut after at most :data:`MAX_NAME` bytes."""
         # The cut may fall inside a character; decoding with "ignore" drops the incomplete one.
         data = name.encode("utf-8", "replace")[:MAX_NAME]
         return replace(self, name=data.decode("utf-8", "ignore").encode())

@@ -1,7 +1,7 @@
 """Finds where the messages of a VNC server begin and end (RFC 6143, section 7.6; rfbproto).
 
-Only a policy about what comes from the server needs this.  Pictures are not unpacked: of a FramebufferUpdate only the
-heads of its rectangles are read.
+Only filters of server messages use this module.  It does not decode pictures: in a FramebufferUpdate, it reads only the
+headers of the rectangles and the lengths in them.
 """
 
 from collections.abc import Generator, Iterator
@@ -13,7 +13,7 @@ from .pixel_format import PixelSize
 from .rectangles import Skip, rectangle, unreadable
 
 MAX_CUT_TEXT: Final = 1 << 26
-"""Bytes of a clipboard text of the server, at most; more is taken for a broken stream."""
+"""Maximum number of bytes of a clipboard text or a sound message.  A longer one means that the stream is broken."""
 
 
 class ServerMessage(IntEnum):
@@ -32,8 +32,9 @@ class ServerMessage(IntEnum):
 class Piece(NamedTuple):
     """A part of the server's stream.
 
-    :ivar kind: the type of the message that it belongs to.
-    :ivar length: for a ServerCutText, the bytes of its text; negative: the extended form.  Else 0.
+    :ivar kind: the type of its message.
+    :ivar length: for ServerCutText, the length of the text in bytes, negative in the extended form; for others, 0.
+    :ivar data: the bytes.
     """
 
     kind: int
@@ -44,10 +45,10 @@ class Piece(NamedTuple):
 class ServerMessages:
     """Divides a server's stream into pieces of messages.
 
-    It holds the head of a message or of a rectangle that is not yet complete: less than a thousand bytes.
+    It buffers the incomplete header of a message or a rectangle: less than a thousand bytes.
 
-    :ivar size: the size of the pixels that come next; changes with SetPixelFormat.
-    :ivar between: whether the last piece ended a message, or nothing has come yet.
+    :ivar size: the size of the pixels in the following messages; the client's SetPixelFormat changes it.
+    :ivar between: whether the stream is between two messages, or at its beginning.
     """
 
     __slots__ = ("_held", "_kind", "_length", "_reader", "_type", "_want", "between", "size")
@@ -56,15 +57,15 @@ class ServerMessages:
         self.size = size
         self.between = True
         self._held = b""
-        self._type = b""  # the first byte of a message, until its head is there
+        self._type = b""  # the first byte of a message, until the rest of its header has arrived
         self._kind = self._length = 0
         self._reader = self._messages()
         self._want: int | Skip = next(self._reader)
 
     def receive(self, data: bytes) -> Iterator[Piece]:
-        """Yield the pieces of these bytes; all of them together are the bytes again, but for those that are held.
+        """Divide received bytes into pieces.  Bytes of an incomplete header stay buffered until the next call.
 
-        :raises ConsoleUnreachable: the end of a message cannot be known.
+        :raises ConsoleUnreachable: the type or the length of a message is invalid, so its end is unknown.
         """
         data, self._held = self._held + data, b""
         at, end = 0, len(data)
@@ -83,7 +84,7 @@ class ServerMessages:
                     break
                 head = data[at : at + step]
                 begins = self.between
-                # Sent first: only then are the kind and the length of the message known.
+                # The reader sets _kind and _length, so pass the header to it before making the piece.
                 self._want = self._next(head)
                 if begins and not self.between:
                     self._type = head
@@ -94,7 +95,7 @@ class ServerMessages:
         self._held = data[at:]
 
     def _next(self, head: bytes | None = None) -> int | Skip:
-        """Return what the reader wants next; nothing has to come for a part of no bytes."""
+        """Pass the header, if any, to the reader.  Return what the reader needs next, but no Skip of zero bytes."""
         want = next(self._reader) if head is None else self._reader.send(head)
         while isinstance(want, Skip) and not want.length:
             want = next(self._reader)
@@ -131,7 +132,8 @@ class ServerMessages:
 
     def _update(self) -> Generator[int | Skip, bytes, None]:
         head = yield 3
-        # 65535 stands for "as many as come before LastRect", which may also end a counted update.
+        # A server that does not know the number of rectangles sends 65535 and ends the update with LastRect.  LastRect
+        # may end an update early as well.
         for _ in range(int.from_bytes(head[1:3], "big")):
             if (yield from rectangle(self.size)):
                 return
@@ -152,5 +154,5 @@ def _qemu() -> Generator[int | Skip, bytes, None]:
     if operation == 2:
         length = int.from_bytes((yield 4), "big")
         if length > MAX_CUT_TEXT:
-            raise unreadable(f"{length} bytes of sound")
+            raise unreadable(f"a sound message of {length} bytes")
         yield Skip(length)

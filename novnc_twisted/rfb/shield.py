@@ -1,11 +1,11 @@
-"""The shield of the VNC server: every message of a viewer is checked before it reaches the server.
+"""The shield: checks every message of a viewer before it reaches the VNC server.
 
-The server may be years old, and any client with a token may be the viewer.  So the shield passes on no message whose
-length is unknown, no message before it is complete, and no value that is known to crash VNC servers.  A refused message
-ends the session; a message that is only unwanted is removed.
+The server may be years old, and any client with a token may be the viewer.  So the shield passes on no message with an
+unknown length, no message before it is complete, and no value that is known to crash VNC servers.  A refused message
+ends the session; an unwanted message is removed.
 
-Keys, pointer events and requests for the screen are nearly all that a viewer sends.  A table gives their lengths, and a
-run of them is passed on in one piece.
+Nearly all messages are everyday messages: keys, pointer events and requests for the screen.  A table gives their
+lengths, and a run of them is passed on in one piece.
 """
 
 import struct
@@ -23,8 +23,8 @@ _COUNT = struct.Struct(">H")
 _STRIPPED = frozenset((Encoding.EXTENDED_MOUSE_BUTTONS, Encoding.GII, Encoding.XVP))
 """Removed from SetEncodings, so that the server never announces them.
 
-With ExtendedMouseButtons the length of a PointerEvent would depend on the server's messages; the messages of gii are
-refused; the VNC server must not decide whether a user may control the power (xvp).
+With ExtendedMouseButtons, the length of a PointerEvent would depend on messages of the server.  The messages of gii are
+refused.  With xvp, the VNC server would decide whether a user may control the power.
 """
 
 _NEEDS = {
@@ -40,23 +40,23 @@ _ACTIONS = {_CAPS << shift for shift in range(5)}
 _ACTION_BITS = sum(_ACTIONS)
 
 _REFUSED = b"\1"
-"""A message that is always refused (the former FixColourMapEntries).
+"""The first byte of a message that is always refused (the former FixColourMapEntries).
 
-It is held after a refusal, so that everything that the viewer sends after a refused message is refused as well.
+It is put into the buffer after a refusal, so that all later bytes of the viewer are refused as well.
 """
 
 
 class Shield:
-    """Checks the messages of a viewer, from the byte after ClientInit: a filter of the relay, without I/O.
+    """A filter that checks the messages of a viewer, from the first byte after ClientInit.  No I/O.
 
-    It has no ``from_upstream``: the bytes of the VNC server are not checked, and cost nothing.
+    It has no ``from_upstream``: the bytes of the VNC server are not checked.
 
     * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; invalid
       pixel and audio formats; messages of extensions that the viewer did not request; an extended clipboard text
       without its flags, with two actions at once, or that does not unpack to at most 1 MiB.
     * Removed: xvp messages, the pseudo-encodings whose messages cannot be checked, and empty clipboard texts.
-    * Held: a message that is not yet complete, at most 4,100 bytes.  Only a clipboard text is passed on in pieces,
-      after its head was checked.  Each piece of an extended text is checked before it is passed on.
+    * Held: an incomplete message, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, after the check
+      of its head.  Each piece of an extended text is checked before it is passed on.
 
     :ivar asks_for_power: whether the viewer has listed xvp in SetEncodings.
     :ivar power: called with the code of each xvp message (version 1); None: they are only removed.
@@ -65,30 +65,30 @@ class Shield:
     __slots__ = ("_body", "_held", "_listed", "_packed", "asks_for_power", "power")
 
     def __init__(self) -> None:
-        self._held = b""  # the message that is not yet complete
-        self._body = 0  # bytes of a clipboard text that are still to come
-        self._packed: _Packed | None = None  # checks them
-        self._listed = 0  # the encodings of _NEEDS that the viewer listed: bits of _ASKED
+        self._held = b""  # the incomplete message
+        self._body = 0  # missing bytes of a clipboard text
+        self._packed: _Packed | None = None  # checks the bytes of an extended text
+        self._listed = 0  # the encodings of _NEEDS that the viewer has listed, as bits of _ASKED
         self.asks_for_power = False
         self.power: Callable[[int], None] | None = None
 
     @property
     def held(self) -> int:
-        """The number of bytes of the message that is not yet complete."""
+        """The number of held bytes of an incomplete message."""
         return len(self._held)
 
     @property
     def unfinished(self) -> int:
-        """The bytes still to come of a clipboard text that was passed on in part; 0 between messages."""
+        """The missing bytes of a clipboard text whose first part was passed on; 0 between messages."""
         return self._body
 
     def from_client(self, data: bytes) -> bytes:
-        """Return what goes on to the VNC server: whole messages, and pieces of a clipboard text.
+        """Return the bytes to send on to the VNC server: whole messages, and pieces of a clipboard text.
 
         :raises ProtocolViolation: the viewer broke the protocol.
-        :raises MessageTooBig: the viewer sent a message over the limits.
+        :raises MessageTooBig: the viewer sent a message above the limits.
         """
-        # The fast path: no copy, no slice. It is right only between messages, therefore the two conditions.
+        # The fast path, without a copy or a slice.  It is correct only between messages.
         if EVERYDAY[data[0]] == len(data) and not (self._held or self._body):
             return data  # one key, or the mouse
         if self._held:
@@ -122,8 +122,8 @@ class Shield:
             raise
         if at == end and not begin:
             return data
-        # ``size`` is the size of the last message of the loop: step back to where it begins.
-        if at > end:  # the last one is not complete
+        # ``size`` is the size of the last message in the loop: step back to its beginning.
+        if at > end:  # the last message is incomplete
             at -= size
         self._held = data[at:]
         done.append(data[begin:at])
@@ -132,11 +132,11 @@ class Shield:
     def _judge(self, data: bytes, at: int) -> tuple[int, bytes | None]:
         """Check a message that is not an everyday one.
 
-        :return: its length in bytes (of a clipboard text: the length of its head; 0: it is not complete yet), and the
-            bytes to pass on instead of it (None: pass it on unchanged; empty bytes: remove it).
+        :return: its length in bytes (for a clipboard text, the length of its head; 0: it is incomplete), and the bytes
+            to pass on instead of it (None: pass it on unchanged; empty bytes: remove it).
         """
         size, kind = length_of(data, at), data[at]
-        # A clipboard text may have 1 MiB, so it is passed on in pieces; every other message is held until it is
+        # A clipboard text may have 1 MiB, so it is passed on in pieces.  Every other message is held until it is
         # complete.
         if kind == ClientMessage.CLIENT_CUT_TEXT:
             return self._cut_text(data, at) if size else (0, None)
@@ -169,7 +169,7 @@ class Shield:
         self.asks_for_power = self.asks_for_power or Encoding.XVP in listed
         for encoding in _ASKED.keys() & listed:
             self._listed |= _ASKED[encoding]
-        # Every client must accept Raw (RFC 6143, section 7.7.1), so it can stand in for an empty list.
+        # Every client must accept Raw (RFC 6143, section 7.7.1), so it can replace an empty list.
         kept = [encoding for encoding in listed if encoding not in _STRIPPED] or [Encoding.RAW]
         return message[:2] + _COUNT.pack(len(kept)) + struct.pack(f">{len(kept)}i", *kept)
 
@@ -185,14 +185,13 @@ class Shield:
         if len(data) < at + 12:
             return 0, None
         flags = int.from_bytes(data[at + 8 : at + 12], "big")
-        # Only the caps message, which announces abilities, may name several actions; in all others exactly one is
-        # defined.
+        # Only the caps message, which announces abilities, may have several actions; all others must have one.
         if not flags & _CAPS and flags & _ACTION_BITS not in _ACTIONS:
             raise ProtocolViolation(f"extended ClientCutText with the flags {flags:#x}")
         # A negative length marks the extended form and counts the four bytes of flags (rfbproto).
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
-            # With an empty body, _follow() would not reset the state, with which the next text would be unpacked and
+            # For an empty body, _follow() is not called and would not reset _packed, and the next text would be
             # refused.
             if not self._body:
                 return 12, b""  # an empty text
@@ -203,7 +202,7 @@ class Shield:
         """Check the piece of a clipboard text that begins at ``at``, and return where it ends."""
         piece = min(self._body, len(data) - at)
         if self._packed is not None:
-            # Check before the bytes count as passed on: a refusal must keep back the piece that caused it.
+            # Check before the bytes count as passed on: the piece that causes a refusal must not be sent.
             self._packed.check(data[at : at + piece])
         self._body -= piece
         if not self._body:
@@ -215,7 +214,7 @@ _ASKED: dict[int, int] = {encoding: 1 << place for place, encoding in enumerate(
 
 
 class _Packed:
-    """The zlib stream of an extended clipboard text, unpacked while it is passed on.
+    """Checks the zlib stream of an extended clipboard text while it is passed on.
 
     QEMU looped endlessly if bytes followed the end of the stream (CVE-2023-3255).  A stream without an end is valid,
     because noVNC and TigerVNC flush theirs without ending it.
@@ -230,8 +229,7 @@ class _Packed:
     def check(self, piece: bytes) -> None:
         """Check the next piece, before it is passed on."""
         try:
-            # One byte more than the limit is enough to see that the limit is exceeded; a zip bomb is unpacked no
-            # further.
+            # Unpack at most one byte more than the limit, because of zip bombs.
             self._room -= len(self._stream.decompress(piece, self._room + 1))
         except zlib.error:
             raise ProtocolViolation("extended ClientCutText that can't be unpacked") from None
@@ -259,7 +257,7 @@ def _check_pixel_format(message: bytes) -> None:
 
 
 def _check_audio_format(form: bytes) -> None:
-    """Check QEMU's audio format: sample format, channels, frequency, as QEMU itself does today (CVE-2017-15124)."""
+    """Check an audio format (sample format, channels, frequency) as QEMU itself does today (CVE-2017-15124)."""
     sample, channels, frequency = struct.unpack(">BBI", form)
     if sample > 5 or channels not in (1, 2) or not 0 < frequency <= 48000:
         raise ProtocolViolation(f"QEMU audio format {sample} with {channels} channels at {frequency} Hz")

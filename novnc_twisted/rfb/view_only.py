@@ -1,8 +1,10 @@
-"""The filter of a viewer that may only see the screen."""
+"""The filters for viewers with limited rights: viewing only, or a fixed size of the screen."""
 
-from .client_messages import QEMU_KEY, ClientMessage, length_of
+from typing import ClassVar, Final
 
-PASSED = frozenset(
+from .client_messages import EVERYDAY, QEMU_KEY, ClientMessage, length_of
+
+PASSED: frozenset[int] = frozenset(
     (
         ClientMessage.SET_PIXEL_FORMAT,
         ClientMessage.SET_ENCODINGS,
@@ -11,54 +13,59 @@ PASSED = frozenset(
         ClientMessage.CLIENT_FENCE,
     )
 )
-"""The messages that ask for the screen, and change nothing on the server: all that a view-only viewer may send."""
+"""The messages that a view-only viewer may send: they request the screen, and change nothing on the server."""
 
 PRESSED = 10
-"""Keys that a viewer may be holding when it loses the right to control: as many as it has fingers."""
+"""Maximum number of keys that a viewer may be holding when it loses control: one for each finger."""
 
 _UPDATE_REQUEST = ClientMessage.FRAMEBUFFER_UPDATE_REQUEST
 _UPDATE_REQUEST_SIZE = 10
 _KEY_UP = bytes((ClientMessage.KEY_EVENT, 0))
 
 
+_ALL: Final = frozenset(range(256))
+
+
 class ViewOnly:
-    """Passes the messages of :data:`PASSED`, and removes all others: a filter of the relay, without I/O.
+    """A filter that passes the messages of :data:`PASSED`, and removes all others.  No I/O.
 
-    Keys, pointer events, clipboard texts, the size of the desktop, power (xvp) and QEMU's messages are removed without
-    a word, so that the session goes on.  It stands behind :class:`~novnc_twisted.rfb.Shield`, which checks what the
-    messages contain; alone, it accepts pieces of any size as well.
+    Keys, pointer events, clipboard texts, the size of the desktop, power (xvp) and QEMU's messages are removed
+    silently, so that the session goes on.  The filter comes after :class:`~novnc_twisted.rfb.Shield`, which checks the
+    content of the messages.  It accepts pieces of any size.
 
-    A viewer that loses the right to control may be holding a key.  If the server never heard of its release, it would
-    repeat the key without end; so the first releases may pass.
+    A viewer that loses control may be holding a key.  Without its release, the server would repeat the key endlessly,
+    so the first releases may pass.
 
-    * Refused: a message whose length is unknown, since the messages after it could not be found.
-    * Held: the head of a message that is not yet complete, at most 8 bytes.
+    * Refused: a message with an unknown length, since the messages after it could not be found.
+    * Held: the incomplete head of a message, at most 8 bytes.
     """
 
     __slots__ = ("_held", "_left", "_passes", "_releases")
 
-    def __init__(self, releases: int = 0) -> None:
-        """Begin.
+    passed: ClassVar[frozenset[int]] = PASSED
 
-        :param releases: how many releases of keys are passed on, at most.
+    def __init__(self, releases: int = 0) -> None:
+        """Begin between two messages.
+
+        :param releases: the maximum number of key releases that are passed on.
         """
         self._releases = releases
-        self._held = b""  # the head of a message that is not yet complete
-        self._left = 0  # bytes of the message under way that are still to come
-        self._passes = False  # whether these are passed on
+        self._held = b""  # the incomplete head of a message
+        self._left = 0  # missing bytes of the unfinished message
+        self._passes = False  # whether this message is passed on
 
     @property
     def unfinished(self) -> int:
-        """The bytes still to come of a message that was passed on in part; 0 between messages."""
+        """The missing bytes of a message whose first part was passed on; 0 between messages."""
         return self._left
 
     def from_client(self, data: bytes) -> bytes:
         """Return the messages that may be passed on.
 
         :raises ProtocolViolation: a message has an unknown length.
-        :raises MessageTooBig: a message is over the limits of the shield.
+        :raises MessageTooBig: a message is above the limits of the shield.
         """
-        # Nearly all that a view-only viewer sends is one request for the screen at a time.
+        # A view-only viewer nearly always sends one request for the screen at a time.
         if len(data) == _UPDATE_REQUEST_SIZE and data[0] == _UPDATE_REQUEST and not (self._held or self._left):
             return data
         if self._held:
@@ -71,7 +78,7 @@ class ViewOnly:
                 if not self._left:
                     self._held = data[at:]
                     break
-                self._passes = data[at] in PASSED or (self._releases > 0 and self._is_release(data, at))
+                self._passes = data[at] in self.passed or (self._releases > 0 and self._is_release(data, at))
             piece = min(self._left, end - at)
             if self._passes:
                 passed.append(data[at : at + piece])
@@ -80,9 +87,24 @@ class ViewOnly:
         return b"".join(passed)
 
     def _is_release(self, data: bytes, at: int) -> bool:
-        """Whether a whole message releases a key; count it if so."""
+        """Return whether a whole message releases a key; if so, count it."""
         released = at + self._left <= len(data) and (
             data[at : at + 2] == _KEY_UP or (data[at : at + 2] == QEMU_KEY and data[at + 2 : at + 4] == b"\0\0")
         )
         self._releases -= released
         return released
+
+
+class FixedSize(ViewOnly):
+    """A filter that passes all messages except SetDesktopSize: another viewer controls the size of the screen."""
+
+    __slots__ = ()
+
+    passed: ClassVar[frozenset[int]] = _ALL - {ClientMessage.SET_DESKTOP_SIZE}
+
+    def from_client(self, data: bytes) -> bytes:
+        """See ViewOnly."""
+        # One key or mouse event, like nearly all messages.
+        if EVERYDAY[data[0]] == len(data) and not (self._held or self._left):
+            return data
+        return super().from_client(data)

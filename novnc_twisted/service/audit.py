@@ -1,4 +1,4 @@
-"""The audit trail of a process, from the options of ``[audit]``."""
+"""Makes the audit trail of a process from the options of ``[audit]``."""
 
 import socket
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def make_trail(command: str, conf: Any, reactor: Any) -> "AuditTrail | None":
-    """Make the audit trail; None, and nothing is imported, if no option asks for it.  Nothing is opened yet."""
+    """Make the audit trail, without opening it; None if no option asks for one: its modules are not imported then."""
     if not (conf.audit.file or conf.audit.syslog):
         return None
     from novnc_twisted.audit import AuditFile, AuditTrail, Syslog
@@ -27,7 +27,9 @@ def make_trail(command: str, conf: Any, reactor: Any) -> "AuditTrail | None":
 async def open_trail(trail: "AuditTrail") -> None:
     """Open the file and the connection to syslog, as the user of the service.
 
-    :raises Unusable: the file can't be opened.  A syslog daemon that is not there yet is only logged.
+    If the syslog daemon is not there yet, this is only logged.
+
+    :raises Unusable: the file can't be opened.
     """
     try:
         trail.open()
@@ -36,9 +38,9 @@ async def open_trail(trail: "AuditTrail") -> None:
 
 
 def check_file(conf: Any) -> None:
-    """Check that the file of the audit trail may be one, without creating it.
+    """Check the path of the audit trail's file, without creating the file.
 
-    :raises Unusable: its folder does not exist, or it is a folder itself.
+    :raises Unusable: the path is a folder, or is in a folder that does not exist.
     """
     if not conf.audit.file:
         return

@@ -1,6 +1,6 @@
-"""One builder for each service: makes it from the options, and returns what starts it.
+"""One builder for each service: makes it from the options, and returns its start function.
 
-What ends a service is added to the phases of the shutdown.
+A builder also adds the steps that stop the service to the phases of the shutdown.
 """
 
 from functools import partial
@@ -18,11 +18,13 @@ from novnc_twisted.service.proxy_builders import novncproxy, xvpvncproxy
 from novnc_twisted.service.shutdown import Phase
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from novnc_twisted.identity.strategy import IAuth
 
 
 def consoleauth(context: Context) -> Start:
-    """nova-consoleauth."""
+    """Build consoleauth (nova-consoleauth)."""
     from novnc_twisted.consoleauth import ConsoleAuthManager
 
     options = context.conf.consoleauth
@@ -37,16 +39,26 @@ def consoleauth(context: Context) -> Start:
         max_tokens_per_user=options.max_tokens_per_user,
         history_retention=context.conf.console.history_retention,
         session_rules=settings.session_rules(context.conf.console),
+        hide_administrators=context.conf.console.hide_administrators,
+        show_names=context.conf.console.show_user_names,
         host=context.conf.host,
         observer=context.observer,
     )
 
     def change(conf: Any) -> None:
-        limits = conf.consoleauth.max_tokens_per_server, conf.consoleauth.max_tokens_per_user
-        manager.use_limits(*limits, settings.session_rules(conf.console))
+        manager.change(
+            token_ttl=conf.consoleauth.token_ttl,
+            max_tokens_per_server=conf.consoleauth.max_tokens_per_server,
+            max_tokens_per_user=conf.consoleauth.max_tokens_per_user,
+            history_retention=conf.console.history_retention,
+            session_rules=settings.session_rules(conf.console),
+        )
+        manager.use_people(
+            hide_administrators=conf.console.hide_administrators, show_names=conf.console.show_user_names
+        )
 
     context.changes.append(change)
-    context.shutdown.add(Phase.STOP_SERVICES, manager.stop)
+    context.stop_at_end(manager.stop)
     context.needs("bus", context.transport.ping)
     context.needs("store", manager.check_store)
     start: Start = manager.start
@@ -54,10 +66,10 @@ def consoleauth(context: Context) -> Start:
 
 
 def consolecompute(context: Context) -> Start:
-    """nova-compute."""
+    """Build consolecompute (nova-compute)."""
     settings.need_libvirt()
     from novnc_twisted.compute import ComputeManager
-    from novnc_twisted.compute.libvirt_driver import LibvirtDriver
+    from novnc_twisted.compute.libvirt.driver import LibvirtDriver
 
     conf = context.conf
     driver = LibvirtDriver(context.reactor, conf.libvirt.connection_uri or settings.DEFAULT_LIBVIRT)
@@ -73,7 +85,7 @@ def consolecompute(context: Context) -> Start:
         shutdown_timeout=conf.shutdown_timeout,
     )
 
-    async def start() -> None:
+    async def serve() -> None:
         try:
             await manager.start()
         except TopicInUse as error:
@@ -81,22 +93,26 @@ def consolecompute(context: Context) -> Start:
 
     context.needs("bus", context.transport.ping)
     context.needs("libvirt", driver.active_consoles)
-    context.shutdown.add(Phase.STOP_SERVICES, manager.stop)
+    context.stop_at_end(manager.stop)
+    context.changes.append(lambda conf: manager.use_shutdown_timeout(conf.shutdown_timeout))
+    # Only in the main process: until then, the predecessor serves the topic of this host.
+    context.last_starts.append(serve)
+    start: Start = manager.prepare
     return start
 
 
 def consoleapi(context: Context) -> Start:
-    """nova-api."""
+    """Build consoleapi (nova-api)."""
     from novnc_twisted.api import make_site
     from novnc_twisted.compute.rpcapi import ComputeAPI
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
     conf = context.conf
-    auth, host = _authentication(context), conf.osapi_compute_listen
+    auth = _authentication(context)
     compute = ComputeAPI(context.transport, now=context.reactor.seconds)
     site = make_site(
         context.reactor,
-        consoleauth=ConsoleAuthAPI(context.transport),
+        consoleauth=ConsoleAuthAPI(context.transport, clock=context.reactor),
         compute=compute,
         transport=context.transport,
         auth=auth,
@@ -104,19 +120,14 @@ def consoleapi(context: Context) -> Start:
         connection_limits=context.api_connections,
         observer=context.observer,
     )
-    listeners = context.sockets.take(
-        "consoleapi", host, conf.osapi_compute_listen_port, "osapi_compute_listen", "osapi_compute_listen_port"
-    )
-    for listener in listeners:
-        address = listener.getsockname()[0]
-        # A socket that systemd passes need not be at the address of the option, so the socket itself is asked.
-        if conf.api.auth_strategy.startswith("noauth") and not is_loopback(address):
-            raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
+    listeners = _api_listeners(context)
+    site.application.branding.use(settings.page_settings(conf))
+    context.changes.append(lambda conf: site.application.branding.use(settings.page_settings(conf)))
     context.changes.append(lambda conf: site.trust(networks(conf.console.trusted_proxies)))
     tls = context.api_tls
     factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
 
-    # Added here and not in start(): what prepare() began must end even if the start fails.
+    # Added here and not in start(): if the start fails, what prepare() has begun must still be stopped.
     context.shutdown.add(Phase.STOP_SERVICES, compute.stop)
     context.needs("bus", context.transport.ping)
     context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))
@@ -131,8 +142,32 @@ def consoleapi(context: Context) -> Start:
     return start
 
 
+def _api_listeners(context: Context) -> "list[socket]":
+    """Take the sockets of the API, and record their addresses for the proxies.
+
+    :raises Unusable: the API authenticates nobody, and a socket is not at a loopback address.
+    """
+    conf = context.conf
+    listeners = context.sockets.take(
+        "consoleapi",
+        conf.osapi_compute_listen,
+        conf.osapi_compute_listen_port,
+        "osapi_compute_listen",
+        "osapi_compute_listen_port",
+    )
+    for listener in listeners:
+        # systemd may pass a socket at another address than that of the option, or a unix socket.
+        name = listener.getsockname()
+        address = name if isinstance(name, str) else name[0]
+        if conf.api.auth_strategy.startswith("noauth") and not is_loopback(address):
+            raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
+        if address is not name:
+            context.api_addresses.append((address, name[1]))
+    return listeners
+
+
 def _authentication(context: Context) -> "IAuth":
-    """The authentication of the API; what it needs ends with the services."""
+    """Make the authentication of the API.  Its client for Keystone is stopped together with the services."""
     if context.conf.api.auth_strategy != "keystone":
         return settings.authentication(context.reactor, context.conf)
     users, client = keystone_users.make(context.reactor, context.conf)

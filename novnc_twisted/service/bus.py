@@ -1,4 +1,4 @@
-"""The transport of a command, from ``transport_url``."""
+"""Makes the transport of a command from ``transport_url``."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 
 def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":
-    """Make the transport that ``transport_url`` names, or one without peers if nova or a plug-in checks the tokens.
+    """Make the transport that ``transport_url`` names.
 
-    :raises Unusable: with one line that names transport_url.
+    If nova or a plug-in checks the tokens, the command needs no other service: the transport is then ``memory://``.
+
+    :raises Unusable: the text is one line that names transport_url.
     """
     alone = uses_nova(command, conf) or uses_plugin(command, conf)
     url = "memory://" if alone else conf.transport_url

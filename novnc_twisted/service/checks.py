@@ -1,6 +1,6 @@
-"""All errors and warnings of a command's configuration, found before anything is started.
+"""Finds all errors and warnings of a command's configuration, before anything is started.
 
-It changes nothing, opens no port and contacts no peer: ``--check-config`` does no more than this.
+The check changes nothing, opens no port and contacts no peer.  ``--check-config`` does only this check.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from novnc_twisted.service import (
     nova_backend,
     settings,
     token_plugin_backend,
+    without_consoleauth,
 )
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy
@@ -25,19 +26,20 @@ from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.tls_options import TLSOptions
 
 Step = Callable[[], object]
-"""Raises Unusable if something is wrong."""
+"""One check, which raises Unusable if something is wrong."""
 
 
 def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Configuration:
-    """Read the configuration files, and the files that they name; the result contains the errors and the warnings."""
+    """Read the configuration files and the files that they name; return the options, errors and warnings."""
     services = SERVICES[command]
     read = read_all(sources)
     if any(file.faults for file in read.files):
-        return read  # a part of a configuration would show errors that the whole one does not have
+        return read  # the unreadable lines are missing, which would cause further errors
     conf = read.conf
     _attempt(read, partial(make_transport, command, conf, reactor), partial(settings.worker_count, command, conf))
     _attempt(read, partial(nova_backend.check, command, reactor, conf))
     _attempt(read, partial(token_plugin_backend.check, command, reactor, conf))
+    _attempt(read, partial(without_consoleauth.check, command, conf))
     if "consolecompute" in services:
         _attempt(read, settings.need_libvirt)
     if "consoleapi" in services:
@@ -54,13 +56,15 @@ def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Co
         read.add_error(line)
     if "novncproxy" in services:
         _attempt(read, partial(settings.web_folder, conf))
-    for line in config_warnings.warnings(read, services):
+    if "novncproxy" in services or "consoleapi" in services:
+        _attempt(read, partial(settings.page_settings, conf))
+    for line in (*config_warnings.warnings(read, services), *without_consoleauth.unused(read, command)):
         read.add_warning(line)
     return read
 
 
 def _users(read: Configuration, reactor: Any) -> None:
-    """Read the users of the API, or the credentials for the Keystone that has them."""
+    """Check the file with the users of the API, or the credentials for the Keystone that has the users."""
     if read.conf.api.auth_strategy == "keystone":
         keystone_users.make(reactor, read.conf)
     users = settings.users_of_api(read.conf)
@@ -69,7 +73,7 @@ def _users(read: Configuration, reactor: Any) -> None:
 
 
 def _attempt(read: Configuration, *steps: Step) -> bool:
-    """Take each step; return whether all of them succeeded."""
+    """Run each step, and add its error; return whether all of them succeeded."""
     good = True
     for step in steps:
         try:
@@ -81,9 +85,12 @@ def _attempt(read: Configuration, *steps: Step) -> bool:
 
 
 def _tls(read: Configuration, missing: Sequence[str], files: Sequence[Step], whole: Step) -> None:
-    """Check each file of one TLS set-up alone, and then all of them together."""
+    """Check each file of one TLS configuration alone, and then all of them together.
+
+    :param missing: errors about options that are not set.
+    """
     for line in missing:
         read.add_error(line)
-    # Each file alone first: one wrong file would otherwise also be reported as a mismatch of key and certificate.
+    # First each file alone: otherwise one wrong file would also be reported as a mismatch of key and certificate.
     if not missing and _attempt(read, *files):
         _attempt(read, whole)

@@ -1,4 +1,4 @@
-"""What the six ``twistd`` commands have in common: their command line, and how they report a mistake."""
+"""The common part of the six ``twistd`` commands: the command line, and the report of a mistake."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -22,17 +22,17 @@ class Options(usage.Options):
         self["check-config"] = False
 
     def getSynopsis(self) -> str:
-        """The first line of ``--help``."""
+        """Return the first line of ``--help``."""
         return f"Usage: twistd [twistd's options] {self.command} [--config-file FILE ...] [--check-config]"
 
     def getUsage(self, width: int | None = None) -> str:
-        """All of ``--help``: the command line, then every option of the files."""
-        from novnc_twisted.service.option_help import describe
+        """Return the text of ``--help``: the command line, then every option of the files."""
+        from novnc_twisted.service.options.help import describe
 
         return f"{super().getUsage(width)}\n{describe(width or 100)}"
 
     def opt_config_file(self, path: str) -> None:
-        """A file in nova.conf's format; may be repeated, later files win."""
+        """A file in nova.conf's format (may be repeated; later files override earlier ones)."""
         self["config-file"].append(path)
 
     def opt_check_config(self) -> None:
@@ -45,8 +45,11 @@ class Options(usage.Options):
         sys.exit(0)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Parse; a mistake is one line and an exit code, while twistd would print all of its help and exit with 0."""
-        from novnc_twisted.service.successor import successor
+        """Parse the command line.  A mistake ends the process with one line and an exit code.
+
+        twistd itself would print all of its help, and exit with 0.
+        """
+        from novnc_twisted.service.takeover.successor import successor
 
         predecessor = successor()
         if predecessor is not None and self.parent is not None:
@@ -56,7 +59,7 @@ class Options(usage.Options):
         except usage.UsageError as error:
             refuse(self.command, Unusable(error))
         if self["check-config"]:
-            # Here, since twistd would look next for another twistd in this folder.
+            # Now, because the next step of twistd is to look for another twistd in this folder.
             from novnc_twisted.service.make_service import check
 
             raise SystemExit(check(self.command, self["config-file"]))
@@ -68,7 +71,10 @@ class Options(usage.Options):
 
 
 def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
-    """The ``Options`` and the ``makeService`` of one command; the rest is imported when the service is made."""
+    """Return the ``Options`` and the ``makeService`` of one command.
+
+    Most modules are imported only when the service is made, so that ``twistd --help`` is fast.
+    """
 
     def make(options: Any) -> IService:
         end_by_signals()  # before the imports, which take longest
@@ -81,8 +87,8 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
             service.observer, service.log_file = output(service.log_settings, sys.stdout, options.parent)
             return service
         except Exception as error:
-            # Everything: twistd would print a traceback and all of its help, and systemd would restart the service for
-            # ever.
+            # Every exception is caught: twistd would print a traceback and all of its help, and systemd would restart
+            # the service again and again.
             refuse(name, error)
 
     # twistd looks for an attribute ``Options`` of each plug-in's module, without arguments.

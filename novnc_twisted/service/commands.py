@@ -5,10 +5,10 @@ from typing import Final
 from novnc_twisted.contract import roles
 
 PROXIES: Final = ("novncproxy", "xvpvncproxy")
-"""The services that do the work of consoles; only they can have several worker processes."""
+"""The services that relay consoles; only they can have several worker processes."""
 
 LISTENING: Final = ("consoleapi", *PROXIES)
-"""The services that listen, in the order in which systemd passes sockets without names."""
+"""The services that listen on a port.  Sockets that systemd passes without names belong to them in this order."""
 
 SERVICES: Final = {
     "consoleauth": ("consoleauth",),
@@ -32,10 +32,10 @@ ROLES: Final = {
 
 
 def listening_services(command: str) -> tuple[str, ...]:
-    """The services of a command that listen."""
+    """Return the services of a command that listen on a port."""
     return tuple(service for service in SERVICES[command] if service in LISTENING)
 
 
 def has_proxy(command: str) -> bool:
-    """Whether the command runs a proxy."""
+    """Return whether the command runs a proxy."""
     return any(service in PROXIES for service in SERVICES[command])

@@ -1,4 +1,4 @@
-"""Warnings about a configuration that can be started but probably does not work: one line for each."""
+"""Warnings about a configuration with which a command can start, but which probably does not work as intended."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def warnings(read: Configuration, services: Sequence[str]) -> Iterator[str]:
-    """The warnings for a command with these services; each begins with the option that it is about."""
+    """Yield the warnings for a command with these services, each in one line that begins with an option."""
     conf = read.conf
     yield from _links(read, services)
     yield from _unused(read, services)
@@ -35,24 +35,24 @@ def warnings(read: Configuration, services: Sequence[str]) -> Iterator[str]:
 
 
 def _unused(read: Configuration, services: Sequence[str]) -> Iterator[str]:
-    """Options that are set, but that another option leaves without effect."""
+    """Yield a warning for each option that is set, but has no effect because of another option."""
     conf = read.conf
     if "consoleapi" in services and conf.api.auth_strategy != "http_basic":
         for name in ("http_basic_auth_user_file", "admin_users"):
             if conf.api[name]:
-                yield f"[api] {name}: it is not used, since auth_strategy is {conf.api.auth_strategy}, not http_basic"
+                yield f"[api] {name}: it is not used, because auth_strategy is {conf.api.auth_strategy}, not http_basic"
     if set(PROXIES) & set(services) and "vencrypt" not in conf.vnc.auth_schemes:
         for name in ("vencrypt_ca_certs", "vencrypt_client_cert", "vencrypt_client_key", "vencrypt_server_name"):
             if conf.vnc[name]:
-                yield f"[vnc] {name}: it is not used, since auth_schemes does not name vencrypt"
+                yield f"[vnc] {name}: it is not used, because auth_schemes does not name vencrypt"
 
 
 def _links(read: Configuration, services: Sequence[str]) -> Iterator[str]:
-    """Whether the links that users get lead to the proxies."""
+    """Yield a warning for each base URL that probably does not lead to a proxy."""
     conf = read.conf
     alone = conf.transport_url.startswith("memory:")
     if "consolecompute" not in services and is_oslo_url(conf.transport_url):
-        return  # nova-compute makes the links
+        return  # nova-compute makes the links, from its own options
     if conf.consoleauth.backend == "token_plugin":
         return  # another program makes the tokens, and the links with them
     for proxy in PROXIES:
@@ -72,12 +72,12 @@ def _links(read: Configuration, services: Sequence[str]) -> Iterator[str]:
 
 
 def _front(conf: Any, proxy: str, named: str, url: SplitResult) -> Iterator[str]:
-    """Whether a link fits the proxy of this process; a reverse proxy in front may have another port and scheme."""
+    """Yield a warning if the scheme or the port of a base URL does not fit the proxy of this process."""
     listens = conf.vnc[f"{proxy}_port"]
     port = url.port or _DEFAULT_PORTS[url.scheme.lower()]
     if url.scheme.lower() == "http" and conf.ssl_only:
         yield f"{named} is http://, but ssl_only refuses plain connections; write https://"
-    # A reverse proxy in front has its own port and scheme, which cannot be known here.
+    # A reverse proxy in front has its own port and scheme, which are not known here.
     if conf.console.trusted_proxies or (proxy == "novncproxy" and conf.vnc.novncproxy_socket):
         return
     if port != listens:
@@ -90,8 +90,8 @@ def _front(conf: Any, proxy: str, named: str, url: SplitResult) -> Iterator[str]
 
 
 def _certificates(conf: Any, services: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
-    """Option and path of each file of certificates that the services use, and whether it holds authorities."""
-    with suppress(ValueError):  # another URL, or a bad one, which is an error already
+    """Yield the option and the path of each file of certificates in use, and whether these are CA certificates."""
+    with suppress(ValueError):  # not a URL of Redis, or a bad one, which is an error already
         redis = parse_redis_url(conf.transport_url)
         if redis.cert:
             yield "transport_url", redis.cert, False
@@ -113,9 +113,9 @@ def _certificates(conf: Any, services: Sequence[str]) -> Iterator[tuple[str, str
 
 
 def validity(option: str, path: str, *, authorities: bool = False, now: datetime | None = None) -> Iterator[str]:
-    """A line if a certificate of this file is not valid now; nothing if the file can't be read.
+    """Yield a warning if a certificate in this file is not valid now; nothing if the file can't be read.
 
-    :param authorities: the certificates are those of authorities; one valid authority is enough.
+    :param authorities: whether the file has CA certificates, of which only one needs to be valid.
     """
     now = now or datetime.now(UTC)
     try:
@@ -133,7 +133,7 @@ def validity(option: str, path: str, *, authorities: bool = False, now: datetime
 
 
 def _page(conf: Any) -> Iterator[str]:
-    """Whether the page of the links is in the folder."""
+    """Yield a warning if the page to which links lead is not in the folder of the page."""
     from novnc_twisted.novncproxy.page import SHIPPED, Page
 
     folder = conf.web or SHIPPED

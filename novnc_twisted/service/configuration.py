@@ -1,4 +1,4 @@
-"""Reads the configuration files: later files win; without ``--config-file`` no file is read."""
+"""Reads the configuration files.  Later files override earlier ones; without ``--config-file``, no file is read."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from oslo_config import cfg, types
 from novnc_twisted.service.exits import Unusable, one_line
 from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.misplaced import misplaced
-from novnc_twisted.service.options import TABLE, names
+from novnc_twisted.service.options.table import TABLE, names
 
 __all__ = ["Configuration", "Unusable", "in_memory", "read_all", "read_configuration"]
 
@@ -27,7 +27,7 @@ _NEEDED = {
     "could not convert string to float: ": "a number",
     "Unexpected boolean value ": "true or false",
 }
-"""Beginnings of errors of Python and oslo.config about a value, and what is needed instead."""
+"""The beginning of an error text of Python or oslo.config about a value, and the value that is needed instead."""
 
 # oslo.config logs warnings about former names before our log is set up.  They are dropped, because former names work.
 logging.getLogger("oslo_config").addHandler(logging.NullHandler())
@@ -36,13 +36,13 @@ logging.getLogger("oslo_config").propagate = False
 
 @dataclass
 class Configuration:
-    """The options of the configuration files, and what is wrong with them.
+    """The options of the configuration files, with all errors and warnings about them.
 
-    :ivar conf: the options; one whose value is refused has its default.
+    :ivar conf: the options.  An option whose value is refused has its default.
     :ivar files: the files.
-    :ivar errors: one line for each error; with an error, the command can't start.
+    :ivar errors: one line for each error.  The command can't start if there are any.
     :ivar warnings: one line for each warning.
-    :ivar logged_later: warnings that a service logs by itself when it is built.
+    :ivar logged_later: warnings that the built service logs itself; only ``--check-config`` prints them.
     :ivar refused: the group and name of each option whose value is refused.
     :ivar referable: the names to which values may refer with ``$``.
     """
@@ -56,7 +56,7 @@ class Configuration:
     referable: set[str] = field(default_factory=set)
 
     def is_set(self, group: str, name: str) -> bool:
-        """Whether a file sets this option."""
+        """Return whether a file sets this option."""
         return self._place(group, name) is not None
 
     def located(self, line: str) -> str:
@@ -69,17 +69,17 @@ class Configuration:
         return one_line(f"{file.path}:{number}: {line}" if number else f"{file.path}: {line}")
 
     def add_error(self, line: str) -> None:
-        """Add an error once, unless the value of the option that it names is refused already."""
+        """Add an error once.  It is left out if it is about an option whose value was already refused."""
         if self._option_of(line) not in self.refused and self.located(line) not in self.errors:
             self.errors.append(self.located(line))
 
     def add_warning(self, line: str) -> None:
-        """Add a warning, unless the value of the option that it names is refused."""
+        """Add a warning.  It is left out if it is about an option whose value was refused."""
         if self._option_of(line) not in self.refused:
             self.warnings.append(self.located(line))
 
     def refuse(self, group: str, option: cfg.Opt, reason: str) -> None:
-        """Refuse the value of an option, which then has its default."""
+        """Record an error about the value of an option, and set the option to its default."""
         self.errors.append(self.located(f"[{group}] {option.name}: {reason}"))
         self.refused.add((group, option.name))
         self.conf.set_override(option.name, option.default, None if group == "DEFAULT" else group)
@@ -109,7 +109,7 @@ class Configuration:
         return (found[1] or "DEFAULT", found[2]) if found is not None else None
 
     def _place(self, group: str, name: str) -> tuple[FlagFile, int, tuple[str, str]] | None:
-        """The file, line, section and key that set an option, in the last file with one of its names."""
+        """Return the file, the line, and the section and key that set an option; None if no file sets it."""
         options = [option for option in TABLE.get(group, []) if option.name == name]
         keys = [(group, name), *((str(old.group), str(old.name)) for one in options for old in one.deprecated_opts)]
         for file in reversed(self.files):
@@ -122,7 +122,7 @@ class Configuration:
 def read_configuration(sources: Sequence[str | FlagFile]) -> tuple[cfg.ConfigOpts, list[str]]:
     """Check each option of the files on its own; return the options and the warnings.
 
-    :raises Unusable: an option or a file is wrong; with one line that names both.
+    :raises Unusable: an option or a file is wrong; the text is one line that names it.
     """
     read = read_all(sources)
     if read.errors:
@@ -133,7 +133,7 @@ def read_configuration(sources: Sequence[str | FlagFile]) -> tuple[cfg.ConfigOpt
 def read_all(sources: Sequence[str | FlagFile]) -> Configuration:
     """Return the options of the files, with all errors and warnings that concern a single option.
 
-    :param sources: paths of files, or files that were read already; later ones win.
+    :param sources: paths of files, or files that were read already; later ones override earlier ones.
     """
     files = [source if isinstance(source, FlagFile) else FlagFile.read_all(source) for source in sources]
     read = Configuration(cfg.ConfigOpts(), files)
@@ -148,7 +148,7 @@ def read_all(sources: Sequence[str | FlagFile]) -> Configuration:
         conf.register_opt(cfg.StrOpt(name))
     handles = [in_memory(file) for file in read.files]
     try:
-        # oslo.config reads files by path only, so that the normalised text is passed as one.
+        # oslo.config reads files by their paths only, so the normalised text needs a path.
         arguments = [part for handle in handles for part in ("--config-file", f"/proc/self/fd/{handle}")]
         conf(arguments, project="novnc_twisted", default_config_files=[], default_config_dirs=[])
     except cfg.Error as error:
@@ -165,24 +165,24 @@ def read_all(sources: Sequence[str | FlagFile]) -> Configuration:
 
 
 def in_memory(file: FlagFile) -> int:
-    """Return a descriptor of the normalised text in memory, because its passwords must not be written to a disk."""
+    """Return the descriptor of a file in memory with the normalised text; its passwords must not be on a disk."""
     handle = os.memfd_create("nova.conf")
     os.write(handle, file.normalised().encode())
     return handle
 
 
 def _referenced(files: list[FlagFile]) -> set[str]:
-    """Return the names in [DEFAULT] to which values refer with ``$``; nova's guides use some that we do not have."""
+    """Return the names in [DEFAULT] to which values refer with ``$``, also names that are not our options."""
     values = [v for file in files for keys in file.sections.values() for vs in keys.values() for v in vs]
     defined = {key for file in files for key in file.sections["DEFAULT"]}
     return {name for value in values for name in _REFERENCE.findall(value)} & defined
 
 
 def value_reason(error: Exception, unknown: Sequence[str], *, secret: bool) -> str:
-    """Why a value is refused.
+    """Return the reason why a value is refused.
 
-    :param unknown: the names to which it refers, and which do not exist.
-    :param secret: nothing of the value may be shown.
+    :param unknown: the names to which the value refers, and which do not exist.
+    :param secret: whether the value must not be shown.
     """
     bad_reference = isinstance(error, cfg.NoSuchOptError | cfg.NoSuchGroupError | cfg.TemplateSubstitutionError)
     if isinstance(error, RecursionError) or (bad_reference and not unknown):
@@ -190,7 +190,7 @@ def value_reason(error: Exception, unknown: Sequence[str], *, secret: bool) -> s
     if bad_reference:
         what = "a name after a $" if secret else f"${unknown[0]}"
         return f"{what} is read as another option, which does not exist; write $$ for a $ (in a URL also %24)"
-    text = str(error).rpartition("is not valid: ")[2]  # oslo.config names the file in its own way
+    text = str(error).rpartition("is not valid: ")[2]  # without oslo.config's own name for the file
     for begin, needed in _NEEDED.items():
         if text.startswith(begin):
             return f"{needed} is needed, not {text.removeprefix(begin)}"

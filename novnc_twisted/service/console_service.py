@@ -1,4 +1,4 @@
-"""The service of a command: starts its services, reloads their certificates, and ends them in phases."""
+"""The service of a command that works in one process: starts its services, reloads them, and ends them in phases."""
 
 import math
 from collections.abc import Callable
@@ -14,25 +14,29 @@ from novnc_twisted.service.audit import open_trail
 from novnc_twisted.service.context import Context, Start
 from novnc_twisted.service.exits import START_FAILED, StartFailed, Unusable, exit_with, reason
 from novnc_twisted.service.flagfile import FlagFile
-from novnc_twisted.service.lifecycle import Orderly, stop
+from novnc_twisted.service.lifecycle import CommandService, stop
 from novnc_twisted.service.notify import notify, stopping
-from novnc_twisted.service.predecessors import Predecessors
+from novnc_twisted.service.nova_backend import uses_nova
+from novnc_twisted.service.peers import Peers
 from novnc_twisted.service.reconfiguration import Changes, Reconfiguration
 from novnc_twisted.service.shutdown import Phase
+from novnc_twisted.service.takeover.predecessors import Predecessors
 from novnc_twisted.service.tls_options import usable
+from novnc_twisted.service.token_plugin_backend import uses_plugin
 
 if TYPE_CHECKING:
     from novnc_twisted.events import Observer
     from novnc_twisted.monitoring import Status
+    from novnc_twisted.service.lost_sessions import LostSessions
 
 
-class ConsoleService(Orderly):
+class ConsoleService(CommandService):
     """Runs the services of a command in this process.
 
     :ivar drain_timeout: the option.
-    :ivar configuration: reads the options again; None: a reload changes none.
-    :ivar reports_changes: whether the log names the options that have changed; not in a worker.
-    :ivar on_lead: called when this is the main process: connections are accepted from then on.
+    :ivar configuration: reads the options again at a reload; None: a reload does not change options.
+    :ivar reports_changes: whether the log names the options that have changed.  False in a worker.
+    :ivar on_lead: called when this process becomes the main process, to accept connections.
     :ivar on_ready: called when all services have started.
     :ivar on_reloaded: called after a reload, with the error in one line or None.
     :ivar on_failure: called with the error if a service could not start; the process then ends.
@@ -41,7 +45,7 @@ class ConsoleService(Orderly):
     log = Logger()
 
     def __init__(self, command: str, context: Context, starts: list[Start], warnings: list[str]) -> None:
-        """:param starts: what starts each service."""
+        """:param starts: the start function of each service."""
         super().__init__(context.reactor, warnings)
         self._command = command
         self._context = context
@@ -58,33 +62,42 @@ class ConsoleService(Orderly):
         self.on_failure: Callable[[Exception], None] = self._log_failure
 
     def end_with(self, older: Predecessors) -> None:
-        """End together with these processes, unless a successor does."""
+        """Wait for the end of these processes before this one ends, unless a successor waits for them."""
         shutdown = self._context.shutdown
         for phase in (Phase.WAIT_FOR_SESSIONS, Phase.END_SESSIONS):
             shutdown.add(phase, lambda: None if shutdown.replaced else older.gone())
 
     def begin(self) -> None:
-        """Start the services side by side; each waits by itself for a peer that is down."""
+        """Start all services at the same time.  Each of them waits for its own peers if they are down."""
         starts: list[Start] = [self._context.transport.start, *self._starts]
         if self._context.trail is not None:
-            # First, and done at once: no event may precede it.
+            # First, and without a wait, so that it gets all events.
             starts.insert(0, partial(open_trail, self._context.trail))
         self._starting = [Deferred.fromCoroutine(self._start(start)) for start in starts]
         DeferredList(self._starting).addCallback(self._all_started)
 
     def _all_started(self, _: object) -> None:
         if self.running and not self._failed:
-            self._set_state("running")
             self._started = True
             if self.leads:
-                self.on_ready()
+                self._start_last()
             elif self.successor is not None:
                 self.successor.ready()
 
     def lead(self) -> None:
-        """See Orderly."""
+        """See CommandService."""
         self.on_lead()
         if self._started:
+            self._start_last()
+
+    def _start_last(self) -> None:
+        last = [Deferred.fromCoroutine(self._start(start)) for start in self._context.last_starts]
+        self._starting += last
+        DeferredList(last).addCallback(self._is_ready)
+
+    def _is_ready(self, _: object) -> None:
+        if self.running and not self._failed:
+            self._set_state("running")
             self.on_ready()
 
     def _log_ready(self) -> None:
@@ -98,7 +111,7 @@ class ConsoleService(Orderly):
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        # The first failure is the reason; the others follow from the stop.
+        # Only the first failure is the reason: later ones result from the stop.
         if self.running and not self._failed:
             self._failed = True
             self.on_failure(StartFailed(error) if isinstance(error, TopicInUse) else error)
@@ -112,9 +125,9 @@ class ConsoleService(Orderly):
             self._fail(error)
 
     def _log_failure(self, error: Exception) -> None:
-        """Log why the start failed; the process ends with an exit code other than 0."""
+        """Log why the start failed, and set the exit code of the process."""
         if self.successor is not None and not self.leads:
-            self.successor.failed(reason(error))  # its log has the one line
+            self.successor.failed(reason(error))  # the previous process continues, and logs the reason
             exit_with(getattr(error, "exit_code", START_FAILED))
             return
         if self._context.conf.debug:
@@ -123,14 +136,14 @@ class ConsoleService(Orderly):
         exit_with(getattr(error, "exit_code", START_FAILED))
 
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
-        """See Orderly: certificates and keys for new connections, and the options that are marked as mutable.
+        """See CommandService.  Reload certificates and keys, for new connections, and the mutable options.
 
-        The audit trail is opened again in any case.
+        The file of the audit trail is always opened again, even if the reload fails.
         """
         if self._context.trail is not None:
             self._context.trail.reopen()
         try:
-            # All files are read before any is used: a wrong one must not leave half of them renewed.
+            # All files are read before one is used, so that after an error none has changed.
             renewals = self.renewals()
             changes = self.configuration.read(files) if self.configuration is not None else None
         except Unusable as error:
@@ -161,10 +174,10 @@ class ConsoleService(Orderly):
             configuration.report(changes)
 
     def renewals(self) -> list[Callable[[], None]]:
-        """Read all certificates and keys.
+        """Read all certificates and keys, and the files of ``Context.renewals``.
 
-        :return: functions that put what was read into use.
-        :raises Unusable: with one line about the first file that is bad.
+        :return: functions that put the new content into use.
+        :raises Unusable: the text is one line about the first file with an error.
         """
         context = self._context
         upstream = context.upstream if context.upstream is not None and context.upstream.used else None
@@ -175,25 +188,42 @@ class ConsoleService(Orderly):
         ]
 
     @property
+    def peers(self) -> Peers:
+        """The object that sends values to the other workers of the command, and takes theirs."""
+        return self._context.peers
+
+    @property
     def events(self) -> "Observer":
-        """What is called with each event."""
+        """The observer of this process, which is called with each event."""
         return self._context.observer
 
+    def lost_sessions(self) -> "LostSessions":
+        """Return the object that reports the sessions of killed workers.
+
+        Called only in a supervisor, which builds this service but does not start it.
+        """
+        from novnc_twisted.service.lost_sessions import LostSessions
+
+        context = self._context
+        alone = uses_nova(self._command, context.conf) or uses_plugin(self._command, context.conf)
+        transport = None if alone else context.transport
+        return LostSessions(context.reactor, context.conf.host, context.observer, transport, context.trail)
+
     def end(self) -> None:
-        """See Orderly."""
+        """See CommandService."""
         if self.released:
             self._context.shutdown.wait_at_most(self.drain_timeout)
         super().end()
 
     def release(self) -> None:
-        """See Orderly."""
+        """See CommandService."""
         shutdown = self._context.shutdown
         self.released = shutdown.replaced = True
         shutdown.wait_at_most(self.drain_timeout or math.inf)
         stop(self._context.reactor)
 
     def end_now(self) -> None:
-        """See Orderly."""
+        """See CommandService."""
         self._context.shutdown.wait_at_most(0)
         stop(self._context.reactor)
 
@@ -204,12 +234,14 @@ class ConsoleService(Orderly):
         drain, sessions = self._context.shutdown.drain, len(self._context.limits)
         notify(stopping(drain))
         if drain and sessions:
-            self.log.info("{sessions} sessions may go on {limit}", sessions=sessions, limit=limit_in_words(drain))
+            self.log.info(
+                "live sessions: {sessions}; they may go on {limit}", sessions=sessions, limit=limit_in_words(drain)
+            )
         return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 
     async def _stop(self) -> None:
         for starting in self._starting:
-            # A start that is cancelled has nothing left to report.
+            # The error of a cancelled start is of no interest.
             starting.addErrback(lambda _: None)
             starting.cancel()
         await self._context.shutdown.run()
@@ -231,7 +263,7 @@ class ConsoleService(Orderly):
 
 
 def limit_in_words(drain: float) -> str:
-    """How long sessions may go on, for the log."""
+    """Describe for the log how long sessions may go on."""
     if drain == math.inf:
         return "until they end; SIGTERM ends them"
     return f"for {drain:g} s (drain_timeout); a second SIGTERM ends them at once"

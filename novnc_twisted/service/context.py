@@ -1,10 +1,12 @@
-"""What the services of one process share."""
+"""The objects that the services of one process share."""
 
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
+
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.frontend.accepting import Acceptor
@@ -13,8 +15,9 @@ from novnc_twisted.service import descriptors
 from novnc_twisted.service.audit import make_trail
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy, listening_services
-from novnc_twisted.service.credentials import Upstream
+from novnc_twisted.service.credentials import UpstreamCredentials
 from novnc_twisted.service.monitoring import make_monitor, make_tracing
+from novnc_twisted.service.peers import Peers
 from novnc_twisted.service.shutdown import Phase, Shutdown, Step
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.tls_options import TLSOptions
@@ -29,26 +32,27 @@ if TYPE_CHECKING:
     from novnc_twisted.monitoring import Monitor
     from novnc_twisted.monitoring.readiness import Check
     from novnc_twisted.session import SessionLimits
+    from novnc_twisted.session.shared_table import SharedTable
 
 Start = Callable[[], Awaitable[Any]]
 """Starts a service."""
 
 
 class Gate:
-    """Holds back what must not begin before this is the service's main process."""
+    """Delays actions until this process is the service's main process."""
 
     def __init__(self) -> None:
         self._waiting: list[Callable[[], None]] | None = []
 
     def when_open(self, begin: Callable[[], None]) -> None:
-        """Call this now, or when the gate is opened."""
+        """Call a function when the gate opens; at once if the gate is open already."""
         if self._waiting is None:
             begin()
         else:
             self._waiting.append(begin)
 
     def open(self) -> None:
-        """Let everything begin.  Further calls do nothing."""
+        """Call all waiting functions.  Further calls do nothing."""
         waiting, self._waiting = self._waiting, None
         for begin in waiting or ():
             begin()
@@ -56,25 +60,30 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What every builder is given.
+    """The shared objects of one process; the argument of every builder.
 
     :ivar conf: the options.
     :ivar transport: the bus.
     :ivar sockets: the listening sockets that were passed to the process.
-    :ivar gate: connections are accepted when it is open.
-    :ivar shutdown: what ends a service is added here.
+    :ivar gate: opens when this process becomes the main process, which accepts connections.
+    :ivar shutdown: the steps that end the services.
     :ivar observer: called with each event.
-    :ivar limits: how many sessions both proxies may have together.
-    :ivar failures: guesses of a token at both proxies.
-    :ivar proxy_connections: how many connections both proxies may have together.
-    :ivar api_connections: how many connections the API may have.
+    :ivar limits: the limits for the sessions of both proxies together.
+    :ivar failures: counts wrong tokens at both proxies.
+    :ivar proxy_connections: the limits for the connections of both proxies together.
+    :ivar api_connections: the limits for the connections of the API.
     :ivar proxies_tls: TLS at the ports of the proxies; None if it is not configured.
     :ivar api_tls: TLS at the port of the API; None if it is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
     :ivar trail: the audit trail; None if it is off.
-    :ivar renewals: each reads files again, and returns what puts them into use; it raises Unusable for a bad file.
-    :ivar changes: called with the new options when a reload has changed some.
+    :ivar renewals: functions for a reload.  Each reads files again, and returns a function that puts them into use.  It
+        raises Unusable for an invalid file.
+    :ivar changes: functions for a reload.  Each is called with the new options.
+    :ivar api_addresses: the addresses and ports at which the API of this process listens; none without it.
+    :ivar last_starts: start functions for the main process only, called after all others.
+    :ivar peers: the other workers of this command.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.
+    :ivar table: the table in which the supervisor finds the sessions of this worker; None: not a worker.
     """
 
     reactor: Any
@@ -90,17 +99,21 @@ class Context:
     api_connections: "ConnectionLimits"
     proxies_tls: "FrontTLS | None" = None
     api_tls: "FrontTLS | None" = None
-    upstream: Upstream | None = None
+    upstream: UpstreamCredentials | None = None
     trail: "AuditTrail | None" = None
     monitor: "Monitor | None" = None
+    table: "SharedTable | None" = None
     renewals: list[Callable[[], Callable[[], None]]] = field(default_factory=list)
     changes: list[Callable[[Any], None]] = field(default_factory=list)
+    api_addresses: list[tuple[str, int]] = field(default_factory=list)
+    last_starts: list[Start] = field(default_factory=list)
+    peers: Peers = field(default_factory=Peers)
 
     @classmethod
-    def of(cls, command: str, conf: Any, reactor: Any, sockets: Sockets) -> Self:
-        """Make what the services of a command share.
+    def of(cls, command: str, conf: Any, reactor: Any, sockets: Sockets, table: "SharedTable | None" = None) -> Self:
+        """Make the objects that the services of a command share.
 
-        :raises Unusable: with one line that names the option that is wrong.
+        :raises Unusable: an option is wrong; the text is one line that names it.
         """
         from novnc_twisted.access import Failures
         from novnc_twisted.events import EventLog, Observers
@@ -132,15 +145,16 @@ class Context:
             api_connections=_api_connections(command, conf, observers),
             proxies_tls=TLSOptions.of_proxies(conf).load() if proxies else None,
             api_tls=TLSOptions.of_api(conf).load() if "consoleapi" in SERVICES[command] else None,
-            upstream=Upstream(conf) if proxies else None,
+            upstream=UpstreamCredentials(conf) if proxies else None,
             trail=trail,
             monitor=monitor,
+            table=table,
         )
         context.changes.append(partial(context.change, command))
         return context
 
     def change(self, command: str, conf: Any) -> None:
-        """Use other options, as far as the services of this process share what depends on them."""
+        """Apply new options to the shared objects."""
         options, trusted = conf.console, networks(conf.console.trusted_proxies)
         self.limits.change(options.max_sessions, options.max_sessions_per_server)
         self.failures.change(options.max_failures_per_minute)
@@ -148,16 +162,33 @@ class Context:
         self.api_connections.change(self.api_connections.maximum, trusted)
 
     def needs(self, part: str, check: "Check") -> None:
-        """Make the readiness of this process depend on a part, which ``check`` asks."""
+        """Make the readiness of this process depend on a check.
+
+        :param part: the name under which a failure is reported.
+        """
         if self.monitor is not None:
             self.monitor.readiness.needs(part, check)
+
+    def stop_at_end(self, stop: Step) -> None:
+        """Stop a service on the bus with the process, or as soon as a successor serves its topic.
+
+        Otherwise a process that only waits for its last sessions would still answer calls, with the old version.
+        """
+        early: list[Deferred[Any]] = []
+
+        def replaced() -> None:
+            if self.shutdown.replaced:
+                early.append(maybeDeferred(stop))
+
+        self.shutdown.add(Phase.LEAVE_PRESENCE, replaced)
+        self.shutdown.add(Phase.STOP_SERVICES, lambda: early[0] if early else stop())
 
     def accept(
         self, listeners: list[socket.socket], factory: Any, *, stop: Step, empty: Callable[[], Awaitable[Any]]
     ) -> None:
-        """Accept connections when the gate is open, until the shutdown.
+        """Accept connections from the opening of the gate until the shutdown.
 
-        :param stop: prepares the server for the end: no connection follows.
+        :param stop: prepares the server for its end: no more connections come.
         :param empty: waits until the server has no connection.
         """
         shutdown = self.shutdown
@@ -171,7 +202,7 @@ class Context:
         before = factory if isinstance(factory, Listener) else None
 
         async def all_gone() -> None:
-            # One after the other: a connection is passed on to the front before it can become a session.
+            # First the listener, then the front: a connection passes through them in this order.
             if before is not None:
                 await before.passed_on()
             await empty()
@@ -196,7 +227,7 @@ def _proxy_connections(command: str, conf: Any, observer: "Observer") -> "Connec
 
 
 def _most_connections(command: str, conf: Any) -> int:
-    """How many connections the proxies of a process may have together."""
+    """Return the maximum number of connections of all proxies in a process."""
     with_api = "consoleapi" in SERVICES[command]
     found = descriptors.connections_of_proxies(descriptors.current_limit(), with_api=with_api)
     return int(conf.console.max_connections) or found

@@ -1,7 +1,7 @@
-"""The control socket of a service, in its unit's RuntimeDirectory: ``novnc-reload`` asks there for a reload.
+"""The control socket of a service, to which ``novnc-reload`` sends its requests.
 
-The service answers with the outcome, which a signal cannot carry.  systemd has ``Type=notify-reload`` for that, but
-only from version 253 on.
+The socket is in the RuntimeDirectory of the service's unit.  Unlike a signal, it lets the service answer with the
+outcome.  systemd has ``Type=notify-reload`` for this, but only from version 253 on.
 """
 
 import json
@@ -27,10 +27,13 @@ ASK_TIMEOUT = 5.0
 """Seconds within which a client must send its request."""
 
 MAX_REQUEST = 4 << 20
-"""Bytes of the longest request: it contains the configuration files."""
+"""Maximum number of bytes of a request, which may contain configuration files."""
 
 Reload = Callable[["list[FlagFile] | None"], "Deferred[str | None]"]
-"""Reloads the service; with the configuration files, if the client has sent them."""
+"""Reloads the service, with the configuration files if the client has sent them; fires with an error, or with None."""
+
+TakeOver = Callable[[], "Deferred[str]"]
+"""Replaces the service by a new process (SIGUSR2); fires with the answer."""
 
 _log = Logger()
 
@@ -38,17 +41,17 @@ _log = Logger()
 def files_of(text: bytes) -> list[FlagFile]:
     """Parse the configuration files of a request.
 
-    :raises ValueError: it is not JSON of this form.
+    :raises ValueError: the text is not JSON of this form.
     :raises TypeError: the same.
     """
     return [FlagFile.of_text(str(path), str(content)) for path, content in json.loads(text)]
 
 
-def listen_for_reload(reactor: Any, reload: Reload) -> Any:
-    """Listen in the RuntimeDirectory, if systemd has made one; workers have none.
+def listen_for_reload(reactor: Any, reload: Reload, take_over: TakeOver) -> Any:
+    """Listen on the control socket, if systemd has made a RuntimeDirectory.  Workers have none.
 
-    If the folder cannot be used, for example because RUNTIME_DIRECTORY is that of another unit, a warning is logged,
-    and the service starts without the socket.
+    If the folder cannot be used, the service logs a warning and starts without the socket.  This happens, for example,
+    if RUNTIME_DIRECTORY is that of another unit.
 
     :return: the listening port, or None.
     """
@@ -59,11 +62,11 @@ def listen_for_reload(reactor: Any, reload: Reload) -> Any:
     try:
         # A socket that a killed process left behind would make the bind fail.
         path.unlink(missing_ok=True)
-        return reactor.listenUNIX(str(path), ControlFactory(reload), mode=0o600)
+        return reactor.listenUNIX(str(path), ControlFactory(reload, take_over), mode=0o600)
     except (OSError, CannotListenError) as error:
         _log.warn(
-            "can't listen on {path} ({error}), so that novnc-reload cannot reach this service; SIGHUP reloads it. "
-            "RUNTIME_DIRECTORY names the folder",
+            "can't listen on {path} ({error}), so that novnc-reload cannot reach this service; use SIGHUP instead, or "
+            "correct RUNTIME_DIRECTORY, which names the folder, and restart the service",
             path=str(path),
             error=one_line(error),
         )
@@ -71,13 +74,16 @@ def listen_for_reload(reactor: Any, reload: Reload) -> Any:
 
 
 class ControlFactory(Factory):
-    """Accepts connections; the socket's mode admits the service's user and root."""
+    """Accepts connections to the control socket.  The mode of the socket admits only the service's user and root."""
 
     noisy = False
 
-    def __init__(self, reload: Reload) -> None:
-        """:param reload: reloads the service."""
+    def __init__(self, reload: Reload, take_over: TakeOver) -> None:
+        """:param reload: reloads the service.
+        :param take_over: replaces it by a new process.
+        """
         self.reload = reload
+        self.take_over = take_over
 
     def buildProtocol(self, addr: Any) -> Any:
         """See Factory."""
@@ -87,10 +93,12 @@ class ControlFactory(Factory):
 
 
 class Control(LineOnlyReceiver, TimeoutMixin):
-    """Answers the line ``reload [FILES]`` with ``ok`` or ``failed: REASON``.
+    """Answers requests of one line: ``reload [FILES]`` and ``take-over``.
 
-    FILES are the path and the text of each configuration file, as JSON.  Under systemd, the service itself cannot read
-    the present files: it has a copy of those that there were at its start (``LoadCredential``).
+    The answer is ``ok`` or ``failed: REASON``; to ``take-over``, it may also be ``refused: REASON``.
+
+    FILES are the path and the text of each configuration file, as JSON.  Under systemd, the service cannot read the
+    current files: it sees only a copy that was made at its start (``LoadCredential``).
     """
 
     factory: ControlFactory
@@ -110,12 +118,14 @@ class Control(LineOnlyReceiver, TimeoutMixin):
         except (ValueError, TypeError):
             request = b""
         if request == b"reload":
-            self.factory.reload(files).addCallback(self._answer)
+            self.factory.reload(files).addCallback(lambda failed: self._answer(f"failed: {failed}" if failed else "ok"))
+        elif line == b"take-over":
+            self.factory.take_over().addCallback(self._answer)
         else:
-            self._answer("the only request is: reload [FILES]")
+            self._answer("failed: the only requests are: reload [FILES], take-over")
 
-    def _answer(self, failed: str | None) -> None:
+    def _answer(self, answer: str) -> None:
         # The client may have left while the service reloaded.
         if self.transport is not None:
-            self.transport.write((f"failed: {failed}" if failed else "ok").encode() + b"\n")
+            self.transport.write(answer.encode() + b"\n")
             self.transport.loseConnection()

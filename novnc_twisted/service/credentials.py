@@ -1,4 +1,4 @@
-"""The credentials of ``[vnc] vencrypt_*``: read at start and at each reload."""
+"""The credentials for VNC servers, ``[vnc] vencrypt_*``: read at the start and at each reload."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from novnc_twisted.session import UpstreamTLS
 
 
-class Upstream:
-    """The credentials of the proxies of one process, for VNC servers.
+class UpstreamCredentials:
+    """The credentials with which the proxies of one process connect to VNC servers.
 
     :ivar tls: the credentials that the sessions use.
     """
@@ -22,36 +22,36 @@ class Upstream:
     def __init__(self, conf: Any) -> None:
         """Read the files.
 
-        :raises Unusable: with one line that names the option.
+        :raises Unusable: the text is one line that names the option.
         """
         self._conf = conf
         self.tls = upstream_tls(conf)
 
     def reload(self) -> None:
-        """Read the files again; new connections to VNC servers use what they contain now.
+        """Read the files again, and use their new content for new connections to VNC servers.
 
-        :raises Unusable: with one line; then nothing has changed.
+        :raises Unusable: a file cannot be used, and nothing has changed.
         """
         self.renewal()()
 
     def renewal(self) -> Callable[[], None]:
         """Read the files again.
 
-        :return: puts what was read into use.
-        :raises Unusable: with one line.
+        :return: a function that puts the new content into use.
+        :raises Unusable: a file cannot be used.
         """
         return partial(self.tls.renew, upstream_tls(self._conf))
 
     @property
     def used(self) -> bool:
-        """Whether there are files to read."""
+        """Whether ``auth_schemes`` names VeNCrypt, so that there may be files to read."""
         return "vencrypt" in self._conf.vnc.auth_schemes
 
 
 def upstream_tls(conf: Any) -> "UpstreamTLS":
-    """The credentials for VeNCrypt; empty if auth_schemes does not name it.
+    """Read the credentials for VeNCrypt; empty if ``auth_schemes`` does not name it.
 
-    :raises Unusable: with one line that names the option.
+    :raises Unusable: the text is one line that names the option.
     """
     from novnc_twisted.session import UpstreamTLS
 
@@ -65,7 +65,7 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
         raise Unusable(f"[vnc] {option}: {_after(error)} ({conf.vnc[option]})") from None
     subtypes = conf.vnc.vencrypt_subtypes
     if not subtypes:
-        raise Unusable("[vnc] vencrypt_subtypes: it is empty, but auth_schemes names vencrypt")
+        raise Unusable("[vnc] vencrypt_subtypes: it is empty, but auth_schemes names vencrypt, which needs a sub-type")
     try:
         credentials.prepare(subtypes)
     except ValueError as error:
@@ -74,7 +74,7 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
 
 
 def files(conf: Any) -> list[Callable[[], object]]:
-    """A function for each file that reads it alone; each raises Unusable."""
+    """Return a function for each file.  It checks this file alone, and raises Unusable for a bad one."""
     if "vencrypt" not in conf.vnc.auth_schemes:
         return []
     parsers = {"ca_certs": certificates, "client_cert": certificates, "client_key": private_key}

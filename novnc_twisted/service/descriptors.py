@@ -1,29 +1,29 @@
-"""The limit of file descriptors: raised as far as possible, and divided among the connections of a process."""
+"""Raises the limit of file descriptors as far as possible, and divides it among the connections of a process."""
 
 import resource
 from collections.abc import Iterator
 
 PER_SESSION = 2
-"""Descriptors of a session: the viewer's connection and the VNC server's."""
+"""File descriptors of a session: the viewer's connection and the VNC server's."""
 
 RESERVE = 100
-"""Descriptors for everything else: files, the bus, connections that fetch the page or are being refused."""
+"""File descriptors for everything else: files, the bus, connections that fetch the page or are being refused."""
 
 MANY = 1000
-"""Sessions that should be possible if max_sessions is off."""
+"""The number of sessions that should be possible if ``max_sessions`` is off; fewer give a warning."""
 
 API_CONNECTIONS = 1000
 """Maximum number of connections of the API, if there are descriptors for them."""
 
 MOST = 100_000
-"""Maximum number of connections of the proxies of one process: each takes some kilobytes of memory."""
+"""Maximum number of connections of the proxies of one process, because each takes some kilobytes of memory."""
 
 
 def connections_of_api(limit: int, *, with_proxies: bool) -> int:
-    """The number of connections that the API may have.
+    """Return the maximum number of connections of the API.
 
     :param limit: the limit of descriptors of the process.
-    :param with_proxies: whether the proxies are in the same process; then the API gets a quarter.
+    :param with_proxies: whether the proxies are in the same process.  The API then gets a quarter of the descriptors.
     """
     if limit == resource.RLIM_INFINITY:
         return API_CONNECTIONS
@@ -32,7 +32,7 @@ def connections_of_api(limit: int, *, with_proxies: bool) -> int:
 
 
 def connections_of_proxies(limit: int, *, with_api: bool) -> int:
-    """The number of connections that the proxies of a process may have together; each may become a session."""
+    """Return the maximum number of connections of all proxies in a process.  Each connection may become a session."""
     if limit == resource.RLIM_INFINITY:
         return MOST
     room = limit - RESERVE - (connections_of_api(limit, with_proxies=True) if with_api else 0)
@@ -40,12 +40,12 @@ def connections_of_proxies(limit: int, *, with_api: bool) -> int:
 
 
 def current_limit() -> int:
-    """The limit of descriptors of this process."""
+    """Return the limit of descriptors of this process."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def raise_limit() -> int:
-    """Raise the soft limit to the hard one, also for children; return the limit that is in force then."""
+    """Raise the soft limit to the hard limit, also for child processes; return the new soft limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -55,7 +55,7 @@ def raise_limit() -> int:
 
 
 def too_many_connections(limit: int, max_connections: int, *, with_api: bool) -> Iterator[str]:
-    """A warning if there are not enough descriptors for ``max_connections``."""
+    """Yield a warning if there are not enough descriptors for ``max_connections``."""
     fits = connections_of_proxies(limit, with_api=with_api)
     if limit != resource.RLIM_INFINITY and max_connections > fits:
         yield (
@@ -65,7 +65,7 @@ def too_many_connections(limit: int, max_connections: int, *, with_api: bool) ->
 
 
 def too_few(limit: int, max_sessions: int) -> Iterator[str]:
-    """A warning if there are not enough descriptors for the sessions of one process.
+    """Yield a warning if there are not enough descriptors for the sessions of one process.
 
     :param limit: the limit of descriptors of the process.
     :param max_sessions: the option; 0 is off.

@@ -7,14 +7,15 @@ import sys
 from typing import Final, NoReturn
 
 BAD_CONFIGURATION: Final = 78
-"""EX_CONFIG of sysexits.h: a restart would not help (see RestartPreventExitStatus in contrib/systemd)."""
+"""EX_CONFIG of sysexits.h.  systemd does not restart the service, since this would not help: the units in
+contrib/systemd have this code as RestartPreventExitStatus."""
 
 START_FAILED: Final = 1
 """The start failed for a reason outside the configuration, such as a port in use; a restart may help."""
 
 
 class Unusable(Exception):
-    """The configuration cannot be used: one line that names the option or the file.
+    """The configuration cannot be used.  The text is one line that names the option or the file.
 
     :ivar exit_code: the exit code of the command.
     """
@@ -29,13 +30,13 @@ class StartFailed(Unusable):
 
 
 def one_line(text: object) -> str:
-    """A text without line breaks and other control characters."""
+    """Return a text without line breaks and other control characters."""
     words = " ".join(str(text).split())
     return "".join(character if character.isprintable() else "?" for character in words)
 
 
 def reason(error: BaseException) -> str:
-    """Why a start failed, in one line: our own errors have a sentence, others are named by their type."""
+    """Return one line that says why a start failed.  An error that is not Unusable is named by its type as well."""
     if isinstance(error, Unusable):
         return one_line(error)
     return one_line(f"{type(error).__name__}: {error}")
@@ -47,33 +48,33 @@ def refuse(command: str, error: BaseException) -> NoReturn:
     :raises SystemExit: with the exit code.
     """
     from novnc_twisted.service.journal import error_line  # here: --help needs no logging of Twisted
-    from novnc_twisted.service.successor import successor
+    from novnc_twisted.service.takeover.successor import successor
 
     predecessor = successor()
     if predecessor is not None:
-        predecessor.failed(reason(error))  # its log has the one line
+        predecessor.failed(reason(error))  # the predecessor logs the line
     else:
         print(error_line(f"{command}: {reason(error)}"), file=sys.stderr)
     raise SystemExit(getattr(error, "exit_code", START_FAILED))
 
 
 def end_by_signals() -> None:
-    """Until the reactor runs, let SIGTERM and SIGINT end the process with exit code 0, as they do later.
+    """Let SIGTERM and SIGINT end the process with exit code 0 even before the reactor runs.
 
-    The reactor and then :class:`~novnc_twisted.service.lifecycle.Orderly` install other handlers.
+    The reactor and then :class:`~novnc_twisted.service.lifecycle.CommandService` install other handlers.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
 
 
 def exit_with(code: int) -> None:
-    """End the process with this code once the reactor has stopped: twistd itself would end with 0."""
+    """End the process with this code after the reactor has stopped; twistd itself would exit with 0."""
     atexit.register(_leave, code)
 
 
 def _leave(code: int) -> None:
-    # os._exit() does not flush, and the last line is the reason.
+    # os._exit() does not flush the streams, and the last line has the reason.
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    # Not sys.exit(): in an atexit handler it does not change the exit code, and twistd has decided on 0 already.
+    # Not sys.exit(), which does not change the exit code in an atexit handler: twistd has already chosen 0.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Existing configuration files: nova.conf, lines without a section as in 2012's description, Essex's flag files."""
+"""Parses existing configuration files: nova.conf, files without sections, and the flag files of nova Essex (2012)."""
 
 import re
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from novnc_twisted.service.exits import Unusable, one_line
 __all__ = ["FlagFile", "Unusable"]
 
 _MAX_FAULTS = 20
-"""Faulty lines that are reported of one file; a file of another kind may have one in each line."""
+"""Maximum number of faulty lines reported for one file.  In a file of another kind, each line may be faulty."""
 
 _COMMENT = re.compile(r"(?:\s|^)[#;]")
 _KEYWORDS = ("'self'", "'none'")
 
 
 class FlagFile(iniparser.BaseParser):
-    """A file: sections with keys, and keys with values.
+    """A parsed file: sections with keys, and keys with values.
 
-    Lines before the first section count as [DEFAULT]; a leading ``--`` is accepted; a bare ``--flag`` is true and a
-    bare ``--noflag`` false, as in Essex.
+    Lines before the first section count as [DEFAULT].  A name may begin with ``--``.  As in Essex, ``--flag`` without a
+    value means true, and ``--noflag`` means false.
 
     :ivar sections: the values of each key of each section, in their order.
-    :ivar lines: the line of the last assignment to a key, by section and key.
+    :ivar lines: the line number of the last assignment to a key, by section and key.
     :ivar commented: the section and key of each last assignment that seems to end with a comment.
-    :ivar faults: what is wrong with the file itself, one line for each fault.
+    :ivar faults: one line for each fault of the file itself.
     """
 
     def __init__(self, path: str) -> None:
@@ -38,14 +38,14 @@ class FlagFile(iniparser.BaseParser):
         self.lines: dict[tuple[str, str], int] = {}
         self.commented: set[tuple[str, str]] = set()
         self.faults: list[str] = []
-        self._begun = 0  # the line of the assignment that is being read
+        self._begun = 0  # the line in which the current assignment begins
         self._has_comment = False
 
     @classmethod
     def read(cls, path: str) -> "FlagFile":
         """Read a file.
 
-        :raises Unusable: the file cannot be read, or a line in it has another form.
+        :raises Unusable: the file cannot be read, or a line in it has a wrong form.
         """
         self = cls.read_all(path)
         if self.faults:
@@ -56,7 +56,7 @@ class FlagFile(iniparser.BaseParser):
     def read_all(cls, path: str) -> "FlagFile":
         """Read a file; its mistakes are in ``faults``."""
         try:
-            # Some editors begin UTF-8 with a byte order mark, which would become part of the first name.
+            # utf-8-sig: some editors write a byte order mark, which would otherwise become part of the first name.
             return cls.of_text(path, Path(path).read_text(encoding="utf-8-sig"))
         except OSError as error:
             return cls._faulty(path, [one_line(f"--config-file {path}: {error.strerror}")])
@@ -65,19 +65,19 @@ class FlagFile(iniparser.BaseParser):
 
     @classmethod
     def of_text(cls, path: str, text: str) -> "FlagFile":
-        """Read the text of a file; its mistakes are in ``faults``.
+        """Parse the text of a file; its mistakes are in ``faults``.
 
         :param path: the file's path, for messages.
         """
         lines = text.split("\n")
         faults: list[str] = []
-        # iniparser stops at the first mistake; the line is removed and all is parsed again, to report the next one.
+        # iniparser stops at the first mistake.  To find the next one, the line is removed, and all is parsed again.
         while True:
             self = cls(path)
             try:
                 self.parse(lines)
             except iniparser.ParseError as error:
-                # The line is named by its number, since it may contain a password.
+                # The text names only the number of the line, because the line may contain a password.
                 faults.append(one_line(f"--config-file {path}: line {error.lineno}: {error.msg}"))
                 if len(faults) < _MAX_FAULTS:
                     _remove(lines, error.lineno - 1)
@@ -87,7 +87,7 @@ class FlagFile(iniparser.BaseParser):
 
     @classmethod
     def of_command_line(cls, values: Mapping[tuple[str, str], str]) -> "FlagFile":
-        """Make a file of options that were given on the command line.
+        """Make a FlagFile from options of the command line.
 
         :param values: the values, by section and name.
         """
@@ -118,13 +118,13 @@ class FlagFile(iniparser.BaseParser):
             self.commented.add(place)
 
     def _split_key_value(self, line: str) -> tuple[str, list[str]]:
-        """See BaseParser.  A name that oslo.config would read as a section, a comment or nothing is a mistake."""
+        """See BaseParser.  It is a mistake if oslo.config would read the name as a section, a comment or nothing."""
         key, value = super()._split_key_value(line)
         self._begun = self.lineno
         written = re.split(r"[:=]", line, maxsplit=1)[-1].strip()
-        if written.lower() in _KEYWORDS:  # keywords of Content-Security-Policy include their quotes
+        if written.lower() in _KEYWORDS:  # in Content-Security-Policy, the quotes are a part of these keywords
             value = [written]
-        # iniparser has removed quotes; a "#" inside of them begins no comment.
+        # iniparser has removed the quotes.  A "#" inside quotes does not begin a comment.
         quoted = written != value[0] and len(written) > 1
         self._has_comment = not quoted and _COMMENT.search(value[0]) is not None
         name = key.lstrip("-").strip()
@@ -142,7 +142,7 @@ class FlagFile(iniparser.BaseParser):
         return super().error_invalid_assignment(line)
 
     def normalised(self) -> str:
-        """The file in the form that oslo.config reads."""
+        """Return the text of the file in the form that oslo.config reads."""
         lines = []
         for section, keys in self.sections.items():
             lines.append(f"[{section}]")
@@ -152,7 +152,7 @@ class FlagFile(iniparser.BaseParser):
 
 
 def _remove(lines: list[str], number: int) -> None:
-    """Empty a line and its continuation lines, which would be reported as further mistakes."""
+    """Empty a line and its continuation lines.  Otherwise the latter would be reported as further mistakes."""
     lines[number] = ""
     while number + 1 < len(lines) and lines[number + 1].startswith((" ", "\t")):
         number += 1
@@ -160,7 +160,10 @@ def _remove(lines: list[str], number: int) -> None:
 
 
 def _quoted(value: str) -> str:
-    """Format a value for a file: in quotes if its first line has outer spaces or quotes, or seems to have a comment."""
+    """Format a value for a file.
+
+    It is put in quotes if its first line begins or ends with spaces, is in quotes, or seems to have a comment.
+    """
     first, *others = value.split("\n")
     if first != first.strip() or _COMMENT.search(first) or (first[:1] in ("'", '"') and first[:1] == first[-1:]):
         first = f'"{first}"'

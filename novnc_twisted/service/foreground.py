@@ -2,19 +2,19 @@
 
 from twisted.logger import globalLogBeginner
 
-from novnc_twisted.service.lifecycle import Orderly
+from novnc_twisted.service.lifecycle import CommandService
 
 
-def run(service: Orderly) -> None:
+def run(service: CommandService) -> None:
     """Start a service, and run the reactor until it is stopped.
 
-    :param service: its observer gets the log.
+    :param service: the service; its attribute ``observer`` gets the log.
     """
     from twisted.internet import reactor
 
     assert service.observer is not None
     globalLogBeginner.beginLoggingTo([service.observer])
-    # What twistd does for the services of an application.
+    # As twistd does for the services of an application.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()
     reactor.run()

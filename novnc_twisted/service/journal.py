@@ -1,7 +1,7 @@
-"""The log on standard output: text with time stamps, or the form of systemd's journal.
+"""Writes the log to standard output: text with time stamps, or the form for systemd's journal.
 
-The journal adds a time stamp to each line.  A line for it has none, and begins with its priority as ``<N>``
-(sd-daemon(3), ``SyslogLevelPrefix`` in systemd.exec(5)).
+The journal adds the time stamps itself.  A line for the journal begins with its priority as ``<N>`` (sd-daemon(3),
+``SyslogLevelPrefix`` in systemd.exec(5)).
 """
 
 import os
@@ -29,14 +29,14 @@ PRIORITIES = {
     LogLevel.error: 3,
     LogLevel.critical: 2,
 }
-"""Priorities of syslog(3)."""
+"""The priority of syslog(3) for each level."""
 
 
 def connected_to_journal(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether a stream goes to the journal: JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
+    """Return whether a stream goes to the journal, whose device and inode are in JOURNAL_STREAM (systemd.exec(5))."""
     environ = os.environ if environ is None else environ
     try:
-        # The variable is inherited by children whose output goes elsewhere, so device and inode are compared.
+        # Compared, because child processes inherit the variable even if their output goes elsewhere.
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
@@ -44,15 +44,15 @@ def connected_to_journal(stream: TextIO, environ: Mapping[str, str] | None = Non
 
 
 def error_line(text: str, stream: TextIO | None = None) -> str:
-    """Format an error for standard error, with a priority if that goes to the journal."""
+    """Format an error for standard error, with a priority if standard error goes to the journal."""
     prefix = f"<{PRIORITIES[LogLevel.error]}>" if connected_to_journal(stream or sys.stderr) else ""
     return prefix + text
 
 
 def log_observer(stream: TextIO, form: Callable[[LogEvent], str | None] | None = None) -> ILogObserver:
-    """The observer that writes the log to a stream.
+    """Return the observer that writes the log to a stream.
 
-    :param form: returns the line of an event; None for text.
+    :param form: returns the line of an event; None: the form is text.
     """
     to: ILogObserver
     if connected_to_journal(stream):
@@ -68,10 +68,10 @@ def _text_for_journal(event: LogEvent) -> str:
 
 @implementer(ILogObserver)
 class JournalObserver:
-    """Writes events for the journal; each line of a traceback has its priority."""
+    """Writes events for the journal, with a priority before each line, also before the lines of a traceback."""
 
     def __init__(self, stream: TextIO, form: Callable[[LogEvent], str | None]) -> None:
-        """:param stream: where the lines go.
+        """:param stream: the destination of the lines.
         :param form: returns the lines of an event.
         """
         self._stream = stream
@@ -82,13 +82,13 @@ class JournalObserver:
         priority = PRIORITIES.get(event.get("log_level"), PRIORITIES[LogLevel.info])
         text = self._form(event) or ""
         self._stream.write("".join(f"<{priority}>{line}\n" for line in text.split("\n") if line))
-        # At once: a process that is killed would lose what is in the buffer, the reason among it.
+        # At once, because a process that is killed loses its buffer, perhaps with the reason.
         self._stream.flush()
 
 
 @implementer(ILogFilterPredicate)
 class WithoutPluginCache:
-    """Drops Twisted's message that a service cannot write dropin.cache: it has no right to, and needs none."""
+    """Drops Twisted's message that dropin.cache cannot be written.  A service may not write it, nor needs it."""
 
     def __call__(self, event: LogEvent) -> Any:
         """See ILogFilterPredicate."""

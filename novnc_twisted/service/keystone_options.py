@@ -1,4 +1,4 @@
-"""The credentials of Keystone in a section of the configuration, read by keystoneauth1 and checked one by one."""
+"""Reads the credentials of Keystone in a section of the configuration, and checks each of their options."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,14 @@ _ENDPOINT: Final = (cfg.ListOpt("valid_interfaces"), cfg.StrOpt("region_name"), 
 
 
 def has_credentials(conf: Any, section: str) -> bool:
-    """Whether the section has credentials, or names another section that should have them; registers its options.
+    """Register the options of a section; return whether it has credentials, or names another section for them.
 
-    :raises Unusable: with one line that names the option.
+    :raises Unusable: the text is one line that names the option.
     """
     from keystoneauth1 import loading
 
     conf.register_opt(_auth_section(), group=section)
-    _value(conf, section, "auth_section")  # keystoneauth1 looks at it while it registers the others
+    _value(conf, section, "auth_section")  # checked first, because keystoneauth1 reads it to register the others
     loading.register_auth_conf_options(conf, section)
     if not conf[section].auth_section and not _value(conf, section, "auth_type"):
         return False
@@ -35,7 +35,7 @@ def has_credentials(conf: Any, section: str) -> bool:
 def load(conf: Any, section: str) -> Any:
     """Return keystoneauth1's session for the credentials of a section.
 
-    :raises Unusable: with one line that names the option.
+    :raises Unusable: the text is one line that names the option.
     """
     from keystoneauth1 import loading
     from keystoneauth1.exceptions import ClientException
@@ -58,7 +58,10 @@ def load(conf: Any, section: str) -> Any:
 
 
 def _check(conf: Any, *sections: str) -> None:
-    """Read each registered option."""
+    """Check the value of each registered option of these sections.
+
+    :raises Unusable: the text is one line that names the option.
+    """
     for section in dict.fromkeys(sections):
         for name in conf[section]:
             value = _value(conf, section, name)
@@ -78,7 +81,7 @@ def _value(conf: Any, section: str, name: str) -> Any:
     try:
         return conf[section][name]
     except (cfg.Error, ValueError, RecursionError) as error:
-        # Which name is unknown is not said: it may be a part of a password.
+        # The text does not contain the unknown name, because this may be a part of a password.
         raise Unusable(f"[{section}] {name}: {value_reason(error, [name], secret=True)}") from None
 
 

@@ -1,37 +1,40 @@
-"""``auth_strategy = keystone``: the Keystone that validates users' tokens, and our own credentials for it."""
+"""Makes the authentication of ``auth_strategy = keystone``: a Keystone validates the tokens of users."""
 
 import importlib.util
 from typing import TYPE_CHECKING, Any, Final
 
 from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.settings import lockout_settings
 
 if TYPE_CHECKING:
-    from novnc_twisted.identity.keystone_users import KeystoneUsers
+    from novnc_twisted.identity.keystone.users import KeystoneUsers
     from novnc_twisted.keystone.client import KeystoneClient
 
 SECTIONS: Final = ("keystone_authtoken", "nova", "service_user")
-"""The sections with credentials of Keystone; the first with an ``auth_type`` is used."""
+"""The sections that may have our credentials for Keystone.  The first one with an ``auth_type`` is used."""
 
 
 def make(reactor: Any, conf: Any) -> "tuple[KeystoneUsers, KeystoneClient]":
-    """Make the strategy and the client that it uses, which must be started; nobody is contacted yet.
+    """Make the strategy and its client, without contacting Keystone.  The caller must start the client.
 
-    :raises Unusable: with one line that names the option, or the extra that is not installed.
+    :raises Unusable: the text is one line that names the option, or the extra that is not installed.
     """
     section = _section(conf)
     from keystoneauth1 import adapter
     from keystoneauth1.plugin import AUTH_INTERFACE
 
-    from novnc_twisted.identity.keystone_token import Roles
-    from novnc_twisted.identity.keystone_users import KeystoneUsers
+    from novnc_twisted.identity.keystone.token import Roles
+    from novnc_twisted.identity.keystone.users import KeystoneUsers
     from novnc_twisted.keystone.client import KeystoneClient
     from novnc_twisted.service import keystone_options
 
     session = keystone_options.load(conf, section)
     auth_url = getattr(session.auth, "auth_url", None)
     if not auth_url:
-        raise Unusable(f"[{section}] auth_type: it logs in at no Keystone; use password or v3applicationcredential")
-    # The address where we log in, and not one of the catalogue: it is known to be the right one, and reachable.
+        raise Unusable(
+            f"[{section}] auth_type: this type does not log in to a Keystone; use password or v3applicationcredential"
+        )
+    # The address where we log in is reachable.  That may not be true of an address from the catalogue.
     interface: Any = AUTH_INTERFACE
     keystone = adapter.Adapter(session, service_type="identity", interface=interface, version="3.0")
     client = KeystoneClient(reactor, keystone, service="Keystone", credentials=f"[{section}]")
@@ -44,12 +47,13 @@ def make(reactor: Any, conf: Any) -> "tuple[KeystoneUsers, KeystoneClient]":
         roles=Roles.of(api.admin_roles, api.member_roles, api.reader_roles),
         cache_time=options.token_cache_time,
         service_type=options.service_type,
+        lockout=lockout_settings(api),
     )
     return strategy, client
 
 
 def _section(conf: Any) -> str:
-    """The first section that has credentials, with its options registered.
+    """Return the first section that has credentials, and register its options.
 
     :raises Unusable: no section has credentials, or keystoneauth1 is missing.
     """

@@ -1,7 +1,8 @@
-"""The signals of a service: SIGTERM and SIGINT end it with exit code 0, SIGHUP reloads it, SIGUSR2 replaces it.
+"""The life of a command's process, from its start to its end, and the signals that change it.
 
-After the first SIGTERM, sessions may go on for ``drain_timeout``; a second one closes them at once.  After SIGUSR2, a
-new process of the installed version takes over, and this one ends when its sessions have ended.
+SIGTERM and SIGINT end the process with exit code 0.  After the first one, sessions may go on for ``drain_timeout``; a
+second one closes them at once.  SIGHUP reloads the process.  After SIGUSR2, a new process of the installed version
+takes over, and this process ends when its sessions have ended.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
@@ -22,14 +23,15 @@ from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.notify import notify, watchdog_interval
-from novnc_twisted.service.predecessors import Predecessors
-from novnc_twisted.service.sockets import Copies
-from novnc_twisted.service.successor import Successor
-from novnc_twisted.service.takeover import TakeOver
+from novnc_twisted.service.sockets import SocketCopies
+from novnc_twisted.service.takeover.launch import TakeOver
+from novnc_twisted.service.takeover.predecessors import Predecessors
+from novnc_twisted.service.takeover.successor import Successor
 
 if TYPE_CHECKING:
     from novnc_twisted.monitoring import Status
     from novnc_twisted.service.monitoring import MonitoringPort
+    from novnc_twisted.service.takeover.older_status import OlderStatus
 
 
 def stop(reactor: Any) -> None:
@@ -38,19 +40,20 @@ def stop(reactor: Any) -> None:
         reactor.stop()
 
 
-class Orderly(Service):
-    """A service that begins when the reactor runs; its signal handlers replace those of the reactor.
+class CommandService(Service):
+    """The base of a command's service: handles signals, take-overs, the watchdog and the monitoring port.
 
     :ivar log_settings: where the log goes.
-    :ivar observer: logs in place of twistd's own observer, if it is set.
+    :ivar observer: if it is set, it replaces twistd's own log observer.
     :ivar log_file: the file of the log, which SIGHUP opens again.
-    :ivar monitoring: the port of ``[monitoring] listen``, if it is set; subclasses stop it last.
-    :ivar successor: the predecessor's side of a take-over, while this process is its successor; else None.
+    :ivar monitoring: the port of ``[monitoring] listen``; None: it is unset.  Subclasses close it last.
+    :ivar older_status: adds the metrics of the processes in ``older``; None: ``[monitoring] listen`` is unset.
+    :ivar successor: the connection to the predecessor, if this process was started by a take-over; else None.
     :ivar take_over: starts the successor of this process; None: SIGUSR2 is ignored, as in a worker.
     :ivar copies: copies of listening sockets, for a successor.
     :ivar older: the predecessors that still have sessions.
     :ivar twistd: the options of twistd, which name its pid file.
-    :ivar leads: whether this is the main process; a successor is not until its predecessor says so.
+    :ivar leads: whether this is the main process.  A successor leads as soon as its predecessor sends the order.
     :ivar released: whether a successor has taken over from this process.
     :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
     """
@@ -58,10 +61,13 @@ class Orderly(Service):
     log = Logger()
 
     ends_by: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
-    """Signals that end the process with exit code 0.  twistd would end by the signal itself: a crash to supervisors."""
+    """Signals that end the process with exit code 0.
 
-    second_signal_hurries = True
-    """Whether a second signal ends sessions at once.  Workers may get each signal twice: also from their supervisor."""
+    twistd would end by the signal itself, which supervisors report as a crash.
+    """
+
+    second_signal_ends_sessions = True
+    """Whether a second signal ends sessions at once.  False in workers, which may get each signal twice."""
 
     def __init__(self, reactor: Any, warnings: list[str]) -> None:
         """:param warnings: lines to log when the service begins."""
@@ -73,7 +79,7 @@ class Orderly(Service):
         self.log_settings = LogSettings()
         self.successor: Successor | None = None
         self.take_over: TakeOver | None = None
-        self.copies: Copies | None = None
+        self.copies: SocketCopies | None = None
         self.older = Predecessors(reactor)
         self.twistd: Any = {}
         self.leads = False
@@ -81,6 +87,7 @@ class Orderly(Service):
         self.observer: ILogObserver | None = None
         self.log_file: LogFile | None = None
         self.monitoring: MonitoringPort | None = None
+        self.older_status: OlderStatus | None = None
         self.alive: Callable[[], None] = lambda: notify("WATCHDOG=1")
 
     def setServiceParent(self, parent: Any) -> None:
@@ -92,7 +99,7 @@ class Orderly(Service):
     def startService(self) -> None:
         """See Service."""
         super().startService()
-        # One iteration later, since the reactor installs its own signal handlers when it starts to run.
+        # One iteration later, because the reactor installs its own signal handlers when it starts to run.
         self._reactor.callWhenRunning(self._reactor.callLater, 0, self._first)
 
     def _first(self) -> None:
@@ -101,10 +108,11 @@ class Orderly(Service):
         for warning in self._warnings:
             self.log.warn("{warning}", warning=warning)
         for number in self.ends_by:
-            # callFromThread wakes the reactor: a Python signal handler runs between two instructions of anything.
+            # Not called directly, because a Python signal handler may interrupt any code.  callFromThread also wakes
+            # the reactor.
             signal.signal(number, lambda *_: self._reactor.callFromThread(self._signalled))
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.hang_up))
-        # Ignored at first, which discards one that has arrived while it was blocked.
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reopen_and_reload))
+        # Ignored at first: this discards a signal that arrived while SIGUSR2 was blocked.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         if self.successor is None:
             self._lead()
@@ -113,14 +121,16 @@ class Orderly(Service):
         self.begin()
 
     def _lead(self) -> None:
-        """Do what only the main process does."""
+        """Begin the tasks of the main process."""
         self.leads = True
         if self.take_over is not None:
             signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._replace))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
         if self.successor is not None:
             self.twistd["pidfile"] = self.twistd.get("pidfile of the service", "")
-        self._control = listen_for_reload(self._reactor, self.hang_up)
+        self._control = listen_for_reload(self._reactor, self.reopen_and_reload, self._replace)
+        if self.older_status is not None and self.successor is not None:
+            self.older_status.lead(self.successor.older[-1], self.successor.detached_channel())
         if self.monitoring is not None:
             self.monitoring.start()
         interval = watchdog_interval()
@@ -131,47 +141,55 @@ class Orderly(Service):
             self._heartbeat.start(interval / 4)
         self.lead()
 
-    def _replace(self) -> None:
-        if self.take_over is not None and self.running and not self.released:
-            self.take_over.begin(self._hand_over)
+    def _replace(self) -> "Deferred[str]":
+        if self.take_over is None or not self.running or self.released:
+            return succeed("failed: the service is ending")
+        return self.take_over.begin(self._hand_over)
 
     async def _hand_over(self, pid: int, lead: Callable[[], None]) -> None:
         """Make the process with this id the main process, and end this one when its sessions have ended."""
         control, self._control = self._control, None
         if control is not None:
-            # First, since closing it removes the file, which the new process makes again.
+            # Closed first, because this removes the socket file, which the new process then creates again.
             await maybeDeferred(control.stopListening)
         notify(f"MAINPID={pid}")
-        # systemd takes messages only from the main process, and logs the others.
+        # systemd accepts messages only from the main process, and logs a warning about messages from others.
         os.environ.pop("NOTIFY_SOCKET", None)
         if path := self.twistd.get("pidfile"):
             self.twistd["pidfile"] = ""  # twistd would remove the file at the end
             with contextlib.suppress(OSError):
-                # In one step: a reader must not see an empty file.
+                # Replaced in one step, so that no reader sees an empty file.
                 new = Path(f"{path}.new")
                 new.write_text(str(pid))
                 new.replace(path)
-        # Now, and not last: the new process answers for the service.
+        # From now on, the new process reports the state of the service.
         self.stop_monitoring()
-        lead()
+        if self.older_status is not None:
+            self.older_status.release()
         self.released = True
-        self.release()
+        lead()
+        # One iteration later, so that the answer on the control socket is sent first.
+        self._reactor.callLater(0, self._release)
+
+    def _release(self) -> None:
+        if not self._ending:
+            self.release()
 
     def status(self) -> "Deferred[Status]":
         """Return the metrics and the readiness of the command; only if ``[monitoring] listen`` is set."""
         raise NotImplementedError
 
     def release(self) -> None:
-        """End the process when its sessions have ended, at the latest after ``drain_timeout`` unless that is 0."""
+        """End the process when its sessions have ended, but at the latest after ``drain_timeout``; 0: no limit."""
         raise NotImplementedError
 
     def lead(self) -> None:
-        """Accept connections: this is the main process now."""
+        """Accept connections, because this is the main process from now on."""
 
     def _signalled(self) -> None:
-        if not self.released:  # else the successor does it
+        if not self.released:  # otherwise the successor ends them
             self.older.end()
-        if self._ending and self.second_signal_hurries:
+        if self._ending and self.second_signal_ends_sessions:
             self.end_now()
         else:
             self._ending = True
@@ -182,7 +200,7 @@ class Orderly(Service):
         stop(self._reactor)
 
     def end_now(self) -> None:
-        """End the process, and all sessions at once."""
+        """End the process and all its sessions at once."""
         raise NotImplementedError
 
     def begin(self) -> None:
@@ -194,7 +212,7 @@ class Orderly(Service):
         self.alive()
 
     def stop_monitoring(self) -> None:
-        """Close the monitoring port: until now it shows that the service stops."""
+        """Close the monitoring port.  Until then, the port reports that the service is stopping."""
         if self.monitoring is not None:
             self.monitoring.stop()
 
@@ -209,8 +227,8 @@ class Orderly(Service):
             self.copies.close()
         return maybeDeferred(self._control.stopListening) if self._control is not None else None
 
-    def hang_up(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
-        """Open the log file again, and reload; see :meth:`reload`."""
+    def reopen_and_reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
+        """Handle SIGHUP: open the log file again, and reload; see :meth:`reload`."""
         if self.log_file is not None:
             try:
                 self.log_file.reopen()
@@ -223,9 +241,9 @@ class Orderly(Service):
         return self.reload(files)
 
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
-        """Read again what can be read again (SIGHUP); sessions go on.
+        """Read the options and files that a reload can change; sessions go on.
 
-        :param files: the configuration files; None: those of the command line are read again.
-        :return: fires with None, or with the error in one line, and then nothing was changed.
+        :param files: the configuration files; None: read those of the command line again.
+        :return: fires with None, or with an error in one line.  After an error, nothing has changed.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Listening sockets, opened before the log begins, so that a port in use is one line and an exit code."""
+"""Opens listening sockets before the log begins, so that a port in use is reported by one line and an exit code."""
 
 import errno
 import os
@@ -9,16 +9,16 @@ from pathlib import Path
 from novnc_twisted.service.exits import StartFailed, Unusable
 
 _PORTS_FAULT = (errno.EADDRINUSE, errno.EACCES)
-"""Errors that are about the port; all others are about the address."""
+"""Errors that are caused by the port; all others are caused by the address."""
 
 
 def open_socket(host: str, port: int, host_option: str, port_option: str) -> socket.socket:
-    """Open a socket that listens on a host name or address.
+    """Open a TCP socket that listens on a host name or address.
 
     :param host_option: the option that names the address, for errors.
     :param port_option: the option that names the port, for errors.
     :raises StartFailed: the address or port cannot be used now.
-    :raises Unusable: it is not an address.
+    :raises Unusable: the host is neither an address nor a host name.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -33,7 +33,7 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
     except OSError as error:  # this machine has no IPv6
         raise StartFailed(f"{host_option}: can't listen on {host}: {error.strerror}") from None
     try:
-        # Without it, connections of the last run in TIME_WAIT would block the port after a restart.
+        # Without SO_REUSEADDR, connections of the last run in TIME_WAIT would block the port after a restart.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # "::" means IPv4 as well, as in nova's proxies; any other IPv6 address means IPv6 only.
@@ -50,14 +50,14 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
 
 
 def open_unix_socket(path: str, mode: int, option: str) -> socket.socket:
-    """Open a unix socket that listens.  A socket that the last run has left at the path is replaced.
+    """Open a unix socket that listens.  A socket at this path on which nobody listens is replaced.
 
-    :param mode: its permissions.
-    :param option: the option that names it, for errors.
+    :param mode: the permissions of the socket.
+    :param option: the option that names the path, for errors.
     :raises StartFailed: the path cannot be used now, or another process listens on it.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Nobody may connect before the socket has its permissions.
+    # By the umask, the socket has its permissions from the beginning.
     before = os.umask(0o777 & ~mode)
     try:
         if _is_left_over(path):
@@ -74,13 +74,13 @@ def open_unix_socket(path: str, mode: int, option: str) -> socket.socket:
 
 
 def _is_left_over(path: str) -> bool:
-    """Whether there is a socket on which nobody listens."""
+    """Return whether the path is a socket on which nobody listens, as a process that was killed leaves it."""
     try:
         if not stat.S_ISSOCK(Path(path).lstat().st_mode):
             return False
     except FileNotFoundError:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        # A process that listens and is busy must not be taken for one that has ended.
+        # Only a refused connection counts: the queue of a busy process may be full, which gives another error.
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED

@@ -1,4 +1,4 @@
-"""The file of ``[DEFAULT] log_file``: opened again when it was renamed, so that logrotate needs no signal."""
+"""The file of ``[DEFAULT] log_file``, which is opened again after a rename, so that logrotate needs no signal."""
 
 import contextlib
 import os
@@ -9,9 +9,9 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOE
 
 
 class LogFile:
-    """A file for lines of the log; each write goes to the file that has the path now.
+    """A file for lines of the log.  Each write goes to the file that has this path at that time.
 
-    A line that can't be written, on a full disk for example, is dropped.
+    A line that can't be written is dropped, for example on a full disk.
 
     :ivar path: the path.
     """
@@ -25,8 +25,8 @@ class LogFile:
         self._handle = _open(self.path)
 
     def write(self, text: str) -> None:
-        """Append a text at once."""
-        # Renamed or removed: a file at this path is not ours any more.  If no new one can be made, the old one stays.
+        """Append a text, without a buffer."""
+        # After a rename or a removal, a new file is made at the path.  If that fails, the old file stays in use.
         if self._is_moved():
             with contextlib.suppress(OSError):
                 self.reopen()
@@ -36,7 +36,7 @@ class LogFile:
                 data = data[os.write(self._handle, data) :]
 
     def flush(self) -> None:
-        """Nothing to do: there is no buffer."""
+        """Do nothing, because there is no buffer."""
 
     def reopen(self) -> None:
         """Open the path again.
@@ -59,7 +59,7 @@ class LogFile:
 
 
 def _open(path: str) -> int:
-    # O_NONBLOCK for the opening alone, which would wait for a reader of a named pipe.
+    # O_NONBLOCK only for os.open(), which would otherwise wait for a reader if the path is a named pipe.
     handle = os.open(path, _FLAGS | os.O_NONBLOCK, 0o666)
     os.set_blocking(handle, True)
     return handle

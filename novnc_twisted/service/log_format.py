@@ -1,4 +1,4 @@
-"""The forms of log lines: ``[DEFAULT] log_format``."""
+"""The forms of log lines, from which ``[DEFAULT] log_format`` chooses."""
 
 import json
 import os
@@ -27,14 +27,14 @@ def oslo_line(event: LogEvent) -> str | None:
     stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))}.{int(seconds % 1 * 1000):03d}"
     level, name = level_name(event), namespace(event)
     text, exception = text_of(event), exception_of(event)
-    # A further line begins with a tab: what clients send must not look like a line of its own.
+    # Further lines of a text begin with a tab, because a client's text must not look like our own line.
     lines = [f"{stamp} {pid(event)} {level} {name} [-] " + text.replace("\n", "\n\t")]
     lines += [f"{stamp} {pid(event)} ERROR {name} {line}" for line in exception.splitlines()]
     return "\n".join(lines) + "\n"
 
 
 def json_line(event: LogEvent) -> str | None:
-    """Return one JSON object; those of sessions and refused requests have the fields of their event."""
+    """Return the event as one JSON object.  Events with a kind, such as a closed session, add their own fields."""
     exception = exception_of(event)
     own = {
         "time": datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="microseconds"),
@@ -57,24 +57,24 @@ FORMATS: Final[dict[str, LineFormat]] = {
 
 
 def level_name(event: LogEvent) -> str:
-    """The level, in the words of Python's logging."""
+    """Return the name of the level in Python's logging."""
     level = event.get("log_level") or LogLevel.info
     return _LEVELS.get(level, str(level.name).upper())
 
 
 def namespace(event: LogEvent) -> str:
-    """The logger's name, without spaces; ``twisted`` for events of Twisted's former interface."""
+    """Return the logger's name, without spaces; ``twisted`` for events of ``twisted.python.log``."""
     name = str(event.get("log_namespace") or "-")
     return "twisted" if name == "log_legacy" else "_".join(name.split())
 
 
 def pid(event: LogEvent) -> int:
-    """The process that logged the event: a worker, or this process."""
+    """Return the id of the process that logged the event: a worker, or this process."""
     return int(event.get("log_pid") or os.getpid())
 
 
 def text_of(event: LogEvent) -> str:
-    """The message, without a traceback."""
+    """Return the message of an event, without its traceback."""
     if "log_message" in event:
         return str(event["log_message"])
     if event.get("isError"):
@@ -83,18 +83,18 @@ def text_of(event: LogEvent) -> str:
 
 
 def exception_of(event: LogEvent) -> str:
-    """The traceback; empty if the event has none."""
+    """Return the traceback of an event; empty if it has none."""
     if "log_exception" in event:
         return str(event["log_exception"])
     failure = event.get("log_failure") or event.get("failure")  # the second name is that of log.err()
     try:
         return str(failure.getTraceback()).rstrip("\n") if failure is not None else ""
-    except Exception as error:  # whatever the failed object does when it is shown
+    except Exception as error:  # the failed object may raise anything when it is shown
         return f"(the traceback can't be shown: {type(error).__name__})"
 
 
 def _fields(event: LogEvent) -> Iterator[tuple[str, Any]]:
-    # Other events have fields, too, but only those with a kind were made to be read by programs.
+    # Other events have fields, too, but only the fields of an event with a kind are meant for programs.
     if "event" not in event:
         return
     for name, value in event.items():

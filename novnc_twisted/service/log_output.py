@@ -1,4 +1,4 @@
-"""Where the log of a command goes, and in which form: ``log_format``, ``log_file``, ``log_dir``."""
+"""Chooses the destination and the form of a command's log (``log_format``, ``log_file``, ``log_dir``)."""
 
 import os
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_format import FORMATS
 
 PROGRAMS: Final = {"consolecompute": "nova-compute", "consoleapi": "nova-api"}
-"""Names of programs in nova that differ from ``nova-`` and the command."""
+"""The names of nova's programs that are not ``nova-`` and the name of our command."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,10 @@ class LogSettings:
 
     @classmethod
     def of(cls, command: str, conf: Any) -> Self:
-        """The settings of a command; a folder alone gets a file with the program's name, as with oslo.log."""
+        """Return the settings of a command.
+
+        If only ``log_dir`` is set, the file has the name of nova's program, as with oslo.log.
+        """
         if conf.log_dir and not conf.log_file:
             name = PROGRAMS.get(command, f"nova-{command}")
             return cls(conf.log_format, str(Path(conf.log_dir, f"{name}.log")), "log_dir")
@@ -52,7 +55,7 @@ class LogSettings:
     def check(self) -> None:
         """Check that the file can be opened, without creating it.
 
-        :raises Unusable: it can't.
+        :raises Unusable: it can't be opened.
         """
         if self.path is None:
             return
@@ -71,11 +74,11 @@ class LogSettings:
 def output(
     settings: LogSettings, stream: TextIO, twistd: Mapping[str, Any] | None = None
 ) -> tuple[ILogObserver | None, LogFile | None]:
-    """The observer of the log, and the file to open again at SIGHUP.
+    """Return the observer of the log, and the file to open again at SIGHUP.
 
-    :param stream: where the log goes without a file.
-    :param twistd: the options of twistd; its own ``--logfile`` and ``--syslog`` are preferred.
-    :return: the observer is None if twistd's own is to be used.
+    :param stream: the destination of the log if there is no file.
+    :param twistd: the options of twistd; its ``--logfile`` and ``--syslog`` override our options.
+    :return: the observer is None if twistd's own observer is to be used.
     :raises Unusable: the file can't be opened.
     """
     form = FORMATS[settings.form]
@@ -94,7 +97,7 @@ def output(
 
 
 def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
-    """Write our form to the file of ``--logfile``, which twistd rotates by size."""
+    """Return an observer that writes our form to the file of ``--logfile``, rotated by size as twistd does."""
     from twisted.python.logfile import LogFile as RotatedFile
 
     try:

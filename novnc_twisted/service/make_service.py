@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from socket import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.service import descriptors, settings
 from novnc_twisted.service.builders import BUILDERS
@@ -14,15 +14,18 @@ from novnc_twisted.service.console_service import ConsoleService
 from novnc_twisted.service.context import Context
 from novnc_twisted.service.exits import BAD_CONFIGURATION, Unusable
 from novnc_twisted.service.flagfile import FlagFile
-from novnc_twisted.service.lifecycle import Orderly
+from novnc_twisted.service.lifecycle import CommandService
 from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.monitoring import NAME as MONITORING
-from novnc_twisted.service.monitoring import make_port
-from novnc_twisted.service.predecessors import Predecessors
+from novnc_twisted.service.monitoring import make_port, older_status
 from novnc_twisted.service.reconfiguration import Reconfiguration
-from novnc_twisted.service.sockets import Copies, Sockets
-from novnc_twisted.service.successor import successor
-from novnc_twisted.service.takeover import TakeOver
+from novnc_twisted.service.sockets import SocketCopies, Sockets
+from novnc_twisted.service.takeover.launch import TakeOver
+from novnc_twisted.service.takeover.predecessors import Predecessors
+from novnc_twisted.service.takeover.successor import successor
+
+if TYPE_CHECKING:
+    from novnc_twisted.session.shared_table import SharedTable
 
 
 def check(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[str] = ()) -> int:
@@ -45,16 +48,16 @@ def check(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[st
     return BAD_CONFIGURATION if found.errors else 0
 
 
-def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[str] = ()) -> Orderly:
-    """Make a command's service.  Sockets are bound here, so that a port in use is known before the log begins.
+def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[str] = ()) -> CommandService:
+    """Make a command's service.  Its sockets are bound here, so that a port in use is noticed before the log begins.
 
-    :param sources: the configuration files; worker processes get what was read here.
+    :param sources: the configuration files.  Worker processes get the content that is read here.
     :param warnings: further lines to log as warnings.
-    :raises Unusable: with one line that names what is wrong.
+    :raises Unusable: the service cannot start; the text is one line with the reason.
     """
     from twisted.internet import reactor
 
-    # Before anything is scheduled: timers that were set by the other clock would be wrong.
+    # Before anything is scheduled: existing timers would have times of the other clock.
     use_monotonic_clock(reactor)
     predecessor = successor()
     given = predecessor is not None and predecessor.files
@@ -68,48 +71,59 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     lines = [*warnings, *found.warnings, *_descriptor_warnings(command, conf)]
     sockets = Sockets.passed(predecessor.owners) if predecessor is not None else Sockets.of_environment(listening)
     older = Predecessors(reactor, predecessor.older if predecessor is not None else ())
-    # Built even if workers do the work: ports are bound, and every value is tried once, before the log begins.
+    # Built even if workers do the work: this binds the ports and tries every value before the log begins.
     service = build(command, conf, reactor, sockets, lines)
     service.configuration = configuration = Reconfiguration(command, reactor, sources, conf)
     configuration.given = bool(given)
-    orderly: Orderly = service
+    result: CommandService = service
     listeners: list[tuple[str, socket]] = []
     if count > 1:
-        # Building the service has shown that every option is usable; each worker builds its own.
         from novnc_twisted.service.workers import Supervisor
 
-        # As they were checked: the files may be changed before a worker starts, or is replaced.
+        # Copies of the files that were checked: the files may change before a worker is started, or started again.
         files = [in_memory(file) for file in found.files]
-        orderly = Supervisor(reactor, command, count, files, sockets, lines, service.renewals, drain=conf.drain_timeout)
-        orderly.configuration = configuration
-        listeners = orderly.listeners
-    orderly.log_settings = LogSettings.of(command, conf)
-    orderly.monitoring = make_port(conf, reactor, sockets, orderly.status, service.events)
-    # What accepts in this process closes the sockets that it takes.
-    orderly.copies = Copies(sockets, None if count == 1 else MONITORING)
-    orderly.successor, orderly.older = predecessor, older
+        result = Supervisor(reactor, command, count, files, sockets, lines, service.renewals, drain=conf.drain_timeout)
+        result.lost = service.lost_sessions()
+        result.configuration = configuration
+        listeners = result.listeners
+    result.log_settings = LogSettings.of(command, conf)
+    result.older_status = older_status(conf, reactor, result.status, predecessor)
+    if result.older_status is not None:
+        result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
+    # Copies for a successor, because a service in this process closes its own sockets when it stops accepting.
+    result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
+    result.successor, result.older = predecessor, older
     service.end_with(older)
-    orderly.take_over = TakeOver(
+    result.take_over = TakeOver(
         reactor,
-        [*listeners, *orderly.copies.named],
+        [*listeners, *result.copies.named],
         older,
         files=lambda: configuration.files,
-        refusal=settings.no_take_over(command),
+        status=result.older_status,
+        refusal=settings.no_take_over(command, conf),
     )
-    return orderly
+    return result
 
 
-def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: list[str]) -> ConsoleService:
+def build(
+    command: str,
+    conf: Any,
+    reactor: Any,
+    sockets: Sockets,
+    warnings: list[str],
+    table: "SharedTable | None" = None,
+) -> ConsoleService:
     """Build the service of a command for this process, and bind the sockets that were not passed.
 
-    :raises Unusable: with one line that names what is wrong.
+    :param table: the table in which the supervisor finds the sessions of this worker; None: not a worker.
+    :raises Unusable: the text is one line that names what is wrong.
     """
-    context = Context.of(command, conf, reactor, sockets)
+    context = Context.of(command, conf, reactor, sockets, table)
     return ConsoleService(command, context, [BUILDERS[name](context) for name in SERVICES[command]], warnings)
 
 
 def _descriptor_warnings(command: str, conf: Any) -> list[str]:
-    """Raise the limit of file descriptors; return a line for each option that needs a higher one."""
+    """Raise the limit of file descriptors; return a warning for each option that needs a higher limit."""
     limit = descriptors.raise_limit()
     if not has_proxy(command):
         return []

@@ -1,7 +1,7 @@
-"""Names in configuration files that look like one of our options or sections, but are not read.
+"""Finds misspelt and misplaced options in configuration files: names like ours that are not read.
 
-Without a warning, such a mistake would leave an option at its default.  Other unknown names belong to nova, and are
-ignored.
+Without a warning, the operator would not notice that an option still has its default.  Other unknown names belong to
+nova, and are ignored.
 """
 
 import difflib
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from novnc_twisted.service.flagfile import FlagFile
-from novnc_twisted.service.options import TABLE, names
+from novnc_twisted.service.options.table import TABLE, names
 
 _NOVAS_OPTIONS: Final = {"novnc_enabled", "xvpvnc_enabled"}
 """Option names of nova that resemble one of our names, but are correct."""
@@ -104,11 +104,11 @@ _COMMON_NAMES: Final = frozenset(
         "workers",
     ]
 )
-"""Names of our options that other programs use in sections of their own."""
+"""Names of our options that other programs also use, in their own sections."""
 
 
 def misplaced(files: Sequence[FlagFile]) -> Iterator[str]:
-    """One warning for each section or option that is probably misspelt, or stands in the wrong section."""
+    """Yield a warning for each section or option that is probably misspelt, and each option in a wrong section."""
     ours = _names_of_sections()
     for file in files:
         for section, keys in file.sections.items():
@@ -120,7 +120,7 @@ def misplaced(files: Sequence[FlagFile]) -> Iterator[str]:
 
 
 def _names_of_sections() -> dict[str, set[str]]:
-    """The names of options that are read in each section, former names included."""
+    """Return the names of options that are read in each section, including former names."""
     found: dict[str, set[str]] = {section: set() for section in TABLE}
     for section, option, _ in names():
         found[section].add(option.name)
@@ -144,7 +144,7 @@ def _option(file: FlagFile, section: str, key: str, ours: dict[str, set[str]]) -
 
 
 def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dict[str, set[str]]) -> Iterator[str]:
-    """One warning for a section that is not read."""
+    """Yield a warning if a section that is not read is probably a misspelt one that is read."""
     folded = {name.lower(): name for name in ours}
     near = difflib.get_close_matches(section.strip().lower(), folded, n=1, cutoff=0.75)
     known = [key for key in keys if key not in _COMMON_NAMES and _sections_with(key, ours)]
@@ -158,6 +158,6 @@ def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dic
 
 
 def _sections_with(key: str, ours: dict[str, set[str]]) -> str:
-    """The sections in which an option of this name is read: by its present name, else by a former one."""
+    """Return the sections in which an option has this name; if there are none, those in which it had this name."""
     present = [section for section, options in TABLE.items() if any(option.name == key for option in options)]
     return " or ".join(f"[{name}]" for name in present or [name for name, known in ours.items() if key in known])

@@ -1,33 +1,37 @@
-"""The port of ``[monitoring] listen``: health, readiness and metrics of a command."""
+"""Makes the parts of ``[monitoring]``: the port with health, readiness and metrics of a command, and tracing."""
 
 import importlib.util
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred
 
 from novnc_twisted.frontend.accepting import Acceptor
 from novnc_twisted.service import settings
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.sockets import Sockets
+from novnc_twisted.service.takeover.older_status import OlderStatus
 
 if TYPE_CHECKING:
     from novnc_twisted.events import Observer
     from novnc_twisted.monitoring import Monitor, Status
+    from novnc_twisted.service.takeover.successor import Successor
 
 NAME: Final = "monitoring"
-"""The name of the port among the sockets of a process."""
+"""The name of the monitoring port among the sockets of a process."""
 
 MAX_CONNECTIONS: Final = 64
-"""Connections at a time: probers and scrapers are few."""
+"""Maximum number of connections at the same time; there are only a few probers and scrapers."""
 
-StatusOf = Callable[[], "Awaitable[Status]"]
-"""Returns the state of the command."""
+StatusOf = Callable[[], "Deferred[Status]"]
+"""Returns the metrics and the readiness of the command."""
 
 
 def make_port(
     conf: Any, reactor: Any, sockets: Sockets, status: StatusOf, observer: "Observer"
 ) -> "MonitoringPort | None":
-    """Open the port; None if ``[monitoring] listen`` is unset.
+    """Open the monitoring port; None if ``[monitoring] listen`` is unset.
 
     :raises Unusable: the address cannot be used.
     """
@@ -38,8 +42,23 @@ def make_port(
     return MonitoringPort(reactor, listener, status, observer)
 
 
+def older_status(conf: Any, reactor: Any, own: StatusOf, predecessor: "Successor | None") -> "OlderStatus | None":
+    """Make the object that adds the metrics of older processes.
+
+    If there is no monitoring port, close the channels to these processes, and return None.
+
+    :param own: returns the status of this process, or of its workers.
+    """
+    channels = predecessor.channels if predecessor is not None else {}
+    if settings.monitoring_address(conf) is not None:
+        return OlderStatus(reactor, own, channels)
+    for channel in channels.values():
+        channel.close()
+    return None
+
+
 def make_monitor(conf: Any, reactor: Any) -> "Monitor | None":
-    """Make the monitor of this process; None, and nothing is imported, if ``[monitoring] listen`` is unset."""
+    """Make the monitor of this process; None if ``[monitoring] listen`` is unset: its modules are not imported then."""
     if settings.monitoring_address(conf) is None:
         return None
     from novnc_twisted.monitoring import Monitor
@@ -50,14 +69,14 @@ def make_monitor(conf: Any, reactor: Any) -> "Monitor | None":
 def check_tracing(conf: Any) -> None:
     """Check that OpenTelemetry is installed if ``[monitoring] tracing`` is on.
 
-    :raises Unusable: it is not.
+    :raises Unusable: it is not installed.
     """
     if conf.monitoring.tracing and importlib.util.find_spec("opentelemetry") is None:
         raise Unusable("[monitoring] tracing: it needs the extra [tracing]: pip install 'novnc-twisted[tracing]'")
 
 
 def make_tracing(conf: Any) -> "Observer | None":
-    """Make the observer that makes spans; None, and nothing is imported, if ``[monitoring] tracing`` is off.
+    """Make the observer that makes spans; None if ``[monitoring] tracing`` is off: its modules are not imported then.
 
     :raises Unusable: OpenTelemetry is not installed.
     """
@@ -70,10 +89,10 @@ def make_tracing(conf: Any) -> "Observer | None":
 
 
 class MonitoringPort:
-    """Answers on the monitoring port while it is started.
+    """Answers requests on the monitoring port between :meth:`start` and :meth:`stop`.
 
     :param listener: the listening socket.
-    :param status: returns the state of the command.
+    :param status: returns the metrics and the readiness of the command.
     :param observer: called with the event of each malformed request.
     """
 

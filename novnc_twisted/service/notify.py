@@ -1,27 +1,26 @@
-"""Notify systemd of the service's state (sd_notify(3)); without systemd, do nothing."""
+"""Notifies systemd of the service's state (sd_notify(3)).  Without systemd, nothing is sent."""
 
 import math
 import os
 import socket
 
 STOP_EXTENSION = 15.0
-"""Seconds that systemd allows for the end of a service after its sessions have ended: ``TimeoutStopSec`` of the units.
-"""
+"""Seconds that systemd gives a service to end after ``drain_timeout``.  It is ``TimeoutStopSec`` of the units."""
 
 
 def watchdog_interval() -> float | None:
-    """Seconds within which systemd expects a WATCHDOG=1 (sd_watchdog_enabled(3)); None if its watchdog is off."""
+    """Return the seconds within which systemd expects WATCHDOG=1 (sd_watchdog_enabled(3)); None: no watchdog."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdecimal() or not int(microseconds):
         return None
-    # Inherited from a parent that is watched itself; it is not meant for this process.
+    # systemd may watch another process, such as the parent: the variables are then not for this one.
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(microseconds) / 1e6
 
 
 def stopping(drain: float) -> str:
-    """The state of a service that ends; its sessions may go on for ``drain`` seconds."""
+    """Return the state to send when a service begins to end, while sessions may go on for ``drain`` seconds."""
     # Without the second line, systemd would kill the service after TimeoutStopSec.
     extend = f"\nEXTEND_TIMEOUT_USEC={math.ceil((drain + STOP_EXTENSION) * 1e6)}" if 0 < drain < math.inf else ""
     return f"STOPPING=1{extend}"
@@ -32,7 +31,7 @@ def notify(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
         return
-    # Non-blocking: a full queue of systemd must not stop the reactor.
+    # Non-blocking, because a full queue of systemd must not block the reactor.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as to:
         try:
             to.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)

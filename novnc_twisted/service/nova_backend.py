@@ -1,4 +1,4 @@
-"""The backend ``nova``: who checks the tokens, and with which credentials of Keystone."""
+"""The backend ``nova``: nova's API checks the tokens, and the proxy calls it with credentials of Keystone."""
 
 import importlib.util
 from typing import TYPE_CHECKING, Any, Final
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from novnc_twisted.keystone import KeystoneClient
 
 SECTIONS: Final = ("nova", "service_user", "keystone_authtoken")
-"""The sections with credentials of Keystone; the first with an ``auth_type`` is used."""
+"""The sections that may have credentials of Keystone.  The first one with an ``auth_type`` is used."""
 
 SERVED_BY_NOVA: Final = "novncproxy"
 """The command that can have this backend."""
 
 
 def uses_nova(command: str, conf: Any) -> bool:
-    """Whether nova checks the tokens, by ``[consoleauth] backend``.
+    """Return whether nova checks the tokens (``[consoleauth] backend``).
 
     :raises Unusable: the command cannot have this backend, or credentials are missing.
     """
@@ -32,7 +32,7 @@ def uses_nova(command: str, conf: Any) -> bool:
     if _section(conf) is not None:
         return True
     if automatic:
-        return False  # the transport_url is then refused, with all ways to go on
+        return False  # the transport_url is then refused, with a text that lists all possible settings
     raise Unusable(
         "[consoleauth] backend: nova needs credentials of Keystone; set auth_type, auth_url and the others in [nova] "
         "(or in [service_user] or [keystone_authtoken], as nova itself does)"
@@ -42,16 +42,16 @@ def uses_nova(command: str, conf: Any) -> bool:
 def check(command: str, reactor: Any, conf: Any) -> None:
     """Read the credentials, if nova checks the tokens.
 
-    :raises Unusable: with one line that names what is wrong.
+    :raises Unusable: the text is one line that names what is wrong.
     """
     if uses_nova(command, conf):
         make_client(reactor, conf)
 
 
 def make_client(reactor: Any, conf: Any) -> "KeystoneClient":
-    """Make the client for nova's API; nobody is contacted yet.
+    """Make the client for nova's API, without contacting nova or Keystone.
 
-    :raises Unusable: with one line that names the section, or the extra that is not installed.
+    :raises Unusable: the text is one line that names the section, or the extra that is not installed.
     """
     if importlib.util.find_spec("keystoneauth1") is None:
         raise Unusable(
@@ -77,19 +77,19 @@ def make_client(reactor: Any, conf: Any) -> "KeystoneClient":
 
 
 def base_url(conf: Any) -> str | None:
-    """The ``novncproxy_base_url``, if it is set.  Nova needs it on compute hosts only, and kolla sets it there only."""
+    """Return ``novncproxy_base_url``; None if it is not set.  Nova needs it on compute hosts only, as kolla sets it."""
     location = conf.get_location("novncproxy_base_url", "vnc")
     by_default = location is None or location.location.name in ("opt_default", "set_default")
     return None if by_default else str(conf.vnc.novncproxy_base_url)
 
 
 def _section(conf: Any) -> str | None:
-    """The first section that has credentials, with its options registered.
+    """Return the first section that has credentials, and register its options; None if no section has any.
 
-    :raises Unusable: an option that says so cannot be used.
+    :raises Unusable: the value of ``auth_section`` or ``auth_type`` cannot be used.
     """
     if importlib.util.find_spec("keystoneauth1") is None:
-        return SECTIONS[0]  # make_client says what is missing
+        return SECTIONS[0]  # make_client then raises the error about the missing package
     from novnc_twisted.service.keystone_options import has_credentials
 
     return next((section for section in SECTIONS if has_credentials(conf, section)), None)

@@ -1,4 +1,4 @@
-"""The console scripts ``nova-novncproxy`` and ``nova-xvpvncproxy``: our services, started as nova starts its own.
+"""The commands ``nova-novncproxy`` and ``nova-xvpvncproxy``, which start our proxies with nova's command lines.
 
 The options are those that nova registers for its command line (nova/cmd/novncproxy.py, nova/conf/novnc.py,
 nova/conf/vnc.py, and oslo.log).  Without ``--config-file``, the files are found as oslo.config finds them.
@@ -20,7 +20,7 @@ from novnc_twisted.service.nova_script_options import FLAGS, IGNORED, IGNORED_FL
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises errors, instead of printing its usage and exiting with 2."""
+    """A parser that raises errors.  argparse's own parser prints its usage and exits with code 2."""
 
     def error(self, message: str) -> NoReturn:
         """See ArgumentParser."""
@@ -28,19 +28,19 @@ class _Parser(argparse.ArgumentParser):
 
 
 class CommandLine:
-    """The command line of a script.
+    """The parsed command line of one of the two commands.
 
-    :ivar files: the configuration files and the files of configuration folders, later ones win.
+    :ivar files: the configuration files, then those of configuration folders; later ones override earlier ones.
     :ivar options: options of nova.conf, by section and name.
-    :ivar ignored: options of nova that have no effect here.
+    :ivar ignored: options of nova on the command line that have no effect here.
     :ivar check_only: whether only the configuration is to be checked.
     """
 
     def __init__(self, program: str, arguments: Sequence[str]) -> None:
-        """Parse.
+        """Parse the command line.
 
-        :param program: the name of the script, which configuration files may have.
-        :raises Unusable: with one line about what is wrong.
+        :param program: the name of the script; default configuration files may have this name.
+        :raises Unusable: the text is one line about the mistake.
         """
         self.options: dict[tuple[str, str], str] = {}
         self.ignored: list[str] = []
@@ -56,7 +56,7 @@ class CommandLine:
 
     @property
     def warnings(self) -> list[str]:
-        """One line about all options without effect, if there are any."""
+        """One warning about all options without effect; empty if there are none."""
         if not self.ignored:
             return []
         return [f"options of nova that have no effect here: {', '.join(dict.fromkeys(self.ignored))}"]
@@ -70,7 +70,7 @@ class CommandLine:
         parser = _Parser(program, allow_abbrev=False, description="Options of nova's command that take effect here.")
         add = parser.add_argument
         add("--version", action="version", version=f"novnc_twisted {__version__}")
-        add("--config-file", action="append", metavar="PATH", help="a file in nova.conf's format; later ones win")
+        add("--config-file", action="append", metavar="PATH", help="a file in nova.conf's format (may be repeated)")
         add("--config-dir", action="append", metavar="DIR", help="a folder with *.conf files, read after the files")
         add("--check-config", action="store_true", help="only check the configuration")
         for option in VALUES:
@@ -113,13 +113,13 @@ def _refuse(why: str, *_: str) -> None:
 
 
 def _hyphens(argument: str) -> str:
-    """Write the name of an option with hyphens: nova has ``--ssl_only``, and oslo.log ``--log-file``."""
+    """Replace underscores by hyphens in the name of an option: nova has ``--ssl_only``, but oslo.log ``--log-file``."""
     name, equals, value = argument.partition("=")
     return (name.replace("_", "-") if name.startswith("--") else name) + equals + value
 
 
 def _files_in(folder: Path) -> list[str]:
-    """The files that oslo.config reads of a folder, in its order.
+    """Return the files that oslo.config reads in a folder, in its order.
 
     :raises Unusable: there is no such folder.
     """

@@ -10,8 +10,8 @@ class Option(NamedTuple):
     """An option that takes effect.
 
     :ivar names: its names on the command line.
-    :ivar place: section and name in nova.conf.
-    :ivar help: what it is.
+    :ivar place: its section and its name in nova.conf.
+    :ivar help: its description in ``--help``.
     """
 
     names: tuple[str, ...]
@@ -20,7 +20,7 @@ class Option(NamedTuple):
 
 
 def _vnc(name: str, text: str) -> Option:
-    """An option of [vnc]; its former name is one of [DEFAULT]."""
+    """Return an option of [vnc], which on the command line also has its former name without ``vnc-``."""
     hyphens = name.replace("_", "-")
     return Option((f"--vnc-{hyphens}", f"--{hyphens}"), ("vnc", name), text)
 
@@ -73,4 +73,4 @@ REFUSED: Final = {
     "--daemon": "this program stays in the foreground; start it with systemd, or use twistd, which can become a daemon",
     "--record": "sessions are not recorded; start it without this option",
 }
-"""Options whose effect would be missed, and what to do instead."""
+"""Options that are refused because ignoring them would surprise the operator, with what to do instead."""

@@ -19,48 +19,58 @@ from novnc_twisted.service.token_plugin_backend import renewal, uses_plugin
 
 if TYPE_CHECKING:
     from novnc_twisted.consoleauth.nova_authority import NovaAuthority
+    from novnc_twisted.contract.ended_session import EndedSession
     from novnc_twisted.frontend import FrontFactory
     from novnc_twisted.novncproxy import NoVNCProxyFactory
     from novnc_twisted.novncproxy.page import Page
     from novnc_twisted.session import SessionSettings
+    from novnc_twisted.session.registry import SessionRegistry
     from novnc_twisted.token_plugins import TokenPluginAuthority
 
 
 def novncproxy(context: Context) -> Start:
-    """nova-novncproxy."""
+    """Build novncproxy (nova-novncproxy)."""
+    from novnc_twisted.consoleauth.people_api import PeopleAPI
     from novnc_twisted.novncproxy import NoVNCProxyFactory
+    from novnc_twisted.session.manager import new_topic
 
     conf = context.conf
     folder = settings.web_folder(conf)
     nova = _nova(context) if uses_nova("novncproxy", conf) else None
     plugin = _token_plugin(context) if uses_plugin("novncproxy", conf) else None
     authority = nova or plugin
+    topic = new_topic(conf.host)
+    people = PeopleAPI(context.transport, topic) if authority is None and conf.console.sharing else None
     factory = NoVNCProxyFactory(
         context.reactor,
-        **_front_arguments(context, authority),
+        **_front_arguments(context, topic, authority),
+        people=people,
         base_url=conf.vnc.novncproxy_base_url if authority is None else base_url(conf),
         allowed_origins=tuple(conf.console.allowed_origins),
         trusted_proxies=tuple(conf.console.trusted_proxies),
         frame_ancestors=tuple(conf.console.frame_ancestors),
+        list_addresses=context.api_addresses,
         **({} if folder is None else {"web": folder}),
     )
+    factory.page.use(settings.page_settings(conf))
+    context.changes.append(lambda conf: factory.page.use(settings.page_settings(conf)))
     context.changes.append(partial(_change_origins, factory))
     context.needs("page", partial(_check_page, factory.page))
-    start = _proxy(context, _novnc_listeners(context), factory, NOVNCPROXY_BINARY, authority)
+    start = _proxy(context, _novnc_listeners(context), factory, NOVNCPROXY_BINARY, topic, authority)
 
     async def start_with_authority() -> None:
         if plugin is not None:
             plugin.start()
         await start()
         if nova is not None:
-            # Not awaited: while Keystone or nova is down, the proxy runs, and refuses links with 4503.
+            # Not awaited: while Keystone or nova is down, the proxy runs and refuses links with close code 4503.
             Deferred.fromCoroutine(nova.find_rights())
 
     return start_with_authority
 
 
 def _novnc_listeners(context: Context) -> list[socket.socket]:
-    """The sockets of the noVNC proxy."""
+    """Take the sockets of the noVNC proxy."""
     options = context.conf.vnc
     if options.novncproxy_socket:
         mode = int(options.novncproxy_socket_mode, 8)
@@ -92,11 +102,13 @@ async def _check_page(page: "Page") -> None:
 
 
 def xvpvncproxy(context: Context) -> Start:
-    """nova-xvpvncproxy."""
+    """Build xvpvncproxy (nova-xvpvncproxy)."""
+    from novnc_twisted.session.manager import new_topic
     from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 
     conf = context.conf
-    factory = XVPVNCProxyFactory(context.reactor, **_front_arguments(context))
+    topic = new_topic(conf.host)
+    factory = XVPVNCProxyFactory(context.reactor, **_front_arguments(context, topic))
     listeners = context.sockets.take(
         "xvpvncproxy",
         conf.vnc.xvpvncproxy_host,
@@ -104,7 +116,7 @@ def xvpvncproxy(context: Context) -> Start:
         "[vnc] xvpvncproxy_host",
         "[vnc] xvpvncproxy_port",
     )
-    return _proxy(context, listeners, factory, XVPVNCPROXY_BINARY)
+    return _proxy(context, listeners, factory, XVPVNCPROXY_BINARY, topic)
 
 
 def _proxy(
@@ -112,14 +124,15 @@ def _proxy(
     listeners: list[socket.socket],
     front: "FrontFactory",
     binary: str,
+    topic: str,
     other: "NovaAuthority | TokenPluginAuthority | None" = None,
 ) -> Start:
-    """Return what starts a proxy.
+    """Build the part that both proxies have in common; return the start function.
 
-    :param binary: the name under which it is listed among the services.
-    :param other: the authority for tokens, in place of consoleauth, which keeps the history.
+    :param binary: the proxy's name in the list of services.
+    :param topic: the topic for calls about its sessions.
+    :param other: the authority that replaces consoleauth; the sessions then leave no history.  None: consoleauth.
     """
-    from novnc_twisted.session.closed_reports import ClosedReports
     from novnc_twisted.session.manager import SessionManager
 
     conf, shutdown = context.conf, context.shutdown
@@ -133,14 +146,11 @@ def _proxy(
     context.changes.append(lambda conf: front.use(_settings(context, conf, other)))
     if proxies is not None:
         context.changes.append(partial(_change_proxies, factory))
-    manager = SessionManager(context.transport, front.registry, host=conf.host)
-    if other is None:
-        reports = ClosedReports(context.transport, context.reactor)
-        front.registry.on_closed = reports.add
-        shutdown.add(Phase.STOP_SERVICES, reports.stop)
+    manager = SessionManager(context.transport, front.registry, host=conf.host, topic=topic)
+    _report_ended(context, front.registry, history=other is None)
 
     def stop() -> None:
-        # Together with the ports: an idle connection could otherwise still begin a session.
+        # At the same time as the ports are closed: otherwise an idle connection could still begin a session.
         if shutdown.drain or shutdown.replaced:
             front.close_when_answered(first_requests=shutdown.replaced)
         else:
@@ -149,22 +159,54 @@ def _proxy(
     async def start() -> None:
         context.accept(listeners, factory, stop=stop, empty=front.empty)
         shutdown.add(Phase.END_SESSIONS, front.stop_sessions)
-        topic = announced_as(binary, conf.host)
-        withdraw = await context.transport.announce(topic, binary=binary, host=conf.host)
+        name = announced_as(binary, conf.host)
+        withdraw = await context.transport.announce(name, binary=binary, host=conf.host)
         shutdown.add(Phase.LEAVE_PRESENCE, withdraw)
-        # Served until the sessions have ended, so that they can be revoked while the process waits for them.
+        # Stopped after the sessions: they can be revoked while the process waits for their end.
         shutdown.add(Phase.STOP_SERVICES, manager.stop)
         await manager.start()
 
     return start
 
 
+def _report_ended(context: Context, registry: "SessionRegistry", *, history: bool) -> None:
+    """Report ended sessions to consoleauth, and write them to the table from which the supervisor can report them.
+
+    The supervisor does so if this process is killed.
+
+    :param history: whether consoleauth keeps a history of the sessions.
+    """
+    from novnc_twisted.session.closed_reports import ClosedReports
+
+    table, reports = context.table, None
+    if history:
+        reports = ClosedReports(context.transport, context.reactor, table.forget if table is not None else None)
+        registry.on_closed = reports.add
+        context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
+    if table is None:
+        return
+
+    def closed(ended: "EndedSession") -> None:
+        if reports is None:
+            table.forget(ended.session.id)
+        else:
+            table.ended(ended)
+            reports.add(ended)
+
+    registry.on_opened, registry.on_closed = table.opened, closed
+    context.shutdown.add(Phase.STOP_SERVICES, table.stop)
+
+
 def _change_proxies(listener: Listener, conf: Any) -> None:
     listener.proxies = settings.proxy_protocol(conf) or listener.proxies
 
 
+def _change_token_ttl(authority: Any, conf: Any) -> None:
+    authority.token_ttl = conf.consoleauth.token_ttl
+
+
 def _nova(context: Context) -> "NovaAuthority":
-    """Nova's API as the authority."""
+    """Make nova's API the authority."""
     from novnc_twisted.consoleauth.nova_api import NovaAPI
     from novnc_twisted.consoleauth.nova_authority import NovaAuthority
 
@@ -172,20 +214,26 @@ def _nova(context: Context) -> "NovaAuthority":
     client.start()
     context.shutdown.add(Phase.STOP_SERVICES, client.stop)
     options = context.conf.consoleauth
-    return NovaAuthority(
+    authority = NovaAuthority(
         NovaAPI(client),
         token_ttl=options.token_ttl,
         enforce_session_timeout=options.enforce_session_timeout,
     )
+    context.changes.append(partial(_change_token_ttl, authority))
+    # Shared, because a viewer that reconnects after a live migration may reach another worker.
+    context.peers.take, authority.admitted.share = authority.admitted.take, lambda entry: context.peers.send(entry)
+    return authority
 
 
 def _token_plugin(context: Context) -> "TokenPluginAuthority":
-    """A token plug-in of websockify as the authority."""
+    """Make a token plug-in of websockify the authority."""
     from novnc_twisted.token_plugins import TokenPluginAuthority
 
     conf = context.conf
     plugin = make_plugin(context.reactor, conf)
     context.shutdown.add(Phase.STOP_SERVICES, plugin.stop)
+    if hasattr(plugin, "token_ttl"):
+        context.changes.append(partial(_change_token_ttl, plugin))
     if plugin.reads_once:
         context.renewals.append(partial(renewal, plugin))
     return TokenPluginAuthority(
@@ -193,15 +241,20 @@ def _token_plugin(context: Context) -> "TokenPluginAuthority":
     )
 
 
-def _front_arguments(context: Context, other: "NovaAuthority | TokenPluginAuthority | None" = None) -> dict[str, Any]:
-    """The arguments that the factories of both proxies have in common.
+def _front_arguments(
+    context: Context, topic: str, other: "NovaAuthority | TokenPluginAuthority | None" = None
+) -> dict[str, Any]:
+    """Return the arguments that the factories of both proxies have in common.
 
-    :param other: the authority for tokens, in place of consoleauth.
+    :param topic: the topic for calls about the sessions.
+    :param other: the authority that replaces consoleauth; None: consoleauth.
     """
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
     from novnc_twisted.consoleauth.token_events import reported
 
-    authority = ConsoleAuthAPI(context.transport)
+    # Without sharing, no page shows the people at a console.
+    people = context.conf.console.sharing
+    authority = ConsoleAuthAPI(context.transport, proxy=topic, people=people, clock=context.reactor)
     if other is None:
         context.needs("bus", context.transport.ping)
         context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))

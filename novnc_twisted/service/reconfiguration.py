@@ -1,6 +1,6 @@
-"""The options of a running command: which of them a reload changes, and which need a restart.
+"""Reads the options of a running command again for a reload.
 
-The marker is oslo.config's own ``mutable`` in the table of options.
+A reload changes only the options with ``mutable=True`` in the table of options.  The others need a restart.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,20 +12,20 @@ from twisted.logger import Logger
 from novnc_twisted.service.checks import examine
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.flagfile import FlagFile
-from novnc_twisted.service.options import TABLE
+from novnc_twisted.service.options.table import TABLE
 
 Apply = Callable[[Any], None]
-"""Uses the new options."""
+"""A function that applies new options."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What a reload has read.
+    """The result of reading the options for a reload.
 
     :ivar conf: the new options.
     :ivar files: the files that they come from.
     :ivar reloaded: the names of the options that change now.
-    :ivar restart: the names of those that have changed since the start, and need a restart.
+    :ivar restart: the names of the options that have changed since the start, but need a restart.
     """
 
     conf: Any
@@ -35,17 +35,16 @@ class Changes:
 
 
 class Reconfiguration:
-    """Reads the configuration files again.
+    """Reads the configuration files again, and knows which option values are in use.
 
-    :ivar files: what was read last.
-    :ivar given: whether these files came with a reload, so that a successor must not read others.
+    :ivar given: whether the current files came with a reload request.  A successor must then use them as well.
     """
 
     log = Logger()
 
     def __init__(self, command: str, reactor: Any, sources: Sequence[str | FlagFile], conf: Any) -> None:
-        """:param sources: the configuration files: paths, or files that do not change.
-        :param conf: the options that they contained at the start.
+        """:param sources: the configuration files: paths, which are read again, or files in memory.
+        :param conf: the options that are in use.
         """
         self._command = command
         self._reactor = reactor
@@ -55,14 +54,14 @@ class Reconfiguration:
 
     @property
     def files(self) -> list[FlagFile]:
-        """The files that came with the last reload; empty if none came."""
+        """The files that came with the last reload request; empty if none came."""
         return [one for one in self._sources if isinstance(one, FlagFile)] if self.given else []
 
     def read(self, files: Sequence[FlagFile] | None = None) -> Changes:
-        """Read and check all options, and change nothing.
+        """Read and check all options, without a change.
 
-        :param files: the files, which the caller has read; None: read those of the command line again.
-        :raises Unusable: with one line about the first error.
+        :param files: files that the caller has read; None: read the current files again.
+        :raises Unusable: the text is one line about the first error.
         """
         found = examine(self._command, self._sources if files is None else files, self._reactor)
         if found.errors:
@@ -76,9 +75,9 @@ class Reconfiguration:
         )
 
     def use(self, changes: Changes, *, given: bool) -> None:
-        """Note that these options are in use.
+        """Record that these options are in use now.
 
-        :param given: whether the files came with the reload.
+        :param given: whether the files came with the reload request.
         """
         if given:
             self._sources, self.given = changes.files, True
@@ -92,13 +91,13 @@ class Reconfiguration:
             self.log.info("SIGHUP: changed: {options}", options=", ".join(changes.reloaded))
         if changes.restart:
             self.log.warn(
-                "SIGHUP: changed in the files, but not in use before a restart: {options}",
+                "SIGHUP: changed in the files, but in use only after a restart: {options}",
                 options=", ".join(changes.restart),
             )
 
 
 def _values(conf: Any) -> Iterator[tuple[tuple[str, bool], Any]]:
-    """Each option by its name and whether a reload changes it, with its value."""
+    """Yield the name of each option and whether a reload changes it, with its value."""
     for group, options in TABLE.items():
         for option in options:
             name = option.name if group == "DEFAULT" else f"[{group}] {option.name}"

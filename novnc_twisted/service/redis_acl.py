@@ -1,7 +1,7 @@
-"""``novnc-redis-acl``: makes a Redis user with a random password for each role.
+"""The command ``novnc-redis-acl``, which makes a Redis user with a random password for each role.
 
-The file of users contains hashes only.  Each password is in one other file, which only its owner can read: a piece of
-nova.conf for the services of that role.
+The file of users contains only hashes.  Each password is in a file of its own, which only the owner can read.  This
+file is a piece of nova.conf for the services of that role.
 """
 
 import argparse
@@ -11,10 +11,18 @@ import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from novnc_twisted.messaging.redis.acl import Identity, aclfile_line
 from novnc_twisted.messaging.redis_url import parse_redis_url
+
+_DEFAULT: Final = "user default off ~* +@write"
+"""The line of the user ``default``.  Nobody can log in as this user.
+
+Redis loads its append-only file as this user.  Without these rights, Redis would lose data that a script has written in
+more than one command, such as tokens (redis/redis issue 14541, valkey-io/valkey issue 3983).
+"""
 
 _DESCRIPTION = """\
 Makes a Redis user (Redis 7.0 or newer) for each role: FOLDER/users.acl is for Redis, and FOLDER/ROLE.conf, with the
@@ -64,8 +72,8 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
 
     :param identities: the roles to add to those that have a file in the folder already.
     :param url: the address of Redis, without user and password.
-    :raises ValueError: the URL can't be used, a file of a role contains no password of that role, or another user could
-        have written the folder or a file in it.
+    :raises ValueError: the URL can't be used, the file of a role contains no password of that role, or another user
+        could have written the folder or a file in it.
     :raises OSError: a file can't be written.
     """
     try:
@@ -74,7 +82,7 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
         raise ValueError(str(error).replace("transport_url", "--url", 1)) from None
     if "@" in urlsplit(url).netloc:
         raise ValueError("--url must not contain a user or a password: the command makes them")
-    # mkdir would accept a link that another user put there; _check_owner refuses it then.
+    # mkdir() would accept a link, which another user may have made.  _check_owner() refuses a link.
     if not folder.is_symlink():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(folder)
@@ -87,25 +95,25 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
             continue
         path = folder / f"{identity.name}.conf"
         if path.exists():
-            raise ValueError(f"{path} contains another address; change it there")
+            raise ValueError(f"{path} has another address for this role; change the address in this file")
         known[identity] = secrets.token_urlsafe(32)
         _private(path, _conf(url, identity, known[identity]))
         written.append(path)
-    in_order = sorted(known.items(), key=lambda one: one[0].name)  # the same roles make the same file
-    lines = ["user default off", *(aclfile_line(*one) for one in in_order)]
+    in_order = sorted(known.items(), key=lambda one: one[0].name)  # so that the same roles give the same file
+    lines = [_DEFAULT, *(aclfile_line(*one) for one in in_order)]
     users = folder / "users.acl"
     fresh = users.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     _private(fresh, "".join(line + "\n" for line in lines))
-    # Written aside and renamed: Redis never reads half a file, and an error leaves the old one.
+    # A new file is renamed, so that Redis never reads half a file, and so that the old file survives an error.
     fresh.replace(users)
     return [users, *written]
 
 
 def _check_owner(path: Path) -> None:
-    """Check that only this user or root can have written a path: another user would know the passwords in it.
+    """Check that only this user or root can have written a path.  Another writer would know the passwords in it.
 
-    :raises ValueError: it belongs to another user, others can write it, or it is a link or not a plain file.
+    :raises ValueError: the path belongs to another user, others can write it, or it is a link or a special file.
     """
     found = os.lstat(path)
     wrong = ""
@@ -134,14 +142,14 @@ def _line_for(identities: Sequence[Identity]) -> str:
 
 def _private(path: Path, text: str) -> None:
     """Write a new file that only its owner can read."""
-    # O_EXCL follows no link and opens no file of another user; the mode is right from the beginning.
+    # O_EXCL neither follows a link nor opens an existing file.  The file has its mode from the beginning.
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(text)
 
 
 def _conf(url: str, identity: Identity, password: str) -> str:
-    """Return a role's part of nova.conf; a compute host's part has the name and address that its user may announce."""
+    """Return a role's part of nova.conf; for a compute host, with the name and address that its user may announce."""
     scheme, _, rest = url.partition("://")
     lines = ["[DEFAULT]", f"transport_url = {scheme}://{quote(identity.user, safe='')}:{password}@{rest}"]
     if identity.host:

@@ -8,33 +8,35 @@ from typing import Any
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 
 LONGEST = 1 << 20
-"""Bytes of the longest line; a longer one is logged in pieces."""
+"""Maximum number of bytes of a line; a longer line is logged in pieces."""
 
 
 class RelayedLog:
-    """Turns what a worker writes into log events with its number."""
+    """Makes log events with the worker's number from the worker's output."""
 
     def __init__(self, number: int, to: ILogObserver = globalLogPublisher) -> None:
-        """:param to: where the events go."""
+        """:param number: the number of the worker.
+        :param to: the observer that gets the events.
+        """
         self.on_report: Callable[[Mapping[str, Any]], None] = lambda report: None
         self._number = number
         self._to = to
         self._buffers = {"out": b"", "err": b""}
 
     def received(self, data: bytes) -> bool:
-        """Take bytes of its standard output, lines of JSON; return whether one of them reports that it is ready."""
+        """Take bytes of the worker's standard output (lines of JSON); return whether it reports that it is ready."""
         ready = False
         for line in self._lines("out", data):
             ready = self._line(line) or ready
         return ready
 
     def raw(self, data: bytes) -> None:
-        """Take bytes of its standard error, lines of text."""
+        """Take bytes of the worker's standard error (lines of text)."""
         for line in self._lines("err", data):
             self._text(line)
 
     def end(self) -> None:
-        """Log what is left; no more bytes follow."""
+        """Log the last lines, which have no line end.  No more bytes follow."""
         for name, left in self._buffers.items():
             self._buffers[name] = b""
             if left:
@@ -62,7 +64,7 @@ class RelayedLog:
             text = str(report["text"])
             self._emit(float(report["time"]), level, report["system"], text, {**report["fields"], **more})
         except (ValueError, KeyError, TypeError, AttributeError, LookupError):
-            # Libraries may print to standard output; such a line is logged as text.
+            # Libraries may print to standard output.  Such a line is logged as text.
             self._text(line)
         return False
 

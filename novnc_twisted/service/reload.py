@@ -1,7 +1,7 @@
-"""``novnc-reload``: ``ExecReload`` of the systemd units.
+"""The command ``novnc-reload``, which the systemd units run as ``ExecReload``.
 
-It checks the configuration files, sends them to the service, and waits for its answer.  If the service could not
-reload, the command prints one line and fails.
+It checks the configuration files, sends them to the service, and waits for the answer.  If the service cannot reload,
+the command prints one line and fails.  With ``--take-over``, the installed version replaces the running service.
 """
 
 import argparse
@@ -16,31 +16,50 @@ from typing import NoReturn
 from novnc_twisted.service.control import NAME
 from novnc_twisted.service.exits import Unusable, one_line
 from novnc_twisted.service.journal import connected_to_journal, error_line
+from novnc_twisted.service.takeover.launch import LONGEST_START
 
 LIMIT = 30.0
 """Seconds to wait for the service's answer."""
+
+LIMIT_OF_TAKE_OVER = LONGEST_START + 10
+"""Seconds to wait for the end of a take-over."""
+
+REFUSED = 69
+"""The exit code if the service does not support a take-over, so that it has to be restarted (EX_UNAVAILABLE)."""
+
+
+ENDED = "the service ended before it answered; its log has the reason"
+"""The reason if the service closes the connection without an answer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser("novnc-reload", description="Have a service read its files again.")
     parser.add_argument("folder", help="the RuntimeDirectory of its unit, such as /run/novnc-novncproxy")
-    # One list for both: later files win, so that their order matters.
+    # One list for both options, because later files override earlier ones.
     add = partial(parser.add_argument, action="append", dest="files", default=[])
     add("--config-file", help="a configuration file of the service (may be repeated)")
     add("--optional-config-file", type=_Optional, help="the same; it need not exist")
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="replace the service by the installed version (SIGUSR2); sessions go on",
+    )
     asked = parser.parse_args(arguments)
+    if asked.take_over:
+        if asked.files:
+            parser.error("--take-over: the new process reads the files of the service's own command line")
+        replace(Path(asked.folder) / NAME)
+        return
     paths = [str(path) for path in asked.files if not isinstance(path, _Optional) or Path(path).exists()]
     texts = check(paths)
-    try:
-        answer = ask(Path(asked.folder) / NAME, texts)
-    except OSError as error:
-        fail(f"the service does not answer on {asked.folder}/{NAME}: {error.strerror or error}")
+    request = b"reload " + json.dumps(texts).encode() if texts else b"reload"
+    answer = ask(Path(asked.folder) / NAME, request)
     if answer == "ok":
         return
     if answer and connected_to_journal(sys.stderr):
         sys.exit(1)  # the service has logged the reason there
-    fail(answer.removeprefix("failed: ") or "the service ended before it answered")
+    fail(answer.removeprefix("failed: ") or ENDED)
 
 
 class _Optional(str):
@@ -50,7 +69,7 @@ class _Optional(str):
 
 
 def check(paths: Sequence[str]) -> list[tuple[str, str]]:
-    """Read the configuration files; return the path and the text of each.  A mistake ends the command."""
+    """Check the configuration files; return the path and the text of each.  A mistake ends the command."""
     from novnc_twisted.service.configuration import read_configuration
 
     try:
@@ -60,24 +79,39 @@ def check(paths: Sequence[str]) -> list[tuple[str, str]]:
         fail(str(error))
 
 
-def ask(path: Path, files: Sequence[tuple[str, str]]) -> str:
-    """Return the service's answer; empty if it closed the connection.
+def replace(path: Path) -> None:
+    """Let the installed version replace the service.  If that is not possible, end the command with one line."""
+    answer = ask(path, b"take-over", LIMIT_OF_TAKE_OVER, "take-over")
+    if answer != "ok":
+        kind, _, why = answer.partition(": ")
+        refused = kind == "refused"
+        fail(why or ENDED, "take-over", REFUSED if refused else 1)
 
-    :param files: the path and the text of each configuration file; none: the service reads its own files again.
-    :raises OSError: no service answers there.
+
+def ask(path: Path, request: bytes, limit: float = LIMIT, what: str = "reload") -> str:
+    """Send a request to the service; return the answer, which is empty if the service closed the connection.
+
+    If no service answers, the command ends with one line.
+
+    :param request: a line without its end; see :class:`~novnc_twisted.service.control.Control`.
+    :param limit: seconds to wait.
+    :param what: the name of the request in the line.
     """
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(LIMIT)
-        connection.connect(str(path))
-        connection.sendall(b"reload " + json.dumps(files).encode() + b"\n" if files else b"reload\n")
-        with connection.makefile("rb") as reader:
-            return reader.readline(65536).decode("utf-8", "replace").strip()
+        connection.settimeout(limit)
+        try:
+            connection.connect(str(path))
+            connection.sendall(request + b"\n")
+            with connection.makefile("rb") as reader:
+                return reader.readline(65536).decode("utf-8", "replace").strip()
+        except OSError as error:
+            fail(f"the service does not answer on {path}: {error.strerror or error}", what)
 
 
-def fail(reason: str) -> NoReturn:
+def fail(reason: str, what: str = "reload", code: int = 1) -> NoReturn:
     """End the command with one line."""
-    print(error_line(f"reload failed: {one_line(reason)}"), file=sys.stderr)
-    sys.exit(1)
+    print(error_line(f"{what} failed: {one_line(reason)}"), file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

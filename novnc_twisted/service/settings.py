@@ -1,4 +1,4 @@
-"""Arguments of the services, each made from several options; a function raises Unusable for a bad combination."""
+"""Makes arguments of the services from options, and raises Unusable if options do not fit together."""
 
 import importlib.util
 import os
@@ -10,32 +10,33 @@ from novnc_twisted.access.forwarded import Network, networks
 from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.service.commands import PROXIES, SERVICES
 from novnc_twisted.service.exits import Unusable
-from novnc_twisted.service.option_values import listen_address
+from novnc_twisted.service.options.values import listen_address
 
 if TYPE_CHECKING:
     from novnc_twisted.consoleauth.session_counts import SessionRules
+    from novnc_twisted.http.page_settings import PageSettings
     from novnc_twisted.identity.htpasswd import UserRecords
     from novnc_twisted.identity.lockout import LockoutSettings
     from novnc_twisted.identity.strategy import IAuth
 
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104
-"""A service that listens on one of these listens on all addresses."""
+"""The addresses that stand for all addresses of the machine."""
 
 DEFAULT_LIBVIRT = "qemu:///system"
-"""What an empty ``connection_uri`` means, as in nova for KVM."""
+"""The URI for an empty ``connection_uri``, as in nova for KVM."""
 
 
 def need_libvirt() -> None:
     """Check that libvirt's Python binding is installed.
 
-    :raises Unusable: it is not.
+    :raises Unusable: it is not installed.
     """
     if importlib.util.find_spec("libvirt") is None:
         raise Unusable("libvirt-python is not installed; install novnc-twisted[libvirt]")
 
 
 def web_folder(conf: Any) -> str | None:
-    """The folder of the option ``web``; None for the page of the package.
+    """Return the folder of the option ``web``; None: the page of this package is used.
 
     :raises Unusable: it is not a folder.
     """
@@ -44,8 +45,23 @@ def web_folder(conf: Any) -> str | None:
     return conf.web or None
 
 
+def page_settings(conf: Any) -> "PageSettings | None":
+    """Read the settings of the pages; None if the option ``page_settings`` is not set.
+
+    :raises Unusable: the file can't be used.
+    """
+    from novnc_twisted.http.page_settings import read_page_settings
+
+    if not conf.console.page_settings:
+        return None
+    try:
+        return read_page_settings(Path(conf.console.page_settings))
+    except ValueError as error:
+        raise Unusable(f"[console] page_settings: {error}") from None
+
+
 def auth_schemes(conf: Any) -> tuple[str, ...]:
-    """The security types for VNC servers, at least one.
+    """Return the security types for VNC servers, of which there is at least one.
 
     :raises Unusable: the list is empty.
     """
@@ -55,9 +71,9 @@ def auth_schemes(conf: Any) -> tuple[str, ...]:
 
 
 def proxy_protocol(conf: Any) -> "tuple[Network, ...] | None":
-    """The proxies that send PROXY headers; None if ``proxy_protocol`` is off.
+    """Return the addresses of the proxies that send PROXY headers; None if ``proxy_protocol`` is off.
 
-    :raises Unusable: there is no such proxy, so that no client could connect.
+    :raises Unusable: there are no such addresses, so that no client could connect.
     """
     if not conf.console.proxy_protocol:
         return None
@@ -68,12 +84,12 @@ def proxy_protocol(conf: Any) -> "tuple[Network, ...] | None":
 
 
 def monitoring_address(conf: Any) -> tuple[str, int] | None:
-    """The host and the port of ``[monitoring] listen``; None if it is unset."""
+    """Return the host and the port of ``[monitoring] listen``; None if it is unset."""
     return listen_address(conf.monitoring.listen) if conf.monitoring.listen else None
 
 
 def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
-    """One line for each port on which two services of one process would listen."""
+    """Yield an error for each port on which two services of one process would listen."""
     listening = {
         "consoleapi": ("osapi_compute_listen_port", conf.osapi_compute_listen, conf.osapi_compute_listen_port),
         "novncproxy": ("[vnc] novncproxy_port", conf.vnc.novncproxy_host, conf.vnc.novncproxy_port),
@@ -89,39 +105,42 @@ def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
     for option, host, port in ports:
         for other, its_host, its_port in seen:
             if port == its_port and (host == its_host or {host, its_host} & _EVERYWHERE):
-                yield f"{option}: {port} is the port of {other}, too"
+                yield f"{option}: {port} is also the port of {other}; use another port for one of them"
         seen.append((option, host, port))
 
 
 def worker_count(command: str, conf: Any) -> int:
-    """How many worker processes a command has; more than one only for the proxies.
+    """Return the number of worker processes of a command, which is always 1 unless the command is a proxy.
 
-    :raises Unusable: the command can't have as many as the option says.
+    :raises Unusable: the command can't have the number of workers in the option.
     """
     if command == "console" and conf.workers != 1:
         if conf.transport_url.startswith("memory:"):
             raise Unusable(f"workers: transport_url memory:// is for one process, not for workers = {conf.workers}")
         raise Unusable(
-            f"workers: twistd console is one process; for workers = {conf.workers} run twistd novncproxy and "
-            "twistd xvpvncproxy as commands of their own, and the other services as theirs"
+            f"workers: twistd console is one process; for workers = {conf.workers}, run each service as a separate "
+            "command: twistd novncproxy, twistd xvpvncproxy and so on"
         )
     if command not in PROXIES:
         return 1
-    # The cores that this process may use, which in a container are fewer than the machine has.
+    # The cores that this process may use; in a container, these may be fewer than the machine has.
     return int(conf.workers) or len(os.sched_getaffinity(0))
 
 
-def no_take_over(command: str) -> str:
-    """Why a command cannot hand over to another process (SIGUSR2); empty if it can."""
-    if "consolecompute" not in SERVICES[command]:
+def no_take_over(command: str, conf: Any) -> str:
+    """Return the reason why a command does not support a take-over (SIGUSR2); empty if it does."""
+    if not conf.transport_url.startswith("memory:") or len(SERVICES[command]) == 1:
         return ""
-    return f"{command} cannot run twice at the same time; restart it instead: calls wait for it"
+    return (
+        "transport_url is memory://, so that the links and the list of sessions are in the memory of this process; "
+        "restart it instead, which ends sessions and links, or set transport_url to a Redis, which keeps them"
+    )
 
 
 def users_of_api(conf: Any) -> "UserRecords | None":
-    """The users of the API, from the file; None if ``auth_strategy`` needs no file.
+    """Read the file with the users of the API; None if ``auth_strategy`` needs no file.
 
-    :raises Unusable: with one line that names the option.
+    :raises Unusable: the text is one line that names the option.
     """
     from novnc_twisted.identity.htpasswd import read
 
@@ -137,7 +156,7 @@ def users_of_api(conf: Any) -> "UserRecords | None":
         return None
     path = conf.api.http_basic_auth_user_file
     if not path:
-        raise Unusable("[api] http_basic_auth_user_file: auth_strategy http_basic needs it")
+        raise Unusable("[api] http_basic_auth_user_file: it is missing, but auth_strategy = http_basic needs it")
     try:
         return read(Path(path), conf.api.admin_users)
     except ValueError as error:
@@ -145,9 +164,9 @@ def users_of_api(conf: Any) -> "UserRecords | None":
 
 
 def authentication(reactor: Any, conf: Any) -> "IAuth":
-    """The authentication of the API by ``noauth`` and ``http_basic``, with its users.
+    """Make the authentication of the API for ``noauth`` and ``http_basic``.
 
-    :raises Unusable: with one line that names the option.
+    :raises Unusable: the text is one line that names the option.
     """
     from novnc_twisted.identity.http_basic import HTTPBasic
     from novnc_twisted.identity.noauth import NoAuth
@@ -166,7 +185,7 @@ def authentication(reactor: Any, conf: Any) -> "IAuth":
 
 
 def session_rules(options: Any) -> "SessionRules":
-    """The limits of sessions over all proxies, from the options of ``[console]``."""
+    """Return the limits for the sessions of all proxies together, from the options of ``[console]``."""
     from novnc_twisted.consoleauth.session_counts import SessionRules
 
     return SessionRules(
@@ -178,7 +197,7 @@ def session_rules(options: Any) -> "SessionRules":
 
 
 def lockout_settings(options: Any) -> "LockoutSettings":
-    """The lock-out after failed log-ins at the API, from the options of ``[api]``."""
+    """Return the rules of the lock-out after failed log-ins at the API, from the options of ``[api]``."""
     from novnc_twisted.identity.lockout import LockoutSettings
 
     return LockoutSettings(

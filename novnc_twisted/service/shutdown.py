@@ -1,4 +1,4 @@
-"""The shutdown of a process, in phases: sessions end before the services that they need."""
+"""The shutdown of a process in phases, so that sessions end before the services that they need."""
 
 import math
 from collections.abc import Callable
@@ -10,28 +10,28 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 Step = Callable[[], Any]
-"""Ends something.  If that takes time, it returns a Deferred or a coroutine, which finishes when it is done."""
+"""Stops one part of the process.  It returns a Deferred or a coroutine if that takes time."""
 
 
 class Phase(IntEnum):
-    """The phases, in their order.  All steps of a phase run side by side."""
+    """The phases, in their order.  All steps of a phase run at the same time."""
 
     STOP_ACCEPTING = 1
-    """Close the listening sockets, and the connections that are no session.
+    """Close the listening sockets, and the connections without a session.
 
-    With a drain, requests that are being answered are finished."""
+    If ``drain`` is not 0, requests that are being answered are finished first."""
 
     LEAVE_PRESENCE = 2
-    """Disappear from the list of services, so that nothing new is sent here."""
+    """Remove this process from the list of services, so that it gets no new calls."""
 
     WAIT_FOR_SESSIONS = 3
-    """Let sessions go on, for ``drain`` seconds at most; those being set up may become live."""
+    """Let sessions go on for at most ``drain`` seconds.  Sessions that are being set up may become live."""
 
     END_SESSIONS = 4
     """Close the remaining sessions, with close code 1001."""
 
     STOP_SERVICES = 5
-    """Stop answering other services.  Until this phase, a session can call a consoleauth in the same process."""
+    """Stop answering other services.  Until this phase, sessions can call a consoleauth in the same process."""
 
     DISCONNECT = 6
     """Disconnect from the bus."""
@@ -44,20 +44,20 @@ SECONDS: Final = {
     Phase.STOP_SERVICES: 0.2,
     Phase.DISCONNECT: 0.4,
 }
-"""How long each phase may take; what it does not use is left to the phases after it.
+"""Seconds for each phase.  A phase may also use the time that earlier phases did not need.
 
-Their sum is 4 s, and the process is gone within 5 s of SIGTERM, also when Redis or libvirt does not answer.
+The sum is 4 s, so that the process ends within 5 s after SIGTERM even if Redis or libvirt does not answer.
 """
 
 
 class Shutdown:
-    """Collects the steps while services start, and takes them in the order of the phases.
+    """Collects steps while services start, and runs them in the order of their phases.
 
-    A step that exceeds its phase's time does not delay the next phase.  The step goes on during later phases, and is
-    cancelled when all phases are over.  A step that fails is logged, and nothing else depends on it.
+    A step that takes longer than its phase does not delay the next phase.  It continues during later phases, and is
+    cancelled when all phases are over.  The failure of a step is logged, and does not affect other steps.
 
-    :ivar drain: seconds that sessions may go on; may change until the shutdown begins.
-    :ivar replaced: whether another process accepts on the same sockets now.  Then connections that this process has
+    :ivar drain: seconds for which sessions may go on.  It may be changed until the shutdown begins.
+    :ivar replaced: whether another process now accepts on the same sockets.  If so, connections that this process has
         accepted may still become sessions.
     """
 
@@ -72,17 +72,17 @@ class Shutdown:
         self._steps: dict[Phase, list[Step]] = {phase: [] for phase in Phase}
 
     def add(self, phase: Phase, *steps: Step) -> None:
-        """Take these steps in this phase."""
+        """Add steps to a phase."""
         self._steps[phase] += steps
 
     def wait_at_most(self, seconds: float) -> None:
-        """Let sessions go on for so many seconds from now, also if the shutdown waits for them already."""
+        """Let sessions go on for this many seconds from now, even if the shutdown is already waiting for them."""
         self.drain = seconds
         if self._limit is not None:
             self._limit.reset(seconds)
 
     async def run(self) -> None:
-        """Take all steps; returns when they are done or their time is over."""
+        """Run all steps; return when they are done or their time is over."""
         end = self._clock.seconds()
         unfinished: list[Deferred[None]] = []
         for phase in Phase:
@@ -100,7 +100,7 @@ class Shutdown:
             step.cancel()
 
     async def _take(self, phase: Phase, limit: "_Limit") -> list[Deferred[None]]:
-        """Take the steps of a phase, and wait for them until the limit; returns those that are not done then."""
+        """Run the steps of a phase, and wait for them until the limit; return those that are not done by then."""
         steps = [Deferred.fromCoroutine(self._run(step)) for step in self._steps[phase]]
         DeferredList(steps).addCallback(lambda _: limit.end())
         await limit.over
@@ -110,18 +110,18 @@ class Shutdown:
         try:
             await maybeDeferred(step)
         except Exception as error:
-            # A step that waits for several things at once passes its cancellation on as FirstError.
+            # A cancelled step that waits for several Deferreds at once raises FirstError, not CancelledError.
             cause: BaseException | None = error
             while isinstance(cause, FirstError):
                 cause = cause.subFailure.value
             if isinstance(cause, CancelledError):
-                self.log.info("A part of the service waits for a peer that does not answer; it is left behind")
+                self.log.info("the shutdown does not wait any longer for a peer that does not answer")
             else:
-                self.log.failure("A part of the service could not stop")
+                self.log.failure("a part of the service could not be stopped; the shutdown goes on")
 
 
 class _Limit:
-    """The time of a phase.
+    """The time limit of a phase, which may be changed.
 
     :ivar over: fires when the time is over, or at :meth:`end`.
     """
@@ -133,7 +133,7 @@ class _Limit:
         self.reset(seconds)
 
     def reset(self, seconds: float) -> None:
-        """Let the time be over in so many seconds; infinity: never."""
+        """Let the time end this many seconds from now; infinity: never."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if not self.over.called and seconds < math.inf:

@@ -1,4 +1,4 @@
-"""The listening sockets: passed by systemd or by our supervisor, else opened here."""
+"""The listening sockets of a process, which systemd or an older process has passed, or which are opened here."""
 
 import os
 import socket
@@ -16,9 +16,9 @@ FIRST = 3
 
 
 class Sockets:
-    """The listening sockets of a process, by the service that accepts on them.
+    """The listening sockets of a process, each for the service that accepts on it.
 
-    :ivar taken: the sockets that the services have got, passed or opened.
+    :ivar taken: the sockets that each service has taken, whether they were passed or opened.
     """
 
     def __init__(self, passed: dict[str, list[socket.socket]] | None = None) -> None:
@@ -27,18 +27,19 @@ class Sockets:
 
     @classmethod
     def of_environment(cls, services: tuple[str, ...], environ: Mapping[str, str] | None = None) -> "Sockets":
-        """Take the sockets that LISTEN_FDS passes to this process (LISTEN_PID).
+        """Take the sockets that systemd passes to this process (LISTEN_FDS, LISTEN_PID).
 
-        Their names are LISTEN_FDNAMES without ``.socket``.  Sockets without names are those of the services in the
-        order of :data:`LISTENING`, or all of them those of the command's only service.
+        LISTEN_FDNAMES has the service of each socket, with or without ``.socket`` at the end.  If it names no service,
+        the sockets belong to the services of the command in the order of :data:`LISTENING`.  If only one service of the
+        command listens, all sockets belong to this service.
 
         :param services: the services of the command that listen.
-        :param environ: default: the environment with which the process was started.
+        :param environ: the environment; None: the one with which the process was started.
         :raises Unusable: a descriptor is not a listening TCP or unix socket, or belongs to no service.
         """
         environ = _first_environment() if environ is None else environ
         pid, count, names = (environ.get(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))
-        # sd_listen_fds(3): sockets for another process (a parent) must not be taken.
+        # sd_listen_fds(3): sockets that were passed to another process, such as the parent, must not be taken.
         if pid != str(os.getpid()) or not count.isdecimal():
             return cls()
         owners = [name.removesuffix(".socket") for name in names.split(":")] if names else []
@@ -47,7 +48,7 @@ class Sockets:
         if len(owners) < int(count) or not set(owners) <= set(services):
             accepts = f"takes those of {', '.join(services)}" if services else "does not listen"
             raise Unusable(
-                f"LISTEN_FDS: {count} sockets are passed, named {names or 'nothing'}; this command {accepts}"
+                f"LISTEN_FDS: passed sockets: {count}, their names: {names or 'none'}; this command {accepts}"
             )
         return cls.passed(owners[: int(count)])
 
@@ -64,7 +65,7 @@ class Sockets:
         return cls(found)
 
     def take(self, service: str, host: str, port: int, host_option: str, port_option: str) -> list[socket.socket]:
-        """The sockets of a service: those that were passed for it, else one that is opened.
+        """Return the sockets that were passed for a service; if there are none, open one.
 
         :param host_option: the option that names the address, for errors.
         :param port_option: the option that names the port, for errors.
@@ -75,7 +76,7 @@ class Sockets:
         return listeners
 
     def take_unix(self, service: str, path: str, mode: int, option: str) -> list[socket.socket]:
-        """The sockets of a service: those that were passed for it, else a unix socket that is opened.
+        """Return the sockets that were passed for a service; if there are none, open a unix socket.
 
         :param mode: the permissions of the socket.
         :param option: the option that names the path, for errors.
@@ -86,30 +87,30 @@ class Sockets:
         return listeners
 
 
-class Copies:
-    """Copies of the listening sockets, to pass on to a successor.
+class SocketCopies:
+    """Copies of the listening sockets, for a successor.
 
-    :ivar named: each with its service.
+    :ivar named: each copy, with the name of its service.
     """
 
     def __init__(self, sockets: Sockets, service: str | None = None) -> None:
-        """:param service: copy only the sockets of this one; None: all."""
+        """:param service: copy only the sockets of this service; None: all sockets."""
         wanted = sockets.taken.items() if service is None else [(service, sockets.taken.get(service, []))]
         self.named = [(name, one.dup()) for name, some in wanted for one in some]
 
     def close(self) -> None:
-        """Close them; otherwise the kernel would go on to take connections that nobody accepts."""
+        """Close the copies.  Otherwise the kernel would still complete connections, which nobody would accept."""
         for _, one in self.named:
             one.close()
 
 
 def _listening(number: int) -> socket.socket:
-    """The passed descriptor as a socket.
+    """Make a socket of a passed descriptor.
 
-    :raises Unusable: it is not a listening TCP or unix socket.
+    :raises Unusable: the descriptor is not a listening TCP or unix socket.
     """
     try:
-        # The processes that this one starts get the sockets explicitly, or not at all.
+        # Not inheritable, because child processes get sockets only if they are passed to them explicitly.
         os.set_inheritable(number, False)
         listener = socket.socket(fileno=number)
         accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -122,7 +123,7 @@ def _listening(number: int) -> socket.socket:
 
 
 def _first_environment() -> dict[str, str]:
-    """The environment with which the process was started.
+    """Return the environment with which the process was started.
 
     Twisted removes LISTEN_FDS from ``os.environ`` when its endpoints are imported.
     """

@@ -1,4 +1,4 @@
-"""The options of TLS at our ports: those of the two proxies, and those of the API."""
+"""The TLS options of our ports: those of the two proxies, and those of the API."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ _CLIENT_CA = "[console] ssl_client_ca"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSOptions:
-    """The values of the options, and one line for each mistake that is visible without reading a file.
+    """The TLS options of one port, and the mistakes that are visible without reading a file.
 
-    :ivar group: stands before ``cert`` and ``key`` in the option's name: ``[api] `` or nothing.
-    :ivar mistakes: each names an option that needs another one, which is not set.
+    :ivar group: the text before ``cert`` and ``key`` in errors: ``[api] ``, or nothing.
+    :ivar mistakes: one line for each option that needs another option, which is not set.
     """
 
     group: str
@@ -32,7 +32,7 @@ class TLSOptions:
 
     @classmethod
     def of_proxies(cls, conf: Any) -> Self:
-        """The options of the two proxies."""
+        """Return the options of the two proxies."""
         console = conf.console
         return cls(
             group="",
@@ -46,7 +46,7 @@ class TLSOptions:
 
     @classmethod
     def of_api(cls, conf: Any) -> Self:
-        """The options of the API."""
+        """Return the options of the API."""
         needs = "[api] key: it needs [api] cert, the certificate, which is not set"
         return cls(
             group="[api] ",
@@ -60,7 +60,7 @@ class TLSOptions:
     def load(self) -> FrontTLS | None:
         """Read the files; None if ``cert`` is not set.
 
-        :raises Unusable: with one line that names the option.
+        :raises Unusable: the text is one line that names the option.
         """
         for line in self.mistakes:
             raise Unusable(line)
@@ -72,7 +72,7 @@ class TLSOptions:
         return usable(partial(FrontTLS, self.cert, self.key or None, names=names, **rules))
 
     def files(self) -> list[Callable[[], object]]:
-        """A function for each file that reads it alone; each raises Unusable."""
+        """Return a function for each file.  It checks this file alone, and raises Unusable for a bad one."""
         files: list[Callable[[], object]] = []
         if self.cert:
             files.append(partial(read_option, self._name("cert"), self.cert, certificates))
@@ -99,13 +99,13 @@ def _mistakes_of_proxies(conf: Any) -> list[str]:
 def read_option(option: str, path: str, parse: Callable[[bytes], T]) -> T:
     """Read and parse the file that an option names.
 
-    :raises Unusable: with one line that names the option and the file.
+    :raises Unusable: the text is one line that names the option and the file.
     """
     return usable(partial(read_pem, option, path, parse))
 
 
 def usable(read: Callable[[], T]) -> T:
-    """What ``read`` returns.
+    """Return the result of ``read``, and turn its BadTLS into Unusable.
 
     :raises Unusable: ``read`` has raised BadTLS.
     """

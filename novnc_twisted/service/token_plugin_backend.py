@@ -15,12 +15,9 @@ _log: Final = Logger()
 SERVED: Final = "novncproxy"
 """The command that can have this backend."""
 
-_WITHOUT: Final = ("one_time", "bind_address")
-"""Options of [consoleauth] that restrict tokens, and that a plug-in can't apply."""
-
 
 def uses_plugin(command: str, conf: Any) -> bool:
-    """Whether a token plug-in checks the tokens, by ``[consoleauth] backend``.
+    """Return whether a token plug-in checks the tokens (``[consoleauth] backend``).
 
     :raises Unusable: the command cannot have this backend.
     """
@@ -34,28 +31,25 @@ def uses_plugin(command: str, conf: Any) -> bool:
 
 
 def check(command: str, reactor: Any, conf: Any) -> None:
-    """Read the source, if a token plug-in checks the tokens.
+    """Check ``token_source``, if a token plug-in checks the tokens.
 
-    :raises Unusable: with one line that names what is wrong.
+    :raises Unusable: the text is one line that names what is wrong.
     """
     if uses_plugin(command, conf):
         make(reactor, conf)
 
 
 def make(reactor: Any, conf: Any) -> "ITokenPlugin":
-    """Make the plug-in; it contacts nobody yet.
+    """Make the plug-in, without contacting a server.
 
-    :raises Unusable: with one line that names the option.
+    :raises Unusable: the text is one line that names the option.
     """
     from novnc_twisted.token_plugins import make_plugin
 
     options = conf.consoleauth
     for name in ("token_plugin", "token_source"):
         if not options[name]:
-            raise Unusable(f"[consoleauth] {name}: backend token_plugin needs it")
-    for name in _WITHOUT:
-        if options[name]:
-            raise Unusable(f"[consoleauth] {name}: it can't be used with backend token_plugin")
+            raise Unusable(f"[consoleauth] {name}: it is missing, but backend = token_plugin needs it")
     try:
         return make_plugin(reactor, options.token_plugin, options.token_source, token_ttl=options.token_ttl)
     except ValueError as error:
@@ -65,8 +59,8 @@ def make(reactor: Any, conf: Any) -> "ITokenPlugin":
 def renewal(plugin: "ITokenPlugin") -> Callable[[], None]:
     """Read the files of a plug-in again.
 
-    :return: puts them into use.
-    :raises Unusable: with one line that names the option.
+    :return: a function that puts the new content into use.
+    :raises Unusable: the text is one line that names the option.
     """
     try:
         use: Callable[[], None] = plugin.renewal()

@@ -1,9 +1,12 @@
-"""One of several workers, ``python -m novnc_twisted.service.worker COMMAND NUMBER REACTOR SOCKETS BEGIN [FILE ...]``.
+"""Runs one worker: ``python -m novnc_twisted.service.worker COMMAND NUMBER REACTOR SOCKETS BEGIN [FILE ...]``.
 
-Only :mod:`novnc_twisted.service.workers` starts it.  The listening sockets are descriptors from 3 on, SOCKETS names the
-service of each (``novncproxy,novncproxy``), BEGIN is ``accept`` or ``wait``, and each FILE is a configuration file.
-Standard input is a pipe with the supervisor's orders, and ends with the supervisor.  The log goes to standard output as
-one JSON object in each line, and the supervisor passes it on to the one log.
+Only :mod:`novnc_twisted.service.workers` starts it.  The listening sockets are descriptors from 3 on, and SOCKETS names
+the service of each (``novncproxy,novncproxy``).  BEGIN is ``accept`` or ``wait``.  Each FILE is a configuration file.
+
+Standard input is a pipe with the supervisor's orders; it closes when the supervisor ends.  The log goes to standard
+output as one JSON object in each line.  The supervisor writes it to the log of the service.  An environment variable
+names the descriptor of the table of sessions, which the supervisor reads if the worker is killed
+(:mod:`novnc_twisted.service.lost_sessions`).
 """
 
 import importlib
@@ -26,14 +29,15 @@ from novnc_twisted.service.log_format import exception_of, namespace, text_of
 
 if TYPE_CHECKING:
     from novnc_twisted.monitoring import Status
+    from novnc_twisted.service.console_service import ConsoleService
 
-ORPHAN = 5
-"""Seconds within which a worker must end when its supervisor is gone."""
+ORPHAN_SECONDS = 5
+"""Seconds within which a worker must end after its supervisor has ended."""
 
 
 @implementer(IReadDescriptor)
-class Supervised:
-    """Ends the process when its supervisor ends, in whatever way, and takes the supervisor's orders."""
+class SupervisorPipe:
+    """Receives the supervisor's orders, and ends this process when the supervisor has ended for any reason."""
 
     def __init__(
         self,
@@ -42,10 +46,11 @@ class Supervised:
         on_end: Callable[[], None],
         handle: int = 0,
     ) -> None:
-        """Watch the pipe from now on.
+        """Begin to read the pipe.
 
-        :param orders: what to do for each line.
-        :param on_end: called when the supervisor has ended, or has closed the pipe: the worker has to end at once.
+        :param orders: the function for each order, called with the rest of the line.
+        :param on_end: called when the supervisor has ended or has closed the pipe.  The worker must then end at once.
+        :param handle: the descriptor of the pipe.
         """
         self._reactor = reactor
         self._orders = orders
@@ -73,23 +78,22 @@ class Supervised:
             self.connectionLost(None)
             return
         *lines, self._received = (self._received + data).split(b"\n")
-        for line in dict.fromkeys(lines):  # several requests for the status need one answer
+        for line in dict.fromkeys(lines):  # without duplicates: one answer is enough for several status requests
             order, _, argument = line.partition(b" ")
             self._orders[order.decode()](argument)
 
     def connectionLost(self, reason: Any) -> None:
         """See IReadDescriptor: the pipe has ended, or the reactor stops."""
-        # The end of a killed supervisor shows as a hang-up of the pipe, for which the reactor calls this and not
-        # doRead().
+        # If the supervisor was killed, the reactor sees a hang-up of the pipe, and calls this method without doRead().
         self._reactor.removeReader(self)
-        # In case that the shutdown hangs: nobody is left who could kill this process.
-        signal.alarm(ORPHAN)
+        # The alarm ends this process if its shutdown hangs, because there is no supervisor to kill it.
+        signal.alarm(ORPHAN_SECONDS)
         self._on_end()
 
 
 @implementer(ILogObserver)
-class Reports:
-    """What a worker reports to its supervisor."""
+class WorkerReports:
+    """Sends log events and reports to the supervisor."""
 
     def __init__(self, to: io.TextIOBase) -> None:
         """:param to: the pipe to the supervisor."""
@@ -121,6 +125,14 @@ class Reports:
         """Report the metrics and the readiness."""
         self._send(report="status", status=status.to_json())
 
+    def share(self, value: Any) -> None:
+        """Report a value for the other workers."""
+        self._send(report="share", value=value)
+
+    def taken(self) -> None:
+        """Report that the values of other workers were taken."""
+        self._send(report="taken")
+
     def ready(self) -> None:
         """Report that all services have started."""
         self._send(ready=True)
@@ -137,61 +149,86 @@ class Reports:
 
 
 def _plain(name: str, value: Any) -> bool:
-    """Whether a field of an event is passed on: the fields of a session's line, for example."""
+    """Return whether a field of a log event is sent to the supervisor, as the fields of a session's line are."""
     return not name.startswith("log_") and (value is None or isinstance(value, str | int | float))
 
 
 def main(arguments: list[str]) -> None:
     """Run until SIGTERM, or until the supervisor ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the supervisor as well
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal also sends it to the supervisor, which ends the workers
     command, _, reactor_module, owners, begin, *paths = arguments
     importlib.import_module(reactor_module).install()
     from twisted.internet import reactor
 
-    # Again in each worker: it is a process of its own, with its own reactor.
+    # In each worker, because it is a process with its own reactor.
     use_monotonic_clock(reactor)
-    # A copy of standard output, since the logging of Twisted takes over the stream itself.
-    reports = Reports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
+    # A copy of standard output, because Twisted's logging replaces the stream itself.
+    reports = WorkerReports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
     globalLogBeginner.beginLoggingTo([reports])
-    from novnc_twisted.service.configuration import read_configuration
-    from novnc_twisted.service.control import files_of
-    from novnc_twisted.service.flagfile import FlagFile
-    from novnc_twisted.service.make_service import build
-    from novnc_twisted.service.reconfiguration import Reconfiguration
-    from novnc_twisted.service.sockets import Sockets
-    from novnc_twisted.service.worker_process import ACCEPT, RELEASE, RELOAD, STATUS
+    from novnc_twisted.service.worker_process import ACCEPT
 
     try:
-        sockets = Sockets.passed(owners.split(","))
-        files = [FlagFile.read(path) for path in paths]
-        conf, _ = read_configuration(files)
-        for path in paths:
-            os.close(int(Path(path).name))  # the file may contain passwords
-        service = build(command, conf, reactor, sockets, [])
-        service.configuration = Reconfiguration(command, reactor, files, conf)
+        service = _build(command, owners, paths, reactor)
     except Exception as error:
         raise SystemExit(reports.failed(error)) from None
     codes: list[int] = []
     service.on_failure = lambda error: codes.append(reports.failed(error))
     service.ends_by = (signal.SIGTERM,)
-    service.second_signal_hurries = service.reports_changes = False
+    service.second_signal_ends_sessions = service.reports_changes = False
     service.on_ready = reports.ready
     service.on_reloaded = reports.reloaded
     service.alive = reports.alive
+    service.peers.send = reports.share
     if begin != ACCEPT:
         service.on_lead = lambda: None
-    orders: dict[str, Callable[[bytes], object]] = {
-        ACCEPT: lambda _: service.accept(),
-        RELEASE: lambda _: service.release(),
-        RELOAD: lambda files: service.hang_up(files_of(files) if files else None),
-        STATUS: lambda _: service.status().addCallback(reports.status),
-    }
-    Supervised(reactor, orders, service.end_now)
-    # What twistd does for an application; a worker has none.
+    SupervisorPipe(reactor, _orders(service, reports), service.end_now)
+    # As twistd does for an application; a worker runs without twistd.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()
     reactor.run()
     raise SystemExit(codes[0] if codes else 0)
+
+
+def _build(command: str, owners: str, paths: list[str], reactor: Any) -> "ConsoleService":
+    """Build the service from the files and sockets that the supervisor has passed, and close the files."""
+    from novnc_twisted.service.configuration import read_configuration
+    from novnc_twisted.service.flagfile import FlagFile
+    from novnc_twisted.service.lost_sessions import VARIABLE
+    from novnc_twisted.service.make_service import build
+    from novnc_twisted.service.reconfiguration import Reconfiguration
+    from novnc_twisted.service.sockets import Sockets
+    from novnc_twisted.session.shared_table import SharedTable
+
+    sockets = Sockets.passed(owners.split(","))
+    files = [FlagFile.read(path) for path in paths]
+    conf, _ = read_configuration(files)
+    for path in paths:
+        os.close(int(Path(path).name))  # the file may contain passwords
+    handle = os.environ.get(VARIABLE)
+    table = SharedTable(int(handle), reactor) if handle is not None else None
+    service = build(command, conf, reactor, sockets, [], table)
+    service.configuration = Reconfiguration(command, reactor, files, conf)
+    return service
+
+
+def _orders(service: "ConsoleService", reports: WorkerReports) -> dict[str, Callable[[bytes], object]]:
+    """Return the function for each order of the supervisor."""
+    from novnc_twisted.service.control import files_of
+    from novnc_twisted.service.worker_process import ACCEPT, RELEASE, RELOAD, STATUS, TAKE
+
+    return {
+        ACCEPT: lambda _: service.accept(),
+        RELEASE: lambda _: service.release(),
+        RELOAD: lambda files: service.reopen_and_reload(files_of(files) if files else None),
+        STATUS: lambda _: service.status().addCallback(reports.status),
+        TAKE: lambda values: _take(service, reports, values),
+    }
+
+
+def _take(service: "ConsoleService", reports: WorkerReports, values: bytes) -> None:
+    for value in json.loads(values):
+        service.peers.take(value)
+    reports.taken()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A worker process, seen from its supervisor."""
+"""The supervisor's view of a worker process, and the orders that the supervisor sends to it."""
 
 import json
 import signal
@@ -10,34 +10,50 @@ from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 
 from novnc_twisted.service.flagfile import FlagFile
+from novnc_twisted.service.peers import Outbox
 from novnc_twisted.service.relayed_log import RelayedLog
 
 ACCEPT: Final = "accept"
-"""The order to accept connections from now on; as an argument: from the start on."""
+"""The order to accept connections from now on.  As an argument of a worker: accept them from the start on."""
 
 RELOAD: Final = "reload"
-"""The order to reload; the path and the text of each configuration file follow as JSON."""
+"""The order to reload.  The path and the text of each configuration file may follow as JSON."""
 
 STATUS: Final = "status"
 """The order to report the metrics and the readiness."""
+
+TAKE: Final = "take"
+"""The order to take values of other workers, which follow as JSON.  The worker then reports that it has taken them."""
 
 WAIT: Final = "wait"
 """The argument of a worker that waits for the order :data:`ACCEPT`."""
 
 RELEASE: Final = "release"
-"""The order to end when all sessions have ended, since another process has taken over."""
+"""The order to end when all sessions have ended, because another process has taken over."""
+
+FOR_THE_SUPERVISOR = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "RUNTIME_DIRECTORY",
+)
+"""Environment variables of systemd that are valid for the supervisor only."""
 
 
 class WorkerProcess(ProcessProtocol):
-    """A worker process, whose output goes to the log.
+    """A worker process.  Its output goes to the log.
 
     :ivar number: its number, from 1.
     :ivar began: when it was started, in the reactor's seconds.
     :ivar pid: its process id.
     :ivar ended: fires when it has ended.
-    :ivar heard: when it last reported that its reactor runs, in the reactor's seconds.
+    :ivar last_report: when it last reported something, in the reactor's seconds.
     :ivar failure: why it could not start, and its exit code; None if it has reported no failure.
-    :ivar reloading: fires with the outcome of the reload that is under way.
+    :ivar outbox: what other workers share with it.
+    :ivar table: the descriptor of the table of its sessions; None: there is no table.
+    :ivar reloading: fires with the outcome of the current reload; None: there is none.
     """
 
     def __init__(
@@ -47,28 +63,33 @@ class WorkerProcess(ProcessProtocol):
         log: RelayedLog,
         on_ready: Callable[["WorkerProcess"], None],
         on_end: Callable[["WorkerProcess", str], None],
+        on_share: Callable[["WorkerProcess", Any], None],
     ) -> None:
-        """Prepare to be spawned.
+        """Prepare for ``spawnProcess``.
 
         :param on_ready: called when the worker is ready.
-        :param on_end: called when it has ended, with the way in words.
+        :param on_end: called when it has ended, with a description of how.
+        :param on_share: called with a value for the other workers.
         """
         self.number = number
         self.began = began
         self.pid: int | None = None
         self.ended: Deferred[None] = Deferred()
-        self.heard = began
+        self.last_report = began
         self.reloading: Deferred[str | None] | None = None
         self.failure: tuple[str, int] | None = None
+        self.table: int | None = None
+        self.outbox = Outbox(lambda values: self.order(f"{TAKE} {json.dumps(values)}"))
         self._asked = False
         self._wanted: list[Deferred[Any]] = []
         self._log = log
         self._on_ready = on_ready
         self._on_end = on_end
+        self._on_share = on_share
 
     def reload(self, files: Sequence[FlagFile]) -> Deferred[str | None]:
-        """Make it reload with these configuration files; fires with the error in one line, or None."""
-        # A reload that is still under way ends now: its outcome would be mixed with that of the new one.
+        """Reload the worker with these configuration files; fires with the error in one line, or None."""
+        # An earlier reload may still run.  Its outcome could not be distinguished from that of the new one.
         self._reloaded(None)
         self.reloading = Deferred()
         outcome = self.reloading
@@ -80,20 +101,24 @@ class WorkerProcess(ProcessProtocol):
         return outcome
 
     def reported(self, report: Mapping[str, Any], now: float) -> None:
-        """Take a report of the worker, other than a log event."""
-        self.heard = now
+        """Handle a report of the worker.  Log events are not reports."""
+        self.last_report = now
         if report["report"] == "failed":
             self.failure = str(report["reason"]), int(report["code"])
         elif report["report"] == "reloaded":
             self._reloaded(report.get("failed"))
         elif report["report"] == "status":
             self._reported_status(report.get("status"))
+        elif report["report"] == "taken":
+            self.outbox.taken()
+        elif report["report"] == "share":
+            self._on_share(self, report["value"])
 
     def ask_status(self) -> Deferred[Any]:
-        """Ask for the metrics and the readiness; fires with what the worker answers, or with None if it ends."""
+        """Ask for the metrics and the readiness; fires with the worker's answer, or with None if the worker ends."""
         wanted: Deferred[Any] = Deferred()
         self._wanted.append(wanted)
-        # Not again while it is silent: requests to a worker that hangs would fill the pipe.
+        # Only one request at a time: more requests to a hanging worker would fill the pipe.
         if not self._asked and self.transport is not None and not self.ended.called:
             self._asked = True
             self.order(STATUS)
@@ -122,12 +147,12 @@ class WorkerProcess(ProcessProtocol):
         return True
 
     def order(self, what: str) -> None:
-        """Send an order to its standard input; it reads there when its reactor runs."""
+        """Write an order to the worker's standard input.  The worker reads it when its reactor runs."""
         if self.transport is not None:
             self.transport.write(what.encode() + b"\n")
 
-    def hurry(self) -> None:
-        """Make it end now, and all its sessions at once."""
+    def end_now(self) -> None:
+        """Make the worker end now, with all its sessions."""
         if self.transport is not None:
             self.transport.closeStdin()
 
@@ -141,7 +166,7 @@ class WorkerProcess(ProcessProtocol):
             self._on_ready(self)
 
     def errReceived(self, data: bytes) -> None:
-        """See ProcessProtocol: text beside the log, such as a traceback of the interpreter."""
+        """See ProcessProtocol: text that is not a log event, such as a traceback of the interpreter."""
         self._log.raw(data)
 
     def processEnded(self, reason: Any) -> None:
@@ -153,6 +178,6 @@ class WorkerProcess(ProcessProtocol):
         else:
             how = f"by signal {status.signal} ({signal.strsignal(status.signal)})"
         self._reported_status(None)
-        self._reloaded(None)  # the next worker reads the new files anyway
+        self._reloaded(None)  # no error: the worker that replaces this one reads the new files
         self._on_end(self, how)
         self.ended.callback(None)

@@ -6,52 +6,60 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, gatherResults
 from twisted.logger import Logger
 
+from novnc_twisted.errors import WorkerLost
 from novnc_twisted.messaging.shared_call import SharedCall
 from novnc_twisted.service.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     from novnc_twisted.monitoring import Status
+    from novnc_twisted.service.lost_sessions import LostSessions
 
 DEADLINE = 2.0
-"""Seconds that a worker has to answer; what it asks itself takes 1.5 s at most."""
+"""Seconds to wait for the answer of a worker.  The worker's own checks take at most 1.5 s."""
 
 
 class WorkersStatus:
-    """Asks all workers for their status, and adds up what they answer.
+    """Asks all workers for their status, and adds up the answers.
 
     :param reactor: IReactorTime.
-    :param workers: the workers that live, by their numbers.
+    :param workers: the workers that run, by their numbers.
+    :param lost: counts the sessions of workers that were killed; None: they are not counted.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, workers: Mapping[int, WorkerProcess]) -> None:
+    def __init__(self, reactor: Any, workers: Mapping[int, WorkerProcess], lost: "LostSessions | None" = None) -> None:
         from novnc_twisted.monitoring import Totals
 
         self._reactor = reactor
         self._workers = workers
+        self._lost = lost
         self._totals = Totals()
         self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask_all()))
 
     def ended(self, number: int) -> None:
-        """Note that a worker has ended."""
+        """Record that a worker has ended."""
         self._totals.ended(number)
 
     def status(self) -> "Deferred[Status]":
         """Return the status of the command.
 
-        It is ready if one of its workers is: that one gets the connections.
+        The command is ready if at least one of its workers is ready, because such a worker gets the connections.
         """
         return self._shared()
 
     async def _ask_all(self) -> "Status":
-        from novnc_twisted.monitoring import Status
+        from novnc_twisted.monitoring import Status, worker_samples
 
         workers = dict(self._workers)
         asked = [Deferred.fromCoroutine(self._ask(worker)) for worker in workers.values()]
         answers = dict(zip(workers, await gatherResults(asked), strict=True))
-        total = self._totals.add({number: one and one.samples for number, one in answers.items()})
         states = [one for one in answers.values() if one is not None]
+        total = self._totals.add({number: one and one.samples for number, one in answers.items()})
+        if self._lost is not None:
+            # Counted here, because a killed worker can count nothing.
+            total["novnc_sessions_ended_total", (("cause", WorkerLost.__name__),)] = float(self._lost.count)
+        total |= worker_samples(len(states), len(answers) - len(states))
         if any(one.ready for one in states):
             return Status(state="running", samples=total)
         state = states[0].state if states else "starting"

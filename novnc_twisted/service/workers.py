@@ -1,8 +1,8 @@
-"""Several worker processes on one port: started side by side, replaced when one dies, ended together.
+"""The supervisor of several worker processes on one port: starts them, replaces those that die, and ends them together.
 
-All workers accept on the same sockets, which this process has bound.  If each worker had a socket of its own
-(SO_REUSEPORT), connections that wait at a worker that hangs or has died would be lost, and a second instance on the
-same port would not be noticed.  Measurements showed that this would not spread connections better either
+All workers accept on the same sockets, which this process has bound.  A socket for each worker (SO_REUSEPORT) would
+have two disadvantages.  Connections that wait at a dead or hanging worker would be lost, and a second instance on the
+same port would not be noticed.  Measurements showed that connections would not be spread better either
 (:class:`novnc_twisted.frontend.accepting.Acceptor`).
 """
 
@@ -18,52 +18,49 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
+from novnc_twisted.service.child_signals import without_sigusr2
 from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.exits import Unusable, exit_with
 from novnc_twisted.service.flagfile import FlagFile
-from novnc_twisted.service.lifecycle import Orderly, stop
+from novnc_twisted.service.lifecycle import CommandService, stop
+from novnc_twisted.service.lost_sessions import VARIABLE, LostSessions
 from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.notify import notify, stopping, watchdog_interval
 from novnc_twisted.service.reconfiguration import Reconfiguration
 from novnc_twisted.service.relayed_log import RelayedLog
 from novnc_twisted.service.sockets import FIRST, Sockets
-from novnc_twisted.service.takeover import without_sigusr2
-from novnc_twisted.service.worker_process import ACCEPT, RELEASE, WAIT, WorkerProcess
+from novnc_twisted.service.worker_process import ACCEPT, FOR_THE_SUPERVISOR, RELEASE, WAIT, WorkerProcess
 from novnc_twisted.service.worker_status import WorkersStatus
 
 if TYPE_CHECKING:
     from novnc_twisted.monitoring import Status
 
 STOP_TIMEOUT = 4.6
-"""Seconds after ``drain_timeout`` until a worker that does not end is killed: its shutdown takes 4 s, and all workers
-end within 5 s."""
+"""Seconds after ``drain_timeout`` until a worker that does not end is killed.
 
-LONG = 10.0
-"""A worker that lived longer than this many seconds is replaced without a pause when it dies."""
+The shutdown of a worker takes at most 4 s, and the service must end within 5 s.
+"""
+
+REPORT_TIME = 0.3
+"""Seconds for the reports about the sessions of killed workers, after ``STOP_TIMEOUT``."""
+
+LONG_LIFE = 10.0
+"""Seconds.  A worker that dies after a longer life is replaced without a pause."""
 
 LONGEST_PAUSE = 30.0
-"""Maximum number of seconds before a worker that dies repeatedly is replaced."""
+"""Maximum number of seconds until a worker that dies repeatedly is replaced."""
 
 LONGEST_START = 60.0
 """Seconds within which a new worker must report that its reactor runs."""
 
-FOR_THE_SUPERVISOR = (
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "LISTEN_PID",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "RUNTIME_DIRECTORY",
-)
-"""Variables of systemd that are meant for the supervisor alone."""
 
-
-class Supervisor(Orderly):
+class Supervisor(CommandService):
     """Keeps several workers of a command running.
 
-    :ivar configuration: reads the options again; None: a reload changes none.
+    :ivar configuration: reads the options again at a reload; None: a reload does not change options.
     :ivar listeners: the listening sockets, each with its service.
     :ivar files: descriptors of configuration files, for the workers.
+    :ivar lost: reports the sessions of workers that were killed; None: they are not reported.
     """
 
     log = Logger()
@@ -80,11 +77,11 @@ class Supervisor(Orderly):
         *,
         drain: float = 0.0,
     ) -> None:
-        """Prepare; workers start with the reactor.
+        """Prepare to start the workers, which happens when the reactor runs.
 
         :param files: see the attribute.
-        :param sockets: the workers accept on the sockets in its ``taken``.
-        :param check: reads the files that the workers read at a reload; raises Unusable if one has a mistake.
+        :param sockets: the workers accept on the sockets in its attribute ``taken``.
+        :param check: reads the files that the workers will read at a reload; raises Unusable if one has an error.
         :param drain: seconds for which the sessions of the workers may go on when they are stopped.
         """
         super().__init__(reactor, warnings)
@@ -92,24 +89,26 @@ class Supervisor(Orderly):
         self._count = count
         self._check = check
         self._drain_timeout = self._drain = drain
-        self._killing: IDelayedCall | None = None
-        self._over: Deferred[None] | None = None
+        self._kill_timer: IDelayedCall | None = None
+        self._kill_time = math.inf
+        self._stopped: Deferred[None] | None = None
         self.files = files
         self.listeners = [(name, one) for name, some in sockets.taken.items() for one in some if name != MONITORING]
         self._owners = ",".join(name for name, _ in self.listeners)
         self._living: dict[int, WorkerProcess] = {}
-        self._coming: dict[int, Any] = {}
-        self._quick_deaths: dict[int, int] = {}
+        self._restarts: dict[int, Any] = {}
+        self._early_deaths: dict[int, int] = {}
         self._ready: set[int] = set()
         self._was_ready = False
         self._failed = False
         self.configuration: Reconfiguration | None = None
         self._status: WorkersStatus | None = None
+        self.lost: LostSessions | None = None
 
     def status(self) -> "Deferred[Status]":
         """Return the metrics and the readiness of all workers together; only if ``[monitoring] listen`` is set."""
         if self._status is None:
-            self._status = WorkersStatus(self._reactor, self._living)
+            self._status = WorkersStatus(self._reactor, self._living, self.lost)
         return self._status.status()
 
     def begin(self) -> None:
@@ -118,9 +117,9 @@ class Supervisor(Orderly):
             self._spawn(number)
 
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
-        """Reload all workers, if the files that they will read have no mistake.
+        """Reload all workers, unless the files that they will read have errors.
 
-        A worker that has just been started reloads when its reactor runs.
+        A worker that is being started reloads when its reactor runs.
         """
         configuration = self.configuration
         try:
@@ -136,7 +135,7 @@ class Supervisor(Orderly):
                 self._drain = self._drain_timeout
             for handle in self.files:
                 os.close(handle)
-            # Workers that are started later have the new options from the beginning.
+            # Workers that are started later read the new files.
             self.files = [in_memory(file) for file in changes.files]
         outcomes = [worker.reload(changes.files if changes else ()) for worker in self._living.values()]
         if changes is not None and configuration is not None:
@@ -151,8 +150,8 @@ class Supervisor(Orderly):
         now = self._reactor.seconds()
         hung = []
         for number, worker in self._living.items():
-            silent = now - worker.heard
-            # One that is not ready has more time, but is watched, too: a worker can hang in its start.
+            silent = now - worker.last_report
+            # A worker that is not ready yet has more time, but it may hang, too.
             if silent > (interval / 2 if number in self._ready else max(interval, LONGEST_START)):
                 hung.append((worker, silent))
         for worker, silent in hung:
@@ -163,7 +162,7 @@ class Supervisor(Orderly):
                 seconds=silent,
             )
             worker.signal(signal.SIGKILL)
-        # systemd is not notified while a worker hangs.  If that goes on, systemd restarts the whole service.
+        # systemd is not notified while a worker hangs.  If workers hang again and again, it restarts the whole service.
         if not hung:
             super().beat()
 
@@ -171,17 +170,17 @@ class Supervisor(Orderly):
         """See Service; each worker ends its sessions."""
         control = super().stopService()
         notify(stopping(self._drain))
-        for coming in self._coming.values():
-            coming.cancel()
-        self._coming.clear()
+        for restart in self._restarts.values():
+            restart.cancel()
+        self._restarts.clear()
         for _, listener in self.listeners:
-            # This closes the copy of this process; each worker closes its own.  When the last copy is closed, the port
-            # is free for the next instance.
+            # Each worker closes its own copy of the socket.  When all copies are closed, the port is free for the next
+            # instance.
             listener.close()
         return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 
     def end(self) -> None:
-        """See Orderly."""
+        """See CommandService."""
         if self.released:
             self._limit(self._drain_timeout)
             for worker in self._living.values():
@@ -189,27 +188,27 @@ class Supervisor(Orderly):
         super().end()
 
     def end_now(self) -> None:
-        """See Orderly."""
+        """See CommandService."""
         self._limit(0.0)
         stop(self._reactor)
         for worker in self._living.values():
-            worker.hurry()
+            worker.end_now()
 
     def release(self) -> None:
-        """See Orderly."""
+        """See CommandService."""
         self._limit(self._drain_timeout or math.inf)
         for worker in self._living.values():
             worker.order(RELEASE)
         stop(self._reactor)
 
     def _limit(self, drain: float) -> None:
-        """Let sessions go on for so many seconds from now."""
+        """Let sessions go on for this many seconds from now."""
         self._drain = drain
-        if self._over is not None:
-            self._kill_later(self._over)
+        if self._stopped is not None:
+            self._kill_later(self._stopped)
 
     async def _stop(self) -> None:
-        over = self._over = Deferred()
+        over = self._stopped = Deferred()
         workers = list(self._living.values())
         if not self.released:
             for worker in workers:
@@ -223,25 +222,29 @@ class Supervisor(Orderly):
         older = [] if self.released else [self.older.gone()]
         DeferredList([*(worker.ended for worker in workers), *older]).addCallback(all_ended)
         await over
+        if self.lost is not None:
+            # Within the time that is left until the service has to end.
+            await self.lost.stop(min(STOP_TIMEOUT, self._kill_time - self._reactor.seconds() + REPORT_TIME))
         self.stop_monitoring()
-        if self._killing is not None and self._killing.active():
-            self._killing.cancel()
+        if self._kill_timer is not None and self._kill_timer.active():
+            self._kill_timer.cancel()
 
     def _kill_later(self, over: Deferred[None]) -> None:
-        if self._killing is not None and self._killing.active():
-            self._killing.cancel()
+        if self._kill_timer is not None and self._kill_timer.active():
+            self._kill_timer.cancel()
         if self._drain < math.inf:
-            self._killing = self._reactor.callLater(self._drain + STOP_TIMEOUT, self._kill, over)
+            self._kill_timer = self._reactor.callLater(self._drain + STOP_TIMEOUT, self._kill, over)
+            self._kill_time = self._reactor.seconds() + self._drain + STOP_TIMEOUT
 
     def _kill(self, over: Deferred[None]) -> None:
         for worker in self._living.values():
             if worker.signal(signal.SIGKILL):
                 self.log.warn("worker {number} did not end in time and is killed", number=worker.number)
-        # Usually they end at once; the service ends in time even if not.
-        self._killing = self._reactor.callLater(0.2, over.callback, None)
+        # A killed process usually ends at once.  Even if one does not, the service ends in time.
+        self._kill_timer = self._reactor.callLater(0.2, over.callback, None)
 
     def _spawn(self, number: int) -> None:
-        self._coming.pop(number, None)
+        self._restarts.pop(number, None)
         handles = [*(listener.fileno() for _, listener in self.listeners), *self.files]
         first_file = FIRST + len(self.listeners)
         arguments = [
@@ -249,23 +252,27 @@ class Supervisor(Orderly):
             *(type(self._reactor).__module__, self._owners, ACCEPT if self.leads else WAIT),
             *(f"/proc/self/fd/{first_file + index}" for index in range(len(self.files))),
         ]
-        # A worker that sent READY=1 or WATCHDOG=1 itself would hide the state of the others.
+        # A worker must not notify systemd itself: its READY=1 or WATCHDOG=1 would hide the state of the other workers.
         environment = {name: value for name, value in os.environ.items() if name not in FOR_THE_SUPERVISOR}
         log = RelayedLog(number)
-        worker = WorkerProcess(number, self._reactor.seconds(), log, self._is_ready, self._died)
+        worker = WorkerProcess(number, self._reactor.seconds(), log, self._is_ready, self._died, self._share)
         log.on_report = lambda report: worker.reported(report, self._reactor.seconds())
         self._living[number] = worker
         pipes: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
+        if self.lost is not None and (table := self.lost.make_table()) is not None:
+            worker.table = table
+            environment[VARIABLE] = str(FIRST + len(handles))
+            handles.append(table)
         descriptors = pipes | {FIRST + index: handle for index, handle in enumerate(handles)}
         try:
             with without_sigusr2():
                 self._reactor.spawnProcess(worker, arguments[0], arguments, environment, childFDs=descriptors)
-        except OSError as error:  # no memory, no descriptor, or the user of --uid has no right to run this Python
+        except OSError as error:  # for example: no memory, or the user of --uid may not run this Python
             self._died(worker, f"before it began ({error.strerror}: {arguments[0]})")
 
     def _is_ready(self, worker: WorkerProcess) -> None:
         self._ready.add(worker.number)
-        worker.heard = self._reactor.seconds()
+        worker.last_report = self._reactor.seconds()
         self.log.info("worker {number} is ready (pid {pid})", number=worker.number, pid=worker.pid)
         if len(self._ready) == self._count and not self._was_ready and self.running:
             self._was_ready = True
@@ -273,6 +280,11 @@ class Supervisor(Orderly):
                 self._log_ready()
             elif self.successor is not None:
                 self.successor.ready()
+
+    def _share(self, sender: WorkerProcess, value: Any) -> None:
+        for worker in self._living.values():
+            if worker is not sender and worker.number in self._ready:
+                worker.outbox.add(value)
 
     def _log_ready(self) -> None:
         self.log.info(
@@ -284,17 +296,17 @@ class Supervisor(Orderly):
         notify("READY=1")
 
     def lead(self) -> None:
-        """See Orderly."""
+        """See CommandService."""
         for worker in self._living.values():
             worker.order(ACCEPT)
         if self._was_ready:
             self._log_ready()
 
     def _give_up(self, why: str, code: int) -> None:
-        """End the command, which has never been ready, because a worker can't start."""
+        """End the command because a worker can't start.  Called only if the command has never been ready."""
         self._failed = True
         if self.successor is not None and not self.leads:
-            self.successor.failed(why)  # its log has the one line
+            self.successor.failed(why)  # the previous process continues, and logs the reason
         else:
             self.log.critical("{command} could not start: {reason}", command=self._command, reason=why)
         exit_with(code)
@@ -306,7 +318,9 @@ class Supervisor(Orderly):
         if self._status is not None:
             self._status.ended(number)
         self._ready.discard(number)
-        # Workers end because the service does.
+        if self.lost is not None and worker.table is not None:
+            self.lost.report(worker.table, number, how)
+        # In these cases, workers end because the service ends.
         if not self.running or self._failed:
             return
         if worker.failure is not None:
@@ -316,8 +330,8 @@ class Supervisor(Orderly):
                 return
             how = f"before it was ready ({why})"
         lived = self._reactor.seconds() - worker.began
-        # Counted for each number: one that dies at once must not delay the others.
-        deaths = self._quick_deaths[number] = 0 if lived >= LONG else self._quick_deaths.get(number, -1) + 1
+        # Counted for each worker's number, so that one worker that dies quickly does not delay the others.
+        deaths = self._early_deaths[number] = 0 if lived >= LONG_LIFE else self._early_deaths.get(number, -1) + 1
         pause = min(LONGEST_PAUSE, 2.0 ** (deaths - 1)) if deaths else 0.0
         self.log.warn(
             "worker {number} (pid {pid}) ended {how}; it is started again in {pause:g} s",
@@ -326,4 +340,4 @@ class Supervisor(Orderly):
             how=how,
             pause=pause,
         )
-        self._coming[number] = self._reactor.callLater(pause, self._spawn, number)
+        self._restarts[number] = self._reactor.callLater(pause, self._spawn, number)

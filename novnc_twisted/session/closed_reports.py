@@ -1,6 +1,7 @@
-"""Reports the sessions of this process that have ended to consoleauth, which keeps the history."""
+"""Reports ended sessions of this process to consoleauth, which keeps the history."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -13,16 +14,16 @@ from novnc_twisted.errors import Refusal
 from novnc_twisted.messaging.interfaces import ITransport
 
 PAUSE: Final = 1.0
-"""Seconds for which reports are collected, so that many sessions that end together are one call."""
+"""Seconds for which reports are collected.  Many sessions that end together are then one call."""
 
-AGAIN: Final = 5.0
+RETRY_PAUSE: Final = 5.0
 """Seconds until the next attempt after a failed one."""
 
-AT_ONCE: Final = 100
-"""Sessions in one call."""
+MAX_IN_CALL: Final = 100
+"""Maximum number of sessions in one call."""
 
 MAX_WAITING: Final = 5000
-"""Sessions that wait for consoleauth; a further one drops the oldest."""
+"""Maximum number of reports that wait for consoleauth.  A further one drops the oldest."""
 
 _log = Logger()
 
@@ -32,11 +33,15 @@ class ClosedReports:
 
     :param transport: the bus.
     :param clock: IReactorTime.
+    :param on_done: called with the id of each session that consoleauth has confirmed, or that was dropped.
     """
 
-    def __init__(self, transport: ITransport, clock: IReactorTime) -> None:
+    def __init__(
+        self, transport: ITransport, clock: IReactorTime, on_done: Callable[[str], None] | None = None
+    ) -> None:
         self._transport = transport
         self._clock = clock
+        self._on_done = on_done
         self._waiting: deque[EndedSession] = deque()
         self._dropped = 0
         self._stopped = False
@@ -46,40 +51,50 @@ class ClosedReports:
     def add(self, ended: EndedSession) -> None:
         """Report a session that has ended."""
         if len(self._waiting) >= MAX_WAITING:
-            self._waiting.popleft()
+            self._done(self._waiting.popleft())
             self._dropped += 1
         self._waiting.append(ended)
         if self._timer is None and self._sending is None and not self._stopped:
             self._timer = self._clock.callLater(PAUSE, self._begin)
 
     async def stop(self) -> None:
-        """Send what waits, within a second; sessions that end later are not reported."""
+        """Send the waiting reports, until a call has no answer within a second.  Later sessions are not reported.
+
+        Reports that could not be sent are logged, unless there is an ``on_done``, which was not called for them.
+        """
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._sending is not None:
             self._sending.cancel()
-        await self._send(deadline=1.0)
+        try:
+            while self._waiting and await self._send(deadline=1.0):
+                pass
+        finally:  # also if this is cancelled
+            if self._waiting and self._on_done is None:
+                self._dropped += len(self._waiting)
+                self._waiting.clear()
+                self._log_dropped()
 
     def _begin(self) -> None:
         self._timer = None
         sending = self._sending = Deferred.fromCoroutine(self._send_all())
-        # The errback is for stop(), which cancels it.  A bus in memory may have answered already.
+        # The errback is for stop(), which cancels the Deferred.  With the bus in memory, it may have fired already.
         sending.addErrback(lambda failure: failure.trap(CancelledError)).addBoth(self._sent)
 
     def _sent(self, _result: object) -> None:
         self._sending = None
         if self._waiting and not self._stopped:
-            self._timer = self._clock.callLater(AGAIN, self._begin)
+            self._timer = self._clock.callLater(RETRY_PAUSE, self._begin)
 
     async def _send_all(self) -> None:
         while self._waiting and await self._send(deadline=5.0):
             pass
 
     async def _send(self, deadline: float) -> bool:
-        """Send the oldest reports; return whether that succeeded.  What was not confirmed is sent again."""
-        rows = [self._waiting[at] for at in range(min(AT_ONCE, len(self._waiting)))]
+        """Send the oldest reports; return whether that succeeded.  The next call repeats unconfirmed reports."""
+        rows = [self._waiting[at] for at in range(min(MAX_IN_CALL, len(self._waiting)))]
         if not rows:
             return True
         try:
@@ -91,10 +106,19 @@ class ClosedReports:
         for row in rows:
             # The oldest may have been dropped meanwhile.
             if self._waiting and self._waiting[0] is row:
-                self._waiting.popleft()
+                self._done(self._waiting.popleft())
+        self._log_dropped()
+        return True
+
+    def _log_dropped(self) -> None:
         if self._dropped:
             _log.warn(
-                "{count} ended sessions are missing in the history: consoleauth did not answer", count=self._dropped
+                "ended sessions that are missing in the history, because consoleauth did not answer for too long: "
+                "{count}",
+                count=self._dropped,
             )
             self._dropped = 0
-        return True
+
+    def _done(self, ended: EndedSession) -> None:
+        if self._on_done is not None:
+            self._on_done(ended.session.id)

@@ -25,24 +25,25 @@ class IConsoleType(Protocol):
         """
 
     def greet(self) -> Handshake[Any]:
-        """Return the handshake with the viewer, which follows once the server is ready."""
+        """Return the handshake with the viewer.  It runs after the log-in to the server."""
 
     def first_message(self, opening: Any, info: ConnectInfo) -> bytes:
-        """Return what the viewer is sent after its handshake."""
+        """Return the first bytes for the viewer after its handshake."""
 
     def filters(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
-        """Return the filters that the live session begins with: the policy of this kind of console."""
+        """Return the initial filters of the live session, by the policy of this kind of console."""
 
     def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
         """Offer power actions to a viewer that asks for them, before the relay starts.
 
         :param change: called with each action: ``stop``, ``reboot`` or ``reset``.
-        :return: ends the offer; the viewer's actions are ignored from then on.
+        :return: a function that ends the offer; later actions of the viewer are ignored.
         """
 
-    def change_rights(self, relay: IRelay, info: ConnectInfo) -> None:
+    def change_rights(self, relay: IRelay, info: ConnectInfo, *, resizes: bool = True) -> None:
         """Change the filters of a live session to those for the rights in ``info``.
 
+        :param resizes: whether the viewer may change the size of the screen, if it has control.
         :raises ValueError: the relay has no filter that knows the boundaries of the viewer's messages.
         """
 

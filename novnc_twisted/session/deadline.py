@@ -1,4 +1,4 @@
-"""Cancellable waits: each wait has a deadline, and ends at once when the session does."""
+"""Cancellable waits: each wait may have a deadline, and ends at once when the session ends."""
 
 from collections.abc import Awaitable
 from types import CoroutineType
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """One wait at a time.
+    """Waits for one result at a time.
 
     :ivar over: the cause with which :meth:`end` was called; None until then.
     """
@@ -36,10 +36,10 @@ class Deadline:
     def wait(self, what: Awaitable[T], seconds: float | None = None, late: Refusal | None = None) -> Deferred[T]:
         """Wait for the result of a Deferred or coroutine.
 
-        When the time is over, or :meth:`end` is called, it is cancelled and no longer waited for, even if it ignores
-        its cancellation; a result that comes later is dropped.
+        After the time is over, or after a call of :meth:`end`, the work is cancelled.  If it ignores that, its later
+        result is dropped.
 
-        :return: fires with the result; fails with ``late`` after so many seconds, or with the cause of :meth:`end`.
+        :return: fires with the result; fails with ``late`` after this many seconds, or with the cause of :meth:`end`.
         """
         if self.over is not None:
             if isinstance(what, CoroutineType):

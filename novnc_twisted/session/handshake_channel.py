@@ -1,4 +1,4 @@
-"""One end of a session during its set-up: runs handshakes over it."""
+"""Runs handshakes over one end of a session, during the set-up."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from novnc_twisted.rfb.handshake import Handshake, HandshakeDriver, StartTLS
 T = TypeVar("T")
 
 HOLD_LIMIT = 65536
-"""Bytes that a peer may send before they are asked for."""
+"""Maximum number of bytes held for a later step of the handshake."""
 
 Answer = Callable[[str], Awaitable[Any]]
 """Returns what a handshake asks for (:class:`~novnc_twisted.rfb.Ask`)."""
@@ -27,18 +27,20 @@ Secure = Callable[[StartTLS], Awaitable[None]]
 class HandshakeChannel:
     """Runs handshakes over one end, one after the other, and holds bytes that no handshake has asked for yet.
 
-    The transport is never paused, because a paused transport does not notice that its peer leaves.  The amount held is
-    limited instead.
+    A paused transport would not notice that its peer leaves.  So the transport is never paused, and the number of held
+    bytes is limited instead.
     """
 
-    def __init__(self, end: IEnd, lost: Callable[[Refusal], None]) -> None:
+    def __init__(self, end: IEnd, lost: Callable[[Refusal], None], heard: Callable[[], None] | None = None) -> None:
         """Become the receiver of an end.
 
         :param lost: called with the cause when the end is lost, or when it sends too much too early.
+        :param heard: called when the first bytes come.
         """
         self.end = end
         self.gone = False
         self._lost = lost
+        self._heard = heard
         self._held = bytearray()
         self._driver: HandshakeDriver[Any] | None = None  # of the handshake that runs
         self._done: Deferred[Any] | None = None  # fires at its end
@@ -60,8 +62,7 @@ class HandshakeChannel:
     ) -> Deferred[T]:
         """Run a handshake.
 
-        It is driven by plain calls, because a coroutine that wakes up for each of the eight messages of a set-up takes
-        more CPU.
+        Plain calls drive it, because a set-up has eight messages, and resuming a coroutine for each takes more CPU.
 
         :param answer: needed for a handshake that asks something.
         :param start_tls: needed for a handshake that starts TLS.
@@ -84,7 +85,7 @@ class HandshakeChannel:
                 break
             if not self._held:
                 return
-            # Cleared first: receive() may end the handshake, whose rest is put back into _held.
+            # Cleared first: if receive() ends the handshake, bytes that it has not read are put back into _held.
             data, self._held = bytes(self._held), bytearray()
             driver.receive(data)
         if driver.done:
@@ -105,7 +106,7 @@ class HandshakeChannel:
                 await self._start_tls(driver.starts_tls)
                 driver.tls_started()
         else:
-            raise RuntimeError("the handshake needs what its caller cannot give")
+            raise RuntimeError("the handshake needs a password or TLS, for which run() was given no callback")
 
     def _served(self, _: None) -> None:
         self._serving = None
@@ -128,13 +129,13 @@ class HandshakeChannel:
 
     def _cancelled(self, _: Deferred[Any]) -> None:
         serving, self._serving = self._serving, None
-        # Before the cancellation: the steps of a cancelled answer must not find a handshake to continue.
+        # Cleared before the cancellation, so that a cancelled answer cannot continue the handshake.
         self._driver = self._done = None
         if serving is not None:
             serving.cancel()
 
     def some(self) -> Deferred[bytes]:
-        """Return a Deferred that fires with at least one byte: those held, else the next that come."""
+        """Return a Deferred that fires with the held bytes, or else with the next bytes that arrive."""
         more: Deferred[bytes] = Deferred(self._more_cancelled)
         if self._held:
             data, self._held = bytes(self._held), bytearray()
@@ -147,20 +148,23 @@ class HandshakeChannel:
         self._more = None
 
     def put_back(self, data: bytes) -> None:
-        """Hold bytes that were taken and are not needed, before those that are held already."""
+        """Hold unused bytes again, in front of those that are held already."""
         self._held[:0] = data
 
     def release(self) -> None:
-        """Give the end back, with what is held for its next receiver; this channel is over."""
+        """End this channel, and give unread bytes back to the :class:`IEnd`, for its next receiver."""
         data, self._held = bytes(self._held), bytearray()
-        # The callback is a method of the session, which refers to this channel: the cycle would stay in memory.
+        # The callback is a method of the session, which refers to this channel: this breaks the reference cycle.
         self._lost = _ignore
         self.end.give_back(data)
 
     # IReceiver
 
     def data_received(self, data: bytes) -> None:
-        """Give bytes to what waits for them, or hold them."""
+        """Pass bytes to the handshake or to :meth:`some`, or hold them."""
+        if self._heard is not None:
+            heard, self._heard = self._heard, None
+            heard()
         driver = self._driver
         if driver is not None and driver.waits:
             driver.receive(data)
@@ -176,7 +180,7 @@ class HandshakeChannel:
     def end_lost(self, cause: Refusal) -> None:
         """Notify the session, once."""
         if not self.gone:
-            # Set first: ending the session asks whether the end is gone.
+            # Set first: the callback ends the session, which reads this attribute.
             self.gone = True
             self._lost(cause)
 

@@ -16,7 +16,7 @@ class IViewer(Interface):
     address: str = Attribute("The client's address, as it is passed to the check of the token.")
 
     def token_checked(cause: Refusal | None) -> None:
-        """Notice that the check of the token is over: it is valid (None), or refused.  Called once for each session."""
+        """Called once, when the check of the token is over: it is valid (None), or refused."""
 
     def welcome() -> None:
         """Send what precedes RFB: the VNC server is ready and logged in."""

@@ -1,4 +1,4 @@
-"""Limits of the number of sessions."""
+"""Limits for the number of sessions."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from novnc_twisted.errors import TooManyForServer, TooManySessions
 
 
 class SessionLimits:
-    """Counts the sessions of a process, those being set up among them; may be shared by several fronts."""
+    """Counts the sessions of a process, also those that are being set up.  Several fronts may share one object."""
 
     def __init__(self, max_sessions: int = 0, max_sessions_per_server: int = 0) -> None:
         """Start without sessions; 0 switches a limit off."""
@@ -24,7 +24,7 @@ class SessionLimits:
         return self._servers.total()
 
     def take_slot(self, info: ConnectInfo) -> "SessionSlot":
-        """Take a slot for one session, for a ``with`` block or until it is given back.
+        """Take a slot for one session, until :meth:`SessionSlot.give_back` or the end of a ``with`` block.
 
         :raises TooManySessions: no slot is free.
         """
@@ -41,7 +41,7 @@ class SessionLimits:
 
 
 def _server_of(info: ConnectInfo) -> str:
-    """Return the key that all sessions with one VNC server have."""
+    """Return the key of a VNC server; all its sessions have the same one."""
     # An authority may not know the instance; then the address stands for the server.
     return info.instance_uuid or info.socket or f"{info.host}:{info.port}"
 

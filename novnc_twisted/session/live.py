@@ -1,4 +1,4 @@
-"""A live session: bytes flow until a cause ends it, then everything is closed."""
+"""A live session: bytes flow until a cause ends it; then everything is closed."""
 
 import time
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.mode import CONTROL
 from novnc_twisted.errors import (
     ConsoleForbidden,
     IdleTimeout,
@@ -19,11 +19,14 @@ from novnc_twisted.errors import (
     Stopping,
 )
 from novnc_twisted.events.records import SessionChanged, SessionOpened
+from novnc_twisted.relay.channel_end import ChannelEnd
 from novnc_twisted.relay.interfaces import IEnd, IFilter, IRelay
 from novnc_twisted.relay.join import join
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
+from novnc_twisted.session.channel import Channel
 from novnc_twisted.session.console_types import console_type
 from novnc_twisted.session.limits import SessionSlot
+from novnc_twisted.session.people import PeopleList
 from novnc_twisted.session.power_control import PowerControl
 from novnc_twisted.session.session import STOPPING_DEADLINE, Session
 from novnc_twisted.session.token_lease import TokenLease
@@ -36,21 +39,28 @@ if TYPE_CHECKING:
 class LiveSession(Session):
     """A session whose two connections are joined.
 
-    No coroutine runs while bytes flow, because its frames and Deferreds would be half of a session's memory.
+    No coroutine runs while bytes flow: its frames and Deferreds would take half of a session's memory.
 
     :ivar upstream: the connection to the VNC server.
     :ivar relay: joins the two connections; filters are added to it and removed from it.
+    :ivar right: what the token allows; ``info.mode`` differs while control is handed over.
+    :ivar resizes: whether the viewer may change the size of the screen, if it has control.
+    :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
     """
 
-    __slots__ = ("_lease", "_power", "_slot", "_timers", "relay", "upstream")
+    __slots__ = (
+        *("_channel", "_lease", "_power", "_slot", "_timers"),
+        *("control_since", "relay", "resizes", "right", "upstream"),
+    )
 
     info: ConnectInfo
+    right: str
     phase = "live"
 
     def __init__(
         self, setup: "SessionSetup", info: ConnectInfo, slot: SessionSlot, upstream: IEnd, filters: Sequence[IFilter]
     ) -> None:
-        """Take over from the set-up; :meth:`start` begins to copy bytes.
+        """Take over from the set-up; :meth:`start` starts the relay.
 
         :param slot: belongs to the session from now on.
         :param upstream: the connection to the VNC server.
@@ -61,6 +71,10 @@ class LiveSession(Session):
         self._lease: TokenLease | None = None  # if the token has one
         self._timers: tuple[Timer, ...] = ()
         self._power: PowerControl | None = None  # if viewers may change the power
+        self._channel: Channel | None = None  # if the viewer is our page
+        self.right = info.mode
+        self.resizes = True
+        self.control_since = time.time() if info.mode == CONTROL else None
         self.relay: IRelay = join(self.viewer.end, upstream, filters)
 
     def start(self, phases: tuple[tuple[str, float], ...] = ()) -> None:
@@ -68,15 +82,16 @@ class LiveSession(Session):
 
         :param phases: the phases of the set-up, with their seconds.
         """
-        # Count the session first: if the rest fails, end() gives the slot back, and the session no longer counts.
+        # Count the session first: if a later step fails, end() gives the slot back, and the session no longer counts.
         self._slot.set_up()
         try:
             self._watch()
-            # Before the relay starts, since its start may end the session: "opened" has to precede "closed".
+            # Reported before the relay starts, since that may end the session, and "opened" has to precede "closed".
             self._report(phases)
             self._offer_power()
             self.relay.start(self.end)
             self._begin_lease()
+            self._begin_channel()
         except Exception:
             self.end(self.fault())
 
@@ -88,26 +103,88 @@ class LiveSession(Session):
             Deferred.fromCoroutine(self._close(cause))
 
     def change_mode(self, mode: str) -> None:
-        """See :class:`Session`.  A message that has passed in part is still passed on completely."""
-        if self.cause is not None or mode == self.info.mode:
+        """See :class:`Session`.  A message whose first part was passed on is still passed on completely."""
+        changed, self.right = mode != self.right, mode
+        # Renewals of the token's lease repeat the mode.  If this viewer has given its control to another one, a
+        # repeated CONTROL must not give it back.
+        if changed or mode != CONTROL:
+            self.set_rights(mode, resizes=self.resizes)
+        if changed and self._channel is not None and self.cause is None:
+            self._channel.tell_rights()
+
+    def show_people(self, listed: PeopleList) -> bool:
+        """Use a new list of the people at the console, and the rights that it gives to this session.
+
+        :return: whether its page shows that somebody asks for control.
+        """
+        own = next((one for one in listed.people if one.id == self.id), None)
+        if self.cause is not None or own is None or not (self._channel is None or self._channel.take(listed.at)):
+            return False
+        # Channel.renew() ends control that was handed over when consoleauth stops answering.  A session without a
+        # channel has no such check, so it gets no control from others.
+        self.set_rights(own.mode if self._channel is not None else self.info.mode, resizes=own.resizes)
+        return self._channel is not None and self.cause is None and self._channel.show(listed)
+
+    @property
+    def borrows(self) -> bool:
+        """Whether the viewer has control only because it was handed over."""
+        return self.info.mode == CONTROL and self.right != CONTROL
+
+    @property
+    def power(self) -> PowerControl | None:
+        """The power actions for the page; None if this viewer may not begin any."""
+        return self._power if self._power is not None and self._power.offered else None
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until the session must end; None if it has no expiry."""
+        return None if self.info.expires_at is None else max(0.0, self.info.expires_at - time.time())
+
+    def set_rights(self, mode: str, *, resizes: bool) -> None:
+        """Change what the viewer may do from its next message on; its token is not checked.
+
+        :param resizes: whether it may change the size of the screen, if it has control.
+        """
+        if self.cause is not None or (mode == self.info.mode and resizes == self.resizes):
             return
+        changed, self.resizes = mode != self.info.mode, resizes
         self.info = replace(self.info, mode=mode)
+        if changed:
+            self.control_since = time.time() if mode == CONTROL else None
+        self._use_rights(changed=changed)
+        if self._channel is not None and self.cause is None:
+            self._channel.tell_rights()
+
+    def _use_rights(self, *, changed: bool) -> None:
+        """Use the filters for the present rights.
+
+        :param changed: whether the mode has changed; else it is only the right to resize.
+        """
         try:
-            console_type(self.viewer.console_type).change_rights(self.relay, self.info)
+            console_type(self.viewer.console_type).change_rights(self.relay, self.info, resizes=self.resizes)
         except ValueError:
             # Without the shield, nothing knows where a message of the viewer ends, so a new filter cannot begin between
-            # two messages.  The page reconnects, and then has the new rights.
+            # two messages.  The page reconnects with the new rights.  The right to resize alone does not justify that.
+            if not changed:
+                return
             self.end(ServiceUnavailable("the mode changed, and [console] shield is off: the session must begin anew"))
         else:
-            self.report(SessionChanged(**self._about(), mode=mode))
+            if changed:
+                self.report(SessionChanged(**self._about(), mode=self.info.mode))
 
     def _offer_power(self) -> None:
-        if self.services.change_power is not None:
+        # Guests get no power actions: a shared link is for using the console only.
+        if self.services.change_power is not None and self.info.shared_from is None:
             self._power = PowerControl(self, self.services.change_power)
+
+    def _begin_channel(self) -> None:
+        end, people = self.viewer.end, self.services.people
+        if people is not None and isinstance(end, ChannelEnd) and self.cause is None:
+            self._channel = Channel(self, end, people)
+            self._channel.start()
 
     def _begin_lease(self) -> None:
         services, info = self.services, self.info
-        # Not if the start of the relay has ended the session.
+        # The start of the relay may have ended the session.
         if services.keep_token is not None and info.reconnects and self.cause is None:
             self._lease = TokenLease(
                 services.reactor,
@@ -122,7 +199,7 @@ class LiveSession(Session):
             self._lease.start()
 
     def _watch(self) -> None:
-        """Start timers for the expiry of the session and for an idle viewer, if these limits are set."""
+        """Start the timers for the expiry of the session and for an idle viewer, if these limits are set."""
         clock = self.services.reactor
         if self.info.expires_at is not None:
             # expires_at is Unix time.  The reactor's clock may be monotonic, with an arbitrary origin.
@@ -134,7 +211,7 @@ class LiveSession(Session):
             self._watch_idleness()
 
     def use(self, services: "SessionServices") -> None:
-        """See :class:`Session`: the limit of idle time applies from now on."""
+        """See :class:`Session`.  A new limit of idle time applies from now on."""
         before = self.services.settings.idle_timeout
         super().use(services)
         if self.cause is None and services.settings.idle_timeout != before:
@@ -158,9 +235,11 @@ class LiveSession(Session):
         peer, seconds = self.viewer.end.peer, self.services.reactor.seconds() - self.accepted_at
         opened = SessionOpened(**self._about(), peer=peer, seconds=seconds, phases=phases, mode=self.info.mode)
         self.report(opened)
+        if self.registry.on_opened is not None:
+            self.registry.on_opened(self)
 
     def _about(self) -> dict[str, str]:
-        """Return what all events about this session have in common."""
+        """Return the fields that all events about this session have in common."""
         info, viewer = self.info, self.viewer
         return {
             "session_id": self.id,
@@ -170,7 +249,7 @@ class LiveSession(Session):
             "project_id": info.project_id or "",
             "instance_uuid": info.instance_uuid,
             "instance_name": info.name,
-            "link_id": link_id(self.token_hash),
+            "link_id": self.link_id,
         }
 
     async def _close(self, cause: Refusal) -> None:
@@ -181,15 +260,17 @@ class LiveSession(Session):
                 timer.cancel()
             if self._power is not None:
                 self._power.end()
-            # Before the connections are closed: a detached relay must return the sockets to Twisted's transports, which
-            # send the final bytes.
+            if self._channel is not None:
+                self._channel.stop()
+            # Stopped before the connections are closed: a detached relay returns the sockets to Twisted's transports,
+            # which send the final bytes.
             self.relay.stop()
             parts: list[Deferred[Any]] = []
             for end in self.upstream, self.viewer.end:
                 end.close(cause)
                 parts.append(end.closed())
             if self._lease is not None:
-                # The token must not come back: renewing its lease would undo the revocation.
+                # Renewing the lease would make the token valid again.
                 if isinstance(cause, (Revoked, SessionExpired, ConsoleForbidden)):
                     self._lease.stop()
                 else:

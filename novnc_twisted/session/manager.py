@@ -1,52 +1,64 @@
 """Serves the sessions of one worker of a proxy on the bus, as the topic ``proxy.HOST.WORKER``."""
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable
 from heapq import nsmallest
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.mode import MODES
+from novnc_twisted.contract.person import MAX_PEOPLE, Person
+from novnc_twisted.contract.record import read
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY, SESSIONS_BINARY
 from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object
+from novnc_twisted.session.people import PeopleList
 
 MAX_PAGE = 1000
-"""Sessions in one answer, at most."""
+"""Maximum number of sessions in one answer."""
 
 _ROOM = MAX_MESSAGE - 1000
 
 
 class ISession(Protocol):
-    """What is asked of a session."""
+    """The part of a session that :class:`SessionManager` uses."""
 
     @property
     def id(self) -> str:
-        """Its id, unique among the sessions of all proxies."""
+        """The id, unique among the sessions of all proxies."""
 
     def to_wire(self) -> dict[str, Any]:
-        """Its description as JSON."""
+        """Return the description as JSON."""
 
     def end(self, cause: Refusal) -> None:
-        """End it."""
+        """End the session."""
 
     def change_mode(self, mode: str) -> None:
-        """Change what its viewer may do, at once."""
+        """Change what the viewer may do, at once."""
+
+    def show_people(self, listed: PeopleList) -> bool:
+        """Use a new list of people; return whether the page shows that somebody asks for control."""
 
 
 class IUncheckedSession(Protocol):
     """A session whose token is being checked."""
 
+    @property
+    def token_hash(self) -> str:
+        """The SHA-256 of the token."""
+
     def end_if(self, wanted: SessionFilter, cause: Refusal) -> None:
-        """End it once its token has been checked, if it matches then."""
+        """End the session after the check of its token, if it matches then."""
 
 
 class ISessionRegistry(Protocol):
-    """What is asked of the registry of sessions."""
+    """The part of the registry of sessions that :class:`SessionManager` uses."""
 
     def find(self, wanted: SessionFilter) -> Iterable[ISession]:
         """Return the sessions that match, in any order."""
@@ -55,21 +67,33 @@ class ISessionRegistry(Protocol):
         """Return the sessions whose token is being checked."""
 
 
+def new_topic(host: str) -> str:
+    """Return a topic for a worker, ``proxy.HOST.WORKER``.
+
+    WORKER is new for each process and each proxy in it, so a restarted worker is never called for the sessions of its
+    predecessor.
+
+    :param host: the ``host`` option.
+    """
+    return PROXY.of(host, secrets.token_hex(6))
+
+
 class SessionManager:
     """Lists and ends the sessions of this worker for the API and for consoleauth.
 
     :param transport: the bus.
     :param sessions: the sessions of this worker.
     :param host: the ``host`` option.
-    :ivar topic: ``proxy.HOST.WORKER``.  WORKER is new for each process and each proxy in it, so a restarted worker is
-        never called for the sessions of its predecessor.
+    :ivar topic: ``proxy.HOST.WORKER``, from :func:`new_topic`.
     """
 
-    def __init__(self, transport: ITransport, sessions: ISessionRegistry, *, host: str) -> None:
+    def __init__(
+        self, transport: ITransport, sessions: ISessionRegistry, *, host: str, topic: str | None = None
+    ) -> None:
         self._transport = transport
         self._sessions = sessions
         self._host = host
-        self.topic = PROXY.of(host, secrets.token_hex(6))
+        self.topic = topic or new_topic(host)
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
     async def start(self) -> None:
@@ -88,7 +112,7 @@ class SessionManager:
     async def get_sessions(self, *, limit: int = MAX_PAGE, marker: str = "", **wanted: Any) -> dict[str, Any]:
         """List sessions in the order of their ids.
 
-        :param limit: how many, at most.
+        :param limit: the maximum number of sessions.
         :param marker: the id of the last session of the page before; empty for the first page.
         :param wanted: the fields of a :class:`SessionFilter`.
         :returns: ``sessions``, and ``more``: whether sessions follow that are not in this page.
@@ -106,7 +130,7 @@ class SessionManager:
             row = session.to_wire()
             size += len(encode_object(row)) + 1
             if size > _ROOM:
-                break  # long names: the page ends early, so that the answer fits into a message
+                break  # names are long, so the page ends early: the answer must fit into one message
             rows.append(row)
         return {"sessions": rows, "more": len(rows) < len(page)}
 
@@ -115,7 +139,7 @@ class SessionManager:
 
         :param reason: why, for the log.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
-        :returns: ``ended``, how many sessions that are.
+        :returns: ``ended``, the number of these sessions.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         cause = Revoked(fields.argument("reason", reason, fields.text) if reason != "" else "")
@@ -131,7 +155,7 @@ class SessionManager:
 
         :param mode: ``control`` or ``view``.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
-        :returns: ``changed``, how many sessions that are.
+        :returns: ``changed``, the number of these sessions.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         mode = fields.argument("mode", mode, fields.one_of(*MODES))
@@ -140,23 +164,59 @@ class SessionManager:
             session.change_mode(mode)
         return {"changed": len(found)}
 
-    async def count_sessions(self, **wanted: Any) -> dict[str, int]:
+    async def count_sessions(self, *, checking: list[Any] | None = None, **wanted: Any) -> dict[str, Any]:
         """Count the sessions that match each field, by itself; those whose token was not checked yet do not count.
 
+        :param checking: ids of links (:func:`novnc_twisted.access.tokens.link_id`).
         :param wanted: fields of a :class:`SessionFilter`.
-        :returns: for each field, how many sessions match it.
+        :returns: for each field, how many sessions match it; and as ``checking``, for each of those links, how many
+            sessions wait for the answer about its token.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         SessionFilter.from_arguments(wanted)
-        return {
+        if checking is not None and not isinstance(checking, list):
+            raise ServiceUnavailable("checking is not a list")
+        asked = [fields.argument("checking", one, fields.link_id) for one in checking or ()]
+        waiting = Counter(link_id(one.token_hash) for one in self._sessions.unchecked()) if asked else Counter()
+        counts: dict[str, Any] = {
             name: sum(1 for _ in self._sessions.find(SessionFilter.from_arguments({name: value})))
             for name, value in wanted.items()
             if value is not None
         }
+        if asked:
+            counts["checking"] = {one: waiting[one] for one in asked if waiting[one]}
+        return counts
+
+    async def show_people(
+        self, *, server_id: str, at: float, people: list[Any], more: int = 0, asked: str = ""
+    ) -> dict[str, Any]:
+        """Pass a list of people to the sessions of a server.  Each session shows it, and gets the rights in it.
+
+        :param at: the time of the list, Unix time in seconds; a list older than the last one changes nothing.
+        :param people: each a :class:`Person`.
+        :param more: the number of people who are not in the list.
+        :param asked: the session that asks for control; empty: none does.
+        :returns: ``shown``, the number of these sessions, and ``asked``, the number of pages that show who asks.
+        :raises ServiceUnavailable: an argument is invalid; the detail names it.
+        """
+        server_id = fields.argument("server_id", server_id, fields.uuid)
+        if not isinstance(people, list) or len(people) > MAX_PEOPLE:
+            raise ServiceUnavailable(f"people: not a list of at most {MAX_PEOPLE}")
+        listed = PeopleList(
+            at=fields.argument("at", at, fields.number),
+            people=[read(Person, one, "consoleauth") for one in people],
+            more=fields.argument("more", more, fields.count),
+            asked=fields.argument("asked", asked, fields.short_text) if asked != "" else "",
+        )
+        found = list(self._sessions.find(SessionFilter(server_id=server_id)))
+        return {"shown": len(found), "asked": sum(session.show_people(listed) for session in found)}
 
     def _chosen(self, wanted: dict[str, Any]) -> list[ISession]:
-        """Return the sessions that a call changes; without a filter, all would match by mistake."""
+        """Return the sessions that a call changes.
+
+        :raises ServiceUnavailable: there is no filter; all sessions would match, probably by mistake.
+        """
         chosen = SessionFilter.from_arguments(wanted)
         if chosen == SessionFilter():
-            raise ServiceUnavailable("a filter of sessions is needed")
+            raise ServiceUnavailable("at least one field of a session filter is needed")
         return list(self._sessions.find(chosen))

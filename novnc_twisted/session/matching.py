@@ -1,4 +1,4 @@
-"""Whether a session matches a filter."""
+"""Compares sessions with filters."""
 
 from novnc_twisted.access.failures import network_of
 from novnc_twisted.contract.session_filter import SessionFilter
@@ -6,9 +6,9 @@ from novnc_twisted.session.session import Session
 
 
 def matches(session: Session, wanted: SessionFilter) -> bool:
-    """Whether a session matches all fields of a filter but ``session_id``.
+    """Return whether a session matches all fields of a filter except ``session_id``.
 
-    Fields that are not known before the token was checked match no session until then.
+    A field that the answer of the token check sets matches no session before this answer.
     """
     info = session.info
     return (
@@ -18,6 +18,7 @@ def matches(session: Session, wanted: SessionFilter) -> bool:
         and (wanted.owner is None or (info is not None and wanted.owner in (info.owners or ())))
         and (wanted.client_network is None or (info is not None and _network(session) == wanted.client_network))
         and (wanted.token_hash is None or session.token_hash == wanted.token_hash)
+        and (wanted.link_id is None or session.link_id == wanted.link_id)
     )
 
 

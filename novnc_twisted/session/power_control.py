@@ -1,4 +1,4 @@
-"""Power actions that the viewer of a live session asks for (xvp)."""
+"""Power actions that a viewer requests by xvp messages, or on the channel of the page."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 5
 PERIOD: Final = 10.0
-"""Actions of a session within this many seconds, at most; others are ignored, as if a button was pressed twice."""
+"""Seconds to which the limit of a session's actions applies.  Actions above the limit are ignored."""
 
 
 class PowerControl:
-    """Begins the actions of one session, one at a time, and not faster than a person does.
+    """Begins the actions of one session, one at a time, and not faster than a person would.
 
-    The viewer does not learn the outcome, since a message to it would need the boundaries of the server's messages.
-    The screen shows the outcome, and an event reports it.
+    A viewer that uses xvp gets no answer: inserting one would require the boundaries of the server's messages.  The
+    screen shows the outcome, and an event reports it.
     """
 
     __slots__ = ("_begun", "_busy", "_change", "_end", "_session", "_since")
@@ -36,24 +36,39 @@ class PowerControl:
         self._end = console_type(session.viewer.console_type).offer_power(session.relay, self._asked)
 
     def end(self) -> None:
-        """Ignore what the viewer asks for from now on."""
+        """Ignore later requests of the viewer."""
         self._end()
 
+    @property
+    def offered(self) -> bool:
+        """Whether the viewer may begin actions: its own link gives it control, and it has control now."""
+        return self._session.info.mode == CONTROL and self._session.right == CONTROL
+
+    async def begin(self, action: str) -> str:
+        """Begin an action.
+
+        :return: why the action was not begun: ``busy``, ``state``, ``task``, ``transient``, or the name of a refusal.
+            Empty: it was begun.
+        """
+        if self._busy or not self._is_next():
+            return "busy"
+        self._busy = True
+        return await self._run(action)
+
     def _asked(self, action: str) -> None:
-        # Asked here and not by a filter: the mode may change while the session lives.
-        if self._session.info.mode == CONTROL and not self._busy and self._session.cause is None and self._is_next():
-            self._busy = True
-            Deferred.fromCoroutine(self._run(action))
+        # Checked at each request, because the mode may change while the session lives.
+        if self._session.info.mode == CONTROL and self._session.cause is None:
+            Deferred.fromCoroutine(self.begin(action))
 
     def _is_next(self) -> bool:
-        """Count an action; return whether it is not one too many."""
+        """Count an action; return whether it is within the limit."""
         now = self._session.services.reactor.seconds()
         if not self._begun or now - self._since >= PERIOD:
             self._since, self._begun = now, 0
         self._begun += 1
         return self._begun <= AT_ONCE
 
-    async def _run(self, action: str) -> None:
+    async def _run(self, action: str) -> str:
         session, viewer, info = self._session, self._session.viewer, self._session.info
         cause = ""
         try:
@@ -67,6 +82,8 @@ class PowerControl:
         event = PowerAction(
             action=action,
             cause=cause,
+            session_id=session.id,
+            link_id=session.link_id,
             console_type=viewer.console_type,
             address=viewer.address,
             user_id=info.user_id or "",
@@ -75,3 +92,4 @@ class PowerControl:
             instance_name=info.name,
         )
         session.report(event)
+        return cause

@@ -1,4 +1,4 @@
-"""All sessions of a front: set up, live, and being closed."""
+"""All sessions of a front: being set up, live, or being closed."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Stopping
@@ -21,23 +22,25 @@ from novnc_twisted.session.token_index import TokenIndex
 class SessionRegistry:
     """Begins sessions, finds them, and ends them all.
 
-    It has an index by id and one by token.  Other look-ups are rare, one for each revocation or list, so they go
-    through all sessions instead of costing memory in each: 0.2 ms for a thousand.
+    It has an index by id and one by token.  Other look-ups are rare: one for each revocation or list.  They go through
+    all sessions, 0.2 ms for a thousand, since a further index would cost memory for each session.
 
-    :ivar services: what every session is given.
-    :ivar on_closed: called with each session that has ended and whose token was valid; None: not called.
+    :ivar services: given to every session.
+    :ivar on_opened: called with each session that has become live; may be None.
+    :ivar on_closed: called with each ended session whose token was valid; may be None.
     """
 
     def __init__(self, services: SessionServices, ended: "Callable[[IViewer], None] | None" = None) -> None:
         """Start without sessions.
 
-        :param ended: called with the viewer of each session that has ended and closed everything.
+        :param ended: called with the viewer of each session after its connections have been closed.
         """
         self.services = services
         self._sessions: dict[str, Session] = {}
         self._tokens = TokenIndex()
         self._waiting: list[Deferred[None]] = []
         self._notify = ended
+        self.on_opened: Callable[[Session], None] | None = None
         self.on_closed: Callable[[EndedSession], None] | None = None
         self._stopping = False
 
@@ -59,18 +62,18 @@ class SessionRegistry:
         return self._sessions.get(session_id)
 
     def find(self, wanted: SessionFilter) -> list[Session]:
-        """Return the sessions that match a filter, without those that are being closed: no byte passes in them."""
+        """Return the sessions that match a filter.  Those that are being closed do not count: they pass no bytes."""
         if wanted.session_id is not None:
             ids: Iterable[str] = (wanted.session_id,)
-        elif wanted.token_hash is not None:
-            ids = self._tokens.find(wanted.token_hash)
+        elif wanted.token_hash is not None or wanted.link_id is not None:
+            ids = self._tokens.find(wanted.link_id or link_id(wanted.token_hash or ""))
         else:
             ids = list(self._sessions)
         candidates = (self._sessions[one] for one in ids if one in self._sessions)
         return [session for session in candidates if session.cause is None and matches(session, wanted)]
 
     def unchecked(self) -> list[SessionSetup]:
-        """Return the sessions whose token is being checked, so that little is known about them."""
+        """Return the sessions whose token is being checked."""
         candidates = [one for one in self._sessions.values() if one.info is None and one.cause is None]
         return [one for one in candidates if isinstance(one, SessionSetup)]
 
@@ -81,12 +84,12 @@ class SessionRegistry:
         """
         session = SessionSetup(self, os.urandom(16).hex(), viewer, accepted_at)
         if self._stopping:
-            # Before start(): the viewer is sent the reason, and the token is not even checked.
+            # Before start(), which then sends the viewer the reason without checking the token.
             session.end(Stopping())
         # Before start(), which may end and remove the session at once.
         self._sessions[session.id] = session
         if viewer.token:
-            self._tokens.add(viewer.token, session.id)
+            self._tokens.add(session.link_id, session.id)
         session.start()
         return session
 
@@ -94,17 +97,20 @@ class SessionRegistry:
         """Put a live session in the place of its set-up."""
         self._sessions[session.id] = session
 
-    def remove(self, session: Session) -> None:
-        """Forget a session that has ended, and report that."""
+    def remove(self, session: Session, link: str) -> None:
+        """Forget a session that has ended, and report that.
+
+        :param link: its ``link_id``, which its caller has at hand: it takes two hashes.
+        """
         del self._sessions[session.id]
         if session.viewer.token:
-            self._tokens.remove(session.viewer.token, session.id)
+            self._tokens.remove(link, session.id)
         if self._notify is not None:
             self._notify(session.viewer)
         self._wake()
 
     def stop(self) -> Deferred[None]:
-        """End all sessions with Stopping, and those that begin later; fires when no session is left."""
+        """End all sessions with Stopping, also those that begin later; fires when no session is left."""
         self._stopping = True
         for session in self:
             session.end(Stopping())

@@ -1,4 +1,4 @@
-"""Consoles that speak RFB: noVNC's and the Java viewer's."""
+"""Consoles that use RFB: those of noVNC and of the Java viewer."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,12 +16,12 @@ from novnc_twisted.rfb.offer import ClientInit, offer
 from novnc_twisted.rfb.power import PowerCode, PowerOffer
 from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.rfb.shield import Shield
-from novnc_twisted.rfb.view_only import PRESSED, ViewOnly
+from novnc_twisted.rfb.view_only import PRESSED, FixedSize, ViewOnly
 from novnc_twisted.session.screen_name import check_name
 from novnc_twisted.session.settings import SessionSettings
 
 _POWER: dict[int, str] = {PowerCode.SHUTDOWN: power.STOP, PowerCode.REBOOT: power.REBOOT, PowerCode.RESET: power.RESET}
-"""What a viewer asks for -> the action."""
+"""xvp code -> power action."""
 
 
 class RFBConsole:
@@ -32,7 +32,7 @@ class RFBConsole:
         return login(settings.auth_schemes, vencrypt_subtypes=settings.vencrypt_subtypes)
 
     def verify(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> bool:
-        """Compare the name of the screen with the name of the VM, as ``name_check`` says."""
+        """Compare the name of the screen with the name of the VM, according to ``name_check``."""
         return check_name(opening.name, info, settings.name_check)
 
     def greet(self) -> Handshake[ClientInit]:
@@ -40,12 +40,12 @@ class RFBConsole:
         return offer()
 
     def first_message(self, opening: ServerInit, info: ConnectInfo) -> bytes:
-        """Return the server's ServerInit with the name that the server's owner knows."""
-        # The server's own name may be "QEMU (instance-0000002a)", in which no user recognises a server.
+        """Return the VNC server's ServerInit with the name that the owner gave to the VM."""
+        # QEMU's name may be "QEMU (instance-0000002a)", which users do not know.
         return (opening.renamed(one_line(info.name, MAX_TEXT)) if info.name else opening).encode()
 
     def filters(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
-        """Choose the filters of a session; a filter for a right that ConnectInfo withholds goes behind the shield.
+        """Choose the filters of a session: the shield, and one for each right that ConnectInfo withholds.
 
         The shield is the first one, since it knows where the viewer's messages end.
         """
@@ -78,12 +78,14 @@ class RFBConsole:
 
         return end
 
-    def change_rights(self, relay: IRelay, info: ConnectInfo) -> None:
-        """Add the filter for the rights that are withheld now, or remove it."""
+    def change_rights(self, relay: IRelay, info: ConnectInfo, *, resizes: bool = True) -> None:
+        """Replace the filter for withheld rights, or remove it if no right is withheld."""
+        wanted: type[ViewOnly] | None = ViewOnly if info.mode == VIEW else None if resizes else FixedSize
         present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]
-        if info.mode == VIEW and not present:
-            added: Any = ViewOnly(PRESSED)
+        if wanted is not None and not any(type(each) is wanted for each in present):
+            # Added before another one is removed: nothing may pass in between.
+            added: Any = wanted(PRESSED) if wanted is ViewOnly else wanted()
             relay.add_filter(added)
-        elif info.mode != VIEW:
-            for each in present:
+        for each in present:
+            if type(each) is not wanted:
                 relay.remove_filter(each)

@@ -1,4 +1,4 @@
-"""The sessions of all proxies, for the API: one session, and pages of many, merged from the pages of all workers."""
+"""Reads the sessions of all proxies for the API: one session, or pages of many, merged from all workers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,14 +15,14 @@ from novnc_twisted.messaging.fanout import MAX_AT_ONCE, gather
 from novnc_twisted.messaging.interfaces import ITransport, Service
 
 DEADLINE: Final = 3.5
-"""Seconds for the answer of a worker: longer than the presence entry of a worker that died."""
+"""Seconds for the answer of a worker: longer than the presence entry of a dead worker lasts."""
 
 
 @dataclass(slots=True)
 class _Worker:
-    """What was read from a worker.
+    """The sessions that were read from one worker so far.
 
-    :ivar rows: its sessions as they came, by id; those behind the marker.
+    :ivar rows: its sessions after the marker, in the order of their ids.
     :ivar last: the id up to which its sessions are known.
     :ivar more: whether it has further ones.
     """
@@ -34,9 +34,9 @@ class _Worker:
 
 
 class SessionsAPI:
-    """Asks the workers of all proxies.  What a worker that is not listed any more had has ended with it.
+    """Calls the workers of all proxies.  The sessions of a worker that is no longer listed have ended with it.
 
-    :raises ServiceUnavailable: (each method) a worker that is listed does not answer; the detail names it.
+    :raises ServiceUnavailable: (each method) a listed worker does not answer; the detail names it.
     """
 
     def __init__(self, transport: ITransport) -> None:
@@ -66,10 +66,10 @@ class SessionsAPI:
     ) -> tuple[Sequence[SessionInfo], bool]:
         """Return sessions in the order of their ids, and whether further ones follow.
 
-        Ids are random, so each worker has about the same share of the sessions of a page: only that share is read, and
-        more of a worker only where it may have further sessions before the end of the page.
+        Ids are random, so each worker has about the same share of a page.  Only this share is read first.  More is read
+        from a worker that may have further sessions before the end of the page.
 
-        :param limit: how many sessions, at most.
+        :param limit: the maximum number of sessions.
         :param marker: the id of the last session of the page before.
         :param proxy: the ``host`` of the proxy whose sessions are wanted; None: all.
         """
@@ -88,7 +88,7 @@ class SessionsAPI:
         return [_session(service, row) for _, service, row in rows[:limit]], more
 
     async def _services(self) -> list[Service]:
-        # Servers of one topic are interchangeable; each topic has one.
+        # Each worker has a topic of its own, so one entry for each topic is enough.
         return list({service.topic: service for service in await self._transport.services(PROXY.prefix)}.values())
 
     def _call(self, service: Service, wanted: SessionFilter, marker: str, limit: int) -> Any:
@@ -113,20 +113,20 @@ class SessionsAPI:
         await self._still_alive(missing)
 
     async def _still_alive(self, missing: list[Service]) -> None:
-        """Check that the workers that did not answer are not listed any more.
+        """Check that no worker without an answer is still listed.
 
-        :raises ServiceUnavailable: one is, so that its sessions are not known.
+        :raises ServiceUnavailable: one is listed, so that its sessions are unknown.
         """
         if not missing:
             return
         alive = {service.topic for service in await self._services()}
         silent = sorted(service.topic for service in missing if service.topic in alive)
         if silent:
-            raise ServiceUnavailable(f"no answer of {', '.join(silent)}")
+            raise ServiceUnavailable(f"no answer from {', '.join(silent)}")
 
 
 def _take(worker: _Worker, answer: Any) -> None:
-    """Add the answer of a worker to what was read from it.
+    """Add an answer of a worker to its record.
 
     :raises ServiceUnavailable: the answer cannot be used.
     """
@@ -150,5 +150,5 @@ def _id(row: tuple[str, Service, dict[str, Any]]) -> str:
 
 
 def _session(service: Service, row: Any) -> SessionInfo:
-    """Read a session.  Its proxy is the one that was asked, whatever the answer says."""
+    """Read a session.  Its ``proxy`` is the host that was called, not the value in the answer."""
     return replace(read(SessionInfo, row, service.topic), proxy=service.host)

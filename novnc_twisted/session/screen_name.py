@@ -1,7 +1,7 @@
-"""The screen proves whose it is: QEMU reports the name of its VM in ServerInit.
+"""Checks that a screen is that of the right VM: QEMU reports the name of its VM in ServerInit.
 
-An address can belong to another VM by the time that the proxy connects to it: ports are reused after a stop or a
-migration (CVE-2013-0335).  The name in ServerInit comes over the same connection as the screen.
+Ports are reused after a stop or a migration, so an address can belong to another VM when the proxy connects to it
+(CVE-2013-0335).  The name in ServerInit comes over the same connection as the screen.
 """
 
 import re
@@ -49,7 +49,7 @@ def check_name(shown: bytes, info: ConnectInfo, name_check: str) -> bool:
 
     :param shown: the name in ServerInit.
     :param name_check: ``auto``, ``off``, or a template.
-    :return: whether the name proves that it is the screen of this VM; also True if nothing is to be compared.
+    :return: whether the name proves that this is the screen of the VM; True if ``name_check`` is ``off``.
     :raises ConsoleUnreachable: it is the screen of another VM.
     """
     if name_check == OFF:
@@ -61,13 +61,13 @@ def check_name(shown: bytes, info: ConnectInfo, name_check: str) -> bool:
         expected = f"QEMU ({info.instance_name})"
     else:
         values = {"name": info.name, "instance_name": info.instance_name, "uuid": info.instance_uuid}
-        # A missing value would make the template match nothing, and lock out a VM that is not known well enough.
+        # With a missing value, the template would match no name, and nobody could use the console.
         if not all(values[name] for name in _REFERENCE.findall(name_check)):
             return False
         expected = _REFERENCE.sub(lambda found: values[found[1]], name_check)
     # Compare bytes: QEMU may have cut the name in the middle of a character.
     if shown != expected.encode()[:_QEMUS_BUFFER] and shown != expected.encode():
         raise ConsoleUnreachable(
-            f"another VM has this address now: its screen is called {shown.decode(errors='replace')}, not {expected}"
+            f"another VM has this address now: its screen is named {shown.decode(errors='replace')}, not {expected}"
         )
     return True

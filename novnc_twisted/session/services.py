@@ -1,13 +1,15 @@
-"""What the sessions of a front have in common: whom they ask, what they report to, and their settings."""
+"""What the sessions of a front share: their authority, their observer and their settings."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.events.records import Observer
 from novnc_twisted.session.limits import SessionLimits
+from novnc_twisted.session.people import People
 from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.session.upstream.turns import Turns
 
 Authorise = Callable[[str, str, str], Awaitable[ConnectInfo]]
 """``async (token, console_type, client_address) -> ConnectInfo``; raises a Refusal."""
@@ -18,12 +20,12 @@ AskPassword = Callable[[str, str, str], Awaitable[str | None]]
 KeepToken = Callable[[str, str], Awaitable[str | None]]
 """``async (token, client_address)``: renews the lease of the token of a live session.
 
-It raises Revoked, or ConsoleForbidden if the server belongs to another project now, to end the session.  The result is
-what the viewer may do from now on, ``control`` or ``view``; None changes nothing.
+The result is what the viewer may do from now on, ``control`` or ``view``; None changes nothing.  Two errors end the
+session: Revoked, and ConsoleForbidden if the server belongs to another project now.
 """
 
 FindAgain = Callable[[str, str, ConnectInfo], Awaitable[ConnectInfo | None]]
-"""``async (token, client_address, info)`` -> where this server's console is now, or None: there is no way to know.
+"""``async (token, client_address, info)`` -> where this server's console is now; None if that is unknown.
 
 Raises a Refusal.
 """
@@ -31,7 +33,7 @@ Raises a Refusal.
 ChangePower = Callable[[str, str, str, str], Awaitable[str | None]]
 """``async (token, console_type, client_address, action)`` -> why the action was refused, or None; raises a Refusal.
 
-The action is ``stop``, ``reboot`` or ``reset`` (:data:`novnc_twisted.contract.power.ACTIONS`).
+The action is one of :data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`.
 """
 
 
@@ -40,14 +42,16 @@ class SessionServices:
     """The one object that a session is given besides its viewer.
 
     :ivar reactor: the reactor.
-    :ivar authorise: exchanges a token for the place of a console.
+    :ivar authorise: checks a token, and returns the address and the rights of its console.
     :ivar settings: the settings of the sessions.
     :ivar limits: how many sessions there may be; may be shared with the other front of this process.
     :ivar observer: receives an event when a session is live, and one when it has ended.
-    :ivar ask_password: asked for the VNC password if the VNC server wants one; None: there is none.
-    :ivar keep_token: called while a session lives; None: tokens have no leases.
+    :ivar ask_password: returns the VNC password if the VNC server requires one; None: only ConnectInfo has passwords.
+    :ivar keep_token: renews the token lease of a live session; None: tokens have no leases.
     :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are not offered any.
-    :ivar find_again: asked where the console is now if it is not at the place that ``authorise`` gave; None: nobody is.
+    :ivar people: sends pages the list of people at a console, and changes who has control; None: pages show no list.
+    :ivar turns: lets one connection at a time be made to each VNC server.
+    :ivar find_again: finds a console that is not where ``authorise`` reported it; None: no search.
     """
 
     reactor: Any
@@ -55,7 +59,9 @@ class SessionServices:
     settings: SessionSettings
     limits: SessionLimits
     observer: Observer
+    turns: Turns = field(default_factory=Turns)
     ask_password: AskPassword | None = None
     keep_token: KeepToken | None = None
     find_again: FindAgain | None = None
     change_power: ChangePower | None = None
+    people: People | None = None

@@ -1,4 +1,4 @@
-"""A session: one viewer's connection to a console, in its set-up or live."""
+"""A session: one viewer's connection to a console, during the set-up or live."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,28 +12,31 @@ from novnc_twisted.contract.mode import CONTROL
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Event, SessionClosed
+from novnc_twisted.relay.channel_end import ChannelEnd
 from novnc_twisted.session.interfaces import IViewer
+from novnc_twisted.session.people import PeopleList
 
 if TYPE_CHECKING:
     from novnc_twisted.session.registry import SessionRegistry
     from novnc_twisted.session.services import SessionServices
 
 STOPPING_DEADLINE = 1.0
-"""Seconds for a final response or call while the proxy is being stopped: it promises to end within 5 s."""
+"""Seconds for a final response or call while the proxy is stopping, which must take less than 5 s."""
 
 
 class Session:
-    """What a session is in its set-up (:class:`.setup.SessionSetup`) and live (:class:`.live.LiveSession`).
+    """The common base of a set-up (:class:`.setup.SessionSetup`) and a live session (:class:`.live.LiveSession`).
 
     Both have the same id: the live session takes the place of its set-up in the registry.
 
     :ivar id: 32 hexadecimal digits, unique among the sessions of all proxies.
     :ivar viewer: the viewer, as its front knows it.
     :ivar accepted_at: when the connection was accepted, in the reactor's seconds.
-    :ivar info: where the console is; None until the token was found valid.
-    :ivar services: what the sessions of its front have in common.
+    :ivar info: where the console is, and the viewer's rights; None until the token check has succeeded.
+    :ivar services: shared by the sessions of a front.
     :ivar cause: why the session ends; None until then.
     :ivar phase: the step of the set-up, or ``live``.
+    :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
     """
 
     log = Logger()
@@ -42,6 +45,7 @@ class Session:
 
     info: ConnectInfo | None
     phase: str
+    control_since: float | None = None
 
     def __init__(
         self,
@@ -60,7 +64,7 @@ class Session:
         self.cause: Refusal | None = None
 
     def use(self, services: "SessionServices") -> None:
-        """Use other settings, where they have an effect from now on."""
+        """Use other settings, as far as they can change during a session."""
         self.services = services
 
     def end(self, cause: Refusal) -> None:
@@ -71,15 +75,30 @@ class Session:
         """Change what the viewer may do, from its next message on: ``control`` or ``view``."""
         raise NotImplementedError
 
+    def show_people(self, listed: PeopleList) -> bool:
+        """Use a new list of people; return whether the page shows that somebody asks for control."""
+        return False
+
+    @property
+    def right(self) -> str:
+        """What the token itself allows; the mode may differ while control is handed over."""
+        return self.info.mode if self.info else CONTROL
+
     @property
     def token_hash(self) -> str:
-        """The hash of the token, as the bus and the store have it; empty if the viewer sent none."""
+        """The SHA-256 of the token, as on the bus and in the store; empty if the viewer sent none."""
         token = self.viewer.token
         return hash_token(token) if token else ""
+
+    @property
+    def link_id(self) -> str:
+        """The name of the token in events and traces; empty if the viewer sent none."""
+        return link_id(self.token_hash)
 
     def describe(self) -> SessionInfo:
         """Return the present state as a record."""
         info, end = self.info, self.viewer.end
+        mode = info.mode if info else CONTROL
         began = time.time() - self.services.reactor.seconds()  # the reactor's clock may count from any moment
         return SessionInfo(
             id=self.id,
@@ -88,7 +107,12 @@ class Session:
             user_id=info.user_id if info else None,
             project_id=info.project_id if info else None,
             console_type=self.viewer.console_type,
-            mode=info.mode if info else CONTROL,
+            mode=mode,
+            right=self.right,
+            control_since=self.control_since,
+            administrator=info.administrator if info else False,
+            has_page=isinstance(end, ChannelEnd),
+            shared_from=(info.shared_from or "") if info else "",
             client_address=self.viewer.address,
             proxy=self.services.settings.host,
             compute_host=info.compute_host if info else None,
@@ -106,16 +130,16 @@ class Session:
         return self.describe().to_wire()
 
     def phases(self) -> tuple[tuple[str, float], ...]:
-        """Return the phases of the set-up that are over, each with its seconds; of a live session, none."""
+        """Return the completed phases of the set-up, each with its seconds; a live session returns none."""
         return ()
 
     def fault(self) -> Refusal:
-        """Log the exception that is being handled, a mistake in the program; return the cause to end with."""
+        """Log the exception that is being handled, which is a bug in the program; return the cause for the end."""
         self.log.failure("a session failed because of a bug in this program")
-        return ServiceUnavailable("a mistake in the proxy, logged before this")
+        return ServiceUnavailable("a bug in the proxy; its log has the traceback")
 
     def closed(self, cause: Refusal) -> None:
-        """Report the end, and leave the registry: both connections are closed."""
+        """Report the end, and leave the registry; called after both connections have been closed."""
         info, end = self.info, self.viewer.end
         event = SessionClosed(
             session_id=self.id,
@@ -133,19 +157,19 @@ class Session:
             instance_name=info.name if info else "",
             bytes_in=end.bytes_in,
             bytes_out=end.bytes_out,
-            link_id=link_id(self.token_hash),
+            link_id=self.link_id,
             phases=self.phases(),
         )
-        # Report before leaving the registry: stop() fires when that is empty, and this event has to come first.
+        # Report before leaving the registry: its stop() fires when it is empty, and this event has to come first.
         self.report(event)
         if info is not None and self.registry.on_closed is not None:
             now = time.time()
             ended = EndedSession(session=self.describe(), ended_at=now, cause=event.cause, detail=event.detail)
             self.registry.on_closed(ended)
-        self.registry.remove(self)
+        self.registry.remove(self, event.link_id)
 
     def report(self, event: Event) -> None:
-        """Pass an event on to the observer, whose exceptions are logged and end nothing."""
+        """Pass an event on to the observer.  If it raises an exception, this is logged, and the session goes on."""
         try:
             self.services.observer(event)
         except Exception:

@@ -1,4 +1,4 @@
-"""What can be set about sessions; plain values with the promised defaults."""
+"""The settings of sessions, as plain values with the documented defaults."""
 
 import socket
 from dataclasses import dataclass, field
@@ -15,27 +15,27 @@ from novnc_twisted.session.upstream.tls import UpstreamTLS
 class SessionSettings:
     """Settings of the sessions of one front.  Times are seconds, 0 switches a limit off.
 
-    :ivar host: the ``host`` option of this machine's compute service: only its unix sockets are dialled.
+    :ivar host: the ``host`` option of this machine's compute service.  The proxy uses unix sockets of this host only.
     :ivar auth_schemes: RFB security schemes for the VNC server, in our order.
     :ivar vencrypt_subtypes: sub-types of the scheme ``vencrypt``, in our order.
-    :ivar upstream_tls: whom to trust, and who we are, inside of ``vencrypt``.
+    :ivar upstream_tls: the trusted CAs and our own certificate for ``vencrypt``.
     :ivar name_check: how the name of the screen is compared with the VM: ``auto``, ``off``, or a template.
     :ivar socket_directories: absolute folders in and below which a VNC server's unix socket may be.
-    :ivar shield: whether each message of a viewer is checked before the VNC server hears it.
+    :ivar shield: whether each message of a viewer is checked before the VNC server receives it.
     :ivar clipboard: how much text of the clipboard may pass in each direction.
     :ivar idle_timeout: how long a viewer may send nothing.
-    :ivar ping_interval: between two pings to the viewer of a WebSocket, which shows by its answers that it is there.
-    :ivar max_sessions: sessions at a time, those being set up among them.
+    :ivar ping_interval: between two pings to a WebSocket viewer, whose answers show that it is still there.
+    :ivar max_sessions: sessions at a time, also counting those that are being set up.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
     :ivar max_failures_per_minute: failed attempts of one client address (/64 for IPv6).
     :ivar max_token: characters of the longest token that is looked up.
-    :ivar tls_deadline: for the TLS handshake: of a viewer, from accept; of a VNC server, from its begin.
+    :ivar tls_deadline: for the TLS handshake: with a viewer from accept, with a VNC server from its start.
     :ivar head_deadline: for the HTTP head, from accept, the end of the TLS handshake, or the last response.
     :ivar token_deadline: for the answer about a token, or a password.
     :ivar dial_deadline: for connecting to the VNC server.
     :ivar rfb_deadline: for the RFB handshake, on either side.
-    :ivar setup_deadline: from accept to the live session, all together.
-    :ivar refusal_deadline: for the viewer to take the reason of a refusal.
+    :ivar setup_deadline: for the whole set-up, from accept to the live session.
+    :ivar refusal_deadline: for the viewer to read the reason of a refusal.
     :ivar keep_interval: between two ``keep_token`` of a live session.
     """
 

@@ -34,9 +34,9 @@ T = TypeVar("T")
 
 
 class SessionSetup(Session):
-    """A session from its token until it is live, or refused.
+    """A session from the check of its token until it is live or refused.
 
-    No byte reaches the VNC server before the token was found valid.
+    Nothing is sent to the VNC server before the token has been found valid.
     """
 
     __slots__ = ("_client", "_deadline", "_entered_at", "_greeted", "_mode", "_phases", "_revoked", "ends", "phase")
@@ -45,13 +45,13 @@ class SessionSetup(Session):
         """Prepare the set-up; :meth:`start` begins it."""
         super().__init__(registry, session_id, viewer, accepted_at)
         self.phase = "token"
-        self._phases: list[tuple[str, float]] = []  # those that are over, with their seconds
+        self._phases: list[tuple[str, float]] = []  # each phase that is over, with its duration in seconds
         self._entered_at = registry.services.reactor.seconds()
-        self._deadline = Deadline(registry.services.reactor)  # of the present step
-        self._greeted = False  # whether RFB, or the protocol of another console type, has begun with the viewer
-        self._mode: str | None = None  # what change_mode() asked for; None: what the token says
+        self._deadline = Deadline(registry.services.reactor)  # of the current step
+        self._greeted = False  # whether the handshake with the viewer has begun
+        self._mode: str | None = None  # the mode that change_mode() set; None: the mode of the token
         self._revoked: list[tuple[SessionFilter, Refusal]] = []  # see end_if()
-        self.ends: list[IEnd] = []  # the ends that a refusal has to close: those of VNC servers, once connected
+        self.ends: list[IEnd] = []  # connections to VNC servers, which a refusal has to close
         # Last: attaching may call end() at once, which needs the attributes above.
         self._client = HandshakeChannel(viewer.end, self.end)
 
@@ -60,20 +60,21 @@ class SessionSetup(Session):
         Deferred.fromCoroutine(self._run())
 
     def end(self, cause: Refusal) -> None:
-        """See :class:`Session`.  A second call stops the wait for the viewer to read the reason of its refusal."""
+        """See :class:`Session`.  If a refusal is being sent to the viewer, stop sending it and close the connection."""
         if self.cause is None:
             self.cause = cause
         self._deadline.end(cause)
 
     def end_if(self, wanted: SessionFilter, cause: Refusal) -> None:
-        """End the session once its token has been checked, if it matches the filter then.
+        """Remember a revocation, and end the session after the token check if it matches the filter.
 
-        The answer about the token may be under way, and older than the revocation.
+        The filter cannot be applied now: the fields that it compares are known only when the answer of the token check
+        has arrived.  This answer does not show the revocation if consoleauth sent it before the link was revoked.
         """
         self._revoked.append((wanted, cause))
 
     def change_mode(self, mode: str) -> None:
-        """See :class:`Session`.  The answer about the token may be under way, and older than this."""
+        """See :class:`Session`.  If the token check is still under way, its answer may contain the previous mode."""
         self._mode = mode
         if self.info is not None:
             self.info = replace(self.info, mode=mode)
@@ -95,13 +96,13 @@ class SessionSetup(Session):
         return tuple(self._phases)
 
     def enter(self, phase: str) -> None:
-        """Begin the next phase, and note how long the last one took."""
+        """Begin the next phase, and record how long the previous one took."""
         now = self.services.reactor.seconds()
         self._phases.append((self.phase, now - self._entered_at))
         self.phase, self._entered_at = phase, now
 
     async def _set_up(self) -> LiveSession:
-        """Run all steps in their order."""
+        """Run the steps of the set-up."""
         info = await self._authorise()
         self.info = info = self._with_mode(info)
         for wanted, cause in self._revoked:
@@ -111,7 +112,7 @@ class SessionSetup(Session):
         try:
             return await self._connect(info, slot)
         except BaseException:
-            # BaseException, since a cancelled set-up (CancelledError, GeneratorExit) has to give its slot back, too.
+            # BaseException: a set-up that is cancelled (CancelledError, GeneratorExit) must release its slot as well.
             slot.give_back()
             raise
 
@@ -123,9 +124,9 @@ class SessionSetup(Session):
         try:
             if not viewer.token:
                 raise TokenMissing
-            # Before it is hashed or sent anywhere.
+            # Checked first, so that a huge token is neither hashed nor sent to consoleauth.
             if len(viewer.token) > services.settings.max_token:
-                raise InvalidToken("longer than any token")
+                raise InvalidToken(f"longer than max_token, {services.settings.max_token} characters")
             asked = services.authorise(viewer.token, viewer.console_type, viewer.address)
             late = ServiceUnavailable("no answer about the token in time")
             info = await self.in_time(asked, services.settings.token_deadline, late)
@@ -138,20 +139,23 @@ class SessionSetup(Session):
     async def _connect(self, info: ConnectInfo, slot: SessionSlot) -> LiveSession:
         settings = self.services.settings
         console = console_type(self.viewer.console_type)
-        # Before the viewer is greeted: not one byte of another VM's screen may reach it.
+        # Connect before the viewer is greeted.  This checks that the VNC server belongs to the right VM, so that the
+        # viewer never receives the screen of another VM.
         reached = await reach(self, console, info)
         self.info = self._with_mode(reached.info)
         self.enter("offer")
-        # From here on the viewer expects RFB and would read a sentence as RFB; only the close frame can give a reason.
+        # From now on, the reason of a refusal is sent in the close frame only.  A refusal in RFB would break the
+        # handshake that begins here.
         self._greeted = True
         self.viewer.welcome()
         slow = SetupTimeout("the viewer did not finish its RFB handshake in time")
         await self.in_time(self._client.run(console.greet()), settings.rfb_deadline, slow)
         self.viewer.end.write(console.first_message(reached.opening, self.info))
-        # Both channels release their ends only now.  They hold bytes that came early, and the relay gets these first.
+        # A channel may hold bytes that its handshake has not read.  release() returns them to the connection (IEnd),
+        # which delivers them to the relay before all later bytes.
         self._client.release()
         reached.upstream.channel.release()
-        info = self.info  # its mode may have changed meanwhile
+        info = self.info  # read again: change_mode() may have been called during the handshake
         return LiveSession(self, info, slot, reached.end, console.filters(reached.opening, info, settings))
 
     def in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
@@ -161,16 +165,16 @@ class SessionSetup(Session):
         return self._deadline.wait(what, min(seconds, left), late)
 
     async def _refuse(self, cause: Refusal) -> None:
-        """Send the viewer the reason, and close everything; never raises."""
-        # If end() was called, its cause is the reason; the failure of the step is only its consequence.
+        """Send the viewer the reason, and close all connections; never raises."""
+        # If end() was called, its cause is the reason, and the error of the cancelled step is only a consequence.
         cause = self.cause = self.cause or cause
-        self.enter(self.phase)  # ends the time of the last phase; the time of the refusal belongs to no phase
+        self.enter(self.phase)  # record the time of this phase now, so that the time of the refusal does not count
         try:
             for end in self.ends:
                 end.close(cause)
             if not self._greeted and not self._client.gone:
                 await self._send_reason(cause)
-            # After the reason was sent: closing the end first would discard it.
+            # Closed last: closing this end earlier would discard the reason.
             self.ends.append(self.viewer.end)
             self.viewer.end.close(cause)
             await gatherResults([end.closed() for end in self.ends])
@@ -179,15 +183,15 @@ class SessionSetup(Session):
         self.closed(cause)
 
     async def _send_reason(self, cause: Refusal) -> None:
-        """Send the viewer the reason in the protocol of its front; RFB has not begun yet."""
+        """Send the viewer the reason: a noVNC viewer gets it as a refusal in RFB, an XVP viewer as an HTTP status."""
         handshake = self.viewer.refusal(cause)
         if handshake is None:
             return
         services = self.services
         seconds = STOPPING_DEADLINE if isinstance(cause, Stopping) else services.settings.refusal_deadline
-        self._deadline = Deadline(services.reactor)  # after end(), the previous Deadline fails every wait
+        self._deadline = Deadline(services.reactor)  # a new one: after end(), the old one fails every wait
         try:
             late = SetupTimeout("the viewer did not read the reason in time")
             await self._deadline.wait(self._client.run(handshake), seconds, late)
-        except Refusal:  # the viewer left, is silent or broke the protocol; the close frame has the same sentence
+        except Refusal:  # the viewer left, does not read or broke the protocol; the close frame has the reason as well
             return

@@ -1,14 +1,12 @@
-"""Finds sessions by the hash of their token."""
+"""Finds sessions by the link_id of their token."""
 
 from collections.abc import Iterable
-
-from novnc_twisted.access.tokens import hash_token
 
 
 class TokenIndex:
     """The ids of the sessions of each token.
 
-    A revocation by token must not hash the tokens of all sessions.  The index takes about 70 bytes for a session: the
+    With it, a revocation by token need not hash the tokens of all sessions.  It takes about 70 bytes for a session: its
     keys are small numbers instead of hashes, and a token that only one session uses has no set.
     """
 
@@ -19,30 +17,33 @@ class TokenIndex:
         """Return the number of tokens."""
         return len(self._ids)
 
-    def add(self, token: str, session_id: str) -> None:
-        """Add a session."""
-        key = _key(hash_token(token))
+    def add(self, link: str, session_id: str) -> None:
+        """Add a session.
+
+        :param link: the link_id of its token.
+        """
+        key = _key(link)
         ids = self._ids.setdefault(key, session_id)
         if isinstance(ids, set):
             ids.add(session_id)
         elif ids != session_id:
             self._ids[key] = {ids, session_id}
 
-    def remove(self, token: str, session_id: str) -> None:
+    def remove(self, link: str, session_id: str) -> None:
         """Remove a session that was added."""
-        key = _key(hash_token(token))
+        key = _key(link)
         ids = self._ids[key]
         if isinstance(ids, set):
             ids.discard(session_id)
         if not isinstance(ids, set) or not ids:
             del self._ids[key]
 
-    def find(self, token_hash: str) -> Iterable[str]:
-        """Return the ids of the sessions that may have a token; another token rarely has the same key."""
-        ids = self._ids.get(_key(token_hash), ())
+    def find(self, link: str) -> Iterable[str]:
+        """Return the ids of the sessions that may have this token.  Rarely, two tokens have the same key."""
+        ids = self._ids.get(_key(link), ())
         return [ids] if isinstance(ids, str) else list(ids)
 
 
-def _key(token_hash: str) -> int:
+def _key(link: str) -> int:
     # 60 bits: a Python integer of this size takes 32 bytes, a larger one 48.
-    return int(token_hash[:15], 16)
+    return int(link[:15], 16)

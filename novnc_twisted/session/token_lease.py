@@ -1,4 +1,4 @@
-"""Renews the lease of a live session's token, so that the viewer can reconnect after the network was lost."""
+"""Renews the lease of a live session's token, so that the viewer can reconnect after a network failure."""
 
 from typing import Protocol
 
@@ -13,22 +13,21 @@ from novnc_twisted.session.services import KeepToken
 
 
 class ILeased(Protocol):
-    """The session of a lease."""
+    """The part of a session that :class:`TokenLease` uses."""
 
     def end(self, cause: Refusal) -> None:
-        """End it."""
+        """End the session."""
 
     def change_mode(self, mode: str) -> None:
-        """Change what its viewer may do."""
+        """Change what the viewer may do."""
 
 
 class TokenLease:
-    """Calls ``keep_token`` while the session lives: first when it becomes necessary, then regularly, and at the end.
+    """Calls ``keep_token`` regularly while the session lives, and once at its end.
 
-    No call is needed while the token itself is valid for the session and one more minute; most sessions end before.  A
-    failure is logged once for a session, and never ends it.  A proxy that was cut off learns from the answers what was
-    changed meanwhile: that the token was revoked or the server was given to another project, which ends the session, or
-    what the viewer may do.
+    The first call follows a minute before the token would expire; most sessions end earlier.  A failed call is logged
+    once for a session, and never ends it.  The answers also report changes that the proxy may have missed: a
+    revocation or another project of the server ends the session, and other rights are applied.
     """
 
     log = Logger()
@@ -54,7 +53,7 @@ class TokenLease:
 
         :param every: seconds between two calls.
         :param deadline: seconds that a call may take.
-        :param session: is ended if its token may not be used any more, and is given what its viewer may do.
+        :param session: the session to end if its token is no longer valid, or to change if its rights have changed.
         :param after: seconds until the first call.
         """
         self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
@@ -75,7 +74,7 @@ class TokenLease:
             self._tick()
 
     def stop(self) -> None:
-        """No more calls; a pending one is cancelled."""
+        """Make no more calls, and cancel a pending one."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -83,7 +82,7 @@ class TokenLease:
             self._call_deadline.end(ServiceUnavailable("the session ended"))
 
     async def last(self, deadline: float) -> None:
-        """Stop, and renew the lease once more, since the session lived until now; not if no call was due before."""
+        """Stop, and renew the lease a last time; without an earlier call, the token is still valid by itself."""
         # Cancels a call that is under way, so that this last one decides how long the lease lasts.
         self.stop()
         if not self._renewed:
@@ -111,10 +110,13 @@ class TokenLease:
         except (Revoked, ConsoleForbidden) as cause:
             self._session.end(cause)
         except Exception as error:
-            # A call that was cancelled by stop() has not failed.
+            # If stop() has cancelled the call, it is not a failure.
             if not self._failed and self._stopped == stopped:
                 self._failed = True
-                self.log.warn("a live session's token could not be kept: {error}", error=str(error)[:200])
+                self.log.warn(
+                    "the token of a live session could not be renewed; its viewer may be unable to reconnect: {error}",
+                    error=str(error)[:200],
+                )
         finally:
             # last() may have begun another call while this one was being cancelled.
             if self._call_deadline is waiting:

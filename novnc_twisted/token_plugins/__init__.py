@@ -1,11 +1,13 @@
-"""Token plug-ins of websockify as authorities: their files, folders, JWTs and Redis keys, without their pitfalls."""
+"""websockify's token plug-ins, which check tokens instead of consoleauth: by files, JWTs, Redis or an HTTP API."""
 
 from novnc_twisted._lazy import lazy
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "BaseTokenAPI": "token_api",
         "ITokenPlugin": "interfaces",
+        "JSONTokenApi": "token_api",
         "NAMES": "names",
         "ReadOnlyTokenFile": "token_file",
         "Target": "target",

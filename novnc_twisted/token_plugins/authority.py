@@ -1,4 +1,4 @@
-"""A token plug-in as the authority of a proxy."""
+"""Lets a proxy check tokens with a token plug-in."""
 
 import contextlib
 
@@ -11,10 +11,10 @@ class TokenPluginAuthority:
     """Checks tokens with a plug-in; :meth:`check_token` is the ``authorise`` of a proxy's factory.
 
     :param plugin: finds the VNC server of a token.
-    :param host: the ``host`` option of the proxy, on whose machine the unix sockets of targets are.
+    :param host: the ``host`` option of the proxy, which has the targets' unix sockets on its machine.
     :param enforce_session_timeout: whether a session ends when its token expires.
-    :ivar max_token: characters of the longest token; the ``max_token`` of the sessions.
-    :ivar directories: folders of unix sockets; to be added to the ``socket_directories`` of the sessions.
+    :ivar max_token: maximum number of characters of a token; the ``max_token`` of the sessions.
+    :ivar directories: folders of unix sockets; add them to the ``socket_directories`` of the sessions.
     """
 
     def __init__(self, plugin: ITokenPlugin, *, host: str = "", enforce_session_timeout: bool = False) -> None:
@@ -25,7 +25,7 @@ class TokenPluginAuthority:
         self.directories = plugin.directories
 
     def start(self) -> None:
-        """Begin to connect, if the plug-in has a peer."""
+        """Begin to connect, if the plug-in uses a server."""
         self._plugin.start()
 
     async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
@@ -48,18 +48,18 @@ class TokenPluginAuthority:
     async def ping(self) -> None:
         """Check that the plug-in's source can be read.
 
-        :raises ServiceUnavailable: it can't.
+        :raises ServiceUnavailable: the source can't be read.
         """
         with contextlib.suppress(InvalidToken):
             await self._plugin.look_up("readyz")
 
     async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> None:
-        """Return None: a plug-in knows only the place that it has given."""
+        """Return None, because a plug-in does not know where else the console may be."""
 
     async def keep_token(self, token: str, client_address: str) -> None:
         """With ``enforce_session_timeout``, look up the token of a live session again.
 
-        :raises Revoked: the token is unknown now, or has expired.
+        :raises Revoked: the token is no longer known, or has expired.
         :raises ServiceUnavailable: the plug-in's source cannot be read now.
         """
         if not self._enforce:

@@ -1,4 +1,4 @@
-"""What a token plug-in is."""
+"""The interface of a token plug-in."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,26 +8,26 @@ from zope.interface import Attribute, Interface
 from novnc_twisted.token_plugins.target import Target
 
 LONGEST_TOKEN = 256
-"""Characters of the longest token of most plug-ins."""
+"""Maximum number of characters of a token, in most plug-ins."""
 
 
 class ITokenPlugin(Interface):
     """Finds the VNC server of a token."""
 
-    max_token: int = Attribute("Characters of the longest token.")
-    reads_once: bool = Attribute("Whether it keeps what it has read at the start, until :meth:`renewal`.")
+    max_token: int = Attribute("Maximum number of characters of a token.")
+    reads_once: bool = Attribute("Whether the source is read only at the start and by :meth:`renewal`.")
     directories: tuple[str, ...] = Attribute("Folders with unix sockets that its tokens lead to.")
 
     def start() -> None:
-        """Begin to connect, if it has a peer."""
+        """Begin to connect, if the plug-in uses a server."""
 
     def stop() -> Any:
         """Close what :meth:`start` has opened; may return an awaitable."""
 
     def renewal() -> Callable[[], None]:
-        """Read again what was read at the start, and return what puts it into use.
+        """Read the source again, and return a function that puts the new content into use.
 
-        :raises ValueError: it can't be used; nothing has changed then.
+        :raises ValueError: the source is unusable, so nothing has changed.
         """
 
     async def look_up(token: str) -> Target:

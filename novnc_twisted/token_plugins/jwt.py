@@ -15,15 +15,18 @@ from novnc_twisted.token_plugins.jwt_key import Algorithms, read_key
 from novnc_twisted.token_plugins.target import Target, target_of
 
 _ENCRYPTED_PARTS: Final = 5
-"""Parts of an encrypted token (RFC 7516, section 7.1); a signed one has three."""
+"""Number of parts of an encrypted token (RFC 7516, section 7.1).  A signed one has three."""
 
 
 @implementer(ITokenPlugin)
 class JWTTokenApi:
     """Verifies JWTs with a key from a file.
 
-    A token needs an end: ``exp``, or ``iat`` and ``token_ttl``.  An encrypted token must contain a signed one, as
-    anybody can encrypt with a public key.  The algorithms are those of the key's type, whatever the token names.
+    A token must expire: it needs ``exp``, or ``iat`` to which ``token_ttl`` is added.  An encrypted token must contain
+    a signed one, because any client can encrypt with a public key.  Only algorithms for the type of the key are
+    accepted.
+
+    :ivar token_ttl: see the argument; may be changed.
     """
 
     max_token = 8192
@@ -40,7 +43,7 @@ class JWTTokenApi:
         """
         self._source = source
         self._key, self._algorithms = _key_in(source)
-        self._ttl = token_ttl
+        self.token_ttl = token_ttl
         self._now = now
 
     def start(self) -> None:
@@ -64,7 +67,7 @@ class JWTTokenApi:
         now = self._now()
         if _time(claims, "nbf", 0) > now:
             raise InvalidToken("the JWT is not valid yet (nbf)")
-        expires_at = _time(claims, "exp", _time(claims, "iat", -math.inf) + self._ttl)
+        expires_at = _time(claims, "exp", _time(claims, "iat", -math.inf) + self.token_ttl)
         if expires_at == -math.inf:
             raise InvalidToken("the JWT has neither exp nor iat, so that it would be valid for ever")
         if expires_at <= now:
@@ -77,9 +80,9 @@ class JWTTokenApi:
 
 
 def _key_in(source: str) -> tuple[Any, Algorithms]:
-    """Read the key of a file.
+    """Read the key from a file.
 
-    :raises ValueError: it holds no usable key, or the extra is not installed.
+    :raises ValueError: the file holds no usable key, or the extra ``[jwt]`` is not installed.
     """
     try:
         return read_key(Path(source).read_bytes())
@@ -97,11 +100,11 @@ def _claims(token: str, key: Any, algorithms: Algorithms) -> dict[str, Any]:
     try:
         signed = token.encode("ascii")
         if token.count(".") == _ENCRYPTED_PARTS - 1:
-            # Compression (zip) is not among the algorithms: a small token could inflate.
+            # Compression (zip) is not permitted, because a small token could unpack to many bytes.
             signed = jwe.decrypt_compact(signed, key, algorithms=list(algorithms.encryption)).plaintext or b""
         claims = json.loads(jws.deserialize_compact(signed, key, algorithms=list(algorithms.signature)).payload)
     except Exception as error:
-        # Everything: whatever the libraries raise about bytes that a client chose.
+        # The client chose the bytes, so the libraries may raise any exception.
         raise InvalidToken(f"the JWT can't be verified: {type(error).__name__}") from None
     if not isinstance(claims, dict):
         raise InvalidToken("the JWT has no claims")

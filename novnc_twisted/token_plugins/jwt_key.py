@@ -15,8 +15,8 @@ from novnc_twisted.access.pem import private_key
 class Algorithms(NamedTuple):
     """The algorithms of a type of key.
 
-    :ivar signature: for signed tokens (RFC 7518, section 3.1).
-    :ivar encryption: for encrypted tokens: of the key, and of the content (sections 4.1 and 5.1).
+    :ivar signature: algorithms of signed tokens (RFC 7518, section 3.1).
+    :ivar encryption: algorithms of encrypted tokens, for the key and for the content (sections 4.1 and 5.1).
     """
 
     signature: tuple[str, ...]
@@ -25,9 +25,9 @@ class Algorithms(NamedTuple):
 
 _CONTENT: Final = ("A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM", "A192GCM", "A256GCM")
 _SHORTEST_SECRET: Final = 32
-"""Bytes; a shorter one can be guessed from a single token (RFC 7518, section 3.2)."""
+"""Minimum number of bytes.  A shorter secret can be found from a single token by trial (RFC 7518, section 3.2)."""
 
-# RSA1_5 is missing: with it, a client that sends many tokens can decrypt others.
+# RSA1_5 is left out on purpose: with it, a client that sends many tokens can decrypt other tokens.
 RSA: Final = Algorithms(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA-OAEP", "RSA-OAEP-256", *_CONTENT))
 EC: Final = Algorithms(
     ("ES256", "ES384", "ES512"), ("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW", *_CONTENT)
@@ -42,12 +42,12 @@ SECRET: Final = Algorithms(
 def read_key(text: bytes) -> tuple[Any, Algorithms]:
     """Read a key: PEM, or a shared secret in base64url.
 
-    :raises ValueError: it is neither, or too weak; the error quotes nothing of it.
-    :raises ImportError: the extra is not installed.
+    :raises ValueError: the text is neither, or the key is too weak; the error does not quote it.
+    :raises ImportError: the extra ``[jwt]`` is not installed.
     """
     from joserfc import errors, jwk
 
-    # EdDSA is the former name of Ed25519 and Ed448; issuers still use it, and the library warns at each use.
+    # Issuers still use EdDSA, the former name of Ed25519 and Ed448.  The library would warn at each use.
     warnings.filterwarnings("ignore", category=errors.SecurityWarning)
     if b"-----BEGIN" not in text:
         return jwk.OctKey.import_key(_secret(text)), SECRET
@@ -77,7 +77,7 @@ def _parsed(text: bytes) -> tuple[bytes, Any]:
 
 
 def _secret(text: bytes) -> bytes:
-    # openssl writes base64, whose two other letters are accepted as well.
+    # Accept plain base64 as well, because openssl writes it.  It has "+" and "/" where base64url has "-" and "_".
     words = b"".join(text.split()).rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
     try:
         secret = base64.b64decode(words + b"=" * (-len(words) % 4), altchars=b"-_", validate=True)

@@ -1,4 +1,4 @@
-"""The plug-ins by the names that websockify gives them."""
+"""Finds the plug-ins by their names in websockify."""
 
 from typing import Any, Final
 
@@ -11,6 +11,8 @@ NAMES: Final = (
     "UnixDomainSocketDirectory",
     "JWTTokenApi",
     "TokenRedis",
+    "JSONTokenApi",
+    "BaseTokenAPI",
 )
 
 
@@ -18,7 +20,7 @@ def make_plugin(reactor: Any, name: str, source: str, *, token_ttl: float = 600)
     """Make a plug-in.
 
     :param name: one of :data:`NAMES`.
-    :param source: a path, or for ``TokenRedis`` the address of a Redis.
+    :param source: a path, or the address of a Redis server or an HTTP API.
     :param token_ttl: seconds for which a JWT without ``exp`` is valid after its ``iat``.
     :raises ValueError: the source cannot be used, or an extra is not installed; the text is one sentence without a
         password.
@@ -31,6 +33,11 @@ def make_plugin(reactor: Any, name: str, source: str, *, token_ttl: float = 600)
         from novnc_twisted.token_plugins.token_redis import TokenRedis
 
         return TokenRedis(reactor, source)
+    if name in ("JSONTokenApi", "BaseTokenAPI"):
+        from novnc_twisted.token_plugins import token_api
+
+        api: ITokenPlugin = getattr(token_api, name)(reactor, source)
+        return api
     if name not in NAMES:
         raise ValueError(f"{name} is not a token plug-in; there are {', '.join(NAMES)}")
     import novnc_twisted.token_plugins as plugins

@@ -17,10 +17,10 @@ from novnc_twisted.token_plugins.token_file_name import is_file_name
 class UnixDomainSocketDirectory:
     """Finds sockets below a folder.
 
-    No part of a token is ``..`` or a link.  A session that connects checks the path again, without a moment in which it
-    could be changed, and refuses sockets of other users (``pinned_socket`` of ``session/upstream``).
+    No part of a token may be ``..`` or a symbolic link.  When a session connects, ``pinned_socket`` of
+    ``session/upstream`` checks the path again without a race, and refuses sockets of other users.
 
-    :ivar directories: the folder; add it to ``socket_directories`` of the sessions.
+    :ivar directories: the folder.  Add it to the ``socket_directories`` of the sessions.
     """
 
     max_token = LONGEST_TOKEN
@@ -42,21 +42,21 @@ class UnixDomainSocketDirectory:
         """See ITokenPlugin."""
 
     def renewal(self) -> Callable[[], None]:
-        """See ITokenPlugin; nothing is kept."""
+        """See ITokenPlugin.  Each look-up reads the source, so there is nothing to read again."""
         return lambda: None
 
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""
         if not all(is_file_name(step) for step in token.split("/")):
-            raise InvalidToken("not the path of a socket")
+            raise InvalidToken("the token is not the path of a socket")
         path = f"{self._folder}/{token}"
         try:
             mode = os.lstat(path).st_mode
             real = os.path.realpath(path)
         except (OSError, ValueError):
-            raise InvalidToken("there is no such socket") from None
+            raise InvalidToken("the token names no existing socket") from None
         if not stat.S_ISSOCK(mode):
-            raise InvalidToken("it is not a socket")
+            raise InvalidToken("the file that the token names is not a socket")
         if real != f"{os.path.realpath(self._folder)}/{token}":
-            raise InvalidToken("its path has a link")
+            raise InvalidToken("the path in the token contains a symbolic link")
         return Target(socket=path)

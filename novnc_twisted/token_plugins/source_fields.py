@@ -1,8 +1,8 @@
-"""The fields of a token source: ``host:port:...``, a field with a colon in double quotes."""
+"""Splits a token source into fields: ``host:port:...``.  A field with a colon must be in double quotes."""
 
 
 def source_fields(source: str) -> list[str]:
-    """Split at colons, but not at those between double quotes around a whole field."""
+    """Split at colons, except those inside of a field in double quotes."""
     fields = []
     rest: str | None = source
     while rest is not None:

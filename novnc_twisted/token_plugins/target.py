@@ -1,4 +1,4 @@
-"""Where a token leads."""
+"""The VNC server to which a token leads."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 from novnc_twisted.access.hosts import host_name, is_ip
 
 _SOCKET: Final = "unix_socket"
-"""The host that websockify writes in front of the path of a unix socket."""
+"""The word that websockify writes instead of a host, before the path of a unix socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Target:
 def parse_target(text: str) -> Target:
     """Read ``host:port``, ``[IPv6 address]:port`` or ``unix_socket:/path``.
 
-    :raises ValueError: it has another form; the error does not quote it.
+    :raises ValueError: the text has another form; the error does not quote it.
     """
     host, colon, port = text.strip().rpartition(":")
     if not colon:
@@ -43,9 +43,9 @@ def parse_target(text: str) -> Target:
 
 
 def target_of(host: Any, port: Any) -> Target:
-    """Make a target of a host and a port that was read from outside.
+    """Make a target from a host and a port of an untrusted source.
 
-    :raises ValueError: one of them is no host or port; the error quotes nothing.
+    :raises ValueError: the host or the port is invalid; the error does not quote it.
     """
     if not isinstance(host, str) or len(host) > 255 or isinstance(port, bool) or not isinstance(port, int | str):
         raise ValueError("host or port has a wrong type")

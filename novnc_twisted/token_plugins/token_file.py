@@ -16,25 +16,25 @@ from novnc_twisted.token_plugins.interfaces import LONGEST_TOKEN, ITokenPlugin
 from novnc_twisted.token_plugins.target import Target, parse_target
 
 MAX_BYTES: Final = 16 << 20
-"""Bytes of all files together; the memory for them is bounded."""
+"""Maximum number of bytes of all files together, to bound the memory."""
 
 MAX_FILES: Final = 10_000
-"""Files of a folder."""
+"""Maximum number of files in a folder."""
 
 MAX_FAULTS: Final = 20
-"""Lines with mistakes that are logged of one load; a file of another kind may have one in each line."""
+"""Maximum number of faulty lines that are logged for one load.  In a file of another kind, every line is faulty."""
 
 _SEPARATOR: Final = re.compile(r":\s+")
 
 _State = tuple[tuple[str, int, int, int], ...]
-"""Name, inode, size and time of modification of each file."""
+"""Name, inode, size and modification time of each file."""
 
 
 @implementer(ITokenPlugin)
 class TokenFile:
-    """Looks tokens up in a file, or in all files of a folder, as they are now.
+    """Looks up tokens in the present content of a file, or of all files in a folder.
 
-    Tokens are kept under their SHA-256.  A line with a mistake is logged with its number, without the token.
+    Tokens are kept in memory as SHA-256.  A faulty line is logged with its number, but without the token.
     """
 
     log = Logger()
@@ -45,12 +45,12 @@ class TokenFile:
     def __init__(self, source: str) -> None:
         """Read the source.
 
-        :raises ValueError: it can't be read; the text is one sentence.
+        :raises ValueError: the source can't be read; the text is one sentence.
         """
         self._source = source
         self._state: _State = ()
         self._targets: dict[str, Target] = {}
-        self._faults = _Faults()  # of the last load, not logged yet
+        self._faults = _Faults()  # those of the last load that are not logged yet
         try:
             self._load(self._state_now())
         except (OSError, ValueError) as error:
@@ -58,12 +58,12 @@ class TokenFile:
 
     def start(self) -> None:
         """See ITokenPlugin; log the lines that were skipped."""
-        # Not when the files are read: a start reads them several times.
+        # Log them here, because the files are read several times during a start.
         faults, self._faults = self._faults, _Faults()
         for line in faults.lines:
             self.log.warn("{line}", line=line)
         if faults.more:
-            self.log.warn("{count} more lines of token files are skipped", count=faults.more)
+            self.log.warn("further lines of token files that are skipped: {count}", count=faults.more)
 
     def stop(self) -> None:
         """See ITokenPlugin."""
@@ -83,7 +83,7 @@ class TokenFile:
         self._refresh()
         found = self._targets.get(hash_token(token))
         if found is None:
-            raise InvalidToken("no token file has it")
+            raise InvalidToken("no token file contains the token")
         return found
 
     def _refresh(self) -> None:
@@ -117,7 +117,7 @@ class TokenFile:
 
 
 class ReadOnlyTokenFile(TokenFile):
-    """The same; the files are read when the proxy starts, and by a reload."""
+    """A token file that is read only when the proxy starts and when it reloads."""
 
     reads_once = True
 
@@ -126,10 +126,10 @@ class ReadOnlyTokenFile(TokenFile):
 
 
 class _Faults:
-    """Lines with mistakes.
+    """Faulty lines of token files.
 
-    :ivar lines: a sentence for each of the first.
-    :ivar more: the number of the others.
+    :ivar lines: a sentence for each of the first :data:`MAX_FAULTS` lines.
+    :ivar more: the number of further faulty lines.
     """
 
     def __init__(self) -> None:
@@ -144,14 +144,14 @@ class _Faults:
 
 
 def _lines(path: Path, faults: _Faults) -> Iterator[tuple[str, Target]]:
-    """Read a file; a line of another form adds a sentence to ``faults``.
+    """Read a file, and add a sentence to ``faults`` for each faulty line.
 
-    :raises ValueError: it is not a file.
+    :raises ValueError: the path is not a file.
     """
     with path.open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is neither a file nor a folder")
-        # The file may have grown since its size was added up.
+        # The file may have grown since its size was checked.
         text = file.read(MAX_BYTES + 1)[:MAX_BYTES].decode("utf-8", "surrogateescape")
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):

@@ -1,4 +1,4 @@
-"""``TokenFileName``: the token is the name of a file with ``host:port``."""
+"""``TokenFileName``: the token is the name of a file that contains ``host:port``."""
 
 import os
 import stat
@@ -13,14 +13,14 @@ from novnc_twisted.token_plugins.interfaces import LONGEST_TOKEN, ITokenPlugin
 from novnc_twisted.token_plugins.target import Target, parse_target
 
 _LONGEST: Final = 1024
-"""Bytes of the longest file."""
+"""Maximum number of bytes of a file."""
 
 
 @implementer(ITokenPlugin)
 class TokenFileName:
     """Reads the file that has the token as its name.
 
-    A token with a slash, and a link, are unknown: neither may lead out of the folder.
+    So that no token leads out of the folder, tokens with a slash and symbolic links count as unknown.
     """
 
     max_token = LONGEST_TOKEN
@@ -42,19 +42,19 @@ class TokenFileName:
         """See ITokenPlugin."""
 
     def renewal(self) -> Callable[[], None]:
-        """See ITokenPlugin; nothing is kept."""
+        """See ITokenPlugin.  Each look-up reads the source, so there is nothing to read again."""
         return lambda: None
 
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""
         if not is_file_name(token):
-            raise InvalidToken("not the name of a file")
+            raise InvalidToken("the token is not the name of a file")
         try:
-            text = _read(os.path.join(self._folder, token))  # noqa: PTH118 (keeps a token that is no valid path)
+            text = _read(os.path.join(self._folder, token))  # noqa: PTH118 (keeps a token that is not a valid path)
         except FileNotFoundError:
-            raise InvalidToken("no file has this name") from None
+            raise InvalidToken("no file has the token as its name") from None
         except (OSError, UnicodeError) as error:
-            raise InvalidToken(f"its file can't be read: {type(error).__name__}") from None
+            raise InvalidToken(f"the file of the token can't be read: {type(error).__name__}") from None
         try:
             return parse_target(text)
         except ValueError as error:
@@ -62,7 +62,7 @@ class TokenFileName:
 
 
 def is_file_name(token: str) -> bool:
-    """Whether a token is the name of something directly in a folder."""
+    """Return whether a token can be a file name: one name without a path."""
     return bool(token) and token not in (".", "..") and "/" not in token and token.isprintable()
 
 

@@ -1,4 +1,7 @@
-"""``TokenRedis``: the token is a key in Redis, with ``host:port``, or ``{"host": "host:port"}`` and a ``password``."""
+"""``TokenRedis``: the token is a key in Redis, whose value names the VNC server.
+
+The value is ``host:port``, or ``{"host": "host:port"}`` with an optional ``password``.
+"""
 
 import json
 from collections.abc import Callable
@@ -19,7 +22,7 @@ _FORM = "host[:port[:db[:password[:namespace]]]]"
 
 @implementer(ITokenPlugin)
 class TokenRedis:
-    """Reads keys of a Redis or Valkey.  A key that has expired there is unknown at once."""
+    """Reads keys of a Redis or Valkey server at each look-up, so that an expired key is unknown at once."""
 
     max_token = LONGEST_TOKEN
     reads_once = False
@@ -29,8 +32,8 @@ class TokenRedis:
         """Prepare; :meth:`start` connects.
 
         :param source: ``host[:port[:db[:password[:namespace]]]]``, or a URL such as
-            ``rediss://[user:password@]host[:port][/db]``; a namespace follows it as ``#namespace``.
-        :raises ValueError: it is of another form, or the extra ``[redis]`` is not installed.
+            ``rediss://[user:password@]host[:port][/db][#namespace]``.
+        :raises ValueError: the source has another form, or the extra ``[redis]`` is not installed.
         """
         address, namespace = redis_source(source)
         try:
@@ -49,27 +52,27 @@ class TokenRedis:
         return self._reader.stop()
 
     def renewal(self) -> Callable[[], None]:
-        """See ITokenPlugin; nothing is kept."""
+        """See ITokenPlugin.  Each look-up reads the source, so there is nothing to read again."""
         return lambda: None
 
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""
         if not token.isprintable():
-            raise InvalidToken("not a text")
+            raise InvalidToken("the token contains control characters")
         value = await self._reader.get(self._prefix + token)
         if value is None:
-            raise InvalidToken("Redis has no such key")
+            raise InvalidToken("Redis has no key for the token")
         try:
             return _target(value.strip())
         except (ValueError, RecursionError):
             # Without a namespace, a token can name any key of the database.
-            raise InvalidToken("the value of its key is not an address") from None
+            raise InvalidToken("the value of the key for the token is not host:port") from None
 
 
 def redis_source(source: str) -> tuple[RedisURL, str]:
     """Return the address and the namespace of a token source.
 
-    :raises ValueError: it is of another form; the text does not quote it, since it may contain a password.
+    :raises ValueError: the source has another form; the text does not quote it, because it may contain a password.
     """
     if "://" in source:
         url, _, namespace = source.partition("#")

@@ -5,7 +5,9 @@
 import { build } from 'esbuild';
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { buildLocales } from './locales.js';
+import { buildLocales, portalWords } from './locales.js';
+import * as listWords from './src/locales/list.en.js';
+import * as powerWords from './src/locales/power.en.js';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
@@ -80,6 +82,9 @@ for (const folder of [staged, join(staged, 'assets')]) {
         await writeFile(join(folder, `${name}.gz`), gzipSync(data, { level: constants.Z_BEST_COMPRESSION }));
     }
 }
+
+// for the API alone, which reads it once
+await writeFile(join(staged, 'portal.json'), JSON.stringify(await portalWords(join(here, 'src', 'locales'), { list: listWords, power: powerWords })));
 
 await rm(dist, { recursive: true, force: true });
 await rename(staged, dist);

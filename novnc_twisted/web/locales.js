@@ -24,10 +24,31 @@ export async function buildLocales(folder, assets) {
     for (const [language, texts] of await readLocales(folder)) {
         // a close frame holds the English sentence, and several causes share a code
         const sentences = Object.fromEntries(causes.map(([cause, english]) => [english, texts.causes[cause] ?? english]));
-        const content = JSON.stringify({ ...texts, causes: sentences });
+        const { portal, ...scripted } = texts; // the API reads its own texts, see portalWords
+        const content = JSON.stringify({ ...scripted, causes: sentences });
         const hash = createHash('sha256').update(content).digest('hex').slice(0, 8).toUpperCase();
         files[language] = `words.${language}-${hash}.json`;
         await writeFile(join(assets, files[language]), content);
     }
     return files;
+}
+
+/** The texts of the pages that the API makes: language -> English text -> text; those of the list and the refusals too. */
+export async function portalWords(folder, scripted) {
+    const causes = Object.entries(await readCauses(folder));
+    return Object.fromEntries((await readLocales(folder)).map(([language, texts]) => [language, {
+        ...Object.fromEntries(causes.map(([cause, english]) => [english, texts.causes[cause] ?? english])),
+        ...Object.fromEntries(pairs(scripted, texts)),
+        ...texts.portal,
+    }]));
+}
+
+/* [English, text] of every text of a table without plural forms. */
+function pairs(english, other) {
+    return Object.entries(english).flatMap(([name, value]) => {
+        if (typeof value === 'string') {
+            return [[value, other[name]]];
+        }
+        return 'other' in value ? [] : pairs(value, other[name]);
+    });
 }

@@ -1,4 +1,4 @@
-"""The XVP front: the Java viewer's CONNECT, then raw RFB."""
+"""The XVP proxy for the Java viewer: an HTTP CONNECT request, then raw RFB."""
 
 from novnc_twisted._lazy import lazy
 

@@ -1,4 +1,4 @@
-"""The factory of the XVP front."""
+"""The protocol factory of the XVP proxy."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from novnc_twisted.xvpvncproxy.protocol import XVPVNCProxyProtocol
 
 
 class XVPVNCProxyFactory(FrontFactory):
-    """Protocol factory for the Java viewer (nova-xvpvncproxy), for any stream endpoint, TLS included."""
+    """Protocol factory for the Java viewer (nova-xvpvncproxy).  Works with any stream endpoint, also with TLS."""
 
     name = "xvpvncproxy"
     _protocol = XVPVNCProxyProtocol
@@ -46,10 +46,10 @@ class XVPVNCProxyFactory(FrontFactory):
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (``stop``, ``reboot``, ``reset``) that a viewer asks for by xvp, and returns why it was refused.
             None: viewers are offered none.
-        :param limits: limits of sessions, to share with another front of this process; default: its own.
-        :param failures: the same for guesses of a token.
-        :param connection_limits: the same for connections; default: no limit.
-        :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.
+        :param limits: limits of sessions; may be shared with another proxy of this process; default: own limits.
+        :param failures: counts failed guesses of a token; may be shared; default: own counts.
+        :param connection_limits: limits of connections; may be shared; default: no limits.
+        :param observer: called with each event (see :mod:`novnc_twisted.events`); default: write events to the log.
         """
         super().__init__(
             reactor,

@@ -1,7 +1,7 @@
-"""The protocol of the XVP front, for the unmodified Java viewer.
+"""The protocol of the XVP proxy, for the unmodified Java viewer.
 
-The viewer sends ``CONNECT /console?token=T HTTP/1.0`` without any header, and accepts a reply only if its first line
-begins with ``HTTP/1.1 200`` and a space; it shows the status line of a refusal to its user.
+The viewer sends ``CONNECT /console?token=T HTTP/1.0`` without any header.  It accepts a reply only if the first line
+begins with ``HTTP/1.1 200`` and a space.  Of any other reply, it shows the status line to its user.
 """
 
 from novnc_twisted.access.request_head import RequestHead
@@ -22,7 +22,7 @@ READY = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 def status_line(cause: Refusal) -> bytes:
-    """The response that refuses: a status line, which the viewer shows."""
+    """Return the response of a refusal: only a status line, which the viewer shows."""
     return f"HTTP/1.1 {cause.status or 503} {cause.sentence}\r\n\r\n".encode()
 
 
@@ -33,8 +33,8 @@ class XVPVNCProxyProtocol(FrontProtocol):
         """Begin a session, or answer."""
         token = token_of(head.target)
         if any(name == "origin" or name.startswith("sec-fetch-") for name, _ in head.fields):
-            # Any web page can make its visitor's browser send requests.  If they counted as guesses of a token, the
-            # page could lock out the visitor's address.
+            # Any web page can make a visitor's browser send requests here.  They do not count as guesses of a token,
+            # because the page could then lock out the visitor's address.
             self.refused("Browser", self.peer_address, ProtocolViolation.status, "a web browser sent the request")
             self.refuse(ProtocolViolation("a web browser"))
         elif not token and (response := check_response(head, METHODS, close=True)) is not None:
@@ -71,7 +71,7 @@ class XVPViewer(FrontViewer):
     console_type = XVPVNC
 
     def welcome(self) -> None:
-        """Send the response to CONNECT; RFB follows."""
+        """Send the response to CONNECT, after which RFB begins."""
         self.end.write(READY)
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:

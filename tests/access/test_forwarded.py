@@ -23,6 +23,7 @@ class ForwardedTests(SynchronousTestCase):
         for address in ("11.0.0.1", "::2", "", "unix"):
             self.assertFalse(is_trusted(address, TRUSTED), address)
         self.assertRaises(ValueError, networks, ["proxy.example"])
+        self.assertEqual(networks(["10.1.2.3/8"]), networks(["10.0.0.0/8"]))
 
     def test_the_clients_address(self) -> None:
         for peer, values, address in (

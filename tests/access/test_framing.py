@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.access.framing import UNNAMED, blocked_framer
+from novnc_twisted.access.framing import UNNAMED, blocked_framer, list_source
 from novnc_twisted.access.origin import PageOrigin
 
 HTTP, HTTPS = PageOrigin("http", "console.example", "6080"), PageOrigin("https", "console.example", None)
@@ -62,6 +62,31 @@ class FramingTests(SynchronousTestCase):
         ):
             found = blocked_framer(sources, own=HTTPS, referrers=referrers, sites=sites)
             self.assertEqual(found, expected, (sources, referrers, sites))
+
+    def test_the_list_of_servers(self) -> None:
+        """A page of this process at the same host, unless the operator names others instead of 'self'."""
+        every, six, one = ("0.0.0.0", 8774), ("::", 8774), ("192.0.2.1", 9)
+        for sources, host, listening, expected in (
+            (["'self'"], "console.example:6080", [every], "http://console.example:8774"),
+            (["https://a.example", "'self'"], "Console.example", [six], "http://console.example:8774"),
+            (["'self'"], "192.0.2.1:6080", [("127.0.0.1", 8), one], "http://192.0.2.1:9"),
+            # Another program may listen at the port: at the other addresses of the machine, or if there is no API.
+            (["'self'"], "192.0.2.2:6080", [one], ""),
+            (["'self'"], "console.example", [one], ""),
+            (["'self'"], "localhost", [("127.0.0.1", 8774)], ""),
+            (["'self'"], "console.example", [], ""),
+            (["'self'"], "[::1]:6080", [("::1", 8774)], ""),
+            (["https://a.example"], "console.example", [every], ""),
+            (["'none'"], "console.example", [every], ""),
+            (["'self'"], None, [every], ""),
+            (["'self'"], "a b; script-src *", [every], ""),
+            (["'self'"], "a;b", [every], ""),
+        ):
+            self.assertEqual(list_source(sources, host, listening), expected, (sources, host))
+        own_list = "http://console.example:8774"
+        for sites, expected in ((["same-site"], SHOWN), (["cross-site"], UNNAMED)):
+            found = blocked_framer(["'self'", own_list], own=HTTPS, referrers=[], sites=sites, own_list=own_list)
+            self.assertEqual(found, expected)
 
     def test_what_clients_invent(self) -> None:
         for referer in ("", "x", "https://", "https:///", "https://a b/", "null", "\x00", "https://" + "a" * 20_000):

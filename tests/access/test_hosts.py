@@ -2,10 +2,16 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.access.hosts import is_host, is_loopback
+from novnc_twisted.access.hosts import is_host, is_ip, is_loopback
 
 
 class HostTests(SynchronousTestCase):
+    def test_is_ip(self) -> None:
+        for text in ("192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"):
+            self.assertTrue(is_ip(text), text)
+        for text in ("", "localhost", "192.0.2", "[2001:db8::1]", "192.0.2.1:80"):
+            self.assertFalse(is_ip(text), text)
+
     def test_is_loopback(self) -> None:
         for host in ("127.0.0.1", "::1", "[::1]", "::ffff:127.0.0.1", "localhost:1", "LOCALHOST.", "[::1]:80"):
             self.assertTrue(is_loopback(host), host)

@@ -52,7 +52,7 @@ CASES: list[tuple[str, list[str], list[str], dict[str, object], int]] = [
     ("a proxy with TLS", ["https://h"], ["h"], {"forwarded_proto": "https"}, 200),
     ("a proxy with TLS, a page without", ["http://h"], ["h"], {"forwarded_proto": "https"}, 403),
     ("a proxy without, base URL with", ["http://h"], ["h"], {"forwarded_proto": "http", "scheme": "https"}, 200),
-    ("a star is no pattern", ["http://evil"], ["h"], {"allowed": ["*"]}, 403),
+    ("a star is not a pattern", ["http://evil"], ["h"], {"allowed": ["*"]}, 403),
 ]
 
 

@@ -26,6 +26,8 @@ class TokenOfTests(SynchronousTestCase):
             ("/", ("a=b; token=T; ?=!",), "T"),
             ("/", ("=;;;a", "x; token=T"), "T"),
             ("/", ("nottoken=T",), None),
+            ("/", ("novnc_login=T",), None),
+            ("/", ("novnc_login=L; token=T",), "T"),
             ("/?token=Q", ("token=C",), "Q"),
             ("/?token=", ("token=C",), "C"),
             ("//[/?token=T", (), None),

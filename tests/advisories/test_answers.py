@@ -74,7 +74,7 @@ def requests() -> Iterator[bytes]:
 
 
 class AnswerCase(FrontCase):
-    timeout = 60
+    timeout = 300
 
     async def each(self, *, hosts_are_ours: bool) -> list[str]:
         """Check every answer, and return the Locations."""

@@ -16,7 +16,6 @@ import novnc_twisted
 NOT_USED = {
     "twisted.names": "CVE-2026-42304: a name that points to itself without end",
     "twisted.conch": "CVE-2022-21716: an SSH banner without end",
-    "twisted.web.client": "CVE-2022-24801 and its kin, from the other side",
     "twisted.web.static": "redirects and directory listings",
     "twisted.web.util": "CVE-2024-41810: redirectTo",
     "twisted.web.vhost": "CVE-2022-39348: NameVirtualHost",
@@ -38,6 +37,17 @@ class DependencyTests(TestCase):
         for name, fixed in FIXED.items():
             (least,) = [Version(clause.version) for clause in wanted[name] if clause.operator == ">="]
             self.assertGreaterEqual(least, Version(fixed), name)
+
+    def test_no_client_that_follows_redirects(self) -> None:
+        """A client that follows redirects may send credentials to other servers."""
+        package = Path(novnc_twisted.__file__).parent
+        texts = {path: path.read_text() for path in package.rglob("*.py") if "node_modules" not in path.parts}
+        importing = {
+            path.relative_to(package).as_posix() for path, text in texts.items() if "twisted.web.client" in text
+        }
+        self.assertEqual(importing, {"http/client.py"})
+        for path, text in texts.items():
+            self.assertNotRegex(text, "RedirectAgent|CookieAgent|getPage|downloadPage", path)
 
     def test_what_is_not_used(self) -> None:
         """Our modules do not import them; with all of our modules imported, Twisted's DNS and SSH are not loaded."""

@@ -35,7 +35,7 @@ SAYINGS = {
 
 
 class AfterServerInit(FrontCase):
-    timeout = 60
+    timeout = 300
 
     async def test_nothing_is_decoded(self) -> None:
         """The viewer receives it unchanged; the proxy neither fails nor keeps any of it."""
@@ -72,7 +72,7 @@ class BeforeServerInit(SynchronousTestCase):
 
     START = b"RFB 003.008\n\1\1\0\0\0\0"
 
-    def told(self, *pieces: bytes) -> HandshakeDriver:
+    def handshake_after(self, *pieces: bytes) -> HandshakeDriver:
         handshake = HandshakeDriver(login())
         handshake.start()
         for piece in pieces:
@@ -99,7 +99,7 @@ class BeforeServerInit(SynchronousTestCase):
         }
         for what, pieces in promises.items():
             with self.little_memory():
-                handshake = self.told(*pieces)
+                handshake = self.handshake_after(*pieces)
                 for _ in range(64):  # it ends soon, whatever follows
                     if not handshake.done:
                         handshake.receive(b"A" * 1024)
@@ -110,7 +110,9 @@ class BeforeServerInit(SynchronousTestCase):
         """CVE-2014-6052, CVE-2014-8240: no memory of width times height is allocated."""
         for width, height in ((0, 0), (HUGE, HUGE), (0, HUGE), (1, HUGE)):
             with self.little_memory():
-                handshake = self.told(self.START, struct.pack(">HH16sI", width, height, PIXEL_FORMAT, 1) + b"n")
+                handshake = self.handshake_after(
+                    self.START, struct.pack(">HH16sI", width, height, PIXEL_FORMAT, 1) + b"n"
+                )
             if handshake.error is None:
                 self.assertEqual((handshake.result.width, handshake.result.height), (width, height))
             else:

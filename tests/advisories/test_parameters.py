@@ -31,7 +31,7 @@ ADDITIONS = (
 
 
 class ProxyTests(FrontCase):
-    timeout = 60
+    timeout = 300
 
     async def test_additions_open_nothing(self) -> None:
         """CVE-2023-54391: an additional parameter skipped the password check.  Here each token is checked."""

@@ -142,7 +142,7 @@ def complaints(row: Row) -> list[str]:
             continue
         # Only tests that trial runs: a class of a test module with that method.
         if not (isinstance(case, type) and issubclass(case, unittest.TestCase) and callable(getattr(case, method, 0))):
-            found.append(f"{name} is no test")
+            found.append(f"{name} is not a test")
     return found
 
 

@@ -29,7 +29,7 @@ def fault(*_: Any, **__: Any) -> Any:
 
 
 class SessionTests(FrontCase):
-    def told(self, logged: Logged) -> None:
+    def assert_logged(self, logged: Logged) -> None:
         """Assert that there is a traceback without these secrets."""
         text = "\n".join(logged.lines())
         self.assertIn("tests.advisories.test_tracebacks.Fault: internal", text)
@@ -49,7 +49,7 @@ class SessionTests(FrontCase):
         viewer = await self.websocket()
         await refused(viewer)
         await viewer.until_closed()
-        self.told(logged)
+        self.assert_logged(logged)
 
     async def test_while_it_logs_in(self) -> None:
         logged = Logged(self)
@@ -64,7 +64,7 @@ class SessionTests(FrontCase):
         viewer = await self.websocket()
         await refused(viewer)
         await viewer.until_closed()
-        self.told(logged)
+        self.assert_logged(logged)
 
 
 class BusTests(ConsoleAuthCase):

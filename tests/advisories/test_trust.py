@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
-from tests.session.test_upstream_tls import NAMED, OURS, UpstreamCase, served
+from tests.session.upstream_tls_case import NAMED, OURS, UpstreamCase, served
 from tests.support.pki import Credential
 
 

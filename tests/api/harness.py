@@ -15,6 +15,7 @@ from novnc_twisted.compute.rpcapi import ComputeAPI
 from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 from novnc_twisted.contract import ConnectInfo, Console
 from novnc_twisted.contract.screenshot import Screenshot
+from novnc_twisted.contract.typing import Strokes, TypingTicket, new_ticket, unseal
 from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning, InvalidToken
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.http.harness import Answer, Connection
@@ -57,6 +58,9 @@ class FakeHost:
         self.instances = {item["uuid"]: item | {"host": name} for item in instances}
         self.no_vnc = no_vnc
         self.asked: list[tuple[Any, ...]] = []
+        self.typing = False
+        self.ticket = TypingTicket()
+        self.strokes: list[Strokes] = []
         self.power: list[tuple[str, str]] = []
         self.power_reply: dict[str, Any] = {"state": "running"}
 
@@ -67,6 +71,8 @@ class FakeHost:
             "get_vnc_console": self.get_vnc_console,
             "change_power": self.change_power,
             "get_screenshot": self.get_screenshot,
+            "begin_keys": self.begin_keys,
+            "send_keys": self.send_keys,
         }
         return await transport.serve(f"compute.{self.name}", methods, binary="nova-compute", host=self.name)
 
@@ -85,6 +91,16 @@ class FakeHost:
         self.asked.append((instance_uuid, kind, width))
         data = base64.b64encode(f"{kind} of {width}".encode()).decode()
         return Screenshot(kind=kind, width=width or 640, height=480, data=data).to_wire()
+
+    async def begin_keys(self, instance_uuid: str) -> Any:
+        if (await self.get_instance(instance_uuid))["state"] != "running":
+            raise InstanceNotRunning(instance_uuid)
+        self.ticket = TypingTicket() if self.typing else new_ticket()
+        return self.ticket.to_wire()
+
+    async def send_keys(self, instance_uuid: str, ticket: str, keys: str) -> Any:
+        self.strokes.append(unseal(self.ticket, 0, keys))
+        return {"pressed": ticket == self.ticket.id}
 
     async def change_power(self, instance_uuid: str, action: str) -> Any:
         await self.get_instance(instance_uuid)
@@ -120,6 +136,7 @@ class FakeConsoleAuth:
         self.unanswered: list[str] = []
         self.history: list[dict[str, Any]] = []
         self.changed = 1
+        self.expires_at = 600.0
 
     async def serve(self, transport: MemoryTransport) -> Any:
         methods = {
@@ -133,7 +150,7 @@ class FakeConsoleAuth:
 
     async def authorize_console(self, token_hash: str, **values: Any) -> Any:
         self.tokens[token_hash] = values
-        return {"expires_at": 600.0}
+        return {"expires_at": self.expires_at}
 
     async def revoke(self, **wanted: Any) -> Any:
         self.changes.append(("revoke", wanted))

@@ -71,7 +71,7 @@ class AdminTests(UsersCase):
         self.refused(self.system.get("/v2.1/servers", X_Auth_Token=token))
 
     def test_a_former_administrator(self) -> None:
-        """A token of an administrator for another project is refused when the user is no administrator any more."""
+        """A token of an administrator for another project is refused when the user is not an administrator any more."""
         self.file.write_text(f"alice:{RED}:red\nroot:{ROOT}:red\n")
         token = self.token("root", "toor", "blue")
         self.assertEqual(self.names(X_Auth_Token=token), ALL)

@@ -18,7 +18,7 @@ def encoded(text: str | bytes) -> str:
 
 
 IMPERSONATIONS = [
-    # Fields that keystonemiddleware, or a web server in front, adds for the application; clients must not be believed.
+    # Fields that keystonemiddleware, or a web server in front, adds for the application; those of clients do not count.
     ("X-Identity-Status", "Confirmed"),
     ("X-Roles", "admin"),
     ("X-Role", "admin"),
@@ -267,7 +267,7 @@ class AuthMatrixTests(UsersCase):
             self.refused(self.system.post(TOKENS, log_in("alice", "r3d:pass", scope=scope)))
 
     def test_a_token_of_another_kind(self) -> None:
-        """Neither the token of a console nor a part of the own token logs in."""
+        """Neither the token of a console nor a part of one's own token logs in."""
         token = self.token()
         for other in (
             token[:-1],

@@ -80,7 +80,8 @@ class ListTests(ConsoleCase):
                 },
             ),
         )
-        self.assertEqual({*answer.body["session"], "owners", "token_hash"}, set(SessionInfo.wire_names()))
+        internal = {"owners", "token_hash", "right", "control_since", "administrator", "has_page", "shared_from"}
+        self.assertEqual(set(answer.body["session"]) | internal, set(SessionInfo.wire_names()))
 
     def test_what_is_not_known(self) -> None:
         """The token is still being checked, and the viewer came through a unix socket."""
@@ -89,7 +90,7 @@ class ListTests(ConsoleCase):
         self.assertEqual([session[name] for name in ("server_id", "server_name", "client_address")], [None] * 3)
 
     def test_whose_sessions(self) -> None:
-        """Members see those of the own project's servers, of any user; administrators see all."""
+        """Members see those of their project's servers, of any user; administrators see all."""
         self.assertEqual(self.ids(), ["1", "2"])
         self.assertEqual(self.ids(who=ALICE), ["1"])
         self.assertEqual(self.ids(who=BORIS), ["2"])
@@ -147,9 +148,9 @@ class EndTests(ConsoleCase):
         self.system.consoleauth.unanswered = ["proxy.edge2.w"]
         for method, body in (("DELETE", None), ("PATCH", {"mode": "view"})):
             answer = self.ask(method, f"sessions/{RED}", body)
-            self.assertIn("No answer of proxy.edge2.w.", self.fault(answer, 503, "serviceUnavailable"))
+            self.assertIn("No answer from proxy.edge2.w.", self.fault(answer, 503, "serviceUnavailable"))
         answer = self.ask("POST", "revocations", {"user_id": "alice"})
-        self.assertIn("No answer of proxy.edge2.w.", self.fault(answer, 503, "serviceUnavailable"))
+        self.assertIn("No answer from proxy.edge2.w.", self.fault(answer, 503, "serviceUnavailable"))
 
     def test_rights_are_changed(self) -> None:
         answer = self.ask("PATCH", f"sessions/{RED}", {"mode": "view"}, ALICE)
@@ -207,7 +208,9 @@ class LinkTests(ConsoleCase):
         self.assertEqual(answer.status, 200)
         console = answer.body["console"]
         token = console.pop("url").partition("?token=")[2]
-        expected = {"id": link_id(hash_token(token)), "mode": "view", "expires_at": "1970-01-01T00:10:00.000Z"}
+        expected = {"id": link_id(hash_token(token)), "mode": "view", "expires_at": "1970-01-01T00:10:00.000Z"} | {
+            "expires_in": 600
+        }
         self.assertEqual(console, expected)
         asked = self.system.consoleauth.tokens[hash_token(token)]
         self.assertEqual((asked["expires_in"], asked["one_time"], asked["owner"]), (60, True, "red"))

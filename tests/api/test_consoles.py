@@ -55,6 +55,7 @@ class ConsoleTests(SynchronousTestCase):
                         name="myserver20",
                         console_type="novnc",
                         user_id="admin",
+                        administrator=True,
                         compute_host="host1",
                     ).to_wire(),
                     "client_address": None,
@@ -171,7 +172,7 @@ class ConsoleTests(SynchronousTestCase):
             self.remote(ASK, "off"),
             409,
             "conflictingRequest",
-            "This server is not running. Start it, then open the console again.",
+            "This server is not running. Start or resume it to use its console.",
         )
         self.refused(self.remote(ASK, "novga"), 400, "badRequest", "Unavailable console type novnc.")
         self.refused(self.remote(ASK, "none"), 404, "itemNotFound", f"Instance {uuid_of('none')} could not be found.")

@@ -60,6 +60,7 @@ class EventsTests(EventsCase):
         data = connection.transport.value()
         self.assertTrue(data.startswith(b"HTTP/1.1 200 OK\r\n"))
         self.assertIn(b"text/event-stream", data)
+        self.assertIn(b"X-Accel-Buffering: no", data)
         self.assertIn(HEAD, data)
         answer = self.system.ask("HEAD", "/console/v1/events", **ALICE)
         self.assertEqual(answer.status, 200)
@@ -91,6 +92,29 @@ class EventsTests(EventsCase):
         self.assertEqual(self.heard(boris), [])
         self.look()
         self.assertEqual(self.heard(alice), [])
+
+    def test_many_sessions(self) -> None:
+        """Further pages are read, less often.  What lies behind the last page has not ended."""
+        self.patch(watch, "PAGE", 2)
+        self.patch(watch, "MAX_SESSIONS", 4)
+        ids = [f"{number:032x}" for number in range(1, 7)]
+        for one in ids[:3]:
+            self.worker.add(one)
+        root = self.listen(ROOT)
+        self.worker.add(ids[3])
+        self.assertEqual(self.heard(root), [])
+        self.look()
+        ((_, change),) = self.heard(root)
+        self.assertEqual(([one["id"] for one in change["changed"]], change["removed"]), ([ids[3]], []))
+        self.worker.add("0" * 32)  # ids[3] is the fifth one now
+        self.look(3)
+        ((_, change),) = self.heard(root)
+        self.assertEqual(([one["id"] for one in change["changed"]], change["removed"]), (["0" * 32], []))
+        del self.worker.sessions[ids[0]]
+        self.look(3)
+        ((_, change),) = self.heard(root)
+        self.assertEqual(([one["id"] for one in change["changed"]], change["removed"]), ([ids[3]], [ids[0]]))
+        self.assertEqual(set(self.worker.asked), {2})
 
     def test_something_comes_now_and_then(self) -> None:
         alice = self.listen()

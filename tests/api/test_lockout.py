@@ -131,7 +131,7 @@ class LockoutTests(UsersCase):
         self.restart()
         for at in range(10):
             self.by_basic(X_Forwarded_For=f"203.0.113.{at}")
-        self.assertEqual(self.by_basic().status, 429, "this peer is no trusted proxy")
+        self.assertEqual(self.by_basic().status, 429, "this peer is not a trusted proxy")
         self.system.peer = "10.0.0.1"
         for _ in range(6):
             status = self.by_basic(X_Forwarded_For="203.0.113.1, 203.0.113.7").status
@@ -237,7 +237,7 @@ class ManyAtOnceTests(UsersCase):
 class SettingsTests(UsersCase):
     def test_defaults_of_the_options(self) -> None:
         """The defaults of the options are those of LockoutSettings."""
-        from novnc_twisted.service.options import API
+        from novnc_twisted.service.options.table import API
         from novnc_twisted.service.settings import lockout_settings
 
         class Options:

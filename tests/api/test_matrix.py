@@ -115,7 +115,7 @@ class MatrixTests(UsersCase):
                 self.assertEqual(self.ask(method, path, row).status, 404, path)
 
     def test_methods_without_a_route(self) -> None:
-        """The response is the same for a server of the own project, of another one, and one that does not exist."""
+        """The same response for a server of the caller's project, of another one, and one that does not exist."""
         table = self.system.site.application.compute.router.table
         for pattern in {pattern for _, pattern in table}:
             for method in METHODS:

@@ -1,5 +1,6 @@
-"""The pages below ``/console/``: log-in and log-out, what is shown to whom, and what other sites can't do."""
+"""Log-ins and log-outs below ``/console/``, what is shown to whom, and what other sites can't do."""
 
+from collections.abc import Callable
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -7,16 +8,17 @@ from urllib.parse import urlencode
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.api.admission import Admission
-from novnc_twisted.api.portal.forms import local_path
-from novnc_twisted.api.portal.html import Markup, tag
+from novnc_twisted.api.console import log_in_check
 from novnc_twisted.identity import NoAuth
 from novnc_twisted.identity.tokens import TOKEN_TTL
-from tests.api.harness import FakeHost, instance, running, uuid_of
+from tests.api.harness import FakeHost, instance, quick_hash, running, uuid_of
+from tests.api.test_events import lose
 from tests.api.users import UsersCase, basic
-from tests.http.harness import Answer
+from tests.http.harness import Answer, Connection
 
 ORIGIN = "http://localhost:8774"
 RED = uuid_of("red-vm")
+BLUE = quick_hash("blue:pass")
 
 
 class PortalCase(UsersCase):
@@ -65,12 +67,6 @@ class LogInTests(PortalCase):
         answer = self.log_in(next=unescape(wanted))
         self.assertEqual(answer["location"], unescape(wanted))
 
-    def test_users_of_a_keystone_read_what_to_use_instead(self) -> None:
-        self.patch(self.system.site.application._auth, "own_identity", False)
-        answer = self.visit()
-        self.assertEqual((answer.status, b'name="password"' in answer.raw), (401, False))
-        self.assertIn(b"Use your OpenStack&#x27;s dashboard or client.", answer.raw)
-
     def test_an_administrator(self) -> None:
         self.log_in("root", "toor")
         for name in (b"red-vm", b"blue-vm", b"nobodys", b"host1"):
@@ -86,12 +82,13 @@ class LogInTests(PortalCase):
             self.assertNotIn("set-cookie", answer.headers)
             self.assertNotIn(b"r3d:pass", answer.raw)
 
-    def test_a_locked_out_user_is_told(self) -> None:
+    def test_a_locked_out_user_is_notified(self) -> None:
         for _ in range(5):
             self.log_in(password="wrong")
         answer = self.log_in()
         self.assertEqual((answer.status, "retry-after" in answer.headers), (429, True))
         self.assertIn(b"Too many failed log-ins", answer.raw)
+        self.assertEqual([one.cause for one in self.refusals], ["LockedOut"])
 
     def test_the_cookie_is_good_for_the_apis(self) -> None:
         self.log_in()
@@ -117,10 +114,31 @@ class LogInTests(PortalCase):
         self.assertEqual((answer.status, answer["location"]), (303, "/console/login"))
         self.assertIn("novnc_login=; Max-Age=0;", answer["set-cookie"])
 
-    def test_log_out_everywhere(self) -> None:
+    def test_a_copied_cookie_is_logged_out(self) -> None:
+        """Also an older one of the same log-in; another browser of the person is not."""
         self.log_in()
         elsewhere = self.cookie
-        self.reactor.advance(1)
+        self.log_in()
+        first = self.cookie
+        self.reactor.advance(TOKEN_TTL / 2)
+        self.cookie = renewed = self.cookie_of(self.visit())
+        self.submit("/console/logout")
+        for cookie, status in ((first, 401), (renewed, 401), (elsewhere, 200)):
+            self.cookie = cookie
+            self.assertEqual(self.visit("/console/v1/servers").status, status)
+
+    def test_a_log_out_without_a_log_in_leaves_nothing(self) -> None:
+        store = self.system.transport.store
+        self.cookie = "gAAAA" + "x" * 100
+        before = len(store._entries)
+        self.submit("/console/logout")
+        self.assertEqual(len(store._entries), before)
+
+    def test_log_out_everywhere(self) -> None:
+        """A log-in in the same second, but after it, is valid."""
+        self.log_in()
+        elsewhere = self.cookie
+        self.reactor.advance(0.3)
         self.assertEqual(self.submit("/console/logout/everywhere").status, 303)
         for cookie in (self.cookie, elsewhere):
             self.cookie = cookie
@@ -128,10 +146,22 @@ class LogInTests(PortalCase):
             self.assertEqual(self.visit("/console/v1/servers").status, 401)
         token = self.token()  # an API client is not logged out
         self.assertEqual(self.system.get("/v2.1/servers", X_Auth_Token=token).status, 200)
-        self.reactor.advance(1)
+        self.reactor.advance(0.3)
         self.cookie = ""
         self.log_in()
         self.assertIn(b"red-vm", self.visit().raw)
+
+    def test_log_out_everywhere_if_a_clock_was_ahead(self) -> None:
+        """A log-in was made by another API host, or before the clock of this one was set back."""
+        ahead = self.patch(self.system.site.application._tokens, "_now", lambda: self.reactor.seconds() + 30)
+        self.log_in()
+        elsewhere = self.cookie
+        ahead.restore()
+        self.reactor.advance(0.3)
+        self.log_in()
+        self.submit("/console/logout/everywhere")
+        self.cookie = elsewhere
+        self.assertEqual(self.visit("/console/v1/servers").status, 401)
 
     def test_a_copied_cookie_is_logged_out_too(self) -> None:
         """Neither as the token of an API client, nor beside credentials of somebody else."""
@@ -190,68 +220,98 @@ class LogInTests(PortalCase):
             self.assertEqual(self.visit(Cookie=nonsense).status, 200)
 
 
-class PageTests(PortalCase):
-    def setUp(self) -> None:
-        super().setUp()
+class StreamTests(PortalCase):
+    """What ends a log-in ends its event streams within seconds; what others watch goes on."""
+
+    def stream(self, **headers: str) -> Connection:
+        return self.system.send("GET", "/console/v1/events", **headers)
+
+    def with_cookie(self, cookie: str) -> Connection:
+        return self.stream(Cookie=f"novnc_login={cookie}")
+
+    def ended(self, stream: Connection) -> bool:
+        return stream.transport.value().endswith(b"0\r\n\r\n")
+
+    def wait(self) -> None:
+        self.reactor.pump([0.5] * int(2 * log_in_check.INTERVAL))
+
+    def end_by(self, stream: Connection, work: Callable[[], object]) -> None:
+        other = self.stream(Authorization=basic("root", "toor"))
+        self.wait()
+        self.assertEqual([self.ended(one) for one in (stream, other)], [False, False])
+        work()
+        self.wait()
+        self.assertEqual([self.ended(one) for one in (stream, other)], [True, False])
+
+    def change(self, old: str, new: str) -> None:
+        self.file.write_text(self.file.read_text().replace(old, new))
+
+    def test_the_log_out_everywhere(self) -> None:
+        """Also those of other browsers of the same person."""
         self.log_in()
+        self.end_by(self.with_cookie(self.cookie), lambda: self.submit("/console/logout/everywhere"))
 
-    def test_a_console_is_opened(self) -> None:
-        answer = self.submit(f"/console/servers/{RED}/open")
-        self.assertEqual(answer.status, 303)
-        self.assertTrue(answer["location"].startswith("http://127.0.0.1:6080/vnc_auto.html?token="))
-        self.assertEqual(self.submit(f"/console/servers/{uuid_of('blue-vm')}/open").status, 404)
+    def test_the_log_out(self) -> None:
+        """Also with an older cookie of this log-in, and not in another browser."""
+        self.log_in()
+        first = self.cookie
+        self.reactor.advance(TOKEN_TTL / 2)
+        renewed = self.cookie_of(self.visit())
+        self.log_in()
+        elsewhere = self.with_cookie(self.cookie)
+        self.cookie = renewed
+        self.end_by(self.with_cookie(first), lambda: self.submit("/console/logout"))
+        self.assertFalse(self.ended(elsewhere))
 
-    def test_power(self) -> None:
-        answer = self.submit(f"/console/servers/{RED}/power", action="reboot-hard")
-        self.assertEqual((answer.status, answer["location"]), (303, f"/console/servers/{RED}"))
-        self.assertEqual(self.hosts[0].power, [(RED, "reset")])
-        self.assertEqual(self.submit(f"/console/servers/{RED}/power", action="destroy").status, 400)
-        self.hosts[0].power_reply = {"state": "shutoff", "conflict": "state"}
-        answer = self.submit(f"/console/servers/{RED}/power", action="pause")
-        self.assertEqual((answer.status, b"vm_state stopped" in answer.raw), (409, True))
+    def test_one_check_for_all_tabs(self) -> None:
+        """The number of checks grows with the log-ins, not with their streams."""
+        self.log_in()
+        logins = self.system.site.application._logins
+        caller, asked = logins.caller, []
 
-    def test_what_is_offered_depends_on_the_state(self) -> None:
-        for state, offered, missing in (("running", b"Shut down", b">Start<"), ("shutoff", b">Start<", b"Shut down")):
-            self.hosts[0].instances[RED]["state"] = state
-            page = self.visit(f"/console/servers/{RED}").raw
-            self.assertIn(offered, page)
-            self.assertNotIn(missing, page)
-            self.assertEqual(b"Open console" in page, state == "running")
+        def counted(*arguments: Any) -> Any:
+            asked.append(arguments)
+            return caller(*arguments)
 
-    def test_names_are_escaped(self) -> None:
-        name = "<script>alert('1')</script>\"&"
-        self.hosts[0].instances[RED]["name"] = name
-        for path in ("/console/", f"/console/servers/{RED}", "/console/?name=%3Cscript%3E%22"):
-            page = self.visit(path)
-            self.assertEqual(page.status, 200)
-            self.assertNotIn(b"<script>", page.raw)
+        tabs = [self.with_cookie(self.cookie) for _ in range(4)]
+        self.log_in()
+        tabs.append(self.with_cookie(self.cookie))
+        self.patch(logins, "caller", counted)
+        self.wait()
+        self.assertEqual(len(asked), 2)
+        lose(tabs[0])
+        self.wait()
+        self.assertEqual(len(asked), 4)
+        self.submit("/console/logout/everywhere")
+        self.wait()
+        self.assertEqual([self.ended(one) for one in tabs], [False, True, True, True, True])
+        asked.clear()
+        self.wait()
+        self.assertEqual(asked, [])
 
-    def test_security_headers(self) -> None:
-        for path in ("/console/", "/console/login", "/console/nothing", f"/console/servers/{RED}"):
-            page = self.visit(path)
-            self.assertIn("frame-ancestors 'none'", page["content-security-policy"])
-            self.assertIn("script-src 'self';", page["content-security-policy"])
-            self.assertEqual((page["cache-control"], page["x-content-type-options"]), ("no-store", "nosniff"))
+    def test_another_password(self) -> None:
+        self.log_in()
+        streams = [self.with_cookie(self.cookie), self.stream(X_Auth_Token=self.token())]
+        self.end_by(
+            self.stream(Authorization=basic("alice", "r3d:pass")), lambda: self.change("alice:", f"alice:{BLUE}:red\n#")
+        )
+        self.assertEqual([self.ended(one) for one in streams], [True, True])
 
-    def test_paths_and_methods(self) -> None:
-        for path in ("/console/nothing", "/console/servers", "/console/servers/x", f"/console/servers/{RED}/x"):
-            self.assertEqual(self.visit(path).status, 404, path)
-        for path in ("/console/assets/../list.json", "/console/assets/%2e%2e/vnc_auto.html", "/console/assets"):
-            self.assertEqual(self.visit(path).status, 404, path)
-        for path in ("/console/", "/console/favicon.svg"):
-            self.assertEqual(self.submit(path).status, 405)
-        self.assertEqual(self.visit(f"/console/servers/{RED}/open").status, 405)
-        self.assertEqual(self.visit("/console/?marker=x").status, 400)
+    def test_a_user_is_removed_or_moved(self) -> None:
+        for old, new in (("alice:", "alicia:"), (":red\n", ":blue-id\n")):
+            self.end_by(
+                self.stream(Authorization=basic("alice", "r3d:pass")), lambda old=old, new=new: self.change(old, new)
+            )
+            self.change(new, old)
 
-    def test_search(self) -> None:
-        self.assertIn(b"red-vm", self.visit("/console/?name=red").raw)
-        self.assertIn(b"No server matches.", self.visit("/console/?name=nothing").raw)
+    def test_a_user_is_locked_out(self) -> None:
+        """Then no password is looked at, so nothing would show that it has changed."""
+        lockout = self.system.site.application._auth._lockout
 
-    def test_the_address_alone(self) -> None:
-        answer = self.visit("/", Accept="text/html,application/xhtml+xml,*/*;q=0.8")
-        self.assertEqual((answer.status, answer["location"]), (303, "/console/"))
-        for accept in ("application/json", "*/*", ""):
-            self.assertEqual(list(self.visit("/", Accept=accept).body), ["versions"])
+        def lock_out() -> None:
+            self.patch(lockout, "locked_for", lambda user, _address: 9.0 if user == "alice" else 0.0)
+
+        self.end_by(self.stream(Authorization=basic("alice", "r3d:pass")), lock_out)
 
 
 class NoAuthTests(SynchronousTestCase):
@@ -271,25 +331,3 @@ class NoAuthTests(SynchronousTestCase):
         )
         self.assertEqual((answer.status, "set-cookie" in answer.headers), (403, False))
         self.assertEqual(system.get("/console/", Sec_Fetch_Site="cross-site").status, 403)
-
-
-class PieceTests(SynchronousTestCase):
-    def test_where_a_log_in_may_lead(self) -> None:
-        for wanted in ("/console/", "/console/servers/x", "/console/?name=a"):
-            self.assertEqual(local_path(wanted, ""), wanted)
-        for wanted in (
-            "",
-            "//evil/console/",
-            "https://evil/console/",
-            "/console",
-            "/console/\\evil",
-            "/console/\n",
-            "/x",
-        ):
-            self.assertEqual(local_path(wanted, "/p"), "/p/console/")
-
-    def test_tags(self) -> None:
-        made = tag("a", "<b>", tag("i", 1), href='"><x>', class_="c", hidden=True, title=None, data_id=False)
-        self.assertEqual(made, '<a href="&quot;&gt;&lt;x&gt;" class="c" hidden>&lt;b&gt;<i>1</i></a>')
-        self.assertIsInstance(made, Markup)
-        self.assertEqual(tag("input", name="x"), '<input name="x">')

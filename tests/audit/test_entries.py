@@ -9,10 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.audit.entries import CODES, MAX_LINE, entry_of
 from novnc_twisted.events.records import (
+    APITokenChanged,
+    ConsoleShared,
+    ControlChanged,
     Event,
-    FrameBlocked,
+    KeysSent,
     PowerAction,
-    RequestRefused,
     ScreenshotTaken,
     SessionChanged,
     SessionClosed,
@@ -22,6 +24,7 @@ from novnc_twisted.events.records import (
     TokenRevoked,
     TokenUsed,
 )
+from novnc_twisted.events.refused import FrameBlocked, RequestRefused
 from tests.events.test_records import make
 
 FIELDS = {
@@ -100,10 +103,25 @@ class EntryTests(SynchronousTestCase):
             ),
             (TokenRevoked(tokens=3, reason="gone"), {"event": "token.revoked", "tokens": 3, "detail": "gone"}),
             (SessionChanged(mode="view"), {"event": "session.changed", "mode": "view"}),
+            (
+                ConsoleShared(mode="view", expires_at=5.0, shared_link_id="l"),
+                {"event": "session.shared", "mode": "view", "expires_at": 5.0, "shared_link": "l"},
+            ),
+            (
+                ControlChanged(session_id="s", other_session_id="t", action="give"),
+                {"event": "session.control", "session": "s", "other_session": "t", "action": "give"},
+            ),
             (PowerAction(action="stop"), {"event": "server.power", "action": "stop", "result": "ok", "cause": None}),
             (PowerAction(action="stop", cause="task"), {"result": "refused", "cause": "task"}),
+            (PowerAction(action="stop", session_id="s", link_id="l"), {"session": "s", "link": "l"}),
             (ScreenshotTaken(size=7), {"event": "server.screenshot", "bytes": 7, "result": "ok"}),
             (ScreenshotTaken(cause="InstanceNotRunning"), {"result": "refused", "cause": "InstanceNotRunning"}),
+            (
+                APITokenChanged(change="used", name="backup", right="read", link_id="0a"),
+                {"event": "api_token.used", "detail": "backup", "mode": "read", "link": "0a", "code": "NT111"},
+            ),
+            (KeysSent(keys=5), {"event": "server.keys", "keys": 5, "result": "ok"}),
+            (KeysSent(keys=5, cause="task"), {"result": "refused", "cause": "task", "keys": 5}),
         )
         for event, expected in cases:
             found = entry(event)

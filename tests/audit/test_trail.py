@@ -16,7 +16,8 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.audit import AuditFile, AuditTrail, Syslog
-from novnc_twisted.events.records import RequestRefused, TokenRefused, TokenUsed
+from novnc_twisted.events.records import TokenRefused, TokenUsed
+from novnc_twisted.events.refused import RequestRefused
 
 ORIGIN = {"service": "novncproxy", "host": "control1"}
 
@@ -109,12 +110,29 @@ class FileTests(TrailCase):
         self.assertEqual((gap["event"], gap["entries"], gap["code"]), ("audit.gap", 4, "NA900"))
         self.assertEqual(refused["event"], "token.refused")
         first, second, recovered = self.lines()
-        self.assertRegex(first, r"^error: .*/audit: No space left on device; 1 entries are lost so far")
-        self.assertIn("; 4 entries are lost so far", second)
-        self.assertRegex(recovered, r"^info: .* again; 4 entries were lost$")
+        self.assertRegex(first, r"^error: .*/audit: No space left on device; entries lost so far: 1;")
+        self.assertIn("; entries lost so far: 4;", second)
+        self.assertRegex(recovered, r"^info: .* again; entries lost: 4$")
+
+    def test_a_disk_that_is_full_until_the_end(self) -> None:
+        """The number of lost entries is in the trail if that can be written again, else in the log."""
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with mock.patch("os.write", side_effect=full):
+            self.trail(TokenUsed())
+            self.trail(TokenUsed())
+        self.trail.close()
+        self.assertEqual(self.entries(), ["audit.gap"])
+        with mock.patch("os.write", side_effect=full):
+            self.trail(TokenUsed())
+            self.trail(TokenUsed())
+            self.trail.close()
+        self.assertEqual(self.entries(), ["audit.gap"])
+        self.assertRegex(self.lines()[-1], r"^error: entries that are missing .*/audit could not .* until the end: 2$")
+        self.trail.close()
+        self.assertRegex(self.lines()[-1], r"until the end: 2$")
 
     def test_a_disk_that_takes_a_part(self) -> None:
-        """The next entry begins with its own line, and the part is no entry."""
+        """The next entry begins with its own line, and the part is not an entry."""
         self.trail.open()
         write = os.write
         with mock.patch("os.write", lambda handle, data: write(handle, data[:10])):
@@ -125,7 +143,7 @@ class FileTests(TrailCase):
         self.assertEqual([json.loads(line)["event"] for line in entries], ["audit.gap", "token.used"])
 
     def test_real_full_device(self) -> None:
-        """/dev/full is no regular file, so that it is refused like every other device."""
+        """/dev/full is not a regular file, so that it is refused like every other device."""
         self.assertRaises(OSError, AuditFile("/dev/full").open)
         os.mkfifo(self.folder / "pipe")
         self.assertRaises(OSError, AuditFile(str(self.folder / "pipe")).open)

@@ -16,7 +16,7 @@ from benchmarks.proxies import Proxy
 
 
 class BackendCase(TestCase):
-    timeout = 120
+    timeout = 300
 
     async def setUp(self) -> None:
         self.backend = await deferToThread(Backend)

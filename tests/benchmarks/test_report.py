@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks import long_list, pages
 from benchmarks.__main__ import _list_of, leave, subject_names
 from benchmarks.measure import FULL, QUICK, ROWS, Values
 from benchmarks.picture import draw
@@ -97,6 +98,10 @@ class TableTests(SynchronousTestCase):
             "values": self.values,
             "clouds": {"1": {"link": CLOUD}, "1000": {"link": CLOUD, "check": CLOUD}},
             "sessions": {"list_s": 0.455, "page_ms": 48.6},
+            "filters": {"no policy": dict.fromkeys(("message_us", "packed_us", "raw_s", "jpeg_s"), 0.1)},
+            "pages": {"slow": {page: [2.0, 1.0] for page in pages.PAGES}},
+            "tiles": {step: {"200": [2.0, 4.0], "2000": [6.0, 6.0]} for step in long_list.STEPS},
+            "instructions": {"ours": {"set-up": 3_456_789.0, "message": 6_184.4}},
             "not_as_shipped": ["one"],
             "versions": {"haproxy": "2.6"},
             "unmeasured": {"ours, TLS": "TLS front not there yet"},
@@ -132,6 +137,8 @@ class TableTests(SynchronousTestCase):
         self.assertIn("\n\n### check\n", text(self.record, subject_names()))
         self.assertIn("| 1,000 | 3 | 0.5 | 4.25 | 1,234 |", text(self.record, subject_names()))
         self.assertIn("| one page of 1,000, the slowest, CPU ms | 48.6 |", text(self.record, subject_names()))
+        self.assertIn("| one letter of a search | 3 | 6 | 2.2 x (1.5..3.0) |", text(self.record, subject_names()))
+        self.assertIn("| ours | 3,456.8 | 6.2 |", text(self.record, subject_names()))
         self.assertNotIn("WRONG", text(self.record, subject_names()))
 
     def test_what_is_wrong_comes_first(self) -> None:

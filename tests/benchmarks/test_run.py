@@ -3,12 +3,13 @@
 import resource
 from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import sessions
+from benchmarks import filters, instructions, long_list, pages, sessions
 from benchmarks.__main__ import subject_names
-from benchmarks.load import LOOPBACK, free_port
+from benchmarks.load import LOOPBACK, Unavailable, free_port
 from benchmarks.measure import Plan
 from benchmarks.proxies import Proxy
 from benchmarks.report import text
@@ -35,7 +36,7 @@ class Refusing(Proxy):
 
 
 class RunTests(SynchronousTestCase):
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -77,6 +78,56 @@ class RunTests(SynchronousTestCase):
         run = Run(Plan(), lambda line: None)
         run.go(rows=["sessions"])
         self.assertEqual((run.wrong, run.sessions.keys()), ({}, sessions.TITLES.keys()))
+
+    def test_filters_of_policies(self) -> None:
+        """A session without a policy has a filter for the viewer's bytes only."""
+        run = Run(Plan(seconds=0.002), lambda line: None)
+        run.go(rows=["filters"])
+        self.assertEqual((run.wrong, run.filters.keys()), ({}, filters.POLICIES.keys()))
+        self.assertEqual((run.filters["no policy"]["raw_s"], run.filters["no policy"]["jpeg_s"]), (0.0, 0.0))
+        self.assertGreater(run.filters["clipboard of both, 1 KiB"]["jpeg_s"], 0.0)
+        self.assertIn("| no policy | ", filters.table(run.filters))
+
+    def test_pages_in_a_browser(self) -> None:
+        """Ratios are of one round; what is missing is named.  The long list is measured with 3 and 250 servers."""
+        seconds = {pages.PAGES[0]: [1.0, 2.0, 9.0], pages.PAGES[1]: [1.0, 1.0, 1.0], pages.PAGES[2]: [2.0, 4.0, 6.0]}
+        lines = pages.table({"slow": seconds}).splitlines()
+        self.assertIn("| list, first tile | slow | 2.00 | 0.50 x (0.50..1.50) |", lines)
+        self.patch(pages, "STOCK", Path("missing"))
+        self.patch(long_list, "measure", partial(long_list.measure, sizes=(3, 250)))
+        run = Run(Plan(rounds=1), lambda line: None)
+        run.go(rows=["pages"])
+        self.assertEqual((run.pages, list(run.unmeasured)), ({}, ["the first tile, and the first picture"]))
+        self.assertEqual((run.wrong, run.tiles.keys()), ({}, long_list.STEPS.keys()))
+        self.assertGreater(run.tiles["draw"]["250"][0], run.tiles["frame"]["250"][0])
+
+    def test_instructions(self) -> None:
+        """Under a program in the place of valgrind that counts 128,000 instructions for all work."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        for name, script in (
+            ("valgrind", 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"'),
+            ("callgrind_control", '[ "$1" != --dump ] || echo "totals: 128000" >/proc/$2/cwd/counts.1'),
+        ):
+            (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+            (folder / name).chmod(0o755)
+        self.patch(instructions, "installed", lambda name, package: str((folder / name).resolve()))
+        work = {"message": ("up", "messages", {"b": 64, "t": 1280})}
+        self.patch(instructions, "measure", partial(instructions.measure, work=work))
+        run = Run(Plan(), lambda line: None)
+        run.go(rows=["instructions"])
+        self.assertEqual((run.wrong, run.unmeasured), ({}, {}))
+        self.assertEqual(run.instructions, {"ours": {"message": 100.0}})
+        self.assertIn("| ours | 0.1 |", instructions.table(run.instructions))
+
+    def test_instructions_without_valgrind(self) -> None:
+        def missing(name: str, package: str) -> str:
+            raise Unavailable(f"{name} is not installed")
+
+        self.patch(instructions, "installed", missing)
+        run = Run(Plan(), lambda line: None)
+        run.go(rows=["instructions"])
+        self.assertEqual((run.instructions, run.unmeasured), ({}, {"instructions": "valgrind is not installed"}))
 
     def test_time_that_is_over(self) -> None:
         run = self.run_of(Plan(rounds=2, seconds=0.02, budget=0.0), ["round-trip"])

@@ -52,7 +52,7 @@ class SoakTests(TestCase):
 
 
 class CrowdTests(TestCase):
-    timeout = 120
+    timeout = 300
 
     async def test_each_session_is_its_own(self) -> None:
         """All links differ; a session that reaches another server than that of its link fails."""

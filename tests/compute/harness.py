@@ -54,6 +54,7 @@ class FakeDriver:
         self.operations: list[tuple[str, Operation]] = []
         self.shots: list[tuple[str, str, int | None]] = []
         self.shot: Deferred[Picture] | None = None
+        self.keys: list[tuple[str, tuple[int, ...], int]] = []
         self.working: Deferred[None] | None = None
         self.listener: Callable[[DomainEvent], None] = lambda event: None
 
@@ -97,6 +98,10 @@ class FakeDriver:
     def screenshot(self, uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
         self.shots.append((uuid, kind, width))
         return self._give("screenshot", Picture(kind.encode(), width or 640, 480)) if self.shot is None else self.shot
+
+    def send_keys(self, uuid: str, codes: Sequence[int], hold: int) -> Deferred[None]:
+        self.keys.append((uuid, tuple(codes), hold))
+        return self._give("send_keys", None)
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         return self._give("get_vnc_password", self.passwords.get(uuid))

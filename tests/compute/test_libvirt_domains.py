@@ -4,7 +4,7 @@ import libvirt
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.compute.domain_xml import MAX_XML, DomainXMLError
-from novnc_twisted.compute.libvirt_domains import MAX_AGE, MAX_AGED, DomainReader
+from novnc_twisted.compute.libvirt.domains import MAX_AGE, MAX_AGED, DomainReader
 from tests.compute.libvirt_handles import Connection, Error, Handle
 
 

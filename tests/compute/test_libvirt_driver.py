@@ -1,22 +1,27 @@
 """The driver on libvirt's test driver, in this process: no hypervisor, fixed ports."""
 
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import libvirt
 from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from demo.libvirtd import VNC_ON_LOOPBACK, small_domain
-from novnc_twisted.compute import LibvirtDriver, libvirt_pool
+from demo.domains import VNC_ON_LOOPBACK, small_domain
+from novnc_twisted.compute import LibvirtDriver
 from novnc_twisted.compute.domain_xml import Vnc
-from novnc_twisted.compute.interfaces import Change, IDriver
-from novnc_twisted.compute.libvirt_errors import refusal_of
-from novnc_twisted.compute.libvirt_loop import ensure_event_loop
-from novnc_twisted.compute.libvirt_watch import change_of
+from novnc_twisted.compute.interfaces import Change, IDriver, Operation
+from novnc_twisted.compute.libvirt import driver as libvirt_driver
+from novnc_twisted.compute.libvirt import pool as libvirt_pool
+from novnc_twisted.compute.libvirt.errors import refusal_of
+from novnc_twisted.compute.libvirt.loop import ensure_event_loop
+from novnc_twisted.compute.libvirt.watch import change_of
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from tests.compute.libvirt_handles import Error
 from tests.support.libvirtd import WatchedDriver
@@ -48,6 +53,25 @@ class DefaultTests(TestCase):
             await deferToThread(handle.destroy)
         except libvirt.libvirtError as error:
             self.assertEqual(error.get_error_code(), libvirt.VIR_ERR_NO_DOMAIN)
+
+    async def test_large_domains_are_saved(self) -> None:
+        """Meanwhile others are rebooted, and others that were saved are started."""
+        await self.create()
+        saved, done = threading.Event(), list[Operation]()
+
+        def operate(_domain: object, operations: Sequence[Operation]) -> None:
+            if Operation.SAVE in operations:
+                saved.wait()
+            done.extend(operations)
+
+        self.patch(libvirt_driver, "operate", operate)
+        self.addCleanup(saved.set)
+        saving = [self.driver.operate(self.uuid, [Operation.SAVE]) for _ in range(4)]
+        for operation in (Operation.REBOOT, Operation.RESTORE):
+            await self.driver.operate(self.uuid, [operation])
+        self.assertEqual(done, [Operation.REBOOT, Operation.RESTORE])
+        saved.set()
+        await gatherResults(saving)
 
     async def test_get_domain(self) -> None:
         await self.create()

@@ -8,9 +8,9 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from novnc_twisted.compute import libvirt_pool
-from novnc_twisted.compute.libvirt_health import CALLS, EVENTS, Health
-from novnc_twisted.compute.libvirt_pool import ConnectionPool
+from novnc_twisted.compute.libvirt import pool as libvirt_pool
+from novnc_twisted.compute.libvirt.health import CALLS, EVENTS, Health
+from novnc_twisted.compute.libvirt.pool import ConnectionPool
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from tests.compute.libvirt_handles import Connection, Error
 from tests.support.logged import Logged

@@ -7,8 +7,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.compute import libvirt_pool
-from novnc_twisted.compute.libvirt_pool import MAX_WAITING, ConnectionPool
+from novnc_twisted.compute.libvirt import pool as libvirt_pool
+from novnc_twisted.compute.libvirt.pool import MAX_WAITING, ConnectionPool
 from novnc_twisted.errors import ServiceUnavailable
 
 

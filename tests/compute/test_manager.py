@@ -55,10 +55,23 @@ class ConsoleTests(ComputeCase):
         console = await self.call("get_vnc_console", instance_uuid=A, console_type="xvpvnc")
         self.assertEqual(console["access_url"], f"http://controlnode:6081/console?token={console['token']}")
 
+    async def test_a_port_that_cannot_be(self) -> None:
+        """It would be logged."""
+        for port in (-1, 65_536, "\ud800", [5900]):
+            asked = self.call("validate_console_port", instance_uuid=A, console_type="novnc", port=port)
+            await self.refused(ServiceUnavailable, asked)
+
     async def test_unix_socket(self) -> None:
         self.driver.add(domain(vnc=Vnc(socket="/run/vnc.sock")))
         place = await self.call("validate_console_port", instance_uuid=A, console_type="novnc", port=0)
-        expected = {"host": "127.0.0.1", "port": 0, "socket": "/run/vnc.sock", "name": "myserver20", "owners": []}
+        expected = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "socket": "/run/vnc.sock",
+            "name": "myserver20",
+            "owners": [],
+            "state": "running",
+        }
         self.assertEqual(place, expected)
 
     async def test_the_port_now(self) -> None:
@@ -101,7 +114,7 @@ class ConsoleTests(ComputeCase):
             self.assertTrue(answer["access_url"].startswith("http://"), console_type)
 
     async def test_console_types(self) -> None:
-        for console_type in ("spice-html5", "", None):
+        for console_type in ("spice-html5", "", None, [], {}):
             for method in ("get_vnc_console", "validate_console_port"):
                 await self.refused(
                     ConsoleTypeUnavailable, self.call(method, instance_uuid=A, console_type=console_type)

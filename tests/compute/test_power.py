@@ -15,7 +15,7 @@ STATES = ("running", "paused", "shutdown", "shutoff", "saved", "suspended", "cra
 INACTIVE = ("shutoff", "saved", "nostate")
 
 PLANS: dict[str, dict[str, list[Op]]] = {
-    "start": {"shutoff": [Op.CREATE], "saved": [Op.CREATE]},
+    "start": {"shutoff": [Op.CREATE], "saved": [Op.RESTORE]},
     "stop": {"running": [Op.SHUTDOWN], "shutdown": [Op.SHUTDOWN], "crashed": [Op.DESTROY]},
     "reboot": {"running": [Op.REBOOT]},
     "reset": {
@@ -23,14 +23,14 @@ PLANS: dict[str, dict[str, list[Op]]] = {
         "shutdown": [Op.RESET],
         "paused": [Op.RESET, Op.RESUME],
         "shutoff": [Op.CREATE],
-        "saved": [Op.CREATE],
+        "saved": [Op.RESTORE],
         "suspended": [Op.DESTROY, Op.CREATE],
         "crashed": [Op.DESTROY, Op.CREATE],
     },
     "pause": {"running": [Op.SUSPEND]},
     "unpause": {"paused": [Op.RESUME]},
     "suspend": {"running": [Op.SAVE]},
-    "resume": {"saved": [Op.CREATE], "suspended": [Op.WAKE]},
+    "resume": {"saved": [Op.RESTORE], "suspended": [Op.WAKE]},
 }
 
 

@@ -3,16 +3,12 @@
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import deferLater
 
-from novnc_twisted.compute import ComputeAPI, ComputeManager
 from novnc_twisted.compute.interfaces import Change
-from novnc_twisted.compute.publisher import APART, FEW, RECONCILIATION, RENEWAL, RETRY, SOON
-from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
-from novnc_twisted.messaging.domain_directory import DomainDirectory
-from novnc_twisted.messaging.domain_record import GROUP, KEPT
-from novnc_twisted.messaging.interfaces import TopicInUse
-from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
+from novnc_twisted.compute.publisher import APART, RETRY, SOON
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.domain_record import GROUP
+from tests.compute.harness import A, B, ComputeCase, domain
 from tests.support.logged import Logged
 from tests.support.published import row
 
@@ -74,6 +70,27 @@ class ListTests(PublishedCase):
         self.assertEqual((server.project_id, server.user_name, server.vcpus), ("red", "alice", 1))
         self.assertEqual((server.created, server.power_state), ("2026-11-22T10:11:12Z", 0))
         self.assertEqual(self.log.lines("did not list"), [])
+
+    async def test_a_host_that_comes_back_while_another_one_is_asked(self) -> None:
+        """Another request notices that; this one must not conclude that the server does not exist."""
+        await self.managers["one"].stop()
+        asked: list[str] = []
+        read = self.two.get_domain
+
+        def back(uuid: str) -> Deferred[Any]:
+            asked.append(uuid)
+            return Deferred.fromCoroutine(again(uuid))
+
+        async def again(uuid: str) -> Any:
+            if len(asked) == 1:
+                await self.host("one")
+                await self.api.list_instances()
+            return await read(uuid)
+
+        self.patch(self.two, "get_domain", back)
+        with self.assertRaises(ServiceUnavailable) as caught:
+            await self.api.find(A)
+        self.assertIn("one has just come back", caught.exception.detail)
 
     async def test_every_host_is_dead(self) -> None:
         for manager in self.managers.values():
@@ -195,82 +212,6 @@ class ListTests(PublishedCase):
         self.assertEqual(len(await self.listed()), 3002)  # it is asked page by page
 
 
-class ForeignServerTests(PublishedCase):
-    """A compute host that publishes, or lists, the servers of other hosts."""
-
-    def sees(self, project: str) -> Any:
-        return lambda server: server.belongs_to(project)
-
-    async def names(self, project: str, **more: Any) -> list[tuple[str, str]]:
-        servers, _ = await self.api.page(project=project, visible=self.sees(project), **more)
-        return [(server.name, server.host) for server in servers]
-
-    async def claim(self, **fields: Any) -> None:
-        self.two.add(domain(A, "a", **fields))
-        self.two.tell(Change.STARTED, A)
-        self.clock.advance(APART)
-
-    async def test_a_claimed_server_stays_in_the_list_of_its_owner(self) -> None:
-        """Whichever of the two hosts was read first."""
-        for api in (self.api, ComputeAPI(self.transport)):
-            self.api = api
-            self.assertEqual(await self.names("red"), [("a", "one")])
-            await self.claim(project_id="evil")
-            self.assertEqual(await self.names("red"), [("a", "one")])
-            self.assertEqual(await self.names("red", marker=A), [])
-            self.assertEqual(await self.names("evil"), [("a", "two")])
-        self.one.tell(Change.STATE, A)  # published again, and so read last
-        self.one.add(domain(A, "a", project_id="red", vcpus=2))
-        self.clock.advance(APART)
-        self.assertEqual(await self.names("red"), [("a", "one")])
-
-    async def test_the_owner_of_a_claimed_server_finds_it(self) -> None:
-        """Whichever host answers first; so does the one that the claim names, and nobody else."""
-        await self.claim(project_id="evil")
-        for _ in range(2):
-            for project, host in (("red", "one"), ("evil", "two")):
-                self.assertEqual((await self.api.find(A, self.sees(project))).host, host)
-            self.assertFalse(self.sees("blue")(await self.api.find(A, self.sees("blue"))))
-            await self.managers["one"].stop()  # it is the last one now that is asked
-            await self.managers["one"].start()
-        self.two.add(domain(A, "a", project_id="blue", active=False, state="shutoff"))
-        self.assertEqual((await self.api.find(A, self.sees("blue"))).host, "one")
-
-    async def test_where_it_runs_counts_before_who_sees_it(self) -> None:
-        """A host that is not alive does not show a server to its former owner."""
-        await self.claim(project_id="blue")
-        await self.managers["one"].stop()
-        self.assertEqual((await self.names("red"), await self.names("blue")), ([], [("a", "two")]))
-        with self.assertRaises(InstanceNotFound):
-            await self.names("red", marker=A)
-
-    async def test_a_host_whose_list_never_ends(self) -> None:
-        """All its pages have one deadline, and one host has a bounded number of servers."""
-        self.api = ComputeAPI(self.transport, now=self.clock.seconds)
-        pages = 0
-        wait = 0.3
-
-        async def listed(after: str = "") -> dict[str, Any]:
-            nonlocal pages
-            pages += 1
-            await deferLater(self.clock, wait)
-            rows = [{"uuid": f"{pages:08x}-0000-0000-0000-{n:012x}", "name": "x", "state": "x"} for n in range(3000)]
-            return {"instances": rows, "more": True}
-
-        await self.transport.serve("compute.evil", {"list_instances": listed}, binary="nova-compute", host="evil")
-        listing = Deferred.fromCoroutine(self.listed())
-        for _ in range(20):
-            self.clock.advance(0.3)
-        self.assertEqual([host for _, _, host in self.successResultOf(listing)], ["one", "two"])
-        self.assertLess(pages, 8)
-        pages, wait = 0, 0.0
-        listing = Deferred.fromCoroutine(self.listed())
-        for _ in range(100):
-            self.clock.advance(0)
-        self.assertEqual([host for _, _, host in self.successResultOf(listing)], ["one", "two"])
-        self.assertLess(pages, 9)
-
-
 class PageTests(PublishedCase):
     """Lists in pages."""
 
@@ -325,160 +266,3 @@ class PageTests(PublishedCase):
         first, _ = await self.api.page(limit=2)
         second, _ = await self.api.page(limit=2, marker=first[-1].uuid)
         self.assertEqual([one.name for one in (*first, *second)], ["a", "aa", "b", "c"])
-
-
-class PublicationTests(PublishedCase):
-    """When a host publishes, and which parts it writes."""
-
-    async def names(self, host: str = "one") -> list[str]:
-        directory = DomainDirectory(self.transport, lambda host, domain: (host, domain["uuid"], domain["name"]))
-        await directory.look()
-        known = [directory.entries(uuid).get(host) for uuid in (*self.one.domains, A, B)]
-        return sorted({entry[2] for entry in known if entry})
-
-    def written(self) -> list[str]:
-        """Record the keys that are written from now on."""
-        keys: list[str] = []
-        put = self.transport.store.put
-
-        def recorded(key: str, *arguments: Any, **more: Any) -> Any:
-            keys.append(key)
-            return put(key, *arguments, **more)
-
-        self.patch(self.transport.store, "put", recorded)
-        return keys
-
-    async def test_a_change_is_published_soon(self) -> None:
-        self.clock.advance(APART)
-        for change in (Change.DEFINED, Change.DESCRIBED, Change.STARTED, Change.STATE, Change.STOPPED):
-            self.one.add(domain(A, f"a-{change.value}"))
-            self.one.tell(change, A)
-            self.clock.advance(SOON)
-            self.assertEqual(await self.names(), [f"a-{change.value}"])
-            self.clock.advance(APART)
-
-    async def test_a_change_of_one_of_thousands_writes_little(self) -> None:
-        self.one.add(*(domain(f"{n:08x}-2222-3333-4444-555555555555", f"vm{n}") for n in range(2000)))
-        self.one.tell(Change.CONNECTED)
-        self.clock.advance(APART)
-        self.one.asked.clear()
-        keys = self.written()
-        self.one.add(domain(A, "renamed", project_id="red"))
-        self.one.tell(Change.DESCRIBED, A)
-        self.clock.advance(APART)
-        self.assertEqual((len(keys), self.one.asked), (2, ["get_domain"]))
-        self.assertEqual(keys[1], "domains:one")
-        self.assertIn("renamed", await self.names())
-
-    async def test_a_host_that_starts_again_writes_nothing_anew(self) -> None:
-        self.one.add(*(domain(f"{n:08x}-2222-3333-4444-555555555555", f"vm{n}") for n in range(200)))
-        self.one.tell(Change.CONNECTED)
-        self.clock.advance(APART)
-        await self.managers["one"].stop()
-        keys = self.written()
-        again = await self.host("one")
-        again.domains = self.one.domains
-        again.tell(Change.CONNECTED)
-        self.clock.advance(SOON)
-        self.assertEqual(keys, ["domains:one"])
-
-    async def test_a_domain_that_can_not_be_read_alone(self) -> None:
-        self.one.get_domain = lambda _uuid: fail(ServiceUnavailable("bad XML"))  # type: ignore[method-assign]
-        self.one.add(domain(A, "a2"))
-        self.one.tell(Change.DESCRIBED, A)
-        self.clock.advance(APART)
-        self.assertEqual(await self.listed(), [("a2", "running", "one"), ("b", "running", "two")])
-
-    async def test_a_second_host_of_this_name_publishes_nothing(self) -> None:
-        driver = FakeDriver(self.clock)
-        driver.add(domain(B, "other"))
-        second = ComputeManager(self.transport, driver, host="one")
-        starting = second.start()
-        driver.tell(Change.CONNECTED)
-        await self.assertFailure(starting, TopicInUse)
-        self.clock.pump([1.0] * 10)
-        self.assertEqual(await self.names(), ["a"])
-        await second.stop()
-
-    async def test_what_came_before_it_served(self) -> None:
-        driver = FakeDriver(self.clock)
-        driver.add(domain(A, "early"))
-        serve = self.transport.serve
-        claiming: Deferred[None] = Deferred()
-        self.patch(self.transport, "serve", lambda *args, **more: claiming.addCallback(lambda _: serve(*args, **more)))
-        manager = ComputeManager(self.transport, driver, host="three")
-        starting = manager.start()
-        driver.tell(Change.CONNECTED)
-        self.clock.advance(APART)
-        self.assertEqual(await self.names("three"), [])
-        claiming.callback(None)
-        await starting
-        self.clock.advance(SOON)
-        self.assertEqual(await self.names("three"), ["early"])
-        await manager.stop()
-
-    async def test_many_changes_are_one_publication(self) -> None:
-        self.clock.advance(APART)
-        self.one.asked.clear()
-        for number in range(FEW + 1):
-            self.one.add(domain(f"{number:08x}-2222-3333-4444-555555555555", f"vm{number}"))
-            self.one.tell(Change.DEFINED, f"{number:08x}-2222-3333-4444-555555555555")
-        self.clock.advance(APART)
-        self.assertEqual(len(await self.names()), FEW + 2)
-        self.assertEqual(self.one.asked, ["list_domains"])
-
-    async def test_a_store_that_lost_its_data(self) -> None:
-        await self.transport.store.remove("domains:one", "domains:one/1.0")
-        await self.transport.store.leave(GROUP, "one")
-        self.clock.pump([RENEWAL, APART])
-        self.assertEqual(await self.names(), ["a"])
-        self.assertIn("one", await self.transport.store.members(GROUP, 60))
-
-    async def test_a_store_that_lost_a_part(self) -> None:
-        await self.transport.store.remove("domains:one/1.0")
-        self.assertEqual(await self.listed(), [("a", "running", "one"), ("b", "running", "two")])  # it is asked
-        self.clock.pump([RENEWAL] * 6)
-        self.assertEqual(await self.names(), ["a"])
-
-    async def test_little_is_read_while_nothing_changes(self) -> None:
-        self.one.asked.clear()
-        self.clock.pump([1.0] * int(RECONCILIATION))
-        self.assertLessEqual(len(self.one.asked), 1)
-
-    async def test_a_change_without_an_event(self) -> None:
-        self.one.add(domain(A, "a", vcpus=4))
-        self.clock.pump([RENEWAL] * 6)
-        self.assertEqual([one.vcpus for one in await self.api.list_instances()], [4, 1])
-
-    async def test_it_is_kept_as_long_as_the_host_lives(self) -> None:
-        for _ in range(10):
-            self.clock.advance(RENEWAL)
-        await self.managers["one"].stop()
-        self.clock.advance(KEPT - 10 * RENEWAL)
-        self.assertEqual(await self.names(), ["a"])
-
-    async def test_libvirt_is_down_meanwhile(self) -> None:
-        self.one.down = True
-        self.one.tell(Change.STOPPED, A)
-        self.clock.pump([1.0] * 30)
-        self.assertEqual(len(self.log.lines("can't be published")), 1)
-        self.assertEqual(await self.names(), ["a"])
-        self.one.down = False
-        self.one.domains.clear()
-        self.clock.pump([1.0] * 6)
-        self.assertEqual(await self.names(), [])
-        self.assertEqual(await self.listed(), [("b", "running", "two")])
-
-    async def test_more_than_a_part_holds(self) -> None:
-        long = dict.fromkeys(("project_id", "project_name", "user_id", "user_name", "created"), "名" * 1024)
-        self.one.add(*(domain(f"{n:08x}-2222-3333-4444-555555555555", f"vm{n}", **long) for n in range(40)))
-        for number in range(40):  # one by one, so that all go into the one part that there is
-            self.one.tell(Change.DEFINED, f"{number:08x}-2222-3333-4444-555555555555")
-            self.clock.advance(APART)
-        self.assertTrue(self.log.lines("too many to be published"))
-        self.assertIn(len(await self.names()), range(30, 40))
-
-    async def test_stop_leaves_nothing(self) -> None:
-        for manager in self.managers.values():
-            await manager.stop()
-        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -9,6 +9,7 @@ from novnc_twisted.compute.domain_xml import Domain
 from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.compute.publisher import APART, SOON
 from novnc_twisted.errors import InstanceNotFound, InstanceNotRunning, ServiceUnavailable
+from novnc_twisted.messaging import domain_directory
 from novnc_twisted.messaging.domain_directory import MAX_AGE
 from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
 
@@ -165,6 +166,17 @@ class LookupTests(ComputeCase):
         self.last.add(domain(B))
         self.assertEqual((await self.api.find(B)).host, "host19")
         self.assertEqual(len(self.calls), 20)
+
+    async def test_unknown_in_a_large_cloud(self) -> None:
+        """All hosts have published that they do not have it: none is asked."""
+        self.patch(domain_directory, "MAX_ASKED", 5)
+        await self.refused(InstanceNotFound, self.api.find(B))
+        self.assertEqual(self.calls, [])
+        self.drivers["host3"].down = True
+        self.drivers["host3"].tell(Change.DISCONNECTED)
+        self.clock.pump([APART, 1.0])
+        await self.refused(ServiceUnavailable, self.api.find(B))
+        self.assertEqual(self.calls, [("compute.host3", "get_instance")])
 
     async def test_it_has_moved_and_that_is_not_published_yet(self) -> None:
         driver = self.drivers["host3"]

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.compute import pictures
 from novnc_twisted.compute.interfaces import Picture
-from novnc_twisted.compute.libvirt_screenshot import screenshot
+from novnc_twisted.compute.libvirt.screenshot import screenshot
 from novnc_twisted.compute.pictures import MAX_SMALL, UnusablePicture, convert
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.screenshot import FORMATS
@@ -76,6 +76,23 @@ class ConversionTests(SynchronousTestCase):
             self.assertLessEqual(len(convert(noise, kind.lower()).data), 2_000)
             slow = [width for one, width in saved if one == kind]
             self.assertTrue(len(slow) <= 4 and max(slow) < 200, (kind, saved))
+
+    def test_large_noise_takes_little_work(self) -> None:
+        """It is scaled down before it is encoded in a slow format."""
+        saved: list[tuple[str, int]] = []
+        save = pictures._saved
+
+        def count(picture: Image.Image, kind: str, **options: int) -> bytes:
+            saved.append((kind, picture.width * picture.height))
+            return save(picture, kind, **options)
+
+        self.patch(pictures, "_saved", count)
+        noise = ppm(2048, 2048, os.urandom(2048 * 2048 * 3))
+        for kind in ("PNG", "WEBP"):
+            saved.clear()
+            self.assertLessEqual(len(convert(noise, kind.lower()).data), pictures.MAX_BYTES)
+            slow = [pixels for one, pixels in saved if one == kind]
+            self.assertTrue(len(slow) <= 2 and max(slow) <= pictures.LARGE, (kind, saved))
 
     def test_what_is_no_picture(self) -> None:
         gif = io.BytesIO()

@@ -3,7 +3,7 @@
 import libvirt
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.compute.libvirt_domains import DomainReader
+from novnc_twisted.compute.libvirt.domains import DomainReader
 from novnc_twisted.compute.states import STATES, is_migrating
 from tests.compute.libvirt_handles import Handle
 

@@ -17,7 +17,11 @@ VM = "11111111-2222-3333-4444-555555555555"
 OTHER_VM = "99999999-2222-3333-4444-555555555555"
 TOKEN = secret(str(uuid4()))
 VIEWER = "192.0.2.7"
+ELSEWHERE = "198.51.100.1"
 UNSET = object()
+
+STATES = {"pause": "paused", "unpause": "running"}
+"""Power actions that change the state of a console here."""
 
 
 class Host:
@@ -67,6 +71,8 @@ class Host:
     async def change_power(self, instance_uuid: str, action: str) -> dict[str, Any]:
         self.asked.append(f"change_power {action}")
         await self._answer(instance_uuid)
+        if self.conflict is None and action in STATES:
+            self.consoles[instance_uuid]["state"] = STATES[action]
         return {"state": "running", "conflict": self.conflict}
 
     async def get_instances_at_address(self, host: str, port: int, socket: str | None) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What the proxy remembers of tokens that nova made: for a minute after the last use, in bounded memory."""
 
+import json
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.consoleauth import admitted
@@ -28,6 +30,19 @@ class AdmittedTests(SynchronousTestCase):
         self.assertIsNotNone(self.tokens.find("t", "a"))
         self.now = GRACE
         self.assertIsNone(self.tokens.find("t", "a"))
+
+    def test_another_worker(self) -> None:
+        """It finds what was live here, for as long; a token that was only checked is not sent."""
+        other, sent = AdmittedTokens(lambda: self.now), []
+        self.tokens.share = sent.append
+        self.tokens.add("t", "a", INFO)
+        self.assertEqual(sent, [])
+        self.tokens.renew("t", "a")
+        other.take(json.loads(json.dumps(sent[0])))
+        self.assertEqual(other.find("t", "a"), self.tokens.find("t", "a"))
+        self.assertIsNone(other.find("t", "b"))
+        self.now = GRACE
+        self.assertIsNone(other.find("t", "a"))
 
     def test_what_is_over_leaves_the_memory(self) -> None:
         for number in range(100):

@@ -1,12 +1,20 @@
 """The history of ended sessions: what is kept, for how long, and pages with filters."""
 
+import contextlib
+import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
-from novnc_twisted.contract import EndedSession, HistoryQuery, SessionInfo
+from twisted.internet.defer import fail
+
+from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.consoleauth.admissions import MOST, Admissions
+from novnc_twisted.contract import ConnectInfo, EndedSession, HistoryQuery, SessionInfo
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging import memory_log
-from tests.consoleauth.harness import OTHER_VM, VM, ConsoleAuthCase
+from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
 
 SESSION = SessionInfo(
     id="0" * 32,
@@ -30,6 +38,25 @@ class HistoryCase(ConsoleAuthCase):
         await self.serve()
 
     async def report(self, *ended: EndedSession) -> int:
+        """Report sessions that were admitted before."""
+        for each in ended:
+            await self.admit(each.session)
+        return await self.reported(*ended)
+
+    async def admit(self, session: SessionInfo) -> None:
+        info = ConnectInfo(
+            host="one.example",
+            port=5900,
+            instance_uuid=session.server_id,
+            name=session.server_name,
+            user_id=session.user_id,
+            project_id=session.project_id,
+            console_type=session.console_type,
+            owners=session.owners,
+        )
+        await Admissions(self.transport.store).add(session.token_hash, session.client_address, info)
+
+    async def reported(self, *ended: EndedSession) -> int:
         answer = await self.transport.call("consoleauth", "report_closed", sessions=[each.to_wire() for each in ended])
         return int(answer["kept"])
 
@@ -49,6 +76,14 @@ class HistoryTests(HistoryCase):
         ((row,), following) = await self.api.history(HistoryQuery(), limit=10)
         self.assertEqual(row, self.ended(token_hash=""))
         self.assertIsNone(following)
+
+    async def test_a_token_that_is_checked_again_and_again(self) -> None:
+        """Checks without a session that ends leave a bounded number of admissions, and the newest sessions count."""
+        for _ in range(MOST + 44):
+            await self.admit(SESSION)
+        kept = await self.transport.store.indexed(f"used:{SESSION.token_hash}")
+        self.assertEqual(len(kept), MOST)
+        self.assertEqual(await self.reported(self.ended()), 1)
 
     async def test_filters(self) -> None:
         await self.report(
@@ -118,9 +153,11 @@ class HistoryTests(HistoryCase):
         self.assertEqual(await self.found(), [4, 3, 2])
 
     async def test_bad_reports(self) -> None:
-        """What cannot be read is left out; a thief of a proxy's credential can add rows, and do nothing else."""
+        """What cannot be read is left out."""
         good = self.ended().to_wire()
-        for rows in ([{}], [None], [{**good, "ended_at": "now"}], [{**good, "session": {}}]):
+        for number, rows in enumerate(([{}], [None], [{**good, "ended_at": "now"}], [{**good, "session": {}}])):
+            await self.admit(self.ended().session)
+            good = self.ended(number).to_wire()
             answer = await self.transport.call("consoleauth", "report_closed", sessions=[*rows, good])
             self.assertEqual(answer, {"kept": 1})
         for wrong in (None, {}, [good] * 201):
@@ -128,12 +165,85 @@ class HistoryTests(HistoryCase):
                 self.transport.call("consoleauth", "report_closed", sessions=wrong), ServiceUnavailable
             )
 
+    async def test_sessions_that_were_never_admitted(self) -> None:
+        """A thief of a proxy's credential invents a session, or reports one of his own with false names."""
+        self.assertEqual(await self.reported(self.ended(1)), 0)
+        self.assertEqual(await self.reported(self.ended(1, token_hash="")), 0)
+        await self.host()
+        self.hosts["one"].run(owner="red")
+        await self.token()
+        await self.check()
+        true = {"token_hash": hash_token(TOKEN), "client_address": VIEWER}
+        self.assertEqual(await self.reported(self.ended(2, token_hash=true["token_hash"])), 1)
+        self.assertEqual(await self.reported(self.ended(3, **true)), 0)  # once for each admission
+        await self.check()
+        self.assertEqual(await self.reported(self.ended(4, **true | {"client_address": "192.0.2.9"})), 0)
+        false = {"server_id": OTHER_VM, "server_name": "x", "user_id": "boris", "project_id": "blue", "owners": None}
+        self.assertEqual(await self.reported(self.ended(5, **true, **false)), 1)
+        ((row, _), _) = await self.api.history(HistoryQuery(), limit=10)
+        found = row.session
+        self.assertEqual((found.server_id, found.server_name, found.user_id), (VM, "myserver20", "u"))
+        self.assertEqual((found.project_id, found.owners), ("p", ("red", "name of red")))
+
+    async def test_a_report_that_is_repeated(self) -> None:
+        """The proxy did not get the answer.  A second session of the same viewer is reported as well."""
+        for _ in range(2):
+            await self.admit(SESSION)
+        self.assertEqual(await self.reported(self.ended(1)), 1)
+        self.assertEqual(await self.reported(self.ended(1)), 0)
+        self.assertEqual(await self.found(), [1])
+        self.assertEqual(await self.reported(self.ended(1), self.ended(2)), 1)
+        self.assertEqual(await self.found(), [2, 1])
+
+    async def test_a_report_that_is_interrupted(self) -> None:
+        """Wherever it is, before or after what the store does: the repeated report leaves each session once."""
+        interrupted = True
+        number, step = 0, 0
+        while interrupted:
+            for after in (False, True):
+                ended = [self.ended(one, token_hash=f"{one:064}") for one in (number, number + 1)]
+                number += 2
+                for one in ended:
+                    await self.admit(one.session)
+                with self.interruption(step, after=after) as happened:
+                    await self.reported_at_all(*ended)
+                interrupted = bool(happened)
+                await self.reported_at_all(*ended)
+                self.assertEqual(sorted(await self.found()), list(range(number)), (step, after))
+            step += 1
+        self.assertGreater(step, 12)
+
+    async def reported_at_all(self, *ended: EndedSession) -> None:
+        with contextlib.suppress(ServiceUnavailable):
+            await self.reported(*ended)
+
+    @contextlib.contextmanager
+    def interruption(self, step: int, *, after: bool) -> Iterator[list[str]]:
+        """Let the store fail at this step, before or after it has done it, and from then on."""
+        store, happened, steps = self.transport.store, [], itertools.count()
+        with contextlib.ExitStack() as stack:
+            for name in ("put", "get", "remove", "indexed", "append"):
+                original = getattr(store, name)
+
+                def replaced(*arguments: Any, original: Any = original, name: str = name) -> Any:
+                    now = next(steps)
+                    if now == step and after:
+                        original(*arguments)
+                    if now >= step:
+                        happened.append(name)
+                        return fail(ServiceUnavailable("the store is gone"))
+                    return original(*arguments)
+
+                stack.enter_context(mock.patch.object(store, name, replaced))
+            yield happened
+
     async def test_bad_queries(self) -> None:
         for wrong in (
             {"limit": 0},
             {"limit": 1001},
             {"limit": True},
             {"limit": 1, "marker": "x"},
+            {"limit": 1, "marker": 1},
             {"limit": 1, "since": "x"},
             {"limit": 1, "other": 1},
         ):

@@ -6,13 +6,10 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
-from novnc_twisted.consoleauth import ConsoleAuthAPI
 from novnc_twisted.contract.topics import PROXY
-from novnc_twisted.errors import ConsoleForbidden, InstanceNotFound, InvalidToken, ServiceUnavailable
-from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
+from novnc_twisted.errors import ConsoleForbidden, InvalidToken, ServiceUnavailable
+from tests.consoleauth.harness import ELSEWHERE, OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
 from tests.support.logged import Logged
-
-ELSEWHERE = "198.51.100.1"
 
 
 class TimeTests(ConsoleAuthCase):
@@ -80,155 +77,6 @@ class TimeTests(ConsoleAuthCase):
         await self.token()
         self.clock.advance(71)
         self.assertEqual(await self.transport.store.indexed(f"instance:{VM}"), [])
-
-
-class LeaseTests(ConsoleAuthCase):
-    """While a session lives, and 60 s after it was lost, its token admits the same viewer again."""
-
-    async def setUp(self) -> None:
-        await super().setUp()
-        (await self.host()).run()
-
-    async def lapse(self, seconds: float) -> None:
-        """Let a session live for some time: its proxy renews the lease every 20 s."""
-        while seconds > 0:
-            await self.api.keep_token(TOKEN, VIEWER)
-            self.clock.advance(min(20, seconds))
-            seconds -= 20
-
-    async def test_a_live_session(self) -> None:
-        await self.serve(token_ttl=30)
-        await self.token()
-        await self.lapse(1000)
-        await self.check()
-        await self.refused(InvalidToken, self.check(viewer=ELSEWHERE))
-
-    async def test_no_renewal_is_needed_long_before_the_ttl_ends(self) -> None:
-        await self.serve(token_ttl=600)
-        await self.token()
-        self.clock.advance(100)
-        begins = (await self.check()).keep_from
-        self.assertEqual(begins, 600 - 100 - 60 - 30)
-        self.clock.advance(begins + 30)  # lost just before the first word of it, which came as late as may be
-        self.clock.advance(59.999)
-        await self.check()
-        self.assertEqual((await self.check()).keep_from, 0)
-
-    async def test_60_seconds_after_it_was_lost(self) -> None:
-        await self.serve(token_ttl=30)
-        await self.token()
-        await self.lapse(110)
-        await self.api.keep_token(TOKEN, VIEWER)
-        self.clock.advance(59.999)
-        await self.check()
-        self.clock.advance(0.001)
-        await self.refused(InvalidToken, self.check())
-
-    async def test_a_session_that_begins_just_before_the_ttl_ends(self) -> None:
-        await self.serve(token_ttl=600)
-        await self.token()
-        self.clock.advance(599.9)
-        await self.check()
-        self.clock.advance(2)  # the handshakes
-        await self.api.keep_token(TOKEN, VIEWER)
-        self.clock.advance(50)
-        await self.check()
-
-    async def test_an_outage_of_consoleauth_under_a_live_session(self) -> None:
-        await self.serve(token_ttl=30)
-        await self.token()
-        await self.lapse(100)
-        self.clock.advance(200)
-        await self.refused(InvalidToken, self.check())
-        await self.api.keep_token(TOKEN, VIEWER)
-        await self.check()
-
-    async def test_other_addresses_within_the_ttl(self) -> None:
-        await self.serve(token_ttl=600)
-        await self.token()
-        await self.lapse(100)
-        await self.check(viewer=ELSEWHERE)
-
-    async def test_not_with_enforce_session_timeout(self) -> None:
-        await self.serve(token_ttl=30, enforce_session_timeout=True)
-        expires_at = await self.token()
-        info = await self.check()
-        self.assertEqual((info.expires_at, info.reconnects), (expires_at, False))
-        skewed = ConsoleAuthAPI(self.transport, now=lambda: 1e9)
-        self.assertEqual((await skewed.check_token(TOKEN, "novnc", VIEWER)).expires_at, 1e9 + 30)
-        await self.api.keep_token(TOKEN, VIEWER)
-        self.clock.advance(30)
-        await self.refused(InvalidToken, self.check())
-
-    async def test_a_dropped_token_stays_dropped(self) -> None:
-        await self.serve()
-        await self.token()
-        await self.lapse(40)
-        self.assertEqual(await self.delete_tokens(VM), 1)
-        await self.api.keep_token(TOKEN, VIEWER)
-        await self.refused(InvalidToken, self.check())
-
-
-class OneTimeTests(ConsoleAuthCase):
-    """one_time: a token opens one console once."""
-
-    async def setUp(self) -> None:
-        await super().setUp()
-        self.vm = await self.host()
-        self.vm.run()
-        await self.serve(one_time=True)
-
-    async def test_once(self) -> None:
-        await self.token()
-        info = await self.check()
-        self.assertFalse(info.reconnects)
-        await self.refused(InvalidToken, self.check())
-        await self.api.keep_token(TOKEN, VIEWER)
-        await self.refused(InvalidToken, self.check())
-
-    async def test_it_is_not_asked_for_again(self) -> None:
-        """To ask once more would be a second use."""
-        await self.token()
-        info = await self.check()
-        self.assertIsNone(await self.api.find_again(TOKEN, VIEWER, info))
-
-    async def test_a_used_token_is_refused_without_asking_the_host(self) -> None:
-        await self.token()
-        await self.check()
-        self.vm.asked.clear()
-        await self.refused(InvalidToken, self.check())
-        self.assertEqual(self.vm.asked, [])
-
-    async def test_one_of_two_at_once(self) -> None:
-        await self.token()
-        results = [Deferred.fromCoroutine(self.check()) for _ in range(8)]
-        good = []
-        for result in results:
-            result.addCallbacks(good.append, lambda failure: failure.trap(InvalidToken))
-            await result
-        self.assertEqual(len(good), 1)
-
-    async def test_the_password_of_the_same_connection(self) -> None:
-        self.vm.passwords[VM] = "secret"
-        await self.token()
-        await self.refused(InvalidToken, self.api.get_vnc_password(TOKEN, "novnc", VIEWER))
-        await self.check()
-        self.assertEqual(await self.api.get_vnc_password(TOKEN, "novnc", VIEWER), "secret")
-        await self.refused(InvalidToken, self.api.get_vnc_password(TOKEN, "novnc", ELSEWHERE))
-
-    async def test_a_missing_server_does_not_use_the_token_up(self) -> None:
-        self.vm.consoles.clear()
-        await self.token()
-        await self.refused(InstanceNotFound, self.check())
-        self.vm.run()
-        await self.check()
-
-    async def test_it_does_not_become_new_again(self) -> None:
-        await self.token()
-        await self.check()
-        for _ in range(10):
-            self.clock.advance(60)
-            await self.refused(InvalidToken, self.check())
 
 
 class RightsTests(ConsoleAuthCase):
@@ -332,7 +180,9 @@ class NumberTests(ConsoleAuthCase):
         self.assertEqual(await self.delete_tokens(VM), 1)
         self.assertEqual(ended, [{"server_id": VM, "reason": "deleted by the API"}] * 2)
         self.clock.advance(5)
-        self.assertEqual(len(logged.lines(f"sessions of server {VM} on proxy.h.c may go on: no answer")), 1)
+        self.assertEqual(
+            len(logged.lines(f"sessions of server {VM} on proxy.h.c may go on until this proxy answers")), 1
+        )
 
     async def test_the_proxies_cannot_be_reached(self) -> None:
         """The tokens are dropped, and a line says which sessions may go on."""
@@ -342,7 +192,7 @@ class NumberTests(ConsoleAuthCase):
         self.patch(self.transport, "broadcast", lambda *_, **__: fail(ServiceUnavailable("the bus is down")))
         self.assertEqual(await self.delete_tokens(VM), 1)
         await self.refused(InvalidToken, self.check())
-        self.assertEqual(len(logged.lines(f"sessions of server {VM} may go on: ")), 1)
+        self.assertEqual(len(logged.lines(f"the tokens of server {VM} were dropped, but its sessions may go on: ")), 1)
 
     async def test_delete_tokens_for_instance(self) -> None:
         await self.serve()

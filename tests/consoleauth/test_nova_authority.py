@@ -32,6 +32,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.paths: list[str] = []
+        self.held: list[Any] | None = None
 
     def request(self, method: str, path: str, *, json=None) -> "Deferred[Answer]":
         self.paths.append(f"{method} {path}")
@@ -39,7 +40,24 @@ class FakeClient:
             assert json == {"remote_console": {"protocol": "vnc", "type": "novnc"}}, json
         answer = self.answers.get(path, Answer(404, {}))
         # What a server is may change from one answer to the next.
-        return succeed(answer.pop(0) if isinstance(answer, list) else answer)
+        found = answer.pop(0) if isinstance(answer, list) else answer
+        if self.held is None:
+            return succeed(found)
+        waiting: Deferred[Answer] = Deferred()
+        self.held.append((waiting, found))
+        return waiting
+
+    def hold(self) -> list[Any]:
+        """Answer no request until :meth:`release`; the list has those that wait."""
+        self.held = []
+        return self.held
+
+    def release(self) -> None:
+        """Answer the requests that wait now."""
+        now = list(self.held)
+        self.held.clear()
+        for waiting, found in now:
+            waiting.callback(found)
 
 
 class AuthorityTests(TestCase):
@@ -82,7 +100,7 @@ class AuthorityTests(TestCase):
         return Deferred.fromCoroutine(self.authority.find_again(TOKEN, "192.0.2.1", info))
 
     def test_ping(self) -> None:
-        """Nova answers, whatever it says about a server that does not exist; an error is no answer."""
+        """Nova answers, whatever it says about a server that does not exist; an error is not an answer."""
         self.successResultOf(Deferred.fromCoroutine(self.authority.ping()))
         self.assertEqual(self.client.paths, [f"GET /servers/{NO_SERVER}"])
         self.client.answers[f"/servers/{NO_SERVER}"] = Answer(500, {})
@@ -250,6 +268,31 @@ class AuthorityTests(TestCase):
         self.checked()
         self.now += 60
         self.refused(InvalidToken)
+
+    def test_a_lost_session_asks_side_by_side(self) -> None:
+        """Three questions one after the other, and not five: the viewer waits for them."""
+        self.checked()
+        self.keep()
+        self.moved()
+        del self.client.answers[f"/os-console-auth-tokens/{TOKEN}"]
+        self.client.paths.clear()
+        held = self.client.hold()
+        asked = self.check()
+        rounds = []
+        while held:
+            rounds.append(sorted(self.client.paths))
+            self.client.paths.clear()
+            self.client.release()
+        self.assertEqual(self.successResultOf(asked).port, 5901)
+        self.assertEqual(
+            rounds,
+            [
+                [f"GET /os-console-auth-tokens/{TOKEN}", f"GET /servers/{SERVER}"],
+                [f"POST /servers/{NO_SERVER}/remote-consoles"],
+                [f"POST /servers/{SERVER}/remote-consoles"],
+                [f"GET /os-console-auth-tokens/{FRESH}", f"GET /servers/{SERVER}"],
+            ],
+        )
 
     def test_a_token_without_a_session_does_not_come_back(self) -> None:
         self.checked()

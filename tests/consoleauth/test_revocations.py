@@ -5,9 +5,12 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 
 from novnc_twisted.access import hash_token
+from novnc_twisted.access.tokens import link_id
+from novnc_twisted.consoleauth import ConsoleAuthAPI
 from novnc_twisted.contract import Revocation, SessionFilter
 from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import InvalidToken, Revoked, ServiceUnavailable
+from novnc_twisted.messaging.hedged import AFTER
 from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
 
 
@@ -75,7 +78,7 @@ class Tokens(RevocationCase):
         await self.check("new")
 
     async def test_of_a_project_of_servers(self) -> None:
-        """A member revokes the tokens of the own project's servers only."""
+        """A member revokes tokens for the servers of the member's project only."""
         await self.serve()
         self.hosts["one"].run(owner="p")
         await self.token("mine", owner="p")
@@ -108,7 +111,7 @@ class Tokens(RevocationCase):
         await self.refused(InvalidToken, self.api.show_token(TOKEN))
 
     async def test_no_lease_is_renewed(self) -> None:
-        """The session of a proxy that did not hear of the revocation ends, also when the token's record is gone."""
+        """The session of a proxy that missed the revocation ends, even when the token's record is gone."""
         await self.serve(token_ttl=100)
         await self.token()
         self.assertIsNone(await self.api.keep_token(TOKEN, VIEWER))
@@ -118,9 +121,27 @@ class Tokens(RevocationCase):
             refusal = await self.refused(Revoked, self.api.keep_token(TOKEN, VIEWER))
             self.assertEqual(refusal.detail, "by an administrator")
 
+    async def test_a_token_of_a_longer_token_ttl(self) -> None:
+        """After a restart with a shorter one, what is noted about the token still lives as long as the token."""
+        first = await self.serve(token_ttl=7 * 86400)
+        (await self.host()).run()
+        await self.token()
+        await self.token("once", one_time=True)
+        await self.token("watched")
+        await first.stop()
+        await self.serve(token_ttl=600)
+        await self.check("once")
+        await self.api.set_mode(hash_token("watched"), "view")
+        await self.api.revoke(SessionFilter(token_hash=hash_token(TOKEN)))
+        self.clock.advance(6 * 86400)
+        await self.refused(Revoked, self.check())
+        await self.refused(InvalidToken, self.check("once"))
+        self.assertEqual((await self.check("watched")).mode, "view")
+
     async def test_wrong_arguments(self) -> None:
         await self.serve()
-        for wanted in ({}, {"server_id": VM, "user_id": "u"}, {"session_id": "s"}, {"owner": "p"}):
+        narrowed = {"server_id": VM, "link_id": "0" * 32}
+        for wanted in ({}, {"server_id": VM, "user_id": "u"}, {"session_id": "s"}, {"owner": "p"}, narrowed):
             refusal = await self.refused(ServiceUnavailable, self.revoke(**wanted))
             self.assertIn("selected by one of", refusal.detail)
 
@@ -167,11 +188,30 @@ class Sessions(RevocationCase):
         self.assertEqual([call for call in self.clock.getDelayedCalls() if "sleep" in repr(call)], [])
 
     async def test_the_proxies_are_unknown(self) -> None:
-        """The revocation is registered all the same."""
+        """The revocation is registered nevertheless."""
         await self.serve()
         await self.token()
         self.patch(self.transport, "broadcast", lambda *_, **__: fail(ServiceUnavailable("the bus is down")))
         await self.refused(ServiceUnavailable, self.revoke(server_id=VM))
+        await self.refused(Revoked, self.check())
+
+    async def test_a_consoleauth_that_hangs(self) -> None:
+        """Another one revokes, although the first one took the call and does not answer."""
+        await self.serve()
+        await self.token()
+        call, taken = self.transport.call, []
+
+        def take_the_first(topic: str, method: str, /, **arguments: Any) -> Any:
+            if method != "revoke" or taken:
+                return call(topic, method, **arguments)
+            taken.append(Deferred())
+            return taken[0]
+
+        self.patch(self.transport, "call", take_the_first)
+        api = ConsoleAuthAPI(self.transport, now=self.clock.seconds, clock=self.clock)
+        asked = Deferred.fromCoroutine(api.revoke(SessionFilter(server_id=VM)))
+        self.clock.advance(AFTER)
+        self.assertEqual(self.successResultOf(asked).tokens, 1)
         await self.refused(Revoked, self.check())
 
     async def test_stopped(self) -> None:
@@ -190,7 +230,7 @@ class Modes(RevocationCase):
         await self.token()
         self.assertEqual((await self.check()).mode, "control")
         self.assertEqual((await self.api.set_mode(hash_token(TOKEN), "view")).sessions, 2)
-        self.assertEqual(proxy.calls, [("set_mode", {"token_hash": hash_token(TOKEN), "mode": "view"})])
+        self.assertEqual(proxy.calls, [("set_mode", {"link_id": link_id(hash_token(TOKEN)), "mode": "view"})])
         self.assertEqual((await self.check()).mode, "view")
         self.assertEqual(await self.api.keep_token(TOKEN, VIEWER), "view")
         await self.api.set_mode(hash_token(TOKEN), "control")

@@ -1,10 +1,17 @@
 """Limits of sessions over all proxies: each says which it is; simultaneous links, and proxies that do not answer."""
 
+import secrets
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 
-from novnc_twisted.consoleauth.session_counts import SETTLE, SessionRules
+from novnc_twisted.access import hash_token
+from novnc_twisted.access.tokens import link_id
+from novnc_twisted.consoleauth.open_sessions import SETTLED
+from novnc_twisted.consoleauth.session_counts import ON_ITS_WAY, SessionRules
+from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import (
     ServiceUnavailable,
@@ -13,7 +20,10 @@ from novnc_twisted.errors import (
     TooManyForUser,
     TooManyFromAddress,
 )
-from tests.consoleauth.harness import VIEWER, VM, ConsoleAuthCase
+from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
+from tests.consoleauth.test_history import SESSION
+
+LINK = link_id(hash_token(TOKEN))
 
 
 class CountCase(ConsoleAuthCase):
@@ -22,17 +32,23 @@ class CountCase(ConsoleAuthCase):
         (await self.host()).run()
         self.asked: list[dict[str, Any]] = []
         self.counts: dict[str, Any] = {}
+        self.checking: dict[str, Any] = {}
         self.hangs = False
         for worker in "ab":
             topic = PROXY.of("h", worker)
-            methods = {"count_sessions": self.count_sessions}
+            methods = {"count_sessions": partial(self.count_sessions, topic)}
             await self.transport.serve(topic, methods, binary="novnc-sessions", host="h")
+        self.api = type(self.api)(self.transport, now=self.clock.seconds, proxy=PROXY.of("h", "a"))
 
-    async def count_sessions(self, **wanted: Any) -> Any:
-        self.asked.append(wanted)
+    async def count_sessions(self, topic: str, checking: Any = None, **wanted: Any) -> Any:
+        self.asked.append(wanted if checking is None else {**wanted, "checking": checking})
         if self.hangs:
             await Deferred()
-        return {name: self.counts.get(name, 0) for name in wanted}
+        return {name: self.counts.get(name, 0) for name in wanted} | {"checking": self.checking.get(topic)}
+
+    async def records(self) -> list[str]:
+        """Return what the store holds of the sessions of the server."""
+        return list(await self.transport.store.indexed(f"used:server:{VM}"))
 
     async def begin(self, **rules: int) -> None:
         await self.serve(session_rules=SessionRules(**rules))
@@ -41,10 +57,10 @@ class CountCase(ConsoleAuthCase):
 
 class CountTests(CountCase):
     async def test_off(self) -> None:
-        """No proxy is asked; nor for the limit that each process has by itself."""
-        await self.begin(max_sessions_per_server=1)
+        """No proxy is asked, and nothing is stored."""
+        await self.begin()
         await self.check()
-        self.assertEqual(self.asked, [])
+        self.assertEqual((self.asked, await self.records()), ([], []))
 
     async def test_what_is_asked(self) -> None:
         await self.begin(
@@ -53,6 +69,18 @@ class CountTests(CountCase):
         await self.check()
         keys = {"user_id": "u", "project_id": "p", "client_network": VIEWER, "server_id": VM}
         self.assertEqual(self.asked, [keys] * 2)
+
+    async def test_a_session_that_asks_again_is_not_counted_once_more(self) -> None:
+        """Otherwise a session could not find its server again at the limit, and would hold up those that begin."""
+        await self.begin(max_sessions_per_user=5)
+        info = await self.check()
+        self.counts["user_id"] = 5
+        self.asked.clear()
+        for _ in range(3):
+            await self.api.find_again(TOKEN, VIEWER, info)
+        self.assertEqual(self.asked, [])
+        # Only from the address that was admitted.
+        await self.refused(TooManyForUser, self.api.find_again(TOKEN, "192.0.2.99", info))
 
     async def test_an_ipv6_network(self) -> None:
         await self.begin(max_sessions_per_address=9)
@@ -72,7 +100,6 @@ class CountTests(CountCase):
             await self.begin(**{"max_sessions_per_user": 100, f"max_sessions_per_{option}": 5})
             self.counts = {field: 2}
             await self.check()
-            self.clock.advance(SETTLE)
             self.counts = {field: 3}
             refused = await self.refused(refusal, self.check())
             self.assertEqual((refused.close_code, refused.detail), (4429, f"max_sessions_per_{option} is 5"))
@@ -97,7 +124,7 @@ class CountTests(CountCase):
         asked = Deferred.fromCoroutine(self.check())
         self.clock.advance(1)
         refusal = self.failureResultOf(asked, ServiceUnavailable).value
-        self.assertIn("no answer of proxy.h.a, proxy.h.b", refusal.detail)
+        self.assertIn("no answer from proxy.h.a, proxy.h.b", refusal.detail)
         self.hangs = False
         await self.check()
 
@@ -105,30 +132,167 @@ class CountTests(CountCase):
         await self.begin(max_sessions_per_user=5)
         for wrong in (-5, True, "5", None, [5]):
             self.counts = {"user_id": wrong}
+            self.checking = {PROXY.of("h", "a"): {LINK: wrong} if wrong else [wrong]}
             await self.check()
-            self.clock.advance(SETTLE)
+            self.clock.advance(ON_ITS_WAY)
 
     async def test_simultaneous_links(self) -> None:
-        """The second one is counted when the proxy of the first has had its answer; another user does not wait."""
+        """An admitted session counts before its proxy has the answer, and until it is refused or has ended."""
+        await self.begin(max_sessions_per_user=3)
+        # Four links of one token: the proxy waits for four answers.
+        self.checking = {PROXY.of("h", "a"): {LINK: 4}}
+        for _ in range(3):
+            await self.check()
+        await self.refused(TooManyForUser, self.check())
+        self.assertEqual(self.asked[-1], {"user_id": "u", "checking": [LINK]})
+        # They have had their answers, and one has ended.
+        self.counts, self.checking = {"user_id": 1}, {}
+        await self.check()
+
+    async def test_links_that_were_not_admitted_yet(self) -> None:
+        """They wait at their proxies, too, but they do not count yet."""
+        await self.begin(max_sessions_per_user=2)
+        await self.check()
+        self.checking = {PROXY.of("h", worker): {LINK: 9} for worker in "ab"}
+        await self.check()
+        await self.refused(TooManyForUser, self.check())
+
+    async def test_an_answer_that_came_too_late(self) -> None:
+        """The proxy has refused its session meanwhile; what it checks now was not admitted."""
+        await self.begin(max_sessions_per_user=1)
+        await self.check()
+        self.checking = {PROXY.of("h", "a"): {LINK: 1}}
+        self.clock.advance(ON_ITS_WAY)
+        await self.check()
+
+    async def test_other_users(self) -> None:
         await self.begin(max_sessions_per_user=1)
         await self.token("other", user_id="v")
         await self.check()
-        second = Deferred.fromCoroutine(self.check())
-        self.assertNoResult(second)
+        self.checking = {PROXY.of("h", "a"): {LINK: 1}}
         await self.check("other")
-        self.counts = {"user_id": 1}
-        self.clock.advance(SETTLE)
-        self.failureResultOf(second, TooManyForUser)
+        self.assertNotIn("checking", self.asked[-1])
+
+    async def test_a_call_that_was_made_twice(self) -> None:
+        """The answer to the first one was lost, and its session still waits."""
+        await self.begin(max_sessions_per_user=2)
+        self.checking = {PROXY.of("h", "a"): {LINK: 2}}
+        await self.check()
+        about = {"token_hash": hash_token(TOKEN), "console_type": "novnc", "client_address": VIEWER}
+        more = {"proxy": PROXY.of("h", "a"), "session": "s"}
+        for _ in range(3):
+            await self.transport.call("consoleauth", "check_token", **about, **more)
+        await self.refused(TooManyForUser, self.check())
 
     async def test_nothing_is_left(self) -> None:
         manager = await self.serve(session_rules=SessionRules(max_sessions_per_user=1, max_sessions_per_address=1))
         await self.token()
+        await self.token("other", user_id="v")
         for counts in ({}, {"user_id": 1}):
             self.counts = counts
             waiting = [Deferred.fromCoroutine(self.check()) for _ in range(3)]
             waiting[-1].addErrback(lambda _: None).cancel()
-            for _ in range(3):
-                self.clock.advance(SETTLE)
             for each in waiting:
                 each.addErrback(lambda _: None)
         self.assertEqual(manager._counts._locks, {})
+        self.clock.advance(ON_ITS_WAY)
+        self.counts = {}
+        await self.check("other")
+        self.assertEqual((len(manager._counts._keys), len(manager._counts._admitted)), (1, 2))
+
+
+class ServerTests(CountCase):
+    """The limit of a server alone: the proxies are asked only if it may be reached."""
+
+    async def begin(self, **rules: int) -> None:
+        await super().begin(max_sessions_per_server=rules.get("most", 3))
+        self.counts = {"server_id": 0}
+
+    async def admit(self, count: int = 1) -> None:
+        """Let sessions begin, and become live on each of the two proxies."""
+        for _ in range(count):
+            await self.check()
+        self.clock.advance(SETTLED + 1)
+
+    async def end(self) -> None:
+        session = replace(SESSION, id=secrets.token_hex(16), token_hash=hash_token(TOKEN), client_address=VIEWER)
+        row = EndedSession(session=session, ended_at=0.0, cause="ClientLeft").to_wire()
+        answer = await self.transport.call("consoleauth", "report_closed", sessions=[row])
+        self.assertEqual(answer, {"kept": 1})
+
+    async def test_below_the_limit(self) -> None:
+        await self.begin()
+        await self.admit(3)
+        self.assertEqual(self.asked, [])
+
+    async def test_over_all_proxies(self) -> None:
+        """Each proxy has fewer than the limit."""
+        await self.begin(most=4)
+        await self.admit(4)
+        self.counts = {"server_id": 2}
+        refused = await self.refused(TooManyForServer, self.check())
+        self.assertEqual((refused.close_code, refused.detail), (4429, "max_sessions_per_server is 4"))
+        self.assertEqual(self.asked, [{"server_id": VM}] * 2)
+
+    async def test_simultaneous_links(self) -> None:
+        """They are admitted before any of them is live."""
+        await self.begin()
+        self.checking = {PROXY.of("h", "a"): {LINK: 9}}
+        asked = [Deferred.fromCoroutine(self.check()) for _ in range(7)]
+        outcomes = await DeferredList(asked, consumeErrors=True)
+        self.assertEqual([done for done, _ in outcomes], [True] * 3 + [False] * 4)
+
+    async def test_several_consoleauths(self) -> None:
+        """Each knows of the sessions that another one has admitted."""
+        first = await self.serve(session_rules=SessionRules(max_sessions_per_server=2))
+        await self.token()
+        await self.admit(2)
+        await self.serve(session_rules=SessionRules(max_sessions_per_server=2))
+        await first.stop()
+        self.counts = {"server_id": 2}
+        await self.refused(TooManyForServer, self.check())
+
+    async def test_ended_sessions(self) -> None:
+        """Any number of sessions one after the other costs no call to a proxy."""
+        await self.begin()
+        for _ in range(9):
+            await self.admit()
+            await self.end()
+        self.assertEqual((self.asked, await self.records()), ([], []))
+
+    async def test_sessions_without_an_end(self) -> None:
+        """After the proxies were asked once, they are not asked before the limit may be reached again."""
+        await self.begin(most=4)
+        await self.admit(4)
+        await self.admit()
+        self.assertEqual(len(self.asked), 2)
+        self.assertEqual(len(await self.records()), 1)
+        await self.admit(3)
+        self.assertEqual(len(self.asked), 2)
+
+    async def test_never_fewer_records_than_sessions(self) -> None:
+        await self.begin(most=5)
+        await self.admit(5)
+        self.counts = {"server_id": 1}
+        await self.admit()
+        self.assertEqual(len(await self.records()), 3)
+        await self.admit(2)
+        self.counts = {"server_id": 3}
+        await self.refused(TooManyForServer, self.check())
+
+    async def test_what_no_proxy_counts_yet(self) -> None:
+        """Another consoleauth may have admitted it a moment ago, and its answer is on its way."""
+        await self.begin(most=2)
+        for _ in range(2):
+            await self.check()
+        self.clock.advance(ON_ITS_WAY)
+        await self.check()
+        self.assertEqual(len(await self.records()), 3)
+
+    async def test_another_server(self) -> None:
+        await self.begin(most=1)
+        self.hosts["one"].run(OTHER_VM)
+        await self.token("other", instance_uuid=OTHER_VM)
+        await self.admit()
+        await self.check("other")
+        self.assertEqual(self.asked, [])

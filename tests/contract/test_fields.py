@@ -82,6 +82,10 @@ class FieldTests(SynchronousTestCase):
         self.assertTrue(fields.is_uuid(UUID))
         self.assertFalse(fields.is_uuid("myserver20"))
 
+    def test_link_id(self) -> None:
+        self.assertEqual(fields.link_id("0af9" * 8), "0af9" * 8)
+        self.refuses(fields.link_id, "0AF9" * 8, "0af9" * 16, "x" * 32, "0af9" * 8 + "\n", "", None)
+
     def test_token_hash(self) -> None:
         self.assertEqual(fields.token_hash("0af9" * 16), "0af9" * 16)
         self.refuses(fields.token_hash, "0AF9" * 16, "0af9" * 15, "0af9" * 16 + "\n", UUID, None)

@@ -95,7 +95,10 @@ class TopicTests(SynchronousTestCase):
         """This limits what a stolen credential can do."""
         self.assertEqual(
             CONSOLEAUTH.methods_of(PROXY_ROLE),
-            ("check_token", "get_vnc_password", "change_power", "keep_token", "report_closed"),
+            (
+                *("check_token", "get_vnc_password", "change_power", "keep_token", "keep_tokens", "report_closed"),
+                *("attend", "change_control", "share_console"),
+            ),
         )
         self.assertEqual(CONSOLEAUTH.methods_of(COMPUTE_ROLE), ("instance_gone",))
         for topic in TOPICS:

@@ -8,9 +8,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import TABLE
 from novnc_twisted.events import (
+    APITokenChanged,
+    ConsoleShared,
+    ControlChanged,
     Event,
     EventLog,
     FrameBlocked,
+    KeysSent,
     PowerAction,
     RequestRefused,
     ScreenshotTaken,
@@ -76,7 +80,7 @@ class EventLogTests(SynchronousTestCase):
         """A warning where an operator has something to repair; never a traceback."""
         for cause in TABLE:
             event = self.closed(cause=cause)
-            level = "warn" if cause in ("ConsoleUnreachable", "ServiceUnavailable") else "info"
+            level = "warn" if cause in ("ConsoleUnreachable", "ServiceUnavailable", "WorkerLost") else "info"
             self.assertEqual(event["log_level"].name, level, cause)
             self.assertNotIn("log_failure", event)
 
@@ -119,8 +123,12 @@ class EventLogTests(SynchronousTestCase):
         others = (
             SessionOpened(),
             SessionChanged(mode="view"),
+            ConsoleShared(mode="view", expires_at=1.0),
+            ControlChanged(action="give"),
             PowerAction(action="start"),
             ScreenshotTaken(),
+            APITokenChanged(),
+            KeysSent(),
             TokenMade(expires_at=1.0),
             TokenUsed(),
             TokenRefused(cause="InvalidToken"),

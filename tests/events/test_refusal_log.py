@@ -1,4 +1,4 @@
-"""The log of refusals: the first of a kind at once, then counts, and the end; whatever comes, it stays short."""
+"""The log of refusals: the first of a kind at once, then counts, and the end; it stays short in any case."""
 
 from typing import Any
 

@@ -1,5 +1,6 @@
 """Connections in front of a session: silent ones make room, live ones stay; and what refusals leave in the log."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.events import RequestRefused
 from tests.novncproxy.test_upgrade import request
 from tests.session.harness import TOKEN, FrontCase, Raw, introduce
+from tests.support.held_time import HeldTime
 from tests.support.observed import only
 
 
@@ -213,10 +215,14 @@ class Events(FrontCase):
 
     async def test_late_heads(self) -> None:
         """One that began is an event; one without a byte is a health check."""
-        for kind, status in ((self.novnc, 408), (self.xvp, 400)):
-            events = self.front_with_events(kind, settings=self.settings(head_deadline=0.05))
+        read = self.heads()
+        for kind, status in ((self.novnc_on, 408), (self.xvp_on, 400)):
+            time = HeldTime()
+            events = self.front_with_events(partial(kind, time))
             silent, slow = await self.raw(), await self.raw()
             slow.write(b"GET / HT")
+            await read.get()
+            time.spend(self.settings().head_deadline)
             await silent.everything()
             await slow.everything()
             self.assertEqual([(event.cause, event.status) for event in events], [("HeadTimeout", status)])

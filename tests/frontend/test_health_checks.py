@@ -3,7 +3,7 @@
 import socket
 import struct
 
-from tests.frontend.test_tls import TLSCase
+from tests.frontend.tls_case import TLSCase
 
 USER_AGENT = "User-agent: osa-haproxy-healthcheck"
 
@@ -38,6 +38,17 @@ class HealthCheckTests(TLSCase):
             (await client.everything())[9:12], b"204", "haproxy's own default, which takes all 2xx and 3xx"
         )
         self.assertEqual(self.lines(), [])
+
+    async def test_a_check_that_ends_its_direction(self) -> None:
+        """As ``nc -N`` does: the end of its direction arrives together with the request."""
+        self.tls = None
+        for kind in (self.novnc, self.xvp):
+            kind()
+            for request in (b"GET /healthz HTTP/1.0\r\n\r\n", b"OPTIONS * HTTP/1.0\r\n\r\n"):
+                client = await self.raw()
+                client.write(request)
+                client.transport.loseWriteConnection()
+                self.assertEqual((await client.everything())[9:10], b"2")
 
     async def test_connections(self) -> None:
         """kolla's haproxy only connects, and resets the connection."""

@@ -210,7 +210,7 @@ class ListenerTests(TestCase):
         self.assertTrue(late.disconnected)
 
     def test_plain_where_tls_is_due(self) -> None:
-        """Who speaks HTTP reads why; others read nothing."""
+        """A client that speaks HTTP gets the reason; others get nothing."""
         transport = self.enter(tls=True)
         self.receive(transport, b"GET / HTTP/1.1\r\n\r\n")
         self.assertTrue(transport.value().startswith(b"HTTP/1.1 400 This port takes TLS only"))

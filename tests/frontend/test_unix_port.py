@@ -6,14 +6,16 @@ import socket
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.access.forwarded import UNKNOWN
 from novnc_twisted.frontend import Acceptor
-from tests.session.harness import Raw
+from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, Raw, WebSocket, introduce
 
 
 class Greeting(Raw):
@@ -23,7 +25,7 @@ class Greeting(Raw):
 
 
 class SharedTests(TestCase):
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         folder = tempfile.mkdtemp()  # the path of a socket is short
@@ -56,3 +58,48 @@ class SharedTests(TestCase):
         self.assertEqual(stat.S_IMODE(Path(self.path).stat().st_mode), 0o640)
         await second.stop()
         self.assertTrue(Path(self.path).exists())
+
+
+class SessionTests(FrontCase):
+    """Sessions of clients that have no address."""
+
+    def listen(self, factory: Any) -> int:
+        if factory is self.server:
+            return super().listen(factory)
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.path = f"{folder}/s"
+        port = reactor.listenUNIX(self.path, factory)
+        self.addCleanup(port.stopListening)
+        return 0
+
+    async def begin(self, head: str) -> Raw:
+        factory = Factory.forProtocol(Raw)
+        factory.noisy = False
+        client: Raw = await UNIXClientEndpoint(reactor, self.path).connect(factory)
+        client.write(head.encode())
+        await client.until(b"\r\n\r\n")
+        return client
+
+    async def test_the_address_is_unknown(self) -> None:
+        """consoleauth takes no empty address."""
+        self.novnc()
+        viewer = WebSocket(await self.begin(HANDSHAKE.format(path=f"/?token={TOKEN}", more="")))
+        self.assertEqual((await introduce(viewer))[2], "myserver20")
+        viewer.raw.transport.abortConnection()
+        await self.all_over()
+        self.xvp()
+        client = await self.begin(f"CONNECT /console?token={TOKEN} HTTP/1.0\r\n\r\n")
+        self.assertEqual((await introduce(client))[2], "myserver20")
+        client.transport.abortConnection()
+        await self.all_over()
+        self.assertEqual([address for _, _, address in self.asked], [UNKNOWN, UNKNOWN])
+
+    async def test_a_trusted_proxy_names_it(self) -> None:
+        self.novnc(trusted_proxies=["127.0.0.1"])
+        more = "X-Forwarded-For: 203.0.113.7\r\n"
+        viewer = WebSocket(await self.begin(HANDSHAKE.format(path=f"/?token={TOKEN}", more=more)))
+        await introduce(viewer)
+        viewer.raw.transport.abortConnection()
+        await self.all_over()
+        self.assertEqual([address for _, _, address in self.asked], ["203.0.113.7"])

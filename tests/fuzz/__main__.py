@@ -99,7 +99,7 @@ def drive(target: Target, seconds: float, guided: bool) -> Outcome:
     with _printing:
         print(f"{target.name}: {found.executions} executions in {found.seconds:.0f} s", flush=True)
         if found.failed:
-            print(f"FOUND in {target.name} (exit code {process.returncode}):\n{_told(said)}", flush=True)
+            print(f"FOUND in {target.name} (exit code {process.returncode}):\n{_finding_in(said)}", flush=True)
             for path in found.findings:
                 print(f"  {sys.executable} -m tests.fuzz --replay {path}", flush=True)
     return found
@@ -110,7 +110,7 @@ def _escaped(word: bytes) -> str:
     return "".join(f"\\x{byte:02x}" for byte in word)
 
 
-def _told(said: str) -> str:
+def _finding_in(said: str) -> str:
     """The part of the output that describes the finding."""
     begins = [said.find(what) for what in ("=== Uncaught Python exception", "Traceback (", "ERROR: libFuzzer")]
     begin = min((at for at in begins if at >= 0), default=0)

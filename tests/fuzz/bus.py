@@ -90,7 +90,7 @@ def run_request(data: bytes) -> None:
         return
     same(read_request(request.encode()), request, "the request that was sent on")
     texts = (request.call_id, request.reply_to, request.public_key, request.method)
-    holds(all(type(text) is str for text in texts), "what is no text", request)
+    holds(all(type(text) is str for text in texts), "what is not text", request)
     holds(type(request.gives_up) is int and type(request.arguments) is dict, "other types", request)
     try:
         reply = write_reply(request, "answer")

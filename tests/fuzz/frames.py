@@ -1,12 +1,13 @@
-"""WebSocket frames, compared with a reader of RFC 6455 that reads the whole stream at once."""
+"""WebSocket frames, with and without texts, compared with a reader of RFC 6455 that reads the whole stream at once."""
 
 from itertools import cycle
 from typing import NamedTuple
 
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal, TextRefused
 from novnc_twisted.relay import frames
+from novnc_twisted.relay.text_frames import TEXT_LIMIT, TextFrameDecoder, text_header
 
-from .tools import Target, cuttings, holds, same
+from .tools import Target, clean_text_of, cuttings, holds, same
 
 MOST_HELD = 139
 LIMITS = (frames.MESSAGE_LIMIT, 200, 8)
@@ -19,31 +20,44 @@ class Decoded(NamedTuple):
     pings: list[bytes]
     close_code: int | None
     failure: type[Refusal] | None
+    texts: list[str]
 
 
-def decode(chunks: list[bytes], limit: int) -> Decoded:
-    """Read it with the decoder under test."""
-    decoder = frames.FrameDecoder(limit)
-    payload, pings = b"", []
+def decode(chunks: list[bytes], decoder: frames.FrameDecoder) -> Decoded:
+    """Read it with a decoder under test."""
+    reads_text = isinstance(decoder, TextFrameDecoder)
+    slots = [name for kind in type(decoder).__mro__ for name in getattr(kind, "__slots__", ())]
+    most = MOST_HELD + 4 + (TEXT_LIMIT if reads_text else 0)
+    payload, pings, texts = b"", [], list[str]()
     for chunk in chunks:
         payload += decoder.receive(chunk)
         pings += decoder.pings
         decoder.pings.clear()
-        held = sum(len(value) for name in decoder.__slots__ if isinstance(value := getattr(decoder, name), bytes))
-        holds(held <= MOST_HELD + 4, "holds too much", held)
+        if isinstance(decoder, TextFrameDecoder):
+            holds(decoder.news or not decoder.texts, "a text that is not reported")
+            texts += decoder.texts
+            decoder.texts.clear()
+            decoder.news = False
+        held = sum(len(value) for name in slots if isinstance(value := getattr(decoder, name), bytes))
+        holds(held <= most, "holds too much", held)
     holds(decoder.closed is (decoder.close_code is not None), "closed, or not")
     if decoder.closed or decoder.failure is not None:
         same(decoder.receive(b"\x82\x80\0\0\0\0"), b"", "what comes after the end")
     failure = None if decoder.failure is None else type(decoder.failure)
-    return Decoded(payload, pings, decoder.close_code, failure)
+    return Decoded(payload, pings, decoder.close_code, failure, texts)
 
 
-def read(data: bytes, limit: int) -> Decoded:
-    """Read it by RFC 6455, section 5, one frame after the other."""
+def read(data: bytes, limit: int, text_limit: int | None = None) -> Decoded:
+    """Read it by RFC 6455, section 5, one frame after the other.
+
+    :param text_limit: bytes of the longest text message; None: text is refused.
+    """
     payload, pings, at, open_size = b"", list[bytes](), 0, -1
+    texts = list[str]()
+    text: bytes | None = None  # of the unfinished text message
 
     def over(failure: type[Refusal] | None = None, code: int | None = None) -> Decoded:
-        return Decoded(payload, pings, code, failure)
+        return Decoded(payload, pings, code, failure, texts)
 
     while len(data) - at >= 2:
         final, opcode, length = data[at] >> 7, data[at] & 15, data[at + 1] & 127
@@ -55,7 +69,9 @@ def read(data: bytes, limit: int) -> Decoded:
             if (opcode == 0) != (open_size >= 0):
                 return over(ProtocolViolation)
             if opcode == 1:
-                return over(TextRefused)
+                if text_limit is None:
+                    return over(TextRefused)
+                text = b""
         wide = {126: 2, 127: 8}.get(length, 0)
         begin = at + 2 + wide + 4
         if len(data) < begin:
@@ -64,12 +80,23 @@ def read(data: bytes, limit: int) -> Decoded:
             length = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
             if length < (126 if wide == 2 else 65536) or length >= 1 << 63:
                 return over(ProtocolViolation)
-        if opcode < 8 and max(open_size, 0) + length > limit:
+        if opcode < 8 and max(open_size, 0) + length > (limit if text is None else text_limit or 0):
             return over(MessageTooBig)
         mask = data[begin - 4 : begin]
         body = bytes(byte ^ key for byte, key in zip(data[begin : begin + length], cycle(mask), strict=False))
         if opcode < 8:
-            payload += body
+            if text is None:
+                payload += body
+            elif len(body) < length:
+                return over()
+            else:
+                text += body
+            if text is not None and final:
+                try:
+                    texts.append(text.decode())
+                except UnicodeDecodeError:
+                    return over(ProtocolViolation)
+                text = None
             open_size = -1 if final else max(open_size, 0) + length
         elif len(body) < length:
             return over()
@@ -101,12 +128,26 @@ def run(data: bytes) -> None:
     limit, wire = LIMITS[data[0] % len(LIMITS)], data[1:]
     wanted = read(wire, limit)
     for chunks in ([wire], *cuttings(wire)):
-        same(decode(chunks, limit), wanted, "what was decoded")
+        same(decode(chunks, frames.FrameDecoder(limit)), wanted, "what was decoded")
     head = frames.binary_header(len(wire))
     head = bytes([head[0], head[1] | 0x80]) + head[2:]
     mask = bytes([data[0], *(wire + b"\1\2\3")[:3]])
     if len(wire) <= limit:
-        same(decode([head + mask + frames.unmask(wire, mask)], limit).payload, wire, "what was encoded")
+        decoded = decode([head + mask + frames.unmask(wire, mask)], frames.FrameDecoder(limit))
+        same(decoded.payload, wire, "what was encoded")
+
+
+def run_text(data: bytes) -> None:
+    """A browser's stream in a session with the channel, whose messages are texts."""
+    wanted = read(data, frames.MESSAGE_LIMIT, TEXT_LIMIT)
+    for chunks in ([data], *cuttings(data)):
+        same(decode(chunks, TextFrameDecoder()), wanted, "what was decoded")
+    text = clean_text_of(data)
+    body = text.encode()
+    if len(body) <= TEXT_LIMIT:
+        head = text_header(len(body))
+        sent = bytes([head[0], head[1] | 0x80]) + head[2:] + bytes(4) + body
+        same(decode([sent], TextFrameDecoder()).texts, [text], "what was encoded")
 
 
 TARGETS = (
@@ -125,6 +166,24 @@ TARGETS = (
             b"\x88\x82\0\0\0\0\3\xe8",
             b"\x88\x80\0\0\0\0",
             b"\x81\x80\0\0\0\0",
+        ),
+    ),
+    Target(
+        "text-frames",
+        run_text,
+        768,
+        (
+            b"\x81\x83\0\0\0\0abc",
+            b"\x81\xfe\0\x7e\0\0\0\0",
+            b"\x81\xfe\x10\0\0\0\0\0",
+            b"\x01\x81\1\2\3\4a",
+            b"\x01\x81\0\0\0\0\xc3",
+            b"\x80\x81\0\0\0\0\xa9",
+            b"\0\x81\0\0\0\0a",
+            b"\x82\x86\1\2\3\4abcdef",
+            b"\x02\x81\1\2\3\4a",
+            b"\x89\x81\1\2\3\4a",
+            b"\x88\x80\0\0\0\0",
         ),
     ),
 )

@@ -197,7 +197,7 @@ def run(data: bytes) -> None:
     _secrets(data[1:], heard, upstream)
     _heard(heard, xvp)
     if upstream:
-        holds(upstream.startswith(b"RFB 003."), "the server hears what is no RFB", upstream)
+        holds(upstream.startswith(b"RFB 003."), "the server receives something else than RFB", upstream)
     if not shield or heard.count(b"RFB 003.008\n") != 1:
         return
     _passed(said, upstream, xvp)
@@ -209,8 +209,12 @@ def _secrets(data: bytes, heard: bytes, upstream: bytes) -> None:
         who: b"".join(words for what, words in steps(data) if what in who) for who in ((CLIENT, FRAMED), (UPSTREAM,))
     }
     for secret in (TOKEN.encode(), PASSWORD.encode()):
-        holds(secret not in heard or secret in spoken[UPSTREAM,], "a viewer hears a secret", heard)
-        holds(secret not in upstream or spoken[CLIENT, FRAMED].count(secret) > 1, "a VNC server hears one", upstream)
+        holds(secret not in heard or secret in spoken[UPSTREAM,], "a viewer receives a secret", heard)
+        holds(
+            secret not in upstream or spoken[CLIENT, FRAMED].count(secret) > 1,
+            "a VNC server receives a secret",
+            upstream,
+        )
 
 
 def _heard(heard: bytes, xvp: bool) -> None:

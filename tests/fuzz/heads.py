@@ -102,7 +102,7 @@ def run_upgrade(data: bytes) -> None:
     if read is None:
         return
     try:
-        reply = _HANDSHAKER.accept(read)
+        reply = _HANDSHAKER.accept(read).response
     except HandshakeFailed as error:
         holds(str(error), "a refusal without a reason")
         return

@@ -82,7 +82,7 @@ def run_target(data: bytes) -> None:
             if not isinstance(error, json.JSONDecodeError):
                 holds(not text or len(text) < 9 or text not in str(error), "the error quotes it", str(error))
             continue
-        except (AttributeError, RecursionError):  # JSON that is no object; token_redis refuses it
+        except (AttributeError, RecursionError):  # JSON that is not an object; token_redis refuses it
             continue
         if found.socket is not None:
             holds(found.socket.startswith("/") and "\0" not in found.socket, "no path", found)

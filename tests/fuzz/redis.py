@@ -6,8 +6,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from novnc_twisted.messaging.redis.presence import read_service
 from novnc_twisted.messaging.redis.protocol import MAX_PENDING, ConnectionGone, RedisError, RedisProtocol
+from novnc_twisted.messaging.redis.service_list import read_service
 
 from .tools import Target, cuttings, fits_a_log, holds, same, text_of
 

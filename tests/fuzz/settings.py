@@ -6,8 +6,8 @@ from unicodedata import category
 from novnc_twisted.access.pem import certificates, private_key
 from novnc_twisted.identity.htpasswd import parse
 from novnc_twisted.service.flagfile import FlagFile, Unusable
-from novnc_twisted.service.option_urls import libvirt_uri, web_url
-from novnc_twisted.service.option_values import (
+from novnc_twisted.service.options.urls import libvirt_uri, web_url
+from novnc_twisted.service.options.values import (
     absolute_folder,
     address,
     connectable_address,

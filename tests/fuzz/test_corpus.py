@@ -33,7 +33,9 @@ class ReplayTests(SynchronousTestCase):
     test_rfb_refuse = replay("rfb-refuse")
     test_shield = replay("shield")
     test_view_only = replay("view-only")
+    test_server_messages = replay("server-messages")
     test_frames = replay("frames")
+    test_text_frames = replay("text-frames")
     test_http_request = replay("http-request")
     test_http_upgrade = replay("http-upgrade")
     test_access_path = replay("access-path")
@@ -43,6 +45,9 @@ class ReplayTests(SynchronousTestCase):
     test_token = replay("token")
     test_access_url = replay("access-url")
     test_page = replay("page")
+    test_page_settings = replay("page-settings")
+    test_picture = replay("picture")
+    test_channel = replay("channel")
     test_token_target = replay("token-target")
     test_token_path = replay("token-path")
     test_token_jwt = replay("token-jwt")
@@ -108,6 +113,6 @@ class TableTests(SynchronousTestCase):
         self.assertRaises(Broken, in_time, square, b"x")
         in_time(lambda data: None, b"x")
 
-    def test_findings_are_told_whole(self) -> None:
+    def test_findings_are_printed_whole(self) -> None:
         error = self.assertRaises(Broken, broken, "what", b"x" * 1000, 1)
         self.assertLess(len(str(error)), 400)

@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable
 from importlib import import_module
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,6 +18,8 @@ from tests.fuzz.table import corpus, targets
 
 RFB, ACCESS = "novnc_twisted.rfb", "novnc_twisted.access"
 PLUGINS = "novnc_twisted.token_plugins"
+
+CONSTANTS = (str, bytes, int, tuple, frozenset, re.Pattern)
 
 
 def plant(test: SynchronousTestCase, module: str, old: str, new: str) -> None:
@@ -40,8 +42,17 @@ def plant(test: SynchronousTestCase, module: str, old: str, new: str) -> None:
         if isinstance(value, (FunctionType, type)) and getattr(value, "__module__", "") == module:
             for one, other in zip(codes(mine), codes(value), strict=True):
                 test.patch(one, "__code__", other.__code__)
-        elif isinstance(value, (str, bytes, int, tuple, frozenset, re.Pattern)) and value != mine:
-            test.patch(original, name, value)
+            for attribute in vars(value):
+                copy(test, value, mine, attribute)
+        else:
+            copy(test, SimpleNamespace(**names), original, name)
+
+
+def copy(test: SynchronousTestCase, source: Any, target: Any, name: str) -> None:
+    """Copy a constant of a module or a class that has changed, until the test is over."""
+    value = vars(source)[name]
+    if not name.startswith("__") and isinstance(value, CONSTANTS) and value != vars(target).get(name):
+        test.patch(target, name, value)
 
 
 def codes(value: Any) -> list[FunctionType]:
@@ -115,11 +126,29 @@ class MutantTests(SynchronousTestCase):
     test_view_only_forgets_what_is_under_way = planted(
         "view-only", f"{RFB}.view_only", "self._left -= piece", "self._left = 0"
     )
+    test_server_messages_a_cut_head = planted(
+        "server-messages",
+        f"{RFB}.server_messages",
+        'data, self._held = self._held + data, b""',
+        'self._held = b""',
+    )
+    test_server_messages_an_extended_text_passes = planted(
+        "server-messages", f"{RFB}.clipboard", "or 0 < piece.length <= limit", "or piece.length <= limit"
+    )
     test_frames_the_mask_is_not_turned = planted(
         "frames", "novnc_twisted.relay.frames", "turn = len(part) & 3", "turn = 0"
     )
     test_frames_lengths = planted(
         "frames", "novnc_twisted.relay.frames", "if length < 126 or (wide == 8 and length < 65536):", "if False:"
+    )
+    test_text_frames_a_limit_of_each_piece = planted(
+        "text-frames",
+        "novnc_twisted.relay.text_frames",
+        "if len(pieces) + length > TEXT_LIMIT",
+        "if length > TEXT_LIMIT",
+    )
+    test_text_frames_a_new_text_within_a_message = planted(
+        "text-frames", "novnc_twisted.relay.text_frames", "first & 0x0F == TEXT and self._continues", "False"
     )
     test_http_request_an_end_that_is_cut = planted("http-request", f"{ACCESS}.request_head", "max(0, seen - 3)", "seen")
     test_http_request_control_characters = planted(
@@ -163,6 +192,21 @@ class MutantTests(SynchronousTestCase):
     test_token_jwt_for_ever = planted("token-jwt", f"{PLUGINS}.jwt", "-math.inf) + self", "math.inf) + self")
     test_page_another_folder = planted(
         "page", "novnc_twisted.http.static_files", "not real.is_relative_to(self.path) or", ""
+    )
+    test_channel_two_calls_at_a_time = planted(
+        "channel", "novnc_twisted.session.channel", "elif not self._busy:", "elif True:"
+    )
+    test_channel_a_link_for_ever = planted(
+        "channel", "novnc_twisted.session.channel", "if not 1 <= seconds <= MAX_SECONDS:", "if not 1 <= seconds:"
+    )
+    test_page_settings_markup = planted(
+        "page-settings", "novnc_twisted.http.branded_page", "escape(self.for_script())", "self.for_script()"
+    )
+    test_page_settings_a_line_of_the_log_broken = planted(
+        "page-settings", "novnc_twisted.http.page_settings", "if name.isprintable() else", "if True else"
+    )
+    test_picture_one_that_is_cut = planted(
+        "picture", "novnc_twisted.compute.pictures", "except (OSError, ValueError,", "except (ValueError,"
     )
     test_json_1e999 = planted("json", f"{ACCESS}.strict_json", "if math.isinf(number):", "if False:")
     test_bus_request_no_number = planted(
@@ -209,7 +253,7 @@ class MutantTests(SynchronousTestCase):
     )
     test_htpasswd_an_empty_project = planted("htpasswd", "novnc_twisted.identity.htpasswd", "(not project or", "(")
     test_option_types_leads_elsewhere = planted(
-        "option-types", "novnc_twisted.service.option_values", 'or ".." in path.parts', ""
+        "option-types", "novnc_twisted.service.options.values", 'or ".." in path.parts', ""
     )
     test_api_json_one_level_more = planted(
         "api-json", "novnc_twisted.http.json_body", "_depth(body) <= MAX_DEPTH", "_depth(body) <= MAX_DEPTH + 1"

@@ -11,7 +11,7 @@ from novnc_twisted.session import UpstreamTLS
 from tests.hostile.clients import Dialect
 from tests.hostile.servers import PASSWORD
 from tests.session.harness import TOKEN, FrontCase
-from tests.session.test_upstream_tls import NAMED, OURS, served
+from tests.session.upstream_tls_case import NAMED, OURS, served
 from tests.support.frames import close_of, refusal_of, status_of, stream_of
 from tests.support.ledger import Ledger
 from tests.support.script import AnswerClose, Close, ReceiveUntil, Script, Send
@@ -30,7 +30,7 @@ def takes_the_refusal(by: Dialect, token: str = TOKEN) -> Script:
 class HostileCase(FrontCase):
     """A proxy in front of a VNC server that plays a script."""
 
-    timeout = 120
+    timeout = 300
 
     def setUp(self) -> None:
         super().setUp()

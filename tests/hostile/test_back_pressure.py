@@ -8,11 +8,11 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.relay import StreamEnd, stream_end, timer_wheel
-from tests.frontend.test_tls import client_tls
+from tests.frontend.tls_case import client_tls
 from tests.hostile.case import HostileCase
 from tests.hostile.clients import FRONTS, MESSAGES, Dialect, introduced
 from tests.hostile.servers import GOOD, GOOD_VENCRYPT, PICTURE
-from tests.session.test_upstream_tls import NAMED, OURS, served
+from tests.session.upstream_tls_case import NAMED, OURS, served
 from tests.support.ledger import Ledger
 from tests.support.script import LEAVES, Await, Deaf, Flood, Receive, Script, Send
 from tests.support.scripted import Peer, meet, one_iteration

@@ -7,12 +7,12 @@ a minute, and found nothing more.
 from typing import Any
 
 from novnc_twisted.frontend.listener import Listener
-from tests.frontend.test_tls import client_tls
+from tests.frontend.tls_case import client_tls
 from tests.hostile.case import HostileCase, takes_the_refusal
 from tests.hostile.clients import FRONTS, introduced
 from tests.hostile.middle import Middle
 from tests.hostile.servers import GOOD, GOOD_VENCRYPT
-from tests.session.test_upstream_tls import NAMED, OURS, served
+from tests.session.upstream_tls_case import NAMED, OURS, served
 from tests.support.ledger import Ledger
 from tests.support.script import LEAVES
 from tests.support.scripted import meet, reactor

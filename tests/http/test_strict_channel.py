@@ -63,7 +63,7 @@ class StrictChannelTests(SynchronousTestCase):
             self.assertEqual(len(connection.answers()), 1)
 
     def test_mutated_requests(self) -> None:
-        """Whatever comes is answered or closed: no exception, no traceback, no timer left."""
+        """Any input is answered, or the connection is closed: no exception, no traceback, no timer left."""
         chance = random.Random(20)
         seeds = (
             GET,
@@ -187,7 +187,7 @@ class StrictChannelTests(SynchronousTestCase):
     def test_big_bodies(self) -> None:
         connection = self.refused(413, POST + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1))
         self.assertEqual(connection.answers()[0].body, {"error": "Request is too large."})
-        # What is sent all the same is dropped, so that the client gets to read why.
+        # What is sent nevertheless is dropped, so that the client can read the reason.
         for _ in range(MAX_BODY // 65536 + 1):
             connection.send(b"x" * 65536)
         self.assertFalse(self.closed(connection))

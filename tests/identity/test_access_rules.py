@@ -6,7 +6,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.http.request import Request
-from novnc_twisted.identity.access_rules import MAX_PATH, AccessRule, matches
+from novnc_twisted.identity.keystone.access_rules import MAX_PATH, AccessRule, matches
 
 
 def as_middleware(pattern: str, path: str) -> bool:
@@ -54,7 +54,7 @@ class AccessRuleTests(SynchronousTestCase):
         self.assertTrue(rule.allows("compute", Request(method="POST", segments=segments)))
         self.assertFalse(rule.allows("compute", Request(method="GET", segments=segments)))
         self.assertFalse(rule.allows("image", Request(method="POST", segments=segments)))
-        # A slash in a segment was sent as %2F, and is no separator.
+        # A slash in a segment was sent as %2F, and is not a separator.
         strange = ("v2.1", "servers", "x/y", "remote-consoles")
         self.assertTrue(rule.allows("compute", Request(method="POST", segments=strange)))
         self.assertFalse(

@@ -98,7 +98,7 @@ class FileTests(SynchronousTestCase):
             auth.user("alice")
         self.assertEqual(len(log.lines("line 1: user alice has no project")), 1)
         self.assertEqual(len(log.lines("has no project")), MAX_WARNINGS)
-        self.assertEqual(len(log.lines("81 more warnings")), 1)
+        self.assertEqual(len(log.lines("further warnings of these kinds: 81")), 1)
 
     def test_unusable(self) -> None:
         path = self.mktemp()

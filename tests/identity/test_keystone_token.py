@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.identity import Caller
-from novnc_twisted.identity.keystone_token import KeystoneToken, Roles
+from novnc_twisted.identity.keystone.token import KeystoneToken, Roles
 from tests.support.identity import token_body
 
 ADMIN, MEMBER, READER = ("admin", "manager", "member", "reader"), ("member", "reader"), ("reader",)

@@ -3,10 +3,10 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.identity import token_cache
-from novnc_twisted.identity.access_rules import AccessRule
-from novnc_twisted.identity.keystone_token import KeystoneToken
-from novnc_twisted.identity.token_cache import MAX_RULES, TokenCache
+from novnc_twisted.identity.keystone import token_cache
+from novnc_twisted.identity.keystone.access_rules import AccessRule
+from novnc_twisted.identity.keystone.token import KeystoneToken
+from novnc_twisted.identity.keystone.token_cache import MAX_RULES, TokenCache
 from tests.support.identity import token_body
 
 TOKEN = KeystoneToken.read(token_body())

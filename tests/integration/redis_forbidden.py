@@ -97,8 +97,11 @@ XREVRANGE novnc:l:history + - COUNT 1
 XTRIM novnc:l:history MAXLEN 0
 DEL novnc:l:history
 SMEMBERS novnc:services
-SREM novnc:services compute.one@192.0.2.1
-PEXPIRE novnc:services 0
+SMEMBERS novnc:services:compute
+SADD novnc:services:consoleauth x
+SREM novnc:services compute
+SREM novnc:services:compute compute.one@192.0.2.1
+PEXPIRE novnc:services:compute 0
 BLPOP novnc:q:consoleauth 0.1
 BLPOP novnc:q:consoleauth:proxy 0.1
 BLPOP novnc:q:consoleauth:compute 0.1
@@ -217,7 +220,8 @@ BLPOP novnc:r:proxy:{HEX} 0.1
 ZADD novnc:p:consoleauth 99999999999999 me
 ZADD novnc:a:compute.two@192.0.2.2 99999999999999 me
 SADD novnc:services x
-SREM novnc:services compute.one@192.0.2.1
+SADD novnc:services:compute x
+SREM novnc:services:compute compute.one@192.0.2.1
 SET novnc:s:domains:two x
 SET novnc:s:domains:two/1.0 x
 DEL novnc:s:domains:two
@@ -249,15 +253,15 @@ BY_SCRIPT: list[tuple[scripts.Script, list[str], list[str]]] = [
     (scripts.REMOVE, [f"novnc:s:token:{TOKEN}"], []),
     (scripts.EXTEND, [f"novnc:s:token:{TOKEN}"], ["60000"]),
     (scripts.INDEXED, [f"novnc:i:instance:{A}"], []),
-    (scripts.SERVICES, ["novnc:services"], ["novnc:a:", "1", ""]),
+    (scripts.SERVICES, ["novnc:services"], ["novnc:a:", "1", "", ""]),
     (scripts.QUEUE, ["novnc:p:consoleauth", "novnc:q:consoleauth:api"], ["x", "99999999999999", "1000"]),
     (scripts.QUEUE, ["novnc:p:compute.two", "novnc:q:compute.two:consoleauth"], ["x", "99999999999999", "1000"]),
     (scripts.REPLY, [f"novnc:r:compute:{HEX}"], ["x", "99999999999999", "1000"]),
     (scripts.WITHDRAW, ["novnc:a:compute.two@192.0.2.2", "novnc:p:compute.two", "novnc:q:compute.two:api"], ["x", "y"]),
     (
         scripts.ANNOUNCE,
-        ["novnc:services", "novnc:a:compute.two@192.0.2.2", "novnc:p:compute.two"],
-        ["60000", "compute.two@192.0.2.2", "x {}", "x", ""],
+        ["novnc:services", "novnc:services:compute", "novnc:a:compute.two@192.0.2.2", "novnc:p:compute.two"],
+        ["60000", "compute.two@192.0.2.2", "x {}", "x", "", "", "compute", "60000"],
     ),
 ]
 """Our scripts, with keys that a proxy or compute host ``one`` may not use: scripts run with the caller's rights."""
@@ -277,6 +281,7 @@ ASKED = {
         "check_token": {"console_type": "novnc", "client_address": VIEWER},
         "get_vnc_password": {"console_type": "novnc", "client_address": VIEWER},
         "keep_token": {"client_address": VIEWER},
+        "keep_tokens": {},
         "show_token": {},
         "delete_tokens_for_instance": {"instance_uuid": A},
     },

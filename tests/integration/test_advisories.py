@@ -16,8 +16,8 @@ from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable, ServiceUnavailable
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.rfb.security.vnc import response
+from tests.integration.libvirt_case import VIEWER, LibvirtCase
 from tests.integration.redis_case import RedisTestCase
-from tests.integration.test_libvirt import VIEWER, LibvirtCase
 from tests.session.harness import Raw
 from tests.support.browser import with_page
 from tests.support.handed_out import secret

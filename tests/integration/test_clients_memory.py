@@ -1,114 +1,18 @@
 """Unmodified python-novaclient and python-openstackclient against the API, with the settings of the documents."""
 
-import os
 import re
-import sys
 from pathlib import Path
-from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
-from twisted.trial.unittest import TestCase
+from twisted.internet.defer import gatherResults
 
 from novnc_twisted.consoleauth import ConsoleAuthManager
-from novnc_twisted.contract import EndedSession
+from novnc_twisted.consoleauth.admissions import Admissions
+from novnc_twisted.contract import ConnectInfo, EndedSession
 from novnc_twisted.identity import HTTPBasic, NoAuth
-from tests.api.harness import FakeHost, System, instance, publish, quick_hash, uuid_of
+from tests.api.harness import publish, quick_hash, uuid_of
+from tests.integration.clients_case import NOVNC_URL, XVP_URL, Clients
 from tests.session.workers import SERVER, worker
-from tests.support.forked import output_and_value
-
-BIN = Path(sys.executable).parent
-UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
-NOVNC_URL = rf"http://127\.0\.0\.1:6080/vnc_auto\.html\?token=({UUID})"
-XVP_URL = rf"http://127\.0\.0\.1:6081/console\?token=({UUID})"
-
-
-class Clients(TestCase):
-    """A listening API, and a method that runs clients against it."""
-
-    timeout = 300
-
-    async def listen(self, auth: Any) -> None:
-        hosts = [
-            FakeHost(
-                "host1",
-                instance("myserver20", project_id="p1", project_name="red"),
-                instance("myserver2", project_id="p1", project_name="red", state="shutoff", power_state=4),
-                instance("novga"),
-                no_vnc=("novga",),
-            ),
-            FakeHost("host2", instance("other", project_id="blue")),
-        ]
-        self.system = await System(auth, *hosts, reactor=reactor).start()
-        for front in ("novncproxy", "xvpvncproxy"):
-            await self.system.transport.announce(f"{front}.host1", binary=f"nova-{front}", host="host1")
-        port = reactor.listenTCP(0, self.system.site, interface="127.0.0.1")
-        self.addCleanup(self.system.transport.stop)
-        self.addCleanup(self._closed, port)
-        self.url = f"http://127.0.0.1:{port.getHost().port}"
-        self.slots = DeferredSemaphore(2)
-
-    async def _closed(self, port: Any) -> None:
-        await port.stopListening()
-        for channel in list(self.system.site.connections):
-            ended = Deferred()
-            channel.transport.protocol.connectionLost = _after(channel.transport.protocol.connectionLost, ended)
-            channel.transport.abortConnection()
-            await ended
-
-    def run_client(self, command: str, settings: dict[str, str]) -> "Deferred[tuple[str, str, int]]":
-        """Run a client; return its output, its standard error, and its exit code."""
-        name, *arguments = command.split()
-        env = {key: value for key, value in os.environ.items() if not re.match(r"(?i)OS_|.*_proxy$", key)}
-        env |= {"HOME": self.mktemp(), "PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | settings
-        ran = self.slots.run(output_and_value, [str(BIN / name), *arguments], env)
-        return ran.addCallback(lambda result: (result[0].decode(), result[1].decode(), result[2]))
-
-    async def run_all(self, settings: dict[str, str], *commands: str) -> list[tuple[str, str, int]]:
-        return list(await gatherResults([self.run_client(command, settings) for command in commands]))
-
-    def rows(self, result: tuple[str, str, int]) -> list[list[str]]:
-        """The cells of a table."""
-        output, errors, code = result
-        self.assertEqual(code, 0, output + errors)
-        return [[cell.strip() for cell in line.strip("|").split("|")] for line in output.splitlines() if line[0] == "|"]
-
-    def none(self, client: str) -> dict[str, str]:
-        """Settings for noauth."""
-        settings = {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": f"{self.url}/v2.1"}
-        if client == "nova":
-            return settings | {"OS_USERNAME": "x", "OS_PROJECT_NAME": "x", "OS_AUTH_URL": "http://unused"}
-        return settings | {"OS_IDENTITY_API_VERSION": "3"}
-
-    def password(self, user: str, password: str, project: str) -> dict[str, str]:
-        """Settings for a log-in."""
-        return {
-            "OS_AUTH_URL": f"{self.url}/identity",
-            "OS_USERNAME": user,
-            "OS_PASSWORD": password,
-            "OS_PROJECT_NAME": project,
-            "OS_USER_DOMAIN_ID": "default",
-            "OS_PROJECT_DOMAIN_ID": "default",
-        }
-
-    def basic(self, client: str, user: str, password: str) -> dict[str, str]:
-        """Settings for HTTP Basic."""
-        settings = {"OS_AUTH_TYPE": "http_basic", "OS_USERNAME": user, "OS_PASSWORD": password}
-        if client == "nova":
-            return settings | {
-                "OS_PROJECT_NAME": "x",
-                "OS_AUTH_URL": "http://unused",
-                "OS_ENDPOINT": f"{self.url}/v2.1",
-            }
-        return settings | {"OS_ENDPOINT": f"{self.url}/v3", "OS_COMPUTE_ENDPOINT_OVERRIDE": f"{self.url}/v2.1"}
-
-
-def _after(lost: Any, ended: "Deferred[None]") -> Any:
-    def connection_lost(reason: Any) -> None:
-        lost(reason)
-        ended.callback(None)
-
-    return connection_lost
 
 
 class NoAuthTests(Clients):
@@ -191,7 +95,7 @@ class NoAuthTests(Clients):
         await self.listen(NoAuth())
         cases = {
             "nosuch": r"No server with a name or ID of 'nosuch' exists|No Server found for nosuch",
-            "myserver2": r"This server is not running\. Start it, then open the console again\.",
+            "myserver2": r"This server is not running\. Start or resume it to use its console\.",
             "novga": r"Unavailable console type novnc\.",
             "6f666601-0101-4101-8101-010101010101": r"No server with a name or ID of .6f66|No Server found for",
         }
@@ -210,6 +114,34 @@ class NoAuthTests(Clients):
             self.assertEqual(code, 1, output + errors)
             self.assertRegex(errors, pattern)
             self.assertNotIn("Traceback", errors)
+
+    async def test_power(self) -> None:
+        """Each power command reaches the compute host as its own action; a refusal is a sentence."""
+        await self.listen(NoAuth())
+        nova, openstack = self.none("nova"), self.none("openstack")
+        host = self.system.hosts[0]
+        for command, name, action in (
+            ("nova stop", "myserver20", "stop"),
+            ("nova start", "myserver2", "start"),
+            ("openstack server reboot --soft", "myserver20", "reboot"),
+            ("openstack server reboot --hard", "myserver20", "reset"),
+            ("openstack server pause", "myserver20", "pause"),
+            ("openstack server unpause", "myserver20", "unpause"),
+        ):
+            settings = nova if command.startswith("nova") else openstack
+            output, errors, code = await self.run_client(f"{command} {name}", settings)
+            self.assertEqual(code, 0, output + errors)
+            self.assertEqual(host.power, [(uuid_of(name), action)], command)
+            host.power.clear()
+        host.power_reply = {"state": "shutoff", "conflict": "state"}
+        for result in await gatherResults(
+            [
+                self.run_client("nova stop myserver2", nova),
+                self.run_client("openstack server pause myserver2", openstack),
+            ]
+        ):
+            self.assertEqual(result[2], 1, result)
+            self.assertIn("while it is in vm_state stopped", "".join(result[:2]))
 
     async def test_dead_compute_host(self) -> None:
         """A dead host, or several, is another error than a missing server."""
@@ -331,6 +263,9 @@ class ConsoleSessionTests(Clients):
         edge = await worker(self.system.transport, "edge1")
         first, second = edge.add("1" * 32, started_at=1.5), edge.add("2" * 32, user_id="boris", token_hash="0b" * 32)
         ended = EndedSession(session=first.info, ended_at=61.0, cause="ClientLeft")
+        info = ConnectInfo(host="127.0.0.1", port=5900, instance_uuid=first.info.server_id, user_id=first.info.user_id)
+        store = self.system.transport.store
+        await Admissions(store).add(first.info.token_hash, first.info.client_address, info)
         await self.system.transport.call("consoleauth", "report_closed", sessions=[ended.to_wire()])
         settings = self.none("openstack")
         listed, filtered, shown, history, changed, deleted, missing = await self.run_all(

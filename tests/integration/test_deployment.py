@@ -24,13 +24,15 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
+from demo.domains import small_domain
 from demo.guest import boot_sector
-from demo.libvirtd import small_domain
 from novnc_twisted.errors import InstanceNotRunning
 from tests.support.browser import ConsolePage, chromium, with_page
-from tests.support.cloud import Ran, together, token_in
-from tests.support.hosts import CHECKOUT, PATH, Host, Network, Unit, ViewersAt, missing
+from tests.support.cloud import together, token_in
+from tests.support.cloud_clients import Ran
+from tests.support.hosts import CHECKOUT, PATH, Host, Network, ViewersAt, missing
 from tests.support.libvirtd import in_thread
+from tests.support.units import Unit
 
 OPT = "/opt/novnc_twisted"
 OURS = {path.stem for path in (CHECKOUT / "contrib" / "systemd").glob("*.service")}
@@ -94,7 +96,7 @@ class Readme:
 class DeploymentTests(TestCase):
     """A controller and two compute hosts."""
 
-    timeout = 300
+    timeout = 900
 
     def setUp(self) -> None:
         self.readme = Readme()

@@ -299,7 +299,7 @@ class ServersTests(GoingWrongCase):
         await self.work(links, "myserver20")
         await cloud.one.virsh("destroy", "myserver20")
         await self.refused(links, ConsoleUnreachable)
-        self.assertIn(f"server {self.red} runs on compute2 and compute3", cloud.processes["consoleauth"].output)
+        await cloud.processes["consoleauth"].seen(f"server {self.red} runs on compute2 and compute3")
         await third.virsh("destroy", "myserver20")
         for url in links:
             await (await (await cloud.viewers.open(url)).ready()).type("t")

@@ -12,7 +12,7 @@ from twisted.web.http_headers import Headers
 from novnc_twisted.identity import HTTPBasic, LockoutSettings
 from tests.api.harness import quick_hash
 from tests.api.users import basic
-from tests.integration.test_clients_memory import Clients
+from tests.integration.clients_case import Clients
 
 NOVA = "nova get-vnc-console myserver20 novnc"
 OPENSTACK = "openstack console url show --novnc myserver20"

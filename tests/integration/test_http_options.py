@@ -50,7 +50,7 @@ class OptionTests(TestCase):
         self.assertEqual((status, int(wait) in range(400, 501)), (429, True))
         self.assertEqual((await self.ask("x", "192.0.2.2"))[0], 401)
         self.assertIn('"https://localhost', (await self.ask("x", path="/v2.1"))[2])
-        self.assertIn("user alice is locked out from 192.0.2.1 for 500 s", self.api.output)
+        await self.api.seen("user alice is locked out from 192.0.2.1 for 500 s")
         for secret in ("secret", basic("alice", "secret").split()[1]):
             self.assertNotIn(secret, self.api.output)
 

@@ -26,7 +26,7 @@ class Smuggling(PortsCase):
         self.assertEqual([line for line in wrong if line], [])
         self.assertFalse([asked for asked in self.asked_of_api if SMUGGLED.decode() in asked.segments])
         self.assertFalse([asked for asked in self.asked if SMUGGLED.decode() in asked[0]])
-        self.assertEqual(self.server.connections, [], "and no VNC server hears of it")
+        self.assertEqual(self.server.connections, [], "and no VNC server gets a byte of it")
         self.assertEqual(self.flushLoggedErrors(), [])
         self.assertNotIn("Traceback", self.log_text())
 

@@ -9,7 +9,7 @@ from twisted.web.http_headers import Headers
 
 from novnc_twisted.service import keystone_users
 from novnc_twisted.service.configuration import read_all
-from tests.integration.test_clients_memory import NOVNC_URL, Clients
+from tests.integration.clients_case import NOVNC_URL, Clients
 from tests.support.identity import project_id
 from tests.support.logged import Logged
 from tests.support.openstack import PASSWORD, FakeOpenStack

@@ -1,136 +1,45 @@
-"""consoleauth and compute with real libvirtds and QEMUs: their answers, and failures of libvirtd and QEMU."""
+"""consoleauth and compute with a real libvirtd and QEMUs: their answers for each kind of VM."""
 
-import contextlib
-import socket
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
+import libvirt
+import libvirt_qemu
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
 
-from novnc_twisted.compute import ComputeAPI, ComputeManager, libvirt_watch, screenshots
+from demo.guest import boot_sector
+from novnc_twisted.compute import screenshots
 from novnc_twisted.compute.interfaces import Change
-from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
+from novnc_twisted.compute.keyboard_api import KeyboardAPI
 from novnc_twisted.errors import (
     ConsoleForbidden,
     ConsoleTypeUnavailable,
     InstanceNotFound,
     InstanceNotRunning,
     InvalidToken,
-    Refusal,
-    ServiceUnavailable,
 )
-from novnc_twisted.messaging.memory import MemoryTransport
-from tests.support.handed_out import secret
-from tests.support.libvirtd import (
-    VNC_ON_UNIX_SOCKET,
-    PrivateLibvirtd,
-    WatchedDriver,
-    in_thread,
-    private_libvirtd,
-    small_domain,
-    vnc_with_password,
-)
-from tests.support.logged import Logged
+from novnc_twisted.keyboard.keys import chord_of
+from novnc_twisted.keyboard.layouts import spell
+from tests.integration.libvirt_case import VIEWER, OneHostCase, greeting
+from tests.support.libvirtd import VNC_ON_UNIX_SOCKET, in_thread, small_domain, vnc_with_password
 
 NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
-VIEWER = "192.0.2.7"
 
 
-class WatchedAuth(ConsoleAuthManager):
-    """A ConsoleAuthManager that notifies the test when it has dropped tokens."""
-
-    async def instance_gone(self, *, instance_uuid: str) -> dict[str, Any]:
-        """Drop the tokens, then notify."""
-        answer = await super().instance_gone(instance_uuid=instance_uuid)
-        if answer["gone"]:
-            self.dropped.callback(instance_uuid)
-        return answer
-
-    dropped: "Deferred[str]"
+def screen_text(domain: Any) -> str:
+    """The text of a guest in VGA's text mode."""
+    words = libvirt_qemu.qemuMonitorCommand(
+        domain, "xp /4000xb 0xb8000", libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
+    )
+    codes = [int(code, 16) for line in words.splitlines() for code in line.partition(":")[2].split()]
+    return bytes(codes[::2]).decode("latin-1")
 
 
-def greeting(host: str, port: int) -> bytes:
-    """The first bytes of a VNC server."""
-    with socket.create_connection((host, port), 10) as connection:
-        return connection.recv(12)
-
-
-class LibvirtCase(TestCase):
-    """consoleauth, and compute hosts, each with its own libvirtd."""
-
-    timeout = 300
-
-    async def setUp(self) -> None:
-        self.logged = Logged(self)
-        self.transport = MemoryTransport(reactor)
-        await self.transport.start()
-        self.addCleanup(self.transport.stop)
-        self.auth = WatchedAuth(self.transport, reactor)
-        self.auth.dropped = Deferred()
-        await self.auth.start()
-        self.addCleanup(self.auth.stop)
-        self.consoleauth, self.compute = ConsoleAuthAPI(self.transport), ComputeAPI(self.transport)
-        self.uuid = str(uuid4())
-
-    async def host(self, libvirtd: PrivateLibvirtd, name: str = "one", **settings: Any) -> WatchedDriver:
-        """Start a compute host on this libvirtd."""
-        driver = WatchedDriver(libvirtd.uri, **settings)
-        manager = ComputeManager(self.transport, driver, host=name, shutdown_timeout=1)
-        self.addCleanup(manager.stop)
-        await manager.start()
-        return driver
-
-    async def token(self, console_type: str = "novnc", owner: str | None = None) -> str:
-        """Make a token for our VM as the API does."""
-        console = await self.compute.get_vnc_console(self.uuid, console_type)
-        await self.consoleauth.authorize_console(console.token, console.connect_info, owner=owner)
-        return secret(console.token)
-
-    async def check(self, token: str) -> Any:
-        return await self.consoleauth.check_token(token, "novnc", VIEWER)
-
-    async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
-        """Assert that it is refused, and return the refusal."""
-        return await self.assertFailure(Deferred.fromCoroutine(work), kind)
-
-    async def listed(self, *expected: Any, fields: tuple[str, ...] = ("uuid", "state", "host")) -> list[Any]:
-        """Return the list once it shows this: hosts publish a change within a part of a second."""
-        while True:
-            with contextlib.suppress(ServiceUnavailable):
-                servers = await self.compute.list_instances()
-                if [tuple(getattr(server, field) for field in fields) for server in servers] == list(expected):
-                    return servers
-            await deferLater(reactor, 0.05, lambda: None)
-
-    async def list_refused(self) -> None:
-        """Wait until lists are refused: a host has published that its libvirt does not answer."""
-        with contextlib.suppress(ServiceUnavailable):
-            while True:
-                await self.compute.list_instances()
-                await deferLater(reactor, 0.05, lambda: None)
-
-
-class OneHostTests(LibvirtCase):
+class OneHostTests(OneHostCase):
     """Each kind of display, and each kind of end."""
-
-    async def setUp(self) -> None:
-        await super().setUp()
-        self.libvirtd = await private_libvirtd(self)
-        self.driver = await self.host(self.libvirtd)
-        await self.driver.seen(Change.CONNECTED)
-
-    async def create(self, **more: Any) -> None:
-        """Start our VM as a transient one."""
-        await in_thread(self.libvirtd.create, small_domain("myserver20", identity=self.uuid, **more))
-
-    async def define_and_start(self, **more: Any) -> None:
-        """Start our VM as a persistent one."""
-        await in_thread(self.libvirtd.define, small_domain("myserver20", identity=self.uuid, **more))
-        await in_thread(self.libvirtd.start_vm, "myserver20")
 
     async def test_tcp(self) -> None:
         await self.create()
@@ -238,6 +147,36 @@ class OneHostTests(LibvirtCase):
                 break
             await deferLater(reactor, 0.05, lambda: None)
 
+    async def test_keys_reach_the_guest(self) -> None:
+        """The guest, a boot sector, echoes what it reads from the BIOS; its text is read from the video memory."""
+        image = self.mktemp()
+        Path(image).write_bytes(boot_sector("myserver20"))
+        Path(image).chmod(0o644)
+        for folder in Path(image).absolute().parents[:2]:
+            folder.chmod(0o755)
+        await self.create(boot_image=Path(image).absolute())
+        connection = await deferToThread(libvirt.open, self.libvirtd.uri)
+        self.addCleanup(deferToThread, connection.close)
+        handle = await deferToThread(connection.lookupByUUIDString, self.uuid)
+
+        async def until(wanted: str) -> None:
+            while wanted not in (shown := await deferToThread(screen_text, handle)):
+                self.assertNotIn("No bootable", shown)
+                await deferLater(reactor, 0.05, lambda: None)
+
+        await until("Type here:")
+        keyboard, instance = KeyboardAPI(self.transport), await self.compute.find(self.uuid)
+        text = "Hello, World! {[()]} ~^`@ 'x\\y|z\" #$%&*-_=+;:<>/?\nnext"
+        chords = [chord for one in spell(text, "us") for chord in one]
+        self.assertTrue(await keyboard.press(instance, chords, 12))
+        first, second = text.split("\n")
+        await until("> " + first)
+        await until("> " + second)
+        # Ctrl+Alt+Del: the BIOS starts the guest again, and what was typed is gone.
+        self.assertTrue(await keyboard.press(instance, [chord_of(["ctrl", "alt", "delete"])], 50))
+        while first in await deferToThread(screen_text, handle):
+            await deferLater(reactor, 0.05, lambda: None)
+
     async def test_a_transient_vm_is_not_stopped(self) -> None:
         await self.create()
         for action in ("stop", "suspend"):
@@ -262,11 +201,6 @@ class OneHostTests(LibvirtCase):
         self.assertEqual((info.name, info.port), ("myserver20", (await self.port_of("myserver20"))))
         self.assertNotEqual(info.port, await self.port_of("other"))
 
-    async def port_of(self, name: str) -> int:
-        names = await in_thread(self.libvirtd.virsh, "domuuid", name)
-        uuid = names.strip()
-        return int((await self.driver.get_domain(uuid)).vnc.port)
-
     async def test_undefined(self) -> None:
         await self.define_and_start()
         token = await self.token()
@@ -274,7 +208,7 @@ class OneHostTests(LibvirtCase):
         await self.driver.seen(Change.UNDEFINED, self.uuid)
         await self.check(token)
         await in_thread(self.libvirtd.destroy, "myserver20")
-        self.assertEqual(await self.auth.dropped, self.uuid)
+        self.assertEqual(await self.dropped, self.uuid)
         await self.refused(InvalidToken, self.check(token))
 
     async def test_a_token_of_a_vm_that_is_gone_never_shows_another(self) -> None:
@@ -285,165 +219,5 @@ class OneHostTests(LibvirtCase):
         await in_thread(self.libvirtd.destroy, "myserver20")
         await in_thread(self.libvirtd.create, small_domain("other"))
         self.assertEqual(await self.port_of("other"), port)
-        self.assertEqual(await self.auth.dropped, self.uuid)
+        self.assertEqual(await self.dropped, self.uuid)
         await self.refused(InvalidToken, self.check(token))
-
-    async def test_consoleauth_is_away_while_it_goes(self) -> None:
-        await self.create()
-        token = await self.token()
-        await self.auth.stop()
-        await in_thread(self.libvirtd.destroy, "myserver20")
-        await self.driver.seen(Change.STOPPED, self.uuid)
-        await self.auth.start()
-        await self.auth.dropped
-        await self.refused(InvalidToken, self.check(token))
-
-    async def test_libvirtd_killed_and_restarted(self) -> None:
-        await self.create()
-        token = await self.token()
-        await in_thread(self.libvirtd.kill)
-        refusal = await self.refused(ServiceUnavailable, self.check(token))
-        self.assertNotIn("Traceback", str(refusal))
-        await in_thread(self.libvirtd.start)
-        await self.driver.seen(Change.CONNECTED, times=2)
-        self.assertEqual((await self.check(token)).name, "myserver20")
-        # This waits until libvirtd has its QEMU again: a domain that is destroyed before is gone without an event.
-        await in_thread(self.libvirtd.virsh, "qemu-monitor-command", "--hmp", "myserver20", "info status")
-        await in_thread(self.libvirtd.destroy, "myserver20")
-        self.assertEqual(await self.auth.dropped, self.uuid)  # events are received again
-
-    async def test_it_goes_while_libvirtd_is_away(self) -> None:
-        await self.create()
-        token = await self.token()
-        await in_thread(self.libvirtd.kill)
-        await in_thread(self.libvirtd.kill_vm, "myserver20")
-        await in_thread(self.libvirtd.start)
-        self.assertEqual(await self.auth.dropped, self.uuid)
-        await self.refused(InvalidToken, self.check(token))
-
-    async def test_libvirtd_hangs(self) -> None:
-        await self.create()
-        token = await self.token()
-        self.libvirtd.freeze()
-        # Without a deadline these would never end.
-        await self.refused(ServiceUnavailable, self.check(token))
-        await self.list_refused()
-        self.libvirtd.thaw()
-        # Hanging calls finish soon after, without any restart.
-        self.assertEqual((await self.check_until_it_answers(token)).name, "myserver20")
-
-    async def test_libvirtd_hangs_when_we_start(self) -> None:
-        self.patch(libvirt_watch, "_SILENCE", 0.2)
-        self.libvirtd.freeze()
-        self.addCleanup(self.libvirtd.thaw)
-        driver = await self.host(self.libvirtd, "two")
-        await self.assertFailure(self.transport.call("compute.two", "list_instances"), ServiceUnavailable)
-        self.libvirtd.thaw()
-        await driver.seen(Change.CONNECTED)
-        self.assertEqual(len(self.logged.lines("can't be reached (it does not answer)")), 1)
-
-    async def test_libvirtd_hangs_and_is_killed(self) -> None:
-        await self.create()
-        token = await self.token()
-        self.libvirtd.freeze()
-        for _ in range(6):  # more than there are threads
-            await self.refused(ServiceUnavailable, self.check(token))
-        await in_thread(self.libvirtd.restart)
-        await self.driver.seen(Change.CONNECTED, times=2)
-        self.assertEqual((await self.check_until_it_answers(token)).name, "myserver20")
-
-    async def check_until_it_answers(self, token: str) -> Any:
-        """libvirt itself ends hanging calls later; there is no event to wait for."""
-        while True:
-            try:
-                return await self.check(token)
-            except ServiceUnavailable:
-                await deferLater(reactor, 0.1, lambda: None)
-
-
-class FullTests(LibvirtCase):
-    """libvirtd has reached max_clients: it accepts further connections, but does not answer."""
-
-    async def test_max_clients(self) -> None:
-        libvirtd = await private_libvirtd(self, libvirtd_conf="max_clients = 1\nmax_anonymous_clients = 1\n")
-        driver = await self.host(libvirtd, deadline=1.0)
-        await driver.seen(Change.CONNECTED)
-        for _ in range(3):
-            await self.refused(ServiceUnavailable, self.compute.find(self.uuid))
-        (line,) = self.logged.lines("can't be reached")
-        for part in ("a call was not answered within 1 s", "max_clients"):
-            self.assertIn(part, line)
-
-
-class DownTests(LibvirtCase):
-    """libvirtd is down when we start."""
-
-    async def test_down_at_start(self) -> None:
-        libvirtd = PrivateLibvirtd()
-        self.addCleanup(deferToThread, libvirtd.close)
-        driver = await self.host(libvirtd)
-        await self.refused(ServiceUnavailable, self.compute.list_instances())
-        await in_thread(libvirtd.start)
-        await driver.seen(Change.CONNECTED)
-        await self.listed()
-        self.assertEqual(len(self.logged.lines("can't be reached")), 1)
-        self.assertEqual(len(self.logged.lines("connected to libvirt")), 1)
-
-
-class TwoHostsTests(LibvirtCase):
-    """A VM that moves from one compute host to another."""
-
-    async def setUp(self) -> None:
-        await super().setUp()
-        self.one, self.two = await private_libvirtd(self), await private_libvirtd(self)
-        self.driver_one = await self.host(self.one, "one")
-        self.driver_two = await self.host(self.two, "two")
-        await self.driver_one.seen(Change.CONNECTED)
-        await self.driver_two.seen(Change.CONNECTED)
-        self.xml = small_domain("myserver20", identity=self.uuid)
-
-    async def test_it_moved(self) -> None:
-        await in_thread(self.one.define, self.xml)
-        await in_thread(self.one.start_vm, "myserver20")
-        token = await self.token()
-        self.assertEqual((await self.check(token)).compute_host, "one")
-        await in_thread(self.two.define, self.xml)  # another host knows it before it ends here
-        await in_thread(self.one.destroy, "myserver20")
-        await in_thread(self.one.undefine, "myserver20")
-        await self.refused(InstanceNotRunning, self.check(token))
-        await in_thread(self.two.start_vm, "myserver20")
-        info = await self.check(token)
-        self.assertEqual((info.compute_host, info.name), ("two", "myserver20"))
-        self.assertEqual(await in_thread(greeting, info.host, info.port), b"RFB 003.008\n")
-        self.assertFalse(self.auth.dropped.called)
-
-    async def test_it_left_its_definition(self) -> None:
-        await in_thread(self.one.define, self.xml)
-        await in_thread(self.one.start_vm, "myserver20")
-        token = await self.token()
-        await in_thread(self.one.destroy, "myserver20")
-        await in_thread(self.two.create, self.xml)
-        self.assertEqual((await self.check(token)).compute_host, "two")
-        await self.listed((self.uuid, "running", "two"))
-
-    async def test_live_migration(self) -> None:
-        await in_thread(self.one.create, self.xml)
-        token = await self.token()
-        await in_thread(
-            self.one.virsh, "migrate", "--live", "--p2p", "myserver20", self.two.uri, f"unix://{self.one.root}/s/m"
-        )
-        await self.driver_one.seen(Change.MIGRATED, self.uuid)
-        info = await self.check(token)
-        self.assertEqual((info.compute_host, info.name), ("two", "myserver20"))
-        self.assertFalse(self.auth.dropped.called)
-        await in_thread(self.two.destroy, "myserver20")
-        self.assertEqual(await self.auth.dropped, self.uuid)
-
-    async def test_one_host_hangs(self) -> None:
-        await in_thread(self.two.create, self.xml)
-        token = await self.token()
-        self.one.freeze()
-        self.addCleanup(self.one.thaw)
-        self.assertEqual((await self.check(token)).compute_host, "two")
-        await self.listed(("two",), fields=("host",))
-        self.assertEqual((await self.compute.find(self.uuid)).host, "two")

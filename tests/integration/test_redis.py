@@ -6,11 +6,13 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.messaging import transport_from_url
-from tests.messaging.contract import TransportContract
+from tests.messaging.call_contract import CallContract
+from tests.messaging.store_contract import StoreContract
+from tests.messaging.topic_contract import TopicContract
 from tests.support.redis_server import RedisServer
 
 
-class RedisContractTests(TransportContract, TestCase):
+class RedisContractTests(CallContract, TopicContract, StoreContract, TestCase):
     """The contract, between two processes' transports."""
 
     timeout = 300

@@ -13,8 +13,9 @@ from twisted.internet.threads import deferToThread
 from novnc_twisted.access import hash_token
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import TopicInUse
+from novnc_twisted.messaging.redis.keys import KINDS, services
 from novnc_twisted.messaging.redis.reasons import code_of
-from novnc_twisted.messaging.redis.scripts import ALL, INDEXED
+from novnc_twisted.messaging.redis.scripts import ALL, ANNOUNCE, INDEXED
 from novnc_twisted.messaging.redis.sealing import Opener, Sealer
 from novnc_twisted.session.manager import SessionManager
 from tests.compute.harness import A, B
@@ -86,6 +87,18 @@ class ForbiddenTests(RolesCase):
             self.assertEqual(answer, keys, left_out)
         await self.still_works()
 
+    async def test_kinds_of_services_that_do_not_exist(self) -> None:
+        """A stolen credential may add them; they must not cost consoleauth time for ever."""
+        kinds = [f"kind{number}" for number in range(1000)]
+        self.stolen("compute.one", "SADD", KINDS, *kinds)
+        before = set(self.admin("SMEMBERS", KINDS)) - {kind.encode() for kind in kinds}
+        named = KINDS, services("consoleauth"), "novnc:a:consoleauth@", "novnc:p:consoleauth"
+        # As consoleauth renews its entry, every tenth time.
+        renewal = "3000", "consoleauth@", "w {}", "", "1", "", "consoleauth", "30000"
+        self.stolen("consoleauth", "EVALSHA", ANNOUNCE.sha, "0", str(len(named)), *named, *renewal)
+        self.assertEqual(set(self.admin("SMEMBERS", KINDS)), before)
+        await self.still_works()
+
     async def still_works(self) -> None:
         """Assert that the attempts had no effect."""
         info = await self.door.check_token(self.token, "novnc", VIEWER)
@@ -110,7 +123,8 @@ class RefusedTests(RolesCase):
                 asked = {"token_hash": hash_token(token), **arguments}
                 detail = await self.refused(ServiceUnavailable, thief.call("consoleauth", method, **asked))
                 self.assertEqual(detail, "consoleauth has no such method", (name, method))
-        self.assertEqual(len(self.logged.lines("proxy called authorize_console of consoleauth, which is not for")), 1)
+        line = "a process with role proxy called authorize_console of consoleauth, which this role may not call"
+        self.assertEqual(len(self.logged.lines(line)), 1)
         self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
 
     async def test_methods_of_a_compute_host(self) -> None:
@@ -175,8 +189,10 @@ class RefusedTests(RolesCase):
     async def test_signs_of_life_for_ever(self) -> None:
         """False announcements do not outlive the credential: they expire after a few seconds."""
         await self.managers["two"].stop()
+        # As if it had crashed: after an orderly end, calls wait for a restart.
+        self.admin("DEL", "novnc:a:compute.two@192.0.2.2", "novnc:p:compute.two")
         said = '{"binary":"nova-compute","host":"two","info":{}}'
-        self.stolen("compute.two", "SADD", "novnc:services", "compute.two@192.0.2.2")
+        self.stolen("compute.two", "SADD", "novnc:services:compute", "compute.two@192.0.2.2")
         for key, member in (("a:compute.two@192.0.2.2", f"x {said}"), ("p:compute.two", "x")):
             self.stolen("compute.two", "ZADD", f"novnc:{key}", "99999999999999", member)
         self.assertEqual([one.topic for one in await self.api.services("compute.")], ["compute.one"])
@@ -216,9 +232,7 @@ class RefusedTests(RolesCase):
 
         pushing = deferToThread(push)
         try:
-            await self.until(
-                lambda: self.logged.lines("among calls to consoleauth by role proxy was longer than 4 MiB")
-            )
+            await self.until(lambda: self.logged.lines("for calls to consoleauth by role proxy was longer than 4 MiB"))
             for _ in range(20):
                 await self.make_token()
         finally:

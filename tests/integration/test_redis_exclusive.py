@@ -1,13 +1,19 @@
 """A topic that can have only one server: two compute hosts with the same name."""
 
+import contextlib
 import json
+import os
+import re
 import signal
+import sys
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.utils import getProcessOutput
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import TopicInUse
+from novnc_twisted.messaging.redis.link import Link
 from tests.integration.redis_case import RedisTestCase
 from tests.support.redis_server import RedisServer
 from tests.support.twistd import Twistd
@@ -22,19 +28,25 @@ class ExclusiveTests(RedisTestCase):
         """Start a compute host; return a function that stops it."""
         return await self.begin(await self.transport(redis.url), name)
 
-    def begin(self, transport: Any, name: str, place: str = "192.0.2.1") -> Deferred[Any]:
+    def begin(self, transport: Any, name: str, place: str = "192.0.2.1", *, returns_within: float = 0) -> Deferred[Any]:
         async def who() -> str:
             return name
 
         methods = {"who": who}
         serving: Deferred[Any] = transport.serve(
-            TOPIC, methods, binary="nova-compute", host="one", place=place, exclusive=True
+            TOPIC,
+            methods,
+            binary="nova-compute",
+            host="one",
+            place=place,
+            exclusive=True,
+            returns_within=returns_within,
         )
         return serving
 
     async def asked(self, caller: Any, times: int = 10) -> set[str]:
-        """The host that answers."""
-        return {await caller.call(TOPIC, "who") for _ in range(times)}
+        """The host that answers; a call that is lost has no answer, a busy machine answers late."""
+        return {await caller.call(TOPIC, "who", deadline=60) for _ in range(times)}
 
     async def test_the_second_does_not_start(self) -> None:
         redis = RedisServer(self)
@@ -80,15 +92,97 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(await self.asked(caller), {"next"})
         self.assertEqual(self.logged.lines("Redis at"), [])
 
+    async def test_calls_wait_for_a_restart(self) -> None:
+        """From the orderly end of the only server until the next one serves, which may have another address."""
+        redis = RedisServer(self)
+        caller = await self.transport(redis.url)
+        stop = await self.begin(await self.transport(redis.url), "first", returns_within=10)
+        await stop()
+        asked = [Deferred.fromCoroutine(self.asked(caller, 1)) for _ in range(3)]
+        [service] = await caller.services()
+        self.assertEqual((service.topic, service.worker, service.host), (TOPIC, "~", "one"))
+        await self.begin(await self.transport(redis.url), "second", "192.0.2.1", returns_within=10)
+        self.assertEqual([await one for one in asked], [{"second"}] * 3)
+        [service] = await caller.services()
+        self.assertNotEqual(service.worker, "~")
+
+    async def test_nobody_returns(self) -> None:
+        """After the promised time, calls fail at once again."""
+        redis = RedisServer(self)
+        caller = await self.transport(redis.url)
+        stop = await self.begin(await self.transport(redis.url), "first", returns_within=0.5)
+        await stop()
+        while "nobody serves" not in await self.fails(caller.call(TOPIC, "who", deadline=0.2)):
+            pass
+        self.assertEqual(await caller.services(), [])
+
+    async def test_no_call_is_lost_at_the_end(self) -> None:
+        """Redis gives a call to the old server until its connection is closed."""
+        redis = RedisServer(self)
+        caller = await self.transport(redis.url)
+        for _ in range(10):
+            stop = await self.begin(await self.transport(redis.url), "first", returns_within=10)
+            stopping, asked = stop(), []
+            while not stopping.called:
+                asked.append(Deferred.fromCoroutine(self.asked(caller, 1)))
+                await self.pause(0)
+            stop = await self.begin(await self.transport(redis.url), "second", returns_within=0)
+            for one in asked:
+                self.assertIn(await one, ({"first"}, {"second"}))
+            await stop()
+
+    async def test_the_next_one_waits_for_closed_queues(self) -> None:
+        """An exclusive topic has no second server, and its calls wait, while the first one closes its connections.
+
+        Redis gives a call to such a connection, and drops it if it reads the end of the connection before it sends it.
+        """
+        redis = RedisServer(self)
+        caller = await self.transport(redis.url)
+        stop = await self.begin(await self.transport(redis.url), "first", returns_within=10)
+        closing: Deferred[Link] = Deferred()
+        finish = Link.finish
+        self.patch(Link, "finish", lambda link: closing.callback(link))
+        stopping = stop()
+        link = await closing
+        starting = self.begin(await self.transport(redis.url), "second")
+        asked = Deferred.fromCoroutine(self.asked(caller, 1))
+        await caller.ping(TOPIC)
+        await self.pause(0.3)  # an attempt of the second one
+        self.assertFalse(starting.called or asked.called or stopping.called)
+        self.assertEqual(redis.command("EXISTS", f"novnc:q:{TOPIC}"), 0)
+        finish(link)
+        await stopping
+        await starting
+        self.assertEqual(await asked, {"second"})
+
+    async def test_a_predecessor_that_was_killed_on_this_machine(self) -> None:
+        """Its presence entry, which would last for 9 s more, is removed at once; it is known that it has ended."""
+        redis = RedisServer(self)
+        caller = await self.transport(redis.url)
+        child = "from novnc_twisted.messaging.redis.process_life import life; print(life())"
+        name = (await getProcessOutput(sys.executable, ["-c", child], env=os.environ)).decode().strip()
+        until = int(redis.command("TIME")[0]) * 1000 + 9000  # type: ignore[index]
+        entry = json.dumps({"binary": "nova-compute", "host": "one", "life": name, "info": {}})
+        redis.command("ZADD", f"novnc:p:{TOPIC}", str(until), "killed")
+        redis.command("ZADD", f"novnc:a:{TOPIC}@192.0.2.1", str(until), f"killed {entry}")
+        await self.host(redis, "next")
+        self.assertEqual(await self.asked(caller), {"next"})
+        self.assertIsNone(redis.command("ZSCORE", f"novnc:p:{TOPIC}", "killed"))
+        self.assertEqual(self.logged.lines("Redis at"), [])
+
     async def test_a_host_that_was_frozen(self) -> None:
         """Another server took its name meanwhile: it stops serving, reports it, and serves again when that one ends."""
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
-        await self.host(redis, "frozen")
+        frozen = await self.transport(redis.url)
+        await self.begin(frozen, "frozen")
         await self.asked(caller, 1)
-        # As if its heartbeat had been missing for a while.
+        # Its heartbeat is missing until the other server has its name.
+        beat, frozen.link.on_beat = frozen.link.on_beat, lambda: None
+        await frozen.ping()  # Redis has answered the last one
         redis.command("DEL", f"novnc:p:{TOPIC}", f"novnc:a:{TOPIC}@192.0.2.1")
         stop = await self.host(redis, "second")
+        frozen.link.on_beat = beat
         await self.until(lambda: self.logged.lines("has another live compute.one"))
         while "frozen" in await self.asked(caller, 1):
             pass
@@ -98,7 +192,7 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(len(await caller.services()), 1)
         self.assertEqual(len(self.logged.lines("has another live compute.one")), 1)
         await stop()
-        await self.until(lambda: self.logged.lines("has no other compute.one any more"))
+        await self.until(lambda: self.logged.lines("no longer has another compute.one"))
         self.assertEqual(await self.asked(caller), {"frozen"})
 
     async def test_redis_is_down_at_first(self) -> None:
@@ -136,9 +230,9 @@ class CommandTests(RedisTestCase):
 
     timeout = 300
 
-    def start(self, redis: RedisServer) -> Twistd:
+    def start(self, redis: RedisServer, **options: Any) -> Twistd:
         conf = f"[DEFAULT]\ntransport_url = {redis.url}\nhost = one\n[libvirt]\nconnection_uri = test:///default\n"
-        return Twistd.start(self, "consolecompute", conf)
+        return Twistd.start(self, "consolecompute", conf, **options)
 
     async def test_a_live_one(self) -> None:
         redis = RedisServer(self)
@@ -156,6 +250,48 @@ class CommandTests(RedisTestCase):
         self.assertNotIn("Traceback", second.output)
         self.assertEqual([one.topic for one in await caller.services()], [TOPIC])
         await caller.call(TOPIC, "list_instances")
+
+    async def test_a_restart(self) -> None:
+        """Calls wait for the new process."""
+        redis = RedisServer(self)
+        caller = await self.transport(redis.url)
+        first = self.start(redis)
+        await first.ready()
+        self.assertEqual(await first.stop(), 0)
+        asked = caller.call(TOPIC, "list_instances", deadline=60)
+        second = self.start(redis)
+        self.assertIn("instances", await asked)
+        self.assertEqual(await second.stop(), 0)
+
+    def end(self, process: int) -> None:
+        """Kill a process, given its pidfd, if it still lives."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        os.close(process)
+
+    async def test_a_take_over(self) -> None:
+        """Calls are answered all the time, and the new process serves the host in the end."""
+        redis = RedisServer(self)
+        caller = await self.transport(redis.url)
+        first = self.start(redis, forked=False)
+        await first.ready()
+        os.kill(first.process.pid, signal.SIGUSR2)
+        await first.seen("is being started")
+        [pid] = map(int, re.findall(r"the new process \(pid (\d+)\) is being started", first.output))
+        new = os.pidfd_open(pid)
+        self.addCleanup(self.end, new)
+        taken = first.seen("has taken over")
+        while not taken.called:
+            await caller.call(TOPIC, "list_instances", deadline=60)
+        await taken
+        while first.output.count("is ready (novnc_twisted") < 2:
+            await caller.call(TOPIC, "list_instances", deadline=60)
+        self.assertEqual(len(await caller.services(TOPIC)), 1)
+        await caller.call(TOPIC, "list_instances")
+        signal.pidfd_send_signal(new, signal.SIGTERM)
+        await first.ended
+        self.assertNotIn("Traceback", first.output)
+        self.assertNotIn("another live", first.output)
 
     async def test_one_that_crashed(self) -> None:
         redis = RedisServer(self)

@@ -164,7 +164,7 @@ class TLSTests(LogInCase):
             "name mismatch: the server's certificate is not for",
         )
 
-    async def test_name_is_the_host_unless_told(self) -> None:
+    async def test_name_is_the_host_unless_set(self) -> None:
         certificate, key = self.ca.certificate("named", "redis.example")
         redis = RedisServer(self, tls=(certificate, key, self.ca.file), options=("requirepass hunter2",))
         url = f"rediss://:hunter2@127.0.0.1:{redis.port}?ca={self.ca.file}"
@@ -175,9 +175,11 @@ class TLSTests(LogInCase):
         """A certificate of the right CA without a subjectAltName, which may belong to another machine."""
         redis = RedisServer(self, tls=(*self.ca.certificate("nobody"), self.ca.file), options=("requirepass hunter2",))
         url = f"rediss://:hunter2@127.0.0.1:{redis.port}?ca={self.ca.file}"
-        await self.refused(url, "name mismatch: the server's certificate names nobody")
+        await self.refused(url, "name mismatch: the server's certificate has no usable name")
         self.logged.clear()
-        await self.refused(f"{url}&server_name=redis.example", "name mismatch: the server's certificate names nobody")
+        await self.refused(
+            f"{url}&server_name=redis.example", "name mismatch: the server's certificate has no usable name"
+        )
 
     async def test_certificate_of_our_own(self) -> None:
         self.redis.command("CONFIG", "SET", "tls-auth-clients", "yes", login=("hunter2",))
@@ -277,7 +279,7 @@ class SentinelTests(LogInCase):
         await self.fails_over(f"{url}?ca={ca.file}")
 
     async def test_tls_with_a_certificate_that_names_nobody(self) -> None:
-        """A Sentinel that is not verified is not believed."""
+        """A Sentinel whose certificate is not valid is not asked."""
         ca = Authority(self.folder, "ca")
         self.start((*ca.certificate("nobody"), ca.file))
         dead = RedisServer(self, start=False).port
@@ -285,7 +287,7 @@ class SentinelTests(LogInCase):
         transport = await self.transport(f"redis+sentinel://:hunter2@{hosts}/nova?ca={ca.file}")
         await self.fails(transport.call("t", "note", deadline=2, value=1))
         self.assertEqual(len(self.logged.lines("Redis at")), 1, self.logged.lines())
-        self.assertEqual(len(self.logged.lines("name mismatch: the server's certificate names nobody")), 1)
+        self.assertEqual(len(self.logged.lines("name mismatch: the server's certificate has no usable name")), 1)
         self.assert_no_password()
 
     async def test_no_such_service(self) -> None:

@@ -35,7 +35,7 @@ class ReasonsTests(LogInCase):
 
     async def test_a_database_that_is_not_there(self) -> None:
         redis = RedisServer(self)
-        self.assertIn("no database of the number", await self.reason(redis.url.replace("/0", "/16")))
+        self.assertIn("no database with the number", await self.reason(redis.url.replace("/0", "/16")))
 
     async def test_a_replica(self) -> None:
         primary = RedisServer(self)
@@ -55,7 +55,7 @@ class ReasonsTests(LogInCase):
         options = ("sentinel monitor nova 127.0.0.1 1 1", "requirepass hunter2")
         redis = RedisServer(self, sentinel=True, options=options)
         line = await self.reason(f"redis+sentinel://:hunter2@127.0.0.1:{redis.port}/nova")
-        self.assertIn("its Sentinels want a password, which is not supported", line)
+        self.assertIn("its Sentinels require a password, which is not supported", line)
 
     async def test_a_redis_in_place_of_a_sentinel(self) -> None:
         redis = RedisServer(self)
@@ -80,7 +80,7 @@ class ReasonsTests(LogInCase):
 
     async def test_no_such_socket(self) -> None:
         line = await self.reason("redis+unix:///nowhere/redis.sock")
-        self.assertIn("can't be reached (no way to its host or socket: No such file or directory)", line)
+        self.assertIn("can't be reached (its host or socket is not reachable: No such file or directory)", line)
 
 
 class Denies(Protocol):

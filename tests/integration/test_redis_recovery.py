@@ -319,7 +319,10 @@ class RecoveryTests(RedisTestCase):
         while True:
             if await self.fails(caller.call("t", "note", deadline=0.5, value=3)) == "nobody serves t":
                 break
-        await self.until(lambda: redis.command("KEYS", "*") in ([], [b"novnc:services"]))
+        await self.until(
+            lambda: all(key.split(b":")[1] in (b"a", b"p", b"services") for key in redis.command("KEYS", "*"))
+        )
+        self.assertEqual(redis.lasting(), [])
 
     async def until_served(self, caller: object) -> None:
         while not await caller.services():  # type: ignore[attr-defined]

@@ -16,7 +16,8 @@ from novnc_twisted.errors import Stopping
 from tests.api.harness import quick_hash
 from tests.api.users import basic as basic_field
 from tests.session.harness import refused
-from tests.support.cloud import Cloud, Ran, together, token_in
+from tests.support.cloud import Cloud, together, token_in
+from tests.support.cloud_clients import Ran
 from tests.support.viewer import Viewer
 from tests.support.vnc_server import FakeVNCServer
 
@@ -218,7 +219,7 @@ class Flow:
             raise self._lost
         awaited: Deferred[None] = Deferred()
         self._waiting.append((self.keys + count, awaited))
-        await awaited.addTimeout(20, reactor)
+        await awaited.addTimeout(120, reactor)
 
     async def _run(self) -> None:
         while True:

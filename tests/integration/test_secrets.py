@@ -155,6 +155,7 @@ class SecretsTests(CloudCase):
             f"token={tokens[1]}",
         ):
             await self.says(xvp, f"{line}\r\n\r\n")
+        tokens.append(await self.log_in_of_the_list(passwords["root"], tokens))
         # The wrong proxy, and a stopped server, so that refusals are logged.
         await viewers.refusal(links[1].replace(f":{xvp}/console", f":{novnc}/vnc_auto.html"))
         await cloud.two.virsh("destroy", "myserver21")
@@ -182,6 +183,25 @@ class SecretsTests(CloudCase):
         answer = await cloud.api("GET", "servers", None, {"X-Auth-Token": tokens[-1]})
         self.assertEqual(answer.status, 200)
         return tokens
+
+    async def log_in_of_the_list(self, password: str, tokens: list[str]) -> str:
+        """Log a browser in to the list, and send its cookie to both proxies, as browsers do; return its value."""
+        cloud = self.cloud
+        form = f"user=root&password={password}"
+        raw = await cloud.viewers.raw("127.0.0.1", cloud.ports["api"])
+        host = f"127.0.0.1:{cloud.ports['api']}"
+        kind = "Content-Type: application/x-www-form-urlencoded"
+        head = f"POST /console/login HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n{kind}\r\n"
+        raw.write(f"{head}Content-Length: {len(form)}\r\nConnection: close\r\n\r\n{form}".encode())
+        (login,) = re.findall(rb"novnc_login=([^;]{20,});", await raw.everything())
+        cookie = f"Cookie: novnc_login={secret(login.decode())}\r\n"
+        for line in ("GET /vnc_auto.html HTTP/1.1", f"GET /?token={tokens[0]} HTTP/9.9", "BREW / HTTP/1.1"):
+            await self.says(cloud.ports["novnc"], f"{line}\r\nHost: h\r\n{cookie}Connection: close\r\n\r\n")
+        upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        await self.says(cloud.ports["novnc"], f"GET / HTTP/1.1\r\nHost: h\r\n{upgrade}{cookie}\r\n")
+        for line in ("CONNECT /console HTTP/1.0", f"CONNECT /console?token={tokens[0]} HTTP/1.0"):
+            await self.says(cloud.ports["xvp"], f"{line}\r\n{cookie}\r\n")
+        return login.decode()
 
     async def says(self, port: int, text: str) -> None:
         """Send a request, and wait for the end of the connection; the answer must be an error, or a page."""

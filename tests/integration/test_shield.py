@@ -15,7 +15,7 @@ from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.session import SessionSettings
-from tests.rfb.test_shield import (
+from tests.rfb.viewer_messages import (
     ALL_ACTIONS,
     CAPS,
     CLIPBOARD,

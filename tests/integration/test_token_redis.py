@@ -9,7 +9,7 @@ from tests.support.redis_server import RedisServer
 
 
 class TokenRedisTests(TestCase):
-    timeout = 120
+    timeout = 300
 
     async def error_of(self, plugin, token: str) -> Exception | None:
         try:

@@ -21,7 +21,7 @@ from urllib3 import HTTPResponse
 from zope.interface import implementer
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.keystone import Answer, bounded
+from novnc_twisted.keystone import Answer, bounded, session
 from novnc_twisted.keystone.bounded import MAX_BODY, BoundedAdapter, UnusableAnswer
 from novnc_twisted.service.configuration import read_all
 from novnc_twisted.service.nova_backend import make_client
@@ -33,7 +33,7 @@ TOKEN = "2b1c3d4e-0000-4000-8000-00000000000a"
 class ClientCase(TestCase):
     """A client of a small cloud."""
 
-    timeout = 120
+    timeout = 300
 
     def setUp(self) -> None:
         self.cloud = FakeOpenStack.start(self)
@@ -99,6 +99,15 @@ class ClientTests(ClientCase):
         client = self.client(auth_url=f"{self.cloud.url}/compute/v2.1")
         for _ in range(10):  # more than there are threads: none of them may wait for ever
             self.assertIn("auth_url of [service_user]", await self.unavailable(client))
+
+    async def test_a_keystone_that_hangs(self) -> None:
+        """A log-in holds the lock behind which all requests wait: it must end."""
+        self.patch(session, "LOGIN_TIMEOUT", 0.2)
+        self.cloud.identity_body = lambda _: NOT_DONE_YET
+        client = self.client()
+        self.assertIn("does not answer", await self.unavailable(client))
+        self.cloud.identity_body = None
+        self.assertEqual((await client.request("GET", "/servers/x")).status, 404)
 
     async def test_cancelled(self) -> None:
         client = self.client()

@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis import heartbeat
 from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
@@ -29,6 +30,7 @@ class LinkCase(SynchronousTestCase):
     address = RedisURL()
 
     def setUp(self) -> None:
+        self.patch(heartbeat, "first_pause", lambda: heartbeat.BEAT)
         self.clock = Clock()
         self.redis = FakeRedis(self.clock)
         self.logged = Logged(self)

@@ -1,17 +1,15 @@
 """The record that a compute host publishes, and the copy of all records that its readers hold."""
 
 from typing import Any
-from weakref import WeakSet
 
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.domain_directory import MALFORMED, MAX_AGE, MAX_HOSTS, REST, DomainDirectory
-from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, MAX_PARTS, DomainRecord, Head, part_number
-from novnc_twisted.messaging.host_record import MAX_DOMAINS
-from novnc_twisted.messaging.interfaces import UnusableRecord
+from novnc_twisted.messaging import domain_directory
+from novnc_twisted.messaging.domain_directory import MAX_AGE, REST, DomainDirectory
+from novnc_twisted.messaging.domain_record import GROUP, KEPT, MAX_PARTS, DomainRecord, Head, part_number
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.support.logged import Logged
 from tests.support.published import publish, row
@@ -56,6 +54,45 @@ class DirectoryCase(TestCase):
         self.patch(self.store, "get", one)
         self.patch(self.store, "get_many", many)
         return keys
+
+
+class LargeCloudTests(DirectoryCase):
+    """More live hosts than may be asked for one domain."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.patch(domain_directory, "MAX_ASKED", 3)
+        for host in ("three", "four"):
+            self.gone[host] = await self.serve(host)
+            await publish(self.store, host, [])
+        await self.directory.look()
+
+    async def test_current_records_decide(self) -> None:
+        self.assertEqual(self.directory.all_candidates(uuid(20)), [])
+        self.assertEqual(self.directory.all_candidates(uuid(3)), ["one"])
+
+    async def test_hosts_whose_libvirt_does_not_answer(self) -> None:
+        await publish(self.store, "four", [], current=False)
+        await self.serve("five")
+        await self.directory.look()
+        self.assertEqual(sorted(self.directory.all_candidates(uuid(3))), ["five", "four", "one"])
+
+    async def test_too_many_have_published_nothing(self) -> None:
+        """After a loss of all data, for example."""
+        for host in ("five", "six", "seven", "eight"):
+            await self.serve(host)
+        await self.directory.look()
+        self.assertEqual(self.directory.candidates(uuid(3))[0], "one")
+        self.assertEqual(len(self.directory.candidates(uuid(3))), 4)
+        with self.assertRaises(ServiceUnavailable) as caught:
+            self.directory.all_candidates(uuid(20))
+        self.assertIn("4 compute hosts have not published", caught.exception.detail)
+
+    async def test_a_small_cloud(self) -> None:
+        """All live hosts are asked."""
+        await self.gone["four"]()
+        await self.directory.look()
+        self.assertEqual(sorted(self.directory.all_candidates(uuid(20))), ["one", "three", "two"])
 
 
 class LookTests(DirectoryCase):
@@ -134,173 +171,6 @@ class LookTests(DirectoryCase):
             await self.directory.look()
             self.assertEqual(self.directory.is_current("one"), current)
             self.assertTrue(self.directory.has_record("one"))
-
-
-class FailureTests(DirectoryCase):
-    """Records that cannot be read, or cannot be used."""
-
-    async def test_presence_can_not_be_read(self) -> None:
-        self.patch(self.transport, "services", lambda _prefix: fail(ServiceUnavailable("Redis is gone")))
-        await self.assertFailure(Deferred.fromCoroutine(self.directory.look()), ServiceUnavailable)
-
-    async def test_the_store_can_not_be_read(self) -> None:
-        """What was read before still says which hosts are likely, and nothing speaks against any host."""
-        await self.directory.look()
-        self.patch(self.store, "members", lambda *_: fail(ServiceUnavailable("Redis is gone")))
-        for _ in range(2):
-            await self.directory.look()
-        self.assertEqual(len(self.log.lines("Redis is gone")), 1)
-        self.assertEqual(self.directory.candidates(uuid(3)), ["one", "two"])
-        self.assertFalse(self.directory.any_current)
-        with self.assertRaises(ServiceUnavailable):
-            self.directory.last_host(uuid(99))
-
-    async def test_a_part_can_not_be_read(self) -> None:
-        """The parts that were read before are not read again."""
-        self.record.replace(row(uuid=uuid(n), name=f"vm{n}") for n in range(200))
-        await self.record.write()
-        get, bad = self.store.get, f"domains:one/8.{part_number(uuid(0), 8)}"
-
-        def with_failure(key: str) -> Any:
-            return fail(ServiceUnavailable("too late")) if key == bad else get(key)
-
-        patch = self.patch(self.store, "get", with_failure)
-        await self.directory.look()
-        self.assertEqual(list(self.directory.unpublished), ["one", "two"])
-        patch.restore()
-        keys = self.read_keys()
-        await self.directory.look()
-        self.assertIn(bad, keys)
-        self.assertEqual(dict(self.directory.entries(uuid(0))), {"one": "vm0"})
-        self.assertEqual(list(self.directory.unpublished), [])
-
-    async def test_an_invalid_record_of_a_host_that_is_not_alive(self) -> None:
-        await self.gone["one"]()
-        for head in ({}, {"parts": 5}, {"parts": [5]}, {"parts": ["x"] * (MAX_PARTS + 1)}, {"parts": ["x", "y"]}):
-            await self.store.put("domains:one", head, 60)
-            await self.directory.look()
-            with self.assertRaises(UnusableRecord):
-                self.directory.last_host(uuid(99))
-
-    async def test_names_that_a_host_added(self) -> None:
-        """A host has one record, under its own name, however many names it adds to the group."""
-        names = ["one/1.0", "one/x", "one/", "\x1b[2J", "\u202edaeh", "a b", "", "x" * 400, "\ud800"]
-        for name in names:
-            await self.store.join(GROUP, name, KEPT)
-        for key in ("domains:one/x", "domains:one/"):
-            await self.store.put(key, {"parts": ["v"]}, 60)
-            await self.store.put(f"{key}/1.0", {"version": "v", "rows": [row(uuid=uuid(77), name="ghost")]}, 60)
-        await self.directory.look()
-        self.assertEqual((self.directory.entries(uuid(77)), self.directory.last_host(uuid(99))), ({}, None))
-        self.assertEqual(await self.store.members(GROUP, KEPT), ["one", "two"])
-
-    async def test_many_names_that_a_host_added(self) -> None:
-        """They are removed with one command, and never keep the record of a live host from being read."""
-        for number in range(MAX_HOSTS + 50):
-            await self.store.join(GROUP, f"a{number:06}", KEPT)
-        commands: list[int] = []
-        leave = self.store.leave
-
-        def counted(group: str, *members: str) -> Any:
-            commands.append(len(members))
-            return leave(group, *members)
-
-        self.patch(self.store, "leave", counted)
-        await self.directory.look()
-        self.assertEqual(dict(self.directory.entries(uuid(3))), {"one": "vm3"})
-        await self.directory.look()
-        self.assertEqual(commands, [MAX_HOSTS, 50])
-        self.assertEqual(await self.store.members(GROUP, KEPT), ["one", "two"])
-
-    async def test_domains_that_belong_into_another_part(self) -> None:
-        """A host can't publish a domain twice, and so confuse the readers."""
-        await self.store.put("domains:one", {"parts": ["a", "b"]}, 60)
-        for number in range(2):
-            rows = [row(uuid=uuid(3), name=f"part {number}"), [uuid(4)], 5, row(uuid="x"), row(uuid=uuid(3).upper())]
-            await self.store.put(f"domains:one/2.{number}", {"version": "ab"[number], "rows": rows}, 60)
-        await self.directory.look()
-        self.assertEqual(len(self.directory.entries(uuid(3))), 1)
-        await self.store.remove("domains:one")
-        await self.directory.look()
-        self.assertEqual(self.directory.entries(uuid(3)), {})
-        self.assertTrue(self.log.lines("domains that one published can't be used"))
-
-    async def test_a_malformed_record(self) -> None:
-        """One that no host writes costs a few of its parts, once a minute; the host is asked instead."""
-        directory = DomainDirectory(self.transport, lambda host, domain: "", self.clock.seconds)
-        good = row(uuid=uuid(3), name="vm3")
-        nested: Any = [[]] * 100
-        keys = self.read_keys()
-        for part in (
-            {"rows": [0] * 3_000},
-            {"rows": [nested]},
-            {"rows": [row(uuid=uuid(3), name=nested)]},
-            {"rows": [row(uuid=uuid(3), name="vm3", created={})]},
-            {"rows": [good], "more": nested},
-            {"rows": {"0": good}},
-            {"rows": [good], "version": 5},
-        ):
-            await self.store.put("domains:one", {"parts": ["v"] * 16}, 600)
-            for number in range(16):
-                await self.store.put(f"domains:one/16.{number}", {"version": "v", **part}, 600)
-            keys.clear()
-            for _ in range(5):
-                await directory.look()
-                self.assertEqual(list(directory.unpublished), ["one"])
-            self.assertLess(len([key for key in keys if "/16." in key]), 10)
-            self.clock.advance(MALFORMED)
-        await publish(self.store, "one", [{"uuid": uuid(3), "name": "vm3"}])
-        await directory.look()
-        self.assertEqual((list(directory.unpublished), list(directory.entries(uuid(3)))), ([], ["one"]))
-
-    async def test_a_head_that_is_too_long(self) -> None:
-        await self.store.put("domains:one", {"parts": [], "x": "x" * 33_000}, 60)
-        await self.directory.look()
-        self.assertEqual(list(self.directory.unpublished), ["one"])
-
-    async def test_parts_are_not_held_together(self) -> None:
-        """However many parts are read, few of them are in memory at a time."""
-
-        class Part(dict[str, Any]):
-            """A part with weak references."""
-
-            __hash__ = object.__hash__  # type: ignore[assignment]
-
-        await self.store.put("domains:one", {"parts": ["v"] * MAX_PARTS}, 60)
-        alive: WeakSet[Part] = WeakSet()
-        most = 0
-
-        def part() -> Part:
-            nonlocal most
-            found = Part(version="v", rows=[])
-            alive.add(found)
-            most = max(most, len(alive))
-            return found
-
-        self.patch(self.store, "get", lambda _key: deferLater(self.clock, 0, part))
-        looking = Deferred.fromCoroutine(self.directory.look())
-        for _ in range(MAX_PARTS):
-            self.clock.advance(0)
-        self.successResultOf(looking)
-        self.assertLess(most, 4)
-
-    async def test_more_domains_than_a_host_can_have(self) -> None:
-        rows = [[uuid(n), *[None] * (len(FIELDS) - 1)] for n in range(MAX_DOMAINS + 100)]
-        self.patch(self.store, "get", lambda _key: succeed({"version": "x", "rows": rows}))
-        await self.store.put("domains:one", {"parts": ["x"]}, 60)
-        await self.directory.look()
-        self.assertTrue(self.directory.entries(uuid(MAX_DOMAINS)))
-        self.assertEqual(self.directory.entries(uuid(MAX_DOMAINS + 1)), {})
-
-    async def test_an_entry_that_the_reader_refuses(self) -> None:
-        def read(_host: str, domain: dict[str, Any]) -> str:
-            if domain["name"] == "vm3":
-                raise ServiceUnavailable("not this one")
-            return str(domain["name"])
-
-        directory = DomainDirectory(self.transport, read)
-        await directory.look()
-        self.assertEqual((directory.entries(uuid(3)), dict(directory.entries(uuid(4)))), ({}, {"one": "vm4"}))
 
 
 class AgeTests(DirectoryCase):

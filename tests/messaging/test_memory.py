@@ -10,10 +10,12 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.memory import MemoryTransport
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY
-from tests.messaging.contract import TransportContract
+from tests.messaging.call_contract import CallContract
+from tests.messaging.store_contract import StoreContract
+from tests.messaging.topic_contract import TopicContract
 
 
-class MemoryContractTests(TransportContract, TestCase):
+class MemoryContractTests(CallContract, TopicContract, StoreContract, TestCase):
     """The contract, with time on a clock."""
 
     def setUp(self) -> None:
@@ -117,6 +119,15 @@ class MemoryTests(SynchronousTestCase):
         self.clock.pump([0.001])
         self.clock.rightNow = 600.0
         self.assertIsNone(self.successResultOf(store.get("a")))
+
+    def test_more_expire_than_one_operation_drops(self) -> None:
+        for number in range(1000):
+            self.transport.store.put(f"key{number}", {}, 10.0, "index")
+        self.transport.store.put("last", {}, 20.0, "index")
+        self.clock.advance(10.0)
+        self.assertEqual(self.successResultOf(self.transport.store.indexed("index")), ["last"])
+        self.assertEqual(self.successResultOf(self.transport.store.indexed("index", 1)), [])
+        self.assertIsNone(self.successResultOf(self.transport.store.get("key999")))
 
     def test_does_not_grow(self) -> None:
         store: Any = self.transport.store

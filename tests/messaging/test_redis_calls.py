@@ -225,7 +225,7 @@ class StoreTests(LinkCase):
             self.assertEqual(self.successResultOf(self.store.get("k")), value)
         for reply in (b'$9\r\nhead\n{"":\r\n', b"$2\r\n[]\r\n", b":7\r\n", b"$4\r\n\n[1]\r\n"):
             self.redis.answers["GET"] = reply
-            self.assertIn("something else", self.unavailable(self.store.get("k")))
+            self.assertIn("not an object of our store", self.unavailable(self.store.get("k")))
 
     def test_the_others(self) -> None:
         self.assertTrue(self.successResultOf(self.store.extend("k", 2)))

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.messaging.redis import endpoint as module
-from novnc_twisted.messaging.redis.endpoint import ASK_TIMEOUT, endpoint_of
+from novnc_twisted.messaging.redis.endpoint import ANSWER_TIMEOUT, ASK_TIMEOUT, endpoint_of
 from novnc_twisted.messaging.redis.protocol import RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import NoPrimary
 from novnc_twisted.messaging.redis_url import RedisURL
@@ -31,6 +31,7 @@ class EndpointTests(SynchronousTestCase):
 
         def host(_reactor: Any, name: str, port: int, timeout: float) -> FakeRedis:
             self.attempts.append((name, port))
+            self.assertEqual(timeout, ANSWER_TIMEOUT)
             return self.server(name, port)
 
         self.patch(module, "HostnameEndpoint", host)
@@ -76,6 +77,32 @@ class EndpointTests(SynchronousTestCase):
         self.successResultOf(connecting)
         self.assertEqual(self.server("s0", 26379).connections, [])
 
+    def test_the_sentinel_that_answered_is_asked_first(self) -> None:
+        """One that is down delays one connection, not each of them."""
+        hosts = (("s0", 26379), ("s1", 26379))
+        for host, answer in zip(hosts, (None, bulk("10.0.0.9", "6379")), strict=True):
+            self.server(*host).answers["SENTINEL"] = answer
+        endpoint = endpoint_of(self.clock, RedisURL(sentinels=hosts, service="nova"))
+        connecting = endpoint.connect(Factory.forProtocol(RedisProtocol))
+        self.clock.advance(ASK_TIMEOUT)
+        self.successResultOf(connecting)
+        self.attempts.clear()
+        self.successResultOf(endpoint.connect(Factory.forProtocol(RedisProtocol)))
+        self.assertEqual(self.attempts, [("s1", 26379), PRIMARY])
+
+    def test_a_failover(self) -> None:
+        """The server of a connection is compared with the one that the Sentinels name now."""
+        self.server("s0", 26379).answers["SENTINEL"] = bulk("10.0.0.9", "6379")
+        url = RedisURL(sentinels=(("down", 26379), ("s0", 26379)), service="nova")
+        self.server("down", 26379).refuses = True
+        endpoint: Any = endpoint_of(self.clock, url)
+        protocol = self.successResultOf(endpoint.connect(Factory.forProtocol(RedisProtocol)))
+        self.assertFalse(self.successResultOf(Deferred.fromCoroutine(endpoint.moved(protocol))))
+        self.server("s0", 26379).answers["SENTINEL"] = bulk("10.0.0.8", "6379")
+        self.assertTrue(self.successResultOf(Deferred.fromCoroutine(endpoint.moved(protocol))))
+        self.server("s0", 26379).refuses = True
+        self.assertFalse(self.successResultOf(Deferred.fromCoroutine(endpoint.moved(protocol))))
+
     def test_all_are_silent(self) -> None:
         connecting = self.sentinels(None)
         self.clock.advance(ASK_TIMEOUT)
@@ -115,8 +142,8 @@ class EndpointTests(SynchronousTestCase):
         Path(empty).touch()
         for url, words in (
             (RedisURL(tls=True, ca="/no/such"), "ca=/no/such can't be read"),
-            (RedisURL(tls=True, ca=empty), "holds no certificate"),
-            (RedisURL(tls=True, cert=empty), "holds no certificate"),
+            (RedisURL(tls=True, ca=empty), "contains no certificate"),
+            (RedisURL(tls=True, cert=empty), "contains no certificate"),
         ):
             with self.assertRaises(ValueError) as caught:
                 endpoint_of(self.clock, url)

@@ -28,7 +28,7 @@ class ExclusiveTopicTests(SynchronousTestCase):
         for _ in range(3):
             self.exclusive.won()
         self.assertEqual(self.changes, [True, False, True])
-        self.assertEqual(self.lines(), ["x", "has no other compute.one any more: this process serves it"])
+        self.assertEqual(self.lines(), ["x", "no longer has another compute.one: this process serves it"])
 
     def test_lost_before_it_was_won(self) -> None:
         self.exclusive.lost("x")

@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.messaging.redis import heartbeat
 from novnc_twisted.messaging.redis.heartbeat import BEAT, FROZEN, GRACE_PERIOD, STALL, Heartbeat, milliseconds
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError
 from novnc_twisted.messaging.redis.reasons import Frozen
@@ -41,6 +42,7 @@ class HeartbeatTests(SynchronousTestCase):
     """One connection on a clock."""
 
     def setUp(self) -> None:
+        self.patch(heartbeat, "first_pause", lambda: heartbeat.BEAT)
         self.clock = Clock()
         self.protocol: Any = ProtocolStub(self.clock)
         self.heartbeat = Heartbeat(self.clock.seconds)
@@ -75,6 +77,12 @@ class HeartbeatTests(SynchronousTestCase):
         self.assertEqual(self.heartbeat.now(), 1000 * EPOCH + 2500)
         watching.cancel()
         self.failureResultOf(watching)
+
+    def test_a_slow_answer_begins_a_grace_period(self) -> None:
+        """But not if this process itself was busy meanwhile."""
+        for seconds, busy, grace in ((STALL, 0.0, False), (STALL + 0.2, 0.3, False), (STALL + 0.2, 0.1, True)):
+            self.heartbeat.took(seconds, busy)
+            self.assertEqual(self.heartbeat.grace_period > 0, grace)
 
     def test_a_new_connection_starts_anew(self) -> None:
         """It may be another Redis, whose clock is behind."""

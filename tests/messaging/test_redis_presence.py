@@ -1,21 +1,18 @@
-"""Presence entries, and exclusive topics."""
+"""The presence entries of this process on Redis."""
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 
-from novnc_twisted.messaging.interfaces import TopicInUse
-from novnc_twisted.messaging.redis.exclusive_topics import conflict
-from novnc_twisted.messaging.redis.presence import Announcement, Presence
-from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES
+from novnc_twisted.messaging.redis.announcement import Announcement
+from novnc_twisted.messaging.redis.presence import PLAIN, Presence
+from novnc_twisted.messaging.redis.scripts import ANNOUNCE
 from tests.messaging.redis_case import LinkCase
-from tests.support.fake_redis import EPOCH, NOPERM, NOSCRIPT, bulk
-
-OTHER = 'x {"binary":"nova-compute","host":"one","from":"web3, 10.0.0.3, process 7","info":{}}'
+from tests.support.fake_redis import EPOCH, NOPERM, bulk
 
 
 class EntryTests(LinkCase):
-    """Entries of this process, and those of others."""
+    """Entries of this process."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -29,14 +26,6 @@ class EntryTests(LinkCase):
         self.successResultOf(stopping)
         super().stop()
 
-    def services(self, prefix: str = "", deadline: float = 5.0) -> Deferred[Any]:
-        return Deferred.fromCoroutine(self.presence.services(prefix, deadline))
-
-    def entry(self, topic: str, worker: str = "w", place: str = "", until: int = 1000 * EPOCH + 3000) -> list[str]:
-        """Return an entry as the script lists it."""
-        said = f'{{"binary":"b-{topic}","host":"h","from":"x","info":{{"n":1}}}}'
-        return [f"{topic}@{place}", f"{worker} {said}", str(until)]
-
     def add(self, **options: Any) -> Announcement:
         one = Announcement("t", "w-1", "nova-b", "h", "{}", **options)
         self.successResultOf(Deferred.fromCoroutine(self.presence.add(one)))
@@ -46,91 +35,56 @@ class EntryTests(LinkCase):
         """Return the keys and arguments of the last script."""
         return self.redis.named("EVALSHA")[-1][4:]
 
-    def test_services(self) -> None:
-        self.redis.answers["EVALSHA"] = bulk(
-            *self.entry("b", place="10.0.0.1"), *self.entry("a", "2"), *self.entry("a")
-        )
-        found = self.successResultOf(self.services())
-        self.assertEqual(
-            [(one.topic, one.worker, one.place) for one in found],
-            [("a", "2", ""), ("a", "w", ""), ("b", "w", "10.0.0.1")],
-        )
-        self.assertEqual((found[2].binary, found[2].host, found[2].info), ("b-b", "h", {"n": 1}))
-        # When the entry was renewed, not when it expires.
-        self.assertEqual(found[2].updated_at, EPOCH)
-
-    def test_redis_picks_the_wanted_topics(self) -> None:
-        self.redis.answers["EVALSHA"] = bulk(*self.entry("proxy.a"), *self.entry("compute.a"))
-        found = self.successResultOf(self.services("proxy."))
-        self.assertEqual(self.asked(), ["novnc:services", "novnc:a:", "1", "proxy."])
-        # And what a Redis of another version sends besides is left out.
-        self.assertEqual([one.topic for one in found], ["proxy.a"])
-
-    def test_entries_that_others_made_badly(self) -> None:
-        """They hide no valid entry."""
-        good = self.entry("a")
-        for bad in (
-            ["x y@", *good[1:]],
-            ["a@", "no-json", "1"],
-            ["a@", "w [1]", "1"],
-            ["a@", 'w {"binary":"b","host":7,"info":{}}', "1"],
-            ["a@", 'w {"binary":"b","host":"h","info":[]}', "1"],
-            ["a@", 'w {"binary":"b"}', "1"],
-            ["a@", good[1], "soon"],
-            ["a@", b"\xff\xfe", "1"],
-        ):
-            self.redis.answers["EVALSHA"] = bulk(*bad, *good)
-            self.assertEqual([one.worker for one in self.successResultOf(self.services())], ["w"], bad)
-        self.redis.answers["EVALSHA"] = bulk(*good, "half", "of one")
-        self.assertEqual(len(self.successResultOf(self.services())), 1)
-
-    def test_a_grace_period_is_waited_out(self) -> None:
-        """Services that are missing right after an outage may still be reconnecting."""
-        self.redis.die()
-        self.redis.refuses = False
-        self.advance(1)
-        self.redis.answers["EVALSHA"] = bulk()
-        waiting = self.services(deadline=10)
-        self.advance(1)
-        self.assertNoResult(waiting)
-        self.redis.answers["EVALSHA"] = bulk(*self.entry("a"))
-        self.advance(4)
-        self.assertEqual(len(self.successResultOf(waiting)), 1)
-
-    def test_only_within_the_deadline(self) -> None:
-        self.redis.die()
-        self.redis.refuses = False
-        self.advance(1)
-        self.redis.answers["EVALSHA"] = bulk()
-        waiting = self.services(deadline=1)
-        self.advance(1.1)
-        self.assertEqual(self.unavailable(waiting), "Redis did not answer within 1 s")
-
-    def test_stopped_while_a_look_up_waits(self) -> None:
-        self.redis.die()
-        self.redis.refuses = False
-        self.advance(1)
-        self.redis.answers["EVALSHA"] = bulk()
-        waiting, given_up = self.services(), self.services()
-        given_up.cancel()
-        self.failureResultOf(given_up, CancelledError)
-        self.stop()
-        self.assertEqual(self.unavailable(waiting), "the transport was stopped")
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
     def test_renewed_each_second(self) -> None:
         self.add(place="10.0.0.1", lists=("q",))
-        keys = ["novnc:services", "novnc:a:t@10.0.0.1", "novnc:p:t"]
-        self.assertEqual(self.asked()[:5], [*keys, "3000", "t@10.0.0.1"])
-        self.assertRegex(self.asked()[5], r'^w-1 \{"binary":"nova-b","host":"h","from":"[^"]*","info":\{\}\}$')
-        self.assertEqual(self.asked()[6:], ["w-1", "1", ""])
-        before = len(self.redis.named("EVALSHA"))
-        self.advance(3.1)
-        self.assertEqual(len(self.redis.named("EVALSHA")) - before, 3)
+        keys = ["novnc:services", "novnc:services:t", "novnc:a:t@10.0.0.1", "novnc:p:t"]
+        self.assertEqual(self.asked()[:6], [*keys, "3000", "t@10.0.0.1"])
+        self.assertRegex(self.asked()[6], r'^w-1 \{"binary":"nova-b","host":"h","from":"[^"]*","info":\{\}\}$')
+        self.assertEqual(self.asked()[7:], ["w-1", "1", "", "t", "30000"])
+        self.assertEqual(self.renewals(3.1), 3)
+
+    def renewals(self, seconds: float) -> int:
+        """Return how many times the script or plain commands renew the entry of a server."""
+        self.redis.heard.clear()
+        self.advance(seconds)
+        return len(self.redis.named("EVALSHA")) + len(self.redis.named("ZADD")) // 2
+
+    def test_plain_commands_renew_it(self) -> None:
+        """The script runs once in ten seconds; it is the dearer way."""
+        self.add(place="10.0.0.1", lists=("q",))
+        self.assertIn(self.renewals(100), range(90, 101))
+        self.assertIn(len(self.redis.named("EVALSHA")), range(9, 100 // (PLAIN + 1) + 1))
+        expires = str(int(1000 * (EPOCH + self.clock.seconds()) + 3000))
+        member = self.redis.named("ZADD")[-2][5]
+        self.assertEqual(self.redis.named("SADD")[-1], ["SADD", "novnc:services:t", "t@10.0.0.1"])
+        self.assertEqual(
+            [[*words[:4], words[5]] for words in self.redis.named("ZADD")[-2:]],
+            [["ZADD", "novnc:a:t@10.0.0.1", "XX", "CH", member], ["ZADD", "novnc:p:t", "XX", "CH", "w-1"]],
+        )
+        self.assertLessEqual(int(self.redis.named("ZADD")[-1][4]), int(expires))
+
+    def test_an_entry_that_redis_lost(self) -> None:
+        """The next renewal runs the script."""
+        self.add(lists=("q",))
+        for lost in (b":0\r\n", lambda words: b":0\r\n" if words[1] == "novnc:p:t" else b":1\r\n"):
+            self.redis.answers["ZADD"] = lost
+            self.redis.heard.clear()
+            self.advance(5.1)
+            self.assertGreaterEqual(len(self.redis.named("EVALSHA")), 2)
+
+    def test_redis_refuses_a_plain_command(self) -> None:
+        self.add(lists=("q",))
+        self.redis.answers["ZADD"] = NOPERM
+        self.advance(12)
+        self.assertEqual(len(self.redis_lines()), 1)
+        self.assertIn("NOPERM", self.redis_lines()[0])
+        self.redis.answers["ZADD"] = None
+        self.advance(12)
+        self.redis.answers["ZADD"] = b":1\r\n"
 
     def test_an_entry_without_a_server(self) -> None:
         self.add()
-        self.assertEqual(self.asked()[6:], ["", "1", ""])
+        self.assertEqual(self.asked()[7:], ["", "1", "", "t", "30000"])
 
     def test_removed(self) -> None:
         one = self.add(lists=("q1", "q2"))
@@ -141,11 +95,9 @@ class EntryTests(LinkCase):
         self.assertEqual(self.asked()[5], "w-1")
         # The text is the one that was added, or it would not be found there.
         announced = [words for words in self.redis.named("EVALSHA") if words[1] == ANNOUNCE.sha and len(words) > 3]
-        self.assertEqual(self.asked()[4], announced[-1][9])
-        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(self.presence.remove(one))), [])
-        asked = len(self.redis.named("EVALSHA"))
-        self.advance(3)
-        self.assertEqual(len(self.redis.named("EVALSHA")), asked)
+        self.assertEqual(self.asked()[4], announced[-1][10])
+        self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(self.presence.remove(one))))
+        self.assertEqual(self.renewals(3), 0)
 
     def test_removed_without_redis(self) -> None:
         """It expires."""
@@ -153,7 +105,7 @@ class EntryTests(LinkCase):
         self.redis.die()
         removing = Deferred.fromCoroutine(self.presence.remove(one))
         self.advance(3)
-        self.assertEqual(self.successResultOf(removing), [])
+        self.assertIsNone(self.successResultOf(removing))
 
     def test_back_after_an_outage(self) -> None:
         self.add()
@@ -165,130 +117,3 @@ class EntryTests(LinkCase):
         self.assertEqual(
             len([words for words in self.redis.named("EVALSHA") if words[1] == ANNOUNCE.sha and len(words) > 3]), 1
         )
-
-
-class ExclusiveTopicTests(LinkCase):
-    """A second compute host with the same name."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.owned: list[bool] = []
-        self.presence = Presence(self.clock, self.link, False, self.health)
-        self.presence.start()
-        self.one = Announcement(
-            *("compute.one", "w", "nova-compute", "one", "{}", ("q",), "10.0.0.4", True), owned=self.owned.append
-        )
-
-    def stop(self) -> None:
-        stopping = Deferred.fromCoroutine(self.presence.stop())
-        self.advance(0.1)
-        self.successResultOf(stopping)
-        super().stop()
-
-    def start(self, answer: Any = b":1\r\n") -> Deferred[None]:
-        """Connect to a Redis that gives this answer to an announcement, and announce."""
-        self.redis.answers["EVALSHA"] = answer
-        self.link.start()
-        self.presence.renew()
-        return Deferred.fromCoroutine(self.presence.add(self.one))
-
-    def test_alone(self) -> None:
-        self.successResultOf(self.start())
-        self.assertEqual(self.owned, [True])
-        self.advance(5)
-        self.assertEqual(self.owned, [True])
-        # Each second it asks to be alone.
-        renewals = [words for words in self.redis.named("EVALSHA") if len(words) > 3]
-        self.assertGreater(len(renewals), 4)
-        self.assertEqual({words[-1] for words in renewals}, {"1"})
-
-    def test_a_live_one(self) -> None:
-        adding = self.start(bulk(OTHER))
-        self.advance(2.9)
-        self.assertNoResult(adding)
-        self.advance(0.8)
-        line = str(self.failureResultOf(adding, TopicInUse).value)
-        self.assertIn("host one belongs to web3, 10.0.0.3, process 7; this one (", line)
-        self.assertEqual(self.owned, [])
-        asked = len(self.redis.named("EVALSHA"))
-        self.advance(5)
-        self.assertEqual(len(self.redis.named("EVALSHA")), asked)
-
-    def test_a_live_one_at_another_address(self) -> None:
-        """Its entry is under another name: it is looked up for the log line."""
-
-        def answer(words: list[str]) -> bytes:
-            return bulk("compute.one@10.0.0.3", OTHER, "1") if words[1] == SERVICES.sha else bulk()
-
-        adding = self.start(answer)
-        self.advance(3.7)
-        line = str(self.failureResultOf(adding, TopicInUse).value)
-        self.assertIn("host one belongs to web3, 10.0.0.3, process 7; this one (", line)
-        self.assertEqual(self.redis.named("EVALSHA")[-1][4:], ["novnc:services", "novnc:a:", "", "compute.one@"])
-
-    def test_a_live_one_that_cannot_be_looked_up(self) -> None:
-        adding = self.start(lambda words: NOPERM if words[1] == SERVICES.sha else bulk())
-        self.advance(3.7)
-        line = str(self.failureResultOf(adding, TopicInUse).value)
-        self.assertIn("host one belongs to another process; this one (", line)
-
-    def test_one_that_crashed(self) -> None:
-        adding = self.start(bulk(OTHER))
-        self.advance(2.5)
-        self.redis.answers["EVALSHA"] = b":1\r\n"
-        self.advance(0.3)
-        self.successResultOf(adding)
-        self.assertEqual(self.owned, [True])
-        self.assertEqual(self.redis_lines(), [])
-
-    def test_lost_later(self) -> None:
-        self.successResultOf(self.start())
-        self.redis.answers["EVALSHA"] = bulk(OTHER)
-        self.advance(100)
-        self.assertEqual(self.owned, [True, False])
-        self.assertLessEqual(len(self.redis_lines()), 2)  # one a minute
-        self.redis.answers["EVALSHA"] = b":1\r\n"
-        self.advance(1.1)
-        self.assertEqual(self.owned, [True, False, True])
-        self.assertIn("has no other compute.one any more", self.redis_lines()[-1])
-
-    def test_without_redis(self) -> None:
-        """The topic is claimed when Redis is back."""
-        self.redis.refuses = True
-        adding = self.start(bulk(OTHER))
-        self.advance(5)
-        self.successResultOf(adding)
-        self.redis.refuses = False
-        self.advance(5)
-        self.assertEqual(self.owned, [])
-        self.assertIn("this one (", self.redis_lines()[-1])
-        self.redis.answers["EVALSHA"] = b":1\r\n"
-        self.advance(1.1)
-        self.assertEqual(self.owned, [True])
-
-    def test_without_scripts(self) -> None:
-        adding = self.start(NOSCRIPT)
-        self.advance(5)
-        self.successResultOf(adding)
-        self.assertEqual(self.owned, [])
-        self.redis.answers["EVALSHA"] = b":1\r\n"
-        self.advance(1.2)
-        self.assertEqual(self.owned, [True])
-
-    def test_entries_of_others_are_cleaned(self) -> None:
-        """A client that can write entries must not be able to write into the log."""
-        for said in (
-            "x",
-            "x {",
-            "x []",
-            'x {"from":7}',
-            'x {"from":"\\u001b[31m\\nERROR"}',
-            b"\xff",
-            None,
-            'x {"from":""}',
-        ):
-            line = conflict("compute.one", "one", "me", [said])
-            self.assertTrue(line.isprintable(), line)
-            self.assertIn("this one (me)", line)
-        long = 'x {"from":"' + "y" * 5000 + '"}'
-        self.assertLess(len(conflict("compute.one", "one", "me", [long])), 700)

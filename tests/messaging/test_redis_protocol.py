@@ -34,7 +34,7 @@ class ProtocolTests(SynchronousTestCase):
         self.assertTrue(self.protocol.answered)
 
     def test_kinds_of_replies(self) -> None:
-        """Text stays text: a token of digits is no number."""
+        """Text stays text: a token of digits is not a number."""
         for data, value in (
             (b"$4\r\n0123\r\n", "0123"),
             (b"$3\r\n1.5\r\n", "1.5"),

@@ -60,7 +60,7 @@ class QueueTests(LinkCase):
         self.advance(1)
         self.assertEqual(self.asked(), ["BLPOP", "b", "a", "2"])
         [line] = self.redis_lines()
-        self.assertIn("a message among calls was longer than 4 MiB", line)
+        self.assertIn("a message on the connection for calls was longer than 4 MiB", line)
         self.assertIn("proto-max-bulk-len 4mb", line)
         self.answer(bulk("b", "good"))
         self.assertEqual(self.taken, [("b", "good")])

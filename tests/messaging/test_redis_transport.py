@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis import heartbeat
 from novnc_twisted.messaging.redis import transport as module
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, WITHDRAW, Script
 from novnc_twisted.messaging.redis.transport import GRACE, RedisTransport
@@ -24,6 +25,7 @@ class TransportTests(SynchronousTestCase):
     """One process with the role of a compute host."""
 
     def setUp(self) -> None:
+        self.patch(heartbeat, "first_pause", lambda: heartbeat.BEAT)
         self.logged = Logged(self)
         self.clock = Clock()
         self.redis = FakeRedis(self.clock)
@@ -79,8 +81,21 @@ class TransportTests(SynchronousTestCase):
             self.failureResultOf(failing, ServiceUnavailable)
 
     def test_two_connections_without_a_topic(self) -> None:
+        self.stop()
+        self.transport = self.made("proxy")
         self.successResultOf(self.transport.start())
         self.assertEqual(len(self.redis.connections), 2)
+
+    def test_a_compute_host_waits_for_replies_from_its_first_call_on(self) -> None:
+        self.successResultOf(self.transport.start())
+        self.assertEqual(len(self.redis.connections), 1)
+        self.redis.answers["EVALSHA"] = b"$6\r\nqueued\r\n"
+        for _ in range(2):
+            calling = self.transport.call("consoleauth", "instance_gone", deadline=1.0)
+            self.assertEqual(len(self.redis.connections), 2)
+            self.advance(1.1)
+            self.failureResultOf(calling, ServiceUnavailable)
+        self.redis.answers["EVALSHA"] = self.script
 
     def test_connections_of_a_topic(self) -> None:
         """One, and one for each exposed role that may call it."""
@@ -94,12 +109,12 @@ class TransportTests(SynchronousTestCase):
         stop = self.successResultOf(self.serve())
         self.assertEqual(self.redis.connections, [])
         self.transport.start()
-        self.assertEqual(len(self.redis.connections), 3)
-        self.assertEqual(self.ran(ANNOUNCE)[0][4], "t@")
+        self.assertEqual(len(self.redis.connections), 2)
+        self.assertEqual(self.ran(ANNOUNCE)[0][5], "t@")
         stopping = stop()
         self.advance(GRACE + 0.1)  # this Redis answers that there is another server
         self.successResultOf(stopping)
-        self.assertEqual(len(self.redis.connections), 2)
+        self.assertEqual(len(self.redis.connections), 1)
 
     def test_an_entry_does_not_reveal_the_name_of_the_process(self) -> None:
         """Called services learn it; a client that can list the services must not."""
@@ -113,7 +128,7 @@ class TransportTests(SynchronousTestCase):
         self.transport.start()
         for _ in range(3):
             self.successResultOf(self.serve())
-        self.assertEqual(len({words[5].split()[0] for words in self.ran(ANNOUNCE)}), 3)
+        self.assertEqual(len({words[6].split()[0] for words in self.ran(ANNOUNCE)}), 3)
 
     def test_an_exclusive_topic_is_not_served_before_it_is_claimed(self) -> None:
         self.others.append('x {"binary":"b","host":"h","from":"web3","info":{}}')

@@ -6,7 +6,7 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from novnc_twisted.consoleauth import marks, store
+from novnc_twisted import consoleauth
 from novnc_twisted.contract.roles import ROLES
 from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.messaging import TracedTransport, transport_from_url
@@ -97,8 +97,9 @@ class AclTests(SynchronousTestCase):
 
     def test_consoleauth_has_a_right_for_each_kind_of_key(self) -> None:
         """A new kind of key needs a pattern."""
-        source = "".join(Path(module.__file__).read_text() for module in (marks, store))
-        kinds = set(re.findall(r'f"([a-z]+):\{', source)) - {"instance", "user"} | {"used", "bound"}
+        source = "".join(path.read_text() for path in Path(consoleauth.__file__).parent.glob("*.py"))
+        indexes = {"instance", "user", "shares", "people"}
+        kinds = set(re.findall(r'f"([a-z]+):\{', source)) - indexes | {"bound"}
         kinds |= {"domains"}  # may be read, see tests/integration/redis_forbidden.py
         line = " ".join(rules(Identity.parse("consoleauth")))
         self.assertEqual(kinds, set(re.findall(r"~novnc:s:([a-z]+):\*", line)))

@@ -142,7 +142,7 @@ class TransportFromURLTests(SynchronousTestCase):
 
     def test_files_that_can_not_be_read(self) -> None:
         self.assertIn("ca=/does/not/exist", self.refused("rediss://u:hunter2@control?ca=/does/not/exist"))
-        self.assertIn("holds no certificate", self.refused("rediss://u:hunter2@control?ca=/dev/null"))
+        self.assertIn("contains no certificate", self.refused("rediss://u:hunter2@control?ca=/dev/null"))
 
     def test_imports(self) -> None:
         """Neither the package nor memory:// imports a reactor, txredisapi or nacl."""

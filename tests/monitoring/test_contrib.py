@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.events.records import RequestRefused, SessionOpened
+from novnc_twisted.events.records import SessionOpened
+from novnc_twisted.events.refused import RequestRefused
 from novnc_twisted.monitoring.definitions import DEFINITIONS
 from novnc_twisted.monitoring.exposition import exposition
 from novnc_twisted.monitoring.monitor import Monitor

@@ -6,15 +6,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import InvalidToken, Revoked, ServiceUnavailable
-from novnc_twisted.events.records import (
-    RequestRefused,
-    SessionClosed,
-    SessionOpened,
-    TokenMade,
-    TokenRefused,
-    TokenRevoked,
-    TokenUsed,
-)
+from novnc_twisted.events.records import SessionClosed, SessionOpened, TokenMade, TokenRefused, TokenRevoked, TokenUsed
+from novnc_twisted.events.refused import RequestRefused
 from novnc_twisted.monitoring.definitions import DEFINITIONS, OTHER
 from novnc_twisted.monitoring.metrics import Metrics
 

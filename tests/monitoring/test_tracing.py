@@ -10,7 +10,8 @@ from opentelemetry.trace import StatusCode
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleUnreachable
-from novnc_twisted.events.records import RequestRefused, SessionClosed, SessionOpened, TokenUsed
+from novnc_twisted.events.records import SessionClosed, SessionOpened, TokenUsed
+from novnc_twisted.events.refused import RequestRefused
 from novnc_twisted.monitoring.tracing import SetupSpans
 
 SECOND = 1_000_000_000
@@ -71,7 +72,7 @@ class SpanTests(SynchronousTestCase):
         self.assertEqual(setup.status.description, ConsoleUnreachable.sentence)
 
     def test_a_viewer_that_leaves(self) -> None:
-        """It is no error."""
+        """It is not an error."""
         self.spans(SessionClosed(cause="ClientLeft", close_code=1000, phase="dial", seconds=9.0, phases=PHASES[:2]))
         self.assertEqual({span.status.status_code for span in self.finished().values()}, {StatusCode.UNSET})
 

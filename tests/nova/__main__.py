@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.nova import seed
 from tests.nova.cloud import Cloud
 from tests.nova.configuration import PASSWORD
 
@@ -59,7 +60,7 @@ def _started(folder: Path, venv: Path) -> Cloud:
 
 
 def _keep(cloud: Cloud) -> int:
-    print(f"nova.conf: {cloud.conf}; passwords: {PASSWORD.format(name='USER')}; users: admin, alice, novncproxy")
+    print(f"nova.conf: {cloud.conf}; passwords: {PASSWORD.format(name='USER')}; users: admin, {', '.join(seed.USERS)}")
     for name, value in cloud.environment("alice", "red").items():
         print(f"export {name}={value}", flush=True)
     try:

@@ -18,7 +18,7 @@ from tests.support.twistd import Twistd, free_port
 from tests.support.vm import SmallVM
 from tests.support.vnc_server import FakeVNCServer
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds for which a condition is awaited."""
 
 
@@ -99,8 +99,8 @@ def token_of(url: str) -> str:
 
 def until(condition: Callable[[], bool], what: str) -> None:
     """Block until a condition holds."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"waited {PATIENCE:g} s for {what}")
+            raise AssertionError(f"waited {TIMEOUT:g} s for {what}")
         time.sleep(0.1)

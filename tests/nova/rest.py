@@ -15,18 +15,22 @@ class Rest:
 
     :ivar token: the Keystone token.
     :ivar user_id: the user.
+    :ivar version: the microversion of its requests to the Compute API.
     """
 
-    def __init__(self, keystone: str, nova: str, user: str, project: str) -> None:
+    version = "2.90"
+
+    def __init__(self, keystone: str, nova: str, user: str, project: str, scope: Any = None) -> None:
         """Log in.
 
+        :param scope: a scope of Keystone's API in place of the project.
         :param keystone: ``http://HOST:PORT/v3``.
         :param nova: ``http://HOST:PORT/v2.1``.
         """
         self.keystone, self.nova = keystone, nova
         domain = {"id": "default"}
         who = {"user": {"name": user, "domain": domain, "password": PASSWORD.format(name=user)}}
-        scope = {"project": {"name": project, "domain": domain}}
+        scope = scope or {"project": {"name": project, "domain": domain}}
         self._log_in({"identity": {"methods": ["password"], "password": who}, "scope": scope})
 
     @classmethod
@@ -46,12 +50,18 @@ class Rest:
             self.token = answer.headers["X-Subject-Token"]
             self.user_id = json.load(answer)["token"]["user"]["id"]
 
+    def revoke(self) -> None:
+        """Revoke the token, as ``openstack token revoke`` does."""
+        headers = {"X-Auth-Token": self.token, "X-Subject-Token": self.token}
+        with urlopen(Request(f"{self.keystone}/auth/tokens", headers=headers, method="DELETE"), timeout=60):
+            pass
+
     def ask(self, method: str, path: str, body: Any = None, *, of_keystone: bool = False) -> tuple[int, Any]:
         """Send a request; return the status and the JSON of the answer."""
         headers = {
             "X-Auth-Token": self.token,
             "Content-Type": "application/json",
-            "OpenStack-API-Version": "compute 2.90",
+            "OpenStack-API-Version": f"compute {self.version}",
         }
         url = (self.keystone if of_keystone else self.nova) + path
         data = None if body is None else json.dumps(body).encode()

@@ -9,7 +9,10 @@ USERS = {
     "nova": ("service", ("admin", "service")),
     "placement": ("service", ("admin",)),
     "novncproxy": ("service", ("admin",)),
+    "consoleapi": ("service", ("service",)),
     "alice": ("red", ("member",)),
+    "rita": ("red", ("reader",)),
+    "bob": ("blue", ("member",)),
 }
 """User -> project and roles there."""
 
@@ -28,7 +31,7 @@ def users(admin: Rest, ports: dict[str, int]) -> None:
 
     listed = admin.do("GET", "/roles", of_keystone=True)["roles"]
     roles = {role["name"]: role["id"] for role in listed}
-    projects = {name: create("project", name=name, domain_id="default") for name in ("service", "red")}
+    projects = {name: create("project", name=name, domain_id="default") for name in ("service", "red", "blue")}
     for name, (project, names) in USERS.items():
         user = create("user", name=name, password=PASSWORD.format(name=name), domain_id="default")
         for role in names:

@@ -7,7 +7,8 @@ from twisted.internet import reactor
 from twisted.internet.utils import getProcessOutputAndValue
 
 from tests.nova.cloud import listens
-from tests.nova.harness import PATIENCE, NovaCase, instance_name, token_of, until
+from tests.nova.documents import block, cells, run, with_values
+from tests.nova.harness import TIMEOUT, NovaCase, instance_name, token_of, until
 from tests.support.browser import ConsolePage, with_page
 from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewers
@@ -32,9 +33,9 @@ class LinkTests(NovaCase):
         self.assertIn(f"http://{proxies}/vnc_lite.html?path=", url)
 
         def steps(page: ConsolePage) -> None:
-            page.wait_title("myserver20", PATIENCE)
-            page.wait_painted(PATIENCE)
-            page.wait_said("Connected", PATIENCE)
+            page.wait_title("myserver20", TIMEOUT)
+            page.wait_painted(TIMEOUT)
+            page.wait_said("Connected", TIMEOUT)
 
         seen = await with_page(url.replace(proxies, f"127.0.0.1:{self.port}"), steps)
         self.assertEqual(seen.complaints(), [])
@@ -42,6 +43,19 @@ class LinkTests(NovaCase):
         self.assertEqual(await proxy.stop(signal.SIGTERM), 0)
         for word in (token, "novncproxy-password", "nova-password", "Traceback"):
             self.assertNotIn(word, proxy.output)
+
+    async def test_the_commands_before_users_reach_it(self) -> None:
+        """A controller is checked as in docs/openstack.rst."""
+        server = await self.server("myserver20")
+        self.place(server, self.vnc(instance_name(server)))
+        await self.proxy()
+        conf = Path(self.mktemp()).absolute()
+        conf.write_text(self.conf())
+        values = {"/etc/nova/nova.conf": str(conf), "CONTROLLER:6080": f"127.0.0.1:{self.port}", "SERVER": "myserver20"}
+        commands = with_values(block("openstack.rst", "nova-novncproxy --check-config"), values)
+        out = await run(commands, self.cloud.environment("alice", "red"), self.mktemp())
+        self.assertRegex(out, r"(?m)^200$")
+        (await Viewers(self).open(self.url(token_of(cells(out)["url"])))).leave()
 
     async def test_nova_novncproxy_serves_the_same_links(self) -> None:
         server = await self.server("myserver20")

@@ -3,7 +3,7 @@
 import time
 
 from tests.nova.cloud import HOSTS
-from tests.nova.harness import PATIENCE, NovaCase, instance_name
+from tests.nova.harness import TIMEOUT, NovaCase, instance_name
 from tests.support.browser import ConsolePage, with_page
 
 NOT_CONNECTED = """() => {
@@ -28,13 +28,13 @@ class MigrationTests(NovaCase):
         migrate = {"os-migrateLive": {"host": destination, "block_migration": "auto"}}
 
         def steps(page: ConsolePage) -> float:
-            page.wait_said("Connected", PATIENCE)
-            page.wait_painted(PATIENCE)
+            page.wait_said("Connected", TIMEOUT)
+            page.wait_painted(TIMEOUT)
             self.admin.do("POST", f"{path}/action", migrate)
-            page.page.wait_for_function(NOT_CONNECTED, timeout=1000 * PATIENCE)
+            page.page.wait_for_function(NOT_CONNECTED, timeout=1000 * TIMEOUT)
             lost = time.monotonic()
-            page.wait_said("Connected", PATIENCE)
-            page.wait_painted(PATIENCE)
+            page.wait_said("Connected", TIMEOUT)
+            page.wait_painted(TIMEOUT)
             return time.monotonic() - lost
 
         seen = await with_page(self.url(token), steps)

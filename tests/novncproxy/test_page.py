@@ -1,146 +1,14 @@
-"""The page: which files are served, how, and that nothing else is."""
+"""The page: how its files are served, and that nothing else is."""
 
-import shutil
-import tempfile
-from collections.abc import Container
-from pathlib import Path
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from twisted.internet.testing import StringTransport
-from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access.framing import UNNAMED
 from novnc_twisted.events import FrameBlocked
-from novnc_twisted.http.static_files import StaticFile
-from novnc_twisted.novncproxy import page as page_module
-from novnc_twisted.novncproxy.page import Page, redirect_of
-from tests.session.harness import FrontCase
+from tests.novncproxy.page_case import PageCase
 from tests.support.observed import only
 
 
-def make_folder() -> Path:
-    folder = Path(tempfile.mkdtemp())
-    web = folder / "web"
-    (web / "assets").mkdir(parents=True)
-    (web / "vnc.html").write_text("<title>vnc</title>")
-    (web / "vnc_auto.html").symlink_to("vnc.html")
-    (web / "assets" / "app-ABCDEF12.js").write_text("//")
-    (web / "assets" / "style.css").write_text("a{}")
-    (web / "font.woff2").write_bytes(b"w")
-    (web / "picture.svg").write_text("<svg/>")
-    (web / ".hidden").write_text("hidden")
-    (web / "strange name&.html").write_text("strange")
-    (folder / "secret.html").write_text("secret")
-    (web / "leak.html").symlink_to("../secret.html")
-    (web / "out").symlink_to("..")
-    return folder
-
-
-class Finding(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.folder = make_folder()
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.page = Page(self.folder / "web")
-
-    def read(self, path: str) -> bytes | None:
-        file = self.page.find(path)
-        if file is None:
-            return None
-        with file.content:
-            return file.content.read()
-
-    def test_files(self) -> None:
-        for path in ("/vnc.html", "/vnc_auto.html", "/", "/%76nc.html"):
-            self.assertEqual(self.read(path), b"<title>vnc</title>", path)
-        self.assertEqual(self.read("/assets/style.css"), b"a{}")
-        self.assertEqual(self.read("/strange%20name&.html"), b"strange")
-
-    def test_nothing_else(self) -> None:
-        for path in (
-            "",
-            "vnc.html",
-            "//vnc.html",
-            "/./vnc.html",
-            "/assets",
-            "/assets/",
-            "/assets/../vnc.html",
-            "/../secret.html",
-            "/%2e%2e/secret.html",
-            "/..%2fsecret.html",
-            "/..%5csecret.html",
-            "/assets%2fstyle.css",
-            "/assets/%2e%2e/%2e%2e/secret.html",
-            "/leak.html",
-            "/out/secret.html",
-            "/.hidden",
-            "/vnc.html%00",
-            "/vnc.html/",
-            "/%ff",
-            "/" + "a" * 5000,
-            "/" + "a/" * 3000,
-            str(self.folder / "secret.html"),
-        ):
-            self.assertIsNone(self.read(path), path)
-
-    @settings(deadline=None, max_examples=200)
-    @given(st.lists(st.sampled_from(["..", ".", "/", "%2f", "%2e", "out", "web", "secret.html", "\\", "%00", "a"])))
-    def test_no_path_leads_out(self, parts: list[str]) -> None:
-        self.assertNotEqual(self.read("/" + "".join(parts)), b"secret")
-
-    def test_types(self) -> None:
-        for path, content_type in {
-            "/vnc.html": "text/html; charset=utf-8",
-            "/assets/app-ABCDEF12.js": "text/javascript; charset=utf-8",
-            "/assets/style.css": "text/css; charset=utf-8",
-            "/picture.svg": "image/svg+xml",
-            "/font.woff2": "font/woff2",
-        }.items():
-            file = self.page.find(path)
-            assert file is not None
-            file.content.close()
-            self.assertEqual(file.content_type, content_type)
-
-    @settings(deadline=None, max_examples=200)
-    @given(st.text(max_size=30))
-    def test_no_location_leaves_our_host(self, query: str) -> None:
-        file = self.page.find("/vnc.html")
-        assert file is not None
-        file.content.close()
-        location = redirect_of(file, f"token=T&{query}")
-        if location is not None:
-            parts = urlsplit(location)
-            self.assertEqual((parts.scheme, parts.netloc, parts.path), ("", "", "vnc.html"))
-            self.assertTrue(location.isascii() and location.isprintable() and "//" not in location, location)
-
-
-class Serving(FrontCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.folder = make_folder()
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.web = self.folder / "web"
-
-    def ours(self) -> None:
-        """Serve it as if it were the shipped page."""
-        self.patch(page_module, "SHIPPED", self.web)
-        self.novnc(web=self.web)
-
-    async def get(self, target: str, method: str = "GET", more: str = "") -> tuple[int, dict[str, str], bytes]:
-        client = await self.raw()
-        client.write(f"{method} {target} HTTP/1.1\r\nHost: h:6080\r\nConnection: close\r\n{more}\r\n".encode())
-        answer = await client.everything()
-        head, _, body = answer.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
-        fields = dict(line.lower().split(": ", 1) for line in lines)
-        self.assertEqual(len(fields), len(lines), "no field is double")
-        self.assertEqual(fields["x-content-type-options"], "nosniff")
-        self.assertEqual(fields["referrer-policy"], "no-referrer")
-        if method == "GET" and "content-length" in fields:
-            self.assertEqual(int(fields["content-length"]), len(body))
-        return int(first.split()[1]), fields, body
-
+class Serving(PageCase):
     async def test_a_page(self) -> None:
         self.ours()
         status, fields, body = await self.get("/vnc_auto.html?token=T")
@@ -159,6 +27,16 @@ class Serving(FrontCase):
             "form-action 'none'",
         ):
             self.assertIn(part, policy)
+
+    async def test_the_list_of_this_process(self) -> None:
+        """It may frame the page; behind a reverse proxy, nothing of this process is at its port."""
+        for trusted, expected in (
+            ((), "frame-ancestors 'self' http://h:8774;"),
+            (("127.0.0.1",), "frame-ancestors 'self';"),
+        ):
+            self.novnc(web=self.web, list_addresses=[("0.0.0.0", 8774)], trusted_proxies=trusted)
+            _, fields, _ = await self.get("/vnc_auto.html")
+            self.assertIn(expected, f"{fields['content-security-policy']};")
 
     async def test_frames_that_browsers_block(self) -> None:
         """They are reported for pages alone, and only where the policy is certain to forbid the frame."""
@@ -195,7 +73,11 @@ class Serving(FrontCase):
         self.assertNotIn(name, (await self.get(page))[1])
         self.assertNotIn(name, (await self.get(page, more="X-Forwarded-Proto: https\r\n"))[1])
         self.novnc(web=self.web, trusted_proxies=["127.0.0.1"], base_url="https://h:6080/vnc.html")
-        self.assertEqual((await self.get(page, more="X-Forwarded-Proto: https\r\n"))[1][name], "same-origin")
+        https = "X-Forwarded-Proto: https\r\n"
+        for site in ("", "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: none\r\n"):
+            self.assertEqual((await self.get(page, more=https + site))[1][name], "same-origin", site)
+        # The list of servers at another port of this host returns to the tab that it opened.
+        self.assertNotIn(name, (await self.get(page, more=f"{https}Sec-Fetch-Site: same-site\r\n"))[1])
         for more in ("", "X-Forwarded-Proto: http\r\n", "X-Forwarded-Proto: https, http\r\n"):
             self.assertNotIn(name, (await self.get(page, more=more))[1], more)
 
@@ -373,87 +255,3 @@ class Serving(FrontCase):
         self.assertEqual(status, 503)
         self.assertIn(b"not installed", body)
         self.assertEqual((await self.get("/favicon.ico"))[0], 204)
-
-    async def test_one_request_after_the_other(self) -> None:
-        self.ours()
-        client = await self.raw()
-        for _ in range(3):
-            client.write(b"GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n")
-            self.assertIn(b"Connection: keep-alive", await client.until(b"\r\n\r\n"))
-            await client.read(18)
-        client.write(b"GET /vnc.html HTTP/1.0\r\n\r\n")
-        self.assertIn(b"Connection: close", await client.everything())
-
-    def found_files(self) -> list[StaticFile]:
-        """Collects the files that the front opens from now on; kept here, so that nothing but close() closes them."""
-        found: list[StaticFile] = []
-        original = self.front.page.find
-
-        def find(path: str, accepted: Container[str] = ()) -> StaticFile | None:
-            file = original(path, accepted)
-            if file is not None:
-                found.append(file)
-            return file
-
-        self.patch(self.front.page, "find", find)
-        return found
-
-    def test_a_big_file_is_read_as_the_transport_asks_for_it(self) -> None:
-        (self.web / "big.wasm").write_bytes(bytes(4 << 20))
-        self.ours()
-        files, transport = self.found_files(), StringTransport()
-        protocol = self.front.buildProtocol(None)
-        protocol.makeConnection(transport)
-        protocol.dataReceived(b"GET /big.wasm HTTP/1.1\r\nHost: h\r\n\r\n")
-        self.assertFalse(transport.streaming, "the transport pulls")
-        before = len(transport.value())
-        for _ in range(3):
-            transport.producer.resumeProducing()
-            self.assertLessEqual(len(transport.value()) - before, 1 << 16)
-            self.assertGreater(len(transport.value()), before)
-            before = len(transport.value())
-        self.assertLess(files[0].content.tell(), 1 << 18)
-        transport.producer.stopProducing()
-        protocol.connectionLost()
-        self.assertTrue(files[0].content.closed)
-
-    async def test_a_big_file_arrives_whole(self) -> None:
-        (self.web / "big.wasm").write_bytes(bytes(4 << 20))
-        self.ours()
-        files = self.found_files()
-        client = await self.raw()
-        client.write(b"GET /big.wasm HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-        self.assertEqual(len((await client.everything()).partition(b"\r\n\r\n")[2]), 4 << 20)
-        self.assertTrue(files[0].content.closed)
-
-    async def test_a_client_that_leaves_in_the_middle(self) -> None:
-        (self.web / "big.wasm").write_bytes(bytes(4 << 20))
-        self.ours()
-        files = self.found_files()
-        client = await self.raw()
-        client.write(b"GET /big.wasm HTTP/1.1\r\nHost: h\r\n\r\n")
-        await client.read(1000)
-        (connection,) = self.front.connections
-        client.transport.abortConnection()
-        await connection.gone
-        self.assertTrue(files[0].content.closed)
-        self.assertEqual([event for event in self.events if "log_failure" in event], [])
-
-    async def test_every_answer_closes_its_file(self) -> None:
-        self.ours()
-        tag = (await self.get("/assets/style.css"))[1]["etag"]
-        files = self.found_files()
-        self.assertEqual((await self.get("/vnc.html"))[0], 200)
-        self.assertEqual((await self.get("/vnc.html", "HEAD"))[0], 200)
-        self.assertEqual((await self.get("/assets/style.css", more=f"If-None-Match: {tag}\r\n"))[0], 304)
-        self.front.page.foreign = True
-        self.assertEqual((await self.get("/vnc.html?token=T"))[0], 302)
-        self.assertEqual([file.content.closed for file in files], [True] * 4)
-
-    async def test_stopping_closes_idle_connections(self) -> None:
-        self.ours()
-        client = await self.raw()
-        client.write(b"GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n")
-        await client.until(b"vnc</title>")
-        await self.front.stop_sessions()
-        await client.gone

@@ -1,6 +1,6 @@
 """What the page says of itself where TLS is ours."""
 
-from tests.frontend.test_tls import TLSCase
+from tests.frontend.tls_case import TLSCase
 
 ALONE = b"Cross-Origin-Opener-Policy: same-origin"
 

@@ -5,6 +5,7 @@ from twisted.internet.defer import Deferred
 from novnc_twisted import errors
 from novnc_twisted.contract import ConnectInfo
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, introduce, refused
+from tests.support.held_time import HeldTime
 
 PROPER = (
     ("Host", "h:6080"),
@@ -266,9 +267,13 @@ class Upgrade(FrontCase):
         self.assertEqual((await self.ended())["cause"], "ProtocolViolation")
 
     async def test_late_heads(self) -> None:
-        self.novnc(settings=self.settings(head_deadline=0.1))
+        time = HeldTime()
+        self.novnc_on(time)
+        read = self.heads()
         silent, slow = await self.raw(), await self.raw()
         slow.write(b"GET / HT")
+        await read.get()
+        time.spend(self.settings().head_deadline)
         self.assertEqual(await silent.everything(), b"")
         self.assertTrue((await slow.everything()).startswith(b"HTTP/1.1 408 "))
 

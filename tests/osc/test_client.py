@@ -1,12 +1,17 @@
 """The plug-in's client: where the console API is, and pages."""
 
+import io
 import json
+import sys
 from typing import Any
 
 from osc_lib import exceptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.osc.client import ConsoleClient, endpoint_of
+from novnc_twisted.osc.keys import SendKeys
+
+UUID = "171e6299-34d7-4fc9-8e41-604712be3b25"
 
 
 class EndpointTests(SynchronousTestCase):
@@ -35,6 +40,32 @@ class Response:
 
     def json(self) -> Any:
         return json.loads(self.content)
+
+
+class KeysTests(SynchronousTestCase):
+    def sent(self, *arguments: str, typed: str = "") -> Any:
+        """What the command asks the API for."""
+        bodies: list[Any] = []
+
+        class Client:
+            def send_keys(self, server_id: str, wanted: Any) -> None:
+                bodies.append((server_id, wanted))
+
+        class App:
+            class client_manager:
+                console = Client()
+
+        self.patch(sys, "stdin", io.StringIO(typed))
+        command = SendKeys(App(), None)
+        command.take_action(command.get_parser("openstack console keys send").parse_args([UUID, *arguments]))
+        return bodies
+
+    def test_bodies(self) -> None:
+        self.assertEqual(self.sent("--text", "x y"), [(UUID, {"text": "x y"})])
+        self.assertEqual(
+            self.sent("--text", "-", "--layout", "de", typed="p\n"), [(UUID, {"text": "p\n", "layout": "de"})]
+        )
+        self.assertEqual(self.sent("--keys", "ctrl", "alt"), [(UUID, {"keys": ["ctrl", "alt"]})])
 
 
 class PageTests(SynchronousTestCase):

@@ -64,7 +64,7 @@ class SocketEnds:
     :cvar unix: whether they are connected by a unix socket; else by TCP.
     """
 
-    timeout = 60
+    timeout = 300
     unix = False
 
     async def connected(self, kind: Any, **how: Any) -> tuple[Any, Raw]:

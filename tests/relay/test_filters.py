@@ -86,7 +86,7 @@ class Filters(SynchronousTestCase):
         self.assertEqual(no_keys.given, [KEY + TEXT + KEY])
 
     def test_no_new_text_keeps_a_filter_out(self) -> None:
-        """Each piece ends within another text; the filter applies behind the first one all the same."""
+        """Each piece ends within another text; the filter applies behind the first one nevertheless."""
         relay, no_keys = self.relay(Shield()), NoKeys()
         self.sends(TEXT[:12])
         relay.add_filter(no_keys)
@@ -131,6 +131,17 @@ class Filters(SynchronousTestCase):
         self.relay(Adds(b"1"), Adds(b"2"))
         self.upstream.dataReceived(b"x")
         self.assertEqual((self.sends(b"y"), self.near.take()), (b"y12", b"x21"))
+
+    def test_the_order_while_a_message_is_under_way(self) -> None:
+        class Adds:
+            def __init__(self, mark: bytes) -> None:
+                self.from_upstream = lambda data: data + mark
+
+        relay = self.relay(Shield(), Adds(b"1"))
+        self.sends(TEXT[:12])
+        relay.add_filter(Adds(b"2"))
+        self.upstream.dataReceived(b"x")
+        self.assertEqual(self.near.take(), b"x21")
 
     def test_what_is_impossible(self) -> None:
         """Without a filter that knows where messages end there is no place for a new one."""

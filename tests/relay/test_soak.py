@@ -33,7 +33,7 @@ def connect(protocol: Any, sock: socket.socket) -> Any:
 
 
 class Soak(TestCase):
-    timeout = 120
+    timeout = 300
     detached = 0
 
     def connected(self, kind: Any, **how: Any) -> tuple[Any, Raw]:

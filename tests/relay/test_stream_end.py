@@ -110,7 +110,7 @@ class Stream(EndCase):
         self.assertEqual(len(self.hears.data), HOLD_LIMIT)
         self.assertIsInstance(self.hears.lost[0], MessageTooBig)
 
-    def test_a_late_receiver_is_told_what_it_missed(self) -> None:
+    def test_a_late_receiver_gets_what_it_missed(self) -> None:
         end = self.make(lost=ConsoleClosed)
         end.dataReceived(b"last")
         self.transport.producer.pauseProducing()
@@ -119,7 +119,7 @@ class Stream(EndCase):
         self.assertEqual((self.hears.data, self.hears.room), (b"last", [False]))
         self.assertIsInstance(self.hears.lost[0], ConsoleClosed)
 
-    def test_lost_is_told_once_and_writing_then_does_nothing(self) -> None:
+    def test_lost_is_reported_once_and_writing_then_does_nothing(self) -> None:
         end = self.make()
         end.attach(self.hears)
         self.lose()

@@ -37,11 +37,14 @@ class Turning(SynchronousTestCase):
         self.assertEqual((len(wheel), clock.getDelayedCalls()), (0, []))
 
     def test_one_call_for_all(self) -> None:
-        timers = [self.wheel.callLater(delay, self.called.append, delay) for delay in (30, 20, 40, 20)]
-        self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [20])
+        timers = [self.wheel.callLater(delay, self.called.append, delay) for delay in (30, 20, 40)]
+        (call,) = self.clock.getDelayedCalls()
+        self.assertEqual(call.getTime(), 20)
+        timers.insert(1, self.wheel.callLater(20, self.called.append, 20))
+        self.assertIs(self.clock.getDelayedCalls()[0], call, "another timer of this second needs no new call")
         self.clock.advance(20)
         self.assertEqual(self.called, [20, 20])
-        self.assertEqual([timer.active() for timer in timers], [True, False, True, False])
+        self.assertEqual([timer.active() for timer in timers], [True, False, False, True])
         self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [30])
 
     def test_the_last_that_is_cancelled_leaves_no_call(self) -> None:

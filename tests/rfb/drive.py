@@ -1,10 +1,14 @@
-"""Drive a handshake by bytes, in whatever chunks."""
+"""Drive a handshake or a shield by bytes, in whatever chunks."""
 
 from itertools import pairwise
 
 from hypothesis import strategies as st
 
+from novnc_twisted.errors import Refusal
 from novnc_twisted.rfb import HandshakeDriver
+from novnc_twisted.rfb.client_messages import MAX_ENCODINGS
+
+MOST_HELD = 4 + 4 * MAX_ENCODINGS
 
 
 def chunks_of(data, cuts):
@@ -41,3 +45,19 @@ def outcome(handshake, data, cuts=(), password=None):
         driver.waiting_for,
         sent,
     )
+
+
+def through(shield, data, cuts=()):
+    """What passes, and the class of the refusal if there was one."""
+    passed = b""
+    try:
+        for chunk in chunks_of(data, cuts):
+            if chunk:
+                passed += shield.from_client(chunk)
+            if shield.held > MOST_HELD:
+                raise AssertionError(f"holds {shield.held} bytes")
+    except Refusal as refusal:
+        if not refusal.detail:
+            raise AssertionError("a refusal without a reason") from refusal
+        return passed, type(refusal)
+    return passed, None

@@ -111,7 +111,7 @@ class HandshakeDriverTests(SynchronousTestCase):
         self.assertEqual("9 bytes announced", driver.error.detail)
 
     def test_our_own_mistakes_are_not_hidden(self):
-        """An exception that is no refusal goes to the caller, and the handshake is no success afterwards."""
+        """An exception that is not a refusal goes to the caller, and the handshake is not a success afterwards."""
 
         def handshake():
             yield Need(1)

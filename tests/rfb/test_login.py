@@ -110,7 +110,7 @@ class HandshakeTests(SynchronousTestCase):
             self.assertEqual(V38 + choice, converse(login(schemes), V38 + offered)[1][:13], (schemes, offered))
 
     def test_none_in_common(self):
-        """Unknown types are no error of their own; the detail names what there was.  Tight is never chosen."""
+        """Unknown types are not an error of their own; the detail names what there was.  Tight is never chosen."""
         detail = failure(self, V38 + b"\3\x10\x13\xfe")
         self.assertEqual(
             "no common security type: the VNC server offers 16 (TIGHT), 19 (VENCRYPT), 254; we may use none, vnc",
@@ -199,7 +199,7 @@ class RefusalTests(SynchronousTestCase):
             self.assertEqual("too many failed attempts", failure(self, version + kind + CHALLENGE + b"\0\0\0\2"))
 
     def test_unknown_result(self):
-        """Is no reason to wait for a reason."""
+        """No reason is awaited after it."""
         self.assertIn("SecurityResult 4294967295", failure(self, V38 + b"\1\1\xff\xff\xff\xff"))
 
     def test_reason_of_four_gigabytes(self):
@@ -229,13 +229,13 @@ class ServerInitTests(SynchronousTestCase):
         self.assertEqual(b"\0\0\0\7Gr\xc3\xb6\xc3\x9fe", renamed.encode()[20:])
 
     def test_a_long_name_is_cut_at_a_character(self):
-        """As long as what we would take, and still UTF-8; what is no UTF-8 does no harm."""
+        """As long as what we would take, and still UTF-8; what is not UTF-8 does no harm."""
         self.assertEqual("é" * (LIMIT // 2), SCREEN.renamed("é" * LIMIT).name.decode())
         self.assertEqual(LIMIT - 1, len(SCREEN.renamed("x" + "é" * LIMIT).name))
         self.assertEqual(b"?", SCREEN.renamed("\udc80").name)
 
     def test_names_of_any_kind(self):
-        """Empty, the longest, and bytes that are no text: they pass."""
+        """Empty, the longest, and bytes that are not text: they pass."""
         for name in (b"", b"\xff\0\n<img src=x onerror=alert(1)>", b"n" * LIMIT):
             data = V38 + b"\1\1" + OK + struct.pack(">HH16sI", 1, 1, FORMAT, len(name)) + name
             self.assertEqual(name, converse(login(), data)[0].result.name)

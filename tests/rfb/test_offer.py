@@ -71,7 +71,7 @@ class OfferTests(SynchronousTestCase):
         self.assertIsInstance(driver.error, ProtocolViolation)
 
     def test_other_versions(self):
-        """Refused in 3.8's form, what is no version too; the detail fits into a line of the log."""
+        """All else is refused in 3.8's form, even if it is not a version; the detail fits into a line of the log."""
         for version in OTHER_VERSIONS:
             driver, sent = converse(offer(), version)
             self.assertEqual(V38 + b"\0" + REASON, sent, version)

@@ -12,7 +12,7 @@ from novnc_twisted import rfb
 
 class PackageTests(SynchronousTestCase):
     def test_every_name(self):
-        """Each is there, and is no module: ``login`` is the function though a module has its name."""
+        """Each is there, and is not a module: ``login`` is the function though a module has its name."""
         for name in dir(rfb):
             self.assertNotIsInstance(getattr(rfb, name), type(sys))
         self.assertIs(sys.modules["novnc_twisted.rfb.login"].login, rfb.login)

@@ -5,132 +5,39 @@ import struct
 import zlib
 from pathlib import Path
 
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal
+from novnc_twisted.errors import MessageTooBig, ProtocolViolation
 from novnc_twisted.rfb import Shield
-from novnc_twisted.rfb.client_messages import MAX_CUT_TEXT, MAX_ENCODINGS, length_of
+from novnc_twisted.rfb.client_messages import MAX_CUT_TEXT
+from tests.rfb.drive import through
+from tests.rfb.viewer_messages import (
+    BUTTONS,
+    CLIPBOARD,
+    EVERYTHING,
+    GII,
+    NOTIFY,
+    POINTER,
+    PROVIDE,
+    REQUEST,
+    TEXT,
+    XVP,
+    cut_text,
+    encodings,
+    extended,
+    formats,
+    good_messages,
+    packed,
+    pixel_format,
+)
 from tests.support import vnc_server
 from tests.support.untimed import untimed
 
-from .drive import chunks_of, cuttings
+from .drive import cuttings
 
-AUDIO, GII, XVP, FENCE, CONTINUOUS, BUTTONS, CLIPBOARD = -259, -305, -309, -312, -313, -316, -0x3F5E1A32
 STRIPPED = (GII, XVP, BUTTONS)
-TEXT, CAPS, REQUEST, PEEK, NOTIFY, PROVIDE = 1, *(1 << shift for shift in range(24, 29))
-ALL_ACTIONS = CAPS | REQUEST | PEEK | NOTIFY | PROVIDE  # as noVNC sends its capabilities
-MOST_HELD = 4 + 4 * MAX_ENCODINGS
-
-
-def encodings(*listed):
-    return struct.pack(f">BxH{len(listed)}i", 2, len(listed), *listed)
-
-
-def pixel_format(bits=32, depth=24, big=0, true_colour=1, most=(255, 255, 255), shifts=(16, 8, 0)):
-    return struct.pack(">B3x4B3H3B3x", 0, bits, depth, big, true_colour, *most, *shifts)
-
-
-def cut_text(text):
-    return struct.pack(">B3xi", 6, len(text)) + text
-
-
-def extended(flags, body=b""):
-    return struct.pack(">B3xiI", 6, -4 - len(body), flags) + body
-
-
-def packed(text, flush=zlib.Z_FINISH):
-    deflate = zlib.compressobj()
-    return deflate.compress(struct.pack(">I", len(text) + 1) + text + b"\0") + deflate.flush(flush)
-
-
-EVERYTHING = encodings(7, 0, AUDIO, FENCE, CONTINUOUS, CLIPBOARD)
-POINTER = b"\5\1\0\2\0\3"
-
-formats = st.sampled_from(
-    [
-        pixel_format(),
-        pixel_format(big=1),
-        pixel_format(32, 30, most=(1023, 1023, 1023), shifts=(20, 10, 0)),
-        pixel_format(16, 16, most=(31, 63, 31), shifts=(11, 5, 0)),
-        pixel_format(8, 8, most=(7, 7, 3), shifts=(0, 3, 6)),
-        pixel_format(8, 3, most=(1, 1, 1), shifts=(2, 1, 0)),
-        pixel_format(8, 8, true_colour=0, most=(0, 0, 0), shifts=(0, 0, 0)),
-    ]
-)
-
-
-def fixed(kind, size):
-    return st.binary(min_size=size - 1, max_size=size - 1).map(lambda rest: bytes([kind]) + rest)
-
-
-texts = st.binary(max_size=300)
-good_messages = st.one_of(
-    fixed(5, 6),
-    fixed(4, 8),
-    fixed(3, 10),
-    st.binary(min_size=10, max_size=10).map(lambda rest: b"\xff\0" + rest),
-    fixed(150, 10),
-    formats,
-    st.lists(st.sampled_from([0, 1, 2, 5, 6, 7, 16, -239, -223, -224, -258, -261, CLIPBOARD]), min_size=1).map(
-        lambda listed: encodings(*listed)
-    ),
-    texts.filter(len).map(cut_text),
-    st.integers(0, 2**24 - 1).flatmap(lambda low: texts.map(lambda body: extended(ALL_ACTIONS | low, body))),
-    st.sampled_from([extended(action | TEXT) for action in (REQUEST, PEEK, NOTIFY)]),
-    st.tuples(texts, st.sampled_from([zlib.Z_FINISH, zlib.Z_FULL_FLUSH, zlib.Z_SYNC_FLUSH])).map(
-        lambda text: extended(PROVIDE | TEXT, packed(*text))
-    ),
-    st.binary(max_size=64).map(lambda data: b"\xf8" + bytes(7) + bytes([len(data)]) + data),
-    st.lists(st.binary(min_size=16, max_size=16), max_size=4).map(
-        lambda screens: struct.pack(">BxHHBx", 251, 800, 600, len(screens)) + b"".join(screens)
-    ),
-    st.sampled_from([b"\xff\1\0\0", b"\xff\1\0\1", b"\xff\1\0\2\3\2" + struct.pack(">I", 44100)]),
-)
-ZLIB_BOMB = zlib.compress(bytes(MAX_CUT_TEXT + 1))
-REFUSED = {
-    "unknown type 1": b"\1" + bytes(20),
-    "file transfer": b"\7" + bytes(20),
-    "SetScale": b"\10\0\0\0",
-    "TextChat": b"\13\0\0\0\x7f\xff\xff\xff",
-    "gii": b"\xfd\x81\0\4" + bytes(8),
-    "VMware": b"\x7f\0\0\4",
-    "QEMU submessage": b"\xff\2\0\0",
-    "audio operation": b"\xff\1\0\3",
-    "audio sample format": b"\xff\1\0\2\6\2" + struct.pack(">I", 44100),
-    "audio channels": b"\xff\1\0\2\3\0" + struct.pack(">I", 44100),
-    "audio at no frequency": b"\xff\1\0\2\3\2" + bytes(4),
-    "audio at 4 GHz": b"\xff\1\0\2\3\2\xff\xff\xff\xff",
-    "cut text of 1 MiB and a byte": struct.pack(">B3xi", 6, MAX_CUT_TEXT + 1),
-    "cut text of -3": struct.pack(">B3xi", 6, -3) + bytes(4),
-    "cut text of -2 GiB": struct.pack(">B3xi", 6, -(1 << 31)),
-    "no action": extended(TEXT),
-    "two actions": extended(PROVIDE | REQUEST | TEXT, packed(b"x")),
-    "not packed": extended(PROVIDE | TEXT, b"plain text, not packed"),
-    "packed too big": extended(PROVIDE | TEXT, ZLIB_BOMB),
-    "bytes behind": extended(PROVIDE | TEXT, packed(b"x") + b"\0"),
-    "dictionary": extended(PROVIDE | TEXT, b"\x78\xbb\0\0\0\1" + bytes(8)),
-    "65535 encodings": b"\2\0\xff\xff",
-    "fence of 65": b"\xf8" + bytes(7) + b"\x41" + bytes(65),
-    "24 bits a pixel": pixel_format(24),
-}
-
-
-def through(shield, data, cuts=()):
-    """What passes, and the class of the refusal if there was one."""
-    passed = b""
-    try:
-        for chunk in chunks_of(data, cuts):
-            if chunk:
-                passed += shield.from_client(chunk)
-            if shield.held > MOST_HELD:
-                raise AssertionError(f"holds {shield.held} bytes")
-    except Refusal as refusal:
-        if not refusal.detail:
-            raise AssertionError("a refusal without a reason") from refusal
-        return passed, type(refusal)
-    return passed, None
 
 
 def listing():
@@ -229,92 +136,6 @@ class TakenOutTests(SynchronousTestCase):
         """Anywhere, in any chunks."""
         sent, passed = (b"".join(part) for part in zip(*pairs, strict=True)) if pairs else (b"", b"")
         self.assertEqual((passed, None), through(listing(), sent, cuts))
-
-
-class RefusedTests(SynchronousTestCase):
-    def test_each(self):
-        """Byte by byte or at once, nothing of it passes; of a packed text never its last byte."""
-        for name, message in REFUSED.items():
-            for cuts in ((), range(len(message))):
-                passed, refusal = through(listing(), message, cuts)
-                self.assertIsNotNone(refusal, name)
-                if message[8:9] == bytes([PROVIDE >> 24]):
-                    self.assertTrue(message.startswith(passed) and len(passed) < len(message), name)
-                else:
-                    self.assertEqual(b"", passed, name)
-
-    def test_every_unknown_type(self):
-        """By its first byte alone."""
-        for kind in set(range(256)) - set(vnc_server.SIZES):
-            self.assertEqual((b"", ProtocolViolation), through(listing(), bytes([kind])))
-
-    @untimed
-    @given(st.lists(good_messages, max_size=6), st.sampled_from(sorted(REFUSED)), texts, cuttings)
-    def test_among_good_ones(self, before, name, after, cuts):
-        """It ends there, in any chunks: what passed are messages from before it, and pieces of texts."""
-        good = b"".join(before)
-        passed, refusal = through(listing(), good + REFUSED[name] + after, cuts)
-        self.assertIsNotNone(refusal)
-        self.assertTrue((good + REFUSED[name][:-1]).startswith(passed))
-
-    def test_for_good(self):
-        """What follows a refused message is refused, too."""
-        for message in REFUSED.values():
-            shield = listing()
-            through(shield, message)
-            self.assertEqual((b"", ProtocolViolation), through(shield, POINTER))
-            self.assertLess(shield.held, 2)
-
-    def test_extensions_nobody_asked_for(self):
-        """A viewer may not use what it did not list; once listed it stays: answers may be under way."""
-        for encoding, message in (
-            (FENCE, b"\xf8" + bytes(7) + b"\1x"),
-            (CONTINUOUS, b"\x96" + bytes(9)),
-            (AUDIO, b"\xff\1\0\0"),
-            (CLIPBOARD, extended(REQUEST | TEXT)),
-        ):
-            self.assertEqual((b"", ProtocolViolation), through(Shield(), message))
-            shield = Shield()
-            through(shield, encodings(0, encoding) + encodings(0))
-            self.assertEqual((message, None), through(shield, message))
-
-    @untimed
-    @given(st.binary(max_size=300), cuttings)
-    @example(b"\5", (0,))
-    def test_anything(self, data, cuts):
-        """Random bytes: no other failure; the chunks change nothing but how much passed before a refusal."""
-        self.check(data, cuts)
-
-    @untimed
-    @given(st.lists(good_messages, min_size=1, max_size=6), st.data(), cuttings)
-    def test_mutations(self, messages, data, cuts):
-        """Good messages with some bytes changed, put in or left out."""
-        stream = bytearray(b"".join(messages))
-        for _ in range(data.draw(st.integers(1, 4))):
-            at = data.draw(st.integers(0, len(stream)))
-            stream[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
-        self.check(bytes(stream), cuts)
-
-    def check(self, data, cuts):
-        at_once, refusal = through(listing(), data)
-        passed, other = through(listing(), data, cuts)
-        slowly, last = through(listing(), data, range(len(data)))
-        self.assertEqual((refusal, refusal), (other, last))
-        self.assertTrue(slowly.startswith(passed) and passed.startswith(at_once))
-        if refusal is None:
-            self.assertEqual(at_once, slowly)
-        messages = as_the_server_sees(slowly)
-        for message in messages[:-1]:
-            self.assertEqual(len(message), length_of(message, 0))
-        for message in messages:
-            self.assertEqual((message, None), through(listing(), message), "what passed is good in itself")
-
-    @untimed
-    @given(st.binary(max_size=64), cuttings)
-    def test_nothing_grows(self, data, cuts):
-        """Heads that promise much: what is held is bounded (see through)."""
-        for head in (encodings(*range(MAX_ENCODINGS)), b"\xfb\0\0\1\0\1\xff\0" + bytes(4080), cut_text(bytes(9000))):
-            through(listing(), (data and POINTER) + head[:-1], cuts)
 
 
 class AdvisoryTests(SynchronousTestCase):

@@ -34,7 +34,7 @@ def plain(*numbers, version=V38, offered=(19,), ack=b"\1"):
 
 
 def converse(before, inside=b"", cuts=(), password=None, schemes=("vencrypt",), **more):
-    """The handshake with a server that says these bytes in clear, and those inside of TLS; what it heard of each."""
+    """The handshake with a server that sends these bytes in clear, and those in TLS; what it received in each."""
     driver = HandshakeDriver(login(schemes, **more))
     driver.start()
     heard, step = [driver.to_send(), b""], None
@@ -115,7 +115,7 @@ class VeNCryptTests(SynchronousTestCase):
             self.assertEqual(StartTLS(verified=choice in (NONE, VNC)), step)
 
     def test_unknown_ones_are_skipped(self):
-        """Types and sub-types that nobody has heard of; 256 (Plain) is among them, it needs no TLS."""
+        """Unknown types and sub-types, and 256 (Plain), which needs no TLS."""
         driver, _, _ = converse(
             plain(0, 1, 256, 259, 262, 263, 264, 267, 0xFFFFFFFF, NONE, offered=(0, 16, 30, 113, 129, 255, 19)),
             OK + INIT,
@@ -158,7 +158,7 @@ class VeNCryptTests(SynchronousTestCase):
         self.assertIn("speaks VeNCrypt 1.0 and refuses 0.2", self.failure(before + b"\1\0\1"))
 
     def test_refused_subtype(self):
-        """The answer 0 is a refusal, whatever comes with it."""
+        """The answer 0 is a refusal, whatever bytes follow it."""
         for after in (b"", OK + INIT):
             self.assertEqual(
                 "the VNC server refuses the VeNCrypt sub-type X509None, which it offered",
@@ -180,7 +180,7 @@ class VeNCryptTests(SynchronousTestCase):
             self.assertIsNone(driver.result)
 
     def test_injected_at_once(self):
-        """A whole answer in one piece is no answer."""
+        """A whole answer in one piece is not an answer."""
         self.assertIn(f"{len(OK + INIT)} bytes came in clear", self.failure(plain(NONE) + OK + INIT))
 
     def test_nothing_is_said_before_tls(self):

@@ -54,7 +54,7 @@ class Watched:
 class ProxyCase(TestCase):
     """A Redis, and a consoleauth of the test's own that lets every token in to the synthetic VNC server."""
 
-    timeout = 90
+    timeout = 300
 
     async def begin(self) -> None:
         self.redis = RedisServer(self)
@@ -65,7 +65,7 @@ class ProxyCase(TestCase):
         self.bus = transport_from_url(reactor, self.redis.url)
         await self.bus.start()
         self.addCleanup(self.bus.stop)
-        methods = {"check_token": self._check_token, "keep_token": self._keep_token}
+        methods = {"check_token": self._check_token, "keep_token": self._keep_token, "keep_tokens": self._keep_tokens}
         self.withdraw = await self.bus.serve("consoleauth", methods, binary="nova-consoleauth", host="control")
         self.viewers = Viewers(self)
 
@@ -75,6 +75,9 @@ class ProxyCase(TestCase):
 
     async def _keep_token(self, **_: Any) -> dict[str, Any]:
         return {}
+
+    async def _keep_tokens(self, *, tokens: list[Any]) -> dict[str, Any]:
+        return {"tokens": [{}] * len(tokens)}
 
     def conf(self, workers: int, port: int | None = None, **default: str) -> str:
         self.port = free_port() if port is None else port
@@ -91,6 +94,19 @@ class ProxyCase(TestCase):
                 f"xvpvncproxy_port = {self.port}",
             ]
         )
+
+    async def asked(self, port: int, path: str) -> tuple[int, str]:
+        """The status and the body of a response."""
+        client = await self.viewers.raw("127.0.0.1", port)
+        client.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await client.everything()).decode().partition("\r\n\r\n")
+        return int(head.split()[1]), body
+
+    async def metrics(self, port: int) -> dict[str, float]:
+        """The samples of ``/metrics``."""
+        _, text = await self.asked(port, "/metrics")
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
 
     async def started(self, command: str = "novncproxy", workers: int = 2) -> Twistd:
         """The command, all of whose workers run."""

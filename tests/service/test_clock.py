@@ -55,7 +55,7 @@ class Callers(Factory):
 class SteppedClockTests(TestCase):
     """The command's timer here is the one of its next attempt to reach Redis."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         folder = Path(self.mktemp()).absolute()

@@ -36,7 +36,7 @@ def alone(**more: str) -> str:
 
 
 class MistakeTests(TestCase):
-    timeout = 60
+    timeout = 300
 
     async def refused(self, command: str, conf: str | None, *names: str, code: int = 78) -> str:
         process = Twistd.start(self, command, conf)
@@ -146,7 +146,7 @@ class MistakeTests(TestCase):
 class CheckConfigTests(TestCase):
     """``--check-config``: a line for each error and warning, and nothing is started."""
 
-    timeout = 60
+    timeout = 300
 
     async def checked(self, command: str, conf: str, **more: Any) -> tuple[int, list[str]]:
         process = Twistd.start(self, command, conf, arguments=["--check-config"], **more)
@@ -208,7 +208,7 @@ NoVNCProxyFactory.doStart = lambda self: 1 / 0
 class FailedStartTests(TestCase):
     """A part that can't start once the reactor runs: one line, exit code 1, and no success."""
 
-    timeout = 60
+    timeout = 300
 
     async def failed(
         self, command: str, conf: str, error: str = "OSError(28, 'No space left')", debug: bool = False
@@ -241,7 +241,7 @@ class FailedStartTests(TestCase):
 
 
 class OneProcessTests(TestCase):
-    timeout = 60
+    timeout = 300
 
     async def answer(self, port: int, request: bytes) -> bytes:
         client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(Factory.forProtocol(Raw))
@@ -278,7 +278,7 @@ class OneProcessTests(TestCase):
         await client.gone
         return head
 
-    async def test_debug_tells_of_calls(self) -> None:
+    async def test_debug_logs_calls(self) -> None:
         xvp = free_port()
         conf = alone(debug="true") + f"\n[vnc]\nxvpvncproxy_port = {xvp}\n"
         process = Twistd.start(self, "console", conf)
@@ -289,7 +289,7 @@ class OneProcessTests(TestCase):
 
 
 class OrderlyEndTests(TestCase):
-    timeout = 60
+    timeout = 300
 
     async def ends(self, sign: int) -> None:
         process = Twistd.start(self, "console", alone())

@@ -6,13 +6,13 @@ from typing import Any
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service.configuration import Unusable, read_configuration
-from novnc_twisted.service.credentials import Upstream, upstream_tls
+from novnc_twisted.service.credentials import UpstreamCredentials, upstream_tls
 from tests.support.pki import CA, CLIENT
 from tests.support.twistd import Twistd, free_port
 
 
 class CredentialTests(TestCase):
-    timeout = 60
+    timeout = 300
 
     def conf(self, **options: bytes | str) -> str:
         """A configuration with vencrypt; bytes are what stands in a file."""
@@ -69,7 +69,7 @@ class CredentialTests(TestCase):
         ca, next_ca = CA(), CA()
         text = self.conf(vencrypt_ca_certs=ca.pem)
         file = Path(text.partition("vencrypt_ca_certs = ")[2].strip())
-        upstream = Upstream(self.parsed(text))
+        upstream = UpstreamCredentials(self.parsed(text))
         trusted = upstream.tls._options
         file.write_bytes(b"none")
         self.assertRaises(Unusable, upstream.reload)
@@ -78,7 +78,7 @@ class CredentialTests(TestCase):
         upstream.reload()
         self.assertIsNot(upstream.tls._options, trusted)
         self.assertTrue(upstream.used)
-        self.assertFalse(Upstream(self.parsed(self.conf(auth_schemes="none"))).used)
+        self.assertFalse(UpstreamCredentials(self.parsed(self.conf(auth_schemes="none"))).used)
 
     async def test_good_ones(self) -> None:
         """As nova.conf has them, to a real command; and a mistake there."""

@@ -18,7 +18,7 @@ from tests.support.twistd import Twistd
 class LimitTests(TestCase):
     """Raised at start, and named where it is too low."""
 
-    timeout = 60
+    timeout = 300
 
     async def test_raised_and_named(self) -> None:
         """The soft limit is raised to the hard one; where that is too low for max_sessions, a line says so."""

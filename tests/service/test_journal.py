@@ -112,7 +112,7 @@ class JournalTests(SynchronousTestCase):
 class CommandTests(TestCase):
     """The log of ``twistd``, on a pipe that JOURNAL_STREAM names."""
 
-    timeout = 60
+    timeout = 300
 
     async def test_twistd(self) -> None:
         """Twisted's own lines have a priority, too; a file of twistd's --logfile has time stamps."""

@@ -90,18 +90,18 @@ class PhaseTests(ShutdownCase):
         self.assertEqual(self.taken, [phase for phase in Phase if phase is not Phase.WAIT_FOR_SESSIONS])
         self.assertGreater(began[Phase.STOP_SERVICES] - began[Phase.END_SESSIONS], 3)
         self.assertEqual(self.cancelled, self.taken)
-        self.assertEqual(len(self.logged.lines("left behind")), 5)
+        self.assertEqual(len(self.logged.lines("does not wait any longer")), 5)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_step_that_waits_for_several_peers(self) -> None:
-        """It is cancelled like any other: that is no mistake of the program."""
+        """It is cancelled like any other: that is not a mistake of the program."""
         shutdown = self.shutdown()
         inner = gatherResults([Deferred(), Deferred()], consumeErrors=True)
         shutdown.add(Phase.STOP_SERVICES, lambda: gatherResults([Deferred(), inner], consumeErrors=True))
         over = self.run_it(shutdown)
         self.clock.advance(10)
         self.successResultOf(over)
-        self.assertEqual(len(self.logged.lines("left behind")), 1)
+        self.assertEqual(len(self.logged.lines("does not wait any longer")), 1)
         self.assertEqual(self.logged.lines("Traceback"), [])
 
     def test_a_late_step_goes_on(self) -> None:
@@ -233,7 +233,7 @@ class ConsoleTests(ShutdownCase):
         console._signalled()
         self.assertEqual((self.reactor.stopped, shutdown.drain), (1, 60))
         console.stopService()
-        self.assertEqual(len(self.logged.lines("2 sessions may go on for 60 s")), 1)
+        self.assertEqual(len(self.logged.lines("live sessions: 2; they may go on for 60 s")), 1)
         console._signalled()
         self.assertEqual(shutdown.drain, 0)
 
@@ -241,7 +241,7 @@ class ConsoleTests(ShutdownCase):
         """From systemd and from its supervisor: that is not a second signal."""
         shutdown = self.shutdown(drain=60)
         console = self.console(shutdown)
-        console.second_signal_hurries = False
+        console.second_signal_ends_sessions = False
         console._signalled()
         console._signalled()
         self.assertEqual(shutdown.drain, 60)

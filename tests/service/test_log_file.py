@@ -11,10 +11,10 @@ from twisted.logger import FilteringLogObserver, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.service.exits import Unusable
-from novnc_twisted.service.lifecycle import Orderly
+from novnc_twisted.service.lifecycle import CommandService
 from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_output import LogSettings, output
-from novnc_twisted.service.options import DEFAULT
+from novnc_twisted.service.options.table import DEFAULT
 from tests.support.logged import Logged
 
 
@@ -158,7 +158,7 @@ class HangUpTests(SynchronousTestCase):
     """SIGHUP opens the log file again."""
 
     def test_both_outcomes(self) -> None:
-        class Reloaded(Orderly):
+        class Reloaded(CommandService):
             def reload(self, files: Any = None) -> Deferred[str | None]:
                 return succeed("reloaded")
 
@@ -166,14 +166,14 @@ class HangUpTests(SynchronousTestCase):
         folder.mkdir()
         logged = Logged(self)
         service = Reloaded(None, [])
-        self.assertEqual(self.successResultOf(service.hang_up()), "reloaded")
+        self.assertEqual(self.successResultOf(service.reopen_and_reload()), "reloaded")
         service.log_file = LogFile(str(folder / "log"))
         self.addCleanup(service.log_file.close)
         (folder / "log").unlink()
-        self.assertEqual(self.successResultOf(service.hang_up()), "reloaded")
+        self.assertEqual(self.successResultOf(service.reopen_and_reload()), "reloaded")
         self.assertTrue((folder / "log").exists())
         folder.rename(folder.with_suffix(".old"))
-        self.assertEqual(self.successResultOf(service.hang_up()), "reloaded")
+        self.assertEqual(self.successResultOf(service.reopen_and_reload()), "reloaded")
         self.assertIn(
             f"can't open {folder}/log again, the previous log file stays in use: No such file", "".join(logged.lines())
         )

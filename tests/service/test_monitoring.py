@@ -12,13 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.monitoring import Status
 from novnc_twisted.service import settings
-from novnc_twisted.service.option_values import listen_address
+from novnc_twisted.service.options.values import listen_address
 from novnc_twisted.service.sockets import Sockets
-from novnc_twisted.service.worker import Supervised
+from novnc_twisted.service.worker import SupervisorPipe
 from novnc_twisted.service.worker_status import DEADLINE
 from novnc_twisted.service.workers import Supervisor
+from tests.service.spawning import Spawning
 from tests.service.test_checks import CheckCase
-from tests.service.test_supervision import Spawning
 
 SESSIONS = "novnc_sessions", (("type", "novnc"),)
 TOKENS = "novnc_tokens_total", (("event", "made"),)
@@ -123,7 +123,7 @@ class RequestTests(SynchronousTestCase):
         handle, other = os.pipe()
         self.addCleanup(os.close, handle)
         asked: list[None] = []
-        supervised = Supervised(reactor, {"status": lambda _: asked.append(None)}, lambda: None, handle)
+        supervised = SupervisorPipe(reactor, {"status": lambda _: asked.append(None)}, lambda: None, handle)
         os.write(other, b"status\nstatus\n")
         supervised.doRead()
         os.write(other, b"status\n")
@@ -131,7 +131,7 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(len(asked), 2)
         self.assertEqual(reactor.getReaders(), [supervised])
         os.close(other)
-        self.patch(Supervised, "connectionLost", lambda self, reason: asked.clear())
+        self.patch(SupervisorPipe, "connectionLost", lambda self, reason: asked.clear())
         supervised.doRead()
         self.assertEqual(asked, [])
 
@@ -166,7 +166,7 @@ class OptionTests(CheckCase):
     def test_a_port_of_another_service(self) -> None:
         text = "[vnc]\nnovncproxy_port = 9100\n[monitoring]\nlisten = 127.0.0.1:9100\n"
         [line] = self.examine(text).errors
-        self.assertIn("[monitoring] listen: 9100 is the port of [vnc] novncproxy_port, too", line)
+        self.assertIn("[monitoring] listen: 9100 is also the port of [vnc] novncproxy_port", line)
 
     def test_unset(self) -> None:
         self.assertIsNone(settings.monitoring_address(self.examine("").conf))

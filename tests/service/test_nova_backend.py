@@ -1,11 +1,17 @@
 """``twistd novncproxy`` in front of nova, from nova.conf files as operators' tools write them."""
 
+import json
+import re
 import signal
 from pathlib import Path
 
 from twisted.internet import reactor
+from twisted.internet.defer import ensureDeferred, gatherResults
 from twisted.trial.unittest import TestCase
+from twisted.web.http import Request
+from twisted.web.server import NOT_DONE_YET
 
+from novnc_twisted.keystone.bounded import CONNECTIONS
 from tests.service.test_commands import alone
 from tests.session.harness import HANDSHAKE
 from tests.support.openstack import PASSWORD, FakeOpenStack
@@ -22,6 +28,34 @@ def filled(text: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return text
+
+
+class Peak:
+    """Lets nova answer after a moment, and counts the requests that wait.
+
+    :ivar peak: the most that waited at once.
+    """
+
+    def __init__(self, cloud: FakeOpenStack) -> None:
+        self.peak = self._now = 0
+        self._cloud = cloud
+        cloud.body = self._hold
+
+    def _hold(self, request: Request) -> int:
+        self._now += 1
+        self.peak = max(self.peak, self._now)
+        gone: list[object] = []
+        request.notifyFinish().addErrback(gone.append)
+        reactor.callLater(0.02, self._answer, request, gone)
+        return NOT_DONE_YET
+
+    def _answer(self, request: Request, gone: list[object]) -> None:
+        self._now -= 1
+        if not gone:
+            status, body = self._cloud._compute(request, request.path.decode().removeprefix("/compute/v2.1"))
+            request.setResponseCode(status)
+            request.write(json.dumps(body).encode())
+            request.finish()
 
 
 class NovaTests(TestCase):
@@ -103,10 +137,59 @@ class NovaTests(TestCase):
             raw = await viewers.raw("127.0.0.1", self.port)
             raw.write(HANDSHAKE.format(path=f"/?token={token}", more="").encode())
             await raw.until(b"\r\n\r\n")
-        self.assertEqual(await proxy.stop(signal.SIGTERM, timeout=10), 0)
+        self.assertEqual(await proxy.stop(), 0)
         self.assertEqual((await viewer.closed() or (0, ""))[0], 1001)
         for secret in (PASSWORD, token, "Traceback"):
             self.assertNotIn(secret, proxy.output)
+
+    async def test_a_hundred_links_while_keystone_is_slow(self) -> None:
+        """One log-in for all of them, as many requests to nova as there are threads, and a live session goes on."""
+        proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
+        await proxy.ready()
+        viewers = Viewers(self)
+        vnc = reactor.listenTCP(0, FakeVNCServer(name=b"QEMU (instance-00000001)"), interface="127.0.0.1")
+        self.addCleanup(vnc.stopListening)
+        self.vnc_port = vnc.getHost().port
+        token = self.cloud.add_console(self.vnc_port)
+        live = await viewers.open(self.url(token))
+        self.cloud.valid.clear()  # as if the Keystone token had expired
+        held: list[Request] = []
+
+        def hold(request: Request) -> int:
+            held.append(request)
+            return NOT_DONE_YET
+
+        self.cloud.identity_body = hold
+        urls = [self.url(self.cloud.add_console(self.vnc_port)) for _ in range(100)]
+        refused = await gatherResults([ensureDeferred(viewers.refusal(url)) for url in urls])
+        self.assertEqual({code for code, _ in refused}, {4503})
+        self.assertEqual(len(held), 1)
+        await live.answers()
+
+        at_once = Peak(self.cloud)
+        self.cloud.identity_body = None
+        held[0].write(self.cloud.render(held[0]))
+        held[0].finish()
+        before = len(self.cloud.requests)
+        opened = await gatherResults([ensureDeferred(self.opens(viewers, url)) for url in urls])
+        self.assertIn(True, opened)
+        self.assertLessEqual(at_once.peak, CONNECTIONS)
+        # Two for each link, and two for those of the first round that had begun: all of them at most.
+        self.assertLessEqual(len(self.cloud.requests) - before, 2 * 2 * len(urls))
+        self.cloud.body = None
+        (await viewers.open(self.url(token))).leave()
+        await live.answers()
+        self.assertEqual(await proxy.stop(signal.SIGTERM), 0)
+        self.assertNotIn("Traceback", proxy.output)
+
+    async def opens(self, viewers: Viewers, url: str) -> bool:
+        """Whether a link opens; on a busy machine, its deadline may come first."""
+        try:
+            viewer = await viewers.open(url)
+        except AssertionError:
+            return False
+        viewer.leave()
+        return True
 
     async def test_pages_behind_https(self) -> None:
         """Without novncproxy_base_url, which kolla sets on compute hosts alone, http and https pages may connect."""
@@ -124,6 +207,7 @@ class NovaTests(TestCase):
         await proxy.ready()
         for _ in range(2):
             (await Viewers(self).open(self.url(self.cloud.add_console(self.vnc_port)))).leave()
+        await proxy.seen("add this path to the access rules")
         self.assertEqual(proxy.output.count("add this path to the access rules"), 1)
 
     async def test_two_servers_that_swapped_their_ports(self) -> None:
@@ -147,7 +231,7 @@ class NovaTests(TestCase):
             self.assertEqual((await viewers.refusal(self.url(token)))[0], 4502)
             self.cloud.places[self.cloud.consoles[token]["instance_uuid"]] = "127.0.0.1", port
             (await viewers.open(self.url(token))).leave()
-        self.assertIn("QEMU (instance-00000002), not QEMU (instance-00000001)", proxy.output)
+        await proxy.seen("QEMU (instance-00000002), not QEMU (instance-00000001)")
 
     async def test_a_live_migration(self) -> None:
         """The VNC server goes, and nova drops the token: the viewer comes back with it, to the new place."""
@@ -169,6 +253,26 @@ class NovaTests(TestCase):
         self.cloud.servers[server]["tenant_id"] = "blue"
         self.assertEqual((await viewers.refusal(self.url(token)))[0], 4403)
 
+    async def test_a_live_migration_with_workers(self) -> None:
+        """The viewer comes back at either worker, and the session was at one of them."""
+        proxy = Twistd.start(self, "novncproxy", self.conf("kolla").replace("[DEFAULT]", "[DEFAULT]\nworkers = 2", 1))
+        await proxy.ready()
+        there = reactor.listenTCP(0, FakeVNCServer(), interface="127.0.0.1")
+        self.addCleanup(there.stopListening)
+        token, viewers = self.cloud.add_console(there.getHost().port), Viewers(self)
+        (await viewers.open(self.url(token))).leave()
+        await there.stopListening()
+        server = self.cloud.consoles.pop(token)["instance_uuid"]
+        self.cloud.places[server] = "127.0.0.1", self.vnc_port
+        served: set[str] = set()
+        for _ in range(200):
+            # Until the other worker knows of the session, it refuses the token.
+            await self.opens(viewers, self.url(token))
+            served |= set(re.findall(r"\[worker (\d) [^\n]* ended in phase live", proxy.output))
+            if len(served) == 2:
+                break
+        self.assertEqual(served, {"1", "2"}, proxy.output)
+
     async def test_no_credentials(self) -> None:
         conf = "transport_url = rabbit://x:y@h//\n[consoleauth]\nbackend = nova\n"
         process = Twistd.start(self, "novncproxy", conf)
@@ -184,6 +288,15 @@ class NovaTests(TestCase):
         self.assertIn("[service_user]", process.output)
         self.assertIn("auth_url", process.output)
         self.assertEqual(process.output.count("\n"), 1, process.output)
+
+    async def test_options_that_only_consoleauth_applies(self) -> None:
+        """Those that restrict tokens are refused; each other one that is on is named once."""
+        for option in ("one_time", "bind_address"):
+            text = self.conf("kolla")
+            process = Twistd.start(self, "novncproxy", f"{text}\n[consoleauth]\n{option} = true\n")
+            self.assertEqual(await process.ended, 78)
+            self.assertIn(f"[consoleauth] {option}: it can't be used with backend nova", process.output)
+            self.assertEqual(process.output.count("\n"), 1, process.output)
 
     async def test_another_command(self) -> None:
         conf = alone() + "\n[consoleauth]\nbackend = nova\n" + self.cloud.credentials()

@@ -5,7 +5,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.service.configuration import Unusable, read_configuration
-from novnc_twisted.service.options import TABLE
+from novnc_twisted.service.options.table import TABLE
 
 V6 = "2001:db8::1"
 

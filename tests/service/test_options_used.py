@@ -7,7 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import novnc_twisted.service
-from novnc_twisted.service.options import TABLE
+from novnc_twisted.service.options.table import TABLE
 from novnc_twisted.session import SessionSettings
 
 REFERENCES = {"my_ip", "state_path"}

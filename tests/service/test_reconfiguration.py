@@ -43,7 +43,7 @@ class ReadTests(SynchronousTestCase):
             self.assertEqual((changes.reloaded, changes.restart), (reloaded, ["transport_url"]))
             self.options.use(changes, given=False)
             self.options.report(changes)
-        self.assertEqual(len(logged.lines("not in use before a restart: transport_url")), 2)
+        self.assertEqual(len(logged.lines("in use only after a restart: transport_url")), 2)
         self.assertEqual(len(logged.lines("changed: [console] max_sessions")), 1)
         self.assertEqual(logged.lines("other@"), [])
 
@@ -96,6 +96,10 @@ class UseTests(SynchronousTestCase):
         self.service.reload()
         self.assertEqual((self.service._context.shutdown.drain, self.service.drain_timeout), (30, 30))
 
+    def test_no_list_in_this_process(self) -> None:
+        """Another program may listen at the port of the API, so its pages must not show consoles."""
+        self.assertEqual(self.service._context.api_addresses, [])
+
     def test_a_mistake_changes_nothing(self) -> None:
         self.write("max_sessions = 7\nidle_timeout = never")
         self.service.reload()
@@ -112,19 +116,21 @@ class AllTests(SynchronousTestCase):
     def test_consoleauth_and_api(self) -> None:
         """Each takes its new options."""
         path = Path(self.mktemp())
-        port = f"osapi_compute_listen_port = {free_port()}"
+        api = free_port()
+        port = f"osapi_compute_listen_port = {api}"
         vnc = f"[vnc]\nnovncproxy_port = {free_port()}\nxvpvncproxy_port = {free_port()}\n"
         path.write_text(f"{port}\n{vnc}[libvirt]\nconnection_uri = test:///default\n")
         conf, _ = read_configuration([str(path)])
         sockets = Sockets()
         service = build("console", conf, Clock(), sockets, [])
         self.addCleanup(lambda: [one.close() for some in sockets.taken.values() for one in some])
+        self.assertEqual(service._context.api_addresses, [("127.0.0.1", api)])
         service.running = True
         service.configuration = Reconfiguration("console", Clock(), [str(path)], conf)
         outcomes: list[str | None] = []
         service.on_reloaded = outcomes.append
-        path.write_text(f"{path.read_text()}[consoleauth]\nmax_tokens_per_server = 3\n")
+        path.write_text(f"{path.read_text()}[consoleauth]\nmax_tokens_per_server = 3\ntoken_ttl = 60\n")
         logged = Logged(self)
         service.reload()
         self.assertEqual((outcomes, logged.lines("Traceback")), ([None], []))
-        self.assertEqual(len(logged.lines("changed: [consoleauth] max_tokens_per_server")), 1)
+        self.assertEqual(len(logged.lines("changed: [consoleauth] token_ttl, [consoleauth] max_tokens_per_server")), 1)

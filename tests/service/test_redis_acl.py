@@ -59,7 +59,7 @@ class CommandTests(CommandCase):
         for name in names:
             self.assertEqual(stat.S_IMODE((self.folder / name).stat().st_mode), 0o600)
         users = self.lines()
-        self.assertEqual(users["default"], "user default off")
+        self.assertEqual(users["default"], "user default off ~* +@write")
         self.assertEqual(
             sorted(users), ["default", "novnc-api", "novnc-compute.one", "novnc-consoleauth", "novnc-proxy"]
         )

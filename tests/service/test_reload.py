@@ -20,7 +20,7 @@ from tests.support.logged import Logged
 class ReloadTests(TestCase):
     """The command, against a control socket in this process."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         # The path of a unix socket has at most 107 bytes.
@@ -31,20 +31,27 @@ class ReloadTests(TestCase):
         self.conf.write_text("[DEFAULT]\n")
         self.reloads = 0
         self.outcome: Deferred[str | None] = succeed(None)
+        self.take_overs: list[str] = []
 
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
         self.reloads += 1
         self.files = {one.path: one.sections for one in files or ()}
         return self.outcome
 
+    def take_over(self) -> Deferred[str]:
+        return succeed(self.take_overs.pop(0))
+
     def listen(self) -> Any:
-        port = listen_for_reload(reactor, self.reload)
+        port = listen_for_reload(reactor, self.reload, self.take_over)
         self.addCleanup(port.stopListening)
         return port
 
     async def command(self, *more: str) -> tuple[str, int]:
         """What it prints, and its exit code."""
-        words = ["-m", "novnc_twisted.service.reload", str(self.folder), "--config-file", str(self.conf), *more]
+        return await self.run_it("--config-file", str(self.conf), *more)
+
+    async def run_it(self, *more: str) -> tuple[str, int]:
+        words = ["-m", "novnc_twisted.service.reload", str(self.folder), *more]
         output, errors, code = await getProcessOutputAndValue(
             sys.executable, words, env=dict(os.environ) | {"PYTHONPATH": ":".join(sys.path)}
         )
@@ -61,6 +68,16 @@ class ReloadTests(TestCase):
         self.outcome = succeed("cert: no certificate (/etc/\x1bnova.pem)")
         self.listen()
         self.assertEqual(await self.command(), ("reload failed: cert: no certificate (/etc/?nova.pem)\n", 1))
+
+    async def test_take_over(self) -> None:
+        """The exit codes of a failure and of a service that supports no take-over differ."""
+        self.take_overs = ["ok", "failed: cert: no certificate", "refused: transport_url is memory://"]
+        self.listen()
+        self.assertEqual(await self.run_it("--take-over"), ("", 0))
+        self.assertEqual(await self.run_it("--take-over"), ("take-over failed: cert: no certificate\n", 1))
+        self.assertEqual(await self.run_it("--take-over"), ("take-over failed: transport_url is memory://\n", 69))
+        self.assertEqual((await self.command("--take-over"))[1], 2)
+        self.assertEqual(self.reloads, 0)
 
     async def test_it_waits(self) -> None:
         """For an outcome that comes later."""
@@ -111,10 +128,10 @@ class ReloadTests(TestCase):
         """Another request, or files in another form, do nothing."""
         for request in (b"stop", b"reload {", b"reload 7", b"reload [1]", b'reload [["a"]]', b""):
             protocol, transport = Control(), StringTransport()
-            protocol.factory = ControlFactory(self.reload)
+            protocol.factory = ControlFactory(self.reload, self.take_over)
             protocol.makeConnection(transport)
             protocol.dataReceived(request + b"\n")
-            self.assertEqual(transport.value(), b"failed: the only request is: reload [FILES]\n")
+            self.assertEqual(transport.value(), b"failed: the only requests are: reload [FILES], take-over\n")
         self.assertEqual(self.reloads, 0)
 
     async def test_no_service_listens(self) -> None:
@@ -123,7 +140,7 @@ class ReloadTests(TestCase):
         self.assertIn("the service does not answer", errors)
 
     def test_socket(self) -> None:
-        """Only its owner may open it; what a predecessor left is no obstacle."""
+        """Only its owner may open it; what a predecessor left is not an obstacle."""
         (self.folder / "control").write_text("")
         self.listen()
         mode = (self.folder / "control").stat().st_mode
@@ -131,14 +148,14 @@ class ReloadTests(TestCase):
         self.assertEqual(stat.S_IMODE(mode), 0o600)
 
     def test_a_folder_that_cannot_be_used(self) -> None:
-        """The service starts all the same."""
+        """The service starts nevertheless."""
         log = Logged(self)
         for folder in (self.folder / "none", self.folder / ("x" * 107), self.conf):
             self.patch(os, "environ", {"RUNTIME_DIRECTORY": str(folder)})
-            self.assertIsNone(listen_for_reload(reactor, self.reload))
+            self.assertIsNone(listen_for_reload(reactor, self.reload, self.take_over))
         self.assertEqual(len(log.lines("novnc-reload cannot reach this service")), 3)
 
     def test_without_a_folder(self) -> None:
         """Elsewhere than under systemd there is no such socket."""
         self.patch(os, "environ", {})
-        self.assertIsNone(listen_for_reload(reactor, self.reload))
+        self.assertIsNone(listen_for_reload(reactor, self.reload, self.take_over))

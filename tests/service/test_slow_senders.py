@@ -1,4 +1,4 @@
-"""Who sends slowly on purpose is cut by the clock on every port, in every phase, however steadily it drips.
+"""A client that sends slowly on purpose is cut off on every port, in every phase, however steadily it sends.
 
 In memory, on a clock that the test moves; TLS is OpenSSL's.
 """
@@ -100,7 +100,7 @@ class Socket(Transport):
         pass
 
 
-class Line:
+class Connection:
     """A connection to a port, seen from the client."""
 
     def __init__(self, factory: Any) -> None:
@@ -183,42 +183,42 @@ class SlowSenders(SynchronousTestCase):
         tls = self.tls if "tls" in way else None
         return Listener(self.clock, front, tls=tls, tls_only=port == "api", proxies=proxies)
 
-    def begin(self, row: Slow, line: Line) -> list[bytes]:
+    def begin(self, row: Slow, connection: Connection) -> list[bytes]:
         """Up to where it becomes slow; what drips then."""
         if row.drips == "silence":
             return []
         if "proxy" in row.way:
             if row.drips == "header":
                 return [bytes((byte,)) for byte in PROXY_HEADER[:-1]]
-            line.receive(PROXY_HEADER)
+            connection.receive(PROXY_HEADER)
         if "tls" in row.way:
             if row.drips == "hello":
-                return [bytes((byte,)) for byte in line.hello()[:-1]]
-            line.shake_hands()
+                return [bytes((byte,)) for byte in connection.hello()[:-1]]
+            connection.shake_hands()
         if row.first:
-            line.say(row.first)
+            connection.say(row.first)
         return [] if row.drips == "nothing" else [bytes((byte,)) for byte in row.drips] * 1000  # type: ignore[union-attr]
 
     def cut_after(self, row: Slow, port: str) -> float:
         """Seconds until the port gave it up; then nothing is left of it."""
         factory = self.factory(port, row.way)
         kept = len(self.clock.getDelayedCalls())
-        line = Line(factory)
-        drops = iter(self.begin(row, line))
+        connection = Connection(factory)
+        drops = iter(self.begin(row, connection))
         encrypted = "tls" in row.way and row.drips not in ("hello", "header", "silence")
         began = self.clock.seconds()
-        while not line.cut:
+        while not connection.cut:
             self.assertLess(self.clock.seconds() - began, 100, (row.name, port))
             drop = next(drops, b"")
             if drop and encrypted:
-                line.say(drop)
+                connection.say(drop)
             elif drop:
-                line.receive(drop)
+                connection.receive(drop)
             self.clock.advance(DRIP)
         took = self.clock.seconds() - began
         self.clock.advance(LINGER)
-        self.assertTrue(line.cut)
-        line.lost()
+        self.assertTrue(connection.cut)
+        connection.lost()
         self.assertEqual(len(self.clock.getDelayedCalls()), kept, (row.name, port))
         return float(took)
 
@@ -232,22 +232,22 @@ class SlowSenders(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_each_phase_to_its_end(self) -> None:
-        """Who is slow in each of them is refused 30 s after it came all the same, and has 5 s to take the reason."""
+        """A client that is slow in each of them is refused 30 s after it connected, and has 5 s to take the reason."""
         factory = self.factory("novnc", "proxy tls")
-        line = Line(factory)
+        connection = Connection(factory)
         self.clock.advance(4.9)
-        line.receive(PROXY_HEADER)
+        connection.receive(PROXY_HEADER)
         self.clock.advance(5)
-        hello = line.hello()
-        line.receive(hello[:1])
+        hello = connection.hello()
+        connection.receive(hello[:1])
         self.clock.advance(4.9)
-        line.receive(hello[1:])
-        line.answer()
+        connection.receive(hello[1:])
+        connection.answer()
         self.clock.advance(9.9)
-        line.say(UPGRADE)
-        self.assertFalse(line.cut)
-        while not line.cut:
+        connection.say(UPGRADE)
+        self.assertFalse(connection.cut)
+        while not connection.cut:
             self.clock.advance(DRIP)
             self.assertLess(self.clock.seconds(), 30 + 5 + 2)
-        line.lost()
+        connection.lost()
         self.assertEqual((factory.front.sessions, factory.front.connections, factory.waiting), (0, set(), set()))

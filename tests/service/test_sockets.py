@@ -131,11 +131,11 @@ class OwnerTests(TestCase):
         self.assertEqual(sockets.taken, {})
 
     def test_a_name_of_another_command(self) -> None:
-        with self.assertRaisesRegex(Unusable, r"LISTEN_FDS: 1 sockets .*xvpvncproxy.*takes those of novncproxy"):
+        with self.assertRaisesRegex(Unusable, r"LISTEN_FDS: passed sockets: 1, .*xvpvncproxy.*those of novncproxy"):
             Sockets.of_environment(("novncproxy",), self.environment(1, "xvpvncproxy"))
 
     def test_more_than_parts(self) -> None:
-        with self.assertRaisesRegex(Unusable, "LISTEN_FDS: 4 sockets"):
+        with self.assertRaisesRegex(Unusable, "LISTEN_FDS: passed sockets: 4,"):
             Sockets.of_environment(("consoleapi", "novncproxy", "xvpvncproxy"), self.environment(4))
 
     def test_for_a_command_that_does_not_listen(self) -> None:

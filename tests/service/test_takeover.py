@@ -8,17 +8,20 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.service import successor as module
+from novnc_twisted.monitoring import Status
 from novnc_twisted.service.flagfile import FlagFile
-from novnc_twisted.service.predecessors import Predecessors
-from novnc_twisted.service.successor import VARIABLE, Successor, described, successor
-from novnc_twisted.service.takeover import LONGEST_START, TakeOver
+from novnc_twisted.service.settings import no_take_over
+from novnc_twisted.service.takeover import successor as module
+from novnc_twisted.service.takeover.launch import LONGEST_START, TakeOver
+from novnc_twisted.service.takeover.predecessors import Predecessors
+from novnc_twisted.service.takeover.successor import VARIABLE, Successor, described, successor
 from tests.support.logged import Logged
 
 
@@ -72,7 +75,7 @@ class TakeOverTests(SynchronousTestCase):
         lead()
 
     def begin(self) -> Any:
-        self.take_over.begin(self.hand_over)
+        self.outcome = self.take_over.begin(self.hand_over)
         return self.reactor.spawned[-1]
 
     def ends(self, process: Any, code: int = 78) -> None:
@@ -126,7 +129,45 @@ class TakeOverTests(SynchronousTestCase):
         self.channel_says("ready")
         self.assertEqual((self.pids, self.reactor.transport.value()), ([4711], b"lead\n"))
         self.assertTrue(self.reactor.transport.disconnecting)
+        self.assertEqual(self.successResultOf(self.outcome), "ok")
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_metrics(self) -> None:
+        """The channel stays open for questions about them, also after the new process was replaced and has ended."""
+        status: Deferred[Status] = Deferred()
+        older: Any = SimpleNamespace(own=lambda: status, channels={})
+        self.take_over = TakeOver(self.reactor, [], self.older, status=older)
+        process = self.begin()
+        self.channel_says("status 1")
+        self.channel_says("ready")
+        self.channel_says("status 7.2")
+        status.callback(Status(state="stopping"))
+        self.assertEqual(self.reactor.transport.value().count(b"\n"), 2)
+        answer = self.reactor.transport.value().split(b"\n")[1]
+        self.assertEqual(answer, b"7.2 " + json.dumps(Status(state="stopping").to_json()).encode())
+        self.ends(process)
+        self.assertFalse(self.reactor.transport.disconnecting)
+
+    def test_no_metrics(self) -> None:
+        """A bug is logged, and the new process may ask again."""
+        older: Any = SimpleNamespace(own=lambda: fail(ValueError()), channels={})
+        self.take_over = TakeOver(self.reactor, [], self.older, status=older)
+        self.begin()
+        self.channel_says("ready")
+        self.channel_says("status 7.2")
+        self.assertEqual(self.reactor.transport.value(), b"lead\n7.2 null\n")
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_the_channels_to_older_processes(self) -> None:
+        """The new process gets them, and reads them when it leads."""
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        older: Any = SimpleNamespace(channels={17: theirs.fileno()})
+        self.take_over = TakeOver(self.reactor, [("novncproxy", self.listener)], self.older, status=older)
+        self.begin()
+        self.assertEqual(json.loads(self.reactor.environment[VARIABLE])["channels"], {"17": 6})
+        self.assertEqual(self.reactor.files[6], theirs.fileno())
 
     def channel_says(self, line: str) -> None:
         self.reactor.channel.dataReceived(line.encode() + b"\n")
@@ -145,7 +186,8 @@ class TakeOverTests(SynchronousTestCase):
         process.errReceived(b"something else\n")
         self.ends(process)
         (line,) = self.logged.lines("take-over failed")
-        self.assertTrue(line.endswith("the previous process goes on: cert: no certificate"), line)
+        self.assertTrue(line.endswith("this process continues to serve: cert: no certificate"), line)
+        self.assertEqual(self.successResultOf(self.outcome), "failed: cert: no certificate")
         self.assertEqual((self.pids, self.reactor.getDelayedCalls()), ([], []))
         self.begin()
         self.assertEqual(len(self.reactor.spawned), 2)
@@ -169,26 +211,35 @@ class TakeOverTests(SynchronousTestCase):
 
     def test_it_cannot_be_started(self) -> None:
         self.reactor.broken = True
-        self.take_over.begin(self.hand_over)
+        outcome = self.successResultOf(self.take_over.begin(self.hand_over))
+        self.assertEqual(outcome, "failed: [Errno 12] Cannot allocate memory")
         self.assertEqual(len(self.logged.lines("take-over failed")), 1)
 
     def test_one_at_a_time(self) -> None:
         self.begin()
-        self.take_over.begin(self.hand_over)
-        self.assertEqual(len(self.reactor.spawned), 1)
+        second = self.successResultOf(self.take_over.begin(self.hand_over))
+        self.assertEqual((len(self.reactor.spawned), second), (1, "failed: another take-over has not ended yet"))
+        self.assertNoResult(self.outcome)
 
     def test_the_service_ends_meanwhile(self) -> None:
-        """Then the new process has to end, too; that is no error."""
+        """Then the new process has to end, too; that is not an error."""
         process = self.begin()
         self.take_over.abandon()
         self.ends(process)
         self.assertEqual((self.reactor.killed, self.logged.lines("failed")), (["KILL"], []))
 
     def test_a_command_that_cannot(self) -> None:
-        take_over = TakeOver(self.reactor, [], self.older, refusal="consolecompute cannot run twice")
-        take_over.begin(self.hand_over)
+        conf = SimpleNamespace(transport_url="memory://")
+        take_over = TakeOver(self.reactor, [], self.older, refusal=no_take_over("console", conf))
+        outcome = self.successResultOf(take_over.begin(self.hand_over))
+        self.assertTrue(outcome.startswith("refused: transport_url is memory://"), outcome)
         self.assertEqual(self.reactor.spawned, [])
-        self.assertEqual(len(self.logged.lines("take-over refused: consolecompute cannot run twice")), 1)
+        self.assertEqual(len(self.logged.lines("take-over refused: transport_url is memory://")), 1)
+
+    def test_commands_that_can(self) -> None:
+        """All others; a proxy of nova's tokens has no bus."""
+        for command, url in (("console", "redis://r"), ("consolecompute", "redis://r"), ("novncproxy", "memory://")):
+            self.assertEqual(no_take_over(command, SimpleNamespace(transport_url=url)), "")
 
 
 class SuccessorTests(SynchronousTestCase):
@@ -234,7 +285,7 @@ class SuccessorTests(SynchronousTestCase):
         self.assertEqual((self.led, self.reactor.readers), (1, []))
 
     def test_options_of_twistd(self) -> None:
-        """The pid file of the predecessor is no obstacle, and becomes that of this process."""
+        """The pid file of the predecessor is not an obstacle, and becomes that of this process."""
         options = {"pidfile": "twistd.pid", "nodaemon": False, "uid": 65534}
         self.patch(os, "geteuid", lambda: 65534)
         self.successor.adjust(options)

@@ -52,7 +52,7 @@ def trusting(ca: CA) -> Any:
 class MistakeTests(TestCase):
     """What is wrong is one line that names option and file."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         self.files = Files(self)
@@ -184,7 +184,7 @@ class ReloadTests(ProxyCase):
 class ConsoleTests(TestCase):
     """All services in one process, the API with TLS."""
 
-    timeout = 90
+    timeout = 300
 
     async def connected(self, port: int, tls: Any | None = None) -> Raw:
         factory = Factory.forProtocol(Raw)
@@ -258,5 +258,5 @@ class ConsoleTests(TestCase):
             client = await self.connected(port)
             client.write(begin + request)
             self.assertEqual((await client.everything())[: len(b"HTTP/1.1 404 ")], expected)
-        self.assertIn("192.0.2.7", process.output)
+        await process.seen("192.0.2.7")
         await process.stop()

@@ -33,13 +33,17 @@ class Mistakes(SynchronousTestCase):
         good = f"token_plugin = TokenFile\ntoken_source = {source}\n"
         self.assertEqual(self.errors(good), [])
         for options, line in (
-            ("", "token_plugin: backend token_plugin needs it"),
-            ("token_plugin = TokenFile", "token_source: backend token_plugin needs it"),
+            ("", "token_plugin: it is missing, but backend = token_plugin needs it"),
+            ("token_plugin = TokenFile", "token_source: it is missing, but backend = token_plugin needs it"),
             ("token_plugin = TokenFile\ntoken_source = /nowhere", "token_source: /nowhere: No such file or directory"),
             ("token_plugin = TokenRedis\ntoken_source = h:x:0:secret", "token_source: not of the form host[:port[:db"),
             (good + "one_time = true", "one_time: it can't be used with backend token_plugin"),
             (good + "bind_address = true", "bind_address: it can't be used"),
-            ("token_plugin = JSONTokenApi\ntoken_source = x", "token_plugin: Valid values are [TokenFile, "),
+            ("token_plugin = MyPlugin\ntoken_source = x", "token_plugin: Valid values are [TokenFile, "),
+            (
+                "token_plugin = JSONTokenApi\ntoken_source = http://h/%s",
+                "token_source: plain http is for this machine alone",
+            ),
         ):
             found = self.errors(options)
             self.assertEqual(len(found), 1, found)

@@ -7,12 +7,13 @@ from typing import Any
 from uuid import uuid4
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.access.request_head import HeadBuffer
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InvalidToken
 from novnc_twisted.novncproxy import NoVNCProxyFactory
@@ -181,7 +182,7 @@ async def introduce(viewer: Any, version: bytes = b"RFB 003.008\n") -> tuple[int
 class FrontCase(TestCase):
     """A test of a front end to end.  Trial itself fails a test that leaves a timer or a socket."""
 
-    timeout = 30
+    timeout = 300
 
     def setUp(self) -> None:
         self.server = FakeVNCServer()
@@ -229,7 +230,24 @@ class FrontCase(TestCase):
 
     def xvp(self, authorise: Callable[..., Awaitable[ConnectInfo]] | None = None, **values: Any) -> XVPVNCProxyFactory:
         values.setdefault("keep_token", self.keep)
+        return self.xvp_on(reactor, authorise, **values)
+
+    def xvp_on(self, reactor: Any, authorise: Any = None, **values: Any) -> Any:
+        """The same, on this reactor."""
         return self._front(XVPVNCProxyFactory(reactor, authorise or self.authorise, **values))
+
+    def heads(self) -> "DeferredQueue[bytes]":
+        """What the front reads of HTTP heads from now on."""
+        read: DeferredQueue[bytes] = DeferredQueue()
+        receive = HeadBuffer.receive
+
+        def noted(buffer: HeadBuffer, data: bytes) -> bytes | None:
+            whole = receive(buffer, data)
+            read.put(data)
+            return whole
+
+        self.patch(HeadBuffer, "receive", noted)
+        return read
 
     def _front(self, factory: Any) -> Any:
         self.front = factory

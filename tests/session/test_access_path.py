@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 
 from novnc_twisted import errors
 from tests.session.harness import FrontCase, introduce, refused
+from tests.support.held_time import HeldTime
 from tests.support.script import LEAVES, Send
 from tests.support.scripted import ScriptedServer
 
@@ -14,11 +17,20 @@ from tests.support.scripted import ScriptedServer
 class AccessPath(FrontCase):
     """``internal_access_path``: only a real 200 counts."""
 
-    async def answered(self, answer: bytes, close: bool = False) -> str:
+    async def answered(self, answer: bytes, *, close: bool = False, late: bool = False) -> str:
+        """Why the console is refused after this answer.
+
+        :param late: the deadline is over before more comes.
+        """
+        time = HeldTime()
         self.port = self.listen(ScriptedServer((Send(answer), *(LEAVES["close"] if close else ()))))
         self.info = {"internal_access_path": "/console?uuid=1"}
-        self.novnc(settings=self.settings(dial_deadline=0.1, rfb_deadline=0.1))
+        self.novnc_on(time)
         viewer = await self.websocket()
+        while late and [session.phase for session in self.front.registry] != ["access path"]:
+            await deferLater(reactor, 0)
+        if late:
+            time.spend(self.settings().dial_deadline)
         self.assertEqual(await refused(viewer), errors.ConsoleUnreachable.sentence)
         await viewer.until_closed()
         record = await self.ended()
@@ -33,9 +45,9 @@ class AccessPath(FrontCase):
             b"RFB 003.008\n\n",
             b"200\r\n\r\n",
             b"x" * 20000,
-            b"HTTP/1.1 200 OK\r\n",
         ):
             self.assertTrue((await self.answered(answer)).startswith("access path"), answer[:30])
+        self.assertIn("access path: no answer", await self.answered(b"HTTP/1.1 200 OK\r\n", late=True))
         self.assertIn("closed", await self.answered(b"HTTP/1.1 200 OK\r\n", close=True))
 
     async def test_a_bad_path_is_not_sent(self) -> None:

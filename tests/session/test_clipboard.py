@@ -5,7 +5,7 @@ from typing import Any
 from novnc_twisted import errors
 from novnc_twisted.rfb.clipboard import ClipboardLimits
 from tests.rfb.test_clipboard import text
-from tests.rfb.test_shield import cut_text
+from tests.rfb.viewer_messages import cut_text
 from tests.session.harness import introduce
 from tests.session.test_shield import CONNECT
 from tests.session.test_view_only import ViewOnlyCase

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -88,7 +88,7 @@ class ReportTests(SynchronousTestCase):
         self.serve()
         self.clock.advance(5)
         self.assertEqual(self.calls, [[2, 3, 4]])
-        self.assertEqual(len(logged.lines("2 ended sessions are missing in the history")), 1)
+        self.assertEqual(len(logged.lines("consoleauth did not answer for too long: 2")), 1)
 
     def test_the_last_ones(self) -> None:
         self.serve()
@@ -97,6 +97,45 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(self.calls, [[1]])
         self.add(2)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_many_last_ones(self) -> None:
+        """More than fit into one call: a proxy with many sessions is stopped."""
+        self.serve()
+        self.add(*range(250))
+        self.successResultOf(Deferred.fromCoroutine(self.reports.stop()))
+        self.assertEqual([len(call) for call in self.calls], [100, 100, 50])
+
+    def test_what_can_not_be_sent_at_the_end(self) -> None:
+        """One line says how many; also if the end does not even wait a second."""
+        self.serve()
+        self.hangs = True
+        for end in (lambda stopped: self.clock.advance(1), lambda stopped: stopped.cancel()):
+            logged = Logged(self)
+            self.reports = ClosedReports(self.transport, self.clock)
+            self.add(1, 2)
+            stopped = Deferred.fromCoroutine(self.reports.stop())
+            end(stopped)
+            stopped.addErrback(lambda why: why.trap(CancelledError))
+            self.successResultOf(stopped)
+            self.assertEqual(len(logged.lines("consoleauth did not answer for too long: 2")), 1)
+
+    def test_what_is_left_to_the_supervisor(self) -> None:
+        """What was confirmed or dropped is named; what is left is not logged."""
+        done: list[str] = []
+        self.patch(closed_reports, "MAX_WAITING", 3)
+        self.reports = ClosedReports(self.transport, self.clock, done.append)
+        self.add(*range(4))
+        self.assertEqual(done, ["0"])
+        self.serve()
+        self.clock.advance(1)
+        self.assertEqual(done, ["0", "1", "2", "3"])
+        self.hangs = True
+        self.add(4)
+        logged = Logged(self)
+        stopped = Deferred.fromCoroutine(self.reports.stop())
+        self.clock.advance(1)
+        self.successResultOf(stopped)
+        self.assertEqual((len(done), logged.lines("did not answer")), (4, []))
 
     def test_the_end_waits_a_second(self) -> None:
         self.serve()

@@ -47,33 +47,33 @@ class Reactor:
         self.writers.discard(writer)
 
 
-class Dialled(SynchronousTestCase):
+class Connecting(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor, self.kernel = Reactor(), Kernel()
         self.kernel.number = errno.EINPROGRESS
         self.patch(module.socket, "socket", lambda *_: self.kernel)
-        self.dialled = Deferred.fromCoroutine(connect(self.reactor, socket.AF_INET, ("192.0.2.1", 5900)))  # type: ignore[arg-type]
+        self.connecting = Deferred.fromCoroutine(connect(self.reactor, socket.AF_INET, ("192.0.2.1", 5900)))  # type: ignore[arg-type]
         (self.writer,) = self.reactor.writers
 
     def test_connected(self) -> None:
         self.kernel.number = errno.EISCONN
         self.writer.doWrite()
-        self.assertIs(self.successResultOf(self.dialled), self.kernel)
+        self.assertIs(self.successResultOf(self.connecting), self.kernel)
         self.assertEqual(self.reactor.writers, set())
 
     def test_connected_before_the_reactor_is_asked(self) -> None:
         """A server on this machine."""
         self.kernel.number = errno.EINPROGRESS
         self.kernel.after = 0
-        dialled = Deferred.fromCoroutine(connect(self.reactor, socket.AF_INET, ("127.0.0.1", 5900)))  # type: ignore[arg-type]
-        self.assertIs(self.successResultOf(dialled), self.kernel)
-        self.dialled.addErrback(lambda _: None)
-        self.dialled.cancel()
+        connecting = Deferred.fromCoroutine(connect(self.reactor, socket.AF_INET, ("127.0.0.1", 5900)))  # type: ignore[arg-type]
+        self.assertIs(self.successResultOf(connecting), self.kernel)
+        self.connecting.addErrback(lambda _: None)
+        self.connecting.cancel()
 
     def test_refused(self) -> None:
         self.kernel.number = errno.ECONNREFUSED
         self.writer.connectionLost(Failure(ConnectionLost()))
-        self.failureResultOf(self.dialled, ConnectionRefusedError)
+        self.failureResultOf(self.connecting, ConnectionRefusedError)
         self.assertTrue(self.kernel.closed)
 
     def test_what_was_meant_for_another(self) -> None:
@@ -84,7 +84,7 @@ class Dialled(SynchronousTestCase):
             lambda: self.writer.connectionLost(Failure(ConnectionLost())),
         ):
             report()
-            self.assertNoResult(self.dialled)
+            self.assertNoResult(self.connecting)
             self.assertEqual(self.reactor.writers, {self.writer})
         self.test_connected()
 
@@ -95,10 +95,10 @@ class Dialled(SynchronousTestCase):
         self.reactor.writers.add(self.writer)  # stands for the transport's: to a reactor they are one number
         self.writer.doWrite()
         self.assertEqual(self.reactor.writers, {self.writer})
-        self.successResultOf(self.dialled)
+        self.successResultOf(self.connecting)
 
     def test_cancelled(self) -> None:
-        self.dialled.cancel()
-        self.failureResultOf(self.dialled)
+        self.connecting.cancel()
+        self.failureResultOf(self.connecting)
         self.assertEqual(self.reactor.writers, set())
         self.assertTrue(self.kernel.closed)

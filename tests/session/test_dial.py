@@ -1,15 +1,20 @@
-"""Dialling gives an end whose transport is tuned for a console."""
+"""Dialling gives an end whose transport is tuned for a console, and begins again if there is no answer."""
 
 import socket
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import Factory
-from twisted.trial.unittest import TestCase
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
 
 from novnc_twisted.contract import ConnectInfo
-from novnc_twisted.errors import Stopping
+from novnc_twisted.errors import ConsoleUnreachable, Stopping
 from novnc_twisted.session import SessionSettings
+from novnc_twisted.session.upstream import dial as module
 from novnc_twisted.session.upstream.dial import dial
 from tests.session.harness import Raw
 
@@ -27,3 +32,45 @@ class Dialling(TestCase):
             self.assertEqual(end.transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1)
             end.close(Stopping())
             await end.closed()
+
+
+@implementer(IReactorFDSet)
+class FDClock(Clock):
+    """A clock that passes for a reactor with descriptors."""
+
+
+class NoAnswer(SynchronousTestCase):
+    """Each attempt ends after a second; the caller has the deadline."""
+
+    def setUp(self) -> None:
+        self.clock = FDClock()
+        self.attempts: list[Deferred[Any]] = []
+        self.given_up = 0
+
+        def give_up(_: Any) -> None:
+            self.given_up += 1
+
+        async def connect(*_: Any) -> Any:
+            self.attempts.append(Deferred(give_up))
+            return await self.attempts[-1]
+
+        self.patch(module, "connect", connect)
+        info = ConnectInfo(host="192.0.2.1", port=5900)
+        self.dialled = Deferred.fromCoroutine(dial(self.clock, info, SessionSettings()))
+
+    def test_again(self) -> None:
+        """Five times soon; the sixth attempt has the time that an answer from far away takes."""
+        self.clock.pump([0.1] * 24)
+        self.assertTrue(3 <= len(self.attempts) <= 5, self.attempts)
+        self.clock.pump([0.1] * 71)
+        self.assertEqual(len(self.attempts), 6)
+        self.assertEqual(self.given_up, len(self.attempts) - 1)
+        self.assertNoResult(self.dialled)
+        self.attempts[-1].errback(ConnectionRefusedError())
+        self.failureResultOf(self.dialled, ConsoleUnreachable)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelled(self) -> None:
+        self.dialled.addErrback(lambda _: None)
+        self.dialled.cancel()
+        self.assertEqual((self.given_up, len(self.attempts), self.clock.getDelayedCalls()), (1, 1, []))

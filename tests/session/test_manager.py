@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY, SESSIONS_BINARY
 from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
@@ -15,6 +16,7 @@ from novnc_twisted.session.manager import MAX_PAGE, SessionManager
 
 SERVER = "11111111-2222-4333-8444-555555555555"
 HASH = "a" * 64
+LINK = link_id(HASH)
 
 
 class FakeSession:
@@ -34,9 +36,15 @@ class FakeSession:
     def change_mode(self, mode: str) -> None:
         self.fields["mode"] = mode
 
+    def show_people(self, listed: Any) -> bool:
+        self.listed = listed
+        return bool(listed.asked)
+
 
 class FakeRegistry:
     """Sessions in a list, newest first."""
+
+    token_hash = HASH
 
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []
@@ -134,9 +142,9 @@ class SessionManagerTests(SynchronousTestCase):
             ({"colour": "red"}, "unknown field"),
         ):
             self.assertIn(word, self.refused("get_sessions", **arguments))
-        self.assertIn("a filter", self.refused("end_sessions"))
-        self.assertIn("a filter", self.refused("end_sessions", reason="why"))
-        self.assertIn("a filter", self.refused("set_mode", mode="view"))
+        self.assertIn("a session filter", self.refused("end_sessions"))
+        self.assertIn("a session filter", self.refused("end_sessions", reason="why"))
+        self.assertIn("a session filter", self.refused("set_mode", mode="view"))
         self.assertIn("mode", self.refused("set_mode", mode="all", user_id="u"))
         self.assertIn("reason", self.refused("end_sessions", user_id="u", reason="a\nb"))
         self.assertEqual(self.registry.asked, [])
@@ -163,7 +171,24 @@ class SessionManagerTests(SynchronousTestCase):
         self.assertEqual(self.call("count_sessions", user_id="u", project_id="p"), {"user_id": 1, "project_id": 2})
         self.assertIn("unknown field", self.refused("count_sessions", users="u"))
 
+    def test_counts_of_what_waits_for_an_answer(self) -> None:
+        for checking, expected in (([LINK, "b" * 32], {LINK: 1}), (["b" * 32], {})):
+            answer = self.call("count_sessions", user_id="u", checking=checking)
+            self.assertEqual(answer, {"user_id": 0, "checking": expected})
+        for wrong in ("x", {"x": 1}, [""], [[LINK]]):
+            self.assertIn("checking", self.refused("count_sessions", user_id="u", checking=wrong))
+
     def test_a_token_that_is_being_checked(self) -> None:
         """The answer about it may be older than the revocation."""
         self.assertEqual(self.call("end_sessions", user_id="u", reason="why"), {"ended": 0})
         self.assertEqual(self.registry.ended_later, [(SessionFilter(user_id="u"), "Revoked: why")])
+
+    def test_who_is_there(self) -> None:
+        session = FakeSession("a", user_id="u")
+        self.registry.sessions.append(session)
+        person = {"id": "a", "mode": "view"}
+        told = {"server_id": SERVER, "at": 1.5, "people": [person], "asked": "b"}
+        self.assertEqual(self.call("show_people", **told), {"shown": 1, "asked": 1})
+        self.assertEqual((session.listed.at, session.listed.people[0].mode), (1.5, "view"))
+        for wrong in ({"people": [{}]}, {"people": 1}, {"people": [person] * 33}, {"at": "x"}, {"server_id": "x"}):
+            self.refused("show_people", **{**told, **wrong})

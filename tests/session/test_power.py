@@ -4,12 +4,13 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.access.tokens import hash_token, link_id
 from novnc_twisted.errors import InstanceNotRunning
 from novnc_twisted.events.records import PowerAction
 from novnc_twisted.rfb.power import XVP_INIT
 from novnc_twisted.session import power_control
-from tests.rfb.test_shield import encodings
-from tests.session.harness import introduce
+from tests.rfb.viewer_messages import encodings
+from tests.session.harness import TOKEN, introduce
 from tests.session.test_shield import CONNECT, KEY
 from tests.session.test_view_only import UPDATE, ViewOnlyCase
 
@@ -25,11 +26,13 @@ class PowerCase(ViewOnlyCase):
     def setUp(self) -> None:
         super().setUp()
         self.actions: list[tuple[str, str]] = []
+        self.tokens: set[tuple[str, str]] = set()
         self.answer: Any = None
         self.seen: list[Any] = []
 
     async def change_power(self, token: str, console_type: str, address: str, action: str) -> str | None:
         self.actions.append((console_type, action))
+        self.tokens.add((token, address))
         if isinstance(self.answer, Exception):
             raise self.answer
         return await self.answer if isinstance(self.answer, Deferred) else self.answer
@@ -63,8 +66,11 @@ class PowerCase(ViewOnlyCase):
         codes = [ask(2), ask(3), ask(4), ask(0), ask(1), ask(5), ask(2, version=2)]
         self.assertEqual(await self.until_update(viewer, server, *codes, KEY), KEY)
         self.assertEqual(self.actions, [("novnc", "stop"), ("novnc", "reboot"), ("novnc", "reset")])
+        self.assertEqual(self.tokens, {(TOKEN, "127.0.0.1")})
         self.assertEqual({event.cause for event in self.seen}, {""})
         self.assertEqual({event.instance_uuid for event in self.seen}, {self.session().info.instance_uuid})
+        ids = {(event.session_id, event.link_id) for event in self.seen}
+        self.assertEqual(ids, {(self.session().id, link_id(hash_token(TOKEN)))})
 
     async def test_on_xvp(self) -> None:
         self.info = {"console_type": "xvpvnc"}

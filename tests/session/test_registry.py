@@ -14,13 +14,18 @@ from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Refusal, Revoked
 from novnc_twisted.events import SessionClosed, SessionOpened
 from novnc_twisted.relay import StreamEnd
-from novnc_twisted.session import SessionLimits, SessionRegistry, SessionServices, SessionSettings, token_index
+from novnc_twisted.session import SessionLimits, SessionRegistry, SessionServices, SessionSettings
+from novnc_twisted.session import session as session_module
 from novnc_twisted.session.session import Session
 from novnc_twisted.session.token_index import TokenIndex
 from tests.relay.test_stream_end import GONE, Transport
 from tests.session.harness import TOKEN, FrontCase, introduce
 
 SERVER = "11111111-2222-4333-8444-555555555555"
+
+
+def link_of(token: str) -> str:
+    return link_id(hash_token(token))
 
 
 class Viewer:
@@ -95,9 +100,20 @@ class SetUps(SynchronousTestCase):
             (SessionFilter(client_network="192.0.2.1"), [first]),
             (SessionFilter(client_network="192.0.2.2"), []),
             (SessionFilter(token_hash=hash_token("two")), [second]),
+            (SessionFilter(link_id=link_of("two")), [second]),
+            (SessionFilter(link_id=link_of("two"), user_id="alice"), []),
+            (SessionFilter(link_id=link_of("three")), []),
             (SessionFilter(session_id=second.id, user_id="alice"), []),
         ):
             self.assertEqual(self.registry.find(wanted), found, wanted)
+
+    def test_no_token_is_hashed_for_other_sessions(self) -> None:
+        """A revocation takes the same time with one session and with ten thousand."""
+        begun = [self.begin(f"token {number}") for number in range(100)]
+        hashed: list[str] = []
+        self.patch(session_module, "hash_token", lambda token: hashed.append(token) or hash_token(token))
+        self.assertEqual(self.registry.find(SessionFilter(link_id=link_of("token 7"))), [begun[7]])
+        self.assertEqual(hashed, ["token 7"])
 
     def test_the_owner_of_the_server(self) -> None:
         """By the id or by the name of the project, not by that of the token."""
@@ -230,20 +246,12 @@ class Tokens(SynchronousTestCase):
     def test_sessions_of_one_token(self) -> None:
         index = TokenIndex()
         for token, session_id in (("one", "a"), ("two", "b"), ("two", "c"), ("two", "d")):
-            index.add(token, session_id)
-        self.assertEqual(list(index.find(hash_token("one"))), ["a"])
-        self.assertEqual(sorted(index.find(hash_token("two"))), ["b", "c", "d"])
-        self.assertEqual(list(index.find(hash_token("three"))), [])
+            index.add(link_of(token), session_id)
+        self.assertEqual(list(index.find(link_of("one"))), ["a"])
+        self.assertEqual(sorted(index.find(link_of("two"))), ["b", "c", "d"])
+        self.assertEqual(list(index.find(link_of("three"))), [])
         for token, session_id in (("two", "c"), ("two", "b"), ("one", "a")):
-            index.remove(token, session_id)
-        self.assertEqual((list(index.find(hash_token("two"))), len(index)), (["d"], 1))
-        index.remove("two", "d")
-        self.assertEqual((list(index.find(hash_token("two"))), len(index)), ([], 0))
-
-    def test_no_token_is_hashed_for_other_sessions(self) -> None:
-        """A revocation takes the same time with one session and with ten thousand."""
-        index = TokenIndex()
-        for number in range(100):
-            index.add(f"token {number}", f"id {number}")
-        self.patch(token_index, "hash_token", None)
-        self.assertEqual(list(index.find(hash_token("token 7"))), ["id 7"])
+            index.remove(link_of(token), session_id)
+        self.assertEqual((list(index.find(link_of("two"))), len(index)), (["d"], 1))
+        index.remove(link_of("two"), "d")
+        self.assertEqual((list(index.find(link_of("two"))), len(index)), ([], 0))

@@ -101,7 +101,7 @@ class SilentTests(SessionsCase):
             self.assertNoResult(asked)
             self.clock.advance(DEADLINE)
             self.assertEqual(
-                self.failureResultOf(asked, ServiceUnavailable).value.detail, f"no answer of {silent.manager.topic}"
+                self.failureResultOf(asked, ServiceUnavailable).value.detail, f"no answer from {silent.manager.topic}"
             )
 
     def test_one_that_died(self) -> None:

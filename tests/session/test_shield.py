@@ -5,7 +5,7 @@ import zlib
 from typing import Any
 
 from novnc_twisted import errors
-from tests.rfb.test_shield import EVERYTHING, POINTER, PROVIDE, REFUSED, TEXT, cut_text, encodings, extended
+from tests.rfb.viewer_messages import EVERYTHING, POINTER, PROVIDE, REFUSED, TEXT, cut_text, encodings, extended
 from tests.session.harness import TOKEN, FrontCase, introduce
 from tests.support.vnc_server import FakeVNCConnection, FakeVNCServer
 
@@ -36,11 +36,11 @@ class ShieldCase(FrontCase):
         self.server.buildProtocol = build
 
     async def begin(self) -> tuple[Any, Ear]:
-        """A viewer whose session lives, and the server's side of it, which has heard nothing of it yet."""
+        """A viewer whose session lives, and the server's side of it, which has received nothing yet."""
         raise NotImplementedError
 
     async def heard(self, viewer: Any, server: Ear, sent: list[bytes]) -> bytes:
-        """What the server hears of these pieces, up to the key pressed last."""
+        """What the server receives of these pieces, up to the key pressed last."""
         for piece in sent:
             viewer.write(piece)
         viewer.write(KEY)
@@ -65,7 +65,7 @@ class OnNoVNC(ShieldCase):
         self.assertEqual(await self.heard(viewer, server, sent), b"".join(sent))
 
     async def test_taken_out(self) -> None:
-        """The viewer hears nothing of it, and its session goes on."""
+        """The viewer receives nothing about it, and its session goes on."""
         viewer, server = await self.begin()
         sent = [encodings(7, -316, -309, 0), b"\xfa\0\1\2", cut_text(b""), POINTER]
         self.assertEqual(await self.heard(viewer, server, sent), encodings(7, 0) + POINTER)
@@ -119,7 +119,7 @@ class OnNoVNC(ShieldCase):
         self.assertEqual([kind for kind, _ in server.messages], [2])
 
     async def test_what_a_viewer_leaves_unfinished(self) -> None:
-        """It goes away in the middle of a message: the server never hears of that."""
+        """It leaves in the middle of a message, which the server never receives."""
         viewer, server = await self.begin()
         await self.heard(viewer, server, [POINTER])
         viewer.write(b"\0\0\0\0\x20\x18")

@@ -7,17 +7,25 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from novnc_twisted import errors
 from tests.session.harness import TOKEN, FrontCase, introduce, refused
+from tests.support.held_time import HeldTime
 
 
 class UpstreamPhases(FrontCase):
     """The VNC server: cannot be dialled, is silent, talks nonsense, goes."""
 
-    async def unreachable(self, phase: str, detail: str = "", **settings: Any) -> dict[str, Any]:
-        self.novnc(settings=self.settings(**settings))
+    async def unreachable(
+        self, phase: str, detail: str = "", on: HeldTime | None = None, **settings: Any
+    ) -> dict[str, Any]:
+        self.novnc_on(on or reactor, settings=self.settings(**settings))
         viewer = await self.websocket()
+        if on is not None:
+            while [session.phase for session in self.front.registry] != [phase]:
+                await deferLater(reactor, 0)
+            on.spend(self.settings(**settings).setup_deadline)
         self.assertEqual(await refused(viewer), errors.ConsoleUnreachable.sentence)
         self.assertEqual((await viewer.until_closed())[0], 4502)
         record = await self.ended()
@@ -97,7 +105,8 @@ class UpstreamPhases(FrontCase):
 
     async def test_the_absolute_deadline_caps_all(self) -> None:
         self.server.stall = "version"
-        await self.unreachable("login", "in time", setup_deadline=0.1)
+        time = HeldTime()
+        await self.unreachable("login", "in time", on=time, setup_deadline=self.settings().rfb_deadline / 2)
 
     async def test_the_viewer_leaves_while_we_log_in(self) -> None:
         self.server.stall = "security"

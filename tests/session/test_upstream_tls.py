@@ -1,13 +1,11 @@
-"""TLS to the VNC server, with real certificates: which are accepted, which are refused, and what is logged."""
+"""TLS to the VNC server, with real certificates: which are refused, what fails, and what is logged."""
 
-import shutil
-import tempfile
-from pathlib import Path
+import contextlib
 from typing import Any
 
 from cryptography import x509
 from OpenSSL import SSL
-from twisted.internet import reactor, ssl
+from twisted.internet import ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLContextFactory
 from twisted.internet.main import CONNECTION_LOST
@@ -16,218 +14,11 @@ from zope.interface import implementer
 
 from novnc_twisted import errors
 from novnc_twisted.contract import ConnectInfo
-from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.session import UpstreamTLS
+from novnc_twisted.session.upstream import tls
 from novnc_twisted.session.upstream.tls import anonymous_context
-from tests.session.harness import FrontCase, introduce, refused
+from tests.session.upstream_tls_case import NAMED, OTHER, OURS, UpstreamCase, served
 from tests.support.pki import CA, CLIENT, SERVER, Credential
-from tests.support.vnc_server import FakeVNCServer
-
-OURS, OTHER = CA(), CA("another CA")
-NAMED = OURS.issue("127.0.0.1", "localhost", "compute1")
-
-
-def served(credential: Credential, clients: CA | None = None, **more: Any) -> ssl.CertificateOptions:
-    """What a server needs for TLS.
-
-    :param clients: whose clients it takes; None: anybody.
-    """
-    loaded = ssl.PrivateCertificate.loadPEM(credential.key + credential.cert)
-    if clients is not None:
-        more["trustRoot"] = ssl.Certificate.loadPEM(clients.pem)
-    return ssl.CertificateOptions(
-        privateKey=loaded.privateKey.original, certificate=loaded.original, extraCertChain=more.pop("chain", []), **more
-    )
-
-
-class UpstreamCase(FrontCase):
-    """A front before a VNC server that wants TLS."""
-
-    def serve(self, tls: Any, **knobs: Any) -> FakeVNCServer:
-        self.server = FakeVNCServer(tls=tls, **knobs)
-        self.port = self.listen(self.server)
-        return self.server
-
-    def front_with(self, *, schemes: tuple[str, ...] = ("vencrypt",), **more: Any) -> None:
-        settings = {name: more.pop(name) for name in ("vencrypt_subtypes", "tls_deadline") if name in more}
-        more.setdefault("ca_certs", OURS.pem)
-        tls = self.tls = UpstreamTLS(**more)
-
-        async def password(*_: str) -> str:
-            return "secret"
-
-        self.novnc(
-            settings=self.settings(auth_schemes=schemes, upstream_tls=tls, host="compute1", **settings),
-            ask_password=password,
-        )
-
-    async def lives(self) -> None:
-        """The viewer gets a session, knows nothing of TLS, and its keys arrive."""
-        viewer = await self.websocket()
-        self.assertEqual(await introduce(viewer), (64, 48, "myserver20"))
-        connection = await self.server.live.get()
-        self.assertTrue(connection.transport.TLS)
-        viewer.write(b"\3\0" + b"\0\0\0\0\0\2\0\2")
-        self.assertEqual(await connection.inbox.get(), (3, b"\3\0" + b"\0\0\0\0\0\2\0\2"))
-        self.assertEqual(len(await viewer.read(16 + 16)), 32)
-        viewer.raw.transport.loseConnection()
-        self.assertEqual((await self.ended())["cause"], "ClientLeft")
-        await connection.gone
-        self.assertNotIn("Traceback", self.log_text())
-        self.assertNotIn("secret", self.log_text())
-
-    async def detail(self) -> str:
-        """The log contains the reason of the refusal; the viewer receives only the usual sentence."""
-        viewer = await self.websocket()
-        sentence = errors.ConsoleUnreachable.sentence
-        self.assertEqual(await refused(viewer), sentence)
-        self.assertEqual(await viewer.until_closed(), (4502, sentence))
-        record = await self.ended()
-        self.assertEqual((record["cause"], record["phase"]), ("ConsoleUnreachable", "login"))
-        self.assertEqual([event for event in self.events if "log_failure" in event], [])
-        self.assertIsNone(self.server.connections[0].shared, "nothing was said to a server that is not the one")
-        return str(record["detail"])
-
-
-class Right(UpstreamCase):
-    async def test_an_address(self) -> None:
-        self.serve(served(NAMED))
-        self.front_with()
-        await self.lives()
-
-    async def test_a_host_name(self) -> None:
-        self.serve(served(OURS.issue("localhost")))
-        self.info["host"] = "localhost"
-        self.front_with()
-        await self.lives()
-
-    async def test_a_wildcard(self) -> None:
-        self.serve(served(OURS.issue("*.example.org")))
-        self.front_with(server_name="compute1.example.org")
-        await self.lives()
-
-    async def test_a_name_that_is_configured(self) -> None:
-        for name in ("compute1", "COMPUTE1.", "192.0.2.7", "2001:db8::7", "[2001:db8::7]"):
-            self.serve(served(OURS.issue("compute1", "192.0.2.7", "2001:db8::7")))
-            self.front_with(server_name=name)
-            self.events.clear()
-            await self.lives()
-
-    async def test_the_name_of_the_compute_host(self) -> None:
-        """An address is dialled, and certificates have the names of compute hosts, as in an OpenStack."""
-        self.info["compute_host"] = "compute1"
-        for name, template in (("compute1", "{host}"), ("compute1.example.org", "{host}.example.org")):
-            self.serve(served(OURS.issue(name)))
-            self.front_with(server_name=template)
-            self.events.clear()
-            await self.lives()
-
-    async def test_a_password_inside(self) -> None:
-        self.serve(served(NAMED), password="secret")
-        self.front_with()
-        await self.lives()
-        self.assertEqual(self.server.connections[0].subtype, 261)
-
-    async def test_an_intermediate_ca(self) -> None:
-        between = CA("intermediate", above=OURS)
-        chain = [ssl.Certificate.loadPEM(between.pem).original]
-        self.serve(served(between.issue("127.0.0.1"), chain=chain))
-        self.front_with()
-        await self.lives()
-
-    async def test_several_trusted(self) -> None:
-        self.serve(served(NAMED))
-        self.front_with(ca_certs=b"comment\n" + OTHER.pem + OURS.pem)
-        await self.lives()
-
-    async def test_tls_1_2(self) -> None:
-        self.serve(served(NAMED, lowerMaximumSecurityTo=ssl.TLSVersion.TLSv1_2))
-        self.front_with()
-        await self.lives()
-
-    async def test_our_certificate(self) -> None:
-        ours = OURS.issue(purpose=CLIENT)
-        for files in ({"client_cert": ours.cert, "client_key": ours.key}, {"client_cert": ours.key + ours.cert}):
-            self.serve(served(NAMED, clients=OURS))
-            self.front_with(**files)
-            self.events.clear()
-            await self.lives()
-
-    async def test_renewed(self) -> None:
-        """One and the same front: the CA, and what is shown to the server, are others from now on."""
-        other = CA()
-        self.serve(served(other.issue("127.0.0.1"), clients=other))
-        self.front_with()
-        await self.detail()
-        ours = other.issue(purpose=CLIENT)
-        self.tls.renew(UpstreamTLS(ca_certs=other.pem, client_cert=ours.cert, client_key=ours.key))
-        self.events.clear()
-        await self.lives()
-
-    async def test_our_certificate_with_its_chain(self) -> None:
-        between = CA("intermediate", above=OURS)
-        ours = between.issue(purpose=CLIENT)
-        self.serve(served(NAMED, clients=OURS))
-        self.front_with(client_cert=ours.cert + between.pem, client_key=ours.key)
-        await self.lives()
-
-    async def test_a_unix_socket(self) -> None:
-        """It has no address: the compute host's name is what must be in the certificate."""
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        path = str(Path(folder) / "vnc.sock")
-        for certificate, server_name in (
-            (OURS.issue("compute1"), None),
-            (OURS.issue("vnc.example.org"), "vnc.example.org"),
-        ):
-            self.server = FakeVNCServer(tls=served(certificate))
-            port = reactor.listenUNIX(path, self.server)  # type: ignore[attr-defined]
-            self.info = {"socket": path, "host": "", "port": 0, "compute_host": "compute1"}
-            tls = UpstreamTLS(ca_certs=OURS.pem, server_name=server_name)
-            self.novnc(
-                settings=self.settings(
-                    auth_schemes=("vencrypt",), upstream_tls=tls, host="compute1", socket_directories=(folder,)
-                )
-            )
-            self.events.clear()
-            await self.lives()
-            await port.stopListening()
-
-    async def test_back_pressure(self) -> None:
-        """A VNC server that stops to read: nothing more is taken from its viewer; and the detached relay keeps off."""
-        paused: Deferred[StreamEnd] = Deferred()
-        pause = StreamEnd.pause_reading
-
-        def pausing(end: StreamEnd) -> None:
-            pause(end)
-            if not paused.called:
-                paused.callback(end)
-
-        self.patch(StreamEnd, "pause_reading", pausing)
-        server = self.serve(served(NAMED), deaf=True)
-        self.front_with()
-        viewer = await self.websocket()
-        await introduce(viewer)
-        connection = await server.live.get()
-        sent = 4 << 20
-        for _ in range(4):
-            viewer.write((b"\3\1" + bytes(8)) * ((1 << 20) // 10))
-        end = await paused
-        self.assertLess(end.bytes_in, sent)
-        (session,) = self.front.registry
-        self.assertFalse(session.upstream.can_leave())
-        self.front.stop_sessions()  # what hangs is given up
-        self.assertEqual((await self.ended())["cause"], "Stopping")
-        connection.transport.abortConnection()  # a deaf one does not notice
-
-    async def test_our_order(self) -> None:
-        """VeNCrypt where it is, though the server lists None first; None where the operator prefers it."""
-        for schemes, chosen in ((("vencrypt", "none"), 19), (("none", "vencrypt"), 1)):
-            self.serve(served(NAMED), security_types=(1, 19))
-            self.front_with(schemes=schemes)
-            viewer = await self.websocket()
-            await introduce(viewer)
-            self.assertEqual((await self.server.live.get()).chosen, chosen)
 
 
 class Wrong(UpstreamCase):
@@ -256,7 +47,7 @@ class Wrong(UpstreamCase):
         await self.refused_for(OURS.issue("127.0.0.1"), "name mismatch", "not for compute1", server_name="compute1")
 
     async def test_another_compute_host(self) -> None:
-        """A compute host of another name, of none, and of one that is no name."""
+        """A compute host of another name, of none, and of one that is not a name."""
         for host, words in (("compute2", "not for compute2"), (None, "is unknown"), ("a b", "neither a DNS name")):
             self.info["compute_host"] = host
             await self.refused_for(OURS.issue("compute1"), words, server_name="{host}")
@@ -268,7 +59,7 @@ class Wrong(UpstreamCase):
 
     async def test_no_name(self) -> None:
         """A common name does not count; Twisted's own check would accept it."""
-        await self.refused_for(OURS.issue(common_name="127.0.0.1"), "name mismatch", "names nobody")
+        await self.refused_for(OURS.issue(common_name="127.0.0.1"), "name mismatch", "has no usable name")
 
     async def test_a_name_that_nobody_can_read(self) -> None:
         """Whatever service_identity makes of it: not known to be right."""
@@ -401,7 +192,7 @@ class Credentials(SynchronousTestCase):
         self.wrong("^client_cert: no certificate", client_cert=ours.key, client_key=ours.key)
         self.wrong("^client_cert: no private key", client_cert=ours.cert)
         self.wrong("^client_key: no private key", client_cert=ours.cert, client_key=ours.cert)
-        self.wrong("^client_key: there is no client_cert", client_key=ours.key)
+        self.wrong("^client_key: client_cert is missing", client_key=ours.key)
         self.wrong("^client_key: the key is not the one", client_cert=ours.cert, client_key=other.key)
         self.wrong("^server_name: 'a b' is neither", server_name="a b")
         self.wrong("^server_name: ", server_name="https://compute1")
@@ -430,3 +221,52 @@ class Credentials(SynchronousTestCase):
         names = SSL.Connection(anonymous_context(), None).get_cipher_list()
         self.assertTrue(any(name.startswith("ADH-") for name in names))
         UpstreamTLS().prepare(("TLSNone", "X509None"))
+
+    def test_a_certificate_that_openssl_refuses(self) -> None:
+        """OpenSSL judges a certificate only when it is loaded, which must not be in the first session."""
+
+        def load(_options: ssl.CertificateOptions) -> None:
+            raise SSL.Error([("SSL routines", "", "ee key too small")])
+
+        self.patch(ssl.CertificateOptions, "getContext", load)
+        ours = OURS.issue(purpose=CLIENT)
+        self.wrong("^client_cert: .*ee key too small", client_cert=ours.cert, client_key=ours.key)
+
+    def test_what_is_loaded_early(self) -> None:
+        """Each sub-type has its context before the first session, and those that are not wanted have none."""
+        loaded: list[str] = []
+        self.patch(ssl.CertificateOptions, "getContext", lambda _self: loaded.append("x509"))
+        self.patch(tls, "anonymous_context", lambda: loaded.append("anonymous"))
+        for subtypes, expected in (
+            (("X509None", "X509Vnc"), ["x509"]),
+            (("TLSNone",), ["anonymous"]),
+            (("TLSVnc", "X509Vnc"), ["x509", "anonymous"]),
+        ):
+            loaded.clear()
+            UpstreamTLS(ca_certs=OURS.pem).prepare(subtypes)
+            self.assertEqual(loaded, expected, subtypes)
+
+    def test_a_machine_without_anonymous_tls(self) -> None:
+        self.patch(tls, "_ANONYMOUS", b"no-such-cipher")
+        error = self.assertRaises(ValueError, UpstreamTLS().prepare, ("TLSNone",))
+        self.assertEqual(str(error), "this machine's OpenSSL has no anonymous TLS")
+
+    def test_anonymous_tls_of_an_old_version(self) -> None:
+        """TLS 1.1 is refused without certificates as well."""
+
+        def shake_hands(version: int) -> None:
+            context = SSL.Context(SSL.TLS_SERVER_METHOD)
+            context.set_max_proto_version(version)
+            context.set_cipher_list(b"AECDH:@SECLEVEL=0")
+            ours, server = SSL.Connection(anonymous_context(), None), SSL.Connection(context, None)
+            ours.set_connect_state()
+            server.set_accept_state()
+            for _ in range(4):
+                for one, other in ((ours, server), (server, ours)):
+                    with contextlib.suppress(SSL.WantReadError):
+                        one.do_handshake()
+                    with contextlib.suppress(SSL.WantReadError):
+                        other.bio_write(one.bio_read(65536))
+
+        shake_hands(SSL.TLS1_2_VERSION)
+        self.assertRaises(SSL.Error, shake_hands, SSL.TLS1_1_VERSION)

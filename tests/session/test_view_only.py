@@ -9,7 +9,7 @@ from novnc_twisted import errors
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.events import SessionChanged, SessionOpened
 from novnc_twisted.rfb import Shield, ViewOnly
-from tests.rfb.test_shield import POINTER, cut_text
+from tests.rfb.viewer_messages import POINTER, cut_text
 from tests.session.harness import introduce
 from tests.session.test_shield import CONNECT, KEY, Ear, ShieldCase
 
@@ -18,7 +18,7 @@ UPDATE = b"\3" + bytes(9)
 
 
 class ViewOnlyCase(ShieldCase):
-    """What the VNC server hears of a viewer, up to a request for the screen that is sent last."""
+    """What the VNC server receives from a viewer, up to a request for the screen that is sent last."""
 
     async def begin(self) -> tuple[Any, Ear]:
         viewer = await self.websocket()
@@ -62,7 +62,7 @@ class FromTheToken(ViewOnlyCase):
         self.assertEqual(await self.until_update(viewer, await self.live(), KEY, POINTER), b"")
 
     async def test_without_a_shield(self) -> None:
-        """Its own session has one all the same."""
+        """A view-only session has a shield even then."""
         self.info = {"mode": "view"}
         self.novnc(settings=self.settings(shield=False))
         viewer, server = await self.begin()

@@ -5,6 +5,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.errors import Refusal
@@ -81,10 +82,12 @@ class Worker:
         """See ISessionRegistry."""
         fields = {name: value for name, value in wanted.to_wire().items() if value is not None}
         owner, session_id = fields.pop("owner", None), fields.pop("session_id", None)
+        link = fields.pop("link_id", None)
         return [
             one
             for one in self.sessions.values()
             if session_id in (None, one.id)
+            and link in (None, link_id(one.info.token_hash))
             and (owner is None or owner in (one.info.owners or ()))
             and all(getattr(one.info, name) == value for name, value in fields.items())
         ]

@@ -14,29 +14,30 @@ or during another visit, starts a Chromium for itself.
 """
 
 import atexit
-import base64
 import json
 import os
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
-from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from greenlet import getcurrent
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, sync_playwright
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
-PATIENCE = 20.0
-"""Seconds after which a step that waits for the page fails."""
+from tests.support.console_page import TIMEOUT, ConsolePage, Seen, is_complaint, is_failure
+
+STUCK = 200.0
+"""Seconds after which a visit that still runs shows where it stands.  Some calls of Playwright have no time limit."""
 
 # These keep Chromium from connecting to other hosts, and let it run as root.
 FLAGS = [
@@ -66,26 +67,6 @@ PREFERENCES = {
     "toolkit.telemetry.enabled": False,
 }
 
-# The canvas is read through a copy: Chromium prints advice to the console about a canvas that is read directly.
-READ = """
-    const canvas = document.querySelector('canvas');
-    if (!canvas || !canvas.width || !canvas.height) return null;
-    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {willReadFrequently: true});
-    copy.drawImage(canvas, 0, 0);
-"""
-PAINTED = f"""() => {{ {READ}
-    const {{data}} = copy.getImageData(0, 0, canvas.width, canvas.height);
-    for (let i = 0; i < data.length; i += 4) if (data[i] || data[i + 1] || data[i + 2]) return true;
-    return false;
-}}"""
-PIXEL = f"([x, y]) => {{ {READ} return [...copy.getImageData(x, y, 1, 1).data]; }}"
-PIXELS = f"""() => {{ {READ}
-    const {{data}} = copy.getImageData(0, 0, canvas.width, canvas.height);
-    let text = '';
-    for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
-    return btoa(text);
-}}"""
-
 
 def chromium() -> str:
     """The path of the machine's Chromium.
@@ -109,94 +90,17 @@ def firefox() -> str:
     return found
 
 
-@dataclass
-class Seen:
-    """The record of a visit: what the page printed and requested."""
-
-    console: list[str] = field(default_factory=list)
-    """Console messages of level warning and error, and uncaught exceptions."""
-    requests: list[str] = field(default_factory=list)
-    """Addresses of every request and WebSocket."""
-    failures: list[str] = field(default_factory=list)
-    """Requests that failed, or were answered with 400 or more."""
-    result: Any = None
-    """What the steps returned."""
-
-    def hosts(self) -> set[str]:
-        """The hosts of all requests (data: and blob: addresses have no host)."""
-        return {host for url in self.requests if (host := urlsplit(url).hostname)}
-
-    def complaints(self) -> list[str]:
-        """Everything that must not happen in a clean visit: console errors, policy violations, failed requests."""
-        return self.console + self.failures
-
-
-def is_complaint(message: Any) -> bool:
-    """Whether a message on the page's console is a warning or an error of the page.
-
-    noVNC reads its canvas at each change of the screen's size (core/display.js).  Chromium gives advice about that when
-    the size has changed several times, which depends on how a guest starts.
-    """
-    return message.type in ("warning", "error") and "willReadFrequently" not in message.text
-
-
-class ConsolePage:
-    """One tab with the console page.  Its methods block: use them in a thread."""
-
-    def __init__(self, page: Page, seen: Seen) -> None:
-        self.page = page
-        self.seen = seen
-
-    def wait_painted(self, timeout: float = PATIENCE) -> None:
-        """Wait until the first canvas of the document shows something other than black."""
-        self.page.wait_for_function(PAINTED, timeout=timeout * 1000)
-
-    def wait_said(self, words: str, timeout: float = PATIENCE) -> str:
-        """Wait until an element with role alert or status shows these words; return its text."""
-        said = self.page.locator("[role=alert], [role=status]").filter(has_text=words).first
-        said.wait_for(state="visible", timeout=timeout * 1000)
-        return said.inner_text()
-
-    def wait_title(self, words: str, timeout: float = PATIENCE) -> str:
-        """Wait until the title holds these words; return it."""
-        self.page.wait_for_function("(words) => document.title.includes(words)", arg=words, timeout=timeout * 1000)
-        return self.page.title()
-
-    def type(self, text: str) -> None:
-        """Press the keys of a text, wherever the focus is.  QEMU reads scan codes: for capitals use `press`."""
-        self.page.keyboard.type(text)
-
-    def press(self, keys: str) -> None:
-        """Press a key or a combination, as in ``Shift+H``."""
-        self.page.keyboard.press(keys)
-
-    def size(self) -> tuple[int, int]:
-        """Width and height of the server's screen, in its pixels; 0, 0 while there is none."""
-        width, height = self.page.evaluate(
-            "() => { const c = document.querySelector('canvas'); return c ? [c.width, c.height] : [0, 0]; }"
-        )
-        return width, height
-
-    def pixel(self, x: int, y: int) -> tuple[int, int, int]:
-        """Red, green and blue of one pixel of the server's screen."""
-        red, green, blue, _ = self.page.evaluate(PIXEL, [x, y])
-        return red, green, blue
-
-    def pixels(self) -> bytes:
-        """The whole screen of the server as RGBA, row by row."""
-        return base64.b64decode(self.page.evaluate(PIXELS))
-
-    def screenshot(self, path: str | Path) -> None:
-        """Write a screenshot as a PNG file."""
-        self.page.screenshot(path=str(path), animations="disabled")
-
-
 @contextmanager
 def chromium_page(flags: tuple[str, ...], program: str | None, options: dict[str, Any]) -> Iterator[Page]:
     """The page of a fresh Chromium."""
     with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=program or chromium(), headless=True, args=[*FLAGS, *flags], **options
+            profile,
+            executable_path=program or chromium(),
+            headless=True,
+            args=[*FLAGS, *flags],
+            timeout=TIMEOUT * 1000,
+            **options,
         )
         try:
             yield context.pages[0]
@@ -275,28 +179,45 @@ class SharedBrowser:
     def _stop(self) -> None:
         closed = Event()
         self._jobs.put((self._close, lambda _: closed.set()))
-        closed.wait(PATIENCE)
+        closed.wait(TIMEOUT)
 
 
 def launch_chromium(playwright: Playwright) -> Browser:
     """Start Chromium."""
-    return playwright.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS)
+    return playwright.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS, timeout=TIMEOUT * 1000)
 
 
-def launch_firefox(playwright: Playwright) -> Browser:
-    """Start Firefox behind `firefox_bidi`, which answers the commands that it does not know."""
+# Firefox has no emulation of phones.  These give it a finger instead of a mouse; `tests.web.synthetic_touch` moves it.
+FINGER = {
+    "dom.maxtouchpoints.testing.value": 5,
+    "dom.w3c_touch_events.enabled": 1,
+    "ui.allPointerCapabilities": 1,
+    "ui.primaryPointerCapabilities": 1,
+}
+
+
+def launch_firefox(playwright: Playwright, **more: int) -> Browser:
+    """Start Firefox behind `firefox_bidi`, which answers the commands that it does not know.
+
+    :param more: further preferences.
+    """
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "firefox"
         start.write_text(f'#!/bin/sh\nexec {sys.executable} {BIDI} {firefox()} "$@"\n')
         start.chmod(0o755)
         return playwright.firefox.launch(
-            channel="moz-firefox", executable_path=str(start), headless=True, firefox_user_prefs=PREFERENCES
+            channel="moz-firefox",
+            executable_path=str(start),
+            headless=True,
+            firefox_user_prefs=PREFERENCES | more,
+            timeout=TIMEOUT * 1000,
         )
 
 
 SHARED = {
     "chromium": SharedBrowser("chromium", launch_chromium),
     "firefox": SharedBrowser("firefox", launch_firefox),
+    "firefox-phone": SharedBrowser("firefox-phone", lambda playwright: launch_firefox(playwright, **FINGER)),
 }
 
 
@@ -308,6 +229,7 @@ def visit(
     size: tuple[int, int] = (1280, 800),
     flags: tuple[str, ...] = (),
     program: str | None = None,
+    script: str = "",
     **options: Any,
 ) -> Seen:
     """Open a page, run the steps, and close it again.  Blocks.
@@ -316,22 +238,31 @@ def visit(
     :param size: size of the window, in CSS pixels.
     :param flags: further flags for Chromium.
     :param program: the path of the Chromium to start; None: the machine's.
+    :param script: runs in the page before its own scripts.
     :param options: further arguments of Playwright's ``new_context``, such as ``has_touch``.
     """
     seen = Seen()
+
+    def failed(request: Request) -> None:
+        if is_failure(request):
+            seen.failures.append(f"failed ({request.failure}): {request.url}")
+
     options["viewport"] = {"width": size[0], "height": size[1]}
     with chromium_page(flags, program, options) if shared is None else shared.page(options) as page:
         page.on("console", lambda m: seen.console.append(m.text) if is_complaint(m) else None)
         page.on("pageerror", lambda error: seen.console.append(str(error)))
         page.on("request", lambda request: seen.requests.append(request.url))
         page.on("websocket", lambda socket: seen.requests.append(socket.url))
-        page.on("requestfailed", lambda request: seen.failures.append(f"failed: {request.url}"))
+        page.on("requestfailed", failed)
         page.on(
             "response",
             lambda answer: seen.failures.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None,
         )
+        page.add_init_script(script)
+        page.context.set_default_timeout(TIMEOUT * 1000)
         page.goto(url)
         seen.result = steps(ConsolePage(page, seen))
+        page.remove_listener("requestfailed", failed)  # what is still under way fails when the page is closed
     return seen
 
 
@@ -340,9 +271,24 @@ async def with_page(
 ) -> Seen:
     """Run `visit` in a thread, so that the reactor can serve the page meanwhile.
 
-    :param browser: chromium or firefox.
+    :param browser: chromium, firefox or firefox-phone.
     """
     shared = SHARED[browser]
-    if browser == "chromium" and (shared.busy or options.keys() & {"flags", "program"}):
-        return await deferToThread(visit, url, steps, **options)
-    return await shared.run(lambda: visit(url, steps, shared=shared, **options))
+    alone = browser == "chromium" and bool(shared.busy or options.keys() & {"flags", "program"})
+    places: list[Any] = []
+
+    def work() -> Seen:
+        places.append(getcurrent())  # Playwright's calls switch to another greenlet of the thread
+        return visit(url, steps, shared=None if alone else shared, **options)
+
+    def stuck() -> None:
+        for place in places:
+            stack = "".join(traceback.format_stack(place.gr_frame))
+            sys.stderr.write(f"The visit to {url} still runs after {STUCK:.0f} s.  It stands here:\n{stack}")
+
+    report = reactor.callLater(STUCK, stuck)  # type: ignore[attr-defined]
+    try:
+        return await (deferToThread(work) if alone else shared.run(work))
+    finally:
+        if report.active():
+            report.cancel()

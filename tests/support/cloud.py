@@ -5,11 +5,9 @@ Each service is a real ``twistd`` process; the tests wait for its log lines.  Ev
 
 import atexit
 import json
-import os
 import re
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Coroutine
 from io import BytesIO
@@ -25,9 +23,10 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 
+from demo.domains import small_domain
 from demo.guest import boot_sector
-from demo.libvirtd import PrivateLibvirtd, small_domain
-from tests.support.forked import output_and_value
+from demo.libvirtd import PrivateLibvirtd
+from tests.support.cloud_clients import CloudClients, Ran
 from tests.support.handed_out import secret
 from tests.support.libvirtd import in_thread
 from tests.support.redis_server import RedisServer
@@ -35,7 +34,6 @@ from tests.support.redis_users import RedisUsers
 from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewers
 
-BIN = Path(sys.executable).parent
 CONTROL = "control"
 """The host on which all services except the compute services run."""
 
@@ -56,20 +54,6 @@ class Answer(NamedTuple):
 
     status: int
     body: Any
-
-
-class Ran(NamedTuple):
-    """What a client printed, and its exit code."""
-
-    output: str
-    errors: str
-    code: int
-
-    def rows(self) -> list[list[str]]:
-        """The cells of its table, including the head."""
-        assert self.code == 0, self.output + self.errors
-        lines = [line for line in self.output.splitlines() if line.startswith("|")]
-        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 class Host:
@@ -141,7 +125,7 @@ class Host:
         raise AssertionError(f"{name} has no process")
 
 
-class Cloud:
+class Cloud(CloudClients):
     """See the module.
 
     :param case: the test; its clean-up ends the cloud.
@@ -301,43 +285,9 @@ class Cloud:
         token_in(url)
         return url
 
-    async def client(self, command: str, settings: dict[str, str]) -> Ran:
-        """Run an unmodified client with these environment variables."""
-        name, *arguments = command.split()
-        env = {key: value for key, value in os.environ.items() if not re.match(r"(?i)OS_|.*_proxy$", key)}
-        env |= {"HOME": self.case.mktemp(), "PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | settings
-        output, errors, code = await self._slots.run(output_and_value, [str(BIN / name), *arguments], env)
-        return Ran(output.decode(), errors.decode(), code)
-
     async def clients(self, *runs: tuple[str, dict[str, str]]) -> list[Ran]:
         """Run several clients."""
         return await together(*(self.client(*run) for run in runs))
-
-    def none(self, client: str) -> dict[str, str]:
-        """A client's settings for noauth."""
-        settings = {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": f"{self.url}/v2.1"}
-        if client == "nova":
-            return settings | {"OS_USERNAME": "x", "OS_PROJECT_NAME": "x", "OS_AUTH_URL": "http://unused"}
-        return settings | {"OS_IDENTITY_API_VERSION": "3"}
-
-    def basic(self, client: str, user: str, password: str) -> dict[str, str]:
-        """A client's settings for http_basic."""
-        settings = {"OS_AUTH_TYPE": "http_basic", "OS_USERNAME": user, "OS_PASSWORD": password}
-        if client == "nova":
-            endpoint = {"OS_PROJECT_NAME": "x", "OS_AUTH_URL": "http://unused", "OS_ENDPOINT": f"{self.url}/v2.1"}
-            return settings | endpoint
-        return settings | {"OS_ENDPOINT": f"{self.url}/v3", "OS_COMPUTE_ENDPOINT_OVERRIDE": f"{self.url}/v2.1"}
-
-    def password(self, user: str, password: str, project: str) -> dict[str, str]:
-        """A client's settings for the small identity."""
-        return {
-            "OS_AUTH_URL": f"{self.url}/identity",
-            "OS_USERNAME": user,
-            "OS_PASSWORD": password,
-            "OS_PROJECT_NAME": project,
-            "OS_USER_DOMAIN_ID": "default",
-            "OS_PROJECT_DOMAIN_ID": "default",
-        }
 
 
 def token_in(url: str) -> str:

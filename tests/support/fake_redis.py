@@ -53,6 +53,8 @@ class FakeRedis:
             "SCRIPT": OK,
             "EVAL": OK,
             "EVALSHA": b":1\r\n",
+            "SADD": b":0\r\n",
+            "ZADD": b":1\r\n",
             "TIME": lambda _: self.time(),
             "BLPOP": None,
         }
@@ -133,7 +135,7 @@ class FakeConnection:
         """See ITCPTransport: the protocol learns of it in the next turn."""
         self._server.clock.callLater(0, self.lose, ConnectionAborted())
 
-    loseConnection = abortConnection
+    loseConnection = loseWriteConnection = abortConnection
 
     def getHost(self) -> Any:
         """No address."""

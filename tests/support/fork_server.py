@@ -86,6 +86,10 @@ def serve(control: socket.socket) -> Callable[[], object] | None:
                 return None
             pid = os.fork()
             if pid == 0:
+                signal.set_wakeup_fd(-1)
+                # One that is collected later would close a file of the script, which has its number then.
+                for one in (selector, control, woken, wakes, *reports.values()):
+                    one.close()
                 return _become(json.loads(data), files)
             report = reports[pid] = socket.socket(fileno=files[3])
             for file in files[:3]:
@@ -104,7 +108,6 @@ def _report_ended(reports: dict[int, socket.socket]) -> None:
 
 def _become(request: dict[str, object], files: list[int]) -> Callable[[], object]:
     """Make this process what the script would be after its imports."""
-    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # The objects sys.stdin, sys.stdout and sys.stderr use these numbers, so they remain.
     for number in range(3):

@@ -9,14 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from demo.libvirtd import (
-    VNC_ON_LOOPBACK,
-    VNC_ON_UNIX_SOCKET,
-    LibvirtdFailed,
-    PrivateLibvirtd,
-    small_domain,
-    vnc_with_password,
-)
+from demo.domains import VNC_ON_LOOPBACK, VNC_ON_UNIX_SOCKET, small_domain, vnc_with_password
+from demo.libvirtd import LibvirtdFailed, PrivateLibvirtd
 from novnc_twisted.compute import LibvirtDriver
 from novnc_twisted.compute.interfaces import Change, DomainEvent
 

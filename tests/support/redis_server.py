@@ -15,7 +15,7 @@ from tests.support.ports import free_port
 
 BINARY = os.environ.get("TEST_REDIS_SERVER") or shutil.which("redis-server")
 """The server; the variable names another one, such as a valkey-server."""
-START = 10.0
+START = 60.0
 """Seconds within which it has to accept connections."""
 
 
@@ -26,6 +26,7 @@ class RedisServer:
     :param unix: listen on a unix socket only, otherwise on a free port of 127.0.0.1.
     :param tls: files with certificate, key and CA certificates; with them the port uses TLS.
     :param sentinel: start a Sentinel instead of a server.
+    :param address: the address at which it listens.
     :param options: further lines of redis.conf.
     :param start: whether to start it at once.
     """
@@ -37,6 +38,7 @@ class RedisServer:
         unix: bool = False,
         tls: tuple[Path, Path, Path] | None = None,
         sentinel: bool = False,
+        address: str = "127.0.0.1",
         options: tuple[str, ...] = (),
         start: bool = True,
     ) -> None:
@@ -45,6 +47,7 @@ class RedisServer:
         # Not below the test's own folder: the path of a unix socket must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp"))
         case.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.address = address
         self.port = 0 if unix else free_port()
         self.socket = self.folder / "redis.sock"
         lines = [
@@ -52,7 +55,7 @@ class RedisServer:
             f"unixsocket {self.socket}",
             f"logfile {self.folder / 'redis.log'}",
             *([] if sentinel else ['save ""']),
-            "bind 127.0.0.1",
+            f"bind {address}",
             f"port {0 if tls else self.port}",
             *options,
         ]
@@ -74,7 +77,7 @@ class RedisServer:
     @property
     def url(self) -> str:
         """Its ``redis://`` URL."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.address}:{self.port}/0"
 
     def start(self) -> None:
         """Start it (also again, at the same address), and wait until it accepts connections."""
@@ -94,11 +97,16 @@ class RedisServer:
             process.kill()
             process.wait()
 
-    def freeze(self) -> None:
-        """Freeze its process (SIGSTOP); its sockets stay open."""
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
         if self._process is None:
             raise RuntimeError("it does not run")
-        os.kill(self._process.pid, signal.SIGSTOP)
+        return self._process.pid
+
+    def freeze(self) -> None:
+        """Freeze its process (SIGSTOP); its sockets stay open."""
+        os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let its process continue, if it still runs."""
@@ -111,6 +119,13 @@ class RedisServer:
             if login:
                 client.command("AUTH", *login)
             return client.command(*words)
+
+    def lasting(self) -> list[bytes]:
+        """The keys without an expiry."""
+        keys = self.command("KEYS", "*")
+        assert isinstance(keys, list)
+        # -2: the key has expired since then.
+        return [key for key in keys if self.command("PTTL", key) == -1]
 
     def _answers(self) -> bool:
         try:
@@ -129,7 +144,7 @@ class Client:
 
     def __init__(self, server: RedisServer) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(5)
+        self._socket.settimeout(60)
         self._socket.connect(str(server.socket))
         self._file = self._socket.makefile("rb")
 

@@ -1,5 +1,6 @@
 """Real ``twistd`` commands as child processes: they get a configuration, and tests wait for their log lines."""
 
+import contextlib
 import os
 import random
 import signal
@@ -10,7 +11,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone
+from twisted.internet.error import ProcessDone, ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.trial.unittest import TestCase
 
@@ -111,7 +112,8 @@ class Twistd(ProcessProtocol):
     async def stop(self, sign: int = signal.SIGTERM, timeout: float = 60) -> int:
         """End it, wait for it, and return its exit code."""
         if self.exit_code is None:
-            self.process.signalProcess(sign)
+            with contextlib.suppress(ProcessExitedAlready):  # but its successor still has its output
+                self.process.signalProcess(sign)
             killer = reactor.callLater(timeout, self.process.signalProcess, "KILL")  # type: ignore[attr-defined]
             code = await self.ended
             if killer.active():

@@ -28,7 +28,7 @@ _UPGRADE = (
 )
 
 
-PATIENCE = 40.0
+TIMEOUT = 120.0
 """Seconds that each step may take at most."""
 
 P = ParamSpec("P")
@@ -43,7 +43,7 @@ def patient(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[
         def late(_result: object, seconds: float) -> None:
             raise AssertionError(f"{step.__name__} of {arguments[1:]} took more than {seconds:g} s")
 
-        return await Deferred.fromCoroutine(step(*arguments, **more)).addTimeout(PATIENCE, reactor, late)
+        return await Deferred.fromCoroutine(step(*arguments, **more)).addTimeout(TIMEOUT, reactor, late)
 
     return in_time
 

@@ -69,7 +69,7 @@ class SmallVM:
     def monitor(self, command: str) -> str:
         """Run a command in QEMU's human monitor, and return its output."""
         with socket.socket(socket.AF_UNIX) as qmp:
-            qmp.settimeout(20)
+            qmp.settimeout(60)
             qmp.connect(str(self._folder / "qmp"))
             with qmp.makefile("rw") as lines:
                 for execute in (

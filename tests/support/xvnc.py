@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.rfb.security.vnc import response
@@ -64,15 +65,20 @@ class Xvnc(ProcessProtocol):
         async def stop() -> None:
             if not self._ended.called:
                 process.signalProcess(signal.SIGTERM)  # it takes its socket in /tmp/.X11-unix with it
-                killer = reactor.callLater(10, process.signalProcess, signal.SIGKILL)  # type: ignore[attr-defined]
+                killer = reactor.callLater(60, process.signalProcess, signal.SIGKILL)  # type: ignore[attr-defined]
                 await self._ended
                 if killer.active():
                     killer.cancel()
 
         case.addCleanup(stop)
-        self._ready.addTimeout(30, reactor)  # type: ignore[arg-type]
+        self._ready.addTimeout(120, reactor)  # type: ignore[arg-type]
         await self._ready
         return self
+
+    async def seen(self, text: str) -> None:
+        """Wait until it has printed a text; the test's time-out ends it."""
+        while text not in self.output:
+            await deferLater(reactor, 0.01, lambda: None)  # type: ignore[arg-type]
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         if childFD == _READY:

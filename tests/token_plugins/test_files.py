@@ -91,7 +91,7 @@ class TokenFileTests(Case):
         self.write("x\n" * 50)
         self.refused(plugin, "good")
         self.assertEqual(len(self.logged.lines("line ")), 20)
-        self.assertEqual(len(self.logged.lines("30 more lines")), 1)
+        self.assertEqual(len(self.logged.lines("further lines of token files that are skipped: 30")), 1)
 
     def test_changes(self) -> None:
         self.write("a: h:1\n")
@@ -228,4 +228,4 @@ class NameTests(SynchronousTestCase):
         path = Path(self.mktemp())
         path.write_text("a: h:1\n")
         self.assertIsInstance(make_plugin(None, "ReadOnlyTokenFile", str(path)), ReadOnlyTokenFile)
-        self.assertIn("TokenFile", str(self.assertRaises(ValueError, make_plugin, None, "BaseTokenAPI", "x")))
+        self.assertIn("TokenFile", str(self.assertRaises(ValueError, make_plugin, None, "MyPlugin", "x")))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.service.options import TABLE
+from novnc_twisted.service.options.table import TABLE
 from novnc_twisted.token_plugins import NAMES
 
 PAGE = Path(__file__).parents[2] / "docs" / "websockify.rst"

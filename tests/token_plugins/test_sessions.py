@@ -47,4 +47,4 @@ class SessionTests(FrontCase):
         self.begin()
         self.path.write_text(f"{'x' * 257}: 127.0.0.1:{self.port}\n")
         self.assertEqual(await self.refusal("x" * 257), 4401)
-        self.assertEqual((await self.ended())["detail"], "longer than any token")
+        self.assertEqual((await self.ended())["detail"], "longer than max_token, 256 characters")

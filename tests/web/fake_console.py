@@ -84,6 +84,14 @@ class Viewer(WebSocketServerProtocol):
 
     def onOpen(self):
         console = self.factory.console
+        if console.mute:
+            console.waiting.append(self)
+        else:
+            self.begin()
+
+    def begin(self):
+        """Begin with RFB, or refuse."""
+        console = self.factory.console
         self.refusal = console.refusal(self.params)
         reason = self.refusal and self.refusal[1].encode()
         self.screen = Screen(FakeVNCServer(name=console.name.encode(), size=console.size, reason=reason))
@@ -100,6 +108,8 @@ class Viewer(WebSocketServerProtocol):
     def onClose(self, wasClean, code, reason):
         if hasattr(self, "screen"):
             self.screen.connectionLost()
+        elif self in self.factory.console.waiting:
+            self.factory.console.waiting.remove(self)
 
     def write(self, data):
         """Send a message; a method of transports."""
@@ -156,6 +166,8 @@ class FakeConsole:
         self.empty_messages: list[Viewer] = []
         self.refusal: Callable[[dict[str, list[str]]], tuple[int, str] | None] = lambda params: None
         self.silent = False
+        self.mute = False  # whether a connection is accepted, and nothing follows
+        self.waiting: list[Viewer] = []  # connections for which nothing has followed yet
         self.size = WIDTH, HEIGHT
         self.resizable: bool | None = None  # whether SetDesktopSize is obeyed; None: it is not offered
         self.echoes = True  # whether empty messages are answered, as the proxy does

@@ -9,6 +9,32 @@ from twisted.internet.threads import blockingCallFromThread
 
 SHIFT, CTRL, ALT, DELETE, ENTER, TAB, ESCAPE, F2 = 0xFFE1, 0xFFE3, 0xFFE9, 0xFFFF, 0xFF0D, 0xFF09, 0xFF1B, 0xFFBF
 CAPS_LOCK, LEFT, HOME, F5, SYSRQ, BACKSPACE, ALTGR = 0xFFE5, 0xFF51, 0xFF50, 0xFFC2, 0xFF15, 0xFF08, 0xFE03
+FOCUSED = """() => {
+    const it = document.activeElement;
+    return it === document.body ? '' : it.ariaLabel || it.labels?.[0]?.textContent || it.textContent;
+}"""
+# Times of the page that begin with a press: the second press that confirms, and a finger that rests.  How soon the next
+# press comes is chance on a busy machine.
+LONG_TIMES_END_BY_THE_TEST = """
+    const { setTimeout: begin, clearTimeout: end } = window;
+    const held = new Map();
+    let last = 0;
+    window.setTimeout = (work, ms = 0, ...more) => {
+        if (ms < 1000) {
+            return begin(work, ms, ...more);
+        }
+        held.set(last -= 1, () => work(...more));
+        return last;
+    };
+    window.clearTimeout = (timer) => held.delete(timer) || end(timer);
+    window.endTimes = () => {
+        const works = [...held.values()];
+        held.clear();
+        works.forEach((work) => work());
+    };
+"""
+"""The page's timers of a second and more end when the test calls ``endTimes()``, or never."""
+
 PHONE = {"size": (390, 844), "has_touch": True, "is_mobile": True}
 
 
@@ -22,12 +48,21 @@ def held(events, *modifiers):
     return [*((key, True) for key in modifiers), *events, *((key, False) for key in reversed(modifiers))]
 
 
+def tab_to(page, words, key="Tab"):
+    """Press a key until an element with these words in its name has the focus; at most 60 times."""
+    for _ in range(60):
+        if words in page.evaluate(FOCUSED):
+            return
+        page.keyboard.press(key)
+    raise AssertionError(f"{words} is not reached by {key}")
+
+
 class Steps:
     """Steps that several tests need."""
 
     def wait(self, page, condition):
-        """Wait until the condition holds, for 20 s at most; return whether it does."""
-        for _ in range(800):
+        """Wait until the condition holds, for 60 s at most; return whether it does."""
+        for _ in range(2400):
             if condition():
                 return True
             page.page.wait_for_timeout(25)
@@ -37,6 +72,26 @@ class Steps:
         """Wait until the server has received something; fail with ``what`` otherwise."""
         if not self.wait(page, condition):
             self.fail(f"{what}; received: {self.console.messages[-20:]}")
+
+    def send_update(self, page, method, **options):
+        """Send a framebuffer update, and wait until the page has read it.
+
+        The page answers each update with a request, after all that it sent before.  The update is sent twice, since
+        the request for an earlier one may still be under way.
+        """
+
+        def requests():
+            return sum(message[0] == 3 for message in self.console.messages)
+
+        before = requests()
+        for _ in range(2):
+            self.viewer(method, **options)
+        self.wait_heard(page, lambda: requests() >= before + 2, "no request after an update")
+
+    def forget(self, page):
+        """Forget what the server has received, once the last message that the page has sent is there."""
+        self.send_update(page, "paint")
+        self.console.messages.clear()
 
     def wait_keys(self, page, expected):
         """Wait until the server has received these key events, and no others."""
@@ -60,19 +115,28 @@ class Steps:
         """Cut every connection without a close frame, as a broken network does."""
         blockingCallFromThread(reactor, lambda: [viewer.transport.abortConnection() for viewer in self.console.viewers])
 
+    def drop_for_a_while(self):
+        """Cut every connection; the page's next one is not answered until `go_on`."""
+        self.console.mute = True
+        self.drop()
+
+    def go_on(self):
+        """Answer the connections that wait, and all others."""
+
+        def begin():
+            self.console.mute = False
+            while self.console.waiting:
+                self.console.waiting.pop().begin()
+
+        blockingCallFromThread(reactor, begin)
+
     def refuse(self, row):
         """Refuse the next connections with this row of the table of refusals."""
         self.console.refusal = lambda params: (row.close_code, row.sentence)
 
     def leds(self, page, *, caps_lock):
-        """Send the guest's LED state, and wait until the page has read it: it then asks for the next update."""
-
-        def requests():
-            return sum(message[0] == 3 for message in self.console.messages)
-
-        before = requests()
-        self.viewer("leds", caps_lock=caps_lock)
-        self.wait_heard(page, lambda: requests() > before, "no request after the LED state")
+        """Send the guest's LED state, and wait until the page has read it."""
+        self.send_update(page, "leds", caps_lock=caps_lock)
 
     def write_text(self, page, text, layout=None):
         """Open the clipboard panel, and write a text into its field.
@@ -93,13 +157,21 @@ class Steps:
 
     def original_size(self, page):
         """Show a screen that is larger than the phone at its original size."""
-        page.page.tap("#more")
-        page.page.tap("#original")
+        self.tap(page, "#more")
+        self.tap(page, "#original")
         page.page.wait_for_selector("#drag-row", state="visible")
 
     def focus_screen(self, page):
         """Give the keyboard to the server's screen."""
         page.page.locator("#stage canvas").focus()
+
+    def tap(self, page, selector):
+        """Tap an element."""
+        page.page.tap(selector)
+
+    def tap_at(self, page, x, y):
+        """Tap a point of the window."""
+        page.page.touchscreen.tap(x, y)
 
     def touch(self, page, kind, *points):
         """Send one touch event with a finger at each of these points."""

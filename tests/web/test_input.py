@@ -1,7 +1,19 @@
 """What a person does at the console page, judged by what the VNC server received."""
 
 from tests.web.page_case import PageTest
-from tests.web.steps import ALT, CAPS_LOCK, CTRL, DELETE, ENTER, PHONE, SHIFT, SYSRQ, held, taps
+from tests.web.steps import (
+    ALT,
+    CAPS_LOCK,
+    CTRL,
+    DELETE,
+    ENTER,
+    LONG_TIMES_END_BY_THE_TEST,
+    PHONE,
+    SHIFT,
+    SYSRQ,
+    held,
+    taps,
+)
 
 
 class CapsLock(PageTest):
@@ -16,7 +28,7 @@ class CapsLock(PageTest):
             self.type_text(page, "aB")
             self.wait_keys(page, [*self.caps_on, *taps(ord("a")), *held(taps(ord("B")), SHIFT)])
             self.leds(page, caps_lock=False)
-            self.console.messages.clear()
+            self.forget(page)
             self.type_text(page, "c")
             self.wait_keys(page, taps(ord("c")))
 
@@ -97,18 +109,19 @@ class Keys(PageTest):
             self.wait_keys(page, held(taps(DELETE), CTRL, ALT))
             # the time for the second click is over: the next click counts as a first one
             page.page.click("#cad")
-            page.page.wait_for_selector("#cad:not(.armed)")
+            page.page.evaluate("endTimes()")
+            self.assertFalse(page.page.locator("#cad.armed").count())
             page.page.click("#cad")
-            page.page.wait_for_selector("#cad.armed")
-            page.page.wait_for_selector("#cad:not(.armed)")
+            self.assertTrue(page.page.locator("#cad.armed").count())
+            page.page.evaluate("endTimes()")
             # a double click does not confirm
             page.page.dblclick("#cad")
-            page.page.wait_for_selector("#cad.armed")
+            self.assertTrue(page.page.locator("#cad.armed").count())
             self.focus_screen(page)
             page.type("x")
             self.wait_keys(page, [*held(taps(DELETE), CTRL, ALT), *taps(ord("x"))])
 
-        await self.visit_cleanly(steps)
+        await self.visit_cleanly(steps, script=LONG_TIMES_END_BY_THE_TEST)
 
     async def test_destructive_keys(self):
         """Destructive keys are a group of their own, say what they do, and need two clicks each."""
@@ -131,7 +144,7 @@ class Keys(PageTest):
                     "Reboot at once",
                 ],
             )
-            self.console.messages.clear()
+            self.forget(page)
             for number in range(len(names)):
                 page.page.locator("#destructive button").nth(number).click()
             page.page.click("#hold >> text=Shift")
@@ -140,7 +153,7 @@ class Keys(PageTest):
             page.page.click("text=Reboot at once?")
             self.wait_keys(page, [*held([], SHIFT), *held(taps(ord("b")), ALT, SYSRQ)])
 
-        await self.visit_cleanly(steps)
+        await self.visit_cleanly(steps, script=LONG_TIMES_END_BY_THE_TEST)
 
 
 class HiddenState(PageTest):
@@ -253,7 +266,7 @@ class ClipboardLimits(PageTest):
             self.wait_heard(
                 page, lambda: any(m[0] == 6 and m[4] & 0x80 for m in self.console.messages), "no capabilities"
             )
-            self.console.messages.clear()
+            self.forget(page)
             page.page.fill("#outgoing", "né €5")
             self.assertEqual(page.page.locator("#typing").inner_text().count("clipboard"), 0)
             page.page.click("#send")

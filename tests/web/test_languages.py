@@ -1,6 +1,7 @@
 """The languages of the page in real browsers."""
 
 import json
+import re
 from pathlib import Path
 
 from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound
@@ -9,6 +10,16 @@ from tests.web.steps import PHONE
 
 LOCALES = Path(__file__).parents[2] / "novnc_twisted" / "web" / "src" / "locales"
 LANGUAGE = "[document.documentElement.lang, document.documentElement.dir]"
+STATE_OF_PHONE = """(words) => {
+    const [state, panel] = ['state', 'panel-more'].map((id) => document.getElementById(id));
+    state.textContent = words;
+    const box = state.getBoundingClientRect();
+    return {
+        cut: state.scrollWidth > state.clientWidth || box.right > innerWidth,
+        lines: Math.round(box.height / parseFloat(getComputedStyle(state).lineHeight)),
+        covered: panel.getBoundingClientRect().top < box.bottom,
+    };
+}"""
 
 
 def words(language):
@@ -100,6 +111,43 @@ class Languages(PageTest):
                     self.assertLessEqual(across[1], across[2], f"{language}, {panel}")
 
         await self.visit(steps, **PHONE)
+
+    async def test_the_state_is_whole_on_a_phone(self):
+        """Every text of the state is shown completely, and the panels begin below it."""
+        states = (
+            "connected",
+            "mayWatch",
+            "viewOnlyState",
+            "paused",
+            "starting",
+            "reconnecting",
+            "notRunning",
+            "stalled",
+        )
+
+        def steps(page):
+            for language in [path.stem for path in sorted(LOCALES.glob("*.json")) if path.stem != "causes"]:
+                page.page.goto(self.console.url(f"token=T&lang={language}"))
+                page.wait_painted()
+                page.page.tap("#more")
+                for state in states:
+                    shown = page.page.evaluate(STATE_OF_PHONE, words(language)["page"]["text"][state])
+                    self.assertEqual(shown, {"cut": False, "lines": 1, "covered": False}, f"{language}, {state}")
+
+        await self.visit(steps, **PHONE)
+
+    async def test_names_of_keys(self):
+        """The panel, the row and the chips have the names of the German keyboard."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.tap("#keyrow >> text=Strg")
+            page.page.get_by_text("Strg gehalten").wait_for()
+            page.page.tap("#keys")
+            buttons = page.page.locator("#panel-keys button, #keyrow button").all_inner_texts()
+            self.assertEqual([name for name in buttons if re.search("Ctrl|Shift|Home|PrtScn|Del|Bksp", name)], [])
+
+        await self.visit(steps, "token=T&lang=de", **PHONE)
 
 
 class LanguagesInFirefox(PageTest):

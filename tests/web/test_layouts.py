@@ -10,6 +10,8 @@ from unicodedata import normalize
 
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.keyboard.keys import ALTGR, PRINTING, SHIFT
+from novnc_twisted.keyboard.layouts import CannotType, spell
 from tests.support.xkb_guest import XkbGuest
 from tests.web.test_modules import WEB, node
 
@@ -65,6 +67,14 @@ SAMPLES = {
 }
 """Texts that a layout must be able to type completely, with its keys or with dead keys."""
 
+DOM_CODES = (
+    *("Backquote", *(f"Digit{d}" for d in "1234567890"), "Minus", "Equal", "IntlYen"),
+    *(*(f"Key{c}" for c in "QWERTYUIOP"), "BracketLeft", "BracketRight", "Backslash"),
+    *(*(f"Key{c}" for c in "ASDFGHJKL"), "Semicolon", "Quote"),
+    *("IntlBackslash", *(f"Key{c}" for c in "ZXCVBNM"), "Comma", "Period", "Slash", "IntlRo"),
+)
+"""The printing keys in the order of KEYS in layouts.js."""
+
 SPELL = """import('./src/layouts.js').then(({NAMES, spell}) => console.log(JSON.stringify(Object.fromEntries(
     NAMES.map(([id]) => [id, spell(%s, id).map(({chords, known}) => known && chords.map(
         (chord) => chord.map(([, code]) => code)))])))))"""
@@ -93,6 +103,10 @@ class LayoutsTest(TestCase):
         fresh = self.generator.generate()
         if f"'xkeyboard-config {self.generator.version()}'" in kept:
             self.assertEqual(kept, fresh)
+            self.assertEqual(
+                (SCRIPT.parents[1] / "novnc_twisted/keyboard/layout_data.py").read_text(),
+                self.generator.generate_python(),
+            )
         else:  # another version may have another character on a key
             self.assertEqual(kept.count("\n    '"), fresh.count("\n    '"))
 
@@ -107,6 +121,18 @@ class LayoutsTest(TestCase):
                 if chords and (read := "".join(map(guest.press, chords))) != normalize("NFC", character):
                     wrong[character] = (chords, read)
             self.assertEqual(wrong, {}, layout)
+
+    async def test_the_api_spells_as_the_page_does(self):
+        spelt = json.loads(await node("-e", SPELL % json.dumps(TEXT)))
+        codes = {"Space": 57, "ShiftLeft": SHIFT, "AltRight": ALTGR, **dict(zip(DOM_CODES, PRINTING, strict=True))}
+        for layout, all_chords in spelt.items():
+            for character, chords in zip(TEXT, all_chords, strict=True):
+                wanted = [tuple(codes[code] for code in chord) for chord in chords] if chords else None
+                try:
+                    found = [chord for one in spell(character, layout) for chord in one]
+                except CannotType:
+                    found = None
+                self.assertEqual(found, wanted, (layout, character))
 
     async def test_languages(self):
         """Each language's text can be typed on its layout."""

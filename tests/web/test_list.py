@@ -16,6 +16,7 @@ from novnc_twisted.identity import NoAuth
 from tests.api.harness import FakeHost, System, instance, uuid_of
 from tests.support import published
 from tests.support.browser import with_page
+from tests.web.steps import LONG_TIMES_END_BY_THE_TEST
 
 
 class PictureHost(FakeHost):
@@ -33,6 +34,7 @@ class ListCase(TestCase):
     """Four servers of two projects; one of them is off."""
 
     timeout = 300
+    browser = "chromium"
 
     async def setUp(self) -> None:
         self.servers = {
@@ -71,15 +73,30 @@ class ListCase(TestCase):
 
         blockingCallFromThread(reactor, lambda: Deferred.fromCoroutine(wait()).addTimeout(120, reactor))
 
+    def nothing_is_cut(self, page: Any) -> None:
+        """The page is no wider than a phone, and its buttons are high enough for a finger."""
+        self.assertLessEqual(page.evaluate("() => document.documentElement.scrollWidth"), 390)
+        for button in page.locator("button:visible").all():
+            self.assertGreaterEqual(button.bounding_box()["height"], 40)
+
     async def visit(self, steps: Any, path: str = "", **options: Any) -> None:
-        seen = await with_page(self.url + path, steps, **options)
-        # A page that is left ends its stream of events, which the browser counts as a failure.
-        left = [complaint for complaint in seen.complaints() if not complaint.endswith("/console/v1/events")]
-        self.assertEqual(left, [])
+        seen = await with_page(self.url + path, steps, browser=self.browser, **options)
+        self.assertEqual(seen.complaints(), [])
         self.assertEqual(seen.hosts(), {"127.0.0.1"})
 
 
 class ListTests(ListCase):
+    async def test_a_server_that_begins_to_run(self) -> None:
+        """Its picture is taken at once, not after the pause between two pictures."""
+
+        def steps(view: Any) -> None:
+            page = view.page
+            page.wait_for_function("() => document.querySelectorAll('.tile img:not([hidden])').length === 3")
+            self.now("running")
+            page.wait_for_selector(".tile:has-text('archive') img:not([hidden])")
+
+        await self.visit(steps, script=LONG_TIMES_END_BY_THE_TEST)
+
     async def test_tiles(self) -> None:
         """Pictures of the servers that run, a state that changes without a reload, and a power action."""
 
@@ -90,8 +107,10 @@ class ListTests(ListCase):
             self.assertEqual(names, ["<b>&\"'", "archive", "web-9", "web-10"])
             self.assertTrue(page.locator(".tile", has_text="archive").locator(".screen").is_disabled())
             self.until(lambda: {uuid for uuid, *_ in self.host.asked} >= {uuid_of("web-9"), uuid_of("web-10")})
+            self.assertNotIn(uuid_of("archive"), {uuid for uuid, *_ in self.host.asked})
             self.now("running")
             page.wait_for_selector(".tile:has-text('archive') .state[data-state=ACTIVE]")
+            page.wait_for_selector(".tile:has-text('archive') img:not([hidden])")
             tile = page.locator(".tile", has_text="web-9")
             tile.locator("summary").click()
             tile.get_by_role("button", name="Reset").click()
@@ -104,7 +123,6 @@ class ListTests(ListCase):
 
         await self.visit(steps)
         self.assertEqual(self.host.power, [(uuid_of("web-9"), "reset")])
-        self.assertNotIn(uuid_of("archive"), {uuid for uuid, *_ in self.host.asked[:4]})
         self.assertEqual({width for *_, width in self.host.asked}, {320})
 
     async def test_filters_are_addresses(self) -> None:
@@ -118,7 +136,6 @@ class ListTests(ListCase):
             page.wait_for_function("() => document.querySelectorAll('.tile').length === 1")
             self.assertTrue(page.url.endswith("?name=10&project=red"), page.url)
             page.reload()
-            view.seen.failures.clear()  # the reload may have aborted requests of the first page
             page.wait_for_function("() => document.querySelectorAll('.tile').length === 1")
             self.assertEqual(names.all_text_contents(), ["web-10"])
             page.go_back()
@@ -145,7 +162,8 @@ class ListTests(ListCase):
         self.assertEqual(made["connect_info"]["instance_uuid"], uuid_of("web-10"))
 
     async def test_sharing(self) -> None:
-        """A link with a right and a time, shown once."""
+        """A link with a right and a time, shown once; a longer time than the operator allows is not offered again."""
+        self.system.consoleauth.expires_at = reactor.seconds() + 600  # type: ignore[attr-defined]
         shown: list[str] = []
 
         def steps(view: Any) -> None:
@@ -159,6 +177,10 @@ class ListTests(ListCase):
             page.get_by_role("button", name="Make a link").click()
             page.wait_for_selector(".made:visible")
             shown.append(page.get_by_label("The link").input_value())
+            page.locator(".about:has-text('Links are valid for at most 10 min here.')").wait_for()
+            page.get_by_role("button", name="Close").click()
+            page.get_by_role("button", name="Share the console of web-9").click()
+            self.assertEqual(page.get_by_label("Valid for").inner_text().split("\n"), ["5 minutes", "10 minutes"])
 
         await self.visit(steps)
         (made,) = self.system.consoleauth.tokens.values()
@@ -175,7 +197,6 @@ class ListTests(ListCase):
             page.route("**/v1/sessions?*", lambda route: route.fulfill(json={"sessions": sessions}))
             page.context.route("**/vnc_auto.html?*", lambda route: route.fulfill(body="a console"))
             page.reload()
-            view.seen.failures.clear()  # the reload may have aborted requests of the first page
             tile = page.locator(".tile", has_text="web-9")
             tile.locator(".users:has-text('admin')").wait_for()
             with page.context.expect_page() as opening:
@@ -186,7 +207,6 @@ class ListTests(ListCase):
             tile.locator(".screen").click()
             sessions.clear()
             page.reload()
-            view.seen.failures.clear()
             tile.locator(".users:has-text('admin')").wait_for(state="detached")
             self.assertEqual((console.url, len(self.system.consoleauth.tokens)), (first, 1))
             tile.locator(".screen").click()
@@ -203,13 +223,33 @@ class ListTests(ListCase):
         await self.visit(steps)
         self.assertEqual(len(self.system.consoleauth.tokens), 2)
 
+    async def test_no_answer(self) -> None:
+        """The list says so in the reader's language, not in the words of the browser."""
+
+        def steps(view: Any) -> None:
+            page = view.page
+            page.wait_for_selector(".tile")
+            page.route("**/action", lambda route: route.abort())
+            tile = page.locator(".tile", has_text="archive")
+            tile.locator("summary").click()
+            tile.get_by_role("button", name="Start").click()
+            page.locator(".note:has-text('The list gets no answer. Check your network')").wait_for()
+            view.seen.failures.clear()  # the request
+            view.seen.console.clear()
+
+        await self.visit(steps)
+
     async def test_on_a_phone_nothing_is_cut(self) -> None:
         def steps(view: Any) -> None:
             view.page.wait_for_selector(".tile img:not([hidden])")
-            wide = view.page.evaluate("() => document.documentElement.scrollWidth")
-            self.assertLessEqual(wide, 390)
-            for button in view.page.locator("button:visible").all():
-                self.assertGreaterEqual(button.bounding_box()["height"], 40)
+            self.nothing_is_cut(view.page)
+            view.page.get_by_role("checkbox", name="Choose web-9").check()
+            view.page.get_by_role("checkbox", name="Choose web-10").check()
+            tile = view.page.locator(".tile", has_text="archive")
+            tile.locator("summary").click()
+            tile.get_by_role("button", name="Start").click()
+            note, chosen = (view.page.locator(each).bounding_box() for each in (".note:has-text('archive')", ".chosen"))
+            self.assertLessEqual(note["y"] + note["height"], chosen["y"], "the report is behind the button")
 
         await self.visit(steps, size=(390, 780))
 
@@ -221,10 +261,12 @@ class ListTests(ListCase):
             self.assertEqual(page.locator("tbody tr").count(), 4)
             page.get_by_label("Search").fill("web")
             page.get_by_role("button", name="Search").click()
+            page.wait_for_url("**/console/?*web*")
             self.assertEqual(page.locator("tbody th").all_text_contents(), ["web-10", "web-9"])
             page.get_by_role("link", name="web-9").click()
-            page.get_by_role("button", name="Suspend").click()
-            self.until(lambda: self.host.power)
+            # Chromium sometimes never closes a page that is on its way to another one.
+            with page.expect_navigation():
+                page.get_by_role("button", name="Suspend").click()
 
         await self.visit(steps, java_script_enabled=False)
         self.assertEqual(self.host.power, [(uuid_of("web-9"), "suspend")])
@@ -246,3 +288,38 @@ class ListTests(ListCase):
             self.assertIn("Zurücksetzen: web-9?", page.locator("dialog").inner_text())
 
         await self.visit(steps, locale="de-DE")
+
+
+class ListInFirefox(ListCase):
+    """The same list in Firefox: pictures, events, an action, filters, a link, and the keyboard."""
+
+    browser = "firefox"
+
+    async def test_a_person_works_with_the_list(self) -> None:
+        def steps(view: Any) -> None:
+            page = view.page
+            page.wait_for_selector(".tile img:not([hidden])")
+            self.now("running")
+            page.wait_for_selector(".tile:has-text('archive') .state[data-state=ACTIVE]")
+            tile = page.locator(".tile", has_text="web-9")
+            tile.locator("summary").click()
+            tile.get_by_role("button", name="Reset").click()
+            page.locator("dialog").get_by_role("button", name="Reset").click()
+            self.until(lambda: self.host.power)
+            page.get_by_label("Project").select_option("red")
+            page.wait_for_function("() => document.querySelectorAll('.tile').length === 2")
+            page.get_by_role("button", name="Share the console of web-9").click()
+            page.get_by_role("button", name="Make a link").click()
+            page.wait_for_selector(".made:visible")
+            self.assertIn("?token=", page.get_by_label("The link").input_value())
+            page.keyboard.press("Escape")
+            page.locator(".screen").first.focus()
+            page.keyboard.press("End")
+            self.assertEqual(page.evaluate("() => document.activeElement.ariaLabel"), "Open the console of web-10")
+            page.set_viewport_size({"width": 390, "height": 780})
+            self.nothing_is_cut(page)
+            tile.locator("summary").click()
+            self.nothing_is_cut(page)
+
+        await self.visit(steps)
+        self.assertEqual(self.host.power, [(uuid_of("web-9"), "reset")])

@@ -116,7 +116,7 @@ class Refused(PageTest):
 
         def steps(page):
             page.wait_said(ServiceUnavailable.sentence)
-            self.assertIn("Trying again in", page.page.locator("#countdown").inner_text())
+            page.page.locator("#countdown", has_text="Trying again in").wait_for()
             self.console.refusal = lambda params: None
             page.wait_painted()
 
@@ -149,7 +149,6 @@ class RefusedInChromium(PageTest):
             page.wait_painted()
             blockingCallFromThread(reactor, self.console.port.stopListening)
             self.drop()
-            page.wait_said("The connection to the console was lost.")
             page.wait_said("The console service can't be reached")
 
         await self.visit(steps)
@@ -167,9 +166,10 @@ class Reconnecting(PageTest):
         def steps(page):
             page.wait_painted()
             page.page.click("#fit")
-            self.drop()
+            self.drop_for_a_while()
             page.wait_said("The connection to the console was lost.")
             self.assertTrue(page.page.locator("#still").is_visible())
+            self.go_on()
             page.wait_painted()
             page.wait_said("Connected")
             self.assertFalse(page.page.locator("#card, #still").first.is_visible())

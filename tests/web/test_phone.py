@@ -1,7 +1,8 @@
 """What a person does at the console page on a phone, judged by what the VNC server received."""
 
 from tests.web.page_case import ASKS, PageTest
-from tests.web.steps import CTRL, F5, HOME, LEFT, PHONE, held, taps
+from tests.web.steps import CTRL, F5, HOME, LEFT, LONG_TIMES_END_BY_THE_TEST, PHONE, TAB, held, taps
+from tests.web.synthetic_touch import SyntheticTouch
 
 
 class Phone(PageTest):
@@ -10,15 +11,55 @@ class Phone(PageTest):
 
         def steps(page):
             page.wait_painted()
-            page.page.tap("#touch")
-            page.page.tap("#keyrow >> text=Ctrl")
+            self.tap(page, "#touch")
+            self.tap(page, "#keyrow >> text=Ctrl")
             page.page.keyboard.insert_text("c")
             self.wait_heard(page, lambda: len(self.console.keys()) == 3, "no c")
-            page.page.tap("#keyrow >> text=Ctrl")
+            self.tap(page, "#keyrow >> text=Ctrl")
             for key in ("[aria-label=Left]", "text=Home", "text=/^F5$/"):
-                page.page.tap(f"#keyrow >> {key}")
+                self.tap(page, f"#keyrow >> {key}")
             self.wait_keys(page, [*held(taps(ord("c")), CTRL), *taps(LEFT, HOME, F5)])
             self.assertEqual(page.page.evaluate("document.activeElement.id"), "field")
+
+        await self.visit_cleanly(steps, **PHONE)
+
+    async def test_a_name_of_usual_length_is_whole_on_a_phone(self):
+        """It has two lines beside six buttons, which is the most that a phone shows."""
+        self.console.name = "frontend-web-01"
+
+        def steps(page):
+            page.wait_painted()
+            page.page.evaluate("() => { document.getElementById('people').hidden = false; }")
+            self.assertEqual(page.page.locator("#tools button:visible").count(), 6)
+            sizes = page.page.locator("#name").evaluate(
+                "(e) => [e, e.firstChild].flatMap((each) =>"
+                " [each.scrollWidth - each.clientWidth, each.scrollHeight - each.clientHeight])"
+            )
+            self.assertEqual(sizes, [0, 0, 0, 0])
+
+        await self.visit(steps, **PHONE)
+
+    async def test_keys_keep_their_order(self):
+        """A modifier waits behind letters that were written before it, also with the chip and the panel of keys."""
+
+        def steps(page):
+            page.wait_painted()
+            self.tap(page, "#touch")
+            # All at once, while the first letter is being sent.
+            page.page.evaluate(
+                """() => {
+                    const field = document.getElementById('field');
+                    field.value += 'phone';
+                    field.dispatchEvent(new InputEvent('input'));
+                    const key = (where, name) => [...document.querySelectorAll(`${where} button`)].find(
+                        (each) => each.textContent.startsWith(name)).click();
+                    key('#keyrow', 'Ctrl');
+                    key('#press', 'Tab');
+                    key('#chips', 'Ctrl');
+                }"""
+            )
+            self.wait_keys(page, [*taps(*map(ord, "phone")), *held(taps(TAB), CTRL)])
+            page.page.wait_for_selector("#chips button", state="detached")
 
         await self.visit_cleanly(steps, **PHONE)
 
@@ -27,7 +68,7 @@ class Phone(PageTest):
 
         def steps(page):
             page.wait_painted()
-            page.page.tap("#touch")
+            self.tap(page, "#touch")
             for key in ("ArrowLeft", "Home", "F5"):
                 page.press(key)
             self.wait_keys(page, taps(LEFT, HOME, F5))
@@ -41,7 +82,7 @@ class Phone(PageTest):
             self.touch(page, "touchStart", (box["x"] + 9, box["y"] + 9))
             self.wait_heard(page, lambda: len(self.console.keys()) >= 6, "it does not repeat")
             self.touch(page, "touchEnd")
-            page.page.tap("#keyrow >> text=Home")
+            self.tap(page, "#keyrow >> text=Home")
             self.wait_heard(page, lambda: self.console.keys().count((HOME, False)), "no Home")
             keys = self.console.keys()
             self.assertEqual(keys, taps(*[LEFT] * (len(keys) // 2 - 1), HOME))
@@ -53,9 +94,9 @@ class Phone(PageTest):
 
         def steps(page):
             page.wait_painted()
-            page.page.tap("#keys")
-            page.page.tap("#press >> text=/^Tab$/")
-            page.page.tap("#press >> text=/^Esc$/")
+            self.tap(page, "#keys")
+            self.tap(page, "#press >> text=/^Tab$/")
+            self.tap(page, "#press >> text=/^Esc$/")
             self.wait_keys(page, taps(0xFF09, 0xFF1B))
 
         await self.visit(steps, **PHONE)
@@ -67,23 +108,23 @@ class Phone(PageTest):
             page.wait_painted()
             self.original_size(page)
             self.assertTrue(page.page.is_checked("#drag"))
-            page.page.tap("#more")
+            self.tap(page, "#more")
             page.page.wait_for_selector("#panel-more", state="hidden")
             box = page.page.locator("#stage canvas").bounding_box()
             y = box["y"] + box["height"] / 2
             self.swipe(page, (250, y, 50, y))
-            page.page.touchscreen.tap(260, y)
+            self.tap_at(page, 260, y)
             self.wait_pointer(page, "no click")
             clicks = [(mask, x) for mask, x, _ in self.console.pointers() if mask]
             self.assertEqual(clicks, [(1, 320 - 300 + 260)])
-            page.page.tap("#more")
-            page.page.tap("#drag-row")  # off: a finger acts as the mouse again
-            page.page.tap("#more")
-            self.console.messages.clear()
+            self.tap(page, "#more")
+            self.tap(page, "#drag-row")  # off: a finger acts as the mouse again
+            self.tap(page, "#more")
+            self.forget(page)
             self.swipe(page, (250, y, 50, y))
             self.wait_pointer(page, "no drag")
 
-        await self.visit_cleanly(steps, **PHONE | {"size": (300, 500)})
+        await self.visit_cleanly(steps, script=LONG_TIMES_END_BY_THE_TEST, **PHONE | {"size": (300, 500)})
 
     async def test_drag_to_move_ends_with_the_session(self):
         """A screen that fits, because the phone was turned meanwhile, is not dragged: a finger acts as the mouse."""
@@ -91,10 +132,10 @@ class Phone(PageTest):
         def steps(page):
             page.wait_painted()
             self.original_size(page)
-            page.page.tap("#connect")
+            self.tap(page, "#connect")
             page.wait_said("The console was closed.")
             page.page.set_viewport_size({"width": 500, "height": 400})
-            page.page.tap("#again")
+            self.tap(page, "#again")
             page.wait_painted()
             page.wait_said("Connected")
             box = page.page.locator("#stage canvas").bounding_box()
@@ -102,7 +143,7 @@ class Phone(PageTest):
             self.swipe(page, (300, y, 180, y))
             self.wait_pointer(page, "no drag")
 
-        await self.visit(steps, **PHONE | {"size": (300, 500)})
+        await self.visit(steps, script=LONG_TIMES_END_BY_THE_TEST, **PHONE | {"size": (300, 500)})
 
     async def test_pinch(self):
         """Two fingers enlarge and move the picture without sending anything; clicks hit what is shown."""
@@ -125,16 +166,16 @@ class Phone(PageTest):
             self.assertEqual({mask for mask, _, _ in self.console.pointers()} | {0}, {0})
             self.assertEqual(self.console.keys(), [])
             box = canvas.bounding_box()
-            page.page.touchscreen.tap(195, y)
+            self.tap_at(page, 195, y)
             self.wait_pointer(page, "no click")
             ((_, x, _),) = [pointer for pointer in self.console.pointers() if pointer[0]]
             self.assertLessEqual(abs(x - (195 - box["x"]) * 320 / box["width"]), 1)
-            page.page.tap(".chip >> text=Zoom")
+            self.tap(page, ".chip >> text=Zoom")
             page.page.wait_for_function(
                 "(width) => document.querySelector('canvas').clientWidth === width", arg=before["width"]
             )
 
-        await self.visit_cleanly(steps, **PHONE)
+        await self.visit_cleanly(steps, script=LONG_TIMES_END_BY_THE_TEST, **PHONE)
 
     async def test_targets(self):
         """Every target for a finger is at least 44 px wide and high."""
@@ -145,14 +186,14 @@ class Phone(PageTest):
                 page.page.set_viewport_size({"width": width, "height": height})
                 page.page.goto(self.console.url())
                 page.wait_painted()
-                page.page.tap("#touch")
+                self.tap(page, "#touch")
                 for panel in ("keys", "clipboard", "more"):
-                    page.page.tap(f"#{panel}")
+                    self.tap(page, f"#{panel}")
                     if panel == "keys":
-                        page.page.tap("#hold >> text=Ctrl")
+                        self.tap(page, "#hold >> text=Ctrl")
                     small += [(width, *target) for target in page.page.evaluate(find)]
                     page.press("Escape")
-                page.page.tap("#hide")
+                self.tap(page, "#hide")
                 box = page.page.locator("#show").bounding_box()
                 self.assertGreaterEqual(box["height"], 44)
             self.assertEqual(small, [])
@@ -173,3 +214,7 @@ class Phone(PageTest):
 
         await self.visit(steps, "token=T&view_only=1", **PHONE)
         self.assertLessEqual({message[0] for message in self.console.messages}, ASKS)
+
+
+class PhoneInFirefox(SyntheticTouch, Phone):
+    """The same in Firefox, which has neither a viewport of a phone nor an on-screen keyboard here."""

@@ -4,6 +4,7 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted import errors
 from tests.session.harness import TOKEN, FrontCase, introduce
+from tests.support.held_time import HeldTime
 
 
 class XVPSession(FrontCase):
@@ -141,9 +142,13 @@ class XVPSession(FrontCase):
         self.assertNotIn("session", [event.get("event") for event in self.events])
 
     async def test_a_slow_head_is_refused(self) -> None:
-        self.xvp(settings=self.settings(head_deadline=0.1))
+        time = HeldTime()
+        self.xvp_on(time)
+        read = self.heads()
         viewer = await self.raw()
         viewer.write(b"CONN")
+        await read.get()
+        time.spend(self.settings().head_deadline)
         self.assertEqual(await viewer.until(b"\r\n\r\n"), self.line(400, errors.SetupTimeout))
 
     async def test_stopping_while_the_token_is_looked_up_is_503(self) -> None:

@@ -1,1 +1,1 @@
-"""The console API below ``/console/v1``: sessions, revocations and console links.  See docs/console_api.rst."""
+"""The console API below ``/console/v1``: servers, sessions, links, tokens and more.  See docs/console_api.rst."""

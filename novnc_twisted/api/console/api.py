@@ -1,7 +1,8 @@
-"""The console API: the resource that answers a path below ``/console/v1``."""
+"""The console API: passes requests below ``/console/v1`` on to their resources."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final
 
 from novnc_twisted.api.console.call import ConsoleCall
@@ -14,13 +15,13 @@ from novnc_twisted.http.routing import Handler, Resource, Router
 from novnc_twisted.identity.users import Caller
 
 VERSION: Final = "v1"
-"""The segment after ``console`` below which the API stands."""
+"""The path segment after ``console``: the version of the API."""
 
 
 class ConsoleAPI:
-    """Finds the resource for a request.
+    """Passes each request on to its resource.
 
-    :param admitted: counts a request in work, and refuses it under load; see :meth:`.ComputeAPI.admitted`.
+    :param admitted: counts a request in work, or refuses it if there are too many; see :meth:`.ComputeAPI.admitted`.
     :ivar router: the routes below the version.
     """
 
@@ -34,14 +35,22 @@ class ConsoleAPI:
         self._responder = responder
         self._admitted = admitted
 
-    async def answer(self, request: Request, request_id: str, caller: Caller, segments: tuple[str, ...]) -> Response:
+    async def answer(
+        self,
+        request: Request,
+        request_id: str,
+        authenticate: Callable[[Request], Awaitable[Caller]],
+        segments: tuple[str, ...],
+    ) -> Response:
         """Return the response.
 
-        :param segments: those of the path after the version, at least one.
+        :param authenticate: returns the caller of a request.
+        :param segments: the path segments after the version, at least one.
         """
+        caller = await authenticate(request)
         handler, arguments = self.router.match(request.method, segments)
         work = Work(handler.__qualname__, arguments)
-        answer = self._run(handler, ConsoleCall(request, caller), arguments)
+        answer = self._run(handler, ConsoleCall(request, caller, partial(authenticate, request)), arguments)
         return await self._responder.respond(request, request_id, work, answer)
 
     async def _run(self, handler: Handler, call: ConsoleCall, arguments: tuple[str, ...]) -> Response:
@@ -50,7 +59,7 @@ class ConsoleAPI:
 
 
 def version(request: Request) -> Response:
-    """Answer ``GET /console/v1`` with a description of the version, which needs no log-in."""
+    """Answer ``GET /console/v1`` with a description of the version.  No log-in is needed."""
     if not request.reads:
         raise HTTPError(405, "The method is not allowed for this resource.", (("Allow", "GET, HEAD"),))
     link = {"rel": "self", "href": f"{request.base_url}/console/{VERSION}/"}

@@ -1,5 +1,6 @@
 """A request to the console API, with its caller."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +13,34 @@ from novnc_twisted.identity.users import Caller
 
 _LONGEST_REASON = 300
 
+_CREDENTIALS = ("authorization", "x-auth-token", "cookie")
+
+Credentials = tuple[str | tuple[str, ...], ...]
+"""See :attr:`ConsoleCall.credentials`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConsoleCall:
-    """A request, and who makes it."""
+    """A request, and who makes it.
+
+    :ivar again: authenticates the request again; this fails if the log-in has ended since.
+    """
 
     request: Request
     caller: Caller
+    again: Callable[[], Awaitable[Caller]]
+
+    @property
+    def credentials(self) -> Credentials:
+        """The values that authenticate the request: header fields and the client's address, which a lock-out counts."""
+        headers = self.request.headers
+        return self.request.client, *(tuple(headers.get(name, ())) for name in _CREDENTIALS)
 
     @property
     def owner(self) -> str | None:
-        """The project whose servers the caller is limited to; None: the caller is an administrator.
+        """The only project whose servers the caller may see; None: the caller is an administrator and sees all.
 
-        :raises HTTPError: 403: the caller belongs to no project, so that there is nothing that it may see.
+        :raises HTTPError: 403: the caller belongs to no project, and so may see no server.
         """
         if self.caller.is_admin:
             return None
@@ -35,7 +51,8 @@ class ConsoleCall:
     def parameter(self, name: str, check: Any = fields.text) -> Any:
         """Return the value of a query parameter; None if it is missing or empty.
 
-        :raises HTTPError: 400: its check refuses it.
+        :param check: returns the checked value, or raises ValueError with what the value is not.
+        :raises HTTPError: 400: the check refuses the value.
         """
         value = self.request.parameter(name)
         if not value:
@@ -48,19 +65,19 @@ class ConsoleCall:
             ) from None
 
     def reason(self, text: str | None) -> str:
-        """Return why sessions are ended, with the name of the caller, for the log and the history."""
+        """Return the reason for ending sessions, with the caller's name, for the log and the history."""
         name = one_line(self.caller.user, _LONGEST_REASON)
         return f"by {name}: {one_line(text, _LONGEST_REASON)}" if text else f"by {name}"
 
 
-def named(cause: ServiceUnavailable) -> HTTPError:
-    """Make the 503 that says which service did not answer."""
+def service_unavailable(cause: ServiceUnavailable) -> HTTPError:
+    """Make a 503 error that names the service that did not answer."""
     return HTTPError(503, f"{cause.sentence} {cause.detail}." if cause.detail else cause.sentence)
 
 
 def unanswered(topics: tuple[str, ...], effect: str) -> HTTPError:
-    """Make the 503 for a change that some proxies did not confirm.
+    """Make a 503 error for a change that some proxies did not confirm.
 
-    :param effect: what is certain all the same.
+    :param effect: a sentence that says what was changed nevertheless, and what follows.
     """
-    return HTTPError(503, f"No answer of {', '.join(topics)[:500]}. {effect}")
+    return HTTPError(503, f"No answer from {', '.join(topics)[:500]}. {effect}")

@@ -1,6 +1,7 @@
 """``/events``: server-sent events about servers and sessions."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from novnc_twisted.api.console.call import ConsoleCall
 from novnc_twisted.api.console.watch import Watch
@@ -11,9 +12,10 @@ from novnc_twisted.http.routing import Handler, Resource
 
 
 class Events(Resource):
-    """The events of what the caller may see.
+    """Answers with a stream of events about the servers and sessions that the caller may see.
 
-    ``servers`` and ``sessions`` have ``changed`` (rows) and ``removed`` (ids); ``reload`` says that events were missed.
+    The events ``servers`` and ``sessions`` carry ``changed`` (rows) and ``removed`` (ids).  The event ``reload`` says
+    that the client has missed events and should read its lists again.
     """
 
     def __init__(self, watch: Watch) -> None:
@@ -28,5 +30,4 @@ class Events(Resource):
             return Response(200, b"", content_type=CONTENT_TYPE)
         if not self._watch.has_room(call.caller):
             raise HTTPError(429, "Too many event streams are open. Try again later.", (("Retry-After", "60"),))
-        caller = call.caller
-        return Response(200, events=lambda subscriber: self._watch.subscribe(caller, subscriber))
+        return Response(200, events=partial(self._watch.subscribe, call))

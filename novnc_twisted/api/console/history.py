@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from novnc_twisted.api.backends import IConsoleAuthAPI
-from novnc_twisted.api.console.call import ConsoleCall, named
+from novnc_twisted.api.console.call import ConsoleCall, service_unavailable
 from novnc_twisted.api.console.session_view import time_text, view
 from novnc_twisted.api.console.sessions import limit_of
 from novnc_twisted.contract import fields
@@ -18,7 +18,7 @@ from novnc_twisted.messaging.wire import entry_id
 
 
 class History(Resource):
-    """The history of the sessions that the caller may see: those of the own project's servers."""
+    """Lists the ended sessions that the caller may see: those of the servers of the caller's project."""
 
     def __init__(self, consoleauth: IConsoleAuthAPI) -> None:
         self._consoleauth = consoleauth
@@ -41,7 +41,7 @@ class History(Resource):
         try:
             found, following = await self._consoleauth.history(wanted, limit=limit_of(call), marker=marker)
         except ServiceUnavailable as cause:
-            raise named(cause) from cause
+            raise service_unavailable(cause) from cause
         rows = [_view(ended, with_detail=call.caller.is_admin) for ended in found]
         return Response(200, {"sessions": rows, "next": following})
 
@@ -49,7 +49,7 @@ class History(Resource):
 def _view(ended: EndedSession, *, with_detail: bool) -> dict[str, Any]:
     """Return an ended session as a JSON object.
 
-    :param with_detail: whether to show the detail, which may have addresses of the cloud's own network.
+    :param with_detail: whether to show the detail, which may contain addresses of the cloud's internal network.
     """
     row = {**view(ended.session), "ended_at": time_text(ended.ended_at), "cause": ended.cause}
     return {**row, "detail": ended.detail} if with_detail else row
@@ -61,7 +61,7 @@ def _marker(value: str) -> str:
 
 
 def _time(value: str) -> float:
-    """Read a time in ISO 8601; without a time zone it is UTC."""
+    """Read a time in ISO 8601; a time without a time zone is taken as UTC."""
     try:
         time = datetime.fromisoformat(value)
         return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()

@@ -1,6 +1,7 @@
-"""``/servers/ID/consoles``: console links with a right, a time and a number of uses."""
+"""``/servers/ID/consoles``: console links whose rights, life time and number of uses the caller chooses."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from novnc_twisted.api import schema
@@ -16,10 +17,14 @@ from novnc_twisted.http.routing import Handler, Resource
 
 
 class ConsoleLinks(Resource):
-    """Makes links, as the Compute API does."""
+    """Makes console links, as the Compute API does, but with these choices.
 
-    def __init__(self, links: Links) -> None:
+    :param now: Unix time in seconds.
+    """
+
+    def __init__(self, links: Links, now: Callable[[], float] = time.time) -> None:
         self._links = links
+        self._now = now
 
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
         """See Resource."""
@@ -41,7 +46,14 @@ class ConsoleLinks(Resource):
             raise HTTPError(400, "This server makes no recordings.")
         terms = LinkTerms(console_type=wanted.pop("type"), **wanted)
         link = await self._links.make(call.caller, server_id, terms)
-        shown = {"id": link.id, "url": link.url, "mode": terms.mode, "expires_at": time_text(link.expires_at)}
+        shown = {
+            "id": link.id,
+            "url": link.url,
+            "mode": terms.mode,
+            "expires_at": time_text(link.expires_at),
+            # token_ttl may have shortened the life time.  Clients with a wrong clock can still compare seconds.
+            "expires_in": round(link.expires_at - self._now()),
+        }
         return Response(200, {"console": shown})
 
 

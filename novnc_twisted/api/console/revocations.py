@@ -6,7 +6,7 @@ from typing import Any, Final
 from novnc_twisted.access.tokens import MAX_TOKEN, hash_token
 from novnc_twisted.api import schema
 from novnc_twisted.api.backends import IConsoleAuthAPI
-from novnc_twisted.api.console.call import ConsoleCall, named, unanswered
+from novnc_twisted.api.console.call import ConsoleCall, service_unavailable, unanswered
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import ServiceUnavailable
@@ -23,9 +23,9 @@ _SELECTORS: Final[dict[str, Any]] = {
 
 
 class Revocations(Resource):
-    """Nothing is asked about the server, which may be stopped, locked or deleted.
+    """Revokes tokens.  The server is not looked up, because its tokens must be revocable even after it was deleted.
 
-    A member revokes what is for the servers of the own project.
+    A member revokes tokens for the servers of the member's project.
     """
 
     def __init__(self, consoleauth: IConsoleAuthAPI) -> None:
@@ -46,7 +46,7 @@ class Revocations(Resource):
         try:
             outcome = await self._consoleauth.revoke(SessionFilter(owner=call.owner, **wanted), reason)
         except ServiceUnavailable as cause:
-            raise named(cause) from cause
+            raise service_unavailable(cause) from cause
         if outcome.unanswered:
-            raise unanswered(outcome.unanswered, "The tokens are revoked; a proxy that comes back ends its sessions.")
+            raise unanswered(outcome.unanswered, "The tokens are revoked. A proxy that returns will end its sessions.")
         return Response(200, {"sessions": outcome.sessions, "tokens": outcome.tokens})

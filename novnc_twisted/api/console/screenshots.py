@@ -7,9 +7,10 @@ from novnc_twisted.api.backends import IComputeAPI
 from novnc_twisted.api.console.call import ConsoleCall
 from novnc_twisted.api.errors import error_of
 from novnc_twisted.api.inventory import Inventory
+from novnc_twisted.api.reported import reported
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.screenshot import FORMATS, Screenshot, picture_width
-from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.errors import Refusal
 from novnc_twisted.events.records import Observer, ScreenshotTaken
 from novnc_twisted.http.accept import best_of
 from novnc_twisted.http.errors import HTTPError
@@ -20,7 +21,7 @@ _TYPES: Final = {f"image/{kind}": kind for kind in FORMATS}
 
 
 class Screenshots(Resource):
-    """Pictures for lists and scripts.  They take no VNC connection, and no cache may keep them.
+    """Takes pictures for lists and scripts, without a VNC connection.  No cache may store the pictures.
 
     :param observer: called with an event for each picture.
     """
@@ -49,25 +50,10 @@ class Screenshots(Resource):
         return Response(200, picture.content, (("Vary", "Accept"),), content_type=media_type)
 
     async def _take(self, call: ConsoleCall, instance: Instance, kind: str, width: int | None) -> Screenshot:
-        """Take the picture, and report it, whatever comes of it."""
-        size, cause = 0, ServiceUnavailable.__name__  # what is left if the client leaves before the host has answered
-        try:
+        """Take the picture, and report the attempt, even after an error."""
+        with reported(self._observer, ScreenshotTaken, call.caller, call.request.client, instance) as fields:
             picture = await self._compute.get_screenshot(instance, kind, width)
-            size, cause = len(picture.content), ""
-        except Refusal as refusal:
-            cause = type(refusal).__name__
-            raise
-        finally:
-            event = ScreenshotTaken(
-                size=size,
-                cause=cause,
-                address=call.request.client,
-                user_id=call.caller.user,
-                project_id=call.caller.project or "",
-                instance_uuid=instance.uuid,
-                instance_name=instance.name,
-            )
-            self._observer(event)
+            fields.update(size=len(picture.content), cause="")
         return picture
 
 

@@ -1,4 +1,4 @@
-"""``/servers``: what a list of consoles shows of each server."""
+"""``/servers``: the servers, with what a list of consoles shows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from novnc_twisted.identity.users import Caller
 
 
 class ListedServers(Resource):
-    """The servers that the caller may see, by name and id, in pages."""
+    """Lists the servers that the caller may see, sorted by name and id, in pages."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory

@@ -14,7 +14,7 @@ _TIMES = ("started_at", "last_input_at")
 
 
 def time_text(seconds: float | None) -> str | None:
-    """Return a Unix time in ISO 8601 and UTC; None for no time, or one that no calendar has."""
+    """Return a Unix time in ISO 8601 and UTC; None if the time is missing or out of range."""
     if seconds is None:
         return None
     try:

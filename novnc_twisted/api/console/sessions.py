@@ -7,7 +7,7 @@ from typing import Final
 
 from novnc_twisted.api import schema
 from novnc_twisted.api.backends import IConsoleAuthAPI
-from novnc_twisted.api.console.call import ConsoleCall, named, unanswered
+from novnc_twisted.api.console.call import ConsoleCall, service_unavailable, unanswered
 from novnc_twisted.api.console.session_view import view
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.mode import MODES
@@ -20,13 +20,13 @@ from novnc_twisted.http.routing import Handler, Resource
 from novnc_twisted.session.rpcapi import SessionsAPI
 
 MAX_LIMIT: Final = 1000
-"""Sessions in one answer, at most, and without a limit in the request."""
+"""Maximum number of sessions in one answer, and their number if the request has no limit."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Sessions(Resource):
-    """The live sessions of all proxies, as far as the caller may see them: those of the own project's servers."""
+    """Lists, ends and changes the live sessions that the caller may see: those of the caller's project's servers."""
 
     def __init__(self, sessions: SessionsAPI, consoleauth: IConsoleAuthAPI) -> None:
         self._sessions = sessions
@@ -51,19 +51,19 @@ class Sessions(Resource):
                 proxy=call.parameter("proxy", fields.short_text),
             )
         except ServiceUnavailable as cause:
-            raise named(cause) from cause
+            raise service_unavailable(cause) from cause
         return Response(200, {"sessions": list(map(view, found)), "next": found[-1].id if more and found else None})
 
     async def _show(self, call: ConsoleCall, session_id: str) -> Response:
         return Response(200, {"session": view(await self._find(call, session_id))})
 
     async def _end(self, call: ConsoleCall, session_id: str) -> Response:
-        """End a session and revoke its token: any other session of the token would open it again."""
+        """End a session and revoke its token.  With a valid token, the viewer would open the session again."""
         reason = call.reason(call.parameter("reason"))
         session = await self._find(call, session_id)
         outcome = await self._consoleauth.revoke(SessionFilter(token_hash=session.token_hash), reason)
         if outcome.unanswered:
-            raise unanswered(outcome.unanswered, "The token is revoked; a proxy that comes back ends its sessions.")
+            raise unanswered(outcome.unanswered, "The token is revoked. A proxy that returns will end its sessions.")
         return Response(204)
 
     async def _change(self, call: ConsoleCall, session_id: str) -> Response:
@@ -71,7 +71,7 @@ class Sessions(Resource):
         session = await self._find(call, session_id)
         outcome = await self._consoleauth.set_mode(session.token_hash, mode)
         if outcome.unanswered:
-            raise unanswered(outcome.unanswered, "The token is changed; a proxy that comes back changes its sessions.")
+            raise unanswered(outcome.unanswered, "The token is changed. A proxy that returns will change its sessions.")
         if not outcome.sessions:
             raise _not_found(session_id)
         return Response(200, {"session": view(replace(session, mode=mode))})
@@ -86,16 +86,16 @@ class Sessions(Resource):
         try:
             session = await self._sessions.find(SessionFilter(session_id=session_id, owner=call.owner))
         except ServiceUnavailable as cause:
-            raise named(cause) from cause
+            raise service_unavailable(cause) from cause
         if session is None:
             raise _not_found(session_id)
         return session
 
 
 def filter_of(call: ConsoleCall) -> SessionFilter:
-    """Return the filter of a request, limited to what the caller may see.
+    """Return the filter that a request asks for, limited to what the caller may see.
 
-    :raises HTTPError: 400: a filter cannot be used.
+    :raises HTTPError: 400: a parameter has a wrong value.
     """
     return SessionFilter(
         server_id=call.parameter("server_id", fields.uuid),
@@ -106,9 +106,9 @@ def filter_of(call: ConsoleCall) -> SessionFilter:
 
 
 def limit_of(call: ConsoleCall) -> int:
-    """Return how many rows a request wants, at most :data:`MAX_LIMIT`.
+    """Return how many rows a request asks for, at most :data:`MAX_LIMIT`.
 
-    :raises HTTPError: 400: it is no positive number.
+    :raises HTTPError: 400: the limit is not a positive number.
     """
     limit: int | None = call.parameter("limit", _positive)
     return MAX_LIMIT if limit is None else limit

@@ -1,4 +1,7 @@
-"""Watches the servers and the sessions while somebody wants their events, and sends each caller what it may see."""
+"""Sends events about changed servers and sessions to the clients that have an event stream open.
+
+Every second ("look"), the servers and sessions are read and compared with those of the look before.
+"""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -8,6 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from novnc_twisted.api.console.call import ConsoleCall, Credentials
+from novnc_twisted.api.console.log_in_check import LogInCheck
 from novnc_twisted.api.console.servers import row
 from novnc_twisted.api.console.session_view import view
 from novnc_twisted.api.inventory import Inventory
@@ -19,34 +24,43 @@ from novnc_twisted.identity.users import Caller
 from novnc_twisted.session.rpcapi import SessionsAPI
 
 INTERVAL: Final = 1.0
-"""Seconds between two looks at the published servers and at the sessions of all proxies."""
+"""Seconds between two looks."""
 
 QUIET: Final = 20
-"""Looks without an event after which a comment is sent."""
+"""Looks without an event, in a row, after which a comment is sent."""
 
 MAX_AGE: Final = 300.0
-"""Seconds after which a stream ends.  The client comes again, and its rights are checked again."""
+"""Seconds after which a stream ends and its client connects again.  So no stream stays with a replaced process."""
 
 MAX_SUBSCRIBERS: Final = 500
-"""Event streams of one process, at most."""
+"""Maximum number of event streams of one process."""
 
 MAX_OF_USER: Final = 50
-"""Event streams of one user in one process, at most: nobody can take all of them."""
+"""Maximum number of event streams of one user in one process, so that nobody can take all of them."""
 
 MAX_EVENTS: Final = 1 << 16
-"""Bytes of the events of one look; instead of more, ``reload`` is sent: clients that do not read leave them here."""
+"""Maximum number of bytes of the events of one look.  If there are more, ``reload`` is sent instead.
 
-MAX_SESSIONS: Final = 1000
-"""Sessions that are watched for one caller, at most."""
+The limit exists because data that a client has not read yet is kept in memory."""
+
+PAGE: Final = 1000
+"""Sessions that one call returns.  The more pages a group's sessions fill, the less often they are read: 10,000 of them
+in every 11th look."""
+
+MAX_SESSIONS: Final = 10 * PAGE
+"""Maximum number of sessions that are watched for one group, as many as the list of servers reads."""
 
 _Rows = Mapping[str, Mapping[str, Any]]
 _Kind = tuple[bool, str | None]
 
 
 class _Group:
-    """The subscribers that see the same: administrators, or the members of a project.
+    """Subscribers that see the same rows: all administrators, or the members of one project.
 
-    :ivar rows: what was sent last, by event and id; None: nothing yet.
+    :ivar behind: subscribers that missed events because they did not read.
+    :ivar rows: the rows of the last look, by event name and id; empty before the first look.
+    :ivar pause: number of looks to skip before the sessions are read again.
+    :ivar quiet: number of looks since something was last sent.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -54,14 +68,15 @@ class _Group:
         self.subscribers: set[ISubscriber] = set()
         self.behind: set[ISubscriber] = set()
         self.rows: dict[str, _Rows] = {}
+        self.pause = 0
         self.quiet = 0
 
 
 class Watch:
-    """Compares what there is with what there was, once for all that see the same.
+    """Compares servers and sessions with those of the last look, once for each group of subscribers.
 
-    A subscriber that does not read gets no further events.  Once it reads again, it gets ``reload``: it has missed
-    some, and should ask for its lists again.
+    A subscriber that does not read gets no further events.  When it reads again, it gets ``reload``, because it has
+    missed events and should read its lists again.
     """
 
     _log = Logger()
@@ -72,33 +87,45 @@ class Watch:
         self._sessions = sessions
         self._groups: dict[_Kind, _Group] = {}
         self._users: Counter[str] = Counter()
+        self._log_ins: dict[tuple[Caller, Credentials], LogInCheck] = {}
         self._timer: IDelayedCall | None = None
         self._looking = False
-        self._is_new = False  # whether a group has come since the last look began
+        self._has_new_group = False  # whether a group was added since the last look began
 
     def __len__(self) -> int:
         return sum(len(group.subscribers) for group in self._groups.values())
 
     def has_room(self, caller: Caller) -> bool:
-        """Whether there may be a further stream, and one of this user."""
+        """Return whether the caller may open a stream: neither this process nor the user has reached its maximum."""
         return len(self) < MAX_SUBSCRIBERS and self._users[caller.user] < MAX_OF_USER
 
-    def subscribe(self, caller: Caller, subscriber: ISubscriber) -> Callable[[], None]:
-        """Send a subscriber the events of what the caller may see, from now on; return what ends that."""
+    def subscribe(self, call: ConsoleCall, subscriber: ISubscriber) -> Callable[[], None]:
+        """Begin to send the events that the caller may see; return a function that ends the subscription."""
+        caller = call.caller
         kind = (caller.is_admin, None if caller.is_admin else caller.project)
-        self._is_new = self._is_new or kind not in self._groups
+        self._has_new_group = self._has_new_group or kind not in self._groups
         group = self._groups.setdefault(kind, _Group(caller))
         group.subscribers.add(subscriber)
         self._users[caller.user] += 1
         subscriber.send(HEAD)
         age = self._clock.callLater(MAX_AGE, subscriber.finish)
-        # A look that is under way goes on even if all have left, and is not begun twice for those that come then.
+        # All tabs of a browser have the same credentials and share one check.
+        shown = caller, call.credentials
+        log_in = self._log_ins.get(shown) or LogInCheck(self._clock, caller, call.again)
+        self._log_ins[shown] = log_in
+        log_in.ends.append(subscriber.finish)
+        # A look that is under way goes on even if all subscribers have left.  New subscribers must not begin a second
+        # one.
         if self._timer is None and not self._looking:
             self._look()
 
         def end() -> None:
             if age.active():
                 age.cancel()
+            log_in.ends.remove(subscriber.finish)
+            if not log_in.ends:
+                log_in.stop()
+                del self._log_ins[shown]
             group.subscribers.discard(subscriber)
             group.behind.discard(subscriber)
             self._users -= Counter((caller.user,))  # drops counts of 0
@@ -111,48 +138,61 @@ class Watch:
         return end
 
     def _look(self) -> None:
-        self._timer, self._looking, self._is_new = None, True, False
+        self._timer, self._looking, self._has_new_group = None, True, False
         Deferred.fromCoroutine(self._look_at_all()).addBoth(self._looked)
 
     def _looked(self, _result: object) -> None:
         self._looking = False
         if self._groups:
-            # What a new group has not missed yet is only known after its first look.
-            self._timer = self._clock.callLater(0 if self._is_new else INTERVAL, self._look)
+            # At once for a new group: until its first look, it has no rows to compare with.
+            self._timer = self._clock.callLater(0 if self._has_new_group else INTERVAL, self._look)
 
     async def _look_at_all(self) -> None:
         answers = True
         for group in list(self._groups.values()):
-            found = {"servers": await self._unless_refused(self._servers(group.caller))}
-            # A proxy that does not answer is waited for once, and not for each group.
-            if answers:
-                found["sessions"] = await self._unless_refused(self._live(group.caller))
+            found = {"servers": await self._rows_or_none(self._servers(group.caller))}
+            # After a failure, no further group waits for the same silent proxy.
+            if group.pause:
+                group.pause -= 1
+            elif answers:
+                found["sessions"] = await self._rows_or_none(self._live(group))
                 answers = found["sessions"] is not None
-            self._tell(group, {name: rows for name, rows in found.items() if rows is not None})
+                group.pause = len(found["sessions"] or ()) // PAGE
+            self._send_changes(group, {name: rows for name, rows in found.items() if rows is not None})
 
-    async def _unless_refused(self, rows: Awaitable[_Rows]) -> _Rows | None:
-        """Return None if nothing is known now: it is asked for again at the next look."""
+    async def _rows_or_none(self, rows: Awaitable[_Rows]) -> _Rows | None:
+        """Return the rows; None if they cannot be read now.  The next look tries again."""
         try:
             return await rows
         except Refusal:
             return None
         except Exception:
-            self._log.failure("events could not be made")
+            self._log.failure(
+                "servers or sessions could not be read for the event streams; this is tried again within seconds"
+            )
             return None
 
     async def _servers(self, caller: Caller) -> _Rows:
         servers, _ = await self._inventory.page(caller)
         return {one.uuid: row(one, caller) for one in servers}
 
-    async def _live(self, caller: Caller) -> _Rows:
+    async def _live(self, group: _Group) -> _Rows:
+        caller, rows = group.caller, dict[str, Mapping[str, Any]]()
         # A filter without an owner would match the sessions of all projects.
         if not caller.is_admin and not caller.project:
-            return {}
-        owner = None if caller.is_admin else caller.project
-        live, _ = await self._sessions.page(SessionFilter(owner=owner), limit=MAX_SESSIONS)
-        return {one.id: _steady(one) for one in live}
+            return rows
+        wanted = SessionFilter(owner=None if caller.is_admin else caller.project)
+        last, more = "", True
+        while more and len(rows) < MAX_SESSIONS:
+            live, more = await self._sessions.page(wanted, limit=PAGE, marker=last)
+            rows |= {one.id: _event_row(one) for one in live}
+            last = live[-1].id if live else last
+        if more and (known := group.rows.get("sessions")):
+            # Later sessions were not read this time.  Without this, they would be reported as removed.
+            group.rows["sessions"] = {key: one for key, one in known.items() if key <= last}
+        return rows
 
-    def _tell(self, group: _Group, found: Mapping[str, _Rows]) -> None:
+    def _send_changes(self, group: _Group, found: Mapping[str, _Rows]) -> None:
         events = [encode_event(name, change) for name, rows in found.items() if (change := _change(group, name, rows))]
         group.rows |= found
         self._send(group, events)
@@ -175,7 +215,7 @@ class Watch:
 
 
 def _change(group: _Group, name: str, rows: _Rows) -> dict[str, Any] | None:
-    """Return what has changed since the last look; None: nothing, or it is the first look."""
+    """Return the changes since the last look; None if there are none, or if this is the first look."""
     known = group.rows.get(name)
     if known is None:
         return None
@@ -184,8 +224,8 @@ def _change(group: _Group, name: str, rows: _Rows) -> dict[str, Any] | None:
     return {"changed": changed, "removed": removed} if changed or removed else None
 
 
-def _steady(session: SessionInfo) -> dict[str, Any]:
-    """Return what an event shows of a session: nothing that changes all the time, such as its bytes."""
+def _event_row(session: SessionInfo) -> dict[str, Any]:
+    """Return the fields of a session that events show.  Some, such as bytes, change all the time and are left out."""
     shown = view(session)
     names = ("id", "server_id", "user_id", "project_id", "console_type", "mode", "started_at")
     return {name: shown[name] for name in names}

@@ -1,9 +1,10 @@
-"""The scripts and the style sheet of the pages, as the build of novnc_twisted/web left them."""
+"""The scripts and the style sheet of the pages, which the build of novnc_twisted/web makes."""
 
 import json
 from pathlib import Path
 from typing import Final
 
+from novnc_twisted.api.portal.words import Languages
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
 from novnc_twisted.http.response import Response
@@ -19,18 +20,38 @@ _FOREVER: Final = ("Cache-Control", "public, max-age=31536000, immutable")
 class Assets:
     """Files whose names change with their content.
 
-    :ivar script: the path of the list's script below ``/console/``; empty: the pages are not built.
-    :ivar style: the path of the style sheet.
+    :ivar languages: the texts of the pages.
     """
 
     def __init__(self, folder: Path = SHIPPED) -> None:
         self._folder = StaticFolder(folder, built=True)
+        self._list = folder / "list.json"
+        self._read: tuple[int, int] | None = None
+        self._names: dict[str, str] = {}
+        self.languages = Languages(folder)
+
+    @property
+    def script(self) -> str:
+        """The path of the list's script below ``/console/``; empty: the pages are not built."""
+        return self._name("script")
+
+    @property
+    def style(self) -> str:
+        """The path of the style sheet."""
+        return self._name("style")
+
+    def _name(self, what: str) -> str:
+        """Return a file name from ``list.json``.  It is read again after a change: an upgrade replaces the files while
+        this process runs."""
         try:
-            names = json.loads((folder / "list.json").read_text())
-        except (OSError, ValueError):
-            names = {}
-        self.script = str(names.get("script", ""))
-        self.style = str(names.get("style", ""))
+            state = self._list.stat()
+            version = state.st_mtime_ns, state.st_ino
+            if version != self._read:
+                names = json.loads(self._list.read_text())
+                self._names, self._read = {name: str(path) for name, path in names.items()}, version
+        except (OSError, ValueError, AttributeError):
+            pass  # the file is being written just now; keep the names of the previous build
+        return self._names.get(what, "")
 
     def response(self, request: Request, path: str) -> Response:
         """Return a file below the folder.

@@ -9,9 +9,9 @@ MAX_FIELDS = 20
 
 
 def fields_of(request: Request) -> dict[str, str]:
-    """Return the fields of a form, the last value of each.
+    """Return the fields of a posted form; of a repeated field, the last value counts.
 
-    :raises HTTPError: 415: the body is no form; 400: it cannot be read.
+    :raises HTTPError: 415: the body is not a form; 400: the form is malformed.
     """
     kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
@@ -26,8 +26,17 @@ def fields_of(request: Request) -> dict[str, str]:
 
 
 def local_path(wanted: str, prefix: str) -> str:
-    """Return a path below ``/console/`` to which a log-in may lead; the list for any other address."""
+    """Return ``wanted`` if it is a safe path below ``/console/`` to open after a log-in; else the path of the list."""
     home = f"{prefix}/console/"
-    # Two slashes, and a backslash, which browsers read as one, would lead to another site.
+    # A path that begins with two slashes leads to another site.  Browsers read a backslash as a slash.
     safe = wanted.startswith(home) and wanted.isprintable() and wanted.isascii() and "\\" not in wanted
     return wanted if safe and not wanted.startswith("//") else home
+
+
+def need(request: Request, *methods: str) -> None:
+    """Check the method of a request.
+
+    :raises HTTPError: 405.
+    """
+    if request.method not in methods:
+        raise HTTPError(405, "The method is not allowed.", (("Allow", ", ".join(methods)),))

@@ -1,8 +1,9 @@
-"""HTML of the pages.  Every value goes through :func:`tag` or :func:`text`, which escape it."""
+"""Makes the HTML of the pages.  Every value goes through :func:`tag` or :func:`text`, which escape it."""
 
 from html import escape
 from typing import Final
 
+from novnc_twisted.api.portal.words import Words
 from novnc_twisted.http.request import Request
 from novnc_twisted.http.response import Response
 
@@ -10,27 +11,28 @@ TYPE: Final = "text/html; charset=utf-8"
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    # A form that opens a console is answered with a redirect to the proxy, which has another port.
+    # The form that opens a console is redirected to the proxy, which has another origin.
     "form-action 'self' http: https:; frame-ancestors 'none'; base-uri 'none'"
 )
 
 
 class Markup(str):
-    """HTML that needs no escaping."""
+    """HTML that is already escaped."""
 
     __slots__ = ()
 
 
 def text(value: object) -> Markup:
-    """Return a value as HTML."""
+    """Return a value as escaped HTML."""
     return value if isinstance(value, Markup) else Markup(escape(str(value)))
 
 
 def tag(name: str, /, *children: object, **attributes: str | bool | None) -> Markup:
     """Return an element.
 
-    :param children: texts, which are escaped, and Markup.
-    :param attributes: ``class_`` is ``class``, ``data_id`` is ``data-id``; True: without a value; False, None: missing.
+    :param children: Markup, or texts, which are escaped.
+    :param attributes: ``class_`` stands for ``class``, ``data_id`` for ``data-id``.  True: an attribute without a
+        value; False, None: no attribute.
     """
     written = []
     for key, value in attributes.items():
@@ -44,11 +46,22 @@ def tag(name: str, /, *children: object, **attributes: str | bool | None) -> Mar
     return Markup(f"{opening}{''.join(map(text, children))}</{name}>")
 
 
-def page(request: Request, title: str, *body: object, script: str = "", style: str = "", status: int = 200) -> Response:
+def page(
+    request: Request,
+    words: Words,
+    title: str,
+    *body: object,
+    script: str = "",
+    style: str = "",
+    status: int = 200,
+    frames: bool = False,
+) -> Response:
     """Return a page.
 
-    :param script: the name of its script among the assets; empty: none.
-    :param style: the name of its style sheet.
+    :param words: the texts of the page's language.
+    :param script: the name of the page's script among the assets; empty: no script.
+    :param style: the name of the page's style sheet among the assets.
+    :param frames: whether the page shows consoles in frames; these have another origin, that of a proxy.
     """
     base = f"{request.prefix}/console/"
     head = [
@@ -61,11 +74,11 @@ def page(request: Request, title: str, *body: object, script: str = "", style: s
         head.append(tag("link", rel="stylesheet", href=f"{base}{style}"))
     if script:
         head.append(tag("script", type="module", src=f"{base}{script}"))
-    document = tag("html", tag("head", *head), tag("body", *body, data_base=base), lang="en")
+    document = tag("html", tag("head", *head), tag("body", *body, data_base=base), lang=words.language)
     headers = (
-        ("Content-Security-Policy", POLICY),
+        ("Content-Security-Policy", f"{POLICY}; frame-src http: https:" if frames else POLICY),
         ("Referrer-Policy", "same-origin"),
-        ("Vary", "Cookie"),
+        ("Vary", "Cookie, Accept-Language"),
     )
     return Response(status, f"<!doctype html>{document}\n".encode(), headers, content_type=TYPE)
 

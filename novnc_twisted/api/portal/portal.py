@@ -1,9 +1,8 @@
-"""The pages below ``/console/``: answers the request for a path, or a posted form, with a page or a redirect."""
+"""The pages below ``/console/``: answers requests and posted forms with a page or a redirect."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from novnc_twisted.api.console.servers import row
@@ -11,8 +10,13 @@ from novnc_twisted.api.errors import error_of
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.links import Links, LinkTerms
 from novnc_twisted.api.portal import html, views
+from novnc_twisted.api.portal.account import AccountPage
 from novnc_twisted.api.portal.assets import Assets
-from novnc_twisted.api.portal.forms import fields_of, local_path
+from novnc_twisted.api.portal.filters import Filters
+from novnc_twisted.api.portal.forms import fields_of, local_path, need
+from novnc_twisted.api.portal.frame import Frame, Report, Visit
+from novnc_twisted.api.portal.log_in import LogInPages
+from novnc_twisted.api.portal.split import SplitPage
 from novnc_twisted.api.power import Power
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import NOVNC
@@ -21,9 +25,9 @@ from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
 from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import NOT_FOUND
-from novnc_twisted.identity.browser_login import BrowserLogins, refuse_foreign, token_of
-from novnc_twisted.identity.strategy import IAuth
-from novnc_twisted.identity.users import Caller, User
+from novnc_twisted.identity.api_tokens import APITokens
+from novnc_twisted.identity.browser_login import IBrowserLogins, NoProject
+from novnc_twisted.identity.users import Caller
 
 PAGE_SIZE: Final = 200
 """Servers in one table."""
@@ -31,162 +35,117 @@ PAGE_SIZE: Final = 200
 _FOLDERS: Final = ("assets", "favicon.svg")
 
 
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """A request of somebody who is logged in.
-
-    :ivar base: the path of the list.
-    """
-
-    request: Request
-    caller: Caller
-    base: str
-
-
 class Portal:
     """Answers the requests of browsers: the log-in, the list of servers, the page of a server, and their forms.
 
-    :param auth: decides whether there is a log-in.
+    :param logins: the log-ins of browsers; None: there is no log-in.
+    :param tokens: the API tokens of users; None with ``noauth``.
     :param power: begins power actions and reports them.
-    :param admitted: counts a request in work, and refuses it under load; see :meth:`.ComputeAPI.admitted`.
+    :param report: called with each error that a page shows.
+    :param admitted: counts a request in work, or refuses it if there are too many; see :meth:`.ComputeAPI.admitted`.
     """
 
     def __init__(
         self,
-        auth: IAuth,
-        logins: BrowserLogins,
+        logins: IBrowserLogins | None,
+        tokens: APITokens | None,
         inventory: Inventory,
         links: Links,
         power: Power,
         admitted: Callable[[], AbstractContextManager[None]],
+        report: Report,
         assets: Assets | None = None,
     ) -> None:
-        self._auth = auth
-        self._logins = logins
         self._inventory = inventory
         self._links = links
         self._power = power
         self._admitted = admitted
         self._assets = Assets() if assets is None else assets
+        self._frame = Frame(self._assets, logins, report)
+        self._split = SplitPage(inventory, self._frame)
+        self._log_in = LogInPages(logins, tokens, self._frame)
+        self._account = AccountPage(tokens, self._frame) if tokens else None
 
     async def answer(
-        self, request: Request, segments: tuple[str, ...], caller_of: Callable[[Request], Any]
+        self, request: Request, segments: tuple[str, ...], caller_of: Callable[[Request], Awaitable[Caller]]
     ) -> Response:
         """Return a page.
 
-        :param segments: those of the path after ``console``.
-        :param caller_of: ``async (request) -> Caller``; HTTPError 401 for somebody who is not logged in.
+        :param segments: the path segments after ``console``.
+        :param caller_of: returns the caller; raises HTTPError 401 if nobody is logged in.
         """
         base = f"{request.prefix}/console/"
-        if segments[:1] and segments[0] in _FOLDERS:
-            _need(request, "GET", "HEAD")
-            return self._assets.response(request, "/".join(segments))
+        visit = None
         try:
-            if segments == ("login",):
-                return await self._log_in(request, base)
+            if segments[:1] and segments[0] in _FOLDERS:
+                need(request, "GET", "HEAD")
+                return self._assets.response(request, "/".join(segments))
+            if segments[:1] in (("login",), ("logout",), ("project",)):
+                return await self._log_in.answer(request, segments, base)
             try:
                 caller = await caller_of(request)
+            except NoProject:
+                if not request.reads:
+                    raise
+                return html.see_other(f"{base}project?{urlencode({'next': _target(request)})}")
             except HTTPError as error:
                 if error.status != 401 or not request.reads:
                     raise
-                return self._form(request, base, _target(request))
+                return self._log_in.form(request, base, _target(request))
+            visit = Visit(request, caller, base, self._frame.words(request))
             with self._admitted():
-                return await self._page(_Visit(request, caller, base), segments)
+                return await self._page(visit, segments)
         except (HTTPError, Refusal) as raised:
-            return self._problem(request, base, raised if isinstance(raised, HTTPError) else error_of(raised))
+            shown = raised if isinstance(raised, HTTPError) else error_of(raised)
+            self._frame.report(request, shown, raised.__cause__ or raised)
+            return self._frame.problem(request, base, shown, visit)
 
-    # --- logging in and out
-
-    @property
-    def _has_log_in(self) -> bool:
-        return self._auth.tokens and self._auth.own_identity
-
-    async def _log_in(self, request: Request, base: str) -> Response:
-        if request.reads:
-            return self._form(request, base, local_path(request.parameter("next") or "", request.prefix))
-        _need(request, "POST")
-        refuse_foreign(request)
-        if not self._has_log_in:
-            raise HTTPError(403, "There is no log-in here: [api] auth_strategy is not http_basic.")
-        form = fields_of(request)
-        wanted = local_path(form.get("next", ""), request.prefix)
-        try:
-            user = await self._auth.log_in(form.get("user", ""), form.get("password", ""), request.client)
-        except HTTPError as error:
-            return self._form(request, base, wanted, error.message, error)
-        project = form.get("project", "") or (user.project if user else None)
-        if user is None or (project is not None and not user.may_scope_to(project)):
-            return self._form(request, base, wanted, "The user, the password or the project is wrong.")
-        return html.see_other(wanted, await self._logins.begin(request, user, project))
-
-    def _form(
-        self, request: Request, base: str, wanted: str, problem: str = "", error: HTTPError | None = None
-    ) -> Response:
-        if not self._has_log_in and self._auth.own_identity:
-            return html.see_other(wanted)  # noauth: everybody who may come here is an administrator
-        if not self._has_log_in:
-            sentence = "This list has no log-in for users of a Keystone. Use your OpenStack's dashboard or client."
-            return html.page(
-                request,
-                "Consoles",
-                views.message("Not logged in", sentence, base),
-                style=self._assets.style,
-                status=401,
-            )
-        form = views.log_in(base, wanted, problem)
-        status = error.status if error else 401 if problem else 200
-        page = html.page(request, "Log in", form, style=self._assets.style, status=status)
-        return page.with_headers(*(error.headers if error else ()))
-
-    async def _log_out(self, visit: _Visit, segments: tuple[str, ...]) -> Response:
-        _need(visit.request, "POST")
-        if segments == ("everywhere",):
-            await self._logins.end_everywhere(visit.caller.user)
-        elif segments:
-            raise HTTPError(404, NOT_FOUND)
-        return html.see_other(f"{visit.base}login", self._logins.end(visit.request))
-
-    # --- pages
-
-    async def _page(self, visit: _Visit, segments: tuple[str, ...]) -> Response:
-        if segments[:1] == ("logout",):
-            return await self._log_out(visit, segments[1:])
+    async def _page(self, visit: Visit, segments: tuple[str, ...]) -> Response:
         if not segments:
             return await self._list(visit)
+        if segments == ("split",):
+            return await self._split.answer(visit)
+        if segments[0] == "account" and self._account:
+            return await self._account.answer(visit, segments[1:])
         if segments[0] == "servers" and len(segments) in (2, 3):
             work = {(): self._server, ("open",): self._open, ("power",): self._change_power}.get(segments[2:])
             if work is not None:
                 return await work(visit, segments[1])
         raise HTTPError(404, NOT_FOUND)
 
-    async def _list(self, visit: _Visit) -> Response:
-        _need(visit.request, "GET", "HEAD")
-        name, marker = visit.request.parameter("name") or "", visit.request.parameter("marker")
+    async def _list(self, visit: Visit) -> Response:
+        need(visit.request, "GET", "HEAD")
+        filters, marker = Filters.read(visit.request), visit.request.parameter("marker")
         if marker is not None and not fields.is_uuid(marker):
             raise HTTPError(400, "The marker is not the id of a server.")
         try:
-            page, more = await self._inventory.page(visit.caller, name=name, marker=marker, limit=PAGE_SIZE)
+            page, more = await self._inventory.page(
+                visit.caller,
+                wanted=lambda instance: filters.match(row(instance, visit.caller)),
+                marker=marker,
+                limit=PAGE_SIZE,
+            )
         except InstanceNotFound:
             raise HTTPError(404, "The page does not exist any more. Go back to the first one.") from None
         rows = [row(instance, visit.caller) for instance in page]
         following = page[-1].uuid if page and more else None
-        table = views.server_list(visit.base, rows, following, name, admin=visit.caller.is_admin)
-        return await self._whole(visit, "Servers", table, script=self._assets.script)
+        table = views.server_list(visit.words, visit.base, rows, following, filters, admin=visit.caller.is_admin)
+        return await self._frame.whole(visit, visit.words("Servers"), table, scripted=True)
 
-    async def _server(self, visit: _Visit, server_id: str) -> Response:
-        _need(visit.request, "GET", "HEAD")
+    async def _server(self, visit: Visit, server_id: str) -> Response:
+        need(visit.request, "GET", "HEAD")
         shown = row(await self._inventory.find(visit.caller, server_id), visit.caller)
         changes = not visit.caller.reads_only
-        body = views.server(visit.base, shown, changes=changes, admin=visit.caller.is_admin)
-        return await self._whole(visit, shown["name"], body, script=self._assets.script)
+        body = views.server(visit.words, visit.base, shown, changes=changes, admin=visit.caller.is_admin)
+        return await self._frame.whole(visit, shown["name"], body, scripted=True)
 
-    async def _open(self, visit: _Visit, server_id: str) -> Response:
-        _need(visit.request, "POST")
+    async def _open(self, visit: Visit, server_id: str) -> Response:
+        need(visit.request, "POST")
         link = await self._links.make(visit.caller, server_id, LinkTerms(console_type=NOVNC))
         return html.see_other(link.url)
 
-    async def _change_power(self, visit: _Visit, server_id: str) -> Response:
-        _need(visit.request, "POST")
+    async def _change_power(self, visit: Visit, server_id: str) -> Response:
+        need(visit.request, "POST")
         name = fields_of(visit.request).get("action", "")
         action = views.ACTIONS.get(name)
         if action is None:
@@ -194,28 +153,9 @@ class Portal:
         await self._power.change(visit.caller, visit.request.client, server_id, action.action, name)
         return html.see_other(f"{visit.base}servers/{server_id}")
 
-    async def _whole(self, visit: _Visit, title: str, body: html.Markup, *, script: str = "") -> Response:
-        top = views.header(visit.base, visit.caller, can_log_out=token_of(visit.request) is not None)
-        page = html.page(visit.request, title, top, body, script=script, style=self._assets.style)
-        return page.with_headers(*await self._logins.renewal(visit.request, self._user))
-
-    def _user(self, name: str) -> User | None:
-        return self._auth.user(name)
-
-    def _problem(self, request: Request, base: str, error: HTTPError) -> Response:
-        title = "Not found" if error.status == 404 else "This did not work"
-        body = views.message(title, error.message, base)
-        page = html.page(request, title, body, style=self._assets.style, status=error.status)
-        return page.with_headers(*error.headers)
-
-
-def _need(request: Request, *methods: str) -> None:
-    if request.method not in methods:
-        raise HTTPError(405, "The method is not allowed.", (("Allow", ", ".join(methods)),))
-
 
 def _target(request: Request) -> str:
-    """Return the address that the browser opens after the log-in: that of the refused request, with its filters."""
+    """Return the path that the browser opens after the log-in: the path and query of the refused request."""
     path = "/".join((request.prefix, *request.segments))
     query = f"?{urlencode(request.query, doseq=True)}" if request.query else ""
     return local_path((path if len(request.segments) > 1 else f"{path}/") + query, request.prefix)

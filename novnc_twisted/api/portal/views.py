@@ -1,21 +1,23 @@
-"""What the pages show."""
+"""HTML of the list, of a server's page and of messages.  ``t`` translates into the reader's language."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
+from novnc_twisted.api.portal.filters import Filters
 from novnc_twisted.api.portal.html import Markup, tag
+from novnc_twisted.api.portal.words import Words
 from novnc_twisted.contract import power
 from novnc_twisted.identity.users import Caller
 
 
 class Action(NamedTuple):
-    """A power action as the page of a server offers it.
+    """A power action, as a button on the page of a server.
 
     :ivar action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
     :ivar states: nova's statuses in which it is offered.
-    :ivar consequence: what it does, in words.
+    :ivar label: the text of the button.
+    :ivar consequence: a sentence that says what the action does.
     """
 
     action: str
@@ -45,7 +47,7 @@ ACTIONS: Final[Mapping[str, Action]] = MappingProxyType(
         ),
     }
 )
-"""The power actions by their names in forms."""
+"""The power actions, by their names in forms."""
 
 STATES: Final = {
     "ACTIVE": "Running",
@@ -56,107 +58,115 @@ STATES: Final = {
 }
 
 
-def state(status: str) -> str:
-    """Return a state in words."""
-    return STATES.get(status, "Unknown")
+def state(t: Words, status: str) -> str:
+    """Return nova's status as a word for users."""
+    return t(STATES.get(status, "Unknown"))
 
 
-def header(base: str, caller: Caller, *, can_log_out: bool) -> Markup:
-    """The top of every page of a user."""
-    who = f"{caller.user}, administrator" if caller.is_admin else f"{caller.user}, project {caller.project or 'none'}"
+def header(t: Words, base: str, caller: Caller, *, can_log_out: bool, switches: bool) -> Markup:
+    """Return the header of every page for a logged-in user.
+
+    :param switches: whether the user may choose another project.
+    """
+    user, project = caller.name or caller.user, caller.project_name or caller.project
+    if caller.is_admin and not switches:
+        who = t("{user}, administrator", user=user)
+    else:
+        who = t("{user}, project {project}", user=user, project=project or t("none"))
+    change = [tag("a", t("Other project"), href=f"{base}project")] if switches else []
     out = [
-        tag("form", tag("button", "Log out", type="submit"), method="post", action=f"{base}logout"),
-        tag(
-            "form", tag("button", "Log out everywhere", type="submit"), method="post", action=f"{base}logout/everywhere"
-        ),
+        *change,
+        tag("a", t("Account"), href=f"{base}account"),
+        tag("form", tag("button", t("Log out"), type="submit"), method="post", action=f"{base}logout"),
     ]
     return tag(
         "header",
-        tag("a", "Consoles", href=base, class_="home"),
+        tag("a", t("Consoles"), href=base, class_="home"),
         tag("p", who, class_="who"),
         *(out if can_log_out else []),
     )
 
 
-def log_in(base: str, wanted: str, problem: str = "") -> Markup:
-    """The form of the log-in."""
-    alert = [tag("p", problem, role="alert")] if problem else []
-    return tag(
-        "main",
-        tag("h1", "Log in"),
-        *alert,
-        tag(
-            "form",
-            tag("label", "User", tag("input", name="user", autocomplete="username", required=True, autofocus=True)),
-            tag(
-                "label",
-                "Password",
-                tag("input", name="password", type="password", autocomplete="current-password", required=True),
-            ),
-            tag("label", "Project (administrators only)", tag("input", name="project", autocomplete="organization")),
-            tag("input", type="hidden", name="next", value=wanted),
-            tag("button", "Log in", type="submit"),
-            method="post",
-            action=f"{base}login",
-        ),
-        class_="login",
-    )
-
-
-def server_list(base: str, rows: Sequence[dict[str, Any]], following: str | None, name: str, *, admin: bool) -> Markup:
-    """The table of servers.  The script of the list puts tiles in its place."""
+def server_list(
+    t: Words, base: str, rows: Sequence[dict[str, Any]], following: str | None, filters: Filters, *, admin: bool
+) -> Markup:
+    """Return the list as a table.  The script of the list replaces the table with tiles."""
     columns = ["Server", "State", "Project", *(["Host"] if admin else []), "Console"]
-    body = [_row(base, row, admin=admin) for row in rows]
-    search = tag(
+    body = [_row(t, base, row, admin=admin) for row in rows]
+    none = "No server matches." if any(filters) else "There are no servers that you may see."
+    empty = tag("p", t(none), class_="empty")
+    table = tag(
+        "table",
+        tag("thead", tag("tr", *(tag("th", t(column), scope="col") for column in columns))),
+        tag("tbody", *body),
+        id="servers",
+    )
+    more = []
+    if following:
+        address = f"{base}?{filters.query(marker=following)}"
+        more.append(tag("p", tag("a", t("More servers"), href=address), class_="more"))
+    search = _search(t, base, filters, admin=admin)
+    return tag("main", tag("h1", t("Servers")), search, table if rows else empty, *more, id="list")
+
+
+def _search(t: Words, base: str, filters: Filters, *, admin: bool) -> Markup:
+    """Return the form with the filters."""
+    chosen = filters.state
+    options = [
+        tag("option", state(t, status) if status else t("All"), value=status, selected=status == chosen)
+        for status in dict.fromkeys(("", *STATES, chosen))
+    ]
+    # Users see neither other projects nor hosts.  They get these fields only if the URL has such a filter.
+    fields = {"Project": filters.project, "Host": filters.host}
+    texts = [
+        tag("label", t(label), tag("input", name=label.lower(), value=value))
+        for label, value in fields.items()
+        if admin or value
+    ]
+    return tag(
         "form",
-        tag("label", "Search", tag("input", name="name", type="search", value=name)),
-        tag("button", "Search", type="submit"),
+        tag("label", t("Search"), tag("input", name="name", type="search", value=filters.name)),
+        tag("label", t("State"), tag("select", *options, name="state")),
+        *texts,
+        tag("button", t("Search"), type="submit"),
         role="search",
         method="get",
         action=base,
     )
-    empty = tag("p", "No server matches." if name else "There are no servers that you may see.", class_="empty")
-    table = tag(
-        "table",
-        tag("thead", tag("tr", *(tag("th", column, scope="col") for column in columns))),
-        tag("tbody", *body),
-        id="servers",
-    )
-    query = f"?marker={following}" + (f"&name={quote(name)}" if name else "")
-    more = [tag("p", tag("a", "More servers", href=f"{base}{query}"), class_="more")] if following else []
-    return tag("main", tag("h1", "Servers"), search, table if rows else empty, *more, id="list")
 
 
-def _row(base: str, row: dict[str, Any], *, admin: bool) -> Markup:
+def _row(t: Words, base: str, row: dict[str, Any], *, admin: bool) -> Markup:
     cells = [
         tag("th", tag("a", row["name"], href=f"{base}servers/{row['id']}"), scope="row"),
-        tag("td", state(row["status"])),
+        tag("td", state(t, row["status"])),
         tag("td", row["project"] or ""),
     ]
     if admin:
         cells.append(tag("td", row["host"] or ""))
-    return tag("tr", *cells, tag("td", open_form(base, row)))
+    # The script makes the first tiles from these attributes, before it has read the servers from the API.
+    known = {f"data_{name}": row[name] for name in ("id", "status", "project", "host")}
+    return tag("tr", *cells, tag("td", open_form(t, base, row)), **known)
 
 
-def open_form(base: str, row: dict[str, Any]) -> Markup:
-    """The button that opens a console; none for a server that does not run."""
+def open_form(t: Words, base: str, row: dict[str, Any]) -> Markup:
+    """Return the button that opens a console; empty for a server that does not run."""
     if row["status"] not in ("ACTIVE", "PAUSED"):
         return Markup("")
-    whose = tag("span", f" of {row['name']}", class_="hidden")
-    button = tag("button", "Open console", whose, type="submit", class_="main")
+    whose = tag("span", f" · {row['name']}", class_="hidden")
+    button = tag("button", t("Open console"), whose, type="submit", class_="main")
     return tag("form", button, method="post", action=f"{base}servers/{row['id']}/open")
 
 
-def server(base: str, row: dict[str, Any], *, changes: bool, admin: bool) -> Markup:
-    """The page of one server."""
-    facts = [("State", state(row["status"])), ("Project", row["project"] or "none"), ("ID", row["id"])]
+def server(t: Words, base: str, row: dict[str, Any], *, changes: bool, admin: bool) -> Markup:
+    """Return the page of one server."""
+    facts = [("State", state(t, row["status"])), ("Project", row["project"] or t("none")), ("ID", row["id"])]
     if admin:
         facts.insert(2, ("Host", row["host"] or ""))
     actions = [
         tag(
             "form",
-            tag("button", offered.label, type="submit", name="action", value=name),
-            tag("p", offered.consequence),
+            tag("button", t(offered.label), type="submit", name="action", value=name),
+            tag("p", t(offered.consequence)),
             method="post",
             action=f"{base}servers/{row['id']}/power",
         )
@@ -166,15 +176,20 @@ def server(base: str, row: dict[str, Any], *, changes: bool, admin: bool) -> Mar
     return tag(
         "main",
         tag("h1", row["name"]),
-        tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts)),
-        open_form(base, row) if changes else "",
-        tag("section", tag("h2", "Power"), *actions, class_="power") if changes and actions else "",
-        tag("p", tag("a", "All servers", href=base)),
+        tag("dl", *(tag("div", tag("dt", t(name)), tag("dd", value)) for name, value in facts)),
+        open_form(t, base, row) if changes else "",
+        tag("section", tag("h2", t("Power")), *actions, class_="power") if changes and actions else "",
+        tag("p", tag("a", t("All servers"), href=base)),
         class_="server",
         data_id=row["id"],
     )
 
 
-def message(title: str, sentence: str, base: str) -> Markup:
-    """A page that says why something was not done."""
-    return tag("main", tag("h1", title), tag("p", sentence, role="alert"), tag("p", tag("a", "All servers", href=base)))
+def message(t: Words, title: str, sentence: str, base: str, *, project: bool = False) -> Markup:
+    """Return a page that says why something was not done.
+
+    :param project: whether another project may help.
+    """
+    other = [tag("p", tag("a", t("Other project"), href=f"{base}project"))] if project else []
+    back = tag("p", tag("a", t("All servers"), href=base))
+    return tag("main", tag("h1", title), tag("p", sentence, role="alert"), *other, back)

@@ -1,10 +1,16 @@
 """Calls, presence and the keyed store over Redis or Valkey (``redis://`` and its variants).
 
-Of txredisapi this package uses the RESP parser (hiredis) and the queue that matches replies to commands
-(``HiredisProtocol``, in :mod:`.protocol`).  Its connection factories and handlers are not used: after a failed log-in
-they never try again, while disconnected they keep every command in memory, by default they verify no server
-certificate, and their time-outs are for a connection, not for a command.  :mod:`.link` reconnects instead,
-:mod:`.command_link` has deadlines and a heartbeat, and :mod:`.endpoint` has TLS and Sentinels.
+From txredisapi, this package uses the RESP parser (hiredis) and the queue that matches replies to commands
+(``HiredisProtocol``, in :mod:`.protocol`).  It does not use txredisapi's connection factories and handlers, because
+they:
+
+* never try again after a failed log-in,
+* keep every command in memory while disconnected,
+* do not verify server certificates by default,
+* have time-outs for a connection, not for a command.
+
+Instead, :mod:`.link` reconnects, :mod:`.command_link` has deadlines and a heartbeat, and :mod:`.endpoint` has TLS and
+Sentinels.
 """
 
 from novnc_twisted._lazy import lazy

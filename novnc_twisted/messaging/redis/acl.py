@@ -1,13 +1,13 @@
-"""The rights of each role as a user of Redis (7.0 or newer): the rules of an ACL user, one line of an aclfile.
+"""The rights of each role in Redis (7.0 or newer), as the rules of an ACL user: one line of an aclfile.
 
 The rights to call and to serve topics follow from the table in :mod:`novnc_twisted.contract.topics`.  The rights to the
 keyed store are defined here, each with its sentence for docs/redis_acl.rst.
 
-All other commands and keys are denied, among them EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR.  Each grant is
-a selector: its commands on its keys and on no others.  ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
+All other commands and keys are denied, for example EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR.  Each right is
+a selector: it permits its commands on its keys only.  ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
 
-Two processes can share a pattern for their replies: the names of processes and of calls are 128 random bits, which only
-the two sides of a call know.
+Processes with the same role share the pattern of their reply queues.  They cannot read each other's replies, because
+the names of processes and calls are 128 random bits that only the two sides of a call know.
 """
 
 import re
@@ -18,16 +18,16 @@ from typing import Final
 
 from novnc_twisted.contract import roles
 from novnc_twisted.contract.roles import ROLES
-from novnc_twisted.contract.topics import PROXY_BINARIES, TOPICS, Topic, announced_as
+from novnc_twisted.contract.topics import COMPUTE, PROXY, PROXY_BINARIES, TOPICS, Topic, announced_as
 from novnc_twisted.messaging.redis import keys
 
 USER: Final = "novnc-"
-"""Prefix of the users' names; the role follows, and ``.HOST`` for a compute host."""
+"""Prefix of the users' names.  The role follows; for a compute host, also ``.HOST``."""
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,251}\Z")
 _ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9._:-]{0,251}\Z")
 
-# EVALSHA is safe to give to all: each command in a script is checked against the caller's rights.
+# EVALSHA is safe for all users: Redis checks each command in a script against the caller's rights.
 _BASIC = "+time +select +ping +role +evalsha"
 _PUSH = "+rpush +llen +pexpire"
 _SERVE = "+blpop +llen +lrange +del"
@@ -39,8 +39,8 @@ _STORE = "+get +mget +set +del +zadd +zrem +zrange +zremrangebyscore +pttl +pexp
 class Identity:
     """A user: its role and, for ``compute``, its host.
 
-    :ivar address: the server_proxyclient_address of a compute host: the only address that it may announce.
-    :raises ValueError: with one sentence: the role is unknown, or the host or the address is invalid.
+    :ivar address: the server_proxyclient_address of a compute host, the only address that it may announce.
+    :raises ValueError: the role is unknown, or the host or the address is invalid; the text is one sentence.
     """
 
     role: str
@@ -91,17 +91,17 @@ def rules(identity: Identity) -> list[str]:
 
 def aclfile_line(identity: Identity, password: str) -> str:
     """Return the user as a line of an aclfile or of redis.conf, with the SHA-256 of the password."""
-    # Redis stores passwords in this form, so that the file does not contain them in clear.
+    # The SHA-256, as in Redis' own files, so that the file does not contain the password.
     secret = sha256(password.encode()).hexdigest()
     return " ".join(["user", identity.user, "reset", "on", f"#{secret}", *rules(identity)])
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRight:
-    """What a role may do besides calling and serving.
+    """A right of a role besides calling and serving.
 
-    :ivar meaning: for the documents: a noun phrase with a full stop.
-    :ivar selectors: with ``{host}`` where the name of the compute host stands.
+    :ivar meaning: a noun phrase for the documents, with a full stop.
+    :ivar selectors: its selectors; ``{host}`` in them stands for the name of the compute host.
     """
 
     meaning: str
@@ -109,12 +109,12 @@ class StoreRight:
 
 
 def store_rights(role: str) -> tuple[StoreRight, ...]:
-    """Return what a role may read and write besides its calls."""
+    """Return the rights of a role besides calling and serving."""
     return _STORE_RIGHTS[role]
 
 
 def _selectors(identity: Identity) -> Iterable[str]:
-    """All selectors of a user, each without its parentheses."""
+    """Yield all selectors of a user, without their parentheses."""
     yield from _calls(identity.role, [topic for topic in TOPICS if identity.role in topic.callers])
     for topic in TOPICS:
         if topic.server == identity.role and topic.methods:
@@ -125,7 +125,7 @@ def _selectors(identity: Identity) -> Iterable[str]:
 
 
 def _calls(role: str, topics: Iterable[Topic]) -> list[str]:
-    """Call these topics, and take the replies."""
+    """Return the selectors for calling these topics and for taking the replies."""
     # Write only: a stolen credential of a caller must not read or remove the calls of others.
     queues = " ".join(f"%W~{keys.requests(topic.pattern, role)}" for topic in topics)
     servers = " ".join(f"%R~{keys.servers(topic.pattern)}" for topic in topics)
@@ -133,27 +133,47 @@ def _calls(role: str, topics: Iterable[Topic]) -> list[str]:
 
 
 def _serves(topic: str, place: str, callers: Iterable[str]) -> list[str]:
-    """Serve a topic, be listed as its server, and reply to the roles that may call it."""
+    """Return the selectors for serving a topic, announcing it, and replying to the roles that may call it."""
     queues = " ".join(f"~{keys.requests(topic, role)}" for role in ("", *ROLES))
     replies = " ".join(f"%W~{keys.replies('*', role)}" for role in callers)
     entry = keys.announced(f"{topic}@{place}")
     announce = f"~{keys.servers(topic)} ~{entry} {_ANNOUNCE}"
-    # zrangebyscore: a server that must be the only one of its topic looks for others.
+    # zrangebyscore: an exclusive server looks for others.
     return [f"{queues} {_SERVE}", announce, f"%R~{entry} +zrangebyscore", f"{replies} {_PUSH}"]
 
 
-# SADD only: a service can add itself to the list of services, and remove no other.
-_BE_LISTED = f"%W~{keys.SERVICES} +sadd"
+# SADD only: a service can add names to the list of services, but cannot remove any.
+def _be_listed(*kinds: str) -> str:
+    """Return the selector for adding names to the sets of these kinds of services."""
+    return " ".join([f"%W~{keys.KINDS}", *(f"%W~{keys.services(kind)}" for kind in kinds), "+sadd"])
+
+
+_LISTS = f"~{keys.KINDS} ~{keys.services('*')}"
 
 _LIST_SERVICES = StoreRight(
-    "The list of live services.", (f"%R~{keys.SERVICES} %R~{keys.announced('*')} +smembers +zrangebyscore",)
+    "The list of live services.",
+    (f"%R~{keys.KINDS} %R~{keys.services('*')} %R~{keys.announced('*')} +smembers +zrangebyscore",),
 )
 _READ_DOMAINS = StoreRight(
     "The records in which compute hosts publish their VMs.",
     (f"%R~{keys.stored('domains:*')} +get +mget", f"~{keys.group('compute-hosts')} +smembers +srem +pexpire"),
 )
-_TOKEN_KINDS = ("token", "lease", "used", "bound", "owned", "project", "dropped", "revoked", "mode")
+_TOKEN_KINDS = (
+    "token",
+    "lease",
+    "used",
+    "reported",
+    "bound",
+    "owned",
+    "project",
+    "dropped",
+    "revoked",
+    "mode",
+    "shared",
+    "control",
+)
 _TOKEN_KEYS = " ".join(f"~{keys.stored(f'{kind}:*')}" for kind in _TOKEN_KINDS)
+_PROXY_KINDS = (PROXY.name, *(keys.kind_of(announced_as(binary, "")) for binary in PROXY_BINARIES))
 _PROXY_KEYS = " ".join(f"%W~{keys.announced(announced_as(binary, '*@'))}" for binary in PROXY_BINARIES)
 
 _STORE_RIGHTS: Final = {
@@ -161,12 +181,14 @@ _STORE_RIGHTS: Final = {
         _LIST_SERVICES,
         _READ_DOMAINS,
         StoreRight(
-            "The key of the tokens that ``/identity/v3`` issues.",
-            (f"~{keys.stored('api:*')} +get +set +del +pexpireat",),
+            "The key of the tokens that ``/identity/v3`` issues, API tokens by their hashes, and log-ins of browsers.",
+            (f"~{keys.stored('api:*')} +get +mget +set +del +pexpireat",),
         ),
     ),
     roles.COMPUTE: (
-        StoreRight("Its own entry in the list of live services, under its name and its address.", (_BE_LISTED,)),
+        StoreRight(
+            "Its own entry in the list of live services, under its name and its address.", (_be_listed(COMPUTE.name),)
+        ),
         StoreRight(
             "Its own record of its VMs.",
             (
@@ -176,14 +198,27 @@ _STORE_RIGHTS: Final = {
         ),
     ),
     roles.CONSOLEAUTH: (
-        StoreRight("The list of live services.", (*_LIST_SERVICES.selectors, f"~{keys.SERVICES} +sadd +srem +pexpire")),
+        StoreRight(
+            "The list of live services.",
+            (
+                *_LIST_SERVICES.selectors,
+                f"{_LISTS} +sadd +srem +smembers +srandmember +pexpire",
+                f"%R~{keys.announced('*')} +zcount",
+            ),
+        ),
         StoreRight("Tokens, by their hashes.", (f"{_TOKEN_KEYS} ~{keys.index('*')} {_STORE}",)),
+        StoreRight(
+            "The proxies that have sessions of a server.",
+            (f"~{keys.group('people:*')} +sadd +srem +smembers +pexpire",),
+        ),
         StoreRight("The history of ended sessions.", (f"~{keys.log('history')} +xadd +xtrim +xrevrange +pexpire",)),
         _READ_DOMAINS,
         StoreRight("The scripts, which it alone may load.", ("+script|load",)),
         StoreRight("INFO, to warn about settings of Redis.", ("+info",)),
     ),
     roles.PROXY: (
-        StoreRight("Its own entry in the list of live services.", (f"{_PROXY_KEYS} {_ANNOUNCE}", _BE_LISTED)),
+        StoreRight(
+            "Its own entry in the list of live services.", (f"{_PROXY_KEYS} {_ANNOUNCE}", _be_listed(*_PROXY_KINDS))
+        ),
     ),
 }

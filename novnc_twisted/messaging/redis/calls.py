@@ -1,12 +1,13 @@
-"""Makes calls: puts requests into a topic's queue, and takes the replies from this process' own queue."""
+"""Makes calls: puts requests into the queue of a topic, and takes the replies from the queue of this process."""
 
 import secrets
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
+from novnc_twisted.contract.roles import COMPUTE
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.messaging.redis import keys
 from novnc_twisted.messaging.redis.command_link import CommandLink
@@ -23,7 +24,7 @@ MAX_WAITING = 1000
 """Maximum number of calls that wait in one queue."""
 
 RETRY = 0.1
-"""Seconds between two attempts while the topic's server may still be reconnecting."""
+"""Seconds between two attempts while the topic's server is restarting, or may still be reconnecting."""
 
 _REFUSED = {
     "late": "Redis got the call for {} too late",
@@ -39,7 +40,7 @@ class Calls:
     :param link: queues the requests.
     :param process: this process' name on the bus: 32 random hex digits that only the called services learn.
     :param role: the role of this process.
-    :param health: notified of messages that are not valid replies.
+    :param health: logs invalid replies.
     """
 
     def __init__(
@@ -60,7 +61,13 @@ class Calls:
         self._pending: dict[str, _Pending] = {}
         lists = [keys.replies(process, role)]
         purpose = "replies"
-        self._replies = Queue(reactor, connect(purpose), lists, self._answered, health=health, purpose=purpose)
+        self._replies = Queue(
+            reactor, connect(purpose), lists, self._answered, alone=True, health=health, purpose=purpose
+        )
+        # A compute host calls only when a domain has vanished.  Connecting for replies only then saves Redis thousands
+        # of connections.
+        self._waits = role == COMPUTE
+        self._started = False
 
     @property
     def pending(self) -> list[str]:
@@ -73,25 +80,32 @@ class Calls:
         return self._opener.public_key
 
     def start(self) -> Deferred[None]:
-        """Begin to take replies."""
+        """Begin to take replies; a compute host begins at its first call instead."""
+        return succeed(None) if self._waits else self._begin()
+
+    def _begin(self) -> Deferred[None]:
+        self._started = True
         return self._replies.start()
 
     async def stop(self) -> None:
         """Fail the pending calls, and take no more replies."""
         for pending in list(self._pending.values()):
             pending.fail(ServiceUnavailable("the transport was stopped"))
-        await self._replies.stop()
+        if self._started:
+            await self._replies.stop()
 
     def call(self, topic: str, method: str, deadline: float, arguments: dict[str, Any]) -> Deferred[Any]:
-        """See ITransport; TypeError or ValueError if the arguments have no form in JSON, or are too long."""
+        """See ITransport; TypeError or ValueError if the arguments cannot be converted to JSON, or are too long."""
         check_topic(topic)
-        # Raises at once for the caller's mistake, before anything is queued.
+        # Raises the caller's error at once, before anything is queued.
         encode_object(arguments)
         if not 0 < deadline <= MAX_DEADLINE:
             raise ServiceUnavailable(f"a deadline of {deadline:g} s is over, or beyond {MAX_DEADLINE:g} s")
+        if not self._started and self._waits:
+            self._begin()
         call_id = secrets.token_hex(16)
         pending = _Pending(self._reactor, topic, deadline, lambda: self._pending.pop(call_id, None))
-        # Before it is queued: the reply may come before the queuing script has answered.
+        # Stored before it is queued: the reply may come before the queuing script has answered.
         self._pending[call_id] = pending
         pending.queue(self._queue(call_id, topic, method, arguments, self._reactor.seconds() + deadline))
         return pending.result
@@ -100,14 +114,15 @@ class Calls:
         """Put a call into the topic's queue, once."""
         names = [keys.servers(topic), keys.requests(topic, self._role)]
         while True:
-            # A Redis that was frozen may run the script late, but not after the caller has given up.
+            # A frozen Redis may run the script late.  With this time, it does not queue a call after its caller gave
+            # up.
             gives_up = await self._link.now() + int((until - self._reactor.seconds()) * 1000)
             text = Request(call_id, self.process, self._opener.public_key, gives_up, method, arguments).encode()
             left = until - self._reactor.seconds()
             answer = await self._link.run(QUEUE, names, text, gives_up, MAX_WAITING, deadline=left)
             if answer == "queued":
                 return
-            if answer != "nobody" or not self._link.grace_period:
+            if answer != "away" and (answer != "nobody" or not self._link.grace_period):
                 raise ServiceUnavailable(_REFUSED.get(answer, "Redis does not queue calls for {}").format(topic))
             await sleep(RETRY, self._reactor)
 
@@ -115,7 +130,7 @@ class Calls:
         try:
             call_id, answer = read_reply(message, self._opener)
             pending = self._pending.get(call_id)
-            # A reply that came too late; its caller has given up.
+            # None: the reply came too late, and its caller has given up.
             if pending is not None:
                 pending.answer(answer)
         except ValueError as error:
@@ -133,14 +148,14 @@ class _Pending:
         self._timer = reactor.callLater(deadline, self.fail, late)
 
     def queue(self, queuing: Any) -> None:
-        """Begin to put it into the queue; the call fails if that fails."""
+        """Begin to put the call into the queue; if that fails, the call fails."""
         self._queuing = Deferred.fromCoroutine(queuing)
         self._queuing.addErrback(self._not_queued)
 
     def answer(self, text: str) -> None:
         """Fire with the result or refusal in a reply.
 
-        :raises ValueError: the reply is invalid; the call goes on waiting.
+        :raises ValueError: the reply is invalid; the call keeps waiting.
         """
         try:
             result = outcome(text)

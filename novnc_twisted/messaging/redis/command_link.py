@@ -1,12 +1,15 @@
-"""The connection to Redis for commands and scripts, which have deadlines; a heartbeat watches it."""
+"""The connection to Redis for commands and scripts, with deadlines and a heartbeat."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis.failover import unless_moved
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.heartbeat import FROZEN, Heartbeat, milliseconds
 from novnc_twisted.messaging.redis.link import Link
@@ -20,11 +23,12 @@ from novnc_twisted.messaging.waiting import Late, within
 
 
 class CommandLink(Link):
-    """A link for commands that do not block.  It asks Redis for the time each second, and so notices a frozen one.
+    """A link for commands that do not block.  It asks Redis for the time each second, to notice that Redis is frozen.
 
-    :param scripts: runs scripts on it.
-    :param asks_policy: whether to ask what Redis does when its memory is full, and to warn if it drops data.
+    :param scripts: runs scripts on this link.
+    :param asks_policy: whether to ask for Redis' eviction policy, and to warn if a full Redis drops data.
     :param options: further parameters of :class:`.Link`.
+    :ivar on_beat: called each second while it is connected, just before it asks Redis for the time.
     """
 
     def __init__(
@@ -43,17 +47,18 @@ class CommandLink(Link):
         self._scripts = scripts
         self._asks_policy = asks_policy
         self._heartbeat = Heartbeat(self._seconds)
-        # Services that waited for the scripts announce themselves only now; until then a missing entry proves nothing.
+        self.on_beat: Callable[[], None] = lambda: None
+        # Services that waited for the scripts announce themselves only now, so a missing entry proves nothing yet.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     @property
     def grace_period(self) -> float:
-        """Seconds for which missing presence entries mean nothing yet: their services may still be reconnecting."""
+        """Remaining seconds in which missing entries prove nothing: their services may still be reconnecting."""
         return self._heartbeat.grace_period
 
     @property
     def waits_for_scripts(self) -> bool:
-        """Whether Redis had none of our scripts when one was last run."""
+        """Whether Redis did not have our scripts when one was last run."""
         return self._scripts.missing
 
     async def now(self) -> int:
@@ -66,12 +71,22 @@ class CommandLink(Link):
         return milliseconds(await self.execute("TIME", deadline=FROZEN))
 
     async def execute(self, *words: str | int, deadline: float) -> Any:
-        """Send a command, once, and return its reply.
+        """Send a command once, and return its reply.
 
-        :param deadline: seconds; the wait for a connection counts.
+        :param deadline: seconds, including the wait for a connection.
         :raises ServiceUnavailable: there is no connection, no reply in time, or Redis answers with an error.
         """
         return await self._send(lambda protocol: protocol.command(*words), deadline)
+
+    async def pipeline(self, commands: Sequence[Sequence[str | int]], *, deadline: float) -> list[Any]:
+        """Send several commands at once, and return their replies; otherwise like :meth:`execute`."""
+
+        def send(protocol: RedisProtocol) -> Deferred[Any]:
+            replies = gatherResults([protocol.command(*words) for words in commands], consumeErrors=True)
+            return replies.addErrback(_first)
+
+        replies: list[Any] = await self._send(send, deadline)
+        return replies
 
     async def run(self, script: Script, keys: list[str], *arguments: str | int, deadline: float) -> Any:
         """Run a script; otherwise like :meth:`execute`."""
@@ -79,7 +94,7 @@ class CommandLink(Link):
         reply = await self._send(
             lambda protocol: Deferred.fromCoroutine(self._scripts.run(protocol, script, *words)), deadline
         )
-        # Only a script that adds data shows that a full Redis accepts data again.
+        # A full Redis still runs other scripts, so only a script that adds data proves that it accepts data again.
         if script.writes:
             self._health.no_trouble()
         return reply
@@ -87,8 +102,8 @@ class CommandLink(Link):
     async def _send(self, send: Callable[[RedisProtocol], Deferred[Any]], deadline: float) -> Any:
         begun = self._seconds()
         protocol = await self.connected(deadline)
-        sent = self._seconds()
-        # Compared at the end: only commands that did not wait for scripts measure how fast Redis is.
+        sent, worked = self._seconds(), time.process_time()
+        # Compared at the end: a command that waited for scripts does not measure the speed of Redis.
         misses = self._scripts.misses
         try:
             return await within(send(protocol), deadline - (sent - begun), self._reactor)
@@ -97,9 +112,9 @@ class CommandLink(Link):
                 raise ServiceUnavailable("Redis has none of our scripts: no consoleauth has loaded them") from None
             raise ServiceUnavailable(f"Redis did not answer within {deadline:g} s") from None
         except ConnectionGone:
-            raise ServiceUnavailable("Redis was lost before it answered") from None
+            raise ServiceUnavailable("the connection to Redis was lost before it answered") from None
         except RedisError as error:
-            # The connection leads to a server that is no primary (any more): connecting again asks the Sentinels.
+            # This server is not, or no longer, a usable primary.  A new connection asks the Sentinels again.
             if error.code in OUTAGES:
                 protocol.transport.abortConnection()
             elif error.code in TROUBLES:
@@ -110,7 +125,7 @@ class CommandLink(Link):
         finally:
             # A wait for scripts is not a stall of Redis.
             if misses == self._scripts.misses:
-                self._heartbeat.took(self._seconds() - sent)
+                self._heartbeat.took(self._seconds() - sent, time.process_time() - worked)
 
     async def _begin(self, protocol: RedisProtocol) -> None:
         await super()._begin(protocol)
@@ -118,19 +133,27 @@ class CommandLink(Link):
         self._health.clock(await self._heartbeat.begin(protocol))
         if self._asks_policy:
             policy = await eviction_policy(protocol)
-            # Redis logs each denied attempt: a user without the right does not ask again.
+            # Do not ask again without the right (None), because Redis logs each denied command.
             self._asks_policy = policy is not None
             self._health.eviction(policy or "noeviction")
 
     async def _watch(self, protocol: RedisProtocol) -> BaseException | None:
         try:
-            await self._heartbeat.watch(protocol, self._reactor, self._health.clock)
+            beats = Deferred.fromCoroutine(
+                self._heartbeat.watch(protocol, self._reactor, self._health.clock, lambda: self.on_beat())
+            )
+            await unless_moved(beats, protocol, self._moved, self._reactor, lambda: self._heartbeat.is_late)
         except Frozen as error:
             return error
         return None
 
     def _up(self, protocol: RedisProtocol) -> None:
-        # Only after an outage may other services still be reconnecting.
+        # Other services may still be reconnecting after an outage, but not at the first connection.
         if self._lost_before:
             self._heartbeat.begin_grace_period()
         super()._up(protocol)
+
+
+def _first(failure: Failure) -> Failure:
+    """Return the failure of the first command that failed, or the failure itself if it is a cancellation."""
+    return failure.value.subFailure if isinstance(failure.value, FirstError) else failure

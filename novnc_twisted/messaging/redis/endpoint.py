@@ -27,13 +27,23 @@ from novnc_twisted.messaging.waiting import within
 from novnc_twisted.tls import Named, identity
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for name look-up and connecting, and the same again for TLS and log-in."""
+"""Seconds for name look-up and connecting; as many again for TLS and log-in."""
+
+ANSWER_TIMEOUT = 0.5
+"""Seconds for one address to accept a TCP connection.
+
+The kernel repeats its packets in longer and longer intervals.  New attempts notice earlier that the network works
+again.
+"""
 
 ASK_TIMEOUT = 1.0
-"""Seconds for one Sentinel to answer, before the next one is asked."""
+"""Seconds for one Sentinel to answer; then the next one is asked."""
 
 _OF_SENTINELS = {"NOAUTH": "SENTINELAUTH", "UNKNOWN": "NOSENTINEL"}
-"""The codes of errors that mean something else when a Sentinel answers with them."""
+"""Error code of a Sentinel -> the code for :mod:`.reasons`, because it means something else there."""
+
+_FACTORY = Factory.forProtocol(RedisProtocol)
+_FACTORY.noisy = False  # it would log two lines for each attempt
 
 _END = b"-----END CERTIFICATE-----"
 
@@ -48,7 +58,7 @@ def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
     secured = _secured(address)
 
     def endpoint(host: str, port: int) -> IStreamClientEndpoint:
-        return secured(host, HostnameEndpoint(reactor, host, port, timeout=CONNECT_TIMEOUT))
+        return secured(host, HostnameEndpoint(reactor, host, port, timeout=ANSWER_TIMEOUT))
 
     if address.sentinels:
         return _SentinelEndpoint(reactor, address, endpoint)
@@ -57,37 +67,54 @@ def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
 
 @implementer(IStreamClientEndpoint)
 class _SentinelEndpoint:
-    """Connects to the primary that the first answering Sentinel names.  Each connection asks again.
+    """Connects to the primary that a Sentinel names.  The Sentinels are asked again for each connection.
 
-    Sentinels are asked over TLS if the servers use TLS.
+    The Sentinel that answered last is asked first, so that a dead one does not delay every connection.  Sentinels are
+    asked over TLS if the servers use TLS.
     """
 
     def __init__(self, reactor: Any, address: RedisURL, endpoint: Callable[[str, int], IStreamClientEndpoint]) -> None:
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint
+        self._sentinels = list(address.sentinels)
 
     def connect(self, factory: Any) -> Deferred[IProtocol]:
         """See IStreamClientEndpoint."""
 
         async def connect() -> IProtocol:
             failed: Exception = NoPrimary(f"no Sentinel knows {self._address.service}")
-            for host, port in self._address.sentinels:
+            for host, port in list(self._sentinels):
                 try:
                     primary = await within(Deferred.fromCoroutine(self._ask(host, port)), ASK_TIMEOUT, self._reactor)
-                    return await self._endpoint(*primary).connect(factory)
+                    self._sentinels.sort(key=lambda one: one != (host, port))
+                    protocol: Any = await self._endpoint(*primary).connect(factory)
+                    protocol.primary = primary
+                    return protocol  # type: ignore[no-any-return]
                 except CancelledError:
-                    # Cancelled by the caller: another Sentinel must not be asked then.
+                    # The caller cancelled this, so do not ask another Sentinel.
                     raise
                 except Exception as error:
-                    # A wrong certificate is a more useful reason than a Sentinel that is down.
+                    # A wrong certificate explains more than a dead Sentinel.
                     failed = failed if isinstance(failed, Untrusted) else error
             raise failed
 
         return Deferred.fromCoroutine(connect())
 
+    async def moved(self, protocol: RedisProtocol) -> bool:
+        """Return whether the Sentinels name another primary than that of a connection; False if none answers."""
+        for host, port in list(self._sentinels):
+            try:
+                named = await within(Deferred.fromCoroutine(self._ask(host, port)), ASK_TIMEOUT, self._reactor)
+            except CancelledError:
+                raise
+            except Exception:  # noqa: S112 - the next Sentinel is asked; connecting again reports the reason
+                continue
+            return named != protocol.primary
+        return False
+
     async def _ask(self, host: str, port: int) -> tuple[str, int]:
-        sentinel: Any = await self._endpoint(host, port).connect(Factory.forProtocol(RedisProtocol))
+        sentinel: Any = await self._endpoint(host, port).connect(_FACTORY)
         try:
             named = await sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._address.service)
         except RedisError as error:
@@ -155,7 +182,7 @@ def _certificates(what: str, file: str) -> list[Certificate]:
     except (crypto.Error, ValueError):
         found = []
     if not found:
-        raise ValueError(f"transport_url: {what}={file} holds no certificate (PEM)")
+        raise ValueError(f"transport_url: {what}={file} contains no certificate (PEM)")
     return found
 
 
@@ -167,8 +194,8 @@ def _key(file: str, certificate: Certificate) -> KeyPair:
         context = SSL.Context(SSL.TLS_METHOD)
         context.use_certificate(certificate.original)
         context.use_privatekey(key)
-        # Checked with a throw-away context: a wrong key would be noticed only at the first connection.
+        # Checked with a temporary context; otherwise a wrong key would be noticed only at the first connection.
         context.check_privatekey()
     except (crypto.Error, SSL.Error, ValueError, TypeError):
-        raise ValueError(f"transport_url: key={file} holds no private key of cert (PEM, not encrypted)") from None
+        raise ValueError(f"transport_url: key={file} is not the private key of cert (PEM, not encrypted)") from None
     return KeyPair(key)

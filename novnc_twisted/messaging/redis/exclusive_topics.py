@@ -1,4 +1,4 @@
-"""Exclusive topics, such as a compute host's: two servers with one name are a mistake in the configuration."""
+"""Exclusive topics, such as that of a compute host: two hosts with one name are an error in the configuration."""
 
 import os
 import socket
@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.process_life import has_ended
 from novnc_twisted.messaging.wire import decode
 
 _MAX_NAME = 200
 
 
 def origin(address: str) -> str:
-    """Return a description of this process for the logs of others.
+    """Return a description of this process for log lines of other processes.
 
     :param address: the local address of its connection to Redis; empty on a unix socket.
     """
@@ -41,7 +42,7 @@ class ExclusiveTopic:
             self._owned(True)
         if self._reported:
             self._reported = False
-            self._health.solved(f"has no other {self.topic} any more: this process serves it")
+            self._health.solved(f"no longer has another {self.topic}: this process serves it")
 
     def lost(self, sentence: str) -> None:
         """Serve nothing while another process has the topic."""
@@ -52,7 +53,7 @@ class ExclusiveTopic:
 
 
 def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
-    """Return the error line about two servers of one topic: it names both processes, and the option to change.
+    """Return the error line about two servers of one topic, with both processes and the option to change.
 
     :param host: this service's ``host`` option.
     :param others: the presence entries under the topic, ``WORKER JSON``.
@@ -64,10 +65,21 @@ def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
     )
 
 
+def left_by_ended(member: Any) -> bool:
+    """Return whether a presence entry was left by a process of this machine that has ended."""
+    name = _field(member, "life")
+    return isinstance(name, str) and has_ended(name)
+
+
+def _field(member: Any, name: str) -> Any:
+    """Return a field of a presence entry, which another process wrote; None if it is missing."""
+    try:
+        return decode(member.split(" ", 1)[1])[name]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return None
+
+
 def _named(member: Any) -> str:
     """Return the origin that a presence entry gives.  Another process wrote it, so it is cleaned and shortened."""
-    try:
-        name = decode(member.split(" ", 1)[1])["from"]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        return ""
+    name = _field(member, "from") or ""
     return "".join(letter if letter.isprintable() else "?" for letter in str(name)[: 2 * _MAX_NAME])

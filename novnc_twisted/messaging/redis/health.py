@@ -1,4 +1,4 @@
-"""Logs the state of Redis: one line when something is wrong, one when it is over, and no flood."""
+"""Logs the state of Redis: one line when a problem begins, one when it ends, and a limited number in all."""
 
 import time
 from collections import deque
@@ -10,7 +10,7 @@ from twisted.logger import Logger, LogLevel
 from novnc_twisted.messaging.redis.reasons import TooLong, loss, refusal, sentence
 
 QUIET = 60.0
-"""Seconds for which further lines of one kind are counted instead of logged."""
+"""Seconds after a line in which further lines of its kind are only counted."""
 
 MAX_LOSSES = 5
 """Maximum number of outages that are logged within QUIET seconds."""
@@ -45,8 +45,8 @@ class Health:
         self._suppressed = 0
 
     def up(self, connection: str) -> None:
-        """Note that a connection is logged in."""
-        # "is back" only when all connections are: they return one by one.
+        """Record that a connection is logged in."""
+        # Log "is back" only when all connections are back: they return one by one.
         self._down.discard(connection)
         if self._down:
             return
@@ -56,19 +56,19 @@ class Health:
         self._refusals.clear()
 
     def down(self, connection: str, reason: BaseException) -> None:
-        """Note that a connection was lost, or could not be made.
+        """Record that a connection was lost, or could not be made.
 
-        :param connection: what it is for; identifies it.
+        :param connection: the purpose of the connection, which identifies it.
         """
         if isinstance(reason, TooLong):
-            # A peer sent that message: Redis itself works.
+            # The message came from another process; Redis itself works.
             self.complain(
-                f"a message among {connection} was {reason} and is dropped; have Redis refuse such ones by "
-                "proto-max-bulk-len 4mb in redis.conf",
+                f"a message on the connection for {connection} was {reason} and is dropped; have Redis refuse such "
+                "messages by proto-max-bulk-len 4mb in redis.conf",
                 connection,
             )
             return
-        # All connections of a process are lost together; only the first one leaves a line.
+        # All connections of a process are lost together; only the first one is logged.
         first = not self._down
         self._down.add(connection)
         words = refusal(reason)
@@ -82,18 +82,18 @@ class Health:
             self._reported_down = True
 
     def trouble(self, code: str) -> None:
-        """Note that Redis refused a command with a code that lasts until an administrator acts."""
+        """Record that Redis refused a command, for a reason that lasts until an administrator acts."""
         if code not in self._troubles and self.problem(code, f"refuses commands: {sentence(code)}"):
             self._troubles.add(code)
 
     def no_trouble(self) -> None:
-        """Note that Redis has executed a command that writes."""
+        """Record that Redis has executed a command that writes."""
         if self._troubles:
             self._troubles.clear()
             self.solved("accepts commands again")
 
     def problem(self, kind: str, words: str) -> bool:
-        """Log a lasting problem as an error.  Returns whether it was logged; if so, :meth:`solved` has to follow."""
+        """Log a lasting problem as an error.  Return whether it was logged; if so, :meth:`solved` has to follow."""
         due = self._is_due(kind)
         if due:
             self._log(LogLevel.error, words)
@@ -117,7 +117,7 @@ class Health:
             )
 
     def eviction(self, policy: str) -> None:
-        """Check the eviction policy; warn once if a full Redis drops data, since tokens are lost then."""
+        """Check the eviction policy; warn once if a full Redis drops data, because that can lose tokens."""
         if policy != self._policy:
             self._policy = policy
             self._log(
@@ -129,10 +129,10 @@ class Health:
     def complain(self, what: str, kind: str = "") -> None:
         """Log that Redis, or a peer, sent something unexpected.
 
-        :param what: what happened; must not quote what was sent.
-        :param kind: the kind of line: one of each kind is logged in QUIET seconds.
+        :param what: what happened; must not quote the received data.
+        :param kind: the kind of line; one of each kind is logged in QUIET seconds.
         """
-        # While Redis is down, odd answers are a consequence of that.
+        # While Redis is down, unexpected answers are only a consequence.
         if self._down or not self._is_due(kind):
             self._suppressed += 1
             return
@@ -141,7 +141,7 @@ class Health:
         _logger.warn("Redis at {label}: {what}{more}", label=self._label, what=what, more=more)
 
     def stop(self) -> None:
-        """Log nothing more."""
+        """Log nothing from now on."""
         self._stopped = True
 
     def _is_due(self, kind: str) -> bool:

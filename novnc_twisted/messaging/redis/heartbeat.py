@@ -1,5 +1,6 @@
-"""An estimate of Redis' clock, and the grace period in which missing presence entries mean nothing."""
+"""The heartbeat of a connection: an estimate of Redis' clock, and the grace period after an outage."""
 
+import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -21,63 +22,84 @@ FROZEN = 2.0
 """Seconds without an answer after which a connection counts as dead."""
 
 STALL = 0.5
-"""Seconds after which an answer counts as a stall, in which presence entries may have expired without a reason."""
+"""Seconds after which an answer counts as a stall of Redis.  During a stall, entries of live services may expire."""
 
-MAX_BACKOFF = 3.0
-"""Maximum number of seconds between two attempts to connect."""
+MAX_BACKOFF = 1.0
+"""Maximum number of seconds from the start of one attempt to connect to the start of the next."""
 
-GRACE_PERIOD = MAX_BACKOFF + BEAT
-"""Seconds after an outage within which other services reconnect."""
+GRACE_PERIOD = 4.0
+"""Seconds after an outage within which other services reconnect, even if a packet is lost."""
 
 
 class Heartbeat:
     """Asks Redis for its time each second.
 
-    The estimate of Redis' time uses the local monotonic clock and the fastest of the last answers, so that neither a
-    step of the local clock nor a slow answer moves it far.
+    The estimate of Redis' time uses the local monotonic clock and the fastest of the last answers.  So a step of the
+    local wall clock does not change it, and a slow answer changes it little.
 
-    :param seconds: a clock in seconds that does not step.
+    :param seconds: a monotonic clock in seconds.
     """
 
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._ahead: deque[float] = deque(maxlen=5)
         self._grace_until = 0.0
+        self._asked_at: float | None = None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether Redis has not answered the present heartbeat for STALL seconds."""
+        return self._asked_at is not None and self._seconds() - self._asked_at >= STALL
 
     def now(self) -> int:
         """Return an estimate of Redis' time, in milliseconds since 1970: never ahead, at most one round trip behind."""
-        # The largest difference belongs to the fastest answer, which is nearest to Redis' clock.
+        # The fastest answer has the largest difference, and is nearest to Redis' clock.
         return int((self._seconds() + max(self._ahead)) * 1000)
 
     @property
     def grace_period(self) -> float:
-        """Seconds for which missing presence entries mean nothing yet: their services may still be reconnecting."""
+        """Remaining seconds in which missing entries prove nothing: their services may still be reconnecting."""
         return max(0.0, self._grace_until - self._seconds())
 
     def begin_grace_period(self, seconds: float = GRACE_PERIOD) -> None:
-        """Wait for so many seconds before missing presence entries count."""
+        """Ignore missing presence entries for this many seconds."""
         self._grace_until = max(self._grace_until, self._seconds() + seconds)
 
-    def took(self, seconds: float) -> None:
-        """Note how long Redis took to answer something."""
-        if seconds > STALL:
+    def took(self, seconds: float, busy: float = 0.0) -> None:
+        """Record how long Redis took to answer; a stall begins a grace period.
+
+        :param busy: CPU seconds of this process meanwhile, which do not count.  Reading the entries of 10,000 hosts
+            would look like a stall of Redis otherwise.
+        """
+        if seconds - busy > STALL:
             self.begin_grace_period()
 
     async def begin(self, protocol: RedisProtocol) -> float:
-        """Start with a new connection, perhaps to another Redis; returns its Unix time in seconds."""
-        # Another server, after a failover, may have another time.
+        """Start with a new connection, perhaps to another Redis; return its Unix time in seconds."""
+        # After a failover, the new server may have another time.
         self._ahead.clear()
         return await self._ask(protocol)
 
-    async def watch(self, protocol: RedisProtocol, reactor: Any, report: Callable[[float], None]) -> None:
+    async def watch(
+        self,
+        protocol: RedisProtocol,
+        reactor: Any,
+        report: Callable[[float], None],
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
         """Ask for the time each second until the connection ends; close it if Redis does not answer.
 
         :param report: called with each answer, Unix time in seconds.
+        :param before: called just before each question, so that the commands that it sends travel in the same packet.
         :raises Frozen: there was no answer in time.
         """
+        pause = first_pause()
         while True:
-            await sleep(BEAT, reactor)
-            begun = self._seconds()
+            await sleep(pause, reactor)
+            pause = BEAT
+            begun = self._asked_at = self._seconds()
+            worked = time.process_time()
+            before()
             try:
                 now = await within(Deferred.fromCoroutine(self._ask(protocol)), FROZEN, reactor)
             except Late:
@@ -86,7 +108,9 @@ class Heartbeat:
             except (ConnectionGone, RedisError):
                 protocol.transport.abortConnection()
                 return
-            self.took(self._seconds() - begun)
+            finally:
+                self._asked_at = None
+            self.took(self._seconds() - begun, time.process_time() - worked)
             report(now)
 
     async def _ask(self, protocol: RedisProtocol) -> float:
@@ -94,6 +118,15 @@ class Heartbeat:
         # The local clock is read after the answer, so that the estimate is never ahead of Redis.
         self._ahead.append(now - self._seconds())
         return now
+
+
+def first_pause() -> float:
+    """Return the seconds until the first heartbeat of a connection.
+
+    They are random: thousands of processes may connect at the same moment after a failover, and their heartbeats must
+    not stay together.
+    """
+    return random.uniform(0, BEAT)  # noqa: S311
 
 
 def milliseconds(reply: Any) -> int:

@@ -1,12 +1,22 @@
-"""The names of keys in Redis.  The rights of each user are patterns of these names: see :mod:`.acl`."""
+"""The names of keys in Redis.  The rights of each user are patterns of these names (:mod:`.acl`)."""
 
 PREFIX = "novnc:"
 
-SERVICES = PREFIX + "services"
-"""The set of each ``TOPIC@PLACE`` with a recent presence entry.
+KINDS = PREFIX + "services"
+"""The set of the kinds of topics that have a set of services.
 
-The right to SADD lets a user add names to it; it cannot hide or change others.
+The right to SADD lets a user add names to such a set; it cannot hide or change others.
 """
+
+
+def kind_of(topic: str) -> str:
+    """Return the kind of a topic: the part of its name before the first dot, such as ``compute``."""
+    return topic.partition(".")[0]
+
+
+def services(kind: str) -> str:
+    """Key of the set of all ``TOPIC@PLACE`` of a kind that have a recent presence entry."""
+    return f"{KINDS}:{kind}"
 
 
 def requests(topic: str, role: str = "") -> str:
@@ -25,7 +35,7 @@ def servers(topic: str) -> str:
 
 
 def announced(name: str) -> str:
-    """Key of the presence entries under ``TOPIC@PLACE``, each with what its service announces."""
+    """Key of the presence entries of ``TOPIC@PLACE``."""
     return f"{PREFIX}a:{name}"
 
 

@@ -1,4 +1,4 @@
-"""A connection to Redis that is made again whenever it is lost."""
+"""A connection to Redis that reconnects whenever it is lost."""
 
 import random
 import time
@@ -10,7 +10,8 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT
+from novnc_twisted.messaging.redis.endpoint import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+from novnc_twisted.messaging.redis.failover import unless_moved
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.heartbeat import MAX_BACKOFF, PRESENCE
 from novnc_twisted.messaging.redis.login import in_time, log_in
@@ -20,27 +21,27 @@ from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.waiting import Late, ended, peek, sleep, within
 
 FIRST_BACKOFF = 0.05
-"""Seconds before the second attempt to connect; each further pause is twice as long, up to MAX_BACKOFF."""
+"""Seconds before the second attempt to connect.  Each further pause is twice as long, up to MAX_BACKOFF."""
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
 _FACTORY.noisy = False
 
 
 class Link:
-    """One connection for blocking commands, made again whenever it is lost.
+    """One connection for blocking commands.  It reconnects whenever it is lost.
 
-    Nothing checks it while it is blocked: its user has to notice when Redis no longer answers.
+    While a command blocks, nothing checks the connection.  The user of the link has to notice when Redis hangs.
 
     :param reactor: the reactor.
     :param endpoint: where Redis is.
     :param address: how to log in.
     :param health: notified of each loss and recovery.
-    :param purpose: what the connection is for, in the log.
-    :param after: another link to the same Redis.  Attempts are made only while that one is connected, so that a process
-        tries a Redis that is down on one connection only.
-    :param on_up: called each time that it is connected and logged in.
+    :param purpose: the purpose of the connection, for log lines.
+    :param after: another link to the same Redis.  This link connects only while the other one is connected, so that a
+        process tries a dead Redis with one connection only.
+    :param on_up: called after each connection and log-in.
     :param max_pending: maximum number of bytes of one reply.
-    :param seconds: a clock in seconds that does not step.
+    :param seconds: a monotonic clock in seconds.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Link:
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
+        self._moved = getattr(endpoint, "moved", None)  # only an endpoint with Sentinels has it
         self._address = address
         self._health = health
         self._purpose = purpose
@@ -72,11 +74,12 @@ class Link:
         self._lost_before = False
         self._first: Deferred[None] = Deferred()
         self._stopped = True
+        self._finishing = False
         self._running: Deferred[None] | None = None
 
     def start(self) -> Deferred[None]:
         """Begin to connect; fires when the first attempt has succeeded or failed."""
-        # Measured from the start: calls made at once wait for the first connection.
+        # Measured from the start, so that calls made at once wait for the first connection.
         self._down_since = self._seconds()
         self._stopped = False
         self._running = Deferred.fromCoroutine(self._run())
@@ -85,7 +88,7 @@ class Link:
         return Deferred.fromCoroutine(peek(self._first))
 
     async def stop(self) -> None:
-        """Close the connection and make no further one; fail everything that waits for it."""
+        """Close the connection, do not reconnect, and fail everything that waits for it."""
         self._stopped = True
         running, self._running = self._running, None
         if self._after is not None:
@@ -97,6 +100,16 @@ class Link:
             if not waiting.called:
                 waiting.errback(ServiceUnavailable("the transport was stopped"))
 
+    def finish(self) -> None:
+        """Close the sending side of the connection, and do not reconnect.
+
+        Redis then ends a blocked command.  It drops a reply that it has not sent yet, so a message that arrives at this
+        moment can be lost.
+        """
+        if self._protocol is not None:
+            self._finishing = True
+            self._protocol.transport.loseWriteConnection()
+
     @property
     def local_address(self) -> str:
         """The local IP address of the connection; empty without one, and on a unix socket."""
@@ -104,13 +117,13 @@ class Link:
         return str(getattr(host, "host", ""))
 
     async def connected(self, deadline: float) -> RedisProtocol:
-        """Return the connection.  A short outage is waited out; in a longer one this fails at once.
+        """Return the connection.  In a short outage, wait for its end; in a longer one, fail at once.
 
         :raises ServiceUnavailable: there is no connection.
         """
         if self._protocol is not None:
             return self._protocol
-        # After PRESENCE seconds every presence entry has expired: the outage is no longer a short one.
+        # After PRESENCE seconds, all presence entries have expired, so the outage is no longer short.
         left = min(deadline, self._down_since + PRESENCE - self._seconds())
         if self._stopped or left <= 0:
             raise ServiceUnavailable("Redis can't be reached")
@@ -132,31 +145,42 @@ class Link:
             begun = self._seconds()
             try:
                 lost = await self._once()
-                # A connection that breaks soon after each success needs pauses between the attempts, too.
+                # Connections that break soon after each success also need pauses between the attempts.
                 attempt = 0 if self._seconds() - begun > PRESENCE else min(attempt + 1, 3)
+                if self._finishing:
+                    return
             except (CancelledError, GeneratorExit):
                 raise
             except Exception as error:
                 if self._stopped:
-                    # An endpoint may fail with an exception of its own when its attempt is cancelled.
+                    # A cancelled endpoint may fail with another exception than CancelledError.
                     return
                 lost = error
                 attempt += 1
-            # Also after a failed first attempt: the services reconnect in any order.
+            # Set also after a failed first attempt, because the services reconnect in any order.
             self._lost_before = True
             self._health.down(self._purpose, lost)
             self._tried()
             if isinstance(lost, Frozen):
                 for other in list(self._followers):
-                    # Their own BLPOP would notice only after its time-out that Redis is frozen.
+                    # Their own BLPOP would notice the frozen Redis only after its time-out.
                     other._drop()
-            longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt)
-            # Random, so that all processes do not return in the same instant and overload a Redis that has just
-            # started.
-            await sleep(random.uniform(longest / 2, longest), self._reactor)  # noqa: S311
+            await sleep(self._pause(attempt, self._seconds() - begun), self._reactor)
+
+    def _pause(self, attempt: int, waited: float) -> float:
+        """Return the seconds until the next attempt.
+
+        :param waited: how long the last attempt, or its connection, took.
+        """
+        # An attempt without an answer has already waited, and does not burden a Redis that has just started.
+        if waited >= ANSWER_TIMEOUT:
+            return FIRST_BACKOFF
+        longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt)
+        # Random, so that the processes do not reconnect all at once and overload Redis.
+        return max(FIRST_BACKOFF, random.uniform(longest / 2, longest) - waited)  # noqa: S311
 
     async def _after_is_up(self) -> bool:
-        """Wait until the other link is connected; False if it was lost meanwhile."""
+        """Wait until the other link is connected; return False if it was lost or stopped meanwhile."""
         other = self._after
         if other is None:
             return True
@@ -185,7 +209,8 @@ class Link:
         protocol: Any = await within(self._endpoint.connect(_FACTORY), 2 * CONNECT_TIMEOUT, self._reactor)
         protocol.max_pending = self._max_pending
         try:
-            await in_time(self._begin(protocol), protocol, self._address, self._reactor)
+            began = Deferred.fromCoroutine(in_time(self._begin(protocol), protocol, self._address, self._reactor))
+            await unless_moved(began, protocol, self._moved, self._reactor)
             self._up(protocol)
             watching: Deferred[BaseException | None] = Deferred.fromCoroutine(self._watch(protocol))
             try:
@@ -209,18 +234,18 @@ class Link:
         await log_in(protocol, self._address)
 
     async def _watch(self, _protocol: RedisProtocol) -> BaseException | None:
-        """Watch a connection that is up, and end it if need be; return why."""
+        """Watch a connection, and close it if necessary; return the reason."""
         return None
 
     def _drop(self) -> None:
-        """End the connection: another one to the same Redis has found that Redis no longer answers."""
+        """Close the connection, because another one to the same Redis has found that Redis no longer answers."""
         if self._protocol is not None:
             self._protocol.transport.abortConnection()
 
     def _up(self, protocol: RedisProtocol) -> None:
         self._protocol = protocol
         self._health.up(self._purpose)
-        # Before the waiting calls: presence entries must be back before calls look for servers.
+        # Called before the waiting calls continue: presence entries must be back when calls look for servers.
         self._on_up()
         self._tried()
         for waiting in list(self._waiting):

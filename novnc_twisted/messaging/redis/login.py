@@ -33,7 +33,7 @@ async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
         found = await protocol.command("HELLO")
     except RedisError as error:
         raise RedisError("OLD") if error.code == "UNKNOWN" else error from None
-    # Before SELECT: a cluster that has no database of this number must be reported as a cluster (Valkey 9).
+    # Checked before SELECT, which may fail on a cluster: the error must say that it is a cluster (Valkey 9).
     _check(found, address)
     if address.db:
         await protocol.command("SELECT", address.db)
@@ -42,7 +42,7 @@ async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
 async def in_time(begin: Coroutine[Any, Any, None], protocol: RedisProtocol, address: RedisURL, reactor: Any) -> None:
     """Run the first commands of a connection within CONNECT_TIMEOUT.
 
-    Failures are raised as exceptions that :mod:`.reasons` has sentences for.
+    Failures are raised as exceptions for which :mod:`.reasons` has sentences.
     """
     try:
         await within(Deferred.fromCoroutine(begin), CONNECT_TIMEOUT, reactor)
@@ -67,7 +67,7 @@ def _check(hello: Any, address: RedisURL) -> None:
     major = str(found.get("version")).partition(".")[0]
     if not major.isdigit() or int(major) < MIN_VERSION:
         raise RedisError("OLD")
-    # A replica takes no writes; a Sentinel may still name one for a moment after a failover.
+    # A replica refuses writes.  For a moment after a failover, a Sentinel may still name one.
     if found.get("role") != "master":
         if address.sentinels:
             raise NoPrimary(f"{address.service}: the server that Sentinel named is a replica")
@@ -75,7 +75,7 @@ def _check(hello: Any, address: RedisURL) -> None:
 
 
 async def eviction_policy(protocol: RedisProtocol) -> str | None:
-    """Return what Redis does when its memory is full (``maxmemory-policy``); None if this user may not ask.
+    """Return Redis' eviction policy (``maxmemory-policy``); None if this user may not ask for it.
 
     :raises RedisError: Redis refuses for another reason.
     :raises ConnectionGone: the connection ended.

@@ -1,4 +1,4 @@
-"""The format of requests and replies in Redis.  What is read from there is checked like any other input."""
+"""The format of requests and replies in Redis.  They are checked like any other input."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Request:
     :ivar call_id: 32 random hex digits.
     :ivar reply_to: the calling process, 32 random hex digits.
     :ivar public_key: the key to which the reply is sealed.
-    :ivar gives_up: when the caller stops waiting: milliseconds since 1970, by Redis' clock.
+    :ivar gives_up: the time at which the caller stops waiting, in milliseconds since 1970 by Redis' clock.
     """
 
     call_id: str
@@ -31,7 +31,7 @@ class Request:
     arguments: dict[str, Any]
 
     def encode(self) -> str:
-        """Return it as JSON; ValueError if that is too long."""
+        """Return the request as JSON; ValueError if it is too long."""
         return encode(
             {
                 "id": self.call_id,
@@ -45,7 +45,10 @@ class Request:
 
 
 def read_request(text: Any) -> Request:
-    """Read a request; ValueError if it is invalid, with a text that quotes nothing of it."""
+    """Read a request.
+
+    :raises ValueError: it is invalid; the text does not quote it.
+    """
     body = _object(text, MAX_MESSAGE)
     call_id, reply_to, key, until = body.get("id"), body.get("to"), body.get("key"), body.get("until")
     method, arguments = body.get("method"), body.get("arguments")
@@ -54,8 +57,8 @@ def read_request(text: Any) -> Request:
     if not (isinstance(method, str) and isinstance(arguments, dict)):
         raise ValueError("no method, or no arguments")
     if type(until) is not int or not isinstance(key, str):
-        raise ValueError("no end, or no key")
-    # Made only to check the key: a call whose reply cannot be sealed must not run.
+        raise ValueError("no deadline, or no key")
+    # Only checks the key: a call whose reply cannot be sealed must not run.
     Sealer(key)
     return Request(call_id, reply_to, key, until, method, arguments)
 
@@ -69,13 +72,13 @@ def write_reply(request: Request, answer: str) -> str:
 def read_reply(text: Any, opener: Opener) -> tuple[str, str]:
     """Return the id of the call that a reply is for, and its answer.
 
-    :raises ValueError: it is invalid, or was sealed for another process; the text quotes nothing of it.
+    :raises ValueError: it is invalid, or was sealed for another process; the text does not quote it.
     """
-    # Base64 makes it longer by a third.
+    # Twice the limit, because base64 makes the answer longer by a third.
     body = _object(text, 2 * MAX_MESSAGE)
     call_id, sealed = body.get("id"), body.get("sealed")
     if not (isinstance(call_id, str) and isinstance(sealed, str)):
-        raise ValueError("no id, or nothing sealed")
+        raise ValueError("no id, or no sealed answer")
     return call_id, opener.open(call_id, sealed)
 
 

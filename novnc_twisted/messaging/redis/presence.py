@@ -1,98 +1,69 @@
-"""Presence entries: those that this process renews, and those of the other services."""
+"""The presence entries of this process, renewed while its services run."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+import random
+from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import Deferred
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.interfaces import Service, TopicInUse
+from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.messaging.redis import keys
+from novnc_twisted.messaging.redis.announcement import Announcement
 from novnc_twisted.messaging.redis.command_link import CommandLink
-from novnc_twisted.messaging.redis.exclusive_topics import ExclusiveTopic, conflict, origin
+from novnc_twisted.messaging.redis.exclusive_topics import ExclusiveTopic, conflict, left_by_ended, origin
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.heartbeat import BEAT, FROZEN, PRESENCE
+from novnc_twisted.messaging.redis.process_life import life
 from novnc_twisted.messaging.redis.running import RETRY
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
-from novnc_twisted.messaging.waiting import Late, ended, sleep, within
-from novnc_twisted.messaging.wire import check_topic, decode
+from novnc_twisted.messaging.waiting import ended, sleep
 
 TOPIC_RETRY = 0.25
 """Seconds between two attempts to get an exclusive topic that another server has."""
 
+KEPT = 30.0
+"""Seconds from the last run of the script ``ANNOUNCE`` until the keys of an entry expire.
+
+The entry counts as live only for :data:`.PRESENCE` seconds after its last renewal.
+"""
+
+PLAIN = 9
+"""Number of times that an entry is renewed by plain commands between two runs of the script ``ANNOUNCE``.
+
+A thousand compute hosts renew a thousand entries each second, and a run of the script takes several times the CPU of
+the plain commands.  The script must run now and then, because only the script renews the expiry of the entry's keys.
+"""
+
 _PERIOD = int(PRESENCE * 1000)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Announcement:
-    """One presence entry of this process.
-
-    :ivar info: a JSON object to announce.
-    :ivar lists: the keys of the queues that it serves; empty if it serves nothing.
-    :ivar exclusive: whether it must be the only server of its topic.
-    :ivar owned: if it is exclusive, called with each change of whether it may serve the topic.
-    """
-
-    topic: str
-    worker: str
-    binary: str
-    host: str
-    info: str
-    lists: tuple[str, ...] = ()
-    place: str = ""
-    exclusive: bool = False
-    owned: Callable[[bool], None] = lambda _owned: None
-
-    @property
-    def name(self) -> str:
-        """The name in the set of all topics, ``TOPIC@PLACE``."""
-        return f"{self.topic}@{self.place}"
-
-    @property
-    def server(self) -> str:
-        """Its name in the set of its topic's servers; empty if it serves nothing."""
-        return self.worker if self.lists else ""
-
-    def member(self, origin: str) -> str:
-        """Return the entry as text: its worker, a space, and a JSON object.
-
-        :param origin: a description of this process for people.
-        """
-        # Built by hand with the fields in this order: the entry is removed by its exact text.
-        names = f'"binary":{json.dumps(self.binary)},"host":{json.dumps(self.host)},"from":{json.dumps(origin)}'
-        return f'{self.worker} {{{names},"info":{self.info}}}'
-
-
 class Presence:
-    """The presence entries of one process, renewed each second and as soon as Redis is back.
+    """Renews the presence entries of one process, each second and when Redis is connected again.
 
-    :param keeps: whether this process removes expired entries of others.
-    :param health: notified when another process has an exclusive topic of this one.
+    :param removes_expired: whether this process also removes the expired entries of all processes, as consoleauth does.
+    :param health: logs when another process has an exclusive topic of this process.
     """
 
-    def __init__(self, reactor: Any, link: CommandLink, keeps: bool, health: Health) -> None:
+    def __init__(self, reactor: Any, link: CommandLink, removes_expired: bool, health: Health) -> None:
         self._reactor = reactor
         self._link = link
-        self._keeps = "1" if keeps else ""
+        self._removes_expired = "1" if removes_expired else ""
         self._health = health
         self._announced: dict[Announcement, ExclusiveTopic] = {}
-        self._origin = ""
+        # How many times each entry may still be renewed by plain commands before the script must run.
+        self._plain: dict[Announcement, int] = {}
+        self._origin = self._life = ""
         self._running: Deferred[None] | None = None
-        self._looking: set[Deferred[list[Any]]] = set()
-        self._stopped = False
 
     def start(self) -> None:
-        """Begin to renew the entries."""
+        """Begin to renew the entries, with each heartbeat of the connection."""
+        self._link.on_beat = self._renew_all
         self._running = Deferred.fromCoroutine(self._run())
 
     async def stop(self) -> None:
-        """Stop renewing the entries, and fail the look-ups that wait."""
-        self._stopped = True
-        for looking in list(self._looking):
-            # Look-ups may wait for the end of a grace period, which can be longer than the stop may take.
-            looking.cancel()
+        """Stop renewing the entries."""
         running, self._running = self._running, None
         if running is not None:
             await ended(running, self._reactor)
@@ -100,78 +71,72 @@ class Presence:
     async def add(self, announcement: Announcement) -> None:
         """Add an entry, and renew it from now on.
 
-        :raises TopicInUse: it is exclusive, and another live process has its topic.
+        :raises TopicInUse: the entry is exclusive, and another live process has its topic.
         """
-        # Before the start no topic can be claimed; the first renewal claims it.
+        # Before start(), an exclusive topic cannot be claimed yet; the first renewal claims it.
         if self._running is not None and announcement.exclusive:
             await self._wait_for_topic(announcement)
         self._announced[announcement] = ExclusiveTopic(announcement.topic, announcement.owned, self._health)
         if self._running is not None:
             await self._renew(announcement)
 
-    async def remove(self, announcement: Announcement, deadline: float = FROZEN) -> list[Any]:
-        """Remove an entry; return, for each of its queues, the requests that no other server will take."""
+    async def remove(self, announcement: Announcement, deadline: float = FROZEN) -> list[Any] | None:
+        """Remove an entry from the list of services, and stop serving its topic.
+
+        :return: if this was the last server of the topic: the waiting calls, one list for each queue.  They must be
+            answered with an error.
+
+            An empty list if the entry has no queues, or if the topic waits for a server that is being started
+            (``returns_within``).  In the second case, the calls stay in the queues, and the caller must call
+            :meth:`leave` later.
+
+            None if another server takes the calls, Redis does not answer, or the entry does not exist.
+        """
         if self._announced.pop(announcement, None) is None:
-            return []
+            return None
+        self._plain.pop(announcement, None)
         names = [keys.announced(announcement.name), keys.servers(announcement.topic), *announcement.lists]
-        words = announcement.member(self._origin), announcement.server
+        away = int(1000 * announcement.returns_within)
+        words = self._member(announcement), announcement.server, away
         try:
-            return list(await self._link.run(WITHDRAW, names, *words, deadline=deadline))
+            untaken = await self._link.run(WITHDRAW, names, *words, deadline=deadline)
         except ServiceUnavailable:
-            return []  # it expires
+            return None  # the entry expires by itself
+        return None if untaken is None else list(untaken)
+
+    async def leave(self, announcement: Announcement, deadline: float) -> None:
+        """Permit the next server to take an exclusive topic.  Call this when this server takes no more calls."""
+        with contextlib.suppress(ServiceUnavailable):  # the entry expires by itself
+            await self._link.execute("ZREM", keys.servers(announcement.topic), announcement.server, deadline=deadline)
 
     def renew(self) -> None:
-        """Renew all entries at once: Redis is back, and may have lost them."""
-        # Set only once: entries are removed by their text, which contains this origin.
+        """Write all entries at once.  Called when Redis is connected again, since it may have lost them."""
+        # _origin and _life are set only once: they are part of the text of each entry, which must not change.
         self._origin = self._origin or origin(self._link.local_address)
-        for announcement in list(self._announced):
-            Deferred.fromCoroutine(self._renew(announcement))
-
-    async def services(self, prefix: str, deadline: float) -> list[Service]:
-        """Return the live services whose topic begins with ``prefix``.
-
-        :raises ServiceUnavailable: Redis does not answer, or this is stopped.
-        """
-        looking = Deferred.fromCoroutine(self._services(prefix, deadline))
-        self._looking.add(looking)
-        try:
-            found = await within(looking, deadline, self._reactor)
-        except Late:
-            raise ServiceUnavailable(f"Redis did not answer within {deadline:g} s") from None
-        except CancelledError:
-            if self._stopped:
-                raise ServiceUnavailable("the transport was stopped") from None
-            raise
-        finally:
-            self._looking.discard(looking)
-        services = [read_service(*found[place : place + 3]) for place in range(0, len(found) - 2, 3)]
-        return sorted(
-            (service for service in services if service is not None and service.topic.startswith(prefix)),
-            key=lambda service: (service.topic, service.worker),
-        )
-
-    async def _services(self, prefix: str, deadline: float) -> list[Any]:
-        while True:
-            words = keys.announced(""), self._keeps, prefix
-            found = await self._link.run(SERVICES, [keys.SERVICES], *words, deadline=deadline)
-            # Read after the answer: a stall during the command begins a grace period.
-            grace = self._link.grace_period
-            if not grace:
-                return list(found)
-            await sleep(grace, self._reactor)
+        self._life = self._life or life()
+        self._plain.clear()
+        self._renew_all()
 
     async def _run(self) -> None:
+        """While Redis does not have the scripts, renew the entries each ``RETRY`` seconds instead of each heartbeat.
+
+        So the services see each other soon after the scripts are loaded.
+        """
         while True:
-            # Services that start together must find one another as soon as Redis has the scripts.
-            await sleep(RETRY if self._link.waits_for_scripts else BEAT, self._reactor)
-            if self._announced:
-                renewals = [Deferred.fromCoroutine(self._renew(one)) for one in list(self._announced)]
-                await gatherResults(renewals, consumeErrors=True)
+            waits = self._link.waits_for_scripts
+            await sleep(RETRY if waits else BEAT, self._reactor)
+            if waits:
+                self._renew_all()
+
+    def _renew_all(self) -> None:
+        for announcement in list(self._announced):
+            Deferred.fromCoroutine(self._renew(announcement))
 
     async def _wait_for_topic(self, one: Announcement) -> None:
         """Wait until no other process has the topic.
 
-        :raises TopicInUse: another process still has it after the entry of a crashed process would have expired.
+        :raises TopicInUse: another process still has it after :data:`.PRESENCE` seconds.  The other process is alive:
+            the entry of a crashed one would have expired.
         """
         waited = 0.0
         try:
@@ -185,6 +150,8 @@ class Presence:
 
     async def _renew(self, one: Announcement) -> None:
         try:
+            if await self._renew_plainly(one):
+                return
             others = await self._announce(one)
         except ServiceUnavailable:
             return  # the link logs it; the next attempt follows in a second
@@ -196,42 +163,65 @@ class Presence:
             exclusive.lost(self._conflict(one, others))
         else:
             exclusive.won()
+            # Random at first, so that services that started together do not run the script together.
+            self._plain[one] = PLAIN if one in self._plain else random.randint(0, PLAIN)  # noqa: S311
+
+    async def _renew_plainly(self, one: Announcement) -> bool:
+        """Renew an entry by plain commands; return False if this was not possible, and the script must run.
+
+        :raises ServiceUnavailable: Redis does not answer.
+        """
+        left = self._plain.get(one, 0)
+        if not left:
+            return False
+        self._plain[one] = left - 1
+        expires = await self._link.now() + _PERIOD
+        # XX: do not add an entry that has expired: another server may have the exclusive topic now.  The script checks.
+        commands = [
+            ("SADD", keys.services(keys.kind_of(one.topic)), one.name),
+            ("ZADD", keys.announced(one.name), "XX", "CH", expires, self._member(one)),
+            *([("ZADD", keys.servers(one.topic), "XX", "CH", expires, one.server)] if one.server else []),
+        ]
+        added, *renewed = await self._link.pipeline(commands, deadline=FROZEN)
+        # If SADD added the name, or a ZADD changed nothing, the entry has expired or Redis has lost its data.
+        if added or not all(renewed):
+            self._plain[one] = 0
+            return False
+        return True
 
     async def _announce(self, one: Announcement) -> list[Any]:
         """Renew a presence entry; if other processes have its exclusive topic, return their entries instead.
 
+        If all these entries belong to ended processes of this machine, they are removed, and this process takes the
+        topic.  So it need not wait until the entry of a killed predecessor expires.  The calls in the predecessor's
+        queue remain for this process.
+
         :raises ServiceUnavailable: Redis does not answer.
         """
-        names = [keys.SERVICES, keys.announced(one.name), keys.servers(one.topic)]
-        words = _PERIOD, one.name, one.member(self._origin), one.server, self._keeps, "1" if one.exclusive else ""
-        reply = await self._link.run(ANNOUNCE, names, *words, deadline=FROZEN)
+        kind = keys.kind_of(one.topic)
+        names = [keys.KINDS, keys.services(kind), keys.announced(one.name), keys.servers(one.topic)]
+        words = _PERIOD, one.name, self._member(one), one.server, self._removes_expired, "1" if one.exclusive else ""
+        announce = partial(self._link.run, ANNOUNCE, names, *words, kind, int(KEPT * 1000), deadline=FROZEN)
+        reply = await announce()
+        if isinstance(reply, list) and reply and all(map(left_by_ended, reply)):
+            for other in reply:
+                await self._link.run(WITHDRAW, names[2:], other, other.partition(" ")[0], 0, deadline=FROZEN)
+            reply = await announce()
+        # The reply is a list if the topic is taken, and an empty list if it is taken at another place.
         return (reply or await self._elsewhere(one)) if isinstance(reply, list) else []
 
     async def _elsewhere(self, one: Announcement) -> list[Any]:
-        """Return the entries of other processes that have a topic at another address."""
-        words = keys.announced(""), "", f"{one.topic}@"
+        """Return the entries of other processes that have the same topic at another place (``TOPIC@PLACE``)."""
+        words = keys.announced(""), "", f"{one.topic}@", keys.kind_of(one.topic)
         try:
-            found = await self._link.run(SERVICES, [keys.SERVICES], *words, deadline=FROZEN)
+            found = await self._link.run(SERVICES, [keys.KINDS], *words, deadline=FROZEN)
         except ServiceUnavailable:
             found = []
-        # Not empty: the script said that there is another server, even if its entry is gone by now.
+        # Never return an empty list, which would mean that the topic is free: the script has just found another server.
         return found[1::3] or [""]
+
+    def _member(self, one: Announcement) -> str:
+        return one.member(self._origin, self._life)
 
     def _conflict(self, one: Announcement, others: list[Any]) -> str:
         return conflict(one.topic, one.host, self._origin, others)
-
-
-def read_service(name: Any, member: Any, score: Any) -> Service | None:
-    """Read an announcement as Redis returns it; None if it is not one."""
-    try:
-        worker, text = member.split(" ", 1)
-        topic, _, place = name.rpartition("@")
-        check_topic(topic)
-        entry = decode(text)
-        binary, host, info = entry["binary"], entry["host"], entry["info"]
-        expires_at = float(score) / 1000
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    if not (isinstance(binary, str) and isinstance(host, str) and isinstance(info, dict)):
-        return None
-    return Service(topic, worker, binary, host, expires_at - PRESENCE, info, place)

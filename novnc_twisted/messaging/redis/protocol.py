@@ -33,7 +33,7 @@ class ConnectionGone(Exception):
 
 
 class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
-    """A connection whose loss can be waited for.  No input of the peer makes it log a traceback.
+    """A connection with a Deferred for its loss.  No input of the peer makes it log a traceback.
 
     Strings are returned as ``str`` (as ``bytes`` if they are not UTF-8), never as numbers.  Cancelling a command's
     Deferred keeps the replies in order.
@@ -44,12 +44,13 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
     :ivar garbled: whether the connection was closed because the peer does not speak RESP.
     :ivar answered: whether a reply has come.
     :ivar unfinished: bytes received since the last complete reply.
+    :ivar primary: host and port of the server, if a Sentinel named it.
     """
 
     noisy = False
 
     def __init__(self) -> None:
-        # Without conversion: a token or a name that consists of digits must stay a text.
+        # Without conversion, because a token or a name of digits only must stay a text.
         super().__init__(charset="utf-8", convertNumbers=False)
         self.lost: Deferred[BaseException] = Deferred()
         self.max_pending = MAX_PENDING
@@ -57,6 +58,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
         self.garbled = False
         self.answered = False
         self.unfinished = 0
+        self.primary: tuple[str, int] | None = None
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:
         """Parse replies; close the connection if the data is not RESP, or a reply is too long."""
@@ -79,7 +81,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
         super().replyReceived(reply)
 
     def connectionLost(self, why: Failure) -> None:
-        """Fire ``lost`` first, then fail the pending commands: their callers must not get this connection again."""
+        """Fire ``lost``, then fail the pending commands, so that their callers do not get this connection again."""
         self.lost.callback(why.value or ConnectionGone())
         super().connectionLost(why)
 

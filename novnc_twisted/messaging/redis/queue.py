@@ -1,4 +1,4 @@
-"""Takes messages from lists in Redis, on a connection of its own."""
+"""Takes messages from lists in Redis, with a connection of its own."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,10 +14,13 @@ from novnc_twisted.messaging.redis.reasons import TROUBLES, sentence
 from novnc_twisted.messaging.waiting import Late, ended, settled, sleep, within
 
 BLOCK = 2
-"""Time-out of a BLPOP, in seconds.  A connection that is silent for FROZEN seconds longer is frozen."""
+"""Time-out of a BLPOP in seconds.  A connection that is silent for FROZEN seconds longer counts as frozen."""
+
+LONG_BLOCK = 10
+"""Time-out in seconds for lists that only this process reads: no other process waits for their messages."""
 
 GLANCE = 0.05
-"""Time-out of a BLPOP, in seconds, while one of the lists has no free slot, so that this list is soon read again."""
+"""Time-out of a BLPOP in seconds while a list is left out because it has no free slot, so that it soon returns."""
 
 MAX_PENDING = 4 << 20
 """Maximum length of a message in bytes.  Sealing makes a reply of MAX_MESSAGE bytes longer by a third."""
@@ -34,6 +37,7 @@ class Queue:
     :param take: called with the list's key and each message; must not raise.  With ``slots``, the caller must call
         :meth:`release` when a message has been handled.
     :param slots: maximum number of messages of each list that are handled at a time; None: no limit.
+    :param alone: whether no other process reads these lists.
     :param health: notified when Redis refuses a command.
     :param purpose: the kind of messages, for log lines.
     """
@@ -46,6 +50,7 @@ class Queue:
         take: Callable[[str, Any], None],
         *,
         slots: int | None = None,
+        alone: bool = False,
         health: Health,
         purpose: str,
     ) -> None:
@@ -53,6 +58,7 @@ class Queue:
         self._keys = list(keys)
         self._take = take
         self._slots = slots
+        self._alone = alone
         self._health = health
         self._purpose = purpose
         self._link = link
@@ -73,17 +79,20 @@ class Queue:
         self._running = Deferred.fromCoroutine(self._run())
         return first
 
-    async def stop(self, *, grace: float = 0.0) -> None:
+    async def stop(self, *, grace: float = 0.0, fed: bool = False) -> None:
         """Take no more messages, and close the connection.
 
-        :param grace: seconds to wait for the end of a pending BLPOP.  A message that Redis gives to a connection while
-            it is being closed is lost.
+        :param grace: maximum seconds to wait for the end of a pending BLPOP.  A message that Redis sends on a
+            connection that is being closed is lost.
+        :param fed: whether messages may still be put into the lists.  Then the BLPOP is not interrupted.
         """
         running, self._running = self._running, None
         if running is not None:
             if grace:
                 self._last = True
                 self._wake()
+                if not fed:
+                    self._link.finish()
                 await settled(running, grace, self._reactor)
             await ended(running, self._reactor)
         await self._link.stop()
@@ -109,10 +118,11 @@ class Queue:
                 self._freed = Deferred()
                 await self._freed
                 continue
-            found = await self._pop(free, BLOCK if len(free) == len(self._keys) else GLANCE)
+            block = LONG_BLOCK if self._alone else BLOCK
+            found = await self._pop(free, block if len(free) == len(self._keys) else GLANCE)
             if found is not None:
                 key, message = found
-                # BLPOP prefers the first of its keys; turning the order keeps one busy list from starving the others.
+                # BLPOP prefers the first of its keys, so rotate them: one busy list must not starve the others.
                 self._rotate(key)
                 self._busy[key] += 1
                 self._take(key, message)
@@ -127,15 +137,15 @@ class Queue:
         try:
             protocol = await self._link.connected(BLOCK)
         except ServiceUnavailable:
-            # Without a pause, a link that fails at once would make this a busy loop.
+            # Without this pause, a link that fails at once would cause a busy loop.
             await sleep(0.1, self._reactor)
             return None
         try:
             popping = protocol.command("BLPOP", *keys, f"{block:g}")
             reply: Any = await within(popping, block + FROZEN, self._reactor)
         except ConnectionGone:
-            # Redis has already removed the message that was too long.  Begin with another list, in case this one
-            # has more such messages.
+            # Redis has already removed the message that was too long.  Begin with another list next time, in case this
+            # one has more such messages.
             if protocol.too_long:
                 self._rotate(keys[0])
             return None

@@ -12,14 +12,14 @@ from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.waiting import Late, within
 
 DEADLINE: Final = 3.0
-"""Seconds for a reply, the wait for a connection included."""
+"""Seconds for a reply, including the wait for a connection."""
 
 _MAX_VALUE: Final = 64 << 10
-"""Bytes of a reply; a longer one ends the connection."""
+"""Maximum number of bytes of a reply; a longer one ends the connection."""
 
 
 class RedisReader:
-    """One connection, made again whenever it is lost, for GET."""
+    """One connection for GET.  It reconnects whenever it is lost."""
 
     def __init__(self, reactor: Any, address: RedisURL) -> None:
         """Prepare; :meth:`start` connects.
@@ -52,11 +52,11 @@ class RedisReader:
         try:
             value = await within(protocol.command("GET", key), left, self._reactor)
         except Late:
-            # It may be frozen; a new connection shows.
+            # Redis may be frozen; a new connection will show it.
             protocol.transport.abortConnection()
             raise ServiceUnavailable(f"Redis did not answer within {DEADLINE:g} s") from None
         except ConnectionGone:
-            raise ServiceUnavailable("Redis was lost before it answered") from None
+            raise ServiceUnavailable("the connection to Redis was lost before it answered") from None
         except RedisError as error:
             if error.code == "WRONGTYPE":
                 return None

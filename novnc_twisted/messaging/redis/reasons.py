@@ -1,8 +1,8 @@
 """Why Redis refuses a connection or a command: codes for the program, and sentences for the log.
 
-The text of an error may quote what was sent, so it is never logged: it is recognised by how it begins, and a sentence
-from here is logged.  The texts are those of Redis 7 (``src/server.c``, ``src/acl.c``, ``src/networking.c``,
-``src/db.c``) and of Valkey 9, which has its own name and a few other words in them.
+Redis' own error text may quote secrets, so it is never logged.  It is recognised by its first words, and a sentence
+from here is logged instead.  The texts are those of Redis 7 (``src/server.c``, ``src/acl.c``, ``src/networking.c``,
+``src/db.c``) and Valkey 9, which differ in a few words.
 """
 
 import os
@@ -19,7 +19,7 @@ from twisted.internet.error import (
 from novnc_twisted.messaging.waiting import Late
 
 OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
-"""Codes after which the connection is made again: the server has become a replica, or is not ready yet."""
+"""Codes after which the link reconnects: the server has become a replica, or is not ready yet."""
 
 TROUBLES = ("OOM", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN")
 """Codes with which Redis refuses every command that writes, while the connection itself works."""
@@ -38,22 +38,22 @@ _TEXTS = (
     ("ERR The user executing the script can't", "NOPERM"),
     ("ERR ACL failure in script", "NOPERM"),
 )
-"""How errors without a code of their own begin, and the code that they get here."""
+"""The first words of errors without a code, and the code that they get here."""
 
 _WORDS = {
     "MAXCLIENTS": "it has reached its limit of connections; raise maxclients in redis.conf",
     "WRONGPASS": "it refuses user or password (WRONGPASS), see transport_url",
-    "NOAUTH": "it wants a password (NOAUTH), and there is none in transport_url",
+    "NOAUTH": "it requires a password (NOAUTH), and transport_url has none",
     "NOPASSWORD": "transport_url has a password, and Redis has none: set requirepass in redis.conf, or leave the "
     "password out of transport_url",
-    "NODB": "it has no database of the number in transport_url; its redis.conf says how many there are (databases)",
+    "NODB": "it has no database with the number in transport_url; see the option databases in redis.conf",
     "NOPERM": "its user in transport_url may not do what this service does (NOPERM); make the users with the "
     "novnc-redis-acl of this version",
     "CLUSTER": "it is a Redis Cluster, which is not supported; set transport_url to one Redis, or to Sentinels "
     "(redis+sentinel://)",
     "CLUSTERDOWN": "it is a Redis Cluster, which is not supported; set transport_url to one Redis",
     "SENTINEL": "it is a Sentinel; transport_url is redis+sentinel://HOST:PORT/SERVICE for those",
-    "SENTINELAUTH": "its Sentinels want a password, which is not supported",
+    "SENTINELAUTH": "its Sentinels require a password, which is not supported",
     "NOSENTINEL": "a host in transport_url is not a Sentinel; transport_url is redis://HOST:PORT/DB for one Redis",
     "REPLICA": "it is a replica, on which nothing can be written; set transport_url to its primary, or to Sentinels "
     "(redis+sentinel://)",
@@ -72,7 +72,7 @@ _WORDS = {
 
 
 def code_of(text: str) -> str:
-    """Return the code of an error: its first word, or a code of our own if that is only ``ERR``."""
+    """Return the code of an error: its first word, or one of our own codes if the first word is only ``ERR``."""
     for begin, code in _TEXTS:
         if text.startswith(begin):
             return code
@@ -104,7 +104,7 @@ class TooLong(Exception):
 class NoLogIn(Exception):
     """The server accepted the connection, but did not answer as Redis does.
 
-    :ivar what: what it did instead: ``silent``, ``closed`` or ``garbled``.
+    :ivar what: its behaviour: ``silent``, ``closed`` or ``garbled``.
     :ivar tls: whether the connection used TLS.
     """
 
@@ -115,7 +115,7 @@ class NoLogIn(Exception):
 
 
 def refusal(reason: BaseException) -> str | None:
-    """Describe a cause that lasts until an administrator acts; None for an ordinary loss."""
+    """Describe a cause that lasts until an administrator acts; return None for an ordinary loss."""
     code = getattr(reason, "code", None)
     if isinstance(code, str):
         return None if code in _PASSING else sentence(code)
@@ -141,7 +141,7 @@ def loss(reason: BaseException) -> str:
     return f"{words}: {os.strerror(number)}" if isinstance(number, int) and words == _NO_WAY else words
 
 
-_NO_WAY = "no way to its host or socket"
+_NO_WAY = "its host or socket is not reachable"
 _LOSSES: tuple[tuple[type[BaseException], str], ...] = (
     (Frozen, "it no longer answers"),
     (ConnectionRefusedError, "connection refused"),
@@ -156,7 +156,7 @@ _LOSSES: tuple[tuple[type[BaseException], str], ...] = (
 _NO_LOG_IN = {
     "silent": "it accepts connections and does not answer",
     "closed": "it closes each new connection",
-    "garbled": "what answers there is no Redis",
+    "garbled": "what answers there is not Redis",
 }
 _WITH_TLS = {
     "silent": ": is this its tls-port, as rediss:// needs?",

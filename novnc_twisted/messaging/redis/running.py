@@ -1,4 +1,4 @@
-"""Runs our scripts in Redis, and loads them if need be."""
+"""Runs our scripts in Redis, and loads them if necessary."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,28 +13,28 @@ RETRY = 0.2
 """Seconds between two attempts to run a script that Redis does not have yet."""
 
 FRESH = 3 * RETRY
-"""Seconds after the scripts were loaded for which services that waited for them may not have announced themselves."""
+"""Seconds after loading the scripts.  By then, services that waited for them have announced themselves."""
 
 _WAYS: list[tuple[tuple[str, ...], tuple[int, ...]]] = [(("SCRIPT", "LOAD"), ()), (("EVAL",), (0,))]
-"""The commands that load a script: the words before and after its text.  Without arguments a script does nothing.
+"""The commands that load a script: the words before and after its text.  Without arguments, a script does nothing.
 
-A command that is denied is not tried again, since Redis keeps each attempt in ``ACL LOG``.
+A denied command is not tried again, since Redis records each attempt in ``ACL LOG``.
 """
 
 REPORT_AFTER = 1.0
-"""Seconds for which scripts may be missing before that is logged: services that start together need some time."""
+"""Seconds for which scripts may be missing before that is logged, since services may start at the same time."""
 
 
 class Scripts:
-    """Runs scripts by their SHA-1.  If Redis does not have them, loads them or waits until another service has.
+    """Runs scripts by their SHA-1.  If Redis lacks them, loads them or waits until another service has loaded them.
 
-    Redis keeps scripts in memory only: they are missing after a restart, a change of the primary, and SCRIPT FLUSH.  A
-    user without the right to load them must not try to, since Redis keeps each denied attempt in ``ACL LOG``.
+    Redis keeps scripts in memory only: they are missing after a restart, a failover, and SCRIPT FLUSH.  A user without
+    the right must not try to load them, since Redis records each denied attempt in ``ACL LOG``.
 
     :param reactor: IReactorTime.
     :param may_load: whether this connection's user may load scripts.
-    :param health: notified when they are missing.
-    :ivar misses: how many attempts failed because Redis did not have the script.
+    :param health: notified when scripts are missing.
+    :ivar misses: number of attempts that failed because Redis did not have the script.
     """
 
     def __init__(self, reactor: Any, may_load: bool, health: Health) -> None:
@@ -59,7 +59,7 @@ class Scripts:
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.
         """
-        # A new connection may lead to another Redis, so the time begins again.
+        # A new connection may lead to another Redis, so measure the missing time anew.
         if not self._reported:
             self._missing_since = None
         try:
@@ -88,7 +88,7 @@ class Scripts:
                 self._found()
                 return reply
             self._not_found()
-            # Every second attempt: if loading changed nothing, wait before the next one.
+            # Load before every second attempt only: if loading changed nothing, wait before the next attempt.
             loaded = bool(self._ways) and not loaded
             if loaded:
                 await self._load(protocol)

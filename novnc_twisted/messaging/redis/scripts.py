@@ -1,29 +1,37 @@
-"""The Lua scripts that run in Redis (7.0 or newer), each atomically and by Redis' own clock.
+"""The Lua scripts for Redis (7.0 or newer).  Each script runs atomically, and uses the clock of Redis.
 
-Keys (``novnc:`` before each, see :mod:`.keys`):
+The keys are listed below without their prefix ``novnc:`` (see :mod:`.keys`).  "Score" is the number by which Redis
+sorts a sorted set.
 
 =====================  ==========  ==================================================================================
-``q:TOPIC:ROLE``       list        calls of a role that wait for a server of the topic
-``r:ROLE:PROCESS``     list        replies for a process
-``p:TOPIC``            sorted set  workers that serve the topic, by the millisecond at which their entries expire
-``a:TOPIC@PLACE``      sorted set  presence entries of the topic, ``WORKER JSON``, by the same
-``services``           set         each ``TOPIC@PLACE`` with a recent presence entry
-``s:KEY``              string      an object of the keyed store, after its place in an index
-``l:LOG``              stream      entries of a log, each with its object in JSON
-``i:INDEX``            sorted set  places of an index, by the millisecond at which their objects expire
+``q:TOPIC:ROLE``       list        queue of the calls to a topic that callers of a role have made
+``r:ROLE:PROCESS``     list        queue of the replies for a process
+``p:TOPIC``            sorted set  workers that serve the topic; score: the Unix time in ms at which the entry
+                                   expires; for the worker ``~``, which marks a restart, ``AWAY`` is added
+``a:TOPIC@PLACE``      sorted set  presence entries of the topic, ``WORKER JSON``; score: when the entry expires
+``services``           set         all kinds of topics; the kind is the part of a topic's name before the first dot
+``services:KIND``      set         ``TOPIC@PLACE`` of each presence entry of a kind
+``s:KEY``              string      a stored object as JSON, after a line with its position in an index
+``l:LOG``              stream      entries of a log, each a JSON object
+``i:INDEX``            sorted set  positions of the objects in an index; score: when the object expires
 =====================  ==========  ==================================================================================
 
-For callers without a role, ``:ROLE`` and ``ROLE:`` are left out.  Every key expires: when all services have ended,
-nothing is left.
+For callers without a role, ``:ROLE`` and ``ROLE:`` are left out.  Every key expires, so that nothing remains in Redis
+after all services have ended.
 """
 
 from hashlib import sha1
 
-# EVALSHA demands the rights to read and to write each declared key.  Therefore no key is declared: Redis checks each
-# command of a script by the caller's rights.  (Lua's unpack has room for 8000 values only.)
-# An invalid count (negative, a fraction, infinite, not a number, more than there are arguments) could make Redis loop
-# for ever.  Without arguments a script does nothing, so EVAL can load it, and EVALSHA can ask whether Redis has it.
-_HEAD = """
+# Keys are passed as arguments and not declared, because EVALSHA requires the rights to read and write each declared
+# key.  Redis still checks each command of a script against the caller's rights.  The head of each script separates the
+# keys from the other arguments.  It uses loops, because Lua's unpack is limited to 8000 values.  It checks the number
+# of keys, because a wrong one could make Redis loop for ever.  Without arguments, a script does nothing: so EVAL can
+# load it, and EVALSHA can check that Redis has it.
+AWAY = 10**13
+"""Added to the score of the worker ``~``.  So ZCOUNT can count this worker separately from the others."""
+
+_HEAD = (
+    """
 if #ARGV == 0 then return 'here' end
 local words, count = ARGV, tonumber(ARGV[1])
 if not count or not (count >= 0 and count < #words) or count ~= math.floor(count) then
@@ -36,13 +44,18 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local latest = now + 10000
 """
-# Entries that expire later than ``latest`` are ignored: a stolen credential must not add one that lasts for ever.
+    + f"local away = {AWAY}\n"
+)
+# Entries that expire later than ``latest`` are ignored, so that a stolen credential cannot add a permanent entry.
 
 
 class Script:
-    """A script and the SHA-1 under which Redis caches it.  Its arguments are a count, so many keys, and all others.
+    """A script, and the SHA-1 by which Redis caches it.
 
-    :ivar writes: whether each run adds data.  A Redis that takes no more data refuses such a script.
+    Its arguments are the number of keys, the keys, and then the others.  The first comment of each script names them:
+    ``-- KEYS | OTHERS``.
+
+    :ivar writes: whether each run adds data.  A full Redis refuses such a script.
     """
 
     def __init__(self, text: str, *, writes: bool = False) -> None:
@@ -60,6 +73,7 @@ QUEUE = Script(
 -- p:TOPIC q:TOPIC:ROLE | request, millisecond at which its caller gives up, calls that may wait
 local left = tonumber(ARGV[2]) - now
 if left <= 0 then return 'late' end
+if redis.call('ZCOUNT', KEYS[1], '(' .. now + away, latest + away) > 0 then return 'away' end
 if redis.call('ZCOUNT', KEYS[1], '(' .. now, latest) == 0 then return 'nobody' end
 if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('RPUSH', KEYS[2], ARGV[1])
@@ -71,7 +85,10 @@ return 'queued'
 )
 """Put a call into a queue, if the topic has a server and the caller still waits.
 
-A Redis that was frozen runs what it was sent once it thaws; if the caller has given up by then, the answer is ``late``.
+A frozen Redis runs the script later.  If the caller has given up by then, the answer is ``late``.
+
+While the service is being restarted, the answer is ``away``, and the caller tries again.  Otherwise Redis could send
+the call on a connection that the former server is closing, and the call would be lost.
 """
 
 REPLY = Script(
@@ -86,46 +103,76 @@ return 1
 """,
     writes=True,
 )
+"""Put a reply into the queue of the process that waits for it; return 0 if the queue is full or the time is over."""
 
 ANNOUNCE = Script(
     """
--- services a:TOPIC@PLACE p:TOPIC | milliseconds, TOPIC@PLACE, worker and JSON, worker or '', 1: keeps services,
--- 1: exclusive
--- SADD comes first: a Redis without free memory refuses the first command that adds data, but not those after it.
-local ttl = tonumber(ARGV[1])
-redis.call('SADD', KEYS[1], ARGV[2])
-if ARGV[5] == '1' then redis.call('PEXPIRE', KEYS[1], 5 * ttl) end
+-- services services:KIND a:TOPIC@PLACE p:TOPIC | milliseconds, TOPIC@PLACE, worker and JSON, worker or '',
+-- 1: keeps services, 1: exclusive, KIND, milliseconds for which the keys are kept
+-- SADD comes first: a full Redis refuses a script at its first command that adds data, but not at later ones.
+local ttl, kept = tonumber(ARGV[1]), tonumber(ARGV[8])
+redis.call('SADD', KEYS[2], ARGV[2])
+redis.call('SADD', KEYS[1], ARGV[7])
 if ARGV[4] ~= '' then
-  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
-  if ARGV[6] == '1' and redis.call('ZREM', KEYS[3], ARGV[4]) == 0
-      and redis.call('ZCOUNT', KEYS[3], '(' .. now, latest) > 0 then
-    local others = redis.pcall('ZRANGEBYSCORE', KEYS[2], '(' .. now, latest, 'LIMIT', 0, 8)
+  redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
+  if ARGV[6] == '1' and redis.call('ZREM', KEYS[4], ARGV[4]) == 0
+      and redis.call('ZCOUNT', KEYS[4], '(' .. now, latest) > 0 then
+    local others = redis.pcall('ZRANGEBYSCORE', KEYS[3], '(' .. now, latest, 'LIMIT', 0, 8)
     return others.err and {} or others
   end
-  redis.call('ZADD', KEYS[3], now + ttl, ARGV[4])
-  redis.call('PEXPIRE', KEYS[3], ttl)
+  if redis.call('ZREM', KEYS[4], '~') == 1 then
+    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. now, latest)) do
+      if string.sub(entry, 1, 2) == '~ ' then redis.call('ZREM', KEYS[3], entry) end
+    end
+  end
+  redis.call('ZADD', KEYS[4], now + ttl, ARGV[4])
+  redis.call('PEXPIRE', KEYS[4], kept)
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-redis.call('ZADD', KEYS[2], now + ttl, ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ttl)
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+redis.call('ZADD', KEYS[3], now + ttl, ARGV[3])
+redis.call('PEXPIRE', KEYS[3], kept)
+if ARGV[5] == '1' then
+  for _, kind in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    local set = KEYS[1] .. ':' .. kind
+    local some = redis.call('SRANDMEMBER', set, 16)
+    if #some == 0 then redis.call('SREM', KEYS[1], kind) else redis.call('PEXPIRE', set, 60 * kept) end
+    for _, name in ipairs(some) do
+      local entries = string.gsub(KEYS[1], 'services$', 'a:') .. name
+      if redis.call('ZCOUNT', entries, '(' .. now, latest) == 0 then redis.call('SREM', set, name) end
+    end
+  end
+  redis.call('PEXPIRE', KEYS[1], 60 * kept)
+end
 return 1
 """,
     writes=True,
 )
-"""Renew a presence entry and return 1.  If it is exclusive and the topic has another live server, return the presence
-entries of the topic instead.
+"""Make a presence entry, or renew it, and return 1.  If it is exclusive and the topic has another live server, return
+the presence entries of the topic instead.  Between two runs, plain commands renew the entry (:mod:`.presence`).
 
-consoleauth keeps the set of topics: no other role has the right to remove names from it, or to let it expire.  The
-set outlives the entries: if it expired while a killed consoleauth starts again, all services would seem to be gone
-until each has renewed its own.
+A server that replaces a restarting one (worker ``~``, see ``WITHDRAW``) removes the entries of that worker.
+
+consoleauth maintains the sets of topics: no other role may remove names from them, or set their expiry.  The sets
+outlive the entries.  If they expired while a killed consoleauth restarts, all services would be missing until each has
+renewed its entry.  Each run also checks some names of each set, removes those of former services, and removes kinds
+without names.
 """
 
 WITHDRAW = Script("""
--- a:TOPIC@PLACE p:TOPIC q:TOPIC... | worker and JSON, worker or ''
+-- a:TOPIC@PLACE p:TOPIC q:TOPIC... | worker and JSON, worker or '', milliseconds until the next server is there
 redis.call('ZREM', KEYS[1], ARGV[1])
 if ARGV[2] == '' then return {} end
 redis.call('ZREM', KEYS[2], ARGV[2])
-if redis.call('ZCOUNT', KEYS[2], '(' .. now, latest) > 0 then return {} end
+if redis.call('ZCOUNT', KEYS[2], '(' .. now, latest) > 0 then return false end
+local absent = tonumber(ARGV[3])
+if absent > 0 then
+  redis.call('ZADD', KEYS[1], now + absent, '~' .. string.sub(ARGV[1], #ARGV[2] + 1))
+  redis.call('PEXPIRE', KEYS[1], absent)
+  redis.call('ZADD', KEYS[2], now + math.min(absent, 3000), ARGV[2])
+  redis.call('ZADD', KEYS[2], now + absent + away, '~')
+  redis.call('PEXPIRE', KEYS[2], absent)
+  return {}
+end
 local left = {}
 for i = 3, #KEYS do
   local waiting = redis.call('LRANGE', KEYS[i], 0, -1)
@@ -135,22 +182,27 @@ end
 return left
 """)
 """Remove a presence entry.  If it was the last server of its topic, also empty the topic's queues and return the calls,
-so that they can be failed at once.
+so that they can be failed at once.  If another server may still take calls, return nil.
+
+With a time, the service is being restarted, and calls wait for it: the topic keeps its queues, and stays present for
+this time under the worker ``~``.  The server itself stays in the set of servers until it has closed its queues, so that
+no other one gets an exclusive topic earlier.
 """
 
 SERVICES = Script("""
--- services | prefix of the keys a:, 1: keeps services, how the wanted topics begin
+-- services | prefix of the keys a:, 1: keeps services, how the wanted topics begin, their kind or '': all kinds
 local answer, wanted = {}, ARGV[3]
-for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local matches = string.sub(name, 1, #wanted) == wanted
-  if matches or ARGV[2] == '1' then
-    local most = matches and 256 or 1
-    local found = redis.call('ZRANGEBYSCORE', ARGV[1] .. name, '(' .. now, latest, 'WITHSCORES', 'LIMIT', 0, most)
-    if #found == 0 and ARGV[2] == '1' then redis.call('SREM', KEYS[1], name) end
-    for i = 1, matches and #found or 0, 2 do
-      answer[#answer + 1] = name
-      answer[#answer + 1] = found[i]
-      answer[#answer + 1] = found[i + 1]
+for _, kind in ipairs(ARGV[4] == '' and redis.call('SMEMBERS', KEYS[1]) or {ARGV[4]}) do
+  local set = KEYS[1] .. ':' .. kind
+  for _, name in ipairs(redis.call('SMEMBERS', set)) do
+    if string.sub(name, 1, #wanted) == wanted then
+      local found = redis.call('ZRANGEBYSCORE', ARGV[1] .. name, '(' .. now, latest, 'WITHSCORES', 'LIMIT', 0, 256)
+      if #found == 0 and ARGV[2] == '1' then redis.call('SREM', set, name) end
+      for i = 1, #found, 2 do
+        answer[#answer + 1] = name
+        answer[#answer + 1] = found[i]
+        answer[#answer + 1] = found[i + 1]
+      end
     end
   end
 end
@@ -158,11 +210,13 @@ return answer
 """)
 """List the live presence entries of some topics: name, member and score of each.
 
-A connection that keeps the set of topics also removes every name from it that has no live entry, wanted or not.
+It reads only the set of their kind, so that a search for proxies does not depend on the number of compute hosts.  A
+connection that maintains the sets also removes the names without a live entry.
 """
 
-# A stored object is "INDEX SPACE PLACE NEWLINE JSON"; without an index the first line is empty.  A place is the time of
-# creation in microseconds, of fixed width, and the key, so that places sort by the time of creation.
+# A stored object is "INDEX SPACE PLACE NEWLINE JSON"; without an index, the first line is empty.  PLACE is the time of
+# creation in microseconds, with a fixed width, and the key.  So places in their alphabetical order are in the order of
+# creation.
 _LEAVE = """
 local function leave(key)
   local old = redis.call('GET', key)
@@ -194,6 +248,7 @@ return 1
 """,
     writes=True,
 )
+"""Store an object with a time to live, and add it to an index if one is given.  It replaces a former object."""
 
 EXTEND = Script("""
 -- s:KEY | milliseconds
@@ -208,6 +263,7 @@ if index then
 end
 return 1
 """)
+"""Extend, never shorten, the time to live of an object and its index entry; return 0 if there is no such object."""
 
 REMOVE = Script(
     _LEAVE
@@ -218,6 +274,7 @@ for _, key in ipairs(KEYS) do removed = removed + leave(key) end
 return removed
 """
 )
+"""Remove objects and their index entries; return how many objects there were."""
 
 APPEND = Script(
     """
@@ -229,6 +286,7 @@ return 1
 """,
     writes=True,
 )
+"""Append entries to a log, and remove those that are too old or too many."""
 
 INDEXED = Script("""
 -- i:INDEX | how many of the newest to leave out
@@ -241,3 +299,4 @@ local keys = {}
 for i = 1, wanted do keys[i] = string.sub(places[i], 18) end
 return keys
 """)
+"""Return the keys of an index, the oldest object first, without the newest ones if a number of these is given."""

@@ -37,13 +37,15 @@ FINAL_REPLIES = 1.0
 class Serving:
     """One topic, served by this process.
 
-    Each exposed role that may call a method has a connection of its own, so that huge messages and floods of a stolen
-    credential do not delay the other roles.  All other queues share one connection; each has slots of its own.
+    Each exposed role that may call a method has a connection of its own.  So somebody with a stolen credential of this
+    role cannot delay other roles with huge or many messages.  All other queues share one connection, but each has its
+    own slots.
 
     :param connect: makes the link for a queue, given its purpose.
     :param link: sends the replies.
     :param callers: the roles that may call each method; None: all roles may call all methods.
-    :param health: notified of messages that are not valid requests, or cannot be answered.
+    :param health: logs invalid requests, and those that cannot be answered.
+    :param alone: whether no other process serves the topic.
     """
 
     def __init__(
@@ -55,14 +57,16 @@ class Serving:
         methods: Mapping[str, Method],
         callers: Mapping[str, Collection[str]] | None,
         health: Health,
+        alone: bool = False,
     ) -> None:
         self._reactor = reactor
         self._link = link
         self._topic = topic
-        # Kept to distinguish a method that is not for this role, which is logged, from one that does not exist.
+        # A method that exists, but not for the caller's role, is logged; an unknown one is not.
         self._known = frozenset(methods)
         self._methods = {role: methods_for(role, methods, callers) for role in ("", *ROLES)}
         self._health = health
+        self._alone = alone
         self._roles = {keys.requests(topic, role): role for role in self._methods}
         self._working: set[Deferred[None]] = set()
         self._stopping = False
@@ -78,6 +82,7 @@ class Serving:
             [keys.requests(self._topic, role) for role in roles],
             self._take,
             slots=MAX_CONCURRENCY,
+            alone=self._alone,
             health=self._health,
             purpose=purpose,
         )
@@ -87,7 +92,7 @@ class Serving:
         return gatherResults([queue.start() for queue in self._queues], consumeErrors=True).addCallback(lambda _: None)
 
     def pause(self, paused: bool) -> None:
-        """Take no further requests, or take them again."""
+        """Take no more requests (True), or take them again (False)."""
         for queue in self._queues:
             queue.pause(paused)
 
@@ -96,22 +101,31 @@ class Serving:
         """The keys of the topic's queues."""
         return list(self._roles)
 
-    async def stop(self, untaken: Sequence[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
-        """Take no more requests, cancel those that are being worked on, and answer their callers.
+    async def close(self, untaken: Sequence[Iterable[Any]] | None, *, grace: float = 0.0) -> None:
+        """Take no more requests.
 
-        :param untaken: the requests left in each queue that no other server will take: they are answered, too.  Empty:
-            there is another server.
-        :param grace: seconds that may pass before requests that are being worked on are cancelled.
+        :param untaken: what :meth:`.Presence.remove` returned.
+        :param grace: maximum seconds to wait for requests that Redis is sending.
         """
+        if self._stopping:
+            return
         self._stopping = True
-        # If there is another server, callers do not notice that this one ends: it answers all that it has taken.
+        # With another server (None), callers must not notice the end of this one: it answers all requests that it took.
         takes = grace if not untaken else 0.0
-        stops = [Deferred.fromCoroutine(queue.stop(grace=takes)) for queue in self._queues]
+        stops = [Deferred.fromCoroutine(queue.stop(grace=takes, fed=untaken is None)) for queue in self._queues]
         await gatherResults(stops, consumeErrors=True)  # if this is cancelled, all of them fail
+
+    async def stop(self, untaken: Sequence[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
+        """Take no more requests, cancel the running ones, and answer their callers.
+
+        :param untaken: the remaining requests of each queue, if no other server will take them; they are answered, too.
+        :param grace: seconds until running requests are cancelled.
+        """
+        await self.close(untaken, grace=grace)
         if grace and self._working:
             await settled(DeferredList(list(self._working)), grace, self._reactor)
         for work in list(self._working):
-            # After the queues have stopped, so that no new work begins meanwhile.
+            # Cancelled after the queues have stopped, so that no new work begins meanwhile.
             work.cancel()
         for role, messages in zip(self._methods, untaken, strict=False):
             for message in messages:
@@ -146,21 +160,23 @@ class Serving:
             return
         try:
             try:
-                # Not the estimate: it may be a round trip behind, and a call must not run after its caller gave up.
+                # The estimate of the time may be a round trip behind, and a call must not run after its caller gave up.
                 now = await self._link.exact_now()
             except ServiceUnavailable:
-                # It is unknown whether the caller still waits.  Not to run the call is better than to run it too late.
+                # It is unknown whether the caller still waits, so do not run the call.
                 return
-            # A caller cannot make its reply wait longer than a call may take.
+            # A forged request must not let its reply wait longer than the longest call.
             request = replace(request, gives_up=min(request.gives_up, now + int(1000 * MAX_DEADLINE)))
             left = request.gives_up - now
             if left <= 0:
                 return
             if request.method in self._known and request.method not in self._methods[role]:
                 self._health.complain(
-                    f"{role} called {request.method} of {self._topic}, which is not for it: refused", role
+                    f"a process with role {role} called {request.method} of {self._topic}, which this role may not "
+                    "call: refused",
+                    role,
                 )
-            # By the queue from which the request came; nothing in the request is believed about its caller.
+            # The queue proves the role; the content of a request could be forged.
             methods = self._methods[role]
             performing = Deferred.fromCoroutine(perform(self._topic, methods, request.method, request.arguments))
             answer = await within(performing, left / 1000, self._reactor)
@@ -193,7 +209,7 @@ class Serving:
         except ValueError as error:
             self._health.complain(f"a request for {self._topic} can't be answered: {error}")
         except ServiceUnavailable as error:
-            # The caller's own deadline ends its wait.
+            # The caller gets no answer, and its own deadline ends its wait.
             self._health.complain(f"an answer of {self._topic} was lost: {error.detail}")
 
 

@@ -18,10 +18,10 @@ from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_
 T = TypeVar("T")
 
 MAX_ENTRIES = 100_000
-"""Entries that a log in Redis keeps."""
+"""Maximum number of entries of a log in Redis."""
 
 DEADLINE = 5.0
-"""Seconds that one operation may take."""
+"""Seconds for one operation."""
 
 
 @implementer(IKeyedStore)
@@ -42,7 +42,7 @@ class RedisStore:
 
         async def put() -> None:
             text = encode_object(value)
-            # Redis refuses an expiry of 0; in memory such an object is gone at once.
+            # Redis refuses an expiry of 0.  The store in memory drops such an object at once.
             if ttl <= 0:
                 await self._link.run(REMOVE, [names.stored(check_key(key))], deadline=DEADLINE)
                 return
@@ -88,7 +88,7 @@ class RedisStore:
         return _begun(get_many())
 
     def now(self) -> Deferred[float]:
-        """See IKeyedStore: Redis' clock, estimated (see :meth:`.CommandLink.now`)."""
+        """See IKeyedStore; an estimate of Redis' clock (see :meth:`.CommandLink.now`)."""
 
         async def now() -> float:
             return await self._link.now() / 1000
@@ -134,7 +134,7 @@ class RedisStore:
         return _begun(append())
 
     def newest(self, log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
-        """See IKeyedStore.  Entries that have expired and are not dropped yet are returned, too."""
+        """See IKeyedStore.  Expired entries that were not dropped yet are returned as well."""
 
         async def newest() -> list[tuple[str, dict[str, Any]]]:
             first, second = entry_id(before) if before else (0, 0)
@@ -146,12 +146,12 @@ class RedisStore:
         return _begun(newest())
 
     def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
-        """See IKeyedStore.  A group is a set: a user with the right to SADD only can hide no member."""
+        """See IKeyedStore.  A group is a set, so a user that may only SADD cannot hide a member."""
 
         async def join() -> None:
             name = names.group(check_key(group))
             await self._link.execute("SADD", name, member, deadline=DEADLINE)
-            # A compute host has the right to SADD only.
+            # A compute host may only SADD.
             if self._keeps:
                 await self._link.execute("PEXPIRE", name, _milliseconds(ttl), deadline=DEADLINE)
 
@@ -181,7 +181,7 @@ class RedisStore:
 
 
 def _decoded(text: Any) -> dict[str, Any]:
-    """The object in the text of a log's entry; an empty one if it is something else."""
+    """Return the object in the text of a log's entry; an empty one if the text is not a JSON object."""
     try:
         value = decode(text)
     except (ValueError, TypeError):
@@ -190,7 +190,7 @@ def _decoded(text: Any) -> dict[str, Any]:
 
 
 def _object(stored: Any, limit: int = MAX_MESSAGE) -> dict[str, Any] | UnusableRecord | None:
-    """The object in a stored text, which begins with a line about its index."""
+    """Return the object in a stored text, after the line with its place in an index."""
     if stored is None:
         return None
     try:
@@ -198,7 +198,7 @@ def _object(stored: Any, limit: int = MAX_MESSAGE) -> dict[str, Any] | UnusableR
     except (ValueError, TypeError, AttributeError):
         value = None
     if not isinstance(value, dict):
-        return UnusableRecord("Redis holds something else where the store's object should be")
+        return UnusableRecord("the value of a key in Redis is not an object of our store")
     return value
 
 

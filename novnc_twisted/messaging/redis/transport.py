@@ -16,36 +16,41 @@ from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.fanout import broadcast
 from novnc_twisted.messaging.interfaces import Answer, IKeyedStore, ITransport, Method, Service, TopicInUse
 from novnc_twisted.messaging.redis import keys
+from novnc_twisted.messaging.redis.announcement import Announcement
 from novnc_twisted.messaging.redis.calls import Calls
 from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.endpoint import endpoint_of
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.heartbeat import FROZEN, milliseconds
 from novnc_twisted.messaging.redis.link import Link
-from novnc_twisted.messaging.redis.presence import Announcement, Presence
+from novnc_twisted.messaging.redis.presence import Presence
 from novnc_twisted.messaging.redis.queue import BLOCK, MAX_PENDING
 from novnc_twisted.messaging.redis.running import Scripts
+from novnc_twisted.messaging.redis.scripts import AWAY
+from novnc_twisted.messaging.redis.service_list import ServiceList
 from novnc_twisted.messaging.redis.serving import FINAL_REPLIES, Serving
 from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
 from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
 
 LONGEST_ENTRY = 10_000
-"""Milliseconds after which a presence entry has expired at the latest; the scripts ignore entries beyond that."""
+"""Maximum lifetime of a presence entry in milliseconds; the scripts ignore entries that expire later."""
 
 GRACE = BLOCK + 0.5
-"""Seconds for which a service that withdraws goes on with the calls that it has taken, and with a pending BLPOP."""
+"""Seconds for which a service that withdraws still works on its calls, and waits for a pending BLPOP."""
 
 
 @implementer(ITransport)
 class RedisTransport:
     """An ITransport over one Redis (or Valkey) of version 7.0 or newer.
 
-    It holds two connections, and for each served topic one more, and one for each exposed role that may call it.
+    It has two connections: one for commands and one for replies.  Each served topic adds one, and one more for each
+    exposed role that may call it.  With the role ``compute``, the connection for replies is made at the first call,
+    because most compute hosts never call.
 
     :param reactor: the reactor.
     :param address: where Redis is.
-    :param role: the role of this process; empty for a process that is the whole system.
+    :param role: the role of this process; empty: it has no role, and may do everything.
     :ivar link: the connection for commands.
     :ivar calls: the calls of this process.
     :raises ValueError: a file that the address names cannot be used, or the role is unknown.
@@ -57,7 +62,7 @@ class RedisTransport:
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)
-        # Not the process' name of the bus, which is a secret (see _next_worker).
+        # Another name than that of the process on the bus, which is a secret (see _next_worker).
         self._worker = secrets.token_hex(6)
         self._workers = count(1)
         self._state = "new"
@@ -75,6 +80,7 @@ class RedisTransport:
             on_up=self._is_up,
         )
         self._presence = Presence(reactor, self.link, keeps, self._health)
+        self._services = ServiceList(reactor, self.link, keeps)
         self.calls = Calls(reactor, self._connect, self.link, secrets.token_hex(16), role, self._health)
         self._served: dict[Announcement, Serving | None] = {}
         self.store: IKeyedStore = RedisStore(self.link, keeps=role != "compute")
@@ -112,8 +118,9 @@ class RedisTransport:
         if started:
             withdrawn = [Deferred.fromCoroutine(self._withdraw(one, FINAL_REPLIES)) for one in list(self._served)]
             await DeferredList(withdrawn)
-        # In this order: withdrawing needs the connection, and entries must be gone before it closes.
+        # Stopped after the withdrawal, which needs the connection.
         await self.calls.stop()
+        self._services.stop()
         await self._presence.stop()
         self._health.stop()
         await self.link.stop()
@@ -123,18 +130,21 @@ class RedisTransport:
 
         async def ping() -> None:
             self._needs_start()
-            # A command, not only the state of the connection: a Redis that hangs is still connected.
+            # Send a command, because a hanging Redis is still connected.
             now = milliseconds(await self.link.execute("TIME", deadline=deadline))
             if not topic:
                 return
-            live = (keys.servers(check_topic(topic)), f"({now}", now + LONGEST_ENTRY)
-            if not await self.link.execute("ZCOUNT", *live, deadline=deadline):
-                raise ServiceUnavailable(f"nobody serves {topic}")
+            # Look for servers, and for one that is being restarted.
+            for first in (now, now + AWAY):
+                live = (keys.servers(check_topic(topic)), f"({first}", first + LONGEST_ENTRY)
+                if await self.link.execute("ZCOUNT", *live, deadline=deadline):
+                    return
+            raise ServiceUnavailable(f"nobody serves {topic}")
 
         return Deferred.fromCoroutine(ping())
 
     def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
-        """See ITransport; TypeError or ValueError if the arguments have no form in JSON."""
+        """See ITransport; TypeError or ValueError if the arguments cannot be converted to JSON."""
         try:
             self._needs_start()
             return self.calls.call(topic, method, deadline, arguments)
@@ -160,6 +170,7 @@ class RedisTransport:
         callers: Mapping[str, Collection[str]] | None = None,
         place: str = "",
         exclusive: bool = False,
+        returns_within: float = 0.0,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport; may be called before the start, too."""
 
@@ -172,6 +183,7 @@ class RedisTransport:
                 dict(methods),
                 callers,
                 self._health,
+                alone=exclusive,
             )
             # An exclusive topic is not served before this process has claimed it.
             serving.pause(exclusive)
@@ -180,6 +192,7 @@ class RedisTransport:
             one = Announcement(
                 *(topic, worker, binary, host, announced, lists, check_place(place), exclusive),
                 owned=lambda owned: serving.pause(not owned),
+                returns_within=returns_within,
             )
             return await self._add(one, serving)
 
@@ -201,14 +214,14 @@ class RedisTransport:
 
         async def services() -> list[Service]:
             self._needs_start()
-            return await self._presence.services(prefix, DEADLINE)
+            return await self._services.find(prefix, DEADLINE)
 
         return Deferred.fromCoroutine(services())
 
     async def _add(self, one: Announcement, serving: Serving | None) -> Callable[[], Deferred[None]]:
         if self._state == "stopped":
             raise ServiceUnavailable("the transport is stopped")
-        # Before the first wait, so that a stop() meanwhile finds and withdraws it.
+        # Stored before the first wait, so that a stop() meanwhile finds and withdraws it.
         self._served[one] = serving
         try:
             if self._state == "started" and serving is not None:
@@ -229,10 +242,13 @@ class RedisTransport:
         if one not in self._served:
             return
         serving = self._served.pop(one)
-        # First the entry, so that no call is queued any more; then what is left in the queues is answered.
+        # Remove the entry first, so that no more calls are queued; then answer the calls that are left in the queues.
         untaken = await self._presence.remove(one, deadline)
         if serving is not None:
-            await serving.stop(untaken, grace=grace)
+            await serving.close(untaken, grace=grace)
+            if untaken == []:
+                await self._presence.leave(one, deadline)
+            await serving.stop(untaken or (), grace=grace)
 
     def _needs_start(self) -> None:
         if self._state != "started":

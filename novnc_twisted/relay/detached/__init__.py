@@ -1,10 +1,10 @@
-"""The detached relay: the sockets of a live session leave their transports for one nested epoll inside the reactor.
+"""The detached relay: takes the sockets of a live session out of their transports, and watches them with its own epoll.
 
-On a transport, most of the cost of a byte is the reactor's work around it: each write changes the set of descriptors
-that the reactor waits for, and each read makes a new bytes object.  Here a session has two sides.  All sides share one
-buffer and one edge-triggered epoll, which is itself a single reader of the reactor.  Data is sent at once.  What the
-other side does not take is kept, and reading for it stops until it is sent, so at most one buffer is held for each
-direction.  (Measured against transports: half the CPU for pictures, a third for a round trip.)
+With transports, most CPU time is the reactor's: each write changes the set of descriptors that the reactor waits for,
+and each read makes a new bytes object.  Here a session has two sides.  All sides share one buffer and one
+edge-triggered epoll, which is a single reader for the reactor.  Data is sent at once.  Data that a peer does not accept
+is held, and its side reads no more for it until that is sent, so at most one buffer is held for each direction.
+(Measured against transports: half the CPU for pictures, a third for a round trip.)
 
 When the session ends, the sockets return to transports, which close them like every other connection.
 """

@@ -1,4 +1,4 @@
-"""The engine: one edge-triggered epoll for the sockets of all sessions, and one buffer that all of them read into.
+"""The engine: one edge-triggered epoll for the sockets of all sessions, and one buffer for all their reads.
 
 epoll reports each edge once.  A side that stops reading before its socket is empty therefore remembers that it is
 readable (``StreamSide._readable``).  A side that stopped because its peer's buffer was full resumes when the buffer
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.detached.side import StreamSide
 
 BUFFER: Final = 1 << 18
-"""Maximum number of bytes of one read: as many as a loopback or a fast network has ready."""
+"""Maximum number of bytes of one read: as many as a fast network has ready."""
 
 HEADROOM: Final = 10
-"""Bytes in front of those that are read: room for the longest header of a WebSocket frame."""
+"""Bytes in the buffer before the received data: room for the longest header of a WebSocket frame."""
 
 ALONE: Final = range(4)
-"""The full buffers that one side may read in a row while no other side is ready."""
+"""One item for each full buffer that a side may read in a round if no other side is ready."""
 
 AMONG_OTHERS: Final = range(1)
-"""The same while others are ready, too."""
+"""One item for each full buffer that a side may read in a round if other sides are ready too."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors handled in one round."""
@@ -42,12 +42,12 @@ DEAD: Final = getattr(select, "EPOLLHUP", 0) | getattr(select, "EPOLLERR", 0)
 ENDING: Final = DEAD | getattr(select, "EPOLLRDHUP", 0)
 _WATCH = IN | OUT | getattr(select, "EPOLLRDHUP", 0) | getattr(select, "EPOLLET", 0)
 
-# Tests make many reactors; a weak key lets the engine, and its epoll, go with its reactor.
+# Tests make many reactors.  With weak keys, the engine and its epoll are freed with their reactor.
 _engines: "WeakKeyDictionary[Any, Engine]" = WeakKeyDictionary()
 
 
 def engine_of(reactor: Any) -> "Engine | None":
-    """Return the reactor's engine, which the first call makes; None if epoll or this kind of reactor is missing."""
+    """Return the engine of a reactor, which the first call makes; None without epoll or for another kind of reactor."""
     engine = _engines.get(reactor)
     if engine is None and hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor):
         engine = _engines[reactor] = Engine(reactor)
@@ -61,9 +61,9 @@ class Engine:
     :ivar buffer: :data:`HEADROOM`, then the bytes that a side has just read.
     :ivar view: the whole buffer.
     :ivar space: the part that is read into.
-    :ivar now: the reactor's seconds at the present round.
-    :ivar turns: one item for each full buffer that a side may read in the present round.
-    :ivar held: bytes of all sessions that could not be sent yet.
+    :ivar now: the reactor's seconds at the start of the present round.
+    :ivar turns: :data:`ALONE` or :data:`AMONG_OTHERS`, for the present round.
+    :ivar held: the number of bytes of all sessions that could not be sent yet.
     """
 
     log = Logger()
@@ -80,14 +80,14 @@ class Engine:
         self._epoll = select.epoll()
         self._poll = self._epoll.poll
         self._sides: dict[int, StreamSide] = {}
-        self._removed: set[int] = set()  # in the present round
-        self._again: dict[StreamSide, None] = {}
+        self._removed: set[int] = set()  # descriptors that were removed in the present round
+        self._again: dict[StreamSide, None] = {}  # sides that read more in the next round
 
     def __len__(self) -> int:
         return len(self._sides)
 
     def add(self, side: "StreamSide") -> None:
-        """Watch a socket; what is ready already is reported as well."""
+        """Watch a socket.  epoll also reports data that is ready already."""
         if not self._sides:
             self._reactor.addReader(self)
         self._sides[side.descriptor] = side
@@ -101,26 +101,25 @@ class Engine:
         # get the same number.
         self._removed.add(side.descriptor)
         self._again.pop(side, None)
-        # Unregister before the socket returns to a transport: epoll would go on reporting a descriptor that is
-        # still open.
+        # Unregister before the socket returns to a transport: epoll would continue to report an open descriptor.
         self._epoll.unregister(side.descriptor)
-        # An epoll without sockets must not stay in the reactor: the process would keep a reader when no session is
-        # left.
+        # Leave no reader in the reactor when there are no sessions.
         if not self._sides:
             self._reactor.removeReader(self)
 
     def go_on(self, side: "StreamSide") -> None:
-        """Let a side read more, after the other sides had their turn."""
+        """Let a side read more in the next round."""
         if not self._again:
-            # Edge-triggered epoll reports nothing more for these sockets, so a delayed call has to continue them.
+            # Edge-triggered epoll does not report these sockets again, so a delayed call has to continue them.
             self._reactor.callLater(0, self._next_round)
         self._again[side] = None
 
     def _next_round(self) -> None:
         self.now = self._seconds()
-        # pump() may add sides again; they belong to the round after this one.
+        # pump() may add sides again, for the round after this one.
         again, self._again = self._again, {}
-        # A side alone may read on, which saves rounds; with others present each reads one buffer, so that none starves.
+        # A single side may read several buffers, which saves rounds.  Of several sides, each reads one buffer, so that
+        # none starves.
         self.turns = ALONE if len(again) == 1 else AMONG_OTHERS
         for side in again:
             try:
@@ -129,9 +128,9 @@ class Engine:
                 self._fault(side)
 
     def _fault(self, side: "StreamSide") -> None:
-        """Log a mistake in the program, and end one session: the reactor drops a reader that raises."""
+        """Log a bug in the program, and end one session.  An exception would make the reactor drop the whole engine."""
         self.log.failure("a session failed because of a bug in this program")
-        side.end_lost(ServiceUnavailable("a mistake in the relay, logged before this"))
+        side.end_lost(ServiceUnavailable("a bug in the relay; the proxy's log has the traceback"))
 
     # IReadDescriptor
 
@@ -146,12 +145,12 @@ class Engine:
     def doRead(self) -> None:
         """Serve the sockets that are ready, until none is.
 
-        A peer on this machine has often answered before the reactor would poll again, and a round of the reactor costs
-        as much as the message.
+        A peer on this machine has often answered before the reactor would poll again.  An iteration of the reactor
+        costs as much as the message, so poll again at once.
         """
         sides, removed = self._sides, self._removed
         ready = self._poll(0, EVENTS)
-        # One reading of the clock serves all sockets of a round.
+        # Read the clock once for all sockets of a round.
         self.now = self._seconds()
         self.turns = ALONE if len(ready) == 1 else AMONG_OTHERS
         until = self.now + SLICE
@@ -165,7 +164,7 @@ class Engine:
                         side.ready(events)
                     except Exception:
                         self._fault(side)
-            # Sides that used up their share, and everything else in the reactor (timers, new connections), come next.
+            # Return to the reactor for sides that used up their share, and for timers and new connections.
             if self._again or self.now > until:
                 return
             ready = self._poll(0, EVENTS)

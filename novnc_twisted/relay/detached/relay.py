@@ -57,7 +57,7 @@ class DetachedRelay(FilteredRelay):
             # Watch both sockets first: attach() may end the session at once, and stop() then removes both.
             self._engine.add(side)
         for side in sides:
-            if self.live:  # the bytes that an end has held may be the end of the session
+            if self.live:  # the held bytes of the first end may have ended the session
                 side.end.attach(side)  # type: ignore[arg-type]  # it is an IReceiver, without the cost of declaring it
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""One side of a session in the detached relay: its socket, and what could not be sent on it yet."""
+"""One side of a session in the detached relay: its socket, and the bytes that could not be sent on it yet."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.stream_end import StreamEnd
 
 PIECE: Final = 1 << 14
-"""Maximum number of bytes of one read if the other peer may read slowly, since what it does not take is held."""
+"""Maximum number of bytes of one read if the other peer may be slow, since bytes that it does not accept are held."""
 
 SLOW: Final = 0.1
 """Seconds after which a peer counts as slow if it has accepted no bytes."""
 
 QUICK: Final = 1 << 22
-"""Bytes, in full pieces, that a peer must accept without being slow before it counts as quick.
+"""Number of bytes, in full pieces, that a peer must accept without being slow before it counts as quick.
 
-They are more than the buffer of its socket holds, so a peer that does not read never counts as quick.
+This is more than the buffer of its socket, so a peer that does not read never counts as quick.
 """
 
 HELD: Final = 1 << 25
-"""Bytes that may be held for all sessions before every peer counts as slow."""
+"""Maximum number of bytes held for all sessions.  Above it, every peer counts as slow."""
 
 _READABLE: Final = IN | ENDING
 
@@ -35,8 +35,8 @@ _NOTHING: Final = memoryview(b"")
 class StreamSide:
     """A plain stream.  The other side sends what this side reads, from the engine's buffer and without a copy.
 
-    :ivar end: the end that the socket belongs to.
-    :ivar look: the filters as one function, which returns what may be sent on; None: everything is sent on unread.
+    :ivar end: the end that owns the socket.
+    :ivar look: the filters as one function, which returns the bytes to send on; None: all bytes are sent on unread.
     :ivar other: the other side.
     """
 
@@ -52,20 +52,20 @@ class StreamSide:
         self.look: Look = None
         self._engine = engine
         self._relay = relay
-        self._readable = False  # whether there may be bytes to read that epoll (edge-triggered) does not report again
-        self._ending = False  # whether the peer has ended its direction: what it sent before is still read
+        self._readable = False  # whether there may be unread bytes, which edge-triggered epoll does not report again
+        self._ending = False  # whether the peer has ended its direction; bytes that it sent before are still read
         self._calm = 0  # bytes that the peer has accepted since it was last slow
         self._since = 0.0  # since when the peer has accepted no bytes
         self._rest = _NOTHING
         self.end = end
-        # The transport may not have sent everything yet; what waits goes first, or the stream would be out of order.
+        # The transport may have unsent bytes.  They must be sent first, or the stream would be out of order.
         self.socket, waiting = end.leave(self)
         self.descriptor = self.socket.fileno()
         if waiting:
             self._hold(waiting)
 
     def ready(self, events: int) -> None:
-        """Read, send what waits, or notice that the peer is gone."""
+        """Handle events of epoll: send waiting bytes, read, or notice that the peer is gone."""
         if events == _ORDINARY and not self._rest:  # nearly always: epoll reports "readable" together with "writable"
             self._readable = True
             self.pump()
@@ -78,20 +78,23 @@ class StreamSide:
             if events & ENDING:
                 self._ending = True
                 if events & DEAD and self.other._rest and self._relay.live and self is self._relay.client:
-                    # The viewer can receive nothing more.  Do not wait for the VNC server to take its last bytes: the
-                    # server may hang.
+                    # The viewer can receive no more.  Do not wait until the VNC server has accepted the viewer's last
+                    # bytes, because the server may hang.
                     self.end.fail("connection reset")
                     return
             self.pump()
 
     def pump(self) -> None:
-        """Read and send on, as long as the other side takes it."""
+        """Read from this side's socket and send to the other side.
+
+        Stop when the socket is empty, when the other side is full, or after this side's share of the round.
+        """
         engine, end, other, relay = self._engine, self.end, self.other, self._relay
         for _ in engine.turns:
-            # Each send can fill the other side or end the session, so both are checked before every read.
+            # Check before every read: the previous send may have filled the other side or ended the session.
             if other._rest or not relay.live:
                 return
-            # What a slow peer does not take has to be copied and held, so data for it is read in small pieces.
+            # Bytes that the other side does not accept are copied and held.  So read small pieces for a slow side.
             size = BUFFER if other._calm >= QUICK and engine.held < HELD else PIECE
             try:
                 count = self.socket.recv_into(engine.space, size)
@@ -110,20 +113,19 @@ class StreamSide:
                 other.send_read(count)
             else:
                 self.pass_on(engine.space[:count].tobytes())
-            # A short read means that the socket is empty (epoll(7), edge-triggered), which saves the read that
-            # would block.
+            # A short read means that the socket is empty (epoll(7), edge-triggered).  No read until EAGAIN is needed.
             if count < size:
-                if not self._ending:  # the socket is empty: epoll reports the next bytes
+                if not self._ending:  # epoll reports the next bytes
                     self._readable = False
                     return
             elif not other._rest:
-                # Only full pieces count: small ones fit into the socket's buffer and show no speed.
+                # Count only full pieces.  Small ones fit into the socket's buffer, so they do not show a fast side.
                 other._calm += count
         if relay.live:
             engine.go_on(self)
 
     def pass_on(self, data: bytes) -> None:
-        """Send on what the filters let pass; if one of them refuses, the session ends."""
+        """Send on the bytes that pass the filters; if a filter refuses, end the session."""
         if self.look is not None:
             try:
                 data = self.look(data)
@@ -156,7 +158,7 @@ class StreamSide:
         self.send(self._engine.space[:count])
 
     def write(self, data: bytes) -> None:
-        """Send a ping or a pong; if that fails, the next read reports it."""
+        """Send a ping or a pong; the next read reports a failure."""
         with suppress(OSError):
             self._send(data)
 
@@ -180,9 +182,9 @@ class StreamSide:
 
     def stop(self) -> None:
         """Return the socket to a transport."""
-        # Before the end gets the socket back: its new transport registers the descriptor with the reactor.
+        # Removed before the end gets the socket back, whose new transport registers the descriptor with the reactor.
         self._engine.remove(self)
-        # ``held`` is the sum of all sessions; the bytes of this one would otherwise count for ever.
+        # ``held`` is the sum of all sessions, so subtract the bytes of this one.
         self._engine.held -= len(self._rest)
         rest, self._rest = bytes(self._rest), _NOTHING
         self.end.come_back(self.socket, rest)
@@ -201,7 +203,7 @@ class StreamSide:
     def _keep(self, data: bytes | memoryview) -> None:
         """Append data to the bytes that wait."""
         self._engine.held += len(data)
-        # This copies all that waits, but only a ping, a pong or the rest of one read comes while something waits.
+        # This copies all waiting bytes, but only a ping, a pong or the rest of one read is added while others wait.
         self._rest = memoryview(b"".join((self._rest, data)))
 
     def _hold(self, rest: bytes) -> None:
@@ -209,7 +211,7 @@ class StreamSide:
         self._rest = memoryview(rest)
         self._engine.held += len(rest)
         self._since = self._engine.now
-        # A transport would call this as well: the end then gives up a peer that takes nothing for too long.
+        # A transport would call this as well.  The end then watches for a peer that accepts nothing for too long.
         self.end.pauseProducing()
 
     def _flush(self) -> None:
@@ -220,7 +222,7 @@ class StreamSide:
             return
         except OSError as error:
             sent = len(self._rest)
-            # What could not be sent counts as sent: the peer takes nothing any more.
+            # Drop the unsent bytes, because the peer accepts no more.
             self._broken(error)
             if not self._relay.live:
                 return
@@ -230,19 +232,19 @@ class StreamSide:
             self.end.takes_some()
             return
         self._rest = _NOTHING  # an empty view would keep the whole buffer alive
-        # A peer that needed this long loses its credit: data for it is read in small pieces again.
+        # A slow peer loses its credit: data for it is read in small pieces again.
         if engine.now - self._since > SLOW:
             self._calm = 0
         self.end.resumeProducing()
-        # epoll reported the other side's bytes while this side was full, and does not report them again.
+        # If epoll reported bytes of the other side while this side was full, it does not report them again.
         if self.other._readable:
             self.other.pump()
 
     def _broken(self, error: OSError) -> None:
-        """Handle a failed send: the peer can receive nothing more.
+        """Handle a failed send: the peer can receive no more.
 
-        If the peer is the viewer, the session ends.  If it is the VNC server, the bytes that it sent before must still
-        reach a slow viewer, so the session ends after they were sent.
+        If the peer is the viewer, the session ends.  If it is the VNC server, the bytes that it has sent must still
+        reach a slow viewer, so the session ends after that.
         """
         if self is self._relay.client:
             self.end.fail(error.strerror or "")
@@ -261,6 +263,6 @@ class StreamSide:
         self.pass_on(data)
 
     def pause_writing(self) -> None:
-        """Do nothing: the end calls this because this side has just notified it."""
+        """Do nothing: the end only returns the notification that this side has just sent to it."""
 
     resume_writing = unregisterProducer = pause_writing

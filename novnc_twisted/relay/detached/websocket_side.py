@@ -1,4 +1,4 @@
-"""The side of a WebSocket: decodes the frames that it reads, and sends frames."""
+"""The side of a WebSocket: decodes received frames, and sends frames."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.websocket_end import WebSocketEnd
 
 FRAMED: Final = 1 << 16
-"""Maximum number of bytes of one read: a flood of small frames must not keep the other sides waiting for long."""
+"""Maximum number of bytes of one read, so that many small frames do not delay the other sides for long."""
 
 
 class WebSocketSide(StreamSide):
-    """A WebSocket: what it reads is decoded, what it sends is put into one frame."""
+    """A side that decodes the frames that it reads, and puts each piece that it sends into one frame."""
 
     __slots__ = ()
 
@@ -40,7 +40,7 @@ class WebSocketSide(StreamSide):
             if not raw:
                 end.fail("")
                 return
-            # Any byte shows that the viewer lives, also one of a control frame or of an unfinished frame.
+            # Any byte proves that the viewer is alive, even one of a control frame or of an unfinished frame.
             end.alive = True
             data = frames.receive(raw)
             if data:
@@ -54,7 +54,7 @@ class WebSocketSide(StreamSide):
                         return
                 if data:
                     other.send(data)
-            # A filter may have ended the session with the payload that came before.
+            # A filter may have ended the session because of the payload.
             if frames.news and relay.live:
                 end.look()
             if len(raw) < size:
@@ -86,10 +86,10 @@ class WebSocketSide(StreamSide):
             self._hold(b"".join((header, data))[sent:])
 
     def send_read(self, count: int) -> None:
-        """See :class:`StreamSide`: the header is written in front of the bytes, so that one call sends both."""
+        """See :class:`StreamSide`.  The frame's header is put in front of the bytes, so that one call sends both."""
         self.end.bytes_out += count
         engine, header = self._engine, binary_header(count)
-        # The header has 2, 4 or 10 bytes, so it is written to end where the payload begins.
+        # The header has 2, 4 or 10 bytes, and must end where the payload begins.
         start = HEADROOM - len(header)
         engine.buffer[start:HEADROOM] = header
         framed = engine.view[start : HEADROOM + count]

@@ -1,6 +1,6 @@
-"""The security types that we support towards a VNC server, by the names of ``[vnc] auth_schemes``.
+"""The security types for the log-in to a VNC server, by their names in ``[vnc] auth_schemes``.
 
-Other types are skipped if a server lists them.  Tight (16) is left out on purpose: choosing it makes the server append
+Other types in a server's list are ignored.  Tight (16) is left out on purpose: with it, the server would append
 capability lists to ServerInit.
 """
 

@@ -1,7 +1,7 @@
 """VeNCrypt (rfbproto, "VeNCrypt"), version 0.2: a sub-type, then TLS, then the sub-type's authentication inside TLS.
 
-Sub-types without TLS are not supported.  As with security types, our order decides, and what is unknown is
-skipped, and there is no second choice once one was made.
+Sub-types without TLS are not supported.  As with security types, our order decides, unknown sub-types are ignored, and
+if the chosen one fails, no other one is tried.
 """
 
 import struct
@@ -39,9 +39,9 @@ def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
-    """Agree on a sub-type, have TLS started, and authenticate inside it.
+    """Choose a sub-type, start TLS, and authenticate inside it.
 
-    :raises ConsoleUnreachable: the server refuses, has another version, or no sub-type in common with us.
+    :raises ConsoleUnreachable: the server refuses, has another version, or has no sub-type in common with us.
     """
     yield from _version()
     count = (yield Need(1, "the VeNCrypt sub-types"))[0]
@@ -57,10 +57,10 @@ def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
             f"no common VeNCrypt sub-type: the VNC server offers {theirs}; we may use {', '.join(subtypes)}"
         )
     yield Write(struct.pack(">I", number))
-    # Here 1 means success; in the answer to the version (below) 0 does.
+    # Here, 1 means success; in the answer to the version (see below), 0 does.
     if (yield Need(1, "the VeNCrypt answer"))[0] == 0:
         raise ConsoleUnreachable(f"the VNC server refuses the VeNCrypt sub-type {name}, which it offered")
-    # Authentication follows inside TLS: the challenge and the response never pass in clear.
+    # Authentication follows inside TLS, so that the challenge and the response are encrypted.
     yield StartTLS(verified)
     yield from authenticate()
 
@@ -68,9 +68,9 @@ def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
 def _version() -> Handshake[None]:
     """Exchange the highest versions of both sides.  0.1 is not supported: it numbers the sub-types differently."""
     major, minor = yield Need(2, "the VeNCrypt version")
-    # A newer server may still speak 0.2; only an older one is certain not to.
+    # A newer server may also support 0.2; an older one does not.
     if (major, minor) < VERSION:
-        yield Write(b"\0\0")  # it means that there is no common version
+        yield Write(b"\0\0")  # means: no common version
         raise ConsoleUnreachable(f"the VNC server speaks VeNCrypt {major}.{minor}, not 0.2")
     yield Write(bytes(VERSION))
     if (yield Need(1, "the VeNCrypt answer"))[0] != 0:

@@ -1,4 +1,4 @@
-"""VNC Authentication (RFC 6143, section 7.2.2): a challenge of 16 bytes, encrypted with DES under the password."""
+"""VNC Authentication (RFC 6143, section 7.2.2): a challenge of 16 bytes, encrypted with DES and the password."""
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
@@ -13,10 +13,10 @@ KEY_LENGTH = 8
 
 
 def vnc_authentication() -> Handshake[None]:
-    """Answer the challenge with the password, which is asked for only now.
+    """Ask for the password, and answer the challenge with it.
 
-    :raises ConsoleUnreachable: if there is no password.  An empty one is refused, since it would open a VM that lost
-        its protection (CVE-2016-5008), and so is one that begins with NUL, where C's strings end.
+    :raises ConsoleUnreachable: there is no password, or it is empty: with an empty one, a VM would be open that has
+        lost its protection (CVE-2016-5008).  A password that begins with NUL counts as empty, as in C.
     """
     challenge = yield Need(CHALLENGE_LENGTH, "the challenge of VNC authentication")
     password: str | None = yield Ask("password")
@@ -30,9 +30,9 @@ def vnc_authentication() -> Handshake[None]:
 
 
 def response(password: str, challenge: bytes) -> bytes:
-    """The challenge encrypted with DES; only the first eight bytes of the password (UTF-8) count.
+    """Return the challenge, encrypted with DES.  The key is the first eight bytes of the password (UTF-8).
 
-    DES is three times the same key of TripleDES; unlike DES it takes the bits of each key byte in reverse order.
+    TripleDES with the same key three times is DES.
     """
     key = password.encode("utf-8", "replace")[:KEY_LENGTH].ljust(KEY_LENGTH, b"\0")
     # VNC authentication uses the bits of each key byte in reverse order (RFC 6143, section 7.2.2).

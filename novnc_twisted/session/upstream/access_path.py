@@ -10,16 +10,16 @@ _PATH = re.compile(r"[!-~]{1,1024}")
 
 
 async def request_access_path(channel: HandshakeChannel, path: str) -> None:
-    """Request the console behind a path; bytes that come with the response stay in the channel.
+    """Request the console behind a path; bytes after the response stay in the channel.
 
-    nova's old xvp proxy searched for "200" anywhere in the response, and inverted the result; here the status must be
+    nova's old xvp proxy searched for "200" anywhere in the response, and inverted the result.  Here the status must be
     200.
 
     :raises ConsoleUnreachable: for any other response.
     """
     # A line break in the path would add header fields, or a second request.
     if _PATH.fullmatch(path) is None:
-        raise ConsoleUnreachable("internal_access_path holds characters that no request may have")
+        raise ConsoleUnreachable("internal_access_path contains characters that are not allowed in a request")
     channel.end.write(f"CONNECT {path} HTTP/1.1\r\n\r\n".encode())
     buffer = HeadBuffer()
     try:
@@ -27,7 +27,7 @@ async def request_access_path(channel: HandshakeChannel, path: str) -> None:
             pass
         status = read_status(head)
     except BadHead as error:
-        raise ConsoleUnreachable(f"the answer to CONNECT is no HTTP: {error}") from None
+        raise ConsoleUnreachable(f"the answer to CONNECT is not HTTP: {error}") from None
     if status != 200:
-        raise ConsoleUnreachable(f"CONNECT to internal_access_path was answered {status}")
+        raise ConsoleUnreachable(f"the answer to CONNECT for internal_access_path has status {status}, not 200")
     channel.put_back(buffer.rest)

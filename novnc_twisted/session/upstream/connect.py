@@ -1,7 +1,7 @@
-"""A TCP connection to a known address, made directly on the kernel's sockets.
+"""Connects to a known address, directly with the kernel's sockets.
 
-Twisted's own clients add a connector, a resolver, a timer and a turn of the reactor for each of them, and endpoints
-leave a protocol between the transport and ours.  Together these are a twentieth of a session's set-up.
+Twisted's own clients add a connector, a resolver, a timer and an iteration of the reactor for each connection.  An
+endpoint also leaves a wrapping protocol behind.  Together these take a twentieth of a session's set-up.
 """
 
 import errno
@@ -40,10 +40,10 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
 
 @implementer(IReadWriteDescriptor)
 class _Attempt:
-    """Waits until the kernel has connected, or has failed to.
+    """Waits until the kernel has connected or has failed.
 
-    The reactor may report an event that belongs to another socket: one that was closed meanwhile and had the same
-    descriptor number.  So the kernel is asked at each event.
+    The reactor may report an event of an older socket that had the same descriptor number.  So each event only makes
+    this class ask the kernel for the state.
 
     :ivar settled: fires with 0, or the number of the error.
     """

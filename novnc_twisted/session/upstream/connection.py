@@ -27,16 +27,19 @@ class UpstreamConnection:
 
     __slots__ = ("_attempt", "_end", "_info", "_lost_callback", "_secured_at", "_session", "channel")
 
-    def __init__(self, session: "Session", end: UpstreamEnd, info: ConnectInfo) -> None:
-        """Attach to the end."""
+    def __init__(self, session: "Session", end: UpstreamEnd, info: ConnectInfo, heard: Callable[[], None]) -> None:
+        """Attach to the end.
+
+        :param heard: called when the first bytes come.
+        """
         self._session = session
         # Until keep(), the loss of the connection ends this attempt alone: there may be another one.
         self._attempt = Deadline(session.services.reactor)
         self._lost_callback: Callable[[Refusal], None] = self._attempt.end
         self._end = end
         self._info = info
-        self._secured_at = -1  # how many bytes had come when TLS was up
-        self.channel = HandshakeChannel(end, self._lost)
+        self._secured_at = -1  # the number of bytes received until TLS was established
+        self.channel = HandshakeChannel(end, self._lost, heard)
 
     def run(self, handshake: Handshake[T]) -> Deferred[T]:
         """Run the handshake of a log-in."""
@@ -67,7 +70,7 @@ class UpstreamConnection:
         return await Deadline(services.reactor).wait(asked, services.settings.token_deadline, late)
 
     async def _start_tls(self, step: StartTLS) -> None:
-        """Start TLS; the server must be the one that was dialled."""
+        """Start TLS, and verify the server's certificate if the sub-type has one."""
         services = self._session.services
         tls = services.settings.upstream_tls
         name = tls.name_of(self._info) if step.verified else None
@@ -78,8 +81,8 @@ class UpstreamConnection:
     def _lost(self, cause: Refusal) -> None:
         """Report why the VNC server left before the session was live."""
         services = self._session.services
-        # In TLS 1.3 our handshake is done before the server has looked at our certificate.
-        # So a server that refuses our certificate hangs up as the first thing after a handshake that succeeded here.
+        # In TLS 1.3, our side completes the handshake before the server has checked our certificate.  A server that
+        # rejects it then closes the connection without sending anything else.
         refused_tls = self._end.bytes_in == self._secured_at
         loss = loss_before_session(
             cause,

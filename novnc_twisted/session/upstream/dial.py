@@ -1,20 +1,33 @@
 """Connecting to the VNC server: TCP by name or address, or a unix socket of this host."""
 
+import errno
 import ipaddress
 import socket
-from typing import Any
+from contextlib import suppress
+from random import uniform
+from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IReactorFDSet, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable
+from novnc_twisted.messaging.waiting import Late, sleep, within
 from novnc_twisted.relay.transports import connected
 from novnc_twisted.session.settings import SessionSettings
 from novnc_twisted.session.upstream.connect import connect
 from novnc_twisted.session.upstream.end import UpstreamEnd
+from novnc_twisted.session.upstream.loss import Dropped
 from novnc_twisted.session.upstream.socket_path import pinned_socket
+
+ANSWER: Final = (0.5, 1.0)
+"""Minimum and maximum seconds for one attempt to connect.  The time is random, so that many attempts spread out."""
+
+ATTEMPTS: Final = 5
+"""Number of attempts with this short limit.  The last one gets all the remaining time: the network may be slow."""
 
 
 def place_of(info: ConnectInfo) -> str:
@@ -23,31 +36,68 @@ def place_of(info: ConnectInfo) -> str:
 
 
 async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> UpstreamEnd:
-    """Connect to the VNC server.  The caller has the deadline; cancelling closes everything.
+    """Connect to the VNC server.  The caller sets the deadline; cancelling closes everything.
 
     :raises ConsoleUnreachable: the connection fails, or is not allowed.
+    :raises Dropped: it was reset at once.
     """
     end = UpstreamEnd(reactor, place_of(info))
     try:
         # A unix socket is a path on the VM's own host, so it must not be looked up on this one.
         if info.socket:
             _check_host(info, settings)
-            with pinned_socket(info.socket, settings.socket_directories) as path:
-                await UNIXClientEndpoint(reactor, path).connect(_EndFactory(end))
+            while not await _connect_unix(reactor, info.socket, settings, end):
+                await sleep(uniform(0.02, 0.1), reactor)  # noqa: S311
         elif IReactorFDSet.providedBy(reactor) and (found := _numeric(info.host, info.port)) is not None:
-            # Tests and other reactors have no descriptors to watch; they use endpoints.
-            connected(reactor, await connect(reactor, *found), end)
+            # Reactors without file descriptors, such as that of the tests, use endpoints.
+            connected(reactor, await _connect_tcp(reactor, *found), end)
         else:
             await _endpoint(reactor, info.host, info.port).connect(_EndFactory(end))
     except ConsoleUnreachable:
         raise
-    except Exception as error:  # a resolver, the kernel and Twisted have many kinds of errors for it
-        raise ConsoleUnreachable(f"can't connect to {end.peer}: {type(error).__name__}: {error}") from None
+    except Exception as error:  # the resolver, the kernel and Twisted raise many kinds of errors
+        cause = ConsoleUnreachable(f"can't connect to {end.peer}: {type(error).__name__}: {error}")
+        raise (Dropped(cause) if _number(error) == errno.ECONNRESET else cause) from None
     return end
 
 
+async def _connect_tcp(reactor: Any, family: int, address: Any) -> socket.socket:
+    """Connect, and try again if there is no answer for up to a second.
+
+    The kernel repeats its first packet after 1, 3 and 7 s.  That is late if the network works again earlier, and it
+    makes attempts that began together collide again.
+    """
+    for _ in range(ATTEMPTS):
+        attempt = Deferred.fromCoroutine(connect(reactor, family, address))
+        if attempt.called:  # a nearby server has answered already, and needs no timer
+            return await attempt
+        with suppress(Late):
+            return await within(attempt, uniform(*ANSWER), reactor)  # noqa: S311
+    return await connect(reactor, family, address)
+
+
+async def _connect_unix(reactor: Any, path: str, settings: SessionSettings, end: UpstreamEnd) -> bool:
+    """Connect to a unix socket; return False if its queue is full, since the kernel then gives up at once (unix(7))."""
+    with pinned_socket(path, settings.socket_directories) as pinned:
+        if not IReactorFDSet.providedBy(reactor):
+            await UNIXClientEndpoint(reactor, pinned).connect(_EndFactory(end))
+            return True
+        try:
+            connected(reactor, await connect(reactor, socket.AF_UNIX, pinned), end)
+        except ConnectError as error:
+            if _number(error) != errno.EAGAIN:
+                raise
+            return False
+    return True
+
+
+def _number(error: Exception) -> int | None:
+    """Return the kernel's number of an error."""
+    return error.osError if isinstance(error, ConnectError) else None
+
+
 class _EndFactory(Factory):
-    """Gives an endpoint the end that waits for its connection."""
+    """Returns the given UpstreamEnd as the protocol of the connection."""
 
     noisy = False
 
@@ -55,7 +105,7 @@ class _EndFactory(Factory):
         self._end = end
 
     def buildProtocol(self, addr: IAddress | None) -> UpstreamEnd:  # type: ignore[override]  # it is an IProtocol
-        """See Factory: return the end that waits."""
+        """See Factory: return the end."""
         return self._end
 
 
@@ -75,7 +125,7 @@ def _numeric(host: str, port: int) -> tuple[int, Any] | None:
 
 
 def _endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
-    """Return an endpoint; for a name, the first of its addresses that answers counts."""
+    """Return an endpoint; for a name, it uses the first address that answers."""
     try:
         address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError:

@@ -1,8 +1,9 @@
-"""The end of a session towards the VNC server, which may start TLS in mid-stream (VeNCrypt)."""
+"""The connection to a VNC server, on which TLS may start in mid-stream (VeNCrypt)."""
 
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener, IOpenSSLClientConnectionCreator, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -14,21 +15,25 @@ from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import tune
 
 STALL: Final = 60.0
-"""Seconds for which a VNC server may leave our buffer full.
+"""Seconds for which a VNC server may leave our buffer full; then the connection is closed.
 
-A server that hangs for longer is given up: while its session waits for it, nobody notices that the viewer left.
+While the session waits for such a server, it does not notice that the viewer left.
 """
 
 
 @implementer(IHandshakeListener)
 class UpstreamEnd(StreamEnd):
-    """A connection to a VNC server."""
+    """A connection to a VNC server.
 
-    __slots__ = ("_tls_handshake",)
+    :ivar dropped: whether the connection was reset before any byte came.
+    """
+
+    __slots__ = ("_tls_handshake", "dropped")
 
     def __init__(self, clock: IReactorTime, peer: str) -> None:
         super().__init__(clock, peer, lost=ConsoleClosed, stall=STALL)
         self._tls_handshake: Deferred[None] | None = None
+        self.dropped = False
 
     def makeConnection(self, transport: Any) -> None:
         """See :class:`StreamEnd`."""
@@ -37,7 +42,7 @@ class UpstreamEnd(StreamEnd):
         super().makeConnection(transport)
 
     def start_tls(self, creator: IOpenSSLClientConnectionCreator) -> Deferred[None]:
-        """Send everything through TLS from now on, as its client.
+        """Start TLS on this connection, as the TLS client.
 
         :return: fires when the TLS handshake is done.  If the connection is lost before, it fails with the reason, and
             the receiver is not notified.
@@ -51,7 +56,7 @@ class UpstreamEnd(StreamEnd):
         return done
 
     def handshakeCompleted(self) -> None:
-        """Notice that the TLS handshake is done."""
+        """See IHandshakeListener: the TLS handshake is done."""
         done, self._tls_handshake = self._tls_handshake, None
         if done is not None:
             done.callback(None)
@@ -59,9 +64,10 @@ class UpstreamEnd(StreamEnd):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See :class:`StreamEnd`."""
         done, self._tls_handshake = self._tls_handshake, None
+        self.dropped = not self.bytes_in and reason.check(ConnectionDone) is None
         if done is not None:
-            # Set before the base class would notify the receiver: the Deferred alone reports a loss during the TLS
-            # handshake.
+            # Set before super().connectionLost(), so that it does not notify the receiver: only the Deferred reports a
+            # loss during the TLS handshake.
             self._over = self._lost(loss_reason(reason))
         super().connectionLost(reason)
         if done is not None:

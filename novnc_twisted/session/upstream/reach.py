@@ -1,28 +1,39 @@
-"""Reaching the right VNC server: dial it, log in, and compare its name; in doubt, ask once more where it is."""
+"""Reaches the right VNC server: dials it, logs in, and compares its name.
+
+If it may be the wrong server, consoleauth is asked once more where the right one is.
+"""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from random import uniform
+from typing import TYPE_CHECKING, Any, Final
 
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable, ServiceUnavailable
+from novnc_twisted.messaging.waiting import sleep
 from novnc_twisted.session.upstream.access_path import request_access_path
 from novnc_twisted.session.upstream.connection import UpstreamConnection
 from novnc_twisted.session.upstream.dial import dial, place_of
 from novnc_twisted.session.upstream.end import UpstreamEnd
+from novnc_twisted.session.upstream.loss import Dropped
+from novnc_twisted.session.upstream.silence import Silence
+from novnc_twisted.session.upstream.turns import Turn
 
 if TYPE_CHECKING:
     from novnc_twisted.session.console_types import IConsoleType
     from novnc_twisted.session.setup import SessionSetup
+
+PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
+"""Maximum pauses in seconds before each new attempt after a dropped connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
     """A VNC server after the log-in.
 
-    :ivar info: where it is.
+    :ivar info: the place of the console.
     :ivar end: the connection.
     :ivar upstream: runs handshakes over it.
-    :ivar opening: what the log-in resulted in (:meth:`.IConsoleType.log_in`).
+    :ivar opening: the result of the log-in (:meth:`.IConsoleType.log_in`).
     :ivar proven: whether it proved to be the server that was asked for.
     """
 
@@ -36,12 +47,12 @@ class Reached:
 async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInfo) -> Reached:
     """Log in to the VNC server of a console.
 
-    The place of the server is asked for once more in three cases: it cannot be reached; another VM answers there; or
-    the place is not known to be current, and the VNC server does not say whose screen it shows.  A second place is
+    The place of the server is looked up once more in three cases: the server cannot be reached; another VM answers
+    there; or the place may be outdated and the VNC server does not report whose screen it shows.  A second place is
     tried once.
 
     :raises ConsoleUnreachable: the server is at neither place.
-    :raises Refusal: the second question was refused.
+    :raises Refusal: the second look-up was refused.
     """
     reached = None
     try:
@@ -49,7 +60,7 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
         if not (reached.proven or info.current):
             raise ConsoleUnreachable("the VNC server does not say whose screen it shows")
     except ConsoleUnreachable as doubt:
-        # After end(), each wait fails with the cause of the end.
+        # The session was ended, which made the wait fail.
         if setup.cause is not None:
             raise
         found = await _find_again(setup, info)
@@ -66,16 +77,39 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
 
 
 async def _log_in(setup: "SessionSetup", console: "IConsoleType", info: ConnectInfo) -> Reached:
-    """Dial one place, log in, and compare the name."""
+    """Dial one place, log in, and compare the name; try again if the connection is dropped before the first byte."""
+    for pause in PAUSES:
+        try:
+            return await _attempt(setup, console, info)
+        except Dropped as dropped:
+            # Random: other connections may have been dropped at the same moment, and must not all return together.
+            seconds = pause * uniform(0.5, 1)  # noqa: S311
+            await setup.in_time(sleep(seconds, setup.services.reactor), pause, dropped.cause)
+    try:
+        return await _attempt(setup, console, info)
+    except Dropped as dropped:
+        raise dropped.cause from None
+
+
+async def _attempt(setup: "SessionSetup", console: "IConsoleType", info: ConnectInfo) -> Reached:
+    """Make one connection, log in, and compare the name.
+
+    :raises Dropped: the connection was dropped before the first byte.
+    """
     services = setup.services
     settings = services.settings
     setup.enter("dial")
-    late = ConsoleUnreachable(f"no connection to {place_of(info)} in time")
-    end = await setup.in_time(dial(services.reactor, info, settings), settings.dial_deadline, late)
-    # From here on a refusal has to close this connection as well.
-    setup.ends.append(end)
+    turn = services.turns.take(services.reactor, place_of(info) + (info.internal_access_path or ""))
     try:
-        upstream = UpstreamConnection(setup, end, info)
+        end = await _connect(setup, info, turn)
+        # From here on a refusal has to close this connection as well.
+        setup.ends.append(end)
+        silence = Silence(services.reactor, end, turn)
+    except BaseException:
+        turn.give_back()
+        raise
+    try:
+        upstream = UpstreamConnection(setup, end, info, silence.over)
         if info.internal_access_path:
             setup.enter("access path")
             access = upstream.unless_lost(request_access_path(upstream.channel, info.internal_access_path))
@@ -87,11 +121,27 @@ async def _log_in(setup: "SessionSetup", console: "IConsoleType", info: ConnectI
         return Reached(info, end, upstream, opening, console.verify(opening, info, settings))
     except ConsoleUnreachable as cause:
         end.close(cause)  # another connection may follow
+        if end.dropped:
+            raise Dropped(cause) from None
         raise
+    finally:
+        silence.over()
+
+
+async def _connect(setup: "SessionSetup", info: ConnectInfo, turn: Turn) -> UpstreamEnd:
+    """Wait for the turn and dial, both within one deadline."""
+    services = setup.services
+    late = ConsoleUnreachable(f"no connection to {place_of(info)} in time")
+    seconds = services.settings.dial_deadline
+    if turn.begins is not None:
+        began = services.reactor.seconds()
+        await setup.in_time(turn.begins, seconds, late)
+        seconds -= services.reactor.seconds() - began
+    return await setup.in_time(dial(services.reactor, info, services.settings), seconds, late)
 
 
 async def _find_again(setup: "SessionSetup", info: ConnectInfo) -> ConnectInfo | None:
-    """Ask where the console is now; None: there is no way to know."""
+    """Ask where the console is now; None if this cannot be found out."""
     services, viewer = setup.services, setup.viewer
     if services.find_again is None:
         return None

@@ -1,4 +1,4 @@
-"""Unix sockets of VNC servers: only those that were checked are dialled."""
+"""Checks a unix socket of a VNC server before the proxy connects to it."""
 
 import os
 import pwd
@@ -19,8 +19,8 @@ def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
     """Check a socket, and yield a path that leads to exactly that socket inside the block.
 
     Each folder below the configured one is opened without following links, then the socket itself.  The yielded path
-    (in /proc/self/fd) names the open inode, so that nothing else can be put in its place between the check and the
-    connect (CVE-2026-7374, CVE-2026-13201: a console's socket replaced by a link).
+    in /proc/self/fd names the open inode.  So nobody can replace the socket between the check and the connect
+    (CVE-2026-7374, CVE-2026-13201: a console's socket was replaced by a link).
 
     :param directories: the configured folders; the socket must be below one of them.
     :raises ConsoleUnreachable: the path is outside of the folders, contains a link, is a hard link or not a socket, or
@@ -43,7 +43,7 @@ def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
             raise ConsoleUnreachable(f"{path} is not a socket")
         if found.st_nlink != 1:  # O_NOFOLLOW does not notice a hard link to the socket of another service
             raise ConsoleUnreachable(f"{path} is a hard link")
-        # Another local user could offer a console of their own there, and read what is typed into it.
+        # Another local user could put a socket there, and read the viewer's keystrokes.
         if found.st_uid not in trusted_owners():
             raise ConsoleUnreachable(
                 f"the socket {path} belongs to user {found.st_uid}: neither QEMU's user, root nor our own"

@@ -1,4 +1,4 @@
-"""TLS towards VNC servers (VeNCrypt): the trusted authorities, our certificate, and the check of the server's."""
+"""TLS to VNC servers (VeNCrypt): the trusted CAs, our certificate, and the check of the server's certificate."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -26,12 +26,12 @@ T = TypeVar("T")
 _HOST: Final = "{host}"
 """The compute host in ``server_name``: nova's OS-EXT-SRV-ATTR:host, or the ``host`` option of our compute service."""
 
-# Ciphers without certificates; OpenSSL 3 allows them at security level 0 only, and TLS 1.3 has no such cipher.
+# Ciphers without certificates.  OpenSSL 3 allows them at security level 0 only; TLS 1.3 has none.
 _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
 
 
 class UpstreamTLS:
-    """Credentials for the TLS inside of VeNCrypt.  PEM is text as bytes, not a path.
+    """Credentials for TLS in VeNCrypt.  PEM parameters are contents as bytes, not paths.
 
     :ivar server_name: the name that every VNC server's certificate must have, or None; ``{host}`` in it is the compute
         host.
@@ -69,11 +69,11 @@ class UpstreamTLS:
             if not belong_together(self._chain[0], self._key):
                 raise ValueError(f"{what}: the key is not the one of the certificate")
         elif client_key is not None:
-            raise ValueError("client_key: there is no client_cert with it")
+            raise ValueError("client_key: client_cert is missing; give both, or neither")
         if client_cert is not None:
             try:
-                # OpenSSL judges the certificate (key size, signature) only when it is loaded: fail at the start,
-                # not in a session.
+                # OpenSSL checks the certificate (key size, signature) only when it is loaded.  Load it now, so that an
+                # error shows at the start, not in a session.
                 self._options.getContext()
             except SSL.Error as error:
                 raise ValueError(f"client_cert: {tls_error(error)}") from None
@@ -85,7 +85,7 @@ class UpstreamTLS:
         self._chain, self._key, self._options = other._chain, other._key, other._options
 
     def prepare(self, subtypes: Sequence[str]) -> None:
-        """Load what these sub-types of VeNCrypt need, so that the first session does not wait for it.
+        """Create the TLS contexts for these sub-types of VeNCrypt, so that the first session does not wait for them.
 
         :raises ValueError: this machine's OpenSSL does not support one of them.
         """
@@ -96,7 +96,7 @@ class UpstreamTLS:
 
     @cached_property
     def _options(self) -> ssl.CertificateOptions:
-        """One context for all servers; the name to check is set on each connection."""
+        """The options with one context for all servers; the expected name is set on each connection."""
         ours: dict[str, Any] = {}
         if self._chain:
             ours = {"privateKey": self._key, "certificate": self._chain[0], "extraCertChain": self._chain[1:]}
@@ -110,8 +110,8 @@ class UpstreamTLS:
     def name_of(self, info: ConnectInfo) -> str:
         """Return the name that the VNC server's certificate must have.
 
-        That is ``server_name``, else the address that was dialled; for a unix socket, which has no address, the compute
-        host.
+        That is ``server_name`` if it is set, else the address that was dialled.  A unix socket has no address, so its
+        name is the compute host.
 
         :raises ConsoleUnreachable: the compute host is needed and unknown.
         """
@@ -119,8 +119,8 @@ class UpstreamTLS:
             return info.compute_host or "" if info.socket else info.host
         if _HOST in self.server_name and not info.compute_host:
             raise ConsoleUnreachable(
-                f"no certificate can be checked for it: vencrypt_server_name has {_HOST}, but the compute host of the "
-                "server is unknown; may the proxy read servers?"
+                f"the VNC server's certificate cannot be checked: vencrypt_server_name has {_HOST}, but the compute "
+                "host of the server is unknown; check that the proxy may read servers"
             )
         return self.server_name.replace(_HOST, info.compute_host or "")
 
@@ -128,20 +128,20 @@ class UpstreamTLS:
         """Start TLS on an end; return when it is established and the server is the one that was dialled.
 
         :param name: the name that its certificate must have; None: anonymous TLS, which verifies nothing.
-        :raises ConsoleUnreachable: with what failed.
+        :raises ConsoleUnreachable: the handshake or the verification failed; the detail has the reason.
         """
         try:
             check = _Anonymous() if name is None else Named(self._options, name, "the VNC server's")
         except ValueError as error:
-            raise ConsoleUnreachable(f"no certificate can be checked for it: {error}") from None
+            raise ConsoleUnreachable(f"the VNC server's certificate cannot be checked: {error}") from None
         try:
             await end.start_tls(check)
         except SSL.Error as error:
             raise ConsoleUnreachable(
                 check.failure or f"the TLS handshake with the VNC server failed: {tls_error(error)}"
             ) from None
-        except Exception as error:  # the ways in which a connection can be lost
-            # Twisted has one such object for all connections; its traceback would keep this connection alive.
+        except Exception as error:  # any loss of the connection
+            # Twisted shares one exception object among connections, so its traceback would keep this one in memory.
             error.__traceback__ = None
             raise ConsoleUnreachable(
                 check.failure or f"the VNC server ended the TLS handshake ({type(error).__name__})"
@@ -149,7 +149,7 @@ class UpstreamTLS:
 
     @property
     def suspicion(self) -> str:
-        """Why a server may hang up as soon as it has received, or missed, our certificate."""
+        """A guess why a server closed the connection right after the TLS handshake: our certificate."""
         if not self._chain:
             return "it may want a client certificate (vencrypt_client_cert), and we have none"
         if self._chain[0].not_valid_after_utc < datetime.now(UTC):
@@ -159,7 +159,7 @@ class UpstreamTLS:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Anonymous:
-    """One handshake with a server that has no certificate: it protects against eavesdroppers, not against impostors."""
+    """One TLS handshake without certificates: it protects against eavesdropping, but does not verify the server."""
 
     failure = ""
 

@@ -1,6 +1,7 @@
 /*
  * The card on the stage that states why there is no console, and what happens next.
  */
+import { offerLinks } from './branding.js';
 import { $ } from './page.js';
 import { say, text } from './strings.js';
 
@@ -12,7 +13,7 @@ export class Card {
     }
 
     /** Show the reason that `describe` of refusals.js returns. Text from outside is inserted as text, never as markup. */
-    show({ title, sentence, hint, retry }, { waiting = false } = {}) {
+    show({ code, title, sentence, hint, retry }, { waiting = false } = {}) {
         $('card-title').textContent = title;
         $('card').hidden = false;
         // screen readers read an alert when its text changes, so the text is set after the card is visible
@@ -21,6 +22,7 @@ export class Card {
         }
         $('hint').textContent = hint;
         $('hint').hidden = !hint;
+        offerLinks(code);
         $('again').textContent = waiting ? text.retryNow : text[retry];
         $('countdown').hidden = !waiting;
         $('cancel').hidden = !waiting;

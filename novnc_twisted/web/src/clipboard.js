@@ -3,8 +3,9 @@
  */
 import { LIMIT, obstacle, wellFormed } from './cliptext.js';
 import { NAMES, spell } from './layouts.js';
-import { remember, remembered } from './memory.js';
+import { remember } from './memory.js';
 import { label, $ } from './page.js';
+import { setting } from './site.js';
 import { say, text } from './strings.js';
 
 const LONGEST = 1 << 20; // characters kept of what a server puts on its clipboard
@@ -20,11 +21,12 @@ export class Clipboard {
         this._modifiers = modifiers;
         this._chips = chips;
         this._typing = false;
+        this._most = LIMIT; // bytes of a text that reach the server; 0: none
         for (const [id, name] of NAMES) {
             $('layout').append(new Option(name, id));
         }
-        // not guessed: the browser's language is no hint at the server's layout, and most servers use US
-        this._chooseLayout(remembered('layout') ?? 'us');
+        // not guessed: the browser's language does not show the server's layout, and most servers use US
+        this._chooseLayout(setting('layout') ?? 'us');
         $('send').addEventListener('click', () => this._send());
         $('type').addEventListener('click', () => this._type());
         $('copy').addEventListener('click', () => this._copy());
@@ -42,11 +44,24 @@ export class Clipboard {
 
     enable(on) {
         this._on = on;
-        $('send').disabled = !on;
+        $('send').disabled = !on || !this._most;
         $('type').disabled = !on && !this._typing;
         if (!on) {
             this._typist.stop();
         }
+    }
+
+    /** Handle a message of the proxy: in each direction, the operator may allow less text than the server, or none. */
+    limit({ type, clipboard, clipboard_from: from }) {
+        if (type !== 'rights') {
+            return;
+        }
+        this._most = Math.min(clipboard ?? LIMIT, LIMIT);
+        $('to-barred').hidden = this._most > 0;
+        $('incoming').hidden = $('copy').hidden = from === 0;
+        $('from-limit').hidden = (from ?? LIMIT) >= LIMIT;
+        $('from-limit').textContent = from ? say.fromLimit({ most: from }) : text.fromBarred;
+        $('send').disabled = !this._on || !this._most;
     }
 
     /** Text came from the server. */
@@ -75,20 +90,23 @@ export class Clipboard {
     /* Report what cannot be sent, before anything is sent. */
     _judge() {
         const words = $('outgoing').value;
-        const unknown = spell(words, this.layout).filter(({ known }) => !known).length;
-        const no = words ? obstacle(words, this._screen.extendedClipboard) : null;
-        $('typing').textContent = [unknown && say.unknownCharacters({ count: unknown }), no && say[no.why]({ ...no, most: LIMIT })]
-            .filter(Boolean).join(' ');
+        this._say(unknown(words, this.layout), words && this._obstacle(words));
     }
 
     _send() {
         const words = wellFormed($('outgoing').value);
-        const no = obstacle(words, this._screen.extendedClipboard);
+        const no = this._obstacle(words);
         if (no) {
-            $('typing').textContent = say[no.why]({ ...no, most: LIMIT });
+            $('typing').textContent = no;
         } else if (this._screen.paste(words)) {
             $('typing').textContent = text.sent;
         }
+    }
+
+    /* Why a text cannot be put on the server's clipboard, for the user; '' if it can. */
+    _obstacle(words) {
+        const no = this._most && obstacle(words, this._screen.extendedClipboard, this._most);
+        return no ? say[no.why]({ ...no, most: this._most }) : '';
     }
 
     async _type() {
@@ -106,14 +124,15 @@ export class Clipboard {
         this._modifiers.release(); // with Ctrl held down, the letters would be commands
         $('type').textContent = text.stop;
         const progress = { done: 0, count: 0 };
-        const all = await this._typist.type(words, this.layout, (done, count) => {
+        const { layout } = this;
+        const all = await this._typist.type(words, layout, (done, count) => {
             Object.assign(progress, { done, count });
             if (done % 10 === 1 || done === count) {
                 this._progress(done, count);
             }
         });
         this._typing = false;
-        this._ended(all, progress);
+        this._ended(all, progress, unknown(words, layout));
     }
 
     /* Figures that change fast have no separators. */
@@ -122,16 +141,20 @@ export class Clipboard {
         this._chips.show('typing', say.typingShort({ done: `${done}`, all: `${count}` }), text.stopTyping, () => this._stop());
     }
 
+    _say(...sentences) {
+        $('typing').textContent = sentences.filter(Boolean).join(' ');
+    }
+
     _stop() {
         this._stopped = true;
         this._typist.stop();
     }
 
-    _ended(all, { done, count }) {
+    _ended(all, { done, count }, lost) {
         this._chips.hide('typing');
         $('type').textContent = text.type;
         $('type').disabled = !this._on;
-        $('typing').textContent = all ? text.typed : say.stopped({ done: `${done}`, all: `${count}` });
+        this._say(all ? text.typed : say.stopped({ done: `${done}`, all: `${count}` }), lost);
         if (!all && !this._stopped && $('panel-clipboard').hidden) {
             this._chips.show('stopped', say.stoppedShort({ done: `${done}`, all: `${count}` }), text.dismiss, () => this._chips.hide('stopped'));
         }
@@ -148,4 +171,10 @@ export class Clipboard {
             $('copied').textContent = document.execCommand('copy') ? text.copied : text.copyFailed;
         }
     }
+}
+
+/* What is said of the characters that a layout lacks; '' if it has them all. */
+function unknown(words, layout) {
+    const count = spell(words, layout).filter(({ known }) => !known).length;
+    return count ? say.unknownCharacters({ count }) : '';
 }

@@ -13,9 +13,10 @@ export const wellFormed = (text) => text.replace(/\p{Surrogate}/gu, '\ufffd');
  * Why a text cannot be put on the server's clipboard, or null if it can.
  *
  * @param {boolean} extended  whether the server has the extended clipboard; else its clipboard is Latin-1 (RFC 6143, 7.5.6)
+ * @param {number} most  bytes
  * @returns {null|{why: 'empty'}|{why: 'long', bytes: number}|{why: 'foreign', count: number}}
  */
-export function obstacle(text, extended) {
+export function obstacle(text, extended, most = LIMIT) {
     if (!text) {
         return { why: 'empty' };
     }
@@ -26,5 +27,5 @@ export function obstacle(text, extended) {
     const bytes = extended
         ? new TextEncoder().encode(text.replace(/\r\n|\r|\n/g, '\r\n')).length + EXTENDED_OVERHEAD
         : text.length;
-    return bytes > LIMIT ? { why: 'long', bytes } : null;
+    return bytes > most ? { why: 'long', bytes } : null;
 }

@@ -8,6 +8,7 @@ import { Health } from './health.js';
 import { Meter } from './meter.js';
 import { reachable } from './reachable.js';
 import RFB from './rfb.js';
+import { message } from './who.js';
 
 /* ms to wait for the close frame: a refusal arrives as an RFB failure first, and then as a close frame. */
 const CLOSE_FRAME = 2000;
@@ -22,11 +23,12 @@ const ONE_PIXEL = new Uint8Array([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
 /* noVNC's own values, and those for connections that are slow or expensive. */
 const USUAL = { qualityLevel: 6, compressionLevel: 2 };
 const SAVING = { qualityLevel: 2, compressionLevel: 9 };
+const CHANNEL = 'novnc-twisted.v1'; // binary messages, and text messages between the page and our proxy
 const EMPTY = new Uint8Array(0); // our proxy answers an empty message with an empty message
 
 /**
  * Events: `connect`; `bell`; `health` when one of `stalled` and `unmoved` has changed; `name`, `clipboard`,
- * `clipping` (with `detail`); and exactly one `end`, whose detail is `{code, reason, opened, connected}`.
+ * `clipping`, and `message`: one of the proxy on the channel (with `detail`); and exactly one `end`, whose detail is `{code, reason, opened, connected}`.
  */
 export class Connection extends EventTarget {
     constructor(stage, url, view) {
@@ -36,10 +38,11 @@ export class Connection extends EventTarget {
         this._gate = null; // until there is a session
         this._health = null;
 
-        const socket = new WebSocket(url, ['binary']);
+        const socket = new WebSocket(url, [CHANNEL, 'binary']);
         this._close = socket.close.bind(socket);
         this.meter = new Meter(performance.now());
         const send = socket.send.bind(socket);
+        this._tell = (message) => send(JSON.stringify(message));
         this._send = (data) => {
             this.meter.sent(data.byteLength);
             send(data);
@@ -80,6 +83,13 @@ export class Connection extends EventTarget {
         }
         if (this.rfb.resizeSession !== resize) {
             this.rfb.resizeSession = resize;
+        }
+    }
+
+    /** Send a message to the proxy; it has a channel for that if a `message` came. */
+    tell(message) {
+        if (this.connected) {
+            this._tell(message);
         }
     }
 
@@ -140,6 +150,14 @@ export class Connection extends EventTarget {
     }
 
     _received(event) {
+        if (typeof event.data === 'string') {
+            event.stopImmediatePropagation(); // noVNC does not know such messages
+            const read = message(event.data);
+            if (read) {
+                this._emit('message', read);
+            }
+            return;
+        }
         const empty = event.data.byteLength === 0;
         this.meter.heard(performance.now(), event.data.byteLength);
         if (empty) {

@@ -2,17 +2,17 @@
  * The panel of keys: modifiers that stay down, and combinations.
  */
 import { confirmed } from './confirm.js';
-import { COMBINATIONS, CONSOLES, CTRL_ALT_DEL, DESTRUCTIVE, HOLD, SYSRQS, strokes } from './keys.js';
+import { COMBINATIONS, CONSOLES, CTRL_ALT_DEL, DESTRUCTIVE, HOLD, SYSRQS } from './keys.js';
 import { $, button } from './page.js';
 import { text } from './strings.js';
 
 export class KeyPanel {
     /**
-     * @param {{sendKey: Function}} screen   @param {Modifiers} modifiers
+     * @param {Typist} typist   @param {Modifiers} modifiers
      * @param {() => void} done  called after a combination was sent
      */
-    constructor(screen, modifiers, done) {
-        this._screen = screen;
+    constructor(typist, modifiers, done) {
+        this._typist = typist;
         this._modifiers = modifiers;
         this._done = done;
         $('hold').append(...HOLD.map(({ name }) => modifiers.button(name)));
@@ -29,7 +29,7 @@ export class KeyPanel {
 
     enable(on) {
         if (!on) {
-            this._modifiers.release();
+            this._modifiers.releaseNow();
         }
         $('panel-keys').querySelectorAll('button').forEach((each) => {
             each.disabled = !on;
@@ -46,7 +46,7 @@ export class KeyPanel {
     }
 
     _press(keys) {
-        strokes(keys).forEach((event) => this._screen.sendKey(...event));
+        this._typist.press([keys], null);
         this._done();
     }
 }

@@ -13,7 +13,9 @@ export class KeyRow {
         this._typist = typist;
         for (const { name, label: words, key } of ROW) {
             const element = key ? this._key(name, key) : modifiers.button(name);
-            if (words) {
+            if (/\p{L}/u.test(name)) { // its name, as people say it who speak to their phone
+                element.title = words ?? '';
+            } else {
                 label(element, words);
             }
             $('keyrow').append(element);

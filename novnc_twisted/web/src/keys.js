@@ -4,7 +4,7 @@
  * Both are given: QEMU uses the code (extended key events), other servers use the keysym.
  */
 import KeyTable from '../node_modules/@novnc/novnc/core/input/keysym.js';
-import { keys as names, sysrq } from './strings.js';
+import { keys as names, sysrq, text } from './strings.js';
 
 export const CTRL = [KeyTable.XK_Control_L, 'ControlLeft'];
 export const ALT = [KeyTable.XK_Alt_L, 'AltLeft'];
@@ -26,22 +26,22 @@ export const CTRL_ALT_DEL = [CTRL, ALT, DELETE];
 
 /** Modifiers that can be held down until they are released. */
 export const HOLD = [
-    { name: 'Ctrl', key: CTRL },
+    { name: names.ctrl, key: CTRL },
     { name: 'Alt', key: ALT },
-    { name: 'Shift', key: SHIFT },
+    { name: names.shift, key: SHIFT },
     { name: 'Super', key: SUPER },
 ];
 
 export const COMBINATIONS = [
     { name: 'Alt+Tab', keys: [ALT, TAB] },
     { name: 'Alt+F4', keys: [ALT, f(4)] },
-    { name: 'Ctrl+Esc', keys: [CTRL, ESCAPE] },
-    { name: 'Ctrl+W', keys: [CTRL, letter('w')] },
+    { name: `${names.ctrl}+${names.esc}`, keys: [CTRL, ESCAPE] },
+    { name: `${names.ctrl}+W`, keys: [CTRL, letter('w')] },
     { name: 'Super', keys: [SUPER] },
     { name: 'Super+L', keys: [SUPER, letter('l')] },
-    { name: 'Esc', keys: [ESCAPE] },
+    { name: names.esc, keys: [ESCAPE] },
     { name: 'Tab', keys: [TAB] },
-    { name: 'PrtScn', keys: [PRINT] },
+    { name: names.print, keys: [PRINT] },
     { name: 'F11', keys: [f(11)] },
 ];
 
@@ -55,28 +55,28 @@ export const SYSRQS = [...'rsh'].map(magic);
 
 /** Combinations that end programs or restart the server: they are sent at a second click only. */
 export const DESTRUCTIVE = [
-    { name: 'Ctrl+Alt+Del', keys: CTRL_ALT_DEL },
-    { name: names.endX, keys: [CTRL, ALT, BACKSPACE], note: 'Ctrl+Alt+Bksp' },
+    { name: text.cad, keys: CTRL_ALT_DEL },
+    { name: names.endX, keys: [CTRL, ALT, BACKSPACE], note: `${names.ctrl}+Alt+${names.bksp}` },
     ...[...'eiub'].map(magic),
 ];
 
 /** Keys that a phone's keyboard lacks, as `{name, label, key}`; modifiers come as `{name}` of HOLD. */
 export const ROW = [
-    { name: 'Esc', key: ESCAPE },
+    { name: names.esc, key: ESCAPE },
     { name: 'Tab', key: TAB },
-    { name: 'Ctrl' },
+    { name: names.ctrl },
     { name: 'Alt' },
     { name: '←', label: names.left, key: [KeyTable.XK_Left, 'ArrowLeft'] },
     { name: '↑', label: names.up, key: [KeyTable.XK_Up, 'ArrowUp'] },
     { name: '↓', label: names.down, key: [KeyTable.XK_Down, 'ArrowDown'] },
     { name: '→', label: names.right, key: [KeyTable.XK_Right, 'ArrowRight'] },
-    { name: 'Home', key: [KeyTable.XK_Home, 'Home'] },
-    { name: 'End', key: [KeyTable.XK_End, 'End'] },
-    { name: 'PgUp', label: names.pageUp, key: [KeyTable.XK_Page_Up, 'PageUp'] },
-    { name: 'PgDn', label: names.pageDown, key: [KeyTable.XK_Page_Down, 'PageDown'] },
-    { name: 'Ins', label: names.insert, key: [KeyTable.XK_Insert, 'Insert'] },
-    { name: 'Del', label: names.delete, key: DELETE },
-    { name: 'Shift' },
+    { name: names.home, key: [KeyTable.XK_Home, 'Home'] },
+    { name: names.end, key: [KeyTable.XK_End, 'End'] },
+    { name: names.pgUp, label: names.pageUp, key: [KeyTable.XK_Page_Up, 'PageUp'] },
+    { name: names.pgDn, label: names.pageDown, key: [KeyTable.XK_Page_Down, 'PageDown'] },
+    { name: names.ins, label: names.insert, key: [KeyTable.XK_Insert, 'Insert'] },
+    { name: names.del, label: names.delete, key: DELETE },
+    { name: names.shift },
     { name: 'Super' },
     ...Array.from({ length: 12 }, (_, i) => ({ name: `F${i + 1}`, key: f(i + 1) })),
 ];

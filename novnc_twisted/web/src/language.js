@@ -2,12 +2,13 @@
  * The language of the page: of its address, of the last choice, or of the browser; otherwise English.
  */
 import { languageOf } from './location.js';
-import { remember, remembered } from './memory.js';
+import { remember } from './memory.js';
+import { setting } from './site.js';
 
 /* Language -> file beside the script.  build.js puts it here; without a build there is English only. */
 const FILES = typeof LANGUAGES === 'undefined' ? {} : LANGUAGES;
 const KEY = 'language';
-const PATIENCE = 5000; // ms to wait for the texts before the page begins in English
+const TEXTS_TIMEOUT = 5000; // ms to wait for the texts before the page begins in English
 const RIGHT_TO_LEFT = ['ar', 'fa', 'he', 'ur'];
 const TRADITIONAL = /^zh-(hant|tw|hk|mo)\b/i; // does not read zh-CN with ease
 
@@ -42,7 +43,7 @@ export async function loadWords() {
     if (asked) {
         rememberLanguage(asked);
     }
-    const wanted = asked ?? choose([remembered(KEY), ...navigator.languages].filter(Boolean), available) ?? 'en';
+    const wanted = choose([setting(KEY, asked), ...navigator.languages].filter(Boolean), available) ?? 'en';
     const words = wanted === 'en' ? {} : await load(FILES[wanted]);
     const language = words ? wanted : 'en';
     document.documentElement.lang = language;
@@ -53,7 +54,7 @@ export async function loadWords() {
 /* null: the file did not come, so the page stays in English. */
 async function load(file) {
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), PATIENCE);
+    const timer = setTimeout(() => abort.abort(), TEXTS_TIMEOUT);
     try {
         const response = await fetch(new URL(file, import.meta.url), { signal: abort.signal });
         return response.ok ? await response.json() : null;

@@ -46,6 +46,23 @@ export function hasToken(href) {
     return Boolean(last(new URL(socketURL(href)).searchParams, 'token'));
 }
 
+/** The address of this page with another token, for a guest: nothing else of the address goes along but the path. */
+export function shareURL(href, token) {
+    const page = new URL(href);
+    const query = new URLSearchParams();
+    if (page.searchParams.has('path')) {
+        const given = last(page.searchParams, 'path');
+        const mark = given.indexOf('?');
+        const inner = new URLSearchParams(mark < 0 ? '' : given.slice(mark + 1));
+        inner.delete('token');
+        inner.append('token', token);
+        query.set('path', `${mark < 0 ? given : given.slice(0, mark)}?${inner}`);
+    } else {
+        query.set('token', token);
+    }
+    return `${page.origin}${page.pathname}?${query}`;
+}
+
 /**
  * The server's name in the address, until the server itself sends one; empty without one.
  *

@@ -4,6 +4,7 @@
 import { initLogging } from '../node_modules/@novnc/novnc/core/util/logging.js';
 import { Awake } from './awake.js';
 import { Bell } from './bell.js';
+import { brand } from './branding.js';
 import { Chips } from './chips.js';
 import { Clipboard } from './clipboard.js';
 import { Info } from './info.js';
@@ -15,7 +16,10 @@ import { Modifiers } from './modifiers.js';
 import { hasExtendedClipboard, releaseOnBlur, sendKey } from './novnc.js';
 import { framed, OwnWindow } from './own_window.js';
 import { $, fillIn } from './page.js';
+import { joinPanes } from './pane.js';
 import { keepSharp, save } from './picture.js';
+import { People } from './people.js';
+import { Power } from './power.js';
 import { Session } from './session.js';
 import { Status } from './status.js';
 import { text } from './strings.js';
@@ -64,10 +68,11 @@ const screen = {
 
 fillIn();
 offerLanguages($('language'), $('language-hint'));
+brand();
 const toolbar = new Toolbar(() => screen.focus());
 const view = new View(options, (changed) => {
     if (changed.viewOnly) {
-        modifiers.release();
+        modifiers.releaseNow();
     }
     if (!changed.scale) {
         zoom.reset();
@@ -83,13 +88,15 @@ const info = new Info(() => session.connection);
 const chips = new Chips(() => screen.focus());
 new OwnWindow(chips);
 const zoom = new Zoom($('stage'), view, chips);
+const people = new People(session, view, toolbar);
+const power = new Power(session, toolbar);
 const typist = new Typist(screen.sendKey, waiter($('script').dataset.timer));
-const modifiers = new Modifiers(screen, chips);
-const keyPanel = new KeyPanel(screen, modifiers, keySent);
+const modifiers = new Modifiers(typist, chips);
+const keyPanel = new KeyPanel(typist, modifiers, keySent);
 const keyRow = new KeyRow(typist, modifiers);
 const clipboard = new Clipboard(screen, typist, modifiers, chips);
 const touchKeyboard = new TouchKeyboard($('field'), typist, () => clipboard.layout);
-toolbar.onopen = (id) => ({ clipboard, more: info })[id]?.opened();
+toolbar.onopen = (id) => ({ clipboard, more: info, power })[id]?.opened();
 
 /* With a keyboard, close the panels and give the focus to the screen. On a phone, the panel stays open, because users
    press several keys in a row. */
@@ -106,6 +113,8 @@ session.addEventListener('state', () => {
     if (!session.connection?.connected) {
         zoom.reset();
         view.ended();
+        people.ended();
+        power.ended();
     }
     clipboard.enable(screen.live);
     awake.connected = Boolean(session.connection?.connected);
@@ -124,6 +133,11 @@ session.addEventListener('connect', ({ detail }) => {
     if (detail.focus) {
         screen.focus();
     }
+});
+session.addEventListener('message', ({ detail }) => {
+    people.receive(detail);
+    power.receive(detail);
+    clipboard.limit(detail);
 });
 session.addEventListener('bell', () => bell.ring());
 session.addEventListener('clipboard', ({ detail }) => clipboard.receive(detail));
@@ -168,4 +182,5 @@ window.addEventListener('beforeunload', (event) => {
     }
 });
 
+joinPanes(session, () => screen.focus());
 session.connect();

@@ -3,7 +3,7 @@
  *
  * Two questions are sent together: an empty message, which our proxy answers itself, and a request for one pixel, which
  * the VNC server answers.  The first answer takes as long as the network; the second one takes as long as network and
- * server.  A picture that was on its way counts as the second answer, so this is the delay at most.
+ * server.  A picture that was on its way counts as the second answer, so the true delay may be longer.
  */
 export class Meter {
     constructor(now) {

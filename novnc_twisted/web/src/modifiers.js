@@ -6,9 +6,9 @@ import { button } from './page.js';
 import { say } from './strings.js';
 
 export class Modifiers {
-    /** @param {{sendKey: Function}} screen   @param {Chips} chips */
-    constructor(screen, chips) {
-        this._screen = screen;
+    /** @param {Typist} typist   @param {Chips} chips */
+    constructor(typist, chips) {
+        this._typist = typist;
         this._chips = chips;
         this._buttons = new Map(HOLD.map(({ name }) => [name, []]));
         this._held = new Set(); // names
@@ -22,13 +22,24 @@ export class Modifiers {
         return toggle;
     }
 
-    /** Release all. */
+    /** Release all, behind what is being typed. */
     release() {
         [...this._held].forEach((name) => this._set(name, false));
     }
 
+    /** Release all now: no further keys are accepted. What waits to be typed is discarded. */
+    releaseNow() {
+        this.release();
+        this._typist.stop();
+    }
+
     _set(name, down) {
-        this._screen.sendKey(...HOLD.find((each) => each.name === name).key, down);
+        const { key } = HOLD.find((each) => each.name === name);
+        this._show(name, down);
+        this._typist.hold(key, down, () => down && this._show(name, false));
+    }
+
+    _show(name, down) {
         if (down) {
             this._held.add(name);
             this._chips.show(name, say.held({ name }), say.release({ name }), () => this._set(name, false));

@@ -30,6 +30,17 @@ export function fillIn(root = document) {
     }
 }
 
+/** Draw a part again: if this takes the focus away, it goes to the button with the same `data-key`, or else to `instead`. */
+export function keepingFocus(part, instead, draw) {
+    const focused = document.activeElement;
+    const inside = part.contains(focused);
+    draw();
+    if (inside && (!focused.isConnected || focused.closest('[hidden]'))) {
+        const { key } = focused.dataset;
+        ([...part.querySelectorAll('button[data-key]')].find((each) => each.dataset.key === key) ?? instead).focus();
+    }
+}
+
 /** A button with words on it. */
 export function button(words, onclick) {
     const element = document.createElement('button');

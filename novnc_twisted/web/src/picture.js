@@ -17,6 +17,22 @@ export function keepSharp(canvas) {
     }).observe(canvas);
 }
 
+const SAMPLE = { width: 160, height: 100 }; // pixels
+const DARK = 24; // of 255: what compression makes of black
+
+/** Whether a canvas is black all over, or has no picture yet. */
+export function black(canvas) {
+    if (!canvas?.width || !canvas.height) {
+        return true;
+    }
+    const { width, height } = SAMPLE;
+    // A copy: reading the canvas itself would move it out of the memory of the graphics card.
+    const copy = Object.assign(document.createElement('canvas'), SAMPLE).getContext('2d', { alpha: false, willReadFrequently: true });
+    copy.imageSmoothingQuality = 'medium'; // a line of text in a large screen is seen as well
+    copy.drawImage(canvas, 0, 0, width, height);
+    return copy.getImageData(0, 0, width, height).data.every((value, i) => i % 4 === 3 || value <= DARK);
+}
+
 /** A name for the file.  Pure. */
 export function fileName(server, now) {
     const safe = server.replace(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^[.-]+|-+$/g, '') || 'console';

@@ -8,10 +8,11 @@ export const POLL = 1800; // ms between two tries for a server that is off; with
 export const SLOW_POLL = 10000; // the same, in ms, after POLL_FOR
 export const POLL_FOR = 60000; // ms for which POLL applies
 
-/** The ms to wait before try number `attempt` (from 0): random, from half to all of 1, 2, 4, 5 s, but at least 1 s. */
+/** The ms to wait before try number `attempt` (from 0): random, from half to all of 1, 2, 4, 5 s, but at least 1 s.
+    With a `first` below one second, the first waits are shorter: from half to all of it, then of twice as much. */
 export function delay(attempt, random = Math.random, first = FIRST) {
     const whole = Math.min(LONGEST, first * 2 ** Math.min(attempt, 16));
-    return Math.max(FIRST, Math.round(whole * (0.5 + random() / 2)));
+    return Math.max(first < FIRST ? first / 2 : FIRST, Math.round(whole * (0.5 + random() / 2)));
 }
 
 /** Counts tries; `next()` gives the ms to wait, or null once `giveUpAfter` ms of waiting have been spent. */

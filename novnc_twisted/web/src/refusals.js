@@ -24,10 +24,11 @@ const POLICY = {
     4409: { auto: { poll: true }, keep: true },
     4410: {},
     4429: {},
-    4502: { auto: { first: 2000, giveUpAfter: 30000 }, keep: true },
+    /* After a live migration, the new host may not be known yet. */
+    4502: { auto: { first: 1000, giveUpAfter: 30000 }, keep: true },
     4503: { auto: { first: 1000, giveUpAfter: 300000 }, keep: true },
-    /* A console that closes may have moved (live migration ends the stream): look for it a few times. */
-    4504: { auto: { first: 1000, giveUpAfter: 10000 }, keep: true },
+    /* A console that closes may have moved (live migration ends the stream): look for it soon, and a few times. */
+    4504: { auto: { first: 500, giveUpAfter: 10000 }, keep: true },
 };
 
 const NETWORK = { auto: { first: 1000, giveUpAfter: 300000 }, keep: true };

@@ -1,12 +1,18 @@
 /*
  * The life of the console: connects, notices when it does not answer, retries, and reports why it cannot connect.
  */
+import { Advice } from './advice.js';
 import { Card } from './card.js';
 import { Connection } from './connection.js';
 import { hasToken, isOwnWindow, socketURL, titleOf } from './location.js';
 import { $ } from './page.js';
+import { Paused } from './paused.js';
+import { isPane } from './pane.js';
+import { black } from './picture.js';
 import { Backoff } from './reconnect.js';
 import { clean, describe } from './refusals.js';
+import { Start } from './start.js';
+import { Starting } from './starting.js';
 import { still } from './still.js';
 import { lost, text } from './strings.js';
 
@@ -14,7 +20,7 @@ const BUSY = ['connecting', 'connected', 'stalled']; // states in which there is
 const NAME = 120; // characters of a server's name that the page shows
 const PROVEN = 10000; // ms that a connection lives before earlier failures are forgotten
 
-/** Events: `connect`, `state`, `bell`; `clipboard` and `clipping` with noVNC's `detail`. */
+/** Events: `connect`, `state`, `bell`; `clipboard` and `clipping` with noVNC's `detail`; `message` of the proxy. */
 export class Session extends EventTarget {
     /** @param {Status} status   @param {View} view */
     constructor(status, view) {
@@ -26,12 +32,17 @@ export class Session extends EventTarget {
         this._backoff = new Backoff();
         this._timer = null; // of the countdown
         this._proven = null; // timer
+        this._paused = new Paused((message) => this.tell(message), () => this.refresh());
+        this._starting = new Starting(() => black($('stage').querySelector('canvas')), () => this.refresh());
+        this._advice = new Advice(() => this._paused.go(), () => this.connection?.rfb.focus({ preventScroll: true }));
+        this._start = new Start(() => this._hurry());
         this._gaveUp = false;
         // what `describe` takes into account
         this._past = {
             token: hasToken(location.href),
             ownWindow: isOwnWindow(location.href),
             before: false,
+            off: false, // since the last session, the server was off
             restarted: false,
             previous: null,
         };
@@ -59,9 +70,10 @@ export class Session extends EventTarget {
         attempt.addEventListener('name', ({ detail }) => {
             this._status.name = clean(detail, NAME) || this._title || text.console;
         });
-        for (const type of ['bell', 'clipboard', 'clipping']) {
+        for (const type of ['bell', 'clipboard', 'clipping', 'message']) {
             attempt.addEventListener(type, ({ detail }) => this._emit(type, detail));
         }
+        attempt.addEventListener('message', ({ detail }) => this._paused.receive(detail));
         if (quietly) {
             this._card.trying();
         } else {
@@ -89,6 +101,11 @@ export class Session extends EventTarget {
         }
     }
 
+    /** Send a message to the proxy. */
+    tell(message) {
+        this.connection?.tell(message);
+    }
+
     /** Show the state again. */
     refresh() {
         this._set(this._status.state);
@@ -97,14 +114,41 @@ export class Session extends EventTarget {
     _set(state) {
         this._status.set(state, {
             connecting: this._past.before ? text.reconnecting : text.connecting,
-            connected: this._view.viewOnly ? text.viewOnlyState : this.connection?.unmoved ? text.unmoved : text.connected,
+            connected: this._connectedWords(),
             waiting: this._past.previous === 4409 ? text.notRunning : text.waiting,
         }[state] ?? text[state]);
+        $('bar').dataset.server = state === 'connected' ? this._server : '';
+        this._advise();
         this._emit('state');
     }
 
+    /* What is known about the server: 'paused', 'starting', 'black', or ''. */
+    get _server() {
+        return this._paused.paused ? 'paused' : this._starting.stage;
+    }
+
+    _advise() {
+        const { limited, viewOnly } = this._view;
+        const { offers, busy, failed, guest } = this._paused;
+        const paused = failed ? text.peopleFailed : offers ? text.pausedHint : limited || guest ? text.pausedAsk : text.pausedList;
+        const server = $('bar').dataset.server;
+        const words = { paused, starting: text.startingHint, black: viewOnly ? text.blankWatch : text.blankHint }[server] ?? '';
+        this._advice.show(words, { offers: server === 'paused' && offers, busy });
+    }
+
+    _connectedWords() {
+        const { limited, viewOnly } = this._view;
+        if (this._server === 'paused' || this._server === 'starting') {
+            return text[this._server];
+        }
+        const watching = limited ? text.mayWatch : viewOnly ? text.viewOnlyState : null;
+        return watching ?? (this.connection?.unmoved ? text.unmoved : text.connected);
+    }
+
     _connected() {
-        Object.assign(this._past, { before: true, restarted: false, previous: null });
+        this._start.over();
+        this._starting.begin(this._past.off);
+        Object.assign(this._past, { before: true, off: false, restarted: false, previous: null });
         const focus = unfocused();
         this._card.hide();
         still.drop();
@@ -115,6 +159,7 @@ export class Session extends EventTarget {
 
     /* A session that does not answer may still continue, so the screen stays, and keeps the focus. */
     _healthChanged() {
+        this._paused.watch(this.connection.unmoved);
         if (this.connection.stalled) {
             this._card.show({ ...lost.stalled, hint: '', retry: 'reconnect' });
             this._set('stalled');
@@ -126,11 +171,15 @@ export class Session extends EventTarget {
 
     _ended(end) {
         clearTimeout(this._proven);
+        this._starting.end();
+        this._paused.reset();
         const past = this._past;
         const why = describe(end, past);
         const repeated = past.previous === why.code;
         past.restarted ||= why.code === 1001 || (why.code === 1006 && !end.opened);
+        past.off ||= why.code === 4409;
         past.previous = why.code;
+        this._start[why.code === 4409 ? 'off' : 'over']();
         if (!why.keep) {
             still.drop();
         } else if (end.connected) {
@@ -154,6 +203,14 @@ export class Session extends EventTarget {
         }
     }
 
+    /* The server is being started: try often again. */
+    _hurry() {
+        if (this._status.state === 'waiting') {
+            this._backoff.reset();
+            this.connect({ quietly: true });
+        }
+    }
+
     _countDown(at, silently) {
         const tick = () => {
             const left = at - Date.now();
@@ -164,7 +221,7 @@ export class Session extends EventTarget {
             }
         };
         clearInterval(this._timer);
-        this._timer = setInterval(tick, 250);
+        this._timer = setInterval(tick, Math.min(250, Math.max(50, (at - Date.now()) / 4)));
         tick();
     }
 
@@ -182,6 +239,8 @@ export class Session extends EventTarget {
             still.take(connection.rfb);
         }
         clearTimeout(this._proven);
+        this._starting.end();
+        this._paused.reset();
         connection?.close();
     }
 
@@ -192,6 +251,9 @@ export class Session extends EventTarget {
 
 /* Whether the focus is on the stage, or on nothing that can be used: a button that was hidden or disabled keeps it. */
 function unfocused() {
+    if (isPane() && !document.hasFocus()) {
+        return false; // the user works in another console beside this one
+    }
     const active = document.activeElement;
     const usable = active && active !== document.body && active.getClientRects().length && !active.disabled;
     return !usable || $('stage').contains(active);

@@ -5,7 +5,9 @@
  */
 import { $ } from './page.js';
 
-const PANELS = { keys: 'panel-keys', clipboard: 'panel-clipboard', more: 'panel-more' };
+const PANELS = {
+    people: 'panel-people', power: 'panel-power', keys: 'panel-keys', clipboard: 'panel-clipboard', more: 'panel-more',
+};
 
 const CHORD = /^(Control(Left|Right)|AltLeft|Shift(Left|Right))$/;
 
@@ -67,11 +69,18 @@ export class Toolbar {
         }
     }
 
+    /** Give the focus back to the server's screen. */
+    leave() {
+        this._leave();
+    }
+
+    closePanel(id) {
+        $(PANELS[id]).hidden = true;
+        $(id).setAttribute('aria-expanded', 'false');
+    }
+
     closePanels() {
-        for (const [id, panel] of Object.entries(PANELS)) {
-            $(panel).hidden = true;
-            $(id).setAttribute('aria-expanded', 'false');
-        }
+        Object.keys(PANELS).forEach((id) => this.closePanel(id));
     }
 
     _shown() {
@@ -115,7 +124,7 @@ export class Toolbar {
         event.stopPropagation();
         if (id) {
             this.closePanels();
-            $(id).focus();
+            ($(id).getClientRects().length ? $(id) : $('more')).focus(); // a narrow bar has fewer buttons
         } else if (Object.values(PANELS).some((panel) => !$(panel).hidden)) {
             this.closePanels();
         } else {

@@ -1,5 +1,6 @@
 /*
- * Sends keys no faster than the server takes them: a text that is typed, and what a phone's keyboard writes.
+ * Sends keys in their order, and no faster than the server takes them: a text that is typed, what a phone's keyboard
+ * writes, and what the buttons for keys send.
  */
 import { strokes } from './keys.js';
 import { spell } from './layouts.js';
@@ -19,28 +20,39 @@ export class Typist {
     constructor(send, wait = (ms) => new Promise((done) => setTimeout(done, ms))) {
         this._send = send;
         this._wait = wait;
-        this._queue = []; // of {chords, sent, ended}
+        this._queue = []; // of {events, pause, sent, ended}; an event is [keysym, code, down, capsLock]
         this._busy = false;
     }
 
-    /** Press chords one after another, behind what is being typed. */
-    press(chords) {
-        this._add({ chords });
+    /** Press chords one after another, behind what is being typed. `capsLock`: its state for them; null: it does not matter. */
+    press(chords, capsLock = CAPS_LOCK) {
+        this._add(pressed(chords, capsLock));
+    }
+
+    /** Press or release a modifier, behind what is being typed. `dropped`: called if it is not sent. */
+    hold(key, down, dropped = () => {}) {
+        this._add({ events: [[...key, down, null]], ended: (sent) => sent || dropped() });
     }
 
     /** Type a text.  Resolves to whether all was typed; `progress(done, all)` is called along the way. */
     type(text, layout, progress = () => {}) {
         return new Promise((ended) => {
             const characters = spell(text, layout);
-            const items = characters.map(({ chords }, i) => ({ chords, sent: () => progress(i + 1, characters.length) }));
-            this._add(...items, { chords: [], ended });
+            const items = characters.map(({ chords }, i) => (
+                { ...pressed(chords, CAPS_LOCK), sent: () => progress(i + 1, characters.length) }));
+            this._add(...items, { events: [], ended });
         });
     }
 
-    /** Discard the keys that have not been sent yet. */
+    /** Discard the keys that have not been sent yet. A modifier that is to be released is released now. */
     stop() {
-        const dropped = this._queue.splice(0);
-        dropped.forEach(({ ended }) => ended?.(false));
+        for (const { events, ended } of this._queue.splice(0)) {
+            const [first] = events;
+            if (first && !first[2]) {
+                this._send(...first);
+            }
+            ended?.(false);
+        }
     }
 
     async _add(...items) {
@@ -56,16 +68,22 @@ export class Typist {
     }
 
     async _next() {
-        const { chords, sent, ended } = this._queue.shift();
-        const events = chords.flatMap(strokes);
+        const { events, pause = 0, sent, ended } = this._queue.shift();
         // all events of a character are sent together, so that a stop between them leaves no key down
-        if (!events.map((event) => this._send(...event, CAPS_LOCK)).every(Boolean)) {
+        if (!events.map((event) => this._send(...event)).every(Boolean)) {
+            ended?.(false);
             this.stop();
             return;
         }
         sent?.();
         ended?.(true);
-        const pause = chords[0]?.[0][1] === 'Enter' ? LINE : 0;
         await this._wait(events.length * EVENT + pause);
     }
+}
+
+function pressed(chords, capsLock) {
+    return {
+        events: chords.flatMap(strokes).map((event) => [...event, capsLock]),
+        pause: chords[0]?.[0][1] === 'Enter' ? LINE : 0,
+    };
 }

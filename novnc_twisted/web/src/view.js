@@ -3,6 +3,7 @@
  */
 import { remember, remembered } from './memory.js';
 import { $, label } from './page.js';
+import { setting, site } from './site.js';
 import { text } from './strings.js';
 
 /** Whether the device is probably used with fingers. */
@@ -16,9 +17,13 @@ export class View {
      * @param {(view: View) => void} onchange
      */
     constructor({ picture, viewOnly }, onchange, toolbar) {
-        this.picture = picture ?? PICTURES.find((each) => each === remembered('picture')) ?? 'scale';
-        this.saveData = remembered('save-data') === 'yes';
-        this.viewOnly = viewOnly;
+        const last = PICTURES.find((each) => each === remembered('picture'));
+        this.picture = setting('picture', picture, last) ?? 'scale';
+        const saved = remembered('save-data');
+        this.saveData = setting('save_data', null, saved && saved === 'yes') ?? false;
+        this.limited = false; // whether the session may only watch
+        this._mayResize = true;
+        this.viewOnly = site.fixed.view_only ?? (viewOnly || (site.defaults.view_only ?? false));
         this.drag = false;
         this._onchange = onchange;
         this._toolbar = toolbar;
@@ -54,7 +59,25 @@ export class View {
 
     /** Whether the server is requested to fit its screen to the window. */
     get resize() {
-        return this.picture === 'remote';
+        return this.picture === 'remote' && this._mayResize && !this.limited;
+    }
+
+    /** Whether keys and clicks stay here: by the user's wish, or because the session may only watch. */
+    get viewOnly() {
+        return this._wish || this.limited;
+    }
+
+    set viewOnly(on) {
+        this._wish = on;
+    }
+
+    /** What the session may do: `{mode: 'control'|'view', resizes}`. */
+    limit({ mode, resizes }) {
+        const limited = mode !== 'control';
+        if (limited !== this.limited || resizes !== this._mayResize) {
+            this._mayResize = resizes;
+            this._set({ limited });
+        }
     }
 
     /** A finger can't use scroll bars that lie under the picture: there the picture is clipped, and dragged. */
@@ -95,6 +118,7 @@ export class View {
         $(this.picture).checked = true;
         $('drag').checked = this.drag;
         $('view-only').checked = this.viewOnly;
+        $('view-only').disabled = this.limited || 'view_only' in site.fixed;
         $('save-data').checked = this.saveData;
         $('watching').hidden = !this.viewOnly;
         $('still').classList.toggle('original', !this.scale);

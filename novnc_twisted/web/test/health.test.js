@@ -5,7 +5,7 @@ import { AFTER_INPUT, AFTER_SILENCE, AGAIN, ANSWER, Health, LOST, UNMOVED } from
 const TICK = 500;
 
 /** A connection in made-up time: `proxy` and `server` say what is answered. */
-class Line {
+class Connection {
     constructor({ echoes = true } = {}) {
         this.now = 1000;
         this.health = new Health(this.now);
@@ -47,19 +47,19 @@ class Line {
 
 for (const echoes of [true, false]) {
     test(`a dead network is noticed within 10 s of input, 30 s without (echoes: ${echoes})`, () => {
-        const typing = new Line({ echoes });
+        const typing = new Connection({ echoes });
         typing.run(3000);
         typing.fail();
         typing.health.sent(typing.now);
         assert.ok(typing.untilStalled() <= 9500);
 
-        const idle = new Line({ echoes });
+        const idle = new Connection({ echoes });
         idle.fail();
         assert.ok(idle.untilStalled() <= 25000);
     });
 
     test(`an idle session that answers is never stalled, and is asked seldom (echoes: ${echoes})`, () => {
-        const line = new Line({ echoes });
+        const line = new Connection({ echoes });
         line.run(300000);
         assert.equal(line.health.stalled, false);
         assert.ok(line.asked.length <= 300000 / AFTER_SILENCE + 1);
@@ -68,7 +68,7 @@ for (const echoes of [true, false]) {
     });
 
     test(`typing to a server that says nothing for 120 s costs no session (echoes: ${echoes})`, () => {
-        const line = new Line({ echoes });
+        const line = new Connection({ echoes });
         for (let n = 0; n < 240; n += 1) {
             line.health.sent(line.now);
             line.run(TICK);
@@ -78,7 +78,7 @@ for (const echoes of [true, false]) {
     });
 
     test(`it is asked again, and comes back with the first sign (echoes: ${echoes})`, () => {
-        const line = new Line({ echoes });
+        const line = new Connection({ echoes });
         line.fail();
         line.untilStalled();
         line.asked.length = 0;
@@ -95,7 +95,7 @@ for (const echoes of [true, false]) {
 }
 
 test('a session whose own connection is dead is noticed and given up, while the proxy is there', () => {
-    const line = new Line();
+    const line = new Connection();
     line.answersMessages = false;
     line.health.sent(line.now);
     assert.ok(line.untilStalled() <= 9500);
@@ -105,7 +105,7 @@ test('a session whose own connection is dead is noticed and given up, while the 
 });
 
 test('after an outage a session that stays silent is given up; the VNC server is asked first', () => {
-    const line = new Line({ echoes: false });
+    const line = new Connection({ echoes: false });
     line.fail();
     line.untilStalled();
     line.answersRequests = true;
@@ -117,7 +117,7 @@ test('after an outage a session that stays silent is given up; the VNC server is
 });
 
 test('requests must go on being answered for a session to be given up', () => {
-    const line = new Line();
+    const line = new Connection();
     line.fail();
     line.untilStalled();
     for (let n = 0; n < 40; n += 1) {
@@ -128,7 +128,7 @@ test('requests must go on being answered for a session to be given up', () => {
 });
 
 test('a nudge asks at once', () => {
-    const line = new Line();
+    const line = new Connection();
     line.health.nudge();
     line.run(TICK);
     assert.equal(line.asked.length, 1);
@@ -137,7 +137,7 @@ test('a nudge asks at once', () => {
 });
 
 test('a page that slept, or was busy, listens before it judges', () => {
-    const line = new Line();
+    const line = new Connection();
     line.answersMessages = false;
     line.run(AFTER_SILENCE);
     assert.equal(line.asked.length, 1);
@@ -151,7 +151,7 @@ test('a page that slept, or was busy, listens before it judges', () => {
 });
 
 test('a throttled tab asks once a minute and is not misled', () => {
-    const line = new Line();
+    const line = new Connection();
     for (let n = 0; n < 10; n += 1) {
         line.now += 60000;
         assert.ok(line.health.tick(line.now));
@@ -161,7 +161,7 @@ test('a throttled tab asks once a minute and is not misled', () => {
 });
 
 test('a browser without a network goes by requests, and comes back with it', () => {
-    const line = new Line();
+    const line = new Connection();
     line.answersRequests = false; // but messages still come, as in Firefox's emulation
     line.health.network(false);
     line.run(TICK);
@@ -175,14 +175,14 @@ test('a browser without a network goes by requests, and comes back with it', () 
 });
 
 test('a browser that errs about its network loses nothing', () => {
-    const line = new Line();
+    const line = new Connection();
     line.health.network(false);
     line.run(60000);
     assert.equal(line.health.stalled, false);
 });
 
 test('a screen that no key changes is told from one that does', () => {
-    const line = new Line();
+    const line = new Connection();
     line.health.sent(line.now); // the mouse over an idle screen
     line.run(2 * UNMOVED);
     assert.equal(line.health.unmoved, false);

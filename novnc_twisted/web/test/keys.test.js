@@ -77,7 +77,7 @@ test('line ends are one Enter; control characters are left out; others go by key
     assert.equal(spell('😀')[0].chords[0][0][0], 0x0101f600);
 });
 
-test('typing presses and lets go each key, waits for each event, and tells how far it is', async () => {
+test('typing presses and lets go each key, waits for each event, and reports how far it is', async () => {
     const sent = [];
     const waits = [];
     const typist = new Typist((...event) => sent.push(event) > 0, async (ms) => waits.push(ms));
@@ -90,7 +90,7 @@ test('typing presses and lets go each key, waits for each event, and tells how f
     assert.deepEqual(progress, [[1, 3], [2, 3], [3, 3]]);
 });
 
-test('typing stops when it is told to, and when nobody takes the keys', async () => {
+test('typing stops when it is stopped, and when nobody takes the keys', async () => {
     const sent = [];
     const typist = new Typist((...event) => sent.push(event) > 0, async () => typist.stop());
     assert.equal(await typist.type('abc'), false);
@@ -113,6 +113,54 @@ test('keys pressed meanwhile come behind the text, and are forgotten with it', a
     assert.deepEqual(sent.slice(3), ['KeyC']);
 });
 
+/* A typist whose pauses end one by one, and what it sends: '+KeyA' pressed, '-KeyA' released. */
+function paced() {
+    const sent = [];
+    const pauses = [];
+    const send = (_keysym, code, down) => Boolean(sent.push(`${down ? '+' : '-'}${code}`));
+    const typist = new Typist(send, () => new Promise((done) => pauses.push(done)));
+    const rest = async () => {
+        while (pauses.length) {
+            pauses.shift()();
+            await new Promise(setImmediate);
+        }
+    };
+    return { sent, typist, rest };
+}
+
+const CTRL = HOLD.find(({ name }) => name === 'Ctrl').key;
+
+test('modifiers and combinations do not overtake letters that wait', async () => {
+    const { sent, typist, rest } = paced();
+    spell('ph', 'us').forEach(({ chords }) => typist.press(chords));
+    typist.hold(CTRL, true);
+    typist.press(spell('c', 'us')[0].chords);
+    typist.hold(CTRL, false);
+    typist.press([CTRL_ALT_DEL], null);
+    assert.deepEqual(sent, ['+KeyP', '-KeyP']);
+    await rest();
+    assert.deepEqual(sent.slice(2), [
+        '+KeyH', '-KeyH', '+ControlLeft', '+KeyC', '-KeyC', '-ControlLeft',
+        '+ControlLeft', '+AltLeft', '+Delete', '-Delete', '-AltLeft', '-ControlLeft',
+    ]);
+});
+
+test('a stop discards a modifier that waits to be pressed, and releases one that waits to be released', async () => {
+    const { sent, typist, rest } = paced();
+    const dropped = [];
+    typist.hold(CTRL, true, () => dropped.push('first'));
+    typist.press(spell('c', 'us')[0].chords);
+    typist.hold(CTRL, false);
+    typist.hold(CTRL, true, () => dropped.push('second'));
+    typist.stop();
+    assert.deepEqual(sent, ['+ControlLeft', '-ControlLeft']);
+    await rest();
+    assert.equal(sent.length, 2);
+    assert.deepEqual(dropped, ['second']);
+    new Typist(() => false, async () => {}).hold(CTRL, true, () => dropped.push('not accepted'));
+    assert.deepEqual(dropped, ['second', 'not accepted']);
+});
+
 test('every key of a text asks for Caps Lock to be off', async () => {
     const sent = [];
     await new Typist((...event) => sent.push(event[3]) > 0, async () => {}).type('aB\n');
@@ -129,6 +177,7 @@ test('a clipboard text is judged by what the server takes', () => {
     assert.equal(obstacle('é'.repeat(LIMIT / 2 - 3), true), null);
     assert.equal(obstacle('é'.repeat(LIMIT / 2 - 2), true).why, 'long'); // 5 bytes go with it
     assert.equal(obstacle('\n'.repeat(LIMIT / 2), true).why, 'long'); // each becomes CR LF
+    assert.deepEqual(obstacle('hello!', false, 5), { why: 'long', bytes: 6 }); // what the proxy passes on
     assert.equal(wellFormed('a\ud800b😀'), 'a\ufffdb😀');
 });
 

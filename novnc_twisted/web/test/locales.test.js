@@ -6,7 +6,9 @@ import { test } from 'node:test';
 import { readCauses, readLocales } from '../locales.js';
 import { choose } from '../src/language.js';
 import * as list from '../src/locales/list.en.js';
+import * as power from '../src/locales/power.en.js';
 import * as page from '../src/locales/en.js';
+import { sentences as portalSentences } from '../src/locales/portal.en.js';
 import { fill, merged } from '../src/words.js';
 
 const SOURCES = fileURLToPath(new URL('../src', import.meta.url));
@@ -22,7 +24,8 @@ function texts(table, path = []) {
 }
 
 /* The page takes the sentence of a refusal from the causes if it is there. */
-const needed = texts({ page, list, causes }).filter(([name, value]) => !(name.endsWith('.sentence') && sentences.includes(value)));
+const portal = Object.fromEntries(portalSentences.map((sentence) => [sentence, sentence]));
+const needed = texts({ page, list, power, causes, portal }).filter(([name, value]) => !(name.endsWith('.sentence') && sentences.includes(value)));
 const forms = (text) => (typeof text === 'string' ? [text] : Object.values(text));
 const placeholders = (text) => [...new Set(forms(text).flatMap((form) => form.match(/\{\w+\}/g) ?? []))].sort();
 
@@ -59,6 +62,20 @@ for (const [language, table] of locales) {
     });
 }
 
+test('keys have the same names in sentences and on buttons', () => {
+    for (const [language, { page: { text, say, keys } }] of locales) {
+        const { ctrl, shift, del, esc } = keys;
+        assert.equal(text.cad, `${ctrl}+Alt+${del}`, language);
+        assert.ok(text.shortcut.includes(`${ctrl}+Alt+${shift}`) && text.shortcut.includes(esc), language);
+        const others = ['Ctrl', 'Strg', 'Shift', 'Umschalt', 'Maj', 'Mayús', 'Maiusc', 'Escape', 'Del', 'Entf', 'Suppr', 'Supr', 'Canc']
+            .filter((name) => ![ctrl, shift, del, esc].includes(name));
+        const wrong = new RegExp(`(?<!\\p{L})(${others.join('|')})(?!\\p{L})`, 'u');
+        for (const [name, words] of texts({ text, say })) {
+            assert.ok(forms(words).every((form) => !wrong.test(form)), `${language}: ${name}`);
+        }
+    }
+});
+
 test('a language is chosen by whole name, then by language alone, in the order of the wishes', () => {
     const offered = ['en', 'de', 'pt-BR', 'zh-CN'];
     for (const [wanted, found] of [
@@ -94,8 +111,8 @@ function strings(source) {
 const READABLE = /[A-Za-z]{2,} [a-z]{2,}|^[A-Z][a-z]+( |[.!?…]?$)/;
 const NO_TEXT = [
     /^(Key|Digit|Content-Type|Enter|Home|End|Tab|Escape|Backspace|Delete|Insert|Space|Equal|Minus|Quote|Slash|Comma|Period|Semicolon|Backslash|Backquote)$/,
-    /^(Ctrl|Alt|Shift|Super|Esc|Del|Ins)$/, // keys, as on the keyboard
-    /^[.#[]|^(button|input|ul|li)\b|, (button|textarea|input)/, // selectors
+    /^(Alt|Super)$/, // keys, as on every keyboard
+    /^[.#[]|^(button|input|ul|li|tbody)\b|, (button|textarea|input)/, // selectors
     /^unknown keyboard layout|^full screen:/, // for the console of the browser
     /^image\//, // types
 ];
@@ -112,12 +129,24 @@ test('no text stands outside the tables', async () => {
     assert.deepEqual(found, []);
     const html = (await readFile(join(SOURCES, 'page.html'), 'utf8')).replace(/<noscript>.*|<title>.*|<!--.*-->/g, '');
     assert.deepEqual(html.match(/>[^<>]*[A-Za-z]{2}[^<>]*</g), null);
+    for (const sheet of ['style.css', join('list', 'list.css')]) {
+        const css = await readFile(join(SOURCES, sheet), 'utf8');
+        assert.deepEqual(css.match(/content: *['"][^'"]*[A-Za-z]{2}[^'"]*['"]/g), null, sheet);
+    }
     assert.deepEqual(html.match(/\s(title|aria-label|placeholder|alt)="[^"]+"/g), null);
 });
 
 test('every text that the HTML names is in the table', async () => {
     const html = await readFile(join(SOURCES, 'page.html'), 'utf8');
     for (const [, name] of html.matchAll(/data-(?:text|label|placeholder)="(\w+)"/g)) {
-        assert.ok(name in page.text, name);
+        assert.ok(name in page.text || name in power.text, name);
+    }
+});
+
+test('what starts a server that is not running is called as its buttons are', () => {
+    for (const words of [page.refusals[4409].sentence, page.refusals[4409].hint]) {
+        for (const action of ['start', 'resume']) {
+            assert.match(words, new RegExp(`\\b${power.actions[action].label}`, 'i'));
+        }
     }
 });

@@ -12,6 +12,13 @@ test('waits double up to the longest, and never leave 1 to 5 s', () => {
     }
 });
 
+test('a console that may have moved is looked for within half a second', () => {
+    const most = Array.from({ length: 4 }, (_, n) => delay(n, () => 1, 500));
+    assert.deepEqual(most, [500, 1000, 2000, 4000]);
+    const least = Array.from({ length: 4 }, (_, n) => delay(n, () => 0, 500));
+    assert.deepEqual(least, [250, 500, 1000, 2000]);
+});
+
 /** The waits until it gives up, at most `count`. */
 function waits(backoff, policy, cause, count = 1000) {
     const all = [];

@@ -2,7 +2,9 @@
  * Requests to the console API.  The browser's cookie says who asks.
  */
 
-import { say, translated } from './words.js';
+import { say, text, translated } from './words.js';
+
+const MOST_PAGES = 10; // of sessions; the stream of events watches as many
 
 /* Thrown when the log-in has ended. */
 export class LoggedOut extends Error {}
@@ -23,21 +25,20 @@ export class Api {
 
     /* All servers, in pages. */
     async servers() {
-        const found = [];
-        let marker = '';
-        do {
-            const page = await this.json(`servers?limit=1000${marker && `&marker=${marker}`}`);
-            found.push(...page.servers);
-            marker = page.next ?? '';
-        } while (marker);
-        return found;
+        return (await this.#pages('servers', Infinity)).found;
     }
 
+    /* One server. */
+    async server(id) {
+        return (await this.json(`servers/${id}`)).server;
+    }
+
+    /* Up to 10,000 sessions, in pages, and whether there are more. */
     async sessions() {
-        return (await this.json('sessions?limit=1000')).sessions;
+        return this.#pages('sessions', MOST_PAGES);
     }
 
-    /* A new link to a console: its address, its right, and when it expires. */
+    /* A new link to a console: its address, its right, when it expires, and in how many seconds. */
     async link(id, terms = {}) {
         const body = JSON.stringify({ type: 'novnc', ...terms });
         const answer = await this.json(`servers/${id}/consoles`, {
@@ -65,8 +66,24 @@ export class Api {
         }
     }
 
+    async #pages(name, most) {
+        const found = [];
+        let marker = '';
+        for (let count = 0; count === 0 || (marker && count < most); count += 1) {
+            const page = await this.json(`${name}?limit=1000${marker && `&marker=${marker}`}`);
+            found.push(...page[name]);
+            marker = page.next ?? '';
+        }
+        return { found, more: marker !== '' };
+    }
+
     async #ask(address, options) {
-        const response = await fetch(address, { cache: 'no-store', credentials: 'same-origin', ...options });
+        let response;
+        try {
+            response = await fetch(address, { cache: 'no-store', credentials: 'same-origin', ...options });
+        } catch {
+            throw new Error(text.noAnswer); // the browser's own message is for programmers
+        }
         if (response.status === 401) {
             throw new LoggedOut();
         }

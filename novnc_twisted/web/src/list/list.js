@@ -2,6 +2,7 @@
  * The list of servers as tiles, in place of the table that the server sent.
  */
 import { LoggedOut } from './api.js';
+import { Chosen } from './chosen.js';
 import { read, write } from './filters.js';
 import { element, Tile } from './tile.js';
 import { say, STATES, text } from './words.js';
@@ -19,8 +20,11 @@ export class List {
         this.grid = element('ul', { className: 'grid' });
         this.count = element('p', { className: 'count' });
         this.count.setAttribute('role', 'status');
+        this.empty = element('p', { className: 'empty', hidden: true });
         this.form = this.#form();
-        root.replaceChildren(element('h1', { textContent: text.servers }), this.form, this.count, this.grid);
+        this.chosen = new Chosen(base);
+        root.replaceChildren(
+            element('h1', { textContent: text.servers }), this.form, this.count, this.empty, this.grid, this.chosen.element);
         store.addEventListener('change', () => this.draw());
         addEventListener('popstate', () => this.#restore());
         this.grid.addEventListener('keydown', (event) => this.#walk(event));
@@ -46,7 +50,7 @@ export class List {
         for (const server of servers) {
             let tile = this.#tiles.get(server.id);
             if (!tile) {
-                tile = new Tile(this.base, this.pictures, this.run);
+                tile = new Tile(this.base, this.pictures, this.run, this.chosen);
                 this.#tiles.set(server.id, tile);
             }
             tile.show(server, this.store.users(server.id));
@@ -57,8 +61,13 @@ export class List {
             before = tile.element;
         }
         const all = this.store.servers.size;
+        this.empty.hidden = !this.store.complete || servers.length > 0;
+        this.empty.textContent = all ? text.noMatch : text.noServers;
         const [shown, count] = [servers.length, all];
-        this.count.textContent = shown === count ? say.count({ count }) : say.some({ shown, count });
+        this.count.textContent = !this.store.complete ? '' : shown === count ? say.count({ count }) : say.some({ shown, count });
+        if (this.store.crowded) {
+            this.count.append(` · ${text.someUsers}`);
+        }
     }
 
     #form() {
@@ -83,8 +92,9 @@ export class List {
     }
 
     #options() {
+        const states = this.store.values('status');
         const values = {
-            state: Object.keys(STATES).filter((each) => this.store.values('status').includes(each)),
+            state: Object.keys(STATES).filter((each) => states.includes(each)),
             project: this.store.values('project'),
             host: this.store.values('host'),
         };

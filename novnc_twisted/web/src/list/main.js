@@ -2,16 +2,20 @@
  * The page of servers.  Without this script it is a table; with it, tiles that live.
  */
 import { Api } from './api.js';
-import { ask, note } from './dialog.js';
+import { ask } from '../ask.js';
 import { follow } from './follow.js';
 import { leave, List } from './list.js';
+import { note } from './note.js';
 import { Pictures } from './pictures.js';
 import { share } from './share.js';
+import { showSplit } from './split.js';
+import { Starter } from './starter.js';
 import { Store } from './store.js';
-import { say } from './words.js';
+import { say, text } from './words.js';
 
 const base = document.body.dataset.base;
 const root = document.getElementById('list');
+const split = document.getElementById('split');
 
 /* Whether a window is new.  A console has another origin, so its address can't be read. */
 function isBlank(view) {
@@ -22,10 +26,16 @@ function isBlank(view) {
     }
 }
 
+const api = new Api(base);
+const failed = (error) => leave(base, error) || note(error.message);
+const starter = new Starter(api, failed);
+starter.listen(); // also on the page of a server, to which the tab of the list may have gone
+
+if (split) {
+    showSplit(split, api, base, starter);
+}
 if (root) {
-    const api = new Api(base);
     const store = new Store();
-    const failed = (error) => leave(base, error) || note(error.message);
     const run = {
         async open(server) {
             // Opened before the answer: browsers block windows that are not opened by the click itself.
@@ -37,6 +47,7 @@ if (root) {
             }
             try {
                 const { url: address } = await api.link(server.id);
+                starter.opened(server.id, address);
                 if (view) {
                     view.location = address;
                 } else {
@@ -54,7 +65,8 @@ if (root) {
                 failed);
         },
         async power(server, action) {
-            if (action.ask && !(await ask(say.question({ action: action.label, name: server.name }), action.consequence, action.label))) {
+            const question = say.question({ action: action.label, name: server.name });
+            if (action.ask && !(await ask(question, action.consequence, action.label, text.cancelAction))) {
                 return;
             }
             try {
@@ -65,7 +77,11 @@ if (root) {
             }
         },
     };
+    const rows = [...root.querySelectorAll('tbody > tr')].map((row) => ({
+        host: null, project: null, ...row.dataset, name: row.querySelector('th').textContent,
+    }));
     new List(root, store, new Pictures(api, failed), run, base);
+    store.begin(rows);
     const load = async () => {
         try {
             store.fill(...await Promise.all([api.servers(), api.sessions()]));

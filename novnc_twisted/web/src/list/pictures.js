@@ -1,12 +1,15 @@
 /*
- * Live pictures of the visible tiles: one request at a time, each tile again after a pause.
+ * Live pictures of the visible tiles: one request at a time, each tile again after a pause.  A tile whose server has
+ * begun to run comes first, and again soon, because its first picture is often still black.
  */
 
 const PAUSE = 5000; // milliseconds until a picture is taken again
+const SOON = 1500; // the same for a server that has just begun to run; hosts keep a picture for a second
 const WIDTH = 320;
 
 export class Pictures {
-    #visible = new Map(); // image -> when its picture was taken
+    #visible = new Map(); // image -> when its next picture is due
+    #fresh = new WeakSet(); // images of servers that have just begun to run
     #busy = false;
     #timer = 0;
 
@@ -27,6 +30,15 @@ export class Pictures {
         release(image);
     }
 
+    /* The server has begun to run: take its picture now. */
+    renew(image) {
+        this.#fresh.add(image);
+        if (this.#visible.has(image)) {
+            this.#visible.set(image, 0);
+            this.#next();
+        }
+    }
+
     #seen(entries) {
         for (const { target, isIntersecting } of entries) {
             if (!isIntersecting) {
@@ -44,7 +56,7 @@ export class Pictures {
             return;
         }
         const due = [...this.#visible].filter(([image]) => image.dataset.live).sort((one, other) => one[1] - other[1])[0];
-        const wait = due ? due[1] + PAUSE - Date.now() : PAUSE;
+        const wait = due ? due[1] - Date.now() : PAUSE;
         if (wait > 0) {
             this.#timer = setTimeout(() => this.#next(), wait);
             return;
@@ -61,7 +73,7 @@ export class Pictures {
     }
 
     async #take(image) {
-        this.#visible.set(image, Date.now());
+        this.#visible.set(image, Date.now() + (this.#fresh.delete(image) ? SOON : PAUSE));
         const blob = await this.api.picture(image.dataset.id, WIDTH);
         if (!blob || !image.isConnected) {
             return;

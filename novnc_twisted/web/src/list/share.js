@@ -5,6 +5,8 @@ import { element } from './tile.js';
 import { say, text } from './words.js';
 
 const TIMES = [[300, text.minutes5], [600, text.minutes10], [3600, text.hour1], [28800, text.hours8]]; // seconds
+const SLACK = 30; // seconds that a link may be shorter than asked for, for clocks and the way of the answer
+let longest = Infinity; // seconds that the operator allows, as far as this page knows
 const RIGHTS = [['view', text.watchOnly], ['control', text.control]];
 
 /* Ask for the right and the time, and show the link that make(right, seconds, oneTime) gives. */
@@ -12,7 +14,7 @@ export function share(name, make, failed) {
     const dialog = element('dialog');
     dialog.classList.add('ask', 'share');
     const right = choice(RIGHTS);
-    const time = choice(TIMES);
+    const time = choice(TIMES.filter(([seconds], place) => !place || seconds <= longest + SLACK));
     const once = element('input', { type: 'checkbox' });
     const made = element('input', { readOnly: true, className: 'made', hidden: true, type: 'text' });
     made.setAttribute('aria-label', text.link);
@@ -31,11 +33,16 @@ export function share(name, make, failed) {
     form.addEventListener('submit', async (event) => {
         event.preventDefault();
         try {
-            const { url, expires_at: until } = await make(right.value, Number(time.value), once.checked);
+            const asked = Number(time.value);
+            const { url, expires_at: until, expires_in: seconds } = await make(right.value, asked, once.checked);
             made.value = url;
             made.hidden = false;
             made.select();
             about.textContent = say.until({ time: new Date(until).toLocaleTimeString(), how: await copied(url) });
+            if (seconds > 0 && seconds < asked - SLACK) {
+                longest = seconds;
+                about.append(' ', say.capped({ minutes: Math.round(seconds / 60) }));
+            }
         } catch (error) {
             dialog.close();
             failed(error);

@@ -6,9 +6,21 @@ export class Store extends EventTarget {
     servers = new Map();
     sessions = new Map();
 
-    fill(servers, sessions) {
+    complete = false; // whether the servers are all that the person may see
+    crowded = false; // whether there are more sessions than these
+    #names = null; // server -> the people on its console
+
+    /* The servers of the page's own table, which are the first ones. */
+    begin(servers) {
         this.servers = new Map(servers.map((each) => [each.id, each]));
-        this.sessions = new Map(sessions.map((each) => [each.id, each]));
+        this.#changed();
+    }
+
+    fill(servers, { found, more }) {
+        this.complete = true;
+        this.crowded = more;
+        this.servers = new Map(servers.map((each) => [each.id, each]));
+        this.sessions = new Map(found.map((each) => [each.id, each]));
         this.#changed();
     }
 
@@ -26,8 +38,14 @@ export class Store extends EventTarget {
 
     /* Who is on a server's console, by name. */
     users(id) {
-        const names = [...this.sessions.values()].filter((each) => each.server_id === id).map((each) => each.user_id ?? '?');
-        return [...new Set(names)].sort();
+        if (!this.#names) {
+            this.#names = new Map();
+            for (const { server_id: server, user_id: user } of this.sessions.values()) {
+                const names = this.#names.get(server) ?? new Set();
+                this.#names.set(server, names.add(user ?? '?'));
+            }
+        }
+        return [...this.#names.get(id) ?? []].sort();
     }
 
     /* The servers that match, by name. */
@@ -45,6 +63,7 @@ export class Store extends EventTarget {
     }
 
     #changed() {
+        this.#names = null;
         this.dispatchEvent(new Event('change'));
     }
 }

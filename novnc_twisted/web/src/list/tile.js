@@ -3,10 +3,11 @@
  */
 import { ACTIONS, say, STATES, text } from './words.js';
 
-const LIVE = ['ACTIVE', 'PAUSED'];
+/** The states in which a server has a screen. */
+export const LIVE = ['ACTIVE', 'PAUSED'];
 
 export class Tile {
-    constructor(base, pictures, run) {
+    constructor(base, pictures, run, chosen) {
         this.pictures = pictures;
         this.base = base;
         this.run = run;
@@ -14,6 +15,13 @@ export class Tile {
         this.link = element('a', { className: 'name' });
         this.image = element('img', { alt: '', hidden: true, width: 320, height: 180 });
         this.screen = element('button', { type: 'button', className: 'screen' });
+        this.screen.dataset.open = text.openShort;
+        this.choose = element('input', { type: 'checkbox' });
+        this.choice = element('label', { className: 'choose' });
+        this.choice.append(this.choose);
+        this.choose.addEventListener('change', () => {
+            this.choose.checked = chosen.change(this.server, this.choose.checked);
+        });
         this.state = element('p', { className: 'state' });
         this.where = element('p', { className: 'where' });
         this.users = element('p', { className: 'users' });
@@ -22,7 +30,7 @@ export class Tile {
         this.menu = element('details', { className: 'menu' });
         this.menu.append(element('summary', { textContent: text.power }), element('div', { className: 'actions' }));
         this.screen.append(this.image, element('span', { className: 'nothing' }));
-        this.element.append(this.screen, this.link, this.state, this.where, this.users, this.menu, this.share);
+        this.element.append(this.screen, this.link, this.state, this.where, this.users, this.menu, this.share, this.choice);
         this.screen.addEventListener('click', () => this.run.open(this.server));
         pictures.add(this.image);
     }
@@ -33,6 +41,7 @@ export class Tile {
             return;
         }
         const changed = this.server?.status !== server.status;
+        const began = changed && this.server && server.status === 'ACTIVE';
         this.server = server;
         this.shown = users;
         const live = LIVE.includes(server.status);
@@ -49,10 +58,18 @@ export class Tile {
         }
         this.screen.disabled = !live;
         this.share.hidden = !live;
+        this.choice.hidden = !live;
+        this.choose.setAttribute('aria-label', say.choose({ name: server.name }));
+        this.choice.title = say.choose({ name: server.name });
         this.share.setAttribute('aria-label', say.share({ name: server.name }));
-        this.screen.setAttribute('aria-label', live ? say.open(server) : say.noScreen(server));
-        this.screen.lastElementChild.textContent = live ? '' : (STATES[server.status] ?? STATES.UNKNOWN);
+        // people who speak to their computer say what they see, so the name has the visible state in it
+        const state = this.state.textContent;
+        this.screen.setAttribute('aria-label', live ? say.open(server) : `${state}: ${say.noScreen(server)}`);
+        this.screen.lastElementChild.textContent = live ? '' : state;
         if (changed) {
+            if (began) {
+                this.pictures.renew(this.image);
+            }
             this.#actions(server);
         }
     }

@@ -9,8 +9,7 @@ export const text = {
     project: 'Project',
     host: 'Host',
     all: 'All',
-    power: 'Power',
-    cancel: 'Cancel',
+    someUsers: 'There are too many sessions to show all users.',
     share: 'Share',
     watchOnly: 'Watch only',
     control: 'Control the server',
@@ -26,6 +25,17 @@ export const text = {
     hours8: '8 hours',
     onClipboard: 'It is on your clipboard.',
     copyIt: 'Copy it and send it.',
+    sideBySide: 'Side by side',
+    chooseHint: 'Choose two to four servers.',
+    openShort: 'Open',
+    openTab: 'Open in a tab',
+    blocked: 'The console cannot be shown in this page. Open it in a tab.',
+    splitTitle: 'Consoles side by side',
+    moveHint: 'F6 moves to the next console. Inside a console, press Ctrl+Alt+Shift first.',
+    fourAtMost: 'Four consoles are the most.',
+    noMatch: 'No server matches.',
+    noAnswer: 'The list gets no answer. Check your network; it goes on by itself.',
+    noServers: 'There are no servers that you may see.',
 };
 
 export const say = {
@@ -34,11 +44,14 @@ export const say = {
     users: 'On it: {names}',
     open: 'Open the console of {name}',
     noScreen: '{name} has no screen now',
-    report: '{name}: {done}',
-    question: '{action} {name}?',
     share: 'Share the console of {name}',
     until: 'Valid until {time}. {how}',
     status: 'The server answered with status {status}.',
+    choose: 'Choose {name}',
+    chosen: 'Chosen: {count}',
+    askOperator: 'Operators: add {origin} to [console] frame_ancestors of the proxies.',
+    pane: 'Console {place} of {count}: {name}',
+    capped: 'Links are valid for at most {minutes} min here.',
 };
 
 export const states = {
@@ -48,24 +61,4 @@ export const states = {
     SUSPENDED: 'Suspended',
     ERROR: 'Crashed',
     UNKNOWN: 'Unknown',
-};
-
-/* `done` follows the name of the server, see `report`. */
-export const actions = {
-    start: { label: 'Start', done: 'is being started.', consequence: 'The server is started.' },
-    resume: { label: 'Resume', done: 'goes on.', consequence: 'The server goes on where it was suspended.' },
-    unpause: { label: 'Continue', done: 'goes on.', consequence: 'The server goes on where it was paused.' },
-    stop: {
-        label: 'Shut down',
-        done: 'is asked to shut down.',
-        consequence: 'The guest is asked to shut down. After a minute it is switched off.',
-    },
-    reboot: { label: 'Reboot', done: 'is asked to reboot.', consequence: 'The guest is asked to reboot.' },
-    reset: { label: 'Reset', done: 'is being reset.', consequence: 'As the reset button: unsaved data of the guest is lost.' },
-    pause: { label: 'Pause', done: 'is being paused.', consequence: 'The guest stops at once and keeps its memory in the host.' },
-    suspend: {
-        label: 'Suspend',
-        done: 'is being suspended.',
-        consequence: "The guest's memory is saved to disk, and the server stops.",
-    },
 };

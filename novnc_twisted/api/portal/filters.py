@@ -1,0 +1,47 @@
+"""The filters of the list of servers, in the query of its URL (see novnc_twisted/web/src/list/filters.js)."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlencode
+
+from novnc_twisted.http.request import Request
+
+
+class Filters(NamedTuple):
+    """Filters for servers; an empty one matches every server.
+
+    :ivar name: a part of the name in upper or lower case, or the beginning of the id.
+    :ivar state: a status of nova, such as ``ACTIVE``.
+    :ivar project: a project as the list shows it.
+    :ivar host: a compute host, which only administrators see.
+    """
+
+    name: str = ""
+    state: str = ""
+    project: str = ""
+    host: str = ""
+
+    @classmethod
+    def read(cls, request: Request) -> Self:
+        """Read the filters from a request's query."""
+        return cls(*(request.parameter(name) or "" for name in cls._fields))
+
+    def match(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a server passes the filters.
+
+        :param row: the server, as the list shows it to this user.
+        """
+        text = self.name.lower()
+        return (
+            (text in row["name"].lower() or row["id"].startswith(text))
+            and self.state in ("", row["status"])
+            and self.project in ("", row["project"])
+            and self.host in ("", row["host"])
+        )
+
+    def query(self, **more: str) -> str:
+        """Return the non-empty filters as the query of a URL.
+
+        :param more: further parameters.
+        """
+        return urlencode({name: value for name, value in (more | self._asdict()).items() if value})

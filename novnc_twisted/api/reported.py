@@ -1,0 +1,40 @@
+"""Reports each operation of a caller on a server, successful or not."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from novnc_twisted.contract.instance import Instance
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.events.records import Event, Observer
+from novnc_twisted.identity.users import Caller
+
+
+@contextmanager
+def reported(
+    observer: Observer, kind: Callable[..., Event], caller: Caller, address: str, instance: Instance
+) -> Iterator[dict[str, Any]]:
+    """Call the observer with an event when the block ends.
+
+    :param kind: makes the event.
+    :param address: the client's address.
+    :return: further fields of the event, which the block sets.  If the block raises a refusal, ``cause`` becomes its
+        name; otherwise the block must set ``cause``.
+    """
+    # This cause remains if the client leaves before the host has answered.
+    fields: dict[str, Any] = {"cause": ServiceUnavailable.__name__}
+    try:
+        yield fields
+    except Refusal as refusal:
+        fields["cause"] = type(refusal).__name__
+        raise
+    finally:
+        event = kind(
+            **fields,
+            address=address,
+            user_id=caller.user,
+            project_id=caller.project or "",
+            instance_uuid=instance.uuid,
+            instance_name=instance.name,
+        )
+        observer(event)

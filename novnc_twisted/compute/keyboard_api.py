@@ -1,0 +1,63 @@
+"""Sends keys to a server through its compute host: the caller's side."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from novnc_twisted.compute.keyboards import AFTER_ENTER, ENTER
+from novnc_twisted.contract.instance import Instance
+from novnc_twisted.contract.record import read
+from novnc_twisted.contract.topics import COMPUTE
+from novnc_twisted.contract.typing import MAX_CHORDS, Strokes, TypingTicket, seal
+from novnc_twisted.messaging.interfaces import ITransport
+
+DEADLINE: Final = 10.0
+"""Seconds for the answer to one message, which comes after its keys were pressed."""
+
+LONGEST: Final = 2.0
+"""Approximate seconds for the keys of one message.  If the client leaves, no further message is sent."""
+
+Chords = Sequence[tuple[int, ...]]
+
+
+class KeyboardAPI:
+    """Sends keys to the compute hosts of servers."""
+
+    def __init__(self, transport: ITransport) -> None:
+        self._transport = transport
+
+    async def press(
+        self, instance: Instance, chords: Chords, hold: int, pressed: Callable[[int], None] = lambda _keys: None
+    ) -> bool:
+        """Press chords one after the other, and wait for the end; False: another caller's keys are being sent.
+
+        :param chords: Linux's codes of the keys of each.
+        :param hold: milliseconds between two events.
+        :param pressed: called with the number of keys whenever some were pressed.
+        :raises InstanceNotFound: the server is no longer on the host that reported it.
+        :raises InstanceNotRunning: it is stopped or paused.
+        :raises ServiceUnavailable: the host or its libvirt does not answer.
+        """
+        answer = await self._call(instance, "begin_keys")
+        ticket = read(TypingTicket, answer, f"compute host {instance.host}")
+        if ticket.id is None or ticket.secret is None:
+            return False
+        for number, strokes in enumerate(in_messages(chords, hold)):
+            answer = await self._call(instance, "send_keys", ticket=ticket.id, keys=seal(ticket, number, strokes))
+            if not isinstance(answer, dict) or answer.get("pressed") is not True:
+                return False
+            pressed(sum(map(len, strokes.chords)))
+        return True
+
+    async def _call(self, instance: Instance, method: str, **arguments: Any) -> Any:
+        topic = COMPUTE.of(instance.host)
+        return await self._transport.call(topic, method, deadline=DEADLINE, instance_uuid=instance.uuid, **arguments)
+
+
+def in_messages(chords: Chords, hold: int) -> Iterator[Strokes]:
+    """Return the chords in messages of :data:`LONGEST` seconds."""
+    begin, seconds = 0, 0.0
+    for end, chord in enumerate(chords, 1):
+        seconds += 2 * len(chord) * hold / 1000 + (AFTER_ENTER if chord[-1] == ENTER else 0.0)
+        if seconds >= LONGEST or end - begin == MAX_CHORDS or end == len(chords):
+            yield Strokes(tuple(chords[begin:end]), hold, more=end < len(chords))
+            begin, seconds = end, 0.0

@@ -1,0 +1,100 @@
+"""The keyboards of this host's domains: presses the keys that API users send, for one user at a time per domain."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twisted.internet.interfaces import IDelayedCall
+
+from novnc_twisted.compute.interfaces import IDriver
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.typing import TypingTicket, new_ticket, unseal
+from novnc_twisted.errors import InstanceNotRunning
+from novnc_twisted.messaging.waiting import sleep
+
+TICKET_LIFETIME: Final = 5.0
+"""Seconds without keys after which a ticket ends, because its holder has probably left."""
+
+ENTER: Final = 28
+AFTER_ENTER: Final = 0.12
+"""Seconds of pause after Enter: shells and boot loaders read line by line."""
+
+
+@dataclass(slots=True)
+class _Typing:
+    """A ticket in use.
+
+    :ivar number: the number of its messages so far.
+    """
+
+    ticket: TypingTicket
+    timer: IDelayedCall
+    number: int = 0
+
+
+class Keyboards:
+    """Issues tickets, and presses keys for their holders."""
+
+    def __init__(self, driver: IDriver) -> None:
+        self._driver = driver
+        self._typing: dict[str, _Typing] = {}
+
+    async def begin(self, uuid: str) -> TypingTicket:
+        """Return a ticket for a domain's keyboard; while another ticket is in use, one without an id.
+
+        :param uuid: in lower case.
+        :raises InstanceNotFound: this host has no such domain.
+        :raises InstanceNotRunning: it is not running: a paused guest would lose the keys.
+        """
+        await self._check(uuid)
+        if uuid in self._typing:
+            return TypingTicket()
+        ticket = new_ticket()
+        self._typing[uuid] = _Typing(ticket, self._driver.clock.callLater(TICKET_LIFETIME, self._end, uuid, ticket))
+        return ticket
+
+    async def press(self, uuid: str, ticket_id: str, sealed: Any) -> bool:
+        """Press keys, and wait until the hypervisor has pressed all of them.
+
+        :param sealed: the strokes, encrypted by :func:`novnc_twisted.contract.typing.seal`.
+        :return: False: the ticket is no longer valid.
+        :raises ServiceUnavailable: the keys are invalid, or libvirt refuses them.
+        :raises InstanceNotRunning: the domain was stopped or paused.
+        """
+        typing = self._typing.get(uuid)
+        if typing is None or typing.ticket.id != ticket_id:
+            return False
+        strokes = fields.argument("keys", sealed, lambda text: unseal(typing.ticket, typing.number, text))
+        typing.number += 1
+        whole = False
+        try:
+            await self._check(uuid)
+            # QEMU queues a few hundred events, and silently drops further ones, so send few at a time.
+            for chord in strokes.chords:
+                typing.timer.reset(TICKET_LIFETIME)
+                await self._driver.send_keys(uuid, chord, strokes.hold)
+                pause = AFTER_ENTER if chord[-1] == ENTER else 0.0
+                await sleep(2 * len(chord) * strokes.hold / 1000 + pause, self._driver.clock)
+                if not typing.timer.active():
+                    return False
+            whole = True
+        finally:
+            if not whole or not strokes.more:
+                self._end(uuid, typing.ticket)
+        return True
+
+    def stop(self) -> None:
+        """End all tickets."""
+        for uuid, typing in list(self._typing.items()):
+            self._end(uuid, typing.ticket)
+
+    async def _check(self, uuid: str) -> None:
+        domain = await self._driver.get_domain(uuid)
+        if domain.state != "running":
+            raise InstanceNotRunning(f"{domain.name} is {domain.state}")
+
+    def _end(self, uuid: str, ticket: TypingTicket) -> None:
+        typing = self._typing.get(uuid)
+        if typing is not None and typing.ticket is ticket:
+            del self._typing[uuid]
+            if typing.timer.active():
+                typing.timer.cancel()

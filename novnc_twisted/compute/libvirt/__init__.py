@@ -1,0 +1,1 @@
+"""The driver for libvirt, the only package that uses its Python binding."""

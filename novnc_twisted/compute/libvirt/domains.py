@@ -1,0 +1,210 @@
+"""Reads libvirt's domains in pool threads.  XML is read again only if it may have changed.
+
+For rights and consoles, :meth:`DomainReader.fresh` reads the XML each time.  For lists, :meth:`DomainReader.all` reads
+existence, name and state each time, in one call.  It reads a domain's XML again only if libvirt's events do not
+guarantee that the XML is unchanged.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+import libvirt
+
+from novnc_twisted.compute.domain_xml import Domain, DomainXMLError, display_name, read_domain
+from novnc_twisted.compute.libvirt.errors import reason_of
+from novnc_twisted.compute.libvirt.loop import unusable
+from novnc_twisted.compute.states import is_migrating, state_of
+
+MAX_AGE = 2.0
+"""Seconds after which a list reads a domain again without an event, because some changes have no event."""
+
+MAX_AGED = 100
+"""Maximum number of domains that one list reads again because of their age; the oldest ones come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A domain whose XML cannot be used, and the reason."""
+
+    uuid: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A domain as read from its XML.
+
+    :ivar number: libvirt's id, which is new with every start; -1: it was stopped.
+    :ivar digest: SHA-256 of the XML.
+    :ivar changes: the reader's count of changes before the XML was read.
+    :ivar at: monotonic seconds.
+    """
+
+    number: int
+    name: str
+    digest: bytes
+    domain: Domain
+    changes: int
+    at: float
+
+
+class DomainReader:
+    """Reads and caches domains; safe to use from several threads.
+
+    :param now: monotonic seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._reads: dict[str, _Read] = {}
+        self._changes = 1
+        self._changed: dict[str, int] = {}
+        self._all_changed = 1
+        self._watched = False
+
+    def watched(self, watched: bool) -> None:
+        """Set whether libvirt reports every change from now on; read all domains again."""
+        self._watched = watched
+        self.distrust()
+
+    def distrust(self) -> None:
+        """Read every domain again when it is next needed, because changes may have been missed."""
+        with self._lock:
+            # A count instead of a flag, because a change during a read must make that read stale.
+            self._changes += 1
+            self._all_changed = self._changes
+            self._changed.clear()
+
+    def changed(self, uuid: str) -> None:
+        """Read this domain again when it is next needed, because an event named it."""
+        with self._lock:
+            self._changes += 1
+            self._changed[uuid] = self._changes
+
+    def fresh(self, handle: Any) -> Domain:
+        """Return a domain with its present XML and state.
+
+        :raises DomainXMLError: the XML cannot be used; the text names the domain.
+        """
+        try:
+            domain = self._read(handle).domain
+        except libvirt.libvirtError:
+            # Unchanged, so that the pool can distinguish a missing domain from a dead connection.
+            raise
+        except Exception as error:
+            raise DomainXMLError(f"{handle.UUIDString()}: {_why(error)}") from None
+        state, reason = handle.state()[:2]
+        return _with_state(domain, state, reason)
+
+    def recent(self, handle: Any) -> Domain:
+        """Return a domain without its state; its XML is read only if it may have changed since the last time.
+
+        :raises DomainXMLError: the XML cannot be used.
+        """
+        # No lock is needed, because one look-up in a dictionary is atomic.
+        known = self._reads.get(handle.UUIDString())
+        return known.domain if known is not None and self._is_valid(known, handle) else self._read(handle).domain
+
+    def all(self, connection: Any) -> tuple[list[Domain], list[Unreadable]]:
+        """Return all domains, stopped ones as well, and those that cannot be read.
+
+        A domain with unusable XML is in both lists; in the first one, it has only its name, UUID and state.
+        """
+        listed = _states(connection)
+        present = {handle.UUIDString(): (handle, state, reason) for handle, state, reason in listed}
+        aged = self._aged(present)
+        found: list[Domain] = []
+        unreadable: list[Unreadable] = []
+        for uuid, (handle, state, reason) in present.items():
+            known = self._reads.get(uuid)
+            try:
+                if known is None or uuid in aged or not self._is_valid(known, handle):
+                    known = self._read(handle)
+                domain = known.domain
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                    continue  # it has ended
+                # With a dead connection, the whole list must fail, or all domains would look unreadable.
+                if unusable(connection):
+                    raise
+                domain = _outline(handle)
+                unreadable.append(Unreadable(uuid, domain.name, reason_of(error)))
+            except Exception as error:
+                domain = _outline(handle)
+                unreadable.append(Unreadable(uuid, domain.name, _why(error)))
+            found.append(_with_state(domain, state, reason))
+        return found, unreadable
+
+    def _read(self, handle: Any) -> _Read:
+        # Read before the XML, so that a change in the meantime makes the result stale at once.
+        changes, uuid, number = self._changes, handle.UUIDString(), handle.ID()
+        xml = handle.XMLDesc(0)
+        # A digest is enough to notice a change; the XML of thousands of domains would take megabytes.
+        digest = sha256(xml.encode("utf-8", "surrogatepass")).digest()
+        known = self._reads.get(uuid)
+        same = known is not None and known.digest == digest
+        domain = known.domain if known is not None and same else read_domain(xml)
+        read = self._reads[uuid] = _Read(number, handle.name(), digest, domain, changes, self._now())
+        return read
+
+    def _is_valid(self, known: _Read, handle: Any) -> bool:
+        return (
+            self._watched
+            and known.number == handle.ID()
+            and known.changes >= self._all_changed
+            and known.changes >= self._changed.get(handle.UUIDString(), 0)
+            and known.name == handle.name()
+        )
+
+    def _aged(self, present: dict[str, Any]) -> set[str]:
+        """Drop the domains that are gone; return those that have to be read again because of their age."""
+        with self._lock:
+            for uuid in self._reads.keys() - present.keys():
+                del self._reads[uuid]
+            for uuid in self._changed.keys() - present.keys():
+                del self._changed[uuid]
+            oldest = self._now() - MAX_AGE
+            reads = list(self._reads.items())  # in one step: other threads read domains meanwhile
+            aged = sorted((read.at, uuid) for uuid, read in reads if read.at <= oldest)
+        return {uuid for _, uuid in aged[:MAX_AGED]}
+
+
+def _why(error: Exception) -> str:
+    """Return why XML cannot be used, without quoting it."""
+    return str(error) if isinstance(error, DomainXMLError) else type(error).__name__
+
+
+def _states(connection: Any) -> list[tuple[Any, int, int]]:
+    """Return each domain with its state and the reason for the state; with one call, if libvirt supports that."""
+    try:
+        stats = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+        return [(handle, state.get("state.state", 0), state.get("state.reason", 0)) for handle, state in stats]
+    except libvirt.libvirtError:
+        if unusable(connection):
+            raise
+    # An old driver, or more domains than fit into one answer (4096).
+    found = []
+    for handle in connection.listAllDomains(0):
+        try:
+            state, reason = handle.state()[:2]
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+        else:
+            found.append((handle, state, reason))
+    return found
+
+
+def _outline(handle: Any) -> Domain:
+    return Domain(uuid=handle.UUIDString(), name=display_name(handle.name()), active=handle.ID() >= 0)
+
+
+def _with_state(domain: Domain, state: int, reason: int) -> Domain:
+    name, power_state = state_of(state, reason)
+    return replace(domain, state=name, power_state=power_state, migrating=is_migrating(state, reason))

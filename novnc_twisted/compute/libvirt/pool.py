@@ -1,0 +1,243 @@
+"""A few threads, each with a libvirt connection of its own.
+
+libvirt's calls block and have no time-out.  Each thread has a connection of its own because of libvirt 9.0.0: on a
+shared connection, keepalive freed only one of three hung calls, and closing the connection then crashed the process.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.python.failure import Failure
+
+from novnc_twisted.compute.libvirt.errors import is_refused_call, reason_of, refusal_of
+from novnc_twisted.compute.libvirt.health import CALLS, Health
+from novnc_twisted.compute.libvirt.loop import close, open_connection, unusable
+from novnc_twisted.errors import ServiceUnavailable
+
+T = TypeVar("T")
+
+MAX_WAITING = 256
+"""Maximum number of calls that run or wait for a thread; further calls fail at once."""
+
+_CLOSING = 2.0
+
+
+class _Worker:
+    """A thread and its queue; None in the queue ends the thread.
+
+    :ivar ending: whether it must end, and takes no further job.
+    """
+
+    def __init__(self) -> None:
+        self.queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self.ending = False
+
+
+class _Job:
+    """One call; its lock guards the fields that both the thread and the reactor change."""
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self.work = work
+        self.result: Deferred[Any] = Deferred(self._cancelled)
+        self.timer: IDelayedCall | None = None
+        self.hung = False
+        self._lock = threading.Lock()
+        self._begun = False
+        self._abandoned = False
+
+    def _cancelled(self, _result: Deferred[Any]) -> None:
+        self.abandon()
+
+    def begin(self) -> bool:
+        """Begin in the thread; return whether the result is still wanted."""
+        with self._lock:
+            self._begun = not self._abandoned
+            return self._begun
+
+    def abandon(self) -> bool:
+        """Drop the job, in the reactor; return whether a thread works on it."""
+        with self._lock:
+            # Set under the lock, so that a thread that begins at this moment either sees it or counts as hung.
+            self._abandoned = True
+            return self._begun
+
+
+class ConnectionPool:
+    """Runs functions that use a libvirt connection in threads.
+
+    :param reactor: IReactorTime and IReactorFromThreads.
+    :param uri: libvirt's connection URI.
+    :param workers: number of threads; each has at most one connection.
+    :param deadline: seconds until a call fails.  The thread of a call that hangs is freed by libvirt's keepalive, or
+        when libvirtd continues or ends.
+    :param opened: called in the thread that made a connection, before it is used.
+    :param health: is notified, in the reactor, of the outcome of calls.
+    :ivar hung: the number of threads whose call has not returned within its deadline.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        uri: str,
+        *,
+        workers: int = 4,
+        deadline: float = 4.0,
+        opened: Callable[[], None] = lambda: None,
+        health: Health | None = None,
+    ) -> None:
+        self._clock: IReactorTime = reactor
+        self._threads: IReactorFromThreads = reactor
+        self._uri = uri
+        self._size = workers
+        self._deadline = deadline
+        self._opened = opened
+        self._health = health or Health(reactor, uri)
+        self._workers: set[_Worker] = set()
+        # The worker that was used last is used first: it has a connection, and others connect only if needed.
+        self._idle: list[_Worker] = []
+        self._waiting: deque[_Job] = deque()
+        self._jobs: set[_Job] = set()
+        self.hung = 0
+        self._over: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """Make the threads; each connects when it is first needed."""
+        self._over = None
+        for number in range(self._size):
+            worker = _Worker()
+            self._workers.add(worker)
+            self._idle.append(worker)
+            # Daemon threads, because one that hangs in libvirt must not prevent the process from ending.
+            threading.Thread(target=self._work, args=(worker,), name=f"libvirt-{number}", daemon=True).start()
+
+    def stop(self) -> Deferred[None]:
+        """Fail pending calls and close the connections; fires when that is done, or after 2 s if libvirt hangs."""
+        over: Deferred[None] = Deferred()
+        self._over = over
+        for job in list(self._jobs):
+            self._forget(job)
+            job.abandon()
+            if not job.result.called:
+                job.result.errback(ServiceUnavailable("the libvirt driver is being stopped"))
+        if not self._workers:
+            over.callback(None)
+            return over
+        self._idle.clear()
+        self._waiting.clear()
+        for worker in self._workers:
+            worker.ending = True
+            worker.queue.put(None)
+        timer = self._clock.callLater(_CLOSING, over.callback, None)
+
+        def closed(_result: None) -> None:
+            if timer.active():
+                timer.cancel()
+
+        return over.addCallback(closed)
+
+    def run(self, work: Callable[[Any], T]) -> Deferred[T]:
+        """Call ``work(connection)`` in a thread; it may be called twice if libvirtd was restarted.
+
+        Fails with the Refusal for libvirt's error; with ServiceUnavailable after the deadline; and with
+        ServiceUnavailable at once if every thread hangs or too many calls wait.
+        """
+        if self._over is not None or not self._workers:
+            return fail(ServiceUnavailable("the libvirt driver is not started"))
+        # If all threads hang, a call would only wait for its deadline, so fail at once.
+        if self.hung >= self._size:
+            return fail(ServiceUnavailable(f"libvirt at {self._uri} hangs"))
+        if len(self._jobs) >= MAX_WAITING:
+            return fail(ServiceUnavailable(f"libvirt at {self._uri} is too slow: {MAX_WAITING} calls wait"))
+        job = _Job(work)
+        # The timer continues if the caller gives up, so that a thread that hangs is counted.
+        job.timer = self._clock.callLater(self._deadline, self._late, job)
+        self._jobs.add(job)
+        if self._idle:
+            self._idle.pop().queue.put(job)
+        else:
+            self._waiting.append(job)
+        return job.result
+
+    def _late(self, job: _Job) -> None:
+        self._jobs.discard(job)
+        # Only a call that has begun occupies a thread; one that still waits is dropped.
+        if job.abandon():
+            job.hung = True
+            self.hung += 1
+        reason = f"a call was not answered within {self._deadline:g} s"
+        self._health.trouble(CALLS, reason)
+        if not job.result.called:
+            job.result.errback(ServiceUnavailable(f"libvirt at {self._uri}: {reason}"))
+
+    def _done(self, worker: _Worker, job: _Job, result: Any) -> None:
+        """Handle the end of a worker's job in the reactor, and give the worker the next job."""
+        self._forget(job)
+        # A hung thread that has returned can work again.
+        if job.hung:
+            self.hung -= 1
+        if not worker.ending:
+            if self._waiting:
+                worker.queue.put(self._waiting.popleft())
+            else:
+                self._idle.append(worker)
+        if not job.result.called:
+            job.result.callback(result)
+
+    def _forget(self, job: _Job) -> None:
+        self._jobs.discard(job)
+        if job.timer is not None and job.timer.active():
+            job.timer.cancel()
+
+    def _work(self, worker: _Worker) -> None:
+        connection = None
+        while (job := worker.queue.get()) is not None:
+            result: Any = None
+            if job.begin():
+                try:
+                    connection, result = self._attempt(connection, job.work)
+                except BaseException:
+                    # Catch everything: if an exception ended the thread, the caller would wait, and the pool shrink.
+                    result = Failure()
+            self._threads.callFromThread(self._done, worker, job, result)
+        if connection is not None:
+            close(connection)
+        self._threads.callFromThread(self._ended, worker)
+
+    def _attempt(self, connection: Any, work: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """Return the connection to use from now on, and the result of the work."""
+        # libvirtd may have been restarted since the last call, so check the connection before using it.
+        if connection is not None and unusable(connection):
+            close(connection)
+            connection = None
+        fresh = connection is None
+        try:
+            if connection is None:
+                connection = open_connection(self._uri)
+                self._opened()
+            result = work(connection)
+        except Exception as error:
+            failure = Failure(refusal_of(error, self._uri))
+            if connection is None:
+                reason = reason_of(error) if is_refused_call(error) else type(error).__name__
+                self._threads.callFromThread(self._health.trouble, CALLS, reason)
+                return None, failure
+            if not unusable(connection):
+                if is_refused_call(error):
+                    self._threads.callFromThread(self._health.refused, reason_of(error))
+                return connection, failure
+        else:
+            self._threads.callFromThread(self._health.well, CALLS)
+            return connection, result
+        close(connection)
+        # The connection ended during the call, for example because libvirtd was restarted: repeat the call.
+        return (None, failure) if fresh else self._attempt(None, work)
+
+    def _ended(self, worker: _Worker) -> None:
+        self._workers.discard(worker)
+        if not self._workers and self._over is not None and not self._over.called:
+            self._over.callback(None)

@@ -1,0 +1,31 @@
+"""Operations on a libvirt domain that change whether it runs.  They block, so they run in threads."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from novnc_twisted.compute.interfaces import Operation
+
+_CALLS: Final[Mapping[Operation, Callable[[Any], object]]] = MappingProxyType(
+    {
+        Operation.CREATE: lambda domain: domain.create(),
+        Operation.RESTORE: lambda domain: domain.create(),
+        Operation.SHUTDOWN: lambda domain: domain.shutdown(),
+        Operation.DESTROY: lambda domain: domain.destroy(),
+        Operation.REBOOT: lambda domain: domain.reboot(0),
+        Operation.RESET: lambda domain: domain.reset(0),
+        Operation.SUSPEND: lambda domain: domain.suspend(),
+        Operation.RESUME: lambda domain: domain.resume(),
+        Operation.SAVE: lambda domain: domain.managedSave(0),
+        Operation.WAKE: lambda domain: domain.pMWakeup(0),
+    }
+)
+
+
+def operate(domain: Any, operations: Sequence[Operation]) -> None:
+    """Do operations on a virDomain, one after the other.
+
+    :raises libvirt.libvirtError: libvirt refuses an operation; later ones are not done.
+    """
+    for operation in operations:
+        _CALLS[operation](domain)

@@ -1,0 +1,33 @@
+"""Takes the picture of a domain's screen from libvirt.  It blocks, so it runs in a thread."""
+
+from typing import Any
+
+from novnc_twisted.compute.interfaces import Picture
+from novnc_twisted.compute.pictures import MAX_RAW, UnusablePicture, convert
+from novnc_twisted.errors import ServiceUnavailable
+
+
+def screenshot(connection: Any, uuid: str, kind: str, width: int | None) -> Picture:
+    """Return the picture of the first screen of a domain.
+
+    This uses no VNC connection: QEMU writes the picture, and libvirt streams it.
+
+    :raises libvirt.libvirtError: there is no such domain, or libvirt refuses, for example without a screen.
+    :raises ServiceUnavailable: the picture is unusable.
+    """
+    domain = connection.lookupByUUIDString(uuid)
+    stream = connection.newStream()
+    raw = bytearray()
+
+    def receive(_stream: Any, data: bytes, _opaque: None) -> int:
+        raw.extend(data)
+        # A negative result makes libvirt abort the stream.
+        return 0 if len(raw) <= MAX_RAW else -1
+
+    domain.screenshot(stream, 0, 0)
+    stream.recvAll(receive, None)
+    stream.finish()
+    try:
+        return convert(bytes(raw), kind, width)
+    except UnusablePicture as error:
+        raise ServiceUnavailable(f"libvirt's picture of the screen can't be used: {error}") from None

@@ -1,0 +1,114 @@
+"""The method of consoleauth that admits a viewer to the console of its token."""
+
+import secrets
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from novnc_twisted.consoleauth import arguments
+from novnc_twisted.consoleauth.admissions import Admissions
+from novnc_twisted.consoleauth.people import People
+from novnc_twisted.consoleauth.policy import TokenPolicy
+from novnc_twisted.consoleauth.session_counts import SessionCounts
+from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.consoleauth.token_events import TokenEvents
+from novnc_twisted.consoleauth.token_places import TokenPlaces
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.admission import Admission
+from novnc_twisted.contract.place import Place
+from novnc_twisted.errors import Refusal
+
+
+class AdmissionMethods:
+    """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        policy: TokenPolicy,
+        token_places: TokenPlaces,
+        counts: SessionCounts,
+        admissions: Admissions,
+        people: People,
+        events: TokenEvents,
+    ) -> None:
+        self._clock = clock
+        self._policy = policy
+        self._token_places = token_places
+        self._counts = counts
+        self._admissions = admissions
+        self._people = people
+        self._events = events
+
+    async def check_token(
+        self,
+        *,
+        token_hash: str,
+        console_type: str,
+        client_address: str,
+        proxy: str = "",
+        people: bool = True,
+        session: str = "",
+        again: bool = False,
+    ) -> dict[str, Any]:
+        """Return what a token opens, as an :class:`~novnc_twisted.contract.Admission`.
+
+        :param proxy: the topic of the worker whose session begins; empty: unknown.
+        :param people: whether pages may show the session, if its worker is known.
+        :param session: an id of the session, so that a repeated call does not count it twice; empty: unknown.
+        :param again: whether an admitted session asks again; then it is not counted or reported again.
+        :raises Refusal: see ``ConsoleAuthAPI.check_token``.
+        """
+        token_hash, address = arguments.token_hash(token_hash), arguments.client_address(client_address)
+        proxy = arguments.proxy_topic(proxy) if proxy != "" else ""
+        session = fields.argument("session", session, fields.short_text) if session != "" else secrets.token_hex(8)
+        record = None
+        try:
+            record = await self._policy.find(token_hash)
+            await self._policy.check(token_hash, record, console_type, address)
+            # A cheap check first, so that a used token does not cause calls to compute hosts; use() below decides.
+            await self._policy.check_unused(token_hash, record)
+            began = self._clock.seconds()
+            place = await self._locate_unless_revoked(token_hash, record)
+            place_seconds = self._clock.seconds() - began
+            # After the compute host was asked: meanwhile the token may have been revoked or changed.
+            record = await self._policy.current(token_hash, record)
+            # Without an earlier admission, `again` is ignored: somebody with a stolen proxy credential could set it to
+            # use a token without an entry in the audit trail.
+            again = again is True and await self._admissions.has(token_hash, address)
+            if not again:
+                await self._counts.check(record.connect_info, address, token_hash, session, proxy)
+            admission = await self._admission(token_hash, record, address, place, again=again)
+        except Refusal as refusal:
+            self._events.refused(token_hash, record, address, refusal)
+            raise
+        if again:
+            return admission.to_wire()
+        self._events.used(token_hash, record, address, place_seconds)
+        if proxy and people is True:
+            # Not awaited: the session must not wait for the pages of other people.
+            Deferred.fromCoroutine(self._people.notice(record.connect_info.instance_uuid, proxy))
+        return admission.to_wire()
+
+    async def _admission(
+        self, token_hash: str, record: TokenRecord, address: str, place: Place, *, again: bool
+    ) -> Admission:
+        # Used only after the compute host has answered, because a refusal must not use up the token.
+        await self._policy.use(token_hash, record, address)
+        left = await self._policy.seconds_left(record)
+        info = record.connect_info.at(place, **self._policy.session_terms(record, left))
+        if not again:
+            await self._admissions.add(token_hash, address, info)
+        return Admission(connect_info=info, expires_in=max(0.0, left))
+
+    async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord) -> Place:
+        """Return where a token's console is now.
+
+        :raises Revoked: there is no such place and the token was revoked, which explains more than the first refusal.
+        """
+        try:
+            return await self._token_places.locate(record)
+        except Refusal:
+            await self._policy.current(token_hash, record)
+            raise

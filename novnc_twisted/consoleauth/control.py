@@ -1,0 +1,69 @@
+"""Decides who has control of a console, from the live sessions and the grants.  No I/O.
+
+A session has the right of its token, ``control`` or ``view``.  Handing control over adds a grant: then the receiver has
+control, and the giver only watches.  A grant counts only while both sessions live and the giver could have control
+itself.  So when the first grant of a chain ends, all later ones end too.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from novnc_twisted.contract.mode import CONTROL, VIEW
+from novnc_twisted.contract.session_info import SessionInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The rights of the sessions of a server.
+
+    :ivar modes: the mode of each session.
+    :ivar grants: the grants that count: receiver -> giver.
+    :ivar resizes: the session that may change the size of the screen: the one that has had control for longest.
+        None: no session has control.
+    """
+
+    modes: Mapping[str, str]
+    grants: Mapping[str, str]
+    resizes: str | None
+
+
+def settle(sessions: Sequence[SessionInfo], grants: Mapping[str, str], barred: Collection[str] = ()) -> Settled:
+    """Decide the rights of all sessions of a server.
+
+    :param grants: receiver -> giver.
+    :param barred: the sessions that may not receive control, because their token was limited to viewing.
+    """
+    rights = {session.id: session.right for session in sessions}
+    counting = {
+        to: by
+        for to, by in grants.items()
+        if to in rights and to not in barred and _holds(by, rights, grants, barred, (to,))
+    }
+    gave = set(counting.values())
+    modes = {
+        one: CONTROL if one not in gave and (right == CONTROL or one in counting) else VIEW
+        for one, right in rights.items()
+    }
+    # A session that gets control only now has no control_since, and comes after all others.
+    having = [one for one in sessions if modes[one.id] == CONTROL]
+    first = min(having, key=_since, default=None)
+    return Settled(modes, counting, None if first is None else first.id)
+
+
+def _holds(
+    one: str, rights: Mapping[str, str], grants: Mapping[str, str], barred: Collection[str], through: tuple[str, ...]
+) -> bool:
+    """Return whether a live session could have control: by its own right, or by a grant that counts.
+
+    :param through: the sessions of the chain so far; in a circle of grants, nobody has control to give.
+    """
+    if one not in rights or one in through:
+        return False
+    if rights[one] == CONTROL:
+        return True
+    return one in grants and one not in barred and _holds(grants[one], rights, grants, barred, (*through, one))
+
+
+def _since(session: SessionInfo) -> tuple[bool, float, str]:
+    since = session.control_since
+    return since is None, session.started_at if since is None else since, session.id

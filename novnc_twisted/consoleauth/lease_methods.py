@@ -1,0 +1,60 @@
+"""The methods of consoleauth that renew leases of tokens in use."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.consoleauth import arguments
+from novnc_twisted.consoleauth.lease_calls import MAX_TOKENS
+from novnc_twisted.consoleauth.policy import TokenPolicy
+from novnc_twisted.consoleauth.token_events import TokenEvents
+from novnc_twisted.consoleauth.token_places import TokenPlaces
+from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
+from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.messaging.wire import refused
+
+
+class LeaseMethods:
+    """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus."""
+
+    def __init__(self, policy: TokenPolicy, token_places: TokenPlaces, events: TokenEvents) -> None:
+        self._policy = policy
+        self._token_places = token_places
+        self._events = events
+
+    async def keep_token(self, *, token_hash: str, client_address: str) -> dict[str, Any]:
+        """Renew the lease of a token: from this client address, its viewer may reconnect within 60 s.
+
+        A token that the store has lost is restored; a token that was dropped is not.
+
+        :returns: ``mode``: the viewer's rights if they were changed; else null.
+        :raises Revoked: the token was revoked.
+        :raises ConsoleForbidden: the server belongs to another project than when the token was made.
+        """
+        token_hash = arguments.token_hash(token_hash)
+        address = arguments.client_address(client_address)
+        record = await self._policy.find_in_use(token_hash)
+        if record is not None:
+            try:
+                await self._token_places.check_owner(record)
+            except ConsoleForbidden as refusal:
+                self._events.refused(token_hash, record, address, refusal)
+                raise
+        return {"mode": await self._policy.renew(token_hash, record, address)}
+
+    async def keep_tokens(self, *, tokens: list[Any]) -> dict[str, Any]:
+        """Renew the leases of several tokens, so that a worker with thousands of sessions makes few calls.
+
+        :param tokens: a pair for each token: its SHA-256 and the client address; at most
+            :data:`.lease_calls.MAX_TOKENS`.
+        :returns: ``tokens``: for each token, the result of ``keep_token``, or ``error`` and ``detail`` of its refusal.
+        :raises ServiceUnavailable: the argument is invalid; nothing is renewed.
+        """
+        pairs = isinstance(tokens, list) and all(isinstance(one, list) and len(one) == 2 for one in tokens)
+        if not pairs or len(tokens) > MAX_TOKENS:
+            raise ServiceUnavailable(f"tokens is a list of at most {MAX_TOKENS} pairs")
+        answers = await gather(
+            Deferred.fromCoroutine(self.keep_token(token_hash=token_hash, client_address=address))
+            for token_hash, address in tokens
+        )
+        return {"tokens": [refused(answer) if isinstance(answer, Refusal) else answer for answer in answers]}

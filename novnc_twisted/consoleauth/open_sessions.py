@@ -1,0 +1,60 @@
+"""An upper bound for the number of each server's sessions, so that the proxies are asked only near the limit."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from novnc_twisted.consoleauth.admissions import LONGEST
+from novnc_twisted.messaging.interfaces import IKeyedStore
+
+SETTLED: Final = 60.0
+"""Seconds after an admission in which its session begins or fails.  They also cover differences between host clocks."""
+
+
+class OpenSessions:
+    """A record in the store for each admitted session of a server, under ``used:server:UUID:TIME:RANDOM``.
+
+    An admitted session adds a record, and a report of an ended session removes one.  So a server never has more
+    sessions than records.  It may have fewer: no report follows if the VNC server refuses the connection, or if the
+    proxy is killed.  Then the count of the proxies shows how many records to drop.
+
+    Three kinds of sessions have no record: those that began while the limit was off, those that last longer than 30
+    days, and those that were live when the store lost its data.
+
+    :param now: Unix time in seconds; None: the clock of this host.
+    """
+
+    def __init__(self, store: IKeyedStore, now: Callable[[], float] | None = None) -> None:
+        self._store = store
+        self._now = now or time.time
+
+    async def add(self, server: str) -> None:
+        """Record that a session of a server was admitted."""
+        key = f"{_of_server(server)}:{int(self._now())}:{secrets.token_hex(8)}"
+        await self._store.put(key, {}, LONGEST, _of_server(server))
+
+    async def remove(self, server: str) -> None:
+        """Remove the oldest record of a server, because one of its sessions has ended; any record would do."""
+        oldest = (await self.of(server))[:1]
+        await self._store.remove(*oldest)
+
+    async def of(self, server: str) -> Sequence[str]:
+        """Return the records of a server, the oldest first."""
+        found: Sequence[str] = await self._store.indexed(_of_server(server))
+        return found
+
+    async def drop_surplus(self, records: Sequence[str], counted: int) -> None:
+        """Drop the oldest records if the proxies have counted fewer sessions.
+
+        Records of the last minute stay in any case: another consoleauth may have admitted sessions that no proxy has
+        counted yet.
+
+        :param records: what :meth:`of` returned before the sessions were counted.
+        """
+        settled = [one for one in records if int(one.split(":")[3]) + SETTLED < self._now()]
+        await self._store.remove(*settled[: max(0, len(settled) - counted)])
+
+
+def _of_server(server: str) -> str:
+    return f"used:server:{server}"

@@ -1,0 +1,267 @@
+"""The people at each console: reads the sessions from the proxies, decides who has control, and informs the proxies.
+
+consoleauth stores which workers had sessions of a server (the group ``people:UUID``) and the grants
+(``control:SESSION``).  Everything else is read from the workers when it is needed.  So any consoleauth can do this, and
+an ended session leaves nothing behind.  Workers are asked only after a page has opened the console.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from novnc_twisted.access.display import one_line
+from novnc_twisted.consoleauth.control import Settled, settle
+from novnc_twisted.consoleauth.grants import Grants
+from novnc_twisted.contract.mode import VIEW
+from novnc_twisted.contract.person import MAX_NAME, MAX_PEOPLE, Person
+from novnc_twisted.contract.record import read
+from novnc_twisted.contract.session_info import SessionInfo
+from novnc_twisted.contract.topics import PROXY
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.messaging.interfaces import ITransport
+
+DEADLINE: Final = 1.5
+"""Seconds for the answer of a worker.  A proxy waits 5 s for consoleauth, enough for two rounds of calls."""
+
+KEPT: Final = 604_800.0
+"""Seconds for which the workers of a server are remembered after the last update."""
+
+RETRY_DELAY: Final = 3.0
+"""Seconds until an incomplete update is repeated: enough for a worker that has ended to leave the list of services.
+Each further repetition doubles the delay."""
+
+MAX_RETRY_DELAY: Final = 48.0
+"""An update that is still incomplete after this delay is not repeated any more."""
+
+SETUP_DELAY: Final = 0.5
+"""Seconds from the check of a token to the update of the pages.  By then, the new session is usually live."""
+
+_PAGE: Final = "page:"
+_log = Logger()
+
+
+class ServerSessions(NamedTuple):
+    """The sessions of a server.
+
+    :ivar by_topic: topic of a worker -> its live sessions of the server.
+    :ivar complete: whether all workers answered, and no session was being set up.
+    """
+
+    by_topic: dict[str, list[SessionInfo]]
+    complete: bool
+
+    @property
+    def everybody(self) -> list[SessionInfo]:
+        """All live sessions."""
+        return [one for rows in self.by_topic.values() for one in rows]
+
+
+class People:
+    """Keeps the pages informed about the people at their console.
+
+    :param hide_administrators: whether only administrators see an administrator who only watches.
+    :param show_names: whether the names of users are shown.
+    """
+
+    def __init__(
+        self,
+        transport: ITransport,
+        clock: IReactorTime,
+        grants: Grants,
+        *,
+        hide_administrators: bool = False,
+        show_names: bool = True,
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._grants = grants
+        self.hide_administrators = hide_administrators
+        self.show_names = show_names
+        self._due: dict[str, IDelayedCall] = {}
+        self._waits: dict[str, float] = {}  # seconds until the next update, for servers with an incomplete last one
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Send no more updates."""
+        self._stopped = True
+        due, self._due = self._due, {}
+        for call in due.values():
+            call.cancel()
+
+    # --- what happens
+
+    async def admitted(self, instance_uuid: str, topic: str) -> None:
+        """Record that a session of a server begins on a worker.
+
+        :param topic: the worker's topic.
+        """
+        members = await self._members(instance_uuid)
+        if topic not in members:
+            await self._transport.store.join(_group(instance_uuid), topic, KEPT)
+        if _has_pages(members):
+            self.changed(instance_uuid, SETUP_DELAY)
+
+    async def notice(self, instance_uuid: str, topic: str) -> None:
+        """Call :meth:`admitted`, and log a failure instead of raising it: only the list on pages depends on it."""
+        try:
+            await self.admitted(instance_uuid, topic)
+        except Refusal as refusal:
+            _warn(instance_uuid, refusal)
+
+    async def attends(self, instance_uuid: str, topic: str) -> None:
+        """Record that a page shows the console of a server; update this page and the others."""
+        members = await self._members(instance_uuid)
+        for member in {topic, _PAGE + topic}.difference(members):
+            await self._transport.store.join(_group(instance_uuid), member, KEPT)
+        await self.tell(instance_uuid)
+
+    async def ended(self, instance_uuids: Iterable[str]) -> None:
+        """Update the pages of servers whose sessions have ended."""
+        for instance_uuid in set(instance_uuids):
+            if instance_uuid and _has_pages(await self._members(instance_uuid)):
+                self.changed(instance_uuid)
+
+    def changed(self, instance_uuid: str, after: float = 0.0) -> None:
+        """Update the pages of a server soon; several changes are sent together."""
+        if self._stopped:
+            return
+        due = self._due.get(instance_uuid)
+        if due is None:
+            self._due[instance_uuid] = self._clock.callLater(after, self._tell_now, instance_uuid)
+        elif due.getTime() > self._clock.seconds() + after:
+            due.reset(after)
+
+    # --- gather, settle, tell
+
+    async def sessions(self, instance_uuid: str) -> ServerSessions:
+        """Ask the workers of a server for its sessions."""
+        topics = sorted({member.removeprefix(_PAGE) for member in await self._members(instance_uuid)})
+        calls = (
+            self._transport.call(topic, "get_sessions", deadline=DEADLINE, server_id=instance_uuid, limit=MAX_PEOPLE)
+            for topic in topics
+        )
+        answers = dict(zip(topics, await gather(calls), strict=True))
+        silent = [topic for topic, answer in answers.items() if isinstance(answer, Refusal)]
+        known = {topic: _read(topic, answer, instance_uuid) for topic, answer in answers.items() if topic not in silent}
+        all_live = all(one.phase == "live" for rows in known.values() for one in rows)
+        all_answered = not silent or await self._forget(instance_uuid, silent)
+        live = {topic: [one for one in rows if one.phase == "live"] for topic, rows in known.items()}
+        return ServerSessions(live, all_live and all_answered)
+
+    async def tell(self, instance_uuid: str, asked: str = "") -> int:
+        """Decide who has control, and send the list of people to the workers.
+
+        :param asked: the session that asks for control.
+        :return: the number of pages that show this request.
+        """
+        # The time is taken before the sessions are read.  A worker ignores a list that is older than its last one.
+        at = await self._transport.store.now()
+        found = await self.sessions(instance_uuid)
+        everybody = sorted(found.everybody, key=lambda one: (one.started_at, one.id))
+        settled = await self.settled(everybody, complete=found.complete)
+        people = [person.to_wire() for person in self._people(everybody[:MAX_PEOPLE], settled, asked)]
+        more = max(0, len(everybody) - MAX_PEOPLE)
+        arguments = {"server_id": instance_uuid, "at": at, "people": people, "more": more, "asked": asked}
+        topics = [topic for topic, rows in found.by_topic.items() if rows]
+        answers = await gather(
+            self._transport.call(topic, "show_people", deadline=DEADLINE, **arguments) for topic in topics
+        )
+        self._repeat(instance_uuid, unless=found.complete and not any(isinstance(one, Refusal) for one in answers))
+        return sum(answer.get("asked", 0) for answer in answers if isinstance(answer, dict))
+
+    async def settled(self, sessions: Sequence[SessionInfo], *, complete: bool) -> Settled:
+        """Decide who has control, and drop the grants that no longer count.
+
+        :param complete: whether these are all sessions.  If not, no grant is dropped, because a missing session may
+            appear again.
+        """
+        grants = await self._grants.of([one.id for one in sessions])
+        barred = await self._grants.barred([one for one in sessions if one.id in grants])
+        settled = settle(sessions, grants, barred)
+        if complete:
+            await self._grants.drop(set(grants) - set(settled.grants))
+        return settled
+
+    # --- internals
+
+    def _people(self, sessions: Sequence[SessionInfo], settled: Settled, asked: str) -> Iterable[Person]:
+        # If no session has a page, every session with control may resize: nobody sees who has control.
+        alone = not any(one.has_page for one in sessions)
+        for one in sessions:
+            mode = settled.modes[one.id]
+            hosts = [each.id for each in sessions if one.shared_from and each.token_hash == one.shared_from]
+            yield Person(
+                id=one.id,
+                name=one_line(one.user_id or "", MAX_NAME) if self.show_names else "",
+                mode=mode,
+                resizes=alone or one.id == settled.resizes,
+                guest=bool(one.shared_from),
+                hosts=tuple(hosts),
+                given_by=settled.grants.get(one.id, ""),
+                administrator=one.administrator,
+                # An administrator who asks for control must be visible to the others.
+                hidden=self.hide_administrators and one.administrator and mode == VIEW and one.id != asked,
+                has_page=one.has_page,
+            )
+
+    async def _members(self, instance_uuid: str) -> list[str]:
+        members: list[str] = await self._transport.store.members(_group(instance_uuid), KEPT)
+        return members
+
+    async def _forget(self, instance_uuid: str, topics: Sequence[str]) -> bool:
+        """Forget the workers that are no longer listed, whose sessions have ended with them.
+
+        :return: whether none of these workers is listed.
+        """
+        listed = {service.topic for service in await self._transport.services(PROXY.prefix)}
+        gone = [topic for topic in topics if topic not in listed]
+        await self._transport.store.leave(_group(instance_uuid), *gone, *(_PAGE + topic for topic in gone))
+        return len(gone) == len(topics)
+
+    def _repeat(self, instance_uuid: str, *, unless: bool) -> None:
+        """Update the pages of a server again later, a few times, unless the last update was complete."""
+        wait = 2 * self._waits.pop(instance_uuid, RETRY_DELAY / 2)
+        if not unless and wait <= MAX_RETRY_DELAY:
+            self._waits[instance_uuid] = wait
+            self.changed(instance_uuid, wait)
+
+    def _tell_now(self, instance_uuid: str) -> None:
+        self._due.pop(instance_uuid, None)
+        Deferred.fromCoroutine(self._tell_or_log(instance_uuid))
+
+    async def _tell_or_log(self, instance_uuid: str) -> None:
+        try:
+            await self.tell(instance_uuid)
+        except Refusal as refusal:
+            _warn(instance_uuid, refusal)
+            self._repeat(instance_uuid, unless=False)
+        except Exception:
+            _log.failure("a bug in this program: the pages of a server could not be updated with the people there")
+
+
+def _read(topic: str, answer: Any, instance_uuid: str) -> list[SessionInfo]:
+    """Read the sessions of a server from the answer of a worker; an invalid answer gives no sessions."""
+    rows = answer.get("sessions") if isinstance(answer, dict) else None
+    if not isinstance(rows, list):
+        return []
+    try:
+        found = [read(SessionInfo, row, topic) for row in rows[:MAX_PEOPLE]]
+    except ServiceUnavailable:
+        return []
+    return [one for one in found if one.server_id == instance_uuid]
+
+
+def _warn(instance_uuid: str, why: Refusal) -> None:
+    _log.warn("the pages of server {uuid} may not show who is there: {why}", uuid=instance_uuid, why=str(why))
+
+
+def _has_pages(members: Iterable[str]) -> bool:
+    return any(member.startswith(_PAGE) for member in members)
+
+
+def _group(instance_uuid: str) -> str:
+    return f"people:{instance_uuid}"

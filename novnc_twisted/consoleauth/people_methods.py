@@ -1,0 +1,225 @@
+"""The methods of consoleauth for console pages: the list of people, control, and links for guests."""
+
+from typing import Any, Final
+
+from novnc_twisted.access.tokens import link_id
+from novnc_twisted.consoleauth import arguments
+from novnc_twisted.consoleauth.admissions import Admissions
+from novnc_twisted.consoleauth.grants import Grants
+from novnc_twisted.consoleauth.host_methods import HostMethods
+from novnc_twisted.consoleauth.people import People
+from novnc_twisted.consoleauth.policy import TokenPolicy
+from novnc_twisted.consoleauth.session_methods import SessionMethods
+from novnc_twisted.consoleauth.token_events import TokenEvents
+from novnc_twisted.consoleauth.token_methods import TokenMethods
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.connect_info import NOVNC
+from novnc_twisted.contract.mode import CONTROL, MODES, VIEW
+from novnc_twisted.contract.person import CONTROL_ACTIONS, GIVE, REQUEST
+from novnc_twisted.contract.session_info import SessionInfo
+from novnc_twisted.errors import InvalidToken, ServiceUnavailable
+from novnc_twisted.events.records import ControlChanged
+
+GONE: Final = "gone"
+"""Why nothing was changed: one of the two sessions has ended."""
+
+NO_CONTROL: Final = "no-control"
+"""Why nothing was changed: the session has no control that it could give, take or return."""
+
+BARRED: Final = "barred"
+"""Why nothing was changed: the other session may not have control.
+
+An operator or the user who shared the link has limited it to viewing, or it is not a console page.
+"""
+
+NOBODY: Final = "nobody"
+"""Why nothing was changed: no page with control shows the request."""
+
+
+class PeopleMethods:
+    """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus."""
+
+    def __init__(
+        self,
+        policy: TokenPolicy,
+        people: People,
+        grants: Grants,
+        sessions: SessionMethods,
+        hosts: HostMethods,
+        admissions: Admissions,
+        tokens: TokenMethods,
+        events: TokenEvents,
+    ) -> None:
+        self._policy = policy
+        self._admissions = admissions
+        self._people = people
+        self._grants = grants
+        self._sessions = sessions
+        self._hosts = hosts
+        self._tokens = tokens
+        self._events = events
+
+    async def attend(self, *, token_hash: str, topic: str) -> dict[str, Any]:
+        """Send the list of people to all pages of a token's server, also to those of the calling worker.
+
+        The token names the server, so a proxy learns only who is at the consoles that its own viewers have opened.
+
+        :param topic: the topic of the worker, which consoleauth will call.
+        :returns: an empty object.
+        :raises InvalidToken: no session with this token is known.
+        :raises Revoked: the token was revoked.
+        :raises ServiceUnavailable: an argument is invalid.
+        """
+        token_hash = arguments.token_hash(token_hash)
+        topic = arguments.proxy_topic(topic)
+        await self._people.attends(await self._server_of(token_hash), topic)
+        return {}
+
+    async def share_console(
+        self, *, token_hash: str, client_address: str, shared_hash: str, mode: str, expires_in: float
+    ) -> dict[str, Any]:
+        """Make a token for a guest from the token of a live session.
+
+        :param shared_hash: the SHA-256 of the new token.
+        :param mode: what the guest may do: ``view``, or ``control`` if the token itself has it.
+        :param expires_in: seconds after which the new token and its sessions end, at most 28,800.
+        :returns: ``expires_in``, the seconds until then.
+        :raises ConsoleForbidden: the token may not be shared, or not with this right.
+        :raises Refusal: the token is not valid; see ``check_token``.
+        """
+        shared_hash = fields.argument("shared_hash", shared_hash, fields.token_hash)
+        mode = fields.argument("mode", mode, fields.one_of(*MODES))
+        seconds = fields.argument("expires_in", expires_in, fields.number)
+        if not seconds > 0:
+            raise ServiceUnavailable("expires_in is not positive")
+        record = await self._hosts.checked(token_hash, NOVNC, client_address)
+        shared = await self._policy.shared.add(token_hash, record, shared_hash, client_address, mode, seconds)
+        self._events.shared(token_hash, shared_hash, shared, client_address)
+        await self._tokens.drop_surplus(shared.connect_info)
+        return {"expires_in": shared.expires_at - shared.made_at}
+
+    async def change_control(
+        self, *, server_id: str, session_id: str, token_hash: str, action: str, other: str = ""
+    ) -> dict[str, Any]:
+        """Ask for control, hand it over, take it back, or return it.
+
+        :param session_id: the session whose viewer wants that.
+        :param token_hash: its token.  Only its own proxy knows it, so that no other proxy can act for the session.
+        :param action: one of :data:`~novnc_twisted.contract.person.CONTROL_ACTIONS`.
+        :param other: the session that gets control (``give``) or loses it (``take``).  Empty with ``take``: all
+            sessions that got control from this one.
+        :returns: ``refused``: why nothing was changed, or null.
+        """
+        uuid = fields.argument("server_id", server_id, fields.uuid)
+        session_id = fields.argument("session_id", session_id, fields.short_text)
+        other = fields.argument("other", other, fields.short_text) if other != "" else ""
+        action = fields.argument("action", action, fields.one_of(*CONTROL_ACTIONS))
+        sessions = await self._people.sessions(uuid)
+        found = {one.id: one for one in sessions.everybody}
+        own, others = found.get(session_id), found.get(other)
+        missing = others is None and (other or action == GIVE)
+        if own is None or own.token_hash != token_hash or missing or own is others:
+            return {"refused": GONE}
+        settled = await self._people.settled(sessions.everybody, complete=sessions.complete)
+        acting = _Acting(own, others, settled.modes, settled.grants)
+        refused = await getattr(self, f"_{action}")(acting)
+        if refused is None:
+            self._report(action, own, others)
+            if action != REQUEST:
+                await self._people.tell(uuid)
+        return {"refused": refused}
+
+    async def _server_of(self, token_hash: str) -> str:
+        """Return the server of a token that is stored, or that has a live session."""
+        record = await self._policy.known(token_hash) or await self._policy.find_in_use(token_hash)
+        if record is not None:
+            return (await self._policy.current(token_hash, record)).connect_info.instance_uuid
+        # A session may outlive the record of its token, for instance if the token was for one use.
+        server = await self._admissions.server(token_hash)
+        if server is None:
+            raise InvalidToken("no session with it is known")
+        return server
+
+    async def _request(self, acting: "_Acting") -> str | None:
+        if acting.has_control:
+            return NO_CONTROL
+        return None if await self._people.tell(acting.own.server_id, acting.own.id) else NOBODY
+
+    async def _give(self, acting: "_Acting") -> str | None:
+        own, other = acting.own, acting.other
+        if not acting.has_control or not await self._may_control(own):
+            return NO_CONTROL
+        # Giving control to the session that it came from is a return: in a circle of grants, nobody would have control.
+        if acting.grants.get(own.id) == other.id:
+            return await self._release(acting)
+        if not other.has_page:
+            return BARRED
+        mark = await self._policy.mark(other.token_hash)
+        if mark.mode == VIEW:
+            if mark.mode_by != own.token_hash or other.shared_from != own.token_hash:
+                return BARRED
+            # This user has taken control from the guest before, and now restores the right of the guest's link.
+            await self._sessions.change_mode(other.token_hash, CONTROL, own.token_hash)
+        await self._grants.add(other.id, own.id)
+        return None
+
+    async def _may_control(self, session: SessionInfo) -> bool:
+        """Return whether a session may really have control, as its proxy reports."""
+        if session.right != CONTROL:
+            return True  # its control comes from a grant, which was checked when it was made
+        record = await self._policy.known(session.token_hash)
+        if record is None or record.connect_info.instance_uuid != session.server_id:
+            return False
+        state = await self._policy.state(session.token_hash, record)
+        return state.revoked is None and (state.mode or record.connect_info.mode) == CONTROL
+
+    async def _take(self, acting: "_Acting") -> str | None:
+        own, others = acting.own, acting.others
+        gave = [to for to, by in acting.grants.items() if by == own.id and (others is None or to == others.id)]
+        await self._grants.drop(gave)
+        if others is not None and others.right == CONTROL and others.shared_from == own.token_hash:
+            # The guest's link permits control.  The token itself is limited, or a reconnection would restore control.
+            await self._sessions.change_mode(others.token_hash, VIEW, own.token_hash)
+            return None
+        return None if gave else NO_CONTROL
+
+    async def _release(self, acting: "_Acting") -> str | None:
+        if acting.own.id not in acting.grants:
+            return NO_CONTROL
+        await self._grants.drop([acting.own.id])
+        return None
+
+    def _report(self, action: str, own: SessionInfo, other: SessionInfo | None) -> None:
+        self._events.report(
+            ControlChanged(
+                session_id=own.id,
+                other_session_id=other.id if other is not None else "",
+                action=action,
+                console_type=own.console_type,
+                address=own.client_address,
+                user_id=own.user_id or "",
+                project_id=own.project_id or "",
+                instance_uuid=own.server_id,
+                instance_name=own.server_name,
+                link_id=link_id(own.token_hash),
+            )
+        )
+
+
+class _Acting:
+    """The sessions and grants of one change of control.
+
+    :ivar own: the session whose viewer wants the change.
+    :ivar others: the other session of the change, if there is one.
+    :ivar grants: the grants that count: receiver -> giver.
+    """
+
+    def __init__(self, own: SessionInfo, others: SessionInfo | None, modes: Any, grants: Any) -> None:
+        self.own, self.others, self.grants = own, others, grants
+        self.has_control = modes[own.id] == CONTROL
+
+    @property
+    def other(self) -> SessionInfo:
+        """The other session, for changes that require one."""
+        assert self.others is not None
+        return self.others

@@ -1,0 +1,112 @@
+"""Shared tokens: a viewer makes one for a guest from its own token, the source.
+
+A shared token has the server, the user and the project of its source, and never more rights.  It ends with its source:
+when the source is revoked or dropped, or has expired without a session that keeps it in use.  When a shared token
+expires, its sessions end as well.  It cannot be shared again, so that only one source has to be checked.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from novnc_twisted.consoleauth.marks import TokenMarks, TokenState
+from novnc_twisted.consoleauth.store import TokenRecord, TokenStore
+from novnc_twisted.contract.mode import CONTROL, VIEW
+from novnc_twisted.errors import ConsoleForbidden, Revoked
+
+LONGEST: Final = 28_800.0
+"""Maximum number of seconds for which a shared token is valid: a working day."""
+
+MOST: Final = 16
+"""Maximum number of live tokens that are shared from one token."""
+
+Find = Callable[[str], Awaitable[TokenRecord | None]]
+"""``async (token_hash)`` -> the record of a token that may be in use, or None."""
+
+
+class SharedTokens:
+    """Makes shared tokens, and limits them by their sources.
+
+    Every method fails with ServiceUnavailable if the store does not answer.
+
+    :param find: returns the record of a token, also if the store has lost it.
+    :param now: returns Unix time in seconds.
+    :param reconnects: whether a session can keep this token in use after its expiry.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenStore,
+        marks: TokenMarks,
+        find: Find,
+        now: Callable[[], Awaitable[float]],
+        reconnects: Callable[[TokenRecord], bool],
+    ) -> None:
+        self._reconnects = reconnects
+        self._tokens = tokens
+        self._marks = marks
+        self._find = find
+        self._now = now
+
+    async def add(
+        self, token_hash: str, record: TokenRecord, shared_hash: str, address: str, mode: str, seconds: float
+    ) -> TokenRecord:
+        """Make a shared token; return its record.
+
+        :param token_hash: the SHA-256 of the source.
+        :param record: the record of the source, with its present mode.
+        :param shared_hash: the SHA-256 of the new token.
+        :param address: the client address of the session that shares it.
+        :param mode: what its viewers may do.
+        :param seconds: for which it is valid, at most :data:`LONGEST`.
+        :raises ConsoleForbidden: the token may not be shared, or not with this right.
+        """
+        if record.shared_from is not None:
+            raise ConsoleForbidden("a shared link cannot be shared again")
+        if mode == CONTROL and record.connect_info.mode != CONTROL:
+            raise ConsoleForbidden("the link is for viewing only")
+        now = await self._now()
+        # No session keeps a one-time token in use, so its shared tokens must end when it expires.
+        ttl = min(seconds, LONGEST if self._reconnects(record) else record.expires_at - now)
+        info = replace(record.connect_info, mode=mode, administrator=False, shared_from=token_hash)
+        shared = TokenRecord(info, now + ttl, None, record.owner, now, record.one_time, address)
+        if not await self._tokens.put_shared(shared_hash, shared, ttl, MOST):
+            raise ConsoleForbidden(f"{MOST} links are shared already; wait until one has expired")
+        return shared
+
+    async def of(self, token_hash: str) -> list[str]:
+        """Return the hashes of the live tokens that were shared from a token."""
+        return await self._tokens.shared_of(token_hash)
+
+    async def modes(self, token_hash: str) -> dict[str, str]:
+        """Return the mode of each live token that was shared from a token."""
+        modes: dict[str, str] = {}
+        for one in await self.of(token_hash):
+            record = await self._tokens.get(one)
+            if record is not None:
+                state = await self.limited(await self._marks.state(one, record), record)
+                modes[one] = state.mode or record.connect_info.mode
+        return modes
+
+    async def limited(self, state: TokenState, record: TokenRecord) -> TokenState:
+        """Return the state of a shared token, limited by the state of the token from which it was shared.
+
+        If the record allows viewing only, ``state`` is returned unchanged, because nothing can limit viewing further.
+        """
+        shared_from = record.shared_from or ""
+        source = await self._find(shared_from)
+        if source is None:
+            return TokenState(Revoked("the link that it was shared from no longer exists"), None)
+        above = await self._marks.state(shared_from, source)
+        if above.revoked is not None:
+            return TokenState(Revoked("the link that it was shared from was revoked"), None)
+        now = await self._now()
+        if now >= source.expires_at:
+            leased = await self._tokens.leased_until(shared_from, record.sharer_address or "")
+            if leased <= now:
+                return TokenState(Revoked("the session that shared it has ended"), None)
+        if record.connect_info.mode == VIEW:
+            return state
+        modes = (state.mode or CONTROL, above.mode or source.connect_info.mode)
+        # Even if the mode is that of the record: a live session learns from the result that its right was restored.
+        return TokenState(None, VIEW if VIEW in modes else CONTROL, state.mode_by)

@@ -1,0 +1,62 @@
+"""The people at a console: their rights by consoleauth's decision, and the data that pages show."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.mode import CONTROL, MODES
+from novnc_twisted.contract.record import Record
+
+MAX_PEOPLE: Final = 32
+"""Maximum number of people at one console that are shown; QEMU itself accepts 32 viewers."""
+
+MAX_NAME: Final = 64
+"""Maximum number of characters of a name that is shown."""
+
+REQUEST: Final = "request"
+"""Ask those who have control for it."""
+
+GIVE: Final = "give"
+"""Hand control over, and only watch from then on."""
+
+TAKE: Final = "take"
+"""Take back what was handed over or shared."""
+
+RELEASE: Final = "release"
+"""Return control that was handed over."""
+
+CONTROL_ACTIONS: Final = (REQUEST, GIVE, TAKE, RELEASE)
+
+
+def _ids(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MAX_PEOPLE:
+        raise ValueError("not a list of ids")
+    return tuple(map(fields.short_text, value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person(Record):
+    """A live session, as other viewers of the same console see it.
+
+    :ivar id: the id of the session.
+    :ivar name: the user; empty if the user is unknown or policy hides names.
+    :ivar mode: what the session may do now: ``control`` or ``view``.
+    :ivar resizes: whether it may change the size of the screen.
+    :ivar guest: whether it came by a link that was shared from the page.
+    :ivar hosts: for a guest, the sessions whose link was shared with the guest; they may take its control.
+    :ivar given_by: the session that handed control over to this one; empty: no session did.
+    :ivar administrator: whether an administrator made its link.
+    :ivar hidden: whether only administrators see it.
+    :ivar has_page: whether it may be given control.
+    """
+
+    id: Annotated[str, fields.short_text]
+    name: Annotated[str, fields.text] = ""
+    mode: Annotated[str, fields.one_of(*MODES)] = CONTROL
+    resizes: Annotated[bool, fields.boolean] = True
+    guest: Annotated[bool, fields.boolean] = False
+    hosts: Annotated[tuple[str, ...], _ids] = ()
+    given_by: Annotated[str, fields.short_text] = ""
+    administrator: Annotated[bool, fields.boolean] = False
+    hidden: Annotated[bool, fields.boolean] = False
+    has_page: Annotated[bool, fields.boolean] = False

@@ -1,0 +1,112 @@
+"""Keys for a server, as they travel from the API to the server's compute host.
+
+What is typed may be a password, so it must not be readable on the bus or in the files of its server.  Only the replies
+of the bus are sealed.  So the compute host first answers with a secret (a :class:`TypingTicket`), with which the API
+then encrypts the keys.
+"""
+
+import base64
+import binascii
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.record import Record
+
+MAX_CHORD: Final = 16
+"""Maximum number of keys that are pressed at a time (libvirt's ``VIR_DOMAIN_SEND_KEY_MAX_KEYS``)."""
+
+MAX_CHORDS: Final = 200
+"""Maximum number of chords in one message."""
+
+MAX_HOLD: Final = 200
+"""Maximum number of milliseconds for which a key is held."""
+
+MAX_SECONDS: Final = 10.0
+"""Maximum number of seconds that the keys of one message take."""
+
+_KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypingTicket(Record):
+    """The right to type on a server's keyboard for a while.
+
+    :ivar id: the ticket's name; None: there is no ticket, because another caller's keys are still being sent.
+    :ivar secret: the key for encryption, in hexadecimal digits.
+    """
+
+    id: Annotated[str | None, fields.optional(fields.short_text)] = None
+    secret: Annotated[str | None, fields.optional(fields.token_hash)] = None
+
+    def __repr__(self) -> str:
+        return f"TypingTicket(id={self.id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Strokes:
+    """Chords that are pressed one after the other.
+
+    :ivar chords: Linux's codes of the keys of each.
+    :ivar hold: milliseconds between two events.
+    :ivar more: whether further ones follow.
+    """
+
+    chords: tuple[tuple[int, ...], ...]
+    hold: int
+    more: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long the hypervisor takes to press and release all keys."""
+        return sum(2 * len(chord) for chord in self.chords) * self.hold / 1000
+
+
+def new_ticket() -> TypingTicket:
+    """Return a ticket with a new secret."""
+    return TypingTicket(id=secrets.token_hex(8), secret=secrets.token_hex(_KEY_BYTES))
+
+
+def seal(ticket: TypingTicket, number: int, strokes: Strokes) -> str:
+    """Encrypt strokes.
+
+    :param number: the number of this message under the ticket, from 0 on, so that no message can be repeated or moved.
+    """
+    plain = json.dumps({"chords": strokes.chords, "hold": strokes.hold, "more": strokes.more}).encode()
+    return base64.b64encode(_cipher(ticket).encrypt(_nonce(number), plain, None)).decode()
+
+
+def unseal(ticket: TypingTicket, number: int, sealed: Any) -> Strokes:
+    """Decrypt and check strokes.
+
+    :raises ValueError: they are not what was encrypted with this ticket and number, or are outside of the limits.
+    """
+    try:
+        plain = _cipher(ticket).decrypt(_nonce(number), base64.b64decode(sealed, validate=True), None)
+    except (InvalidTag, binascii.Error, TypeError, ValueError):
+        raise ValueError("not sealed with this ticket") from None
+    found = json.loads(plain)
+    strokes = Strokes(tuple(map(_chord, found["chords"])), found["hold"], found["more"])
+    within = 0 < len(strokes.chords) <= MAX_CHORDS and 0 < strokes.hold <= MAX_HOLD
+    if not within or strokes.seconds > MAX_SECONDS:
+        raise ValueError("too many keys, or held for too long")
+    return strokes
+
+
+def _chord(codes: list[int]) -> tuple[int, ...]:
+    if not 0 < len(codes) <= MAX_CHORD or not all(0 < code < 256 for code in codes):
+        raise ValueError("not a chord")
+    return tuple(codes)
+
+
+def _cipher(ticket: TypingTicket) -> ChaCha20Poly1305:
+    return ChaCha20Poly1305(bytes.fromhex(ticket.secret or ""))
+
+
+def _nonce(number: int) -> bytes:
+    return number.to_bytes(12, "big")

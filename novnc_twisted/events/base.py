@@ -1,0 +1,39 @@
+"""The parts that the records of events share."""
+
+from dataclasses import dataclass
+
+from novnc_twisted.access.display import clean
+
+
+# Done here, once for all observers.  An observer that forgot to do it would allow log injection (CWE-117).
+def clean_texts(event: object, *fields: str) -> None:
+    """Clean these text fields of a new event."""
+    for field in fields:
+        text = getattr(event, field)
+        if text and (cleaned := clean(text)) is not text:
+            object.__setattr__(event, field, cleaned)  # a frozen dataclass allows no assignment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleEvent:
+    """The fields of all events about a console.  A field that is not known is empty.
+
+    :ivar console_type: ``novnc`` or ``xvpvnc``.
+    :ivar address: the client's address; ``trusted_proxies`` decides whether X-Forwarded-For counts.
+    :ivar user_id: the user who asked for the token.
+    :ivar project_id: the project of that user's request.
+    :ivar instance_uuid: the server's UUID.
+    :ivar instance_name: the server's name.
+    :ivar link_id: identifies the token in all events about it; see :func:`novnc_twisted.access.tokens.link_id`.
+    """
+
+    console_type: str = ""
+    address: str = ""
+    user_id: str = ""
+    project_id: str = ""
+    instance_uuid: str = ""
+    instance_name: str = ""
+    link_id: str = ""
+
+    def __post_init__(self) -> None:
+        clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name")

@@ -1,0 +1,77 @@
+"""The events about requests that were refused before a session began."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from novnc_twisted.events.base import clean_texts
+
+RefusalCause: TypeAlias = Literal[
+    "BadProxyHeader",
+    "BadRequest",
+    "BodyTooBig",
+    "Browser",
+    "ForeignOrigin",
+    "ForeignPage",
+    "HeadTimeout",
+    "HeadTooBig",
+    "LockedOut",
+    "NotATrustedProxy",
+    "NotLocal",
+    "PlainText",
+    "ReverseProxy",
+    "TLSFailed",
+    "TooManyConnections",
+    "TooManyFailures",
+]
+"""Causes for which a request is refused before a session begins.  docs/operations explains each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused:
+    """A connection or a request was refused before it became a session or reached the API.
+
+    :cvar event: the name of this kind of event.
+    :ivar service: the service that refused: ``novncproxy``, ``xvpvncproxy`` or ``consoleapi``; ``proxies`` if both
+        proxies share the limit that was reached.
+    :ivar cause: the cause, as one word.
+    :ivar address: the client's address; empty for a unix socket.
+    :ivar detail: what happened, in words.
+    :ivar option: the option to change, and how to change it; empty if no option helps.
+    :ivar status: the HTTP status that was sent; None if the connection was closed without a response.
+    :ivar severe: whether a legitimate client may be affected: logged as a warning.
+    """
+
+    event: ClassVar[str] = "request_refused"
+
+    service: str
+    cause: RefusalCause
+    address: str
+    detail: str = ""
+    option: str = ""
+    status: int | None = None
+    severe: bool = False
+
+    def __post_init__(self) -> None:
+        clean_texts(self, "address", "detail")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameBlocked:
+    """The page was requested for a frame in which the browser will not show it, because of ``frame_ancestors``.
+
+    :cvar event: the name of this kind of event.
+    :ivar service: ``novncproxy``.
+    :ivar address: the client's address; empty for a unix socket.
+    :ivar origin: the origin of the framing page; ``another site`` if the browser does not send it.
+    :ivar option: the option to change.
+    """
+
+    event: ClassVar[str] = "frame_blocked"
+
+    service: str
+    address: str
+    origin: str
+    option: str = ""
+
+    def __post_init__(self) -> None:
+        clean_texts(self, "address", "origin")

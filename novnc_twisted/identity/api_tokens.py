@@ -1,0 +1,293 @@
+"""API tokens, which users make for their scripts.
+
+A token consists of 256 random bits, and is shown once.  The keyed store contains only the SHA-256 of the token.  A
+request with the token has the current rights of the user who made it, or only the right to read lists.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, Protocol
+
+from cryptography.fernet import Fernet
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.events.records import APITokenChanged, Observer
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
+from novnc_twisted.identity.users import Caller
+from novnc_twisted.messaging.interfaces import IKeyedStore
+
+MAX_TOKENS: Final = 20
+"""Maximum number of tokens of one user."""
+
+LONGEST: Final = 366 * 24 * 3600.0
+"""Maximum number of seconds for which a token is valid."""
+
+NOTED_AGAIN: Final = 60.0
+"""Minimum time in seconds between two records of the use of a token."""
+
+MAX_NAME: Final = 100
+"""Maximum number of characters of a name."""
+
+READ, CONTROL = "read", "control"
+RIGHTS: Final = (READ, CONTROL)
+"""The rights of a token: to read lists, or to do everything that the user may do."""
+
+_FORM: Final = re.compile(r"nvt_[A-Za-z0-9_-]{43}")
+_MAX_NOTED: Final = 10_000
+
+
+class ITokenHolders(Protocol):
+    """Finds the user of an API token, and the user's current rights.  Each ``auth_strategy`` has its own kind."""
+
+    async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
+        """Return data about the user.  It is stored with the new token, and :meth:`holder` finds the user by it.
+
+        The field ``secret`` is encrypted before it is stored, with a key that is derived from the token.
+        """
+        ...
+
+    async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
+        """Return the user with the current rights; None if the user has no rights any more."""
+        ...
+
+    async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
+        """Undo the effects of :meth:`grant` outside of this program."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class APIToken:
+    """An API token, without the token itself.
+
+    :ivar id: identifies the token; it is not secret.
+    :ivar right: one of :data:`RIGHTS`.
+    :ivar project: the project for which it is valid.
+    :ivar used_at: time of the last use, up to one minute too early; None: it was never used.
+    """
+
+    id: str
+    name: str
+    right: str
+    project: str | None
+    made_at: float
+    expires_at: float
+    used_at: float | None = None
+
+
+def api_token_of(request: Request) -> str | None:
+    """Return the API token of a request, from ``Authorization: Bearer`` or ``X-Auth-Token``, or None."""
+    authorization = request.header("authorization")
+    if authorization is None:
+        text = (request.header("x-auth-token") or "").strip()
+    else:
+        scheme, _, text = authorization.partition(" ")
+        text = text.strip() if scheme.lower() == "bearer" else ""
+    return text if _FORM.fullmatch(text) else None
+
+
+class APITokens:
+    """Makes, lists, checks and revokes API tokens.  Each method may fail with ServiceUnavailable.
+
+    :param observer: called with an event for each token that is made, used or revoked.
+    :param now: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        store: IKeyedStore,
+        holders: ITokenHolders,
+        observer: Observer,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._holders = holders
+        self._observer = observer
+        self._now = now
+        self._noted: OrderedDict[str, float] = OrderedDict()
+
+    async def make(
+        self, request: Request, caller: Caller, *, name: str, right: str, seconds: float
+    ) -> tuple[APIToken, str]:
+        """Make a token for the caller; return its description and its text.  The text is not stored.
+
+        :param seconds: how long it is valid, at most :data:`LONGEST`.
+        :raises HTTPError: 400: the name is invalid; 403: the caller uses an API token, or has too many; 404: all tokens
+            of the user were revoked while this one was being made.
+        """
+        _need_log_in(caller)
+        if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+            raise HTTPError(400, f"The name of an API token has 1 to {MAX_NAME} printable characters.")
+        text = f"nvt_{secrets.token_urlsafe(32)}"
+        digest, now = _digest(text), self._now()
+        seconds = min(seconds, LONGEST)
+        shown = {
+            "hash": digest,
+            "name": name,
+            "right": right,
+            "project": caller.project,
+            "made_at": now,
+            "expires_at": now + seconds,
+        }
+        slot = await self._take_slot(caller.user, shown, seconds)
+        try:
+            grant = await self._holders.grant(request, caller, seconds)
+        except BaseException:
+            await self._store.remove(slot)
+            raise
+        record = {**shown, "user": caller.user, "grant": _sealed(grant, text)}
+        await self._store.put(_key(digest), record, seconds)
+        held = await self._store.get(slot)
+        if held is None or held["hash"] != digest:
+            # All tokens of the user were revoked meanwhile.  This one is not in the user's list, so drop it as well.
+            await self._store.remove(_key(digest))
+            await self._holders.withdraw(request, caller.user, grant)
+            raise HTTPError(404, "All your API tokens were revoked while this one was being made. Make it again.")
+        token = _token(shown)
+        self._report("made", token, caller.user, request)
+        return token, text
+
+    async def list(self, user: str) -> list[APIToken]:
+        """Return the valid tokens of a user, the newest first."""
+        found = [one for one in await self._store.get_many(_slots(user)) if isinstance(one, dict)]
+        uses = await self._store.get_many([_used(one["hash"]) for one in found]) if found else []
+        tokens = [
+            replace(_token(one), used_at=float(use["at"]) if isinstance(use, dict) else None)
+            for one, use in zip(found, uses, strict=True)
+        ]
+        return sorted(tokens, key=lambda token: -token.made_at)
+
+    async def revoke(self, request: Request, caller: Caller, token_id: str) -> bool:
+        """Revoke one of the caller's tokens; return False if there is no such token.
+
+        :raises HTTPError: 403: the caller uses an API token.
+        """
+        _need_log_in(caller)
+        return await self._revoke(request, caller.user, lambda token: token.id == token_id) > 0
+
+    async def revoke_all(self, request: Request, user: str) -> int:
+        """Revoke all tokens of a user; return their number."""
+        return await self._revoke(request, user, lambda _: True)
+
+    async def caller(self, request: Request, text: str) -> Caller | None:
+        """Return the user of a token with the user's current rights; None if the token is not valid."""
+        digest = _digest(text)
+        record = await self._store.get(_key(digest))
+        if record is None or float(record["expires_at"]) <= self._now():
+            return None
+        user = str(record["user"])
+        person = await self._holders.holder(request, user, record["project"], _opened(record["grant"], text))
+        if person is None:
+            return None
+        self._note(request, user, _token(record), digest)
+        return replace(person, reads_only=person.reads_only or record["right"] != CONTROL, by_api_token=True)
+
+    async def _take_slot(self, user: str, shown: Mapping[str, Any], seconds: float) -> str:
+        slots = _slots(user)
+        for slot, taken in zip(slots, await self._store.get_many(slots), strict=True):
+            # If several requests try the same slot, put_new() succeeds for one of them, and the others try the next
+            # one.
+            if taken is None and await self._store.put_new(slot, shown, seconds):
+                return slot
+        message = f"You have {MAX_TOKENS} API tokens, the most that one person may have. Revoke one first."
+        raise HTTPError(403, message)
+
+    async def _revoke(self, request: Request, user: str, wanted: Callable[[APIToken], bool]) -> int:
+        count = 0
+        slots = _slots(user)
+        for slot, found in zip(slots, await self._store.get_many(slots), strict=True):
+            if not isinstance(found, dict) or not wanted(_token(found)):
+                continue
+            record = await self._store.get(_key(found["hash"]))
+            await self._store.remove(_key(found["hash"]), slot, _used(found["hash"]))
+            count += 1
+            self._report("revoked", _token(found), user, request)
+            if record is not None:
+                await self._holders.withdraw(request, user, record["grant"])
+        return count
+
+    def _note(self, request: Request, user: str, token: APIToken, digest: str) -> None:
+        """Record the use of a token, once a minute, without delaying the request."""
+        now = self._now()
+        if now - self._noted.get(digest, -NOTED_AGAIN) < NOTED_AGAIN:
+            return
+        self._noted[digest] = now
+        self._noted.move_to_end(digest)
+        while len(self._noted) > _MAX_NOTED:
+            self._noted.popitem(last=False)
+        self._report("used", token, user, request)
+        noted: Deferred[None] = self._store.put(_used(digest), {"at": now}, token.expires_at - now)
+        noted.addErrback(lambda failure: failure.trap(ServiceUnavailable) and None)
+
+    def _report(self, change: Literal["made", "used", "revoked"], token: APIToken, user: str, request: Request) -> None:
+        self._observer(
+            APITokenChanged(
+                change=change,
+                name=token.name,
+                right=token.right,
+                expires_at=token.expires_at,
+                link_id=token.id,
+                user_id=user,
+                project_id=token.project or "",
+                address=request.client,
+            )
+        )
+
+
+def _need_log_in(caller: Caller) -> None:
+    # Otherwise an attacker with a stolen token could make others, which remain valid when the stolen one is revoked.
+    if caller.by_api_token:
+        raise HTTPError(403, "Log in to make or revoke API tokens. An API token cannot do it.")
+
+
+def _token(shown: Mapping[str, Any]) -> APIToken:
+    return APIToken(
+        id=str(shown["hash"])[:16],
+        name=str(shown["name"]),
+        right=str(shown["right"]),
+        project=shown["project"],
+        made_at=float(shown["made_at"]),
+        expires_at=float(shown["expires_at"]),
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _seal(text: str) -> Fernet:
+    key = hmac.new(text.encode(), b"novnc-twisted API token", hashlib.sha256).digest()
+    return Fernet(urlsafe_b64encode(key))
+
+
+def _sealed(grant: dict[str, str], text: str) -> dict[str, str]:
+    if "secret" not in grant:
+        return grant
+    return {**grant, "secret": _seal(text).encrypt(grant["secret"].encode()).decode("ascii")}
+
+
+def _opened(grant: dict[str, str], text: str) -> dict[str, str]:
+    if "secret" not in grant:
+        return grant
+    return {**grant, "secret": _seal(text).decrypt(grant["secret"]).decode()}
+
+
+def _key(digest: str) -> str:
+    return f"api:token:{digest}"
+
+
+def _used(digest: str) -> str:
+    return f"api:token-used:{digest}"
+
+
+def _slots(user: str) -> list[str]:
+    # The user's name is hashed, because it may contain characters that are not allowed in keys.
+    return [f"api:tokens:{_digest(user)}:{number}" for number in range(MAX_TOKENS)]

@@ -1,0 +1,30 @@
+"""Finds the users of API tokens in the user file."""
+
+from collections.abc import Callable, Mapping
+
+from novnc_twisted.http.request import Request
+from novnc_twisted.identity.users import Caller, User
+
+
+class FileHolders:
+    """See ITokenHolders.
+
+    :param user_of: returns the present user with a name in the file, or None.
+    """
+
+    def __init__(self, user_of: Callable[[str], User | None]) -> None:
+        self._user_of = user_of
+
+    async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
+        """See ITokenHolders.  Nothing is needed."""
+        return {}
+
+    async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
+        """See ITokenHolders.  A removed row or another project ends the token; a new password does not."""
+        found = self._user_of(user)
+        if found is None or (project is not None and not found.may_scope_to(project)):
+            return None
+        return found.caller(project)
+
+    async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
+        """See ITokenHolders."""

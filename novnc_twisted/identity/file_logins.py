@@ -1,0 +1,100 @@
+"""Log-ins of browsers for the users of the file: the cookie contains a token.
+
+It is a token like those of API clients, so a browser always has the current rights of the user.  It is valid only in
+the cookie, and a copy of it becomes invalid when the user logs out.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final
+
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
+from novnc_twisted.identity.browser_login import LogInFields, LogOuts, Projects, cookie, secret_of
+from novnc_twisted.identity.strategy import IAuth
+from novnc_twisted.identity.tokens import TOKEN_TTL, LogIn, Tokens
+from novnc_twisted.identity.users import Caller, User
+from novnc_twisted.messaging.interfaces import IKeyedStore
+
+RENEWED_AFTER: Final = TOKEN_TTL / 4
+"""Seconds after which the next page that a person opens renews the log-in.
+
+A person who opens no page is logged out when the token expires, even if a page stays open.
+"""
+
+
+class FileLogins:
+    """See IBrowserLogins.
+
+    :param store: remembers who has logged out.
+    :param now: Unix time in seconds.
+    """
+
+    has_projects = False
+
+    def __init__(self, auth: IAuth, store: IKeyedStore, tokens: Tokens, now: Callable[[], float] = time.time) -> None:
+        self._auth = auth
+        self._log_outs = LogOuts(store)
+        self._tokens = tokens
+        self._now = now
+
+    async def log_in(self, request: Request, given: LogInFields) -> tuple[str, str]:
+        """See IBrowserLogins."""
+        user = await self._auth.log_in(given.user, given.password, request.client)
+        project = given.project or (user.project if user else None)
+        if user is None or (project is not None and not user.may_scope_to(project)):
+            raise HTTPError(401, "The user, the password or the project is wrong.")
+        return await self._begin(request, user, project, secrets.token_hex(8))
+
+    async def caller(self, request: Request, secret: str) -> Caller | None:
+        """See IBrowserLogins."""
+        found = await self._read(secret)
+        return None if found is None else found.caller
+
+    def is_logged_in(self, request: Request) -> bool:
+        """See IBrowserLogins."""
+        return secret_of(request) is not None
+
+    async def renewal(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """See IBrowserLogins."""
+        # Read the cookie, since the request may have been admitted by other credentials.
+        found = await self._read(secret_of(request) or "")
+        if found is None or found.expires_at - self._now() > TOKEN_TTL - RENEWED_AFTER:
+            return ()
+        user = self._auth.user(found.caller.user)
+        return () if user is None else (await self._begin(request, user, found.caller.project, found.id),)
+
+    async def projects(self, request: Request) -> Projects | None:
+        """See IBrowserLogins."""
+        return None
+
+    async def choose(self, request: Request, project: str) -> bool:
+        """See IBrowserLogins."""
+        return False
+
+    async def end(self, request: Request) -> tuple[str, str]:
+        """See IBrowserLogins.  All cookies of the log-in end: after a renewal, the previous one is still valid."""
+        found = await self._read(secret_of(request) or "")
+        if found is not None:
+            await self._log_outs.note_one(found.id, TOKEN_TTL)
+        return cookie(request, "", 0)
+
+    async def user_of(self, request: Request) -> str | None:
+        """See IBrowserLogins."""
+        found = await self._read(secret_of(request) or "")
+        return found.caller.user if found else None
+
+    async def end_everywhere(self, user: str) -> None:
+        """See IBrowserLogins."""
+        await self._log_outs.note(user, TOKEN_TTL)
+
+    async def _begin(self, request: Request, user: User, project: str | None, log_in: str) -> tuple[str, str]:
+        token, _ = await self._tokens.issue(user, project, log_in=log_in)
+        return cookie(request, token, TOKEN_TTL)
+
+    async def _read(self, secret: str) -> LogIn | None:
+        found = await self._tokens.read_log_in(secret)
+        if found is None or await self._log_outs.since(found.caller.user, found.made_at, found.id):
+            return None
+        return found

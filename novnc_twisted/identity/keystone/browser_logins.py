@@ -1,0 +1,191 @@
+"""Log-ins of browsers for the users of a Keystone: the cookie contains a secret, and the tokens stay in the server.
+
+The tokens of a log-in are in the keyed store under a hash of the cookie, encrypted with a key that is derived from the
+cookie.  Neither the store nor the browser alone can use them.  The scoped token is validated at each request, like that
+of an API client.  So the loss of a role in Keystone takes effect here as soon as for API clients.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
+from novnc_twisted.identity.browser_login import LogInFields, LogOuts, NoProject, Projects, cookie, secret_of
+from novnc_twisted.identity.keystone.log_in import DOWN, NO_ROLE, WRONG, KeystoneLogIn, NewToken
+from novnc_twisted.identity.users import Caller
+from novnc_twisted.messaging.interfaces import IKeyedStore
+
+IDLE: Final = 3600.0
+"""Seconds after the last page that a person opened until the log-in ends."""
+
+LONGEST: Final = 24 * 3600.0
+"""Maximum lifetime of a log-in in seconds, even if Keystone's tokens live longer."""
+
+
+class _Session(NamedTuple):
+    """A log-in.
+
+    :ivar began_at: in the time of the store.
+    :ivar until: Unix time.
+    :ivar unscoped: the token with which a project is chosen.
+    :ivar token: the token for the chosen project; empty: none is chosen.
+    :ivar project: the id of this project.
+    """
+
+    user: str
+    began_at: float
+    until: float
+    unscoped: str
+    token: str
+    project: str
+
+
+class KeystoneLogins:
+    """See IBrowserLogins.
+
+    :param validated: returns the caller of a request with X-Auth-Token; None: Keystone does not know the token.
+    :param now: Unix time in seconds.
+    """
+
+    has_projects = True
+
+    def __init__(
+        self,
+        keystone: KeystoneLogIn,
+        store: IKeyedStore,
+        validated: Callable[[Request], Awaitable[Caller | None]],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._keystone = keystone
+        self._store = store
+        self._log_outs = LogOuts(store)
+        self._validated = validated
+        self._now = now
+
+    async def log_in(self, request: Request, given: LogInFields) -> tuple[str, str]:
+        """See IBrowserLogins."""
+        unscoped = await self._keystone.log_in(given, request.client)
+        projects = await self._keystone.projects(unscoped.text) or ()
+        wanted = [one for one in projects if given.project in (one.id, one.name)] if given.project else list(projects)
+        if given.project and not wanted:
+            raise HTTPError(401, WRONG)
+        token = await self._keystone.scoped(unscoped.text, wanted[0].id) if len(wanted) == 1 else None
+        secret = secrets.token_urlsafe(32)
+        now = self._now()
+        until = min(unscoped.about.expires_at, now + LONGEST)
+        await self._put(secret, _session(unscoped, token, await self._store.now(), until))
+        return cookie(request, secret, until - now)
+
+    async def caller(self, request: Request, secret: str) -> Caller | None:
+        """See IBrowserLogins."""
+        session = await self._read(secret)
+        if session is None:
+            return None
+        if not session.token:
+            raise NoProject
+        try:
+            return await self._validated(replace(request, headers={**request.headers, "x-auth-token": [session.token]}))
+        except ServiceUnavailable as error:
+            raise HTTPError(503, DOWN) from error
+
+    async def token_of(self, request: Request) -> str | None:
+        """Return the Keystone token of a request, from its header or from its log-in."""
+        given = request.header("x-auth-token")
+        if given is not None:
+            return given.strip()
+        session = await self._read(secret_of(request) or "")
+        return session.token if session else None
+
+    def is_logged_in(self, request: Request) -> bool:
+        """See IBrowserLogins."""
+        return secret_of(request) is not None
+
+    async def renewal(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """See IBrowserLogins.  The cookie lives as long as Keystone's token; only the idle time begins again."""
+        secret = secret_of(request) or ""
+        session = await self._read(secret)
+        if session is not None:
+            await self._store.extend(_key(secret), min(IDLE, session.until - self._now()))
+        return ()
+
+    async def projects(self, request: Request) -> Projects | None:
+        """See IBrowserLogins."""
+        session = await self._read(secret_of(request) or "")
+        found = await self._keystone.projects(session.unscoped) if session else None
+        return None if session is None or found is None else Projects(found, session.project)
+
+    async def choose(self, request: Request, project: str) -> bool:
+        """See IBrowserLogins."""
+        secret = secret_of(request) or ""
+        session = await self._read(secret)
+        if session is None:
+            return False
+        token = await self._keystone.scoped(session.unscoped, project)
+        if token is None:
+            raise HTTPError(403, NO_ROLE)
+        await self._put(secret, session._replace(token=token.text, project=token.about.project or ""))
+        return True
+
+    async def end(self, request: Request) -> tuple[str, str]:
+        """See IBrowserLogins.  Keystone revokes the tokens as well, if it answers."""
+        secret = secret_of(request) or ""
+        session = await self._read(secret)
+        if session is not None:
+            await self._store.remove(_key(secret))
+            try:
+                for token in filter(None, (session.token, session.unscoped)):
+                    await self._keystone.revoke(token)
+            except HTTPError:
+                pass  # the tokens expire, and can no longer be read
+        return cookie(request, "", 0)
+
+    async def user_of(self, request: Request) -> str | None:
+        """See IBrowserLogins."""
+        session = await self._read(secret_of(request) or "")
+        return session.user if session else None
+
+    async def end_everywhere(self, user: str) -> None:
+        """See IBrowserLogins."""
+        await self._log_outs.note(user, LONGEST)
+
+    async def _put(self, secret: str, session: _Session) -> None:
+        box = Fernet(_seal(secret)).encrypt(json.dumps(session).encode()).decode("ascii")
+        await self._store.put(_key(secret), {"box": box}, min(IDLE, session.until - self._now()))
+
+    async def _read(self, secret: str) -> _Session | None:
+        found = await self._store.get(_key(secret)) if secret else None
+        if found is None:
+            return None
+        try:
+            content: Any = json.loads(Fernet(_seal(secret)).decrypt(str(found.get("box"))))
+            session = _Session(*content)
+        except (InvalidToken, ValueError, TypeError):
+            return None
+        if session.until <= self._now() or await self._log_outs.since(session.user, session.began_at):
+            return None
+        return session
+
+
+def _session(unscoped: NewToken, token: NewToken | None, began_at: float, until: float) -> _Session:
+    text, project = (token.text, token.about.project or "") if token else ("", "")
+    return _Session(unscoped.about.user, began_at, until, unscoped.text, text, project)
+
+
+def _key(secret: str) -> str:
+    return f"api:session:{hashlib.sha256(secret.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _seal(secret: str) -> bytes:
+    """Return the encryption key of a log-in, which cannot be derived from the key in the store."""
+    text = secret.encode("utf-8", "surrogatepass")
+    return urlsafe_b64encode(hmac.new(text, b"novnc-twisted browser session", hashlib.sha256).digest())

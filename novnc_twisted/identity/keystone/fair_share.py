@@ -1,0 +1,40 @@
+"""Limits the work for unknown clients, so that one network cannot take all of it."""
+
+from collections import Counter
+from typing import Final
+
+from novnc_twisted.access.failures import network_of
+
+FREE: Final = 32
+"""Places that any client may take."""
+
+SHARE: Final = 16
+"""Places that one network (an IPv4 address or an IPv6 /64) may have when :data:`FREE` places are taken."""
+
+
+class FairShare:
+    """Counts the running work for each network."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self._taken.total()
+
+    def enter(self, address: str) -> bool:
+        """Take a place for a client; :meth:`leave` returns it.
+
+        :return: False if there is no place for this client now.
+        """
+        network = network_of(address)
+        if self._taken.total() >= FREE and self._taken[network] >= SHARE:
+            return False
+        self._taken[network] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """Return a place."""
+        network = network_of(address)
+        self._taken[network] -= 1
+        if not self._taken[network]:
+            del self._taken[network]

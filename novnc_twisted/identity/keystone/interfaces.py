@@ -1,0 +1,25 @@
+"""What the log-in of users needs of Keystone."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred
+
+DEADLINE: Final = 5.0
+"""Seconds that a validation may take."""
+
+
+class IKeystone(Protocol):
+    """The part of :class:`novnc_twisted.keystone.KeystoneClient` that is called."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = ...,
+        headers: Mapping[str, str] | None = ...,
+        authenticated: bool = ...,
+    ) -> "Deferred[Any]":
+        """Send a request; gives an answer with ``status``, ``body``, ``token``; fails with ServiceUnavailable."""
+        ...

@@ -1,0 +1,89 @@
+"""Finds the users of API tokens in a Keystone.
+
+For each API token, there is an application credential in Keystone, created with the user's own Keystone token.  At each
+use, Keystone reports the user's rights.  It deletes the credential when the user loses the role or is removed.
+"""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
+from novnc_twisted.identity.keystone.log_in import KeystoneLogIn, NewToken
+from novnc_twisted.identity.users import Caller
+
+MAX_TOKENS: Final = 1000
+"""Maximum number of Keystone tokens in memory, one for each API token in use."""
+
+
+class KeystoneHolders:
+    """See ITokenHolders.
+
+    :param token_of: returns the Keystone token of the person who makes a request, or None.
+    :param validated: returns the caller of a request with X-Auth-Token; None: Keystone does not know the token.
+    :param now: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        keystone: KeystoneLogIn,
+        token_of: Callable[[Request], Awaitable[str | None]],
+        validated: Callable[[Request], Awaitable[Caller | None]],
+        now: Callable[[], float],
+    ) -> None:
+        self._keystone = keystone
+        self._token_of = token_of
+        self._validated = validated
+        self._now = now
+        self._tokens: OrderedDict[str, NewToken] = OrderedDict()
+
+    async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
+        """See ITokenHolders.
+
+        :raises HTTPError: 403: Keystone refuses an application credential for this person; 503: it does not answer.
+        """
+        token = await self._token_of(request)
+        until = datetime.fromtimestamp(self._now() + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+        # Keystone requires a unique name, which people see in `openstack application credential`.
+        name = f"console API token {secrets.token_hex(8)}"
+        return await self._keystone.make_credential(token or "", caller.user, name, until)
+
+    async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
+        """See ITokenHolders.
+
+        :raises HTTPError: 403: the person has no rights here any more; 503: Keystone does not answer.
+        """
+        id = grant.get("id", "")
+        known = self._tokens.get(id)
+        for token in (known, None) if known and known.about.expires_at > self._now() else (None,):
+            if token is None:
+                token = await self._keystone.log_in_with(id, grant.get("secret", ""))
+            if token is None:
+                return None
+            self._remember(id, token)
+            headers = {name: value for name, value in request.headers.items() if name != "authorization"}
+            caller = await self._validated(replace(request, headers={**headers, "x-auth-token": [token.text]}))
+            if caller is not None:
+                return caller
+            # Keystone has revoked the token in memory.  Try a new one, which shows whether the credential is valid.
+            self._tokens.pop(id, None)
+        return None
+
+    async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
+        """See ITokenHolders.  If Keystone does not answer, the credential expires later; its secret is lost already."""
+        self._tokens.pop(grant.get("id", ""), None)
+        token = await self._token_of(request)
+        if token:
+            with suppress(HTTPError):
+                await self._keystone.end_credential(token, user, grant.get("id", ""))
+
+    def _remember(self, id: str, token: NewToken) -> None:
+        self._tokens[id] = token
+        self._tokens.move_to_end(id)
+        while len(self._tokens) > MAX_TOKENS:
+            self._tokens.popitem(last=False)

@@ -1,0 +1,123 @@
+"""Finds the keys that type a text on a keyboard layout, by the same rules as the console page (``web/src/layouts.js``).
+
+The guest turns scan codes into characters by its own layout, so the keys must be those of the guest's layout.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from novnc_twisted.keyboard.keys import ALTGR, ENTER, INTERNATIONAL, PRINTING, SHIFT, SPACE, TAB, Chord
+from novnc_twisted.keyboard.layout_data import DATA
+
+LAYOUTS: Final = tuple(sorted(DATA))
+"""The names of the layouts."""
+
+# The modifiers of each level, and their cost.  AltGr costs most, because operating systems differ most there.
+_LEVELS: Final = (((), 0.0), ((SHIFT,), 1.0), ((ALTGR,), 3.0), ((ALTGR, SHIFT), 5.0))
+_INTERNATIONAL_COST: Final = 1.5
+_DEAD_COST: Final = 2.0
+
+_WITH_SPACE: Final = {"^": "\u0302", "`": "\u0300", "~": "\u0303"}
+_TWICE: Final = {
+    "\u00b4": "\u0301",
+    "\u00a8": "\u0308",
+    "\u00af": "\u0304",
+    "\u00b8": "\u0327",
+    "\u02c7": "\u030c",
+    "\u02dd": "\u030b",
+}
+"""Accents without a letter: a dead key and Space, or a dead key twice, as in X's compose tables."""
+
+
+class CannotType(ValueError):
+    """A layout has no key for a character.
+
+    :ivar character: the character.
+    """
+
+    def __init__(self, character: str) -> None:
+        super().__init__(f"no key for {character!r}")
+        self.character = character
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to type a character.
+
+    :ivar cost: of several ways, the one with the lowest cost is chosen.
+    """
+
+    chords: tuple[Chord, ...]
+    cost: float
+
+
+def spell(text: str, layout: str) -> list[tuple[Chord, ...]]:
+    """Return the chords for each character of a text.  A line break becomes Enter.
+
+    :param layout: one of :data:`LAYOUTS`.
+    :raises CannotType: the layout has no keys for a character.
+    """
+    ways = _direct(layout)
+    spelt: dict[str, tuple[Chord, ...]] = {}
+    characters = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    for character in characters:
+        if character not in spelt:
+            spelt[character] = _spell_one(character, ways)
+    return [spelt[character] for character in characters]
+
+
+def _spell_one(character: str, ways: Mapping[str, _Way]) -> tuple[Chord, ...]:
+    """Return the chords of the cheapest way to type a character, with or without dead keys."""
+    found = [way for way in (ways.get(character), *_composed(character, ways)) if way is not None]
+    if not found:
+        raise CannotType(character)
+    return min(found, key=lambda way: way.cost).chords
+
+
+@cache
+def _direct(layout: str) -> Mapping[str, _Way]:
+    """Return the cheapest way to type each character, and each combining mark (by its dead key), with one chord."""
+    found = {" ": _Way(((SPACE,),), 0.0), "\n": _Way(((ENTER,),), 0.0), "\t": _Way(((TAB,),), 0.0)}
+    for text, (modifiers, level_cost) in zip(DATA[layout][1:], _LEVELS, strict=False):
+        for character, code in zip(text, PRINTING, strict=False):
+            cost = level_cost + (_INTERNATIONAL_COST if code in INTERNATIONAL else 0.0)
+            if character != " " and (character not in found or cost < found[character].cost):
+                found[character] = _Way(((*modifiers, code),), cost)
+    return found
+
+
+def _composed(character: str, ways: Mapping[str, _Way]) -> Iterable[_Way | None]:
+    """Return the ways to type a character with dead keys.
+
+    Each way presses the dead keys of the last marks, outermost first, and then the key of the letter with the
+    remaining marks.
+    """
+    if character in _WITH_SPACE:
+        return [_sequence([ways.get(_WITH_SPACE[character]), ways.get(" ")])]
+    if character in _TWICE:
+        return [_sequence([ways.get(_TWICE[character])] * 2)]
+    decomposed = unicodedata.normalize("NFD", character)
+    letter, marks = decomposed[0], decomposed[1:]
+    if not unicodedata.category(letter).startswith("L"):
+        return []
+    return [
+        _sequence(
+            [
+                *(ways.get(mark) for mark in reversed(marks[i:])),
+                ways.get(unicodedata.normalize("NFC", letter + marks[:i])),
+            ]
+        )
+        for i in range(len(marks))
+    ]
+
+
+def _sequence(presses: Sequence[_Way | None]) -> _Way | None:
+    """Return one way that joins several; None if one of them is missing."""
+    known = [way for way in presses if way is not None]
+    if len(known) < len(presses):
+        return None
+    chords = tuple(chord for way in known for chord in way.chords)
+    return _Way(chords, sum(way.cost for way in known) + _DEAD_COST)

@@ -1,0 +1,129 @@
+"""Hedged calls: a call without a quick answer is repeated, because its server may have died."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.interfaces import ITransport
+
+AFTER = 1.0
+"""Seconds without an answer after which a call is made again."""
+
+SHARE = 0.1
+"""Average number of repetitions for each call.  Repeating every call would make an overload worse."""
+
+MOST = 100.0
+"""Maximum budget of repetitions."""
+
+PAUSE = 0.25
+"""Seconds from a ServiceUnavailable to the repetition, since the bus may have been interrupted for a moment."""
+
+MAX_CALLS = 4
+"""Maximum number of calls for one result."""
+
+
+class HedgedCalls:
+    """Makes hedged calls to a topic with several servers.  Only for methods that may run twice.
+
+    When a server is killed or hangs, the calls that it has taken from the queue are lost.  When the primary Redis dies,
+    all calls are lost.  The first result counts.
+
+    :param inconclusive: after these refusals, wait for the other pending calls.
+    """
+
+    def __init__(
+        self,
+        transport: ITransport,
+        clock: IReactorTime,
+        *,
+        inconclusive: tuple[type[Refusal], ...] = (ServiceUnavailable,),
+    ) -> None:
+        self.transport = transport
+        self.clock = clock
+        self.inconclusive = inconclusive
+        self._budget = MOST
+
+    def call(self, topic: str, method: str, /, *, deadline: float, **arguments: Any) -> Deferred[Any]:
+        """Call a method as ITransport does.  All repetitions must be answered within ``deadline`` seconds."""
+        self._budget = min(MOST, self._budget + SHARE)
+        return _Hedged(self, topic, method, deadline, arguments).result
+
+    def take(self) -> bool:
+        """Take one repetition from the budget; return False if the budget is used up."""
+        if self._budget < 1:
+            return False
+        self._budget -= 1
+        return True
+
+
+class _Hedged:
+    """One result, from one or more calls."""
+
+    def __init__(self, calls: HedgedCalls, topic: str, method: str, deadline: float, arguments: dict[str, Any]) -> None:
+        self.result: Deferred[Any] = Deferred(lambda _: self._end())
+        self._calls, self._topic, self._method, self._arguments = calls, topic, method, arguments
+        self._until = calls.clock.seconds() + deadline
+        self._made = 0
+        self._pending: set[Deferred[Any]] = set()
+        self._failure: Failure | None = None
+        self._over = False
+        self._timer: IDelayedCall | None = None
+        self._wait(AFTER)
+        self._call()
+
+    def _wait(self, seconds: float) -> bool:
+        """Schedule a repetition after this many seconds; return False if there is no time for it."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        due = self._made < MAX_CALLS and self._calls.clock.seconds() + seconds < self._until
+        if due:
+            self._timer = self._calls.clock.callLater(seconds, self._again)
+        return due
+
+    def _again(self) -> None:
+        self._timer = None
+        if self._calls.take():
+            self._call()
+        elif not self._pending:
+            self._fail()
+
+    def _call(self) -> None:
+        self._made += 1
+        left = self._until - self._calls.clock.seconds()
+        call = self._calls.transport.call(self._topic, self._method, deadline=left, **self._arguments)
+        self._pending.add(call)
+        call.addCallbacks(self._answered, self._failed, callbackArgs=(call,), errbackArgs=(call,))
+
+    def _answered(self, answer: Any, call: Deferred[Any]) -> None:
+        self._pending.discard(call)
+        if not self._over:
+            self._end()
+            self.result.callback(answer)
+
+    def _failed(self, failure: Failure, call: Deferred[Any]) -> None:
+        self._pending.discard(call)
+        if self._over:
+            return
+        # Any other refusal explains more than a ServiceUnavailable.
+        if self._failure is None or self._failure.check(ServiceUnavailable):
+            self._failure = failure
+        waits = self._pending and failure.check(*self._calls.inconclusive)
+        # _wait() comes first: a repetition is scheduled even if another call is pending, which may never be answered.
+        if not ((failure.check(ServiceUnavailable) and self._wait(PAUSE)) or waits):
+            self._fail()
+
+    def _fail(self) -> None:
+        self._end()
+        self.result.errback(self._failure)
+
+    def _end(self) -> None:
+        self._over = True
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        for call in list(self._pending):
+            call.cancel()

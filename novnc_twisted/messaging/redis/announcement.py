@@ -1,0 +1,53 @@
+"""A presence entry of this process: its fields, its text, and its name in Redis."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Announcement:
+    """One presence entry of this process, and what the process serves with it.
+
+    :ivar worker: the id of this server.
+    :ivar info: the text of a JSON object to announce.
+    :ivar lists: the keys of the queues that the server reads; empty if it only announces itself.
+    :ivar place: the announced address of a compute host; empty for other services.  The Redis user of a compute host
+        may be permitted to announce only one address.
+    :ivar exclusive: whether this must be the only server of its topic.
+    :ivar owned: called with True when an exclusive server may serve its topic, and with False when it must stop.
+    :ivar returns_within: see ``ITransport.serve``.
+    """
+
+    topic: str
+    worker: str
+    binary: str
+    host: str
+    info: str
+    lists: tuple[str, ...] = ()
+    place: str = ""
+    exclusive: bool = False
+    owned: Callable[[bool], None] = lambda _owned: None
+    returns_within: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The name of the entry in the sets ``services:KIND``: ``TOPIC@PLACE``."""
+        return f"{self.topic}@{self.place}"
+
+    @property
+    def server(self) -> str:
+        """The name in the set of the topic's servers; empty if it only announces itself."""
+        return self.worker if self.lists else ""
+
+    def member(self, origin: str, life: str) -> str:
+        """Return the entry as text: its worker, a space, and a JSON object.
+
+        :param origin: a description of this process for log lines.
+        :param life: an id of this process; :func:`.has_ended` needs it to check an exclusive entry.
+        """
+        # The order of the fields must not change: the entry is removed by its exact text.
+        names = f'"binary":{json.dumps(self.binary)},"host":{json.dumps(self.host)},"from":{json.dumps(origin)}'
+        if self.exclusive and life:
+            names += f',"life":{json.dumps(life)}'
+        return f'{self.worker} {{{names},"info":{self.info}}}'

@@ -1,0 +1,56 @@
+"""Closes the connection to a primary that does not answer, as soon as the Sentinels name another one."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from novnc_twisted.messaging.redis.protocol import RedisProtocol
+from novnc_twisted.messaging.redis.reasons import Frozen
+from novnc_twisted.messaging.waiting import sleep
+
+LOOK = 0.5
+"""Seconds between two questions to the Sentinels while the server does not answer."""
+
+T = TypeVar("T")
+
+
+async def unless_moved(
+    work: Deferred[T],
+    protocol: RedisProtocol,
+    moved: Callable[[RedisProtocol], Awaitable[bool]] | None,
+    reactor: Any,
+    late: Callable[[], bool] = lambda: True,
+) -> T:
+    """Wait for work on a connection.  While it is late, ask the Sentinels, and close the connection after a failover.
+
+    A hanging primary still accepts connections.  Without this, a log-in would wait for its whole deadline.
+
+    :param moved: returns whether the Sentinels name another server than that of the connection; None: no Sentinels.
+    :param late: returns whether the work is late now.
+    :raises Frozen: there was a failover.
+    """
+    if moved is None:
+        return await work
+    found = False
+
+    async def look() -> None:
+        nonlocal found
+        while not found:
+            await sleep(LOOK, reactor)
+            found = late() and await moved(protocol)
+        protocol.transport.abortConnection()
+
+    looking = Deferred.fromCoroutine(look())
+    looking.addErrback(lambda failure: failure.trap(CancelledError) and None)
+    try:
+        result = await work
+    except Exception:
+        if found:
+            raise Frozen from None
+        raise
+    finally:
+        looking.cancel()
+    if found:
+        raise Frozen  # the work has treated the end of the connection as an ordinary one
+    return result

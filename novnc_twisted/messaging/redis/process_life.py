@@ -1,0 +1,52 @@
+"""Names of processes, with which another process on the same machine can check whether they have ended.
+
+A killed service leaves a presence entry.  Without this check, its successor would get an exclusive topic only after the
+entry has expired.
+"""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+PROC = Path("/proc")
+
+_STATE, _START = 0, 19
+"""Positions of these fields in /proc/PID/stat after the name of the program (proc(5), fields 3 and 22)."""
+
+
+def life() -> str:
+    """Return the name of this process: machine, process id, time of its start; empty if that cannot be read."""
+    pid = os.getpid()
+    machine, start = _machine(), _start(pid)
+    return f"{machine}.{pid}.{start}" if machine and start else ""
+
+
+def has_ended(name: str) -> bool:
+    """Return whether this was a process of this machine and it has ended; False if that is not certain."""
+    machine, _, rest = name.partition(".")
+    pid, _, start = rest.partition(".")
+    if not (machine and start and pid.isascii() and pid.isdigit()) or machine != _machine():
+        return False
+    # With another start time, the id belongs to a later process.
+    return _start(int(pid)) != start
+
+
+def _machine() -> str:
+    """Return a name of this boot and namespace of process ids, as a hash; empty if they can't be read."""
+    try:
+        boot = (PROC / "sys/kernel/random/boot_id").read_text()
+        namespace = (PROC / "self/ns/pid").readlink()
+    except OSError:
+        return ""
+    return sha256(f"{boot} {namespace}".encode()).hexdigest()[:16]
+
+
+def _start(pid: int) -> str:
+    """Return when a process was started, in clock ticks since the boot; empty if it has ended."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return ""
+    fields = text.rpartition(")")[2].split()
+    # A zombie has ended, although nobody has collected its exit code.
+    return "" if len(fields) <= _START or fields[_STATE] in "ZX" else fields[_START]

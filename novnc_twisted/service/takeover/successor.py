@@ -1,0 +1,157 @@
+"""The new process's part of a take-over (SIGUSR2): the descriptors that it gets, and its reports.
+
+The old process (:mod:`novnc_twisted.service.takeover.launch`), its predecessor, starts the same command with the
+environment variable ``NOVNC_TWISTED_TAKEOVER``, which describes the descriptors that it passes.  One of them is the
+channel, an end of a socket pair.  The new process reports ``ready`` or ``failed: REASON`` on the channel.  When it gets
+the line ``lead``, it accepts connections, and is the service's main process.
+"""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from twisted.internet.interfaces import IReadDescriptor
+from zope.interface import implementer
+
+from novnc_twisted.service.exits import one_line
+from novnc_twisted.service.flagfile import FlagFile
+
+VARIABLE = "NOVNC_TWISTED_TAKEOVER"
+"""The environment variable, a JSON object with the arguments of :class:`Successor`."""
+
+LEAD = b"lead"
+"""The line by which the predecessor makes this process the main process."""
+
+_STDERR = 2
+
+
+@implementer(IReadDescriptor)
+class Successor:
+    """The new process's connection to its predecessor.
+
+    :ivar owners: the service of each listening socket; the sockets are descriptors from 3 on.
+    :ivar older: the processes that still have sessions, including the predecessor.
+    :ivar channels: the channels to older processes, on which the main process asks for their metrics.
+    :ivar files: the configuration files that the predecessor got by a reload.  If there are any, they replace those of
+        the command line.
+    """
+
+    def __init__(
+        self,
+        *,
+        owners: list[str],
+        older: list[int],
+        channel: int,
+        errors: int,
+        files: Sequence[tuple[str, int]] = (),
+        channels: Mapping[str, int] | None = None,
+    ) -> None:
+        """:param channel: descriptor of the channel.
+        :param errors: descriptor of the service's standard error.  Until this process leads, its standard error is a
+            pipe to the predecessor.
+        :param files: the path of each configuration file, and the descriptor of its text.
+        :param channels: the descriptor of the channel to each process in ``older`` but the last, by its process id.
+        """
+        self.files = [FlagFile.of_text(path, _text(handle)) for path, handle in files]
+        self.channels = {int(pid): socket.socket(fileno=handle) for pid, handle in (channels or {}).items()}
+        for handle in (channel, errors, *(channels or {}).values()):
+            os.set_inheritable(handle, False)
+        self.owners = owners
+        self.older = older
+        self._errors = errors
+        self._channel = socket.socket(fileno=channel)
+        self._received = b""
+        self._reactor: Any = None
+        self._on_lead: Callable[[], None] | None = None
+
+    def adjust(self, twistd: Any) -> None:
+        """Change the options of twistd: keep the predecessor's pid file, and do not change the user again."""
+        twistd["pidfile of the service"] = twistd.get("pidfile")
+        twistd["pidfile"] = ""
+        twistd["nodaemon"] = True
+        if os.geteuid() != 0:
+            twistd["uid"] = twistd["gid"] = None
+
+    def watch(self, reactor: Any, on_lead: Callable[[], None]) -> None:
+        """Wait for the line ``lead`` on the channel.
+
+        :param on_lead: called when this process becomes the main process; also if the predecessor has died.
+        """
+        self._reactor, self._on_lead = reactor, on_lead
+        self._channel.setblocking(False)
+        reactor.addReader(self)
+
+    def detached_channel(self) -> socket.socket | None:
+        """Stop reading the channel, and return it; None: the predecessor has closed it."""
+        if self._channel.fileno() < 0:
+            return None
+        self._reactor.removeReader(self)
+        return socket.socket(fileno=self._channel.detach())
+
+    def ready(self) -> None:
+        """Report that all services have started and wait for the line ``lead``."""
+        self._send("ready")
+
+    def failed(self, reason: object) -> None:
+        """Report why this process can't start; the predecessor logs the line."""
+        self._send(f"failed: {one_line(reason)}")
+
+    def _send(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # the predecessor is gone
+            self._channel.sendall(line.encode() + b"\n")
+
+    def fileno(self) -> int:
+        """See IFileDescriptor."""
+        return self._channel.fileno()
+
+    def logPrefix(self) -> str:
+        """See ILoggingContext."""
+        return "predecessor"
+
+    def doRead(self) -> None:
+        """See IReadDescriptor."""
+        with contextlib.suppress(BlockingIOError):
+            data = self._channel.recv(65536)
+            self._received += data
+            *lines, self._received = self._received.split(b"\n")
+            if LEAD in lines or not data:
+                self._lead()
+            if not data:
+                self.connectionLost(None)
+
+    def connectionLost(self, reason: Any) -> None:
+        """See IReadDescriptor: the predecessor has closed the channel, or this reactor stops."""
+        if self._channel.fileno() >= 0:
+            self._reactor.removeReader(self)
+            self._channel.close()
+
+    def _lead(self) -> None:
+        on_lead, self._on_lead = self._on_lead, None
+        if on_lead is not None:
+            os.dup2(self._errors, _STDERR)
+            os.close(self._errors)
+            on_lead()
+
+
+@cache
+def successor() -> Successor | None:
+    """Return the connection to the predecessor; None: this is an ordinary start."""
+    # Removed, because the processes that this process starts must not inherit the variable.
+    described = os.environ.pop(VARIABLE, "")
+    return Successor(**json.loads(described)) if described else None
+
+
+def described(**arguments: Any) -> str:
+    """Return the value of :data:`VARIABLE` for these arguments."""
+    return json.dumps(arguments)
+
+
+def _text(handle: int) -> str:
+    """Return the text of a file in memory, and close the file."""
+    with open(handle, encoding="utf-8") as file:  # a descriptor
+        file.seek(0)
+        return file.read()

@@ -1,0 +1,318 @@
+"""The channel of a live session: JSON messages between the console page and the proxy (docs/sharing.rst).
+
+The page may send at most 40 messages of 4 KiB within 10 s.  One message is processed at a time, and one more may wait.
+For a page that does not read, only the newest message of each kind is kept.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.access import strict_json
+from novnc_twisted.contract import fields, power
+from novnc_twisted.contract.mode import CONTROL, MODES
+from novnc_twisted.contract.person import CONTROL_ACTIONS, REQUEST
+from novnc_twisted.errors import ConsoleForbidden, ProtocolViolation, Refusal
+from novnc_twisted.relay.channel_end import ChannelEnd
+from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
+from novnc_twisted.rfb.clipboard import UNLIMITED
+from novnc_twisted.session.people import People, PeopleList
+
+if TYPE_CHECKING:
+    from novnc_twisted.session.live import LiveSession
+
+MAX_MESSAGES: Final = 40
+"""Maximum number of messages of a page within :data:`PERIOD`."""
+
+PERIOD: Final = 10.0
+"""Seconds to which :data:`MAX_MESSAGES` applies."""
+
+RENEWAL: Final = 30.0
+"""Seconds between two requests for the list of people, while others are there.
+
+A worker that has crashed does not report that its sessions have ended.  Without these requests, the page would show
+the people of this worker for ever.
+"""
+
+FIRST_RETRY: Final = 5.0
+"""Seconds until a failed request is repeated.  Each further failure doubles them, up to :data:`RENEWAL`."""
+
+LEASE: Final = 90.0
+"""Seconds for which a session keeps control that was handed over to it, counted from the last list of people."""
+
+STATE_REPEATED: Final = 2.0
+"""Seconds for which the proxy repeats an answer about the state of the server, instead of asking consoleauth again."""
+
+REQUEST_REPEATED: Final = 5.0
+"""Seconds for which the answer to a request for control is repeated: each call to consoleauth updates all pages."""
+
+MAX_SECONDS: Final = 28_800.0
+SHARE: Final = "share"
+STATE: Final = "state"
+POWER: Final = "power"
+
+REASONS: Final = {
+    **dict.fromkeys((power.WRONG_STATE, power.BUSY, power.TRANSIENT), "state"),
+    "busy": "busy",
+    ConsoleForbidden.__name__: "forbidden",
+}
+"""The cause of a refused power action -> the reason that the page receives; ``unavailable`` for any other cause."""
+
+
+class Channel:
+    """Speaks with the page of one live session."""
+
+    __slots__ = (
+        "_asked",
+        "_busy",
+        "_clipboard",
+        "_counted",
+        "_end",
+        "_listed_at",
+        "_others",
+        "_people",
+        "_retry_in",
+        "_session",
+        "_shown",
+        "_since",
+        "_state",
+        "_timer",
+        "_waiting",
+    )
+
+    def __init__(self, session: "LiveSession", end: ChannelEnd, people: People) -> None:
+        """Prepare; :meth:`start` begins, and :meth:`stop` ends it."""
+        self._session = session
+        self._end = end
+        self._people = people
+        limits = session.services.settings.clipboard  # as the filters of this session have it
+        self._clipboard = [None if each == UNLIMITED else each for each in (limits.to_server, limits.from_server)]
+        self._busy = False
+        self._waiting: tuple[str, dict[str, Any]] | None = None
+        self._since, self._counted = 0.0, 0
+        self._state = ("", float("-inf"))  # the last known state of the server, and its time
+        self._asked: tuple[str | None, float] = (None, float("-inf"))  # the last answer about control, and its time
+        self._shown = session.services.reactor.seconds()  # the time of the last update
+        self._listed_at = 0.0  # the time of the newest list of people (PeopleList.at)
+        self._others = 0
+        self._retry_in = 0.0  # seconds until a failed request is repeated; 0: the last request succeeded
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        """Accept messages, and request the list of people; it may come at once."""
+        self._end.on_text = self._received
+        self.tell_rights()
+        if self._session.info.state not in ("", "running"):
+            self._tell_server(self._session.info.state)
+        self._wait()
+        Deferred.fromCoroutine(self._attend())
+
+    def stop(self) -> None:
+        """Ignore later messages, and send no more requests."""
+        self._end.on_text = None
+        self._waiting = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # --- to the page
+
+    def tell_rights(self) -> None:
+        """Tell the page what it may do."""
+        session = self._session
+        info = session.info
+        self._asked = (None, float("-inf"))
+        self._send(
+            "rights",
+            mode=info.mode,
+            own=session.right,
+            resizes=session.resizes,
+            shares=info.shared_from is None,
+            power=session.power is not None,
+            clipboard=self._clipboard[0],
+            clipboard_from=self._clipboard[1],
+            ends_in=session.seconds_left(),
+        )
+
+    def show(self, listed: PeopleList) -> bool:
+        """Send the page the list of people; return whether the page shows that somebody asks for control."""
+        session = self._session
+        self._shown = session.services.reactor.seconds()
+        seen = [one for one in listed.people if not one.hidden or one.id == session.id or session.info.administrator]
+        self._others = len(seen) - 1
+        self._send(
+            "people",
+            you=session.id,
+            people=[
+                {
+                    "id": one.id,
+                    "name": one.name,
+                    "mode": one.mode,
+                    "guest": one.guest,
+                    "administrator": one.administrator,
+                    "yours": session.id in one.hosts,
+                    "given_by": one.given_by,
+                    "page": one.has_page,
+                }
+                for one in seen
+            ],
+            more=listed.more,
+        )
+        asks = listed.asked not in ("", session.id) and session.info.mode == CONTROL
+        if asks:
+            self._send("asked", id=listed.asked)
+        return asks
+
+    def _send(self, kind: str, **content: Any) -> None:
+        self._end.write_text(kind, json.dumps({"type": kind, **content}, separators=(",", ":")))
+
+    # --- from the page
+
+    def _received(self, text: str) -> None:
+        try:
+            self._count()
+            message = strict_json.loads(text)
+            if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+                raise ValueError("not an object with a type")
+        except ValueError:
+            self._session.end(ProtocolViolation("a text message that is not a JSON object with a type"))
+        except Refusal as cause:
+            self._session.end(cause)
+        else:
+            self._act(message["type"], message)
+
+    def _count(self) -> None:
+        """Count a message.
+
+        :raises ProtocolViolation: there are more than :data:`MAX_MESSAGES` of them.
+        """
+        now = self._session.services.reactor.seconds()
+        if not self._counted or now - self._since >= PERIOD:
+            self._since, self._counted = now, 0
+        self._counted += 1
+        if self._counted > MAX_MESSAGES:
+            raise ProtocolViolation(f"more than {MAX_MESSAGES} text messages in {PERIOD:g} s")
+
+    def _act(self, kind: str, message: dict[str, Any]) -> None:
+        if kind not in (*CONTROL_ACTIONS, SHARE, STATE, POWER):
+            # Answered, and the session goes on: a newer page may send types that this proxy does not know.
+            self._refuse(kind[:32], "unknown")
+        elif not self._busy:
+            self._busy = True
+            Deferred.fromCoroutine(self._run(kind, message))
+        elif self._waiting is None:
+            # The page may see the effect of an action, and send the next message, before consoleauth has answered.
+            self._waiting = kind, message
+        else:
+            self._refuse(kind, "busy")
+
+    async def _run(self, kind: str, message: dict[str, Any]) -> None:
+        try:
+            work = {SHARE: self._share, STATE: self._tell_state, POWER: self._change_power}.get(kind)
+            refused = await (self._change(kind, message) if work is None else work(message))
+        except ValueError:
+            refused = "unknown"
+        except ConsoleForbidden:
+            refused = "forbidden"
+        except Refusal:
+            refused = "unavailable"
+        except Exception:
+            self._session.fault()
+            refused = "unavailable"
+        finally:
+            self._busy = False
+        if refused is not None:
+            self._refuse(kind, refused)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._act(*waiting)
+
+    def _refuse(self, kind: str, reason: str) -> None:
+        self._send("refused", of=kind, reason=reason)
+
+    async def _change(self, action: str, message: dict[str, Any]) -> str | None:
+        other = message.get("id", "")
+        if other != "":
+            other = fields.short_text(other)
+        session, now = self._session, self._session.services.reactor.seconds()
+        if action == REQUEST and now - self._asked[1] < REQUEST_REPEATED:
+            refused = self._asked[0]
+        else:
+            token = session.viewer.token or ""
+            refused = await self._people.change_control(session.info.instance_uuid, session.id, token, action, other)
+            if action == REQUEST:
+                self._asked = (refused, now)
+        if refused is None:
+            self._send("done", of=action)
+        return refused
+
+    async def _share(self, message: dict[str, Any]) -> str | None:
+        mode, seconds = fields.one_of(*MODES)(message.get("mode")), fields.number(message.get("seconds"))
+        if not 1 <= seconds <= MAX_SECONDS:
+            raise ValueError("seconds")
+        viewer = self._session.viewer
+        link = await self._people.share(viewer.token or "", viewer.address, mode, seconds)
+        self._send("link", token=link.token, mode=mode, seconds=link.expires_in)
+        return None
+
+    async def _tell_state(self, _message: dict[str, Any]) -> None:
+        """Send the state of the server, since VNC does not show that it is paused; empty: unknown."""
+        session, viewer = self._session, self._session.viewer
+        find_again, now = session.services.find_again, session.services.reactor.seconds()
+        if find_again is not None and now - self._state[1] >= STATE_REPEATED:
+            found = await find_again(viewer.token or "", viewer.address, session.info)
+            self._state = ("" if found is None else found.state, now)
+        self._tell_server(self._state[0])
+
+    def _tell_server(self, state: str) -> None:
+        actions = power.FOR_VIEWERS.get(state, ()) if self._session.power is not None else ()
+        self._send("server", state=state, actions=actions)
+
+    async def _change_power(self, message: dict[str, Any]) -> str | None:
+        action, control = fields.one_of(*power.VIEWERS_ACTIONS)(message.get("action")), self._session.power
+        if control is None:
+            return "forbidden"
+        cause = await control.begin(action)
+        self._state = ("", float("-inf"))
+        if not cause:
+            self._send("done", of=POWER)
+            return None
+        return REASONS.get(cause, "unavailable")
+
+    # --- who is there
+
+    def take(self, at: float) -> bool:
+        """Remember the time of a list of people; return False for a list older than the last one.
+
+        :param at: the time of the list (``PeopleList.at``).
+        """
+        newer = at >= self._listed_at
+        self._listed_at = max(at, self._listed_at)
+        return newer
+
+    def renew(self) -> None:
+        """Request the list of people again if it may change; end borrowed control that was not confirmed in time."""
+        session = self._session
+        if session.borrows and session.services.reactor.seconds() - self._shown > LEASE:
+            session.set_rights(session.right, resizes=True)
+        if self._others or session.borrows or self._retry_in:
+            Deferred.fromCoroutine(self._attend())
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = timer_wheel_of(self._session.services.reactor).callLater(self._retry_in or RENEWAL, self.renew)
+
+    async def _attend(self) -> None:
+        try:
+            await self._people.attend(self._session.viewer.token or "")
+        except Refusal:
+            if self._session.cause is None:
+                # If this is the only page, no other request brings it the list.
+                self._retry_in = min(2 * self._retry_in or FIRST_RETRY, RENEWAL)
+                self._wait()
+        except Exception:
+            self._session.fault()
+        else:
+            self._retry_in = 0.0

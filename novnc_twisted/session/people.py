@@ -1,0 +1,40 @@
+"""What a session with a channel exchanges with consoleauth: the list of people, control, links for guests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from novnc_twisted.contract.person import Person
+from novnc_twisted.contract.shared_link import SharedLink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleList:
+    """The people at the console of a server at one moment, as the page lists them.
+
+    :ivar at: the time of the list, by the clock of consoleauth's store.
+    :ivar people: the first ``MAX_PEOPLE`` people, in the order of their arrival.
+    :ivar more: the number of people who are not in the list.
+    :ivar asked: the session that asks for control; empty: none does.
+    """
+
+    at: float
+    people: Sequence[Person]
+    more: int = 0
+    asked: str = ""
+
+
+class People(Protocol):
+    """The calls to consoleauth for a session with a channel; each may raise a Refusal."""
+
+    async def attend(self, token: str) -> None:
+        """Report that a page shows the console of this token, so that consoleauth sends it the list of people."""
+
+    async def change_control(self, server_id: str, session_id: str, token: str, action: str, other: str) -> str | None:
+        """Ask for control, hand it over, take it back or return it.
+
+        :return: why nothing was changed, or None.
+        """
+
+    async def share(self, token: str, client_address: str, mode: str, seconds: float) -> SharedLink:
+        """Make a link for a guest."""

@@ -1,0 +1,176 @@
+"""The sessions of a worker in memory that its supervisor has as well.
+
+A worker that is killed cannot report its sessions any more.  Therefore it keeps a row for each of them in a file in
+memory, and its supervisor reads them when the worker has ended: see :mod:`novnc_twisted.service.lost_sessions`.
+
+A row is written when the session is live, with one system call, and marked when it has ended.  It is free again when
+consoleauth has confirmed the report of the ended session, or at once where there is no history.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from novnc_twisted.contract.ended_session import EndedSession
+from novnc_twisted.contract.mode import CONTROL
+from novnc_twisted.session.table_rows import AT_STATE, ENDED, FREE, LIVE, SIZE, Row, decode, encode, present
+
+if TYPE_CHECKING:
+    from novnc_twisted.session.session import Session
+
+INTERVAL: Final = 10.0
+"""Seconds within which the bytes and the mode of each live session are written again; longer with 10,000 sessions."""
+
+_TICK: Final = 1.0
+_MOST: Final = 1000
+"""Sessions that are written again in one tick: two milliseconds."""
+
+_log = Logger()
+
+
+class SharedTable:
+    """Writes the sessions of this process into the table.
+
+    :param handle: the descriptor of the table.
+    :param clock: IReactorTime.
+    """
+
+    def __init__(self, handle: int, clock: IReactorTime) -> None:
+        self._handle = handle
+        self._clock = clock
+        self._numbers: dict[str, int] = {}
+        self._free: list[int] = []
+        self._rows = 0
+        self._live: dict[str, Session] = {}
+        self._counting: Iterator[str] = iter(())
+        self._timer: IDelayedCall | None = None
+        self._failed = False
+
+    def opened(self, session: "Session") -> None:
+        """Write a session that has become live."""
+        info, viewer = session.info, session.viewer
+        if info is None:
+            return
+        row = Row(
+            id=session.id,
+            token_hash=session.token_hash,
+            console_type=viewer.console_type,
+            address=viewer.address,
+            user_id=info.user_id or "",
+            project_id=info.project_id or "",
+            server_id=info.instance_uuid,
+            server_name=info.name,
+            phase=session.phase,
+            peer=viewer.end.peer,
+            mode=info.mode,
+            started_at=time.time() - self._clock.seconds() + session.accepted_at,
+        )
+        if not self._put(row, LIVE):
+            return
+        self._live[session.id] = session
+        if self._timer is None:
+            self._timer = self._clock.callLater(_TICK, self._tick)
+
+    def ended(self, ended: EndedSession) -> None:
+        """Mark a session that has ended, until :meth:`forget`."""
+        session = ended.session
+        self._live.pop(session.id, None)
+        row = Row(
+            id=session.id,
+            token_hash=session.token_hash,
+            console_type=session.console_type,
+            address=session.client_address,
+            user_id=session.user_id or "",
+            project_id=session.project_id or "",
+            server_id=session.server_id,
+            server_name=session.server_name,
+            phase=session.phase,
+            mode=session.mode,
+            cause=ended.cause,
+            detail=ended.detail,
+            started_at=session.started_at,
+            ended_at=ended.ended_at,
+            bytes_in=session.bytes_in,
+            bytes_out=session.bytes_out,
+            last_input_at=session.last_input_at or 0.0,
+        )
+        self._put(row, ENDED)
+
+    def forget(self, session_id: str) -> None:
+        """Free the row of a session."""
+        self._live.pop(session_id, None)
+        number = self._numbers.pop(session_id, None)
+        if number is not None:
+            self._write(bytes((FREE,)), number * SIZE)
+            self._free.append(number)
+
+    def stop(self) -> None:
+        """Write no live session again."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _put(self, row: Row, state: int) -> bool:
+        try:
+            data = encode(row, state)
+        except ValueError:  # an address from another program; ours are short
+            self.forget(row.id)
+            return False
+        number = self._numbers.get(row.id)
+        if number is None:
+            if self._free:
+                number = self._free.pop()
+            else:
+                number, self._rows = self._rows, self._rows + 1
+            self._numbers[row.id] = number
+        self._write(data, number * SIZE)
+        return True
+
+    def _tick(self) -> None:
+        """Write the bytes and the mode of the next live sessions."""
+        self._timer = None
+        if not self._live:
+            return
+        self._timer = self._clock.callLater(_TICK, self._tick)
+        began = time.time() - self._clock.seconds()  # the clock may count from any moment
+        for _ in range(min(_MOST, -(-len(self._live) // round(INTERVAL / _TICK)))):
+            session = self._next()
+            if session is not None:
+                end = session.viewer.end
+                heard_at = began + end.heard_at if end.bytes_in else 0.0
+                mode = session.info.mode if session.info is not None else CONTROL
+                at = self._numbers[session.id] * SIZE + AT_STATE
+                self._write(present(end.bytes_in, end.bytes_out, heard_at, mode), at)
+
+    def _next(self) -> "Session | None":
+        """Return one session after the other; None if it has ended since this round began."""
+        session_id = next(self._counting, None)
+        if session_id is None:
+            self._counting = iter(list(self._live))
+            session_id = next(self._counting)
+        return self._live.get(session_id)
+
+    def _write(self, data: bytes, at: int) -> None:
+        try:
+            # One call: a process that is killed has either written a row of a page or not.
+            os.pwrite(self._handle, data, at)
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                _log.error(
+                    "if this process is killed, the history and the audit trail will not show how some sessions ended: "
+                    "{reason}",
+                    reason=error.strerror,
+                )
+
+
+def read_table(handle: int) -> list[Row]:
+    """Return the sessions of a process that has ended, in the order of their rows.  Never raises for what it wrote."""
+    data, size = b"", os.fstat(handle).st_size
+    while len(data) < size and (more := os.pread(handle, size - len(data), len(data))):
+        data += more
+    return decode(data)

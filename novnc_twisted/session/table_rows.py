@@ -1,0 +1,175 @@
+"""The rows of :class:`.shared_table.SharedTable`: their bytes, and what is reported of a session from its row.
+
+A row has a fixed size.  It begins with a head: a state, the length of the text that follows, the CRC-32 of this text,
+and what changes while the session lives.  The text is a list that NUL separates: JSON would take three times as long.
+"""
+
+import math
+import struct
+from collections.abc import Collection
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from novnc_twisted.access.tokens import link_id
+from novnc_twisted.contract.ended_session import EndedSession
+from novnc_twisted.contract.mode import CONTROL, MODES
+from novnc_twisted.contract.session_info import SessionInfo
+from novnc_twisted.errors import Refusal
+from novnc_twisted.events.records import SessionClosed
+
+SIZE: Final = 512
+"""Bytes of a row; a page of memory holds a whole number of rows."""
+
+FREE, LIVE, ENDED = 0, 1, 2
+"""The states of a row: no session, a live one, and one that has ended and is not in the history yet."""
+
+_HEAD: Final = struct.Struct("<BxHI")
+_STATE: Final = struct.Struct("<QQdB")
+
+AT_STATE: Final = _HEAD.size
+"""Where the bytes of :func:`present` are in a row."""
+
+_AT_TEXT: Final = AT_STATE + _STATE.size
+_ROOM: Final = SIZE - _AT_TEXT
+
+
+class Row(NamedTuple):
+    """What is kept of a session; a text that is unknown is empty, as is a time that is 0.
+
+    :ivar token_hash: the SHA-256 of the token; consoleauth finds by it what it knows of the session.
+    :ivar peer: the other side of the viewer's connection.
+    :ivar phase: what the session had reached.
+    :ivar started_at: Unix time in seconds at which the connection was accepted.
+    :ivar cause: the name of the refusal that ended it; empty while it lives.
+    :ivar detail: what the log says besides the cause.
+    :ivar ended_at: Unix time in seconds.
+    :ivar bytes_in: bytes from the viewer; this and what follows: when it was written last.
+    :ivar bytes_out: bytes to the viewer.
+    :ivar last_input_at: Unix time in seconds of the viewer's last message.
+    :ivar mode: ``control`` or ``view``.
+    """
+
+    id: str
+    token_hash: str
+    console_type: str
+    address: str
+    user_id: str
+    project_id: str
+    server_id: str
+    server_name: str
+    phase: str
+    peer: str = ""
+    cause: str = ""
+    detail: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    last_input_at: float = 0.0
+    mode: str = CONTROL
+
+    def closed(self, cause: type[Refusal], detail: str, now: float) -> SessionClosed:
+        """Return the event of a live session that has ended now."""
+        return SessionClosed(
+            session_id=self.id,
+            cause=cause.__name__,
+            close_code=cause.close_code,
+            detail=detail,
+            phase=self.phase,
+            seconds=max(0.0, now - self.started_at),
+            console_type=self.console_type,
+            peer=self.peer,
+            address=self.address,
+            user_id=self.user_id,
+            project_id=self.project_id,
+            instance_uuid=self.server_id,
+            instance_name=self.server_name,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            link_id=link_id(self.token_hash),
+        )
+
+    def ended(self, proxy: str) -> EndedSession:
+        """Return what the history keeps of a session that has ended.
+
+        :param proxy: the ``host`` option.
+        """
+        session = SessionInfo(
+            id=self.id,
+            server_id=self.server_id,
+            server_name=self.server_name,
+            user_id=self.user_id or None,
+            project_id=self.project_id or None,
+            console_type=self.console_type,
+            mode=self.mode,
+            client_address=self.address,
+            proxy=proxy,
+            phase=self.phase,
+            started_at=self.started_at,
+            last_input_at=self.last_input_at or None,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            token_hash=self.token_hash,
+        )
+        return EndedSession(session=session, ended_at=self.ended_at, cause=self.cause, detail=self.detail)
+
+
+_TEXTS: Final = Row._fields.index("started_at")
+_WRITTEN: Final = Row._fields.index("bytes_in")
+_ABOUT, _IDS = ("server_name", "peer", "detail"), ("user_id", "project_id")
+
+
+def encode(row: Row, state: int) -> bytes:
+    """Return a row as bytes, at most :data:`SIZE`; texts are shortened if they do not fit.
+
+    :raises ValueError: it does not fit even so.
+    """
+    for fields, limit in (((), 0), (_ABOUT, 60), (_ABOUT, 20), (_ABOUT + _IDS, 20), (_ABOUT + _IDS, 4)):
+        text = _text(row, fields, limit)
+        if len(text) <= _ROOM:
+            changing = present(row.bytes_in, row.bytes_out, row.last_input_at, row.mode)
+            return _HEAD.pack(state, len(text), crc32(text)) + changing + text
+    raise ValueError("a session's texts are too long")
+
+
+def present(bytes_in: int, bytes_out: int, last_input_at: float, mode: str) -> bytes:
+    """Return the part of a row that changes while the session lives; see :class:`Row`."""
+    return _STATE.pack(bytes_in, bytes_out, last_input_at, MODES.index(mode))
+
+
+def _text(row: Row, shortened: Collection[str], limit: int) -> bytes:
+    if shortened:
+        row = row._replace(**{name: getattr(row, name)[:limit] for name in shortened})
+    texts: tuple[str, ...] = row[:_TEXTS]  # type: ignore[assignment]  # the first fields, all of them texts
+    text = "\0".join(texts)
+    if text.count("\0") != _TEXTS - 1:
+        text = "\0".join(each.replace("\0", " ") for each in texts)
+    return f"{text}\0{row.started_at!r}\0{row.ended_at!r}".encode("utf-8", "replace")
+
+
+def decode(data: bytes) -> list[Row]:
+    """Return the rows of a table that have a session, without those that were not written completely."""
+    found = (_row(data[at : at + SIZE]) for at in range(0, len(data), SIZE))
+    return [row for row in found if row is not None]
+
+
+def _row(data: bytes) -> Row | None:
+    if len(data) < _AT_TEXT:
+        return None
+    state, length, checksum = _HEAD.unpack_from(data)
+    text = data[_AT_TEXT : _AT_TEXT + length]
+    if state not in (LIVE, ENDED) or len(text) < length or crc32(text) != checksum:
+        return None
+    values = text.decode("utf-8", "replace").split("\0")
+    try:
+        times = [float(each) for each in values[_TEXTS:]]
+    except ValueError:
+        return None
+    # A worker of another version may have written other fields.
+    if len(values) != _WRITTEN:
+        return None
+    bytes_in, bytes_out, last_input_at, mode = _STATE.unpack_from(data, AT_STATE)
+    if mode >= len(MODES) or not math.isfinite(last_input_at):
+        return None
+    row = Row._make([*values[:_TEXTS], *times, bytes_in, bytes_out, last_input_at, MODES[mode]])
+    return row if bool(row.cause) == (state == ENDED) else None

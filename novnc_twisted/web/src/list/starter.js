@@ -1,0 +1,74 @@
+/*
+ * Starts servers that are off for the consoles that this page has opened or shows: they ask for it (../start.js).
+ */
+import { ACTIONS } from './words.js';
+
+const KEY = 'novnc_twisted.consoles';
+const STARTS = ACTIONS.filter(({ name }) => ['start', 'resume'].includes(name));
+
+/** The action that lets a server in this state run, or undefined. */
+export const startOf = (status) => STARTS.find(({ states }) => states.includes(status));
+
+export class Starter {
+    /** @param {(error: Error) => void} failed  says why a server was not started */
+    constructor(api, failed) {
+        this.api = api;
+        this.failed = failed;
+    }
+
+    /* Answer windows that this page, or the page before in this tab, has opened. */
+    listen() {
+        addEventListener('message', (event) => {
+            const id = event.data?.server;
+            if (typeof id === 'string' && Object.hasOwn(opened(), id) && opened()[id] === event.origin) {
+                this.answer(event, id);
+            }
+        });
+    }
+
+    /* A window shows the console of a server. */
+    opened(id, address) {
+        try {
+            sessionStorage.setItem(KEY, JSON.stringify({ ...opened(), [id]: new URL(address).origin }));
+        } catch {
+            // the browser stores nothing: the console offers no start
+        }
+    }
+
+    /* Answer a console: whether its server can be started, or that it was. */
+    async answer({ data, source, origin }, id) {
+        const reply = (list) => source.postMessage({ list }, origin);
+        try {
+            if (data.console === 'off') {
+                reply(startOf((await this.api.server(id)).status)?.name ?? 'nothing');
+            } else if (data.console === 'start') {
+                reply(await this.start(id) ? 'begun' : 'failed');
+            }
+        } catch {
+            reply('nothing'); // its state is not known
+        }
+    }
+
+    /* Start a server; resolves to whether it begins to run. */
+    async start(id) {
+        try {
+            const { status } = await this.api.server(id);
+            const action = startOf(status);
+            if (action) {
+                await this.api.power(id, action.body);
+            }
+            return true; // without an action: it runs already
+        } catch (error) {
+            this.failed(error);
+            return false;
+        }
+    }
+}
+
+function opened() {
+    try {
+        return JSON.parse(sessionStorage.getItem(KEY)) ?? {};
+    } catch {
+        return {};
+    }
+}

@@ -1,0 +1,36 @@
+/*
+ * The console as one of several beside each other, in the page that the list makes (list/split.js).
+ */
+import { framed } from './own_window.js';
+
+/** The end of the address of a console in that page. */
+export const PANE = '#pane';
+
+/** Whether the page is one of several consoles in another page. */
+export const isPane = () => framed && location.hash === PANE;
+
+/**
+ * Tell the page around this one the state of the console, that it has the focus, and that F6 asks for the next console.
+ *
+ * The page around may have any origin: it learns nothing else.
+ *
+ * @param {EventTarget} session
+ * @param {Function} focus  gives the focus to the screen
+ */
+export function joinPanes(session, focus) {
+    if (!isPane()) {
+        return;
+    }
+    document.body.classList.add('pane');
+    const tell = (message) => window.parent.postMessage({ console: message }, '*');
+    tell('here');
+    session.addEventListener('state', () => tell(document.body.dataset.state));
+    addEventListener('focus', () => tell('focused'));
+    addEventListener('keydown', (event) => {
+        if (event.key === 'F6' && document.activeElement?.tagName !== 'CANVAS') {
+            event.preventDefault();
+            focus(); // for the time when the focus comes back
+            tell(event.shiftKey ? 'previous' : 'next');
+        }
+    });
+}

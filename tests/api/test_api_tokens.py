@@ -1,0 +1,346 @@
+"""API tokens: who makes them, what they open, and when they end; of users of the file and of a Keystone."""
+
+import json
+import re
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.api.console import log_in_check
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.events import APITokenChanged
+from novnc_twisted.identity import HTTPBasic, NoAuth
+from novnc_twisted.identity.api_tokens import MAX_TOKENS
+from tests.api.harness import FakeHost, System, instance, running, uuid_of
+from tests.api.test_keystone_pages import KeystonePages
+from tests.api.test_portal import ORIGIN, PortalCase
+from tests.api.users import basic
+from tests.support.handed_out import secret
+from tests.support.observed import only
+
+RED = uuid_of("red-vm")
+DAY = 24 * 3600
+
+
+class TokenCase(PortalCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.log_in()
+
+    def build(self, transport: Any = None) -> System:
+        self.events: list[APITokenChanged] = []
+        auth = HTTPBasic(self.reactor, self.file, admin_users=["root"])
+        system = System(auth, *self.hosts, reactor=self.reactor, observer=only(APITokenChanged, self.events))
+        return self.successResultOf(Deferred.fromCoroutine(system.start()))
+
+    def make(self, **more: Any) -> tuple[str, str]:
+        """Make a token by the API; return its id and its text."""
+        answer = self.send("POST", "/console/v1/tokens", {"name": "backup", **more}, Origin=ORIGIN)
+        self.assertEqual(answer.status, 201, answer.raw)
+        token = answer.body["token"]
+        return token["id"], secret(token["token"])
+
+    def status(self, token: str, path: str = "/v2.1/servers", **headers: str) -> int:
+        return self.system.get(path, X_Auth_Token=token, **headers).status
+
+    def listed(self) -> list[dict[str, Any]]:
+        return list(self.visit("/console/v1/tokens").body["tokens"])
+
+
+class UseTests(TokenCase):
+    def test_a_token_is_the_person(self) -> None:
+        _, token = self.make()
+        self.assertRegex(token, r"\Anvt_[\w-]{43}\Z")
+        for headers in ({"X_Auth_Token": token}, {"Authorization": f"Bearer {token}"}):
+            self.assertEqual(
+                [one["name"] for one in self.system.get("/v2.1/servers", **headers).body["servers"]], ["red-vm"]
+            )
+            self.assertEqual(self.system.get(f"/v2.1/servers/{uuid_of('blue-vm')}", **headers).status, 404)
+            answer = self.system.post(f"/console/v1/servers/{RED}/consoles", {"type": "novnc"}, **headers)
+            self.assertEqual(answer.status, 200)
+        made = list(self.system.consoleauth.tokens.values())
+        self.assertEqual({one["connect_info"]["user_id"] for one in made}, {"alice"})
+
+    def test_its_event_stream_ends_with_it(self) -> None:
+        """Within seconds, and no later."""
+        token_id, token = self.make()
+        stream = self.system.send("GET", "/console/v1/events", X_Auth_Token=token)
+        self.reactor.pump([0.5] * 30)
+        self.assertFalse(stream.transport.value().endswith(b"0\r\n\r\n"))
+        self.assertEqual(self.send("DELETE", f"/console/v1/tokens/{token_id}", None, Origin=ORIGIN).status, 204)
+        self.reactor.pump([0.5] * int(2 * log_in_check.INTERVAL))
+        self.assertTrue(stream.transport.value().endswith(b"0\r\n\r\n"))
+
+    def test_a_token_that_reads(self) -> None:
+        _, token = self.make(right="read")
+        self.assertEqual(self.status(token), 200)
+        self.assertEqual(self.status(token, "/console/v1/sessions"), 200)
+        answer = self.system.post(f"/v2.1/servers/{RED}/action", {"os-stop": None}, X_Auth_Token=token)
+        self.assertEqual(answer.status, 403)
+        self.assertIn("This API token may only read.", answer.body["forbidden"]["message"])
+        self.assertEqual(self.status(token, f"/console/v1/servers/{RED}/screenshot"), 403)
+        self.assertEqual(self.hosts[0].power, [])
+
+    def test_the_rights_are_those_of_now(self) -> None:
+        _, token = self.make()
+        text = self.file.read_text()
+        for changed, status in (
+            (text.replace("alice:", "alicia:"), 401),
+            (re.sub("(alice:.*):red", r"\1:blue-id", text), 401),
+            (text, 200),
+        ):
+            self.file.write_text(changed)
+            self.reactor.advance(10)
+            self.assertEqual(self.status(token), status, changed)
+
+    def test_an_administrator_who_is_none_any_more(self) -> None:
+        self.log_in("root", "toor")
+        _, token = self.make()
+        self.assertEqual(len(self.system.get("/v2.1/servers?all_tenants=1", X_Auth_Token=token).body["servers"]), 3)
+        self.patch(self.system.site.application._auth._file, "_admin_users", ())
+        self.file.write_text(self.file.read_text() + "\n")
+        self.reactor.advance(10)
+        self.assertEqual(self.system.get("/v2.1/servers", X_Auth_Token=token).body["servers"], [])
+
+    def test_a_token_ends_by_itself(self) -> None:
+        _, token = self.make(expires_in=DAY)
+        self.reactor.advance(DAY - 1)
+        self.assertEqual(self.status(token), 200)
+        self.reactor.advance(1)
+        self.assertEqual(self.status(token), 401)
+
+    def test_nonsense(self) -> None:
+        _, token = self.make()
+        for text in (token[:-1], token + "x", token.upper(), "nvt_" + "x" * 43, "nvt_" + "é" * 43):
+            self.assertEqual(self.status(text), 401, text)
+        for value in (f"bearer  {token}", f"Basic {token}", token):
+            status = self.system.get("/v2.1/servers", Authorization=value).status
+            self.assertEqual(status, 200 if value.startswith("bearer") else 401, value)
+
+    def test_it_is_no_password_and_no_cookie(self) -> None:
+        _, token = self.make()
+        self.assertEqual(self.system.get("/v2.1/servers", Authorization=basic("alice", token)).status, 401)
+        self.cookie = token
+        self.assertEqual(self.visit("/console/v1/servers").status, 401)
+
+    def test_it_makes_and_revokes_no_tokens(self) -> None:
+        id, token = self.make()
+        answer = self.system.post("/console/v1/tokens", {"name": "x"}, X_Auth_Token=token)
+        self.assertEqual(answer.status, 403)
+        self.assertEqual(self.system.ask("DELETE", f"/console/v1/tokens/{id}", X_Auth_Token=token).status, 403)
+        self.assertEqual(len(self.listed()), 1)
+
+
+class LifeTests(TokenCase):
+    def test_list_and_revoke(self) -> None:
+        id, token = self.make(right="read")
+        self.reactor.advance(60)
+        self.status(token)
+        (shown,) = self.listed()
+        self.assertEqual(
+            shown,
+            {
+                "id": id,
+                "name": "backup",
+                "right": "read",
+                "project": "red",
+                "made_at": "1970-01-01T00:00:00.000Z",
+                "expires_at": "1970-01-31T00:00:00.000Z",
+                "used_at": "1970-01-01T00:01:00.000Z",
+            },
+        )
+        self.assertEqual(
+            self.system.ask("DELETE", f"/console/v1/tokens/{id}", Authorization=basic("boris", "r3d:pass")).status, 404
+        )
+        self.assertEqual(self.send("DELETE", f"/console/v1/tokens/{id}", None, Origin="http://evil").status, 403)
+        self.assertEqual(self.send("DELETE", f"/console/v1/tokens/{id}", None, Origin=ORIGIN).status, 204)
+        self.assertEqual((self.status(token), self.listed()), (401, []))
+        self.assertEqual(self.send("DELETE", f"/console/v1/tokens/{id}", None, Origin=ORIGIN).status, 404)
+
+    def test_what_is_stored_opens_nothing(self) -> None:
+        id, token = self.make()
+        stored = json.dumps([[key, entry.text] for key, entry in self.system.transport.store._entries.items()])
+        self.assertNotIn(token, stored)
+        self.assertNotIn(token.removeprefix("nvt_"), stored)
+        for text in (id, re.findall(r"api:token:(\w+)", stored)[0]):
+            self.assertEqual(self.status(text), 401)
+
+    def test_a_person_has_so_many(self) -> None:
+        ids = [self.make(name=f"n{number}")[0] for number in range(MAX_TOKENS)]
+        answer = self.send("POST", "/console/v1/tokens", {"name": "x"}, Origin=ORIGIN)
+        self.assertEqual(answer.status, 403)
+        self.assertIn("Revoke one first.", answer.body["forbidden"]["message"])
+        self.send("DELETE", f"/console/v1/tokens/{ids[7]}", None, Origin=ORIGIN)
+        self.make()
+        self.assertEqual(len(self.listed()), MAX_TOKENS)
+
+    def test_wrong_requests(self) -> None:
+        for body in (
+            {},
+            {"name": ""},
+            {"name": "x" * 101},
+            {"name": "a\nb"},
+            {"name": "x", "right": "admin"},
+            {"name": "x", "expires_in": 1e9},
+            {"name": "x", "expires_in": 0},
+            {"name": "x", "user": "root"},
+        ):
+            self.assertEqual(self.send("POST", "/console/v1/tokens", body, Origin=ORIGIN).status, 400, body)
+        self.assertEqual(self.listed(), [])
+
+    def test_log_out_everywhere(self) -> None:
+        """The tokens stay unless the person says otherwise."""
+        _, token = self.make()
+        self.submit("/console/logout/everywhere")
+        self.assertEqual(self.status(token), 200)
+        self.reactor.advance(1)
+        self.log_in()
+        self.submit("/console/logout/everywhere", tokens="yes")
+        self.assertEqual(self.status(token), 401)
+
+    def test_the_audit(self) -> None:
+        id, token = self.make()
+        for _ in range(3):
+            self.status(token)
+        self.reactor.advance(61)
+        self.status(token)
+        self.send("DELETE", f"/console/v1/tokens/{id}", None, Origin=ORIGIN)
+        self.assertEqual([one.change for one in self.events], ["made", "used", "used", "revoked"])
+        self.assertEqual(
+            {(one.user_id, one.project_id, one.name, one.link_id) for one in self.events},
+            {("alice", "red", "backup", id)},
+        )
+
+    def test_the_store_does_not_answer(self) -> None:
+        _, token = self.make()
+
+        def fail(*_: Any) -> Any:
+            raise ServiceUnavailable("redis")
+
+        self.patch(self.system.transport.store, "get", fail)
+        self.assertEqual(self.status(token), 503)
+
+
+class PageTests(TokenCase):
+    def test_a_name_with_a_control_character(self) -> None:
+        answer = self.submit("/console/account/tokens", name="a\tb", right="read", days="7")
+        self.assertEqual(answer.status, 400)
+        self.assertIn(b"1 to 100 printable characters", answer.raw)
+
+    def test_made_shown_once_and_revoked(self) -> None:
+        answer = self.submit("/console/account/tokens", name="<b>", right="control", days="7")
+        self.assertEqual((answer.status, answer["cache-control"]), (200, "no-store"))
+        (token,) = re.findall(rb'value="(nvt_[\w-]{43})"', answer.raw)
+        self.assertEqual(self.status(secret(token.decode())), 200)
+        page = self.visit("/console/account").raw
+        self.assertNotIn(token, page)
+        self.assertIn(b"&lt;b&gt;", page)
+        self.assertIn(b"1970-01-08 00:00 UTC", page)
+        (shown,) = self.listed()
+        self.assertEqual(self.submit("/console/account/revoke", "http://evil", id=shown["id"]).status, 403)
+        answer = self.submit("/console/account/revoke", id=shown["id"])
+        self.assertEqual((answer.status, answer["location"]), (303, "/console/account"))
+        self.assertEqual(self.status(token.decode()), 401)
+        self.assertEqual(self.submit("/console/account/revoke", id="x").status, 404)
+
+    def test_a_form_that_was_changed(self) -> None:
+        self.submit("/console/account/tokens", name=" x ", right="admin", days="9999")
+        (shown,) = self.listed()
+        self.assertEqual((shown["name"], shown["right"]), ("x", "read"))
+        self.assertEqual(shown["expires_at"], "1970-01-31T00:00:00.000Z")
+        self.assertEqual(self.submit("/console/account/tokens", name=" ").status, 400)
+
+
+class NoAuthTests(PortalCase):
+    def test_nobody_has_tokens(self) -> None:
+        self.system = running(self, NoAuth(), FakeHost("host1", instance("myserver20")))
+        self.assertEqual(self.system.get("/console/v1/tokens").status, 404)
+        self.assertEqual(self.system.get("/console/account").status, 404)
+
+
+class KeystoneTokenTests(KeystonePages):
+    def make(self, **more: Any) -> tuple[str, str]:
+        self.log_in(project="red")
+        answer = self.system.post(
+            "/console/v1/tokens", {"name": "x", **more}, Cookie=f"novnc_login={self.cookie}", Origin=ORIGIN
+        )
+        self.assertEqual(answer.status, 201, answer.raw)
+        return answer.body["token"]["id"], secret(answer.body["token"]["token"])
+
+    def status(self, token: str) -> int:
+        return self.system.get("/v2.1/servers", X_Auth_Token=token).status
+
+    def test_it_stands_for_an_application_credential(self) -> None:
+        _, token = self.make()
+        (credential,) = self.keystone.credentials.values()
+        self.assertEqual((credential["unrestricted"], credential["expires_at"]), (False, "1970-01-31T00:00:00.000000"))
+        self.assertNotIn(credential["secret"], self.stored())
+        answer = self.system.get("/v2.1/servers", Authorization=f"Bearer {token}")
+        self.assertEqual([one["name"] for one in answer.body["servers"]], ["red-vm"])
+        asked = len(self.keystone.asked)
+        self.status(token)
+        self.assertEqual(len(self.keystone.asked), asked)  # known for the time of the cache
+
+    def test_a_keystone_token_that_ended_is_replaced(self) -> None:
+        _, token = self.make()
+        self.assertEqual(self.status(token), 200)
+        self.keystone.tokens.clear()
+        self.reactor.advance(300)
+        self.assertEqual(self.status(token), 200)
+
+    def test_a_lost_role_ends_it(self) -> None:
+        _, token = self.make()
+        self.assertEqual(self.status(token), 200)
+        del self.keystone.roles["red-id"]
+        self.keystone.tokens.clear()
+        self.reactor.advance(300)
+        self.assertEqual(self.status(token), 401)
+
+    def test_revoking_it_ends_the_credential(self) -> None:
+        id, token = self.make()
+        path = f"/console/v1/tokens/{id}"
+        answer = self.system.ask("DELETE", path, Cookie=f"novnc_login={self.cookie}", Origin=ORIGIN)
+        self.assertEqual((answer.status, self.keystone.credentials, self.status(token)), (204, {}, 401))
+        _, token = self.make()
+        self.submit("/console/logout/everywhere", tokens="yes")
+        self.assertEqual((self.keystone.credentials, self.status(token)), ({}, 401))
+
+    def test_all_are_revoked_while_one_is_made(self) -> None:
+        """It is not made: no list would have it, so that nobody could revoke it."""
+        self.log_in(project="red")
+        ask, held = self.keystone.request, []
+
+        def hold(method: str, path: str, **more: Any) -> Any:
+            if not path.endswith("/application_credentials"):
+                return ask(method, path, **more)
+            held.append(Deferred())
+            ask(method, path, **more).chainDeferred(done := Deferred())
+            return held[-1].addCallback(lambda _: done)
+
+        self.patch(self.keystone, "request", hold)
+        making = self.system.send(
+            "POST",
+            "/console/v1/tokens",
+            json.dumps({"name": "x"}).encode(),
+            Content_Type="application/json",
+            Cookie=f"novnc_login={self.cookie}",
+            Origin=ORIGIN,
+        )
+        self.submit("/console/logout/everywhere", tokens="yes")
+        held[0].callback(None)
+        (answer,) = making.answers()
+        self.assertEqual(answer.status, 404)
+        self.assertIn("Make it again.", answer.body["itemNotFound"]["message"])
+        self.assertNotIn("api:token:", " ".join(self.system.transport.store._entries))
+
+    def test_keystone_is_down(self) -> None:
+        _, token = self.make()
+        self.keystone.error = ServiceUnavailable("it does not answer")
+        self.assertEqual(self.status(token), 503)
+        answer = self.system.post(
+            "/console/v1/tokens", {"name": "x"}, Cookie=f"novnc_login={self.cookie}", Origin=ORIGIN
+        )
+        self.assertEqual(answer.status, 503)
+        self.keystone.error = None
+        self.assertEqual(self.status(token), 200)
+        self.assertEqual(len(self.visit("/console/v1/tokens").body["tokens"]), 1)

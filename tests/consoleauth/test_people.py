@@ -1,0 +1,178 @@
+"""Who has control of a console, over two fake workers."""
+
+from novnc_twisted.access import hash_token
+from novnc_twisted.events import ControlChanged
+from tests.consoleauth.harness import VM
+from tests.consoleauth.people_case import PeopleCase
+
+
+class Control(PeopleCase):
+    async def test_handed_over_and_taken_back(self) -> None:
+        await self.begin()
+        await self.one.open("a")
+        await self.two.open("b", "view")
+        self.assertEqual(self.modes(), "a")
+        self.assertIsNone(await self.one.change("a", "give", "b"))
+        self.assertEqual((self.modes(), self.shown("given_by")), ("b", ["", "a"]))
+        self.assertEqual(await self.one.change("a", "give", "b"), "no-control")
+        self.assertIsNone(await self.one.change("a", "take"))
+        self.assertEqual(self.modes(), "a")
+        self.assertEqual(await self.one.change("a", "take"), "no-control")
+        self.assertEqual([event.action for event in self.seen if isinstance(event, ControlChanged)], ["give", "take"])
+
+    async def test_returned(self) -> None:
+        await self.begin()
+        await self.one.open("a")
+        await self.two.open("b", "view")
+        for how in (("release",), ("give", "a")):
+            await self.one.change("a", "give", "b")
+            self.assertIsNone(await self.two.change("b", *how))
+            self.assertEqual(self.modes(), "a")
+        self.assertEqual(await self.two.change("b", "release"), "no-control")
+
+    async def test_asked_for(self) -> None:
+        await self.begin()
+        await self.two.open("b", "view")
+        self.assertEqual(await self.two.change("b", "request"), "nobody")
+        await self.one.open("a")
+        self.assertIsNone(await self.two.change("b", "request"))
+        self.assertEqual(self.one.told[-1]["asked"], "b")
+        self.assertEqual(await self.one.change("a", "request"), "no-control")
+
+    async def test_only_while_both_live(self) -> None:
+        await self.begin()
+        for leaves, left in (("a", ""), ("b", "a")):
+            await self.one.open("a")
+            await self.two.open("b", "view")
+            await self.one.change("a", "give", "b")
+            self.one.sessions.pop(leaves, None)
+            self.two.sessions.pop(leaves, None)
+            await self.report_closed()
+            self.assertEqual(self.modes(), left)
+            # A reconnection is another session, with the right of its token.
+            await self.two.open("b2", "view")
+            self.assertEqual(self.modes(), left)
+            self.one.sessions.clear()
+            self.two.sessions.clear()
+
+    async def test_a_worker_that_crashed(self) -> None:
+        """Nothing reports the end of its sessions; the next question finds out."""
+        await self.begin()
+        await self.one.open("a")
+        await self.two.open("b", "view")
+        await self.one.change("a", "give", "b")
+        await self.gone["one"]()
+        self.one.sessions.clear()
+        await self.two.attend("b")
+        self.assertEqual(self.modes(), "")
+        self.assertEqual([one["id"] for one in self.two.told[-1]["people"]], ["b"])
+        group = await self.transport.store.members(f"people:{VM}", 1)
+        self.assertEqual(group, ["page:proxy.h.two", "proxy.h.two"])
+
+    async def test_to_whom_not(self) -> None:
+        await self.begin()
+        await self.one.open("a")
+        await self.two.open("stock", "view", has_page=False)
+        await self.two.open("b", "view")
+        for other, why in (("stock", "barred"), ("nobody", "gone"), ("a", "gone"), ("", "gone")):
+            self.assertEqual(await self.one.change("a", "give", other), why, other)
+        self.assertEqual(await self.two.change("b", "give", "a"), "no-control")
+        self.assertEqual(await self.one.change("nobody", "give", "a"), "gone")
+        # Nobody acts for a session without its token.
+        self.assertEqual(await self.two.people.change_control(VM, "a", "another token", "give", "b"), "gone")
+        self.assertEqual(self.modes(), "a")
+
+    async def test_a_proxy_that_lies_about_a_right(self) -> None:
+        """It cannot hand over what the token does not allow."""
+        await self.begin()
+        await self.one.open("a", "view")
+        await self.two.open("b", "view")
+        for more in ({}, {"token_hash": hash_token("unknown")}):
+            self.one.sessions["a"] |= {"right": "control", "mode": "control", **more}
+            self.one.tokens["a"] = "unknown" if more else "a"
+            self.assertEqual(await self.one.change("a", "give", "b"), "no-control")
+
+    async def test_an_operator_is_stronger(self) -> None:
+        """Whom an operator limits to viewing, nobody can give control; and what was given ends."""
+        await self.begin()
+        await self.token("b", mode="view")
+        await self.token("a")
+        await self.one.open("a")
+        await self.two.open("b", "view")
+        await self.one.change("a", "give", "b")
+        await self.api.set_mode(hash_token("b"), "view")
+        self.clock.advance(0)
+        self.assertEqual(self.modes(), "a")
+        self.assertEqual(await self.one.change("a", "give", "b"), "barred")
+        # The same for the one who gave it.
+        await self.two.open("c", "view")
+        await self.one.change("a", "give", "c")
+        self.assertEqual(self.modes(), "c")
+        await self.api.set_mode(hash_token("a"), "view")
+        self.clock.advance(0)
+        self.assertEqual(self.modes(), "")
+
+    async def test_a_guest_who_shall_only_watch(self) -> None:
+        """The sharer takes control from a guest, also for the guest's next connection, and gives it again."""
+        await self.begin()
+        await self.token("a")
+        link = await self.one.people.share("a", "192.0.2.7", "control", 300)
+        await self.one.open("a")
+        await self.two.open("b", token_hash=hash_token(link.token), shared_from=hash_token("a"))
+        self.assertEqual((self.modes(), self.shown("hosts")), ("ab", [[], ["a"]]))
+        self.assertIsNone(await self.one.change("a", "take", "b"))
+        self.assertEqual(self.modes(), "a")
+        self.assertEqual((await self.check(link.token)).mode, "view")
+        self.assertIsNone(await self.one.change("a", "give", "b"))
+        self.assertEqual(self.modes(), "b")
+        self.assertEqual((await self.check(link.token)).mode, "control")
+        # A guest takes nothing from the one who shared the link.
+        self.two.tokens["b"] = link.token
+        self.assertEqual(await self.two.change("b", "take", "a"), "no-control")
+
+    async def test_an_operator_and_the_sharer_limit_the_same_guest(self) -> None:
+        """In either order, the sharer undoes nothing that the operator did."""
+        await self.begin()
+        await self.token("a")
+        link = await self.one.people.share("a", "192.0.2.7", "control", 300)
+        guest = hash_token(link.token)
+        await self.one.open("a")
+        await self.two.open("b", token_hash=guest, shared_from=hash_token("a"))
+        for first in ("operator", "sharer"):
+            await self.api.set_mode(guest, "control")
+            self.clock.advance(0)
+            if first == "sharer":
+                self.assertIsNone(await self.one.change("a", "take", "b"))
+            await self.api.set_mode(guest, "view")
+            self.clock.advance(0)
+            # The worker of the guest has not heard of it yet.
+            self.two.sessions["b"]["right"] = "control"
+            self.assertIsNone(await self.one.change("a", "take", "b"))
+            self.assertEqual(await self.one.change("a", "give", "b"), "barred")
+            self.assertEqual((await self.check(link.token)).mode, "view")
+
+    async def test_the_first_resizes(self) -> None:
+        await self.begin()
+        await self.one.open("a", control_since=1.0)
+        await self.two.open("b", control_since=2.0)
+        self.assertEqual(self.shown("resizes"), [True, False])
+        await self.one.change("a", "give", "b")
+        self.assertEqual(self.shown("resizes"), [False, True])
+
+    async def test_invalid_arguments(self) -> None:
+        await self.begin()
+        for method, arguments in (
+            ("attend", {"token_hash": "x", "topic": "proxy.h.w"}),
+            ("attend", {"token_hash": hash_token("a"), "topic": "compute.one"}),
+            ("attend", {"token_hash": hash_token("a"), "topic": "proxy.a b"}),
+            ("change_control", {"server_id": VM, "session_id": "a", "token_hash": "", "action": "steal"}),
+            ("change_control", {"server_id": VM, "session_id": ["a"], "token_hash": "", "action": "take"}),
+            ("change_control", {"server_id": VM, "session_id": "a", "token_hash": "", "action": "take", "other": {}}),
+            (
+                "check_token",
+                {"token_hash": hash_token("a"), "console_type": "novnc", "client_address": "x", "proxy": 1},
+            ),
+        ):
+            with self.assertRaises(Exception) as raised:
+                await self.transport.call("consoleauth", method, **arguments)
+            self.assertNotIsInstance(raised.exception, TypeError)

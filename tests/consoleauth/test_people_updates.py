@@ -1,0 +1,140 @@
+"""Who may ask who is at a console, and updates that did not reach everybody."""
+
+from twisted.internet.defer import Deferred, fail
+
+from novnc_twisted.access import hash_token
+from novnc_twisted.consoleauth import people
+from novnc_twisted.contract.session_filter import SessionFilter
+from novnc_twisted.errors import InvalidToken, Revoked, ServiceUnavailable
+from tests.consoleauth.harness import VM
+from tests.consoleauth.people_case import PeopleCase
+
+
+class Attending(PeopleCase):
+    async def attend(self, token: str) -> None:
+        await self.two.people.attend(token)
+
+    async def test_only_with_a_token_of_the_server(self) -> None:
+        """A stolen credential of a proxy shows nothing of consoles that pass through other proxies."""
+        await self.begin()
+        await self.one.open("a")
+        with self.assertRaises(InvalidToken):
+            await self.attend("guessed")
+        self.assertEqual(self.two.told, [])
+        self.assertNotIn(self.two.topic, await self.transport.store.members(f"people:{VM}", 1))
+
+    async def test_not_with_a_revoked_token(self) -> None:
+        await self.begin()
+        await self.one.open("a")
+        await self.token("b")
+        await self.api.revoke(SessionFilter(token_hash=hash_token("b")))
+        with self.assertRaises(Revoked):
+            await self.attend("b")
+
+    async def test_a_session_outlives_the_record_of_its_token(self) -> None:
+        """A token for one use has no lease, so that the store forgets it while its session lives."""
+        await self.begin(one_time=True)
+        await self.token("a")
+        await self.check("a")
+        self.clock.advance(3600)
+        self.assertIsNone(await self.transport.store.get(f"token:{hash_token('a')}"))
+        self.two.sessions["a"] = {**self.row("a"), "token_hash": hash_token("a")}
+        await self.attend("a")
+        self.assertEqual([one["id"] for one in self.two.told[-1]["people"]], ["a"])
+
+    async def test_the_store_has_lost_the_token(self) -> None:
+        self.transport.store.may_lose_data = True
+        await self.begin()
+        await self.token("a")
+        await self.check("a")
+        self.two.sessions["a"] = self.row("a")
+        self.transport.store._entries.clear()
+        await self.attend("a")
+        self.assertEqual([one["id"] for one in self.two.told[-1]["people"]], ["a"])
+
+
+class Healing(PeopleCase):
+    """An update that did not show or reach everybody is made again, a few times."""
+
+    async def both(self) -> None:
+        await self.begin()
+        await self.one.open("a")
+        await self.two.open("b", "view")
+        self.assertEqual(self.shown(), ["a", "b"])
+
+    def counted(self) -> int:
+        return len(self.one.told)
+
+    async def test_a_worker_that_was_silent(self) -> None:
+        await self.both()
+        self.two.silent = {"get_sessions"}
+        asked = self.one.attend("a")
+        attending = Deferred.fromCoroutine(asked)
+        self.clock.advance(people.DEADLINE)
+        await attending
+        self.assertEqual(self.shown(), ["a"])
+        self.two.silent = set()
+        self.clock.advance(people.RETRY_DELAY)
+        self.assertEqual(self.shown(), ["a", "b"])
+        # It was complete: nothing is asked any more.
+        told = self.counted()
+        self.clock.pump([1] * 600)
+        self.assertEqual(self.counted(), told)
+
+    async def test_a_worker_that_did_not_take_the_update(self) -> None:
+        await self.both()
+        self.two.silent = {"show_people"}
+        attending = Deferred.fromCoroutine(self.one.attend("a"))
+        self.clock.advance(people.DEADLINE)
+        await attending
+        self.two.silent = set()
+        told = len(self.two.told)
+        self.clock.advance(people.RETRY_DELAY)
+        self.assertEqual(len(self.two.told), told + 1)
+
+    async def test_a_worker_that_stays_silent(self) -> None:
+        """Five further updates, and the grants stay."""
+        await self.both()
+        await self.two.open("c", "view")
+        await self.one.change("a", "give", "b")
+        self.one.silent = {"get_sessions"}
+        told = len(self.two.told)
+        attending = Deferred.fromCoroutine(self.two.attend("b"))
+        self.clock.advance(people.DEADLINE)
+        await attending
+        self.clock.pump([0.5] * 400)
+        self.assertEqual(len(self.two.told) - told, 6)
+        self.one.silent = set()
+        await self.two.attend("b")
+        self.assertEqual(self.modes(), "b")
+
+    async def test_a_session_that_is_being_set_up(self) -> None:
+        """It is shown when it is live, also if it has no page that reports it."""
+        await self.both()
+        self.two.sessions["c"] = {**self.row("c"), "phase": "upstream", "has_page": False}
+        await self.one.attend("a")
+        self.assertEqual(self.shown(), ["a", "b"])
+        self.two.sessions["c"]["phase"] = "live"
+        self.clock.advance(people.RETRY_DELAY)
+        self.assertEqual(self.shown(), ["a", "b", "c"])
+
+    async def test_a_change_does_not_wait_for_that(self) -> None:
+        await self.both()
+        self.two.sessions["c"] = {**self.row("c"), "phase": "upstream"}
+        await self.one.attend("a")
+        told = self.counted()
+        del self.two.sessions["b"]
+        await self.report_closed()
+        self.assertEqual((self.counted(), self.shown()), (told + 1, ["a"]))
+
+    async def test_the_store_does_not_answer(self) -> None:
+        """A change that nobody waits for is shown later."""
+        await self.both()
+        del self.two.sessions["b"]
+        now = self.transport.store.now
+        self.patch(self.transport.store, "now", lambda: fail(ServiceUnavailable("the store is away")))
+        await self.report_closed()
+        self.assertEqual(self.shown(), ["a", "b"])
+        self.patch(self.transport.store, "now", now)
+        self.clock.advance(people.RETRY_DELAY)
+        self.assertEqual(self.shown(), ["a"])

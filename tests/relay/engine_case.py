@@ -1,0 +1,81 @@
+"""A viewer and a server that are joined by an engine of the relay, on real sockets, TCP and unix, for tests."""
+
+from typing import Any
+from unittest import mock
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from novnc_twisted.errors import ConsoleClosed, Refusal
+from novnc_twisted.relay import StreamEnd, WebSocketEnd, stream_end
+from novnc_twisted.relay.detached.side import StreamSide
+from tests.relay.socket_ends import SocketEnds, flow
+
+AMOUNT = 4 << 20
+"""Bytes; more than all buffers between two peers hold (see harness.KERNEL_BUFFER)."""
+
+PATTERN = bytes(range(256)) * 256
+
+
+class EngineCase(SocketEnds):
+    """The two ends of a session, and their peers.  Tests run on each engine."""
+
+    BOUND = 5 * 65536  # what was read at once comes on top of the transport's limit of 64 KiB
+
+    detached: bool
+
+    async def ends(self, *filters: Any, kind: Any = WebSocketEnd) -> None:
+        self.client, self.viewer = await self.connected(kind)
+        self.upstream, self.server = await self.connected(StreamEnd, lost=ConsoleClosed, stall=60)
+        self.filters = filters
+
+    def join(self) -> Deferred[Refusal]:
+        cause = flow(self.client, self.upstream, self.filters, detached=self.detached)
+        for end in (self.client, self.upstream):
+            self.assertEqual(isinstance(end.transport, StreamSide), self.detached)
+        return cause
+
+    async def joined(self, *filters: Any, kind: Any = WebSocketEnd) -> Deferred[Refusal]:
+        await self.ends(*filters, kind=kind)
+        return self.join()
+
+    async def close(self, cause: Refusal) -> None:
+        """Hang both up; a viewer that answers no close frame is not waited for."""
+        with mock.patch.object(stream_end, "CLOSE_GRACE", 0.1):
+            self.upstream.close(cause)
+            self.client.close(cause)
+        await self.upstream.closed()
+        await self.client.closed()
+
+    def full(self, end: Any) -> Deferred[None]:
+        """Fires when what is to be sent to this end's peer begins to wait."""
+        full: Deferred[None] = Deferred()
+        original = StreamEnd.pauseProducing
+
+        def pauseProducing(self: Any) -> None:
+            original(self)
+            if self is end and not full.called:
+                full.callback(None)
+
+        self.patch(StreamEnd, "pauseProducing", pauseProducing)
+        return full
+
+    async def at_rest(self) -> None:
+        """Until nothing moves any more."""
+        before, still = -1, 0
+        while still < 5:
+            await deferLater(reactor, 0.01, lambda: None)
+            now = self.client.bytes_in + self.upstream.bytes_in
+            before, still = now, still + 1 if now == before else 0
+
+    async def messages(self, amount: int) -> bytes:
+        """This many bytes, in the form in which the viewer gets them."""
+        data = bytearray()
+        while len(data) < amount:
+            first, length = await self.viewer.read(2)
+            self.assertEqual(first, 0x82)
+            if length > 125:
+                length = int.from_bytes(await self.viewer.read(2 if length == 126 else 8), "big")
+            data += await self.viewer.read(length)
+        return bytes(data)

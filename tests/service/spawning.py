@@ -1,0 +1,36 @@
+"""A reactor that starts no processes, for tests of the supervisor."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.task import Clock
+
+
+class Spawning(Clock):
+    """A reactor that only remembers what it should have started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spawned: list[Any] = []
+        self.broken = False
+        self.stopped = 0
+        self.signals: list[tuple[int, int]] = []  # which process got which
+        self.orders: list[tuple[int, bytes]] = []  # which process got which
+        self.closed: list[int] = []  # the processes whose standard input was closed
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def spawnProcess(self, protocol: Any, *arguments: Any, **more: Any) -> None:
+        if self.broken:
+            raise OSError(12, "Cannot allocate memory")
+        pid = len(self.spawned) + 100
+        protocol.makeConnection(
+            SimpleNamespace(
+                pid=pid,
+                signalProcess=lambda number: self.signals.append((pid, number)),
+                closeStdin=lambda: self.closed.append(pid),
+                write=lambda data: self.orders.append((pid, data)),
+            )
+        )
+        self.spawned.append(protocol)

@@ -1,0 +1,43 @@
+"""axe-core, which looks for what people with disabilities could not use, in a page of :mod:`tests.support.browser`."""
+
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).parents[2] / "novnc_twisted" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+LOOKS = tuple((scheme, size) for size in ((1280, 800), (390, 844)) for scheme in ("light", "dark"))
+"""The colour schemes and sizes of a window in which each state is examined."""
+
+OPPOSITES = (LOOKS[0], LOOKS[-1])
+"""Light on a desktop, dark on a phone: enough for the next one of several states of one shape."""
+
+RUN = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations.map(
+    ({id, nodes}) => `${id}: ${nodes.map(({html, any}) => `${html.slice(0, 200)} ${any.map(
+        ({message}) => message).join('; ')}`).join(' | ')}`)"""
+
+
+class Axe:
+    """Examines a page, state by state.
+
+    :ivar found: what it found, with the state and the look.
+    """
+
+    def __init__(self, page: Any) -> None:
+        if not SOURCE.exists():
+            raise FileNotFoundError("axe-core is not installed: npm ci in novnc_twisted/web")
+        self._page = page
+        self._source = SOURCE.read_text()
+        self.found: list[str] = []
+
+    def examine(self, state: str, looks: tuple[tuple[str, tuple[int, int]], ...] = LOOKS) -> None:
+        """Examine the page in each look.
+
+        :param state: what it shows, for :attr:`found`.
+        """
+        page = self._page
+        # Not as a script of the page, which its policy forbids.
+        page.evaluate(f"() => {{ if (!window.axe) {{ {self._source} }} }}")
+        for scheme, (width, height) in looks:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.set_viewport_size({"width": width, "height": height})
+            self.found += [f"{state}, {scheme}, {width}: {line}" for line in page.evaluate(RUN)]

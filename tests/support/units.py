@@ -1,0 +1,98 @@
+"""systemd's units on hosts of :mod:`tests.support.hosts`, without systemd."""
+
+import configparser
+import os
+import re
+import shlex
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from tests.support.hosts import PATH, Host
+from tests.support.libvirtd import in_thread
+from tests.support.twistd import Twistd
+
+# $1: umask, $2: folder.
+_PREPARE = 'umask "$1"; cd "$2"; shift 2; exec "$@"'
+
+
+class Unit(Twistd):
+    """A systemd unit that runs here without systemd: its ExecStart, as its user and groups, without privileges.
+
+    Its settings for restarts, limits and sandboxing are ignored, except that all capabilities are dropped and no new
+    ones are allowed.
+    """
+
+    process: Any
+
+    @classmethod
+    async def begin(cls, case: TestCase, host: Host, name: str, text: str) -> "Unit":
+        """Start it; the test's end ends it.
+
+        :param text: the unit file.
+        """
+        unit = configparser.ConfigParser(interpolation=None, strict=False)
+        unit.optionxform = str  # type: ignore[method-assign, assignment]
+        # A parser of INI files keeps only the last value of a name that occurs several times.
+        loaded = " ".join(re.findall(r"(?m)^LoadCredential=(.*)$", text))
+        unit.read_string(re.sub(r"(?m)^LoadCredential=.*$", f"LoadCredential={loaded}", text))
+        command = host.enter(*await in_thread(_start_of, host, unit["Service"]))
+        self = cls(name)
+        program = shutil.which(command[0], path=PATH) or command[0]
+        self.process = reactor.spawnProcess(self, program, command, env=None, path="/")
+        case.addCleanup(self.stop)
+        return self
+
+    async def stop(self, sign: int = signal.SIGTERM, timeout: float = 60) -> int:
+        """End it, wait for it, and return its exit code."""
+        if self.exit_code is not None:
+            return self.exit_code
+        self._signal(sign)
+        killer = reactor.callLater(timeout, self._signal, signal.SIGKILL)
+        code = await self.ended
+        if killer.active():
+            killer.cancel()
+        return code
+
+    def _signal(self, sign: int) -> None:
+        """Send a signal to the process inside; nsenter, which waits for it, does not forward signals."""
+        waits = self.process.pid
+        for pid in Path(f"/proc/{waits}/task/{waits}/children").read_text().split() or [waits]:
+            os.kill(int(pid), sign)
+
+
+def _start_of(host: Host, service: configparser.SectionProxy) -> list[str]:
+    """The command line for use inside that does what systemd does for a unit."""
+    user = service.get("User", "root")
+    prepare = [service.get("UMask", "0022"), service.get("WorkingDirectory", "/")]
+    command = ["sh", "-ec", _PREPARE, "sh", *prepare, "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8"]
+    if user != "root":
+        group = service.get("Group", user)
+        if folder := service.get("RuntimeDirectory"):
+            mode = service.get("RuntimeDirectoryMode", "0755")
+            host.run(f"install -d -m {mode} -o {user} -g {group} /run/{folder}")
+        more = service.get("SupplementaryGroups", "").split()
+        groups = host.run(f"id -G {user}", *(f"getent group {name} | cut -d: -f3" for name in more)).split()
+        uid, gid = host.run(f"id -u {user}", f"getent group {group} | cut -d: -f3").split()
+        command += [f"USER={user}", f"LOGNAME={user}", "setpriv", f"--reuid={uid}", f"--regid={gid}"]
+        command += [f"--groups={','.join(groups)}", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    credentials = _credentials(host, service, user)
+    # systemd splits a word $NAME into words; it is not a word at all if the variable is not set.
+    words = [word for word in shlex.split(service["ExecStart"]) if not word.startswith("$") or word.startswith("${")]
+    return command + [word.replace("${CREDENTIALS_DIRECTORY}", credentials) for word in words]
+
+
+def _credentials(host: Host, service: configparser.SectionProxy, user: str) -> str:
+    """Make a folder with copies of the files of LoadCredential, which only this user can read."""
+    folder = f"/run/credentials/{user}"
+    lines = [f"install -d -m 500 -o {user} {folder}"]
+    defaults = dict(one.split(":", 1) for one in service.get("SetCredential", "").split())
+    for name, path in (one.split(":", 1) for one in service.get("LoadCredential", "").split()):
+        other = f"echo {shlex.quote(defaults[name])}" if name in defaults else "false"
+        lines.append(f"{{ cat {path} 2>/dev/null || {other}; }} | install -m 400 -o {user} /dev/stdin {folder}/{name}")
+    host.run(*lines)
+    return folder
