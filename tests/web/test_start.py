@@ -13,6 +13,7 @@ from tests.support.browser import TIMEOUT, with_page
 from tests.web.test_split import SplitCase
 
 BUSY = {"state": "shutoff", "conflict": "task", "task": "powering-off"}
+RUNNING = {"state": "running"}
 WAIT = TIMEOUT * 1000
 
 
@@ -118,8 +119,11 @@ class Refused(StartCase):
             axe.examine("a start that was refused", OPPOSITES)
             self.assertEqual(axe.found, [])
             self.assertEqual(button.get_attribute("aria-disabled"), "false")
+            self.host.power_reply = RUNNING  # a second refusal would soon replace the sentence below
             button.click()
             console.locator("#start-note", has_text="being started").wait_for(timeout=WAIT)
+            self.now("web-1", "running")
+            console.locator("#state", has_text="Connected").wait_for(timeout=WAIT)
             console.close()
 
         await with_page(self.url, steps)
