@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 # These import neither Twisted nor our package.
+from scripts.run_again import REPEATS, Failures, failed_tests, unstable  # noqa: E402
 from scripts.test_lists import FAULTS, ON_VALKEY, integration_names, quick_names, unit_names, web_names  # noqa: E402
 from tests.support import handed_out  # noqa: E402
 from tests.support.valkey import valkey_server  # noqa: E402
@@ -69,16 +70,36 @@ class Report:
         self.passed = 0
         self.failed = 0
         self.complaints: list[str] = []
+        self.failures: list[Failures] = []
+        self.unstable: list[str] = []
 
     def complain(self, text: str, count: int = 1) -> None:
         """Record ``count`` failures, in one line of text."""
         self.failed += count
         self.complaints.append(text)
 
+    def run_again(self, limit: int = 3) -> None:
+        """Run the failed tests again, as ``scripts/run_again.py`` describes, and record the result.
+
+        :param limit: if more tests have failed, none runs again: so many do not fail by chance.
+        """
+        few = sum(one.count for one in self.failures) <= limit
+        chance = unstable(self.failures, quick_names(), lambda command: not run("again", command)[0]) if few else set()
+        for one in self.failures:
+            passed = chance & set(one.names)
+            self.passed += len(passed)
+            for name in sorted(passed):
+                self.unstable.append(f"UNSTABLE: {name} failed, then passed {REPEATS} times by itself")
+            if bad := one.count - len(passed):
+                self.complain(one.summary, bad)
+        self.failures.clear()
+
     def close(self) -> int:
         """Print and write the sum, and return the exit code."""
         if not self.passed:
             self.complain("no test ran")
+        for text in self.unstable:
+            print(text)
         for text in self.complaints:
             print(f"NOT PASSED: {text}")
         count = f"{self.passed} passed, {self.failed} failed"
@@ -168,12 +189,16 @@ def parts(report: Report) -> None:
 def trial(report: Report, title: str, arguments: list[str], *, live: bool = True) -> None:
     """Run trial, and read its summary."""
     folder = f"_trial_temp_{title.replace(' ', '_')}"
-    count(report, title, [str(BIN / "trial"), f"--temp-directory={folder}", *arguments], live=live)
+    command = [str(BIN / "trial"), f"--temp-directory={folder}"]
+    count(report, title, command, arguments, live=live)
 
 
-def count(report: Report, title: str, command: list[str], *, live: bool = True) -> None:
-    """Run a command that runs trial, and read trial's summary."""
-    status, text = run(title, command, live=live)
+def count(report: Report, title: str, command: list[str], arguments: list[str], *, live: bool = True) -> None:
+    """Run a command that runs trial, and read trial's summary.
+
+    :param command: runs the test whose name is appended to it; without a name, or with ``arguments``, all of the step.
+    """
+    status, text = run(title, [*command, *arguments], live=live)
     handed_out.output(title, text)
     ran = sum(int(number) for number in re.findall(r"^Ran (\d+) tests? in ", text, re.M))
     counts: Counter[str] = Counter()
@@ -182,7 +207,8 @@ def count(report: Report, title: str, command: list[str], *, live: bool = True) 
     report.passed += counts.pop("successes", 0)
     bad = sum(counts.values())
     if bad:
-        report.complain(f"{title}: " + ", ".join(f"{number} {name}" for name, number in counts.items()), bad)
+        summary = f"{title}: " + ", ".join(f"{number} {name}" for name, number in counts.items())
+        report.failures.append(Failures(summary, bad, failed_tests(text, bad), command))
     elif status or not ran:
         report.complain(f"{title} ended with {status} after {ran} tests")
 
@@ -194,6 +220,7 @@ def tests(report: Report) -> None:
     trial(report, "unit tests", [f"-j{cpus + 2}", *unit_names()])
     integration = {f"integration {name}": [f"tests.integration.{name}"] for name in integration_names()}
     side_by_side(report, {"web": ["-j2", *web_names()], **integration})
+    report.run_again()
     no_secret_was_disclosed(report)
 
 
@@ -201,6 +228,7 @@ def faults(report: Report) -> None:
     """Run the tests that kill parts of clouds, and those with a real systemd."""
     handed_out.begin(HANDED_OUT)
     side_by_side(report, {name: [f"tests.{name}"] for name in FAULTS})
+    report.run_again()
     no_secret_was_disclosed(report)
 
 
@@ -217,16 +245,19 @@ def quick(report: Report) -> None:
     """Run trial on the short unit tests."""
     jobs = os.cpu_count() or 1
     trial(report, "quick tests", [*([f"-j{jobs}"] if jobs > 1 else []), *quick_names()])
+    report.run_again()
 
 
 def nova(report: Report) -> None:
     """Run the tests in front of a real nova, which is in .venv-nova."""
-    count(report, "nova", [sys.executable, "-m", "tests.nova"])
+    count(report, "nova", [sys.executable, "-m", "tests.nova"], [])
+    report.run_again()
 
 
 def packages(report: Report) -> None:
     """Build the Debian package and the images, and test them and the Ansible role."""
-    count(report, "packages", [sys.executable, "-m", "tests.packages"])
+    count(report, "packages", [sys.executable, "-m", "tests.packages"], [])
+    report.run_again(0)  # each run would build everything again
 
 
 def valkey(report: Report) -> None:
@@ -237,6 +268,7 @@ def valkey(report: Report) -> None:
         report.complain(str(error))
         return
     trial(report, "the bus on Valkey", [f"tests.integration.{name}" for name in ON_VALKEY])
+    report.run_again()
 
 
 def no_secret_was_disclosed(report: Report) -> None:

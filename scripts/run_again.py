@@ -1,0 +1,55 @@
+"""Runs failed tests again, to separate a fault of the program from a failure by chance.
+
+Tests with browsers, real servers and processes depend on the load of the machine, although they should not.  One
+failure among thousands of such tests says little about the program.  Therefore a failed one runs ``REPEATS`` times
+more, by itself, and counts as passed only if it passes each time.  A fault that shows itself in every second run is
+still found in seven of eight cases.  The report names each such test, because it needs repair.
+
+The short unit tests are never repeated: nothing in them depends on the machine.
+"""
+
+import re
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+
+REPEATS = 3
+"""How often a failed test runs again."""
+
+_NAME = re.compile(r"^tests(?:\.\w+)+\.test_\w+$", re.M)
+
+
+@dataclass
+class Failures:
+    """The failures of one run of trial.
+
+    :ivar summary: what trial counted, for the report.
+    :ivar count: the number of failures.
+    :ivar names: the failed tests; empty if trial's output does not name all of them.
+    :ivar command: runs one of them, with its name as the last argument.
+    """
+
+    summary: str
+    count: int
+    names: list[str]
+    command: list[str]
+
+
+def failed_tests(output: str, count: int) -> list[str]:
+    """Return the names in the list of failures that ends trial's output, or none if they are not ``count``."""
+    _, _, failures = output.partition("\n==========")
+    names = sorted(set(_NAME.findall(failures)))
+    return names if len(names) == count else []
+
+
+def unstable(failures: list[Failures], never: Container[str], passes: Callable[[list[str]], bool]) -> set[str]:
+    """Run the failed tests again, and return those that passed each time.
+
+    :param never: modules of tests that do not run again.
+    :param passes: runs a command, and returns whether it succeeded.
+    """
+    return {
+        name
+        for one in failures
+        for name in one.names
+        if name.rsplit(".", 2)[0] not in never and all(passes([*one.command, name]) for _ in range(REPEATS))
+    }

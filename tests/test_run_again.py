@@ -1,0 +1,96 @@
+"""``scripts/run_again.py``: which tests run again after a failure, and when they count as passed."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from twisted.trial.unittest import TestCase
+
+OUTPUT = """\
+tests.web.test_start
+  Refused
+    test_a_start_that_is_refused ...                                    [ERROR]
+
+===============================================================================
+[FAIL]
+Traceback (most recent call last):
+  File "tests/web/test_start.py", line 125, in test_a_start_that_is_refused
+twisted.trial.unittest.FailTest: True != False
+
+tests.web.test_start.Refused.test_a_start_that_is_refused
+===============================================================================
+[ERROR]
+Traceback (most recent call last):
+twisted.internet.error.ReactorNotRestartable:
+
+tests.web.test_page.Page.test_layout
+tests.web.test_page.Page.test_tools
+-------------------------------------------------------------------------------
+Ran 40 tests in 3.000s
+
+FAILED (failures=1, errors=2, successes=37)
+"""
+NAMES = [
+    "tests.web.test_page.Page.test_layout",
+    "tests.web.test_page.Page.test_tools",
+    "tests.web.test_start.Refused.test_a_start_that_is_refused",
+]
+
+
+def load() -> ModuleType:
+    """The script as a module; ``scripts`` is not a package."""
+    path = Path(__file__).parent.parent / "scripts" / "run_again.py"
+    spec = importlib.util.spec_from_file_location("run_again", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["run_again"] = importlib.util.module_from_spec(spec)  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+run_again = load()
+
+
+class NamesTests(TestCase):
+    def test_all_failures(self) -> None:
+        self.assertEqual(run_again.failed_tests(OUTPUT, 3), NAMES)
+
+    def test_one_that_has_no_name(self) -> None:
+        """A module that cannot be imported, for example: nothing runs again."""
+        self.assertEqual(run_again.failed_tests(OUTPUT, 4), [])
+
+    def test_no_failures(self) -> None:
+        self.assertEqual(run_again.failed_tests("tests.web.test_page.Page.test_layout\n\nPASSED (successes=1)", 0), [])
+
+
+class AgainTests(TestCase):
+    def setUp(self) -> None:
+        self.runs: list[list[str]] = []
+        self.results: dict[str, list[bool]] = {}
+
+    def passes(self, command: list[str]) -> bool:
+        self.runs.append(command)
+        return self.results[command[-1]].pop(0)
+
+    def unstable(self, names: list[str], never: tuple[str, ...] = ()) -> set[str]:
+        failures = [run_again.Failures("web: 1 errors", len(names), names, ["trial"])]
+        result: set[str] = run_again.unstable(failures, never, self.passes)
+        return result
+
+    def test_it_must_pass_each_time(self) -> None:
+        self.results = {NAMES[0]: [True, True, True], NAMES[1]: [True, True, False]}
+        self.assertEqual(self.unstable(NAMES[:2]), {NAMES[0]})
+        self.assertEqual(self.runs, [["trial", NAMES[0]]] * 3 + [["trial", NAMES[1]]] * 3)
+
+    def test_a_fault_that_stays(self) -> None:
+        self.results = {NAMES[0]: [False]}
+        self.assertEqual(self.unstable(NAMES[:1]), set())
+
+    def test_a_short_unit_test(self) -> None:
+        """It fails for a reason, and does not run again."""
+        self.assertEqual(self.unstable(NAMES[:1], never=("tests.web.test_page",)), set())
+        self.assertEqual(self.runs, [])
+
+    def test_failures_without_names(self) -> None:
+        self.assertEqual(self.unstable([]), set())
