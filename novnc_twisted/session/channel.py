@@ -48,6 +48,9 @@ REQUEST_REPEATED: Final = 5.0
 """Seconds for which the answer to a request for control is repeated: each call to consoleauth updates all pages."""
 
 MAX_SECONDS: Final = 28_800.0
+"""Maximum seconds for which a page may ask that a guest's link is valid."""
+
+# Types of messages from the page; the others are CONTROL_ACTIONS.
 SHARE: Final = "share"
 STATE: Final = "state"
 POWER: Final = "power"
@@ -86,7 +89,7 @@ class Channel:
         self._session = session
         self._end = end
         self._people = people
-        limits = session.services.settings.clipboard  # as the filters of this session have it
+        limits = session.services.settings.clipboard  # the same limits as in the filters of this session
         self._clipboard = [None if each == UNLIMITED else each for each in (limits.to_server, limits.from_server)]
         self._busy = False
         self._waiting: tuple[str, dict[str, Any]] | None = None
@@ -100,7 +103,7 @@ class Channel:
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        """Accept messages, and request the list of people; it may come at once."""
+        """Accept messages, and request the list of people, which may arrive before this method returns."""
         self._end.on_text = self._received
         self.tell_rights()
         if self._session.info.state not in ("", "running"):
@@ -256,7 +259,7 @@ class Channel:
         return None
 
     async def _tell_state(self, _message: dict[str, Any]) -> None:
-        """Send the state of the server, since VNC does not show that it is paused; empty: unknown."""
+        """Send the state of the server, or an empty text if it is unknown.  VNC does not show that a VM is paused."""
         session, viewer = self._session, self._session.viewer
         find_again, now = session.services.find_again, session.services.reactor.seconds()
         if find_again is not None and now - self._state[1] >= STATE_REPEATED:
@@ -281,14 +284,14 @@ class Channel:
 
     # --- who is there
 
-    def take(self, at: float) -> bool:
-        """Remember the time of a list of people; return False for a list older than the last one.
+    def is_newest(self, at: float) -> bool:
+        """Remember the time of a list of people; return False if an earlier call had a later time.
 
         :param at: the time of the list (``PeopleList.at``).
         """
-        newer = at >= self._listed_at
+        newest = at >= self._listed_at
         self._listed_at = max(at, self._listed_at)
-        return newer
+        return newest
 
     def renew(self) -> None:
         """Request the list of people again if it may change; end borrowed control that was not confirmed in time."""
@@ -309,8 +312,8 @@ class Channel:
             await self._people.attend(self._session.viewer.token or "")
         except Refusal:
             if self._session.cause is None:
-                # If this is the only page, no other request brings it the list.
-                self._retry_in = min(2 * self._retry_in or FIRST_RETRY, RENEWAL)
+                # Without this retry, the only page at a console would never get a list.
+                self._retry_in = min(2 * self._retry_in, RENEWAL) if self._retry_in else FIRST_RETRY
                 self._wait()
         except Exception:
             self._session.fault()

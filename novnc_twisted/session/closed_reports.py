@@ -14,7 +14,7 @@ from novnc_twisted.errors import Refusal
 from novnc_twisted.messaging.interfaces import ITransport
 
 PAUSE: Final = 1.0
-"""Seconds for which reports are collected.  Many sessions that end together are then one call."""
+"""Seconds for which reports are collected.  Sessions that end together are then reported in one call."""
 
 RETRY_PAUSE: Final = 5.0
 """Seconds until the next attempt after a failed one."""
@@ -23,7 +23,7 @@ MAX_IN_CALL: Final = 100
 """Maximum number of sessions in one call."""
 
 MAX_WAITING: Final = 5000
-"""Maximum number of reports that wait for consoleauth.  A further one drops the oldest."""
+"""Maximum number of reports that wait for consoleauth.  If there are more, the oldest ones are dropped."""
 
 _log = Logger()
 
@@ -60,7 +60,8 @@ class ClosedReports:
     async def stop(self) -> None:
         """Send the waiting reports, until a call has no answer within a second.  Later sessions are not reported.
 
-        Reports that could not be sent are logged, unless there is an ``on_done``, which was not called for them.
+        The number of unsent reports is logged, but only without ``on_done``.  With ``on_done``, the caller knows these
+        reports: ``on_done`` was not called for them.
         """
         self._stopped = True
         if self._timer is not None:
@@ -80,7 +81,7 @@ class ClosedReports:
     def _begin(self) -> None:
         self._timer = None
         sending = self._sending = Deferred.fromCoroutine(self._send_all())
-        # The errback is for stop(), which cancels the Deferred.  With the bus in memory, it may have fired already.
+        # The errback is for stop(), which cancels the Deferred.
         sending.addErrback(lambda failure: failure.trap(CancelledError)).addBoth(self._sent)
 
     def _sent(self, _result: object) -> None:
@@ -104,7 +105,7 @@ class ClosedReports:
         except Refusal:
             return False
         for row in rows:
-            # The oldest may have been dropped meanwhile.
+            # During the call, add() may have dropped some of these reports.
             if self._waiting and self._waiting[0] is row:
                 self._done(self._waiting.popleft())
         self._log_dropped()

@@ -43,11 +43,11 @@ class HandshakeChannel:
         self._heard = heard
         self._held = bytearray()
         self._driver: HandshakeDriver[Any] | None = None  # of the handshake that runs
-        self._done: Deferred[Any] | None = None  # fires at its end
-        self._serving: Deferred[None] | None = None  # while it waits for something other than bytes
+        self._done: Deferred[Any] | None = None  # fires at the end of the handshake
+        self._serving: Deferred[None] | None = None  # while the handshake waits for something other than bytes
         self._answer: Answer | None = None
         self._start_tls: Secure | None = None
-        self._more: Deferred[bytes] | None = None  # of some()
+        self._more: Deferred[bytes] | None = None  # what some() has returned; None after it has fired
         # Last: attach() delivers what the end has held, and the methods that it calls need all attributes.
         end.attach(self)
 
@@ -101,7 +101,7 @@ class HandshakeChannel:
         elif driver.starts_tls is not None and self._start_tls is not None:
             injected, self._held = bytes(self._held), bytearray()
             if injected:
-                driver.receive(injected)  # it came in clear: the handshake fails
+                driver.receive(injected)  # not encrypted, so anyone may have sent it: the handshake fails
             else:
                 await self._start_tls(driver.starts_tls)
                 driver.tls_started()
@@ -173,7 +173,7 @@ class HandshakeChannel:
             more, self._more = self._more, None
             more.callback(data)
         elif len(self._held) + len(data) > HOLD_LIMIT:
-            self.end_lost(MessageTooBig(f"more than {HOLD_LIMIT} bytes ahead of its turn"))
+            self.end_lost(MessageTooBig(f"more than {HOLD_LIMIT} bytes too early"))
         else:
             self._held += data
 
@@ -192,4 +192,4 @@ class HandshakeChannel:
 
 
 def _ignore(cause: Refusal) -> None:
-    """Stand in for the callback of a channel that is over."""
+    """Replace the callback of a released channel."""

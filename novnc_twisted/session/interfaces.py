@@ -16,10 +16,13 @@ class IViewer(Interface):
     address: str = Attribute("The client's address, as it is passed to the check of the token.")
 
     def token_checked(cause: Refusal | None) -> None:
-        """Called once, when the check of the token is over: it is valid (None), or refused."""
+        """Called once after the check of the token, with None if it is valid, else with the refusal."""
 
     def welcome() -> None:
-        """Send what precedes RFB: the VNC server is ready and logged in."""
+        """Send what precedes RFB.  Called after the log-in to the VNC server."""
 
     def refusal(cause: Refusal) -> Handshake[None] | None:
-        """Send the reason of a refusal before RFB began: write it, or return the handshake that sends it."""
+        """Tell the viewer why it is refused, before RFB has begun.
+
+        :return: the handshake that sends the reason; None if this method has sent it already.
+        """

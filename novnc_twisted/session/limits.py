@@ -42,7 +42,7 @@ class SessionLimits:
 
 def _server_of(info: ConnectInfo) -> str:
     """Return the key of a VNC server; all its sessions have the same one."""
-    # An authority may not know the instance; then the address stands for the server.
+    # An authority may not know the UUID of the VM.
     return info.instance_uuid or info.socket or f"{info.host}:{info.port}"
 
 
@@ -57,7 +57,7 @@ class SessionSlot:
         self._server = server
         servers[server] += 1
 
-    def set_up(self) -> None:
+    def count_as_live(self) -> None:
         """Count the session as live from now on."""
         if self._counts:
             self._counts = (*self._counts, self._live)

@@ -82,11 +82,11 @@ class LiveSession(Session):
 
         :param phases: the phases of the set-up, with their seconds.
         """
-        # Count the session first: if a later step fails, end() gives the slot back, and the session no longer counts.
-        self._slot.set_up()
+        # First: if a later step fails, end() gives the slot back, and must find the session counted.
+        self._slot.count_as_live()
         try:
             self._watch()
-            # Reported before the relay starts, since that may end the session, and "opened" has to precede "closed".
+            # Before the relay starts: its start may end the session, and "opened" must be reported before "closed".
             self._report(phases)
             self._offer_power()
             self.relay.start(self.end)
@@ -118,12 +118,18 @@ class LiveSession(Session):
         :return: whether its page shows that somebody asks for control.
         """
         own = next((one for one in listed.people if one.id == self.id), None)
-        if self.cause is not None or own is None or not (self._channel is None or self._channel.take(listed.at)):
+        if self.cause is not None or own is None:
             return False
-        # Channel.renew() ends control that was handed over when consoleauth stops answering.  A session without a
-        # channel has no such check, so it gets no control from others.
-        self.set_rights(own.mode if self._channel is not None else self.info.mode, resizes=own.resizes)
-        return self._channel is not None and self.cause is None and self._channel.show(listed)
+        channel = self._channel
+        if channel is None:
+            # A session without a channel gets no control from others.  It could not give this control up if
+            # consoleauth stops answering, as Channel.renew() does.
+            self.set_rights(self.info.mode, resizes=own.resizes)
+            return False
+        if not channel.is_newest(listed.at):
+            return False
+        self.set_rights(own.mode, resizes=own.resizes)
+        return self.cause is None and channel.show(listed)
 
     @property
     def borrows(self) -> bool:
@@ -262,8 +268,8 @@ class LiveSession(Session):
                 self._power.end()
             if self._channel is not None:
                 self._channel.stop()
-            # Stopped before the connections are closed: a detached relay returns the sockets to Twisted's transports,
-            # which send the final bytes.
+            # Before the connections are closed: stop() of a detached relay returns the sockets to Twisted's
+            # transports, which send the final bytes.
             self.relay.stop()
             parts: list[Deferred[Any]] = []
             for end in self.upstream, self.viewer.end:

@@ -1,4 +1,4 @@
-"""Serves the sessions of one worker of a proxy on the bus, as the topic ``proxy.HOST.WORKER``."""
+"""Answers calls about the sessions of one worker of a proxy: the topic ``proxy.HOST.WORKER`` of the bus."""
 
 import secrets
 from collections import Counter
@@ -24,6 +24,7 @@ MAX_PAGE = 1000
 """Maximum number of sessions in one answer."""
 
 _ROOM = MAX_MESSAGE - 1000
+"""Maximum number of bytes of the sessions in one answer; the rest is for the other fields of the message."""
 
 
 class ISession(Protocol):
@@ -130,7 +131,7 @@ class SessionManager:
             row = session.to_wire()
             size += len(encode_object(row)) + 1
             if size > _ROOM:
-                break  # names are long, so the page ends early: the answer must fit into one message
+                break  # the answer must fit into one message, so a page of sessions with long names ends early
             rows.append(row)
         return {"sessions": rows, "more": len(rows) < len(page)}
 
@@ -165,7 +166,9 @@ class SessionManager:
         return {"changed": len(found)}
 
     async def count_sessions(self, *, checking: list[Any] | None = None, **wanted: Any) -> dict[str, Any]:
-        """Count the sessions that match each field, by itself; those whose token was not checked yet do not count.
+        """For each given field, count the sessions that match this field alone.
+
+        A session whose token is still being checked has no user, project, server or network yet.
 
         :param checking: ids of links (:func:`novnc_twisted.access.tokens.link_id`).
         :param wanted: fields of a :class:`SessionFilter`.

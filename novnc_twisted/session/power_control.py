@@ -13,16 +13,18 @@ from novnc_twisted.session.services import ChangePower
 if TYPE_CHECKING:
     from novnc_twisted.session.live import LiveSession
 
-AT_ONCE: Final = 5
+MAX_ACTIONS: Final = 5
+"""Maximum number of actions of a session within :data:`PERIOD`.  Further ones are not begun."""
+
 PERIOD: Final = 10.0
-"""Seconds to which the limit of a session's actions applies.  Actions above the limit are ignored."""
+"""Seconds to which :data:`MAX_ACTIONS` applies."""
 
 
 class PowerControl:
     """Begins the actions of one session, one at a time, and not faster than a person would.
 
-    A viewer that uses xvp gets no answer: inserting one would require the boundaries of the server's messages.  The
-    screen shows the outcome, and an event reports it.
+    A viewer that uses xvp gets no answer.  The proxy could insert an answer only between two messages of the server,
+    and does not know where these end.  The screen shows the outcome, and an event reports it.
     """
 
     __slots__ = ("_begun", "_busy", "_change", "_end", "_session", "_since")
@@ -66,7 +68,7 @@ class PowerControl:
         if not self._begun or now - self._since >= PERIOD:
             self._since, self._begun = now, 0
         self._begun += 1
-        return self._begun <= AT_ONCE
+        return self._begun <= MAX_ACTIONS
 
     async def _run(self, action: str) -> str:
         session, viewer, info = self._session, self._session.viewer, self._session.info

@@ -62,7 +62,7 @@ class SessionRegistry:
         return self._sessions.get(session_id)
 
     def find(self, wanted: SessionFilter) -> list[Session]:
-        """Return the sessions that match a filter.  Those that are being closed do not count: they pass no bytes."""
+        """Return the sessions that match a filter, without those that are being closed: they pass no bytes."""
         if wanted.session_id is not None:
             ids: Iterable[str] = (wanted.session_id,)
         elif wanted.token_hash is not None or wanted.link_id is not None:
@@ -100,7 +100,7 @@ class SessionRegistry:
     def remove(self, session: Session, link: str) -> None:
         """Forget a session that has ended, and report that.
 
-        :param link: its ``link_id``, which its caller has at hand: it takes two hashes.
+        :param link: its ``link_id``; the caller has it already, and computing it again would take two hashes.
         """
         del self._sessions[session.id]
         if session.viewer.token:

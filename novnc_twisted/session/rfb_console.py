@@ -59,7 +59,7 @@ class RFBConsole:
         return chosen
 
     def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
-        """Let the shield read xvp messages; without a shield nothing is offered."""
+        """Let the shield read xvp messages.  Without a shield, offer nothing."""
         shield: Any = relay.filters[0] if relay.filters else None
         if not isinstance(shield, Shield):
             return lambda: None
@@ -70,8 +70,8 @@ class RFBConsole:
                 change(action)
 
         shield.power = asked
-        offer: Any = PowerOffer(shield, relay.remove_filter)  # type: ignore[arg-type]
-        relay.add_filter(offer)
+        power_offer: Any = PowerOffer(shield, relay.remove_filter)  # type: ignore[arg-type]
+        relay.add_filter(power_offer)
 
         def end() -> None:
             shield.power = None
@@ -80,10 +80,14 @@ class RFBConsole:
 
     def change_rights(self, relay: IRelay, info: ConnectInfo, *, resizes: bool = True) -> None:
         """Replace the filter for withheld rights, or remove it if no right is withheld."""
-        wanted: type[ViewOnly] | None = ViewOnly if info.mode == VIEW else None if resizes else FixedSize
-        present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]
+        wanted: type[ViewOnly] | None = None
+        if info.mode == VIEW:
+            wanted = ViewOnly
+        elif not resizes:
+            wanted = FixedSize
+        present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]  # also a FixedSize
         if wanted is not None and not any(type(each) is wanted for each in present):
-            # Added before another one is removed: nothing may pass in between.
+            # Before the present filter is removed: a message must not pass in between.
             added: Any = wanted(PRESSED) if wanted is ViewOnly else wanted()
             relay.add_filter(added)
         for each in present:

@@ -58,7 +58,7 @@ class SessionsAPI:
             elif rows := _rows(answer):
                 found = _session(service, rows[0])
         if found is None:
-            await self._still_alive(missing)
+            await self._require_ended(missing)
         return found
 
     async def page(
@@ -110,12 +110,12 @@ class SessionsAPI:
                 missing.append(worker.service)
             else:
                 _take(worker, answer)
-        await self._still_alive(missing)
+        await self._require_ended(missing)
 
-    async def _still_alive(self, missing: list[Service]) -> None:
-        """Check that no worker without an answer is still listed.
+    async def _require_ended(self, missing: list[Service]) -> None:
+        """Check that the workers that did not answer have ended, that is, are no longer listed.
 
-        :raises ServiceUnavailable: one is listed, so that its sessions are unknown.
+        :raises ServiceUnavailable: a worker is still listed, so its sessions are unknown.
         """
         if not missing:
             return

@@ -19,6 +19,8 @@ OFF: Final = "off"
 FIELDS: Final = ("name", "instance_name", "uuid")
 """What a template may refer to, in braces."""
 
+_FIELDS_IN_BRACES: Final = ", ".join(f"{{{field}}}" for field in FIELDS)
+
 _QEMUS_NAME: Final = re.compile(rb"QEMU \((.*)\)\Z", re.DOTALL)
 _QEMUS_BUFFER: Final = 1023
 """Bytes of the longest name: QEMU cuts it (``ui/vnc.c``, ``protocol_client_init``)."""
@@ -35,10 +37,10 @@ def check_template(text: str) -> str:
         return text
     names = _REFERENCE.findall(text)
     if not names:
-        raise ValueError(f"auto, off, or a template with one of {{{'}, {'.join(FIELDS)}}} is needed, not {text}")
+        raise ValueError(f"auto, off, or a template with one of {_FIELDS_IN_BRACES} is needed, not {text}")
     for name in names:
         if name not in FIELDS:
-            raise ValueError(f"{{{name}}} is not known; a template may have {{{'}, {'.join(FIELDS)}}}")
+            raise ValueError(f"{{{name}}} is not known; a template may have {_FIELDS_IN_BRACES}")
     return text
 
 

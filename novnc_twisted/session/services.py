@@ -39,18 +39,18 @@ The action is one of :data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionServices:
-    """The one object that a session is given besides its viewer.
+    """What all sessions of a front use.
 
     :ivar reactor: the reactor.
     :ivar authorise: checks a token, and returns the address and the rights of its console.
     :ivar settings: the settings of the sessions.
     :ivar limits: how many sessions there may be; may be shared with the other front of this process.
     :ivar observer: receives an event when a session is live, and one when it has ended.
-    :ivar ask_password: returns the VNC password if the VNC server requires one; None: only ConnectInfo has passwords.
+    :ivar ask_password: returns the VNC password if the VNC server requires one and ConnectInfo has none; may be None.
     :ivar keep_token: renews the token lease of a live session; None: tokens have no leases.
     :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are not offered any.
-    :ivar people: sends pages the list of people at a console, and changes who has control; None: pages show no list.
-    :ivar turns: lets one connection at a time be made to each VNC server.
+    :ivar people: calls consoleauth about the people at a console and about control; None: pages show no list of people.
+    :ivar turns: the queues of sessions that wait to connect to the same VNC server.
     :ivar find_again: finds a console that is not where ``authorise`` reported it; None: no search.
     """
 

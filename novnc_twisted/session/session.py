@@ -30,7 +30,7 @@ class Session:
     Both have the same id: the live session takes the place of its set-up in the registry.
 
     :ivar id: 32 hexadecimal digits, unique among the sessions of all proxies.
-    :ivar viewer: the viewer, as its front knows it.
+    :ivar viewer: the viewer's connection and request.
     :ivar accepted_at: when the connection was accepted, in the reactor's seconds.
     :ivar info: where the console is, and the viewer's rights; None until the token check has succeeded.
     :ivar services: shared by the sessions of a front.
@@ -68,7 +68,7 @@ class Session:
         self.services = services
 
     def end(self, cause: Refusal) -> None:
-        """End the session.  The first cause stays; both connections are closed; later calls change nothing."""
+        """Close both connections.  Only the cause of the first call counts."""
         raise NotImplementedError
 
     def change_mode(self, mode: str) -> None:
@@ -130,7 +130,7 @@ class Session:
         return self.describe().to_wire()
 
     def phases(self) -> tuple[tuple[str, float], ...]:
-        """Return the completed phases of the set-up, each with its seconds; a live session returns none."""
+        """Return the completed phases of the set-up, each with its seconds; empty for a live session."""
         return ()
 
     def fault(self) -> Refusal:
@@ -160,7 +160,7 @@ class Session:
             link_id=self.link_id,
             phases=self.phases(),
         )
-        # Report before leaving the registry: its stop() fires when it is empty, and this event has to come first.
+        # Before remove(): when the registry becomes empty, its stop() fires, and all events must be reported by then.
         self.report(event)
         if info is not None and self.registry.on_closed is not None:
             now = time.time()

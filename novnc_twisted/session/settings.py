@@ -13,7 +13,7 @@ from novnc_twisted.session.upstream.tls import UpstreamTLS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """Settings of the sessions of one front.  Times are seconds, 0 switches a limit off.
+    """Settings of the sessions of one front.  Times are in seconds.  0 switches a limit off.
 
     :ivar host: the ``host`` option of this machine's compute service.  The proxy uses unix sockets of this host only.
     :ivar auth_schemes: RFB security schemes for the VNC server, in our order.
@@ -25,18 +25,18 @@ class SessionSettings:
     :ivar clipboard: how much text of the clipboard may pass in each direction.
     :ivar idle_timeout: how long a viewer may send nothing.
     :ivar ping_interval: between two pings to a WebSocket viewer, whose answers show that it is still there.
-    :ivar max_sessions: sessions at a time, also counting those that are being set up.
+    :ivar max_sessions: sessions at a time, including sessions that are being set up.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
     :ivar max_failures_per_minute: failed attempts of one client address (/64 for IPv6).
     :ivar max_token: characters of the longest token that is looked up.
-    :ivar tls_deadline: for the TLS handshake: with a viewer from accept, with a VNC server from its start.
+    :ivar tls_deadline: for a TLS handshake; with a viewer, this time begins when the connection is accepted.
     :ivar head_deadline: for the HTTP head, from accept, the end of the TLS handshake, or the last response.
     :ivar token_deadline: for the answer about a token, or a password.
     :ivar dial_deadline: for connecting to the VNC server.
-    :ivar rfb_deadline: for the RFB handshake, on either side.
+    :ivar rfb_deadline: for the RFB handshake with the VNC server, and for the one with the viewer.
     :ivar setup_deadline: for the whole set-up, from accept to the live session.
     :ivar refusal_deadline: for the viewer to read the reason of a refusal.
-    :ivar keep_interval: between two ``keep_token`` of a live session.
+    :ivar keep_interval: between two calls of ``keep_token`` for a live session.
     """
 
     host: str = field(default_factory=socket.gethostname)

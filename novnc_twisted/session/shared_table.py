@@ -1,12 +1,14 @@
-"""The sessions of a worker in memory that its supervisor has as well.
+"""The table of a worker's sessions, in memory that the worker shares with its supervisor.
 
-A worker that is killed cannot report its sessions any more.  Therefore it keeps a row for each of them in a file in
-memory, and its supervisor reads them when the worker has ended: see :mod:`novnc_twisted.service.lost_sessions`.
+A worker that is killed cannot report that its sessions have ended.  Therefore each worker writes its sessions into a
+file in memory, one row for each session.  The supervisor reads the file when the worker has ended: see
+:mod:`novnc_twisted.service.lost_sessions`.
 
-A row is written when the session is live, with one system call, and marked when it has ended.  It is free again when
-consoleauth has confirmed the report of the ended session, or at once where there is no history.
+A row is written when the session is live, with one system call.  It is marked when the session has ended, and freed
+when consoleauth has confirmed the report of this end.  Without a history, it is freed at once.
 """
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -26,8 +28,8 @@ INTERVAL: Final = 10.0
 """Seconds within which the bytes and the mode of each live session are written again; longer with 10,000 sessions."""
 
 _TICK: Final = 1.0
-_MOST: Final = 1000
-"""Sessions that are written again in one tick: two milliseconds."""
+_MAX_IN_TICK: Final = 1000
+"""Maximum number of sessions that are written again in one tick.  This many take two milliseconds."""
 
 _log = Logger()
 
@@ -42,11 +44,11 @@ class SharedTable:
     def __init__(self, handle: int, clock: IReactorTime) -> None:
         self._handle = handle
         self._clock = clock
-        self._numbers: dict[str, int] = {}
-        self._free: list[int] = []
+        self._numbers: dict[str, int] = {}  # the id of a session -> the number of its row
+        self._free: list[int] = []  # numbers of free rows
         self._rows = 0
         self._live: dict[str, Session] = {}
-        self._counting: Iterator[str] = iter(())
+        self._round: Iterator[str] = iter(())  # sessions that are still to be written again in this round
         self._timer: IDelayedCall | None = None
         self._failed = False
 
@@ -117,7 +119,7 @@ class SharedTable:
     def _put(self, row: Row, state: int) -> bool:
         try:
             data = encode(row, state)
-        except ValueError:  # an address from another program; ours are short
+        except ValueError:  # another program may pass long addresses; those of our proxies are short
             self.forget(row.id)
             return False
         number = self._numbers.get(row.id)
@@ -137,7 +139,7 @@ class SharedTable:
             return
         self._timer = self._clock.callLater(_TICK, self._tick)
         began = time.time() - self._clock.seconds()  # the clock may count from any moment
-        for _ in range(min(_MOST, -(-len(self._live) // round(INTERVAL / _TICK)))):
+        for _ in range(min(_MAX_IN_TICK, math.ceil(len(self._live) * _TICK / INTERVAL))):
             session = self._next()
             if session is not None:
                 end = session.viewer.end
@@ -148,15 +150,15 @@ class SharedTable:
 
     def _next(self) -> "Session | None":
         """Return one session after the other; None if it has ended since this round began."""
-        session_id = next(self._counting, None)
+        session_id = next(self._round, None)
         if session_id is None:
-            self._counting = iter(list(self._live))
-            session_id = next(self._counting)
+            self._round = iter(list(self._live))
+            session_id = next(self._round)
         return self._live.get(session_id)
 
     def _write(self, data: bytes, at: int) -> None:
         try:
-            # One call: a process that is killed has either written a row of a page or not.
+            # A row lies within one page of memory.  One call writes it completely, even if the process is killed.
             os.pwrite(self._handle, data, at)
         except OSError as error:
             if not self._failed:
@@ -169,7 +171,7 @@ class SharedTable:
 
 
 def read_table(handle: int) -> list[Row]:
-    """Return the sessions of a process that has ended, in the order of their rows.  Never raises for what it wrote."""
+    """Return the sessions of a process that has ended, in the order of their rows.  Invalid rows are skipped."""
     data, size = b"", os.fstat(handle).st_size
     while len(data) < size and (more := os.pread(handle, size - len(data), len(data))):
         data += more

@@ -1,7 +1,8 @@
 """The rows of :class:`.shared_table.SharedTable`: their bytes, and what is reported of a session from its row.
 
 A row has a fixed size.  It begins with a head: a state, the length of the text that follows, the CRC-32 of this text,
-and what changes while the session lives.  The text is a list that NUL separates: JSON would take three times as long.
+and the values that change while the session lives.  The text is a list of fields, separated by NUL characters, because
+JSON would take three times as long.
 """
 
 import math
@@ -34,16 +35,16 @@ _ROOM: Final = SIZE - _AT_TEXT
 
 
 class Row(NamedTuple):
-    """What is kept of a session; a text that is unknown is empty, as is a time that is 0.
+    """What a row contains about a session.  An unknown text is empty; an unknown time is 0.
 
-    :ivar token_hash: the SHA-256 of the token; consoleauth finds by it what it knows of the session.
+    :ivar token_hash: the SHA-256 of the token, by which consoleauth finds its own data about the session.
     :ivar peer: the other side of the viewer's connection.
-    :ivar phase: what the session had reached.
+    :ivar phase: the phase that the session had reached.
     :ivar started_at: Unix time in seconds at which the connection was accepted.
     :ivar cause: the name of the refusal that ended it; empty while it lives.
     :ivar detail: what the log says besides the cause.
     :ivar ended_at: Unix time in seconds.
-    :ivar bytes_in: bytes from the viewer; this and what follows: when it was written last.
+    :ivar bytes_in: bytes from the viewer, at the time when the row was last written, like the following fields.
     :ivar bytes_out: bytes to the viewer.
     :ivar last_input_at: Unix time in seconds of the viewer's last message.
     :ivar mode: ``control`` or ``view``.
@@ -115,8 +116,13 @@ class Row(NamedTuple):
 
 
 _TEXTS: Final = Row._fields.index("started_at")
+"""The number of fields that are texts; they are the first ones."""
+
 _WRITTEN: Final = Row._fields.index("bytes_in")
+"""The number of fields in the text of a row: the texts and two times."""
+
 _ABOUT, _IDS = ("server_name", "peer", "detail"), ("user_id", "project_id")
+"""Fields that are shortened if a row would be too long; the ids only if nothing else helps."""
 
 
 def encode(row: Row, state: int) -> bytes:
@@ -124,8 +130,9 @@ def encode(row: Row, state: int) -> bytes:
 
     :raises ValueError: it does not fit even so.
     """
-    for fields, limit in (((), 0), (_ABOUT, 60), (_ABOUT, 20), (_ABOUT + _IDS, 20), (_ABOUT + _IDS, 4)):
-        text = _text(row, fields, limit)
+    # The first text that fits is used.
+    for shortened, limit in (((), 0), (_ABOUT, 60), (_ABOUT, 20), (_ABOUT + _IDS, 20), (_ABOUT + _IDS, 4)):
+        text = _text(row, shortened, limit)
         if len(text) <= _ROOM:
             changing = present(row.bytes_in, row.bytes_out, row.last_input_at, row.mode)
             return _HEAD.pack(state, len(text), crc32(text)) + changing + text

@@ -82,7 +82,10 @@ class TokenLease:
             self._call_deadline.end(ServiceUnavailable("the session ended"))
 
     async def last(self, deadline: float) -> None:
-        """Stop, and renew the lease a last time; without an earlier call, the token is still valid by itself."""
+        """Stop, and renew the lease a last time.
+
+        If no call was due yet, do not renew: the token has not reached its own expiry.
+        """
         # Cancels a call that is under way, so that this last one decides how long the lease lasts.
         self.stop()
         if not self._renewed:

@@ -45,12 +45,12 @@ class Limits(SynchronousTestCase):
         first, second, other = (limits.take_slot(info(uuid)) for uuid in ("a", "a", "b"))
         self.assertEqual(limits.live_sessions(info("a")), 0)
         for take_slot in (first, second, other):
-            take_slot.set_up()
+            take_slot.count_as_live()
         self.assertEqual((limits.live_sessions(info("a")), limits.live_sessions(info("b"))), (2, 1))
         for _ in range(2):
             first.give_back()
             self.assertEqual((limits.live_sessions(info("a")), len(limits)), (1, 2))
-        first.set_up()
+        first.count_as_live()
         second.give_back()
         self.assertEqual((limits.live_sessions(info("a")), len(limits)), (0, 1))
 

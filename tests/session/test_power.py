@@ -132,7 +132,7 @@ class PowerCase(ViewOnlyCase):
         await self.until_update(viewer, server, encodings(XVP, 0))
         await self.shown(viewer, server)
         await self.until_update(viewer, server, ask(2) * 1000)
-        self.assertEqual((len(self.actions), len(self.seen)), (power_control.AT_ONCE,) * 2)
+        self.assertEqual((len(self.actions), len(self.seen)), (power_control.MAX_ACTIONS,) * 2)
         self.patch(power_control, "PERIOD", 0.0)
         await self.until_update(viewer, server, ask(4))
         self.assertEqual(self.actions[-1], ("novnc", "reset"))

@@ -43,7 +43,7 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
     """
     end = UpstreamEnd(reactor, place_of(info))
     try:
-        # A unix socket is a path on the VM's own host, so it must not be looked up on this one.
+        # A unix socket is a path on the VM's own host.  On another host, this path may lead to another VM.
         if info.socket:
             _check_host(info, settings)
             while not await _connect_unix(reactor, info.socket, settings, end):
