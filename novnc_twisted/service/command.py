@@ -49,9 +49,9 @@ class Options(usage.Options):
 
         twistd itself would print all of its help, and exit with 0.
         """
-        from novnc_twisted.service.takeover.successor import successor
+        from novnc_twisted.service.takeover.successor import channel_to_predecessor
 
-        predecessor = successor()
+        predecessor = channel_to_predecessor()
         if predecessor is not None and self.parent is not None:
             predecessor.adjust(self.parent)
         try:

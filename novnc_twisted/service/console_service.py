@@ -81,8 +81,8 @@ class ConsoleService(CommandService):
             self._started = True
             if self.leads:
                 self._start_last()
-            elif self.successor is not None:
-                self.successor.ready()
+            elif self.predecessor is not None:
+                self.predecessor.ready()
 
     def lead(self) -> None:
         """See CommandService."""
@@ -126,8 +126,8 @@ class ConsoleService(CommandService):
 
     def _log_failure(self, error: Exception) -> None:
         """Log why the start failed, and set the exit code of the process."""
-        if self.successor is not None and not self.leads:
-            self.successor.failed(reason(error))  # the previous process continues, and logs the reason
+        if self.predecessor is not None and not self.leads:
+            self.predecessor.failed(reason(error))  # the previous process continues, and logs the reason
             exit_with(getattr(error, "exit_code", START_FAILED))
             return
         if self._context.conf.debug:

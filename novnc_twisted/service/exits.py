@@ -48,9 +48,9 @@ def refuse(command: str, error: BaseException) -> NoReturn:
     :raises SystemExit: with the exit code.
     """
     from novnc_twisted.service.journal import error_line  # here: --help needs no logging of Twisted
-    from novnc_twisted.service.takeover.successor import successor
+    from novnc_twisted.service.takeover.successor import channel_to_predecessor
 
-    predecessor = successor()
+    predecessor = channel_to_predecessor()
     if predecessor is not None:
         predecessor.failed(reason(error))  # the predecessor logs the line
     else:

@@ -26,7 +26,7 @@ from novnc_twisted.service.notify import notify, watchdog_interval
 from novnc_twisted.service.sockets import SocketCopies
 from novnc_twisted.service.takeover.launch import TakeOver
 from novnc_twisted.service.takeover.predecessors import Predecessors
-from novnc_twisted.service.takeover.successor import Successor
+from novnc_twisted.service.takeover.successor import PredecessorChannel
 
 if TYPE_CHECKING:
     from novnc_twisted.monitoring import Status
@@ -48,7 +48,7 @@ class CommandService(Service):
     :ivar log_file: the file of the log, which SIGHUP opens again.
     :ivar monitoring: the port of ``[monitoring] listen``; None: it is unset.  Subclasses close it last.
     :ivar older_status: adds the metrics of the processes in ``older``; None: ``[monitoring] listen`` is unset.
-    :ivar successor: the connection to the predecessor, if this process was started by a take-over; else None.
+    :ivar predecessor: the connection to the predecessor, if this process was started by a take-over; else None.
     :ivar take_over: starts the successor of this process; None: SIGUSR2 is ignored, as in a worker.
     :ivar copies: copies of listening sockets, for a successor.
     :ivar older: the predecessors that still have sessions.
@@ -77,7 +77,7 @@ class CommandService(Service):
         self._heartbeat: LoopingCall | None = None
         self._ending = False
         self.log_settings = LogSettings()
-        self.successor: Successor | None = None
+        self.predecessor: PredecessorChannel | None = None
         self.take_over: TakeOver | None = None
         self.copies: SocketCopies | None = None
         self.older = Predecessors(reactor)
@@ -114,10 +114,10 @@ class CommandService(Service):
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reopen_and_reload))
         # Ignored at first: this discards a signal that arrived while SIGUSR2 was blocked.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-        if self.successor is None:
+        if self.predecessor is None:
             self._lead()
         else:
-            self.successor.watch(self._reactor, self._lead)
+            self.predecessor.watch(self._reactor, self._lead)
         self.begin()
 
     def _lead(self) -> None:
@@ -126,11 +126,11 @@ class CommandService(Service):
         if self.take_over is not None:
             signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._replace))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
-        if self.successor is not None:
+        if self.predecessor is not None:
             self.twistd["pidfile"] = self.twistd.get("pidfile of the service", "")
         self._control = listen_for_reload(self._reactor, self.reopen_and_reload, self._replace)
-        if self.older_status is not None and self.successor is not None:
-            self.older_status.lead(self.successor.older[-1], self.successor.detached_channel())
+        if self.older_status is not None and self.predecessor is not None:
+            self.older_status.lead(self.predecessor.older[-1], self.predecessor.detached_channel())
         if self.monitoring is not None:
             self.monitoring.start()
         interval = watchdog_interval()

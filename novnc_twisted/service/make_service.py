@@ -22,7 +22,7 @@ from novnc_twisted.service.reconfiguration import Reconfiguration
 from novnc_twisted.service.sockets import SocketCopies, Sockets
 from novnc_twisted.service.takeover.launch import TakeOver
 from novnc_twisted.service.takeover.predecessors import Predecessors
-from novnc_twisted.service.takeover.successor import successor
+from novnc_twisted.service.takeover.successor import channel_to_predecessor
 
 if TYPE_CHECKING:
     from novnc_twisted.session.shared_table import SharedTable
@@ -59,7 +59,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
 
     # Before anything is scheduled: existing timers would have times of the other clock.
     use_monotonic_clock(reactor)
-    predecessor = successor()
+    predecessor = channel_to_predecessor()
     given = predecessor is not None and predecessor.files
     sources = given or sources
     found = examine(command, sources, reactor)
@@ -92,7 +92,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
         result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
     # Copies for a successor, because a service in this process closes its own sockets when it stops accepting.
     result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
-    result.successor, result.older = predecessor, older
+    result.predecessor, result.older = predecessor, older
     service.end_with(older)
     result.take_over = TakeOver(
         reactor,

@@ -16,7 +16,7 @@ from novnc_twisted.service.takeover.older_status import OlderStatus
 if TYPE_CHECKING:
     from novnc_twisted.events import Observer
     from novnc_twisted.monitoring import Monitor, Status
-    from novnc_twisted.service.takeover.successor import Successor
+    from novnc_twisted.service.takeover.successor import PredecessorChannel
 
 NAME: Final = "monitoring"
 """The name of the monitoring port among the sockets of a process."""
@@ -42,7 +42,9 @@ def make_port(
     return MonitoringPort(reactor, listener, status, observer)
 
 
-def older_status(conf: Any, reactor: Any, own: StatusOf, predecessor: "Successor | None") -> "OlderStatus | None":
+def older_status(
+    conf: Any, reactor: Any, own: StatusOf, predecessor: "PredecessorChannel | None"
+) -> "OlderStatus | None":
     """Make the object that adds the metrics of older processes.
 
     If there is no monitoring port, close the channels to these processes, and return None.

@@ -278,8 +278,8 @@ class Supervisor(CommandService):
             self._was_ready = True
             if self.leads:
                 self._log_ready()
-            elif self.successor is not None:
-                self.successor.ready()
+            elif self.predecessor is not None:
+                self.predecessor.ready()
 
     def _share(self, sender: WorkerProcess, value: Any) -> None:
         for worker in self._living.values():
@@ -305,8 +305,8 @@ class Supervisor(CommandService):
     def _give_up(self, why: str, code: int) -> None:
         """End the command because a worker can't start.  Called only if the command has never been ready."""
         self._failed = True
-        if self.successor is not None and not self.leads:
-            self.successor.failed(why)  # the previous process continues, and logs the reason
+        if self.predecessor is not None and not self.leads:
+            self.predecessor.failed(why)  # the previous process continues, and logs the reason
         else:
             self.log.critical("{command} could not start: {reason}", command=self._command, reason=why)
         exit_with(code)

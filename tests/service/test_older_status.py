@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.monitoring import Status, worker_samples
 from novnc_twisted.service.takeover.older_status import DEADLINE, OlderStatus
-from novnc_twisted.service.takeover.successor import Successor
+from novnc_twisted.service.takeover.successor import PredecessorChannel
 
 SESSIONS = "novnc_sessions", (("type", "novnc"),)
 TOKENS = "novnc_tokens_total", (("event", "made"),)
@@ -114,7 +114,7 @@ class OlderStatusTests(SynchronousTestCase):
         """It serves for the take-over first, and then for the metrics."""
         predecessor, theirs = self.pair()
         _, other = self.pair()
-        found = Successor(
+        found = PredecessorChannel(
             owners=[], older=[1, 2], channel=theirs.detach(), errors=os.dup(2), channels={"1": other.detach()}
         )
         self.assertEqual([found.channels[1].getpeername(), os.get_inheritable(found.channels[1].fileno())], ["", False])

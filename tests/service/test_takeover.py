@@ -21,7 +21,7 @@ from novnc_twisted.service.settings import no_take_over
 from novnc_twisted.service.takeover import successor as module
 from novnc_twisted.service.takeover.launch import LONGEST_START, TakeOver
 from novnc_twisted.service.takeover.predecessors import Predecessors
-from novnc_twisted.service.takeover.successor import VARIABLE, Successor, described, successor
+from novnc_twisted.service.takeover.successor import VARIABLE, PredecessorChannel, channel_to_predecessor, described
 from tests.support.logged import Logged
 
 
@@ -110,7 +110,9 @@ class TakeOverTests(SynchronousTestCase):
         [(path, _)] = json.loads(self.reactor.environment[VARIABLE])["files"]
         ours, theirs = socket.socketpair()
         self.addCleanup(ours.close)
-        found = Successor(owners=[], older=[], channel=theirs.detach(), errors=os.dup(2), files=[(path, handles[0])])
+        found = PredecessorChannel(
+            owners=[], older=[], channel=theirs.detach(), errors=os.dup(2), files=[(path, handles[0])]
+        )
         self.assertEqual(found.files[0].path, file.path)
         self.assertEqual(found.files[0].sections, file.sections)
         found.watch(self.reactor, lambda: None)
@@ -251,44 +253,44 @@ class SuccessorTests(SynchronousTestCase):
         self.addCleanup(self.predecessor.close)
         self.stderr = os.dup(2)
         self.addCleanup(os.close, self.stderr)
-        self.successor = Successor(owners=[], older=[1], channel=theirs.detach(), errors=os.dup(2))
+        self.channel = PredecessorChannel(owners=[], older=[1], channel=theirs.detach(), errors=os.dup(2))
         self.led = 0
 
     def lead(self) -> None:
         self.led += 1
 
     def test_reports(self) -> None:
-        self.successor.ready()
-        self.successor.failed("two\nlines")
+        self.channel.ready()
+        self.channel.failed("two\nlines")
         self.assertEqual(self.predecessor.recv(100), b"ready\nfailed: two lines\n")
         self.predecessor.close()
-        self.successor.ready()  # nobody reads it
+        self.channel.ready()  # nobody reads it
 
     def test_it_leads(self) -> None:
         """Once, and nothing is left of the channel."""
-        self.successor.watch(self.reactor, self.lead)
-        self.successor.doRead()
+        self.channel.watch(self.reactor, self.lead)
+        self.channel.doRead()
         self.predecessor.sendall(b"le")
-        self.successor.doRead()
+        self.channel.doRead()
         self.assertEqual(self.led, 0)
         self.predecessor.sendall(b"ad\n")
         self.predecessor.close()
         while self.reactor.readers:
-            self.successor.doRead()
-        self.assertEqual((self.led, self.successor.fileno()), (1, -1))
+            self.channel.doRead()
+        self.assertEqual((self.led, self.channel.fileno()), (1, -1))
 
     def test_the_predecessor_dies(self) -> None:
         """The service goes on with the new process."""
-        self.successor.watch(self.reactor, self.lead)
+        self.channel.watch(self.reactor, self.lead)
         self.predecessor.close()
-        self.successor.doRead()
+        self.channel.doRead()
         self.assertEqual((self.led, self.reactor.readers), (1, []))
 
     def test_options_of_twistd(self) -> None:
         """The pid file of the predecessor is not an obstacle, and becomes that of this process."""
         options = {"pidfile": "twistd.pid", "nodaemon": False, "uid": 65534}
         self.patch(os, "geteuid", lambda: 65534)
-        self.successor.adjust(options)
+        self.channel.adjust(options)
         self.assertEqual((options["pidfile"], options["nodaemon"], options["uid"]), ("", True, None))
         self.assertEqual(options["pidfile of the service"], "twistd.pid")
 
@@ -299,19 +301,19 @@ class SuccessorTests(SynchronousTestCase):
         value = described(owners=["novncproxy"], older=[7], channel=theirs.detach(), errors=os.dup(2))
         environment = {VARIABLE: value}
         self.patch(module.os, "environ", environment)
-        successor.cache_clear()
-        self.addCleanup(successor.cache_clear)
-        found = successor()
+        channel_to_predecessor.cache_clear()
+        self.addCleanup(channel_to_predecessor.cache_clear)
+        found = channel_to_predecessor()
         assert found is not None
         self.assertEqual((found.owners, found.older, environment), (["novncproxy"], [7], {}))
-        self.assertIs(successor(), found)
+        self.assertIs(channel_to_predecessor(), found)
         found.watch(self.reactor, self.lead)
         ours.close()
         found.doRead()
 
     def test_an_ordinary_start(self) -> None:
-        successor.cache_clear()
-        self.assertIsNone(successor())
+        channel_to_predecessor.cache_clear()
+        self.assertIsNone(channel_to_predecessor())
 
 
 class PredecessorsTests(SynchronousTestCase):

@@ -21,7 +21,7 @@ from novnc_twisted.service.exits import one_line
 from novnc_twisted.service.flagfile import FlagFile
 
 VARIABLE = "NOVNC_TWISTED_TAKEOVER"
-"""The environment variable, a JSON object with the arguments of :class:`Successor`."""
+"""The environment variable, a JSON object with the arguments of :class:`PredecessorChannel`."""
 
 LEAD = b"lead"
 """The line by which the predecessor makes this process the main process."""
@@ -30,7 +30,7 @@ _STDERR = 2
 
 
 @implementer(IReadDescriptor)
-class Successor:
+class PredecessorChannel:
     """The new process's connection to its predecessor.
 
     :ivar owners: the service of each listening socket; the sockets are descriptors from 3 on.
@@ -138,11 +138,11 @@ class Successor:
 
 
 @cache
-def successor() -> Successor | None:
+def channel_to_predecessor() -> PredecessorChannel | None:
     """Return the connection to the predecessor; None: this is an ordinary start."""
     # Removed, because the processes that this process starts must not inherit the variable.
     described = os.environ.pop(VARIABLE, "")
-    return Successor(**json.loads(described)) if described else None
+    return PredecessorChannel(**json.loads(described)) if described else None
 
 
 def described(**arguments: Any) -> str:
