@@ -31,16 +31,6 @@ WAIT: Final = "wait"
 RELEASE: Final = "release"
 """The order to end when all sessions have ended, because another process has taken over."""
 
-FOR_THE_SUPERVISOR = (
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "LISTEN_PID",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "RUNTIME_DIRECTORY",
-)
-"""Environment variables of systemd that are valid for the supervisor only."""
-
 
 class WorkerProcess(ProcessProtocol):
     """A worker process.  Its output goes to the log.

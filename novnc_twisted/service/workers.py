@@ -18,18 +18,19 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
-from novnc_twisted.service.child_signals import without_sigusr2
 from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.exits import Unusable, exit_with
 from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.lifecycle import CommandService, stop
-from novnc_twisted.service.lost_sessions import VARIABLE, LostSessions
+from novnc_twisted.service.lost_sessions import LostSessions
 from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.notify import notify, stopping, watchdog_interval
 from novnc_twisted.service.reconfiguration import Reconfiguration
 from novnc_twisted.service.relayed_log import RelayedLog
-from novnc_twisted.service.sockets import FIRST, Sockets
-from novnc_twisted.service.worker_process import ACCEPT, FOR_THE_SUPERVISOR, RELEASE, WAIT, WorkerProcess
+from novnc_twisted.service.restart_pauses import RestartPauses
+from novnc_twisted.service.sockets import Sockets
+from novnc_twisted.service.worker_launch import launch
+from novnc_twisted.service.worker_process import ACCEPT, RELEASE, WAIT, WorkerProcess
 from novnc_twisted.service.worker_status import WorkersStatus
 
 if TYPE_CHECKING:
@@ -43,12 +44,6 @@ The shutdown of a worker takes at most 4 s, and the service must end within 5 s.
 
 REPORT_TIME = 0.3
 """Seconds for the reports about the sessions of killed workers, after ``STOP_TIMEOUT``."""
-
-LONG_LIFE = 10.0
-"""Seconds.  A worker that dies after a longer life is replaced without a pause."""
-
-LONGEST_PAUSE = 30.0
-"""Maximum number of seconds until a worker that dies repeatedly is replaced."""
 
 LONGEST_START = 60.0
 """Seconds within which a new worker must report that its reactor runs."""
@@ -94,10 +89,9 @@ class Supervisor(CommandService):
         self._stopped: Deferred[None] | None = None
         self.files = files
         self.listeners = [(name, one) for name, some in sockets.taken.items() for one in some if name != MONITORING]
-        self._owners = ",".join(name for name, _ in self.listeners)
         self._living: dict[int, WorkerProcess] = {}
         self._restarts: dict[int, Any] = {}
-        self._early_deaths: dict[int, int] = {}
+        self._pauses = RestartPauses()
         self._ready: set[int] = set()
         self._was_ready = False
         self._failed = False
@@ -245,30 +239,17 @@ class Supervisor(CommandService):
 
     def _spawn(self, number: int) -> None:
         self._restarts.pop(number, None)
-        handles = [*(listener.fileno() for _, listener in self.listeners), *self.files]
-        first_file = FIRST + len(self.listeners)
-        arguments = [
-            *(sys.executable, "-m", "novnc_twisted.service.worker", self._command, str(number)),
-            *(type(self._reactor).__module__, self._owners, ACCEPT if self.leads else WAIT),
-            *(f"/proc/self/fd/{first_file + index}" for index in range(len(self.files))),
-        ]
-        # A worker must not notify systemd itself: its READY=1 or WATCHDOG=1 would hide the state of the other workers.
-        environment = {name: value for name, value in os.environ.items() if name not in FOR_THE_SUPERVISOR}
         log = RelayedLog(number)
         worker = WorkerProcess(number, self._reactor.seconds(), log, self._is_ready, self._died, self._share)
         log.on_report = lambda report: worker.reported(report, self._reactor.seconds())
+        if self.lost is not None:
+            worker.table = self.lost.make_table()
         self._living[number] = worker
-        pipes: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
-        if self.lost is not None and (table := self.lost.make_table()) is not None:
-            worker.table = table
-            environment[VARIABLE] = str(FIRST + len(handles))
-            handles.append(table)
-        descriptors = pipes | {FIRST + index: handle for index, handle in enumerate(handles)}
+        begin = ACCEPT if self.leads else WAIT
         try:
-            with without_sigusr2():
-                self._reactor.spawnProcess(worker, arguments[0], arguments, environment, childFDs=descriptors)
+            launch(self._reactor, worker, self._command, self.listeners, self.files, begin)
         except OSError as error:  # for example: no memory, or the user of --uid may not run this Python
-            self._died(worker, f"before it began ({error.strerror}: {arguments[0]})")
+            self._died(worker, f"before it began ({error.strerror}: {sys.executable})")
 
     def _is_ready(self, worker: WorkerProcess) -> None:
         self._ready.add(worker.number)
@@ -329,10 +310,7 @@ class Supervisor(CommandService):
                 self._give_up(why, code)
                 return
             how = f"before it was ready ({why})"
-        lived = self._reactor.seconds() - worker.began
-        # Counted for each worker's number, so that one worker that dies quickly does not delay the others.
-        deaths = self._early_deaths[number] = 0 if lived >= LONG_LIFE else self._early_deaths.get(number, -1) + 1
-        pause = min(LONGEST_PAUSE, 2.0 ** (deaths - 1)) if deaths else 0.0
+        pause = self._pauses.after_death(number, self._reactor.seconds() - worker.began)
         self.log.warn(
             "worker {number} (pid {pid}) ended {how}; it is started again in {pause:g} s",
             number=number,

@@ -12,9 +12,10 @@ from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service import workers
 from novnc_twisted.service.relayed_log import LONGEST, RelayedLog
+from novnc_twisted.service.restart_pauses import LONG_LIFE, LONGEST_PAUSE
 from novnc_twisted.service.settings import worker_count
 from novnc_twisted.service.sockets import Sockets
-from novnc_twisted.service.workers import LONG_LIFE, LONGEST_PAUSE, LONGEST_START, Supervisor
+from novnc_twisted.service.workers import LONGEST_START, Supervisor
 from tests.service.spawning import Spawning
 
 

@@ -1,0 +1,25 @@
+"""How long the supervisor waits before it replaces a worker that has died."""
+
+from typing import Final
+
+LONG_LIFE: Final = 10.0
+"""Seconds.  A worker that dies after a longer life is replaced without a pause."""
+
+LONGEST_PAUSE: Final = 30.0
+"""Maximum number of seconds until a worker that dies repeatedly is replaced."""
+
+
+class RestartPauses:
+    """Counts early deaths for each worker number, so that one worker that dies early does not delay the others."""
+
+    def __init__(self) -> None:
+        self._deaths: dict[int, int] = {}
+
+    def after_death(self, number: int, lived: float) -> float:
+        """Return the seconds until a worker is replaced: 0 after its first death, then 1, 2, 4 and so on.
+
+        :param number: the number of the worker.
+        :param lived: how many seconds it lived.  After a long life, the count begins again.
+        """
+        deaths = self._deaths[number] = 1 if lived >= LONG_LIFE else self._deaths.get(number, 0) + 1
+        return min(LONGEST_PAUSE, 2.0 ** (deaths - 2)) if deaths > 1 else 0.0
