@@ -1,1 +1,1 @@
-"""The ``twistd`` commands: options are read here, and only here, and the services are made from them."""
+"""The ``twistd`` commands.  Only this package reads options.  It makes the services from them."""

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def make_trail(command: str, conf: Any, reactor: Any) -> "AuditTrail | None":
-    """Make the audit trail, without opening it; None if no option asks for one: its modules are not imported then."""
+    """Make the audit trail, without opening it; None if the options ``file`` and ``syslog`` are both unset."""
     if not (conf.audit.file or conf.audit.syslog):
         return None
+    # Imported only here, because most processes have no audit trail.
     from novnc_twisted.audit import AuditFile, AuditTrail, Syslog
 
     return AuditTrail(
@@ -27,7 +28,7 @@ def make_trail(command: str, conf: Any, reactor: Any) -> "AuditTrail | None":
 async def open_trail(trail: "AuditTrail") -> None:
     """Open the file and the connection to syslog, as the user of the service.
 
-    If the syslog daemon is not there yet, this is only logged.
+    If the syslog daemon does not run yet, a log line says so, and the service starts nevertheless.
 
     :raises Unusable: the file can't be opened.
     """

@@ -95,7 +95,7 @@ def consolecompute(context: Context) -> Start:
     context.needs("libvirt", driver.active_consoles)
     context.stop_at_end(manager.stop)
     context.changes.append(lambda conf: manager.use_shutdown_timeout(conf.shutdown_timeout))
-    # Only in the main process: until then, the predecessor serves the topic of this host.
+    # Only the main process serves the topic of this host.  During a take-over, that is still the old process.
     context.last_starts.append(serve)
     start: Start = manager.prepare
     return start
@@ -127,12 +127,13 @@ def consoleapi(context: Context) -> Start:
     tls = context.api_tls
     factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
 
-    # Added here and not in start(): if the start fails, what prepare() has begun must still be stopped.
+    # Not added in start(): if the start fails later, the shutdown must still stop what prepare() has begun.
     context.shutdown.add(Phase.STOP_SERVICES, compute.stop)
     context.needs("bus", context.transport.ping)
     context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))
 
     def stop() -> None:
+        # After a take-over, this process still has connections that it accepted before, and answers them.
         site.answers_first_requests = context.shutdown.replaced
 
     async def start() -> None:
@@ -158,10 +159,11 @@ def _api_listeners(context: Context) -> "list[socket]":
     for listener in listeners:
         # systemd may pass a socket at another address than that of the option, or a unix socket.
         name = listener.getsockname()
-        address = name if isinstance(name, str) else name[0]
+        is_unix = isinstance(name, str)
+        address = name if is_unix else name[0]
         if conf.api.auth_strategy.startswith("noauth") and not is_loopback(address):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
-        if address is not name:
+        if not is_unix:
             context.api_addresses.append((address, name[1]))
     return listeners
 

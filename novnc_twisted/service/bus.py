@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":
     """Make the transport that ``transport_url`` names.
 
-    If nova or a plug-in checks the tokens, the command needs no other service: the transport is then ``memory://``.
+    If nova or a plug-in checks the tokens, the command needs no other service, and the transport is ``memory://``.
 
     :raises Unusable: the text is one line that names transport_url.
     """
@@ -28,6 +28,7 @@ def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":
     try:
         transport: ITransport = transport_from_url(reactor, url, ROLES[command])
     except ValueError as error:
+        # All errors about options begin with the name of the option and a colon.
         text = str(error)
         if text.startswith("transport_url "):
             text = f"transport_url: it {text.removeprefix('transport_url ')}"

@@ -1,4 +1,4 @@
-"""The common part of the six ``twistd`` commands: the command line, and the report of a mistake."""
+"""What the six ``twistd`` commands have in common: the command line, and the report of an error in it."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ class Options(usage.Options):
         except usage.UsageError as error:
             refuse(self.command, Unusable(error))
         if self["check-config"]:
-            # Now, because the next step of twistd is to look for another twistd in this folder.
+            # Checked now, because twistd's next step would end the process if another twistd runs in this folder.
             from novnc_twisted.service.make_service import check
 
             raise SystemExit(check(self.command, self["config-file"]))

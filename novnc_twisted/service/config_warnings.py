@@ -91,7 +91,7 @@ def _front(conf: Any, proxy: str, named: str, url: SplitResult) -> Iterator[str]
 
 def _certificates(conf: Any, services: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     """Yield the option and the path of each file of certificates in use, and whether these are CA certificates."""
-    with suppress(ValueError):  # not a URL of Redis, or a bad one, which is an error already
+    with suppress(ValueError):  # the URL is not one of Redis, or it is invalid, which is reported as an error
         redis = parse_redis_url(conf.transport_url)
         if redis.cert:
             yield "transport_url", redis.cert, False
@@ -122,10 +122,10 @@ def validity(option: str, path: str, *, authorities: bool = False, now: datetime
         chain = certificates(Path(path).read_bytes())
     except (OSError, ValueError):
         return
-    found = [one for one in chain if not one.not_valid_before_utc <= now <= one.not_valid_after_utc]
-    if not found or (authorities and len(found) < len(chain)):
+    invalid = [one for one in chain if not one.not_valid_before_utc <= now <= one.not_valid_after_utc]
+    if not invalid or (authorities and len(invalid) < len(chain)):
         return
-    bad = found[0]
+    bad = invalid[0]
     early = now < bad.not_valid_before_utc
     what = "is not valid before" if early else "expired on"
     when = bad.not_valid_before_utc if early else bad.not_valid_after_utc

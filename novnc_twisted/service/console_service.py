@@ -71,7 +71,7 @@ class ConsoleService(CommandService):
         """Start all services at the same time.  Each of them waits for its own peers if they are down."""
         starts: list[Start] = [self._context.transport.start, *self._starts]
         if self._context.trail is not None:
-            # First, and without a wait, so that it gets all events.
+            # The trail is opened first, and without waiting, so that it gets all events.
             starts.insert(0, partial(open_trail, self._context.trail))
         self._starting = [Deferred.fromCoroutine(self._start(start)) for start in starts]
         DeferredList(self._starting).addCallback(self._all_started)
@@ -143,7 +143,7 @@ class ConsoleService(CommandService):
         if self._context.trail is not None:
             self._context.trail.reopen()
         try:
-            # All files are read before one is used, so that after an error none has changed.
+            # All files are read before any of them is used, so that an error changes nothing.
             renewals = self.renewals()
             changes = self.configuration.read(files) if self.configuration is not None else None
         except Unusable as error:
@@ -153,6 +153,7 @@ class ConsoleService(CommandService):
             failed = None
             for use in renewals:
                 use()
+            # The renewals beyond those of the context are certificates and keys.
             certificates = len(renewals) > len(self._context.renewals)
             self.log.info(
                 "SIGHUP: {what}",
@@ -189,7 +190,7 @@ class ConsoleService(CommandService):
 
     @property
     def peers(self) -> Peers:
-        """The object that sends values to the other workers of the command, and takes theirs."""
+        """The object that sends values to the other workers of the command, and receives values from them."""
         return self._context.peers
 
     @property
@@ -212,6 +213,7 @@ class ConsoleService(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
+            # Since the take-over, there may have been no limit.  SIGTERM sets one.
             self._context.shutdown.wait_at_most(self.drain_timeout)
         super().end()
 
@@ -241,7 +243,7 @@ class ConsoleService(CommandService):
 
     async def _stop(self) -> None:
         for starting in self._starting:
-            # The error of a cancelled start is of no interest.
+            # The error of a cancelled start is expected, and is not logged.
             starting.addErrback(lambda _: None)
             starting.cancel()
         await self._context.shutdown.run()

@@ -83,7 +83,7 @@ class Context:
     :ivar last_starts: start functions for the main process only, called after all others.
     :ivar peers: the other workers of this command.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.
-    :ivar table: the table in which the supervisor finds the sessions of this worker; None: not a worker.
+    :ivar table: the table in which the supervisor finds the sessions of this process; None: this is not a worker.
     """
 
     reactor: Any
@@ -170,9 +170,9 @@ class Context:
             self.monitor.readiness.needs(part, check)
 
     def stop_at_end(self, stop: Step) -> None:
-        """Stop a service on the bus with the process, or as soon as a successor serves its topic.
+        """Stop a service of the bus when this process ends, or earlier: when a new process has taken over.
 
-        Otherwise a process that only waits for its last sessions would still answer calls, with the old version.
+        Without the earlier stop, an old process that waits for its last sessions would still answer calls.
         """
         early: list[Deferred[Any]] = []
 
@@ -188,7 +188,7 @@ class Context:
     ) -> None:
         """Accept connections from the opening of the gate until the shutdown.
 
-        :param stop: prepares the server for its end: no more connections come.
+        :param stop: called when the shutdown begins, and no more connections come.
         :param empty: waits until the server has no connection.
         """
         shutdown = self.shutdown
@@ -199,18 +199,18 @@ class Context:
                 shutdown.add(Phase.STOP_ACCEPTING, Acceptor(self.reactor, listener, factory).stop)
 
         self.gate.when_open(begin)
-        before = factory if isinstance(factory, Listener) else None
+        # A Listener reads the first bytes of each connection, and then passes it on to the server.
+        first = factory if isinstance(factory, Listener) else None
 
         async def all_gone() -> None:
-            # First the listener, then the front: a connection passes through them in this order.
-            if before is not None:
-                await before.passed_on()
+            if first is not None:
+                await first.passed_on()
             await empty()
 
         shutdown.add(Phase.WAIT_FOR_SESSIONS, all_gone)
-        if before is not None:
-            shutdown.add(Phase.STOP_ACCEPTING, lambda: None if shutdown.replaced else before.stop())
-            shutdown.add(Phase.END_SESSIONS, before.stop)
+        if first is not None:
+            shutdown.add(Phase.STOP_ACCEPTING, lambda: None if shutdown.replaced else first.stop())
+            shutdown.add(Phase.END_SESSIONS, first.stop)
 
 
 def _proxy_connections(command: str, conf: Any, observer: "Observer") -> "ConnectionLimits":

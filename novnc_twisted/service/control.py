@@ -48,7 +48,7 @@ def files_of(text: bytes) -> list[FlagFile]:
 
 
 def listen_for_reload(reactor: Any, reload: Reload, take_over: TakeOver) -> Any:
-    """Listen on the control socket, if systemd has made a RuntimeDirectory.  Workers have none.
+    """Listen on the control socket, if systemd has made a RuntimeDirectory.  Workers have no control socket.
 
     If the folder cannot be used, the service logs a warning and starts without the socket.  This happens, for example,
     if RUNTIME_DIRECTORY is that of another unit.
@@ -80,7 +80,7 @@ class ControlFactory(Factory):
 
     def __init__(self, reload: Reload, take_over: TakeOver) -> None:
         """:param reload: reloads the service.
-        :param take_over: replaces it by a new process.
+        :param take_over: replaces the service by a new process.
         """
         self.reload = reload
         self.take_over = take_over

@@ -61,8 +61,9 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
     try:
         credentials = UpstreamTLS(**files, server_name=conf.vnc.vencrypt_server_name or None)
     except ValueError as error:
-        option = f"vencrypt_{str(error).partition(':')[0]}"
-        raise Unusable(f"[vnc] {option}: {_after(error)} ({conf.vnc[option]})") from None
+        name, _, why = str(error).partition(": ")
+        option = f"vencrypt_{name}"
+        raise Unusable(f"[vnc] {option}: {why} ({conf.vnc[option]})") from None
     subtypes = conf.vnc.vencrypt_subtypes
     if not subtypes:
         raise Unusable("[vnc] vencrypt_subtypes: it is empty, but auth_schemes names vencrypt, which needs a sub-type")
@@ -93,7 +94,3 @@ def _content(conf: Any, option: str) -> bytes | None:
         return Path(path).read_bytes()
     except OSError as error:
         raise Unusable(f"[vnc] {option}: can't read {path}: {error.strerror}") from None
-
-
-def _after(error: ValueError) -> str:
-    return str(error).partition(": ")[2]

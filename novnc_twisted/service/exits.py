@@ -47,7 +47,7 @@ def refuse(command: str, error: BaseException) -> NoReturn:
 
     :raises SystemExit: with the exit code.
     """
-    from novnc_twisted.service.journal import error_line  # here: --help needs no logging of Twisted
+    from novnc_twisted.service.journal import error_line  # imported here, because --help does not need Twisted's log
     from novnc_twisted.service.takeover.successor import channel_to_predecessor
 
     predecessor = channel_to_predecessor()

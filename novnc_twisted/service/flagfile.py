@@ -77,7 +77,7 @@ class FlagFile(iniparser.BaseParser):
             try:
                 self.parse(lines)
             except iniparser.ParseError as error:
-                # The text names only the number of the line, because the line may contain a password.
+                # The message has only the number of the line, because the line may contain a password.
                 faults.append(one_line(f"--config-file {path}: line {error.lineno}: {error.msg}"))
                 if len(faults) < _MAX_FAULTS:
                     _remove(lines, error.lineno - 1)
@@ -118,7 +118,7 @@ class FlagFile(iniparser.BaseParser):
             self.commented.add(place)
 
     def _split_key_value(self, line: str) -> tuple[str, list[str]]:
-        """See BaseParser.  It is a mistake if oslo.config would read the name as a section, a comment or nothing."""
+        """See BaseParser.  A name that oslo.config would read as a section, as a comment or as empty is a mistake."""
         key, value = super()._split_key_value(line)
         self._begun = self.lineno
         written = re.split(r"[:=]", line, maxsplit=1)[-1].strip()

@@ -88,7 +88,7 @@ class JournalObserver:
 
 @implementer(ILogFilterPredicate)
 class WithoutPluginCache:
-    """Drops Twisted's message that dropin.cache cannot be written.  A service may not write it, nor needs it."""
+    """Drops Twisted's message that dropin.cache cannot be written.  A service has no right to write it, and no need."""
 
     def __call__(self, event: LogEvent) -> Any:
         """See ILogFilterPredicate."""

@@ -46,7 +46,7 @@ class CommandService(Service):
     :ivar log_settings: where the log goes.
     :ivar observer: if it is set, it replaces twistd's own log observer.
     :ivar log_file: the file of the log, which SIGHUP opens again.
-    :ivar monitoring: the port of ``[monitoring] listen``; None: it is unset.  Subclasses close it last.
+    :ivar monitoring: the port of ``[monitoring] listen``; None: the option is unset.  Subclasses close the port last.
     :ivar older_status: adds the metrics of the processes in ``older``; None: ``[monitoring] listen`` is unset.
     :ivar predecessor: the connection to the predecessor, if this process was started by a take-over; else None.
     :ivar take_over: starts the successor of this process; None: SIGUSR2 is ignored, as in a worker.
@@ -187,7 +187,7 @@ class CommandService(Service):
         """Accept connections, because this is the main process from now on."""
 
     def _signalled(self) -> None:
-        if not self.released:  # otherwise the successor ends them
+        if not self.released:  # after a take-over, the new process ends the older processes
             self.older.end()
         if self._ending and self.second_signal_ends_sessions:
             self.end_now()

@@ -16,6 +16,7 @@ _LEVELS: Final = {LogLevel.warn: "WARNING"}
 """Levels whose names differ from those of Python's logging, which oslo.log uses."""
 
 _OURS: Final = ("time", "level", "namespace", "pid", "worker", "text", "exception")
+"""The fields of each JSON line.  An event's own field with one of these names gets the prefix ``field_``."""
 
 
 def oslo_line(event: LogEvent) -> str | None:
@@ -34,7 +35,7 @@ def oslo_line(event: LogEvent) -> str | None:
 
 
 def json_line(event: LogEvent) -> str | None:
-    """Return the event as one JSON object.  Events with a kind, such as a closed session, add their own fields."""
+    """Return the event as one JSON object.  An event of ``novnc_twisted.events`` adds its own fields."""
     exception = exception_of(event)
     own = {
         "time": datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="microseconds"),
@@ -94,7 +95,7 @@ def exception_of(event: LogEvent) -> str:
 
 
 def _fields(event: LogEvent) -> Iterator[tuple[str, Any]]:
-    # Other events have fields, too, but only the fields of an event with a kind are meant for programs.
+    # Ordinary log lines have fields, too.  Only those of novnc_twisted.events ("event" is their name) are for programs.
     if "event" not in event:
         return
     for name, value in event.items():

@@ -14,7 +14,7 @@ from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_format import FORMATS
 
 PROGRAMS: Final = {"consolecompute": "nova-compute", "consoleapi": "nova-api"}
-"""The names of nova's programs that are not ``nova-`` and the name of our command."""
+"""nova's names of our commands, where the name is not ``nova-`` and the name of the command."""
 
 
 @dataclass(frozen=True)

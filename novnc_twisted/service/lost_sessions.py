@@ -1,7 +1,7 @@
-"""Reports the sessions of workers that were killed.  This is done by the supervisor of the workers.
+"""The supervisor's reports about the sessions of workers that were killed.
 
-Each worker writes its sessions to a table in memory (:class:`novnc_twisted.session.shared_table.SharedTable`).  The
-supervisor also has a descriptor of this table.  A worker that ends in an orderly way leaves no session in its table.
+Each worker writes its sessions to a table in memory (:class:`novnc_twisted.session.shared_table.SharedTable`), of which
+the supervisor also has a descriptor.  A worker that ends in an orderly way leaves no session in its table.
 """
 
 import os
@@ -29,7 +29,7 @@ It is not an argument, because after an upgrade, a supervisor may start workers 
 
 
 class LostSessions:
-    """Makes the tables of sessions.  When a worker has ended, reports the sessions in its table.
+    """Makes the tables of sessions.  When a worker has ended, it reports the sessions in the worker's table.
 
     :param reactor: the reactor.
     :param host: the ``host`` option.
@@ -59,7 +59,7 @@ class LostSessions:
         self.count = 0
 
     def make_table(self) -> int | None:
-        """Return the descriptor of a new table; None if none could be made.  A worker also works without a table."""
+        """Return the descriptor of a new table; None after an error.  A worker also works without a table."""
         try:
             return os.memfd_create("novnc sessions")
         except OSError as error:

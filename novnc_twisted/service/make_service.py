@@ -38,7 +38,7 @@ def check(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[st
     found = examine(command, sources, reactor)
     if not any(file.faults for file in found.files):
         try:
-            # Not at a start, where twistd --logfile may replace the file.
+            # A start does not check the option, because twistd --logfile may override it.
             LogSettings.of(command, found.conf).check()
         except Unusable as error:
             found.add_error(str(error))
@@ -57,7 +57,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     """
     from twisted.internet import reactor
 
-    # Before anything is scheduled: existing timers would have times of the other clock.
+    # Called before anything is scheduled: the times of existing timers would be those of the other clock.
     use_monotonic_clock(reactor)
     predecessor = channel_to_predecessor()
     given = predecessor is not None and predecessor.files
@@ -71,7 +71,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     lines = [*warnings, *found.warnings, *_descriptor_warnings(command, conf)]
     sockets = Sockets.passed(predecessor.owners) if predecessor is not None else Sockets.of_environment(listening)
     older = Predecessors(reactor, predecessor.older if predecessor is not None else ())
-    # Built even if workers do the work: this binds the ports and tries every value before the log begins.
+    # Also built if workers do the work, because this binds the ports and checks every value before the log begins.
     service = build(command, conf, reactor, sockets, lines)
     service.configuration = configuration = Reconfiguration(command, reactor, sources, conf)
     configuration.given = bool(given)
@@ -115,7 +115,7 @@ def build(
 ) -> ConsoleService:
     """Build the service of a command for this process, and bind the sockets that were not passed.
 
-    :param table: the table in which the supervisor finds the sessions of this worker; None: not a worker.
+    :param table: the table in which the supervisor finds the sessions of this process; None: this is not a worker.
     :raises Unusable: the text is one line that names what is wrong.
     """
     context = Context.of(command, conf, reactor, sockets, table)

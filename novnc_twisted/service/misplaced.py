@@ -1,4 +1,4 @@
-"""Finds misspelt and misplaced options in configuration files: names like ours that are not read.
+"""Finds misspelt and misplaced options in configuration files: names that are like ours, but are not read there.
 
 Without a warning, the operator would not notice that an option still has its default.  Other unknown names belong to
 nova, and are ignored.

@@ -1,4 +1,4 @@
-"""Makes the parts of ``[monitoring]``: the port with health, readiness and metrics of a command, and tracing."""
+"""Makes what ``[monitoring]`` switches on: the port with health, readiness and metrics of a command, and tracing."""
 
 import importlib.util
 import socket
@@ -60,9 +60,10 @@ def older_status(
 
 
 def make_monitor(conf: Any, reactor: Any) -> "Monitor | None":
-    """Make the monitor of this process; None if ``[monitoring] listen`` is unset: its modules are not imported then."""
+    """Make the monitor of this process; None if ``[monitoring] listen`` is unset."""
     if settings.monitoring_address(conf) is None:
         return None
+    # Imported only here, because most processes have no monitor.
     from novnc_twisted.monitoring import Monitor
 
     return Monitor(reactor)
@@ -78,7 +79,7 @@ def check_tracing(conf: Any) -> None:
 
 
 def make_tracing(conf: Any) -> "Observer | None":
-    """Make the observer that makes spans; None if ``[monitoring] tracing`` is off: its modules are not imported then.
+    """Make the observer that makes spans; None if ``[monitoring] tracing`` is off.
 
     :raises Unusable: OpenTelemetry is not installed.
     """

@@ -13,7 +13,7 @@ def watchdog_interval() -> float | None:
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdecimal() or not int(microseconds):
         return None
-    # systemd may watch another process, such as the parent: the variables are then not for this one.
+    # systemd may watch another process, such as the parent.  Then the variables are not for this process.
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(microseconds) / 1e6

@@ -77,7 +77,10 @@ def make_client(reactor: Any, conf: Any) -> "KeystoneClient":
 
 
 def base_url(conf: Any) -> str | None:
-    """Return ``novncproxy_base_url``; None if it is not set.  Nova needs it on compute hosts only, as kolla sets it."""
+    """Return ``novncproxy_base_url``; None if it is not set.
+
+    nova reads the option on compute hosts only.  Therefore, deployments such as kolla do not set it for the proxy.
+    """
     location = conf.get_location("novncproxy_base_url", "vnc")
     by_default = location is None or location.location.name in ("opt_default", "set_default")
     return None if by_default else str(conf.vnc.novncproxy_base_url)

@@ -113,7 +113,7 @@ def _refuse(why: str, *_: str) -> None:
 
 
 def _hyphens(argument: str) -> str:
-    """Replace underscores by hyphens in the name of an option: nova has ``--ssl_only``, but oslo.log ``--log-file``."""
+    """Replace underscores by hyphens in the name of an option: nova has ``--ssl_only``, oslo.log has ``--log-file``."""
     name, equals, value = argument.partition("=")
     return (name.replace("_", "-") if name.startswith("--") else name) + equals + value
 
@@ -141,7 +141,7 @@ def xvpvncproxy() -> None:
 def main(program: str, command: str, arguments: Sequence[str]) -> None:
     """Run a command in the foreground until a signal ends it.
 
-    :raises SystemExit: it can't start, or only the configuration was to be checked.
+    :raises SystemExit: the command can't start, or ``--check-config`` was given.
     """
     end_by_signals()  # before the imports, which take longest
     try:

@@ -15,7 +15,7 @@ def _nobody(_: Any) -> None:
 
 @dataclass(slots=True)
 class Peers:
-    """Sends values to the other workers of a command, and takes theirs.
+    """Sends values to the other workers of a command, and receives values from them.
 
     :ivar send: sends a JSON value to all other workers.
     :ivar take: called with each value that another worker has sent.

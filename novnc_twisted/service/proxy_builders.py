@@ -150,7 +150,7 @@ def _proxy(
     _report_ended(context, front.registry, history=other is None)
 
     def stop() -> None:
-        # At the same time as the ports are closed: otherwise an idle connection could still begin a session.
+        # Called when the ports are closed.  Without this, an idle connection could still begin a session.
         if shutdown.drain or shutdown.replaced:
             front.close_when_answered(first_requests=shutdown.replaced)
         else:
@@ -162,7 +162,7 @@ def _proxy(
         name = announced_as(binary, conf.host)
         withdraw = await context.transport.announce(name, binary=binary, host=conf.host)
         shutdown.add(Phase.LEAVE_PRESENCE, withdraw)
-        # Stopped after the sessions: they can be revoked while the process waits for their end.
+        # The manager stops after the sessions, so that sessions can be revoked while the process waits for their end.
         shutdown.add(Phase.STOP_SERVICES, manager.stop)
         await manager.start()
 
@@ -170,9 +170,9 @@ def _proxy(
 
 
 def _report_ended(context: Context, registry: "SessionRegistry", *, history: bool) -> None:
-    """Report ended sessions to consoleauth, and write them to the table from which the supervisor can report them.
+    """Report ended sessions to consoleauth, and write the sessions of a worker to its table.
 
-    The supervisor does so if this process is killed.
+    If this worker is killed, the supervisor reports the sessions in the table.
 
     :param history: whether consoleauth keeps a history of the sessions.
     """
@@ -220,8 +220,9 @@ def _nova(context: Context) -> "NovaAuthority":
         enforce_session_timeout=options.enforce_session_timeout,
     )
     context.changes.append(partial(_change_token_ttl, authority))
-    # Shared, because a viewer that reconnects after a live migration may reach another worker.
-    context.peers.take, authority.admitted.share = authority.admitted.take, lambda entry: context.peers.send(entry)
+    # Workers share admitted tokens, because a viewer that reconnects after a live migration may reach another worker.
+    context.peers.take = authority.admitted.take
+    authority.admitted.share = lambda entry: context.peers.send(entry)  # looked up late: a worker sets send() later
     return authority
 
 

@@ -58,7 +58,7 @@ class Reconfiguration:
         return [one for one in self._sources if isinstance(one, FlagFile)] if self.given else []
 
     def read(self, files: Sequence[FlagFile] | None = None) -> Changes:
-        """Read and check all options, without a change.
+        """Read and check all options, but do not use them yet.
 
         :param files: files that the caller has read; None: read the current files again.
         :raises Unusable: the text is one line about the first error.
@@ -81,9 +81,9 @@ class Reconfiguration:
         """
         if given:
             self._sources, self.given = changes.files, True
-        for option, value in _values(changes.conf):
-            if option[1]:
-                self._values[option] = value
+        for (name, mutable), value in _values(changes.conf):
+            if mutable:
+                self._values[name, mutable] = value
 
     def report(self, changes: Changes) -> None:
         """Log which options have changed."""

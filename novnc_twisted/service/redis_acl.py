@@ -1,7 +1,7 @@
 """The command ``novnc-redis-acl``, which makes a Redis user with a random password for each role.
 
-The file of users contains only hashes.  Each password is in a file of its own, which only the owner can read.  This
-file is a piece of nova.conf for the services of that role.
+The file of users contains only hashes.  Each password is in another file, which only its owner can read.  That file is
+a part of nova.conf for the services of the role.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
 
 
 def _check_owner(path: Path) -> None:
-    """Check that only this user or root can have written a path.  Another writer would know the passwords in it.
+    """Check that only this user or root can have written a path.  Another writer could know the passwords in it.
 
     :raises ValueError: the path belongs to another user, others can write it, or it is a link or a special file.
     """
@@ -149,7 +149,7 @@ def _private(path: Path, text: str) -> None:
 
 
 def _conf(url: str, identity: Identity, password: str) -> str:
-    """Return a role's part of nova.conf; for a compute host, with the name and address that its user may announce."""
+    """Return a role's part of nova.conf; for a compute host also its name and address, the only ones Redis permits."""
     scheme, _, rest = url.partition("://")
     lines = ["[DEFAULT]", f"transport_url = {scheme}://{quote(identity.user, safe='')}:{password}@{rest}"]
     if identity.host:

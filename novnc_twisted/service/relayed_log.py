@@ -12,7 +12,10 @@ LONGEST = 1 << 20
 
 
 class RelayedLog:
-    """Makes log events with the worker's number from the worker's output."""
+    """Makes log events from a worker's output.  Each event has the worker's number.
+
+    :ivar on_report: called with each report of the worker that is not a log event.
+    """
 
     def __init__(self, number: int, to: ILogObserver = globalLogPublisher) -> None:
         """:param number: the number of the worker.

@@ -27,7 +27,6 @@ LIMIT_OF_TAKE_OVER = LONGEST_START + 10
 REFUSED = 69
 """The exit code if the service does not support a take-over, so that it has to be restarted (EX_UNAVAILABLE)."""
 
-
 ENDED = "the service ended before it answered; its log has the reason"
 """The reason if the service closes the connection without an answer."""
 
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # One list for both options, because later files override earlier ones.
     add = partial(parser.add_argument, action="append", dest="files", default=[])
     add("--config-file", help="a configuration file of the service (may be repeated)")
-    add("--optional-config-file", type=_Optional, help="the same; it need not exist")
+    add("--optional-config-file", type=_Optional, help="the same, but the file need not exist")
     parser.add_argument(
         "--take-over",
         action="store_true",
@@ -95,7 +94,7 @@ def ask(path: Path, request: bytes, limit: float = LIMIT, what: str = "reload") 
 
     :param request: a line without its end; see :class:`~novnc_twisted.service.control.Control`.
     :param limit: seconds to wait.
-    :param what: the name of the request in the line.
+    :param what: the name of the request, for the error.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(limit)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from novnc_twisted.identity.strategy import IAuth
 
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104
-"""The addresses that stand for all addresses of the machine."""
+"""The addresses that mean all addresses of the machine."""
 
 DEFAULT_LIBVIRT = "qemu:///system"
 """The URI for an empty ``connection_uri``, as in nova for KVM."""
@@ -110,9 +110,9 @@ def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
 
 
 def worker_count(command: str, conf: Any) -> int:
-    """Return the number of worker processes of a command, which is always 1 unless the command is a proxy.
+    """Return the number of worker processes of a command.  Only the commands of the two proxies can have more than 1.
 
-    :raises Unusable: the command can't have the number of workers in the option.
+    :raises Unusable: ``workers`` is not 1 with ``twistd console``.
     """
     if command == "console" and conf.workers != 1:
         if conf.transport_url.startswith("memory:"):

@@ -1,4 +1,4 @@
-"""The listening sockets of a process, which systemd or an older process has passed, or which are opened here."""
+"""The listening sockets of a process.  systemd or an older process has passed them, or they are opened here."""
 
 import os
 import socket

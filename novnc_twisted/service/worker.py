@@ -149,18 +149,18 @@ class WorkerReports:
 
 
 def _plain(name: str, value: Any) -> bool:
-    """Return whether a field of a log event is sent to the supervisor, as the fields of a session's line are."""
+    """Return whether a field of a log event is sent to the supervisor: a plain value that is not Twisted's own."""
     return not name.startswith("log_") and (value is None or isinstance(value, str | int | float))
 
 
 def main(arguments: list[str]) -> None:
     """Run until SIGTERM, or until the supervisor ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal also sends it to the supervisor, which ends the workers
+    # A terminal sends SIGINT to the supervisor as well, which then ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     command, _, reactor_module, owners, begin, *paths = arguments
     importlib.import_module(reactor_module).install()
     from twisted.internet import reactor
 
-    # In each worker, because it is a process with its own reactor.
     use_monotonic_clock(reactor)
     # A copy of standard output, because Twisted's logging replaces the stream itself.
     reports = WorkerReports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
@@ -180,7 +180,7 @@ def main(arguments: list[str]) -> None:
     service.alive = reports.alive
     service.peers.send = reports.share
     if begin != ACCEPT:
-        service.on_lead = lambda: None
+        service.on_lead = lambda: None  # the order ACCEPT of the supervisor opens the gate instead
     SupervisorPipe(reactor, _orders(service, reports), service.end_now)
     # As twistd does for an application; a worker runs without twistd.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

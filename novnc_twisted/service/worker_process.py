@@ -41,9 +41,9 @@ class WorkerProcess(ProcessProtocol):
     :ivar ended: fires when it has ended.
     :ivar last_report: when it last reported something, in the reactor's seconds.
     :ivar failure: why it could not start, and its exit code; None if it has reported no failure.
-    :ivar outbox: what other workers share with it.
+    :ivar outbox: sends the values of other workers to it.
     :ivar table: the descriptor of the table of its sessions; None: there is no table.
-    :ivar reloading: fires with the outcome of the current reload; None: there is none.
+    :ivar reloading: fires with the outcome of the current reload; None: no reload is going on.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """The supervisor of several worker processes on one port: starts them, replaces those that die, and ends them together.
 
-All workers accept on the same sockets, which this process has bound.  A socket for each worker (SO_REUSEPORT) would
-have two disadvantages.  Connections that wait at a dead or hanging worker would be lost, and a second instance on the
-same port would not be noticed.  Measurements showed that connections would not be spread better either
+All workers accept on the same sockets, which this process has bound.  A separate socket for each worker (SO_REUSEPORT)
+would have two disadvantages.  Connections that wait at a dead or hanging worker would be lost, and a second instance on
+the same port would not be noticed.  It would not distribute connections better, either
 (:class:`novnc_twisted.frontend.accepting.Acceptor`).
 """
 
@@ -176,6 +176,7 @@ class Supervisor(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
+            # Since the take-over, there may have been no limit.  SIGTERM sets one.
             self._limit(self._drain_timeout)
             for worker in self._living.values():
                 worker.signal(signal.SIGTERM)
@@ -217,7 +218,7 @@ class Supervisor(CommandService):
         DeferredList([*(worker.ended for worker in workers), *older]).addCallback(all_ended)
         await over
         if self.lost is not None:
-            # Within the time that is left until the service has to end.
+            # Limited to the time that is left until the service has to end.
             await self.lost.stop(min(STOP_TIMEOUT, self._kill_time - self._reactor.seconds() + REPORT_TIME))
         self.stop_monitoring()
         if self._kill_timer is not None and self._kill_timer.active():
@@ -301,7 +302,7 @@ class Supervisor(CommandService):
         self._ready.discard(number)
         if self.lost is not None and worker.table is not None:
             self.lost.report(worker.table, number, how)
-        # In these cases, workers end because the service ends.
+        # The worker has ended because the service ends, so it is not replaced.
         if not self.running or self._failed:
             return
         if worker.failure is not None:

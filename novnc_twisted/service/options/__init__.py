@@ -1,6 +1,7 @@
 """The options: names, defaults and former names as in nova.conf, with a module for each section.
 
-The generated sample and the documents are made from their table (oslo.config's generator finds it by ``list_opts``).
+The sample file and parts of the documents are generated from the table of options.  oslo.config's generator finds the
+table by ``list_opts``.
 """
 
 from novnc_twisted._lazy import lazy

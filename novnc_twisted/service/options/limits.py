@@ -6,7 +6,7 @@ from novnc_twisted.service.options.types import LONGEST, NumberOpt
 
 
 def _over_all_proxies(name: str, whose: str) -> cfg.Opt:
-    """Return a limit of sessions that consoleauth counts."""
+    """Return an option for the maximum number of sessions over all proxies, which consoleauth counts."""
     return cfg.IntOpt(
         name,
         mutable=True,

@@ -1,4 +1,4 @@
-"""Types of options beyond those of oslo.config: a value that can never work is refused when it is read."""
+"""Further types of options.  Unlike oslo.config's own types, they refuse a value that can never work."""
 
 import math
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Checked(types.String):
 class Items(types.List):
     """A list of texts separated by commas.
 
-    oslo.config's own list shows in its error not only the refused item, but also all items behind it.
+    The error of oslo.config's own list contains all items after the refused one as well.
     """
 
     def __init__(self, item_type: types.String) -> None:

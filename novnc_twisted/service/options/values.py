@@ -9,7 +9,7 @@ from novnc_twisted.access.forwarded import networks
 from novnc_twisted.access.hosts import host_name, is_ip
 
 _LONGEST_SOCKET = 107
-"""Bytes of the path of a unix socket (unix(7))."""
+"""Maximum number of bytes of the path of a unix socket (unix(7))."""
 
 _WITH_PORT = re.compile(r"(?:[^:]*|\[.*\]):[0-9]*")
 _SERVICE_HOST = re.compile(r"[!-~]{1,200}")

@@ -1,4 +1,4 @@
-"""The old process's end of the channel to the new one.  The other end is in :mod:`.successor`."""
+"""The old process's end of the channel to the new process.  The new process's end is in :mod:`.successor`."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Channel(LineOnlyReceiver):
                 self.close()
 
     def answer(self, question: str, status: dict[str, Any] | None = None) -> None:
-        """Answer a question with the metrics of this process; None: they are unknown."""
+        """Answer a question with the metrics of this process; None: the metrics are unknown."""
         if self.transport is not None:
             self.transport.write(f"{question} {json.dumps(status)}\n".encode())
 

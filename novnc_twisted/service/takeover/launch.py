@@ -1,9 +1,9 @@
 """The old process's part of a take-over (SIGUSR2): a new process replaces the old one, and no connection is refused.
 
 The old process starts the same command again, in the version that is installed now.  It passes its listening sockets to
-the new process.  The old process accepts connections until the new one is ready.  If the new process cannot start, the
-old one continues.  :mod:`novnc_twisted.service.takeover.successor` is the new process's part.  It describes the channel
-between the two processes.
+the new process.  The old process accepts connections until the new process is ready.  If the new process cannot start,
+the old process continues.  :mod:`novnc_twisted.service.takeover.successor` is the new process's part.  Its docstring
+describes the channel between the two processes.
 """
 
 import os
@@ -114,7 +114,7 @@ class TakeOver:
                 channel=channel,
                 errors=channel + 1,
                 files=[(file.path, channel + 2 + index) for index, file in enumerate(files)],
-                # Only if there are any: the new process may be of an earlier version, which does not know the argument.
+                # Passed only if there are channels, because an earlier version does not know this argument.
                 **({"channels": {pid: first_older + index for index, pid in enumerate(older)}} if older else {}),
             )
             pipes: dict[int, int | str] = {0: 0, 1: 1, 2: "r"}
@@ -148,7 +148,7 @@ class TakeOver:
 
             def failed(failure: Any) -> None:
                 self.log.failure("the metrics of this process could not be sent to the new process", failure)
-                # An answer without metrics, because the new process asks again only after an answer.
+                # Sent without metrics, because the new process asks again only after an answer.
                 channel.answer(question)
 
             self._status.own().addCallbacks(lambda status: channel.answer(question, status.to_json()), failed)
@@ -165,7 +165,7 @@ class TakeOver:
         self.ended(f"failed: {reason}")
 
     def ended(self, outcome: str) -> None:
-        """Report the outcome of :meth:`begin`."""
+        """Fire the Deferred of :meth:`begin` with the outcome."""
         ended, self._ended = self._ended, None
         if ended is not None:
             ended.callback(outcome)

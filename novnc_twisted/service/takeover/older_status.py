@@ -33,7 +33,7 @@ _OURS: Final = 0
 """The key of this process among the totals; older processes have their process ids as keys."""
 
 _OF_MAIN: Final = ("novnc_workers", "novnc_missing")
-"""Gauges that only the main process reports, because they are about processes that accept connections."""
+"""Gauges that only the main process reports, because they count or describe processes that accept connections."""
 
 
 class OlderStatus:
@@ -55,7 +55,7 @@ class OlderStatus:
         self._totals = Totals()
         self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask_all()))
         self._channels: dict[int, _Channel] = {}
-        # Until this is the main process, the predecessor reads these channels.
+        # The predecessor reads these channels until this process becomes the main process.
         self._passed = dict(channels)
 
     def lead(self, pid: int, channel: socket.socket | None) -> None:
