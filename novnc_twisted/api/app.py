@@ -3,7 +3,7 @@
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -31,6 +31,7 @@ from novnc_twisted.api.flavors import Flavors
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.links import Links
 from novnc_twisted.api.outages import Outages, Work
+from novnc_twisted.api.portal import portal
 from novnc_twisted.api.portal.branding import Branding
 from novnc_twisted.api.portal.html import see_other
 from novnc_twisted.api.portal.portal import Portal
@@ -43,6 +44,7 @@ from novnc_twisted.events.records import Observer
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
 from novnc_twisted.http.response import Response
+from novnc_twisted.identity import v3 as identity_api
 from novnc_twisted.identity.api_tokens import APITokens, api_token_of
 from novnc_twisted.identity.browser_login import login_of
 from novnc_twisted.identity.errors import unauthenticated
@@ -137,6 +139,16 @@ class Application:
             "identity": self._answer_identity,
             "image": self._answer_image,
         }
+
+    def paths(self) -> Iterator[str]:
+        """Return the patterns of all paths, for the access log."""
+        for version in VERSIONS:
+            yield version
+            yield from self.compute.router.patterns(version)
+            yield from self.compute.router.patterns(f"{version}/{{}}")  # with the project
+        yield f"console/{console_api.VERSION}"
+        yield from self.console.router.patterns(f"console/{console_api.VERSION}")
+        yield from (*portal.PATHS, *identity_api.PATHS, *image.PATHS, "healthz")
 
     async def answer(self, request: Request) -> Response:
         """Return the response, after any error as well.  Its headers contain the request's id."""

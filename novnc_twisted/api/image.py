@@ -1,9 +1,14 @@
 """An image service without images: ``openstack server list`` of python-openstackclient 5.8 to 7.4 needs one."""
 
+from typing import Final
+
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
 from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import NOT_FOUND
+
+PATHS: Final = ("image", "image/v2/images")
+"""All paths."""
 
 
 def versions(request: Request) -> Response:

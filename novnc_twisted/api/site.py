@@ -11,6 +11,7 @@ from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.events.log import EventLog
 from novnc_twisted.events.records import Observer
 from novnc_twisted.frontend.refusals import limits_observer
+from novnc_twisted.http.access_log import LoggedPaths
 from novnc_twisted.http.site import Site
 from novnc_twisted.identity.strategy import IAuth
 from novnc_twisted.messaging.interfaces import ITransport
@@ -18,8 +19,8 @@ from novnc_twisted.messaging.interfaces import ITransport
 MAX_CONNECTIONS: Final = 1000
 """Connections at a time, if no other limit is given."""
 
-SECRET_BELOW: Final = ("os-console-auth-tokens",)
-"""Path segments that are followed by a console token."""
+_SECRET_BELOW: Final = ("os-console-auth-tokens", "tokens")
+"""Path segments that are followed by a console token, or by the id of an API token, where people paste the token."""
 
 
 class APISite(Site):
@@ -88,6 +89,6 @@ def make_site(
         connection_limits=connection_limits,
         observer=observer,
         trusted_proxies=trusted,
-        secret_below=SECRET_BELOW,
+        logged_paths=LoggedPaths(application.paths(), secret_below=_SECRET_BELOW),
         name=NAME,
     )

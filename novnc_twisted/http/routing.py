@@ -38,6 +38,10 @@ class Router:
         self.table = frozenset((method, "/".join(pattern)) for method, pattern, _ in self._routes)
         self.names = frozenset(pattern[0] for _, pattern, _ in self._routes)
 
+    def patterns(self, prefix: str) -> set[str]:
+        """Return the patterns of all routes, with ``prefix`` and a slash before each."""
+        return {f"{prefix}/{pattern}" for _, pattern in self.table}
+
     def match(self, method: str, segments: tuple[str, ...]) -> tuple[Handler, tuple[str, ...]]:
         """Return the handler, and the segments that match the ``{}`` of its pattern.
 

@@ -1,6 +1,6 @@
 """The HTTP server's factory: accepts connections, passes requests to an application, and logs them without secrets."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -12,7 +12,7 @@ from twisted.web.http import HTTPFactory
 from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
 from novnc_twisted.access.forwarded import UNKNOWN, Network
 from novnc_twisted.events.records import Observer
-from novnc_twisted.http.access_log import loggable
+from novnc_twisted.http.access_log import LoggedPaths
 from novnc_twisted.http.channel import IDLE_TIMEOUT, LimitedChannel
 from novnc_twisted.http.checks import is_check, respond_to_check
 from novnc_twisted.http.errors import HTTPError
@@ -57,7 +57,7 @@ class Site(HTTPFactory):
         connection_limits: ConnectionLimits,
         observer: Observer,
         trusted_proxies: Sequence[Network] = (),
-        secret_below: Collection[str] = (),
+        logged_paths: LoggedPaths | None = None,
         name: str = "http",
     ) -> None:
         """Prepare to listen.
@@ -65,7 +65,7 @@ class Site(HTTPFactory):
         :param reactor: gives the time of the deadlines (IReactorTime).
         :param observer: called with the event of each refused request.
         :param trusted_proxies: the proxies whose X-Forwarded-For, -Proto and -Prefix are accepted.
-        :param secret_below: names of path segments; the log hides the path after such a segment.
+        :param logged_paths: the paths that the log shows; default: none.
         :param name: the server's name in the log.
         """
         super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)
@@ -74,7 +74,7 @@ class Site(HTTPFactory):
         self.connection_limits = connection_limits
         self.observer = observer
         self._trusted = tuple(trusted_proxies)
-        self._secret_below = tuple(secret_below)
+        self._logged_paths = logged_paths or LoggedPaths()
         self._unreadable = UnreadableAddresses(reactor)
         self.connections: set[LimitedChannel] = set()
         self._waiting: list[Deferred[None]] = []
@@ -129,14 +129,14 @@ class Site(HTTPFactory):
             self.observer(event)
 
     def log(self, request: Any) -> None:
-        """See HTTPFactory.  Log one line without query, header or token; none for a health check that succeeded."""
+        """See HTTPFactory.  Log one line without secrets; none for a health check that succeeded."""
         if getattr(request, "check", False) and request.code < 400:
             return
         self._logger.info(
             "{client} {method} {path} {status}",
             client=getattr(request, "client_address", "") or getattr(request.client, "host", "unix"),
             method=request.method.decode("ascii", "replace")[:20],
-            path=loggable(request.path, self._secret_below),
+            path=self._logged_paths.show(request.path),
             status=request.code,
         )
 

@@ -15,6 +15,9 @@ from novnc_twisted.identity.strategy import IAuth
 from novnc_twisted.identity.tokens import TOKEN_TTL, Tokens
 from novnc_twisted.identity.users import Caller
 
+PATHS: Final = ("identity", "identity/v3", "identity/v3/auth/tokens")
+"""All paths."""
+
 _NO_TOKEN: Final = "notused"  # noqa: S105 - what keystoneauth's plug-in "none" sends; noauth reads no token
 
 

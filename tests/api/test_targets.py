@@ -1,5 +1,6 @@
 """The URL of the API as clients see it: absolute targets, and trusted proxies that publish it elsewhere."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from novnc_twisted.identity import HTTPBasic
@@ -8,6 +9,27 @@ from tests.api.users import TOKENS, UsersCase, basic, log_in
 from tests.support.logged import Logged
 
 ALICE = {"Authorization": basic("alice", "r3d:pass")}
+PASTED = (
+    "/s3cret",
+    "/vnc_auto.html/s3cret",
+    "/%3Ftoken%3Ds3cret",
+    "/v2.1/s3cret",
+    "/v2.1/s3cret/s3cret",
+    "/v2.1/servers/red/s3cret",
+    "/v2.1/os-console-auth-tokens/s3cret/s3cret",
+    "/v2/os-console-auth-token%73/s3cret",
+    "/console/s3cret",
+    "/console/servers/s3cret/s3cret",
+    "/console/assets/s3cret",
+    "/console/login/s3cret",
+    "/console/account/s3cret",
+    "/console/v1/s3cret",
+    "/console/v1/tokens/s3cret",
+    "/console/v9/s3cret",
+    "/identity/v3/auth/tokens/s3cret",
+    "/image/v2/images/s3cret",
+    "s3cret",
+)
 ROOT_USER = {"Authorization": basic("root", "toor")}
 
 
@@ -36,6 +58,35 @@ class AbsoluteTests(UsersCase):
         self.system.get("http://api.example/v2.1/os-console-auth-tokens/s3cret?token=s3cret", **ALICE)
         self.assertEqual(log.lines("s3cret"), [])
         self.assertTrue(log.lines("/v2.1/os-console-auth-tokens/***"))
+
+
+class LoggedPathTests(UsersCase):
+    """Paths of requests in the log: a token that a user pasted into a path is not shown."""
+
+    def test_pasted_tokens(self) -> None:
+        log = Logged(self)
+        for path in PASTED:
+            for headers in ({}, ALICE, {**ALICE, "Referer": "http://localhost/s3cret?token=s3cret"}):
+                for method in ("GET", "POST", "DELETE"):
+                    self.system.ask(method, path, None, **headers)
+        self.assertEqual(log.lines("s3cret"), [])
+        self.assertTrue(log.lines("/console/servers/***/*** 404"))
+
+    def test_known_paths(self) -> None:
+        """Each route is shown with its variable segments."""
+        log = Logged(self)
+        application = self.system.site.application
+        for base, router in (("/v2.1", application.compute.router), ("/v2/red", application.compute.router)):
+            self.are_shown(log, base, router.table - {("GET", "os-console-auth-tokens/{}")})
+        self.are_shown(log, "/console/v1", application.console.router.table - {("DELETE", "tokens/{}")})
+        self.are_shown(log, "/console", {("GET", "servers/{}"), ("POST", "servers/{}/open"), ("GET", "login")})
+        self.are_shown(log, "/identity", {("GET", "v3"), ("POST", "v3/auth/tokens")})
+
+    def are_shown(self, log: Logged, base: str, table: Iterable[tuple[str, str]]) -> None:
+        for method, pattern in table:
+            path = f"{base}/{pattern.replace('{}', uuid_of('red-vm'))}"
+            self.system.ask(method, path, None)
+            self.assertTrue(log.lines(f"{method} {path} "), path)
 
 
 class PrefixTests(UsersCase):

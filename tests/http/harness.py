@@ -14,6 +14,7 @@ from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.events import RequestRefused
 from novnc_twisted.http import HTTPError, Request, Response, Site
+from novnc_twisted.http.access_log import LoggedPaths
 
 
 class EchoApplication:
@@ -54,7 +55,7 @@ class EchoSite(Site):
     application: EchoApplication
 
     def __init__(
-        self, *, limits: ConnectionLimits | None = None, trusted: Sequence[str] = (), secret_below: Sequence[str] = ()
+        self, *, limits: ConnectionLimits | None = None, trusted: Sequence[str] = (), paths: LoggedPaths | None = None
     ) -> None:
         self.clock = Clock()
         self.refusals: list[RequestRefused] = []
@@ -64,7 +65,7 @@ class EchoSite(Site):
             connection_limits=ConnectionLimits() if limits is None else limits,
             observer=self.refusals.append,  # type: ignore[arg-type]  # a site makes no other events
             trusted_proxies=networks(trusted),
-            secret_below=secret_below,
+            logged_paths=paths or LoggedPaths(["some/path"]),
             name="echo",
         )
 

@@ -166,6 +166,8 @@ class SecretsTests(CloudCase):
         await cloud.api("GET", f"os-console-auth-tokens/{token}", None, basic)
         await cloud.api("GET", f"os-console-auth-tokens/{token}/{token}", None, basic)
         await cloud.api("GET", f"os-console-auth-tokens/{token}")
+        await cloud.api("GET", f"unknown/{token}", None, basic)
+        await self.says(api, f"GET /vnc_auto.html/{token} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         await cloud.api("GET", f"servers/detail?name={token}&token={token}", None, basic)
         await self.says(api, f"GET /v2.1/os-console-auth-tokens/{token} HTTP/9.9\r\n\r\n")
         await self.says(

@@ -32,6 +32,14 @@ from novnc_twisted.identity.users import Caller
 PAGE_SIZE: Final = 200
 """Servers in one table."""
 
+PATHS: Final = (
+    *("console", "console/favicon.svg", "console/assets", "console/split"),
+    *("console/login", "console/logout", "console/logout/everywhere", "console/project"),
+    *("console/account", "console/account/tokens", "console/account/revoke"),
+    *("console/servers/{}", "console/servers/{}/open", "console/servers/{}/power"),
+)
+"""The patterns of all paths but those of files; ``{}`` stands for one segment."""
+
 _FOLDERS: Final = ("assets", "favicon.svg")
 
 
