@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from benchmarks.load import LoadFailed
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.mode import CONTROL, VIEW
-from novnc_twisted.relay.filters import FilteredRelay, Look
+from novnc_twisted.relay.filters import FilteredRelay, FilterFunction
 from novnc_twisted.rfb.clipboard import ClipboardLimits
 from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.session.rfb_console import RFBConsole
@@ -53,15 +53,15 @@ class _Relay(FilteredRelay):
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
-        self.client: Look = None
-        self.upstream: Look = None
+        self.client: FilterFunction = None
+        self.upstream: FilterFunction = None
         self._install()
 
     @property
-    def _from_client(self) -> Look:
+    def _from_client(self) -> FilterFunction:
         return self.client
 
-    def _use(self, from_client: Look, from_upstream: Look) -> None:
+    def _use(self, from_client: FilterFunction, from_upstream: FilterFunction) -> None:
         self.client, self.upstream = from_client, from_upstream
 
 

@@ -40,10 +40,10 @@ class ChannelEnd(WebSocketEnd):
         if self._full:
             self._unsent[kind] = frame
         else:
-            # One call for the whole frame: so no other frame can come between its bytes.
+            # One call for the whole frame, so that no other frame can come between its bytes.
             self.transport.write(frame)
 
-    def look(self) -> None:
+    def handle_news(self) -> None:
         """See WebSocketEnd: also pass text messages on."""
         texts = self.frames.texts
         if texts:
@@ -56,7 +56,7 @@ class ChannelEnd(WebSocketEnd):
                     self._end(ProtocolViolation("a text message before the session is live"))
                 else:
                     self.on_text(text)
-        super().look()
+        super().handle_news()
 
     def resumeProducing(self) -> None:
         """See WebSocketEnd: also send the messages that waited for room."""

@@ -1,4 +1,4 @@
-"""The filters of a relay: combines them into one function for each direction, and changes them while it is live."""
+"""Combines the filters of a relay into one function for each direction, and changes them while the relay is live."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -6,18 +6,18 @@ from typing import Any, TypeAlias
 from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.interfaces import IFilter
 
-Look: TypeAlias = Callable[[bytes], bytes] | None
+FilterFunction: TypeAlias = Callable[[bytes], bytes] | None
 """The function that filters the bytes of one direction; None: bytes pass without a filter."""
 
 
-def combined(filters: Sequence[Any], direction: str) -> Look:
+def combined(filters: Sequence[Any], direction: str) -> FilterFunction:
     """Return one function that calls the filters' methods for a direction in this order; None if there are none."""
     # Looked up once, so that a filter without a method for a direction costs nothing there.
     methods = [method for each in filters if (method := getattr(each, direction, None)) is not None]
     if len(methods) < 2:
         return methods[0] if methods else None
 
-    def look(data: bytes) -> bytes:
+    def apply_all(data: bytes) -> bytes:
         for method in methods:
             data = method(data)
             # A filter must not get empty bytes (Shield reads the first byte of its data).
@@ -25,7 +25,7 @@ def combined(filters: Sequence[Any], direction: str) -> Look:
                 break
         return data
 
-    return look
+    return apply_all
 
 
 class FilteredRelay:
@@ -56,7 +56,8 @@ class FilteredRelay:
     def add_filter(self, added: IFilter) -> None:
         """See :class:`~novnc_twisted.relay.interfaces.IRelay`."""
         # Without knowing the boundaries of messages, the new filter could begin in the middle of one.
-        if hasattr(added, "from_client") and not hasattr(self.filters[0] if self.filters else None, "unfinished"):
+        first = self.filters[0] if self.filters else None
+        if hasattr(added, "from_client") and not hasattr(first, "unfinished"):
             raise ValueError("there is no filter that knows where a message of the viewer ends")
         self._change((*self.filters, added))
 
@@ -70,11 +71,11 @@ class FilteredRelay:
     def _change(self, filters: tuple[IFilter, ...]) -> None:
         first = self.filters[0] if self.filters else None
         self.filters = filters
-        # The function that waits for the boundary installs self.filters when it is reached.
+        # The function of _until_boundary() is in use.  At the end of the message, it installs the filters set above.
         if self._changing:
             return
         old = self._from_client
-        # Between two messages, the next byte begins a new one.
+        # Between two messages, new filters can be used at once.
         if first is None or old is None or not getattr(first, "unfinished", 0):
             self._install()
         else:
@@ -85,13 +86,13 @@ class FilteredRelay:
         self._changing = False
         self._use(combined(self.filters, "from_client"), combined(self.filters[::-1], "from_upstream"))
 
-    def _until_boundary(self, first: IFilter, old: Callable[[bytes], bytes]) -> Look:
+    def _until_boundary(self, first: IFilter, old: Callable[[bytes], bytes]) -> FilterFunction:
         """Return a function that uses the old filters for the unfinished message, then installs the new ones.
 
         A viewer cannot evade a new filter by never finishing a message, because nothing else passes until its end.
         """
 
-        def look(data: bytes) -> bytes:
+        def apply_old_then_new(data: bytes) -> bytes:
             # Read before the old filters run, because they reduce first.unfinished.
             size = first.unfinished
             passed = old(data[:size])
@@ -101,19 +102,19 @@ class FilteredRelay:
             new, rest = self._from_client, data[size:]
             return passed + (new(rest) if rest and new is not None else rest)
 
-        return look
+        return apply_old_then_new
 
-    # What each kind of relay does in its own way
+    # Methods that each kind of relay implements
 
     @property
-    def _from_client(self) -> Look:
+    def _from_client(self) -> FilterFunction:
         """The present function for the viewer's bytes."""
         raise NotImplementedError
 
-    def _use(self, from_client: Look, from_upstream: Look) -> None:
+    def _use(self, from_client: FilterFunction, from_upstream: FilterFunction) -> None:
         """Use these functions from now on."""
         raise NotImplementedError
 
 
 def _ignore(cause: Refusal) -> None:
-    """Stand in for the callback of a relay that was not started."""
+    """Replace the callback of a relay that was not started."""

@@ -2,7 +2,7 @@
 
 RFB is a stream, in which the boundaries of WebSocket messages have no meaning.  So the decoder unmasks payload and
 passes it on as soon as it arrives, without waiting for the whole frame.  Between two calls, it keeps only an unfinished
-header or control frame: at most 139 bytes.
+header or control frame: at most 130 bytes.
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ PING: Final = 0x9
 PONG: Final = 0xA
 
 EMPTY: Final = b"\x82\x00"
-"""An empty binary message: the page sends it to check the connection, and the proxy answers with one.
+"""An empty binary message: the page sends it to check the connection, and the proxy sends one back.
 
 A browser's script cannot send pings.  In the stream of RFB, a message without payload has no other meaning.
 """

@@ -54,19 +54,19 @@ class IEnd(Interface):
         """Read from the peer again."""
 
     def close(cause: Refusal) -> None:
-        """Close: send all written bytes and then the cause, in the form of this kind of end; abort after a time-out."""
+        """Send all written bytes and the cause, in the form of this kind of end, and close; abort after a time-out."""
 
     def closed() -> Deferred[None]:
         """Return a Deferred that fires when the connection is gone.
 
-        After ``close`` that is never later than the time-out of the abort.
+        After ``close``, it fires when the time-out of ``close`` is over, or earlier.
         """
 
 
 class IFilter(Interface):
     """Checks the bytes of a live session, and may change them.
 
-    A filter without a method for a direction costs nothing there; a relay without filters has no such costs.
+    A filter may leave out the method of a direction; then it costs nothing in this direction.
     """
 
     unfinished = Attribute(

@@ -6,7 +6,7 @@ from zope.interface import implementer
 
 from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.detached.relay import detached_join
-from novnc_twisted.relay.filters import FilteredRelay, Look
+from novnc_twisted.relay.filters import FilteredRelay, FilterFunction
 from novnc_twisted.relay.interfaces import IEnd, IFilter, IReceiver, IRelay
 from novnc_twisted.relay.stream_end import StreamEnd
 
@@ -57,31 +57,31 @@ class TransportRelay(FilteredRelay):
         self.live = False
 
     @property
-    def _from_client(self) -> Look:
-        return self._client.look
+    def _from_client(self) -> FilterFunction:
+        return self._client.filter
 
-    def _use(self, from_client: Look, from_upstream: Look) -> None:
-        self._client.look, self._upstream.look = from_client, from_upstream
+    def _use(self, from_client: FilterFunction, from_upstream: FilterFunction) -> None:
+        self._client.filter, self._upstream.filter = from_client, from_upstream
 
 
 @implementer(IReceiver)
 class _Direction:
     """One direction of the relay: reads from ``source``, and writes to ``_sink``."""
 
-    __slots__ = ("_relay", "_sink", "look", "source")
+    __slots__ = ("_relay", "_sink", "filter", "source")
 
     def __init__(self, relay: TransportRelay, source: IEnd, sink: IEnd) -> None:
         self._relay, self.source, self._sink = relay, source, sink
-        self.look: Look = None
+        self.filter: FilterFunction = None
 
     def data_received(self, data: bytes) -> None:
         """See IReceiver: pass bytes through the filters, and write the rest to the other end."""
         # After stop(), an end may still deliver bytes that it had already read.
         if not self._relay.live:
             return
-        if self.look is not None:
+        if self.filter is not None:
             try:
-                data = self.look(data)
+                data = self.filter(data)
             except Refusal as cause:
                 self._relay.over(cause)
                 return

@@ -6,11 +6,16 @@ from twisted.python.failure import Failure
 
 
 def loss_reason(reason: Failure) -> str:
-    """Return why a connection was lost, for the log: only the kind of the error, without data of the peer."""
+    """Return why a connection was lost, for the log: only the kind of the error, without data of the peer.
+
+    The text is empty if the peer closed the connection in the normal way.
+    """
     # The type alone ("Error") does not distinguish an expired certificate from a wrong CA.
     if isinstance(error := reason.value, SSL.Error):
         return tls_error(error)
-    return "" if reason.type is connectionDone.type else str(reason.type.__name__ if reason.type else reason.value)
+    if reason.type is connectionDone.type:
+        return ""
+    return str(reason.type.__name__ if reason.type else reason.value)
 
 
 def tls_error(error: SSL.Error) -> str:

@@ -16,7 +16,7 @@ from novnc_twisted.relay.transport_end import TransportEnd
 from novnc_twisted.relay.transports import closed_at_once, send
 
 CLOSE_GRACE = 2.0
-"""Seconds after we close for the peer to read all written bytes; then the connection is aborted."""
+"""Seconds after ``close`` in which the peer must read all written bytes.  Then the connection is aborted."""
 
 VIEWER_STALL = 300.0
 """Seconds for which a viewer may leave our buffer (about 128 KiB) full.  Then it counts as lost."""

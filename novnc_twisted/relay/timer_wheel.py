@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 RESOLUTION: Final = 1.0
-"""Maximum delay of a timer in seconds; no timer is early."""
+"""Seconds by which a timer may be late; a timer is never early."""
 
 AT_ONCE: Final = 8
 """Maximum number of timers fired in one reactor iteration.
@@ -22,7 +22,7 @@ AT_ONCE: Final = 8
 Hundreds may expire in the same second, and keystrokes must not wait for all of them.
 """
 
-_TOLERANCE: Final = 0.001  # seconds by which the clock may be behind when its delayed call comes
+_TOLERANCE: Final = 0.001  # seconds by which the reactor may make a delayed call too early, by its own clock
 
 
 class Timer:

@@ -35,8 +35,9 @@ class TransportEnd:
     )
 
     def __init__(self, clock: IReactorTime, peer: str, lost: type[Refusal], stall: float) -> None:
-        """:param lost: the cause if the peer leaves.
+        """Prepare; :meth:`makeConnection` follows.
 
+        :param lost: the cause if the peer leaves.
         :param stall: seconds for which the peer may leave the buffer full before it counts as lost; 0: for ever.
         """
         self.clock = clock
@@ -66,7 +67,7 @@ class TransportEnd:
             self._watch_stall()
 
     def resumeProducing(self) -> None:
-        """See IPushProducer: the buffer is empty again."""
+        """See IPushProducer: the buffer has room again."""
         self._full = False
         self._stop_watching_stall()
         if waits_for_its_producer(self.transport):
@@ -134,7 +135,7 @@ class TransportEnd:
     # Methods of subclasses
 
     def _has_room(self) -> None:
-        """Continue: the buffer is empty again."""
+        """Continue: the buffer has room again."""
         raise NotImplementedError
 
     def _end(self, cause: Refusal) -> None:

@@ -15,7 +15,7 @@ def _options(**values: int) -> tuple[tuple[int, int], ...]:
 
 # 60 s, then 4 probes every 15 s: a vanished peer is noticed after two minutes.  Linux' default is over two hours.
 _KEEP_ALIVE = _options(TCP_KEEPIDLE=60, TCP_KEEPINTVL=15, TCP_KEEPCNT=4)
-# So many probes that a silent peer reaches the deadline of its step first, as without probes.
+# A probe each second.  100 unanswered probes would end the connection, but the deadline of its step ends it earlier.
 _PROBES = _options(TCP_KEEPINTVL=1, TCP_KEEPCNT=100, TCP_KEEPIDLE=1)
 
 
@@ -26,7 +26,7 @@ class _Connected(Connection):
     connected = 1
     logstr = "relay"
     _shouldShutdown = False  # no other process has the descriptor
-    _tlsClientDefault = True
+    _tlsClientDefault = True  # startTLS() makes us the TLS client
 
 
 def connected(reactor: Any, connected_socket: socket.socket, protocol: Any) -> None:
@@ -140,7 +140,8 @@ def _set(tcp: socket.socket, options: tuple[tuple[int, int], ...]) -> None:
 def waits_for_its_producer(transport: Any) -> bool:
     """Return whether the peer ended TLS while the buffer was full.
 
-    Then Twisted closes the socket only after its producer has unregistered.  Otherwise the session would stay open as
-    long as the other end.
+    In this state, Twisted closes the socket only after its producer has unregistered.  If this did not happen, the
+    session would stay open as long as the other end.
     """
-    return bool(getattr(getattr(transport, "transport", transport), "disconnecting", False))
+    below = getattr(transport, "transport", transport)  # with TLS, the TCP transport below
+    return bool(getattr(below, "disconnecting", False))

@@ -69,9 +69,9 @@ class WebSocketEnd(StreamEnd):
         if payload:
             self._deliver(payload)
         if self.frames.news:
-            self.look()
+            self.handle_news()
 
-    def look(self) -> None:
+    def handle_news(self) -> None:
         """Handle news of the frame decoder: answer pings; end at a close frame or a violation of the protocol."""
         frames = self.frames
         frames.news = False
@@ -114,9 +114,9 @@ class WebSocketEnd(StreamEnd):
         send(self.transport, close_frame(code, reason))
 
     def _hang_up(self) -> None:
-        # After closing at once, bytes that the browser is still sending would reset the connection before it reads our
-        # close frame, and its user would read "1006".  So wait for the browser's close frame, until the time-out.
-        if self.frames.failure is not None:  # its frames can no longer be read
+        # If we closed at once, bytes that the browser is still sending would reset the connection.  The browser might
+        # not read our close frame, and show "1006".  So wait for the browser's close frame, until the time-out.
+        if self.frames.failure is not None:  # the browser's frames can no longer be read
             super()._hang_up()
             return
         self.resume_reading()
@@ -134,7 +134,7 @@ class WebSocketEnd(StreamEnd):
             self.transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _answer_heartbeat(self) -> None:
-        """Answer an empty message with one, unless our buffer is full: then its data shows that we are alive."""
+        """Send an empty message back.  If our buffer is full, do not: the data in it shows that we are alive."""
         self.frames.heartbeat = False
         if not self._closing and not self._full:
             self.transport.write(EMPTY)

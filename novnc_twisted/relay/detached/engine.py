@@ -158,7 +158,8 @@ class Engine:
             if removed:
                 removed.clear()
             for descriptor, events in ready:
-                side = sides.get(descriptor)  # another side may have ended it, and its number may have a new owner
+                # The sides before this one may have ended its session, and a new socket may have its number.
+                side = sides.get(descriptor)
                 if side is not None and descriptor not in removed:
                     try:
                         side.ready(events)

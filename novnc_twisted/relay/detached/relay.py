@@ -9,7 +9,7 @@ from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.detached.engine import Engine, engine_of
 from novnc_twisted.relay.detached.side import StreamSide
 from novnc_twisted.relay.detached.websocket_side import WebSocketSide
-from novnc_twisted.relay.filters import FilteredRelay, Look
+from novnc_twisted.relay.filters import FilteredRelay, FilterFunction
 from novnc_twisted.relay.interfaces import IFilter, IRelay
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class DetachedRelay(FilteredRelay):
             self.upstream.stop()
 
     @property
-    def _from_client(self) -> Look:
-        return self.client.look
+    def _from_client(self) -> FilterFunction:
+        return self.client.filter
 
-    def _use(self, from_client: Look, from_upstream: Look) -> None:
-        self.client.look, self.upstream.look = from_client, from_upstream
+    def _use(self, from_client: FilterFunction, from_upstream: FilterFunction) -> None:
+        self.client.filter, self.upstream.filter = from_client, from_upstream

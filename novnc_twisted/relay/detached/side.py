@@ -1,6 +1,5 @@
 """One side of a session in the detached relay: its socket, and the bytes that could not be sent on it yet."""
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from novnc_twisted.errors import Refusal
@@ -8,11 +7,11 @@ from novnc_twisted.relay.detached.engine import BUFFER, DEAD, ENDING, IN, OUT, E
 
 if TYPE_CHECKING:
     from novnc_twisted.relay.detached.relay import DetachedRelay
-    from novnc_twisted.relay.filters import Look
+    from novnc_twisted.relay.filters import FilterFunction
     from novnc_twisted.relay.stream_end import StreamEnd
 
 PIECE: Final = 1 << 14
-"""Maximum number of bytes of one read if the other peer may be slow, since bytes that it does not accept are held."""
+"""Maximum number of bytes of one read if the other peer may be slow: bytes that this peer does not accept are held."""
 
 SLOW: Final = 0.1
 """Seconds after which a peer counts as slow if it has accepted no bytes."""
@@ -36,20 +35,20 @@ class StreamSide:
     """A plain stream.  The other side sends what this side reads, from the engine's buffer and without a copy.
 
     :ivar end: the end that owns the socket.
-    :ivar look: the filters as one function, which returns the bytes to send on; None: all bytes are sent on unread.
+    :ivar filter: the filters as one function, which returns the bytes to send on; None: all bytes are sent on unread.
     :ivar other: the other side.
     """
 
     __slots__ = (
         *("_calm", "_ending", "_engine", "_readable", "_relay", "_rest", "_since"),
-        *("descriptor", "end", "look", "other", "socket"),
+        *("descriptor", "end", "filter", "other", "socket"),
     )
 
     end: "StreamEnd"
     other: "StreamSide"
 
     def __init__(self, engine: Engine, relay: "DetachedRelay", end: "StreamEnd") -> None:
-        self.look: Look = None
+        self.filter: FilterFunction = None
         self._engine = engine
         self._relay = relay
         self._readable = False  # whether there may be unread bytes, which edge-triggered epoll does not report again
@@ -109,7 +108,7 @@ class StreamSide:
                 return
             end.bytes_in += count
             end.heard_at = engine.now
-            if self.look is None:
+            if self.filter is None:
                 other.send_read(count)
             else:
                 self.pass_on(engine.space[:count].tobytes())
@@ -126,9 +125,9 @@ class StreamSide:
 
     def pass_on(self, data: bytes) -> None:
         """Send on the bytes that pass the filters; if a filter refuses, end the session."""
-        if self.look is not None:
+        if self.filter is not None:
             try:
-                data = self.look(data)
+                data = self.filter(data)
             except Refusal as cause:
                 self._relay.over(cause)
                 return
@@ -158,9 +157,21 @@ class StreamSide:
         self.send(self._engine.space[:count])
 
     def write(self, data: bytes) -> None:
-        """Send a ping or a pong; the next read reports a failure."""
-        with suppress(OSError):
-            self._send(data)
+        """Send a ping, a pong or a text message at once, or append it to the bytes that wait.
+
+        If this fails, the next read reports the failure.
+        """
+        if self._rest:
+            self._keep(data)
+            return
+        try:
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return
+        if sent < len(data):
+            self._hold(bytes(data[sent:]))
 
     def writeSequence(self, parts: tuple[bytes, ...]) -> None:
         """See :meth:`write`."""
@@ -189,21 +200,11 @@ class StreamSide:
         rest, self._rest = bytes(self._rest), _NOTHING
         self.end.come_back(self.socket, rest)
 
-    def _send(self, data: bytes | memoryview) -> None:
-        if self._rest:
-            self._keep(data)
-            return
-        try:
-            sent = self.socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        if sent < len(data):
-            self._hold(bytes(data[sent:]))
-
     def _keep(self, data: bytes | memoryview) -> None:
         """Append data to the bytes that wait."""
         self._engine.held += len(data)
-        # This copies all waiting bytes, but only a ping, a pong or the rest of one read is added while others wait.
+        # This copies all waiting bytes.  That is rare: while bytes wait, only pings, pongs, text messages and the
+        # payload of one more read are added.
         self._rest = memoryview(b"".join((self._rest, data)))
 
     def _hold(self, rest: bytes) -> None:
@@ -215,6 +216,7 @@ class StreamSide:
         self.end.pauseProducing()
 
     def _flush(self) -> None:
+        """Send the waiting bytes."""
         engine = self._engine
         try:
             sent = self.socket.send(self._rest)

@@ -46,9 +46,9 @@ class WebSocketSide(StreamSide):
             if data:
                 end.bytes_in += len(data)
                 end.heard_at = engine.now
-                if self.look is not None:
+                if self.filter is not None:
                     try:
-                        data = self.look(data)
+                        data = self.filter(data)
                     except Refusal as cause:
                         relay.over(cause)
                         return
@@ -56,7 +56,7 @@ class WebSocketSide(StreamSide):
                     other.send(data)
             # A filter may have ended the session because of the payload.
             if frames.news and relay.live:
-                end.look()
+                end.handle_news()
             if len(raw) < size:
                 if not self._ending:
                     self._readable = False
