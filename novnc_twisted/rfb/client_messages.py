@@ -13,10 +13,10 @@ MAX_CUT_TEXT = 1024 * 1024
 """Bytes of the longest clipboard text that is accepted: QEMU's own limit."""
 
 MAX_ENCODINGS = 1024
-"""Encodings in one SetEncodings; real viewers send some twenty."""
+"""Maximum number of encodings in one SetEncodings; real viewers send about twenty."""
 
 MAX_FENCE = 64
-"""Bytes of payload in a ClientFence (rfbproto)."""
+"""Maximum number of bytes of payload in a ClientFence (rfbproto)."""
 
 
 class ClientMessage(IntEnum):
@@ -90,6 +90,7 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
     ClientMessage.QEMU: (4, _qemu),
 }
 """Type -> the length of its head, and a function that returns the number of bytes after the head."""
+
 # The shield looks the type up for every message of a viewer, so the usual case is one index into bytes, without a call.
 EVERYDAY = bytes(
     _WHOLE[kind]

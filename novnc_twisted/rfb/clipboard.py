@@ -15,6 +15,7 @@ from .server_messages import ServerMessage, ServerMessages
 UNLIMITED: Final = -1
 
 _WHOLE: Final = (ClientMessage.SET_ENCODINGS, ClientMessage.SET_PIXEL_FORMAT)
+"""Messages that the filter reads completely; of all others, it reads only the head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class ClipboardPolicy:
       pixels in the next server messages would be unknown.
     * Buffered until it is complete: the head of a message, a SetPixelFormat or a SetEncodings, at most 4,100 bytes.
 
-    :param pixel_format: that of ServerInit.
+    :param pixel_format: the PIXEL_FORMAT in ServerInit.
     """
 
     __slots__ = ("_asked", "_held", "_left", "_limits", "_passes", "_server")
@@ -124,6 +125,7 @@ class ClipboardPolicy:
         return length > 0 and (self._limits.to_server == UNLIMITED or length <= self._limits.to_server)
 
     def _whole(self, message: bytes) -> bytes:
+        """Return what is passed on instead of a message of :data:`_WHOLE`."""
         if message[0] == ClientMessage.SET_ENCODINGS:
             return self._encodings(message)
         size = PixelSize.of(message[4:])
@@ -138,10 +140,10 @@ class ClipboardPolicy:
         The list is never empty, because an empty one made QEMU loop endlessly (CVE-2008-2382).
         """
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
-        follows = self._limits.from_server != UNLIMITED
+        reads_server = self._limits.from_server != UNLIMITED
         kept = [
             encoding
             for encoding in listed
-            if encoding != Encoding.EXTENDED_CLIPBOARD and (not follows or is_readable(encoding))
+            if encoding != Encoding.EXTENDED_CLIPBOARD and (not reads_server or is_readable(encoding))
         ] or [Encoding.RAW]
         return message[:2] + struct.pack(f">H{len(kept)}i", len(kept), *kept)

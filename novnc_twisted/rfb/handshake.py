@@ -7,7 +7,7 @@ A handshake reads like the RFC::
         version = yield Need(12, "ProtocolVersion")
         return version
 
-:class:`HandshakeDriver` drives one, for any transport or none.
+:class:`HandshakeDriver` runs a handshake, with any transport or without one.
 
 TLS inside RFB (VeNCrypt) is a step as well: the driver stops at :class:`StartTLS`, and the owner of the transport
 starts TLS and calls :meth:`HandshakeDriver.tls_started`.  If unread bytes have arrived in clear by then, the handshake
@@ -84,7 +84,7 @@ class HandshakeDriver(Generic[T]):
     :attr:`asks`, ``starts_tls`` and :attr:`done`.  No call raises because of a peer: see :attr:`error` for that.
 
     :ivar done: whether the handshake has ended, with success or not.
-    :ivar result: the result of the handshake; None until then, and if it failed.
+    :ivar result: the result of the handshake; None before its end and after a failure.
     :ivar error: the refusal that ended it, or None.
     :ivar asks: an unanswered question, or None.
     :ivar starts_tls: if it is not None, start TLS now, and call :meth:`tls_started` when it is established.
@@ -151,7 +151,7 @@ class HandshakeDriver(Generic[T]):
 
         Does nothing if the handshake ended meanwhile.
 
-        :raises RuntimeError: TLS was not to be started.
+        :raises RuntimeError: the handshake did not ask for TLS.
         """
         if self.done:
             return

@@ -39,7 +39,7 @@ def login(
     It asks for a ``password`` only if the server requires one, and stops for TLS if VeNCrypt was chosen.
 
     :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`.  The first one that the server offers is used.
-        If it fails, no other one is tried: an attacker could make it fail to get a weaker one.
+        If it fails, no other scheme is tried: an attacker could make it fail so that a weaker scheme is used.
     :param shared: whether other clients may stay connected; False makes QEMU disconnect them.
     :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc; the first one that the server offers is
         used.
@@ -95,7 +95,7 @@ def _security(schemes: Authenticators, version: bytes) -> Handshake[None]:
     # Use our order, not the server's: an attacker on the path could reorder the list to select the weakest type.
     common = next((scheme for scheme in schemes.values() if scheme[0] in offered), None)
     if common is None:
-        raise _none_common(schemes, offered)
+        raise _no_common_type(schemes, offered)
     number, authenticate = common
     yield Write(bytes([number]))
     yield from authenticate()
@@ -116,12 +116,12 @@ def _security_3_3(schemes: Authenticators) -> Handshake[None]:
             yield from authenticate()
             break
     else:
-        raise _none_common(schemes, [number])
+        raise _no_common_type(schemes, [number])
     if number != SecurityType.NONE:
         yield from _security_result(reason_follows=False)
 
 
-def _none_common(schemes: Iterable[str], offered: Sequence[int]) -> ConsoleUnreachable:
+def _no_common_type(schemes: Iterable[str], offered: Sequence[int]) -> ConsoleUnreachable:
     theirs = ", ".join(security_type_name(number) for number in offered[:16])  # it must fit into one line of the log
     return ConsoleUnreachable(
         f"no common security type: the VNC server offers {theirs}; we may use {', '.join(schemes)}"
@@ -133,7 +133,7 @@ def _security_result(*, reason_follows: bool) -> Handshake[None]:
     (result,) = _U32.unpack((yield Need(4, "SecurityResult")))
     if result == SecurityResult.OK:
         return
-    # After another value, the next bytes are undefined, and cannot be read as a reason.
+    # After an unknown value, the next bytes are undefined, and cannot be read as a reason.
     if result not in (SecurityResult.FAILED, SecurityResult.TOO_MANY_ATTEMPTS):
         raise ConsoleUnreachable(f"the VNC server broke the protocol: SecurityResult {result}")
     what = "authentication failed" if result == SecurityResult.FAILED else "too many failed attempts"

@@ -71,7 +71,7 @@ def refuse(sentence: str) -> Handshake[None]:
 
 
 def _client_version() -> Handshake[bytes]:
-    """Read the viewer's version (section 7.1.1); other bytes are returned as soon as they differ from it."""
+    """Read the viewer's version (section 7.1.1).  If the first four bytes belong to no version, return only these."""
     yield Write(VERSION_3_8)
     version: bytes = yield Need(4, "ProtocolVersion")
     # A client that speaks another protocol may send fewer than 12 bytes and then wait for us.

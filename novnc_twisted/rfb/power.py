@@ -24,11 +24,11 @@ class PowerCode(IntEnum):
 class PowerOffer:
     """A filter that sends :data:`XVP_INIT` before the first bytes of the server, if the viewer supports xvp.
 
-    Before the first bytes, the stream is certainly between two messages; later, one would have to follow all messages.
-    QEMU sends nothing before it has the viewer's encodings.
+    Before the first bytes, the stream is certainly between two messages.  Later, the filter would have to find the ends
+    of all messages.  The viewer's encodings are known by then, because QEMU sends nothing before it has them.
 
     :param shield: knows the encodings that the viewer has listed.
-    :param done: called with this filter at the first bytes of the server; the filter is not needed any more.
+    :param done: called with this filter at the first bytes of the server, so that the filter is removed.
     """
 
     __slots__ = ("_done", "_shield")

@@ -80,14 +80,15 @@ def _subrectangles(place: int) -> "Read":
 
 
 def _hextile(width: int, height: int, size: PixelSize) -> Reader:
-    # Otherwise a rectangle of width 0, twelve bytes, could cause thousands of iterations.
+    # Without this check of the width, an empty rectangle of twelve bytes could cause thousands of iterations.
     for top in range(0, height if width else 0, 16):
         for left in range(0, width, 16):
             yield from _tile(min(16, width - left), min(16, height - top), size.pixel)
 
 
 def _tile(width: int, height: int, pixel: int) -> Reader:
-    # RFC 6143, section 7.7.4: raw, background, foreground, any subrectangles, subrectangles are coloured.
+    # The bits of the mask (RFC 6143, section 7.7.4): 1 is raw, 2 is background specified, 4 is foreground specified, 8
+    # is any subrectangles, 16 is subrectangles coloured.
     mask = (yield 1)[0]
     if mask & 1:
         yield Skip(width * height * pixel)
@@ -206,6 +207,7 @@ _NEVER_SENT: Final = frozenset(
 """Pseudo-encodings without rectangles: they only request quality, compression, fences or continuous updates."""
 
 _LARGE: Final = frozenset((0, 2, 4, 6, 16))
+"""Encodings whose rectangles are refused if a side is longer than :data:`MAX_SIDE`."""
 
 
 def is_readable(encoding: int) -> bool:

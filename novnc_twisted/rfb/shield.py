@@ -35,6 +35,7 @@ _NEEDS = {
 }
 """Message type -> the encoding that a viewer must have listed in SetEncodings before it may send the message."""
 
+# Flags of the extended clipboard (rfbproto): the actions caps, request, peek, notify and provide are bits 24 to 28.
 _CAPS, _PROVIDE = 1 << 24, 1 << 28
 _ACTIONS = {_CAPS << shift for shift in range(5)}
 _ACTION_BITS = sum(_ACTIONS)
@@ -174,7 +175,7 @@ class Shield:
         return message[:2] + _COUNT.pack(len(kept)) + struct.pack(f">{len(kept)}i", *kept)
 
     def _cut_text(self, data: bytes, at: int) -> tuple[int, bytes | None]:
-        """Check the head of a ClientCutText, with the flags of an extended one; note the length of its body."""
+        """Check the head of a ClientCutText, including the flags of an extended one, and set ``_body``."""
         length = int.from_bytes(data[at + 4 : at + 8], "big", signed=True)
         if not length:
             return 8, b""  # an empty text left QEMU's clipboard without data or an owner to ask (CVE-2023-6683)
@@ -191,7 +192,7 @@ class Shield:
         # A negative length marks the extended form and counts the four bytes of flags (rfbproto).
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
-            # For an empty body, _follow() is not called and would not reset _packed, and the next text would be
+            # For an empty body, _follow() is not called, so it would not reset _packed.  Then the next text would be
             # refused.
             if not self._body:
                 return 12, b""  # an empty text
@@ -211,6 +212,7 @@ class Shield:
 
 
 _ASKED: dict[int, int] = {encoding: 1 << place for place, encoding in enumerate(_NEEDS.values())}
+"""Encoding of :data:`_NEEDS` -> its bit in ``Shield._listed``."""
 
 
 class _Packed:
@@ -224,7 +226,7 @@ class _Packed:
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj()
-        self._room = MAX_CUT_TEXT
+        self._room = MAX_CUT_TEXT  # bytes that the rest of the stream may still unpack to
 
     def check(self, piece: bytes) -> None:
         """Check the next piece, before it is passed on."""

@@ -21,7 +21,7 @@ PRESSED = 10
 _UPDATE_REQUEST = ClientMessage.FRAMEBUFFER_UPDATE_REQUEST
 _UPDATE_REQUEST_SIZE = 10
 _KEY_UP = bytes((ClientMessage.KEY_EVENT, 0))
-
+_QEMU_KEY_UP = QEMU_KEY + b"\0\0"
 
 _ALL: Final = frozenset(range(256))
 
@@ -33,8 +33,8 @@ class ViewOnly:
     silently, so that the session goes on.  The filter comes after :class:`~novnc_twisted.rfb.Shield`, which checks the
     content of the messages.  It accepts pieces of any size.
 
-    A viewer that loses control may be holding a key.  Without its release, the server would repeat the key endlessly,
-    so the first releases may pass.
+    A viewer that loses control may be holding a key.  If the server did not get its release, it would repeat the key
+    endlessly.  So the first releases may pass.
 
     * Refused: a message with an unknown length, since the messages after it could not be found.
     * Held: the incomplete head of a message, at most 8 bytes.
@@ -88,10 +88,12 @@ class ViewOnly:
 
     def _is_release(self, data: bytes, at: int) -> bool:
         """Return whether a whole message releases a key; if so, count it."""
-        released = at + self._left <= len(data) and (
-            data[at : at + 2] == _KEY_UP or (data[at : at + 2] == QEMU_KEY and data[at + 2 : at + 4] == b"\0\0")
-        )
-        self._releases -= released
+        if at + self._left > len(data):
+            return False
+        head = data[at : at + 4]
+        released = head[:2] == _KEY_UP or head == _QEMU_KEY_UP
+        if released:
+            self._releases -= 1
         return released
 
 

@@ -32,9 +32,11 @@ def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
 
     :raises ValueError: one is unknown, or there are no names.
     """
+    if not names:
+        raise ValueError("no VeNCrypt sub-types")
     unknown = [name for name in names if name not in SUBTYPES]
-    if unknown or not names:
-        raise ValueError(f"unknown VeNCrypt sub-types: {', '.join(unknown)}" if names else "no VeNCrypt sub-types")
+    if unknown:
+        raise ValueError(f"unknown VeNCrypt sub-types: {', '.join(unknown)}")
     return tuple(names)
 
 
