@@ -28,7 +28,7 @@ class ConsoleMethods:
     :param host: the name of this compute host.
     :param address: the name or address at which the proxies reach the VNC servers of this host.
     :param base_urls: for each console type, the URL to which the token is added.
-    :param enabled: False: every console is refused.
+    :param enabled: whether consoles may be opened; False: every console is refused.
     :param reports: logs domains whose addresses conflict.
     :param found: called with each domain that was read.
     """
@@ -140,7 +140,8 @@ class ConsoleMethods:
 
     def _console(self, domain: Domain, others: Iterable[ActiveConsole]) -> Vnc:
         """Return the address of a domain's console, which no other running domain may share."""
-        # Checked first: for consoleauth, ConsoleTypeUnavailable and ConsoleUnreachable mean that the server runs here.
+        # The state is checked first, because consoleauth concludes from ConsoleTypeUnavailable and ConsoleUnreachable
+        # that the server runs here.
         if not domain.active:
             raise InstanceNotRunning(f"{domain.name} is {domain.state}")
         if domain.migrating:

@@ -37,7 +37,7 @@ class HostCalls:
     ) -> "Deferred[T]":
         """Call a method of a host.
 
-        :param read: checks the answer of the host and returns what it says.
+        :param read: checks the answer of the host, and returns the result.
         :raises ServiceUnavailable: there is no usable answer; the detail names the host.
         """
         called = self._transport.call(COMPUTE.of(host), method, deadline=deadline or self._deadline, **arguments)

@@ -89,14 +89,14 @@ class InstanceDirectory(DomainDirectory[Instance]):
         :param more: servers of live hosts that published nothing, by UUID.
         :param visible: whether the caller may see a server.
         """
+
+        def quality(instance: Instance) -> tuple[int, bool]:
+            return _rank(instance), visible(instance)
+
         found = more.get(uuid)
         for host, entry in self.entries(uuid).items():
             shown = entry if self.is_current(host) else entry.as_unknown()
-            if (
-                found is None
-                or _rank(shown) > _rank(found)
-                or (_rank(shown) == _rank(found) and not visible(found) and visible(shown))
-            ):
+            if found is None or quality(shown) > quality(found):
                 found = shown
         return found
 

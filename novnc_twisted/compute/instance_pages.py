@@ -8,6 +8,7 @@ from novnc_twisted.contract.instance import Instance
 from novnc_twisted.messaging.wire import MAX_MESSAGE
 
 _PAGE = MAX_MESSAGE * 3 // 4
+"""Estimated maximum number of bytes of the domains of one page."""
 
 
 def instance_of(domain: Domain, host: str) -> Instance:

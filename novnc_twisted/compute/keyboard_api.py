@@ -30,7 +30,7 @@ class KeyboardAPI:
     ) -> bool:
         """Press chords one after the other, and wait for the end; False: another caller's keys are being sent.
 
-        :param chords: Linux's codes of the keys of each.
+        :param chords: for each chord, Linux's codes of its keys.
         :param hold: milliseconds between two events.
         :param pressed: called with the number of keys whenever some were pressed.
         :raises InstanceNotFound: the server is no longer on the host that reported it.

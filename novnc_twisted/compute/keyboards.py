@@ -15,6 +15,8 @@ TICKET_LIFETIME: Final = 5.0
 """Seconds without keys after which a ticket ends, because its holder has probably left."""
 
 ENTER: Final = 28
+"""Linux's code of the key Enter."""
+
 AFTER_ENTER: Final = 0.12
 """Seconds of pause after Enter: shells and boot loaders read line by line."""
 
@@ -39,7 +41,7 @@ class Keyboards:
         self._typing: dict[str, _Typing] = {}
 
     async def begin(self, uuid: str) -> TypingTicket:
-        """Return a ticket for a domain's keyboard; while another ticket is in use, one without an id.
+        """Return a ticket for a domain's keyboard.  While another ticket is in use, the returned ticket has no id.
 
         :param uuid: in lower case.
         :raises InstanceNotFound: this host has no such domain.
@@ -65,7 +67,7 @@ class Keyboards:
             return False
         strokes = fields.argument("keys", sealed, lambda text: unseal(typing.ticket, typing.number, text))
         typing.number += 1
-        whole = False
+        complete = False
         try:
             await self._check(uuid)
             # QEMU queues a few hundred events, and silently drops further ones, so send few at a time.
@@ -76,9 +78,9 @@ class Keyboards:
                 await sleep(2 * len(chord) * strokes.hold / 1000 + pause, self._driver.clock)
                 if not typing.timer.active():
                     return False
-            whole = True
+            complete = True
         finally:
-            if not whole or not strokes.more:
+            if not complete or not strokes.more:
                 self._end(uuid, typing.ticket)
         return True
 

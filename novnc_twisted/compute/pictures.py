@@ -59,7 +59,7 @@ def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
     while True:
         scaled = _scaled(picture, wanted)
         data, fits = _encoded(scaled, kind, limit)
-        # Only noise is still too large at the lowest quality, or PNG, which has no quality.
+        # The first size usually fits.  It may not fit if the screen shows noise, or as PNG, which has no lower quality.
         if fits or wanted <= _NARROWEST:
             return Picture(data, scaled.width, scaled.height)
         # The size of the file grows with the area.
@@ -75,7 +75,7 @@ def _scaled(picture: Image.Image, width: int) -> Image.Image:
 
 
 def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
-    """Return the encoded picture, and whether it is within the limit; if not, it may have another format."""
+    """Return the encoded picture, and whether it is within the limit.  A picture above the limit may be a JPEG."""
     # Try JPEG first, which takes a thirtieth of the time.  Otherwise a guest that shows noise on a large screen could
     # occupy a processor for a minute.
     data, quality = b"", _QUALITIES[-1]
@@ -92,7 +92,7 @@ def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
             data = _saved(picture, "PNG")
         else:
             for lower in (one for one in _QUALITIES if one <= quality):
-                # The fastest method for a large picture; it makes the file larger by a fifth.
+                # A large picture is encoded by the fastest method, which makes the file larger by a fifth.
                 data = _saved(picture, kind.upper(), quality=lower, method=0 if is_large else 4)
                 if len(data) <= limit:
                     break

@@ -64,7 +64,9 @@ def page(host: str, answer: Any) -> tuple[list[Instance], str]:
     """Read a page of a host's list; also return its last UUID if another page follows, else an empty text."""
     found = instances(host, answer)
     last = answer["instances"][-1] if answer.get("more") is True and answer["instances"] else None
-    return found, fields.argument("uuid", last.get("uuid"), fields.uuid) if isinstance(last, dict) else ""
+    if not isinstance(last, dict):
+        return found, ""
+    return found, fields.argument("uuid", last.get("uuid"), fields.uuid)
 
 
 def console(host: str, instance_uuid: str, answer: Any) -> Console:

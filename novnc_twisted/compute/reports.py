@@ -1,4 +1,4 @@
-"""Logs wrong settings of VNC servers, each once."""
+"""Logs wrong settings of VNC servers.  Each fault is logged once."""
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -56,7 +56,7 @@ class DomainReports:
         )
 
     def forget(self, uuid: str) -> None:
-        """Permit that the faults of this domain are reported again, because it has stopped."""
+        """Forget the faults of a domain that has stopped, so that they are reported again after its next start."""
         for about in [about for about in self._reported if uuid in about]:
             del self._reported[about]
 

@@ -31,8 +31,8 @@ class ComputeAPI:
     The published records show which host to ask, and the answer of this host decides.
 
     :param deadline: seconds for the answer of each host; hosts are asked at the same time.
-    :param now: a clock in seconds, by which the copy of the published records is used for a short time; None: each
-        request updates the copy.
+    :param now: a clock in seconds.  With it, several requests use the same copy of the published records for a short
+        time; None: each request updates the copy.
     """
 
     def __init__(self, transport: ITransport, *, deadline: float = 5.0, now: Callable[[], float] | None = None) -> None:
@@ -110,7 +110,7 @@ class ComputeAPI:
             _log.warn("compute hosts without published servers, which are not listed yet: {count}", count=left_out)
         lists, silent = await self._calls.lists(hosts, LIST_DEADLINE)
         if silent and not lists and not current:
-            # A slow answer is better than none.
+            # A late answer is better than no answer.
             lists, silent = await self._calls.lists(hosts, self._deadline - LIST_DEADLINE)
         if not lists and not current:
             raise ServiceUnavailable(f"no compute host answers: {self._why(silent)}")

@@ -13,10 +13,14 @@ STATES: dict[int, tuple[str, int]] = {
 """virDomainState -> its name here, and nova's number."""
 
 SHUTOFF = 5
+"""The virDomainState of a stopped domain."""
+
 SHUTOFF_SAVED = 5
 """virDomainShutoffReason: the memory was saved when it stopped, and the next start continues with it."""
 
 PAUSED = 3
+"""The virDomainState of a paused domain."""
+
 PAUSED_FOR_MIGRATION = (2, 12, 13)
 """Values of virDomainPausedReason for a domain that is paused because of a migration.
 

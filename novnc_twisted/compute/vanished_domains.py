@@ -17,6 +17,8 @@ BACK_OFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
 """Seconds between the attempts to drop a domain's tokens; after the last attempt, the failure is logged."""
 
 _MIGRATED_FOR = 60.0
+"""Seconds for which a migration is remembered."""
+
 _MAX_KNOWN = 100_000
 _MAX_PENDING = 1000
 
@@ -102,6 +104,7 @@ class VanishedDomains:
             self._spawn(uuid, self._follow(uuid))
 
     async def _follow(self, uuid: str) -> None:
+        """Drop the tokens of a domain that no longer exists.  Repeat this if libvirt or consoleauth does not answer."""
         migrated_at = self._migrated.get(uuid)
         # After a migration, libvirt undefines the domain here.  This second event does not mean that the server ended.
         if migrated_at is not None and self._clock.seconds() - migrated_at < _MIGRATED_FOR:

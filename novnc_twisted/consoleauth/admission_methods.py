@@ -72,7 +72,7 @@ class AdmissionMethods:
             began = self._clock.seconds()
             place = await self._locate_unless_revoked(token_hash, record)
             place_seconds = self._clock.seconds() - began
-            # After the compute host was asked: meanwhile the token may have been revoked or changed.
+            # Read again, because the token may have been revoked or changed while the compute host was asked.
             record = await self._policy.current(token_hash, record)
             # Without an earlier admission, `again` is ignored: somebody with a stolen proxy credential could set it to
             # use a token without an entry in the audit trail.
@@ -105,7 +105,8 @@ class AdmissionMethods:
     async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord) -> Place:
         """Return where a token's console is now.
 
-        :raises Revoked: there is no such place and the token was revoked, which explains more than the first refusal.
+        :raises Revoked: the console was not found, and the token was revoked.  The revocation explains this better.
+        :raises Refusal: the console was not found; see :meth:`.Places.locate`.
         """
         try:
             return await self._token_places.locate(record)

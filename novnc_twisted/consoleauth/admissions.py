@@ -17,9 +17,8 @@ from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 LONGEST: Final = 30 * 86400.0
 """Seconds for which an admission is kept.  A longer session does not enter the history."""
 
-
 REPEATED: Final = 3600.0
-"""Seconds within which a proxy may repeat a report, and no session of it enters the history twice."""
+"""Seconds for which a reported session is remembered, so that no repeated report adds it to the history again."""
 
 MOST: Final = 256
 """Maximum number of admissions kept for one token.  A further one drops the oldest."""
@@ -27,7 +26,7 @@ MOST: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Admitted(Record):
-    """What consoleauth knows about a session; the fields have the names of those of SessionInfo."""
+    """What consoleauth knows about a session.  Each field has the name of the same field of SessionInfo."""
 
     client_address: Annotated[str, fields.short_text]
     server_id: Annotated[str, fields.uuid]
@@ -82,7 +81,8 @@ class Admissions:
     async def take(self, session: SessionInfo) -> dict[str, Any] | None:
         """Remove the admission of a reported session; return consoleauth's own values for fields of SessionInfo.
 
-        A session is taken again until :meth:`done` is called for it.  The proxy repeats a report that was interrupted.
+        Until :meth:`done` is called for a session, further calls return the same values, because a proxy repeats a
+        report that was interrupted.
 
         :return: None if consoleauth has not admitted the session, or the session was reported before.
         """
@@ -96,7 +96,7 @@ class Admissions:
             value = await self._get(key)
             if value is None or value.get("client_address") != session.client_address:
                 continue
-            # Before the admission is removed, since this process may be killed between the two.
+            # Stored before the admission is removed, because this process may be killed between the two steps.
             await self._store.put(mark, value, REPEATED)
             # If several callers try this, remove() succeeds for exactly one of them.
             if await self._store.remove(key):
@@ -105,7 +105,7 @@ class Admissions:
         return None
 
     async def done(self, session: SessionInfo) -> None:
-        """Note that a session which was taken is in the history."""
+        """Record that a session that was taken is in the history now."""
         await self._store.put(_of_session(session), {}, REPEATED)
 
     async def _get(self, key: str) -> dict[str, Any] | None:
@@ -125,5 +125,6 @@ def _of_token(token_hash: str) -> str:
 
 
 def _of_session(session: SessionInfo) -> str:
-    # With the token: else a stolen credential of a proxy could mark the sessions of other proxies as reported.
+    # The token is included: otherwise, somebody with the stolen credential of a proxy could mark the sessions of other
+    # proxies as reported.
     return f"reported:{hash_token(f'{session.token_hash} {session.id}')}"

@@ -31,7 +31,7 @@ class Admitted:
 
 
 class AdmittedTokens:
-    """Remembers for each token, by its hash, and each client address which server was opened.  Memory is bounded.
+    """Remembers which server each token has opened for each client address, for a limited number of tokens.
 
     :param now: seconds of any clock.
     :ivar share: sends an entry as JSON to the other workers; called while a session lives and when it ends.
@@ -61,7 +61,7 @@ class AdmittedTokens:
             self.share([*key, known.instance_uuid, known.project_id])
 
     def take(self, entry: list[str | None]) -> None:
-        """Remember an entry of another worker (see ``share``), since its viewer may reconnect to this one."""
+        """Remember an entry of another worker (see ``share``), because its viewer may reconnect to this worker."""
         token_hash, address, instance_uuid, project_id = entry
         self._put((str(token_hash), str(address)), str(instance_uuid), project_id, True)
 

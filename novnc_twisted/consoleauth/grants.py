@@ -20,7 +20,7 @@ class Grants:
         self._policy = policy
 
     async def add(self, to: str, by: str) -> None:
-        """Give control to session ``to``, from session ``by``; an earlier grant to it is replaced."""
+        """Give control to session ``to``, from session ``by``.  This replaces an earlier grant to the same session."""
         await self._store.put(_key(to), {"by": by}, KEPT)
 
     async def drop(self, sessions: Collection[str]) -> None:

@@ -35,7 +35,10 @@ _REPORTED: Final = "reported_at"
 """The field of an entry with the time of its report: Unix time in seconds, by our own clock."""
 
 _AT_ONCE: Final = 500
+"""Maximum number of entries that one command reads."""
+
 _ROOM: Final = MAX_MESSAGE - 10_000
+"""Maximum number of bytes of the sessions in one answer."""
 
 _log = Logger()
 
@@ -109,7 +112,7 @@ class History:
         if ended is None or known is None:
             return None
         entry = ended.to_wire()
-        # Nobody needs the hash of a token any more.
+        # The history has no use for the hash of a token.
         entry["session"] |= known | {"token_hash": ""}
         return _Taken(ended.session, entry)
 
@@ -119,7 +122,7 @@ class History:
         A page may have fewer sessions than ``limit``, even none, although another page follows.
         """
         rows: list[dict[str, Any]] = []
-        before: set[str] = set()
+        seen: set[str] = set()
         size, scanned = 0, 0
         while scanned < _SCANNED:
             entries = await self._store.newest(LOG, marker, _AT_ONCE)
@@ -133,12 +136,12 @@ class History:
                 ended = _read(value)
                 if ended is not None and wanted.matches(ended):
                     row = encode_object(value)
-                    if row not in before:
+                    if row not in seen:
                         size += len(row) + 1
                         if len(rows) == limit or size > _ROOM:
                             return rows, marker
                         rows.append(value)
-                        before.add(row)
+                        seen.add(row)
                 marker = number
             scanned += len(entries)
             if len(entries) < _AT_ONCE:

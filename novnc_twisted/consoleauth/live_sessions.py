@@ -58,7 +58,7 @@ class Outcome:
     unanswered: tuple[str, ...]
 
     def and_of(self, others: Iterable["Outcome"]) -> "Outcome":
-        """Return what became of this change and of others together."""
+        """Return the outcome of this change and of others together."""
         every = [self, *others]
         unanswered = dict.fromkeys(topic for one in every for topic in one.unanswered)
         return Outcome(sum(one.sessions for one in every), tuple(unanswered))
@@ -76,7 +76,7 @@ class LiveSessions:
     async def end(self, wanted: SessionFilter, reason: str) -> Outcome:
         """End the sessions that match a filter, with Revoked (4410).
 
-        :raises ServiceUnavailable: it is unknown which proxies there are.
+        :raises ServiceUnavailable: the list of proxies cannot be read.
         """
         return await self._apply("end_sessions", {**_set_fields(wanted), "reason": reason})
 
@@ -101,7 +101,7 @@ class LiveSessions:
     async def set_mode(self, wanted: SessionFilter, mode: str) -> Outcome:
         """Change what the viewers of the sessions that match may do.
 
-        :raises ServiceUnavailable: it is unknown which proxies there are.
+        :raises ServiceUnavailable: the list of proxies cannot be read.
         """
         return await self._apply("set_mode", {**_set_fields(wanted), "mode": mode})
 

@@ -13,6 +13,7 @@ from novnc_twisted.errors import InvalidToken
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 _LOG_AGAIN: Final = 60.0
+"""Minimum number of seconds between two log lines about lost tokens."""
 
 _log = Logger()
 
@@ -83,7 +84,7 @@ class LostTokens:
         record, rules = self._recent.get(token_hash), self._rules
         if record is None or rules.opens_once(record) or (rules.bind_address and record.client_address is None):
             return None
-        # Dropped on purpose while this process remembered it: it stays dropped.
+        # A token that was dropped on purpose must not become valid again.
         if await self._tokens.was_dropped(record):
             self._recent.forget(token_hash)
             return None

@@ -109,7 +109,7 @@ class TokenMarks:
         modes = [read(_Mode, value, "the store") for value in (by_operator, by_user) if value is not None]
         if not modes:
             return TokenState(None, None)
-        # VIEW wins; if both modes are CONTROL, the user's is the newer one.
+        # VIEW wins.  If both modes are CONTROL, the user's is newer, because an operator's change removes the user's.
         mode = next((one for one in modes if one.mode == VIEW), modes[-1])
         return TokenState(None, mode.mode, mode.by)
 

@@ -129,8 +129,8 @@ class NovaAPI:
         request = "POST /servers/ID/remote-consoles"
         answer = await self._client.request("POST", f"/servers/{uuid}/remote-consoles", json=_NEW_CONSOLE)
         if answer.status in (401, 403):
-            # find_rights() uses a server that does not exist, and nova looks for the server first.  So it does not
-            # notice an operator's policy that forbids this request.
+            # find_rights() asks about a server that does not exist.  nova looks for the server before it applies an
+            # operator's policy, so find_rights() cannot notice that the policy forbids this request.
             self.makes_consoles = False
             self._warn_of_consoles()
             return None
@@ -195,7 +195,7 @@ class NovaAPI:
         )
 
     async def _may(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> bool:
-        """Return whether nova permits a request, by the answer for a server that does not exist: 404, not 403."""
+        """Return whether nova permits a request about a server that does not exist: then it answers 404, not 403."""
         answer = await self._client.request(method, path, json=json)
         if answer.status in (401, 403):
             return False

@@ -118,7 +118,10 @@ class NovaAuthority:
         self.admitted.renew(token, client_address)
 
     async def find_rights(self) -> None:
-        """Find out the rights of the credentials, and warn of missing ones.  If nova does not answer, try later."""
+        """Find out the rights of the credentials, and warn of missing rights.
+
+        If nova does not answer, the first token check that needs a right finds it out.
+        """
         try:
             await self._nova.find_rights()
         except ServiceUnavailable as error:

@@ -52,6 +52,7 @@ class OpenSessions:
 
         :param records: what :meth:`of` returned before the sessions were counted.
         """
+        # The fourth part of a key is the time of its admission.
         settled = [one for one in records if int(one.split(":")[3]) + SETTLED < self._now()]
         await self._store.remove(*settled[: max(0, len(settled) - counted)])
 

@@ -82,7 +82,7 @@ class People:
         self.hide_administrators = hide_administrators
         self.show_names = show_names
         self._due: dict[str, IDelayedCall] = {}
-        self._waits: dict[str, float] = {}  # seconds until the next update, for servers with an incomplete last one
+        self._waits: dict[str, float] = {}  # seconds until the next update, for servers whose last one was incomplete
         self._stopped = False
 
     def stop(self) -> None:
@@ -92,7 +92,7 @@ class People:
         for call in due.values():
             call.cancel()
 
-    # --- what happens
+    # --- reports of changes
 
     async def admitted(self, instance_uuid: str, topic: str) -> None:
         """Record that a session of a server begins on a worker.
@@ -135,7 +135,7 @@ class People:
         elif due.getTime() > self._clock.seconds() + after:
             due.reset(after)
 
-    # --- gather, settle, tell
+    # --- reading the sessions and informing the pages
 
     async def sessions(self, instance_uuid: str) -> ServerSessions:
         """Ask the workers of a server for its sessions."""
@@ -170,7 +170,8 @@ class People:
         answers = await gather(
             self._transport.call(topic, "show_people", deadline=DEADLINE, **arguments) for topic in topics
         )
-        self._repeat(instance_uuid, unless=found.complete and not any(isinstance(one, Refusal) for one in answers))
+        all_told = not any(isinstance(one, Refusal) for one in answers)
+        self._repeat(instance_uuid, unless_complete=found.complete and all_told)
         return sum(answer.get("asked", 0) for answer in answers if isinstance(answer, dict))
 
     async def settled(self, sessions: Sequence[SessionInfo], *, complete: bool) -> Settled:
@@ -222,10 +223,10 @@ class People:
         await self._transport.store.leave(_group(instance_uuid), *gone, *(_PAGE + topic for topic in gone))
         return len(gone) == len(topics)
 
-    def _repeat(self, instance_uuid: str, *, unless: bool) -> None:
-        """Update the pages of a server again later, a few times, unless the last update was complete."""
+    def _repeat(self, instance_uuid: str, *, unless_complete: bool) -> None:
+        """Update the pages of a server again later, unless the last update was complete.  Give up after a few times."""
         wait = 2 * self._waits.pop(instance_uuid, RETRY_DELAY / 2)
-        if not unless and wait <= MAX_RETRY_DELAY:
+        if not unless_complete and wait <= MAX_RETRY_DELAY:
             self._waits[instance_uuid] = wait
             self.changed(instance_uuid, wait)
 
@@ -238,7 +239,7 @@ class People:
             await self.tell(instance_uuid)
         except Refusal as refusal:
             _warn(instance_uuid, refusal)
-            self._repeat(instance_uuid, unless=False)
+            self._repeat(instance_uuid, unless_complete=False)
         except Exception:
             _log.failure("a bug in this program: the pages of a server could not be updated with the people there")
 

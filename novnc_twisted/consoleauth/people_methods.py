@@ -104,7 +104,8 @@ class PeopleMethods:
         """Ask for control, hand it over, take it back, or return it.
 
         :param session_id: the session whose viewer wants that.
-        :param token_hash: its token.  Only its own proxy knows it, so that no other proxy can act for the session.
+        :param token_hash: the SHA-256 of the token of this session.  Only the session's own proxy knows it, so no other
+            proxy can act for the session.
         :param action: one of :data:`~novnc_twisted.contract.person.CONTROL_ACTIONS`.
         :param other: the session that gets control (``give``) or loses it (``take``).  Empty with ``take``: all
             sessions that got control from this one.
@@ -116,15 +117,15 @@ class PeopleMethods:
         action = fields.argument("action", action, fields.one_of(*CONTROL_ACTIONS))
         sessions = await self._people.sessions(uuid)
         found = {one.id: one for one in sessions.everybody}
-        own, others = found.get(session_id), found.get(other)
-        missing = others is None and (other or action == GIVE)
-        if own is None or own.token_hash != token_hash or missing or own is others:
+        own, other_session = found.get(session_id), found.get(other)
+        missing = other_session is None and (other or action == GIVE)
+        if own is None or own.token_hash != token_hash or missing or own is other_session:
             return {"refused": GONE}
         settled = await self._people.settled(sessions.everybody, complete=sessions.complete)
-        acting = _Acting(own, others, settled.modes, settled.grants)
+        acting = _Acting(own, other_session, settled.modes, settled.grants)
         refused = await getattr(self, f"_{action}")(acting)
         if refused is None:
-            self._report(action, own, others)
+            self._report(action, own, other_session)
             if action != REQUEST:
                 await self._people.tell(uuid)
         return {"refused": refused}
@@ -164,9 +165,9 @@ class PeopleMethods:
         return None
 
     async def _may_control(self, session: SessionInfo) -> bool:
-        """Return whether a session may really have control, as its proxy reports."""
+        """Return whether the token of a session really permits control.  A proxy could report a wrong right."""
         if session.right != CONTROL:
-            return True  # its control comes from a grant, which was checked when it was made
+            return True  # the control comes from a grant, which was checked when it was made
         record = await self._policy.known(session.token_hash)
         if record is None or record.connect_info.instance_uuid != session.server_id:
             return False
@@ -174,12 +175,12 @@ class PeopleMethods:
         return state.revoked is None and (state.mode or record.connect_info.mode) == CONTROL
 
     async def _take(self, acting: "_Acting") -> str | None:
-        own, others = acting.own, acting.others
-        gave = [to for to, by in acting.grants.items() if by == own.id and (others is None or to == others.id)]
+        own, target = acting.own, acting.other_session
+        gave = [to for to, by in acting.grants.items() if by == own.id and (target is None or to == target.id)]
         await self._grants.drop(gave)
-        if others is not None and others.right == CONTROL and others.shared_from == own.token_hash:
+        if target is not None and target.right == CONTROL and target.shared_from == own.token_hash:
             # The guest's link permits control.  The token itself is limited, or a reconnection would restore control.
-            await self._sessions.change_mode(others.token_hash, VIEW, own.token_hash)
+            await self._sessions.change_mode(target.token_hash, VIEW, own.token_hash)
             return None
         return None if gave else NO_CONTROL
 
@@ -210,16 +211,16 @@ class _Acting:
     """The sessions and grants of one change of control.
 
     :ivar own: the session whose viewer wants the change.
-    :ivar others: the other session of the change, if there is one.
+    :ivar other_session: the other session of the change, if there is one.
     :ivar grants: the grants that count: receiver -> giver.
     """
 
-    def __init__(self, own: SessionInfo, others: SessionInfo | None, modes: Any, grants: Any) -> None:
-        self.own, self.others, self.grants = own, others, grants
+    def __init__(self, own: SessionInfo, other_session: SessionInfo | None, modes: Any, grants: Any) -> None:
+        self.own, self.other_session, self.grants = own, other_session, grants
         self.has_control = modes[own.id] == CONTROL
 
     @property
     def other(self) -> SessionInfo:
         """The other session, for changes that require one."""
-        assert self.others is not None
-        return self.others
+        assert self.other_session is not None
+        return self.other_session

@@ -128,7 +128,7 @@ class Places:
     async def _accept(self, instance_uuid: str, answers: Mapping[str, Any]) -> Place:
         """Return the place of the server on the one host that runs it."""
         running = [host for host, answer in answers.items() if _runs(answer)]
-        # Choose none of them: the wrong one may show the screen of another server.
+        # No host is chosen, because the wrong one may show the screen of another server.
         if len(running) > 1:
             self._refuse_two_hosts(instance_uuid, running)
         host, answer = running[0], answers[running[0]]
@@ -162,7 +162,7 @@ class Places:
         A missing answer proves nothing.  An attacker who controls one compute host can fill the list of replies, so
         that the answers of other hosts are lost (docs/redis_acl).
 
-        :param hosts: the hosts that made tokens for the server; None stands for a host that is not known.
+        :param hosts: the hosts that made tokens for the server; None means a host that is not known.
         :raises ServiceUnavailable: a host does not answer or is not live, and no other host knows the server.
         """
         directory = self._directory

@@ -290,5 +290,5 @@ class TokenPolicy:
 
 
 def _outlives(now: float, records: Iterable[TokenRecord]) -> float:
-    """Return the lifetime of a mark in seconds.  Some of its tokens may have been made with a longer ``token_ttl``."""
+    """Return the lifetime in seconds of a mark for these tokens, some of which may have a longer ``token_ttl``."""
     return max((record.expires_at - now for record in records), default=0.0) + LEASE + GRACE

@@ -33,7 +33,7 @@ _REPEATED: Final = frozenset(
 )
 """The methods that may run twice, and for which users wait.
 
-Not ``set_mode``: if a call that a consoleauth had taken ran late, it would undo a later change.
+``set_mode`` is not repeated: if the first call ran late, it would undo a later change.
 """
 
 
@@ -66,7 +66,8 @@ class ConsoleAuthAPI:
         self._transport = transport
         self._deadline = deadline
         self._now = now
-        # If two consoleauths check a token for one use, one admits it and the other refuses it.
+        # If two consoleauths check a token for one use, one admits it and the other refuses it.  So such a refusal must
+        # not be taken as the answer while the other call still runs.
         inconclusive = (ServiceUnavailable, InvalidToken)
         self._hedged = None if clock is None else HedgedCalls(transport, clock, inconclusive=inconclusive)
         self._leases = LeaseCalls(self._keep)
@@ -196,9 +197,9 @@ class ConsoleAuthAPI:
     async def history(
         self, wanted: HistoryQuery, *, limit: int, marker: str = ""
     ) -> tuple[list[EndedSession], str | None]:
-        """Return ended sessions, newest first, and the marker of the next page; None: this is the last one.
+        """Return ended sessions, newest first, and the marker of the next page; None: this is the last page.
 
-        A page may be empty although another one follows.
+        A page may be empty although another page follows.
         """
         set_fields = {name: value for name, value in wanted.to_wire().items() if value is not None}
         answer = await self._ask("get_history", limit=limit, marker=marker, **set_fields)

@@ -88,7 +88,8 @@ class SessionMethods:
     async def report_closed(self, *, sessions: list[dict[str, Any]]) -> dict[str, Any]:
         """Add ended sessions of a proxy to the history, each an ``EndedSession``.
 
-        A proxy can only add sessions that consoleauth has admitted, each once.  It cannot read, change or remove any.
+        A proxy can add only sessions that consoleauth has admitted, and each of them only once.  It cannot read, change
+        or remove a session.
 
         :returns: ``kept``, the number of added sessions.
         """

@@ -57,8 +57,8 @@ class SharedTokens:
         :param record: the record of the source, with its present mode.
         :param shared_hash: the SHA-256 of the new token.
         :param address: the client address of the session that shares it.
-        :param mode: what its viewers may do.
-        :param seconds: for which it is valid, at most :data:`LONGEST`.
+        :param mode: what the viewers of the new token may do.
+        :param seconds: how many seconds the new token is valid, at most :data:`LONGEST`.
         :raises ConsoleForbidden: the token may not be shared, or not with this right.
         """
         if record.shared_from is not None:
@@ -108,5 +108,5 @@ class SharedTokens:
         if record.connect_info.mode == VIEW:
             return state
         modes = (state.mode or CONTROL, above.mode or source.connect_info.mode)
-        # Even if the mode is that of the record: a live session learns from the result that its right was restored.
+        # The mode is set even if it equals that of the record: by it, a live session learns that it was restored.
         return TokenState(None, VIEW if VIEW in modes else CONTROL, state.mode_by)

@@ -120,9 +120,10 @@ class TokenStore:
         return {record.connect_info.compute_host for record in records if record is not None}
 
     async def matching(self, wanted: SessionFilter) -> dict[str, TokenRecord]:
-        """Return the tokens that match a filter by their hashes; those of a user or a project until they expire.
+        """Return the tokens that match a filter, by their hashes.
 
-        With a token, those that were shared from it match as well.
+        If the filter names a user or a project, expired tokens are left out.  If it names a token, the tokens that were
+        shared from this token match as well.
         """
         if wanted.token_hash is not None:
             hashes = [wanted.token_hash, *await self.shared_of(wanted.token_hash)]

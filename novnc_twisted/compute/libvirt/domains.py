@@ -95,7 +95,7 @@ class DomainReader:
         try:
             domain = self._read(handle).domain
         except libvirt.libvirtError:
-            # Unchanged, so that the pool can distinguish a missing domain from a dead connection.
+            # Passed on unchanged, so that the pool can distinguish a missing domain from a dead connection.
             raise
         except Exception as error:
             raise DomainXMLError(f"{handle.UUIDString()}: {_why(error)}") from None
@@ -142,7 +142,7 @@ class DomainReader:
         return found, unreadable
 
     def _read(self, handle: Any) -> _Read:
-        # Read before the XML, so that a change in the meantime makes the result stale at once.
+        # The count is taken before the XML is read, so that a change in the meantime makes the result stale at once.
         changes, uuid, number = self._changes, handle.UUIDString(), handle.ID()
         xml = handle.XMLDesc(0)
         # A digest is enough to notice a change; the XML of thousands of domains would take megabytes.

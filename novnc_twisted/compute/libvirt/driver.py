@@ -1,6 +1,6 @@
 """The libvirt driver: reads domains from their live XML and never blocks the reactor."""
 
-from __future__ import annotations  # else annotations of inner functions are evaluated at each call
+from __future__ import annotations  # otherwise, annotations of inner functions are evaluated at each call
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -42,7 +42,7 @@ class _Active:
             self._consoles.setdefault(_address(console.vnc), []).append(console)
 
     def consoles(self) -> list[ActiveConsole]:
-        """Return the consoles of all of them."""
+        """Return the consoles of all active domains."""
         domains = self.domains.values()
         return [ActiveConsole(domain.uuid, domain.name, domain.vnc) for domain in domains if domain and domain.vnc]
 
@@ -90,7 +90,7 @@ class LibvirtDriver:
             for _ in range(3)
         )
         self._long = {Operation.SAVE: saves, Operation.RESTORE: restores}
-        # One thread of their own, so that the pictures of a page with fifty tiles do not delay a console.
+        # Pictures have a thread of their own, so that the pictures of a page with fifty tiles do not delay a console.
         self._pictures = ConnectionPool(reactor, connection_uri, workers=1, deadline=deadline, health=self._health)
         self._pools = (self._pool, self._power, saves, restores, self._pictures)
         self._watch: Watch | None = None

@@ -35,8 +35,8 @@ class Health:
         self._refusals: dict[str, float] = {}
 
     def trouble(self, source: str, reason: str) -> None:
-        """Record that a source cannot use libvirt; this is logged once, until both sources can."""
-        # When libvirtd stops, both sources fail; one line is enough.
+        """Record that a source cannot use libvirt.  Only the first trouble is logged, until both sources work again."""
+        # When libvirtd stops, both sources fail, and one line is enough.
         first = not self._troubled
         if first:
             _log.warn(

@@ -1,4 +1,4 @@
-"""Presses keys of a libvirt domain.  It blocks, so it runs in a thread."""
+"""Presses keys of a libvirt domain.  The function blocks, so it runs in a thread."""
 
 from collections.abc import Sequence
 from typing import Any

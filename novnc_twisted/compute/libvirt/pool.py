@@ -62,7 +62,7 @@ class _Job:
     def abandon(self) -> bool:
         """Drop the job, in the reactor; return whether a thread works on it."""
         with self._lock:
-            # Set under the lock, so that a thread that begins at this moment either sees it or counts as hung.
+            # Set under the lock, so that a thread that begins at this moment either sees the flag or counts as hung.
             self._abandoned = True
             return self._begun
 
@@ -103,7 +103,7 @@ class ConnectionPool:
         self._waiting: deque[_Job] = deque()
         self._jobs: set[_Job] = set()
         self.hung = 0
-        self._over: Deferred[None] | None = None
+        self._over: Deferred[None] | None = None  # fires when all threads have ended; None: the pool was not stopped
 
     def start(self) -> None:
         """Make the threads; each connects when it is first needed."""

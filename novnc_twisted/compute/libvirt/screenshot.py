@@ -1,4 +1,4 @@
-"""Takes the picture of a domain's screen from libvirt.  It blocks, so it runs in a thread."""
+"""Takes the picture of a domain's screen from libvirt.  The function blocks, so it runs in a thread."""
 
 from typing import Any
 

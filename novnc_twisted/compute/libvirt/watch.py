@@ -111,7 +111,7 @@ class Watch:
         try:
             connection.registerCloseCallback(self._closed, None)
         except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # the test driver is never lost
+            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # the test driver has no connection to lose
                 raise
         lifecycle, metadata = _EVENTS
         registered = [int(connection.domainEventRegisterAny(None, lifecycle, self._happened, None))]
