@@ -1,6 +1,6 @@
 # bash completion of the commands of novnc_twisted.  Source this file, or install it as
-# /usr/share/bash-completion/completions/COMMAND for each command.  Of twistd, it completes the commands of novnc_twisted
-# and their options; twistd brings its own completion for zsh.
+# /usr/share/bash-completion/completions/COMMAND for each command.  For twistd, it completes only the commands of
+# novnc_twisted and their options.
 
 _novnc_twisted() {
     local word=$2 previous=$3 options files='' folders='' values=''

@@ -48,8 +48,8 @@ API: list[cfg.Opt] = [
     ),
     cfg.StrOpt(
         "cert",
-        help="File (PEM) of the certificate of the API; intermediate certificates follow it. With it, the API accepts "
-        "only https://. After SIGHUP, this file and key are read again.",
+        help="File (PEM) of the certificate of the API; intermediate certificates follow it. If this option is set, "
+        "the API accepts only https://. After SIGHUP, this file and key are read again.",
     ),
     cfg.StrOpt(
         "key",
@@ -70,9 +70,9 @@ API: list[cfg.Opt] = [
         default=50,
         min=0,
         help="After this number of failed log-ins of all users together from one client address (/64 for IPv6), the "
-        "address is locked out. An IPv6 /56 is locked out after four times as many, a /48 after 16 times as "
-        "many. Users who logged in from this address within the last 24 hours are exempt. 0: off. If a reverse "
-        "proxy is in front of the API, trusted_proxies must name it: otherwise all clients count as one address.",
+        "address is locked out. An IPv6 /56 is locked out after four times as many, a /48 after 16 times as many. "
+        "Users who logged in from this address within the last 24 hours are exempt. 0: off. If a reverse proxy is "
+        "in front of the API, name it in trusted_proxies, because otherwise all clients count as one address.",
     ),
     cfg.IntOpt(
         "lockout_failures_per_user",
@@ -106,8 +106,8 @@ KEYSTONE_AUTHTOKEN: list[cfg.Opt] = [
         default=300,
         min=-1,
         help="Seconds for which the API uses Keystone's answer about a user's token for lists, at most 300. A token "
-        "that is revoked in Keystone can list servers for this time. To make a link or a change, the answer must "
-        "be less than 5 s old. 0 and -1: the API asks Keystone at each request.",
+        "that is revoked in Keystone can list servers for this time. For a new link or a change, the API uses "
+        "only an answer that is less than 5 s old. 0 and -1: the API asks Keystone at each request.",
     ),
     cfg.StrOpt(
         "service_type",

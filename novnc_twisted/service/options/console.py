@@ -13,7 +13,7 @@ CONSOLE: list[cfg.Opt] = [
         mutable=True,
         default=[],
         deprecated_opts=formerly("console_allowed_origins"),
-        help="Host names whose pages may open consoles, in addition to the proxy's own.",
+        help="Host names whose pages may open consoles, in addition to the host name of the proxy.",
     ),
     CheckedListOpt(
         "frame_ancestors",
@@ -38,7 +38,7 @@ CONSOLE: list[cfg.Opt] = [
         default=[],
         help="Addresses or networks of your reverse proxies, including those in front of the API. X-Forwarded-For and "
         "X-Forwarded-Proto are accepted only from these addresses. The API also accepts X-Forwarded-Prefix from "
-        "them.",
+        "these addresses.",
     ),
     cfg.BoolOpt(
         "proxy_protocol",
@@ -73,9 +73,9 @@ CONSOLE: list[cfg.Opt] = [
         "xvp",
         default=True,
         help="Let viewers shut down, reboot and reset the server. noVNC and the Java viewer send xvp messages for "
-        "this, and the console page has the button Power. The link of the session must allow control and must "
-        "not be a link for a guest. xvp messages also need shield, and the button needs sharing. If nova's API "
-        "or a token plug-in checks the tokens, viewers can do none of this.",
+        "this, and the console page has the button Power. The link of the session must allow control and must not "
+        "be a link for a guest. xvp messages also need shield, and the button needs sharing. If nova's API or a "
+        "token plug-in checks the tokens, viewers cannot change the power of the server.",
     ),
     cfg.BoolOpt(
         "sharing",
@@ -88,8 +88,8 @@ CONSOLE: list[cfg.Opt] = [
         "hide_administrators",
         mutable=True,
         default=False,
-        help="Show an administrator who only watches a console only to other administrators. An administrator who has "
-        "control is always shown. Read by consoleauth.",
+        help="If true, an administrator who only watches a console is hidden from users who are not administrators. An "
+        "administrator who has control is always shown. Read by consoleauth.",
     ),
     cfg.BoolOpt(
         "show_user_names",

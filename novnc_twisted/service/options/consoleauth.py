@@ -12,9 +12,9 @@ CONSOLEAUTH: list[cfg.Opt] = [
         choices=["auto", "store", "nova", "token_plugin"],
         help="Who checks the tokens for twistd novncproxy. store: our consoleauth, reached through transport_url. "
         "nova: the API of an OpenStack, with credentials of Keystone in [nova], [service_user] or "
-        "[keystone_authtoken]. token_plugin: one of websockify's token plug-ins. nova and token_plugin need none "
-        "of our other services. auto: nova if transport_url is one of oslo.messaging (rabbit://) and one of "
-        "these sections has credentials, otherwise store.",
+        "[keystone_authtoken]. token_plugin: one of websockify's token plug-ins. nova and token_plugin do not "
+        "need our other services. auto: nova if transport_url is a URL of oslo.messaging (such as rabbit://) and "
+        "one of these sections has credentials, otherwise store.",
     ),
     cfg.StrOpt(
         "token_plugin",

@@ -24,8 +24,8 @@ DEFAULT: list[cfg.Opt] = [
         "transport_url",
         default="memory://",
         secret=True,
-        help="How the services reach each other. memory:// if all of them run in one process (twistd console). "
-        "Otherwise redis://[user:password@]host[:6379][/db], rediss://... (TLS), "
+        help="How the services reach each other. memory:// is for services that all run in one process (twistd "
+        "console). Otherwise redis://[user:password@]host[:6379][/db], rediss://... (TLS), "
         "redis+unix://[user:password@]/path, or redis+sentinel://[user:password@]host[:26379][,host...]/service "
         "(the primary that the Sentinels name).",
     ),
@@ -56,15 +56,15 @@ DEFAULT: list[cfg.Opt] = [
         min=0,
         max=1024,
         help="Number of worker processes of twistd novncproxy and of twistd xvpvncproxy. They share one port. 0: one "
-        "worker for each core. More than one needs redis://, and is refused by twistd console. The other "
+        "worker for each core. More than one worker needs Redis, and is refused by twistd console. The other "
         "commands run as one process each. max_connections, max_sessions and max_failures_per_minute apply to "
         "each worker.",
     ),
     cfg.StrOpt(
         "cert",
-        help="File (PEM) of the certificate of the two proxies; intermediate certificates follow it. With it, their "
-        "ports accept https:// and wss:// as well as plain connections. After SIGHUP, this file, key and "
-        "ssl_client_ca are read again.",
+        help="File (PEM) of the certificate of the two proxies; intermediate certificates follow it. If this option is "
+        "set, their ports accept https:// and wss:// as well as plain connections. After SIGHUP, this file, key "
+        "and ssl_client_ca are read again.",
     ),
     cfg.StrOpt(
         "key",
@@ -112,7 +112,7 @@ DEFAULT: list[cfg.Opt] = [
         min=0,
         max=86400,
         help="Seconds that a guest has to shut down after openstack server stop (ACPI). A guest that still runs after "
-        "this time is switched off. 0: it is never switched off.",
+        "this time is switched off. 0: a guest is never switched off.",
     ),
     cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]

@@ -41,11 +41,11 @@ LIMITS: list[cfg.Opt] = [
         mutable=True,
         default=0,
         min=0,
-        help="Maximum number of connections to the two proxies in one process, with or without a session. If it is "
-        "reached, the connection that has been silent for the longest time is closed. When half of it is in use, "
-        "one client address (/64 for IPv6) may have at most a tenth of it. This does not apply to trusted_proxies "
-        "and to connections with a valid token. 0: derived from the limit of file descriptors: "
-        "(RLIMIT_NOFILE - 100) / 2, at most 100000.",
+        help="Maximum number of connections to the two proxies in one process, with or without a session. If the limit "
+        "is reached, the connection that has been silent for the longest time is closed. When half of the limit "
+        "is in use, one client address (/64 for IPv6) may have at most a tenth of the limit. This rule does not "
+        "apply to trusted_proxies and to connections with a valid token. 0: derived from the limit of file "
+        "descriptors: (RLIMIT_NOFILE - 100) / 2, at most 100000.",
     ),
     cfg.IntOpt(
         "max_sessions",
@@ -73,7 +73,7 @@ LIMITS: list[cfg.Opt] = [
         default=604_800,
         min=0,
         help="Seconds for which consoleauth keeps the sessions that have ended (GET /console/v1/history). It keeps at "
-        "most 100,000 in Redis, or 10,000 in memory. 0: none are kept.",
+        "most 100,000 in Redis, or 10,000 in memory. 0: consoleauth keeps no sessions that have ended.",
     ),
     cfg.IntOpt(
         "max_failures_per_minute",

@@ -11,8 +11,8 @@ MONITORING: list[cfg.Opt] = [
         listen_address,
         help="HOST:PORT on which a command answers /healthz, /readyz (200, or 503 and what is missing) and /metrics "
         "(Prometheus), over plain HTTP, to everyone who can connect. Write an IPv6 address in brackets. Each "
-        "command needs a port of its own, so set this in the configuration file of the command. Unset: no such "
-        "port.",
+        "command needs a different port, so set this option in the configuration file of the command. Unset: no "
+        "such port.",
     ),
     cfg.BoolOpt(
         "tracing",

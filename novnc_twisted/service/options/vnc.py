@@ -89,9 +89,9 @@ VNC: list[cfg.Opt] = [
         "auth_schemes",
         choices=["none", "vnc", "vencrypt"],
         default=["none", "vnc"],
-        help="Security types for the log-in to VNC servers, in order of preference. Others are never used. vencrypt "
-        "is TLS. vencrypt,none uses TLS only if the VM offers it, for the time in which hosts are changed to "
-        "TLS. vencrypt alone refuses VMs without TLS.",
+        help="Security types for the log-in to VNC servers, in order of preference. Others are never used. vencrypt is "
+        "TLS. vencrypt alone refuses VMs without TLS. vencrypt,none uses TLS only if the VM offers it; use this "
+        "value only while you change the hosts to TLS.",
     ),
     CheckedListOpt(
         "vencrypt_subtypes",
@@ -112,15 +112,15 @@ VNC: list[cfg.Opt] = [
     ),
     cfg.StrOpt(
         "vencrypt_client_key",
-        help="File (PEM) of the private key of vencrypt_client_cert, without a passphrase. Not needed if it is in "
-        "the same file.",
+        help="File (PEM) of the private key of vencrypt_client_cert, without a passphrase. Not needed if the key is in "
+        "the file of the certificate.",
     ),
     cfg.StrOpt(
         "vencrypt_server_name",
-        help="The DNS name or IP address that the certificate of every VNC server must contain. {host} in it stands "
-        "for the name of the server's compute host: {host}.example.org, or {host} alone. Unset: the address to "
-        "which the proxy connects (server_proxyclient_address); for a unix socket, the name of the compute host "
-        "(host).",
+        help="The DNS name or IP address that the certificate of every VNC server must contain. The proxy replaces "
+        "{host} by the name of the server's compute host, for example in {host}.example.org. Unset: the address "
+        "to which the proxy connects (server_proxyclient_address); for a unix socket, the name of the compute "
+        "host (host).",
     ),
     CheckedOpt(
         "name_check",
@@ -129,14 +129,14 @@ VNC: list[cfg.Opt] = [
         default=AUTO,
         help="How a proxy checks that it shows the right VM, by the name that the VNC server sends in ServerInit. "
         "auto: a name of QEMU's form, QEMU (X), must name this VM, and other names are accepted. off: no check. "
-        "Anything else is a template with {name}, {instance_name} or {uuid}, which the name must equal. A VM "
-        "with another name is refused.",
+        "Any other value is a template with {name}, {instance_name} or {uuid}. The name must equal the filled "
+        "template. A VM with another name is refused.",
     ),
     CheckedListOpt(
         "socket_directories",
         absolute_folder,
         mutable=True,
         default=["/var/lib/libvirt/qemu", "/run/libvirt/qemu"],
-        help="Absolute paths of folders that may contain the unix sockets of VMs, in them or in folders below them.",
+        help="Absolute paths of folders. The unix sockets of VMs must be in or below one of these folders.",
     ),
 ]
