@@ -80,7 +80,7 @@ def table(values: Mapping[str, Mapping[str, float]]) -> str:
         return ""
     base = values[NO_POLICY]["message_us"]
     lines = [
-        "| policy | us for a message of the viewer | beside no policy | the same, 64 at a time | "
+        "| policy | us for a message of the viewer | ratio to no policy | us for each of 64 messages together | "
         "s for a GB of raw pictures | s for a GB of JPEG |",
         "|---|---|---|---|---|---|",
     ]

@@ -107,7 +107,7 @@ def table(values: Mapping[str, Mapping[str, list[float]]]) -> str:
     """Return the values as a Markdown table: medians, and ratios within one round."""
     if not values:
         return ""
-    lines = ["| page | link | s | beside stock noVNC's first picture |", "|---|---|---|---|"]
+    lines = ["| page | link | s | ratio to stock noVNC's first picture |", "|---|---|---|---|"]
     for link, pages in values.items():
         stock = pages[PAGES[2]]
         for page, seconds in pages.items():

@@ -37,10 +37,10 @@ PROXIES: tuple[type[Proxy], ...] = (
 )
 
 NOT_SHIPPED = (
-    "ours: max_sessions_per_server = 0 and token_ttl = 86400, since one link is used for all sessions of the run; "
+    "ours: max_sessions_per_server = 0 and token_ttl = 86400, because all sessions of the run use one link; "
     "max_tokens_per_user = 0",
     "all: the limit of descriptors is raised, for thousands of sessions",
-    "nova: its token look-up is stubbed (in life it asks a database and the compute host for each session)",
+    "nova: its token look-up is stubbed (a real nova asks a database and the compute host for each session)",
 )
 """The settings that differ from the defaults."""
 

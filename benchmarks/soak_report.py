@@ -197,7 +197,9 @@ def text(outcome: Outcome) -> str:
         f"{max(look.max_us for look in looks) / 1000:.0f} ms",
         "CPU while they type": f"{cpu / seconds:.0%} of one",
         "CPU while nobody types": f"{idle:.1%} of one" if quiet else "not measured",
-        "CPU of a key, without the latter": f"{(cpu - idle * seconds) / keys * 1e6:.0f} us" if keys else "-",
+        "CPU of a key, without the CPU while nobody types": f"{(cpu - idle * seconds) / keys * 1e6:.0f} us"
+        if keys
+        else "-",
         "set-up of all, one after the other": f"{outcome.set_up_seconds:.1f} s, "
         f"{outcome.set_up_cpu / plan.sessions * 1e3:.2f} ms of CPU each",
         "memory of a session": f"{each:.1f} KiB",
@@ -219,7 +221,9 @@ def text(outcome: Outcome) -> str:
             f"{name} {count}" for name, count in still.most_common(5)
         )
         or "none",
-        "calls waiting in the reactor, likewise": " / ".join(str(one.calls) for one in (empty, *full, left)),
+        "delayed calls before, with all (at first, .., at the end), after all left": " / ".join(
+            str(one.calls) for one in (empty, *full, left)
+        ),
     }
     loads = [look.load for look in looks]
     head = (
