@@ -1,6 +1,7 @@
 """The end of a command that cannot start: one line on standard error, and an exit code."""
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -65,6 +66,15 @@ def end_by_signals() -> None:
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+
+
+def skip_last_collection() -> None:
+    """Let the process end without a last garbage collection.
+
+    The collection frees all modules and takes 0.2 s of CPU time, on a busy machine several seconds.  The process must
+    end within 5 s after SIGTERM, and the kernel frees the memory anyway.
+    """
+    atexit.register(gc.freeze)
 
 
 def exit_with(code: int) -> None:

@@ -87,12 +87,13 @@ class Shutdown:
         unfinished: list[Deferred[None]] = []
         for phase in Phase:
             if phase is Phase.WAIT_FOR_SESSIONS:
-                begin = self._clock.seconds()
                 if self.drain:
-                    self._limit = _Limit(self._clock, self.drain)
-                    unfinished += await self._take(phase, self._limit)
+                    begin = self._clock.seconds()
+                    limit = self._limit = _Limit(self._clock, self.drain)
+                    unfinished += await self._take(phase, limit)
                     self._limit = None
-                end += self._clock.seconds() - begin
+                    # On a busy machine, the timer may be late.  The other phases have to make up for that.
+                    end += min(self._clock.seconds(), limit.ends_at) - begin
             else:
                 end += SECONDS[phase]
                 unfinished += await self._take(phase, _Limit(self._clock, end - self._clock.seconds()))
@@ -124,6 +125,7 @@ class _Limit:
     """The time limit of a phase, which may be changed.
 
     :ivar over: fires when the time is over, or at :meth:`end`.
+    :ivar ends_at: when the time is over, in seconds of the clock; infinity: never, or it has been ended.
     """
 
     def __init__(self, clock: IReactorTime, seconds: float) -> None:
@@ -136,6 +138,7 @@ class _Limit:
         """Let the time end this many seconds from now; infinity: never."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        self.ends_at = self._clock.seconds() + seconds
         if not self.over.called and seconds < math.inf:
             self._timer = self._clock.callLater(max(0.0, seconds), self.over.callback, None)
 
