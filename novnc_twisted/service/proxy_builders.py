@@ -19,12 +19,10 @@ from novnc_twisted.service.token_plugin_backend import renewal, uses_plugin
 
 if TYPE_CHECKING:
     from novnc_twisted.consoleauth.nova_authority import NovaAuthority
-    from novnc_twisted.contract.ended_session import EndedSession
     from novnc_twisted.frontend import FrontFactory
     from novnc_twisted.novncproxy import NoVNCProxyFactory
     from novnc_twisted.novncproxy.page import Page
     from novnc_twisted.session import SessionSettings
-    from novnc_twisted.session.registry import SessionRegistry
     from novnc_twisted.token_plugins import TokenPluginAuthority
 
 
@@ -133,6 +131,7 @@ def _proxy(
     :param topic: the topic for calls about its sessions.
     :param other: the authority that replaces consoleauth; the sessions then leave no history.  None: consoleauth.
     """
+    from novnc_twisted.service.ended_sessions import report_ended
     from novnc_twisted.session.manager import SessionManager
 
     conf, shutdown = context.conf, context.shutdown
@@ -147,7 +146,7 @@ def _proxy(
     if proxies is not None:
         context.changes.append(partial(_change_proxies, factory))
     manager = SessionManager(context.transport, front.registry, host=conf.host, topic=topic)
-    _report_ended(context, front.registry, history=other is None)
+    report_ended(context, front.registry, history=other is None)
 
     def stop() -> None:
         # Called when the ports are closed.  Without this, an idle connection could still begin a session.
@@ -167,34 +166,6 @@ def _proxy(
         await manager.start()
 
     return start
-
-
-def _report_ended(context: Context, registry: "SessionRegistry", *, history: bool) -> None:
-    """Report ended sessions to consoleauth, and write the sessions of a worker to its table.
-
-    If this worker is killed, the supervisor reports the sessions in the table.
-
-    :param history: whether consoleauth keeps a history of the sessions.
-    """
-    from novnc_twisted.session.closed_reports import ClosedReports
-
-    table, reports = context.table, None
-    if history:
-        reports = ClosedReports(context.transport, context.reactor, table.forget if table is not None else None)
-        registry.on_closed = reports.add
-        context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
-    if table is None:
-        return
-
-    def closed(ended: "EndedSession") -> None:
-        if reports is None:
-            table.forget(ended.session.id)
-        else:
-            table.ended(ended)
-            reports.add(ended)
-
-    registry.on_opened, registry.on_closed = table.opened, closed
-    context.shutdown.add(Phase.STOP_SERVICES, table.stop)
 
 
 def _change_proxies(listener: Listener, conf: Any) -> None:

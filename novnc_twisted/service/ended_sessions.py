@@ -1,0 +1,45 @@
+"""Reports the sessions of this process that have ended."""
+
+from functools import partial
+
+from novnc_twisted.contract.ended_session import EndedSession
+from novnc_twisted.service.context import Context
+from novnc_twisted.service.shutdown import Phase
+from novnc_twisted.session.closed_reports import ClosedReports
+from novnc_twisted.session.registry import SessionRegistry
+
+
+def report_ended(context: Context, registry: SessionRegistry, *, history: bool) -> None:
+    """Report ended sessions to consoleauth, and write the sessions of a worker to its table.
+
+    If this worker is killed, the supervisor reports the sessions in the table.
+
+    :param history: whether consoleauth keeps a history of the sessions.
+    """
+    table, reports = context.table, None
+    if history:
+        reports = ClosedReports(context.transport, context.reactor, table.forget if table is not None else None)
+        registry.on_closed = reports.add
+        context.shutdown.add(Phase.END_SESSIONS, partial(_last_reports, registry, reports))
+        # If a session does not end in time, the others are reported now.
+        context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
+    if table is None:
+        return
+
+    def closed(ended: EndedSession) -> None:
+        if reports is None:
+            table.forget(ended.session.id)
+        else:
+            table.ended(ended)
+            reports.add(ended)
+
+    registry.on_opened, registry.on_closed = table.opened, closed
+    context.shutdown.add(Phase.STOP_SERVICES, table.stop)
+
+
+async def _last_reports(registry: SessionRegistry, reports: ClosedReports) -> None:
+    """Report the sessions that end with this process.  A consoleauth in the same process stops in the next phase."""
+    try:
+        await registry.none_left()
+    finally:  # also if this is cancelled
+        await reports.stop()
