@@ -33,18 +33,19 @@ class ConnectInfo(Record):
     :ivar compute_host: the ``host`` option of the compute service that runs the instance.
     :ivar expires_at: Unix time in seconds at which the session must end; None: it may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
-    :ivar keep_from: seconds from the answer during which the viewer can reconnect without a lease.  A session that
-        lives longer has to renew the lease of its token.
+    :ivar keep_from: seconds after the answer of ``check_token`` during which the viewer can reconnect without a lease.
+        A session that lives longer has to renew the lease of its token.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
     :ivar shared_from: the SHA-256 of the token from which this one was shared for a guest; None: it was not shared.
         The user and the project are those of that token.
-    :ivar owners: the id and the name of the project that the server belongs to, from its compute host; None: unknown.
+    :ivar owners: the id and the name of the project that the server belongs to, as its compute host reports them;
+        None: unknown.
     :ivar state: libvirt's name of the server's state when its host was asked; empty: unknown.
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
-    :ivar password: the VNC password, if the authority knows it.  It is neither shown nor sent: the proxy asks for it
-        when a VNC server requires it.
+    :ivar password: the VNC password, if the ``authorise`` function returns it.  It is neither shown nor sent on the
+        bus.  Without it, the proxy asks for the password when a VNC server requires one.
     """
 
     host: Annotated[str, fields.short_text]

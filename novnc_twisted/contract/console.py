@@ -9,7 +9,7 @@ from novnc_twisted.contract.record import Record
 
 
 def _web_address(value: Any) -> str:
-    # Our pages link to this address: with another scheme, such as javascript, it would run in our pages.
+    # Our pages link to this address.  An address with the scheme javascript would run as a script in our pages.
     if fields.long_text(value).lower().startswith(("http://", "https://")):
         return str(value)
     raise ValueError("not an address of http or https")

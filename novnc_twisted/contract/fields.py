@@ -14,8 +14,8 @@ from novnc_twisted.errors import ServiceUnavailable
 MAX_TEXT: Final = 1024
 """Maximum number of characters of a text; paths and addresses are shorter."""
 
-# Controls (Cc), and surrogates, which UTF-8 cannot encode.  Names of people may contain blanks, joiners, and characters
-# that are newer than this Python's Unicode tables.
+# Control characters (Cc), and surrogates, which UTF-8 cannot encode.  isprintable() alone would be too strict: names of
+# people may contain blanks, joiners, and characters that are newer than this Python's Unicode tables.
 _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -27,7 +27,8 @@ _T = TypeVar("_T")
 def argument(name: str, value: Any, check: Callable[[Any], _T]) -> _T:
     """Check an argument of a bus method.
 
-    :raises ServiceUnavailable: the argument is invalid; the caller may be another version.  The detail names it.
+    :raises ServiceUnavailable: the argument is invalid, for example from a caller of another version.  The detail has
+        the argument's name.
     """
     try:
         return check(value)
@@ -36,7 +37,7 @@ def argument(name: str, value: Any, check: Callable[[Any], _T]) -> _T:
 
 
 def text_up_to(limit: int) -> Callable[[Any], str]:
-    """Return a check for a text of 1 to ``limit`` characters of any language, without controls and lone surrogates."""
+    """Return a check for a text of 1 to ``limit`` characters, without control characters and lone surrogates."""
 
     def check(value: Any) -> str:
         # Nearly all texts are printable, and isprintable() is faster than the search for unusable characters.
@@ -71,7 +72,7 @@ def optional(check: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
 
 
 def port(value: Any) -> int:
-    """Check for a TCP port; 0 stands for "no port"."""
+    """Check for a TCP port; 0 means "no port"."""
     # type() instead of isinstance(): True and False are integers in Python.
     if type(value) is not int or not 0 <= value <= 65535:
         raise ValueError("not a port")

@@ -47,7 +47,7 @@ class Instance(Record):
     user_id: Annotated[str | None, fields.usable_text] = None
     user_name: Annotated[str | None, fields.usable_text] = None
     created: Annotated[str | None, fields.usable_text] = None
-    # The id of a flavor has room for these.
+    # Larger numbers would not fit into the id of a flavor, which the API makes from these two fields.
     vcpus: Annotated[int, _number(999_999)] = 0
     memory_mb: Annotated[int, _number(999_999_999_999)] = 0
     state: Annotated[str, fields.short_text]

@@ -40,7 +40,7 @@ BUSY: Final = "task"
 """Another action is still running."""
 
 TRANSIENT: Final = "transient"
-"""The domain is transient: the action would delete it."""
+"""The domain is transient, so the action would delete it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ A record is a dataclass whose annotations carry the checks of :mod:`.fields`::
         host: Annotated[str, fields.short_text]
         port: Annotated[int, fields.port] = 0
 
-A field needs only this line: :meth:`Record.to_wire` and :meth:`Record.from_wire` use it.  A field with a default may be
-missing in a message, and its default value is always valid there.
+To add a field, only such a line is needed: :meth:`Record.to_wire` and :meth:`Record.from_wire` use it.  A field with a
+default may be missing in a message.  A message may also contain the default value, even if the check would refuse it.
 """
 
 from collections.abc import Callable
@@ -69,7 +69,8 @@ class Record:
         record = object.__new__(cls)
         for name, check, default, put in layout.fields:
             value = message.get(name, default)
-            # Compared by identity: a missing field, None and small constants equal to the default need no check.
+            # Compared by identity, since this is fast: a missing field, None and small constants that are equal to the
+            # default need no check.
             if value is not default:
                 try:
                     value = check(value)

@@ -11,8 +11,8 @@ PROXY: Final = "proxy"
 ROLES: Final = (API, COMPUTE, CONSOLEAUTH, PROXY)
 """The roles that a caller can have.
 
-A caller with the empty role (``""``) may call every method, for example a whole system in one process or a user's own
-program.  Redis accepts such calls only from a Redis user with the rights to all our keys.
+There is also the empty role (``""``): its callers may call every method.  A system in one process and a user's own
+program have this role.  Redis accepts their calls only from a Redis user with the rights to all our keys.
 """
 
 EXPOSED: Final = (COMPUTE, PROXY)

@@ -24,8 +24,8 @@ PROXY_BINARIES: Final = (NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY)
 SESSIONS_BINARY: Final = "novnc-sessions"
 """The name of the workers that serve ``proxy.HOST.WORKER``.
 
-``os-services`` does not list it: a proxy is listed by the entry that it announces, and withdraws that entry before its
-sessions have ended.
+``os-services`` does not list these workers.  It lists the entry that a proxy announces (:func:`announced_as`).  The
+proxy withdraws that entry when it stops accepting connections, before its sessions have ended.
 """
 
 
@@ -59,7 +59,7 @@ class Topic:
 
     @property
     def prefix(self) -> str:
-        """What the names of a family's members begin with."""
+        """The part with which the names of a family's members begin."""
         return f"{self.name}."
 
     @property
@@ -109,8 +109,8 @@ CONSOLEAUTH: Final = Topic(
 )
 """Token policy.
 
-A stolen proxy credential can drop no token.  It can make only tokens that are derived from one that it knows, with
-neither more rights nor a longer life.
+A stolen credential of a proxy cannot delete tokens.  It can make tokens only from a known token, with no more rights
+and no longer life.
 """
 
 COMPUTE: Final = Topic(

@@ -1,8 +1,10 @@
 """Keys for a server, as they travel from the API to the server's compute host.
 
-What is typed may be a password, so it must not be readable on the bus or in the files of its server.  Only the replies
-of the bus are sealed.  So the compute host first answers with a secret (a :class:`TypingTicket`), with which the API
+The typed text may be a password, so it must not be readable on the bus or in the files of Redis.  The bus encrypts
+replies, but not calls.  So the compute host first replies with a secret (a :class:`TypingTicket`), with which the API
 then encrypts the keys.
+
+A *chord* is a set of keys that are pressed together, such as Ctrl+Alt+Delete.
 """
 
 import base64
@@ -52,9 +54,9 @@ class TypingTicket(Record):
 class Strokes:
     """Chords that are pressed one after the other.
 
-    :ivar chords: Linux's codes of the keys of each.
+    :ivar chords: for each chord, Linux's codes of its keys.
     :ivar hold: milliseconds between two events.
-    :ivar more: whether further ones follow.
+    :ivar more: whether further strokes follow in another message.
     """
 
     chords: tuple[tuple[int, ...], ...]
