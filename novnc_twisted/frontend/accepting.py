@@ -26,8 +26,8 @@ _GONE: Final = (
     *(errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT),
     *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EOPNOTSUPP),
 )
-"""Errors of accept(2) that mean that there is no connection: another process took it, its client left, or the network
-failed."""
+"""Errors of accept(2) after which no pause is needed: another process took the connection, its client left, or the
+network failed."""
 
 
 @implementer(IReadDescriptor)
@@ -51,7 +51,7 @@ class Acceptor:
             self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
         # Both work on a copy of the descriptor.
         listener.close()
-        # Twisted's port only makes the transports and gives the name.  This object accepts instead.
+        # This object accepts instead of Twisted's port, which only makes the transports and knows the address.
         self._port.stopReading()
         self._resume: IDelayedCall | None = None
         self._logged_at: float | None = None
@@ -70,7 +70,7 @@ class Acceptor:
         try:
             accepted, address = self._port.socket.accept()
         except OSError as error:
-            # No pause for an error of one connection: with it, any client could slow down all others.
+            # After an error of one connection, do not pause.  Otherwise any client could slow down all others.
             if error.errno not in _GONE:
                 self._pause(error)
             return

@@ -30,13 +30,13 @@ class FrontConnection(Protocol):
     :ivar peer_address: the address of the connection's other side; empty for a unix socket.
     :ivar peer: address and port of the other side, for the log.
     :ivar accepted_at: when the timing of a session's set-up begins, in the reactor's seconds.
-    :ivar gone: fires when the connection is closed.
-    :ivar end: the stream of the session or of the final response; from then on, it gets every byte.  None before.
+    :ivar gone: fires when the connection is closed, or when a detached relay has taken over its socket.
+    :ivar end: the stream of the session or of the final response, which gets every byte; None while there is neither.
     """
 
     factory: "FrontFactory"
     slot: ConnectionSlot
-    transport: Any  # of whatever endpoint it listens on
+    transport: Any  # depends on the endpoint
     accepted_at: float
     began: float | None = None
     """When a listener accepted the connection, in the reactor's seconds; None: there is no listener."""
@@ -49,7 +49,9 @@ class FrontConnection(Protocol):
         tune(self.transport)
         peer = self.transport.getPeer()
         host: str = getattr(peer, "host", "")
-        self.peer_address = (read_address(host) or host) if ":" in host else host  # IPv4 inside of IPv6 is IPv4
+        if ":" in host:
+            host = read_address(host) or host  # turns ::ffff:192.0.2.1 into 192.0.2.1
+        self.peer_address = host
         self.peer = f"{self.peer_address}:{peer.port}" if self.peer_address else "unix socket"
         self.end: StreamEnd | None = None
         self.gone: Deferred[None] = Deferred()
@@ -72,7 +74,7 @@ class FrontConnection(Protocol):
             self.set_deadline(self.factory.settings.head_deadline, self.head_is_late)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See Protocol.  The end alone is not logged, because load balancers connect every second."""
+        """See Protocol.  Only a failed TLS handshake is reported: load balancers connect and leave every second."""
         self.factory.connections.discard(self)
         self.slot.release()
         self.set_deadline(None)
@@ -115,7 +117,7 @@ class FrontConnection(Protocol):
 
     def send_final_response(self, data: bytes, cause: Refusal) -> None:
         """Send a response and close; the client has a bounded time to read it."""
-        # linger: otherwise a client that is still sending a body gets a reset and loses the response.
+        # Without linger, a client that is still sending a body would get a reset, and lose the response.
         end = StreamEnd(self.factory.reactor, self.peer, linger=True)
         self.become(end, b"")
         end.write(data)
@@ -140,7 +142,8 @@ class FrontConnection(Protocol):
         self.factory.observer(event)
 
     def _tls_is_late(self) -> None:
-        if self.began is not None:  # a listener passes a connection on after the first byte: not a health check
+        # A listener passes a connection on after its first byte.  A health check sends no byte, and is not reported.
+        if self.began is not None:
             late = "the TLS handshake did not end in time"
             self.refused("HeadTimeout", self.peer_address, None, late)
         self.hang_up()

@@ -30,7 +30,7 @@ class FrontFactory(Factory):
     :ivar failures: counts failed guesses of a token for each client address.
     :ivar connection_limits: how many connections there may be.
     :ivar observer: called with each event.
-    :ivar connections: the open connections; a session whose socket the detached relay has is not among them.
+    :ivar connections: the open connections, without those whose sockets a detached relay has taken over.
     :ivar registry: the sessions.
     :ivar draining: whether connections are closed after their present response.
     """

@@ -1,6 +1,6 @@
 """The listener in front of a proxy or the API: reads PROXY headers, and accepts TLS and plain HTTP on one port.
 
-Without TLS and without the PROXY protocol no listener is needed; then the front accepts connections itself.
+Without TLS and without the PROXY protocol, no listener is needed, because the front accepts connections itself.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from novnc_twisted.frontend.pending import PendingConnection
 
 
 class Listener(ServerFactory):
-    """Accepts connections for a front, and passes each one on after its first bytes.  They show what it is.
+    """Accepts connections for a front, and passes each one on after its first bytes, which show its kind.
 
     :ivar waiting: the connections that have not been passed on yet.
     """
@@ -37,13 +37,13 @@ class Listener(ServerFactory):
 
         :param tls: makes the TLS of a connection; None: every connection is plain.
         :param tls_only: refuse plain connections.
-        :param proxies: only these may connect, and each connection must begin with a PROXY header; None: anybody may
-            connect, and no connection has such a header.
+        :param proxies: the addresses that may connect; each connection must begin with a PROXY header.  None: anybody
+            may connect, and no connection has such a header.
         """
         self.reactor, self.front, self.tls, self.tls_only, self.proxies = reactor, front, tls, tls_only, proxies
         self.over_tls: Any = None
         if tls is not None:
-            # One for all connections.  PendingConnection uses its settings only.
+            # All connections share this factory.  TLSTransport uses only its settings.
             self.over_tls = TLSMemoryBIOFactory(tls, False, front, reactor)  # type: ignore[arg-type]  # a Factory
         self.waiting: set[PendingConnection] = set()
 

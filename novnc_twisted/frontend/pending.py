@@ -48,7 +48,7 @@ class PendingConnection(Protocol):
     :ivar gone: fires when the connection is closed or passed on.
     """
 
-    transport: Any  # a socket's own
+    transport: Any  # Twisted's transport of the socket
 
     def __init__(self, listener: "Listener", address: IAddress | None, slot: ConnectionSlot) -> None:
         self._listener, self._address = listener, address
@@ -129,16 +129,16 @@ class PendingConnection(Protocol):
         return True
 
     def _set_client(self, header: ProxyHeader) -> bool:
-        """Take the client named by the proxy as the peer; return False if that client has too many connections."""
+        """Use the client in the PROXY header as the peer; return False if that client has too many connections."""
         if header.host is None:
             return True
         kind = IPv6Address if ":" in header.host else IPv4Address
         address = self._address = kind("TCP", header.host, header.port)
         self.transport.getPeer = lambda: address
         if self._slot is not None:
-            # From now on, the connection counts for the client.  Otherwise all clients of a load balancer would share
-            # one limit.
-            self._slot.release()  # the proxy's slot
+            # From now on, the connection counts for the client, not for the proxy.  Otherwise all clients of a load
+            # balancer would share one limit.
+            self._slot.release()
         self._slot = self._listener.front.connection_limits.admit(header.host)
         if self._slot is not None:
             self._slot.silent(self.hang_up)
@@ -165,7 +165,8 @@ class PendingConnection(Protocol):
         self.transport = None
         transport.protocol = inner  # as startTLS does
         inner.makeConnection(transport)
-        # Only now, when the front has the connection: a shutdown waits for ``gone``, then for the front's connections.
+        # A shutdown waits for ``gone`` first, and then for the connections of the front.  So the front must have this
+        # connection before ``gone`` fires.
         self.gone.callback(None)
         inner.dataReceived(held)
 

@@ -56,7 +56,7 @@ class FrontProtocol(FrontConnection):
             raw = self._buffer.receive(data)
             if raw is None:
                 return
-            # Set before the head is handled: until the answer is complete, no next request is accepted.
+            # Set before the head is handled: no other request is accepted until the answer is complete.
             self.busy = True
             # The connection must not be closed to make room while it is being answered.
             self.slot.busy()

@@ -84,7 +84,7 @@ class FrontTLS:
         if not belong_together(chain[0], key):
             raise self._bad("key", "the key is not the one of the certificate")
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        # No compression: the CRIME attack. No renegotiation: a client could use it to burn our CPU.
+        # Compression would allow the CRIME attack.  Renegotiation would allow a client to waste our CPU time.
         context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # saves 34 KiB for each silent connection
         context.set_session_id(b"novnc_twisted")  # without an id, resumption fails if client certificates are required

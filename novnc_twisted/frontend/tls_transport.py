@@ -33,10 +33,9 @@ class TLSTransport(BufferingTLSTransport):
             except SSL.Error:
                 self._tlsShutdownFinished(Failure())
                 return
+        records = 1 + len(data) // RECORD
         try:
-            made = self._tlsConnection.bio_read(
-                len(data) + 64 * (1 + len(data) // RECORD)
-            )  # a record has an overhead of about 22 bytes
+            made = self._tlsConnection.bio_read(len(data) + 64 * records)  # each record adds about 22 bytes
         except SSL.WantReadError:
             return
         send(self.transport, made)

@@ -27,7 +27,7 @@ class SharedUnixPort(unix.Port):
         port: Self = cls._fromListeningDescriptor(reactor, descriptor, factory)
         port.backlog = BACKLOG  # startListening() calls listen() with this value
         path = port._bindPath
-        if path[:1] != b"\0":  # not in the file system
+        if path[:1] != b"\0":  # an abstract socket has no file, and so no permissions
             port.mode = stat.S_IMODE(Path(path.decode("utf-8", "surrogateescape")).stat().st_mode)
         port.startListening()
         return port
