@@ -65,14 +65,14 @@ class NoVNCProxyFactory(FrontFactory):
         :param frame_ancestors: sources of Content-Security-Policy that may frame the page.
         :param list_addresses: addresses and ports at which the API of this process listens.  If ``frame_ancestors``
             contains ``'self'``, the API's list of servers may frame the page, too.
-        :param ask_password: ``async (token, console_type, client_address) -> str | None``: the VNC password, asked
-            only where the VNC server wants one and ``ConnectInfo.password`` is None.
+        :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
+            called only if the VNC server requires one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: called while a session lives.
         :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: asked where the console is now
             if it is not at the place of ``info``; has ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
-            (``stop``, ``reboot``, ``reset``) that a viewer asks for by xvp, and returns why it was refused.
-            None: viewers are offered none.
+            (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
+            refused, or None.  Without this function, viewers are offered no actions.
         :param people: keeps pages informed about who is at their console, and changes who has control (see
             :class:`novnc_twisted.session.people.People`).  None: pages have no channel for that.
         :param limits: limits of sessions; may be shared with another proxy of this process; default: own limits.
@@ -95,11 +95,14 @@ class NoVNCProxyFactory(FrontFactory):
             connection_limits=connection_limits,
             observer=observer,
         )
+        scheme = ""
+        if base_url is not None:
+            scheme = urlsplit(base_url).scheme.lower() or "http"
         self.page = Page(web)
         self.trusted_proxies = networks(trusted_proxies)
         self.upgrades = UpgradePolicy(
             Handshaker(reactor, channel=people is not None),
-            scheme="" if base_url is None else urlsplit(base_url).scheme.lower() or "http",
+            scheme=scheme,
             allowed_origins=tuple(allowed_origins),
             trusted_proxies=self.trusted_proxies,
         )

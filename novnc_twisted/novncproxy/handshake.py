@@ -28,7 +28,7 @@ It is chosen only if a client offers it.  Stock noVNC never does.
 
 VERSION_FIELD: Final = "sec-websocket-version"
 VERSION: Final = "13"
-"""The version of RFC 6455, the only one."""
+"""The version of RFC 6455, the only one that is accepted."""
 
 _DECIDING: Final = ("host", "upgrade", "connection", "sec-websocket-key", VERSION_FIELD, "sec-websocket-protocol")
 """The fields that the upgrade depends on.
@@ -63,7 +63,8 @@ class Handshaker:
 
     def __init__(self, reactor: IReactorTime, *, channel: bool = False) -> None:
         self._channel = channel
-        self._factory = WebSocketServerFactory(server=None, reactor=reactor)  # by default, autobahn imports a reactor
+        # Without the argument ``reactor``, autobahn would import the global reactor.
+        self._factory = WebSocketServerFactory(server=None, reactor=reactor)
 
     def accept(self, head: RequestHead) -> Accepted:
         """Check a head, and return the 101 response.

@@ -19,6 +19,7 @@ _NAMES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     (): ("index.html", "vnc_auto.html", "vnc_lite.html", "vnc.html"),
     ("vnc_auto.html",): ("vnc_auto.html", "vnc_lite.html"),  # noVNC 1.0 renamed it
 }
+"""The parts of a requested path -> the files that answer it; the first one that exists is used."""
 
 
 class Page(StaticFolder):
@@ -28,7 +29,7 @@ class Page(StaticFolder):
     """
 
     def __init__(self, folder: str | Path) -> None:
-        """:param folder: the shipped one, or one of stock noVNC."""
+        """Serve a folder: the shipped one, or one of stock noVNC."""
         built = Path(os.path.realpath(folder)) == SHIPPED
         super().__init__(folder, built=built, names=_NAMES)
         self.foreign = not built

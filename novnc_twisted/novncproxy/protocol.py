@@ -75,7 +75,11 @@ class NoVNCProxyProtocol(FrontProtocol):
 
     def bad_head(self, cause: Refusal) -> None:
         """Answer a head that is malformed, too long or too slow."""
-        status = 431 if isinstance(cause, MessageTooBig) else 408 if isinstance(cause, SetupTimeout) else 400
+        status = 400
+        if isinstance(cause, MessageTooBig):
+            status = 431
+        elif isinstance(cause, SetupTimeout):
+            status = 408
         self._refuse(status, cause.sentence, cause=cause_of(cause), detail=cause.detail)
 
     def _refuse(
@@ -125,7 +129,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         factory = self.factory
         proto = forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), factory.trusted_proxies)
         secure = proto == "https" if proto else ISSLTransport.providedBy(self.transport)
-        # Behind a reverse proxy, the Host names the proxy's machine, where the API does not listen.
+        # In a request from a reverse proxy, Host is the name of the reverse proxy, where our API does not listen.
         listening = () if is_trusted(self.peer_address, factory.trusted_proxies) else factory.list_addresses
         own_list = list_source(factory.frame_ancestors, head.one("host"), listening)
         framers = (*factory.frame_ancestors, own_list) if own_list else factory.frame_ancestors

@@ -38,14 +38,14 @@ class XVPVNCProxyFactory(FrontFactory):
         :param authorise: ``async (token, console_type, client_address) -> ConnectInfo``; raises a
             :class:`novnc_twisted.errors.Refusal`; has ``settings.token_deadline`` seconds.
         :param settings: default: :class:`SessionSettings` without changes.
-        :param ask_password: ``async (token, console_type, client_address) -> str | None``: the VNC password, asked
-            only where the VNC server wants one and ``ConnectInfo.password`` is None.
+        :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
+            called only if the VNC server requires one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: called while a session lives.
         :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: asked where the console is now
             if it is not at the place of ``info``; has ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
-            (``stop``, ``reboot``, ``reset``) that a viewer asks for by xvp, and returns why it was refused.
-            None: viewers are offered none.
+            (``stop``, ``reboot``, ``reset``) that a viewer asks for by xvp, and returns why it was refused, or None.
+            Without this function, viewers are offered no actions.
         :param limits: limits of sessions; may be shared with another proxy of this process; default: own limits.
         :param failures: counts failed guesses of a token; may be shared; default: own counts.
         :param connection_limits: limits of connections; may be shared; default: no limits.
