@@ -1,8 +1,8 @@
 """The table of refusals: every reason for which a console is refused, or a session ends.
 
 Each class is one row of the table.  So a reason can be raised, caught by type, sent by name and shown to users.
-Documents are made from :data:`TABLE`.  A sentence says what happened and what to do next.  It has at most 123 bytes of
-UTF-8, the limit of a WebSocket close frame (RFC 6455, section 5.5).
+Tables in the documents are generated from :data:`TABLE`.  A sentence says what happened and what to do next.  It has at
+most 123 bytes of UTF-8, the limit of a WebSocket close frame (RFC 6455, section 5.5).
 """
 
 import re
@@ -20,8 +20,8 @@ class Refusal(Exception):
     """The reason why a console is refused or a session ended.
 
     :cvar close_code: the WebSocket close code (RFC 6455, section 7.4; 4000-4999 are ours).
-    :cvar status: the HTTP status of the XVP front; None if the refusal cannot occur before the ``200``.
-    :cvar api_status: the status of the Compute API; None if the API never gives this refusal.
+    :cvar status: the HTTP status of the XVP proxy; None if the refusal cannot occur before the ``200``.
+    :cvar api_status: the HTTP status of the Compute API; None if the API never gives this refusal.
     :cvar sentence: the text for the user.
     :ivar detail: additional information for the log; never shown to a client and never a secret.  Because it may come
         from another process, it is cleaned here for every log: one line of at most 500 characters, with ``?`` for each
@@ -162,7 +162,7 @@ class TooManyFromAddress(TooManySessions):
 
 
 class TooManyFailures(Refusal):
-    """max_failures_per_minute of this client address is reached."""
+    """This client address has reached max_failures_per_minute."""
 
     close_code, status = 4429, 429
     sentence = "Too many failed attempts from your address. Wait a minute, then try again."
@@ -221,6 +221,7 @@ class ClientLeft(Refusal):
 
 
 def _rows(base: type[Refusal]) -> dict[str, type[Refusal]]:
+    """Return the direct and indirect subclasses of a class, by their names."""
     rows: dict[str, type[Refusal]] = {}
     for row in base.__subclasses__():
         rows[row.__name__] = row

@@ -11,7 +11,7 @@ INTERVAL: Final = 60.0
 """Seconds between two lines about the same origin."""
 
 MAX_ORIGINS: Final = 100
-"""Maximum number of origins that are logged in one interval.  Without it, invented origins could fill the log."""
+"""Maximum number of origins that are logged in one interval, because invented origins must not fill the log."""
 
 # Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
 _log: Final = Logger(namespace="novnc_twisted.novncproxy")

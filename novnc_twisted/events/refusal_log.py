@@ -25,13 +25,13 @@ class RefusalLog:
     """Logs refused requests.
 
     The first refusal for each cause and network (an IPv4 address or an IPv6 /64) is logged at once.  Further ones are
-    counted, and their number is logged once a minute.  After a minute without any, a last line is logged.
+    counted, and their number is logged once a minute.  When there were none for a minute, a last line shows the total.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         """:param clock: gives the time between two lines about the same kind of refusal."""
         self._clock = clock
-        self._kinds: dict[tuple[str, str, str], _Kind] = {}
+        self._kinds: dict[tuple[str, str, str], _Kind] = {}  # by service, cause and network
         self._timer: IDelayedCall | None = None
         self._stopped = False
 
@@ -73,7 +73,7 @@ class RefusalLog:
             if kind.total > 1:
                 text = f"({_cause(kind.last)}): {kind.total} in all, none in the last minute"
                 self._emit(kind.last, f"{kind.last.service}: no longer refuses {kind.name} {text}", 0)
-        # Without kinds there is no timer, so that an idle process does not wake up.
+        # Without refusals, set no timer, so that an idle process does not wake up.
         self._timer = self._clock.callLater(INTERVAL, self._report) if self._kinds else None
 
     def _log_count(self, kind: "_Kind") -> None:
@@ -107,7 +107,7 @@ class _Kind:
         self.last = event
         self.name = _shown(name)
         self.total = 1
-        self.counted = 0  # since the last line
+        self.counted = 0  # refusals since the last line
         self.logged_at = now
 
     def again(self, event: RequestRefused) -> None:
@@ -123,8 +123,12 @@ def _shown(address: str) -> str:
 
 def _summary(event: RequestRefused) -> str:
     """Return the cause, the detail and the option to change, as one line."""
-    detail, option = event.detail, event.option
-    return f"{_cause(event)}{detail and f': {detail}'}{option and f'. To change this: {option}'}"
+    summary = _cause(event)
+    if event.detail:
+        summary += f": {event.detail}"
+    if event.option:
+        summary += f". To change this: {event.option}"
+    return summary
 
 
 def _cause(event: RequestRefused) -> str:
