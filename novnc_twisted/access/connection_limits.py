@@ -117,7 +117,7 @@ class _Waiting:
         # An OrderedDict gives the oldest in constant time, also with thousands of silent connections.
         return next(iter(self.silent), None) or next(iter(self.reading), None)
 
-    def add(self, slot: "ConnectionSlot", reading: bool) -> None:
+    def add(self, slot: "ConnectionSlot", *, reading: bool) -> None:
         """Put a connection behind the others of its kind.
 
         :param reading: it waits until the client has read a response or sent a body; False: it waits for a request.
@@ -164,7 +164,10 @@ class ConnectionSlot:
         self._wait(close, reading=False)
 
     def reading(self, close: Callable[[], None]) -> None:
-        """Record that the client reads a response or sends a body: ``close`` is called only if no one is silent."""
+        """Record that the client reads a response or sends a body.
+
+        To make room, ``close`` is called only if no connection is silent.
+        """
         self._wait(close, reading=True)
 
     def _wait(self, close: Callable[[], None], *, reading: bool) -> None:
@@ -172,8 +175,8 @@ class ConnectionSlot:
             # Leave the old queue first: each wait begins at the end of its queue.
             self.busy()
             self.close = close
-            self._network.waiting.add(self, reading)
-            self._limits._waiting.add(self, reading)
+            self._network.waiting.add(self, reading=reading)
+            self._limits._waiting.add(self, reading=reading)
 
     def busy(self) -> None:
         """Record that the connection does not wait for its client, so that it is not closed to make room."""

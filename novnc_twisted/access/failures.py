@@ -63,7 +63,8 @@ class Failures:
             return False
         _, now, before = self._present(network_of(address))
         passed = self._clock() % WINDOW / WINDOW
-        # The part of the previous minute that lies within the last 60 seconds, assuming evenly spread failures.
+        # Of the previous minute, the part 1 - passed lies within the last 60 seconds.  Its failures are assumed to be
+        # spread evenly.
         return now + before * (1 - passed) >= self._limit
 
     def begin_check(self, address: str) -> "Check | None":
@@ -83,6 +84,7 @@ class Failures:
         return Check(self._checking, key)
 
     def _present(self, key: str) -> tuple[int, int, int]:
+        """Return the number of the present minute, the failures of a network in it, and those in the minute before."""
         window = int(self._clock() // WINDOW)
         seen, now, before = self._counts.get(key, (window, 0, 0))
         if seen == window:
@@ -106,7 +108,7 @@ class Check:
             checking.discard(self._key)
 
 
-_UNLIMITED: Final = Check()  # shared: its end does nothing
+_UNLIMITED: Final = Check()  # for all networks below the limit; its end() does nothing
 
 
 @lru_cache(maxsize=1024)

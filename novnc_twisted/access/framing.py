@@ -12,7 +12,7 @@ from typing import Final
 from novnc_twisted.access.origin import PageOrigin, bare_host, read_origin
 
 FRAMES: Final = frozenset(("frame", "iframe"))
-"""Values of Sec-Fetch-Dest."""
+"""Values of Sec-Fetch-Dest in a request for a page in a frame."""
 
 UNNAMED: Final = "another site"
 """Replaces the origin of a framing page if the browser does not send it (Referrer-Policy)."""
@@ -61,10 +61,12 @@ def blocked_framer(
     if found is not None and framer is not None:
         return None if any(_matches(source, framer, own) for source in sources) else found[0]
     # The origin is not known.  The frame is certainly blocked if the policy names no foreign page and the framing page
-    # is foreign.  Our list of servers is of the same site, so with it a page of the same site may be allowed.
-    foreign = (["cross-site"], ["same-site"])[: 1 if own_list else 2]
-    names_nobody = all(each in ("'self'", "'none'", own_list) for each in sources)
-    return UNNAMED if list(sites) in foreign and names_nobody else None
+    # is foreign.  Our list of servers belongs to the same site.  So if the policy names it, a framing page of the same
+    # site may be this list, and may be allowed.
+    site = sites[0] if len(sites) == 1 else ""
+    is_foreign = site == "cross-site" or (site == "same-site" and not own_list)
+    names_foreign_page = any(each not in ("'self'", "'none'", own_list) for each in sources)
+    return UNNAMED if is_foreign and not names_foreign_page else None
 
 
 def _matches(source: str, framer: PageOrigin, own: PageOrigin) -> bool:
@@ -86,7 +88,8 @@ def _matches(source: str, framer: PageOrigin, own: PageOrigin) -> bool:
     if found is None or not _scheme(found["scheme"] or own.scheme.lower(), scheme):
         return False
     wanted = found["host"]  # a name, "*", or "*." and a domain
-    if not (host.endswith(wanted[1:]) if wanted.startswith("*.") else wanted in ("*", host)):
+    allowed = host.endswith(wanted[1:]) if wanted.startswith("*.") else wanted in ("*", host)
+    if not allowed:
         return False
     if found["port"] is None:
         return _is_default(framer)

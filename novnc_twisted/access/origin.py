@@ -1,7 +1,8 @@
-"""Decides whether a page of this Origin may open a console, only by the request and the configuration.
+"""Decides by the Origin of a request whether the page that sent it may open a console.
 
-Without this check, any page that a user visits can open the user's consoles (CVE-2015-0259).  Requests must not
-influence later ones: in nova bug 2158919, the Host of each request was added to the configured origins.
+Without this check, any page that a user visits can open the user's consoles (CVE-2015-0259).  The decision depends only
+on the request and the configuration, never on earlier requests: in nova bug 2158919, the Host of each request was added
+to the configured origins.
 """
 
 import ipaddress
@@ -52,9 +53,9 @@ def judge_origin(
     :param allowed: ``allowed_origins``: names and addresses besides the request's own Host.
     :param forwarded_proto: X-Forwarded-Proto of a trusted proxy, or None.  It is the scheme by which the page was
         loaded, so it is used in place of ``scheme``.
-    :return: 200; 403 for a foreign, blank or ``null`` Origin; 400 for two of them, or for two Hosts.
+    :return: 200; 403 for a foreign, blank or ``null`` Origin; 400 for two Origins or two Hosts.
     """
-    # Of two values, a reverse proxy may have checked the other one.
+    # If there are two values, a reverse proxy may have checked the other one.
     if len(origins) > 1 or len(hosts) > 1:
         return BAD
     if not origins:

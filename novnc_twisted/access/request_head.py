@@ -168,5 +168,6 @@ def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
         match = _FIELD.fullmatch(line)
         if match is None:
             raise BadHead("a malformed header field")
-        fields.append((match[1].lower(), match[2].strip(" \t")))  # in the pattern, blanks would take quadratic time
+        # The pattern does not strip the blanks, because it would take quadratic time for many of them.
+        fields.append((match[1].lower(), match[2].strip(" \t")))
     return first, tuple(fields)

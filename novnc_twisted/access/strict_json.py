@@ -26,7 +26,7 @@ def _refuse_constant(name: str) -> Any:
 
 def _finite(digits: str) -> float:
     number = float(digits)
-    if math.isinf(number):  # 1e999, which no JSON text could repeat
+    if math.isinf(number):  # such as 1e999; JSON cannot express infinity
         raise ValueError("a number that is too large")
     return number
 

@@ -12,7 +12,7 @@ MAX_TOKEN: Final = 256
 def hash_token(token: str) -> str:
     """Return the SHA-256 of a token in hexadecimal digits.  The bus and the store use it in place of the token.
 
-    nova's ``utils.get_sha256_str``.
+    The result is the same as that of nova's ``utils.get_sha256_str``.
     """
     # A request may contain bytes that are not UTF-8; such a token is unknown, but must not raise.
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
@@ -28,9 +28,9 @@ def link_id(token_hash: str) -> str:
 
 
 def token_of(path: str, cookies: Iterable[str] = ()) -> str | None:
-    """Return the token of a request: the last ``token`` of the query, or else of the cookies, or None.
+    """Return the token of a request: the last ``token`` of the query, or else the first of the cookies, or None.
 
-    An empty ``token`` counts as none.
+    An empty ``token`` is ignored.
 
     :param path: the request target, as sent.
     :param cookies: the values of the Cookie fields; other cookies and malformed ones are skipped.
