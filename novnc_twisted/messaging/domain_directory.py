@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import Refusal, ServiceUnavailable
@@ -81,10 +82,10 @@ class DomainDirectory(Generic[T]):
         self._transport = transport
         self._read = read
         self._now = now
-        self._records: dict[str, HostRecord[T]] = {}
-        self._places: dict[str, dict[str, T]] = {}
-        self._neighbours: dict[str, list[str]] = {}
-        self._malformed: dict[str, float] = {}
+        self._records: dict[str, HostRecord[T]] = {}  # by host
+        self._places: dict[str, dict[str, T]] = {}  # the UUID of a domain -> host -> entry
+        self._neighbours: dict[str, list[str]] = {}  # address -> live hosts
+        self._malformed: dict[str, float] = {}  # host -> when its parts may be read again
         self._good_until: float | None = None
         # Requests that arrive at the same time share one update.
         self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()), cancels=True)
@@ -98,8 +99,12 @@ class DomainDirectory(Generic[T]):
     def prepare(self) -> None:
         """Begin the first update in the background, so that the first request waits less."""
         self._preparing = Deferred.fromCoroutine(self.look())
-        # A failure is not reported here: the first request updates the copy again, and reports it to its caller.
-        self._preparing.addErrback(lambda failure: failure.trap(Refusal, CancelledError) and None)
+
+        def ignore(failure: Failure) -> None:
+            # The first request updates the copy again, and reports a failure to its caller.
+            failure.trap(Refusal, CancelledError)
+
+        self._preparing.addErrback(ignore)
 
     def stop(self) -> None:
         """Cancel the update that :meth:`prepare` began."""
@@ -128,7 +133,10 @@ class DomainDirectory(Generic[T]):
         return self._places.get(uuid, {})
 
     def candidates(self, uuid: str) -> list[str]:
-        """Return the live hosts that published a domain, and at most :data:`MAX_ASKED` without a usable record."""
+        """Return the live hosts that published a domain, and live hosts without a usable record.
+
+        Of the latter, at most :data:`MAX_ASKED` are returned.
+        """
         published = [host for host in self._places.get(uuid, ()) if host in self.live]
         return [*published, *(host for host in self.unpublished[:MAX_ASKED] if host not in published)]
 
@@ -213,7 +221,7 @@ class DomainDirectory(Generic[T]):
         names = await store.members(GROUP, KEPT)
         others = [name for name in names if name not in self.live][:MAX_HOSTS]
         hosts = [host for host in [*(name for name in names if name in self.live), *others] if _HOST.match(host)]
-        strangers = {name for name in others if not _HOST.match(name)}
+        obsolete = {name for name in others if not _HOST.match(name)}
         heads = await store.get_many([head_key(host) for host in hosts], MAX_HEAD)
         for host in self._records.keys() - set(hosts):
             self._forget(host)
@@ -224,10 +232,10 @@ class DomainDirectory(Generic[T]):
                 continue
             self._forget(host)
             if host not in self.live:
-                strangers.add(host)
+                obsolete.add(host)
         # Former hosts have neither record nor presence.  Remove their names, or the group would grow for ever.
-        if strangers:
-            await store.leave(GROUP, *strangers)
+        if obsolete:
+            await store.leave(GROUP, *obsolete)
         by_host = [list(parts) for _, parts in groupby(wanted, lambda part: part[0])]
         for start in range(0, len(by_host), _HOSTS_TOGETHER):
             some = by_host[start : start + _HOSTS_TOGETHER]

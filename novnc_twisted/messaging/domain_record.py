@@ -30,7 +30,7 @@ MAX_PARTS: Final = 128
 """Maximum number of parts of one record."""
 
 _ROWS: Final = 32  # planned domains per part; with twice as many, the record is divided into more parts
-_ROOM = MAX_MESSAGE - 1000
+_ROOM = MAX_MESSAGE - 1000  # maximum number of bytes of the domains in one part
 
 Row = list[Any]
 """The values of :data:`FIELDS` of one domain."""
@@ -201,6 +201,7 @@ class DomainRecord:
         return not few and (domains <= 2 * _ROWS * count or count == MAX_PARTS)
 
     def _divide(self, domains: int) -> None:
+        """Begin again with empty parts, as many as this number of domains needs."""
         count = 1
         while count * _ROWS < domains and count < MAX_PARTS:
             count *= 2
@@ -217,11 +218,12 @@ def _fitting(rows: list[Row]) -> tuple[list[Row], str]:
     texts: list[str] = []
     size = 0
     # Sorted, so that the version depends on the content alone.
-    for row in sorted(rows, key=lambda row: str(row[0])):
+    ordered = sorted(rows, key=lambda row: str(row[0]))
+    for row in ordered:
         text = encode(row)
         size += len(text) + 1
         if size > _ROOM:
             break
         texts.append(text)
     version = sha256("\n".join(texts).encode()).hexdigest()[:16]
-    return sorted(rows, key=lambda row: str(row[0]))[: len(texts)], version
+    return ordered[: len(texts)], version

@@ -1,6 +1,6 @@
 """Concurrent calls, where the failure of one does not affect the others."""
 
-from __future__ import annotations  # else those of inner functions are worked out at each call
+from __future__ import annotations  # otherwise each call would evaluate the annotations of inner functions
 
 from collections.abc import Callable, Iterable, Mapping
 from math import ceil
@@ -51,7 +51,7 @@ async def gather(
         settle(error if isinstance(error, Refusal) else ServiceUnavailable(type(error).__name__), place)
 
     for place, call in enumerate(pending):
-        call.addCallbacks(settle, refused, (place,), {}, (place,))
+        call.addCallbacks(settle, refused, callbackArgs=(place,), errbackArgs=(place,))
     try:
         await done
     finally:

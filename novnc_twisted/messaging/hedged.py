@@ -31,7 +31,7 @@ class HedgedCalls:
     When a server is killed or hangs, the calls that it has taken from the queue are lost.  When the primary Redis dies,
     all calls are lost.  The first result counts.
 
-    :param inconclusive: after these refusals, wait for the other pending calls.
+    :param inconclusive: refusals that do not end a hedged call while other calls for it are pending.
     """
 
     def __init__(
@@ -111,9 +111,10 @@ class _Hedged:
         # Any other refusal explains more than a ServiceUnavailable.
         if self._failure is None or self._failure.check(ServiceUnavailable):
             self._failure = failure
-        waits = self._pending and failure.check(*self._calls.inconclusive)
-        # _wait() comes first: a repetition is scheduled even if another call is pending, which may never be answered.
-        if not ((failure.check(ServiceUnavailable) and self._wait(PAUSE)) or waits):
+        # A repetition is scheduled even if another call is pending, because that call may never be answered.
+        repeats = failure.check(ServiceUnavailable) is not None and self._wait(PAUSE)
+        waits = bool(self._pending) and failure.check(*self._calls.inconclusive) is not None
+        if not repeats and not waits:
             self._fail()
 
     def _fail(self) -> None:

@@ -60,7 +60,7 @@ class HostRecord(Generic[T]):
 
     def clear(self, count: int = 0) -> None:
         """Forget all domains, and prepare for a record with this number of parts."""
-        self._parts = [("", {})] * count
+        self._parts = [("", {}) for _ in range(count)]
 
     def changed(self, head: Head) -> list[int]:
         """Return the numbers of the parts that have other versions than those in the copy."""

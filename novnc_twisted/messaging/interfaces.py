@@ -23,7 +23,8 @@ class Service:
     :ivar host: its ``host`` option.
     :ivar updated_at: Unix time of its last heartbeat.
     :ivar info: further announced data, JSON.
-    :ivar place: the announced address; on Redis, the rights of its user can guarantee it (see ``redis.acl``).
+    :ivar place: the announced address; on Redis, the rights of the service's user can guarantee that it is true (see
+        ``redis.acl``).
     """
 
     topic: str
@@ -127,9 +128,9 @@ class ITransport(Interface):
         """Withdraw all topics and entries, fail pending calls with ServiceUnavailable, and disconnect."""
 
     def ping(topic: str = "", *, deadline: float = 2.0) -> Deferred[None]:
-        """Check that the bus answers and, with a topic, that it has a live server.  No server is called.
+        """Check that the bus answers and, with a topic, that the topic has a live server.  No server is called.
 
-        Fails with ServiceUnavailable if not.  With a topic, this process must have a role that may call it.
+        Fails with ServiceUnavailable if not.  With a topic, this process must have a role that may call the topic.
         """
 
     def call(topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
@@ -170,9 +171,9 @@ class ITransport(Interface):
             method does not exist.  A caller without a role may call every method.  None: all may call all methods.
         :param place: the address that the server announces; ValueError if it contains a space or an ``@``.
         :param exclusive: whether this must be the topic's only server.  If another one is alive, this fails with
-            ``TopicInUse``, after a wait in which the entry of a crashed server would expire.  If the bus is down at the
-            start, or another server takes the topic later, this one logs that and serves nothing while the other is
-            alive.
+            ``TopicInUse``, after a wait in which the entry of a crashed server would expire.  Another server may also
+            be found later, for example if the bus was down at the start.  Then this server logs the conflict, and
+            serves nothing while the other server is alive.
         :param returns_within: seconds, at most 10, for which calls wait for a new server after the last one has
             withdrawn, because it may be restarting.  The topic counts as live during this time.  After a crash, calls
             do not wait.

@@ -66,7 +66,7 @@ class _Call:
                 # A cancelled method must also free its slot.
                 served.slots.release()
         except CancelledError:
-            # Either this call has ended, or the method cancelled something of its own.
+            # Either this call has ended, or something for which the method waited was cancelled.
             self._work = None
             self.fail(f"{served.topic} gave up")
             return
@@ -112,7 +112,7 @@ class MemoryTransport:
         self._started = False
         self._served: list[_Served] = []
         self._workers = count(1)
-        self._turns: dict[str, int] = {}
+        self._turns: dict[str, int] = {}  # topic -> the position of the server that got the last call
         self._calls: dict[_Call, None] = {}
         self.store: IKeyedStore = MemoryStore(reactor)
 

@@ -1,6 +1,6 @@
 """A keyed store in the memory of one process."""
 
-from __future__ import annotations  # else those of inner functions are worked out at each call
+from __future__ import annotations  # otherwise each call would evaluate the annotations of inner functions
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -41,13 +41,13 @@ class MemoryStore:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        # now() is a date, but it must not step when this machine's wall clock is set.
+        # now() returns a Unix time, but must not jump when somebody sets this machine's wall clock.
         self._started_at = time.time() - clock.seconds()
         self._entries: dict[str, _Entry] = {}
         self._indexes: dict[str, dict[str, None]] = {}
         self._groups: dict[str, tuple[set[str], float]] = {}
         self._logs = MemoryLogs(clock)
-        self._expiries: list[tuple[float, str]] = []
+        self._expiries: list[tuple[float, str]] = []  # a heap of times with keys
 
     def __len__(self) -> int:
         """The number of entries, including expired ones that have not been dropped yet."""

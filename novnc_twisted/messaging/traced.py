@@ -21,7 +21,10 @@ class TracedTransport(ObservedTransport):
         super().__init__(transport, clock, self._log_call)
 
     def _log_call(self, side: str, topic: str, method: str, seconds: float, error: BaseException | None) -> None:
-        outcome = "answered" if error is None else str(error) if isinstance(error, Refusal) else type(error).__name__
+        if error is None:
+            outcome = "answered"
+        else:
+            outcome = str(error) if isinstance(error, Refusal) else type(error).__name__
         self.log.debug(
             "{side} {topic} {method}: {outcome} after {milliseconds:.1f} ms",
             side=side,

@@ -45,7 +45,7 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
                 f"transport_url: {scheme}:// needs the extra [redis] ({', '.join(missing)} is missing): "
                 "pip install 'novnc-twisted[redis]'"
             )
-        # It imports txredisapi, which installs the global reactor.
+        # Imported only here, because this module imports txredisapi, which installs the global reactor.
         from novnc_twisted.messaging.redis.transport import RedisTransport
 
         return RedisTransport(reactor, address, role)

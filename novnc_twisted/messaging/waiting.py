@@ -1,6 +1,6 @@
 """Deadlines and pauses, by a given clock."""
 
-from __future__ import annotations  # else those of inner functions are worked out at each call
+from __future__ import annotations  # otherwise each call would evaluate the annotations of inner functions
 
 from typing import Any, TypeVar
 
