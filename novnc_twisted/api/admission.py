@@ -24,8 +24,8 @@ MAX_WAIT: Final = 30
 """Seconds of the longest Retry-After."""
 
 _BUSY: Final = 8
-"""Requests in work from which on the rate is measured.  With fewer, the rate shows how many requests arrive, not how
-fast the services are."""
+"""Minimum number of requests in work for a measurement of the rate.  With fewer requests, the rate would show how many
+requests arrive, not how fast the services are."""
 
 _PERIOD: Final = 0.5
 """Seconds of busy time over which one sample of the rate is taken."""
@@ -53,9 +53,9 @@ class Admission:
     def admit(self) -> int:
         """Admit a request; :meth:`leave` must follow when it is answered.
 
-        :return: 0, or the seconds after which to try again where the request is not admitted.
+        :return: 0: the request is admitted; otherwise, the seconds after which the client may try again.
         """
-        # Before the count changes, because the time until now belongs to the old count.
+        # Measured before the count changes, because the time until now belongs to the old count.
         self._measure()
         if self.in_work >= max(ALWAYS_ADMITTED, DEADLINE * self.rate):
             return min(MAX_WAIT, ceil(self.in_work / max(self.rate, 1.0)))
@@ -80,6 +80,6 @@ class Admission:
             self._busy_time += now - self._counted_at
         self._counted_at = now
         if self._busy_time >= _PERIOD:
-            # Only one sample, however long the busy time was: it may be a pause of the whole process.
+            # Only one sample is added, even after a long busy time, because the whole process may have paused.
             self.rate += _WEIGHT * (self._answered / self._busy_time - self.rate)
             self._busy_time, self._answered = 0.0, 0

@@ -161,7 +161,7 @@ class Application:
         return Response(error.status, fault_body(error), error.headers)
 
     async def _dispatch(self, request: Request, request_id: str) -> Response:
-        # First of all, even before version documents: with noauth, other machines must learn nothing.
+        # Checked before anything else, even for version documents: with noauth, other machines must learn nothing.
         self._auth.admit(request)
         if not request.segments:
             return see_other(f"{request.prefix}/console/") if _is_browser(request) else versions.index(request)

@@ -21,7 +21,7 @@ from novnc_twisted.http.routing import NOT_FOUND, Handler, Resource, Router
 from novnc_twisted.identity.users import Caller
 
 VERSIONS: Final = ("v2.1", "v2")
-"""The path segments below which the API stands.  ``v2`` ignores microversions and reads bodies leniently."""
+"""The first path segments of the API.  ``v2`` ignores microversions and unknown fields of bodies."""
 
 OVERLOAD: Final = f"more requests come than can be answered within {DEADLINE:g} s"
 """Why requests are refused with 429 under load."""
@@ -49,7 +49,7 @@ class ComputeAPI:
         """Return the response, with the headers of its microversion.
 
         :param version: the first segment of the path, one of :data:`VERSIONS`.
-        :param segments: the others, at least one.
+        :param segments: the path segments after the version, at least one.
         """
         legacy = version == "v2"
         # As in nova, the response to an unusable version has the headers of the default version.
@@ -77,7 +77,8 @@ class ComputeAPI:
             return "", segments
         project = segments[0]
         if caller.project not in (None, project):
-            # Not a project, but a resource that only nova has.  Horizon asks for os-simple-tenant-usage/PROJECT.
+            # The segment is not a project, but a resource that only nova has.  Horizon requests
+            # os-simple-tenant-usage/PROJECT.
             if project.startswith("os-"):
                 raise HTTPError(404, NOT_FOUND)
             raise HTTPError(
@@ -106,7 +107,7 @@ class ComputeAPI:
             yield
             answered = True
         except (HTTPError, Refusal) as error:
-            # Other errors are answers of a service that works.  503: a service did not answer in time.
+            # 503 means that a service did not answer in time.  All other errors are answers of working services.
             answered = (error.status if isinstance(error, HTTPError) else error.api_status) != 503
             raise
         finally:

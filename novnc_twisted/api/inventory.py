@@ -66,7 +66,7 @@ class Inventory:
             instance = await self._compute.find(normal, caller.sees)
         except InstanceNotFound:
             known = await self._compute.last_known(normal)
-            # Only for callers who may see the server.  Others must not learn that it exists.
+            # Only callers who may see the server get this error.  Others must not learn that the server exists.
             if known is not None and caller.sees(known):
                 raise ServiceUnavailable(f"compute host {known.host}, which has it, is not alive") from None
             raise instance_not_found(server_id) from None

@@ -34,7 +34,7 @@ _HINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The kind of work that a request asks of other services.  If the same work succeeds, the cause is over.
+    """The kind of work that a request asks of other services.  If it succeeds later, the cause of its failure is over.
 
     :ivar route: the kind of request.
     :ivar arguments: the variable parts of its path, such as the id of a server.
@@ -54,6 +54,7 @@ class _Cause:
     :ivar last: when it occurred last, in seconds of the clock.
     :ivar quiet: minimum number of seconds without an occurrence before the cause counts as over.
     :ivar count: number of requests that were refused for this cause since it began.
+    :ivar over: whether the cause no longer prevents answers.
     """
 
     work: Work

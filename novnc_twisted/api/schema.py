@@ -33,7 +33,7 @@ def choices(body: Any, name: str, fields: Mapping[str, Sequence[str]], *, lenien
 def properties(body: Any, checks: Mapping[str, Callable[[Any], Any]], required: Sequence[str] = ()) -> dict[str, Any]:
     """Return the fields of a body ``{field: value, ...}``, each in the form in which its check returns it.
 
-    :param checks: a check for each allowed field; it raises ValueError with what the value is not.
+    :param checks: a check for each allowed field; it raises ValueError with a text such as "not a number".
     :param required: the fields that must not be missing.
     :raises HTTPError: 400.
     """
@@ -52,6 +52,7 @@ def properties(body: Any, checks: Mapping[str, Callable[[Any], Any]], required: 
 def _object(
     value: dict[str, Any], name: str, required: Sequence[str], lenient: bool, optional: Collection[str] = ()
 ) -> None:
+    """Check that an object has all required fields and, unless ``lenient``, no unknown field."""
     for field in required:
         if field not in value:
             raise _invalid(name, value, f"'{field}' is a required property")

@@ -73,7 +73,7 @@ def make_site(
     :raises ValueError: a trusted proxy is neither an address nor a network.
     """
     trusted = networks(trusted_proxies)
-    # Made even if an observer is given: the site stops it, and a log without events costs nothing.
+    # The log is made even if an observer is given, because the site stops it.  A log without events costs nothing.
     log = EventLog(reactor)
     observer = observer or log
     if connection_limits is None:

@@ -51,7 +51,7 @@ class ConsoleCall:
     def parameter(self, name: str, check: Any = fields.text) -> Any:
         """Return the value of a query parameter; None if it is missing or empty.
 
-        :param check: returns the checked value, or raises ValueError with what the value is not.
+        :param check: returns the checked value, or raises ValueError with a text such as "not a number".
         :raises HTTPError: 400: the check refuses the value.
         """
         value = self.request.parameter(name)

@@ -123,8 +123,8 @@ def _wanted(body: Any) -> tuple[Chords, int]:
 
 
 def _names(value: Any) -> list[str]:
-    whole = isinstance(value, list) and all(isinstance(name, str) for name in value)
-    if not whole or not 0 < len(value) <= MAX_KEYS:
+    are_texts = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if not are_texts or not 0 < len(value) <= MAX_KEYS:
         raise ValueError(f"not a list of 1 to {MAX_KEYS} names of keys")
     return list(value)
 

@@ -1,6 +1,6 @@
 """Sends events about changed servers and sessions to the clients that have an event stream open.
 
-Every second ("look"), the servers and sessions are read and compared with those of the look before.
+Once a second, the servers and sessions are read, and are compared with the previous ones.  This is called a *look*.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ INTERVAL: Final = 1.0
 """Seconds between two looks."""
 
 QUIET: Final = 20
-"""Looks without an event, in a row, after which a comment is sent."""
+"""Number of consecutive looks without an event after which a comment is sent."""
 
 MAX_AGE: Final = 300.0
 """Seconds after which a stream ends and its client connects again.  So no stream stays with a replaced process."""
@@ -44,8 +44,8 @@ MAX_EVENTS: Final = 1 << 16
 The limit exists because data that a client has not read yet is kept in memory."""
 
 PAGE: Final = 1000
-"""Sessions that one call returns.  The more pages a group's sessions fill, the less often they are read: 10,000 of them
-in every 11th look."""
+"""Maximum number of sessions that one call returns.  The more pages the sessions of a group fill, the less often they
+are read.  For example, 10,000 sessions are read in every 11th look."""
 
 MAX_SESSIONS: Final = 10 * PAGE
 """Maximum number of sessions that are watched for one group, as many as the list of servers reads."""
@@ -144,19 +144,19 @@ class Watch:
     def _looked(self, _result: object) -> None:
         self._looking = False
         if self._groups:
-            # At once for a new group: until its first look, it has no rows to compare with.
+            # For a new group, the next look begins at once, because the group has no rows to compare with yet.
             self._timer = self._clock.callLater(0 if self._has_new_group else INTERVAL, self._look)
 
     async def _look_at_all(self) -> None:
-        answers = True
+        proxies_answer = True
         for group in list(self._groups.values()):
             found = {"servers": await self._rows_or_none(self._servers(group.caller))}
-            # After a failure, no further group waits for the same silent proxy.
+            # After a failure, the other groups do not wait for the same silent proxy.
             if group.pause:
                 group.pause -= 1
-            elif answers:
+            elif proxies_answer:
                 found["sessions"] = await self._rows_or_none(self._live(group))
-                answers = found["sessions"] is not None
+                proxies_answer = found["sessions"] is not None
                 group.pause = len(found["sessions"] or ()) // PAGE
             self._send_changes(group, {name: rows for name, rows in found.items() if rows is not None})
 

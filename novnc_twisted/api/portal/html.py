@@ -31,8 +31,8 @@ def tag(name: str, /, *children: object, **attributes: str | bool | None) -> Mar
     """Return an element.
 
     :param children: Markup, or texts, which are escaped.
-    :param attributes: ``class_`` stands for ``class``, ``data_id`` for ``data-id``.  True: an attribute without a
-        value; False, None: no attribute.
+    :param attributes: ``class_`` is written as ``class``, and ``data_id`` as ``data-id``.  True: an attribute without
+        a value; False, None: no attribute.
     """
     written = []
     for key, value in attributes.items():

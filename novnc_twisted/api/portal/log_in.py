@@ -87,7 +87,7 @@ class LogInPages:
         user = await logins.user_of(request)
         if user is None:
             return
-        # Before the log-in ends: with Keystone, revoking the tokens needs a valid log-in.
+        # The tokens are revoked before the log-in ends, because with Keystone, this needs a valid log-in.
         if self._tokens is not None and request.body and "tokens" in fields_of(request):
             await self._tokens.revoke_all(request, user)
         await logins.end_everywhere(user)

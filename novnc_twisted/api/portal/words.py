@@ -80,7 +80,7 @@ class Languages:
 
 
 def choose(wanted: Iterable[str], offered: Iterable[str]) -> str | None:
-    """Return the first wanted language that is offered; None if none is.
+    """Return the first wanted language that is offered; None: no wanted language is offered.
 
     A name matches as a whole (``pt-BR``) or by its language alone (``pt``).  novnc_twisted/web/src/language.js has the
     same rule.
