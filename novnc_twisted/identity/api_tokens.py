@@ -191,6 +191,10 @@ class APITokens:
         return replace(person, reads_only=person.reads_only or record["right"] != CONTROL, by_api_token=True)
 
     async def _take_slot(self, user: str, shown: Mapping[str, Any], seconds: float) -> str:
+        """Store a token's description in one of the user's :data:`MAX_TOKENS` slots; return the key of the slot.
+
+        :raises HTTPError: 403: no slot is free.
+        """
         slots = _slots(user)
         for slot, taken in zip(slots, await self._store.get_many(slots), strict=True):
             # If several requests try the same slot, put_new() succeeds for one of them, and the others try the next
@@ -243,7 +247,7 @@ class APITokens:
 
 
 def _need_log_in(caller: Caller) -> None:
-    # Otherwise an attacker with a stolen token could make others, which remain valid when the stolen one is revoked.
+    # Otherwise an attacker with a stolen token could make further tokens, which stay valid when it is revoked.
     if caller.by_api_token:
         raise HTTPError(403, "Log in to make or revoke API tokens. An API token cannot do it.")
 
@@ -264,6 +268,7 @@ def _digest(text: str) -> str:
 
 
 def _seal(text: str) -> Fernet:
+    """Return the encryption with a key that is derived from the text of a token."""
     key = hmac.new(text.encode(), b"novnc-twisted API token", hashlib.sha256).digest()
     return Fernet(urlsafe_b64encode(key))
 

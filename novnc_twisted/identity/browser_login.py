@@ -81,7 +81,7 @@ class LogInFields:
     """The fields of the log-in form; a missing field is empty.
 
     :ivar domain: the domain of the user, for a Keystone.
-    :ivar project: the project to log in to; empty: the user's own, or a choice.
+    :ivar project: the project to log in to; empty: the user's own project, or the user chooses one afterwards.
     """
 
     user: str = ""
@@ -192,8 +192,10 @@ class LogOuts:
         """
         keys = [_key(user), _key_of_one(log_in)] if log_in else [_key(user)]
         everywhere, *one = await self._store.get_many(keys)
-        if any(one) or everywhere is None:
-            return any(one)
+        if any(one):
+            return True
+        if everywhere is None:
+            return False
         return isinstance(everywhere, UnusableRecord) or began_at <= float(everywhere["at"])
 
     async def note(self, user: str, longest: float) -> None:

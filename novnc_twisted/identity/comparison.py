@@ -32,7 +32,7 @@ class Comparison:
         return waiter.result
 
     def begins(self) -> bool:
-        """Drop the checks that are refused now; return whether one is left for which the comparison may run."""
+        """Drop the first checks, as long as they are refused now; return whether a check is left."""
         while self._waiters and not self._waiters[0].begins():
             self._waiters.popleft()
         return bool(self._waiters)

@@ -29,7 +29,8 @@ def token_document(base_url: str, caller: Caller, *, issued_at: float, expires_a
     """Return the description of a token.
 
     :param base_url: the URL of the server, as the client sees it.
-    :param issued_at: Unix time in seconds; so is ``expires_at``.
+    :param issued_at: Unix time in seconds.
+    :param expires_at: Unix time in seconds.
     """
     name, project = caller.user, caller.project
     token: dict[str, Any] = {

@@ -21,10 +21,10 @@ def keystone_body(error: HTTPError) -> dict[str, Any]:
 def unauthenticated(identity_url: str) -> HTTPError:
     """Make the 401 of Keystone's middleware.
 
-    :param identity_url: where clients log in.
+    It has no Basic challenge, because OpenStack clients do not need one.  With a challenge, a browser would store the
+    password, and pages of other sites could use it.
 
-    It has no Basic challenge.  OpenStack clients do not need one.  A browser would store the password, and pages of
-    other sites could use it.
+    :param identity_url: where clients log in.
     """
     return HTTPError(401, UNAUTHENTICATED, (("WWW-Authenticate", f'Keystone uri="{identity_url}"'),))
 

@@ -43,18 +43,18 @@ class FailureTable:
             return None
         return entry
 
-    def count(self, key: bytes, allowed: int) -> None:
+    def count(self, key: bytes, locks_at: int) -> None:
         """Count a failure under a key.
 
-        :param allowed: the number of the first failure that locks the key; 0: no failure does.
+        :param locks_at: the number of the first failure that locks the key; 0: no failure locks it.
         """
         now = self._clock()
         entry = self.get(key)
         if entry is None:
             entry = self._entries[key] = FailureEntry(0, now, now)
         entry.count += 1
-        if allowed and entry.count >= allowed:
-            entry.locked_until = now + min(self._longest, doubled(self._first, entry.count - allowed))
+        if locks_at and entry.count >= locks_at:
+            entry.locked_until = now + min(self._longest, doubled(self._first, entry.count - locks_at))
         entry.forgotten_at = max(now, entry.locked_until) + self._longest
         # An attacker who fills the table can replace old failures, but not those that are being counted.
         self._entries.move_to_end(key)

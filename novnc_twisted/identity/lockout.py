@@ -44,7 +44,8 @@ _FIRST_DELAY: Final = 0.5
 class LockoutSettings:
     """When failed log-ins lock out, and for how long.
 
-    :ivar failures: failed log-ins of one user from one address before they are locked out; 0 switches all of this off.
+    :ivar failures: failed log-ins of one user from one address, before this user is locked out from this address.  0
+        switches off this option and the next two.
     :ivar failures_per_address: failed log-ins from one address, for all user names, before it is locked out.  It is
         four times as many for an IPv6 /56 and 16 times as many for a /48.  0 is off.
     :ivar failures_per_user: failed log-ins of one user, from all addresses, before log-ins are delayed; 0 is off.
@@ -115,7 +116,7 @@ class Lockout:
         self._pairs.count(pair, settings.failures)
         for network, times in networks:
             self._addresses.count(network, times * settings.failures_per_address)
-        # 0: never locks, or anybody could lock a user out; see the module.
+        # With 0, these failures lock nothing: otherwise, anybody could lock out any user.
         self._users.count(name, 0)
         return self.locked_for(user, address)
 

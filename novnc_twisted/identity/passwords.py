@@ -66,27 +66,27 @@ class Passwords:
         # bcrypt reads 72 bytes and no NUL; htpasswd -B truncates passwords in the same way.
         given = password.encode("utf-8", "surrogatepass")
         usable = b"\x00" not in given
-        tried = (user or self._substitute(users, name)).password_hash.encode()
+        password_hash = (user or self._substitute(users, name)).password_hash.encode()
         # A keyed digest, so that the passwords themselves are not kept in memory.
-        memory = self._digest(tried, given)
-        # The hash is part of the key, so a changed password counts at once.
-        if user is not None and self._good.get(memory, 0.0) > self._reactor.seconds():
+        attempt = self._digest(password_hash, given)
+        # The digest depends on the hash, so a changed password counts at once.
+        if user is not None and self._good.get(attempt, 0.0) > self._reactor.seconds():
             done(True)
             return user
-        key = self._digest(memory, name.encode("utf-8", "surrogatepass"))
+        key = self._digest(attempt, name.encode("utf-8", "surrogatepass"))
         running = self._comparisons.get(key)
         if running is None and self._pending >= MAX_WAITING:
             raise TooManyLogIns
         comparison = running or Comparison()
         result = comparison.join(begin, lambda equal: done(equal and usable and user is not None))
         if running is None:
-            self._start(key, comparison, given[:_BCRYPT_BYTES] if usable else b"", tried)
+            self._start(key, comparison, given[:_BCRYPT_BYTES] if usable else b"", password_hash)
         equal = await result
         if not equal or not usable or user is None:
             return None
         while len(self._good) >= _MAX_REMEMBERED:
             del self._good[next(iter(self._good))]
-        self._good[memory] = self._reactor.seconds() + REMEMBERED
+        self._good[attempt] = self._reactor.seconds() + REMEMBERED
         return user
 
     def _substitute(self, users: Mapping[str, User], name: str) -> User:

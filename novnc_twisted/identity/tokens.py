@@ -69,7 +69,9 @@ class Tokens:
         """
         secret = await self._load(make=True)
         now = int(self._now())
-        # Fernet has whole seconds of this machine's clock; log-outs everywhere have the time of the store.
+        # b: the browser's log-in, t: the time, u: the user, p: the project, f: the fingerprint.  The time of the Fernet
+        # message is in whole seconds of this machine's clock.  A log-in also needs the time of the store, because it is
+        # compared with log-outs, which have that time.
         more = {"b": log_in, "t": await self._store.now()} if log_in else {}
         content = {"u": user.name, "p": project, "f": _fingerprint(secret, user)} | more
         token = Fernet(secret).encrypt_at_time(json.dumps(content).encode(), now)

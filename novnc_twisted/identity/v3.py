@@ -36,7 +36,7 @@ class IdentityAPI:
     async def handle(self, request: Request, segments: tuple[str, ...]) -> Response:
         """Answer a request.
 
-        :param segments: those of the path after ``identity``.
+        :param segments: the path segments after ``identity``.
         :raises HTTPError: sent in Keystone's format.
         """
         if segments in ((), ("v3",)):

@@ -38,7 +38,7 @@ class _Session(NamedTuple):
     :ivar began_at: in the time of the store.
     :ivar until: Unix time.
     :ivar unscoped: the token with which a project is chosen.
-    :ivar token: the token for the chosen project; empty: none is chosen.
+    :ivar token: the token for the chosen project; empty: no project is chosen yet.
     :ivar project: the id of this project.
     """
 

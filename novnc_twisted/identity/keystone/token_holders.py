@@ -60,19 +60,22 @@ class KeystoneHolders:
         """
         id = grant.get("id", "")
         known = self._tokens.get(id)
-        for token in (known, None) if known and known.about.expires_at > self._now() else (None,):
-            if token is None:
-                token = await self._keystone.log_in_with(id, grant.get("secret", ""))
-            if token is None:
-                return None
-            self._remember(id, token)
-            headers = {name: value for name, value in request.headers.items() if name != "authorization"}
-            caller = await self._validated(replace(request, headers={**headers, "x-auth-token": [token.text]}))
+        if known is not None and known.about.expires_at > self._now():
+            caller = await self._caller(request, id, known)
             if caller is not None:
                 return caller
-            # Keystone has revoked the token in memory.  Try a new one, which shows whether the credential is valid.
+        # There is no token in memory, or Keystone has revoked it.  A new one shows whether the credential is valid.
+        token = await self._keystone.log_in_with(id, grant.get("secret", ""))
+        return None if token is None else await self._caller(request, id, token)
+
+    async def _caller(self, request: Request, id: str, token: NewToken) -> Caller | None:
+        """Return the caller to whom a Keystone token belongs, and remember the token while it is valid."""
+        self._remember(id, token)
+        headers = {name: value for name, value in request.headers.items() if name != "authorization"}
+        caller = await self._validated(replace(request, headers={**headers, "x-auth-token": [token.text]}))
+        if caller is None:
             self._tokens.pop(id, None)
-        return None
+        return caller
 
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
         """See ITokenHolders.  If Keystone does not answer, the credential expires later; its secret is lost already."""
