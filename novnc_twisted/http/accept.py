@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 
 def best_of(fields: Sequence[str], offered: Iterable[str]) -> str | None:
-    """Return the media type that the client prefers; None if it accepts none of them.
+    """Return the offered media type that the client prefers; None: the client accepts no offered type.
 
-    :param fields: the values of Accept.  If there are none or only blank ones, the client accepts everything.
+    :param fields: the values of Accept.  If there is no value, or all are blank, the client accepts everything.
     :param offered: media types without parameters; if several are equally good, the first is chosen.
     """
     ranges = [range_ for field in fields for range_ in field.split(",") if range_.strip()]

@@ -20,7 +20,7 @@ class LoggedPaths:
     def __init__(self, patterns: Iterable[str] = (), *, secret_below: Collection[str] = ()) -> None:
         """Prepare to show paths.
 
-        :param patterns: the paths of the application, without the first slash; ``{}`` stands for a variable segment.
+        :param patterns: the paths of the application, without the first slash; ``{}`` means a variable segment.
         :param secret_below: words of patterns whose variable segments are secret.
         """
         split = {tuple(pattern.split("/")) for pattern in patterns}

@@ -17,7 +17,8 @@ DARK: Final = Color.read("#252d38")
 LIGHT: Final = Color.read("#e7ebf0")
 """The backgrounds of the pages on which the accent has the least contrast (``--hover`` of style.css)."""
 
-_CACHED: Final = 16  # pages; a change of a file leaves its former page here until the next clearing
+_CACHED: Final = 16
+"""Maximum number of pages in the cache.  Then the cache is cleared, because it may contain pages of former files."""
 
 
 class BrandedPage:
@@ -47,9 +48,9 @@ class BrandedPage:
         :param accepted: the content codings that the client accepts.
         """
         with page.content as content:
-            whole = self._pages.get((page.path, page.tag)) or self._brand(page, content.read())
+            plain, compressed = self._pages.get((page.path, page.tag)) or self._brand(page, content.read())
         zipped = "gzip" in accepted
-        data = whole[1] if zipped else whole[0]
+        data = compressed if zipped else plain
         return replace(page, content=BytesIO(data), size=len(data), encoding="gzip" if zipped else None, varies=True)
 
     def _brand(self, page: StaticFile, html: bytes) -> tuple[bytes, bytes]:

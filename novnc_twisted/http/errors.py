@@ -8,9 +8,9 @@ from novnc_twisted.events.refused import RefusalCause, RequestRefused
 class RefusalReason(NamedTuple):
     """The reason, for the log, why a request is refused before it reaches an API.
 
-    :ivar cause: a short name, as ``LockedOut``.
+    :ivar cause: a short name, such as ``LockedOut``.
     :ivar option: the option to change, and how to change it; empty if no option helps.
-    :ivar severe: whether a legitimate user may be affected: logged as a warning.
+    :ivar severe: whether a legitimate user may be affected, so that the refusal is logged as a warning.
     """
 
     cause: RefusalCause

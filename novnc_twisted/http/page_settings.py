@@ -129,10 +129,10 @@ def _url(value: Any) -> str:
     try:
         text = fields.text_up_to(2000)(value)
         parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
-        whole = False
-    if not whole and not (isinstance(value, str) and value.startswith("mailto:") and value.isprintable()):
+        is_web = False
+    if not is_web and not (isinstance(value, str) and value.startswith("mailto:") and value.isprintable()):
         raise ValueError("not a URL with https, http or mailto")
     if " " in value:
         raise ValueError("not a URL: it has a space")

@@ -53,7 +53,7 @@ def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], 
     :param foreign: whether the page is stock noVNC.  It gets no rule for scripts and styles, because it has inline
         ones.
     """
-    frames = f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}"
+    frames = "frame-ancestors " + (" ".join(frame_ancestors) or "'none'")
     named = host and is_host(host) and not host.startswith("[")
     connect = f"connect-src 'self' ws://{host} wss://{host}" if named else "connect-src 'self'"
     if foreign:

@@ -16,7 +16,7 @@ class Resource(Protocol):
     """A group of paths and their handlers."""
 
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
-        """Return method, pattern (``{}`` stands for one segment of the path) and handler of each path."""
+        """Return method, pattern (``{}`` matches one segment of the path) and handler of each path."""
         ...
 
 

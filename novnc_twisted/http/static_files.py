@@ -1,4 +1,4 @@
-"""Static files: finds the file for a path.  Never a file outside of the folder, a hidden file, or a listing."""
+"""Static files: finds the file for a path.  Files outside of the folder, hidden files and listings are not served."""
 
 import os
 import re
