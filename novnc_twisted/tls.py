@@ -62,8 +62,10 @@ class Named:
         return connection
 
     def _verify(self, _connection: SSL.Connection, certificate: Any, error: int, depth: int, ok: int) -> bool:
-        """Called by OpenSSL for each certificate of the chain, and for each error."""
-        # OpenSSL ends the handshake at the first False; otherwise it calls this again for the next certificate.
+        """Check one certificate.  OpenSSL calls this method for each certificate of the chain, and for each error.
+
+        :return: False ends the handshake.
+        """
         if not ok:
             which = "certificate" if depth == 0 else "CA certificate"
             self.failure = f"certificate verify failed: {self._whose} {which}: {_WHY.get(error, f'error {error}')}"

@@ -235,3 +235,4 @@ _MAKERS: Final[Mapping[type, Callable[[Any], tuple[str, Fields]]]] = MappingProx
         KeysSent: _keys,
     }
 )
+"""Kind of event -> the function that returns the name of its entry, and the fields that only this kind has."""

@@ -69,7 +69,7 @@ class AuditTrail:
         return True
 
     def open(self) -> None:
-        """Open the file, and connect to syslog.  If syslog does not answer, this is only logged.
+        """Open the file, and connect to syslog.  If syslog does not answer, a log line says so.
 
         :raises OSError: the file can't be opened.
         """

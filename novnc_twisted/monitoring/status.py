@@ -23,7 +23,7 @@ _SAMPLES: Final = {
 
 
 def metric_of(sample: str) -> Definition | None:
-    """Return the metric to which a sample of this name belongs; None if there is none."""
+    """Return the metric to which a sample of this name belongs; None: no metric has such a sample."""
     return _SAMPLES.get(sample)
 
 

@@ -26,7 +26,7 @@ class Totals:
     def add(self, answers: Mapping[int, Samples | None]) -> Samples:
         """Return the sums.
 
-        :param answers: the samples of each worker, by its number; None for one that did not answer in time.
+        :param answers: the samples of each worker, by its number; None for a worker that did not answer in time.
         """
         total: Samples = dict(self._ended)
         for number, samples in answers.items():

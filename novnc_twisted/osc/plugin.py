@@ -19,11 +19,11 @@ def make_client(instance: Any) -> ConsoleClient:
     config = instance.get_configuration()
     session, region, interface = instance.session, instance.region_name, instance.interface
 
-    def in_catalogue(service: str) -> str | None:
-        found: str | None = session.get_endpoint(service_type=service, region_name=region, interface=interface)
-        return config.get(f"{service}_endpoint_override") or found
+    def endpoint(service: str) -> str | None:
+        in_catalogue: str | None = session.get_endpoint(service_type=service, region_name=region, interface=interface)
+        return config.get(f"{service}_endpoint_override") or in_catalogue
 
-    return ConsoleClient(session, endpoint_of(in_catalogue("console"), in_catalogue("compute")))
+    return ConsoleClient(session, endpoint_of(endpoint("console"), endpoint("compute")))
 
 
 def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

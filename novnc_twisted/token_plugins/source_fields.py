@@ -6,6 +6,7 @@ def source_fields(source: str) -> list[str]:
     fields = []
     rest: str | None = source
     while rest is not None:
+        # The field is in quotes only if a colon, or the end of the text, follows the second quote.
         end = rest.find('"', 1) if rest.startswith('"') else -1
         if end > 1 and rest[end + 1 : end + 2] in ("", ":"):
             fields.append(rest[1:end])
