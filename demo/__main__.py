@@ -22,7 +22,7 @@ from demo.services import Console, DemoFailed, Ports, client_settings, get_vnc_c
 
 SERVER = "myserver20"
 OTHERS = ("myserver21", "myserver22")
-"""Further VMs, so that the list of servers is one."""
+"""Further VMs, so that the list shows several servers."""
 
 
 class Stopped(BaseException):
@@ -92,7 +92,7 @@ def say(text: str) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder that keeps QEMU's capabilities, which libvirt needs 2 to 8 s to find out, for the next demo."""
+    """The folder that keeps QEMU's capabilities for the next demo.  libvirt needs several seconds to find them out."""
     if os.geteuid() == 0:
         return Path("/var/cache/novnc_twisted-demo")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "novnc_twisted-demo"

@@ -1,8 +1,8 @@
-"""Two processes, each of which cleans up when the other is killed.  The first one also reaps orphans.
+"""Two processes, each of which cleans up when the other one is killed.
 
-The demo works in the second one.  The first waits for it, passes signals on, and reaps processes whose parents have
-ended: libvirt waits 40 s for a QEMU that it has ended and that no process reaps, which happens in containers whose
-process 1 does not reap.
+The demo works in the second process.  The first process waits for the second one, passes signals on, and reaps
+processes whose parents have ended.  Otherwise, libvirt would wait 40 s for a QEMU that it has ended and that no process
+reaps.  This happens in containers whose process 1 does not reap.
 """
 
 import ctypes
@@ -31,8 +31,8 @@ def run_guarded(prepare: Callable[[], tuple[Callable[[], int], Callable[[], obje
 
     :param prepare: returns the work and the clean-up.  No signal interrupts ``prepare``, so it can create the first
         thing that must be cleaned up, and set signal handlers.  The work begins with STOP_SIGNALS blocked, and
-        unblocks them.  It ends at SIGTERM, and cleans up itself.  The clean-up is for the case that it could not, and
-        must do no harm if it did.
+        unblocks them.  It ends at SIGTERM, and cleans up itself.  The clean-up is called afterwards in any case,
+        because the work may have been killed.  It must do no harm if everything is clean already.
     :return: the work's exit code.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGCHLD})
@@ -44,7 +44,7 @@ def run_guarded(prepare: Callable[[], tuple[Callable[[], int], Callable[[], obje
         _work(work, parent)
     status = _guard(worker)
     tidy()
-    _bury()
+    _reap()
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
@@ -70,12 +70,12 @@ def _guard(worker: int) -> int:
         if number != signal.SIGCHLD:
             os.kill(worker, signal.SIGTERM)
             continue
-        for pid, status in _bury():
+        for pid, status in _reap():
             if pid == worker:
                 return status
 
 
-def _bury() -> list[tuple[int, int]]:
+def _reap() -> list[tuple[int, int]]:
     """Reap every child that has ended, and return their ids and statuses."""
     ended = []
     try:

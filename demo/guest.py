@@ -138,7 +138,7 @@ def assemble(listing: str) -> bytes:
     :raises ValueError: if a label does not exist, or is too far away for a one-byte jump.
     """
     labels: dict[str, int] = {}
-    items: list[tuple[int, str]] = []  # (address, what stands there)
+    items: list[tuple[int, str]] = []  # (address, a byte or a reference)
     address = ORIGIN
     for line in listing.splitlines():
         code = line.partition(";")[0].strip()
@@ -158,7 +158,7 @@ def assemble(listing: str) -> bytes:
             raise ValueError(f"no label {name}")
         if kind == "=":
             code_bytes += labels[name].to_bytes(2, "little")
-        else:  # distances count from behind themselves
+        else:  # a distance is counted from the end of its own bytes
             size = 2 if kind == "^" else 1
             try:
                 code_bytes += (labels[name] - address - size).to_bytes(size, "little", signed=True)

@@ -1,4 +1,4 @@
-"""libvirt's cache of QEMU's capabilities, kept between two demos: to find them out takes a second."""
+"""libvirt's cache of QEMU's capabilities, kept for the next demo, because libvirt needs seconds to find them out."""
 
 import contextlib
 import os

@@ -33,8 +33,8 @@ class LibvirtdFailed(Exception):
 class PrivateLibvirtd:
     """One libvirtd, started by ``start`` (or ``with``) and removed with all its VMs by ``close``.
 
-    :param cache: a folder that keeps QEMU's capabilities, which libvirt needs 3 to 8 s to find out, for the next one.
-        It is created if it is missing.
+    :param cache: a folder that keeps QEMU's capabilities for the next libvirtd, which needs several seconds to find
+        them out.  The folder is created if it is missing.
     :param user: the user that runs it if the caller is root.  Otherwise the caller runs it.
     :param progress: called with a short text for each step.
     :ivar root: the folder that holds everything; put images for the VMs there with :meth:`put`.  It belongs to the
@@ -94,7 +94,7 @@ class PrivateLibvirtd:
     ) -> None:
         self.close()
 
-    # --- its life
+    # --- start and stop
 
     @property
     def pid(self) -> int | None:
@@ -126,7 +126,7 @@ class PrivateLibvirtd:
                 stderr=errors,
                 cwd=self.root,
                 env=self._environment,
-                start_new_session=True,  # Ctrl-C in a terminal is for the demo, which then closes us in order
+                start_new_session=True,  # so that Ctrl-C in a terminal reaches only the demo, which then ends libvirtd
                 **self._run_as,
             )
         give_up = time.monotonic() + timeout
@@ -257,7 +257,7 @@ class PrivateLibvirtd:
         texts = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
         return " | ".join(texts) or "it printed nothing"
 
-    # --- inside
+    # --- internals
 
     def _write_configuration(self) -> None:
         (self.root / "libvirtd.conf").write_text(
@@ -276,7 +276,7 @@ class PrivateLibvirtd:
         )
 
     def _give(self, path: Path) -> None:
-        """Give it to libvirtd's user: the content first, while that user cannot change it yet."""
+        """Make libvirtd's user the owner of a path: of its content first, while that user cannot change it yet."""
         if self.user is None:
             return
         if path.is_dir() and not path.is_symlink():
@@ -305,7 +305,7 @@ def _vnc_ports() -> tuple[int, socket.socket]:
     """Choose 100 ports for the VMs of one libvirtd: a port that one VM releases is then free for the next one.
 
     libvirtd looks for a free port, and QEMU takes it a moment later.  With the same ports, another libvirtd could start
-    a VM in between.  A name of a unix socket without a file reserves them, as long as the socket is open.
+    a VM in between.  An abstract unix socket (unix(7)) reserves the ports as long as it is open.
 
     :return: the first port, and the socket.
     """

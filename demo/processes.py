@@ -12,7 +12,7 @@ _PROGRAMS = (b"qemu", b"kvm", b"libvirtd", b"virtlogd")
 def find(root: Path, also: str = "") -> Iterator[int]:
     """Return the processes with a folder in their command line.
 
-    Only those of libvirtd and its VMs: a program that reads their log also has the folder in its command line.
+    Programs other than libvirtd and QEMU are left out, for example one that reads the log in this folder.
 
     :param also: a further text that the command line must contain.
     """

@@ -166,7 +166,7 @@ class Console:
             raise DemoFailed(f"twistd console ended with {self._process.returncode}\n{self.last_lines()}")
 
     def wait(self) -> None:
-        """Wait until it ends.  It should not.
+        """Wait until the process ends, which happens only after a failure.
 
         :raises DemoFailed: when it has ended.
         """

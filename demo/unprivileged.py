@@ -24,10 +24,10 @@ _LEFT_OUT = shutil.ignore_patterns("node_modules", "__pycache__", "dropin.cache"
 def start_twistd(
     arguments: Sequence[str], *, uid: int, gid: int, folder: Path, **more: Any
 ) -> "subprocess.Popen[bytes]":
-    """Start it.
+    """Start ``twistd`` as this user.
 
     :param folder: a folder of root that the user may traverse; the package is copied there.
-    :param more: for Popen.
+    :param more: further arguments of Popen.
     """
     packages = folder / "packages"
     for name in ("novnc_twisted", "twisted"):
@@ -52,7 +52,7 @@ def start_twistd(
             user=uid,
             group=gid,
             extra_groups=(),
-            preexec_fn=die_with_parent,  # after the change of user, at which the kernel would clear it
+            preexec_fn=die_with_parent,  # called after the change of the user, which would undo the request
             **more,
         )
     finally:

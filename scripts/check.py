@@ -84,9 +84,11 @@ class Report:
         :param limit: if more tests have failed, none runs again: so many do not fail by chance.
         """
         few = sum(one.count for one in self.failures) <= limit
-        chance = unstable(self.failures, quick_names(), lambda command: not run("again", command)[0]) if few else set()
+        by_chance: set[str] = set()
+        if few:
+            by_chance = unstable(self.failures, quick_names(), lambda command: not run("again", command)[0])
         for one in self.failures:
-            passed = chance & set(one.names)
+            passed = by_chance & set(one.names)
             self.passed += len(passed)
             for name in sorted(passed):
                 self.unstable.append(f"UNSTABLE: {name} failed, then passed {REPEATS} times by itself")
@@ -196,7 +198,8 @@ def trial(report: Report, title: str, arguments: list[str], *, live: bool = True
 def count(report: Report, title: str, command: list[str], arguments: list[str], *, live: bool = True) -> None:
     """Run a command that runs trial, and read trial's summary.
 
-    :param command: runs the test whose name is appended to it; without a name, or with ``arguments``, all of the step.
+    :param command: runs trial.  To run a failed test again, its name is appended to this command.
+    :param arguments: selects all tests of the step.
     """
     status, text = run(title, [*command, *arguments], live=live)
     handed_out.output(title, text)
@@ -221,7 +224,7 @@ def tests(report: Report) -> None:
     integration = {f"integration {name}": [f"tests.integration.{name}"] for name in integration_names()}
     side_by_side(report, {"web": ["-j2", *web_names()], **integration})
     report.run_again()
-    no_secret_was_disclosed(report)
+    search_for_secrets(report)
 
 
 def faults(report: Report) -> None:
@@ -229,7 +232,7 @@ def faults(report: Report) -> None:
     handed_out.begin(HANDED_OUT)
     side_by_side(report, {name: [f"tests.{name}"] for name in FAULTS})
     report.run_again()
-    no_secret_was_disclosed(report)
+    search_for_secrets(report)
 
 
 def side_by_side(report: Report, steps: dict[str, list[str]]) -> None:
@@ -271,8 +274,11 @@ def valkey(report: Report) -> None:
     report.run_again()
 
 
-def no_secret_was_disclosed(report: Report) -> None:
-    """Search all that this run logged and printed for its tokens and passwords, after a trial with a planted one."""
+def search_for_secrets(report: Report) -> None:
+    """Search all that this run logged and printed for its tokens and passwords.
+
+    A search for a planted secret comes first, to check that the search finds something.
+    """
     print("\n=== the search for secrets", flush=True)
     planted = handed_out.secret("planted-" + os.urandom(16).hex())
     control = HANDED_OUT / "control.log"

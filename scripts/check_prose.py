@@ -24,10 +24,10 @@ SKIPPED_FILES = {"scripts/check_prose.py", "tests/test_names.py", "tests/test_pr
 """These contain the phrases that they look for."""
 
 QUOTED_FOLDERS = ("docs/output",)
-"""What other programs printed."""
+"""Folders with the output of other programs."""
 
 LONGEST_LINE = 140
-"""Characters of the longest line of a document; most have at most 136."""
+"""Maximum number of characters of a line in a document."""
 
 _USUAL_AFTER_NO = "longer|more|such|way|one|later|less|need|other|wider|log"
 """Words with which "is no" is ordinary English."""
@@ -185,7 +185,7 @@ def reader_of(path: Path) -> Callable[[str], str] | None:
 
 
 def findings(name: str, text: str) -> list[Finding]:
-    """What is wrong in a file of this name, in the order of its lines."""
+    """The findings in a file of this name, in the order of its lines."""
     found = list(long_lines(text)) if name.endswith(".rst") else []
     if not _ANY.search(text):
         return found

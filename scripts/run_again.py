@@ -1,9 +1,9 @@
 """Runs failed tests again, to separate a fault of the program from a failure by chance.
 
 Tests with browsers, real servers and processes depend on the load of the machine, although they should not.  One
-failure among thousands of such tests says little about the program.  Therefore a failed one runs ``REPEATS`` times
+failure among thousands of such tests says little about the program.  Therefore a failed test runs ``REPEATS`` times
 more, by itself, and counts as passed only if it passes each time.  A fault that shows itself in every second run is
-still found in seven of eight cases.  The report names each such test, because it needs repair.
+still found in seven of eight cases.  The report names each test that passed in this way, because it needs repair.
 
 The short unit tests are never repeated: nothing in them depends on the machine.
 """

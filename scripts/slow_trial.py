@@ -18,7 +18,7 @@ from twisted.scripts.trial import run
 CHANCE = float(os.environ.get("SLOW_CHANCE") or 0.1)
 PAUSE = float(os.environ.get("SLOW_PAUSE") or 0.3)
 
-# Not the module's own generator, which hypothesis seeds.
+# A separate generator, because hypothesis seeds that of the module.
 _random = random.SystemRandom()
 
 
