@@ -9,8 +9,9 @@
 
 A browser takes seconds to start, and a context half a second of processor time.  The process therefore starts one
 browser of each kind, and visits with the same options share a context; each has a page of its own.  What a page keeps
-belongs to its origin, and each test has a port of its own.  A visit that fails ends the context.  A visit with flags,
-or during another visit, starts a Chromium for itself.
+belongs to its origin, and each test has a port of its own.  A visit that fails ends the context.  A visit with a clock
+has a context of its own, because a context keeps its clock.  A visit with flags, or during another visit, starts a
+Chromium for itself.
 """
 
 import atexit
@@ -151,12 +152,19 @@ class SharedBrowser:
             done(outcome)
 
     @contextmanager
-    def page(self, options: dict[str, Any]) -> Iterator[Page]:
-        """A fresh page, in a context with these options; to be called in the thread."""
+    def page(self, options: dict[str, Any], *, own: bool = False) -> Iterator[Page]:
+        """A fresh page, in a context with these options; to be called in the thread.
+
+        :param own: in a context that no other visit uses.
+        """
         if self._browser is None or not self._browser.is_connected():
             self._playwright = self._playwright or sync_playwright().start()
             self._browser = self._launch(self._playwright)
             self._contexts.clear()
+        if own:
+            with self._browser.new_context(**options) as context:
+                yield context.new_page()
+            return
         key = json.dumps(options, sort_keys=True)
         context = self._contexts.get(key)
         if context is None:
@@ -164,7 +172,9 @@ class SharedBrowser:
         try:
             page = context.new_page()
             yield page
-            page.close()
+            # A window that a test left open would go on, and perhaps meet the server of a later test at its address.
+            for each in context.pages:
+                each.close()
         except BaseException:
             del self._contexts[key]
             context.close()
@@ -230,6 +240,7 @@ def visit(
     flags: tuple[str, ...] = (),
     program: str | None = None,
     script: str = "",
+    clock: bool = False,
     **options: Any,
 ) -> Seen:
     """Open a page, run the steps, and close it again.  Blocks.
@@ -239,6 +250,7 @@ def visit(
     :param flags: further flags for Chromium.
     :param program: the path of the Chromium to start; None: the machine's.
     :param script: runs in the page before its own scripts.
+    :param clock: whether the steps move the time of the page on, with Playwright's ``page.clock``.
     :param options: further arguments of Playwright's ``new_context``, such as ``has_touch``.
     """
     seen = Seen()
@@ -248,7 +260,7 @@ def visit(
             seen.failures.append(f"failed ({request.failure}): {request.url}")
 
     options["viewport"] = {"width": size[0], "height": size[1]}
-    with chromium_page(flags, program, options) if shared is None else shared.page(options) as page:
+    with chromium_page(flags, program, options) if shared is None else shared.page(options, own=clock) as page:
         page.on("console", lambda m: seen.console.append(m.text) if is_complaint(m) else None)
         page.on("pageerror", lambda error: seen.console.append(str(error)))
         page.on("request", lambda request: seen.requests.append(request.url))
@@ -259,6 +271,8 @@ def visit(
             lambda answer: seen.failures.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None,
         )
         page.add_init_script(script)
+        if clock:
+            page.clock.install()
         page.context.set_default_timeout(TIMEOUT * 1000)
         page.goto(url)
         seen.result = steps(ConsolePage(page, seen))

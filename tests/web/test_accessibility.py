@@ -59,8 +59,6 @@ class ConsoleTests(PageTest):
 
         def steps(page):
             axe = Axe(page.page)
-            page.page.clock.install()
-            page.page.goto(self.console.url())
             page.wait_said("not available")
             gave_up = page.page.locator("#countdown", has_text="Gave up trying.")
             for _ in range(300):
@@ -75,7 +73,7 @@ class ConsoleTests(PageTest):
             axe.examine("gave up")
             self.assertEqual(axe.found, [])
 
-        await self.visit(steps)
+        await self.visit(steps, clock=True)
 
     async def test_typing(self):
         """A chip shows the progress while the panel is closed, and another one that a lost connection stopped it."""
@@ -261,8 +259,8 @@ class ListTests(ListCase):
             view.page.get_by_role("button", name="Log in").click()
             view.page.wait_for_selector(".tile, .empty, .count")
             view.page.get_by_role("link", name="Account").click()
-            axe.examine("account")
             view.page.get_by_label("Name").fill("backup")
+            axe.examine("account")
             view.page.get_by_role("button", name="Make a token").click()
             view.page.get_by_label("The new token").wait_for()
             axe.examine("a new token")

@@ -44,8 +44,6 @@ class LongListTests(ListCase):
 
         def steps(view: Any) -> None:
             page = view.page
-            page.clock.install()
-            page.reload()
             page.locator(".tile").nth(SERVERS - 1).wait_for(state="attached")
             near = set(page.evaluate(NEAR))
             self.until(lambda: self.asked() >= near)
@@ -65,8 +63,7 @@ class LongListTests(ListCase):
             page.evaluate(HIDE, False)
             page.wait_for_function("() => asked > 0")
 
-        # A size of its own is a context of its own: the clock of a context stays installed.
-        await self.visit(steps, size=(1280, 801))
+        await self.visit(steps, clock=True)
 
     async def test_who_is_on_it_with_many_sessions(self) -> None:
         """All pages of sessions are read, up to ten; then the list says that users may be missing."""

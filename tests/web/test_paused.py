@@ -76,11 +76,8 @@ class PausedTests(PausedCase):
     async def test_paused_while_somebody_watches(self) -> None:
         """A watcher presses no keys, so its page asks now and then; the clock of the page is moved on."""
         self.host.consoles[VM]["state"] = "running"
-        watching = await self.link("bob", "view")
 
         def steps(page: ConsolePage) -> None:
-            page.page.clock.install()
-            page.page.goto(watching)
             page.wait_said("you may only watch")
             self.now("paused")
             asks = page.page.locator("#advice-words", has_text="The server is paused.")
@@ -92,7 +89,7 @@ class PausedTests(PausedCase):
             self.assertTrue(asks.is_visible())
             page.page.clock.resume()
 
-        await with_page(self.url("no-token", 0), steps)
+        await with_page(await self.link("bob", "view"), steps, clock=True)
 
 
 class WithoutPower(PausedCase):
