@@ -9,18 +9,20 @@ from twisted.internet.threads import blockingCallFromThread
 
 SHIFT, CTRL, ALT, DELETE, ENTER, TAB, ESCAPE, F2 = 0xFFE1, 0xFFE3, 0xFFE9, 0xFFFF, 0xFF0D, 0xFF09, 0xFF1B, 0xFFBF
 CAPS_LOCK, LEFT, HOME, F5, SYSRQ, BACKSPACE, ALTGR = 0xFFE5, 0xFF51, 0xFF50, 0xFFC2, 0xFF15, 0xFF08, 0xFE03
-FOCUSED = """() => {
-    const it = document.activeElement;
-    return it === document.body ? '' : it.ariaLabel || it.labels?.[0]?.textContent || it.textContent;
-}"""
-# Times of the page that begin with a press: the second press that confirms, and a finger that rests.  How soon the next
-# press comes is chance on a busy machine.
+NAME = "(it) => it === document.body ? '' : it.ariaLabel || it.labels?.[0]?.textContent || it.textContent"
+FOCUSED = f"() => ({NAME})(document.activeElement)"
+THERE = f"""(words) => [...document.querySelectorAll('a, button, input, select, summary')].some(
+    (each) => ({NAME})(each).includes(words) && !each.disabled && each.checkVisibility())"""
+# Times of the page that begin with a press: the second press that confirms, a finger that rests, a key that repeats.
+# How soon the next press comes is chance on a busy machine.  A note that goes away may be over before the test looks.
 LONG_TIMES_END_BY_THE_TEST = """
+    const begun = Date.now();
+    Date.now = () => begun;
     const { setTimeout: begin, clearTimeout: end } = window;
     const held = new Map();
     let last = 0;
     window.setTimeout = (work, ms = 0, ...more) => {
-        if (ms < 1000) {
+        if (ms < 400) {
             return begin(work, ms, ...more);
         }
         held.set(last -= 1, () => work(...more));
@@ -33,7 +35,7 @@ LONG_TIMES_END_BY_THE_TEST = """
         works.forEach((work) => work());
     };
 """
-"""The page's timers of a second and more end when the test calls ``endTimes()``, or never."""
+"""The page's timers of 0.4 s and more end when the test calls ``endTimes()``, or never; Date.now() stands still."""
 
 PHONE = {"size": (390, 844), "has_touch": True, "is_mobile": True}
 
@@ -49,7 +51,8 @@ def held(events, *modifiers):
 
 
 def tab_to(page, words, key="Tab"):
-    """Press a key until an element with these words in its name has the focus; at most 60 times."""
+    """Wait for an element with these words in its name, and press a key until it has the focus; at most 60 times."""
+    page.wait_for_function(THERE, arg=words)
     for _ in range(60):
         if words in page.evaluate(FOCUSED):
             return

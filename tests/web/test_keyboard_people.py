@@ -5,6 +5,9 @@ from typing import Any
 from tests.support.browser import ConsolePage, with_page
 from tests.web.test_people import PeopleCase
 
+THERE = """(wanted) => [...document.querySelectorAll('button')].some(
+    (each) => [each.id, each.textContent].includes(wanted) && !each.disabled && each.checkVisibility())"""
+
 
 def to_tools(page: Any) -> None:
     """Leave the screen for the tools."""
@@ -17,7 +20,8 @@ def to_tools(page: Any) -> None:
 
 
 def reach(page: Any, wanted: str, key: str = "Tab") -> None:
-    """Press a key until the element with this id, or this text, has the focus."""
+    """Wait for the element with this id, or this text, and press a key until it has the focus."""
+    page.wait_for_function(THERE, arg=wanted)
     for _ in range(60):
         if wanted in page.evaluate("() => [document.activeElement.id, document.activeElement.textContent]"):
             return

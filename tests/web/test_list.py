@@ -220,7 +220,7 @@ class ListTests(ListCase):
             console.close()
             page.context.unroute("**/vnc_auto.html?*")  # other tests use this context, too
 
-        await self.visit(steps)
+        await self.visit(steps, script=LONG_TIMES_END_BY_THE_TEST)
         self.assertEqual(len(self.system.consoleauth.tokens), 2)
 
     async def test_no_answer(self) -> None:
@@ -237,7 +237,7 @@ class ListTests(ListCase):
             view.seen.failures.clear()  # the request
             view.seen.console.clear()
 
-        await self.visit(steps)
+        await self.visit(steps, script=LONG_TIMES_END_BY_THE_TEST)
 
     async def test_on_a_phone_nothing_is_cut(self) -> None:
         def steps(view: Any) -> None:
@@ -251,7 +251,7 @@ class ListTests(ListCase):
             note, chosen = (view.page.locator(each).bounding_box() for each in (".note:has-text('archive')", ".chosen"))
             self.assertLessEqual(note["y"] + note["height"], chosen["y"], "the report is behind the button")
 
-        await self.visit(steps, size=(390, 780))
+        await self.visit(steps, script=LONG_TIMES_END_BY_THE_TEST, size=(390, 780))
 
     async def test_without_scripts(self) -> None:
         """A table with links and buttons that work."""

@@ -21,7 +21,7 @@ class Phone(PageTest):
             self.wait_keys(page, [*held(taps(ord("c")), CTRL), *taps(LEFT, HOME, F5)])
             self.assertEqual(page.page.evaluate("document.activeElement.id"), "field")
 
-        await self.visit_cleanly(steps, **PHONE)
+        await self.visit_cleanly(steps, script=LONG_TIMES_END_BY_THE_TEST, **PHONE)
 
     async def test_a_name_of_usual_length_is_whole_on_a_phone(self):
         """It has two lines beside six buttons, which is the most that a phone shows."""

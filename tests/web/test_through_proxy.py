@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from twisted.internet import reactor
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.threads import deferToThread
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.contract import ConnectInfo
@@ -187,13 +187,17 @@ class IPv6Test(TestCase):
         for browser in ("chromium", "firefox"):
             url = f"http://[::1]:{port.getHost().port}/vnc_auto.html?token=T"
 
-            def steps(page):
+            async def key():
+                connection = await server.live.get()
+                while (message := await connection.inbox.get())[0] != 4:
+                    pass
+                return message[1]
+
+            def steps(page, key=key):
                 page.wait_said("Connected")
                 page.type("x")
+                return blockingCallFromThread(reactor, lambda: Deferred.fromCoroutine(key()).addTimeout(60, reactor))
 
             seen = await with_page(url, steps, browser=browser)
             self.assertEqual(seen.complaints(), [], browser)
-            connection = await server.live.get()
-            while (message := await connection.inbox.get())[0] != 4:
-                pass
-            self.assertEqual(message[1], b"\4\1\0\0\0\0\0x")
+            self.assertEqual(seen.result, b"\4\1\0\0\0\0\0x")
