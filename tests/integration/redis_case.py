@@ -56,7 +56,10 @@ class RedisTestCase(TestCase):
         return deferLater(reactor, seconds, lambda: None)
 
     async def until_answered(self, caller: Any, value: Any) -> None:
-        """Call until there is an answer, as callers of idempotent methods do; the test's time-out ends it."""
+        """Call until there is an answer, as callers of idempotent methods do; the test's time-out ends it.
+
+        A call whose answer is late is repeated, and may have run more than once.
+        """
         while True:
             try:
                 self.assertEqual(await caller.call("t", "note", deadline=1, value=value), value)

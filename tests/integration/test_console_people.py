@@ -92,7 +92,7 @@ class PeopleTest(_Sessions):
         await alice.until("rights", mode="control")
         self.assertEqual((await self.heard(alice, alices), await self.heard(bob, bobs)), ([4, 3], [3]))
         # A guest of the sharer, who ends with the sharer's link.
-        alice.say(type="share", mode="control", seconds=60)
+        alice.say(type="share", mode="control", seconds=300)
         link = await alice.until("link")
         guest, guests = await self.page(link["token"])
         self.assertEqual(await self.heard(guest, guests), [4, 3])

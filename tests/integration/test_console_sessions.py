@@ -32,7 +32,7 @@ class SessionsTest(SessionsCase):
         await self.begin()
         opened = [await self.opened() for _ in range(3)]
         url, viewer, server = opened[0]
-        view_url, watcher, watched = await self.opened(mode="view", expires_in=60)
+        view_url, watcher, watched = await self.opened(mode="view", expires_in=300)
         listed = await self.sessions()
         self.assertEqual([row["id"] for row in listed], sorted(row["id"] for row in listed))
         self.assertEqual(sorted(row["mode"] for row in listed), ["control"] * 3 + ["view"])

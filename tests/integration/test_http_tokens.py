@@ -14,6 +14,7 @@ from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.consoleauth.harness import VM, Host
 from tests.session.harness import HANDSHAKE, FrontCase, Raw, WebSocket, introduce, refused
+from tests.support.held_time import HeldTime
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 
@@ -21,7 +22,8 @@ HERE, THERE = "127.0.0.1", "127.0.0.2"
 class TokenCase(FrontCase):
     """Both proxies in one process, as in twistd console."""
 
-    async def begin(self, *, limit: int = 600, trusted: tuple[str, ...] = (), **policy: Any) -> None:
+    async def begin(self, *, limit: int = 600, trusted: tuple[str, ...] = (), on: Any = reactor, **policy: Any) -> None:
+        """Start them; the noVNC proxy on this reactor."""
         self.transport = MemoryTransport(reactor)
         await self.transport.start()
         self.addCleanup(self.transport.stop)
@@ -45,7 +47,7 @@ class TokenCase(FrontCase):
         how = {"keep_token": self.api.keep_token, "failures": self.failures}
         self.xvp(self.api.check_token, **how)
         self.xvp_port, self.xvp_front = self.front_port, self.front
-        self.novnc(self.api.check_token, trusted_proxies=trusted, **how)
+        self.novnc_on(on, self.api.check_token, trusted_proxies=trusted, **how)
 
     async def token(self, name: str, kind: str = "novnc", **more: Any) -> str:
         await self.api.authorize_console(
@@ -144,10 +146,14 @@ class KindTests(TokenCase):
 
     async def test_the_end_of_its_time_cuts_the_session(self) -> None:
         """enforce_session_timeout: the session ends with 4408, and the token is no longer valid."""
-        await self.begin(enforce_session_timeout=True, token_ttl=3)
+        front, now = HeldTime(), [1_000_000.0]
+        await self.begin(on=front, now=lambda: now[0], enforce_session_timeout=True, token_ttl=3)
         token = await self.token("n")
         socket = await self.by_novnc(token)
         await introduce(socket)
+        now[0] += 3
+        for _ in range(3):
+            front.spend(1)
         self.assertEqual((await socket.until_closed()), (4408, errors.SessionExpired.sentence))
         self.assertEqual(await self.novnc_says(token), 4401)
 

@@ -249,7 +249,7 @@ class SentinelTests(LogInCase):
         await self.serve(transport)
         await self.until_answered(transport, 1)
         await transport.store.put("key", {"a": 1}, 60)
-        waits = ("WAIT", "1", "20000")
+        waits = ("WAIT", "1", "100")  # ms in which the reactor stands still
         await self.until(lambda: self.primary.command(*waits, login=("hunter2",)) == 1)
         # The Sentinel learns of the replica from the primary.
         await self.until(lambda: b"num-slaves" in str(self.sentinel.command("SENTINEL", "MASTERS")).encode())
