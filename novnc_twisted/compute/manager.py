@@ -89,7 +89,7 @@ class ComputeManager:
         return Deferred.fromCoroutine(self._stop())
 
     async def prepare(self) -> None:
-        """Start the driver.  It may be called before :meth:`start`, while another process still serves this host."""
+        """Start the driver, also before :meth:`start`, while another process still serves this host."""
         if not self._prepared:
             self._prepared = True
             await self._driver.start(self._changed)
@@ -108,7 +108,8 @@ class ComputeManager:
             exclusive=True,
             returns_within=RESTART,
         )
-        self._publisher.start()  # only now: if serve() failed because of another host, its record must stay
+        # Started only now: if serve() fails because another host has this name, the record of that host must stay.
+        self._publisher.start()
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
@@ -128,7 +129,7 @@ class ComputeManager:
     # --- methods on the bus
 
     async def list_instances(self, *, after: str = "") -> dict[str, Any]:
-        """Return the domains of this host by UUID, as ``instances``, and whether there are ``more``.
+        """Return the domains of this host in the order of UUIDs, as ``instances``, and whether there are ``more``.
 
         :param after: the last UUID of the previous page; a page is as long as one message allows.
         """

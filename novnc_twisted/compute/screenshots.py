@@ -17,6 +17,7 @@ MAX_KEPT: Final = 64
 """Maximum number of pictures that are kept.  Further pictures are shared only while they are being taken."""
 
 _Key = tuple[str, str, int | None]
+"""What a picture is taken of: the domain's UUID, the format, and the maximum width."""
 
 
 class Screenshots:
@@ -28,7 +29,7 @@ class Screenshots:
         self._kept: dict[_Key, tuple[float, Screenshot]] = {}
 
     async def take(self, uuid: str, kind: str, width: int | None) -> Screenshot:
-        """Return a picture of a domain's screen that is at most :data:`MAX_AGE` old.
+        """Return a picture of a domain's screen that is at most :data:`MAX_AGE` seconds old.
 
         :param uuid: in lower case.
         :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.

@@ -102,7 +102,7 @@ def token_api_source(source: str) -> tuple[str, dict[str, list[str]]]:
     form = f"not of the form https://host/path/{_MARK}"
     try:
         url = urlsplit(source)
-        host, _ = url.hostname, url.port
+        host, _ = url.hostname, url.port  # an invalid port raises ValueError only when it is read
     except ValueError:
         raise ValueError(form) from None
     if not host or url.scheme not in ("http", "https") or url.fragment or not source.isascii() or " " in source:

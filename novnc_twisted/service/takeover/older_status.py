@@ -67,8 +67,8 @@ class OlderStatus:
         passed, self._passed = self._passed, {}
         if channel is not None:
             passed[pid] = channel
-        for each, one in passed.items():
-            self._channels[each] = _Channel(self._reactor, one, partial(self._ended, each))
+        for older, its_socket in passed.items():
+            self._channels[older] = _Channel(self._reactor, its_socket, partial(self._ended, older))
 
     def release(self) -> None:
         """Close the channels, because a successor is the main process from now on."""
@@ -89,6 +89,7 @@ class OlderStatus:
 
         channels = dict(self._channels)
         asked = [Deferred.fromCoroutine(self._ask(channel)) for channel in channels.values()]
+        # The older processes answer while this process reads its own status.
         older = Deferred.fromCoroutine(_all(asked))
         own = await self.own()
         answers = dict(zip(channels, await older, strict=True))
@@ -107,7 +108,9 @@ class OlderStatus:
         except ValueError as error:
             self.log.error("{error}", error=error)
             return None
-        return samples and {key: value for key, value in samples.items() if key[0] not in _OF_MAIN}
+        if samples is None:
+            return None
+        return {key: value for key, value in samples.items() if key[0] not in _OF_MAIN}
 
     def _ended(self, pid: int) -> None:
         self._channels.pop(pid, None)
