@@ -34,8 +34,8 @@ _WHY = {
 
 
 @implementer(IOpenSSLClientConnectionCreator)
-class Named:
-    """One TLS handshake with a server whose certificate must be for a given name.
+class ServerCheck:
+    """Checks in one TLS handshake that the server's certificate is trusted, and is for a given name.
 
     :ivar failure: why the handshake failed, as a clause for the log; empty if it did not fail.
     """

@@ -24,7 +24,7 @@ from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, R
 from novnc_twisted.messaging.redis.reasons import NoPrimary, Untrusted
 from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.waiting import within
-from novnc_twisted.tls import Named, identity
+from novnc_twisted.tls import ServerCheck, identity
 
 CONNECT_TIMEOUT = 3.0
 """Seconds for name look-up and connecting; as many again for TLS and log-in."""
@@ -157,7 +157,7 @@ class _NamedEndpoint:
 
     def connect(self, factory: Any) -> Deferred[IProtocol]:
         """See IStreamClientEndpoint.  It fires before the TLS handshake, and data is sent only after the handshake."""
-        check = Named(self._options, self._name)
+        check = ServerCheck(self._options, self._name)
 
         def watch(protocol: Any) -> IProtocol:
             protocol.lost.addCallback(lambda reason: Untrusted(check.failure) if check.failure else reason)

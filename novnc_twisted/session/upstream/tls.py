@@ -18,7 +18,7 @@ from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.relay.loss_reasons import tls_error
 from novnc_twisted.rfb.security.vencrypt import SUBTYPES
 from novnc_twisted.session.upstream.end import UpstreamEnd
-from novnc_twisted.tls import Named, identity
+from novnc_twisted.tls import ServerCheck, identity
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -131,7 +131,7 @@ class UpstreamTLS:
         :raises ConsoleUnreachable: the handshake or the verification failed; the detail has the reason.
         """
         try:
-            check = _Anonymous() if name is None else Named(self._options, name, "the VNC server's")
+            check = _Anonymous() if name is None else ServerCheck(self._options, name, "the VNC server's")
         except ValueError as error:
             raise ConsoleUnreachable(f"the VNC server's certificate cannot be checked: {error}") from None
         try:
