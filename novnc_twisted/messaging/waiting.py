@@ -46,9 +46,14 @@ async def ended(running: Deferred[None], clock: IReactorTime) -> None:
     It is cancelled in the next reactor iteration, because the loop itself may be the caller.
     """
     await sleep(0, clock)
-    running.addErrback(lambda failure: failure.trap(CancelledError))
+    running.addErrback(ignore_cancellation)
     running.cancel()
     await running
+
+
+def ignore_cancellation(failure: Failure) -> None:
+    """Handle the cancellation of a Deferred; pass on every other failure."""
+    failure.trap(CancelledError)
 
 
 async def settled(running: Deferred[Any], seconds: float, clock: IReactorTime) -> None:

@@ -31,6 +31,7 @@ _REFUSED = {
     "nobody": "nobody serves {}",
     "full": "too many calls wait for {}",
 }
+"""The answer of the script ``QUEUE`` -> what it means, with the topic."""
 
 
 class Calls:
@@ -66,8 +67,8 @@ class Calls:
         )
         # A compute host calls only when a domain has vanished.  Connecting for replies only then saves Redis thousands
         # of connections.
-        self._waits = role == COMPUTE
-        self._started = False
+        self._connects_late = role == COMPUTE
+        self._started = False  # whether this process takes replies
 
     @property
     def pending(self) -> list[str]:
@@ -81,7 +82,7 @@ class Calls:
 
     def start(self) -> Deferred[None]:
         """Begin to take replies; a compute host begins at its first call instead."""
-        return succeed(None) if self._waits else self._begin()
+        return succeed(None) if self._connects_late else self._begin()
 
     def _begin(self) -> Deferred[None]:
         self._started = True
@@ -101,7 +102,7 @@ class Calls:
         encode_object(arguments)
         if not 0 < deadline <= MAX_DEADLINE:
             raise ServiceUnavailable(f"a deadline of {deadline:g} s is over, or beyond {MAX_DEADLINE:g} s")
-        if not self._started and self._waits:
+        if not self._started and self._connects_late:
             self._begin()
         call_id = secrets.token_hex(16)
         pending = _Pending(self._reactor, topic, deadline, lambda: self._pending.pop(call_id, None))
@@ -122,7 +123,9 @@ class Calls:
             answer = await self._link.run(QUEUE, names, text, gives_up, MAX_WAITING, deadline=left)
             if answer == "queued":
                 return
-            if answer != "away" and (answer != "nobody" or not self._link.grace_period):
+            # In a grace period, a missing server may only be reconnecting.
+            comes_back = answer == "away" or (answer == "nobody" and self._link.grace_period > 0)
+            if not comes_back:
                 raise ServiceUnavailable(_REFUSED.get(answer, "Redis does not queue calls for {}").format(topic))
             await sleep(RETRY, self._reactor)
 

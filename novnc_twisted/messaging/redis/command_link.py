@@ -102,7 +102,7 @@ class CommandLink(Link):
     async def _send(self, send: Callable[[RedisProtocol], Deferred[Any]], deadline: float) -> Any:
         begun = self._seconds()
         protocol = await self.connected(deadline)
-        sent, worked = self._seconds(), time.process_time()
+        sent, cpu_before = self._seconds(), time.process_time()
         # Compared at the end: a command that waited for scripts does not measure the speed of Redis.
         misses = self._scripts.misses
         try:
@@ -125,7 +125,7 @@ class CommandLink(Link):
         finally:
             # A wait for scripts is not a stall of Redis.
             if misses == self._scripts.misses:
-                self._heartbeat.took(self._seconds() - sent, time.process_time() - worked)
+                self._heartbeat.took(self._seconds() - sent, time.process_time() - cpu_before)
 
     async def _begin(self, protocol: RedisProtocol) -> None:
         await super()._begin(protocol)

@@ -40,10 +40,10 @@ ASK_TIMEOUT = 1.0
 """Seconds for one Sentinel to answer; then the next one is asked."""
 
 _OF_SENTINELS = {"NOAUTH": "SENTINELAUTH", "UNKNOWN": "NOSENTINEL"}
-"""Error code of a Sentinel -> the code for :mod:`.reasons`, because it means something else there."""
+"""Error code of a Sentinel -> the code for :mod:`.reasons`: from a server, the same error has another meaning."""
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
-_FACTORY.noisy = False  # it would log two lines for each attempt
+_FACTORY.noisy = False  # otherwise it would log two lines for each attempt
 
 _END = b"-----END CERTIFICATE-----"
 
@@ -87,6 +87,7 @@ class _SentinelEndpoint:
             for host, port in list(self._sentinels):
                 try:
                     primary = await within(Deferred.fromCoroutine(self._ask(host, port)), ASK_TIMEOUT, self._reactor)
+                    # Put this Sentinel first.  The sort keeps the order of the others.
                     self._sentinels.sort(key=lambda one: one != (host, port))
                     protocol: Any = await self._endpoint(*primary).connect(factory)
                     protocol.primary = primary
@@ -96,7 +97,8 @@ class _SentinelEndpoint:
                     raise
                 except Exception as error:
                     # A wrong certificate explains more than a dead Sentinel.
-                    failed = failed if isinstance(failed, Untrusted) else error
+                    if not isinstance(failed, Untrusted):
+                        failed = error
             raise failed
 
         return Deferred.fromCoroutine(connect())

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 
 from novnc_twisted.messaging.redis.protocol import RedisProtocol
 from novnc_twisted.messaging.redis.reasons import Frozen
-from novnc_twisted.messaging.waiting import sleep
+from novnc_twisted.messaging.waiting import ignore_cancellation, sleep
 
 LOOK = 0.5
 """Seconds between two questions to the Sentinels while the server does not answer."""
@@ -24,7 +24,7 @@ async def unless_moved(
 ) -> T:
     """Wait for work on a connection.  While it is late, ask the Sentinels, and close the connection after a failover.
 
-    A hanging primary still accepts connections.  Without this, a log-in would wait for its whole deadline.
+    A hanging primary still accepts connections.  Without these questions, a log-in would wait for its whole deadline.
 
     :param moved: returns whether the Sentinels name another server than that of the connection; None: no Sentinels.
     :param late: returns whether the work is late now.
@@ -42,7 +42,7 @@ async def unless_moved(
         protocol.transport.abortConnection()
 
     looking = Deferred.fromCoroutine(look())
-    looking.addErrback(lambda failure: failure.trap(CancelledError) and None)
+    looking.addErrback(ignore_cancellation)
     try:
         result = await work
     except Exception:

@@ -16,7 +16,7 @@ MAX_LOSSES = 5
 """Maximum number of outages that are logged within QUIET seconds."""
 
 MAX_SKEW = 5.0
-"""Seconds by which this machine's clock and Redis' may differ without a warning."""
+"""Seconds by which this machine's clock and the clock of Redis may differ without a warning."""
 
 _logger = Logger()
 
@@ -68,7 +68,8 @@ class Health:
                 connection,
             )
             return
-        # All connections of a process are lost together; only the first one is logged.
+        # All connections of a process are lost together, so only the first loss is logged.  A refusal needs an
+        # administrator, so each new one is logged.
         first = not self._down
         self._down.add(connection)
         words = refusal(reason)

@@ -42,7 +42,7 @@ class Heartbeat:
 
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
-        self._ahead: deque[float] = deque(maxlen=5)
+        self._ahead: deque[float] = deque(maxlen=5)  # for each of the last answers, Redis' time minus the local clock
         self._grace_until = 0.0
         self._asked_at: float | None = None
 
@@ -68,8 +68,8 @@ class Heartbeat:
     def took(self, seconds: float, busy: float = 0.0) -> None:
         """Record how long Redis took to answer; a stall begins a grace period.
 
-        :param busy: CPU seconds of this process meanwhile, which do not count.  Reading the entries of 10,000 hosts
-            would look like a stall of Redis otherwise.
+        :param busy: CPU seconds of this process meanwhile, which do not count.  Otherwise, reading the entries of
+            10,000 hosts would look like a stall of Redis.
         """
         if seconds - busy > STALL:
             self.begin_grace_period()
@@ -98,7 +98,7 @@ class Heartbeat:
             await sleep(pause, reactor)
             pause = BEAT
             begun = self._asked_at = self._seconds()
-            worked = time.process_time()
+            cpu_before = time.process_time()
             before()
             try:
                 now = await within(Deferred.fromCoroutine(self._ask(protocol)), FROZEN, reactor)
@@ -110,7 +110,7 @@ class Heartbeat:
                 return
             finally:
                 self._asked_at = None
-            self.took(self._seconds() - begun, time.process_time() - worked)
+            self.took(self._seconds() - begun, time.process_time() - cpu_before)
             report(now)
 
     async def _ask(self, protocol: RedisProtocol) -> float:

@@ -18,7 +18,7 @@ from novnc_twisted.messaging.redis.login import in_time, log_in
 from novnc_twisted.messaging.redis.protocol import MAX_PENDING, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import Frozen, TooLong
 from novnc_twisted.messaging.redis_url import RedisURL
-from novnc_twisted.messaging.waiting import Late, ended, peek, sleep, within
+from novnc_twisted.messaging.waiting import Late, ended, ignore_cancellation, peek, sleep, within
 
 FIRST_BACKOFF = 0.05
 """Seconds before the second attempt to connect.  Each further pause is twice as long, up to MAX_BACKOFF."""
@@ -72,9 +72,9 @@ class Link:
         self._waiting: set[Deferred[RedisProtocol]] = set()
         self._down_since = seconds()
         self._lost_before = False
-        self._first: Deferred[None] = Deferred()
+        self._first: Deferred[None] = Deferred()  # fires after the first attempt
         self._stopped = True
-        self._finishing = False
+        self._finishing = False  # whether finish() was called
         self._running: Deferred[None] | None = None
 
     def start(self) -> Deferred[None]:
@@ -218,11 +218,11 @@ class Link:
             finally:
                 self._protocol = None
                 self._down_since = self._seconds()
-                watching.addErrback(lambda failure: failure.trap(CancelledError) and None)
+                watching.addErrback(ignore_cancellation)
                 watching.cancel()
             if protocol.too_long:
                 return TooLong(f"longer than {self._max_pending >> 20} MiB")
-            # If this side closed the connection, it knows the reason better.
+            # If _watch() closed the connection, its reason is the cause, and that of the transport a consequence.
             return (await watching) or reason
         finally:
             if not protocol.lost.called:

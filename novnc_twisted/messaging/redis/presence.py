@@ -110,7 +110,7 @@ class Presence:
             await self._link.execute("ZREM", keys.servers(announcement.topic), announcement.server, deadline=deadline)
 
     def renew(self) -> None:
-        """Write all entries at once.  Called when Redis is connected again, since it may have lost them."""
+        """Write all entries at once.  Called when Redis is connected again, since Redis may have lost the entries."""
         # _origin and _life are set only once: they are part of the text of each entry, which must not change.
         self._origin = self._origin or origin(self._link.local_address)
         self._life = self._life or life()
@@ -207,8 +207,10 @@ class Presence:
             for other in reply:
                 await self._link.run(WITHDRAW, names[2:], other, other.partition(" ")[0], 0, deadline=FROZEN)
             reply = await announce()
-        # The reply is a list if the topic is taken, and an empty list if it is taken at another place.
-        return (reply or await self._elsewhere(one)) if isinstance(reply, list) else []
+        if not isinstance(reply, list):
+            return []  # the entry was renewed
+        # An empty list means that the topic is taken at another place.
+        return reply or await self._elsewhere(one)
 
     async def _elsewhere(self, one: Announcement) -> list[Any]:
         """Return the entries of other processes that have the same topic at another place (``TOPIC@PLACE``)."""
@@ -217,7 +219,7 @@ class Presence:
             found = await self._link.run(SERVICES, [keys.KINDS], *words, deadline=FROZEN)
         except ServiceUnavailable:
             found = []
-        # Never return an empty list, which would mean that the topic is free: the script has just found another server.
+        # The script has just found another server.  Never return an empty list, which would mean that the topic is free.
         return found[1::3] or [""]
 
     def _member(self, one: Announcement) -> str:

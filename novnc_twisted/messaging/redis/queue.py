@@ -20,7 +20,7 @@ LONG_BLOCK = 10
 """Time-out in seconds for lists that only this process reads: no other process waits for their messages."""
 
 GLANCE = 0.05
-"""Time-out of a BLPOP in seconds while a list is left out because it has no free slot, so that it soon returns."""
+"""Time-out in seconds of a BLPOP that leaves out a list without free slots.  The list is soon read again."""
 
 MAX_PENDING = 4 << 20
 """Maximum length of a message in bytes.  Sealing makes a reply of MAX_MESSAGE bytes longer by a third."""
@@ -65,7 +65,7 @@ class Queue:
         self._busy = dict.fromkeys(self._keys, 0)
         self._paused = False
         self._last = False  # whether the pending BLPOP is the last one
-        self._freed: Deferred[None] | None = None
+        self._freed: Deferred[None] | None = None  # fires when messages may be taken again
         self._running: Deferred[None] | None = None
 
     @property

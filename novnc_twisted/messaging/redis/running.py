@@ -43,7 +43,7 @@ class Scripts:
         self._health = health
         self.misses = 0
         self._missing_since: float | None = None
-        self._fresh = False
+        self._fresh = False  # whether Redis had no scripts when this connection began
         self._reported = False
         self.on_found: Callable[[], None] = lambda: None
         """Called when Redis has scripts that it did not have before."""
@@ -59,7 +59,7 @@ class Scripts:
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.
         """
-        # A new connection may lead to another Redis, so measure the missing time anew.
+        # A new connection may lead to another Redis, so measure anew for how long scripts have been missing.
         if not self._reported:
             self._missing_since = None
         try:

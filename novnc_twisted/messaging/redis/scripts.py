@@ -22,14 +22,14 @@ after all services have ended.
 
 from hashlib import sha1
 
-# Keys are passed as arguments and not declared, because EVALSHA requires the rights to read and write each declared
-# key.  Redis still checks each command of a script against the caller's rights.  The head of each script separates the
-# keys from the other arguments.  It uses loops, because Lua's unpack is limited to 8000 values.  It checks the number
-# of keys, because a wrong one could make Redis loop for ever.  Without arguments, a script does nothing: so EVAL can
-# load it, and EVALSHA can check that Redis has it.
 AWAY = 10**13
 """Added to the score of the worker ``~``.  So ZCOUNT can count this worker separately from the others."""
 
+# Keys are passed as arguments and not declared, because EVALSHA requires the rights to read and write each declared
+# key.  Redis still checks each command of a script against the caller's rights.  The head of each script separates the
+# keys from the other arguments.  The head uses loops, because Lua's unpack is limited to 8000 values.  It checks the
+# number of keys, because a wrong number could make Redis loop for ever.  Without arguments, a script does nothing, so
+# that EVAL can load it, and EVALSHA can check that Redis has it.
 _HEAD = (
     """
 if #ARGV == 0 then return 'here' end

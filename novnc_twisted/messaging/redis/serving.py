@@ -113,7 +113,7 @@ class Serving:
         # With another server (None), callers must not notice the end of this one: it answers all requests that it took.
         takes = grace if not untaken else 0.0
         stops = [Deferred.fromCoroutine(queue.stop(grace=takes, fed=untaken is None)) for queue in self._queues]
-        await gatherResults(stops, consumeErrors=True)  # if this is cancelled, all of them fail
+        await gatherResults(stops, consumeErrors=True)  # consumes the errors of all if this wait is cancelled
 
     async def stop(self, untaken: Sequence[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
         """Take no more requests, cancel the running ones, and answer their callers.
@@ -129,7 +129,7 @@ class Serving:
             work.cancel()
         for role, messages in zip(self._methods, untaken, strict=False):
             for message in messages:
-                self._begin(self._give_up(role, message))
+                self._begin(self._answer_untaken(role, message))
         # The replies have to be sent before the connection is closed.
         if self._working:
             await DeferredList(list(self._working))
@@ -183,15 +183,17 @@ class Serving:
         except Late:
             return
         except CancelledError:
-            answer = self._gave_up()
+            answer = self._cancelled_answer()
         await self._reply(role, request, answer, FINAL_REPLIES if self._stopping else 5.0)
 
-    async def _give_up(self, role: str, message: Any) -> None:
+    async def _answer_untaken(self, role: str, message: Any) -> None:
+        """Refuse a request that this process did not take before it stopped."""
         request = self._read(message)
         if request is not None:
-            await self._reply(role, request, self._gave_up(), FINAL_REPLIES)
+            await self._reply(role, request, self._cancelled_answer(), FINAL_REPLIES)
 
-    def _gave_up(self) -> str:
+    def _cancelled_answer(self) -> str:
+        """Return the answer to a request whose method did not run to its end."""
         return encode(refused(ServiceUnavailable(f"{self._topic} " + ("was stopped" if self._stopping else "gave up"))))
 
     def _read(self, message: Any) -> Request | None:

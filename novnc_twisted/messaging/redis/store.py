@@ -1,6 +1,6 @@
 """The keyed store in Redis."""
 
-from __future__ import annotations  # else those of inner functions are worked out at each call
+from __future__ import annotations  # otherwise each call would evaluate the annotations of inner functions
 
 from collections.abc import Coroutine, Mapping, Sequence
 from math import ceil

@@ -1,6 +1,6 @@
 """The transport for ``redis://``, ``rediss://``, ``redis+unix://`` and ``redis+sentinel://``."""
 
-from __future__ import annotations  # else those of inner functions are worked out at each call
+from __future__ import annotations  # otherwise each call would evaluate the annotations of inner functions
 
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -187,10 +187,15 @@ class RedisTransport:
             )
             # An exclusive topic is not served before this process has claimed it.
             serving.pause(exclusive)
-            lists, announced = tuple(serving.lists), encode_object(info or {})
-            worker = self._next_worker()
             one = Announcement(
-                *(topic, worker, binary, host, announced, lists, check_place(place), exclusive),
+                topic=topic,
+                worker=self._next_worker(),
+                binary=binary,
+                host=host,
+                info=encode_object(info or {}),
+                lists=tuple(serving.lists),
+                place=check_place(place),
+                exclusive=exclusive,
                 owned=lambda owned: serving.pause(not owned),
                 returns_within=returns_within,
             )
@@ -246,7 +251,7 @@ class RedisTransport:
         untaken = await self._presence.remove(one, deadline)
         if serving is not None:
             await serving.close(untaken, grace=grace)
-            if untaken == []:
+            if untaken == []:  # the topic waits for a server that is being started
                 await self._presence.leave(one, deadline)
             await serving.stop(untaken or (), grace=grace)
 
