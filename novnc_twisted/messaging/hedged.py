@@ -13,10 +13,10 @@ AFTER = 1.0
 """Seconds without an answer after which a call is made again."""
 
 SHARE = 0.1
-"""Average number of repetitions for each call.  Repeating every call would make an overload worse."""
+"""What each call adds to the budget of repetitions.  Repeating every call would make an overload worse."""
 
 MOST = 100.0
-"""Maximum budget of repetitions."""
+"""Maximum number of repetitions in the budget, which is full at first."""
 
 PAUSE = 0.25
 """Seconds from a ServiceUnavailable to the repetition, since the bus may have been interrupted for a moment."""

@@ -219,7 +219,7 @@ class Presence:
             found = await self._link.run(SERVICES, [keys.KINDS], *words, deadline=FROZEN)
         except ServiceUnavailable:
             found = []
-        # The script has just found another server.  Never return an empty list, which would mean that the topic is free.
+        # The script has just found another server.  An empty list would mean that the topic is free.
         return found[1::3] or [""]
 
     def _member(self, one: Announcement) -> str:
