@@ -48,7 +48,7 @@ REQUEST_REPEATED: Final = 5.0
 """Seconds for which the answer to a request for control is repeated: each call to consoleauth updates all pages."""
 
 MAX_SECONDS: Final = 28_800.0
-"""Maximum seconds for which a page may ask that a guest's link is valid."""
+"""Maximum lifetime of a guest's link in seconds."""
 
 # Types of messages from the page; the others are CONTROL_ACTIONS.
 SHARE: Final = "share"
@@ -93,12 +93,12 @@ class Channel:
         self._clipboard = [None if each == UNLIMITED else each for each in (limits.to_server, limits.from_server)]
         self._busy = False
         self._waiting: tuple[str, dict[str, Any]] | None = None
-        self._since, self._counted = 0.0, 0
+        self._since, self._counted = 0.0, 0  # when the present PERIOD began, and the messages in it
         self._state = ("", float("-inf"))  # the last known state of the server, and its time
         self._asked: tuple[str | None, float] = (None, float("-inf"))  # the last answer about control, and its time
         self._shown = session.services.reactor.seconds()  # the time of the last update
         self._listed_at = 0.0  # the time of the newest list of people (PeopleList.at)
-        self._others = 0
+        self._others = 0  # the number of other people whom the page shows
         self._retry_in = 0.0  # seconds until a failed request is repeated; 0: the last request succeeded
         self._timer: Timer | None = None
 

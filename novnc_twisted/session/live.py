@@ -122,8 +122,8 @@ class LiveSession(Session):
             return False
         channel = self._channel
         if channel is None:
-            # A session without a channel gets no control from others.  It could not give this control up if
-            # consoleauth stops answering, as Channel.renew() does.
+            # If consoleauth stops answering, Channel.renew() ends control that another viewer has handed over.  So a
+            # session without a channel must not get such control.
             self.set_rights(self.info.mode, resizes=own.resizes)
             return False
         if not channel.is_newest(listed.at):
