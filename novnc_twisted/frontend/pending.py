@@ -95,7 +95,7 @@ class PendingConnection(Protocol):
 
     @property
     def _first_byte_due(self) -> float:
-        """Seconds from accept."""
+        """Seconds from accept until the first byte of TLS or HTTP must have arrived."""
         return TLS_DEADLINE if self._listener.tls_only else PLAIN_DEADLINE
 
     def _is_late(self) -> None:
