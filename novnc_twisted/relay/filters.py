@@ -11,7 +11,10 @@ FilterFunction: TypeAlias = Callable[[bytes], bytes] | None
 
 
 def combined(filters: Sequence[Any], direction: str) -> FilterFunction:
-    """Return one function that calls the filters' methods for a direction in this order; None if there are none."""
+    """Return one function that calls the filters' methods for a direction, in this order; None if no filter has one.
+
+    :param direction: the name of the method: ``from_client`` or ``from_upstream``.
+    """
     # Looked up once, so that a filter without a method for a direction costs nothing there.
     methods = [method for each in filters if (method := getattr(each, direction, None)) is not None]
     if len(methods) < 2:
