@@ -1,15 +1,22 @@
-"""Grants: which session handed its control to which other one.  Stored under ``control:SESSION`` of the receiver."""
+"""Grants: which session handed its control to which other one.  Stored under ``control:SESSION`` of the receiver.
 
-from collections.abc import Collection, Iterable, Sequence
+A receiver that has just ended may come back from the same address with the same token, for instance because the user
+has reloaded the page.  For this, its grant is also stored under ``control:TOKEN_HASH`` for a short time.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from novnc_twisted.consoleauth.policy import TokenPolicy
-from novnc_twisted.contract.mode import VIEW
+from novnc_twisted.contract.mode import CONTROL, VIEW
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 KEPT: Final = 86_400.0
 """Seconds for which a grant is kept; it counts only while both sessions live."""
+
+RETURN_TIME: Final = 10.0
+"""Seconds from the report of a receiver's end within which the same token gets the grant again."""
 
 
 class Grants:
@@ -19,9 +26,15 @@ class Grants:
         self._store = store
         self._policy = policy
 
-    async def add(self, to: str, by: str) -> None:
-        """Give control to session ``to``, from session ``by``.  This replaces an earlier grant to the same session."""
-        await self._store.put(_key(to), {"by": by}, KEPT)
+    async def add(self, to: SessionInfo, by: str, sessions: Iterable[SessionInfo]) -> None:
+        """Give control to a session, from session ``by``.  This replaces an earlier grant to the same session.
+
+        :param sessions: all sessions of the server.  Several guests may use the same link, so none of those that are
+            there now can be the receiver who comes back.
+        """
+        others = [one.id for one in sessions if one.token_hash == to.token_hash]
+        grant = {"by": by, "token": to.token_hash, "address": to.client_address, "others": others}
+        await self._store.put(_key(to.id), grant, KEPT)
 
     async def drop(self, sessions: Collection[str]) -> None:
         """End the grants to these sessions."""
@@ -39,6 +52,35 @@ class Grants:
             if isinstance(value, dict) and "by" in value
         }
 
+    async def receivers_ended(self, sessions: Sequence[str]) -> None:
+        """Keep the grants to these sessions for their tokens, because the sessions have ended."""
+        found = await self._store.get_many(list(map(_key, sessions))) if sessions else []
+        for one, value in zip(sessions, found, strict=True):
+            if isinstance(value, dict) and value.get("token"):
+                await self._store.put(_key(value["token"]), value | {"to": one}, RETURN_TIME)
+
+    async def give_back(self, sessions: Sequence[SessionInfo], modes: Mapping[str, str]) -> dict[SessionInfo, str]:
+        """Renew the grants to sessions that have ended, for later sessions with the same tokens.
+
+        :param modes: the mode of each live session.
+        :return: the new grants: receiver -> giver.
+        """
+        watching = [one for one in sessions if modes[one.id] == VIEW and one.token_hash]
+        found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
+        renewed: dict[SessionInfo, str] = {}
+        for to, value in zip(watching, found, strict=True):
+            if not isinstance(value, dict) or to.id in value["others"] or to.client_address != value["address"]:
+                continue
+            # A proxy may report the end of a session that still lives.
+            if value["to"] in modes or any(one.token_hash == to.token_hash for one in renewed):
+                continue
+            await self._store.remove(_key(to.token_hash), _key(value["to"]))
+            # Otherwise the giver has left, or has given control to somebody else since.
+            if modes.get(value["by"]) == CONTROL:
+                await self.add(to, value["by"], sessions)
+                renewed[to] = value["by"]
+        return renewed
+
     async def barred(self, sessions: Iterable[SessionInfo]) -> set[str]:
         """Return those of the sessions whose token was limited to viewing after it was made."""
         barred = set()
@@ -48,5 +90,5 @@ class Grants:
         return barred
 
 
-def _key(session_id: str) -> str:
-    return f"control:{session_id}"
+def _key(session_or_token: str) -> str:
+    return f"control:{session_or_token}"

@@ -5,7 +5,7 @@ consoleauth stores which workers had sessions of a server (the group ``people:UU
 an ended session leaves nothing behind.  Workers are asked only after a page has opened the console.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -65,6 +65,7 @@ class People:
 
     :param hide_administrators: whether only administrators see an administrator who only watches.
     :param show_names: whether the names of users are shown.
+    :ivar on_given_back: called with receiver and giver when a grant is renewed for a session that has come back.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class People:
         self._due: dict[str, IDelayedCall] = {}
         self._waits: dict[str, float] = {}  # seconds until the next update, for servers whose last one was incomplete
         self._stopped = False
+        self.on_given_back: Callable[[SessionInfo, SessionInfo], None] = lambda to, by: None
 
     def stop(self) -> None:
         """Send no more updates."""
@@ -119,10 +121,17 @@ class People:
             await self._transport.store.join(_group(instance_uuid), member, KEPT)
         await self.tell(instance_uuid)
 
-    async def ended(self, instance_uuids: Iterable[str]) -> None:
-        """Update the pages of servers whose sessions have ended."""
-        for instance_uuid in set(instance_uuids):
-            if instance_uuid and _has_pages(await self._members(instance_uuid)):
+    async def ended(self, sessions: Iterable[tuple[str, str]]) -> None:
+        """Update the pages of servers whose sessions have ended.
+
+        :param sessions: server and id of each session.
+        """
+        by_server: dict[str, list[str]] = {}
+        for instance_uuid, session_id in sessions:
+            by_server.setdefault(instance_uuid, []).append(session_id)
+        for instance_uuid, ids in by_server.items():
+            if _has_pages(await self._members(instance_uuid)):
+                await self._grants.receivers_ended(ids)
                 self.changed(instance_uuid)
 
     def changed(self, instance_uuid: str, after: float = 0.0) -> None:
@@ -181,6 +190,15 @@ class People:
             appear again.
         """
         grants = await self._grants.of([one.id for one in sessions])
+        settled = await self._settle(sessions, grants, complete=complete)
+        if complete and len(sessions) > 1:
+            for to, by in (await self._grants.give_back(sessions, settled.modes)).items():
+                grants[to.id] = by
+                self.on_given_back(to, next(one for one in sessions if one.id == by))
+                settled = await self._settle(sessions, grants, complete=complete)
+        return settled
+
+    async def _settle(self, sessions: Sequence[SessionInfo], grants: Mapping[str, str], *, complete: bool) -> Settled:
         barred = await self._grants.barred([one for one in sessions if one.id in grants])
         settled = settle(sessions, grants, barred)
         if complete:

@@ -1,5 +1,6 @@
 """The methods of consoleauth for console pages: the list of people, control, and links for guests."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from novnc_twisted.access.tokens import link_id
@@ -58,6 +59,7 @@ class PeopleMethods:
         self._hosts = hosts
         self._tokens = tokens
         self._events = events
+        people.on_given_back = lambda to, by: self._report(GIVE, by, to)
 
     async def attend(self, *, token_hash: str, topic: str) -> dict[str, Any]:
         """Send the list of people to all pages of a token's server, also to those of the calling worker.
@@ -122,7 +124,7 @@ class PeopleMethods:
         if own is None or own.token_hash != token_hash or missing or own is other_session:
             return {"refused": GONE}
         settled = await self._people.settled(sessions.everybody, complete=sessions.complete)
-        acting = _Acting(own, other_session, settled.modes, settled.grants)
+        acting = _Acting(own, other_session, sessions.everybody, settled.modes, settled.grants)
         refused = await getattr(self, f"_{action}")(acting)
         if refused is None:
             self._report(action, own, other_session)
@@ -161,7 +163,7 @@ class PeopleMethods:
                 return BARRED
             # This user has taken control from the guest before, and now restores the right of the guest's link.
             await self._sessions.change_mode(other.token_hash, CONTROL, own.token_hash)
-        await self._grants.add(other.id, own.id)
+        await self._grants.add(other, own.id, acting.sessions)
         return None
 
     async def _may_control(self, session: SessionInfo) -> bool:
@@ -212,11 +214,19 @@ class _Acting:
 
     :ivar own: the session whose viewer wants the change.
     :ivar other_session: the other session of the change, if there is one.
+    :ivar sessions: all live sessions of the server.
     :ivar grants: the grants that count: receiver -> giver.
     """
 
-    def __init__(self, own: SessionInfo, other_session: SessionInfo | None, modes: Any, grants: Any) -> None:
-        self.own, self.other_session, self.grants = own, other_session, grants
+    def __init__(
+        self,
+        own: SessionInfo,
+        other_session: SessionInfo | None,
+        sessions: Sequence[SessionInfo],
+        modes: Any,
+        grants: Any,
+    ) -> None:
+        self.own, self.other_session, self.sessions, self.grants = own, other_session, sessions, grants
         self.has_control = modes[own.id] == CONTROL
 
     @property

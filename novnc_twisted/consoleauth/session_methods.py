@@ -94,7 +94,7 @@ class SessionMethods:
         :returns: ``kept``, the number of added sessions.
         """
         kept = await self._history.add(sessions)
-        await self._people.ended(map(_server_of, sessions))
+        await self._people.ended(filter(None, map(_server_and_id, sessions)))
         return {"kept": kept}
 
     async def get_history(self, *, limit: int, marker: str = "", **wanted: Any) -> dict[str, Any]:
@@ -117,11 +117,13 @@ class SessionMethods:
         return {"sessions": rows, "next": following}
 
 
-def _server_of(ended: Any) -> str:
-    """Return the server of an ended session; empty if the report is invalid."""
+def _server_and_id(ended: Any) -> tuple[str, str] | None:
+    """Return the server and the id of an ended session; None if the report is invalid."""
     session = ended.get("session") if isinstance(ended, dict) else None
-    server = session.get("server_id") if isinstance(session, dict) else None
-    return str(server) if fields.is_uuid(server) else ""
+    try:
+        return (fields.uuid(session["server_id"]), fields.short_text(session["id"])) if session else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _of_token(token_hash: str) -> SessionFilter:

@@ -83,9 +83,9 @@ class PeopleCase(ConsoleAuthCase):
         self.gone[name] = await self.transport.serve(worker.topic, methods, binary="novnc-sessions", host="h")
         return worker
 
-    async def report_closed(self) -> None:
+    async def report_closed(self, name: str = "x") -> None:
         session = {
-            "id": "x",
+            "id": name,
             "server_id": VM,
             "console_type": "novnc",
             "proxy": "h",

@@ -47,13 +47,81 @@ class Control(PeopleCase):
             await self.one.change("a", "give", "b")
             self.one.sessions.pop(leaves, None)
             self.two.sessions.pop(leaves, None)
-            await self.report_closed()
+            await self.report_closed(leaves)
             self.assertEqual(self.modes(), left)
-            # A reconnection is another session, with the right of its token.
+            # Another token has only its own right.
             await self.two.open("b2", "view")
             self.assertEqual(self.modes(), left)
             self.one.sessions.clear()
             self.two.sessions.clear()
+
+    async def test_the_receiver_comes_back(self) -> None:
+        """The new session of the same token has control again, before or after the old one's end is reported."""
+        await self.begin()
+        for reported_first in (True, False):
+            await self.one.open("a")
+            await self.two.open("b", "view")
+            await self.one.change("a", "give", "b")
+            del self.two.sessions["b"]
+            if reported_first:
+                await self.report_closed("b")
+                self.assertEqual(self.modes(), "a")
+            await self.two.open("b2", "view", token_hash=hash_token("b"))
+            if not reported_first:
+                self.assertEqual(self.modes(), "a")
+                await self.report_closed("b")
+            self.assertEqual((self.modes(), self.shown("given_by")), ("b2", ["", "a"]))
+            self.two.tokens["b2"] = "b"
+            self.assertIsNone(await self.two.change("b2", "release"))
+            self.assertEqual(self.modes(), "a")
+            # Returned control is not given again.
+            del self.two.sessions["b2"]
+            await self.report_closed("b2")
+            await self.two.open("b3", "view", token_hash=hash_token("b"))
+            self.assertEqual(self.modes(), "a")
+            self.two.sessions.clear()
+        given = [event for event in self.seen if isinstance(event, ControlChanged) and event.action == "give"]
+        self.assertEqual([(one.session_id, one.other_session_id) for one in given], [("a", "b"), ("a", "b2")] * 2)
+
+    async def test_the_receiver_does_not_come_back(self) -> None:
+        """Not in time, not with the same token, not while the old session lives, or the giver has no control now."""
+        await self.begin()
+        await self.one.open("a")
+        await self.two.open("b", "view")
+        await self.one.change("a", "give", "b")
+        await self.report_closed("b")  # a lie
+        await self.two.open("c", "view", token_hash=hash_token("b"))
+        self.assertEqual(self.modes(), "b")
+        self.two.sessions.clear()
+        await self.report_closed("b")
+        await self.two.open("d", "view")
+        self.assertEqual(self.modes(), "a")
+        await self.one.change("a", "give", "d")
+        await self.two.open("e", "view", token_hash=hash_token("b"))
+        self.assertEqual(self.modes(), "d")
+        await self.one.change("a", "take")
+        self.assertEqual(self.modes(), "a")
+        await self.one.change("a", "give", "e")
+        del self.two.sessions["e"]
+        await self.report_closed("e")
+        self.clock.advance(10)
+        await self.two.open("f", "view", token_hash=hash_token("b"))
+        self.assertEqual(self.modes(), "a")
+
+    async def test_others_with_the_same_link(self) -> None:
+        """A guest who was there before, or who comes from another address, does not get control in the place of one
+        who left."""
+        await self.begin()
+        await self.one.open("a")
+        await self.two.open("b", "view", client_address="192.0.2.7")
+        await self.two.open("c", "view", token_hash=hash_token("b"), client_address="192.0.2.7")
+        await self.one.change("a", "give", "b")
+        del self.two.sessions["b"]
+        await self.report_closed("b")
+        await self.two.open("d", "view", token_hash=hash_token("b"), client_address="192.0.2.8")
+        self.assertEqual(self.modes(), "a")
+        await self.two.open("e", "view", token_hash=hash_token("b"), client_address="192.0.2.7")
+        self.assertEqual(self.modes(), "e")
 
     async def test_a_worker_that_crashed(self) -> None:
         """Nothing reports the end of its sessions; the next question finds out."""
