@@ -8,10 +8,11 @@
         self.assertEqual(seen.complaints(), [])
 
 A browser takes seconds to start, and a context half a second of processor time.  The process therefore starts one
-browser of each kind, and visits with the same options share a context; each has a page of its own.  What a page keeps
-belongs to its origin, and each test has a port of its own.  A visit that fails ends the context.  A visit with a clock
-has a context of its own, because a context keeps its clock.  A visit with flags, or during another visit, starts a
-Chromium for itself.
+browser of each kind, and visits with the same options share a context; each has a page of its own.  A blank page keeps
+the window of a Chromium's context open, because a window takes a second more than a tab.  What a page keeps belongs to
+its origin, and each test has a port of its own.  A visit that fails ends the context.  A visit with a clock has a
+context of its own, because a context keeps its clock.  A visit with flags, or during another visit, starts a Chromium
+for itself.
 """
 
 import atexit
@@ -169,11 +170,14 @@ class SharedBrowser:
         context = self._contexts.get(key)
         if context is None:
             context = self._contexts[key] = self._browser.new_context(**options)
+            if self._browser.browser_type.name == "chromium":
+                context.new_page()
         try:
+            kept = len(context.pages)
             page = context.new_page()
             yield page
             # A window that a test left open would go on, and perhaps meet the server of a later test at its address.
-            for each in context.pages:
+            for each in context.pages[kept:]:
                 each.close()
         except BaseException:
             del self._contexts[key]
