@@ -26,6 +26,10 @@ POLICY = (
 )
 
 WIDTH, HEIGHT = 320, 200
+PICTURE = b"".join(
+    struct.pack("<I", (x * 255 // WIDTH) << 8 | (y % 256) << 16 | 0x60) for y in range(HEIGHT) for x in range(WIDTH)
+)
+"""The pixels of the screen."""
 
 
 class Screen(FakeVNCConnection):
@@ -64,12 +68,7 @@ class Screen(FakeVNCConnection):
         if self.console.resizable is not None and not self._size_sent:
             self._size_sent = True
             self.send_size(0, 0)
-        pixels = b"".join(
-            struct.pack("<I", (x * 255 // WIDTH) << 8 | (y % 256) << 16 | 0x60)
-            for y in range(HEIGHT)
-            for x in range(WIDTH)
-        )
-        self.transport.write(struct.pack(">BxHHHHHi", 0, 1, 0, 0, WIDTH, HEIGHT, 0) + pixels)
+        self.transport.write(struct.pack(">BxHHHHHi", 0, 1, 0, 0, WIDTH, HEIGHT, 0) + PICTURE)
 
 
 class Viewer(WebSocketServerProtocol):
