@@ -49,20 +49,23 @@ class AdmissionMethods:
         client_address: str,
         proxy: str = "",
         people: bool = True,
-        session: str = "",
+        admission: str = "",
         again: bool = False,
     ) -> dict[str, Any]:
         """Return what a token opens, as an :class:`~novnc_twisted.contract.Admission`.
 
         :param proxy: the topic of the worker whose session begins; empty: unknown.
         :param people: whether pages may show the session, if its worker is known.
-        :param session: an id of the session, so that a repeated call does not count it twice; empty: unknown.
-        :param again: whether an admitted session asks again; then it is not counted or reported again.
+        :param admission: a random id that the caller gives to the admission, so that a repeated call does not count it
+            twice; empty: it gets one here.
+        :param again: whether the session with this admission asks again; then it is not counted or reported again.
         :raises Refusal: see ``ConsoleAuthAPI.check_token``.
         """
         token_hash, address = arguments.token_hash(token_hash), arguments.client_address(client_address)
         proxy = arguments.proxy_topic(proxy) if proxy != "" else ""
-        session = fields.argument("session", session, fields.short_text) if session != "" else secrets.token_hex(8)
+        admission = (
+            fields.argument("admission", admission, fields.admission) if admission != "" else secrets.token_hex(16)
+        )
         record = None
         try:
             record = await self._policy.find(token_hash)
@@ -76,28 +79,28 @@ class AdmissionMethods:
             record = await self._policy.current(token_hash, record)
             # Without an earlier admission, `again` is ignored: somebody with a stolen proxy credential could set it to
             # use a token without an entry in the audit trail.
-            again = again is True and await self._admissions.has(token_hash, address)
+            again = again is True and await self._admissions.has(token_hash, admission, address)
             if not again:
-                await self._counts.check(record.connect_info, address, token_hash, session, proxy)
-            admission = await self._admission(token_hash, record, address, place, again=again)
+                await self._counts.check(record.connect_info, address, token_hash, admission, proxy)
+            answer = (await self._admit(token_hash, record, address, place, admission, again=again)).to_wire()
         except Refusal as refusal:
             self._events.refused(token_hash, record, address, refusal)
             raise
         if again:
-            return admission.to_wire()
+            return answer
         self._events.used(token_hash, record, address, place_seconds)
         if proxy and people is True:
             # Not awaited: the session must not wait for the pages of other people.
             Deferred.fromCoroutine(self._people.notice(record.connect_info.instance_uuid, proxy))
-        return admission.to_wire()
+        return answer
 
-    async def _admission(
-        self, token_hash: str, record: TokenRecord, address: str, place: Place, *, again: bool
+    async def _admit(
+        self, token_hash: str, record: TokenRecord, address: str, place: Place, admission: str, *, again: bool
     ) -> Admission:
         # Used only after the compute host has answered, because a refusal must not use up the token.
         await self._policy.use(token_hash, record, address)
         left = await self._policy.seconds_left(record)
-        info = record.connect_info.at(place, **self._policy.session_terms(record, left))
+        info = record.connect_info.at(place, admission=admission, **self._policy.session_terms(record, left))
         if not again:
             await self._admissions.add(token_hash, address, info)
         return Admission(connect_info=info, expires_in=max(0.0, left))

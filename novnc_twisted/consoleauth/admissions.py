@@ -3,11 +3,9 @@
 The history takes only reports of these sessions.
 """
 
-import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.record import Record, read
@@ -16,9 +14,6 @@ from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 
 LONGEST: Final = 30 * 86400.0
 """Seconds for which an admission is kept.  A longer session does not enter the history."""
-
-REPEATED: Final = 3600.0
-"""Seconds for which a reported session is remembered, so that no repeated report adds it to the history again."""
 
 MOST: Final = 256
 """Maximum number of admissions kept for one token.  A further one drops the oldest."""
@@ -39,14 +34,13 @@ class _Admitted(Record):
 
 
 class Admissions:
-    """Admissions in the keyed store, each under ``used:HASH:RANDOM`` with the hash of its token."""
+    """Admissions in the keyed store, each under ``used:HASH:ADMISSION`` with the hash of its token and its id."""
 
     def __init__(self, store: IKeyedStore) -> None:
         self._store = store
 
     async def add(self, token_hash: str, address: str, info: ConnectInfo) -> None:
         """Record that a client address was admitted to a console with this token."""
-        key = f"{_of_token(token_hash)}:{secrets.token_hex(8)}"
         admitted = _Admitted(
             client_address=address,
             server_id=info.instance_uuid,
@@ -57,56 +51,39 @@ class Admissions:
             compute_host=info.compute_host,
             owners=info.owners,
         )
+        key = _key(token_hash, info.admission)
         await self._store.put(key, admitted.to_wire(), LONGEST, _of_token(token_hash))
         # A viewer can repeat the token check without starting sessions, whose ends would remove the admissions.
         surplus = await self._store.indexed(_of_token(token_hash), MOST)
         if surplus:
             await self._store.remove(*surplus)
 
-    async def has(self, token_hash: str, address: str) -> bool:
-        """Return whether there is an admission of this client address with this token."""
-        return any(value.get("client_address") == address for value in await self._all(token_hash))
+    async def has(self, token_hash: str, admission: str, address: str) -> bool:
+        """Return whether there is this admission of this client address with this token."""
+        value = await self._get(_key(token_hash, admission))
+        return value is not None and value.get("client_address") == address
 
     async def server(self, token_hash: str) -> str | None:
         """Return the UUID of the server to which this token has an admission; None: there is no admission."""
-        for value in await self._all(token_hash):
-            return read(_Admitted, value, "the store").server_id
-        return None
-
-    async def _all(self, token_hash: str) -> list[dict[str, Any]]:
         keys = await self._store.indexed(_of_token(token_hash))
-        found = await self._store.get_many(keys) if keys else []
-        return [value for value in found if isinstance(value, dict)]
-
-    async def take(self, session: SessionInfo) -> dict[str, Any] | None:
-        """Remove the admission of a reported session; return consoleauth's own values for fields of SessionInfo.
-
-        Until :meth:`done` is called for a session, further calls return the same values, because a proxy repeats a
-        report that was interrupted.
-
-        :return: None if consoleauth has not admitted the session, or the session was reported before.
-        """
-        if not session.token_hash:
-            return None
-        mark = _of_session(session)
-        taken = await self._get(mark)
-        if taken is not None:
-            return _known(taken) if taken else None
-        for key in await self._store.indexed(_of_token(session.token_hash)):
-            value = await self._get(key)
-            if value is None or value.get("client_address") != session.client_address:
-                continue
-            # Stored before the admission is removed, because this process may be killed between the two steps.
-            await self._store.put(mark, value, REPEATED)
-            # If several callers try this, remove() succeeds for exactly one of them.
-            if await self._store.remove(key):
-                return _known(value)
-            await self._store.remove(mark)
+        for value in await self._store.get_many(keys) if keys else ():
+            if isinstance(value, dict):
+                return read(_Admitted, value, "the store").server_id
         return None
 
-    async def done(self, session: SessionInfo) -> None:
-        """Record that a session that was taken is in the history now."""
-        await self._store.put(_of_session(session), {}, REPEATED)
+    async def of(self, session: SessionInfo) -> dict[str, Any] | None:
+        """Return consoleauth's own values for fields of a reported session.
+
+        :return: None if consoleauth has not admitted the session, or if :meth:`remove` was called for it.
+        """
+        value = await self._get(_key(session.token_hash, session.admission)) if session.admission else None
+        if value is None or value.get("client_address") != session.client_address:
+            return None
+        return read(_Admitted, value, "the store").to_wire()
+
+    async def remove(self, session: SessionInfo) -> None:
+        """Remove the admission of a session that is in the history."""
+        await self._store.remove(_key(session.token_hash, session.admission))
 
     async def _get(self, key: str) -> dict[str, Any] | None:
         try:
@@ -116,15 +93,9 @@ class Admissions:
         return value
 
 
-def _known(admitted: dict[str, Any]) -> dict[str, Any]:
-    return read(_Admitted, admitted, "the store").to_wire()
+def _key(token_hash: str, admission: str) -> str:
+    return f"{_of_token(token_hash)}:{admission}"
 
 
 def _of_token(token_hash: str) -> str:
     return f"used:{token_hash}"
-
-
-def _of_session(session: SessionInfo) -> str:
-    # The token is included: otherwise, somebody with the stolen credential of a proxy could mark the sessions of other
-    # proxies as reported.
-    return f"reported:{hash_token(f'{session.token_hash} {session.id}')}"

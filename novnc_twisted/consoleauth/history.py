@@ -43,7 +43,7 @@ _ROOM: Final = MAX_MESSAGE - 10_000
 _log = Logger()
 
 
-class _Taken(NamedTuple):
+class _Ended(NamedTuple):
     """A session that was admitted and has ended.
 
     :ivar reported: as its proxy reported it.
@@ -52,6 +52,11 @@ class _Taken(NamedTuple):
 
     reported: SessionInfo
     entry: dict[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is different for each admission."""
+        return self.reported.token_hash, self.reported.admission
 
 
 class History:
@@ -86,11 +91,12 @@ class History:
         """
         if not isinstance(reported, list) or len(reported) > MAX_REPORTED:
             raise ServiceUnavailable(f"a report is a list of at most {MAX_REPORTED} sessions")
-        taken = await gather(Deferred.fromCoroutine(self._admitted(each)) for each in reported)
-        for failed in taken:
+        admitted = await gather(Deferred.fromCoroutine(self._admitted(each)) for each in reported)
+        for failed in admitted:
             if isinstance(failed, Refusal):
                 raise failed  # nothing was appended: the proxy repeats the report
-        rows = [row for row in taken if isinstance(row, _Taken)]
+        # By admission, since each of them is for one session.
+        rows = list({row.key: row for row in admitted if isinstance(row, _Ended)}.values())
         if rows and self.retention > 0:
             now = {_REPORTED: self._now()}
             await self._store.append(LOG, [row.entry | now for row in rows], self.retention)
@@ -99,22 +105,22 @@ class History:
                 raise done  # the session may now be in the history twice; page() shows it once
         return len(rows)
 
-    async def _done(self, row: _Taken) -> None:
+    async def _done(self, row: _Ended) -> None:
         # In this order: if this is interrupted, the server seems to have more sessions than it has, never fewer.
-        await self._admissions.done(row.reported)
+        await self._admissions.remove(row.reported)
         if self._on_ended is not None:
             await self._on_ended(row.entry["session"]["server_id"])
 
-    async def _admitted(self, value: Any) -> _Taken | None:
+    async def _admitted(self, value: Any) -> _Ended | None:
         """Read an ended session.  Its server, user and project are those of the admission, not the reported ones."""
         ended = _read(value)
-        known = None if ended is None else await self._admissions.take(ended.session)
+        known = None if ended is None else await self._admissions.of(ended.session)
         if ended is None or known is None:
             return None
         entry = ended.to_wire()
-        # The history has no use for the hash of a token.
-        entry["session"] |= known | {"token_hash": ""}
-        return _Taken(ended.session, entry)
+        # The history has no use for the admission and the hash of a token.
+        entry["session"] |= known | {"admission": "", "token_hash": ""}
+        return _Ended(ended.session, entry)
 
     async def page(self, wanted: HistoryQuery, limit: int, marker: str) -> tuple[list[dict[str, Any]], str | None]:
         """Return the sessions that match, newest first, and the marker of the next page (None: this is the last page).

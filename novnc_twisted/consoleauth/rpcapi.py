@@ -117,8 +117,8 @@ class ConsoleAuthAPI:
         :raises ConsoleUnreachable: two running servers have the same address, or two hosts run the server.
         """
         # The same id in a repeated call, so that consoleauth does not count the session twice.
-        session = secrets.token_hex(8)
-        return await self._check(token, console_type, client_address, session=session, **self._proxy)
+        admission = secrets.token_hex(16)
+        return await self._check(token, console_type, client_address, admission=admission, **self._proxy)
 
     async def _check(self, token: str, console_type: str, client_address: str, **more: Any) -> ConnectInfo:
         about = {"console_type": console_type, "client_address": client_address}
@@ -185,7 +185,7 @@ class ConsoleAuthAPI:
         """
         if not info.reconnects:
             return None
-        return await self._check(token, info.console_type, client_address, again=True)
+        return await self._check(token, info.console_type, client_address, admission=info.admission, again=True)
 
     async def show_token(self, token: str) -> dict[str, Any]:
         """Return what ``os-console-auth-tokens`` shows: instance_uuid, host, port and internal_access_path.

@@ -42,6 +42,8 @@ class ConnectInfo(Record):
     :ivar owners: the id and the name of the project that the server belongs to, as its compute host reports them;
         None: unknown.
     :ivar state: libvirt's name of the server's state when its host was asked; empty: unknown.
+    :ivar admission: the id of consoleauth's record of this admission, for the report of the session's end; empty: there
+        is none.
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
     :ivar password: the VNC password, if the ``authorise`` function returns it.  It is neither shown nor sent on the
@@ -67,6 +69,7 @@ class ConnectInfo(Record):
     shared_from: Annotated[str | None, fields.token_hash] = None
     owners: Annotated[tuple[str, ...] | None, fields.owners] = None
     state: Annotated[str, fields.short_text] = ""
+    admission: Annotated[str, fields.admission] = ""
     current: Annotated[bool, LOCAL] = True
     password: Annotated[str | None, LOCAL] = field(default=None, repr=False)
 

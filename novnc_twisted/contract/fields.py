@@ -20,6 +20,7 @@ _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _LINK = re.compile(r"[0-9a-f]{32}")
+_ADMISSION = re.compile(r"[0-9a-f]{16,32}")
 
 _T = TypeVar("_T")
 
@@ -123,6 +124,13 @@ def link_id(value: Any) -> str:
     """Check for the name of a token, as :func:`novnc_twisted.access.tokens.link_id` returns it."""
     if not isinstance(value, str) or not _LINK.fullmatch(value):
         raise ValueError("not the id of a link")
+    return value
+
+
+def admission(value: Any) -> str:
+    """Check for the id of an admission, which is part of a key in the store."""
+    if not isinstance(value, str) or not _ADMISSION.fullmatch(value):
+        raise ValueError("not the id of an admission")
     return value
 
 

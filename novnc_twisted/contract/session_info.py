@@ -35,6 +35,7 @@ class SessionInfo(Record):
     :ivar shared_from: the SHA-256 of the token from which the session's token was shared; empty: it was not shared.
         Never shown.
     :ivar owners: the id and the name of the project that the server belongs to; None: unknown.  Never shown.
+    :ivar admission: the id of consoleauth's record of its admission; empty: there is none.  Never shown.
     :ivar token_hash: the SHA-256 of the token; empty: the viewer sent none.  Never shown.
     """
 
@@ -60,4 +61,5 @@ class SessionInfo(Record):
     has_page: Annotated[bool, fields.boolean] = False
     shared_from: Annotated[str, fields.token_hash] = ""
     owners: Annotated[tuple[str, ...] | None, fields.owners] = None
+    admission: Annotated[str, fields.admission] = ""
     token_hash: Annotated[str, fields.token_hash] = ""

@@ -122,6 +122,7 @@ class Session:
             bytes_in=end.bytes_in,
             bytes_out=end.bytes_out,
             owners=info.owners if info else None,
+            admission=info.admission if info else "",
             token_hash=self.token_hash,
         )
 

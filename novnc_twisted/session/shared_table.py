@@ -68,6 +68,7 @@ class SharedTable:
             server_name=info.name,
             phase=session.phase,
             peer=viewer.end.peer,
+            admission=info.admission,
             mode=info.mode,
             started_at=time.time() - self._clock.seconds() + session.accepted_at,
         )
@@ -94,6 +95,7 @@ class SharedTable:
             mode=session.mode,
             cause=ended.cause,
             detail=ended.detail,
+            admission=session.admission,
             started_at=session.started_at,
             ended_at=ended.ended_at,
             bytes_in=session.bytes_in,

@@ -40,6 +40,7 @@ class Row(NamedTuple):
     :ivar token_hash: the SHA-256 of the token, by which consoleauth finds its own data about the session.
     :ivar peer: the other side of the viewer's connection.
     :ivar phase: the phase that the session had reached.
+    :ivar admission: the id of consoleauth's record of its admission.
     :ivar started_at: Unix time in seconds at which the connection was accepted.
     :ivar cause: the name of the refusal that ended it; empty while it lives.
     :ivar detail: what the log says besides the cause.
@@ -62,6 +63,7 @@ class Row(NamedTuple):
     peer: str = ""
     cause: str = ""
     detail: str = ""
+    admission: str = ""
     started_at: float = 0.0
     ended_at: float = 0.0
     bytes_in: int = 0
@@ -110,6 +112,7 @@ class Row(NamedTuple):
             last_input_at=self.last_input_at or None,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
+            admission=self.admission,
             token_hash=self.token_hash,
         )
         return EndedSession(session=session, ended_at=self.ended_at, cause=self.cause, detail=self.detail)

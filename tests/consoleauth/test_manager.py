@@ -46,6 +46,7 @@ class TimeTests(ConsoleAuthCase):
         found = await self.api.find_again(TOKEN, VIEWER, info)
         assert found is not None
         self.assertEqual((info.port, found.port, found.instance_uuid), (5900, 5907, VM))
+        self.assertEqual(info.admission, found.admission)
 
     async def test_until_exactly_the_ttl(self) -> None:
         await self.serve(token_ttl=600)

@@ -179,7 +179,7 @@ class CountTests(CountCase):
         self.checking = {PROXY.of("h", "a"): {LINK: 2}}
         await self.check()
         about = {"token_hash": hash_token(TOKEN), "console_type": "novnc", "client_address": VIEWER}
-        more = {"proxy": PROXY.of("h", "a"), "session": "s"}
+        more = {"proxy": PROXY.of("h", "a"), "admission": "5e" * 16}
         for _ in range(3):
             await self.transport.call("consoleauth", "check_token", **about, **more)
         await self.refused(TooManyForUser, self.check())
@@ -211,11 +211,13 @@ class ServerTests(CountCase):
     async def admit(self, count: int = 1) -> None:
         """Let sessions begin, and become live on each of the two proxies."""
         for _ in range(count):
-            await self.check()
+            self.admission = (await self.check()).admission
         self.clock.advance(SETTLED + 1)
 
     async def end(self) -> None:
-        session = replace(SESSION, id=secrets.token_hex(16), token_hash=hash_token(TOKEN), client_address=VIEWER)
+        """End the last session that was admitted."""
+        about = {"token_hash": hash_token(TOKEN), "client_address": VIEWER, "admission": self.admission}
+        session = replace(SESSION, id=secrets.token_hex(16), **about)
         row = EndedSession(session=session, ended_at=0.0, cause="ClientLeft").to_wire()
         answer = await self.transport.call("consoleauth", "report_closed", sessions=[row])
         self.assertEqual(answer, {"kept": 1})

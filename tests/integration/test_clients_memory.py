@@ -1,6 +1,7 @@
 """Unmodified python-novaclient and python-openstackclient against the API, with the settings of the documents."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -262,8 +263,15 @@ class ConsoleSessionTests(Clients):
         self.addCleanup(manager.stop)
         edge = await worker(self.system.transport, "edge1")
         first, second = edge.add("1" * 32, started_at=1.5), edge.add("2" * 32, user_id="boris", token_hash="0b" * 32)
-        ended = EndedSession(session=first.info, ended_at=61.0, cause="ClientLeft")
-        info = ConnectInfo(host="127.0.0.1", port=5900, instance_uuid=first.info.server_id, user_id=first.info.user_id)
+        session = replace(first.info, admission="0a" * 16)
+        ended = EndedSession(session=session, ended_at=61.0, cause="ClientLeft")
+        info = ConnectInfo(
+            host="127.0.0.1",
+            port=5900,
+            instance_uuid=session.server_id,
+            user_id=session.user_id,
+            admission=session.admission,
+        )
         store = self.system.transport.store
         await Admissions(store).add(first.info.token_hash, first.info.client_address, info)
         await self.system.transport.call("consoleauth", "report_closed", sessions=[ended.to_wire()])

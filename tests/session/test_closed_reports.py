@@ -152,6 +152,7 @@ class Live(FrontCase):
     async def test_a_session_is_reported(self) -> None:
         """Once its connections are closed; one whose token was not valid is not."""
         reported: list[EndedSession] = []
+        self.info = {"admission": "0a" * 16}
         self.novnc()
         self.front.registry.on_closed = reported.append
         for path in ("/?token=wrong", None):
@@ -168,4 +169,5 @@ class Live(FrontCase):
         (row,) = reported
         self.assertEqual((row.cause, row.detail, row.session.phase), ("Revoked", "why", "live"))
         self.assertEqual((row.session.id, row.session.user_id), (session.id, "alice"))
+        self.assertEqual(row.session.admission, "0a" * 16)
         self.assertGreaterEqual(row.ended_at, row.session.started_at)

@@ -38,6 +38,7 @@ rows = st.builds(
     peer=names,
     cause=st.just(""),
     detail=names,
+    admission=st.sampled_from(["", "0a" * 16]),
     ended_at=st.just(0.0),
     started_at=st.floats(0, 1e11),
     bytes_in=st.integers(0, 2**63),
@@ -58,6 +59,7 @@ def row(number: int, **more: Any) -> Row:
         "server_id": SERVER,
         "server_name": "myserver20",
         "phase": "live",
+        "admission": "0a" * 16,
         "started_at": 100.0,
     }
     return Row(**{**given, **more})
@@ -156,6 +158,7 @@ class TableTests(FrontCase):
     """The table of a front with real sessions."""
 
     async def begin(self) -> Any:
+        self.info = {"admission": "0a" * 16}
         self.novnc()
         self.handle = os.memfd_create("test")
         self.addCleanup(os.close, self.handle)
@@ -179,9 +182,10 @@ class TableTests(FrontCase):
         self.assertEqual((found.id, found.phase, found.cause), (session.id, "live", ""))
         described = session.describe()
         self.assertEqual(
-            (found.user_id, found.project_id, found.server_id, found.server_name, found.address, found.token_hash),
+            (found.user_id, found.project_id, found.server_id, found.server_name, found.address, found.token_hash,
+             found.admission),
             (described.user_id, described.project_id or "", described.server_id, described.server_name,
-             described.client_address, described.token_hash),
+             described.client_address, described.token_hash, "0a" * 16),
         )  # fmt: skip
         session.end(Revoked("why"))
         await viewer.until_closed()
