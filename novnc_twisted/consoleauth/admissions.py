@@ -3,6 +3,7 @@
 The history takes only reports of these sessions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -71,19 +72,22 @@ class Admissions:
                 return read(_Admitted, value, "the store").server_id
         return None
 
-    async def of(self, session: SessionInfo) -> dict[str, Any] | None:
-        """Return consoleauth's own values for fields of a reported session.
+    async def of(self, sessions: Sequence[SessionInfo]) -> list[dict[str, Any] | None]:
+        """Return consoleauth's own values for fields of each reported session.
 
-        :return: None if consoleauth has not admitted the session, or if :meth:`remove` was called for it.
+        None stands for a session that consoleauth has not admitted, or for which :meth:`remove` was called.
         """
-        value = await self._get(_key(session.token_hash, session.admission)) if session.admission else None
-        if value is None or value.get("client_address") != session.client_address:
-            return None
-        return read(_Admitted, value, "the store").to_wire()
+        values = await self._store.get_many(list(map(_key_of, sessions))) if sessions else []
+        return [
+            read(_Admitted, value, "the store").to_wire()
+            if isinstance(value, dict) and value.get("client_address") == session.client_address
+            else None
+            for session, value in zip(sessions, values, strict=True)
+        ]
 
-    async def remove(self, session: SessionInfo) -> None:
-        """Remove the admission of a session that is in the history."""
-        await self._store.remove(_key(session.token_hash, session.admission))
+    async def remove(self, sessions: Sequence[SessionInfo]) -> None:
+        """Remove the admissions of sessions that are in the history."""
+        await self._store.remove(*map(_key_of, sessions))
 
     async def _get(self, key: str) -> dict[str, Any] | None:
         try:
@@ -95,6 +99,10 @@ class Admissions:
 
 def _key(token_hash: str, admission: str) -> str:
     return f"{_of_token(token_hash)}:{admission}"
+
+
+def _key_of(session: SessionInfo) -> str:
+    return _key(session.token_hash, session.admission)
 
 
 def _of_token(token_hash: str) -> str:

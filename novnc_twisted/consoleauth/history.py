@@ -1,18 +1,15 @@
 """The history: the ended sessions, in a log of the keyed store."""
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from novnc_twisted.consoleauth.admissions import Admissions
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.history_query import HistoryQuery
-from novnc_twisted.contract.session_info import SessionInfo
-from novnc_twisted.errors import Refusal, ServiceUnavailable
-from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import IKeyedStore
 from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object
 
@@ -43,29 +40,13 @@ _ROOM: Final = MAX_MESSAGE - 10_000
 _log = Logger()
 
 
-class _Ended(NamedTuple):
-    """A session that was admitted and has ended.
-
-    :ivar reported: as its proxy reported it.
-    :ivar entry: its entry for the log.
-    """
-
-    reported: SessionInfo
-    entry: dict[str, Any]
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What is different for each admission."""
-        return self.reported.token_hash, self.reported.admission
-
-
 class History:
     """Stores the reports of the proxies, and lists them.
 
     :param admissions: what consoleauth knows about the sessions that it has admitted.
     :ivar retention: seconds for which ended sessions are kept; 0: none are kept.
     :param now: Unix time in seconds.
-    :param on_ended: called with the server of each session that was admitted and has ended.
+    :param on_ended: called with the servers of the sessions that were admitted and have ended: one for each session.
     """
 
     def __init__(
@@ -74,7 +55,7 @@ class History:
         admissions: Admissions,
         retention: float,
         now: Callable[[], float] | None = None,
-        on_ended: Callable[[str], Awaitable[None]] | None = None,
+        on_ended: Callable[[Iterable[str]], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._admissions = admissions
@@ -91,36 +72,27 @@ class History:
         """
         if not isinstance(reported, list) or len(reported) > MAX_REPORTED:
             raise ServiceUnavailable(f"a report is a list of at most {MAX_REPORTED} sessions")
-        admitted = await gather(Deferred.fromCoroutine(self._admitted(each)) for each in reported)
-        for failed in admitted:
-            if isinstance(failed, Refusal):
-                raise failed  # nothing was appended: the proxy repeats the report
+        ended = [one for one in map(_read, reported) if one is not None and one.session.admission]
+        known = await self._admissions.of([one.session for one in ended])
         # By admission, since each of them is for one session.
-        rows = list({row.key: row for row in admitted if isinstance(row, _Ended)}.values())
-        if rows and self.retention > 0:
+        admitted = {
+            (one.session.token_hash, one.session.admission): (one, values)
+            for one, values in zip(ended, known, strict=True)
+            if values is not None
+        }
+        rows = [_entry(*each) for each in admitted.values()]
+        if not rows:
+            return 0
+        if self.retention > 0:
             now = {_REPORTED: self._now()}
-            await self._store.append(LOG, [row.entry | now for row in rows], self.retention)
-        for done in await gather(Deferred.fromCoroutine(self._done(row)) for row in rows):
-            if isinstance(done, Refusal):
-                raise done  # the session may now be in the history twice; page() shows it once
-        return len(rows)
-
-    async def _done(self, row: _Ended) -> None:
-        # In this order: if this is interrupted, the server seems to have more sessions than it has, never fewer.
-        await self._admissions.remove(row.reported)
+            await self._store.append(LOG, [row | now for row in rows], self.retention)
+        # In this order.  If this is interrupted before the admissions are removed, the sessions may be in the history
+        # twice: page() shows them once.  If it is interrupted after that, the servers seem to have more sessions than
+        # they have, never fewer.
+        await self._admissions.remove([one.session for one, _ in admitted.values()])
         if self._on_ended is not None:
-            await self._on_ended(row.entry["session"]["server_id"])
-
-    async def _admitted(self, value: Any) -> _Ended | None:
-        """Read an ended session.  Its server, user and project are those of the admission, not the reported ones."""
-        ended = _read(value)
-        known = None if ended is None else await self._admissions.of(ended.session)
-        if ended is None or known is None:
-            return None
-        entry = ended.to_wire()
-        # The history has no use for the admission and the hash of a token.
-        entry["session"] |= known | {"admission": "", "token_hash": ""}
-        return _Ended(ended.session, entry)
+            await self._on_ended(row["session"]["server_id"] for row in rows)
+        return len(rows)
 
     async def page(self, wanted: HistoryQuery, limit: int, marker: str) -> tuple[list[dict[str, Any]], str | None]:
         """Return the sessions that match, newest first, and the marker of the next page (None: this is the last page).
@@ -153,6 +125,17 @@ class History:
             if len(entries) < _AT_ONCE:
                 return rows, None
         return rows, marker
+
+
+def _entry(ended: EndedSession, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of an ended session.
+
+    :param known: its server, user and project, which are those of the admission, not the reported ones.
+    """
+    entry = ended.to_wire()
+    # The history has no use for the admission and the hash of a token.
+    entry["session"] |= known | {"admission": "", "token_hash": ""}
+    return entry
 
 
 def _read(value: Any) -> EndedSession | None:

@@ -34,9 +34,9 @@ class OpenSessions:
         key = f"{_of_server(server)}:{int(self._now())}:{secrets.token_hex(8)}"
         await self._store.put(key, {}, LONGEST, _of_server(server))
 
-    async def remove(self, server: str) -> None:
-        """Remove the oldest record of a server, because one of its sessions has ended; any record would do."""
-        oldest = (await self.of(server))[:1]
+    async def remove(self, server: str, count: int) -> None:
+        """Remove the oldest records of a server, because so many sessions have ended; any records would do."""
+        oldest = (await self.of(server))[:count]
         await self._store.remove(*oldest)
 
     async def of(self, server: str) -> Sequence[str]:

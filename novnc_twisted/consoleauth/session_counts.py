@@ -1,7 +1,7 @@
 """Limits for the sessions of a user, a project, a client address and a server, counted over all proxies."""
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -134,10 +134,11 @@ class SessionCounts:
             if self.rules.max_sessions_per_server:
                 await self._open.add(info.instance_uuid)
 
-    async def ended(self, server: str) -> None:
-        """Record that a session of a server has ended."""
+    async def ended(self, servers: Iterable[str]) -> None:
+        """Record that sessions have ended; each server is named once for each of its sessions."""
         if self.rules.max_sessions_per_server:
-            await self._open.remove(server)
+            for server, count in Counter(servers).items():
+                await self._open.remove(server, count)
 
     async def _check(self, limits: Sequence[_Limit], session: str) -> None:
         """Ask the proxies, unless the only limit is that of the server and it cannot be reached yet."""
