@@ -49,15 +49,16 @@ class Deadline:
             return fail(self.over)
         pending: Deferred[T] = Deferred(self._cancelled)
         self._pending = pending  # before the work begins, since its first step may call end()
-        if seconds is not None and late is not None:
-            self._timer = self._clock.callLater(max(0.0, seconds), self._give_up, late)
         doing = _deferred(what)
         # The first step of the work may have called end(), which failed this wait already.
-        if self._pending is pending:
-            self._doing = doing
-            doing.addBoth(self._done, pending)
-        else:
+        if self._pending is not pending:
             _drop(doing)
+            return pending
+        self._doing = doing
+        doing.addBoth(self._done, pending)
+        # Last: work that is done at once needs no timer.
+        if self._doing is doing and seconds is not None and late is not None:
+            self._timer = self._clock.callLater(max(0.0, seconds), self._give_up, late)
         return pending
 
     def _done(self, result: Any, pending: Deferred[Any]) -> None:
