@@ -4,12 +4,10 @@ The history takes only reports of these sessions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.contract.record import Record, read
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 
@@ -20,20 +18,6 @@ MOST: Final = 256
 """Maximum number of admissions kept for one token.  A further one drops the oldest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Admitted(Record):
-    """What consoleauth knows about a session.  Each field has the name of the same field of SessionInfo."""
-
-    client_address: Annotated[str, fields.short_text]
-    server_id: Annotated[str, fields.uuid]
-    server_name: Annotated[str, fields.text] = ""
-    user_id: Annotated[str | None, fields.text] = None
-    project_id: Annotated[str | None, fields.text] = None
-    console_type: Annotated[str, fields.short_text]
-    compute_host: Annotated[str | None, fields.short_text] = None
-    owners: Annotated[tuple[str, ...] | None, fields.owners] = None
-
-
 class Admissions:
     """Admissions in the keyed store, each under ``used:HASH:ADMISSION`` with the hash of its token and its id."""
 
@@ -42,18 +26,18 @@ class Admissions:
 
     async def add(self, token_hash: str, address: str, info: ConnectInfo) -> None:
         """Record that a client address was admitted to a console with this token."""
-        admitted = _Admitted(
-            client_address=address,
-            server_id=info.instance_uuid,
-            server_name=info.name,
-            user_id=info.user_id,
-            project_id=info.project_id,
-            console_type=info.console_type,
-            compute_host=info.compute_host,
-            owners=info.owners,
-        )
-        key = _key(token_hash, info.admission)
-        await self._store.put(key, admitted.to_wire(), LONGEST, _of_token(token_hash))
+        # The names are those of SessionInfo.  The values are checked again when the history is read.
+        admitted = {
+            "client_address": address,
+            "server_id": info.instance_uuid,
+            "server_name": info.name,
+            "user_id": info.user_id,
+            "project_id": info.project_id,
+            "console_type": info.console_type,
+            "compute_host": info.compute_host,
+            "owners": info.owners,
+        }
+        await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, _of_token(token_hash))
         # A viewer can repeat the token check without starting sessions, whose ends would remove the admissions.
         surplus = await self._store.indexed(_of_token(token_hash), MOST)
         if surplus:
@@ -68,8 +52,8 @@ class Admissions:
         """Return the UUID of the server to which this token has an admission; None: there is no admission."""
         keys = await self._store.indexed(_of_token(token_hash))
         for value in await self._store.get_many(keys) if keys else ():
-            if isinstance(value, dict):
-                return read(_Admitted, value, "the store").server_id
+            if isinstance(value, dict) and fields.is_uuid(server := value.get("server_id")):
+                return str(server)
         return None
 
     async def of(self, sessions: Sequence[SessionInfo]) -> list[dict[str, Any] | None]:
@@ -79,9 +63,7 @@ class Admissions:
         """
         values = await self._store.get_many(list(map(_key_of, sessions))) if sessions else []
         return [
-            read(_Admitted, value, "the store").to_wire()
-            if isinstance(value, dict) and value.get("client_address") == session.client_address
-            else None
+            value if isinstance(value, dict) and value.get("client_address") == session.client_address else None
             for session, value in zip(sessions, values, strict=True)
         ]
 
