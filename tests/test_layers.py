@@ -235,7 +235,7 @@ def brought_by(names: list[str]) -> dict[str, list[str]]:
         input=json.dumps(names),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         cwd=PACKAGE.parent,
     )
     if done.returncode:

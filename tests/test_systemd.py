@@ -170,7 +170,7 @@ class UnitTests(TestCase):
                 [program, "verify", "--man=no", "--recursive-errors=no", *copies],
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=240,
                 env=os.environ | {"SYSTEMD_LOG_LEVEL": "warning"},
             )
             services = [copy for copy in copies if copy.endswith(".service")]
@@ -179,7 +179,7 @@ class UnitTests(TestCase):
                 [program, "security", "--offline=yes", "--no-pager", most, *services],
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=240,
             )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(judged.returncode, 0, judged.stdout)

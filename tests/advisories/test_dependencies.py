@@ -62,7 +62,7 @@ class DependencyTests(TestCase):
                 self.assertNotRegex(path.read_text(), re.compile(pattern, re.M), path)
         program = "import importlib, json, sys\nfor name in json.loads(sys.argv[1]): importlib.import_module(name)\n"
         words = [sys.executable, "-c", f"{program}print(json.dumps(sorted(sys.modules)))", json.dumps(names)]
-        loaded = json.loads(subprocess.run(words, check=True, capture_output=True, timeout=60).stdout.splitlines()[-1])
+        loaded = json.loads(subprocess.run(words, check=True, capture_output=True, timeout=240).stdout.splitlines()[-1])
         self.assertIn("novnc_twisted.service.console", loaded)
         for module in ("twisted.names", "twisted.conch", "redis", "websockets"):
             self.assertEqual([name for name in loaded if name == module or name.startswith(f"{module}.")], [])

@@ -167,7 +167,7 @@ class FileTests(TrailCase):
         """Each line is whole: workers, and the commands of one user, may share a file."""
         letters = "abcd"
         writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(self.path), letter]) for letter in letters]
-        self.assertEqual([writer.wait(60) for writer in writers], [0] * 4)
+        self.assertEqual([writer.wait(240) for writer in writers], [0] * 4)
         lines = self.path.read_bytes().splitlines()
         self.assertEqual(len(lines), 1200)
         self.assertEqual({(len(line), len(set(line))) for line in lines}, {(4095, 1)})

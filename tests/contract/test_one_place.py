@@ -54,6 +54,6 @@ class OnePlaceTests(SynchronousTestCase):
     def test_a_new_field_travels_from_the_api_to_the_proxy(self) -> None:
         root = Path(__file__).parents[2]
         done = subprocess.run(
-            [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, timeout=60, cwd=root, check=False
+            [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, timeout=240, cwd=root, check=False
         )
         self.assertEqual((done.stderr, done.stdout), ("", "none 127.0.0.1 myserver20\n"))

@@ -141,6 +141,8 @@ class Demo:
 class DemoTests(TestCase):
     """A demo that starts, and all ways to end it."""
 
+    timeout = 900
+
     async def test_shows_the_way(self) -> None:
         """It prints nova's table and the address of a list of three VMs; after SIGTERM it leaves nothing."""
         demo = Demo(self)

@@ -67,7 +67,7 @@ class SecretsTests(CloudCase):
             self.addCleanup(monitor.close)
             monitor.command("AUTH", redis_password)
             monitor.command("MONITOR")
-            monitor.set_timeout(60)  # before the services start, Redis gets no commands
+            monitor.set_timeout(240)  # before the services start, Redis gets no commands
             return deferToThread(watch, monitor)
 
         watching = monitored()

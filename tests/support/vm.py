@@ -43,7 +43,7 @@ class SmallVM:
         where = self._vnc if self._vnc.startswith("unix:") else f"127.0.0.1:{self.port - 5900},{self._vnc}".rstrip(",")
         arguments += [*self._more, "-vnc", where, "-pidfile", str(self._folder / "pid")]
         arguments += ["-qmp", f"unix:{self._folder / 'qmp'},server=on,wait=off"]
-        subprocess.run([qemu, *arguments], check=True, capture_output=True, timeout=60)
+        subprocess.run([qemu, *arguments], check=True, capture_output=True, timeout=240)
 
     @property
     def pid(self) -> int:
