@@ -29,7 +29,7 @@ class SessionSettings:
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
     :ivar max_failures_per_minute: failed attempts of one client address (/64 for IPv6).
     :ivar max_token: characters of the longest token that is looked up.
-    :ivar tls_deadline: for a TLS handshake; with a viewer, this time begins when the connection is accepted.
+    :ivar tls_deadline: for a TLS handshake, from its first byte (with a viewer) or its start (with a VNC server).
     :ivar head_deadline: for the HTTP head, from accept, the end of the TLS handshake, or the last response.
     :ivar token_deadline: for the answer about a token, or a password.
     :ivar dial_deadline: for connecting to the VNC server.

@@ -74,7 +74,7 @@ class SessionSetup(Session):
         self._revoked.append((wanted, cause))
 
     def change_mode(self, mode: str) -> None:
-        """See :class:`Session`.  If the token check is still under way, its answer may contain the previous mode."""
+        """See :class:`Session`.  This mode replaces that in the answer of a running token check, which may be older."""
         self._mode = mode
         if self.info is not None:
             self.info = replace(self.info, mode=mode)

@@ -60,7 +60,7 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
         if not (reached.proven or info.current):
             raise ConsoleUnreachable("the VNC server does not say whose screen it shows")
     except ConsoleUnreachable as doubt:
-        # The session was ended, which made the wait fail.
+        # If the session was ended, this made the wait fail, and there is nothing to look up.
         if setup.cause is not None:
             raise
         found = await _find_again(setup, info)
