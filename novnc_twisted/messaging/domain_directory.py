@@ -250,7 +250,7 @@ class DomainDirectory(Generic[T]):
         """
         for start in range(0, len(parts), _PARTS_TOGETHER):
             some = parts[start : start + _PARTS_TOGETHER]
-            # Each part is released before the next one is decoded.
+            # _read_part() returns nothing, so each decoded part is freed before the next one is decoded.
             for answer in await gather(Deferred.fromCoroutine(self._read_part(*part)) for part in some):
                 if isinstance(answer, UnusableRecord):
                     self._suspect(parts[0][0], answer)
