@@ -156,7 +156,7 @@ def _set_fields(wanted: SessionFilter) -> dict[str, Any]:
 
 
 def _count(result: Any) -> int:
-    """Return the number of sessions in the answer of a proxy; 0 if the answer is invalid."""
+    """Return the number of sessions in the answer of a proxy (``ended`` or ``changed``); 0 if the answer is invalid."""
     counts = (
         [value for value in result.values() if type(value) is int and value > 0] if isinstance(result, dict) else []
     )

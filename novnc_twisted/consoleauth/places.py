@@ -106,7 +106,7 @@ class Places:
             left = _ALL - (self._clock.seconds() - began)
             answers = await self._ask("validate_console_port", [first], left, asked)
         likely, everywhere = directory.candidates(instance_uuid), partial(directory.all_candidates, instance_uuid)
-        # The first round asks no host, because list() returns none.  It only evaluates the answer of the token's host.
+        # The first round asks no host: list() is empty.  This round only evaluates the answer of the token's host.
         # The last round asks hosts that came back while the others were asked.
         others = (everywhere, _OTHERS)
         for find, deadline in ((list, 0.0), (lambda: likely, _LIKELY), others, others):

@@ -94,7 +94,7 @@ class Lockout:
         if not self._is_known(pair):
             entries += [self._addresses.get(network) for network, _ in networks]
         now = self._clock()
-        return max(0.0, *(entry.locked_until - now for entry in entries if entry is not None), 0.0)
+        return max([0.0, *(entry.locked_until - now for entry in entries if entry is not None)])
 
     def delay(self, user: str, address: str) -> float:
         """Return the seconds by which a log-in is delayed, because many log-ins of this user failed."""

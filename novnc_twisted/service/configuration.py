@@ -17,7 +17,11 @@ from novnc_twisted.service.options.table import TABLE, names
 __all__ = ["Configuration", "Unusable", "in_memory", "read_all", "read_configuration"]
 
 _REFERENCE = re.compile(r"(?<![\\$])\$\{?([A-Za-z_][A-Za-z0-9_.]*)")
+"""``$name`` or ``${name}`` in a value.  ``$$`` and a backslash before the ``$`` mean the character itself."""
+
 _OPTION = re.compile(r"(?:\[(\w+)\] )?(\w+)(?=:)")
+"""The option with which an error or a warning begins, such as ``[vnc] novncproxy_port:``."""
+
 _LOOKS_COMMENTED = (
     "the value seems to end with a comment; write the comment on a line of its own, or the value in quotes"
 )

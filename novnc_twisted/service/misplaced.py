@@ -147,14 +147,13 @@ def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dic
     """Yield a warning if a section that is not read is probably a misspelt one that is read."""
     folded = {name.lower(): name for name in ours}
     near = difflib.get_close_matches(section.strip().lower(), folded, n=1, cutoff=0.75)
-    known = [key for key in keys if key not in _COMMON_NAMES and _sections_with(key, ours)]
-    any_known = [key for key in keys if _sections_with(key, ours)]
-    if near and (any_known or len(section) > 4 or section.strip().lower() in folded):
+    named_like_ours = [key for key in keys if _sections_with(key, ours)]
+    only_ours = [key for key in named_like_ours if key not in _COMMON_NAMES]
+    if near and (named_like_ours or len(section) > 4 or section.strip().lower() in folded):
         yield f"{file.path}: the section [{section}] is not known; did you mean [{folded[near[0]]}]?"
-    elif known:
-        yield (
-            f"{file.path}: the section [{section}] is not known; {known[0]} belongs in {_sections_with(known[0], ours)}"
-        )
+    elif only_ours:
+        key, right = only_ours[0], _sections_with(only_ours[0], ours)
+        yield f"{file.path}: the section [{section}] is not known; {key} belongs in {right}"
 
 
 def _sections_with(key: str, ours: dict[str, set[str]]) -> str:

@@ -55,7 +55,8 @@ class WorkersStatus:
         asked = [Deferred.fromCoroutine(self._ask(worker)) for worker in workers.values()]
         answers = dict(zip(workers, await gatherResults(asked), strict=True))
         states = [one for one in answers.values() if one is not None]
-        total = self._totals.add({number: one and one.samples for number, one in answers.items()})
+        samples = {number: None if one is None else one.samples for number, one in answers.items()}
+        total = self._totals.add(samples)
         if self._lost is not None:
             # Counted here, because a killed worker can count nothing.
             total["novnc_sessions_ended_total", (("cause", WorkerLost.__name__),)] = float(self._lost.count)

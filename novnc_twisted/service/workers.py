@@ -134,7 +134,8 @@ class Supervisor(CommandService):
         outcomes = [worker.reload(changes.files if changes else ()) for worker in self._living.values()]
         if changes is not None and configuration is not None:
             configuration.report(changes)
-        return gatherResults(outcomes).addCallback(lambda all_: next((one for one in all_ if one), None))
+        # The answer is the first error.
+        return gatherResults(outcomes).addCallback(lambda errors: next((error for error in errors if error), None))
 
     def beat(self) -> None:
         """Notify systemd's watchdog if all workers answer.  A worker that does not answer is killed and replaced."""

@@ -146,7 +146,8 @@ class KeystoneUsers:
         known = self._cache.get(key, max_age)
         if known is not None:
             return known
-        # Simultaneous requests wait for one call, which is not cancelled with them: the next request can use it.
+        # Simultaneous requests wait for one call.  If they are cancelled, the call goes on, because the next request
+        # can use its answer.
         waiting = self._waiting.get(key)
         mine: Deferred[KeystoneToken | None] = Deferred()
         if waiting is not None:

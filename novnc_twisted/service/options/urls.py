@@ -16,7 +16,7 @@ DRIVER_PATHS: Final = {"qemu": ("/system", "/session", "/embed")}
 
 
 def web_url(text: str) -> None:
-    """Check the URL of a page, to which a token is added: http or https, a host; maybe a port, path and query."""
+    """Check the URL of a page, to which a token is added: http or https with a host, perhaps a port, path and query."""
     parts = _split(text, "http://controller:6080/vnc_auto.html")
     if parts.scheme.lower() not in ("http", "https"):
         raise ValueError(f"{_shown(text)} is not an http:// or https:// URL")
@@ -78,7 +78,8 @@ def _check_authority(text: str, authority: str) -> None:
         address(host)
     except ValueError:
         raise ValueError(f"{_shown(text)} is not a URL: {host} is neither an IP address nor a host name") from None
-    if (":" in host) is not (found["ip"] is not None):
+    is_ipv6, in_brackets = ":" in host, found["ip"] is not None
+    if is_ipv6 != in_brackets:
         raise ValueError(f"{_shown(text)} is not a URL: only an IPv6 address stands in brackets")
     port = found["port"]
     if found["colon"] and not (port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):

@@ -40,10 +40,11 @@ def listen_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
         raise ValueError(f"{text or 'an empty value'} is not HOST:PORT, such as 127.0.0.1:9100")
-    bracketed = host[:1] == "[" and host[-1:] == "]"
-    bare = host[1:-1] if bracketed else host
+    in_brackets = host[:1] == "[" and host[-1:] == "]"
+    bare = host[1:-1] if in_brackets else host
     address(bare)
-    if (":" in bare) is not bracketed:
+    is_ipv6 = ":" in bare
+    if is_ipv6 != in_brackets:
         raise ValueError(f"{text}: only an IPv6 address is written in brackets, such as [::1]:9100")
     return bare, int(port)
 
