@@ -25,7 +25,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .PHONY: help demo test quick test-all test-faults test-nova test-packages failures lint docs page deb image bench bench-nova simulate soak fuzz clean packages-demo packages-test packages-bench packages-nova packages-image packages-packages
 
 help:
-	@echo 'make demo      a real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
+	@echo 'make demo      three real VMs and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
 	@echo 'make test      lint, the page'"'"'s tests and every other test, with $(PYTHON)'
 	@echo 'make quick     lint, the page'"'"'s tests and the short unit tests, in a minute or so'
 	@echo 'make test-all  make test with every Python from 3.11 to 3.13 on this machine, and the bus on Valkey'
