@@ -1,5 +1,7 @@
 """Requests as applications see them, and how they are read from the wire."""
 
+import sys
+from types import FrameType
 from typing import Any
 
 from twisted.internet.address import IPv6Address, UNIXAddress
@@ -52,8 +54,33 @@ class RequestTests(SynchronousTestCase):
     def test_depth_of_a_body(self) -> None:
         for text in (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, b'"' + b"[" * 99 + b'"', b'{"a":' * 32 + b"1" + b"}" * 32):
             read_json(text)
-        for text in (b"[" * 33 + b"]" * 33, b"[" * 100_000, b'["\\""' + b",[" * 33 + b"]" * 34):
+        for text in (
+            b"[" * 33 + b"]" * 33,
+            b"[{" * 17 + b"}]" * 17,
+            b"[" * 100_000,
+            b'["\\""' + b",[" * 33 + b"]" * 34,
+        ):
             self.assertEqual(self.status(read_json, text), 400)
+
+    def test_many_brackets(self) -> None:
+        """No line of Python runs for each bracket: a body of 1 MiB would keep the server busy for a second."""
+        for text in (b"[" * 10_000, b"[" + b"[]," * 10_000 + b"{}]", b'{"a":' * 10_000):
+            lines = 0
+
+            def count(frame: FrameType, event: str, _: object) -> Any:
+                nonlocal lines
+                lines += event == "line"
+                return count if frame.f_code.co_filename == read_json.__code__.co_filename else None
+
+            before = sys.gettrace()
+            sys.settrace(count)
+            try:
+                read_json(text)
+            except HTTPError:
+                pass
+            finally:
+                sys.settrace(before)
+            self.assertIn(lines, range(1, 200))
 
     def test_what_is_not_json(self) -> None:
         for text in (b"", b"{", b"NaN", b"-Infinity", b"1e999", b"\xff", b"{'a': 1}", b"\xef\xbb\xbf1"):
