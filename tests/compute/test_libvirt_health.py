@@ -5,6 +5,7 @@ from typing import Any
 
 import libvirt
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -13,6 +14,7 @@ from novnc_twisted.compute.libvirt.health import CALLS, EVENTS, Health
 from novnc_twisted.compute.libvirt.pool import ConnectionPool
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from tests.compute.libvirt_handles import Connection, Error
+from tests.support.held_time import HeldTime
 from tests.support.logged import Logged
 
 
@@ -60,7 +62,8 @@ class PoolHealthTests(TestCase):
         self.release = threading.Event()
         self.patch(libvirt_pool, "open_connection", self.open)
         self.patch(libvirt_pool, "close", lambda connection: None)
-        self.pool = ConnectionPool(reactor, "qemu:///system", workers=1, deadline=0.05)
+        self.time = HeldTime()  # how long a thread takes is chance
+        self.pool = ConnectionPool(self.time, "qemu:///system", workers=1, deadline=2.0)
         self.pool.start()
         self.addCleanup(self.pool.stop)
         self.addCleanup(self.release.set)
@@ -72,10 +75,21 @@ class PoolHealthTests(TestCase):
 
     async def test_accepts_and_never_answers(self) -> None:
         """As with max_clients: the socket accepts, but libvirtd never reads."""
-        self.patch(libvirt_pool, "open_connection", lambda uri: self.release.wait(30) and self.connection)
-        for _ in range(3):
+        opening: Deferred[None] = Deferred()
+
+        def hang(_uri: str) -> Connection:
+            reactor.callFromThread(opening.callback, None)  # type: ignore[attr-defined]
+            self.release.wait(30)
+            return self.connection
+
+        self.patch(libvirt_pool, "open_connection", hang)
+        call = self.pool.run(lambda c: 1)
+        await opening
+        self.time.spend(2.0)
+        await self.assertFailure(call, ServiceUnavailable)
+        for _ in range(2):
             await self.assertFailure(self.pool.run(lambda c: 1), ServiceUnavailable)
-        self.assertEqual(len(self.log.lines("can't be reached (a call was not answered within 0.05 s)")), 1)
+        self.assertEqual(len(self.log.lines("can't be reached (a call was not answered within 2 s)")), 1)
         self.release.set()
         await self.works()
         self.assertEqual(len(self.log.lines("answers again")), 1)

@@ -10,6 +10,9 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.compute.libvirt import pool as libvirt_pool
 from novnc_twisted.compute.libvirt.pool import MAX_WAITING, ConnectionPool
 from novnc_twisted.errors import ServiceUnavailable
+from tests.support.held_time import HeldTime
+
+DEADLINE = 2.0
 
 
 class Connection:
@@ -26,10 +29,11 @@ class Broken(Exception):
 
 
 class PoolTests(TestCase):
-    """On the real reactor, with short deadlines."""
+    """On the real reactor, with deadlines that end when the test says so: how long a thread takes is chance."""
 
     async def setUp(self) -> None:
         self.connections: list[Connection] = []
+        self.time = HeldTime()
         self.release = threading.Event()
         self.hangs: Deferred[None] = Deferred()
         self.addCleanup(self.release.set)
@@ -45,7 +49,7 @@ class PoolTests(TestCase):
         connection.closed_in = threading.current_thread()
 
     def pool(self, **settings: Any) -> ConnectionPool:
-        pool = ConnectionPool(reactor, "test:", **settings)
+        pool = ConnectionPool(self.time, "test:", **settings)
         pool.start()
         self.addCleanup(pool.stop)
         self.addCleanup(self.release.set)  # first of these two
@@ -55,6 +59,14 @@ class PoolTests(TestCase):
         reactor.callFromThread(self.hangs.callback, None)
         self.release.wait(30)
         return "late"
+
+    async def hung(self, pool: ConnectionPool) -> ServiceUnavailable:
+        """The refusal of a call that hangs, at its deadline."""
+        call = pool.run(self.hang)
+        await self.hangs
+        self.time.spend(DEADLINE)
+        refusal: ServiceUnavailable = await self.assertFailure(call, ServiceUnavailable)
+        return refusal
 
     async def test_one_connection_for_each_thread(self) -> None:
         pool = self.pool(workers=3)
@@ -72,9 +84,9 @@ class PoolTests(TestCase):
         self.assertEqual(len(self.connections), 1)
 
     async def test_deadline_and_recovery(self) -> None:
-        pool = self.pool(workers=1, deadline=0.05)
-        refusal = await self.assertFailure(pool.run(self.hang), ServiceUnavailable)
-        self.assertIn("0.05 s", refusal.detail)
+        pool = self.pool(workers=1, deadline=DEADLINE)
+        refusal = await self.hung(pool)
+        self.assertIn("within 2 s", refusal.detail)
         refusal = await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)
         self.assertIn("hangs", refusal.detail)  # at once: the breaker
         self.release.set()
@@ -83,18 +95,20 @@ class PoolTests(TestCase):
         self.assertEqual(await pool.run(lambda c: 2), 2)
 
     async def test_one_that_hangs_does_not_stop_the_others(self) -> None:
-        pool = self.pool(workers=2, deadline=0.05)
-        await self.assertFailure(pool.run(self.hang), ServiceUnavailable)
+        pool = self.pool(workers=2, deadline=DEADLINE)
+        await self.hung(pool)
         for number in range(20):
             self.assertEqual(await pool.run(lambda c, n=number: n), number)
 
     async def test_callers_that_give_up_do_not_hide_a_hang(self) -> None:
-        pool = self.pool(workers=1, deadline=0.05)
+        pool = self.pool(workers=1, deadline=DEADLINE)
         call = pool.run(self.hang)
         await self.hangs
         call.cancel()
         await self.assertFailure(call, CancelledError)
-        await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)
+        waiting = pool.run(lambda c: 1)
+        self.time.spend(DEADLINE)
+        await self.assertFailure(waiting, ServiceUnavailable)
         self.assertIn("hangs", (await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)).detail)
 
     async def test_what_waits_is_bounded(self) -> None:
