@@ -11,7 +11,11 @@ LOOKS = tuple((scheme, size) for size in ((1280, 800), (390, 844)) for scheme in
 OPPOSITES = (LOOKS[0], LOOKS[-1])
 """Light on a desktop, dark on a phone: enough for the next one of several states of one shape."""
 
-RUN = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations.map(
+ABOUT_COLOURS = ["color-contrast", "link-in-text-block"]
+"""The rules whose result depends on the colour scheme."""
+
+RUN = """async (rules) => (await axe.run(document, {
+    resultTypes: ['violations'], ...(rules && {runOnly: rules})})).violations.map(
     ({id, nodes}) => `${id}: ${nodes.map(({html, any}) => `${html.slice(0, 200)} ${any.map(
         ({message}) => message).join('; ')}`).join(' | ')}`)"""
 
@@ -30,14 +34,18 @@ class Axe:
         self.found: list[str] = []
 
     def examine(self, state: str, looks: tuple[tuple[str, tuple[int, int]], ...] = LOOKS) -> None:
-        """Examine the page in each look.
+        """Examine the page in each look; in the second colour scheme of a size, its colours only.
 
         :param state: what it shows, for :attr:`found`.
         """
         page = self._page
-        # Not as a script of the page, which its policy forbids.
-        page.evaluate(f"() => {{ if (!window.axe) {{ {self._source} }} }}")
-        for scheme, (width, height) in looks:
+        if not page.evaluate("() => Boolean(window.axe)"):
+            # Not as a script of the page, which its policy forbids.
+            page.evaluate(f"() => {{ {self._source} }}")
+        sizes = set()
+        for scheme, size in looks:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.set_viewport_size({"width": width, "height": height})
-            self.found += [f"{state}, {scheme}, {width}: {line}" for line in page.evaluate(RUN)]
+            page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+            rules = ABOUT_COLOURS if size in sizes else None
+            self.found += [f"{state}, {scheme}, {size[0]}: {line}" for line in page.evaluate(RUN, rules)]
+            sizes.add(size)
