@@ -65,10 +65,10 @@ class Steps:
 
     def wait(self, page, condition):
         """Wait until the condition holds, for 60 s at most; return whether it does."""
-        for _ in range(2400):
+        for _ in range(1200):
             if condition():
                 return True
-            page.page.wait_for_timeout(25)
+            page.page.wait_for_timeout(50)
         return False
 
     def wait_heard(self, page, condition, what):
