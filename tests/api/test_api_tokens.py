@@ -78,7 +78,9 @@ class UseTests(TokenCase):
         answer = self.system.post(f"/v2.1/servers/{RED}/action", {"os-stop": None}, X_Auth_Token=token)
         self.assertEqual(answer.status, 403)
         self.assertIn("This API token may only read.", answer.body["forbidden"]["message"])
-        self.assertEqual(self.status(token, f"/console/v1/servers/{RED}/screenshot"), 403)
+        answer = self.system.get(f"/console/v1/servers/{RED}/screenshot", X_Auth_Token=token)
+        self.assertEqual(answer.status, 403)
+        self.assertIn("This API token may only read lists.", answer.body["forbidden"]["message"])
         self.assertEqual(self.hosts[0].power, [])
 
     def test_the_rights_are_those_of_now(self) -> None:

@@ -37,6 +37,8 @@ class Screenshots(Resource):
 
     async def _show(self, call: ConsoleCall, server_id: str) -> Response:
         if call.caller.reads_only:
+            if call.caller.by_api_token:
+                raise HTTPError(403, "This API token may only read lists.")
             raise HTTPError(403, "The role reader sees no screen. Ask for the role member.")
         width = call.parameter("width", _width)
         media_type = best_of(call.request.headers.get("accept", []), _TYPES)
