@@ -169,10 +169,11 @@ class ConsoleAuthAPI:
         return read(Revocation, await self._ask("revoke", reason=reason, **set_fields), "consoleauth")
 
     async def set_mode(self, token_hash: str, mode: str) -> Revocation:
-        """Change what the viewers of a token may do; ``tokens`` of the answer is 0.
+        """Change what the viewers of a token may do.
 
         :param token_hash: the SHA-256 of the token.
         :param mode: ``control`` or ``view``.
+        :return: the number of changed sessions, as ``sessions``; ``tokens`` is always 0.
         :raises ServiceUnavailable: the list of proxies cannot be read; the token may be changed already.
         """
         return read(Revocation, await self._ask("set_mode", token_hash=token_hash, mode=mode), "consoleauth")

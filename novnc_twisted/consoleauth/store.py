@@ -149,7 +149,8 @@ class TokenStore:
     ) -> int:
         """Drop the tokens of a server, except a number of the newest; return how many were dropped.
 
-        :param until: a Unix time by which all of them have expired; None: take it from the records.
+        :param until: a Unix time at which all dropped tokens will have expired; None: the latest expiry time in their
+            records.
         """
         keys = await self._store.indexed(_of_instance(instance_uuid), except_newest)
         return await self._remove(_of_instance(instance_uuid), [key.removeprefix(_token("")) for key in keys], until)

@@ -29,7 +29,7 @@ class ConnectInfo(Record):
     :ivar instance_name: the name of the VM on its host, as QEMU reports it (``instance-00000001``); empty: unknown.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar user_id: the user who asked for the token.
-    :ivar project_id: the project for which that user asked.
+    :ivar project_id: the project in which that user asked for the token.
     :ivar compute_host: the ``host`` option of the compute service that runs the instance.
     :ivar expires_at: Unix time in seconds at which the session must end; None: it may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.

@@ -16,7 +16,7 @@ class SessionInfo(Record):
     :ivar server_id: the UUID of the server; empty before the token was checked.
     :ivar server_name: the server's name; empty before the token was checked.
     :ivar user_id: the user who asked for the token.
-    :ivar project_id: the project for which that user asked.
+    :ivar project_id: the project in which that user asked for the token.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar mode: ``control``: the viewer sends keys and pointer events; ``view``: it only sees the screen.
     :ivar client_address: the address of the viewer; ``unknown`` if it is not known, as at a unix socket.

@@ -12,8 +12,8 @@ _log: Final = Logger(namespace="novnc_twisted.events")
 class Observers:
     """An ``Observer`` that passes each event on to other observers, in the order in which they were added.
 
-    If an observer raises an exception, the first one of each observer is logged.  The other observers and the caller
-    are not affected, and the observer still receives later events.
+    If an observer raises exceptions, only its first exception is logged.  The other observers and the caller are not
+    affected, and the observer still receives later events.
     """
 
     __slots__ = ("_failed", "_observers")

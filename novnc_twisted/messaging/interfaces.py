@@ -17,7 +17,8 @@ Method = Callable[..., Awaitable[Any]]
 class Service:
     """The presence entry of a live service.
 
-    :ivar topic: the topic that it serves (``consoleauth``, ``compute.host1``), or its name if it serves nothing.
+    :ivar topic: the topic that it serves (``consoleauth``, ``compute.host1``).  The entry of a
+        service without a topic has a name here, such as ``novncproxy.host1``.
     :ivar worker: a name that is unique among the servers of one topic.
     :ivar binary: nova's name for it, such as ``nova-compute``.
     :ivar host: its ``host`` option.

@@ -25,7 +25,7 @@ from novnc_twisted.session.settings import SessionSettings
 class NoVNCProxyFactory(FrontFactory):
     """Protocol factory for the page and its WebSocket on one port.  Works with any stream endpoint, also with TLS.
 
-    No state of a request is shared with another one (nova bug 2158919).
+    Requests share no state.  In nova, the Host of one request changed the check of later ones (nova bug 2158919).
     """
 
     name = "novncproxy"

@@ -36,7 +36,7 @@ def login(
 ) -> Handshake[ServerInit]:
     """Log in to a VNC server and read its ServerInit.
 
-    It asks for a ``password`` only if the server requires one, and stops for TLS if VeNCrypt was chosen.
+    The handshake asks for a ``password`` only if the server requires one.  If VeNCrypt was chosen, it waits for TLS.
 
     :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`.  The first one that the server offers is used.
         If it fails, no other scheme is tried: an attacker could make it fail so that a weaker scheme is used.
