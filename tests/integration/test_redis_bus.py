@@ -207,7 +207,7 @@ class SecrecyTests(RedisTestCase):
     async def test_queue_is_bounded(self) -> None:
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
-        calls = [caller.call("t", "wait", seconds=60, deadline=20) for _ in range(MAX_CONCURRENCY)]
+        calls = [caller.call("t", "wait", seconds=200, deadline=120) for _ in range(MAX_CONCURRENCY)]
         await self.until(lambda: self.ran.count("waits") == MAX_CONCURRENCY)
         with closing(Client(redis)) as client:
             client.command("RPUSH", "novnc:q:t", *["x"] * MAX_WAITING)

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
-from novnc_twisted.messaging.redis.heartbeat import FROZEN
+from novnc_twisted.messaging.redis.heartbeat import FROZEN, GRACE_PERIOD, Heartbeat
 from tests.integration.redis_case import RedisTestCase
 from tests.support.redis_server import RedisServer
 
@@ -109,8 +109,13 @@ class RecoveryTests(RedisTestCase):
         # One transport calls, the other one serves.
         self.assert_quiet(lost=4, back=4)
 
-    async def forgotten(self) -> tuple[Any, Callable[[], None]]:
-        """A caller of a restarted Redis, whose server is not back yet; and a function that brings it back."""
+    async def forgotten(self, grace: float = GRACE_PERIOD) -> tuple[Any, Callable[[], None]]:
+        """A caller of a restarted Redis, whose server is not back yet; and a function that brings it back.
+
+        :param grace: seconds for which calls wait for the server.
+        """
+        begin = Heartbeat.begin_grace_period
+        self.patch(Heartbeat, "begin_grace_period", lambda heartbeat, seconds=grace: begin(heartbeat, seconds))
         redis = RedisServer(self)
         caller, server = await self.pair(redis)
         presence = server._presence
@@ -128,8 +133,8 @@ class RecoveryTests(RedisTestCase):
 
     async def test_calls_wait_until_servers_are_back(self) -> None:
         """After Redis lost its data, the first call waits for the server instead of failing."""
-        caller, back = await self.forgotten()
-        called = caller.call("t", "note", deadline=10, value="waited")
+        caller, back = await self.forgotten(grace=60.0)
+        called = caller.call("t", "note", deadline=60, value="waited")
         await self.pause(0.3)
         back()
         self.assertEqual(await called, "waited")

@@ -41,9 +41,9 @@ class SlotsTests(RedisTestCase):
         server = await self.transport(redis.url)
         await server.serve("t", {"hold": hold, "note": note}, binary="b", host="h")
         proxy, api = await self.transport(redis.url, "proxy"), await self.transport(redis.url, "api")
-        holding = gatherResults([proxy.call("t", "hold", deadline=20) for _ in range(MAX_CONCURRENCY)])
+        holding = gatherResults([proxy.call("t", "hold", deadline=120) for _ in range(MAX_CONCURRENCY)])
         await self.until(lambda: len(held) == MAX_CONCURRENCY)
-        late = proxy.call("t", "note", value="late", deadline=20)
+        late = proxy.call("t", "note", value="late", deadline=120)
         for number in range(20):
             self.assertEqual(await api.call("t", "note", value=number), number)
         self.assertNotIn("late", self.ran)
