@@ -107,10 +107,10 @@ class LiveSession(Session):
         changed, self.right = mode != self.right, mode
         # Renewals of the token's lease repeat the mode.  If this viewer has given its control to another one, a
         # repeated CONTROL must not give it back.
-        if changed or mode != CONTROL:
-            self.set_rights(mode, resizes=self.resizes)
-        if changed and self._channel is not None and self.cause is None:
-            self._channel.tell_rights()
+        told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
+        # The page also shows what the token allows, which may change alone while control is handed over.
+        if changed and not told:
+            self._tell_rights()
 
     def show_people(self, listed: PeopleList) -> bool:
         """Use a new list of the people at the console, and the rights that it gives to this session.
@@ -145,18 +145,23 @@ class LiveSession(Session):
         """Return the seconds until the session must end; None if it has no expiry."""
         return None if self.info.expires_at is None else max(0.0, self.info.expires_at - time.time())
 
-    def set_rights(self, mode: str, *, resizes: bool) -> None:
-        """Change what the viewer may do from its next message on; its token is not checked.
+    def set_rights(self, mode: str, *, resizes: bool) -> bool:
+        """Change what the viewer may do from its next message on, and tell its page; its token is not checked.
 
         :param resizes: whether it may change the size of the screen, if it has control.
+        :return: whether anything changed.
         """
         if self.cause is not None or (mode == self.info.mode and resizes == self.resizes):
-            return
+            return False
         changed, self.resizes = mode != self.info.mode, resizes
         self.info = replace(self.info, mode=mode)
         if changed:
             self.control_since = time.time() if mode == CONTROL else None
         self._use_rights(changed=changed)
+        self._tell_rights()
+        return True
+
+    def _tell_rights(self) -> None:
         if self._channel is not None and self.cause is None:
             self._channel.tell_rights()
 

@@ -41,6 +41,22 @@ class Rights(ChannelCase):
         self.session().change_mode("view")
         self.assertEqual(await self.until_update(viewer, server, KEY), b"")
 
+    async def test_the_page_hears_of_each_change_once(self) -> None:
+        """Also if only what the token allows has changed; nothing if nothing has changed."""
+        await self.page()
+        told: list[tuple[str, str]] = []
+        session = self.session()
+        self.patch(channel.Channel, "tell_rights", lambda _: told.append((session.info.mode, session.right)))
+        session.change_mode("view")
+        session.change_mode("view")
+        self.assertEqual(told, [("view", "view")])
+        self.show(Person(id=self.own_id, mode="control"), at=1.0)
+        session.change_mode("control")
+        session.change_mode("control")
+        self.assertEqual(told[1:], [("control", "view"), ("control", "control")])
+        session.change_mode("view")
+        self.assertEqual(told[3:], [("view", "view")])
+
     async def test_without_consoleauth_it_ends(self) -> None:
         """Control that was handed over ends if consoleauth does not confirm it any more."""
         await self.page(mode="view")
