@@ -86,10 +86,8 @@ class TimerWheel:
 
     def forget(self, timer: Timer, second: int) -> None:
         """Remove a cancelled timer, and the reactor's call if there is no other timer."""
-        timers = self._seconds.get(second)
-        if timers is None:  # it is being run
-            return
-        timers.discard(timer)
+        timers = self._seconds[second]
+        timers.remove(timer)
         if not timers:
             del self._seconds[second]
             if not self._seconds:
