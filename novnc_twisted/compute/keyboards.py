@@ -72,12 +72,13 @@ class Keyboards:
             await self._check(uuid)
             # QEMU queues a few hundred events, and silently drops further ones, so send few at a time.
             for chord in strokes.chords:
+                # The ticket may have ended while libvirt or the guest was slow.
+                if not typing.timer.active():
+                    return False
                 typing.timer.reset(TICKET_LIFETIME)
                 await self._driver.send_keys(uuid, chord, strokes.hold)
                 pause = AFTER_ENTER if chord[-1] == ENTER else 0.0
                 await sleep(2 * len(chord) * strokes.hold / 1000 + pause, self._driver.clock)
-                if not typing.timer.active():
-                    return False
             complete = True
         finally:
             if not complete or not strokes.more:

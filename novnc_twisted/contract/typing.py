@@ -92,8 +92,13 @@ def unseal(ticket: TypingTicket, number: int, sealed: Any) -> Strokes:
         plain = _cipher(ticket).decrypt(_nonce(number), base64.b64decode(sealed, validate=True), None)
     except (InvalidTag, binascii.Error, TypeError, ValueError):
         raise ValueError("not sealed with this ticket") from None
-    found = json.loads(plain)
-    strokes = Strokes(tuple(map(_chord, found["chords"])), found["hold"], found["more"])
+    try:
+        found = json.loads(plain)
+        strokes = Strokes(
+            tuple(map(_chord, found["chords"])), fields.count(found["hold"]), fields.boolean(found["more"])
+        )
+    except (KeyError, TypeError, RecursionError):
+        raise ValueError("not chords, a time and whether more follow") from None
     within = 0 < len(strokes.chords) <= MAX_CHORDS and 0 < strokes.hold <= MAX_HOLD
     if not within or strokes.seconds > MAX_SECONDS:
         raise ValueError("too many keys, or held for too long")
@@ -101,7 +106,7 @@ def unseal(ticket: TypingTicket, number: int, sealed: Any) -> Strokes:
 
 
 def _chord(codes: list[int]) -> tuple[int, ...]:
-    if not 0 < len(codes) <= MAX_CHORD or not all(0 < code < 256 for code in codes):
+    if not 0 < len(codes) <= MAX_CHORD or not all(0 < fields.count(code) < 256 for code in codes):
         raise ValueError("not a chord")
     return tuple(codes)
 

@@ -1,20 +1,28 @@
 """Keys that users of the API send: tickets, encryption, and the pace at which QEMU gets them."""
 
+import base64
 import json
 from typing import Any
 
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.compute.keyboard_api import KeyboardAPI, in_messages
 from novnc_twisted.compute.keyboards import TICKET_LIFETIME
 from novnc_twisted.contract import Instance, typing
-from novnc_twisted.contract.typing import MAX_CHORDS, Strokes, new_ticket, seal, unseal
+from novnc_twisted.contract.typing import MAX_CHORDS, Strokes, TypingTicket, new_ticket, seal, unseal
 from novnc_twisted.errors import InstanceNotFound, InstanceNotRunning, ServiceUnavailable
 from tests.compute.harness import A, B, ComputeCase, domain
 
 TEXT = [(30,), (42, 31), (28,), (32,)]
 ONE = Instance(uuid=A, name="x", state="running", host="one")
+
+
+def sealed(ticket: TypingTicket, plain: str) -> str:
+    """The first message of a ticket, with any text in it."""
+    box = ChaCha20Poly1305(bytes.fromhex(ticket.secret or ""))
+    return base64.b64encode(box.encrypt(bytes(12), plain.encode("utf-8", "surrogatepass"), None)).decode()
 
 
 class SealingTests(SynchronousTestCase):
@@ -52,6 +60,18 @@ class SealingTests(SynchronousTestCase):
         ]
         for strokes in wrong:
             self.assertRaises(ValueError, unseal, ticket, 0, seal(ticket, 0, strokes))
+
+    def test_sealed_but_malformed(self) -> None:
+        """A caller with a ticket can seal anything."""
+        ticket, good = new_ticket(), {"chords": [[30]], "hold": 10, "more": False}
+        for plain in (
+            *(json.dumps({key: value for key, value in good.items() if key != missing}) for missing in good),
+            *(json.dumps(good | {"chords": wrong}) for wrong in (None, 30, "a", [30], [None], ["a"], [[1.5]])),
+            *(json.dumps(good | {"hold": wrong}) for wrong in (None, "10", 1.5, True, [])),
+            *(json.dumps(good | {"more": wrong}) for wrong in (None, "", 1, [])),
+            *("[]", "null", "1", "", "{", "[" * 100_000, '{"hold":NaN}', "\ud800"),
+        ):
+            self.assertRaises(ValueError, unseal, ticket, 0, sealed(ticket, plain))
 
     def test_just_within_the_limits(self) -> None:
         ticket = new_ticket()
@@ -158,6 +178,30 @@ class KeyboardTests(ComputeCase):
         await self.refused(ServiceUnavailable, self.call("send_keys", **none | {"ticket": ticket["id"]}))
         self.driver.down = True
         await self.refused(ServiceUnavailable, self.keyboard.press(ONE, TEXT, 10))
+        self.assertEqual(self.driver.keys, [])
+
+    async def test_a_malformed_message(self) -> None:
+        """The caller gets a refusal that names the argument, and the log has no traceback."""
+        ticket = TypingTicket.from_wire(await self.call("begin_keys", instance_uuid=A))
+        keys = sealed(ticket, '{"chords": [[30]]}')
+        refusal = await self.refused(
+            ServiceUnavailable, self.call("send_keys", instance_uuid=A, ticket=ticket.id, keys=keys)
+        )
+        self.assertEqual(refusal.detail, "keys: not chords, a time and whether more follow")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_a_ticket_that_ends_before_the_first_key(self) -> None:
+        """libvirt answers only after the ticket's lifetime: no key is pressed."""
+        ticket = TypingTicket.from_wire(await self.call("begin_keys", instance_uuid=A))
+        found, slow = await self.driver.get_domain(A), Deferred[Any]()
+        self.patch(self.driver, "get_domain", lambda uuid: slow)
+        keys = seal(ticket, 0, Strokes(((30,),), 10))
+        answer = Deferred.fromCoroutine(
+            self.call("send_keys", deadline=60.0, instance_uuid=A, ticket=ticket.id, keys=keys)
+        )
+        self.pump(TICKET_LIFETIME + 1)
+        slow.callback(found)
+        self.assertEqual(self.successResultOf(answer), {"pressed": False})
         self.assertEqual(self.driver.keys, [])
 
     def test_stopping(self) -> None:
