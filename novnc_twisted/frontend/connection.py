@@ -14,6 +14,7 @@ from novnc_twisted.access.connection_limits import ConnectionSlot
 from novnc_twisted.access.forwarded import read_address
 from novnc_twisted.errors import Refusal
 from novnc_twisted.events.refused import RefusalCause, RequestRefused
+from novnc_twisted.relay.loss_reasons import tls_error
 from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import tune
 
@@ -81,7 +82,7 @@ class FrontConnection(Protocol):
         if self.end is not None:
             self.end.connectionLost(reason)
         elif isinstance(reason.value, SSL.Error) and not self._tls_is_up:
-            self.refused("TLSFailed", self.peer_address, None, f"the TLS handshake failed: {_reason_of(reason.value)}")
+            self.refused("TLSFailed", self.peer_address, None, f"the TLS handshake failed: {tls_error(reason.value)}")
         self.gone.callback(None)
 
     def become(self, end: StreamEnd, rest: bytes) -> None:
@@ -167,9 +168,3 @@ class FrontConnection(Protocol):
     def head_is_late(self) -> None:
         """Refuse a client whose head did not arrive in time."""
         raise NotImplementedError
-
-
-def _reason_of(error: SSL.Error) -> str:
-    """Return OpenSSL's reasons in words, such as ``peer did not return a certificate``."""
-    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return ", ".join(str(reason) for _, _, reason in queue) or type(error).__name__

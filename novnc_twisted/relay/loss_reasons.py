@@ -12,13 +12,16 @@ def loss_reason(reason: Failure) -> str:
     """
     # The type alone ("Error") does not distinguish an expired certificate from a wrong CA.
     if isinstance(error := reason.value, SSL.Error):
-        return tls_error(error)
+        return f"TLS: {tls_error(error)}"
     if reason.type is connectionDone.type:
         return ""
     return str(reason.type.__name__ if reason.type else reason.value)
 
 
 def tls_error(error: SSL.Error) -> str:
-    """Return OpenSSL's description of an error: fixed phrases, without data of the peer."""
+    """Return OpenSSL's reasons in words: fixed phrases, without data of the peer.
+
+    For example: ``peer did not return a certificate``.
+    """
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return f"TLS: {', '.join(str(words) for _, _, words in queue) or 'unknown error'}"
+    return ", ".join(str(words) for _, _, words in queue) or type(error).__name__

@@ -108,7 +108,7 @@ class Failing(UpstreamCase):
             if version is ssl.TLSVersion.TLSv1_3:
                 self.assertIn("it may want a client certificate (vencrypt_client_cert), and we have none", detail)
             else:
-                self.assertIn("the TLS handshake with the VNC server failed: TLS:", detail)
+                self.assertIn("the TLS handshake with the VNC server failed: ", detail)
 
     async def test_our_certificate_is_not_accepted(self) -> None:
         for ours, hint in (
@@ -129,9 +129,7 @@ class Failing(UpstreamCase):
     async def test_no_tls_there(self) -> None:
         self.serve(None, security_types=(19,), garbage="tls")
         self.front_with()
-        self.assertRegex(
-            await self.detail(), "in clear where TLS begins|TLS handshake with the VNC server failed: TLS: "
-        )
+        self.assertRegex(await self.detail(), "in clear where TLS begins|TLS handshake with the VNC server failed: ")
 
     async def test_silence(self) -> None:
         self.serve(served(NAMED), stall="tls")
@@ -160,7 +158,7 @@ class Failing(UpstreamCase):
 
         self.serve(Old())
         self.front_with()
-        self.assertRegex(await self.detail(), "the TLS handshake with the VNC server failed: TLS: .*(version|protocol)")
+        self.assertRegex(await self.detail(), "the TLS handshake with the VNC server failed: .*(version|protocol)")
 
     async def test_the_viewer_leaves_meanwhile(self) -> None:
         self.serve(served(NAMED), stall="tls")
