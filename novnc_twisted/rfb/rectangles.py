@@ -11,7 +11,6 @@ from typing import Final, TypeAlias
 
 from novnc_twisted.errors import ConsoleUnreachable
 
-from .constants import MAX_SIDE
 from .pixel_format import PixelSize
 
 
@@ -206,9 +205,6 @@ _NEVER_SENT: Final = frozenset(
 )
 """Pseudo-encodings without rectangles: they only request quality, compression, fences or continuous updates."""
 
-_LARGE: Final = frozenset((0, 2, 4, 6, 16))
-"""Encodings whose rectangles are refused if a side is longer than :data:`MAX_SIDE`."""
-
 
 def is_readable(encoding: int) -> bool:
     """Return whether the ends of rectangles with this encoding can be found."""
@@ -226,7 +222,5 @@ def rectangle(size: PixelSize) -> Generator[int | Skip, bytes, bool]:
     read = READERS.get(encoding)
     if read is None:
         raise unreadable(f"a rectangle with encoding {encoding}")
-    if encoding in _LARGE and (width > MAX_SIDE or height > MAX_SIDE):
-        raise unreadable(f"a rectangle of {width} x {height} pixels")
     yield from read(width, height, size)
     return encoding == LAST_RECT

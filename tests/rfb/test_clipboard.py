@@ -77,6 +77,14 @@ class FramingTests(SynchronousTestCase):
             size = PixelSize.of(pixel_format)
             self.assertEqual((size.pixel, size.tpixel), sizes)
 
+    def test_sides_do_not_matter(self) -> None:
+        """Only lengths are limited: the policy needs no more than the end of a rectangle."""
+        for encoding, more in ((0, bytes(4 * 65535)), (2, bytes(8)), (6, bytes(4)), (7, b"\x80123"), (16, bytes(4))):
+            data = struct.pack(">BxHHHHHi", 0, 1, 0, 0, 65535, 1, encoding) + more
+            reader = ServerMessages(PixelSize.of(TRUE_COLOUR))
+            self.assertEqual(b"".join(piece.data for piece in reader.receive(data)), data)
+            self.assertTrue(reader.between)
+
     def test_what_cannot_be_followed(self) -> None:
         def rectangle(encoding: int, width: int = 16, height: int = 16, more: bytes = b"") -> bytes:
             return struct.pack(">BxHHHHHi", 0, 1, 0, 0, width, height, encoding) + more
