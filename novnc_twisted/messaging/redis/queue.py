@@ -17,7 +17,12 @@ BLOCK = 2
 """Time-out of a BLPOP in seconds.  A connection that is silent for FROZEN seconds longer counts as frozen."""
 
 LONG_BLOCK = 10
-"""Time-out in seconds for lists that only this process reads: no other process waits for their messages."""
+"""Time-out in seconds of a BLPOP for lists that only this process reads.
+
+Redis gives messages to a dead connection until its BLPOP times out.  If several processes read a list, a short time-out
+matters, because another process could handle these messages.  Here no other process could, and the longer time-out
+saves commands: 10,000 idle compute hosts send 1,000 BLPOPs a second instead of 5,000.
+"""
 
 GLANCE = 0.05
 """Time-out in seconds of a BLPOP that leaves out a list without free slots.  The list is soon read again."""
