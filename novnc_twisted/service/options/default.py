@@ -56,9 +56,9 @@ DEFAULT: list[cfg.Opt] = [
         min=0,
         max=1024,
         help="Number of worker processes of twistd novncproxy and of twistd xvpvncproxy. They share one port. 0: one "
-        "worker for each core. More than one worker needs Redis, and is refused by twistd console. The other "
-        "commands run as one process each. max_connections, max_sessions and max_failures_per_minute apply to "
-        "each worker.",
+        "worker for each core. twistd console refuses more than one worker. More than one worker needs Redis, unless "
+        "nova or a token plug-in checks the tokens. The other commands run as one process each. max_connections, "
+        "max_sessions and max_failures_per_minute apply to each worker.",
     ),
     cfg.StrOpt(
         "cert",
