@@ -21,10 +21,10 @@ LimitObserver: TypeAlias = Callable[[str, str], None]
 class ConnectionLimits:
     """Counts connections, and decides whether a new connection may stay.
 
-    Up to half of the maximum, every client may connect.  Beyond it, a network (an IPv4 address or an IPv6 /64) may have
-    a tenth of the maximum.  This share does not apply to trusted proxies and unix sockets, which carry the connections
-    of many clients, nor to connections whose clients have valid tokens: an office behind one address may have any
-    number of consoles.
+    While less than half of the maximum is in use, every client may connect.  After that, a network (an IPv4 address or
+    an IPv6 /64) may have a tenth of the maximum.  This share does not apply to trusted proxies and unix sockets, which
+    carry the connections of many clients, nor to connections whose clients have valid tokens: an office behind one
+    address may have any number of consoles.
 
     To make room, the connection that has been silent for the longest time is closed: one of the same network if the
     network has used up its share, else any.  If no connection is silent, the one whose client has been reading its
