@@ -198,7 +198,7 @@ def text(record: Mapping[str, Any], names: Sequence[str]) -> str:
     machine, plan = record["machine"], record["plan"]
     averages = ", ".join(f"{load:.1f}" for load in record["load_average_each_round"])
     parts = [
-        "## Against what it must show",
+        "## Compared with the goals",
         f"{plan['rounds']} rounds; ratios within one round, their median (least..most). "
         f"{machine['cpu']}, {machine['cpus']} CPUs, Linux {machine['kernel']}, Python {machine['python']}; "
         f"CPU from {machine['cpu_read_from']}; load average at each round's start, our own included: {averages}.",
