@@ -201,7 +201,7 @@ class Supervisor(CommandService):
         """Let sessions go on for this many seconds from now."""
         self._drain = drain
         if self._stopped is not None:
-            self._kill_later(self._stopped)
+            self._kill_later()
 
     async def _stop(self) -> None:
         over = self._stopped = Deferred()
@@ -209,35 +209,36 @@ class Supervisor(CommandService):
         if not self.released:
             for worker in workers:
                 worker.signal(signal.SIGTERM)
-        self._kill_later(over)
-
-        def all_ended(_: object) -> None:
-            if not over.called:
-                over.callback(None)
-
+        self._kill_later()
         older = [] if self.released else [self.older.gone()]
-        DeferredList([*(worker.ended for worker in workers), *older]).addCallback(all_ended)
+        DeferredList([*(worker.ended for worker in workers), *older]).addCallback(lambda _: self._end_waiting())
         await over
         if self.lost is not None:
             # Limited to the time that is left until the service has to end.
             await self.lost.stop(min(STOP_TIMEOUT, self._kill_time - self._reactor.seconds() + REPORT_TIME))
         self.stop_monitoring()
+
+    def _end_waiting(self) -> None:
+        """Wait no longer for workers: they have all ended, or one cannot be killed."""
         if self._kill_timer is not None and self._kill_timer.active():
             self._kill_timer.cancel()
+        over, self._stopped = self._stopped, None
+        if over is not None:
+            over.callback(None)
 
-    def _kill_later(self, over: Deferred[None]) -> None:
+    def _kill_later(self) -> None:
         if self._kill_timer is not None and self._kill_timer.active():
             self._kill_timer.cancel()
         if self._drain < math.inf:
-            self._kill_timer = self._reactor.callLater(self._drain + STOP_TIMEOUT, self._kill, over)
+            self._kill_timer = self._reactor.callLater(self._drain + STOP_TIMEOUT, self._kill)
             self._kill_time = self._reactor.seconds() + self._drain + STOP_TIMEOUT
 
-    def _kill(self, over: Deferred[None]) -> None:
+    def _kill(self) -> None:
         for worker in self._living.values():
             if worker.signal(signal.SIGKILL):
                 self.log.warn("worker {number} did not end in time and is killed", number=worker.number)
         # A killed process usually ends at once.  Even if one does not, the service ends in time.
-        self._kill_timer = self._reactor.callLater(0.2, over.callback, None)
+        self._kill_timer = self._reactor.callLater(0.2, self._end_waiting)
 
     def _spawn(self, number: int) -> None:
         self._restarts.pop(number, None)

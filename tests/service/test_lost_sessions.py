@@ -17,7 +17,7 @@ from novnc_twisted.messaging.memory import MemoryTransport
 from novnc_twisted.service import lost_sessions
 from novnc_twisted.service.lost_sessions import LostSessions
 from novnc_twisted.service.sockets import Sockets
-from novnc_twisted.service.workers import Supervisor
+from novnc_twisted.service.workers import STOP_TIMEOUT, Supervisor
 from novnc_twisted.session.table_rows import ENDED, LIVE, SIZE, Row, encode
 from tests.service.spawning import Spawning
 from tests.session.test_shared_table import row
@@ -45,7 +45,8 @@ class LostCase(SynchronousTestCase):
             return {"kept": len(sessions)}
 
         methods = {"report_closed": report_closed}
-        self.successResultOf(self.transport.serve("consoleauth", methods, binary="nova-consoleauth", host="c"))
+        serving = self.transport.serve("consoleauth", methods, binary="nova-consoleauth", host="c")
+        self.stop_consoleauth = self.successResultOf(serving)
 
 
 class ReportTests(LostCase):
@@ -177,6 +178,28 @@ class SupervisorTests(LostCase):
         self.killed(first)
         self.successResultOf(stopped)
         self.assertEqual([one.cause for one in self.kept], ["WorkerLost"])
+
+    def test_an_outage_at_the_end(self) -> None:
+        """The report of a worker that had to be killed is waited for, until the service must end."""
+        self.stop_consoleauth()
+        methods = {"report_closed": lambda sessions: Deferred()}
+        self.successResultOf(self.transport.serve("consoleauth", methods, binary="nova-consoleauth", host="c"))
+        for late in (STOP_TIMEOUT - 0.5, STOP_TIMEOUT):
+            self.reactor.spawned.clear()
+            self.supervisor.running = True
+            self.supervisor.begin()
+            first, second = self.reactor.spawned
+            write(first.table, row(1))
+            stopped = self.supervisor.stopService()
+            self.reactor.advance(late)
+            self.killed(first)
+            self.killed(second)
+            self.reactor.advance(STOP_TIMEOUT - late)
+            self.assertNoResult(stopped)
+            self.reactor.advance(0.2)
+            self.assertNoResult(stopped)
+            self.reactor.advance(0.11)
+            self.successResultOf(stopped)
 
     def test_a_worker_is_killed_after_a_take_over(self) -> None:
         """The previous process still supervises its workers."""
