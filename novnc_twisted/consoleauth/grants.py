@@ -69,7 +69,10 @@ class Grants:
         found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
         renewed: dict[SessionInfo, str] = {}
         for to, value in zip(watching, found, strict=True):
-            if not isinstance(value, dict) or to.id in value["others"] or to.client_address != value["address"]:
+            # A false report of a proxy may name a session like a token.  The grant of a session has no "to".
+            if not isinstance(value, dict) or "to" not in value:
+                continue
+            if to.id in value["others"] or to.client_address != value["address"]:
                 continue
             # A proxy may report the end of a session that still lives.
             if value["to"] in modes or any(one.token_hash == to.token_hash for one in renewed):

@@ -1,13 +1,18 @@
 """Who has control, from rights and from what was handed over."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.consoleauth.control import settle
+from novnc_twisted.consoleauth.grants import Grants
 from novnc_twisted.contract import SessionInfo
+from novnc_twisted.messaging.memory_store import MemoryStore
 
 
 def session(name: str, right: str = "view", since: float | None = None, started: float = 1.0) -> SessionInfo:
@@ -23,6 +28,18 @@ def settled(grants: dict[str, str], *barred: str, **rights: str) -> tuple[str, d
 
 
 C, V = "control", "view"
+
+
+class GivenBack(SynchronousTestCase):
+    def test_a_session_with_the_name_of_a_token(self) -> None:
+        """Its grant is not taken for one of a receiver who has ended."""
+        policy: Any = None
+        grants = Grants(MemoryStore(Clock()), policy)
+        receiver = replace(session("t"), token_hash="x")
+        watcher = replace(session("w"), token_hash="t")
+        self.successResultOf(Deferred.fromCoroutine(grants.add(receiver, "a", [])))
+        found = Deferred.fromCoroutine(grants.give_back([watcher], {"a": C, "w": V}))
+        self.assertEqual(self.successResultOf(found), {})
 
 
 class Settle(SynchronousTestCase):
