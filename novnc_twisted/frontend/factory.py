@@ -55,7 +55,25 @@ class FrontFactory(Factory):
         connection_limits: ConnectionLimits | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """See the proxies' own factories."""
+        """Make the factory.
+
+        :param authorise: ``async (token, console_type, client_address) -> ConnectInfo``; raises a
+            :class:`novnc_twisted.errors.Refusal`; has ``settings.token_deadline`` seconds.
+        :param settings: default: :class:`SessionSettings` without changes.
+        :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
+            called only if the VNC server requires one and ``ConnectInfo.password`` is None.
+        :param keep_token: ``async (token, client_address)``: called while a session lives.
+        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: asked where the console is now
+            if it is not at the place of ``info``; has ``settings.token_deadline`` seconds.
+        :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
+            (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
+            refused, or None.  Without this function, viewers are offered no actions.
+        :param people: keeps pages informed about who is at their console; the XVP proxy has no pages.
+        :param limits: limits of sessions; may be shared with another proxy of this process; default: own limits.
+        :param failures: counts failed guesses of a token; may be shared; default: own counts.
+        :param connection_limits: limits of connections; may be shared; default: no limits.
+        :param observer: called with each event (see :mod:`novnc_twisted.events`); default: write events to the log.
+        """
         settings = SessionSettings() if settings is None else settings
         if limits is None:
             limits = SessionLimits(settings.max_sessions, settings.max_sessions_per_server)
