@@ -1,7 +1,7 @@
 """Log-ins of browsers: a secret in a cookie that scripts cannot read and other sites cannot use.
 
 Requests that change something need the ``Origin`` of this server (RFC 6454), so that pages of other sites cannot make
-them.  With ``SameSite=Lax``, a user who follows a link in a mail is logged in.
+them.  With ``SameSite=Lax``, the browser also sends the cookie when the user follows a link in a mail.
 """
 
 import hashlib
@@ -26,18 +26,21 @@ _PORTS: Final = {"http": "80", "https": "443"}
 
 
 def secret_of(request: Request) -> str | None:
-    """Return the value of the cookie; None without one.  Other cookies are ignored, malformed ones too."""
-    found = None
+    """Return the value of the cookie; None without one.  Other cookies are ignored, malformed ones too.
+
+    Browsers send the cookie with the longest path first (RFC 6265, section 5.4).  So the first one is ours, even if a
+    program at ``/`` of the same host has a cookie with this name.
+    """
     for line in request.headers.get("cookie", []):
         for pair in line.split(";"):
             name, _, value = pair.strip().partition("=")
             if name == COOKIE and 0 < len(value) <= _MAX_SECRET:
-                found = value
-    return found
+                return value
+    return None
 
 
 def login_of(request: Request) -> str | None:
-    """Return the value of the cookie; None without a cookie, or if the request has other credentials as well.
+    """Return the value of the cookie, if it may be used: None without a cookie, or if there are other credentials.
 
     :raises HTTPError: 403: another site requests a change.
     """
@@ -142,8 +145,8 @@ class IBrowserLogins(Protocol):
         """
         ...
 
-    def is_logged_in(self, request: Request) -> bool:
-        """Whether the request has a cookie, which need not be valid."""
+    def has_cookie(self, request: Request) -> bool:
+        """Whether the request has a cookie of a log-in.  Does not check the cookie."""
         ...
 
     async def renewal(self, request: Request) -> tuple[tuple[str, str], ...]:
@@ -162,11 +165,11 @@ class IBrowserLogins(Protocol):
         ...
 
     async def end(self, request: Request) -> tuple[str, str]:
-        """Return the header field that logs this browser out."""
+        """End the log-in, and return the header field that removes the cookie."""
         ...
 
     async def user_of(self, request: Request) -> str | None:
-        """Return the user of a request with a cookie, with or without rights; None: the log-in has ended."""
+        """Return the user of a request with a cookie, even if this user has no rights; None: the log-in has ended."""
         ...
 
     async def end_everywhere(self, user: str) -> None:
@@ -178,13 +181,13 @@ class LogOuts:
     """Records when users have logged out everywhere, and which single log-ins have ended.
 
     All times are those of the store (``IKeyedStore.now``).  The wall clocks of several API hosts differ, and a wall
-    clock can be set back: a log-in that seems to be newer than a later log-out would survive it.
+    clock can be set back.  Then a log-in could get a later time than the log-out after it, and would stay valid.
     """
 
     def __init__(self, store: IKeyedStore) -> None:
         self._store = store
 
-    async def since(self, user: str, began_at: float, log_in: str = "") -> bool:
+    async def has_ended(self, user: str, began_at: float, log_in: str = "") -> bool:
         """Return whether a user has logged out everywhere since a log-in began, or has ended this log-in.
 
         :param began_at: in the time of the store.

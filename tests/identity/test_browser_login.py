@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.http.request import Request
-from novnc_twisted.identity.browser_login import cookie
+from novnc_twisted.identity.browser_login import cookie, secret_of
 
 
 class CookieTests(SynchronousTestCase):
@@ -18,3 +18,20 @@ class CookieTests(SynchronousTestCase):
         self.assertEqual(self.attributes(Request(method="POST", segments=())), ["Max-Age=60", "Path=/", *always])
         request = Request(method="POST", segments=(), scheme="https", prefix="/compute")
         self.assertEqual(self.attributes(request), ["Max-Age=60", "Path=/compute/", *always, "Secure"])
+
+
+class SecretTests(SynchronousTestCase):
+    def secret(self, *lines: str) -> str | None:
+        return secret_of(Request(method="GET", segments=(), headers={"cookie": list(lines)}))
+
+    def test_the_first_of_two(self) -> None:
+        """Browsers send the cookie with the longest path first."""
+        self.assertEqual(self.secret("novnc_login=ours; novnc_login=of-the-root"), "ours")
+        self.assertEqual(self.secret("a=b", "novnc_login=ours", "novnc_login=of-the-root"), "ours")
+
+    def test_others(self) -> None:
+        """Others are ignored, and so are malformed ones."""
+        self.assertEqual(self.secret("novnc_login; ;=; novnc_login=; token=x; novnc_login=ours;"), "ours")
+        self.assertIsNone(self.secret("novnc_login_2=x; token=y"))
+        self.assertIsNone(self.secret("novnc_login=" + "x" * 4097))
+        self.assertIsNone(self.secret())
