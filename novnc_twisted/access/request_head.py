@@ -37,7 +37,8 @@ class RequestHead:
     """A request without its body.
 
     :ivar method: as sent; methods are case-sensitive.
-    :ivar target: the request target as sent, with its percent-escapes; of a target in absolute form, path and query.
+    :ivar target: the request target as sent, with its percent-escapes.  If it was in absolute form, only its path and
+        query.
     :ivar minor: the n of HTTP/1.n.
     :ivar fields: the header fields in their order, with names in lower case.
     """
@@ -48,7 +49,7 @@ class RequestHead:
     fields: tuple[tuple[str, str], ...] = ()
 
     def all(self, name: str) -> list[str]:
-        """Return the values of all fields with this name (in lower case)."""
+        """Return the values of all fields with this name, which must be given in lower case."""
         return [value for key, value in self.fields if key == name]
 
     def one(self, name: str) -> str | None:
@@ -85,8 +86,8 @@ class HeadBuffer:
         """
         seen = len(self._data)
         self._data += data
-        # The empty line may begin in the last three bytes of the previous piece; the rest was searched already.
-        end = _end_of_head(self._data, max(0, seen - 3))
+        # The empty line may begin in the last two bytes of the previous piece.  The bytes before were searched already.
+        end = _end_of_head(self._data, max(0, seen - 2))
         if end < 0:
             if len(self._data) > self._limit:
                 self._data.clear()
@@ -109,7 +110,7 @@ def _end_of_head(data: bytearray, start: int) -> int:
 def read_request(head: bytes) -> RequestHead:
     """Read the head of a request.
 
-    A target in absolute form is accepted; its authority replaces the value of the Host field (RFC 9112, section 3.2.2).
+    A target in absolute form is accepted; its authority replaces the value of a Host field (RFC 9112, section 3.2.2).
 
     :raises BadHead: the head is invalid or ambiguous.
     """
@@ -119,7 +120,8 @@ def read_request(head: bytes) -> RequestHead:
         raise BadHead("no request line")
     authority, target = split_absolute(match[2])
     if authority is not None:
-        # An origin server must then ignore Host (section 3.2.2); with two values, each could pass another check.
+        # An origin server must then ignore Host (section 3.2.2).  If both values were kept, one check could use Host,
+        # and another one the authority.
         fields = tuple((name, authority if name == "host" else value) for name, value in fields)
     return RequestHead(match[1], target, int(match[3]), fields)
 
@@ -151,7 +153,7 @@ def read_status(head: bytes) -> int:
 def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     text = head.decode("latin-1")
     if "\r" in text:
-        # A server that accepts only CRLF would read another head than one that also accepts a bare LF.
+        # A server that also accepts a bare LF finds another end of such a head than a server that accepts only CRLF.
         if text.count("\n") != text.count("\r\n"):
             raise BadHead("lines that end in different ways")
         text = text.replace("\r\n", "\n")

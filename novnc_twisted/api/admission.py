@@ -15,7 +15,7 @@ DEADLINE: Final = 3.0
 because the rate is an estimate."""
 
 ALWAYS_ADMITTED: Final = 64
-"""Requests in work that are always admitted: enough to keep all services busy while their rate is measured."""
+"""With fewer requests in work, a new one is always admitted.  So all services are busy while their rate is measured."""
 
 ASSUMED_RATE: Final = 30.0
 """Answers a second that are assumed until the rate has been measured."""
@@ -80,6 +80,6 @@ class Admission:
             self._busy_time += now - self._counted_at
         self._counted_at = now
         if self._busy_time >= _PERIOD:
-            # Only one sample is added, even after a long busy time, because the whole process may have paused.
+            # A long busy time is one sample, too, and not several: the whole process may have paused.
             self.rate += _WEIGHT * (self._answered / self._busy_time - self.rate)
             self._busy_time, self._answered = 0.0, 0

@@ -6,6 +6,7 @@ appended as a whole.  (NFS does not do this.)  Entries are not buffered, so a cr
 not forced to the disk (fsync), so a power failure may lose those of the last seconds.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -19,7 +20,7 @@ class AuditFile:
 
     If the file was renamed or removed, the path is opened again and a new file is written.
 
-    :ivar name: the name of the file in the log.
+    :ivar name: how log lines name the file.
     """
 
     def __init__(self, path: str) -> None:
@@ -31,13 +32,13 @@ class AuditFile:
     def open(self) -> None:
         """Open the path, also if it is open already.  A new file gets mode 0600.
 
-        :raises OSError: the path can't be opened, or is not a regular file.  The previous file stays in use.
+        :raises OSError: the path can't be opened, or is not a regular file.  The previous file stays open.
         """
-        # _FLAGS has O_NONBLOCK because opening a named pipe would wait for its reader.
+        # _FLAGS has O_NONBLOCK because the opening of some devices would wait.
         handle = os.open(self._path, _FLAGS, 0o600)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
-            raise OSError(22, "it is not a regular file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         self.close()
         self._handle = handle
 
@@ -57,7 +58,7 @@ class AuditFile:
         if self._is_torn():
             line = b"\n" + line
         if os.write(self._handle, line) < len(line):
-            raise OSError(28, os.strerror(28))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _is_moved(self) -> bool:
         try:

@@ -108,7 +108,8 @@ class Domain:
 def read_domain(xml: str) -> Domain:
     """Read the result of ``virDomainGetXMLDesc``.  The XML of a running domain has the present address of its console.
 
-    :raises DomainXMLError: it is not the XML of a domain, is too long, or has a document type (entity bombs).
+    :raises DomainXMLError: it is not the XML of a domain, is too long, or has a DOCTYPE (which could
+        define entities that fill the memory).
     """
     root = _parse(xml)
     uuid, name = root.findtext("uuid", "").strip().lower(), display_name(root.findtext("name", ""))
@@ -153,7 +154,7 @@ def _parse(xml: str) -> Element:
     except ParseError as error:
         raise DomainXMLError(f"not well-formed XML, at line {error.position[0]}") from None
     except DefusedXmlException as error:
-        raise DomainXMLError(f"a document type is refused ({type(error).__name__})") from None
+        raise DomainXMLError(f"a DOCTYPE is not allowed ({type(error).__name__})") from None
     except ValueError:
         raise DomainXMLError("text that XML cannot contain") from None
     if root.tag != "domain":
@@ -170,18 +171,18 @@ def _vnc(root: Element) -> Vnc | None:
     graphics = _graphics(root)
     if graphics is None:
         return None
-    listens = list(graphics.iterfind("listen"))
-    kinds = {item.get("type") for item in listens}
+    elements = list(graphics.iterfind("listen"))
+    kinds = {item.get("type") for item in elements}
     socket = graphics.get("socket") or next(
-        (item.get("socket") for item in listens if item.get("type") == "socket" and item.get("socket")), None
+        (item.get("socket") for item in elements if item.get("type") == "socket" and item.get("socket")), None
     )
-    # The attribute repeats the first element, for old readers of the XML.
-    addresses = [item.get("address") for item in listens if item.get("type") in ("address", "network")]
-    listens_on = tuple(dict.fromkeys(address for address in (*addresses, graphics.get("listen")) if address))
+    # The attribute ``listen`` of <graphics> repeats the first <listen> element, for old programs.
+    addresses = [item.get("address") for item in elements if item.get("type") in ("address", "network")]
+    listens = tuple(dict.fromkeys(address for address in (*addresses, graphics.get("listen")) if address))
     return Vnc(
         port=_port(graphics.get("port")),
         socket=socket,
-        listens=listens_on,
+        listens=listens,
         nowhere=kinds == {"none"},
     )
 
@@ -228,7 +229,7 @@ def _owner(root: Element) -> dict[str, Any]:
                 owned[f"{kind}_id"] = fields.usable_text(element.get("uuid"))
                 owned[f"{kind}_name"] = fields.usable_text((element.text or "").strip(_XML_BLANKS))
         found.append(owned)
-    # If the entries differ, the domain gets no owner, so that no user gets access by an ambiguous entry.
+    # If the projects differ, the domain gets no owner: nobody gets access by an ambiguous entry.
     projects = {(owned.get("project_id"), owned.get("project_name")) for owned in found}
     return found[0] if len(projects) == 1 else {}
 

@@ -77,23 +77,26 @@ class InstanceDirectory(DomainDirectory[Instance]):
                 del self._projects[project]
 
     def best(
-        self, uuid: str, more: Mapping[str, Instance], visible: Callable[[Instance], bool] = lambda _instance: True
+        self,
+        uuid: str,
+        unpublished: Mapping[str, Instance],
+        visible: Callable[[Instance], bool] = lambda _instance: True,
     ) -> Instance | None:
         """Return the report of the host on which a server is active; else that of any host, preferably a live one.
 
-        The state is UNKNOWN if no host of the server is alive with a libvirt that answers.
+        The state is UNKNOWN if each host of the server is dead, or its libvirt does not answer.
 
-        Of equally good reports, one that the caller may see is preferred.  Otherwise a host could hide another host's
-        server from its owner, by publishing it with a wrong owner.
+        Of equally good reports, one that the caller may see is preferred.  Otherwise a host could publish the active
+        server of another host with a wrong owner, and so hide it from its owner.
 
-        :param more: servers of live hosts that published nothing, by UUID.
+        :param unpublished: servers of live hosts that published nothing, by UUID.
         :param visible: whether the caller may see a server.
         """
 
         def quality(instance: Instance) -> tuple[int, bool]:
             return _rank(instance), visible(instance)
 
-        found = more.get(uuid)
+        found = unpublished.get(uuid)
         for host, entry in self.entries(uuid).items():
             shown = entry if self.is_current(host) else entry.as_unknown()
             if found is None or quality(shown) > quality(found):
@@ -108,7 +111,7 @@ class InstanceDirectory(DomainDirectory[Instance]):
         name: str,
         visible: Callable[[Instance], bool],
         wanted: Callable[[Instance], bool],
-        more: Mapping[str, Instance],
+        unpublished: Mapping[str, Instance],
     ) -> tuple[list[Instance], bool]:
         """Return the next servers by name and UUID, and whether others follow.
 
@@ -118,17 +121,17 @@ class InstanceDirectory(DomainDirectory[Instance]):
         :param name: a text that the name must contain.
         :param visible: whether the caller may see a server.
         :param wanted: whether a visible server belongs in the list.
-        :param more: see :meth:`best`.
+        :param unpublished: see :meth:`best`.
         """
         order = self._all if project is None else self._projects.get(project, _Order())
         keys = order.keys()
-        if more:
-            keys = sorted({*keys, *((instance.name, uuid) for uuid, instance in more.items())})
+        if unpublished:
+            keys = sorted({*keys, *((instance.name, uuid) for uuid, instance in unpublished.items())})
         # Begin after the marker's position, so that pages stay correct when servers come and go in between.
         start = 0 if after is None else bisect_right(keys, (after.name, after.uuid))
         found: list[Instance] = []
         for known_as, uuid in islice(keys, start, None):
-            instance = self.best(uuid, more, visible) if name in known_as else None
+            instance = self.best(uuid, unpublished, visible) if name in known_as else None
             # Two hosts may have published the server with different names.
             if instance is None or instance.name != known_as or not (visible(instance) and wanted(instance)):
                 continue

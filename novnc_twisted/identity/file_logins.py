@@ -52,7 +52,7 @@ class FileLogins:
         found = await self._read(secret)
         return None if found is None else found.caller
 
-    def is_logged_in(self, request: Request) -> bool:
+    def has_cookie(self, request: Request) -> bool:
         """See IBrowserLogins."""
         return secret_of(request) is not None
 
@@ -95,6 +95,6 @@ class FileLogins:
 
     async def _read(self, secret: str) -> LogIn | None:
         found = await self._tokens.read_log_in(secret)
-        if found is None or await self._log_outs.since(found.caller.user, found.made_at, found.id):
+        if found is None or await self._log_outs.has_ended(found.caller.user, found.made_at, found.id):
             return None
         return found

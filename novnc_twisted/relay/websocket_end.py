@@ -141,7 +141,7 @@ class WebSocketEnd(StreamEnd):
 
     def _tick(self) -> None:
         # While we do not read from the viewer, its pong may wait in the socket's buffer.
-        unread = self._paused or (self._side is not None and self._side.unread)
+        unread = self._paused or (self._side is not None and self._side.is_blocked)
         if self.alive or unread:
             self._missed = 0
         elif self._asked:

@@ -90,17 +90,17 @@ class Shutdown:
                 if self.drain:
                     begin = self._clock.seconds()
                     limit = self._limit = _Limit(self._clock, self.drain)
-                    unfinished += await self._take(phase, limit)
+                    unfinished += await self._run_phase(phase, limit)
                     self._limit = None
-                    # On a busy machine, the timer may be late.  The other phases have to make up for that.
+                    # On a busy machine, the timer may be late.  Do not add this delay: the later phases get less time.
                     end += min(self._clock.seconds(), limit.ends_at) - begin
             else:
                 end += SECONDS[phase]
-                unfinished += await self._take(phase, _Limit(self._clock, end - self._clock.seconds()))
+                unfinished += await self._run_phase(phase, _Limit(self._clock, end - self._clock.seconds()))
         for step in unfinished:
             step.cancel()
 
-    async def _take(self, phase: Phase, limit: "_Limit") -> list[Deferred[None]]:
+    async def _run_phase(self, phase: Phase, limit: "_Limit") -> list[Deferred[None]]:
         """Run the steps of a phase, and wait for them until the limit; return those that are not done by then."""
         steps = [Deferred.fromCoroutine(self._run(step)) for step in self._steps[phase]]
         DeferredList(steps).addCallback(lambda _: limit.end())
@@ -116,7 +116,7 @@ class Shutdown:
             while isinstance(cause, FirstError):
                 cause = cause.subFailure.value
             if isinstance(cause, CancelledError):
-                self.log.info("the shutdown does not wait any longer for a peer that does not answer")
+                self.log.info("a part of the service did not stop in time; the shutdown does not wait any longer")
             else:
                 self.log.failure("a part of the service could not be stopped; the shutdown goes on")
 
@@ -125,7 +125,7 @@ class _Limit:
     """The time limit of a phase, which may be changed.
 
     :ivar over: fires when the time is over, or at :meth:`end`.
-    :ivar ends_at: when the time is over, in seconds of the clock; infinity: never, or it has been ended.
+    :ivar ends_at: when the time is over, in seconds of the clock; infinity: no limit, or :meth:`end` was called.
     """
 
     def __init__(self, clock: IReactorTime, seconds: float) -> None:

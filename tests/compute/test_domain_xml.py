@@ -224,16 +224,16 @@ class RefusedTests(SynchronousTestCase):
     def test_entity_bomb(self) -> None:
         lol = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 9))
         bomb = f'<!DOCTYPE d [<!ENTITY l0 "lol">{lol}]><domain><name>&l8;</name></domain>'
-        self.assertIn("document type", self.refused(bomb))
+        self.assertIn("DOCTYPE", self.refused(bomb))
 
     def test_external_entity(self) -> None:
         self.assertIn(
-            "document type",
+            "DOCTYPE",
             self.refused('<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><domain><name>&x;</name></domain>'),
         )
 
     def test_any_document_type(self) -> None:
-        self.assertIn("document type", self.refused(f"<!DOCTYPE domain>{domain()}"))
+        self.assertIn("DOCTYPE", self.refused(f"<!DOCTYPE domain>{domain()}"))
 
     def test_too_big(self) -> None:
         self.assertIn(str(MAX_XML), self.refused(domain(f"<!--{'x' * MAX_XML}-->")))

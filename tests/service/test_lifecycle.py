@@ -90,7 +90,7 @@ class PhaseTests(ShutdownCase):
         self.assertEqual(self.taken, [phase for phase in Phase if phase is not Phase.WAIT_FOR_SESSIONS])
         self.assertGreater(began[Phase.STOP_SERVICES] - began[Phase.END_SESSIONS], 3)
         self.assertEqual(self.cancelled, self.taken)
-        self.assertEqual(len(self.logged.lines("does not wait any longer")), 5)
+        self.assertEqual(len(self.logged.lines("did not stop in time")), 5)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_step_that_waits_for_several_peers(self) -> None:
@@ -101,7 +101,7 @@ class PhaseTests(ShutdownCase):
         over = self.run_it(shutdown)
         self.clock.advance(10)
         self.successResultOf(over)
-        self.assertEqual(len(self.logged.lines("does not wait any longer")), 1)
+        self.assertEqual(len(self.logged.lines("did not stop in time")), 1)
         self.assertEqual(self.logged.lines("Traceback"), [])
 
     def test_a_late_step_goes_on(self) -> None:

@@ -88,9 +88,9 @@ class Frame:
         return page.with_headers(*error.headers)
 
     def _header(self, visit: Visit) -> html.Markup:
-        logged_in = self._logins is not None and self._logins.is_logged_in(visit.request)
+        logged_in = self._logins is not None and self._logins.has_cookie(visit.request)
         switches = self._switches(visit.request)
         return views.header(visit.words, visit.base, visit.caller, can_log_out=logged_in, switches=switches)
 
     def _switches(self, request: Request) -> bool:
-        return self._logins is not None and self._logins.has_projects and self._logins.is_logged_in(request)
+        return self._logins is not None and self._logins.has_projects and self._logins.has_cookie(request)

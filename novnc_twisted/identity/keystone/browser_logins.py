@@ -106,7 +106,7 @@ class KeystoneLogins:
         session = await self._read(secret_of(request) or "")
         return session.token if session else None
 
-    def is_logged_in(self, request: Request) -> bool:
+    def has_cookie(self, request: Request) -> bool:
         """See IBrowserLogins."""
         return secret_of(request) is not None
 
@@ -171,7 +171,7 @@ class KeystoneLogins:
             session = _Session(*content)
         except (InvalidToken, ValueError, TypeError):
             return None
-        if session.until <= self._now() or await self._log_outs.since(session.user, session.began_at):
+        if session.until <= self._now() or await self._log_outs.has_ended(session.user, session.began_at):
             return None
         return session
 

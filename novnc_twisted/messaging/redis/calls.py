@@ -65,8 +65,8 @@ class Calls:
         self._replies = Queue(
             reactor, connect(purpose), lists, self._answered, alone=True, health=health, purpose=purpose
         )
-        # A compute host calls only when a domain has vanished.  Connecting for replies only then saves Redis thousands
-        # of connections.
+        # A compute host calls only when a domain has vanished.  So it connects for replies at its first call, which
+        # saves Redis thousands of connections.
         self._connects_late = role == COMPUTE
         self._started = False  # whether this process takes replies
 
@@ -101,7 +101,9 @@ class Calls:
         # Raises the caller's error at once, before anything is queued.
         encode_object(arguments)
         if not 0 < deadline <= MAX_DEADLINE:
-            raise ServiceUnavailable(f"a deadline of {deadline:g} s is over, or beyond {MAX_DEADLINE:g} s")
+            raise ServiceUnavailable(
+                f"the deadline must be more than 0 and at most {MAX_DEADLINE:g} s, not {deadline:g} s"
+            )
         if not self._started and self._connects_late:
             self._begin()
         call_id = secrets.token_hex(16)
@@ -115,15 +117,15 @@ class Calls:
         """Put a call into the topic's queue, once."""
         names = [keys.servers(topic), keys.requests(topic, self._role)]
         while True:
-            # A frozen Redis may run the script late.  With this time, it does not queue a call after its caller gave
-            # up.
+            # A frozen Redis may run the script late.  Because of ``gives_up``, it then does not queue a call whose
+            # caller has given up.
             gives_up = await self._link.now() + int((until - self._reactor.seconds()) * 1000)
             text = Request(call_id, self.process, self._opener.public_key, gives_up, method, arguments).encode()
             left = until - self._reactor.seconds()
             answer = await self._link.run(QUEUE, names, text, gives_up, MAX_WAITING, deadline=left)
             if answer == "queued":
                 return
-            # In a grace period, a missing server may only be reconnecting.
+            # In a grace period, perhaps the missing server is just reconnecting.
             comes_back = answer == "away" or (answer == "nobody" and self._link.grace_period > 0)
             if not comes_back:
                 raise ServiceUnavailable(_REFUSED.get(answer, "Redis does not queue calls for {}").format(topic))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.stream_end import StreamEnd
 
 PIECE: Final = 1 << 14
-"""Maximum number of bytes of one read if the other peer may be slow: bytes that this peer does not accept are held."""
+"""Maximum number of bytes of one read if the peer of the other side may be slow: what it does not accept is held."""
 
 SLOW: Final = 0.1
 """Seconds after which a peer counts as slow if it has accepted no bytes."""
@@ -23,7 +23,7 @@ This is more than the buffer of its socket, so a peer that does not read never c
 """
 
 HELD: Final = 1 << 25
-"""Maximum number of bytes held for all sessions.  Above it, every peer counts as slow."""
+"""If more bytes are held for all sessions together, every peer counts as slow."""
 
 _READABLE: Final = IN | ENDING
 
@@ -35,14 +35,17 @@ class StreamSide:
     """A plain stream.  The other side sends what this side reads, from the engine's buffer and without a copy.
 
     :ivar end: the end that owns the socket.
-    :ivar filter: the filters as one function, which returns the bytes to send on; None: all bytes are sent on unread.
+    :ivar filter: the filters as one function, which returns the bytes to send on; None: all bytes are sent on without
+        inspection.
     :ivar other: the other side.
     """
 
+    # fmt: off
     __slots__ = (
-        *("_calm", "_ending", "_engine", "_readable", "_relay", "_rest", "_since"),
-        *("descriptor", "end", "filter", "other", "socket"),
+        "_accepted", "_ending", "_engine", "_readable", "_relay", "_rest", "_since",
+        "descriptor", "end", "filter", "other", "socket",
     )
+    # fmt: on
 
     end: "StreamEnd"
     other: "StreamSide"
@@ -53,7 +56,7 @@ class StreamSide:
         self._relay = relay
         self._readable = False  # whether there may be unread bytes, which edge-triggered epoll does not report again
         self._ending = False  # whether the peer has ended its direction; bytes that it sent before are still read
-        self._calm = 0  # bytes that the peer has accepted since it was last slow
+        self._accepted = 0  # bytes that the peer has accepted since it was last slow
         self._since = 0.0  # since when the peer has accepted no bytes
         self._rest = _NOTHING
         self.end = end
@@ -61,7 +64,7 @@ class StreamSide:
         self.socket, waiting = end.leave(self)
         self.descriptor = self.socket.fileno()
         if waiting:
-            self._hold(waiting)
+            self._begin_to_hold(waiting)
 
     def ready(self, events: int) -> None:
         """Handle events of epoll: send waiting bytes, read, or notice that the peer is gone."""
@@ -94,7 +97,7 @@ class StreamSide:
             if other._rest or not relay.live:
                 return
             # Bytes that the other side does not accept are copied and held.  So read small pieces for a slow side.
-            size = BUFFER if other._calm >= QUICK and engine.held < HELD else PIECE
+            size = BUFFER if other._accepted >= QUICK and engine.held < HELD else PIECE
             try:
                 count = self.socket.recv_into(engine.space, size)
             except BlockingIOError:
@@ -112,14 +115,14 @@ class StreamSide:
                 other.send_read(count)
             else:
                 self.pass_on(engine.space[:count].tobytes())
-            # A short read means that the socket is empty (epoll(7), edge-triggered).  No read until EAGAIN is needed.
+            # A short read means that the socket is empty (epoll(7), edge-triggered); no read has to fail with EAGAIN.
             if count < size:
                 if not self._ending:  # epoll reports the next bytes
                     self._readable = False
                     return
             elif not other._rest:
                 # Count only full pieces.  Small ones fit into the socket's buffer, so they do not show a fast side.
-                other._calm += count
+                other._accepted += count
         if relay.live:
             engine.go_on(self)
 
@@ -139,7 +142,7 @@ class StreamSide:
         size = len(data)
         self.end.bytes_out += size
         if self._rest:
-            self._keep(data)
+            self._append(data)
             return
         try:
             sent = self.socket.send(data)
@@ -150,7 +153,7 @@ class StreamSide:
             return
         if sent < size:
             # A copy: the data may be a view of the engine's buffer, which the next read overwrites.
-            self._hold(bytes(data[sent:]))
+            self._begin_to_hold(bytes(data[sent:]))
 
     def send_read(self, count: int) -> None:
         """Send the bytes that the other side has just read into the engine's buffer."""
@@ -162,7 +165,7 @@ class StreamSide:
         If this fails, the next read reports the failure.
         """
         if self._rest:
-            self._keep(data)
+            self._append(data)
             return
         try:
             sent = self.socket.send(data)
@@ -171,7 +174,7 @@ class StreamSide:
         except OSError:
             return
         if sent < len(data):
-            self._hold(bytes(data[sent:]))
+            self._begin_to_hold(bytes(data[sent:]))
 
     def writeSequence(self, parts: tuple[bytes, ...]) -> None:
         """See :meth:`write`."""
@@ -183,7 +186,7 @@ class StreamSide:
         return len(self._rest)
 
     @property
-    def unread(self) -> bool:
+    def is_blocked(self) -> bool:
         """Whether this side does not read its peer at present, because the other side is full."""
         return bool(self.other._rest)
 
@@ -200,15 +203,15 @@ class StreamSide:
         rest, self._rest = bytes(self._rest), _NOTHING
         self.end.come_back(self.socket, rest)
 
-    def _keep(self, data: bytes | memoryview) -> None:
-        """Append data to the bytes that wait."""
+    def _append(self, data: bytes | memoryview) -> None:
+        """Append data to the bytes that wait already."""
         self._engine.held += len(data)
         # This copies all waiting bytes.  That is rare: while bytes wait, only pings, pongs, text messages and the
         # payload of one more read are added.
         self._rest = memoryview(b"".join((self._rest, data)))
 
-    def _hold(self, rest: bytes) -> None:
-        """Keep the bytes that the peer did not accept.  The other side does not read until they are sent."""
+    def _begin_to_hold(self, rest: bytes) -> None:
+        """Begin to hold bytes that the peer did not accept.  The other side does not read until they are sent."""
         self._rest = memoryview(rest)
         self._engine.held += len(rest)
         self._since = self._engine.now
@@ -236,7 +239,7 @@ class StreamSide:
         self._rest = _NOTHING  # an empty view would keep the whole buffer alive
         # A slow peer loses its credit: data for it is read in small pieces again.
         if engine.now - self._since > SLOW:
-            self._calm = 0
+            self._accepted = 0
         self.end.resumeProducing()
         # If epoll reported bytes of the other side while this side was full, it does not report them again.
         if self.other._readable:
@@ -265,6 +268,9 @@ class StreamSide:
         self.pass_on(data)
 
     def pause_writing(self) -> None:
-        """Do nothing: the end only returns the notification that this side has just sent to it."""
+        """Do nothing: the end only repeats what this side has just reported to it."""
 
-    resume_writing = unregisterProducer = pause_writing
+    resume_writing = pause_writing
+
+    def unregisterProducer(self) -> None:
+        """Do nothing: the detached relay registers no producer."""

@@ -28,7 +28,7 @@ class WebSocketSide(StreamSide):
         for _ in engine.turns:
             if other._rest or not relay.live:
                 return
-            size = FRAMED if other._calm >= QUICK and engine.held < HELD else PIECE
+            size = FRAMED if other._accepted >= QUICK and engine.held < HELD else PIECE
             try:
                 raw = self.socket.recv(size)
             except BlockingIOError:
@@ -62,7 +62,7 @@ class WebSocketSide(StreamSide):
                     self._readable = False
                     return
             elif not other._rest:
-                other._calm += size
+                other._accepted += size
         if relay.live:
             engine.go_on(self)
 
@@ -72,7 +72,7 @@ class WebSocketSide(StreamSide):
         self.end.bytes_out += size
         header = binary_header(size)
         if self._rest:
-            self._keep(b"".join((header, data)))
+            self._append(b"".join((header, data)))
             return
         try:
             # One system call and no copy; joining header and data would copy the data.
@@ -83,7 +83,7 @@ class WebSocketSide(StreamSide):
             self._broken(error)
             return
         if sent < len(header) + size:
-            self._hold(b"".join((header, data))[sent:])
+            self._begin_to_hold(b"".join((header, data))[sent:])
 
     def send_read(self, count: int) -> None:
         """See :class:`StreamSide`.  The frame's header is put in front of the bytes, so that one call sends both."""
@@ -94,7 +94,7 @@ class WebSocketSide(StreamSide):
         engine.buffer[start:HEADROOM] = header
         framed = engine.view[start : HEADROOM + count]
         if self._rest:
-            self._keep(framed)
+            self._append(framed)
             return
         try:
             sent = self.socket.send(framed)
@@ -104,4 +104,4 @@ class WebSocketSide(StreamSide):
             self._broken(error)
             return
         if sent < len(framed):
-            self._hold(bytes(framed[sent:]))
+            self._begin_to_hold(bytes(framed[sent:]))

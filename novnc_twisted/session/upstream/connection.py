@@ -59,7 +59,7 @@ class UpstreamConnection:
         self._lost_callback = self._session.end
 
     async def _answer(self, what: str) -> str | None:
-        """Return the password, which is fetched for the connection that needs it and stored nowhere."""
+        """Return the password of the connect info, or else ask for it.  The answer is not stored."""
         services, viewer = self._session.services, self._session.viewer
         if what != "password":
             return None
