@@ -162,7 +162,6 @@ _TOKEN_KINDS = (
     "token",
     "lease",
     "used",
-    "reported",
     "bound",
     "owned",
     "project",
