@@ -80,7 +80,16 @@ class ListTests(ConsoleCase):
                 },
             ),
         )
-        internal = {"owners", "token_hash", "right", "control_since", "administrator", "has_page", "shared_from"}
+        internal = {
+            "admission",
+            "owners",
+            "token_hash",
+            "right",
+            "control_since",
+            "administrator",
+            "has_page",
+            "shared_from",
+        }
         self.assertEqual(set(answer.body["session"]) | internal, set(SessionInfo.wire_names()))
 
     def test_what_is_not_known(self) -> None:
