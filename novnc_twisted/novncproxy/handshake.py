@@ -73,19 +73,6 @@ class Accepted(NamedTuple):
     channel: bool
 
 
-class _Known(NamedTuple):
-    """The response to accepted handshakes that differ only in their key.
-
-    :ivar before: its bytes before the value of Sec-WebSocket-Accept.
-    :ivar after: its bytes after this value.
-    :ivar channel: see :class:`Accepted`.
-    """
-
-    before: bytes
-    after: bytes
-    channel: bool
-
-
 class Handshaker:
     """Checks handshakes.  Each proxy has one object of this class.
 
@@ -96,7 +83,9 @@ class Handshaker:
         self._channel = channel
         # Without the argument ``reactor``, autobahn would import the global reactor.
         self._factory = WebSocketServerFactory(server=None, reactor=reactor)
-        self._known: dict[tuple[object, ...], _Known] = {}
+        # For accepted handshakes that differ only in their key: the bytes of the response before and after the value of
+        # Sec-WebSocket-Accept, and whether CHANNEL was chosen.
+        self._known: dict[tuple[object, ...], tuple[bytes, bytes, bool]] = {}
 
     def accept(self, head: RequestHead) -> Accepted:
         """Check a head, and return the 101 response.
@@ -115,8 +104,9 @@ class Handshaker:
             before, _, after = response.partition(answer)
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            known = self._known[others] = _Known(before, after, channel)
-        return Accepted(known.before + answer + known.after, known.channel)
+            known = self._known[others] = before, after, channel
+        before, after, channel = known
+        return Accepted(before + answer + after, channel)
 
     def _judge(self, head: RequestHead) -> Accepted:
         if head.all(VERSION_FIELD) != [VERSION]:  # autobahn accepts all that int() reads as 13, such as "013"
