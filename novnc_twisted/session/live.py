@@ -78,7 +78,7 @@ class LiveSession(Session):
         self.relay: IRelay = join(self.viewer.end, upstream, filters)
 
     def start(self, phases: tuple[tuple[str, float], ...] = ()) -> None:
-        """Start the timers that may end the session, the relay, and the token's lease.
+        """Start the relay, the token's lease, and the timers that may end the session.
 
         :param phases: the phases of the set-up, with their seconds.
         """
@@ -104,9 +104,10 @@ class LiveSession(Session):
 
     def change_mode(self, mode: str) -> None:
         """See :class:`Session`.  A message whose first part was passed on is still passed on completely."""
-        changed, self.right = mode != self.right, mode
+        changed = mode != self.right
+        self.right = mode
         # Renewals of the token's lease repeat the mode.  If this viewer has given its control to another one, a
-        # repeated CONTROL must not give it back.
+        # repeated CONTROL must not give it back.  A repeated VIEW also ends control that was handed over to it.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows, which may change alone while control is handed over.
         if changed and not told:
@@ -153,7 +154,8 @@ class LiveSession(Session):
         """
         if self.cause is not None or (mode == self.info.mode and resizes == self.resizes):
             return False
-        changed, self.resizes = mode != self.info.mode, resizes
+        changed = mode != self.info.mode
+        self.resizes = resizes
         self.info = replace(self.info, mode=mode)
         if changed:
             self.control_since = time.time() if mode == CONTROL else None
@@ -217,9 +219,9 @@ class LiveSession(Session):
             left = max(0.0, self.info.expires_at - time.time())
             self._timers = (timer_wheel_of(clock).callLater(left, self.end, SessionExpired()),)
         if self.services.settings.idle_timeout:
-            # Idle time begins now: the viewer may have sent its handshake long before the VNC server was ready.
-            self.viewer.end.heard_at = clock.seconds()
-            self._watch_idleness()
+            # The first check comes after the whole limit: the viewer may have sent its handshake long before the VNC
+            # server was ready, and a reload may have set a shorter limit.
+            self._check_idleness_in(self.services.settings.idle_timeout)
 
     def use(self, services: "SessionServices") -> None:
         """See :class:`Session`.  A new limit of idle time applies from now on."""
@@ -231,15 +233,19 @@ class LiveSession(Session):
             self._timers = ()
             self._watch()
 
-    def _watch_idleness(self) -> None:
+    def _check_idleness(self) -> None:
         """End the session if the viewer was idle for too long; otherwise check again when the limit can be reached."""
-        clock = self.services.reactor
-        left = self.viewer.end.heard_at + self.services.settings.idle_timeout - clock.seconds()
+        services = self.services
+        left = self.viewer.end.heard_at + services.settings.idle_timeout - services.reactor.seconds()
         if left <= 0:
             self.end(IdleTimeout())
         else:
-            waiting = tuple(timer for timer in self._timers if timer.active())
-            self._timers = (*waiting, timer_wheel_of(clock).callLater(left, self._watch_idleness))
+            self._check_idleness_in(left)
+
+    def _check_idleness_in(self, seconds: float) -> None:
+        waiting = tuple(timer for timer in self._timers if timer.active())
+        timer = timer_wheel_of(self.services.reactor).callLater(seconds, self._check_idleness)
+        self._timers = (*waiting, timer)
 
     def _report(self, phases: tuple[tuple[str, float], ...]) -> None:
         """Report that the session is live."""
@@ -264,7 +270,7 @@ class LiveSession(Session):
         }
 
     async def _close(self, cause: Refusal) -> None:
-        """Close both connections and wait until they and the lease have ended; timers limit the wait.  Never raises."""
+        """Close both connections, and wait until they and the lease have ended.  Each has a deadline.  Never raises."""
         try:
             self._slot.give_back()
             for timer in self._timers:
