@@ -113,6 +113,10 @@ def _claims(token: str, key: Any, algorithms: Algorithms) -> dict[str, Any]:
 
 def _time(claims: dict[str, Any], name: str, missing: float) -> float:
     value = claims.get(name, missing)
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    try:
+        seconds = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        seconds = math.inf
+    if name in claims and not math.isfinite(seconds):
         raise InvalidToken(f"the claim {name} of the JWT is not a time")
-    return float(value)
+    return seconds

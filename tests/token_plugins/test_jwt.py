@@ -108,6 +108,8 @@ class JWTTests(Case):
             ({"exp": True}, "exp"),
             ({"exp": None}, "exp"),
             ({"iat": float("nan")}, "iat"),
+            ({"exp": float("inf")}, "exp"),
+            ({"exp": 10**309}, "exp"),
         ):
             token = signed(ED, "EdDSA", {"host": "h", "port": 1, **claims})
             self.assertIn(words, self.refused(plugin, token))
