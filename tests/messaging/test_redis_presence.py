@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted.messaging.redis.announcement import Announcement
 from novnc_twisted.messaging.redis.presence import PLAIN, Presence
-from novnc_twisted.messaging.redis.scripts import ANNOUNCE
+from novnc_twisted.messaging.redis.scripts import ANNOUNCE, WITHDRAW
 from tests.messaging.redis_case import LinkCase
 from tests.support.fake_redis import EPOCH, NOPERM, bulk
 
@@ -98,6 +98,23 @@ class EntryTests(LinkCase):
         self.assertEqual(self.asked()[4], announced[-1][10])
         self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(self.presence.remove(one))))
         self.assertEqual(self.renewals(3), 0)
+
+    def test_removed_while_it_is_renewed(self) -> None:
+        """An entry that has expired is not written again after its removal."""
+        one = self.add(lists=("q",))
+        removals: list[Deferred[Any]] = []
+
+        def expired(_words: list[str]) -> bytes:
+            if not removals:
+                removals.append(Deferred.fromCoroutine(self.presence.remove(one)))
+            return b":0\r\n"
+
+        self.redis.answers["ZADD"] = expired
+        self.redis.answers["EVALSHA"] = lambda words: b"*0\r\n" if words[1] == WITHDRAW.sha else b":1\r\n"
+        self.advance(PLAIN + 3)
+        self.assertEqual(self.successResultOf(removals[0]), [])
+        scripts = [words[1] for words in self.redis.named("EVALSHA")]
+        self.assertNotIn(ANNOUNCE.sha, scripts[scripts.index(WITHDRAW.sha) :])
 
     def test_removed_without_redis(self) -> None:
         """It expires."""

@@ -118,7 +118,7 @@ class Presence:
         self._renew_all()
 
     async def _run(self) -> None:
-        """While Redis does not have the scripts, renew the entries each ``RETRY`` seconds instead of each heartbeat.
+        """While Redis does not have the scripts, renew the entries each ``RETRY`` seconds, too.
 
         So the services see each other soon after the scripts are loaded.
         """
@@ -150,19 +150,18 @@ class Presence:
 
     async def _renew(self, one: Announcement) -> None:
         try:
-            if await self._renew_plainly(one):
+            if await self._renew_plainly(one) or one not in self._announced:
                 return
             others = await self._announce(one)
         except ServiceUnavailable:
             return  # the link logs it; the next attempt follows in a second
-        # The entry may have been removed while Redis was asked.
-        exclusive = self._announced.get(one)
-        if exclusive is None:
+        topic = self._announced.get(one)
+        if topic is None:  # the entry was removed while Redis was asked
             return
         if others:
-            exclusive.lost(self._conflict(one, others))
+            topic.lost(self._conflict(one, others))
         else:
-            exclusive.won()
+            topic.won()
             # Random at first, so that services that started together do not run the script together.
             self._plain[one] = PLAIN if one in self._plain else random.randint(0, PLAIN)  # noqa: S311
 
@@ -185,7 +184,7 @@ class Presence:
         added, *renewed = await self._link.pipeline(commands, deadline=FROZEN)
         # If SADD added the name, or a ZADD changed nothing, the entry has expired or Redis has lost its data.
         if added or not all(renewed):
-            self._plain[one] = 0
+            self._plain.pop(one, None)
             return False
         return True
 
@@ -209,7 +208,7 @@ class Presence:
             reply = await announce()
         if not isinstance(reply, list):
             return []  # the entry was renewed
-        # An empty list means that the topic is taken at another place.
+        # The script returns an empty list if the server that has the topic is at another address (TOPIC@PLACE).
         return reply or await self._elsewhere(one)
 
     async def _elsewhere(self, one: Announcement) -> list[Any]:
