@@ -68,7 +68,7 @@ class Supervisor(CommandService):
         files: list[int],
         sockets: Sockets,
         warnings: list[str],
-        check: Callable[[], object] = list,
+        check: Callable[[], object] = lambda: None,
         *,
         drain: float = 0.0,
     ) -> None:
@@ -83,10 +83,11 @@ class Supervisor(CommandService):
         self._command = command
         self._count = count
         self._check = check
-        self._drain_timeout = self._drain = drain
+        self._drain_timeout = drain  # the option
+        self._drain = drain  # the limit of the stop that is going on; infinity: no limit
         self._kill_timer: IDelayedCall | None = None
         self._kill_time = math.inf
-        self._stopped: Deferred[None] | None = None
+        self._waiting: Deferred[None] | None = None  # fires when the wait for workers is over
         self.files = files
         self.listeners = [(name, one) for name, some in sockets.taken.items() for one in some if name != MONITORING]
         self._living: dict[int, WorkerProcess] = {}
@@ -127,10 +128,10 @@ class Supervisor(CommandService):
             self._drain_timeout = changes.conf.drain_timeout
             if self.running:
                 self._drain = self._drain_timeout
-            for handle in self.files:
-                os.close(handle)
             # Workers that are started later read the new files.
-            self.files = [in_memory(file) for file in changes.files]
+            old, self.files = self.files, [in_memory(file) for file in changes.files]
+            for handle in old:
+                os.close(handle)
         outcomes = [worker.reload(changes.files if changes else ()) for worker in self._living.values()]
         if changes is not None and configuration is not None:
             configuration.report(changes)
@@ -200,18 +201,18 @@ class Supervisor(CommandService):
     def _limit(self, drain: float) -> None:
         """Let sessions go on for this many seconds from now."""
         self._drain = drain
-        if self._stopped is not None:
+        if self._waiting is not None:
             self._kill_later()
 
     async def _stop(self) -> None:
-        over = self._stopped = Deferred()
+        over = self._waiting = Deferred()
         workers = list(self._living.values())
         if not self.released:
             for worker in workers:
                 worker.signal(signal.SIGTERM)
         self._kill_later()
-        older = [] if self.released else [self.older.gone()]
-        DeferredList([*(worker.ended for worker in workers), *older]).addCallback(lambda _: self._end_waiting())
+        predecessors = [] if self.released else [self.older.gone()]
+        DeferredList([*(worker.ended for worker in workers), *predecessors]).addCallback(lambda _: self._end_waiting())
         await over
         if self.lost is not None:
             # Limited to the time that is left until the service has to end.
@@ -222,7 +223,7 @@ class Supervisor(CommandService):
         """Wait no longer for workers: they have all ended, or one cannot be killed."""
         if self._kill_timer is not None and self._kill_timer.active():
             self._kill_timer.cancel()
-        over, self._stopped = self._stopped, None
+        over, self._waiting = self._waiting, None
         if over is not None:
             over.callback(None)
 
