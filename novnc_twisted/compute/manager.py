@@ -89,7 +89,7 @@ class ComputeManager:
         return Deferred.fromCoroutine(self._stop())
 
     async def prepare(self) -> None:
-        """Start the driver, also before :meth:`start`, while another process still serves this host."""
+        """Start the driver.  May be called before :meth:`start`, while another process still serves this host."""
         if not self._prepared:
             self._prepared = True
             await self._driver.start(self._changed)
@@ -106,7 +106,7 @@ class ComputeManager:
             callers=COMPUTE.methods,
             place=self._address,
             exclusive=True,
-            returns_within=RESTART,
+            returns_within=RESTART,  # calls wait this long for the next process of this host
         )
         # Started only now: if serve() fails because another host has this name, the record of that host must stay.
         self._publisher.start()

@@ -45,7 +45,8 @@ class TokenMethods:
         :param owner: the id or the name of the project that the server belongs to.  The token is refused as soon as
             the XML of the server names another project or none.  None: the project does not matter.
         :param expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.
-        :param one_time: whether the token can be used only once; False: the option decides.
+        :param one_time: whether the token can be used only once; False: ``[consoleauth] one_time``
+            decides.
         :returns: ``expires_at``, Unix time in seconds.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: a live host other than the compute host of ``connect_info`` also runs the server.
@@ -61,7 +62,7 @@ class TokenMethods:
             one_time=fields.argument("one_time", one_time, fields.boolean),
         )
         expires_at = await self._policy.authorized(token_hash, info)
-        if expires_at is not None:
+        if expires_at is not None:  # a repeated call gets the first answer again
             return {"expires_at": expires_at}
         # Checked before the token is stored: a host that claims a foreign server's UUID must not get a link for it.
         await self._places.refuse_if_running_elsewhere(info.instance_uuid, info.console_type, info.compute_host)

@@ -40,7 +40,8 @@ class FrontConnection(Protocol):
     transport: Any  # depends on the endpoint
     accepted_at: float
     began: float | None = None
-    """When a listener accepted the connection, in the reactor's seconds; None: there is no listener."""
+    """When a listener accepted the connection, in the reactor's seconds; None: the connection did not come
+    through a :class:`~novnc_twisted.frontend.listener.Listener`."""
 
     _tls_is_up = False
 
@@ -59,7 +60,7 @@ class FrontConnection(Protocol):
         self._timer: IDelayedCall | None = None
         self.factory.connections.add(self)
         self.await_head()
-        # Count from accept: a client must not gain time by sending its first bytes late.
+        # Count from accept: without TLS, a client must not gain time by sending its first bytes late.
         if self.began is not None:
             self.accepted_at = self.began
             due = self.began + self.factory.settings.head_deadline - self.factory.reactor.seconds()
@@ -94,11 +95,11 @@ class FrontConnection(Protocol):
         self.end = end
         end.makeConnection(self.transport)
         # Only now: the detached relay takes over the socket when the session is live, never before.
-        end.on_detach = self.left
+        end.on_detach = self.detached
         if rest:
             end.dataReceived(rest)
 
-    def left(self) -> None:
+    def detached(self) -> None:
         """Forget the transport after the session's stream took over the socket.  The session releases the slot."""
         # Without these references, a live session does not keep this object in memory.
         self.factory.connections.discard(self)
@@ -143,7 +144,7 @@ class FrontConnection(Protocol):
         self.factory.observer(event)
 
     def _tls_is_late(self) -> None:
-        # A listener passes a connection on after its first byte.  A health check sends no byte, and is not reported.
+        # If ``began`` is set, the client has sent a byte.  So this is not a health check, and is reported.
         if self.began is not None:
             late = "the TLS handshake did not end in time"
             self.refused("HeadTimeout", self.peer_address, None, late)

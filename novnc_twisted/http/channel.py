@@ -28,7 +28,6 @@ class LimitedChannel(StrictChannel):
     """
 
     slot: ConnectionSlot
-    abortTimeout = int(CLOSE_TIMEOUT)
     _deadline: IDelayedCall | None = None
     is_last = False
     is_streaming = False
@@ -65,7 +64,8 @@ class LimitedChannel(StrictChannel):
     def allHeadersReceived(self) -> None:
         """See HTTPChannel.
 
-        The body may come slowly or never, so this connection may be closed for another one, after the silent ones.
+        The body may come slowly or never.  So this connection may be closed to make room for another one, but only if
+        no connection is silent.
         """
         if not self.is_refused:
             self.slot.reading(self._make_room)
@@ -105,7 +105,8 @@ class LimitedChannel(StrictChannel):
     def close_when_idle(self, *, first_request: bool = False) -> None:
         """Close the connection now, or after the present response.
 
-        :param first_request: True: first answer a request that is arriving, or the first request of a new connection.
+        :param first_request: True: before that, answer a request that is arriving, or the first request of a new
+            connection.
         """
         self.is_last = True
         # While a deadline runs, the connection is new, or a request is arriving.
@@ -129,7 +130,7 @@ class LimitedChannel(StrictChannel):
         self._deadline = None
 
     def _make_room(self) -> None:
-        """Close this connection, which has no request, to give its slot to another one."""
+        """Close this connection, which has no complete request, to give its slot to another one."""
         self.transport.abortConnection()
 
     def _too_slow(self) -> None:

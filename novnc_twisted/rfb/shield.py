@@ -53,8 +53,8 @@ class Shield:
     It has no ``from_upstream``: the bytes of the VNC server are not checked.
 
     * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; invalid
-      pixel and audio formats; messages of extensions that the viewer did not request; an extended clipboard text
-      without its flags, with two actions at once, or that does not unpack to at most 1 MiB.
+      pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not request; an extended
+      clipboard text without its flags, with two actions at once, that cannot be unpacked, or with over 1 MiB unpacked.
     * Removed: xvp messages, the pseudo-encodings whose messages cannot be checked, and empty clipboard texts.
     * Held: an incomplete message, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, after the check
       of its head.  Each piece of an extended text is checked before it is passed on.
@@ -69,7 +69,7 @@ class Shield:
         self._held = b""  # the incomplete message
         self._body = 0  # missing bytes of a clipboard text
         self._packed: _Packed | None = None  # checks the bytes of an extended text
-        self._listed = 0  # the encodings of _NEEDS that the viewer has listed, as bits of _ASKED
+        self._listed = 0  # the encodings of _NEEDS that the viewer has listed, as bits of _BIT_OF
         self.asks_for_power = False
         self.power: Callable[[int], None] | None = None
 
@@ -158,7 +158,7 @@ class Shield:
         return size, None
 
     def _need(self, kind: int) -> None:
-        if not self._listed & _ASKED[_NEEDS[ClientMessage(kind)]]:
+        if not self._listed & _BIT_OF[_NEEDS[ClientMessage(kind)]]:
             raise ProtocolViolation(f"client message {kind} of an extension that the viewer did not request")
 
     def _encodings(self, message: bytes) -> bytes:
@@ -168,8 +168,8 @@ class Shield:
         """
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
         self.asks_for_power = self.asks_for_power or Encoding.XVP in listed
-        for encoding in _ASKED.keys() & listed:
-            self._listed |= _ASKED[encoding]
+        for encoding in _BIT_OF.keys() & listed:
+            self._listed |= _BIT_OF[encoding]
         # Every client must accept Raw (RFC 6143, section 7.7.1), so it can replace an empty list.
         kept = [encoding for encoding in listed if encoding not in _STRIPPED] or [Encoding.RAW]
         return message[:2] + _COUNT.pack(len(kept)) + struct.pack(f">{len(kept)}i", *kept)
@@ -192,8 +192,8 @@ class Shield:
         # A negative length marks the extended form and counts the four bytes of flags (rfbproto).
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
-            # For an empty body, _follow() is not called, so it would not reset _packed.  Then the next text would be
-            # refused.
+            # An empty body needs no check.  Only _follow() ends a check, and is not called for an empty body: the next
+            # text would be checked as a part of this one.
             if not self._body:
                 return 12, b""  # an empty text
             self._packed = _Packed()
@@ -211,7 +211,7 @@ class Shield:
         return at + piece
 
 
-_ASKED: dict[int, int] = {encoding: 1 << place for place, encoding in enumerate(_NEEDS.values())}
+_BIT_OF: dict[int, int] = {encoding: 1 << place for place, encoding in enumerate(_NEEDS.values())}
 """Encoding of :data:`_NEEDS` -> its bit in ``Shield._listed``."""
 
 
@@ -249,9 +249,10 @@ def _check_pixel_format(message: bytes) -> None:
     bits, depth, _, true_colour, *channels = _PIXEL_FORMAT.unpack(message)
     good = bits in (8, 16, 32) and depth <= bits
     if true_colour:
-        for most, shift in zip(channels[:3], channels[3:], strict=True):
+        for maximum, shift in zip(channels[:3], channels[3:], strict=True):
             # A maximum must be 2^n - 1 (RFC 6143, section 7.4) and its bits must lie within the pixel.
-            good = good and most != 0 and most & (most + 1) == 0 and shift + most.bit_length() <= bits
+            is_mask = maximum != 0 and (maximum & (maximum + 1)) == 0
+            good = good and is_mask and shift + maximum.bit_length() <= bits
     else:
         good = good and bits == 8  # a map has at most 256 colours
     if not good:

@@ -56,7 +56,7 @@ def _view(ended: EndedSession, *, with_detail: bool) -> dict[str, Any]:
 
 
 def _marker(value: str) -> str:
-    entry_id(value)
+    entry_id(value)  # raises ValueError if it is not a marker
     return value
 
 
