@@ -117,8 +117,8 @@ class PowerActions:
         if not _ENDING.isdisjoint(operations) and not await self._driver.is_persistent(uuid):
             return PowerReply(state=domain.state, conflict=power.TRANSIENT)
         if self._tasks.get(uuid) is not busy:
-            # Another call has begun an action while libvirt was asked.
-            return PowerReply(state=domain.state, conflict=power.BUSY, task=_TASKS[action])
+            # An action has begun or ended while libvirt was asked, which may have changed the state as well.
+            return await self.begin(uuid, action)
         if busy is not None:
             busy.end()
         self._tasks[uuid] = task

@@ -56,6 +56,7 @@ class FakeDriver:
         self.shot: Deferred[Picture] | None = None
         self.keys: list[tuple[str, tuple[int, ...], int]] = []
         self.working: Deferred[None] | None = None
+        self.persistent: Deferred[bool] | None = None
         self.listener: Callable[[DomainEvent], None] = lambda event: None
 
     def start(self, listener: Callable[[DomainEvent], None]) -> Deferred[None]:
@@ -89,7 +90,7 @@ class FakeDriver:
         return self._give("active_consoles", self._consoles())
 
     def is_persistent(self, uuid: str) -> Deferred[bool]:
-        return self._give("is_persistent", uuid not in self.transient)
+        return self._give("is_persistent", uuid not in self.transient) if self.persistent is None else self.persistent
 
     def operate(self, uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
         self.operations += [(uuid, operation) for operation in operations]

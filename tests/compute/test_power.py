@@ -112,6 +112,32 @@ class PowerTests(ComputeCase):
         self.assertEqual(self.done(), [Op.SHUTDOWN, Op.RESET])
         self.assertIsNone((await self.act("reset"))["conflict"])
 
+    async def test_another_action_begins_while_libvirt_is_asked(self) -> None:
+        """The answer to the second caller names the action that runs, not the one that was refused."""
+        asked = self.driver.persistent = Deferred()
+        stop = Deferred.fromCoroutine(self.act("stop"))
+        self.driver.persistent = None
+        self.driver.working = Deferred()
+        await self.act("pause")
+        asked.callback(True)
+        reply = await stop
+        self.assertEqual((reply["conflict"], reply["task"]), ("task", "pausing"))
+        self.assertEqual(self.done(), [Op.SUSPEND])
+
+    async def test_the_action_ends_while_libvirt_is_asked(self) -> None:
+        """Nothing runs any more, so the reset is done, with the operations for the state of now."""
+        self.driver.add(domain(state="crashed"))
+        self.driver.working = Deferred()
+        await self.act("stop")
+        asked = self.driver.persistent = Deferred()
+        reset = Deferred.fromCoroutine(self.act("reset"))
+        self.driver.add(domain(state="shutoff", active=False))
+        self.driver.working.callback(None)
+        self.driver.working = self.driver.persistent = None
+        asked.callback(True)
+        self.assertIsNone((await reset)["conflict"])
+        self.assertEqual(self.done(), [Op.DESTROY, Op.CREATE])
+
     async def test_other_domains_are_not_busy(self) -> None:
         self.driver.add(domain(B))
         await self.act("stop")
