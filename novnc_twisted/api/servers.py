@@ -92,7 +92,7 @@ def _filter(call: Call) -> Callable[[Instance], bool]:
 
     def wanted(instance: Instance) -> bool:
         return (
-            not deleted
+            not deleted  # there are no deleted servers here
             and (uuid is None or uuid.lower() == instance.uuid)
             and (status is None or status.lower() == server_view.status_of(instance).lower())
             and (host is None or host == instance.host)

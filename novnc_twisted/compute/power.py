@@ -25,6 +25,8 @@ SHUTDOWN_TIMEOUT: Final = 60.0
 
 _CREATE, _DESTROY = Operation.CREATE, Operation.DESTROY
 
+# Actions have nova's names; states and operations have libvirt's.  nova's "pause" is libvirt's "suspend", and nova's
+# "suspend" is a managed save.
 _PLANS: Final[Mapping[str, Mapping[str, tuple[Operation, ...]]]] = MappingProxyType(
     {
         power.START: {"shutoff": (_CREATE,), "saved": (Operation.RESTORE,)},
@@ -71,7 +73,7 @@ class _Task:
     """A running action.
 
     :ivar timer: runs while the guest shuts down.
-    :ivar has_stopped: whether the domain stopped after the action began.
+    :ivar has_stopped: whether the domain stopped, was undefined or has migrated after the action began.
     """
 
     name: str
@@ -126,7 +128,7 @@ class PowerActions:
         return PowerReply(state=domain.state)
 
     def changed(self, event: DomainEvent) -> None:
-        """Handle an event of the driver: the action of a domain ends when it stops, is undefined or has migrated."""
+        """Handle an event of the driver: if a domain stops, is undefined or migrates, its action waits no longer."""
         if event.change in (Change.STOPPED, Change.UNDEFINED, Change.MIGRATED):
             task = self._tasks.get(event.uuid)
             if task is not None:

@@ -108,11 +108,11 @@ class AdmissionMethods:
     async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord) -> Place:
         """Return where a token's console is now.
 
-        :raises Revoked: the console was not found, and the token was revoked.  The revocation explains this better.
+        :raises Revoked: the console was not found, and the token was revoked, which is the more useful reason.
         :raises Refusal: the console was not found; see :meth:`.Places.locate`.
         """
         try:
             return await self._token_places.locate(record)
         except Refusal:
-            await self._policy.current(token_hash, record)
+            await self._policy.current(token_hash, record)  # raises Revoked
             raise

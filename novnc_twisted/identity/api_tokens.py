@@ -60,13 +60,13 @@ class ITokenHolders(Protocol):
         ...
 
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
-        """Undo the effects of :meth:`grant` outside of this program."""
+        """Undo what :meth:`grant` did outside of this program, such as a new application credential in Keystone."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class APIToken:
-    """An API token, without the token itself.
+    """The description of an API token, without its secret text.
 
     :ivar id: identifies the token; it is not secret.
     :ivar right: one of :data:`RIGHTS`.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
 _LIVE: Final = "live"
-_CALLED: Final = "called"
+_CALLED: Final = "called"  # by this process (messaging/observed.py)
 
 
 class IEnd(Protocol):
@@ -106,7 +106,7 @@ class Metrics:
         return found
 
     def _add_sessions(self, samples: Samples) -> None:
-        """Add the sessions that have not ended.  This must be fast even for 10,000, because all viewers wait for it."""
+        """Add the sessions that have not ended.  This must be fast even for 10,000, because it blocks the reactor."""
         live = dict.fromkeys(DEFINITIONS["novnc_sessions"].labels["type"], 0)
         bytes_in = bytes_out = 0
         for front in self._fronts:

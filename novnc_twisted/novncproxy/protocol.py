@@ -131,29 +131,29 @@ class NoVNCProxyProtocol(FrontProtocol):
         secure = proto == "https" if proto else ISSLTransport.providedBy(self.transport)
         # In a request from a reverse proxy, Host is the name of the reverse proxy, where our API does not listen.
         listening = () if is_trusted(self.peer_address, factory.trusted_proxies) else factory.list_addresses
-        own_list = list_source(factory.frame_ancestors, head.one("host"), listening)
-        framers = (*factory.frame_ancestors, own_list) if own_list else factory.frame_ancestors
+        list_page = list_source(factory.frame_ancestors, head.one("host"), listening)
+        framers = (*factory.frame_ancestors, list_page) if list_page else factory.frame_ancestors
         response = page_response(head, factory.page, frame_ancestors=framers, secure=secure)
         if response.sentence:
             whole = plain(response.status, response.sentence, body=head.method == "GET")
             self.send_final_response(whole, ClientLeft())
         elif response.file is not None:
             if response.file.html and not FRAMES.isdisjoint(head.all("sec-fetch-dest")):
-                self._report_frame(head, framers, own_list, secure=secure)
+                self._report_frame(head, framers, list_page, secure=secure)
             self._send(head, response, response.file)
         else:
             close = self._is_last(head)
             self.transport.write(response_head(response.status, length=0, fields=response.fields, close=close))
             self._answered(close)
 
-    def _report_frame(self, head: RequestHead, framers: tuple[str, ...], own_list: str, *, secure: bool) -> None:
+    def _report_frame(self, head: RequestHead, framers: tuple[str, ...], list_page: str, *, secure: bool) -> None:
         """Report a request for the page in a frame of another site, if the browser will refuse to show it there."""
         factory = self.factory
         own = read_origin(f"{'https' if secure else 'http'}://{head.one('host')}")
         if own is None:
             return
         origin = blocked_framer(
-            framers, own=own, referrers=head.all("referer"), sites=head.all("sec-fetch-site"), own_list=own_list
+            framers, own=own, referrers=head.all("referer"), sites=head.all("sec-fetch-site"), own_list=list_page
         )
         if origin is not None:
             address = client_address(self.peer_address, head.all("x-forwarded-for"), factory.trusted_proxies)

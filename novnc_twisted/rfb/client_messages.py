@@ -91,7 +91,7 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
 }
 """Type -> the length of its head, and a function that returns the number of bytes after the head."""
 
-# The shield looks the type up for every message of a viewer, so the usual case is one index into bytes, without a call.
+# The shield looks the type up for every message of a viewer, so the usual types need no call.
 EVERYDAY = bytes(
     _WHOLE[kind]
     if kind in (ClientMessage.FRAMEBUFFER_UPDATE_REQUEST, ClientMessage.KEY_EVENT, ClientMessage.POINTER_EVENT)
@@ -101,7 +101,7 @@ EVERYDAY = bytes(
 """Type -> length of an everyday message, which needs no check of its content; 0 for all other types."""
 
 QEMU_KEY = b"\xff\0"
-"""The first bytes of a QEMU extended key event, which is an everyday message as well."""
+"""The first bytes of a QEMU extended key event, an everyday message.  Other messages have the type 255, too."""
 
 QEMU_KEY_SIZE = 12
 """Length of a QEMU extended key event in bytes."""

@@ -123,13 +123,13 @@ def _proxy(
     front: "FrontFactory",
     binary: str,
     topic: str,
-    other: "NovaAuthority | TokenPluginAuthority | None" = None,
+    replacement: "NovaAuthority | TokenPluginAuthority | None" = None,
 ) -> Start:
     """Build the part that both proxies have in common; return the start function.
 
     :param binary: the proxy's name in the list of services.
     :param topic: the topic for calls about its sessions.
-    :param other: the authority that replaces consoleauth; the sessions then leave no history.  None: consoleauth.
+    :param replacement: the authority that replaces consoleauth; the sessions then leave no history.  None: consoleauth.
     """
     from novnc_twisted.service.ended_sessions import report_ended
     from novnc_twisted.session.manager import SessionManager
@@ -142,11 +142,11 @@ def _proxy(
         factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=proxies)
     if context.monitor is not None:
         context.monitor.metrics.watch(front.registry)
-    context.changes.append(lambda conf: front.use(_settings(context, conf, other)))
+    context.changes.append(lambda conf: front.use(_settings(context, conf, replacement)))
     if proxies is not None:
         context.changes.append(partial(_change_proxies, factory))
     manager = SessionManager(context.transport, front.registry, host=conf.host, topic=topic)
-    report_ended(context, front.registry, history=other is None)
+    report_ended(context, front.registry, history=replacement is None)
 
     def stop() -> None:
         # Called when the ports are closed.  Without this, an idle connection could still begin a session.
@@ -214,31 +214,31 @@ def _token_plugin(context: Context) -> "TokenPluginAuthority":
 
 
 def _front_arguments(
-    context: Context, topic: str, other: "NovaAuthority | TokenPluginAuthority | None" = None
+    context: Context, topic: str, replacement: "NovaAuthority | TokenPluginAuthority | None" = None
 ) -> dict[str, Any]:
     """Return the arguments that the factories of both proxies have in common.
 
     :param topic: the topic for calls about the sessions.
-    :param other: the authority that replaces consoleauth; None: consoleauth.
+    :param replacement: the authority that replaces consoleauth; None: consoleauth.
     """
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
     from novnc_twisted.consoleauth.token_events import reported
 
     # Without sharing, no page shows the people at a console.
     people = context.conf.console.sharing
-    authority = ConsoleAuthAPI(context.transport, proxy=topic, people=people, clock=context.reactor)
-    if other is None:
+    consoleauth = ConsoleAuthAPI(context.transport, proxy=topic, people=people, clock=context.reactor)
+    if replacement is None:
         context.needs("bus", context.transport.ping)
         context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))
     else:
-        context.needs("authority", other.ping)
+        context.needs("authority", replacement.ping)
     return {
-        "authorise": authority.check_token if other is None else reported(other.check_token, context.observer),
-        "settings": _settings(context, context.conf, other),
-        "ask_password": authority.get_vnc_password if other is None else None,
-        "keep_token": (other or authority).keep_token,
-        "find_again": (other or authority).find_again,
-        "change_power": authority.change_power if other is None and context.conf.console.xvp else None,
+        "authorise": reported(replacement.check_token, context.observer) if replacement else consoleauth.check_token,
+        "settings": _settings(context, context.conf, replacement),
+        "ask_password": consoleauth.get_vnc_password if replacement is None else None,
+        "keep_token": (replacement or consoleauth).keep_token,
+        "find_again": (replacement or consoleauth).find_again,
+        "change_power": consoleauth.change_power if replacement is None and context.conf.console.xvp else None,
         "limits": context.limits,
         "failures": context.failures,
         "connection_limits": context.proxy_connections,
@@ -247,13 +247,14 @@ def _front_arguments(
 
 
 def _settings(
-    context: Context, conf: Any, authority: "NovaAuthority | TokenPluginAuthority | None"
+    context: Context, conf: Any, replacement: "NovaAuthority | TokenPluginAuthority | None"
 ) -> "SessionSettings":
     from novnc_twisted.rfb.clipboard import ClipboardLimits
     from novnc_twisted.session import SessionSettings, UpstreamTLS
 
-    max_token = getattr(authority, "max_token", MAX_TOKEN)
-    folders = getattr(authority, "directories", ())
+    max_token = getattr(replacement, "max_token", MAX_TOKEN)
+    folders = getattr(replacement, "directories", ())
+    # ``conf`` has the options that a reload may change; those of ``context.conf`` need a restart.
     return SessionSettings(
         host=context.conf.host,
         auth_schemes=settings.auth_schemes(context.conf),

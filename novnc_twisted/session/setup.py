@@ -74,7 +74,7 @@ class SessionSetup(Session):
         self._revoked.append((wanted, cause))
 
     def change_mode(self, mode: str) -> None:
-        """See :class:`Session`.  This mode replaces that in the answer of a running token check, which may be older."""
+        """See :class:`Session`.  The answer of a running check of the token may contain an older mode."""
         self._mode = mode
         if self.info is not None:
             self.info = replace(self.info, mode=mode)
@@ -112,7 +112,7 @@ class SessionSetup(Session):
         try:
             return await self._connect(info, slot)
         except BaseException:
-            # BaseException: a set-up that is cancelled (CancelledError, GeneratorExit) must release its slot as well.
+            # BaseException: GeneratorExit is not an Exception, and must release the slot as well.
             slot.give_back()
             raise
 
@@ -168,7 +168,7 @@ class SessionSetup(Session):
         """Send the viewer the reason, and close all connections; never raises."""
         # If end() was called, its cause is the reason, and the error of the cancelled step is only a consequence.
         cause = self.cause = self.cause or cause
-        self.enter(self.phase)  # record the time of this phase now, so that the time of the refusal does not count
+        self.enter(self.phase)  # ends the phase: the time of the refusal does not count
         try:
             for end in self.ends:
                 end.close(cause)

@@ -37,9 +37,9 @@ FINAL_REPLIES = 1.0
 class Serving:
     """One topic, served by this process.
 
-    Each exposed role that may call a method has a connection of its own.  So somebody with a stolen credential of this
-    role cannot delay other roles with huge or many messages.  All other queues share one connection, but each has its
-    own slots.
+    Each role in :data:`.EXPOSED` that may call a method has a connection of its own.  So somebody with a stolen
+    credential of this role cannot delay other roles with huge or many messages.  All other queues share one connection,
+    but each has its own slots.
 
     :param connect: makes the link for a queue, given its purpose.
     :param link: sends the replies.
@@ -62,7 +62,7 @@ class Serving:
         self._reactor = reactor
         self._link = link
         self._topic = topic
-        # A method that exists, but not for the caller's role, is logged; an unknown one is not.
+        # A call of a method that the caller's role may not call is logged; a call of an unknown method is not.
         self._known = frozenset(methods)
         self._methods = {role: methods_for(role, methods, callers) for role in ("", *ROLES)}
         self._health = health
@@ -110,9 +110,10 @@ class Serving:
         if self._stopping:
             return
         self._stopping = True
-        # With another server (None), callers must not notice the end of this one: it answers all requests that it took.
-        takes = grace if not untaken else 0.0
-        stops = [Deferred.fromCoroutine(queue.stop(grace=takes, fed=untaken is None)) for queue in self._queues]
+        # None: another server takes the calls, or Redis does not answer.  Then callers must not notice the end of this
+        # server, which still answers all requests that it took.
+        wait = grace if not untaken else 0.0
+        stops = [Deferred.fromCoroutine(queue.stop(grace=wait, fed=untaken is None)) for queue in self._queues]
         await gatherResults(stops, consumeErrors=True)  # consumes the errors of all if this wait is cancelled
 
     async def stop(self, untaken: Sequence[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
@@ -160,7 +161,7 @@ class Serving:
             return
         try:
             try:
-                # The estimate of the time may be a round trip behind, and a call must not run after its caller gave up.
+                # Not now(), which may be a round trip behind: a call must not run after its caller gave up.
                 now = await self._link.exact_now()
             except ServiceUnavailable:
                 # It is unknown whether the caller still waits, so do not run the call.
