@@ -6,7 +6,7 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.service import command, worker
-from novnc_twisted.service.exits import skip_last_collection
+from novnc_twisted.service.exits import end_at_once
 
 CYCLE = """
 class Node:
@@ -19,23 +19,36 @@ del node
 """
 
 
-class LastCollectionTests(SynchronousTestCase):
-    """Processes end without a last garbage collection, which takes seconds on a busy machine."""
+END_AT_ONCE = f"from {end_at_once.__module__} import {end_at_once.__name__}; {end_at_once.__name__}()"
 
-    def output(self, *lines: str) -> str:
-        program = "\n".join([*lines, CYCLE])
-        return subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True).stdout
 
-    def test_skipped(self) -> None:
-        self.assertEqual(self.output(), "collected\n")
-        name = skip_last_collection.__name__
-        self.assertEqual(self.output(f"from {skip_last_collection.__module__} import {name}", f"{name}()"), "")
+class LastStepsTests(SynchronousTestCase):
+    """The last steps of the interpreter."""
+
+    def run_program(self, *lines: str) -> tuple[int, str]:
+        program = "\n".join(lines)
+        done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
+        return done.returncode, done.stdout
+
+    def test_no_garbage_collection(self) -> None:
+        """It takes seconds on a busy machine."""
+        self.assertEqual(self.run_program(CYCLE), (0, "collected\n"))
+        self.assertEqual(self.run_program(END_AT_ONCE, CYCLE), (0, ""))
+
+    def test_a_late_signal(self) -> None:
+        """It does not change the exit code."""
+        for name in ("SIGTERM", "SIGINT"):
+            # Functions that are registered first run last.
+            late = f"import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.{name})"
+            default = f"signal.signal(signal.{name}, signal.SIG_DFL)"
+            self.assertLess(self.run_program(late, default)[0], 0)
+            self.assertEqual(self.run_program(late, default, END_AT_ONCE)[0], 0)
 
     def test_by_whom(self) -> None:
         """Each command, and each worker."""
         called: list[None] = []
         for module in (command, worker):
-            self.patch(module, "skip_last_collection", lambda: called.append(None))
+            self.patch(module, "end_at_once", lambda: called.append(None))
         self.patch(command, "end_by_signals", lambda: None)
         _, make = command.command("novncproxy")
         self.assertRaises(SystemExit, make, {})
