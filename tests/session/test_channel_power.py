@@ -99,7 +99,6 @@ class PowerOnTheChannel(ChannelCase):
         await self.page()
         self.session().change_mode("view")
         self.assertFalse((await self.message())["power"])
-        await self.message()
         self.assertEqual(await self.act("stop"), "forbidden")
         self.session().change_mode("control")
         while not (rights := await self.message())["power"]:
