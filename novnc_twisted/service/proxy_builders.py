@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.access.forwarded import networks
 from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.contract.topics import CONSOLEAUTH, NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
 from novnc_twisted.errors import ServiceUnavailable
@@ -169,7 +170,8 @@ def _proxy(
 
 
 def _change_proxies(listener: Listener, conf: Any) -> None:
-    listener.proxies = settings.proxy_protocol(conf) or listener.proxies
+    # Also if proxy_protocol is off in the files now: it stays on until a restart, but the new list counts at once.
+    listener.proxies = networks(conf.console.trusted_proxies)
 
 
 def _change_token_ttl(authority: Any, conf: Any) -> None:

@@ -193,6 +193,18 @@ class MutableTests(MutableCase):
             self.reload(base)
             self.assertEqual(read(self.made), before, name)
 
+    def test_the_list_without_the_protocol(self) -> None:
+        """``proxy_protocol = false`` waits for a restart.  Until then, a removed proxy may not send PROXY headers."""
+        ports = [free_port() for _ in range(3)]
+        base = (
+            f"osapi_compute_listen_port = {ports[0]}\n[libvirt]\nconnection_uri = test:///default\n"
+            f"[vnc]\nnovncproxy_port = {ports[1]}\nxvpvncproxy_port = {ports[2]}\n[console]\n"
+        )
+        self.start("console", f"{base}proxy_protocol = true\ntrusted_proxies = 192.0.2.1\n")
+        for value, wanted in (("192.0.2.9", TRUSTED), ("", ())):
+            self.reload(f"{base}proxy_protocol = false\ntrusted_proxies = {value}\n")
+            self.assertEqual([one.proxies for one in self.made.objects[Listener]], [wanted] * 2)
+
     def test_token_ttl_of_nova(self) -> None:
         """It says how long nova's tokens are valid."""
         credentials = "[nova]\nauth_type = password\nauth_url = http://h:5000/v3\nusername = a\npassword = b\n"
