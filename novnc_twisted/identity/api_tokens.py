@@ -12,6 +12,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Protocol
 
@@ -144,8 +145,15 @@ class APITokens:
             await self._store.remove(slot)
             raise
         record = {**shown, "user": caller.user, "grant": _sealed(grant, text)}
-        await self._store.put(_key(digest), record, seconds)
-        held = await self._store.get(slot)
+        try:
+            await self._store.put(_key(digest), record, seconds)
+            held = await self._store.get(slot)
+        except Exception:
+            # The user does not get the token, so withdraw what was granted for it, even if the store stays away.
+            await self._holders.withdraw(request, caller.user, grant)
+            with suppress(ServiceUnavailable):
+                await self._store.remove(_key(digest), slot)
+            raise
         if held is None or held["hash"] != digest:
             # All tokens of the user were revoked meanwhile.  This one is not in the user's list, so drop it as well.
             await self._store.remove(_key(digest))

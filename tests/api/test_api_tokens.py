@@ -1,10 +1,10 @@
-"""API tokens: who makes them, what they open, and when they end; of users of the file and of a Keystone."""
+"""API tokens: who makes them, what they open, and when they end, for users of the password file."""
 
 import json
 import re
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from novnc_twisted.api.console import log_in_check
 from novnc_twisted.errors import ServiceUnavailable
@@ -12,7 +12,6 @@ from novnc_twisted.events import APITokenChanged
 from novnc_twisted.identity import HTTPBasic, NoAuth
 from novnc_twisted.identity.api_tokens import MAX_TOKENS
 from tests.api.harness import FakeHost, System, instance, running, uuid_of
-from tests.api.test_keystone_pages import KeystonePages
 from tests.api.test_portal import ORIGIN, PortalCase
 from tests.api.users import basic
 from tests.support.handed_out import secret
@@ -216,10 +215,7 @@ class LifeTests(TokenCase):
     def test_the_store_does_not_answer(self) -> None:
         _, token = self.make()
 
-        def fail(*_: Any) -> Any:
-            raise ServiceUnavailable("redis")
-
-        self.patch(self.system.transport.store, "get", fail)
+        self.patch(self.system.transport.store, "get", lambda *_: fail(ServiceUnavailable("redis")))
         self.assertEqual(self.status(token), 503)
 
 
@@ -258,91 +254,3 @@ class NoAuthTests(PortalCase):
         self.system = running(self, NoAuth(), FakeHost("host1", instance("myserver20")))
         self.assertEqual(self.system.get("/console/v1/tokens").status, 404)
         self.assertEqual(self.system.get("/console/account").status, 404)
-
-
-class KeystoneTokenTests(KeystonePages):
-    def make(self, **more: Any) -> tuple[str, str]:
-        self.log_in(project="red")
-        answer = self.system.post(
-            "/console/v1/tokens", {"name": "x", **more}, Cookie=f"novnc_login={self.cookie}", Origin=ORIGIN
-        )
-        self.assertEqual(answer.status, 201, answer.raw)
-        return answer.body["token"]["id"], secret(answer.body["token"]["token"])
-
-    def status(self, token: str) -> int:
-        return self.system.get("/v2.1/servers", X_Auth_Token=token).status
-
-    def test_it_stands_for_an_application_credential(self) -> None:
-        _, token = self.make()
-        (credential,) = self.keystone.credentials.values()
-        self.assertEqual((credential["unrestricted"], credential["expires_at"]), (False, "1970-01-31T00:00:00.000000"))
-        self.assertNotIn(credential["secret"], self.stored())
-        answer = self.system.get("/v2.1/servers", Authorization=f"Bearer {token}")
-        self.assertEqual([one["name"] for one in answer.body["servers"]], ["red-vm"])
-        asked = len(self.keystone.asked)
-        self.status(token)
-        self.assertEqual(len(self.keystone.asked), asked)  # known for the time of the cache
-
-    def test_a_keystone_token_that_ended_is_replaced(self) -> None:
-        _, token = self.make()
-        self.assertEqual(self.status(token), 200)
-        self.keystone.tokens.clear()
-        self.reactor.advance(300)
-        self.assertEqual(self.status(token), 200)
-
-    def test_a_lost_role_ends_it(self) -> None:
-        _, token = self.make()
-        self.assertEqual(self.status(token), 200)
-        del self.keystone.roles["red-id"]
-        self.keystone.tokens.clear()
-        self.reactor.advance(300)
-        self.assertEqual(self.status(token), 401)
-
-    def test_revoking_it_ends_the_credential(self) -> None:
-        id, token = self.make()
-        path = f"/console/v1/tokens/{id}"
-        answer = self.system.ask("DELETE", path, Cookie=f"novnc_login={self.cookie}", Origin=ORIGIN)
-        self.assertEqual((answer.status, self.keystone.credentials, self.status(token)), (204, {}, 401))
-        _, token = self.make()
-        self.submit("/console/logout/everywhere", tokens="yes")
-        self.assertEqual((self.keystone.credentials, self.status(token)), ({}, 401))
-
-    def test_all_are_revoked_while_one_is_made(self) -> None:
-        """It is not made: no list would have it, so that nobody could revoke it."""
-        self.log_in(project="red")
-        ask, held = self.keystone.request, []
-
-        def hold(method: str, path: str, **more: Any) -> Any:
-            if not path.endswith("/application_credentials"):
-                return ask(method, path, **more)
-            held.append(Deferred())
-            ask(method, path, **more).chainDeferred(done := Deferred())
-            return held[-1].addCallback(lambda _: done)
-
-        self.patch(self.keystone, "request", hold)
-        making = self.system.send(
-            "POST",
-            "/console/v1/tokens",
-            json.dumps({"name": "x"}).encode(),
-            Content_Type="application/json",
-            Cookie=f"novnc_login={self.cookie}",
-            Origin=ORIGIN,
-        )
-        self.submit("/console/logout/everywhere", tokens="yes")
-        held[0].callback(None)
-        (answer,) = making.answers()
-        self.assertEqual(answer.status, 404)
-        self.assertIn("Make it again.", answer.body["itemNotFound"]["message"])
-        self.assertNotIn("api:token:", " ".join(self.system.transport.store._entries))
-
-    def test_keystone_is_down(self) -> None:
-        _, token = self.make()
-        self.keystone.error = ServiceUnavailable("it does not answer")
-        self.assertEqual(self.status(token), 503)
-        answer = self.system.post(
-            "/console/v1/tokens", {"name": "x"}, Cookie=f"novnc_login={self.cookie}", Origin=ORIGIN
-        )
-        self.assertEqual(answer.status, 503)
-        self.keystone.error = None
-        self.assertEqual(self.status(token), 200)
-        self.assertEqual(len(self.visit("/console/v1/tokens").body["tokens"]), 1)
