@@ -132,8 +132,15 @@ class ServingTests(LinkCase):
         self.assertEqual((self.ran, self.replies()), (["cancelled"], []))
 
     def test_no_reply_waits_longer_than_a_call_may_take(self) -> None:
+        """Also if the method does not run because this server stops."""
         self.push(self.request("echo", 10**9))
-        self.assertLessEqual(int(self.replies()[0][2]), 1000 * (EPOCH + self.clock.seconds() + MAX_DEADLINE))
+        self.patch(self.link, "exact_now", Deferred)
+        self.push(self.request("echo", 10**9))
+        stopping = Deferred.fromCoroutine(self.serving.stop([[self.request("echo", 10**9)]]))
+        self.advance(0.1)
+        self.successResultOf(stopping)
+        limit = 1000 * (EPOCH + self.clock.seconds() + MAX_DEADLINE)
+        self.assertEqual([int(reply[2]) <= limit for reply in self.replies()], [True] * 3)
 
     def test_the_last_calls_are_finished(self) -> None:
         """A service that is restarted does not fail the calls that it has taken, unless they take too long."""
@@ -246,6 +253,30 @@ class ServingTests(LinkCase):
         with self.assertRaises(ServiceUnavailable) as caught:
             self.answer()
         self.assertEqual(caught.exception.detail, "t was stopped")
+
+    def test_stopped_while_a_reply_is_sent(self) -> None:
+        """The method has run, so its caller gets the answer if Redis takes it in time."""
+        self.redis.answers["EVALSHA"] = None
+        self.push(self.request("echo"))
+        self.redis.answers["TIME"] = None
+        [sending] = [one for one in self.redis.connections if one.last[:2] == ["EVALSHA", REPLY.sha]]
+        stopping = Deferred.fromCoroutine(self.serving.stop())
+        self.advance(FINAL_REPLIES - 0.1)
+        self.assertNoResult(stopping)
+        sending.say(b":1\r\n")
+        self.successResultOf(stopping)
+        self.assertEqual((self.answer(), self.redis_lines()), ({}, []))
+
+    def test_a_reply_that_redis_does_not_take(self) -> None:
+        """The stop waits only a bounded time for it."""
+        self.redis.answers["EVALSHA"] = None
+        self.push(self.request("echo"))
+        self.redis.answers["TIME"] = None
+        stopping = Deferred.fromCoroutine(self.serving.stop())
+        self.advance(FINAL_REPLIES - 0.1)
+        self.assertNoResult(stopping)
+        self.advance(0.3)
+        self.successResultOf(stopping)
 
     def test_purposes(self) -> None:
         lists = [sorted(key.removeprefix("novnc:q:t") for key in one.last[1:-1]) for one in self.redis.blocked()]

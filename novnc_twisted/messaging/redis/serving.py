@@ -5,7 +5,6 @@ queue proves the caller's role.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
@@ -29,6 +28,8 @@ _log = Logger()
 
 MAX_REPLIES = 10_000
 """Maximum number of replies that wait for one process."""
+
+_LONGEST_CALL = int(1000 * MAX_DEADLINE)  # milliseconds
 
 FINAL_REPLIES = 1.0
 """Seconds for the replies to calls that are cancelled when serving ends."""
@@ -68,7 +69,8 @@ class Serving:
         self._health = health
         self._alone = alone
         self._roles = {keys.requests(topic, role): role for role in self._methods}
-        self._working: set[Deferred[None]] = set()
+        self._working: set[Deferred[None]] = set()  # requests until their replies are sent
+        self._running: set[Deferred[str | None]] = set()  # of these, those whose methods have not ended
         self._stopping = False
         self._queues = [self._queue(connect, roles) for roles in _shared(self._methods, callers)]
         self._queue_of = {key: queue for queue in self._queues for key in queue.keys}
@@ -117,7 +119,7 @@ class Serving:
         await gatherResults(stops, consumeErrors=True)  # consumes the errors of all if this wait is cancelled
 
     async def stop(self, untaken: Sequence[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
-        """Take no more requests, cancel the running ones, and answer their callers.
+        """Take no more requests, cancel the running methods, and answer their callers.
 
         :param untaken: the remaining requests of each queue, if no other server will take them; they are answered, too.
         :param grace: seconds until running requests are cancelled.
@@ -125,15 +127,17 @@ class Serving:
         await self.close(untaken, grace=grace)
         if grace and self._working:
             await settled(DeferredList(list(self._working)), grace, self._reactor)
-        for work in list(self._working):
+        for running in list(self._running):
             # Cancelled after the queues have stopped, so that no new work begins meanwhile.
-            work.cancel()
+            running.cancel()
         for role, messages in zip(self._methods, untaken, strict=False):
             for message in messages:
                 self._begin(self._answer_untaken(role, message))
         # The replies have to be sent before the connection is closed.
         if self._working:
-            await DeferredList(list(self._working))
+            await settled(DeferredList(list(self._working)), FINAL_REPLIES, self._reactor)
+            for work in list(self._working):
+                work.cancel()
 
     def _take(self, key: str, message: Any) -> None:
         async def work() -> None:
@@ -159,33 +163,43 @@ class Serving:
         request = self._read(message)
         if request is None:
             return
+        # stop() cancels only this, and not a reply that is being sent.
+        running = Deferred.fromCoroutine(self._run(role, request))
+        self._running.add(running)
         try:
-            try:
-                # Not now(), which may be a round trip behind: a call must not run after its caller gave up.
-                now = await self._link.exact_now()
-            except ServiceUnavailable:
-                # It is unknown whether the caller still waits, so do not run the call.
-                return
-            # A forged request must not let its reply wait longer than the longest call.
-            request = replace(request, gives_up=min(request.gives_up, now + int(1000 * MAX_DEADLINE)))
-            left = request.gives_up - now
-            if left <= 0:
-                return
-            if request.method in self._known and request.method not in self._methods[role]:
-                self._health.complain(
-                    f"a process with role {role} called {request.method} of {self._topic}, which this role may not "
-                    "call: refused",
-                    role,
-                )
-            # The queue proves the role; the content of a request could be forged.
-            methods = self._methods[role]
-            performing = Deferred.fromCoroutine(perform(self._topic, methods, request.method, request.arguments))
-            answer = await within(performing, left / 1000, self._reactor)
-        except Late:
-            return
+            answer = await running
         except CancelledError:
             answer = self._cancelled_answer()
-        await self._reply(role, request, answer, FINAL_REPLIES if self._stopping else 5.0)
+        finally:
+            self._running.discard(running)
+        if answer is not None:
+            await self._reply(role, request, answer, FINAL_REPLIES if self._stopping else 5.0)
+
+    async def _run(self, role: str, request: Request) -> str | None:
+        """Run a request, and return the answer; None if its caller may have given up."""
+        try:
+            # The estimate of the time may be a round trip behind, and a call must not run after its caller gave up.
+            now = await self._link.exact_now()
+        except ServiceUnavailable:
+            # It is unknown whether the caller still waits, so do not run the call.
+            return None
+        left = min(request.gives_up - now, _LONGEST_CALL)
+        if left <= 0:
+            return None
+        if request.method in self._known and request.method not in self._methods[role]:
+            self._health.complain(
+                f"a process with role {role} called {request.method} of {self._topic}, which this role may not "
+                "call: refused",
+                role,
+            )
+        # The queue proves the role; the content of a request could be forged.
+        performing = Deferred.fromCoroutine(
+            perform(self._topic, self._methods[role], request.method, request.arguments)
+        )
+        try:
+            return await within(performing, left / 1000, self._reactor)
+        except Late:
+            return None
 
     async def _answer_untaken(self, role: str, message: Any) -> None:
         """Refuse a request that this process did not take before it stopped."""
@@ -208,7 +222,9 @@ class Serving:
         try:
             reply = write_reply(request, answer)
             key = keys.replies(request.reply_to, role)
-            await self._link.run(REPLY, [key], reply, request.gives_up, MAX_REPLIES, deadline=deadline)
+            # A forged request must not let its reply wait longer than the longest call.
+            gives_up = min(request.gives_up, await self._link.now() + _LONGEST_CALL)
+            await self._link.run(REPLY, [key], reply, gives_up, MAX_REPLIES, deadline=deadline)
         except ValueError as error:
             self._health.complain(f"a request for {self._topic} can't be answered: {error}")
         except ServiceUnavailable as error:
