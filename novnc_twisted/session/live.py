@@ -272,20 +272,11 @@ class LiveSession(Session):
     async def _close(self, cause: Refusal) -> None:
         """Close both connections, and wait until they and the lease have ended.  Each has a deadline.  Never raises."""
         try:
-            self._slot.give_back()
-            for timer in self._timers:
-                timer.cancel()
-            if self._power is not None:
-                self._power.end()
-            if self._channel is not None:
-                self._channel.stop()
-            # Before the connections are closed: stop() of a detached relay returns the sockets to Twisted's
-            # transports, which send the final bytes.
-            self.relay.stop()
-            parts: list[Deferred[Any]] = []
-            for end in self.upstream, self.viewer.end:
-                end.close(cause)
-                parts.append(end.closed())
+            self._stop_parts()
+        except Exception:
+            self.fault()
+        parts: list[Deferred[Any]] = [*self.close_ends((self.upstream, self.viewer.end), cause)]
+        try:
             if self._lease is not None:
                 # Renewing the lease would make the token valid again.
                 if isinstance(cause, (Revoked, SessionExpired, ConsoleForbidden)):
@@ -299,3 +290,15 @@ class LiveSession(Session):
         except Exception:
             self.fault()
         self.closed(cause)
+
+    def _stop_parts(self) -> None:
+        self._slot.give_back()
+        for timer in self._timers:
+            timer.cancel()
+        if self._power is not None:
+            self._power.end()
+        if self._channel is not None:
+            self._channel.stop()
+        # Before the connections are closed: stop() of a detached relay returns the sockets to Twisted's transports,
+        # which send the final bytes.
+        self.relay.stop()

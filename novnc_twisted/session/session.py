@@ -1,8 +1,10 @@
 """A session: one viewer's connection to a console, during the set-up or live."""
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from novnc_twisted.access.tokens import hash_token, link_id
@@ -13,6 +15,7 @@ from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Event, SessionClosed
 from novnc_twisted.relay.channel_end import ChannelEnd
+from novnc_twisted.relay.interfaces import IEnd
 from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.people import PeopleList
 
@@ -138,6 +141,20 @@ class Session:
         """Log the exception that is being handled, which is a bug in the program; return the cause for the end."""
         self.log.failure("a session failed because of a bug in this program")
         return ServiceUnavailable("a bug in the proxy; its log has the traceback")
+
+    def close_ends(self, ends: Iterable[IEnd], cause: Refusal) -> list[Deferred[None]]:
+        """Close connections; return a Deferred for each that fires when it is gone.
+
+        If one cannot be closed because of a bug, the others are still closed.
+        """
+        gone = []
+        for end in ends:
+            try:
+                end.close(cause)
+                gone.append(end.closed())
+            except Exception:
+                self.fault()
+        return gone
 
     def closed(self, cause: Refusal) -> None:
         """Report the end, and leave the registry; called after both connections have been closed."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.session_filter import SessionFilter
@@ -169,17 +169,15 @@ class SessionSetup(Session):
         # If end() was called, its cause is the reason, and the error of the cancelled step is only a consequence.
         cause = self.cause = self.cause or cause
         self.enter(self.phase)  # ends the phase: the time of the refusal does not count
+        gone = self.close_ends(self.ends, cause)
         try:
-            for end in self.ends:
-                end.close(cause)
             if not self._greeted and not self._client.gone:
                 await self._send_reason(cause)
-            # Closed last: closing this end earlier would discard the reason.
-            self.ends.append(self.viewer.end)
-            self.viewer.end.close(cause)
-            await gatherResults([end.closed() for end in self.ends])
         except Exception:
             self.fault()
+        # Closed last: closing this end earlier would discard the reason.
+        gone += self.close_ends([self.viewer.end], cause)
+        await DeferredList(gone)
         self.closed(cause)
 
     async def _send_reason(self, cause: Refusal) -> None:
