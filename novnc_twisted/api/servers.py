@@ -18,7 +18,10 @@ MAX_LIMIT = 1000
 """Maximum number of servers in one answer, and their number if the request has no limit (nova's ``[api]
 max_limit``)."""
 
-_NUMBER = re.compile(r"[0-9]{1,4000}", re.ASCII)  # int() refuses longer ones
+_DIGITS = re.compile(r"[0-9]*", re.ASCII)
+_MAX_DIGITS = 4000
+"""int() refuses more digits."""
+
 _TRUE = ("1", "t", "true", "on", "y", "yes")
 
 
@@ -65,12 +68,14 @@ class Servers(Resource):
 def _limit(call: Call) -> int:
     limits = call.request.query.get("limit") or [str(MAX_LIMIT)]
     for limit in limits:  # like nova's schema, check all; the last one counts
-        if not _NUMBER.fullmatch(limit):
+        if not _DIGITS.fullmatch(limit):
             raise HTTPError(
                 400,
                 f"Invalid input for query parameters limit. Value: {limit[:100]}. '{limit[:100]}' does not match "
                 "'^[0-9]*$'",
             )
+    if not 0 < len(limits[-1]) <= _MAX_DIGITS:
+        raise HTTPError(400, "Invalid input received: limit must be an integer")
     return min(int(limits[-1]), MAX_LIMIT)
 
 

@@ -101,6 +101,11 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(answer.body, {"badRequest": {"code": 400, "message": "marker [x] not found"}})
         for limit in ("-1", "x", "1.5", "%D9%A1", "9" * 5000, "x&limit=1", "1&limit=-1", "", "1%0A", "0x1", "1_0"):
             self.assertEqual(self.system.get(f"/v2.1/servers?limit={limit}").status, 400)
+        message = self.system.get("/v2.1/servers?limit=x").body["badRequest"]["message"]
+        self.assertEqual(message, "Invalid input for query parameters limit. Value: x. 'x' does not match '^[0-9]*$'")
+        for limit in ("", "9" * 4001):  # they match, but int() refuses them
+            message = self.system.get(f"/v2.1/servers?limit={limit}").body["badRequest"]["message"]
+            self.assertEqual(message, "Invalid input received: limit must be an integer")
         self.assertEqual(self.names("?limit=0"), [])
         for limit in ("9" * 4000, "1&limit=3"):
             self.assertEqual(len(self.names(f"?limit={limit}")), 3)
