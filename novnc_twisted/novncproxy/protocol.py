@@ -149,8 +149,8 @@ class NoVNCProxyProtocol(FrontProtocol):
     def _report_frame(self, head: RequestHead, framers: tuple[str, ...], list_page: str, *, secure: bool) -> None:
         """Report a request for the page in a frame of another site, if the browser will refuse to show it there."""
         factory = self.factory
-        own = read_origin(f"{'https' if secure else 'http'}://{head.one('host')}")
-        if own is None:
+        own = read_origin(f"{'https' if secure else 'http'}://{head.one('host') or ''}")
+        if own is None:  # also without Host (HTTP/1.0)
             return
         origin = blocked_framer(
             framers, own=own, referrers=head.all("referer"), sites=head.all("sec-fetch-site"), own_list=list_page

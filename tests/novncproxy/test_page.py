@@ -58,6 +58,14 @@ class Serving(PageCase):
         self.assertEqual(await framed(Referer=f"{ours}/list.html", Sec_Fetch_Site="same-origin"), [])
         for more in ({"dest": "document"}, {"dest": ""}, {"path": "/assets/style.css"}, {"Sec_Fetch_Site": "none"}):
             self.assertEqual(await framed(**more), [], more)
+        # Without Host, the page's own origin is unknown.
+        client = await self.raw()
+        client.write(
+            b"GET /vnc_auto.html HTTP/1.0\r\nSec-Fetch-Dest: iframe\r\nSec-Fetch-Site: cross-site\r\n"
+            + f"Referer: {horizon}/\r\n\r\n".encode()
+        )
+        self.assertIn(b"200 OK", await client.everything())
+        self.assertEqual(blocked, [])
         self.novnc(web=self.web, frame_ancestors=["'self'", horizon], observer=only(FrameBlocked, blocked))
         self.assertEqual(await framed(Referer=f"{horizon}/"), [])
         self.assertEqual(await framed(), [])  # it may be Horizon
