@@ -54,7 +54,8 @@ class FrontConnection(Protocol):
         if ":" in host:
             host = read_address(host) or host  # turns ::ffff:192.0.2.1 into 192.0.2.1
         self.peer_address = host
-        self.peer = f"{self.peer_address}:{peer.port}" if self.peer_address else "unix socket"
+        shown = f"[{host}]" if ":" in host else host
+        self.peer = f"{shown}:{peer.port}" if host else "unix socket"
         self.end: StreamEnd | None = None
         self.gone: Deferred[None] = Deferred()
         self._timer: IDelayedCall | None = None

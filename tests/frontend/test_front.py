@@ -5,15 +5,33 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.events import RequestRefused
 from tests.novncproxy.test_upgrade import request
-from tests.session.harness import TOKEN, FrontCase, Raw, introduce
+from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, Raw, introduce
 from tests.support.held_time import HeldTime
 from tests.support.observed import only
+
+
+class PeerTests(FrontCase):
+    """The address of the client in the log."""
+
+    async def test_ipv6(self) -> None:
+        """It is in brackets, so that the port is not read as a part of it."""
+        port = reactor.listenTCP(0, self.novnc(), interface="::1")
+        self.addCleanup(port.stopListening)
+        factory = Factory.forProtocol(Raw)
+        client = await TCP6ClientEndpoint(reactor, "::1", port.getHost().port).connect(factory)
+        own = client.transport.getHost().port
+        client.write(HANDSHAKE.format(path="/?token=unknown", more="").encode())
+        await client.until(b"\r\n\r\n")
+        client.transport.abortConnection()
+        await client.gone
+        record = await self.ended()
+        self.assertEqual((record["peer"], record["address"]), (f"[::1]:{own}", "::1"))
 
 
 class SilentConnections(FrontCase):
