@@ -109,7 +109,8 @@ class Supervisor(CommandService):
     def begin(self) -> None:
         """Start all workers."""
         for number in range(1, self._count + 1):
-            self._spawn(number)
+            if not self._failed:
+                self._spawn(number)
 
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
         """Reload all workers, unless the files that they will read have errors.
@@ -253,7 +254,8 @@ class Supervisor(CommandService):
         try:
             launch(self._reactor, worker, self._command, self.listeners, self.files, begin)
         except OSError as error:  # for example: no memory, or the user of --uid may not run this Python
-            self._died(worker, f"before it began ({error.strerror}: {sys.executable})")
+            worker.failure = f"{error.strerror}: {sys.executable}", 1
+            self._died(worker, "before it began")
 
     def _is_ready(self, worker: WorkerProcess) -> None:
         self._ready.add(worker.number)
@@ -316,9 +318,9 @@ class Supervisor(CommandService):
             how = f"before it was ready ({why})"
         pause = self._pauses.after_death(number, self._reactor.seconds() - worker.began)
         self.log.warn(
-            "worker {number} (pid {pid}) ended {how}; it is started again in {pause:g} s",
+            "worker {number}{pid} ended {how}; it is started again in {pause:g} s",
             number=number,
-            pid=worker.pid,
+            pid="" if worker.pid is None else f" (pid {worker.pid})",
             how=how,
             pause=pause,
         )

@@ -1,6 +1,7 @@
 """How many workers a supervisor starts and when, its watchdog and its log, without a process."""
 
 import os
+import sys
 from signal import SIGKILL
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from novnc_twisted.service.settings import worker_count
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.workers import LONGEST_START, Supervisor
 from tests.service.spawning import Spawning
+from tests.support.logged import Logged
 
 
 class CountTests(TestCase):
@@ -134,6 +136,35 @@ class FailedStartTests(TestCase):
         self.reactor.advance(1)
         self.assertEqual(len(self.reactor.spawned), 4)
 
+    def test_a_process_that_cannot_be_started(self) -> None:
+        """As for other failures: the command ends if it was never ready."""
+        logged = Logged(self)
+        for ready in (False, True):
+            self.setUp()
+            if ready:
+                for worker in self.reactor.spawned:
+                    worker.outReceived(b'{"ready": true}\n')
+            self.reactor.broken = True
+            self.reactor.spawned[0].processEnded(Failure(ProcessTerminated(exitCode=1)))
+            self.reactor.advance(0)
+            self.assertEqual((self.codes, self.reactor.stopped), ([], 0) if ready else ([1], 1))
+            self.assertEqual(len(self.reactor.getDelayedCalls()), ready)
+        reason = f"Cannot allocate memory: {sys.executable}"
+        self.assertEqual(len(logged.lines(f"novncproxy could not start: {reason}")), 1)
+        line = f"worker 1 ended before it was ready ({reason}); it is started again in 1 s"
+        self.assertEqual(len(logged.lines(line)), 1)
+
+    def test_no_process_can_be_started(self) -> None:
+        """The first failure ends the command; no other process is tried."""
+        logged = Logged(self)
+        self.reactor.broken = True
+        self.codes.clear()
+        supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [])
+        supervisor.running = True
+        supervisor.begin()
+        self.assertEqual((self.codes, self.reactor.stopped, self.reactor.getDelayedCalls()), ([1], 1, []))
+        self.assertEqual(len(logged.lines("could not start")), 1)
+
 
 class PauseTests(TestCase):
     """When a worker is started again."""
@@ -169,6 +200,8 @@ class PauseTests(TestCase):
 
     def test_what_can_not_be_started(self) -> None:
         """It is tried again, as after a death."""
+        for worker in self.reactor.spawned:
+            worker.outReceived(b'{"ready": true}\n')
         self.reactor.broken = True
         self.dies(0)
         self.assertEqual([call.getTime() for call in self.reactor.getDelayedCalls()], [1])
