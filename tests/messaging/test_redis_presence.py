@@ -124,6 +124,19 @@ class EntryTests(LinkCase):
         self.advance(3)
         self.assertIsNone(self.successResultOf(removing))
 
+    def test_added_before_the_first_connection(self) -> None:
+        """There is one entry, with the origin of this process."""
+        self.link._on_up = self.presence.renew
+        self.redis.die()
+        adding = Deferred.fromCoroutine(self.presence.add(Announcement("t", "w-1", "nova-b", "h", "{}")))
+        self.assertNoResult(adding)
+        self.redis.refuses = False
+        self.advance(1)
+        self.successResultOf(adding)
+        entries = {words[10] for words in self.redis.named("EVALSHA") if words[1] == ANNOUNCE.sha and len(words) > 10}
+        self.assertEqual(len(entries), 1, entries)
+        self.assertRegex(entries.pop(), r'"from":"[^"]*process \d+"')
+
     def test_back_after_an_outage(self) -> None:
         self.add()
         self.redis.die()

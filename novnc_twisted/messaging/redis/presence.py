@@ -197,6 +197,8 @@ class Presence:
 
         :raises ServiceUnavailable: Redis does not answer.
         """
+        # First: before the first connection, renew() has not set _origin and _life, which are part of the entry.
+        await self._link.connected(FROZEN)
         kind = keys.kind_of(one.topic)
         names = [keys.KINDS, keys.services(kind), keys.announced(one.name), keys.servers(one.topic)]
         words = _PERIOD, one.name, self._member(one), one.server, self._removes_expired, "1" if one.exclusive else ""
