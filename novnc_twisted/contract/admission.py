@@ -1,14 +1,13 @@
 """The answer to ``check_token``."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Admission(Record):
     """The console that a valid token opens.
 

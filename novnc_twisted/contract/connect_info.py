@@ -1,19 +1,19 @@
 """Where a console is, and its user: the answer to a token (nova's ``connect_info``)."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Annotated, Any, Final, Self
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.mode import CONTROL, MODES
 from novnc_twisted.contract.place import Place
-from novnc_twisted.contract.record import LOCAL, Record
+from novnc_twisted.contract.record import LOCAL, Record, record
 
 NOVNC: Final = "novnc"
 XVPVNC: Final = "xvpvnc"
 CONSOLE_TYPES: Final = (NOVNC, XVPVNC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ConnectInfo(Record):
     """Where a console is now, and the user who opens it.
 
@@ -83,8 +83,7 @@ class ConnectInfo(Record):
 
         :param changes: other fields, with their new values.
         """
-        return replace(
-            self,
+        return self.copy(
             host=place.host,
             port=place.port,
             socket=place.socket,

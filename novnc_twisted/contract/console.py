@@ -1,11 +1,11 @@
 """A new console link: the answer to ``get_vnc_console``."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 
 
 def _web_address(value: Any) -> str:
@@ -15,7 +15,7 @@ def _web_address(value: Any) -> str:
     raise ValueError("not an address of http or https")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Console(Record):
     """A token that a compute host made for a console.  It opens nothing until consoleauth has authorised it.
 

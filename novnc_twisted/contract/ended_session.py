@@ -1,14 +1,13 @@
 """The record of an ended session."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 from novnc_twisted.contract.session_info import SessionInfo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class EndedSession(Record):
     """A session that has ended, as its proxy reports it.
 

@@ -1,14 +1,13 @@
 """The filter of ``get_history``."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.ended_session import EndedSession
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class HistoryQuery(Record):
     """Selects the sessions that match all fields that are set.
 

@@ -1,11 +1,11 @@
 """A server as its compute host reports it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Final, Self
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.record import LOCAL, Record
+from novnc_twisted.contract.record import LOCAL, Record, record
 
 UNKNOWN: Final = "unknown"
 """The state of a server whose host does not answer; no hypervisor reports it."""
@@ -18,7 +18,7 @@ def _number(most: int) -> Callable[[Any], int]:
     return lambda value: value if type(value) is int and 0 <= value <= most else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Instance(Record):
     """A domain of a compute host.
 

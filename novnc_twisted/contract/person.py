@@ -1,11 +1,10 @@
 """The people at a console: their rights by consoleauth's decision, and the data that pages show."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.mode import CONTROL, MODES
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 
 MAX_PEOPLE: Final = 32
 """Maximum number of people at one console that are shown; QEMU itself accepts 32 viewers."""
@@ -34,7 +33,7 @@ def _ids(value: Any) -> tuple[str, ...]:
     return tuple(map(fields.short_text, value))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Person(Record):
     """A live session, as other viewers of the same console see it.
 

@@ -1,13 +1,12 @@
 """Where a console is: the answer to ``validate_console_port``."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.record import LOCAL, Record
+from novnc_twisted.contract.record import LOCAL, Record, record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Place(Record):
     """The address of a running server's console; the fields of ConnectInfo with these names have the same meaning.
 

@@ -1,12 +1,11 @@
 """Power actions on a server: their names on the bus, and the answer of its compute host."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Final
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 
 START: Final = "start"
 STOP: Final = "stop"
@@ -43,7 +42,7 @@ TRANSIENT: Final = "transient"
 """The domain is transient, so the action would delete it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PowerReply(Record):
     """The answer of a compute host to a power action: that it has begun, or why not.
 

@@ -1,10 +1,9 @@
 """The answer to ``revoke`` and ``set_mode``."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 
 
 def _topics(value: Any) -> tuple[str, ...]:
@@ -13,7 +12,7 @@ def _topics(value: Any) -> tuple[str, ...]:
     return tuple(map(fields.short_text, value))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Revocation(Record):
     """The result of a change of tokens and sessions.
 

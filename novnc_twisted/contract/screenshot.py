@@ -2,11 +2,10 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 
 FORMATS: Final = ("png", "jpeg", "webp")
 """The formats of pictures that can be requested."""
@@ -32,7 +31,7 @@ def _base64(value: Any) -> str:
     raise ValueError("not a picture in base64")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Screenshot(Record):
     """A picture.
 

@@ -1,15 +1,14 @@
 """The filter of ``get_sessions``, ``end_sessions`` and similar methods."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.record import Record, read
+from novnc_twisted.contract.record import Record, read, record
 from novnc_twisted.errors import ServiceUnavailable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SessionFilter(Record):
     """Selects the sessions that match all fields that are set; without any field, all sessions.
 

@@ -1,14 +1,13 @@
 """The description of a live session."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.mode import CONTROL, MODES
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SessionInfo(Record):
     """A live session, as the worker that has it reports it.
 

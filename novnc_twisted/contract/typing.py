@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.record import Record, record
 
 MAX_CHORD: Final = 16
 """Maximum number of keys that are pressed at a time (libvirt's ``VIR_DOMAIN_SEND_KEY_MAX_KEYS``)."""
@@ -35,7 +35,7 @@ MAX_SECONDS: Final = 10.0
 _KEY_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TypingTicket(Record):
     """The right to type on a server's keyboard for a while.
 

@@ -1,22 +1,22 @@
 """Records: how they are read and written, and how each of their fields is checked."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.contract import Record, fields
-from novnc_twisted.contract.record import LOCAL, read
+from novnc_twisted.contract.record import LOCAL, read, record
 from novnc_twisted.errors import ServiceUnavailable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Inner(Record):
     port: Annotated[int, fields.port]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Outer(Record):
     name: Annotated[str, fields.text]
     inner: Annotated[Inner, Inner.from_wire]
@@ -26,9 +26,9 @@ class Outer(Record):
     owner: Annotated[str, fields.text] = ""
 
 
-def travelled(record: Record) -> Any:
+def travelled(sent: Record) -> Any:
     """Return the record that a receiver reads."""
-    return type(record).from_wire(json.loads(json.dumps(record.to_wire())))
+    return type(sent).from_wire(json.loads(json.dumps(sent.to_wire())))
 
 
 class RecordTests(SynchronousTestCase):
@@ -63,6 +63,13 @@ class RecordTests(SynchronousTestCase):
         for name in ("owner", "unknown"):
             self.assertRaises(TypeError, Outer.from_wire, self.WIRE, **{name: "x"})
 
+    def test_copy(self) -> None:
+        outer = Outer(name="a", inner=Inner(port=1), secret="s3cret", note="n")
+        changed = Outer(name="b", inner=Inner(port=1), secret="s3cret")
+        self.assertEqual(outer.copy(name="b", note=None), changed)
+        self.assertEqual((outer.name, outer.note), ("a", "n"))
+        self.assertRaises(TypeError, outer.copy, unknown=1)
+
     def test_the_first_wrong_field_is_named(self) -> None:
         self.refuses(None, "Outer: not an object")
         self.refuses([], "Outer: not an object")
@@ -80,11 +87,11 @@ class RecordTests(SynchronousTestCase):
         self.assertEqual(refusal.detail, "compute host one: Inner.port: missing")
 
     def test_a_field_needs_a_check(self) -> None:
-        @dataclass(frozen=True, slots=True, kw_only=True)
+        @record
         class Unchecked(Record):
             name: str
 
-        @dataclass(frozen=True, slots=True, kw_only=True)
+        @record
         class LocalWithoutDefault(Record):
             name: Annotated[str, LOCAL]
 
