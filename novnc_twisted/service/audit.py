@@ -26,7 +26,9 @@ def make_trail(command: str, conf: Any, reactor: Any) -> "AuditTrail | None":
 
 
 async def open_trail(trail: "AuditTrail") -> None:
-    """Open the file and the connection to syslog, as the user of the service.
+    """Open the file and the connection to syslog.
+
+    Called when the reactor runs: if twistd was started as root, it has changed to the user of the service by then.
 
     If the syslog daemon does not run yet, a log line says so, and the service starts nevertheless.
 

@@ -1,6 +1,6 @@
-"""One builder for each service: makes it from the options, and returns its start function.
+"""One builder for each service.  A builder makes its service from the options, and returns the start function.
 
-A builder also adds the steps that stop the service to the phases of the shutdown.
+For each part of the service that must be stopped, the builder adds a step to a phase of the shutdown.
 """
 
 from functools import partial
@@ -127,13 +127,13 @@ def consoleapi(context: Context) -> Start:
     tls = context.api_tls
     factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
 
-    # Not added in start(): if the start fails later, the shutdown must still stop what prepare() has begun.
+    # Stops the reading that compute.prepare() begins in start(), also if the start of another service fails.
     context.shutdown.add(Phase.STOP_SERVICES, compute.stop)
     context.needs("bus", context.transport.ping)
     context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))
 
     def stop() -> None:
-        # After a take-over, this process still has connections that it accepted before, and answers them.
+        # After a take-over, connections that this process accepted before may still send their first request.
         site.answers_first_requests = context.shutdown.replaced
 
     async def start() -> None:

@@ -1,4 +1,4 @@
-"""Protects child processes from signals until they have installed their handlers."""
+"""Protects child processes from SIGUSR2 until they have installed a handler for it."""
 
 import signal
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ def without_sigusr2() -> Iterator[None]:
     """Block SIGUSR2 in the processes that are started in this context.
 
     ``systemctl kill`` sends SIGUSR2 to all processes of a unit.  The signal would end a process that has not installed
-    its handler yet.  Ignoring the signal is not sufficient, because Twisted resets ignored signals in child processes.
+    a handler yet.  Ignoring the signal is not sufficient, because Twisted resets ignored signals in child processes.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:

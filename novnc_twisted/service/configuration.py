@@ -43,10 +43,10 @@ class Configuration:
     """The options of the configuration files, with all errors and warnings about them.
 
     :ivar conf: the options.  An option whose value is refused has its default.
-    :ivar files: the files.
+    :ivar files: the parsed files; later ones override earlier ones.
     :ivar errors: one line for each error.  The command can't start if there are any.
     :ivar warnings: one line for each warning.
-    :ivar logged_later: warnings that the built service logs itself; only ``--check-config`` prints them.
+    :ivar logged_later: warnings that the service logs itself, so that only ``--check-config`` prints them.
     :ivar refused: the group and name of each option whose value is refused.
     :ivar referable: the names to which values may refer with ``$``.
     """
@@ -64,7 +64,11 @@ class Configuration:
         return self._place(group, name) is not None
 
     def located(self, line: str) -> str:
-        """Put file and line number in front of a line that begins with an option, if a file sets that option."""
+        """Put the place where a file sets an option in front of a message about it; unchanged if no file sets it.
+
+        :param line: the message, which begins with the option.
+        :return: the message, after the file and the line number.
+        """
         option = self._option_of(line)
         place = self._place(*option) if option is not None else None
         if place is None:

@@ -35,7 +35,8 @@ class ConsoleService(CommandService):
 
     :ivar drain_timeout: the option.
     :ivar configuration: reads the options again at a reload; None: a reload does not change options.
-    :ivar reports_changes: whether the log names the options that have changed.  False in a worker.
+    :ivar reports_changes: whether a reload logs which options have changed.  False in a worker, because the
+        supervisor logs them.
     :ivar on_lead: called when this process becomes the main process, to accept connections.
     :ivar on_ready: called when all services have started.
     :ivar on_reloaded: called after a reload, with the error in one line or None.
@@ -64,6 +65,7 @@ class ConsoleService(CommandService):
     def end_with(self, older: Predecessors) -> None:
         """Wait for the end of these processes before this one ends, unless a successor waits for them."""
         shutdown = self._context.shutdown
+        # In two phases, because the first one is skipped without drain_timeout, and may end before these processes.
         for phase in (Phase.WAIT_FOR_SESSIONS, Phase.END_SESSIONS):
             shutdown.add(phase, lambda: None if shutdown.replaced else older.gone())
 
@@ -230,7 +232,7 @@ class ConsoleService(CommandService):
         stop(self._context.reactor)
 
     def stopService(self) -> Deferred[None]:
-        """See Service; fires when all phases of the shutdown are over."""
+        """See Service; fires when all phases of the shutdown are over, and the control socket is closed."""
         control = super().stopService()
         self._set_state("stopping")
         drain, sessions = self._context.shutdown.drain, len(self._context.limits)

@@ -170,9 +170,12 @@ class Context:
             self.monitor.readiness.needs(part, check)
 
     def stop_at_end(self, stop: Step) -> None:
-        """Stop a service of the bus when this process ends, or earlier: when a new process has taken over.
+        """Add the shutdown steps of a service that answers calls on the bus.
 
-        Without the earlier stop, an old process that waits for its last sessions would still answer calls.
+        Usually the service stops in the phase STOP_SERVICES.  After a take-over, it already stops in LEAVE_PRESENCE.
+        Otherwise, an old process that waits for its last sessions would still answer calls.
+
+        :param stop: stops the service.
         """
         early: list[Deferred[Any]] = []
 
@@ -188,8 +191,9 @@ class Context:
     ) -> None:
         """Accept connections from the opening of the gate until the shutdown.
 
-        :param stop: called when the shutdown begins, and no more connections come.
-        :param empty: waits until the server has no connection.
+        :param factory: the server of the connections, or a Listener in front of it.
+        :param stop: called in the phase of the shutdown that closes the ports.
+        :param empty: waits until the server has no connection any more.
         """
         shutdown = self.shutdown
         shutdown.add(Phase.STOP_ACCEPTING, stop)
@@ -209,6 +213,7 @@ class Context:
 
         shutdown.add(Phase.WAIT_FOR_SESSIONS, all_gone)
         if first is not None:
+            # After a take-over, connections whose first bytes have not come yet may still become sessions.
             shutdown.add(Phase.STOP_ACCEPTING, lambda: None if shutdown.replaced else first.stop())
             shutdown.add(Phase.END_SESSIONS, first.stop)
 

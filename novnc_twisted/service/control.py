@@ -41,8 +41,8 @@ _log = Logger()
 def files_of(text: bytes) -> list[FlagFile]:
     """Parse the configuration files of a request.
 
-    :raises ValueError: the text is not JSON of this form.
-    :raises TypeError: the same.
+    :raises ValueError: the text is not JSON, or not a list of pairs.
+    :raises TypeError: the text is JSON, but not a list of lists.
     """
     return [FlagFile.of_text(str(path), str(content)) for path, content in json.loads(text)]
 

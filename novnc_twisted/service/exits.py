@@ -8,8 +8,8 @@ import sys
 from typing import Final, NoReturn
 
 BAD_CONFIGURATION: Final = 78
-"""EX_CONFIG of sysexits.h.  systemd does not restart the service, since this would not help: the units in
-contrib/systemd have this code as RestartPreventExitStatus."""
+"""EX_CONFIG of sysexits.h.  A restart would not help, so systemd does not restart the service: the units in
+contrib/systemd name this code in RestartPreventExitStatus."""
 
 START_FAILED: Final = 1
 """The start failed for a reason outside the configuration, such as a port in use; a restart may help."""
@@ -69,13 +69,13 @@ def end_by_signals() -> None:
 
 
 def end_at_once() -> None:
-    """Let the last steps of the interpreter take little time, and change nothing about the exit code.
+    """Make the later exit of the interpreter fast, and protect the exit code.  The function does not end the process.
 
     A last garbage collection would free all modules and take 0.2 s of CPU time, on a busy machine several seconds.  The
     process must end within 5 s after SIGTERM, and the kernel frees the memory anyway.
 
-    A further SIGTERM or SIGINT is ignored then.  Otherwise the interpreter would restore the default action before its
-    end, and the process would end by the signal instead of with its exit code.
+    During the exit, a further SIGTERM or SIGINT is ignored.  Otherwise the interpreter would restore the default action
+    before its end, and the process would end by the signal instead of with its exit code.
     """
     atexit.register(_last_steps)
 
@@ -92,7 +92,7 @@ def exit_with(code: int) -> None:
 
 
 def _leave(code: int) -> None:
-    # os._exit() does not flush the streams, and the last line has the reason.
+    # os._exit() does not flush the streams.  Without this, the last line, which has the reason, could be lost.
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     # Not sys.exit(), which does not change the exit code in an atexit handler: twistd has already chosen 0.

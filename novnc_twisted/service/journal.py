@@ -82,7 +82,7 @@ class JournalObserver:
         priority = PRIORITIES.get(event.get("log_level"), PRIORITIES[LogLevel.info])
         text = self._form(event) or ""
         self._stream.write("".join(f"<{priority}>{line}\n" for line in text.split("\n") if line))
-        # At once, because a process that is killed loses its buffer, perhaps with the reason.
+        # A process that is killed loses the text in its buffer, and this text may show why it was killed.
         self._stream.flush()
 
 

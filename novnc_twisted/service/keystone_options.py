@@ -50,6 +50,7 @@ def load(conf: Any, section: str) -> Any:
         _check(conf, section, of_auth)
         return SessionLoader().load_from_conf_options(conf, section, auth=auth)
     except (cfg.Error, RecursionError):
+        # _check() reads the options one by one, and raises Unusable for the option that causes this error.
         _check(conf, section, of_auth)
         raise
     except (ClientException, ValueError, OSError) as error:

@@ -127,9 +127,12 @@ class CommandService(Service):
             signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._replace))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
         if self.predecessor is not None:
+            # The pid file belongs to this process now, so twistd must remove it at the end.  The path was kept by
+            # PredecessorChannel.adjust().
             self.twistd["pidfile"] = self.twistd.get("pidfile of the service", "")
         self._control = listen_for_reload(self._reactor, self.reopen_and_reload, self._replace)
         if self.older_status is not None and self.predecessor is not None:
+            # The last of the older processes is the predecessor itself.
             self.older_status.lead(self.predecessor.older[-1], self.predecessor.detached_channel())
         if self.monitoring is not None:
             self.monitoring.start()

@@ -14,7 +14,7 @@ from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_format import FORMATS
 
 PROGRAMS: Final = {"consolecompute": "nova-compute", "consoleapi": "nova-api"}
-"""nova's names of our commands, where the name is not ``nova-`` and the name of the command."""
+"""nova's name for each of our commands, except for those whose name in nova is ``nova-COMMAND``."""
 
 
 @dataclass(frozen=True)

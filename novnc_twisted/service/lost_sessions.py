@@ -29,7 +29,7 @@ It is not an argument, because after an upgrade, a supervisor may start workers 
 
 
 class LostSessions:
-    """Makes the tables of sessions.  When a worker has ended, it reports the sessions in the worker's table.
+    """Makes the tables of sessions, and reports the sessions in the table of a worker that has ended.
 
     :param reactor: the reactor.
     :param host: the ``host`` option.
@@ -81,6 +81,7 @@ class LostSessions:
             os.close(table)
         now, detail = time.time(), f"worker {worker} ended {how}"
         for row in rows:
+            # A session with a cause ended before its worker, but was not reported to consoleauth yet.
             if not row.cause:
                 self.count += 1
                 self._observer(row.closed(WorkerLost, detail, now))

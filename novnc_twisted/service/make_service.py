@@ -57,9 +57,10 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     """
     from twisted.internet import reactor
 
-    # Called before anything is scheduled: the times of existing timers would be those of the other clock.
+    # Called before anything is scheduled, because existing timers would keep their times of the wall clock.
     use_monotonic_clock(reactor)
     predecessor = channel_to_predecessor()
+    # The predecessor passes files only if it got them by a reload request.
     given = predecessor is not None and predecessor.files
     sources = given or sources
     found = examine(command, sources, reactor)
@@ -90,7 +91,8 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     result.older_status = older_status(conf, reactor, result.status, predecessor)
     if result.older_status is not None:
         result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
-    # Copies for a successor, because a service in this process closes its own sockets when it stops accepting.
+    # Copies for a successor, because a service in this process closes its own sockets when it stops accepting.  With
+    # workers, this process itself accepts only on the monitoring port.
     result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
     result.predecessor, result.older = predecessor, older
     service.end_with(older)

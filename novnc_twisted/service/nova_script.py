@@ -86,6 +86,7 @@ class CommandLine:
             add(*every, action=_Call, to=partial(self._ignore, names[0]), nargs=0, help=argparse.SUPPRESS)
         for name, why in REFUSED.items():
             add(name, action=_Call, to=partial(_refuse, f"{name}: {why}"), nargs="?", help=argparse.SUPPRESS)
+        # Neither set nor reported as ignored, because the program stays in the foreground in any case.
         add("--nodaemon", action="store_true", help=argparse.SUPPRESS)
         return parser
 

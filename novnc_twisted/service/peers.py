@@ -43,7 +43,7 @@ class Outbox:
             self._flush()
 
     def taken(self) -> None:
-        """Record that the worker has taken the batch, and send the next one."""
+        """Record that the worker has taken the last batch, and send the next one if values are waiting."""
         self._sent = False
         if self._waiting:
             self._flush()

@@ -150,7 +150,7 @@ def _proxy(
     report_ended(context, front.registry, history=replacement is None)
 
     def stop() -> None:
-        # Called when the ports are closed.  Without this, an idle connection could still begin a session.
+        # The ports are being closed, but an idle connection could still begin a session.
         if shutdown.drain or shutdown.replaced:
             front.close_when_answered(first_requests=shutdown.replaced)
         else:
@@ -170,7 +170,7 @@ def _proxy(
 
 
 def _change_proxies(listener: Listener, conf: Any) -> None:
-    # Also if proxy_protocol is off in the files now: it stays on until a restart, but the new list counts at once.
+    # proxy_protocol stays on until a restart, even if it is off in the files now.  The new list is used at once.
     listener.proxies = networks(conf.console.trusted_proxies)
 
 

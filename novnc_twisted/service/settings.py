@@ -129,6 +129,7 @@ def worker_count(command: str, conf: Any) -> int:
 
 def no_take_over(command: str, conf: Any) -> str:
     """Return the reason why a command does not support a take-over (SIGUSR2); empty if it does."""
+    # With memory://, a command of one service can only be a proxy for which nova or a plug-in checks the tokens.
     if not conf.transport_url.startswith("memory:") or len(SERVICES[command]) == 1:
         return ""
     return (

@@ -92,7 +92,8 @@ class Shutdown:
                     limit = self._limit = _Limit(self._clock, self.drain)
                     unfinished += await self._run_phase(phase, limit)
                     self._limit = None
-                    # On a busy machine, the timer may be late.  Do not add this delay: the later phases get less time.
+                    # On a busy machine, the timer may be late.  This delay is not added to the total, so that the
+                    # process still ends in time.  The later phases get less time instead.
                     end += min(self._clock.seconds(), limit.ends_at) - begin
             else:
                 end += SECONDS[phase]

@@ -63,7 +63,7 @@ class TLSOptions:
         :raises Unusable: the text is one line that names the option.
         """
         for line in self.mistakes:
-            raise Unusable(line)
+            raise Unusable(line)  # the first mistake is enough
         if not self.cert:
             return None
         cert, key = self._name("cert"), self._name("key")

@@ -3,9 +3,9 @@
 Only :mod:`novnc_twisted.service.workers` starts it.  The listening sockets are descriptors from 3 on, and SOCKETS names
 the service of each (``novncproxy,novncproxy``).  BEGIN is ``accept`` or ``wait``.  Each FILE is a configuration file.
 
-Standard input is a pipe with the supervisor's orders; it closes when the supervisor ends.  The log goes to standard
-output as one JSON object in each line.  The supervisor writes it to the log of the service.  An environment variable
-names the descriptor of the table of sessions, which the supervisor reads if the worker is killed
+Standard input is a pipe with the supervisor's orders; it closes when the supervisor ends.  Log events and reports go to
+standard output, as one JSON object in each line.  The supervisor writes the log events to the log of the service.  An
+environment variable names the descriptor of the table of sessions, which the supervisor reads if the worker is killed
 (:mod:`novnc_twisted.service.lost_sessions`).
 """
 
@@ -155,7 +155,7 @@ def _plain(name: str, value: Any) -> bool:
 
 def main(arguments: list[str]) -> None:
     """Run until SIGTERM, or until the supervisor ends."""
-    end_at_once()
+    end_at_once()  # ends nothing now; it makes the exit of the interpreter fast
     # A terminal sends SIGINT to the supervisor as well, which then ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     command, _, reactor_module, owners, begin, *paths = arguments

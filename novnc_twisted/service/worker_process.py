@@ -79,7 +79,8 @@ class WorkerProcess(ProcessProtocol):
 
     def reload(self, files: Sequence[FlagFile]) -> Deferred[str | None]:
         """Reload the worker with these configuration files; fires with the error in one line, or None."""
-        # An earlier reload may still run.  Its outcome could not be distinguished from that of the new one.
+        # An earlier reload may still run.  Its outcome could not be distinguished from that of the new reload, so the
+        # earlier one counts as done now.
         self._reloaded(None)
         self.reloading = Deferred()
         outcome = self.reloading
@@ -108,7 +109,7 @@ class WorkerProcess(ProcessProtocol):
         """Ask for the metrics and the readiness; fires with the worker's answer, or with None if the worker ends."""
         wanted: Deferred[Any] = Deferred()
         self._wanted.append(wanted)
-        # Only one request at a time: more requests to a hanging worker would fill the pipe.
+        # Only one request at a time, because requests to a hanging worker would fill the pipe.
         if not self._asked and self.transport is not None and not self.ended.called:
             self._asked = True
             self.order(STATUS)

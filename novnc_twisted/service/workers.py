@@ -74,7 +74,7 @@ class Supervisor(CommandService):
     ) -> None:
         """Prepare to start the workers, which happens when the reactor runs.
 
-        :param files: see the attribute.
+        :param files: descriptors of configuration files, for the workers.
         :param sockets: the workers accept on the sockets in its attribute ``taken``.
         :param check: reads the files that the workers will read at a reload; raises Unusable if one has an error.
         :param drain: seconds for which the sessions of the workers may go on when they are stopped.
@@ -216,7 +216,7 @@ class Supervisor(CommandService):
         DeferredList([*(worker.ended for worker in workers), *predecessors]).addCallback(lambda _: self._end_waiting())
         await over
         if self.lost is not None:
-            # Limited to the time that is left until the service has to end.
+            # The reports may take only the time that is left until the service has to end.
             await self.lost.stop(min(STOP_TIMEOUT, self._kill_time - self._reactor.seconds() + REPORT_TIME))
         self.stop_monitoring()
 
@@ -290,7 +290,7 @@ class Supervisor(CommandService):
             self._log_ready()
 
     def _give_up(self, why: str, code: int) -> None:
-        """End the command because a worker can't start.  Called only if the command has never been ready."""
+        """End the command, because a worker can't start and the command has never been ready."""
         self._failed = True
         if self.predecessor is not None and not self.leads:
             self.predecessor.failed(why)  # the previous process continues, and logs the reason

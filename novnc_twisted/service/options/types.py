@@ -31,7 +31,7 @@ class Checked(types.String):
 class Items(types.List):
     """A list of texts separated by commas.
 
-    The error of oslo.config's own list contains all items after the refused one as well.
+    An error shows only the refused item.  With oslo.config's own list, it would also show all items after this one.
     """
 
     def __init__(self, item_type: types.String) -> None:
@@ -79,7 +79,7 @@ class CheckedListOpt(cfg.ListOpt):
     ) -> None:
         item_type = types.String(choices=choices) if check is None else Checked(check)
         super().__init__(name, item_type=item_type, **more)
-        self.type = Items(item_type)
+        self.type = Items(item_type)  # replaces the list type that ListOpt has just set
 
 
 class NumberOpt(cfg.Opt):

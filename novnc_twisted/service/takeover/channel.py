@@ -1,4 +1,4 @@
-"""The old process's end of the channel to the new process.  The new process's end is in :mod:`.successor`."""
+"""The channel of a take-over in the old process.  :mod:`.successor` is its counterpart in the new process."""
 
 import json
 from collections.abc import Callable

@@ -30,7 +30,7 @@ STATUS: Final = "status"
 """The first word of a question.  The question's identifier follows, which the answer repeats."""
 
 _OURS: Final = 0
-"""The key of this process among the totals; older processes have their process ids as keys."""
+"""The key of this process in the totals.  An older process has its process id as the key."""
 
 _OF_MAIN: Final = ("novnc_workers", "novnc_missing")
 """Gauges that only the main process reports, because they count or describe processes that accept connections."""
@@ -140,7 +140,8 @@ class _Channel:
     def ask(self) -> "Deferred[Any]":
         """Ask for the status; fires with the parsed JSON of the answer, or with None if the process ends.
 
-        The next question is sent only after the answer to the last one.
+        While an earlier question has no answer yet, no further question is sent.  The Deferred then fires with the
+        answer to the earlier question.
         """
         answer = self._answer = Deferred()
         if self._question:
@@ -196,4 +197,4 @@ def _read(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return {}
+        return {}  # Status.from_json() refuses this as malformed

@@ -46,7 +46,7 @@ class Predecessors:
         return waiting
 
     def ended(self, pid: int) -> None:
-        """Forget a process.  Later calls do nothing."""
+        """Forget a process.  Further calls for the same process do nothing."""
         process = self._living.pop(pid, None)
         if process is not None:
             process.close()

@@ -2,8 +2,8 @@
 
 The old process, the predecessor (:mod:`novnc_twisted.service.takeover.launch`), starts the same command again.  The
 environment variable ``NOVNC_TWISTED_TAKEOVER`` describes the descriptors that it passes.  One of them is the channel,
-an end of a socket pair.  The new process reports ``ready`` or ``failed: REASON`` on the channel.  When it receives the
-line ``lead``, it accepts connections, and is the service's main process.
+which is one socket of a socket pair.  The new process reports ``ready`` or ``failed: REASON`` on the channel.  When it
+receives the line ``lead``, it accepts connections, and is the service's main process.
 """
 
 import contextlib
@@ -153,6 +153,6 @@ def described(**arguments: Any) -> str:
 
 def _text(handle: int) -> str:
     """Return the text of a file in memory, and close the file."""
-    with open(handle, encoding="utf-8") as file:  # a descriptor
-        file.seek(0)
+    with open(handle, encoding="utf-8") as file:
+        file.seek(0)  # the position is shared with the predecessor's descriptor, so it is at the end
         return file.read()
