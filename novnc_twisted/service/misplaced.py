@@ -144,7 +144,7 @@ def _option(file: FlagFile, section: str, key: str, ours: dict[str, set[str]]) -
 
 
 def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dict[str, set[str]]) -> Iterator[str]:
-    """Yield a warning about a section that is not read, if its name resembles one of ours, or if it has our options."""
+    """Yield a warning if this section, which is not read, has a name like one of our sections, or has our options."""
     folded = {name.lower(): name for name in ours}
     near = difflib.get_close_matches(section.strip().lower(), folded, n=1, cutoff=0.75)
     named_like_ours = [key for key in keys if _sections_with(key, ours)]

@@ -99,7 +99,7 @@ class TakeOver:
     def _spawn(self, on_ready: OnReady) -> None:
         attempt = self._attempt = _Attempt(self, on_ready)
         ours, theirs = socket.socketpair()
-        # The new process's standard error is a pipe to this process until it leads.  Then it uses this copy of ours.
+        # The new process's standard error is a pipe to this process until it leads.  Then it uses this copy instead.
         errors, files = os.dup(2), list(self._files())
         texts = [in_memory(file) for file in files]
         try:
