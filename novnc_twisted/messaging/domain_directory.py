@@ -1,8 +1,8 @@
 """The domain directory: a copy in memory of the records that compute hosts publish, and which hosts are alive.
 
-An update of the copy (:meth:`DomainDirectory.look`) reads presence, the group of hosts and the heads of their records:
-at most four commands, whatever the number of hosts.  Then it reads only the parts that have changed since the last
-update (:mod:`.domain_record`).
+An update of the copy (:meth:`DomainDirectory.look`) reads presence, the group of hosts and the heads of their records.
+On Redis, this takes at most five commands, whatever the number of hosts.  Then the update reads only the parts that
+have changed since the last update (:mod:`.domain_record`).
 """
 
 import re
@@ -25,7 +25,8 @@ from novnc_twisted.messaging.shared_call import SharedCall
 REST: Final = 50
 """A copy is used for ``REST`` times the duration of its update, so updates take less than 1/50 of the time.
 
-At most it is used for :data:`MAX_AGE`, so updates that take longer than MAX_AGE / REST take a larger share.
+A copy is never used for longer than :data:`MAX_AGE`.  So if updates take longer than MAX_AGE / REST, their share of the
+time is larger.
 """
 
 MAX_AGE: Final = 5.0
@@ -65,9 +66,10 @@ class DomainDirectory(Generic[T]):
 
     Its attributes show the last update.  They change only while :meth:`refresh` or :meth:`look` runs.
 
-    :param read: makes an entry from a host and a published domain (a mapping of :data:`FIELDS`).  It raises
-        ServiceUnavailable for a domain that cannot be used; this domain is left out.
-    :param now: a clock in seconds, for the age of the copy; None: every refresh updates it.
+    :param read: makes an entry from a host and a published domain (a mapping with the keys
+        :data:`.domain_record.FIELDS`).  It raises ServiceUnavailable for a domain that cannot be used; this domain is
+        left out.
+    :param now: a clock in seconds, for the age of the copy; None: every refresh updates the copy.
     :ivar live: the address of each live host (``Service.place``), by host.
     :ivar unpublished: the live hosts without a usable record.
     :ivar any_current: whether :meth:`is_current` is true for any host.
@@ -144,8 +146,8 @@ class DomainDirectory(Generic[T]):
         """Return the live hosts to ask for a domain that the hosts of :meth:`candidates` do not have.
 
         These are all live hosts.  If there are more than :data:`MAX_ASKED`, they are only those that published the
-        domain, and those whose records are not current.  Then a server that moved in the last half second may be
-        missed.
+        domain, and those whose records are not current.  Then a domain that moved to another host in the last half
+        second may be missed.
 
         :raises ServiceUnavailable: too many records are not current, so that the host of the domain is unknown.
         """
@@ -205,7 +207,8 @@ class DomainDirectory(Generic[T]):
         except ServiceUnavailable as failure:
             if self._failure is None:
                 _log.warn("the published domains can't be read, so all hosts are asked: {why}", why=str(failure))
-            # Kept until an update succeeds: last_host() must not return None because the records could not be read.
+            # Kept until an update succeeds: while the records cannot be read, last_host() must raise instead of
+            # returning None.
             self._failure = failure
         else:
             self._failure = None
@@ -246,7 +249,7 @@ class DomainDirectory(Generic[T]):
     async def _read_parts(self, parts: Sequence[tuple[str, int, int]]) -> None:
         """Read parts of one host's record, until one of them is malformed.
 
-        Decoding a malformed part of 1 MiB takes a second, so a whole record of them would take minutes.
+        Decoding a malformed part of 1 MiB takes a second, so a record that consists of such parts would take minutes.
         """
         for start in range(0, len(parts), _PARTS_TOGETHER):
             some = parts[start : start + _PARTS_TOGETHER]

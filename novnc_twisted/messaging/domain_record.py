@@ -134,7 +134,7 @@ class DomainRecord:
         """Write the changed parts and the head.
 
         :param current: see :class:`Head`.
-        :return: the number of domains that were left out, because their part was full.
+        :return: the number of domains that this call left out, because their part was full.
         :raises ServiceUnavailable: the store does not answer; the next call writes the rest.
         """
         # A restarted process keeps the parts of its predecessor that are still right.

@@ -70,7 +70,7 @@ async def broadcast(
     :raises ValueError: they are too long, or contain NaN.
     :raises ServiceUnavailable: the presence entries cannot be read within the deadline.
     """
-    # Checked once, before the look-up: otherwise each call would fail with the same error of the caller.
+    # Checked here, because gather() would turn the caller's mistake into a ServiceUnavailable of each server.
     encode_object(arguments)
     until = clock.seconds() + deadline
     try:

@@ -26,7 +26,7 @@ MAX_CALLS = 4
 
 
 class HedgedCalls:
-    """Makes hedged calls to a topic with several servers.  Only for methods that may run twice.
+    """Makes hedged calls to a topic with several servers.  Only for methods that may run more than once.
 
     When a server is killed or hangs, the calls that it has taken from the queue are lost.  When the primary Redis dies,
     all calls are lost.  The first result counts.
@@ -75,7 +75,7 @@ class _Hedged:
         self._call()
 
     def _wait(self, seconds: float) -> bool:
-        """Schedule a repetition after this many seconds; return False if there is no time for it."""
+        """Schedule a repetition after this many seconds; return False if the deadline or MAX_CALLS forbids it."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None

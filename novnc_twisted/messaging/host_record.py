@@ -72,7 +72,7 @@ class HostRecord(Generic[T]):
         :param answer: the part from the store; None if it is missing.
         """
         version, rows = "", []  # a part without a version is read again by the next update
-        malformed = answer is not None and len(answer) != 2
+        malformed = answer is not None and len(answer) != 2  # a part has two fields: version and rows
         if answer is None:
             # The record was divided into another number of parts after its head was read.
             self.unusable = UnusableRecord(f"a part of the record of compute host {self._host} is missing")

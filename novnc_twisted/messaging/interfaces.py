@@ -87,7 +87,10 @@ class IKeyedStore(Interface):
         """Return the Unix time in seconds, by the clock of the store, which all its users share."""
 
     def extend(key: str, ttl: float) -> Deferred[bool]:
-        """Let an object live for at least ``ttl`` more seconds, never shorter than before; False if there is none."""
+        """Let an object live for at least ``ttl`` more seconds; return False if the object does not exist.
+
+        This never shortens the object's life.
+        """
 
     def remove(*keys: str) -> Deferred[int]:
         """Remove objects and their index entries; return the number of removed objects."""
@@ -98,7 +101,7 @@ class IKeyedStore(Interface):
     def append(log: str, values: Sequence[Mapping[str, Any]], ttl: float) -> Deferred[None]:
         """Append objects to a log, each for ``ttl`` seconds.
 
-        A log keeps at most 100,000 entries (in memory: 10,000).  The oldest ones are dropped, not always at once.
+        A log keeps its newest 100,000 entries (in memory: 10,000).  On Redis, older ones may be dropped a little later.
         """
 
     def newest(log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
@@ -131,14 +134,15 @@ class ITransport(Interface):
     def ping(topic: str = "", *, deadline: float = 2.0) -> Deferred[None]:
         """Check that the bus answers and, with a topic, that the topic has a live server.  No server is called.
 
-        Fails with ServiceUnavailable if not.  With a topic, this process must have a role that may call the topic.
+        Fails with ServiceUnavailable otherwise.  With a topic, this process must have a role that may call the topic.
         """
 
     def call(topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
         """Call one of the servers of a topic; the method runs at most once.
 
         Fails with the Refusal that the method raised, or with ServiceUnavailable if the topic has no server or there
-        is no answer within ``deadline`` seconds.  Cancelling it frees everything that it holds in this process.
+        is no answer within ``deadline`` seconds.  Cancelling the Deferred frees everything that the call holds in this
+        process.
         """
 
     def broadcast(prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[list[Answer]]:
@@ -146,7 +150,7 @@ class ITransport(Interface):
 
         This costs one look-up of the presence entries and one call for each topic.  The calls are concurrent.  A slow
         or dead server delays the result at most until the deadline, and counts as no answer (see ``Answer``).  Servers
-        that share a topic are interchangeable, so one of them is called for all.  A topic that is announced but not
+        that share a topic are interchangeable, so only one of them is called.  A topic that is announced but not
         served counts as no answer.
 
         Fails with ServiceUnavailable if the presence entries cannot be read.
@@ -164,7 +168,7 @@ class ITransport(Interface):
         exclusive: bool = False,
         returns_within: float = 0.0,
     ) -> Deferred[Callable[[], Deferred[None]]]:
-        """Serve a topic and announce it; fires with a function that withdraws both.
+        """Serve a topic and announce it; fires with a function that withdraws the topic and its presence entry.
 
         Each call to the topic runs on one of its servers.
 

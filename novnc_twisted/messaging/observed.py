@@ -59,7 +59,7 @@ class ObservedTransport:
     def broadcast(
         self, prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any
     ) -> Deferred[list[Answer]]:
-        """See ITransport; each call of it is reported."""
+        """See ITransport; each of its calls is reported."""
         return Deferred.fromCoroutine(broadcast(self, self._clock, prefix, method, deadline, arguments))
 
     def serve(

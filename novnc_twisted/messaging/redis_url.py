@@ -8,6 +8,7 @@ from novnc_twisted.access.hosts import host_name, is_ip
 
 _TLS = ("ca", "cert", "key", "server_name")
 _PARAMETERS = {"redis": (), "rediss": _TLS, "redis+unix": ("db",), "redis+sentinel": ("db", "tls", *_TLS)}
+# Three groups: an address that was in brackets, a host without brackets, the port.
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[0-9A-Za-z._~-]+)?)\]|([^\[\]:@/%]+))(?::([0-9]{1,5}))?\Z")
 _FORMS = {
     "redis": "redis://[user:password@]host[:port][/db]",
@@ -173,7 +174,7 @@ def _split(url: str) -> tuple[SplitResult | None, int | None]:
     # The errors of urlsplit may quote a part of the password.
     try:
         parts = urlsplit(url)
-        # Sentinels are several hosts, each with its own port.
+        # A Sentinel URL lists several hosts with ports, and ``parts.port`` could not read these.
         return parts, None if parts.scheme == "redis+sentinel" else parts.port
     except ValueError:
         return None, None

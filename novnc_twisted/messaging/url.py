@@ -21,10 +21,15 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
     """Make the transport for a URL; it is not started yet.
 
     :param reactor: IReactorTime for ``memory://``; a whole reactor for the others.
-    :param url: ``memory://``; ``redis://[user:password@]host[:port][/db]``; ``rediss://`` the same over TLS, which
-        verifies the server's certificate, with the query parameters ``ca``, ``cert``, ``key`` (PEM files) and
-        ``server_name``; ``redis+unix://[user:password@]/path/to.sock[?db=N]``;
-        ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``.  Percent-escapes are decoded.
+    :param url: has one of these forms; percent-escapes are decoded:
+
+        * ``memory://``
+        * ``redis://[user:password@]host[:port][/db]``
+        * ``rediss://``, otherwise like ``redis://``: over TLS, and the server's certificate is verified.  Query
+          parameters: ``ca``, ``cert``, ``key`` (PEM files) and ``server_name``.
+        * ``redis+unix://[user:password@]/path/to.sock[?db=N]``
+        * ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``
+
     :param role: the role of this process, one of ``novnc_twisted.contract.ROLES``.  Services may refuse calls of some
         roles.  Empty: no role, and all calls are permitted.
     :raises ValueError: the URL is invalid, a file that it names cannot be read, or the extra ``[redis]`` is not
@@ -45,7 +50,7 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
                 f"transport_url: {scheme}:// needs the extra [redis] ({', '.join(missing)} is missing): "
                 "pip install 'novnc-twisted[redis]'"
             )
-        # Imported only here, because this module imports txredisapi, which installs the global reactor.
+        # Imported only here: RedisTransport's module imports txredisapi, which installs the global reactor.
         from novnc_twisted.messaging.redis.transport import RedisTransport
 
         return RedisTransport(reactor, address, role)

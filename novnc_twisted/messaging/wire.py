@@ -17,7 +17,10 @@ MAX_MESSAGE = 1 << 20
 """Maximum length of a request or reply, in bytes of JSON."""
 
 MAX_CONCURRENCY = 100
-"""Maximum number of calls that one served topic of a process works on at a time; further calls wait."""
+"""Maximum number of calls to one topic that a process works on at a time; further calls wait.
+
+On Redis, each role of callers has its own limit.
+"""
 
 _KEY = re.compile(r"\S{1,512}\Z")
 _ENTRY = re.compile(r"[0-9]{1,15}-[0-9]{1,15}\Z")
@@ -90,7 +93,8 @@ async def perform(topic: str, methods: Mapping[str, Method], method: str, argume
     """Run one served method; return its answer as the JSON text that :func:`outcome` reads.
 
     A refusal keeps its type.  Any other exception is a bug in the service: it is logged here once, and the caller gets
-    ServiceUnavailable.  For unknown names of arguments, the caller also gets ServiceUnavailable, without a log line.
+    ServiceUnavailable.  If arguments are unknown or missing, the caller also gets ServiceUnavailable, but nothing is
+    logged.
 
     :raises CancelledError: the method was cancelled.
     """
