@@ -101,7 +101,7 @@ class StoreRight:
     """A right of a role besides calling and serving.
 
     :ivar meaning: a noun phrase for the documents, with a full stop.
-    :ivar selectors: its selectors; ``{host}`` in them stands for the name of the compute host.
+    :ivar selectors: its selectors, in which ``{host}`` is replaced by the name of the compute host.
     """
 
     meaning: str

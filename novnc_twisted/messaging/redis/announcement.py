@@ -11,7 +11,7 @@ class Announcement:
 
     :ivar worker: the id of this server.
     :ivar info: the text of a JSON object to announce.
-    :ivar lists: the keys of the queues that the server reads; empty if it only announces itself.
+    :ivar lists: the keys of the queues from which the server takes calls; empty if the topic is only announced.
     :ivar place: the announced address of a compute host; empty for other services.  The Redis user of a compute host
         may be permitted to announce only one address.
     :ivar exclusive: whether this must be the only server of its topic.
@@ -37,7 +37,7 @@ class Announcement:
 
     @property
     def server(self) -> str:
-        """The name in the set of the topic's servers; empty if it only announces itself."""
+        """The server's name in the set of the topic's servers; empty if the topic is only announced."""
         return self.worker if self.lists else ""
 
     def member(self, origin: str, life: str) -> str:

@@ -31,14 +31,14 @@ _REFUSED = {
     "nobody": "nobody serves {}",
     "full": "too many calls wait for {}",
 }
-"""The answer of the script ``QUEUE`` -> what it means, with the topic."""
+"""Answer of the script ``QUEUE`` -> the reason for the caller, with a place for the topic."""
 
 
 class Calls:
     """The calls of one process.
 
     :param connect: makes the link for a queue, given its purpose.
-    :param link: queues the requests.
+    :param link: the connection on which requests are put into queues.
     :param process: this process' name on the bus: 32 random hex digits that only the called services learn.
     :param role: the role of this process.
     :param health: logs invalid replies.

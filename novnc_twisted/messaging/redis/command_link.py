@@ -139,6 +139,7 @@ class CommandLink(Link):
 
     async def _watch(self, protocol: RedisProtocol) -> BaseException | None:
         try:
+            # The lambda reads on_beat at each heartbeat, because on_beat may be set later.
             beats = Deferred.fromCoroutine(
                 self._heartbeat.watch(protocol, self._reactor, self._health.clock, lambda: self.on_beat())
             )

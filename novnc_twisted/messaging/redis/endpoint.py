@@ -27,7 +27,7 @@ from novnc_twisted.messaging.waiting import within
 from novnc_twisted.tls import ServerCheck, identity
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for name look-up and connecting; as many again for TLS and log-in."""
+"""Seconds for TLS and log-in.  Before that, name look-up and connecting may take twice as long."""
 
 ANSWER_TIMEOUT = 0.5
 """Seconds for one address to accept a TCP connection.
@@ -123,6 +123,7 @@ class _SentinelEndpoint:
             raise RedisError(_OF_SENTINELS.get(error.code, error.code)) from None
         except ConnectionGone:
             sentinel.transport.abortConnection()
+            # ConnectionGone does not contain the reason of the loss; ``lost`` does.
             raise await sentinel.lost from None
         finally:
             sentinel.transport.abortConnection()
@@ -148,7 +149,7 @@ def _secured(address: RedisURL) -> Callable[[str, IStreamClientEndpoint], IStrea
 
 @implementer(IStreamClientEndpoint)
 class _NamedEndpoint:
-    """Connects with TLS.  If the server's certificate is wrong, the protocol is lost with :class:`.Untrusted`."""
+    """Connects with TLS.  If the server's certificate is wrong, the protocol's ``lost`` fires with Untrusted."""
 
     def __init__(self, options: CertificateOptions, name: str, endpoint: IStreamClientEndpoint) -> None:
         try:

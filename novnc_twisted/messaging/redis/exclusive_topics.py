@@ -56,6 +56,7 @@ def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
     """Return the error line about two servers of one topic, with both processes and the option to change.
 
     :param host: this service's ``host`` option.
+    :param mine: the description of this process (:func:`origin`).
     :param others: the presence entries under the topic, ``WORKER JSON``.
     """
     names = ", ".join(filter(None, map(_named, others))) or "another process"

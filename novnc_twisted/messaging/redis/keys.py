@@ -3,9 +3,9 @@
 PREFIX = "novnc:"
 
 KINDS = PREFIX + "services"
-"""The set of the kinds of topics that have a set of services.
+"""Key of the set of kinds of topics.  Each kind has a set of services (:func:`services`).
 
-The right to SADD lets a user add names to such a set; it cannot hide or change others.
+A user with only the right to SADD can add names to these sets, but cannot remove or change the names of others.
 """
 
 

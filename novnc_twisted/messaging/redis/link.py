@@ -30,7 +30,7 @@ _FACTORY.noisy = False
 class Link:
     """One connection for blocking commands.  It reconnects whenever it is lost.
 
-    While a command blocks, nothing checks the connection.  The user of the link has to notice when Redis hangs.
+    While a command blocks, nothing checks the connection.  The code that uses the link has to notice when Redis hangs.
 
     :param reactor: the reactor.
     :param endpoint: where Redis is.
@@ -163,7 +163,7 @@ class Link:
             self._tried()
             if isinstance(lost, Frozen):
                 for other in list(self._followers):
-                    # Their own BLPOP would notice the frozen Redis only after its time-out.
+                    # A follower would notice the frozen Redis only after the time-out of its BLPOP.
                     other._drop()
             await sleep(self._pause(attempt, self._seconds() - begun), self._reactor)
 
@@ -186,13 +186,14 @@ class Link:
             return True
         await peek(other._first)
         if other._protocol is None:
+            # The other link's failed attempt counts as the first attempt of this one, so that start() can fire.
             self._tried()
             waiting: Deferred[RedisProtocol] = Deferred()
             other._waiting.add(waiting)
             try:
                 await waiting
             except ServiceUnavailable:
-                return False  # it was stopped
+                return False  # the other link was stopped
             finally:
                 other._waiting.discard(waiting)
         return other._protocol is not None
@@ -234,7 +235,7 @@ class Link:
         await log_in(protocol, self._address)
 
     async def _watch(self, _protocol: RedisProtocol) -> BaseException | None:
-        """Watch a connection, and close it if necessary; return the reason."""
+        """Watch a connection, and close it if necessary; return why, or None if this method did not close it."""
         return None
 
     def _drop(self) -> None:

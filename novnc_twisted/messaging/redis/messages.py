@@ -47,7 +47,7 @@ class Request:
 def read_request(text: Any) -> Request:
     """Read a request.
 
-    :raises ValueError: it is invalid; the text does not quote it.
+    :raises ValueError: the request is invalid.  The error does not quote the request.
     """
     body = _object(text, MAX_MESSAGE)
     call_id, reply_to, key, until = body.get("id"), body.get("to"), body.get("key"), body.get("until")
@@ -64,7 +64,7 @@ def read_request(text: Any) -> Request:
 
 
 def write_reply(request: Request, answer: str) -> str:
-    """Seal the reply to a request; ValueError if its key is unusable."""
+    """Seal the reply to a request; ValueError if the request's key is unusable."""
     sealed = Sealer(request.public_key).seal(request.call_id, answer)
     return f'{{"id":"{request.call_id}","sealed":"{sealed}"}}'
 
@@ -72,7 +72,7 @@ def write_reply(request: Request, answer: str) -> str:
 def read_reply(text: Any, opener: Opener) -> tuple[str, str]:
     """Return the id of the call that a reply is for, and its answer.
 
-    :raises ValueError: it is invalid, or was sealed for another process; the text does not quote it.
+    :raises ValueError: the reply is invalid, or was sealed for another process.  The error does not quote the reply.
     """
     # Twice the limit, because base64 makes the answer longer by a third.
     body = _object(text, 2 * MAX_MESSAGE)

@@ -83,14 +83,14 @@ class Presence:
     async def remove(self, announcement: Announcement, deadline: float = FROZEN) -> list[Any] | None:
         """Remove an entry from the list of services, and stop serving its topic.
 
-        :return: if this was the last server of the topic: the waiting calls, one list for each queue.  They must be
-            answered with an error.
+        :return: one of these:
 
-            An empty list if the entry has no queues, or if the topic waits for a server that is being started
-            (``returns_within``).  In the second case, the calls stay in the queues, and the caller must call
-            :meth:`leave` later.
-
-            None if another server takes the calls, Redis does not answer, or the entry does not exist.
+            * the waiting calls, one list for each queue: this was the last server of the topic.  The calls must be
+              answered with an error.
+            * an empty list: the entry has no queues, or the topic waits for a server that is being started
+              (``returns_within``).  In the second case, the calls stay in the queues, and the caller must call
+              :meth:`leave` later.
+            * None: another server takes the calls, Redis does not answer, or the entry does not exist.
         """
         if self._announced.pop(announcement, None) is None:
             return None
@@ -118,7 +118,7 @@ class Presence:
         self._renew_all()
 
     async def _run(self) -> None:
-        """While Redis does not have the scripts, renew the entries each ``RETRY`` seconds, too.
+        """While Redis does not have the scripts, renew the entries more often than with each heartbeat.
 
         So the services see each other soon after the scripts are loaded.
         """
@@ -175,7 +175,8 @@ class Presence:
             return False
         self._plain[one] = left - 1
         expires = await self._link.now() + _PERIOD
-        # XX: do not add an entry that has expired: another server may have the exclusive topic now.  The script checks.
+        # XX: do not add an entry that has expired, because another server may have the exclusive topic now.  Only the
+        # script checks this.
         commands = [
             ("SADD", keys.services(keys.kind_of(one.topic)), one.name),
             ("ZADD", keys.announced(one.name), "XX", "CH", expires, self._member(one)),

@@ -1,6 +1,7 @@
 """One connection to Redis: txredisapi's parser and reply queue, with our own limits and errors.
 
-The package's docstring gives the reasons.  Importing txredisapi installs the global reactor; only this package may.
+The package's docstring explains why only these parts of txredisapi are used.  Importing txredisapi installs the global
+reactor, so no other package may import it.
 """
 
 import hiredis

@@ -39,8 +39,8 @@ class Queue:
 
     :param link: the connection; it must not be started yet, and is started and stopped with the queue.
     :param keys: the keys of the lists.
-    :param take: called with the list's key and each message; must not raise.  With ``slots``, the caller must call
-        :meth:`release` when a message has been handled.
+    :param take: called with the list's key and each message; must not raise.  With ``slots``, :meth:`release` must be
+        called when a message has been handled.
     :param slots: maximum number of messages of each list that are handled at a time; None: no limit.
     :param alone: whether no other process reads these lists.
     :param health: notified when Redis refuses a command.
@@ -89,7 +89,8 @@ class Queue:
 
         :param grace: maximum seconds to wait for the end of a pending BLPOP.  A message that Redis sends on a
             connection that is being closed is lost.
-        :param fed: whether messages may still be put into the lists.  Then the BLPOP is not interrupted.
+        :param fed: whether messages may still be put into the lists.  If True, the BLPOP is not interrupted, because
+            the interruption could lose a message.
         """
         running, self._running = self._running, None
         if running is not None:

@@ -22,9 +22,10 @@ OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
 """Codes after which the link reconnects: the server has become a replica, or is not ready yet."""
 
 TROUBLES = ("OOM", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN")
-"""Codes with which Redis refuses every command that writes, while the connection itself works."""
+"""Codes with which Redis refuses at least every command that adds data, while the connection itself works."""
 
 _PASSING = ("LOADING", "MASTERDOWN")
+"""Codes of a state that ends without an administrator.  They are logged as an ordinary loss."""
 
 _TEXTS = (
     ("ERR max number of clients", "MAXCLIENTS"),

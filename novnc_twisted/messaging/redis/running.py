@@ -13,12 +13,13 @@ RETRY = 0.2
 """Seconds between two attempts to run a script that Redis does not have yet."""
 
 FRESH = 3 * RETRY
-"""Seconds after loading the scripts.  By then, services that waited for them have announced themselves."""
+"""Seconds after loading the scripts within which services that waited for them announce themselves."""
 
 _WAYS: list[tuple[tuple[str, ...], tuple[int, ...]]] = [(("SCRIPT", "LOAD"), ()), (("EVAL",), (0,))]
-"""The commands that load a script: the words before and after its text.  Without arguments, a script does nothing.
+"""Two commands that can load a script: the words before and after the script's text.
 
-A denied command is not tried again, since Redis records each attempt in ``ACL LOG``.
+EVAL also runs the script, which does nothing without arguments.  EVAL is tried if SCRIPT LOAD is denied.  A denied
+command is not tried again, since Redis records each attempt in ``ACL LOG``.
 """
 
 REPORT_AFTER = 1.0
@@ -29,7 +30,7 @@ class Scripts:
     """Runs scripts by their SHA-1.  If Redis lacks them, loads them or waits until another service has loaded them.
 
     Redis keeps scripts in memory only: they are missing after a restart, a failover, and SCRIPT FLUSH.  A user without
-    the right must not try to load them, since Redis records each denied attempt in ``ACL LOG``.
+    the right to load them must not try it, since Redis records each denied attempt in ``ACL LOG``.
 
     :param reactor: IReactorTime.
     :param may_load: whether this connection's user may load scripts.
@@ -54,7 +55,7 @@ class Scripts:
         return self._missing_since is not None
 
     async def begin(self, protocol: RedisProtocol) -> None:
-        """Load all scripts on a new connection, or check that Redis is ready to run one.
+        """Check on a new connection that Redis is ready to run scripts; load all scripts if this user may.
 
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.

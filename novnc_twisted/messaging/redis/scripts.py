@@ -89,6 +89,9 @@ A frozen Redis runs the script later.  If the caller has given up by then, the a
 
 While the service is being restarted, the answer is ``away``, and the caller tries again.  Otherwise Redis could send
 the call on a connection that the former server is closing, and the call would be lost.
+
+The expiry of the queue is never shortened.  PEXPIRE with GT does nothing for a key without an expiry, so a PEXPIRE with
+NX precedes it.
 """
 
 REPLY = Script(
@@ -147,8 +150,13 @@ return 1
 """,
     writes=True,
 )
-"""Make a presence entry, or renew it, and return 1.  If it is exclusive and the topic has another live server, return
-the presence entries of the topic instead.  Between two runs, plain commands renew the entry (:mod:`.presence`).
+"""Make a presence entry, or renew it, and return 1; or return the entries of other servers of an exclusive topic.
+
+If the entry is exclusive and its topic has another live server, the entry is not made, and the script returns the live
+entries of ``TOPIC@PLACE``.  This list is empty if the other server is at another place, or if the user may not read the
+entries.
+
+Between two runs, plain commands renew the entry (:mod:`.presence`).
 
 A server that replaces a restarting one (worker ``~``, see ``WITHDRAW``) removes the entries of that worker.
 
@@ -181,12 +189,13 @@ for i = 3, #KEYS do
 end
 return left
 """)
-"""Remove a presence entry.  If it was the last server of its topic, also empty the topic's queues and return the calls,
-so that they can be failed at once.  If another server may still take calls, return nil.
+"""Remove a presence entry; if it was that of the topic's last server, also remove and return the waiting calls.
 
-With a time, the service is being restarted, and calls wait for it: the topic keeps its queues, and stays present for
-this time under the worker ``~``.  The server itself stays in the set of servers until it has closed its queues, so that
-no other one gets an exclusive topic earlier.
+The calls are returned so that they can be failed at once.  If another server may still take calls, return nil.
+
+A time above 0 means that the service is being restarted, and that calls wait for it: the topic keeps its queues, and
+stays present for this time under the worker ``~``.  The server itself stays in the set of servers until it has closed
+its queues, so that no other server gets an exclusive topic earlier.
 """
 
 SERVICES = Script("""
@@ -210,8 +219,8 @@ return answer
 """)
 """List the live presence entries of some topics: name, member and score of each.
 
-It reads only the set of their kind, so that a search for proxies does not depend on the number of compute hosts.  A
-connection that maintains the sets also removes the names without a live entry.
+If a kind is given, the script reads only the set of this kind.  So a search for proxies does not depend on the number
+of compute hosts.  For a process that maintains the sets, the script also removes the names without a live entry.
 """
 
 # A stored object is "INDEX SPACE PLACE NEWLINE JSON"; without an index, the first line is empty.  PLACE is the time of
@@ -299,4 +308,7 @@ local keys = {}
 for i = 1, wanted do keys[i] = string.sub(places[i], 18) end
 return keys
 """)
-"""Return the keys of an index, the oldest object first, without the newest ones if a number of these is given."""
+"""Return the keys of an index, the oldest object first, without a given number of the newest ones.
+
+A place begins with 16 digits and a space, so its key begins at character 18.
+"""

@@ -72,6 +72,7 @@ class ServiceList:
 
     async def _find(self, prefix: str, deadline: float) -> list[Any]:
         while True:
+            # A prefix without a dot may be the beginning of several kinds.
             kind = keys.kind_of(prefix) if "." in prefix else ""
             words = keys.announced(""), self._keeps, prefix, kind
             found = list(await self._link.run(SERVICES, [keys.KINDS], *words, deadline=deadline))

@@ -112,8 +112,9 @@ class Serving:
         if self._stopping:
             return
         self._stopping = True
-        # None: another server takes the calls, or Redis does not answer.  Then callers must not notice the end of this
-        # server, which still answers all requests that it took.
+        # None: another server takes the calls, or Redis does not answer.  Empty: the topic waits for a server that is
+        # being started.  In both cases, callers must not notice the end of this server, so it waits for the requests
+        # that Redis is sending, and answers them.
         wait = grace if not untaken else 0.0
         stops = [Deferred.fromCoroutine(queue.stop(grace=wait, fed=untaken is None)) for queue in self._queues]
         await gatherResults(stops, consumeErrors=True)  # consumes the errors of all if this wait is cancelled

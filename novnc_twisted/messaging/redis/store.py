@@ -42,7 +42,7 @@ class RedisStore:
 
         async def put() -> None:
             text = encode_object(value)
-            # Redis refuses an expiry of 0.  The store in memory drops such an object at once.
+            # Redis refuses an expiry of 0.  Remove the object instead, as the store in memory does.
             if ttl <= 0:
                 await self._link.run(REMOVE, [names.stored(check_key(key))], deadline=DEADLINE)
                 return

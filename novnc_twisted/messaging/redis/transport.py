@@ -62,7 +62,7 @@ class RedisTransport:
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)
-        # Another name than that of the process on the bus, which is a secret (see _next_worker).
+        # Not the name of the process on the bus, which is a secret (see _next_worker).
         self._worker = secrets.token_hex(6)
         self._workers = count(1)
         self._state = "new"
@@ -118,7 +118,7 @@ class RedisTransport:
         if started:
             withdrawn = [Deferred.fromCoroutine(self._withdraw(one, FINAL_REPLIES)) for one in list(self._served)]
             await DeferredList(withdrawn)
-        # Stopped after the withdrawal, which needs the connection.
+        # The withdrawal needs these connections, so they are stopped after it.
         await self.calls.stop()
         self._services.stop()
         await self._presence.stop()
