@@ -1,4 +1,4 @@
-"""Where a console is, and its user: the answer to a token (nova's ``connect_info``)."""
+"""Where a console is, and the user who opens it (nova's ``connect_info``)."""
 
 from dataclasses import field
 from typing import Annotated, Any, Final, Self
@@ -17,21 +17,22 @@ CONSOLE_TYPES: Final = (NOVNC, XVPVNC)
 class ConnectInfo(Record):
     """Where a console is now, and the user who opens it.
 
-    The compute host makes it, the API adds the user, consoleauth keeps it with the token, and the proxy gets it from
-    ``check_token``.
+    The compute host makes this record, the API adds the user, consoleauth keeps it with the token, and the proxy gets
+    it from ``check_token``.
 
     :ivar host: the host name or address to connect to (nova's ``server_proxyclient_address``).
     :ivar port: the TCP port of the VNC server; ignored if ``socket`` is set.
     :ivar socket: the path of the VNC server's unix socket, on the host that runs the instance.
     :ivar internal_access_path: a path for a CONNECT request before the RFB handshake (nova's Xen consoles).
     :ivar instance_uuid: the instance, for logs and limits.
-    :ivar name: the server's name as its owner knows it: the title of the viewer.
+    :ivar name: the server's name, which viewers show as their title: with nova's API, the name that its owner gave it;
+        else the name of its libvirt domain.
     :ivar instance_name: the name of the VM on its host, as QEMU reports it (``instance-00000001``); empty: unknown.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar user_id: the user who asked for the token.
     :ivar project_id: the project in which that user asked for the token.
     :ivar compute_host: the ``host`` option of the compute service that runs the instance.
-    :ivar expires_at: Unix time in seconds at which the session must end; None: it may outlive its token.
+    :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
     :ivar keep_from: seconds after the answer of ``check_token`` during which the viewer can reconnect without a lease.
         A session that lives longer has to renew the lease of its token.

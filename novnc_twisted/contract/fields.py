@@ -121,7 +121,7 @@ def token_hash(value: Any) -> str:
 
 
 def link_id(value: Any) -> str:
-    """Check for the name of a token, as :func:`novnc_twisted.access.tokens.link_id` returns it."""
+    """Check for the id of a link, as :func:`novnc_twisted.access.tokens.link_id` returns it."""
     if not isinstance(value, str) or not _LINK.fullmatch(value):
         raise ValueError("not the id of a link")
     return value

@@ -1,4 +1,4 @@
-"""The people at a console: their rights by consoleauth's decision, and the data that pages show."""
+"""The people at a console: the rights that consoleauth gives them, and what pages show of them."""
 
 from typing import Annotated, Any, Final
 
@@ -13,7 +13,7 @@ MAX_NAME: Final = 64
 """Maximum number of characters of a name that is shown."""
 
 REQUEST: Final = "request"
-"""Ask those who have control for it."""
+"""Ask the sessions that have control to hand it over."""
 
 GIVE: Final = "give"
 """Hand control over, and only watch from then on."""
@@ -42,11 +42,12 @@ class Person(Record):
     :ivar mode: what the session may do now: ``control`` or ``view``.
     :ivar resizes: whether it may change the size of the screen.
     :ivar guest: whether it came by a link that was shared from the page.
-    :ivar hosts: for a guest, the sessions whose link was shared with the guest; they may take its control.
+    :ivar hosts: for a guest, the sessions from whose link the guest's link was made.  They may take control from the
+        guest.
     :ivar given_by: the session that handed control over to this one; empty: no session did.
     :ivar administrator: whether an administrator made its link.
     :ivar hidden: whether only administrators see it.
-    :ivar has_page: whether it may be given control.
+    :ivar has_page: whether its viewer is the console page; only then it may be given control.
     """
 
     id: Annotated[str, fields.short_text]

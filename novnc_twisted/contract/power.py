@@ -17,7 +17,7 @@ SUSPEND: Final = "suspend"
 RESUME: Final = "resume"
 
 ACTIONS: Final = (START, STOP, REBOOT, RESET, PAUSE, UNPAUSE, SUSPEND, RESUME)
-"""nova's names; REBOOT is nova's soft reboot, RESET its hard one."""
+"""The actions, named as in nova; but nova's soft reboot is REBOOT here, and its hard reboot is RESET."""
 
 FOR_VIEWERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -27,7 +27,10 @@ FOR_VIEWERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "crashed": (RESET,),
     }
 )
-"""libvirt's name of a state -> the actions that the console page offers in it; the compute host decides."""
+"""libvirt's name of a state -> the actions that the console page offers in this state.
+
+The compute host decides whether it runs an action.
+"""
 
 VIEWERS_ACTIONS: Final = tuple(action for action in ACTIONS if action != START)
 """The actions that a viewer can request, by xvp or on the channel of the page.  A stopped server has no viewers."""

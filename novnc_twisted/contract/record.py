@@ -36,7 +36,7 @@ LOCAL: Final = "stays in this process"
 
 
 class _Layout(NamedTuple):
-    """The fields of a kind of record that are sent in messages.
+    """The fields of one kind of record, prepared for reading and writing messages.
 
     :ivar fields: for each sent field: its name, its check, its default (or MISSING), and its setter.
     :ivar local: for each local field: its name, its default, and its setter.
@@ -84,13 +84,14 @@ class Record:
         made = object.__new__(cls)
         for name, check, default, put in layout.fields:
             value = message.get(name, default)
-            # Compared by identity, since this is fast: a missing field, None and small constants that are equal to the
-            # default need no check.
+            # The default needs no check.  A comparison by identity is fast, and finds the default if the field is
+            # missing, and nearly always if it is None, a boolean or a small constant.
             if value is not default:
                 try:
                     value = check(value)
                 except ValueError as error:
-                    # A default may fail its own check (an empty name, for example); it is valid nevertheless.
+                    # A default may fail its own check (an empty name, for example); it is valid nevertheless.  The
+                    # types are compared as well, because False == 0.
                     if value != default or type(value) is not type(default):
                         raise ValueError(f"{cls.__name__}.{name}: {error}") from None
             elif value is MISSING:
@@ -116,11 +117,12 @@ _R = TypeVar("_R", bound=Record)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def record(kind: type[_R]) -> type[_R]:
-    """Make a class a record, whose fields nobody may assign after its construction.
+    """Make a class a record: a dataclass whose fields must not be assigned after its construction.
 
-    mypy refuses such an assignment.  Python does not: a dataclass with ``frozen=True`` takes four times as long to
-    make, since it sets each of its fields with ``object.__setattr__``.
+    mypy refuses such an assignment, but Python permits it.  With ``frozen=True``, Python would refuse it, but a record
+    would take four times as long to make, since each field would be set with ``object.__setattr__``.
     """
+    # unsafe_hash: a hash of the values of the fields, as frozen dataclasses have it.
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(kind)
 
 
@@ -154,7 +156,7 @@ def _layout_of(kind: type[Record]) -> _Layout:
     for each in dataclass_fields(kind):
         hint = hints[each.name]
         check = get_args(hint)[1] if get_origin(hint) is Annotated else None
-        # The setter of the slot, since a frozen dataclass blocks setattr().
+        # The setter of the slot, since setattr() fails for the records that are dataclasses with frozen=True.
         put = vars(kind)[each.name].__set__
         if check is LOCAL and each.default is not MISSING:
             local.append((each.name, each.default, put))
@@ -162,7 +164,7 @@ def _layout_of(kind: type[Record]) -> _Layout:
         if not callable(check) or each.default_factory is not MISSING:
             raise TypeError(f"{kind.__name__}.{each.name} needs Annotated[type, check], and no default_factory")
         found.append((each.name, check, each.default, put))
-    # A check that is the from_wire of a record.
+    # The check of such a field is the from_wire of a record: a method that is bound to a class.
     records = tuple(name for name, check, *_ in found if isinstance(getattr(check, "__self__", None), type))
     _KNOWN[kind] = _Layout(tuple(found), tuple(local), tuple(name for name, *_ in found), records)
     return _KNOWN[kind]

@@ -1,4 +1,7 @@
-"""The roles of the services on the bus.  With Redis' access control lists, each role is a user of its own."""
+"""The roles of the services on the bus.
+
+With Redis' access control lists, each role has its own Redis user, and so has each compute host.
+"""
 
 from collections.abc import Collection, Mapping
 from typing import Final, TypeVar
@@ -11,8 +14,9 @@ PROXY: Final = "proxy"
 ROLES: Final = (API, COMPUTE, CONSOLEAUTH, PROXY)
 """The roles that a caller can have.
 
-There is also the empty role (``""``): its callers may call every method.  A system in one process and a user's own
-program have this role.  Redis accepts their calls only from a Redis user with the rights to all our keys.
+There is also the empty role (``""``): its callers may call every method.  Services that run together in one process
+have this role, and so has a user's own program.  Redis accepts their calls only from a Redis user with
+the rights to all our keys.
 """
 
 EXPOSED: Final = (COMPUTE, PROXY)

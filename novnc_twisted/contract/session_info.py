@@ -17,8 +17,8 @@ class SessionInfo(Record):
     :ivar user_id: the user who asked for the token.
     :ivar project_id: the project in which that user asked for the token.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
-    :ivar mode: ``control``: the viewer sends keys and pointer events; ``view``: it only sees the screen.
-    :ivar client_address: the address of the viewer; ``unknown`` if it is not known, as at a unix socket.
+    :ivar mode: ``control`` (the viewer may send keys and pointer events) or ``view`` (it may only watch).
+    :ivar client_address: the address of the viewer; ``unknown`` if it is not known, for example on a unix socket.
     :ivar proxy: the ``host`` option of the proxy.
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar phase: the state of the session: the step of its set-up, or ``live``.

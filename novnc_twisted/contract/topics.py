@@ -24,15 +24,16 @@ PROXY_BINARIES: Final = (NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY)
 SESSIONS_BINARY: Final = "novnc-sessions"
 """The name of the workers that serve ``proxy.HOST.WORKER``.
 
-``os-services`` does not list these workers.  It lists the entry that a proxy announces (:func:`announced_as`).  The
-proxy withdraws that entry when it stops accepting connections, before its sessions have ended.
+``os-services`` does not list these workers, since they serve this topic until their last session has ended.  It lists
+the entry that a proxy announces (:func:`announced_as`), which disappears when the proxy stops accepting connections.
 """
 
 
 RESTART: Final = 5.0
 """Seconds for which calls wait for consoleauth or a compute host after it has stopped: it may be restarting.
 
-This is also how long callers wait for an answer.  After that, calls fail at once, and other hosts are asked.
+Callers wait for an answer as long as this, too.  After these seconds, calls to the stopped service fail at once, and
+other hosts are asked.
 """
 
 
@@ -40,7 +41,7 @@ This is also how long callers wait for an answer.  After that, calls fail at onc
 class Topic:
     """A topic, or a family of topics with one member for each host or worker.
 
-    :ivar name: the topic's name; for a family, the part of the name before the first dot.
+    :ivar name: the topic's name; for a family, the part of its members' names before the first dot.
     :ivar server: the role whose services serve it.
     :ivar methods: for each method, the roles that may call it.
     :ivar family: whether each host or worker has a topic of its own (``compute.host1``).
@@ -77,11 +78,12 @@ class Topic:
 
     def methods_of(self, role: str) -> tuple[str, ...]:
         """Return the names of the methods that callers with this role may call."""
+        # The same mapping twice: once for the names of the methods, once for the roles that may call them.
         return tuple(roles.methods_for(role, self.methods, self.methods))
 
     @property
     def callers(self) -> tuple[str, ...]:
-        """The roles that may call any method, in the order of :data:`.roles.ROLES`."""
+        """The roles that may call at least one method, in the order of :data:`.roles.ROLES`."""
         return tuple(role for role in roles.ROLES if self.methods_of(role))
 
 
@@ -107,7 +109,7 @@ CONSOLEAUTH: Final = Topic(
         "share_console": (roles.PROXY,),
     },
 )
-"""Token policy.
+"""``consoleauth``: the tokens, the people at a console, and the history of sessions.
 
 A stolen credential of a proxy cannot delete tokens.  It can make tokens only from a known token, with no more rights
 and no longer life.

@@ -44,6 +44,7 @@ class TypingTicket(Record):
     """
 
     id: Annotated[str | None, fields.optional(fields.short_text)] = None
+    # The check for a SHA-256 also fits this key: both are 32 bytes in hexadecimal digits.
     secret: Annotated[str | None, fields.optional(fields.token_hash)] = None
 
     def __repr__(self) -> str:
@@ -55,7 +56,7 @@ class Strokes:
     """Chords that are pressed one after the other.
 
     :ivar chords: for each chord, Linux's codes of its keys.
-    :ivar hold: milliseconds between two events.
+    :ivar hold: milliseconds between two events; each press and each release of a key is an event.
     :ivar more: whether further strokes follow in another message.
     """
 
@@ -77,7 +78,8 @@ def new_ticket() -> TypingTicket:
 def seal(ticket: TypingTicket, number: int, strokes: Strokes) -> str:
     """Encrypt strokes.
 
-    :param number: the number of this message under the ticket, from 0 on, so that no message can be repeated or moved.
+    :param number: the number of this message under the ticket, from 0 on, so that no message can be replayed
+        or reordered.
     """
     plain = json.dumps({"chords": strokes.chords, "hold": strokes.hold, "more": strokes.more}).encode()
     return base64.b64encode(_cipher(ticket).encrypt(_nonce(number), plain, None)).decode()
