@@ -24,8 +24,8 @@ PROXY_BINARIES: Final = (NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY)
 SESSIONS_BINARY: Final = "novnc-sessions"
 """The name of the workers that serve ``proxy.HOST.WORKER``.
 
-``os-services`` does not list these workers, since they serve this topic until their last session has ended.  It lists
-the entry that a proxy announces (:func:`announced_as`), which disappears when the proxy stops accepting connections.
+``os-services`` does not list these workers.  It lists the entry that a proxy announces (:func:`announced_as`).  That
+entry disappears when the proxy stops accepting connections, although its workers may still have sessions.
 """
 
 
