@@ -70,7 +70,8 @@ class AdmissionMethods:
         try:
             record = await self._policy.find(token_hash)
             await self._policy.check(token_hash, record, console_type, address)
-            # A cheap check first, so that a used token does not cause calls to compute hosts; use() below decides.
+            # A cheap check first, so that a used token does not cause calls to compute hosts.  Later, use() in _admit()
+            # decides.
             await self._policy.check_unused(token_hash, record)
             began = self._clock.seconds()
             place = await self._locate_unless_revoked(token_hash, record)
@@ -97,7 +98,7 @@ class AdmissionMethods:
     async def _admit(
         self, token_hash: str, record: TokenRecord, address: str, place: Place, admission: str, *, again: bool
     ) -> Admission:
-        # Used only after the compute host has answered, because a refusal must not use up the token.
+        # The token is used only after the compute host has answered: a refusal by the host must not use it up.
         await self._policy.use(token_hash, record, address)
         left = await self._policy.seconds_left(record)
         info = record.connect_info.at(place, admission=admission, **self._policy.session_terms(record, left))

@@ -38,7 +38,7 @@ class Admissions:
             "owners": info.owners,
         }
         await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, _of_token(token_hash))
-        # A viewer can repeat the token check without starting sessions, whose ends would remove the admissions.
+        # A viewer can repeat the token check and start no session.  Then no report of a session's end removes them.
         surplus = await self._store.indexed(_of_token(token_hash), MOST)
         if surplus:
             await self._store.remove(*surplus)
@@ -57,9 +57,9 @@ class Admissions:
         return None
 
     async def of(self, sessions: Sequence[SessionInfo]) -> list[dict[str, Any] | None]:
-        """Return consoleauth's own values for fields of each reported session.
+        """Return the values that :meth:`add` has stored about each reported session.
 
-        None stands for a session that consoleauth has not admitted, or for which :meth:`remove` was called.
+        The value is None if consoleauth has not admitted the session, or if :meth:`remove` was called for it.
         """
         values = await self._store.get_many(list(map(_key_of, sessions))) if sessions else []
         return [

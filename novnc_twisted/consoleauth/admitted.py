@@ -74,6 +74,7 @@ class AdmittedTokens:
         now = self._now()
         self._entries.pop(key, None)
         self._entries[key] = Admitted(instance_uuid, project_id, now + GRACE, live)
+        # The new entry is the last one and has not expired, so it stays.
         while len(self._entries) > MAX_ADMITTED or self._oldest().until <= now:
             del self._entries[next(iter(self._entries))]
 

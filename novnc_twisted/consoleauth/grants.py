@@ -29,8 +29,8 @@ class Grants:
     async def add(self, to: SessionInfo, by: str, sessions: Iterable[SessionInfo]) -> None:
         """Give control to a session, from session ``by``.  This replaces an earlier grant to the same session.
 
-        :param sessions: all sessions of the server.  Several guests may use the same link, so none of those that are
-            there now can be the receiver who comes back.
+        :param sessions: all sessions of the server.  Those with the receiver's token are stored in the grant: they are
+            other viewers with the same link, so :meth:`give_back` must not take them for the receiver.
         """
         others = [one.id for one in sessions if one.token_hash == to.token_hash]
         grant = {"by": by, "token": to.token_hash, "address": to.client_address, "others": others}
@@ -53,7 +53,7 @@ class Grants:
         }
 
     async def receivers_ended(self, sessions: Sequence[str]) -> None:
-        """Keep the grants to these sessions for their tokens, because the sessions have ended."""
+        """Keep the grants to sessions that have ended, for later sessions with the same tokens."""
         found = await self._store.get_many(list(map(_key, sessions))) if sessions else []
         for one, value in zip(sessions, found, strict=True):
             if isinstance(value, dict) and value.get("token"):
@@ -69,23 +69,24 @@ class Grants:
         found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
         renewed: dict[SessionInfo, str] = {}
         for to, value in zip(watching, found, strict=True):
-            # A false report of a proxy may name a session like a token.  The grant of a session has no "to".
+            # A proxy could report a session whose id is the hash of a token, so that both have the same key.  Only a
+            # grant from receivers_ended() has "to".
             if not isinstance(value, dict) or "to" not in value:
                 continue
             if to.id in value["others"] or to.client_address != value["address"]:
                 continue
-            # A proxy may report the end of a session that still lives.
+            # A proxy may report the end of a session that still lives.  And only one session gets the grant.
             if value["to"] in modes or any(one.token_hash == to.token_hash for one in renewed):
                 continue
             await self._store.remove(_key(to.token_hash), _key(value["to"]))
-            # Otherwise the giver has left, or has given control to somebody else since.
+            # The giver may have left, or may have given control to another session since then.
             if modes.get(value["by"]) == CONTROL:
                 await self.add(to, value["by"], sessions)
                 renewed[to] = value["by"]
         return renewed
 
     async def barred(self, sessions: Iterable[SessionInfo]) -> set[str]:
-        """Return those of the sessions whose token was limited to viewing after it was made."""
+        """Return the ids of the sessions whose token is unknown, or was limited to viewing after it was made."""
         barred = set()
         for one in sessions:
             if not one.token_hash or (await self._policy.mark(one.token_hash)).mode == VIEW:

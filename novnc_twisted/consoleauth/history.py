@@ -46,7 +46,8 @@ class History:
     :param admissions: what consoleauth knows about the sessions that it has admitted.
     :ivar retention: seconds for which ended sessions are kept; 0: none are kept.
     :param now: Unix time in seconds.
-    :param on_ended: called with the servers of the sessions that were admitted and have ended: one for each session.
+    :param on_ended: called with the server of each admitted session that has ended.  If two sessions of a server have
+        ended, the server is named twice.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class History:
             raise ServiceUnavailable(f"a report is a list of at most {MAX_REPORTED} sessions")
         ended = [one for one in map(_read, reported) if one is not None and one.session.admission]
         known = await self._admissions.of([one.session for one in ended])
-        # By admission, since each of them is for one session.
+        # A report may contain a session twice.  Each admission is for one session only.
         admitted = {
             (one.session.token_hash, one.session.admission): (one, values)
             for one, values in zip(ended, known, strict=True)
@@ -86,9 +87,9 @@ class History:
         if self.retention > 0:
             now = {_REPORTED: self._now()}
             await self._store.append(LOG, [row | now for row in rows], self.retention)
-        # In this order.  If this is interrupted before the admissions are removed, the sessions may be in the history
-        # twice: page() shows them once.  If it is interrupted after that, the servers seem to have more sessions than
-        # they have, never fewer.
+        # The order matters.  If this method is interrupted before the admissions are removed, the same report may come
+        # again.  Then the sessions are in the history twice, and page() shows them once.  If the method is interrupted
+        # after that, the servers seem to have more sessions than they have, never fewer.
         await self._admissions.remove([one.session for one, _ in admitted.values()])
         if self._on_ended is not None:
             await self._on_ended(row["session"]["server_id"] for row in rows)
@@ -130,7 +131,8 @@ class History:
 def _entry(ended: EndedSession, known: dict[str, Any]) -> dict[str, Any]:
     """Return the entry of an ended session.
 
-    :param known: its server, user and project, which are those of the admission, not the reported ones.
+    :param known: what consoleauth stored at the admission, such as server, user and project.  These values replace the
+        reported ones.
     """
     entry = ended.to_wire()
     # The history has no use for the admission and the hash of a token.

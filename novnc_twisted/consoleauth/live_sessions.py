@@ -114,7 +114,8 @@ class LiveSessions:
 
     async def _apply(self, method: str, arguments: dict[str, Any]) -> Outcome:
         change = _Change(method, arguments, self._clock.seconds() + REPEATED)
-        # Added before the first attempt, so that the change is repeated even if this attempt fails.
+        # Added before the first attempt, so that the change is repeated even if this attempt fails.  The slice keeps
+        # the newest MAX_PENDING - 1 changes.
         self._pending = [*self._pending[1 - MAX_PENDING :], change]
         if self._repeating is None:
             self._repeating = Deferred.fromCoroutine(self._repeat()).addErrback(lambda why: why.trap(CancelledError))
@@ -133,7 +134,7 @@ class LiveSessions:
                 try:
                     services = await self._transport.services(PROXY.prefix)
                 except ServiceUnavailable:
-                    continue  # the bus is down: the leases cannot be renewed either
+                    continue  # the bus is down: try again after the pause
                 topics = {service.topic for service in services}
                 for change in self._pending:
                     await self._again(change, topics - change.answered)

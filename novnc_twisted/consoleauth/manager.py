@@ -33,14 +33,15 @@ class ConsoleAuthManager:
     """Serves the topic ``consoleauth``.  Any number of managers may serve it over one store.
 
     :param transport: calls, presence and the store.
-    :param clock: IReactorTime.
+    :param clock: for deadlines, delays and ages.
     :param token_ttl: seconds for which a token is valid.
     :param enforce_session_timeout: whether sessions end when their tokens expire, and cannot be resumed.
     :param one_time: whether a token can be used only once, to open one console.
     :param bind_address: whether a token is valid from one client address only: the one that the API named, or else the
         first one that uses it.
-    :param max_tokens_per_server: a further token drops the oldest token of the server; 0: no limit.
-    :param max_tokens_per_user: a further token drops the oldest token that the user asked for; 0: no limit.
+    :param max_tokens_per_server: maximum number of tokens of a server; a further one drops the oldest.  0: no limit.
+    :param max_tokens_per_user: maximum number of tokens that a user asked for; a further one drops the oldest.
+        0: no limit.
     :param history_retention: seconds for which ended sessions are kept; 0: none are kept.
     :param session_rules: limits of sessions over all proxies; None: no limits.
     :param hide_administrators: whether only administrators see an administrator who only watches a console.

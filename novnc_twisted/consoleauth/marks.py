@@ -132,6 +132,7 @@ def _revocations(token_hash: str, record: TokenRecord | None) -> Iterator[str]:
         return
     info = record.connect_info
     values = (token_hash, info.instance_uuid, info.user_id, info.project_id)
+    # A revocation may be limited to an owner, so look for marks with and without one.  fromkeys() drops a second None.
     for owner in dict.fromkeys((None, record.owner)):
         for name, value in zip(SELECTORS, values, strict=True):
             if value:

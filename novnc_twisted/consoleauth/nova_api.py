@@ -70,7 +70,7 @@ class NovaServer:
     project_id: str | None
 
     def is_where(self, other: "NovaServer") -> bool:
-        """Whether the server is the same VM on the same host as another answer showed."""
+        """Return whether two answers of nova show the same VM on the same host."""
         return (self.compute_host, self.instance_name) == (other.compute_host, other.instance_name)
 
 
@@ -171,6 +171,7 @@ class NovaAPI:
     async def _may_read_servers(self) -> bool:
         if self.reads_servers is None:
             allowed = await self._may("GET", f"/servers/{NO_SERVER}")
+            # Warn once: another call may have found this out in the meantime.
             if self.reads_servers is None and not allowed:
                 _log.warn(
                     "our credentials may not read servers from nova (GET /servers): the state of a server and the name "
@@ -183,6 +184,7 @@ class NovaAPI:
     async def _may_make_consoles(self) -> bool:
         if self.makes_consoles is None:
             allowed = await self._may("POST", f"/servers/{NO_SERVER}/remote-consoles", _NEW_CONSOLE)
+            # Warn once, as above.
             if self.makes_consoles is None and not allowed:
                 self._warn_of_consoles()
             self.makes_consoles = allowed
@@ -208,7 +210,7 @@ def is_path_segment(token: str) -> bool:
     """Return whether a token can be part of a URL path without encoding (RFC 3986, section 2.3).
 
     Nova's tokens are UUIDs.  With "../" or "?" a token could name another resource of nova.  A token of more than 255
-    characters is refused here, because a server's error for a very long path looks like an outage.
+    characters is refused here: an HTTP server's error for a very long path would look like an outage of nova.
     """
     return (
         0 < len(token) <= _MAX_TOKEN and token.isascii() and all(letter.isalnum() or letter in "-_" for letter in token)

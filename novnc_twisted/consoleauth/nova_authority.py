@@ -91,7 +91,8 @@ class NovaAuthority:
         if place is not None and place.instance_uuid == known.instance_uuid:
             _refuse_without_screen(server)
             return self._info(token, place, server, current=False)
-        # Nova drops the tokens of a server that has moved, and their sessions are lost at the same time.
+        # nova drops the tokens of a server that has moved.  The move also ends the session, so its viewer reconnects
+        # with a token that nova no longer knows.
         info = await self._locate(token, known.instance_uuid, known.project_id, server)
         if info is None:
             raise InvalidToken("nova does not know the token")

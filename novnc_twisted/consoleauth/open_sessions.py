@@ -16,11 +16,11 @@ class OpenSessions:
     """A record in the store for each admitted session of a server, under ``used:server:UUID:TIME:RANDOM``.
 
     An admitted session adds a record, and a report of an ended session removes one.  So a server never has more
-    sessions than records.  It may have fewer: no report follows if the VNC server refuses the connection, or if the
-    proxy is killed.  Then the count of the proxies shows how many records to drop.
+    sessions than records.  It may have fewer sessions than records: no report follows if the VNC server refuses the
+    connection, or if the proxy is killed.  Then the count of the proxies shows how many records to drop.
 
-    Three kinds of sessions have no record: those that began while the limit was off, those that last longer than 30
-    days, and those that were live when the store lost its data.
+    Exceptions are three kinds of sessions without a record: those that began while the limit was off, those that last
+    longer than 30 days, and those that were live when the store lost its data.
 
     :param now: Unix time in seconds; None: the clock of this host.
     """
@@ -35,7 +35,10 @@ class OpenSessions:
         await self._store.put(key, {}, LONGEST, _of_server(server))
 
     async def remove(self, server: str, count: int) -> None:
-        """Remove the oldest records of a server, because so many sessions have ended; any records would do."""
+        """Remove ``count`` records of a server, because this number of its sessions has ended.
+
+        A record belongs to no particular session, so the oldest ones are removed.
+        """
         oldest = (await self.of(server))[:count]
         await self._store.remove(*oldest)
 

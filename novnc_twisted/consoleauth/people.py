@@ -2,7 +2,7 @@
 
 consoleauth stores which workers had sessions of a server (the group ``people:UUID``) and the grants
 (``control:SESSION``).  Everything else is read from the workers when it is needed.  So any consoleauth can do this, and
-an ended session leaves nothing behind.  Workers are asked only after a page has opened the console.
+an ended session leaves nothing behind.  The workers of a server are asked only after a page has opened its console.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,6 +41,8 @@ SETUP_DELAY: Final = 0.5
 """Seconds from the check of a token to the update of the pages.  By then, the new session is usually live."""
 
 _PAGE: Final = "page:"
+"""With this prefix, the topic of a worker is in the group once more: a page on this worker shows the console."""
+
 _log = Logger()
 
 
@@ -184,7 +186,7 @@ class People:
         return sum(answer.get("asked", 0) for answer in answers if isinstance(answer, dict))
 
     async def settled(self, sessions: Sequence[SessionInfo], *, complete: bool) -> Settled:
-        """Decide who has control, and drop the grants that no longer count.
+        """Decide who has control; drop grants that no longer count, and renew those of sessions that have come back.
 
         :param complete: whether these are all sessions.  If not, no grant is dropped, because a missing session may
             appear again.
@@ -232,9 +234,9 @@ class People:
         return members
 
     async def _forget(self, instance_uuid: str, topics: Sequence[str]) -> bool:
-        """Forget the workers that are no longer listed, whose sessions have ended with them.
+        """Forget the workers that are no longer listed, because their sessions have ended with them.
 
-        :return: whether none of these workers is listed.
+        :return: whether all of these workers were forgotten.
         """
         listed = {service.topic for service in await self._transport.services(PROXY.prefix)}
         gone = [topic for topic in topics if topic not in listed]
@@ -243,6 +245,7 @@ class People:
 
     def _repeat(self, instance_uuid: str, *, unless_complete: bool) -> None:
         """Update the pages of a server again later, unless the last update was complete.  Give up after a few times."""
+        # The first wait is RETRY_DELAY; each further one is twice as long as the one before.
         wait = 2 * self._waits.pop(instance_uuid, RETRY_DELAY / 2)
         if not unless_complete and wait <= MAX_RETRY_DELAY:
             self._waits[instance_uuid] = wait

@@ -25,12 +25,15 @@ GONE: Final = "gone"
 """Why nothing was changed: one of the two sessions has ended."""
 
 NO_CONTROL: Final = "no-control"
-"""Why nothing was changed: the session has no control that it could give, take or return."""
+"""Why nothing was changed: the session has no control that it could give, take or return.
+
+This is also the reason if a session asks for control, but has control already.
+"""
 
 BARRED: Final = "barred"
 """Why nothing was changed: the other session may not have control.
 
-An operator or the user who shared the link has limited it to viewing, or it is not a console page.
+An operator or the user who shared the link has limited its token to viewing, or its viewer is not the console page.
 """
 
 NOBODY: Final = "nobody"
@@ -105,7 +108,7 @@ class PeopleMethods:
     ) -> dict[str, Any]:
         """Ask for control, hand it over, take it back, or return it.
 
-        :param session_id: the session whose viewer wants that.
+        :param session_id: the session whose viewer wants the change.
         :param token_hash: the SHA-256 of the token of this session.  Only the session's own proxy knows it, so no other
             proxy can act for the session.
         :param action: one of :data:`~novnc_twisted.contract.person.CONTROL_ACTIONS`.
@@ -181,7 +184,8 @@ class PeopleMethods:
         gave = [to for to, by in acting.grants.items() if by == own.id and (target is None or to == target.id)]
         await self._grants.drop(gave)
         if target is not None and target.right == CONTROL and target.shared_from == own.token_hash:
-            # The guest's link permits control.  The token itself is limited, or a reconnection would restore control.
+            # The guest's link permits control.  So the link's token is limited: otherwise, a reconnection would restore
+            # control.
             await self._sessions.change_mode(target.token_hash, VIEW, own.token_hash)
             return None
         return None if gave else NO_CONTROL

@@ -27,7 +27,7 @@ from novnc_twisted.messaging.interfaces import ITransport
 from novnc_twisted.messaging.waiting import sleep
 
 _LIKELY, _OTHERS, _CONFLICTS, _GONE = 1.0, 1.5, 1.0, 2.0
-"""Deadline in seconds of each round of calls."""
+"""Deadlines in seconds: for likely hosts, for other hosts, for the check for address conflicts, and for ``is_gone``."""
 
 _PUBLISHED = 1.0
 """Seconds within which a host usually publishes a change.  A host with thousands of servers takes longer."""
@@ -35,13 +35,16 @@ _PUBLISHED = 1.0
 _ALL = 3.5
 """Seconds for all rounds of calls that look for the server.
 
-The check for address conflicts follows, with a deadline of its own; a proxy waits 5 s for both.  A host that restarts
+The check for address conflicts follows, with its own deadline; a proxy waits 5 s for both.  A host that restarts
 counts as live.  So the call to the host that made the token may take all 3.5 s, and other hosts are asked only after
 its answer.
 """
 
 _REPORT_AGAIN = 60.0
+"""Minimum number of seconds between two equal log lines."""
+
 _MAX_REPORTED = 1000
+"""Maximum number of log lines that are remembered for this."""
 
 _log = Logger()
 
@@ -102,12 +105,13 @@ class Places:
         if not directory.live:
             raise ServiceUnavailable("no compute host is live")
         answers = {host: answer for host, answer in answers.items() if host in directory.live}
+        # The host of the token was not live before, and is live now.
         if first in directory.live and first not in answers:
             left = _ALL - (self._clock.seconds() - began)
             answers = await self._ask("validate_console_port", [first], left, asked)
         likely, everywhere = directory.candidates(instance_uuid), partial(directory.all_candidates, instance_uuid)
-        # The first round asks no host: list() is empty.  This round only evaluates the answer of the token's host.
-        # The last round asks hosts that came back while the others were asked.
+        # In the first round, `find` is list(), which returns no hosts: this round only evaluates the answer of the
+        # token's host.  The last round asks hosts that came back while the others were asked.
         others = (everywhere, _OTHERS)
         for find, deadline in ((list, 0.0), (lambda: likely, _LIKELY), others, others):
             left = _ALL - (self._clock.seconds() - began)
@@ -128,7 +132,7 @@ class Places:
     async def _accept(self, instance_uuid: str, answers: Mapping[str, Any]) -> Place:
         """Return the place of the server on the one host that runs it."""
         running = [host for host, answer in answers.items() if _runs(answer)]
-        # No host is chosen, because the wrong one may show the screen of another server.
+        # If several hosts run the server, none of them is chosen: a wrong one may show the screen of another server.
         if len(running) > 1:
             self._refuse_two_hosts(instance_uuid, running)
         host, answer = running[0], answers[running[0]]
@@ -183,6 +187,7 @@ class Places:
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
             raise ServiceUnavailable("a compute host did not say whether it has the server")
         self._refuse_unasked(instance_uuid, answers)
+        # With None, records of hosts that are not live are checked even if no token names a host.
         for host in {None, *hosts}:
             self._refuse_while_away(instance_uuid, host)
         return True
@@ -236,7 +241,8 @@ class Places:
         neighbours = [host for host in self._directory.at(place.host) if host != place.compute_host]
         asked = {"host": place.host, "port": place.port, "socket": None}
         for host, answer in (await self._ask("get_instances_at_address", neighbours, _CONFLICTS, asked)).items():
-            # No answer and refusals are ignored: a host that hangs must not make other hosts' consoles unavailable.
+            # Missing answers and refusals are ignored: a host that hangs must not make consoles of other hosts
+            # unavailable.
             found = [] if isinstance(answer, Refusal) else _uuids(host, answer)
             others = [uuid for uuid in found if uuid != instance_uuid]
             if others:

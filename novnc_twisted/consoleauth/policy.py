@@ -27,7 +27,7 @@ class TokenPolicy:
     Every method fails with ServiceUnavailable if the store does not answer.
 
     :param store: where tokens are kept.
-    :param clock: times how long this process remembers tokens in use.
+    :param clock: the clock by which this process forgets tokens that are no longer in use.
     :param now: returns Unix time in seconds; None: the clock of the store, which all consoleauths share.
     :ivar shared: the tokens that viewers made for guests.
     """
@@ -47,7 +47,7 @@ class TokenPolicy:
     def use_rules(self, rules: TokenRules) -> None:
         """Use other rules for new tokens."""
         self._rules = rules
-        # Not less than before: tokens that were made with a longer time stay valid.
+        # Not less than before: tokens that were made with a longer lifetime stay valid.
         self._longest = longest = max(self._longest, rules.token_ttl)
         self._lost.use_rules(rules, longest)
         # A mark must outlive the record of its token, and the time in which a process could restore this record.
@@ -230,7 +230,7 @@ class TokenPolicy:
         """Let a viewer reconnect with this token from the same address within 60 s, even if the token expires.
 
         :param record: what :meth:`find_in_use` returned.
-        :return: what the viewer may do, if that was changed.
+        :return: the viewer's mode if it was changed; else None.
         :raises Revoked: the token was revoked.
         """
         if not self._rules.reconnects:
@@ -258,7 +258,8 @@ class TokenPolicy:
         return {
             "expires_at": record.expires_at if shared or self._rules.enforce_session_timeout else None,
             "reconnects": self.reconnects(record),
-            # A shared token depends on another one, so that its session has to ask from the beginning.
+            # A shared token ends with its source.  The session notices this when it renews its lease, so it does that
+            # from the beginning.
             "keep_from": 0.0 if shared else max(0.0, seconds_left - LEASE - SETUP),
         }
 
@@ -290,5 +291,5 @@ class TokenPolicy:
 
 
 def _outlives(now: float, records: Iterable[TokenRecord]) -> float:
-    """Return the lifetime in seconds of a mark for these tokens, some of which may have a longer ``token_ttl``."""
+    """Return the lifetime in seconds with which a mark outlives these tokens and their leases."""
     return max((record.expires_at - now for record in records), default=0.0) + LEASE + GRACE

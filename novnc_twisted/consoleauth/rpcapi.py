@@ -90,7 +90,7 @@ class ConsoleAuthAPI:
         :param owner: the id or the name of the project that the server belongs to.  When the server belongs to another
             project or none, the token becomes invalid.  None: the project does not matter.
         :param expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.
-        :param one_time: whether the token opens one console once; False: the option decides.
+        :param one_time: whether the token can be used only once; False: the option ``one_time`` decides.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: a live host other than ``connect_info.compute_host`` also runs the server.
         """
@@ -116,7 +116,7 @@ class ConsoleAuthAPI:
         :raises ConsoleTypeUnavailable: the server has no VNC display.
         :raises ConsoleUnreachable: two running servers have the same address, or two hosts run the server.
         """
-        # The same id in a repeated call, so that consoleauth does not count the session twice.
+        # A repeated call has the same id, so that consoleauth does not count the session twice.
         admission = secrets.token_hex(16)
         return await self._check(token, console_type, client_address, admission=admission, **self._proxy)
 
@@ -231,7 +231,7 @@ class ConsoleAuthAPI:
 def _hashed(token: str) -> str:
     """Return the SHA-256 of a token.
 
-    :raises InvalidToken: it is empty or too long; megabytes are not hashed.
+    :raises InvalidToken: it is empty or too long.  Clients must not make us hash megabytes.
     """
     if not token or len(token) > MAX_TOKEN:
         raise InvalidToken("it is empty or too long")

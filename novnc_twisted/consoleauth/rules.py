@@ -22,7 +22,7 @@ class TokenRules:
         return not (self.one_time or self.enforce_session_timeout)
 
     def opens_once(self, record: TokenRecord) -> bool:
-        """Whether a token opens one console once."""
+        """Whether a token can be used only once: by the option, or by its own terms."""
         return self.one_time or record.one_time
 
 
@@ -33,7 +33,7 @@ class TokenTerms:
     :ivar client_address: the address of the client that asked for the token; None: unknown.
     :ivar owner: the id or the name of the project that the server must belong to; None: any project.
     :ivar expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.
-    :ivar one_time: whether it opens one console once; False: the option decides.
+    :ivar one_time: whether the token can be used only once; False: the option ``one_time`` decides.
     """
 
     client_address: str | None = None

@@ -96,9 +96,9 @@ class SessionCounts:
     """Asks the proxies for their numbers of sessions before another session begins.
 
     Checks for the same user, project, address or server run one after the other, and an admitted session counts at
-    once.  Its proxy counts it after it has received the answer; until then, it reports that the token is being checked.
-    So simultaneous links cannot exceed a limit together, except for admissions by another consoleauth that are still on
-    their way.
+    once.  A proxy counts the session only after the answer has arrived; until then, the proxy reports that the token is
+    being checked.  So simultaneous sessions cannot exceed a limit together.  The only exceptions are admissions by
+    another consoleauth whose answers are still on their way.
 
     :param opened: an upper bound for the number of each server's sessions.
     """
@@ -117,7 +117,8 @@ class SessionCounts:
         """Check that one more session may begin; it counts from now on.
 
         :param session: an id of the session; a second check with the same id does not count twice.
-        :param proxy: the topic of its worker; empty: unknown, so that it counts only after its proxy has the answer.
+        :param proxy: the topic of its worker; empty: unknown.  Then the session counts only after its proxy has
+            received the answer.
         :raises TooManySessions: a limit is reached; the subclass says which.
         :raises ServiceUnavailable: a proxy does not answer, so that its sessions are unknown.
         """
@@ -187,7 +188,7 @@ class SessionCounts:
         return counted
 
     def _recent(self, key: _Key, session: str) -> Sequence[_Admission]:
-        """Return the admissions of a key whose answers may be on their way: one for each other session."""
+        """Return the admissions of a key whose answers may be on their way: one per session, without this session."""
         since = self._clock.seconds() - ON_ITS_WAY
         found = {one.session: one for one in self._admitted.get(key, ()) if one.at > since}
         found.pop(session, None)
@@ -213,7 +214,7 @@ class SessionCounts:
             yield
         finally:
             lock.release()
-            # The release may have run a waiting check to its end.
+            # release() may have run a waiting check to its end, which has then removed the lock.
             if not lock.locked:
                 self._locks.pop(key, None)
 

@@ -103,8 +103,8 @@ class SessionMethods:
         :param limit: the maximum number of sessions.
         :param marker: the ``next`` of the page before; empty for the first page.
         :param wanted: the fields of a ``HistoryQuery``.
-        :returns: ``sessions``, each an ``EndedSession``, and ``next``: the marker of the
-            next page, or null.  A page may be empty although another one follows.
+        :returns: ``sessions``, each an ``EndedSession``, and ``next``: the marker of the next page, or null.  A page
+            may be empty although another one follows.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         if wanted.keys() - set(HistoryQuery.wire_names()):

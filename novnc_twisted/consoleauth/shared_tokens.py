@@ -69,6 +69,7 @@ class SharedTokens:
         # No session keeps a one-time token in use, so its shared tokens must end when it expires.
         ttl = min(seconds, LONGEST if self._reconnects(record) else record.expires_at - now)
         info = replace(record.connect_info, mode=mode, administrator=False, shared_from=token_hash)
+        # No client address (None): the guest's address is not known yet.
         shared = TokenRecord(info, now + ttl, None, record.owner, now, record.one_time, address)
         if not await self._tokens.put_shared(shared_hash, shared, ttl, MOST):
             raise ConsoleForbidden(f"{MOST} links are shared already; wait until one has expired")
@@ -91,7 +92,7 @@ class SharedTokens:
     async def limited(self, state: TokenState, record: TokenRecord) -> TokenState:
         """Return the state of a shared token, limited by the state of the token from which it was shared.
 
-        If the record allows viewing only, ``state`` is returned unchanged, because nothing can limit viewing further.
+        If the source is still valid and the record permits viewing only, ``state`` is returned unchanged.
         """
         shared_from = record.shared_from or ""
         source = await self._find(shared_from)
@@ -108,5 +109,6 @@ class SharedTokens:
         if record.connect_info.mode == VIEW:
             return state
         modes = (state.mode or CONTROL, above.mode or source.connect_info.mode)
-        # The mode is set even if it equals that of the record: by it, a live session learns that it was restored.
+        # A mode is returned even if it is CONTROL, as in the record: a live session whose control was taken away learns
+        # by this mode that it has control again.
         return TokenState(None, VIEW if VIEW in modes else CONTROL, state.mode_by)

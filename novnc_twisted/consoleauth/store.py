@@ -3,8 +3,8 @@
 Keys, with the SHA-256 of a token as HASH:
 
 * ``token:HASH``: the record.
-* ``owned:HASH``, ``project:HASH``, ``shared:HASH``: its entries in the indexes of its user, of its project, and of the
-  token that it was shared from.
+* ``owned:HASH``, ``project:HASH``, ``shared:HASH``: the token's entries in the indexes of its user, of its project, and
+  of the token that it was shared from.
 * ``lease:HASH:ADDRESS``: a lease for a client address.
 * ``used:HASH``, ``bound:HASH``: the client address that used the token, or that it is bound to.
 * ``dropped:INDEX``: tokens of this index were dropped.
@@ -42,7 +42,7 @@ class TokenRecord(Record):
     :ivar client_address: the address of the client that asked for the token; None: unknown.
     :ivar owner: the id or the name of the project that the server must belong to; None: any project.
     :ivar made_at: Unix time in seconds at which the token was made.
-    :ivar one_time: whether the token opens one console once; False: the option decides.
+    :ivar one_time: whether the token can be used only once; False: the option ``one_time`` decides.
     :ivar sharer_address: the client address of the session that made this token from another one
         (``connect_info.shared_from``); None: it is not a shared token.
     """
@@ -84,7 +84,8 @@ class TokenStore:
         uuid, user, project = info.instance_uuid, info.user_id, info.project_id
         await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _of_instance(uuid))
         if user:
-            # An object can be in one index only, so a second object represents the token in the index of its user.
+            # An object can be in one index only, so further objects represent the token in the indexes of its user and
+            # its project.
             await self._store.put(_owned(token_hash), {}, ttl, _of_user(user))
         if project:
             await self._store.put(_held(token_hash), {}, ttl, _of_project(project))
@@ -185,7 +186,7 @@ class TokenStore:
         await self._store.put(_dropped(index), {"until": until}, DROPPED)
 
     async def was_dropped(self, record: TokenRecord) -> bool:
-        """Whether a token was dropped within the last ``DROPPED`` seconds."""
+        """Return whether a token was dropped within the last ``DROPPED`` seconds."""
         info = record.connect_info
         indexes = [_of_instance(info.instance_uuid), *([_of_user(info.user_id)] if info.user_id else [])]
         marks = [await self._store.get(_dropped(index)) for index in indexes]
@@ -269,4 +270,5 @@ def _of_user(user: str) -> str:
 
 
 def _of_project(project: str) -> str:
+    # The name of an index.  Indexes and keys have separate names, so it cannot be mistaken for a key of _held().
     return f"project:{hash_token(project)}"

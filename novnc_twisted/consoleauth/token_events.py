@@ -81,7 +81,7 @@ class TokenEvents:
         """Report that a viewer shared its console.
 
         :param token_hash: the viewer's own token.
-        :param record: of the new token.
+        :param record: the record of the new token.
         """
         about = _about(token_hash, address, record)
         mode, expires_at = record.connect_info.mode, record.expires_at

@@ -43,10 +43,9 @@ class TokenMethods:
             host: what the token opens.
         :param client_address: the address of the client that asked for the token, if the API knows it.
         :param owner: the id or the name of the project that the server belongs to.  The token is refused as soon as
-            the XML of the server names another project or none.  None: the project does not matter.
+            the domain XML of the server names another project or none.  None: the project does not matter.
         :param expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.
-        :param one_time: whether the token can be used only once; False: ``[consoleauth] one_time``
-            decides.
+        :param one_time: whether the token can be used only once; False: ``[consoleauth] one_time`` decides.
         :returns: ``expires_at``, Unix time in seconds.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: a live host other than the compute host of ``connect_info`` also runs the server.
@@ -93,7 +92,7 @@ class TokenMethods:
         """Drop the tokens of a server that has vanished from a compute host, if no live host has it.
 
         :returns: whether the server is ``gone``, and how many tokens were ``deleted``.
-        :raises ServiceUnavailable: a host does not answer.
+        :raises ServiceUnavailable: a host that may have the server does not answer or is not live.
         """
         uuid = arguments.instance_uuid(instance_uuid)
         if not await self._places.is_gone(uuid, await self._policy.hosts_of_instance(uuid)):

@@ -49,5 +49,5 @@ class TokenPlaces:
         except ConsoleForbidden:
             raise
         except Refusal:
-            # The host did not report the owner, and an outage must not end a session.
+            # The owner is unknown, because no host reported it.  Such an outage must not end a session.
             return
