@@ -82,6 +82,7 @@ class TokenStore:
         """Store a record for ``ttl + LEASE`` seconds, since a session may begin just before the token expires."""
         info = record.connect_info
         uuid, user, project = info.instance_uuid, info.user_id, info.project_id
+        # With a lifetime of 0, the store keeps nothing: a token without lifetime must not be kept for LEASE seconds.
         await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _of_instance(uuid))
         if user:
             # An object can be in one index only, so further objects represent the token in the indexes of its user and
