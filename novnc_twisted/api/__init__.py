@@ -1,4 +1,4 @@
-"""nova-api: the part of the Compute API that consoles need, for unmodified OpenStack clients."""
+"""The API server: the part of nova's Compute API that consoles need, the console API, and the pages for browsers."""
 
 from novnc_twisted._lazy import lazy
 

@@ -15,13 +15,14 @@ DEADLINE: Final = 3.0
 because the rate is an estimate."""
 
 ALWAYS_ADMITTED: Final = 64
-"""With fewer requests in work, a new one is always admitted.  So all services are busy while their rate is measured."""
+"""With fewer requests in work, a new one is always admitted.  So there is enough work to keep all services busy while
+their rate is measured."""
 
 ASSUMED_RATE: Final = 30.0
 """Answers a second that are assumed until the rate has been measured."""
 
 MAX_WAIT: Final = 30
-"""Seconds of the longest Retry-After."""
+"""Maximum Retry-After, in seconds."""
 
 _BUSY: Final = 8
 """Minimum number of requests in work for a measurement of the rate.  With fewer requests, the rate would show how many
@@ -80,6 +81,6 @@ class Admission:
             self._busy_time += now - self._counted_at
         self._counted_at = now
         if self._busy_time >= _PERIOD:
-            # A long busy time is one sample, too, and not several: the whole process may have paused.
+            # A busy time of several periods is still one sample, because the whole process may have paused meanwhile.
             self.rate += _WEIGHT * (self._answered / self._busy_time - self.rate)
             self._busy_time, self._answered = 0.0, 0

@@ -59,6 +59,7 @@ NAME: Final = "consoleapi"
 """The server's name in events and in the log."""
 
 _PAGE: Final = Work("page")
+"""All pages for browsers are one kind of work."""
 
 _VERSION: Final = re.compile(r"v[0-9]+")
 
@@ -88,8 +89,10 @@ class Application:
         """Prepare to answer.
 
         :param clock: gives the time of deadlines and rates; it may be monotonic.
-        :param transport: gives the list of live services, and the store with the key that signs tokens.
-        :param observer: called with an event for each request that is refused before an API handles it.
+        :param transport: carries calls to other services.  It also gives the list of live services, and the store with
+            the key that encrypts tokens.
+        :param observer: called with the events of all APIs: refused requests, power actions, screenshots, sent keys,
+            and API tokens.
         :param now: gives the Unix time in seconds, for times that clients see.
         """
         self._auth = auth
@@ -151,7 +154,7 @@ class Application:
         yield from (*portal.PATHS, *identity_api.PATHS, *image.PATHS, "healthz")
 
     async def answer(self, request: Request) -> Response:
-        """Return the response, after any error as well.  Its headers contain the request's id."""
+        """Return the response; an error becomes an error response.  The headers contain the request's id."""
         request_id = f"req-{uuid.uuid4()}"
         response = await self._responder.respond(request, request_id, None, self._dispatch(request, request_id))
         return response.with_headers(("X-OpenStack-Request-Id", request_id), ("X-Compute-Request-Id", request_id))
@@ -161,7 +164,7 @@ class Application:
         return Response(error.status, fault_body(error), error.headers)
 
     async def _dispatch(self, request: Request, request_id: str) -> Response:
-        # Checked before anything else, even for version documents: with noauth, other machines must learn nothing.
+        # Checked first, because with noauth, clients on other machines must not even get the version documents.
         self._auth.admit(request)
         if not request.segments:
             return see_other(f"{request.prefix}/console/") if _is_browser(request) else versions.index(request)
@@ -176,10 +179,11 @@ class Application:
 
     async def _answer_console(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
         if segments[:1] != (console_api.VERSION,):
-            if segments and _VERSION.fullmatch(segments[0]):
+            if segments and _VERSION.fullmatch(segments[0]):  # a version that the console API does not have
                 return versions.choices(request)
             page = partial(self._portal.answer, request, segments, self._caller)
             response = await self.branding.answer(request, segments, page)
+            # The portal turns errors into pages, so only the status shows whether the work succeeded.
             if response.status < 500:
                 self._outages.answered(_PAGE)
             return response

@@ -18,11 +18,14 @@ class IComputeAPI(Protocol):
     """The part of :class:`novnc_twisted.compute.rpcapi.ComputeAPI` that the API calls."""
 
     async def find(self, instance_uuid: str, visible: Callable[[Instance], bool], /) -> Instance:
-        """Return a server, as its compute host reports it; raises InstanceNotFound, ServiceUnavailable."""
+        """Return a server, as its compute host reports it; raises InstanceNotFound, ServiceUnavailable.
+
+        ``visible`` does not refuse a server.  It only chooses among the reports of several hosts.
+        """
         ...
 
     async def last_known(self, instance_uuid: str, /) -> Instance | None:
-        """Return what a host published about a server before the host stopped answering."""
+        """Return what a dead host had published about a server; None: no dead host had the server."""
         ...
 
     async def page(
@@ -35,7 +38,7 @@ class IComputeAPI(Protocol):
         marker: str | None = None,
         limit: int | None = None,
     ) -> tuple[Sequence[Instance], bool]:
-        """Return a page of servers, and whether further ones follow; raises InstanceNotFound for the marker."""
+        """Return a page of servers, and whether more follow; raises InstanceNotFound if the marker is not a server."""
         ...
 
     async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None, /) -> Console:
@@ -83,5 +86,5 @@ class IConsoleAuthAPI(Protocol):
         ...
 
     async def show_token(self, token: str, /) -> dict[str, Any]:
-        """Return the server and the address of a token; raises InvalidToken."""
+        """Return the VM of a token, and the address of its VNC server; raises InvalidToken."""
         ...

@@ -52,7 +52,7 @@ class ComputeAPI:
         :param segments: the path segments after the version, at least one.
         """
         legacy = version == "v2"
-        # As in nova, the response to an unusable version has the headers of the default version.
+        # As in nova, the response to a malformed or unsupported version has the headers of the default version.
         wanted = microversion.MINIMUM
         try:
             if not legacy:
@@ -77,8 +77,8 @@ class ComputeAPI:
             return "", segments
         project = segments[0]
         if caller.project not in (None, project):
-            # The segment is not a project, but a resource that only nova has.  Horizon requests
-            # os-simple-tenant-usage/PROJECT.
+            # A segment that begins with os- is not a project, but a resource that only nova has.  For example, Horizon
+            # requests os-simple-tenant-usage/PROJECT.
             if project.startswith("os-"):
                 raise HTTPError(404, NOT_FOUND)
             raise HTTPError(
@@ -94,7 +94,7 @@ class ComputeAPI:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Count a request that calls other services.
+        """Count a request that calls other services as in work, until the block ends.
 
         :raises HTTPError: 429: too many requests are in work, so this one could not be answered in time.
         """

@@ -1,4 +1,4 @@
-"""Console links: the actions up to 2.5, ``remote-consoles`` from 2.6 on, ``os-console-auth-tokens`` from 2.31 on."""
+"""Console links and tokens: actions (up to 2.5), ``remote-consoles`` (2.6), ``os-console-auth-tokens`` (2.31)."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -21,7 +21,7 @@ ACTIONS: Final = {
     "os-getRDPConsole": ("rdp-html5",),
     "os-getSerialConsole": ("serial",),
 }
-"""The actions of 2.1 to 2.5, and the console types of each."""
+"""The actions of the API versions 2.1 to 2.5, each with its console types."""
 _PROTOCOLS = ("vnc", "spice", "serial", "rdp")
 _TYPES = ("novnc", "xvpvnc", "spice-html5", "serial", "rdp-html5")
 
@@ -79,7 +79,7 @@ class Consoles(Resource):
         call.needs_admin("os-console-auth-tokens")
         if call.version < _AUTH_TOKENS:
             raise HTTPError(400, f"The details of a console token need API version {_AUTH_TOKENS} or later.")
-        # The same answer as for an unknown token, so that it does not reveal which lengths are possible.
+        # The answer is that for an unknown token, so that callers do not learn which lengths are possible.
         if len(token) > MAX_TOKEN:
             raise HTTPError(404, "Token not found")
         info = await self._consoleauth.show_token(token)

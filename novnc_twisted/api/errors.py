@@ -26,12 +26,12 @@ UNEXPECTED: Final = "Unexpected API Error. The log of the API has the details un
 def fault_body(error: HTTPError) -> dict[str, Any]:
     """Return the body of an error in nova's format: ``{"<name>": {"code": N, "message": "..."}}``.
 
-    A 401 has Keystone's format, because with nova, Keystone's middleware sends it.
+    A 401 has Keystone's format, because Keystone's middleware in front of nova would send it.
     """
     if error.status == 401:
         return keystone_body(error)
     detail: dict[str, Any] = {"code": error.status, "message": error.message}
-    # nova's overLimit fault repeats the header here.
+    # nova's overLimit fault repeats the Retry-After header in the body.
     if error.status in (413, 429):
         detail["retryAfter"] = dict(error.headers).get("Retry-After", "0")
     return {NAMES.get(error.status, "computeFault"): detail}

@@ -24,7 +24,7 @@ def flavor_id(instance: Instance) -> str:
 
 
 class Flavors(Resource):
-    """Answers for flavors."""
+    """Answers requests for flavors."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory

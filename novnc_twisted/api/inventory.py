@@ -1,4 +1,4 @@
-"""The servers that a caller may see.  A server that is not available now is not reported as one that does not exist."""
+"""The servers that a caller may see."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from novnc_twisted.identity.users import Caller
 
 
 class Inventory:
-    """The servers of all compute hosts, as one caller sees them.
+    """The servers of all compute hosts, as the caller of a request sees them.
 
     A server whose host is not alive is listed with an unknown state.  Any request for such a server fails with "not
     available" (503), not with "there is no such server" (404).
@@ -30,20 +30,20 @@ class Inventory:
         marker: str | None = None,
         limit: int | None = None,
     ) -> tuple[Sequence[Instance], bool]:
-        """Return the caller's servers by name and id, and whether further ones follow.
+        """Return the caller's servers, sorted by name and id, and whether more servers follow.
 
         A user gets the servers of the user's project, an administrator those of ``project``.
 
         :param project: the id or name of the project whose servers an administrator wants; None: all projects.
-        :param wanted: the filters of the request.
-        :param name: a text that the name must contain.
+        :param wanted: whether a server passes the filters of the request.
+        :param name: a text that the name of a server must contain.
         :param marker: the id of the last server of the previous page.
         :param limit: the number of servers, at most; None: all.
-        :raises InstanceNotFound: the marker names no server of the caller.
+        :raises InstanceNotFound: the marker is not the id of a server of the caller.
         :raises ServiceUnavailable: no compute host answers.
         """
         return await self._compute.page(
-            # An empty project instead of None, which would mean all projects.
+            # For a user without a project: not None, which would mean all projects.
             project=project if caller.is_admin else caller.project or "",
             visible=caller.sees,
             wanted=wanted,

@@ -19,9 +19,9 @@ class LinkTerms:
     """The properties of a link that the caller chooses.
 
     :ivar console_type: one of ``CONSOLE_TYPES``; any other value is refused with HTTPError 400.
-    :ivar mode: what its viewer may do: ``control`` or ``view``.
-    :ivar expires_in: seconds for which it is valid, at most ``[consoleauth] token_ttl``; None: ``token_ttl`` seconds.
-    :ivar one_time: True: it can be opened only once.  False: ``[consoleauth] one_time`` decides.
+    :ivar mode: what the viewer may do: ``control`` or ``view``.
+    :ivar expires_in: seconds for which the link is valid, at most ``[consoleauth] token_ttl``; None: that maximum.
+    :ivar one_time: True: the link can be opened only once.  False: ``[consoleauth] one_time`` decides.
     """
 
     console_type: str
@@ -83,8 +83,8 @@ class Links:
 def _owner(caller: Caller, instance: Instance) -> str | None:
     """Return the project that must own the server for the link to be valid; None: any project.
 
-    For a user, this is the user's own project.  Administrators make links for servers of all projects, so for them it
-    is the server's project: its id, or its name if nova's metadata has no id.
+    For a user, this is the user's own project.  For an administrator, who makes links for servers of all projects, this
+    is the server's project.  It is given by its id, or by its name if nova's metadata has no id.
     """
     if not caller.is_admin and caller.project:
         return caller.project

@@ -60,7 +60,7 @@ def requested(request: Request) -> Version:
 
 
 def headers(version: Version) -> tuple[tuple[str, str], ...]:
-    """Return the header fields that state the version, in errors as well."""
+    """Return the header fields that state the version; error responses have them as well."""
     return (
         ("OpenStack-API-Version", f"compute {version}"),
         ("X-OpenStack-Nova-API-Version", str(version)),

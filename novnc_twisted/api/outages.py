@@ -8,20 +8,22 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 MAX_CAUSES: Final = 100
-"""Maximum number of causes that are remembered.  After that, the one that occurred longest ago is forgotten."""
+"""Maximum number of causes that are remembered.  A further cause replaces the one that occurred longest ago."""
 
 SETTLED: Final = 60.0
-"""Seconds without an occurrence of a cause after which an answer to any request shows that the cause is over."""
+"""If a cause has not occurred for this many seconds, an answer to any request shows that the cause is over."""
 
 MAX_QUIET: Final = 600.0
-"""Maximum of :attr:`_Cause.quiet`, in seconds."""
+"""Maximum of :attr:`_Cause.quiet`, in seconds.  A cause that occurs again within this time is a recurring cause."""
 
-# Matches a cause that concerns only one compute host.  Answers from other hosts do not show that it is over.
+# Matches a cause that concerns only one compute host.  Answers from other hosts do not show that it is over.  A
+# cause with "no compute host" concerns all hosts.
 _ONE_HOST = re.compile(r"(?<!no )compute(?:\.| host )")
 
 # Matches the id of a server in a cause.  The same failure of two servers is one cause.
 _SERVER = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 
+# The first hint whose pattern matches a cause is logged.
 _HINTS = (
     (re.compile("tokens cannot be validated"), "See [api] auth_strategy and [keystone_authtoken]."),
     (re.compile("log in"), "Further consoleapi processes share the work."),
@@ -34,7 +36,7 @@ _HINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The kind of work that a request asks of other services.  If it succeeds later, the cause of its failure is over.
+    """What a request asks of other services.  If the same work succeeds later, the cause of an earlier failure is over.
 
     :ivar route: the kind of request.
     :ivar arguments: the variable parts of its path, such as the id of a server.

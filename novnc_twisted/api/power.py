@@ -1,5 +1,4 @@
-"""Power actions on servers, in the form in which nova's clients send them (nova's
-``api/openstack/compute/servers.py``)."""
+"""Power actions on servers, as nova's clients send them (nova's ``api/openstack/compute/servers.py``)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -32,7 +31,7 @@ ACTIONS: Final[Mapping[str, str | None]] = MappingProxyType(
         "resume": power.RESUME,
     }
 )
-"""Name of the action in nova's API -> name on the bus; None for ``reboot``, whose body chooses one of two."""
+"""Name of the action in nova's API -> name on the bus; None for ``reboot``, whose body chooses soft or hard."""
 
 _REBOOTS = {"SOFT": power.REBOOT, "HARD": power.RESET}
 _REBOOT_TYPES = ("HARD", "Hard", "hard", "SOFT", "Soft", "soft")
@@ -52,7 +51,7 @@ class Power:
     async def act(self, call: Call, server_id: str, name: str, body: Any) -> Response:
         """Begin an action of :data:`ACTIONS`, and answer 202 without waiting for its end.
 
-        :raises HTTPError: 400: the body is wrong; 404; 409: the server's state does not allow the action.
+        :raises HTTPError: 400: the body is wrong; 404; 409: the server's state does not allow the action; 503.
         """
         action = ACTIONS[name] or _REBOOTS[_reboot_type(call, name, body)]
         await self.change(call.caller, call.request.client, server_id, action, name)

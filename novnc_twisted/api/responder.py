@@ -16,6 +16,7 @@ from novnc_twisted.http.response import Response
 from novnc_twisted.identity.errors import keystone_body
 
 LOG_IN: Final = Work("log-in")
+"""The check of a caller's credentials."""
 
 
 class Responder:
@@ -74,6 +75,7 @@ class Responder:
             self._observer(event)
         if error.status == 503:
             why = (cause.detail or str(cause)) if isinstance(cause, Refusal) else error.message
+            # Without ``work``, nothing but the check of the caller's credentials needs another service.
             self._outages.refused(why, work or LOG_IN)
         elif isinstance(cause, Refusal):
             self._log.info("{id} is refused: {refusal}", id=request_id, refusal=cause)

@@ -13,6 +13,7 @@ _STATES = {
     "paused": ("PAUSED", "paused"),
     "suspended": ("SUSPENDED", "suspended"),
     "pmsuspended": ("SUSPENDED", "suspended"),
+    # In libvirt, a domain in this state is being shut down, and still runs.
     "shutdown": ("ACTIVE", "active"),
     "shutoff": ("SHUTOFF", "stopped"),
     "saved": ("SUSPENDED", "suspended"),
@@ -64,7 +65,7 @@ def full(call: Call, instance: Instance) -> dict[str, Any]:
         "image": "",
         "flavor": {"id": flavor, "links": [call.link("bookmark", f"flavors/{flavor}")]},
         "created": instance.created,
-        "updated": instance.created,
+        "updated": instance.created,  # libvirt does not know when a domain last changed
         "addresses": {},
         "accessIPv4": "",
         "accessIPv6": "",

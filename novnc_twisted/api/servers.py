@@ -1,4 +1,4 @@
-"""``/servers``: the libvirt domains of the live compute hosts (nova's ``api/openstack/compute/servers.py``)."""
+"""``/servers``: the libvirt domains of all compute hosts (nova's ``api/openstack/compute/servers.py``)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -15,12 +15,11 @@ from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import Handler, Resource
 
 MAX_LIMIT = 1000
-"""Maximum number of servers in one answer, and their number if the request has no limit (nova's ``[api]
-max_limit``)."""
+"""Maximum number of servers in one answer, and the limit of a request without one (nova's ``[api] max_limit``)."""
 
 _DIGITS = re.compile(r"[0-9]*", re.ASCII)
 _MAX_DIGITS = 4000
-"""int() refuses more digits."""
+"""Maximum number of digits of a limit.  Python's ``int()`` refuses more than 4300."""
 
 _TRUE = ("1", "t", "true", "on", "y", "yes")
 
@@ -49,7 +48,7 @@ class Servers(Resource):
         return Response(200, {"server": server_view.full(call, await self._inventory.find(call.caller, server_id))})
 
     async def _list(self, call: Call, path: str, view: Any) -> Response:
-        # ``name`` is a plain substring.  nova takes a regular expression, but a user could send one that never ends.
+        # ``name`` is a plain substring.  In nova, it is a regular expression, but matching one could take forever.
         limit, marker, name = _limit(call), call.request.parameter("marker"), call.request.parameter("name") or ""
         try:
             page, more = await self._inventory.page(
@@ -87,7 +86,7 @@ def _project(call: Call) -> str | None:
 def _filter(call: Call) -> Callable[[Instance], bool]:
     """Return a function that checks whether a server passes the filters of a request, except ``name``.
 
-    Other filters, which do not apply to libvirt domains, are ignored.
+    nova's other filters do not apply to libvirt domains, and are ignored.
     """
     get = call.request.parameter
     deleted = (get("deleted") or "").lower() in _TRUE

@@ -37,7 +37,8 @@ class Services(Resource):
 
 def _service(call: Call, service: Service) -> dict[str, Any]:
     view: dict[str, Any] = {
-        # nova uses the number of a database row.  Without a database, all API processes compute the same number.
+        # nova uses the number of a database row.  There is no database here, so each API process computes the same
+        # number from the names.  The shift makes it fit into a signed 32-bit integer.
         "id": zlib.crc32(f"{service.binary} {service.host}".encode()) >> 1,
         "binary": service.binary,
         "host": service.host,

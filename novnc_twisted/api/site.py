@@ -17,10 +17,13 @@ from novnc_twisted.identity.strategy import IAuth
 from novnc_twisted.messaging.interfaces import ITransport
 
 MAX_CONNECTIONS: Final = 1000
-"""Connections at a time, if no other limit is given."""
+"""Maximum number of connections at the same time, if no other limit is given."""
 
 _SECRET_BELOW: Final = ("os-console-auth-tokens", "tokens")
-"""Path segments that are followed by a console token, or by the id of an API token, where people paste the token."""
+"""Path segments before a secret segment, which the access log hides.
+
+A console token follows ``os-console-auth-tokens``.  The id of an API token follows ``tokens``; the id is not secret,
+but people may paste the API token there."""
 
 
 class APISite(Site):
@@ -35,7 +38,7 @@ class APISite(Site):
     def __init__(self, log: EventLog, *arguments: Any, **options: Any) -> None:
         """Prepare to listen; see :class:`~novnc_twisted.http.site.Site`.
 
-        :param log: stopped with the site.
+        :param log: the log of events; the site stops it when the site itself stops.
         """
         super().__init__(*arguments, **options)
         self._event_log = log
@@ -58,12 +61,13 @@ def make_site(
     observer: Observer | None = None,
     now: Callable[[], float] = time.time,
 ) -> APISite:
-    """Make the Compute API with its small identity service, ready to listen.
+    """Make the site with all APIs and pages of the API server, ready to listen.
 
     :param reactor: gives the time (IReactorTime).
     :param consoleauth: a :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI`.
     :param compute: a :class:`novnc_twisted.compute.rpcapi.ComputeAPI`.
-    :param transport: gives the services for ``os-services``, and the store with the key of the identity service.
+    :param transport: carries calls to other services.  It also gives the services for ``os-services``, and the store
+        with the key of the identity service.
     :param auth: :class:`~novnc_twisted.identity.NoAuth`, :class:`~novnc_twisted.identity.HTTPBasic` or
         :class:`~novnc_twisted.identity.KeystoneUsers`.
     :param trusted_proxies: addresses and networks whose X-Forwarded-For, -Proto and -Prefix are accepted.
@@ -73,7 +77,7 @@ def make_site(
     :raises ValueError: a trusted proxy is neither an address nor a network.
     """
     trusted = networks(trusted_proxies)
-    # The log is made even if an observer is given, because the site stops it.  A log without events costs nothing.
+    # Made even if an observer is given, because APISite needs a log to stop.  A log without events costs nothing.
     log = EventLog(reactor)
     observer = observer or log
     if connection_limits is None:

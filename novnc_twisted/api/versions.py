@@ -46,7 +46,7 @@ def index(request: Request) -> Response:
 
 
 def choices(request: Request) -> Response:
-    """Answer a path without a version with both versions and status 300, without Location, as nova does."""
+    """Answer a path without a version with status 300 and both versions.  As in nova, there is no Location field."""
     _get_only(request)
 
     def choice(version: dict[str, str], path: str) -> dict[str, Any]:
