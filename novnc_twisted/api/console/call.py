@@ -32,7 +32,7 @@ class ConsoleCall:
 
     @property
     def credentials(self) -> Credentials:
-        """The values that authenticate the request: header fields and the client's address, which a lock-out counts."""
+        """The header fields that authenticate the request, and the client's address, on which a lock-out depends."""
         headers = self.request.headers
         return self.request.client, *(tuple(headers.get(name, ())) for name in _CREDENTIALS)
 
@@ -78,6 +78,6 @@ def service_unavailable(cause: ServiceUnavailable) -> HTTPError:
 def unanswered(topics: tuple[str, ...], effect: str) -> HTTPError:
     """Make a 503 error for a change that some proxies did not confirm.
 
-    :param effect: a sentence that says what was changed nevertheless, and what follows.
+    :param effect: sentences that say what was changed nevertheless, and what these proxies will do later.
     """
     return HTTPError(503, f"No answer from {', '.join(topics)[:500]}. {effect}")

@@ -18,7 +18,10 @@ from novnc_twisted.messaging.wire import entry_id
 
 
 class History(Resource):
-    """Lists the ended sessions that the caller may see: those of the servers of the caller's project."""
+    """Lists the ended sessions that the caller may see.
+
+    These are the sessions on servers of the caller's project; for an administrator, all ended sessions.
+    """
 
     def __init__(self, consoleauth: IConsoleAuthAPI) -> None:
         self._consoleauth = consoleauth
@@ -49,7 +52,7 @@ class History(Resource):
 def _view(ended: EndedSession, *, with_detail: bool) -> dict[str, Any]:
     """Return an ended session as a JSON object.
 
-    :param with_detail: whether to show the detail, which may contain addresses of the cloud's internal network.
+    :param with_detail: whether to show the detail of the cause, which may contain internal addresses of the cloud.
     """
     row = {**view(ended.session), "ended_at": time_text(ended.ended_at), "cause": ended.cause}
     return {**row, "detail": ended.detail} if with_detail else row

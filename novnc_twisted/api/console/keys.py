@@ -32,12 +32,12 @@ MAX_OF_USER: Final = 4
 MAX_AT_ONCE: Final = 32
 """Maximum number of requests of all users that send keys at the same time.
 
-A long text takes minutes, and meanwhile its request takes a place in :mod:`novnc_twisted.api.admission`."""
+A long text can take minutes.  During this time, its request counts as in work in :mod:`novnc_twisted.api.admission`."""
 
 _TEXT_HOLD: Final = 12
 _KEYS_HOLD: Final = 50
-"""Milliseconds between two key events.  QEMU itself sends them 10 ms apart; some boot menus read the keyboard only
-every 50 ms."""
+"""Milliseconds between two key events of a text, and of other keys.  QEMU itself sends events 10 ms apart.  Some boot
+menus read the keyboard only every 50 ms, so other keys are sent more slowly than a text."""
 
 
 class Keys(Resource):
@@ -79,7 +79,7 @@ class Keys(Resource):
         return Response(204)
 
     async def _press(self, call: ConsoleCall, instance: Instance, chords: Chords, hold: int) -> bool:
-        """Press the keys, and report how many were pressed, even after an error."""
+        """Press the keys, and send the observer an event with the number of pressed keys, even after an error."""
         with reported(self._observer, KeysSent, call.caller, call.request.client, instance) as fields:
             fields["keys"] = 0
 
@@ -92,14 +92,14 @@ class Keys(Resource):
 
 
 def _wanted(body: Any) -> tuple[Chords, int]:
-    """Return the chords that a body asks for, and for how many milliseconds each key is held.
+    """Return the chords (keys to press together) of a body, and the milliseconds between two key events.
 
     :raises HTTPError: 400; its message does not repeat the text, which may be a password.
     """
     if isinstance(body, dict) and ("text" in body) == ("keys" in body):
         raise HTTPError(400, "Exactly one of text and keys is required.")
     if isinstance(body, dict) and "text" in body:
-        # Not checked by the schema, whose errors repeat the value.
+        # The text is not checked by the schema, because the schema's errors repeat the value.
         text = body["text"]
         if not isinstance(text, str) or not 0 < len(text) <= MAX_TEXT:
             raise HTTPError(

@@ -17,7 +17,7 @@ from novnc_twisted.http.routing import Handler, Resource
 
 
 class ConsoleLinks(Resource):
-    """Makes console links, as the Compute API does, but with these choices.
+    """Makes console links, as the Compute API does, but with the rights, life time and uses that the caller chooses.
 
     :param now: Unix time in seconds.
     """
@@ -51,7 +51,8 @@ class ConsoleLinks(Resource):
             "url": link.url,
             "mode": terms.mode,
             "expires_at": time_text(link.expires_at),
-            # token_ttl may have shortened the life time.  Clients with a wrong clock can still compare seconds.
+            # token_ttl may have made the life time shorter than requested.  Clients whose clock is wrong cannot use
+            # expires_at.
             "expires_in": round(link.expires_at - self._now()),
         }
         return Response(200, {"console": shown})

@@ -1,4 +1,4 @@
-"""Ends event streams within seconds after their log-in has ended."""
+"""Ends event streams within seconds after the log-in that opened them has ended."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -60,7 +60,8 @@ class LogInCheck:
         try:
             return await self._again() == self._caller
         except HTTPError as error:
-            # During a lock-out no password is checked.  So a changed password would not be noticed.
+            # During a lock-out, no password is checked, so a changed password would not be noticed.  Therefore
+            # a lock-out ends the streams, too.
             is_locked_out = error.reason is not None and error.reason.cause == "LockedOut"
             return error.status not in _DENIED and not is_locked_out
         except Refusal:

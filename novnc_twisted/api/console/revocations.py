@@ -25,7 +25,7 @@ _SELECTORS: Final[dict[str, Any]] = {
 class Revocations(Resource):
     """Revokes tokens.  The server is not looked up, because its tokens must be revocable even after it was deleted.
 
-    A member revokes tokens for the servers of the member's project.
+    A member can revoke only the tokens of servers of the member's own project.
     """
 
     def __init__(self, consoleauth: IConsoleAuthAPI) -> None:

@@ -52,7 +52,7 @@ class Screenshots(Resource):
         return Response(200, picture.content, (("Vary", "Accept"),), content_type=media_type)
 
     async def _take(self, call: ConsoleCall, instance: Instance, kind: str, width: int | None) -> Screenshot:
-        """Take the picture, and report the attempt, even after an error."""
+        """Take the picture, and send the observer an event about the attempt, even after an error."""
         with reported(self._observer, ScreenshotTaken, call.caller, call.request.client, instance) as fields:
             picture = await self._compute.get_screenshot(instance, kind, width)
             fields.update(size=len(picture.content), cause="")

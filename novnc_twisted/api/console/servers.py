@@ -1,4 +1,4 @@
-"""``/servers``: the servers, with what a list of consoles shows."""
+"""``/servers``: the servers, with the few fields that a list of consoles shows."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -20,13 +20,16 @@ from novnc_twisted.http.routing import Handler, Resource
 from novnc_twisted.session.rpcapi import SessionsAPI
 
 MAX_LIMIT: Final = 1000
-"""Maximum number of sessions in one answer, and their number if the request has no limit."""
+"""Maximum number of rows in one answer, and the limit of a request without one."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Sessions(Resource):
-    """Lists, ends and changes the live sessions that the caller may see: those of the caller's project's servers."""
+    """Lists, ends and changes the live sessions that the caller may see.
+
+    These are the sessions on servers of the caller's project; for an administrator, all live sessions.
+    """
 
     def __init__(self, sessions: SessionsAPI, consoleauth: IConsoleAuthAPI) -> None:
         self._sessions = sessions
@@ -79,7 +82,7 @@ class Sessions(Resource):
     async def _find(self, call: ConsoleCall, session_id: str) -> SessionInfo:
         """Return a session that the caller may see.
 
-        :raises HTTPError: 404; 503 if a proxy that may have it does not answer.
+        :raises HTTPError: 404; 503: a proxy that may have the session does not answer.
         """
         if not _ID.fullmatch(session_id):
             raise _not_found(session_id)

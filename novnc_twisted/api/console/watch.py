@@ -1,6 +1,7 @@
 """Sends events about changed servers and sessions to the clients that have an event stream open.
 
-Once a second, the servers and sessions are read, and are compared with the previous ones.  This is called a *look*.
+Once a second, this module reads the servers and sessions, and compares them with those that it read before.  This is
+called a *look*.
 """
 
 from collections import Counter
@@ -30,13 +31,13 @@ QUIET: Final = 20
 """Number of consecutive looks without an event after which a comment is sent."""
 
 MAX_AGE: Final = 300.0
-"""Seconds after which a stream ends and its client connects again.  So no stream stays with a replaced process."""
+"""Seconds after which a stream ends and its client connects again.  So every client soon leaves a replaced process."""
 
 MAX_SUBSCRIBERS: Final = 500
 """Maximum number of event streams of one process."""
 
 MAX_OF_USER: Final = 50
-"""Maximum number of event streams of one user in one process, so that nobody can take all of them."""
+"""Maximum number of event streams of one user in one process.  So one user cannot take all streams of the process."""
 
 MAX_EVENTS: Final = 1 << 16
 """Maximum number of bytes of the events of one look.  If there are more, ``reload`` is sent instead.
@@ -48,10 +49,13 @@ PAGE: Final = 1000
 are read.  For example, 10,000 sessions are read in every 11th look."""
 
 MAX_SESSIONS: Final = 10 * PAGE
-"""Maximum number of sessions that are watched for one group, as many as the list of servers reads."""
+"""Maximum number of sessions that are watched for one group.  The page with the list reads as many."""
 
 _Rows = Mapping[str, Mapping[str, Any]]
+"""Id -> the fields of a server or session."""
+
 _Kind = tuple[bool, str | None]
+"""Identifies a group: whether its callers are administrators, and the project of other callers."""
 
 
 class _Group:
@@ -188,7 +192,7 @@ class Watch:
             rows |= {one.id: _event_row(one) for one in live}
             last = live[-1].id if live else last
         if more and (known := group.rows.get("sessions")):
-            # Later sessions were not read this time.  Without this, they would be reported as removed.
+            # The sessions after ``last`` were not read this time.  Forget them, so that they do not count as removed.
             group.rows["sessions"] = {key: one for key, one in known.items() if key <= last}
         return rows
 
@@ -225,7 +229,7 @@ def _change(group: _Group, name: str, rows: _Rows) -> dict[str, Any] | None:
 
 
 def _event_row(session: SessionInfo) -> dict[str, Any]:
-    """Return the fields of a session that events show.  Some, such as bytes, change all the time and are left out."""
+    """Return the fields of a session for events, without those that change all the time, such as ``bytes_in``."""
     shown = view(session)
     names = ("id", "server_id", "user_id", "project_id", "console_type", "mode", "started_at")
     return {name: shown[name] for name in names}
