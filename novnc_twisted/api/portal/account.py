@@ -54,7 +54,7 @@ class AccountPage:
         _, text = await self._tokens.make(
             visit.request, visit.caller, name=form.get("name", "").strip(), right=right, seconds=seconds
         )
-        # No redirect to a page with the token: its URL would stay in the browser's history.
+        # Not a redirect: the token would be in the URL, which stays in the browser's history.
         return await self._show(visit, text)
 
     async def _revoke(self, visit: Visit) -> Response:

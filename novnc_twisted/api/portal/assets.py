@@ -41,8 +41,10 @@ class Assets:
         return self._name("style")
 
     def _name(self, what: str) -> str:
-        """Return a file name from ``list.json``.  It is read again after a change: an upgrade replaces the files while
-        this process runs."""
+        """Return a file name from ``list.json``.
+
+        ``list.json`` is read again after a change, because an upgrade replaces the files while this process runs.
+        """
         try:
             state = self._list.stat()
             version = state.st_mtime_ns, state.st_ino

@@ -32,7 +32,7 @@ class Branding:
         """Return the style sheet, the logo, or a page that uses both.
 
         :param segments: the path segments after ``console``.
-        :param page: makes the response to any other request; pages are then given the settings.
+        :param page: makes the response to any other request.  If it is a page, the logo and the style sheet are added.
         """
         branded = self._branded
         if branded is None:

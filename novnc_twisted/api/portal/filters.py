@@ -8,9 +8,9 @@ from novnc_twisted.http.request import Request
 
 
 class Filters(NamedTuple):
-    """Filters for servers; an empty one matches every server.
+    """Filters for servers; an empty text matches every server.
 
-    :ivar name: a part of the name in upper or lower case, or the beginning of the id.
+    :ivar name: a part of the server's name, in upper or lower case, or the beginning of its id.
     :ivar state: a status of nova, such as ``ACTIVE``.
     :ivar project: a project as the list shows it.
     :ivar host: a compute host, which only administrators see.

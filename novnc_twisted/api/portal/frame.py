@@ -50,7 +50,7 @@ class Frame:
     def bare(self, request: Request, title: str, body: html.Markup, *, status: int = 200) -> Response:
         """Return a page without a header, for people who are not logged in.
 
-        :param title: in English.
+        :param title: in English; it is translated here.
         """
         words = self.words(request)
         return html.page(request, words, words(title), body, style=self.assets.style, status=status)
@@ -77,7 +77,10 @@ class Frame:
         return page.with_headers(*(await self._logins.renewal(visit.request) if self._logins else ()))
 
     def problem(self, request: Request, base: str, error: HTTPError, visit: Visit | None = None) -> Response:
-        """Return the page that says why something was not done."""
+        """Return the page that says why something was not done.
+
+        :param visit: None: the caller is not known, so the page has no header.
+        """
         words = self.words(request)
         title = words("Not found" if error.status == 404 else "This did not work")
         # A user who lost all roles in one project may still have a role in another project.

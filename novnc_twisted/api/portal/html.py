@@ -61,7 +61,7 @@ def page(
     :param words: the texts of the page's language.
     :param script: the name of the page's script among the assets; empty: no script.
     :param style: the name of the page's style sheet among the assets.
-    :param frames: whether the page shows consoles in frames; these have another origin, that of a proxy.
+    :param frames: whether the page shows consoles in frames.  A frame has the origin of a proxy.
     """
     base = f"{request.prefix}/console/"
     head = [
@@ -84,5 +84,5 @@ def page(
 
 
 def see_other(location: str, *headers: tuple[str, str]) -> Response:
-    """Return a redirect after a form (303)."""
+    """Return a redirect to a page that the browser opens with GET, for example after a form (303)."""
     return Response(303, None, (("Location", location), *headers))

@@ -59,7 +59,7 @@ class LogInPages:
         error: HTTPError | None = None,
         given: LogInFields | None = None,
     ) -> Response:
-        """Return the log-in form.
+        """Return the log-in form; with noauth, a redirect to ``wanted``.
 
         :param wanted: the path that the browser opens after the log-in.
         :param error: why the previous attempt failed.
@@ -87,7 +87,7 @@ class LogInPages:
         user = await logins.user_of(request)
         if user is None:
             return
-        # The tokens are revoked before the log-in ends, because with Keystone, this needs a valid log-in.
+        # The tokens are revoked before the log-in ends, because with Keystone, the revocation needs a valid log-in.
         if self._tokens is not None and request.body and "tokens" in fields_of(request):
             await self._tokens.revoke_all(request, user)
         await logins.end_everywhere(user)

@@ -30,7 +30,7 @@ from novnc_twisted.identity.browser_login import IBrowserLogins, NoProject
 from novnc_twisted.identity.users import Caller
 
 PAGE_SIZE: Final = 200
-"""Servers in one table."""
+"""Maximum number of servers in one table."""
 
 PATHS: Final = (
     *("console", "console/favicon.svg", "console/assets", "console/split"),
@@ -38,9 +38,10 @@ PATHS: Final = (
     *("console/account", "console/account/tokens", "console/account/revoke"),
     *("console/servers/{}", "console/servers/{}/open", "console/servers/{}/power"),
 )
-"""The patterns of all paths but those of files; ``{}`` stands for one segment."""
+"""The patterns of all paths except those of files below ``console/assets``; ``{}`` matches one segment."""
 
 _FOLDERS: Final = ("assets", "favicon.svg")
+"""First path segments of the files that :class:`Assets` returns."""
 
 
 class Portal:
@@ -80,7 +81,8 @@ class Portal:
         """Return a page.
 
         :param segments: the path segments after ``console``.
-        :param caller_of: returns the caller; raises HTTPError 401 if nobody is logged in.
+        :param caller_of: returns the caller; raises HTTPError 401 if nobody is logged in, and NoProject if the user has
+            to choose a project first.
         """
         base = f"{request.prefix}/console/"
         visit = None

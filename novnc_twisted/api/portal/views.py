@@ -1,4 +1,4 @@
-"""HTML of the list, of a server's page and of messages.  ``t`` translates into the reader's language."""
+"""HTML of the list, of a server's page and of messages.  The parameter ``t`` translates into the reader's language."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -15,8 +15,8 @@ class Action(NamedTuple):
     """A power action, as a button on the page of a server.
 
     :ivar action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
-    :ivar states: nova's statuses in which it is offered.
     :ivar label: the text of the button.
+    :ivar states: nova's statuses of a server for which the page shows the button.
     :ivar consequence: a sentence that says what the action does.
     """
 
@@ -56,6 +56,7 @@ STATES: Final = {
     "SUSPENDED": "Suspended",
     "ERROR": "Crashed",
 }
+"""nova's status -> word for users."""
 
 
 def state(t: Words, status: str) -> str:
@@ -116,7 +117,8 @@ def _search(t: Words, base: str, filters: Filters, *, admin: bool) -> Markup:
         tag("option", state(t, status) if status else t("All"), value=status, selected=status == chosen)
         for status in dict.fromkeys(("", *STATES, chosen))
     ]
-    # Users see neither other projects nor hosts.  They get these fields only if the URL has such a filter.
+    # Only administrators see several projects, and hosts.  Other users get these two fields only if the URL has such a
+    # filter.
     fields = {"Project": filters.project, "Host": filters.host}
     texts = [
         tag("label", t(label), tag("input", name=label.lower(), value=value))
@@ -149,7 +151,7 @@ def _row(t: Words, base: str, row: dict[str, Any], *, admin: bool) -> Markup:
 
 
 def open_form(t: Words, base: str, row: dict[str, Any]) -> Markup:
-    """Return the button that opens a console; empty for a server that does not run."""
+    """Return the button that opens a console; empty if the server neither runs nor is paused."""
     if row["status"] not in ("ACTIVE", "PAUSED"):
         return Markup("")
     whose = tag("span", f" · {row['name']}", class_="hidden")
@@ -158,7 +160,10 @@ def open_form(t: Words, base: str, row: dict[str, Any]) -> Markup:
 
 
 def server(t: Words, base: str, row: dict[str, Any], *, changes: bool, admin: bool) -> Markup:
-    """Return the page of one server."""
+    """Return the page of one server.
+
+    :param changes: whether the user may open the console and change the power.
+    """
     facts = [("State", state(t, row["status"])), ("Project", row["project"] or t("none")), ("ID", row["id"])]
     if admin:
         facts.insert(2, ("Host", row["host"] or ""))
@@ -188,7 +193,7 @@ def server(t: Words, base: str, row: dict[str, Any], *, changes: bool, admin: bo
 def message(t: Words, title: str, sentence: str, base: str, *, project: bool = False) -> Markup:
     """Return a page that says why something was not done.
 
-    :param project: whether another project may help.
+    :param project: whether to offer the choice of another project.
     """
     other = [tag("p", tag("a", t("Other project"), href=f"{base}project"))] if project else []
     back = tag("p", tag("a", t("All servers"), href=base))

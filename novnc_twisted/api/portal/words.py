@@ -1,6 +1,7 @@
 """The texts of the pages in the reader's language: that of the URL (``?lang=de``), else that of ``Accept-Language``.
 
-The build of novnc_twisted/web makes a table for each language from the locale files; its keys are the English texts.
+The build of novnc_twisted/web makes a table for each language from the locale files.  The keys of a table are the
+English texts.
 """
 
 import json
@@ -53,7 +54,7 @@ class Words:
 class Languages:
     """All languages of the pages.
 
-    :param folder: the built pages; without a build there is English only.
+    :param folder: the folder of the built pages; without a build, there is only English.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -82,8 +83,8 @@ class Languages:
 def choose(wanted: Iterable[str], offered: Iterable[str]) -> str | None:
     """Return the first wanted language that is offered; None: no wanted language is offered.
 
-    A name matches as a whole (``pt-BR``) or by its language alone (``pt``).  novnc_twisted/web/src/language.js has the
-    same rule.
+    If no offered name is the same as a wanted one (``pt-BR``), one with the same language (``pt``) is enough.
+    novnc_twisted/web/src/language.js has the same rule.
     """
     names = {each.lower(): each for each in offered}
     for tag in (each.strip().lower() for each in wanted):
