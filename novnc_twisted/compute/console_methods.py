@@ -109,7 +109,8 @@ class ConsoleMethods:
     async def get_vnc_password(self, *, instance_uuid: str) -> dict[str, Any]:
         """Return the VNC password of a domain for one connection; None if the domain has no password.
 
-        :raises ConsoleUnreachable: the password is empty, which does not mean that none is needed (CVE-2016-5008).
+        :raises ConsoleUnreachable: the password is empty.  Unlike without a password, libvirt then permits no VNC
+            access (CVE-2016-5008).
         """
         uuid = arguments.instance_uuid(instance_uuid)
         password = await self._driver.get_vnc_password(uuid)
@@ -120,9 +121,11 @@ class ConsoleMethods:
     async def get_instances_at_address(self, *, host: str, port: int, socket: str | None = None) -> dict[str, Any]:
         """Return the UUIDs of the active domains whose console has this address, as ``instances``.
 
-        :param host: the address to which the proxies connect; only this host's own address can match.
+        :param host: the address to which the proxies connect.  For a TCP port, only this host's own address can match.
+        :param port: the TCP port; 0 for a unix socket.
+        :param socket: the path of the unix socket, or None.
         """
-        # Answer only for this host's own address, so that it does not block the consoles of another host.
+        # Answer only for this host's own address.  Otherwise a host could block the consoles of another host.
         if socket is None and host != self._address:
             return {"instances": []}
         wanted = Vnc(
@@ -140,8 +143,8 @@ class ConsoleMethods:
 
     def _console(self, domain: Domain, others: Iterable[ActiveConsole]) -> Vnc:
         """Return the address of a domain's console, which no other running domain may share."""
-        # The state is checked first, because consoleauth concludes from ConsoleTypeUnavailable and ConsoleUnreachable
-        # that the server runs here.
+        # The state is checked first: if validate_console_port raises ConsoleTypeUnavailable or ConsoleUnreachable,
+        # consoleauth concludes that the server runs here.
         if not domain.active:
             raise InstanceNotRunning(f"{domain.name} is {domain.state}")
         if domain.migrating:

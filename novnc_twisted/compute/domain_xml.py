@@ -21,7 +21,7 @@ _MAX_VCPUS, _MAX_MEMORY_MB = 999_999, 999_999_999_999  # the largest numbers tha
 _XML_BLANKS = " \t\r\n"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?Z?", re.ASCII)
-_NOVA = "{http://openstack.org/xmlns/libvirt/nova/"
+_NOVA = "{http://openstack.org/xmlns/libvirt/nova/"  # the version and a brace follow
 
 # libvirt's units of memory: powers of 1024, except those that end in B without i (formatdomain.html).
 _BYTES = {
@@ -43,7 +43,7 @@ _BYTES = {
 
 
 class DomainXMLError(ValueError):
-    """The XML can't be read; the text gives the reason, and does not quote the XML."""
+    """The XML can't be read; the error's text gives the reason, and does not quote the XML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class Domain:
     """A libvirt domain.
 
     :ivar active: whether it has a process: it runs, is paused, or is starting.
-    :ivar vcpus: processors.
-    :ivar memory_mb: MiB.
+    :ivar vcpus: number of virtual processors.
+    :ivar memory_mb: memory in MiB.
     :ivar vnc: its VNC display, or None.
     :ivar project_id: the project's id in nova's metadata; None without metadata.
     :ivar project_name: the project's name in nova's metadata, or None.
@@ -85,7 +85,7 @@ class Domain:
     :ivar user_name: the user's name in nova's metadata, or None.
     :ivar created: when nova created it, ISO 8601 in UTC, or None.
     :ivar state: a name of :mod:`novnc_twisted.compute.states`; it is not in the XML.
-    :ivar power_state: nova's number.
+    :ivar power_state: nova's number of the state.
     :ivar migrating: whether it is moving to or from this host, so that its console here cannot be used.
     """
 

@@ -1,4 +1,4 @@
-"""Calls of compute hosts, and whole lists from them: each host is asked by itself, and its answer is checked."""
+"""Calls methods of compute hosts, checks the answers, and reads whole lists of servers page by page."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from novnc_twisted.messaging.host_record import MAX_DOMAINS
 from novnc_twisted.messaging.interfaces import ITransport
 
 MAX_PAGES = 100
-"""Pages of a host's list; one page holds more than a thousand servers with names of usual length."""
+"""Maximum number of pages of a host's list.  A page holds more than a thousand servers with names of usual length."""
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class HostCalls:
         """
         until = None if self._now is None else self._now() + deadline
         found, after = await self.call(host, replies.page, "list_instances", deadline=deadline)
-        # Limited, because a faulty host may report more pages endlessly, which would fill the memory.
+        # Limited, because a faulty host may always announce another page, which would fill the memory.
         for _ in range(MAX_PAGES):
             if not after:
                 return found
@@ -68,7 +68,7 @@ class HostCalls:
                     raise ServiceUnavailable(f"compute host {host} did not list all of its servers in time")
             more, last = await self.call(host, replies.page, "list_instances", deadline=deadline, after=after)
             found += more
-            # Without progress, the same page would be requested endlessly.
+            # The list also ends if its UUIDs do not increase: the host would only repeat its pages.
             after = last if last > after else ""
         raise ServiceUnavailable(f"compute host {host} lists more than {MAX_PAGES} pages of servers")
 

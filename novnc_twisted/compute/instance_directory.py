@@ -26,13 +26,13 @@ class _Order:
         return len(self._counts)
 
     def add(self, key: _Key) -> None:
-        """Add a key, or count it once more."""
-        # During a migration two hosts publish the same server.
+        """Add a key, or increase its count by 1."""
+        # During a migration, two hosts publish the same server.
         self._counts[key] = self._counts.get(key, 0) + 1
         self._changed = True
 
     def remove(self, key: _Key) -> None:
-        """Count a key once less, and remove it when its count is 0.
+        """Decrease the count of a key by 1, and remove the key if its count is 0 then.
 
         :raises KeyError: the key is not there.
         """
@@ -113,11 +113,11 @@ class InstanceDirectory(DomainDirectory[Instance]):
         wanted: Callable[[Instance], bool],
         unpublished: Mapping[str, Instance],
     ) -> tuple[list[Instance], bool]:
-        """Return the next servers by name and UUID, and whether others follow.
+        """Return the next servers in the order of names and UUIDs, and whether further servers follow.
 
         :param project: the id or name of the project whose servers are listed; None: all projects.
         :param after: the last server of the previous page.
-        :param limit: the number of servers, at most; None: all.
+        :param limit: the maximum number of servers; None: all.
         :param name: a text that the name must contain.
         :param visible: whether the caller may see a server.
         :param wanted: whether a visible server belongs in the list.
@@ -127,12 +127,14 @@ class InstanceDirectory(DomainDirectory[Instance]):
         keys = order.keys()
         if unpublished:
             keys = sorted({*keys, *((instance.name, uuid) for uuid, instance in unpublished.items())})
-        # Begin after the marker's position, so that pages stay correct when servers come and go in between.
+        # Begin after the sort key of the last server, not after a number of servers: servers may have been added or
+        # removed since the previous page.
         start = 0 if after is None else bisect_right(keys, (after.name, after.uuid))
         found: list[Instance] = []
         for known_as, uuid in islice(keys, start, None):
             instance = self.best(uuid, unpublished, visible) if name in known_as else None
-            # Two hosts may have published the server with different names.
+            # If hosts published the server with different names, it has several keys.  List it only under the key that
+            # has the name in the best report.
             if instance is None or instance.name != known_as or not (visible(instance) and wanted(instance)):
                 continue
             if limit is not None and len(found) >= limit:

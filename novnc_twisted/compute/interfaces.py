@@ -14,7 +14,7 @@ class Change(Enum):
     """A change of a domain, or of the connection to the hypervisor."""
 
     CONNECTED = "connected"
-    """The hypervisor answers (again): changes may have been missed."""
+    """The hypervisor answers, for the first time or again.  Changes before this event may have been missed."""
     DISCONNECTED = "disconnected"
     """The hypervisor reports no changes until it answers again."""
     DEFINED = "defined"
@@ -119,7 +119,8 @@ class IDriver(Interface):
     def screenshot(uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
         """Return a picture of an active domain's screen; fails as ``get_domain``.
 
-        ``kind`` is one of :data:`novnc_twisted.contract.screenshot.FORMATS`; ``width`` is the maximum width in pixels.
+        ``kind`` is one of :data:`novnc_twisted.contract.screenshot.FORMATS`; ``width`` is the maximum width in pixels;
+        None: the screen's own width.
         """
 
     def send_keys(uuid: str, codes: Sequence[int], hold: int) -> Deferred[None]:

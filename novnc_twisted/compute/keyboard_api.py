@@ -11,10 +11,13 @@ from novnc_twisted.contract.typing import MAX_CHORDS, Strokes, TypingTicket, sea
 from novnc_twisted.messaging.interfaces import ITransport
 
 DEADLINE: Final = 10.0
-"""Seconds for the answer to one message, which comes after its keys were pressed."""
+"""Seconds for the answer to one message.  The compute host answers when it has pressed the keys of the message."""
 
 LONGEST: Final = 2.0
-"""Approximate seconds for the keys of one message.  If the client leaves, no further message is sent."""
+"""Approximate number of seconds that the keys of one message take.
+
+When the client leaves, no further message is sent, so keys are pressed for at most about this time afterwards.
+"""
 
 Chords = Sequence[tuple[int, ...]]
 
@@ -28,7 +31,9 @@ class KeyboardAPI:
     async def press(
         self, instance: Instance, chords: Chords, hold: int, pressed: Callable[[int], None] = lambda _keys: None
     ) -> bool:
-        """Press chords one after the other, and wait for the end; False: another caller's keys are being sent.
+        """Press chords one after the other, and wait for the end; return whether all of them were pressed.
+
+        The result is False if another caller's keys are being sent, or if the compute host has ended the ticket.
 
         :param chords: for each chord, Linux's codes of its keys.
         :param hold: milliseconds between two events.
@@ -57,6 +62,7 @@ def in_messages(chords: Chords, hold: int) -> Iterator[Strokes]:
     """Return the chords in messages of :data:`LONGEST` seconds."""
     begin, seconds = 0, 0.0
     for end, chord in enumerate(chords, 1):
+        # Each key causes two events: it is pressed and released.
         seconds += 2 * len(chord) * hold / 1000 + (AFTER_ENTER if chord[-1] == ENTER else 0.0)
         if seconds >= LONGEST or end - begin == MAX_CHORDS or end == len(chords):
             yield Strokes(tuple(chords[begin:end]), hold, more=end < len(chords))

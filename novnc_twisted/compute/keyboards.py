@@ -58,7 +58,7 @@ class Keyboards:
         """Press keys, and wait until the hypervisor has pressed all of them.
 
         :param sealed: the strokes, encrypted by :func:`novnc_twisted.contract.typing.seal`.
-        :return: False: the ticket is no longer valid.
+        :return: whether all keys were pressed; False: the ticket is no longer valid.
         :raises ServiceUnavailable: the keys are invalid, or libvirt refuses them.
         :raises InstanceNotRunning: the domain was stopped or paused.
         """
@@ -78,6 +78,7 @@ class Keyboards:
                 typing.timer.reset(TICKET_LIFETIME)
                 await self._driver.send_keys(uuid, chord, strokes.hold)
                 pause = AFTER_ENTER if chord[-1] == ENTER else 0.0
+                # Each key causes two events: it is pressed and released.
                 await sleep(2 * len(chord) * strokes.hold / 1000 + pause, self._driver.clock)
             complete = True
         finally:

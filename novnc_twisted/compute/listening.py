@@ -28,7 +28,7 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
         return None
     for text, listen in zip(vnc.listens, listens, strict=True):
         if listen is not None and not listen.is_loopback and listen not in (proxy_address, meant):
-            # The host name to which the proxies connect may have this address.
+            # The proxies connect to a host name, which may have this address.
             if proxy_address is None and not listen.is_unspecified:
                 continue
             return f"listens on {text}, wider than server_listen {server_listen}; {mend}"

@@ -129,9 +129,11 @@ class ComputeManager:
     # --- methods on the bus
 
     async def list_instances(self, *, after: str = "") -> dict[str, Any]:
-        """Return the domains of this host in the order of UUIDs, as ``instances``, and whether there are ``more``.
+        """Return the next domains of this host in the order of UUIDs, as ``instances``, and whether there are ``more``.
 
-        :param after: the last UUID of the previous page; a page is as long as one message allows.
+        A page is as long as one message allows.
+
+        :param after: the last UUID of the previous page; empty for the first page.
         """
         return page(await self._driver.list_domains(), self._host, after)
 
@@ -156,7 +158,7 @@ class ComputeManager:
         """Return a picture of a domain's screen, as a :class:`~novnc_twisted.contract.screenshot.Screenshot`.
 
         :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
-        :param width: the width in pixels, at most; None: the screen's own.
+        :param width: the maximum width in pixels; None: the screen's own width.
         :raises InstanceNotFound: this host has no such domain.
         :raises InstanceNotRunning: the domain is stopped.
         """

@@ -33,6 +33,7 @@ _HOPELESS: Final = 12
 """If a JPEG of the highest quality is this many times too large, those of lower qualities are too large as well."""
 
 _NARROWEST: Final = 16
+"""Width in pixels below which a picture is not reduced, even if it is too large."""
 
 
 class UnusablePicture(Exception):
@@ -59,10 +60,10 @@ def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
     while True:
         scaled = _scaled(picture, wanted)
         data, fits = _encoded(scaled, kind, limit)
-        # The first size usually fits.  It may not fit if the screen shows noise, or as PNG, which has no lower quality.
+        # The first size usually fits, unless the screen shows noise, or the format is PNG, which has no lower quality.
         if fits or wanted <= _NARROWEST:
             return Picture(data, scaled.width, scaled.height)
-        # The size of the file grows with the area.
+        # The number of bytes grows with the area, so the width is reduced by the square root of the excess.
         wanted = max(_NARROWEST, min(wanted * 3 // 4, int(wanted * (limit / len(data)) ** 0.5)))
 
 
@@ -75,9 +76,12 @@ def _scaled(picture: Image.Image, width: int) -> Image.Image:
 
 
 def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
-    """Return the encoded picture, and whether it is within the limit.  A picture above the limit may be a JPEG."""
-    # Try JPEG first, which takes a thirtieth of the time.  Otherwise a guest that shows noise on a large screen could
-    # occupy a processor for a minute.
+    """Return the encoded picture, and whether it is within the limit.
+
+    A picture above the limit may be a JPEG, even if ``kind`` is another format.
+    """
+    # For all formats, try JPEG first, which takes a thirtieth of the time of the others.  Otherwise a guest that shows
+    # noise on a large screen could occupy a processor for a minute.
     data, quality = b"", _QUALITIES[-1]
     for quality in _QUALITIES:
         data = _saved(picture, "JPEG", quality=quality)
@@ -85,7 +89,8 @@ def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
             break
     is_large = picture.width * picture.height > LARGE
     if kind != "jpeg" and is_large and quality != _QUALITIES[0]:
-        # With so much detail, the other formats would take seconds, so reduce the size first.
+        # As JPEG of the highest quality, it was too large.  With so much detail, the other formats would take seconds,
+        # so reduce the size first.
         return data, False
     if kind != "jpeg" and (len(data) <= limit or picture.width <= _NARROWEST):
         if kind == "png":

@@ -1,7 +1,7 @@
 """Power actions on the domains of this host, with nova's rules about the states that allow them.
 
 nova's rules: ``nova/compute/api.py``, ``check_instance_state`` of start, stop, reboot, pause, unpause, suspend, resume.
-A caller gets its answer when the action has begun.  As with nova, the state of the server shows when it has ended.
+A caller gets its answer when the action has begun.  As with nova, the state of the server shows the end of the action.
 """
 
 from collections.abc import Mapping
@@ -128,12 +128,12 @@ class PowerActions:
         return PowerReply(state=domain.state)
 
     def changed(self, event: DomainEvent) -> None:
-        """Handle an event of the driver: if a domain stops, is undefined or migrates, its action waits no longer."""
+        """Handle an event of the driver: if a domain stops, is undefined or migrates, stop waiting for its shutdown."""
         if event.change in (Change.STOPPED, Change.UNDEFINED, Change.MIGRATED):
             task = self._tasks.get(event.uuid)
             if task is not None:
                 task.has_stopped = True
-                # Without a timer, operations still run, and more of them may follow.
+                # Without a timer, operations are still running: _run() ends the task after the last one.
                 if task.timer is not None:
                     self._end(event.uuid, task)
 

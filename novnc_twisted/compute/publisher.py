@@ -33,7 +33,7 @@ RETRY: Final = 5.0
 """Seconds until the next attempt if libvirt or the store does not answer."""
 
 RENEWAL: Final = 30.0
-"""Seconds between two renewals of the record.  If the store has lost it, it is written again within this time."""
+"""Seconds between two renewals.  If the store has lost the record, it is written again within this time."""
 
 RECONCILIATION: Final = 300.0
 """Interval in seconds at which all domains are read and all parts of the record are renewed."""
@@ -109,6 +109,7 @@ class DomainPublisher:
 
     def _begin(self) -> None:
         self._work = Deferred.fromCoroutine(self._run())
+        # stop() cancels the work; this is not an error.
         self._work.addErrback(lambda failure: failure.trap(CancelledError) and None)
         self._work.addErrback(self._unexpected)
         self._work.addCallback(self._over)
@@ -128,6 +129,7 @@ class DomainPublisher:
         try:
             if not self._due:
                 await self._renew()
+            # The renewal may have found that there is something to publish.
             if self._due:
                 await self._publish()
         except Refusal as refusal:
@@ -158,7 +160,9 @@ class DomainPublisher:
     async def _publish(self) -> None:
         """Read the changed domains, and write them to the record.
 
-        :raises Refusal: libvirt or the store does not answer.  If it is libvirt, the record is marked as not current.
+        If libvirt does not answer, the record is marked as not current.
+
+        :raises Refusal: libvirt or the store does not answer.
         """
         self._due = False
         try:

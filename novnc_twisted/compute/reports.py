@@ -39,7 +39,7 @@ class DomainReports:
             self._report((domain.uuid,), f"the VNC server of {domain.name} ({domain.uuid}) {wrong}")
 
     def check_later(self, uuid: str) -> None:
-        """Read and check a domain before a user opens its console; all domains if ``uuid`` is empty."""
+        """Read and check a domain in the background; all domains if ``uuid`` is empty."""
         Deferred.fromCoroutine(self._read(uuid)).addErrback(
             lambda failure: _log.failure("the domains could not be checked", failure)
         )

@@ -71,7 +71,7 @@ class ComputeAPI:
         marker: str | None = None,
         limit: int | None = None,
     ) -> tuple[list[Instance], bool]:
-        """Return servers by name and UUID, each once, and whether further ones follow.
+        """Return servers in the order of names and UUIDs, each once, and whether further servers follow.
 
         The list is made from the published records, which have the states after libvirt's last events.  Servers of a
         dead host, or of a host whose libvirt does not answer, have the state "unknown".  A live host without a record
@@ -110,7 +110,7 @@ class ComputeAPI:
             _log.warn("compute hosts without published servers, which are not listed yet: {count}", count=left_out)
         lists, silent = await self._calls.lists(hosts, LIST_DEADLINE)
         if silent and not lists and not current:
-            # A late answer is better than no answer.
+            # Ask again with the rest of the deadline: a late answer is better than no answer.
             lists, silent = await self._calls.lists(hosts, self._deadline - LIST_DEADLINE)
         if not lists and not current:
             raise ServiceUnavailable(f"no compute host answers: {self._why(silent)}")
@@ -134,8 +134,9 @@ class ComputeAPI:
     async def find(self, instance_uuid: str, visible: Callable[[Instance], bool] = lambda _instance: True) -> Instance:
         """Return a server as reported by the host where it is active, or else by another host that knows it.
 
-        The hosts that published it are asked.  If their answers differ from their records, all live hosts are asked; in
-        a large cloud, only those without current records (see :meth:`.DomainDirectory.all_candidates`).
+        First, the hosts that published the server are asked.  This is enough if a host reports the server as active, or
+        if all answers agree with the published records.  Otherwise, all other live hosts are asked; in a large cloud,
+        only the hosts without current records (see :meth:`.DomainDirectory.all_candidates`).
 
         Of equally good reports, one that the caller may see is preferred.  Otherwise a host could hide another host's
         server from its owner, by reporting it with a wrong owner.
@@ -149,9 +150,10 @@ class ComputeAPI:
         answers = await self._ask(self._directory.candidates(uuid), uuid, visible)
         found = [answer for answer in answers.values() if isinstance(answer, Instance)]
         if not any(one.is_active for one in found) and not self._is_as_published(uuid, answers):
+            # Not needed if the copy was updated just now, and no host was asked since then.
             if answers or not updated:
                 await self._directory.look()
-            # Ignore the answers of hosts that have left since: the domain may be on another host now.
+            # Ignore the answers of hosts that are no longer live: the domain may be on another host now.
             answers = {host: answer for host, answer in answers.items() if host in self._directory.live}
             others = [host for host in self._directory.all_candidates(uuid) if host not in answers]
             answers |= await self._ask(others, uuid, visible)
@@ -204,8 +206,9 @@ class ComputeAPI:
 
         :param action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
         :raises InstanceNotFound: the server is no longer on the host that reported it.
-        :raises ServiceUnavailable: the host or its libvirt does not answer; or the action would start the server, which
-            may still run on a host that does not answer (two VMs with one disk would destroy its data).
+        :raises ServiceUnavailable: the host or its libvirt does not answer.  Or the server is not active on this host,
+            but may still run on a host that does not answer: if the action started it a second time, two VMs would
+            write to one disk and destroy its data.
         """
         if not instance.is_active and (elsewhere := self._may_run_on(instance)) is not None:
             raise ServiceUnavailable(f"compute host {elsewhere}, which last ran it, does not answer")
@@ -219,7 +222,7 @@ class ComputeAPI:
         """Return a picture of a server's screen.
 
         :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
-        :param width: the width in pixels, at most; None: the screen's own.
+        :param width: the maximum width in pixels; None: the screen's own width.
         :raises InstanceNotFound: the server is no longer on the host that reported it.
         :raises InstanceNotRunning: it is stopped.
         :raises ServiceUnavailable: the host or its libvirt does not answer, or gives no picture.
@@ -232,7 +235,7 @@ class ComputeAPI:
         return await self._calls.call(instance.host, reply, "get_screenshot", **asked)
 
     def _may_run_on(self, instance: Instance) -> str | None:
-        """Return a host that does not answer and ran the server when it last reported it."""
+        """Return another host that ran the server when it last published it, and whose record is not current now."""
         entries = self._directory.entries(instance.uuid)
         there = (host for host, entry in entries.items() if entry.is_active and not self._directory.is_current(host))
         return next((host for host in there if host != instance.host), None)

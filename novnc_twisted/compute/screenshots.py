@@ -1,4 +1,4 @@
-"""Takes pictures of the screens of this host's domains; callers share a picture."""
+"""Takes pictures of the screens of this host's domains.  Callers with the same request share one picture."""
 
 import base64
 from typing import Final
@@ -33,7 +33,7 @@ class Screenshots:
 
         :param uuid: in lower case.
         :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
-        :param width: the width in pixels, at most; None: the screen's own.
+        :param width: the maximum width in pixels; None: the screen's own width.
         :raises InstanceNotFound: this host has no such domain.
         :raises InstanceNotRunning: it is stopped.
         :raises ServiceUnavailable: libvirt does not answer or gives no picture.

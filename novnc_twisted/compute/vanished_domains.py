@@ -69,9 +69,13 @@ class VanishedDomains:
             pending.cancel()
 
     def _spawn(self, uuid: str, work: Coroutine[Any, Any, None]) -> None:
+        """Begin work about a domain; if work about it is running, begin new work when that has ended.
+
+        :param uuid: the domain; empty for :meth:`_compare`, which is about all domains.
+        """
         if uuid in self._pending:
             work.close()
-            self._again.add(uuid)  # the running check may have read the domain before this change
+            self._again.add(uuid)  # the running work may have read the domain before this change
             return
         if len(self._pending) >= _MAX_PENDING:
             work.close()
@@ -79,6 +83,7 @@ class VanishedDomains:
             return
         pending = Deferred.fromCoroutine(work)
         self._pending[uuid] = pending
+        # stop() cancels the work; this is not an error.
         pending.addErrback(lambda failure: failure.trap(CancelledError) and None)
         pending.addErrback(
             lambda failure: _log.failure("the end of domain {uuid} could not be handled", failure, uuid=uuid)

@@ -7,7 +7,10 @@ import libvirt
 from twisted.logger import Logger
 
 _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 5, 3
-"""If libvirtd sends nothing for 20 s, the connection is closed, which ends a hanging call on it."""
+"""Seconds between keepalive messages, and how many of them may stay unanswered.
+
+One more interval later, 20 s after libvirtd's last message, libvirt closes the connection.  This ends a hanging call.
+"""
 
 _lock = threading.Lock()
 _started = False

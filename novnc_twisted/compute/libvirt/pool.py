@@ -141,7 +141,7 @@ class ConnectionPool:
         return over.addCallback(closed)
 
     def run(self, work: Callable[[Any], T]) -> Deferred[T]:
-        """Call ``work(connection)`` in a thread; it may be called twice if libvirtd was restarted.
+        """Call ``work(connection)`` in a thread; ``work`` may be called twice if libvirtd was restarted.
 
         Fails with the Refusal for libvirt's error; with ServiceUnavailable after the deadline; and with
         ServiceUnavailable at once if every thread hangs or too many calls wait.
@@ -234,7 +234,8 @@ class ConnectionPool:
             self._threads.callFromThread(self._health.well, CALLS)
             return connection, result
         close(connection)
-        # The connection ended during the call, for example because libvirtd was restarted: repeat the call.
+        # The connection ended during the call, for example because libvirtd was restarted: repeat the call once, on a
+        # new connection.
         return (None, failure) if fresh else self._attempt(None, work)
 
     def _ended(self, worker: _Worker) -> None:

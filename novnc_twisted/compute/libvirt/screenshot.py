@@ -12,7 +12,8 @@ def screenshot(connection: Any, uuid: str, kind: str, width: int | None) -> Pict
 
     This uses no VNC connection: QEMU writes the picture, and libvirt streams it.
 
-    :raises libvirt.libvirtError: there is no such domain, or libvirt refuses, for example because it has no screen.
+    :raises libvirt.libvirtError: there is no such domain, or libvirt refuses the picture, for example because the
+        domain has no screen.
     :raises ServiceUnavailable: the picture is unusable.
     """
     domain = connection.lookupByUUIDString(uuid)

@@ -1,4 +1,4 @@
-"""Receives libvirt's events on a connection of its own, which reconnects whenever it is lost."""
+"""Receives libvirt's events on a connection of its own, and reconnects when this connection is lost."""
 
 import threading
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class Watch:
 
     :param reactor: IReactorTime and IReactorFromThreads.
     :param listener: called in the reactor.
-    :param watched: called in a thread, with whether every change is reported from now on.
+    :param watched: called in a thread, with True if every change is reported from now on, else with False.
     :param changed: called in libvirt's thread, before the listener, with the UUID of a domain that changed.
     """
 
@@ -78,7 +78,7 @@ class Watch:
         while True:
             self._wake.clear()
             if self._stopping:
-                return  # stop() set the event before it was cleared here
+                return  # stop() may have set _wake just before it was cleared here
             self._reactor.callFromThread(self._begin_silence)
             try:
                 connection = open_connection(self._uri)
