@@ -29,7 +29,10 @@ _TWICE: Final = {
     "\u02c7": "\u030c",
     "\u02dd": "\u030b",
 }
-"""Accents without a letter: a dead key and Space, or a dead key twice, as in X's compose tables."""
+"""Accents without a letter -> the dead key, as in X's compose tables.
+
+An accent of ``_WITH_SPACE`` is typed by its dead key and Space, one of ``_TWICE`` by pressing its dead key twice.
+"""
 
 
 class CannotType(ValueError):
@@ -81,6 +84,7 @@ def _spell_one(character: str, ways: Mapping[str, _Way]) -> tuple[Chord, ...]:
 def _direct(layout: str) -> Mapping[str, _Way]:
     """Return the cheapest way to type each character, and each combining mark (by its dead key), with one chord."""
     found = {" ": _Way(((SPACE,),), 0.0), "\n": _Way(((ENTER,),), 0.0), "\t": _Way(((TAB,),), 0.0)}
+    # The first text is the title of the layout.  In the others, a space means that the key types nothing at this level.
     for text, (modifiers, level_cost) in zip(DATA[layout][1:], _LEVELS, strict=False):
         for character, code in zip(text, PRINTING, strict=False):
             cost = level_cost + (_INTERNATIONAL_COST if code in INTERNATIONAL else 0.0)
@@ -93,7 +97,8 @@ def _composed(character: str, ways: Mapping[str, _Way]) -> Iterable[_Way | None]
     """Return the ways to type a character with dead keys.
 
     Each way presses the dead keys of the last marks, outermost first, and then the key of the letter with the
-    remaining marks.
+    remaining marks.  For example, U+1EBF (e with circumflex and acute) is typed by the dead keys acute and circumflex
+    and the key e, or by the dead key acute and the key of e with circumflex.
     """
     if character in _WITH_SPACE:
         return [_sequence([ways.get(_WITH_SPACE[character]), ways.get(" ")])]
