@@ -11,9 +11,10 @@ class TokenPluginAuthority:
     """Checks tokens with a plug-in; :meth:`check_token` is the ``authorise`` of a proxy's factory.
 
     :param plugin: finds the VNC server of a token.
-    :param host: the ``host`` option of the proxy, which has the targets' unix sockets on its machine.
+    :param host: the ``host`` option of the proxy; the ``compute_host`` of targets that are unix sockets, because these
+        are on the proxy's machine.
     :param enforce_session_timeout: whether a session ends when its token expires.
-    :ivar max_token: maximum number of characters of a token; the ``max_token`` of the sessions.
+    :ivar max_token: maximum number of characters of a token; pass it to the sessions as ``max_token``.
     :ivar directories: folders of unix sockets; add them to the ``socket_directories`` of the sessions.
     """
 
@@ -50,6 +51,7 @@ class TokenPluginAuthority:
 
         :raises ServiceUnavailable: the source can't be read.
         """
+        # The source has no such token, but InvalidToken shows that it was read.
         with contextlib.suppress(InvalidToken):
             await self._plugin.look_up("readyz")
 

@@ -27,7 +27,9 @@ class UnixDomainSocketDirectory:
     reads_once = False
 
     def __init__(self, source: str) -> None:
-        """:param source: the folder.
+        """Check that the source is a folder.
+
+        :param source: the folder.
         :raises ValueError: it is not a folder.
         """
         if not Path(source).is_dir():

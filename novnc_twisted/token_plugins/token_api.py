@@ -32,14 +32,14 @@ class BaseTokenAPI:
 
         :param source: a URL with ``%s`` in its path or query, which the token replaces.
         :param tls_policy: an ``IPolicyForHTTPS``; None: the system's certificate authorities.
-        :raises ValueError: it has another form; the text does not quote it, since it may contain a password.
+        :raises ValueError: the source has another form; the error does not quote it, since it may contain a password.
         """
         self._address, login = token_api_source(source)
         self._headers = {"Accept": ["application/json, text/plain"], **login}
         self._client = BoundedClient(reactor, "the token API", tls_policy=tls_policy)
 
     def start(self) -> None:
-        """See ITokenPlugin; it connects when it is asked."""
+        """See ITokenPlugin.  There is nothing to do: each look-up connects if it needs to."""
 
     def stop(self) -> Any:
         """See ITokenPlugin."""

@@ -69,7 +69,7 @@ class TokenFile:
         """See ITokenPlugin."""
 
     def renewal(self) -> Callable[[], None]:
-        """See ITokenPlugin; for files that are read once."""
+        """See ITokenPlugin.  Only ReadOnlyTokenFile needs it: TokenFile reads changed files at each look-up."""
         fresh = type(self)(self._source)
 
         def use() -> None:
@@ -128,7 +128,7 @@ class ReadOnlyTokenFile(TokenFile):
 class _Faults:
     """Faulty lines of token files.
 
-    :ivar lines: a sentence for each of the first :data:`MAX_FAULTS` lines.
+    :ivar lines: a sentence for each of the first :data:`MAX_FAULTS` faulty lines.
     :ivar more: the number of further faulty lines.
     """
 

@@ -13,7 +13,7 @@ from novnc_twisted.token_plugins.interfaces import LONGEST_TOKEN, ITokenPlugin
 from novnc_twisted.token_plugins.target import Target, parse_target
 
 _LONGEST: Final = 1024
-"""Maximum number of bytes of a file."""
+"""Maximum number of bytes that are read from a file."""
 
 
 @implementer(ITokenPlugin)
@@ -28,7 +28,9 @@ class TokenFileName:
     directories: tuple[str, ...] = ()
 
     def __init__(self, source: str) -> None:
-        """:param source: the folder.
+        """Check that the source is a folder.
+
+        :param source: the folder.
         :raises ValueError: it is not a folder.
         """
         if not Path(source).is_dir():
