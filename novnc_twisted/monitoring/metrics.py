@@ -84,7 +84,7 @@ class Metrics:
         :class:`~novnc_twisted.messaging.observed.ObservedTransport` calls this method as its ``report``.
         """
         if side != _CALLED:
-            return
+            return  # this process has answered the call
         self._observe("novnc_bus_call_seconds", "method", method, seconds)
         # Any other refusal is an answer of a service that works.
         if isinstance(error, ServiceUnavailable):

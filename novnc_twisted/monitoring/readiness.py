@@ -51,6 +51,7 @@ class Readiness:
     async def _why(self, part: str, check: Check) -> str:
         """Return why a part is missing; an empty string if it answers."""
 
+        # A coroutine, because check() may return another awaitable, which fromCoroutine() does not accept.
         async def ask() -> None:
             await check()
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 SETUP: Final = "console.setup"
 PLACE: Final = "console.place"
-"""The names of the spans.  For the phases, see :data:`~novnc_twisted.monitoring.definitions.PHASES`."""
+"""The names of two spans: of the whole set-up, and of the search for the console.
+
+The other spans have the names of the phases in :data:`~novnc_twisted.monitoring.definitions.PHASES`.
+"""
 
 _LIVE: Final = "live"
 _NANOSECONDS: Final = 1_000_000_000
@@ -90,6 +93,7 @@ class SetupSpans:
         if not link:
             return None
         # A tracer takes a trace id only from a parent span, so name a parent that does not exist.
+        # A span id has 64 bits; 0 is not a valid one.
         flags = self._trace.TraceFlags(self._trace.TraceFlags.SAMPLED)
         parent = self._trace.SpanContext(int(link, 16), int(link[:16], 16) or 1, is_remote=True, trace_flags=flags)
         return self._trace.set_span_in_context(self._trace.NonRecordingSpan(parent))
@@ -101,7 +105,7 @@ def _attributes(event: SessionOpened | SessionClosed | TokenUsed) -> dict[str, s
 
 
 def _merged(phases: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
-    """Return the phases of the metrics.  There, all phases after the dial are one: ``negotiate``."""
+    """Convert the phases of a session to those of the metrics, where all phases after ``dial`` are ``negotiate``."""
     merged: list[tuple[str, float]] = []
     for name, seconds in phases:
         phase = PHASE_OF.get(name, name)
