@@ -28,7 +28,7 @@ MAX_LINE: Final = 4096
 """Maximum number of bytes of a line, including the line break.  If a line is longer, its texts are shortened."""
 
 OK, REFUSED = "ok", "refused"
-"""The results."""
+"""The values of the field ``result``."""
 
 CODES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -111,9 +111,10 @@ def entry_of(event: Event, uid: str, now: float, origin: Mapping[str, str]) -> E
 
 
 def make(name: str, uid: str, now: float, origin: Mapping[str, str], more: Fields) -> Entry:
-    """Make an entry of a kind; see :func:`entry_of`.
+    """Make an entry; for the arguments, see :func:`entry_of`.
 
-    :param more: the fields of this entry; all others get their default values.
+    :param name: a key of :data:`CODES`.
+    :param more: fields of the entry and their values; the other fields get their default values.
     """
     return Entry(
         name,

@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+# O_RDWR, because _is_torn() reads the last byte.
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -24,7 +25,7 @@ class AuditFile:
     """
 
     def __init__(self, path: str) -> None:
-        """Open nothing yet."""
+        """Store the path; :meth:`open` or the first :meth:`write` opens the file."""
         self.name = path
         self._path = Path(path)
         self._handle = -1

@@ -20,8 +20,8 @@ INTERVAL: Final = 60.0
 class AuditTrail:
     """Writes entries to a file, to syslog, or to both.  An instance is an ``Observer``.
 
-    If a target can't be written, sessions continue.  Its entries are lost, and a warning is logged once a minute.  When
-    the target can be written again, an entry ``audit.gap`` there states how many entries were lost.
+    If a target can't be written, sessions continue.  The entries for this target are lost, and an error is logged at
+    most once a minute.  When the target can be written again, an entry ``audit.gap`` there states how many were lost.
 
     :param clock: gives the time between two lines of the log.
     :param file: the file; None: entries go to no file.
@@ -87,7 +87,7 @@ class AuditTrail:
     def close(self) -> None:
         """Close the file and the connection.  First write the number of lost entries, or log it."""
         for target in self._targets:
-            lost = target.lost
+            lost = target.lost  # before _write_gap(), which counts one more entry if it fails
             if lost and not self._write_gap(target):
                 target.given_up(lost)
             target.to.close()
@@ -123,14 +123,14 @@ class _Target:
         return True
 
     def recovered(self) -> None:
-        """Note that the target can be written again."""
+        """Log that the target can be written again, and reset the number of lost entries."""
         self.log.info(
             "the audit trail is written to {name} again; entries lost: {lost}", name=self.to.name, lost=self.lost
         )
         self.lost = 0
 
     def given_up(self, lost: int) -> None:
-        """Note that the process ends before the target could be written again."""
+        """Log that the process ends before the target could be written again."""
         self.lost = 0
         self.log.error(
             "entries that are missing in the audit trail, because {name} could not be written until the end: {lost}",
