@@ -52,7 +52,7 @@ class ITokenHolders(Protocol):
     async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
         """Return data about the user.  It is stored with the new token, and :meth:`holder` finds the user by it.
 
-        The field ``secret`` is encrypted before it is stored, with a key that is derived from the token.
+        If the data has a field ``secret``, it is encrypted before it is stored, with a key derived from the token.
         """
         ...
 
@@ -149,7 +149,7 @@ class APITokens:
             await self._store.put(_key(digest), record, seconds)
             held = await self._store.get(slot)
         except Exception:
-            # The user does not get the token, so withdraw what was granted for it, even if the store stays away.
+            # The user does not get the token, so withdraw what was granted for it, even if the store does not answer.
             await self._holders.withdraw(request, caller.user, grant)
             with suppress(ServiceUnavailable):
                 await self._store.remove(_key(digest), slot)
@@ -165,6 +165,7 @@ class APITokens:
 
     async def list(self, user: str) -> list[APIToken]:
         """Return the valid tokens of a user, the newest first."""
+        # A slot may be empty (None), or may have a record that cannot be read (UnusableRecord).
         found = [one for one in await self._store.get_many(_slots(user)) if isinstance(one, dict)]
         uses = await self._store.get_many([_used(one["hash"]) for one in found]) if found else []
         tokens = [
@@ -237,6 +238,7 @@ class APITokens:
             self._noted.popitem(last=False)
         self._report("used", token, user, request)
         noted: Deferred[None] = self._store.put(_used(digest), {"at": now}, token.expires_at - now)
+        # If the store does not answer, only this time is lost.  trap() raises any other error again.
         noted.addErrback(lambda failure: failure.trap(ServiceUnavailable) and None)
 
     def _report(self, change: Literal["made", "used", "revoked"], token: APIToken, user: str, request: Request) -> None:
@@ -255,7 +257,7 @@ class APITokens:
 
 
 def _need_log_in(caller: Caller) -> None:
-    # Otherwise an attacker with a stolen token could make further tokens, which stay valid when it is revoked.
+    # Otherwise an attacker with a stolen token could make more tokens, which stay valid when the stolen one is revoked.
     if caller.by_api_token:
         raise HTTPError(403, "Log in to make or revoke API tokens. An API token cannot do it.")
 

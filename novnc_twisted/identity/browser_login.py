@@ -42,9 +42,9 @@ def secret_of(request: Request) -> str | None:
 def login_of(request: Request) -> str | None:
     """Return the value of the cookie, if it may be used: None without a cookie, or if there are other credentials.
 
-    :raises HTTPError: 403: another site requests a change.
+    :raises HTTPError: 403: a page of another site requests a change.
     """
-    # Browsers also remember passwords, and send them with the requests of other sites.
+    # Browsers remember the password of HTTP Basic, and also send it with requests that pages of other sites make.
     if not request.reads and {"authorization", "origin"} <= request.headers.keys():
         refuse_foreign(request)
     secret = secret_of(request)
@@ -83,7 +83,7 @@ def is_own(request: Request, origin: str) -> bool:
 class LogInFields:
     """The fields of the log-in form; a missing field is empty.
 
-    :ivar domain: the domain of the user, for a Keystone.
+    :ivar domain: the domain of the user; only Keystone has domains.
     :ivar project: the project to log in to; empty: the user's own project, or the user chooses one afterwards.
     """
 
@@ -139,7 +139,7 @@ class IBrowserLogins(Protocol):
         ...
 
     async def caller(self, request: Request, secret: str) -> Caller | None:
-        """Return who makes the request with a cookie; None: the log-in has ended.
+        """Return the caller of a request whose cookie has the value ``secret``; None: the log-in has ended.
 
         :raises NoProject: a project has to be chosen first.
         """
@@ -199,6 +199,7 @@ class LogOuts:
             return True
         if everywhere is None:
             return False
+        # If the record cannot be read, nobody knows when the user logged out, so the log-in counts as ended.
         return isinstance(everywhere, UnusableRecord) or began_at <= float(everywhere["at"])
 
     async def note(self, user: str, longest: float) -> None:

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 
 def matches(password: bytes, password_hash: bytes) -> bool:
-    """Return whether a password matches a hash; this blocks the thread for a time that the cost of the hash sets."""
+    """Return whether a password matches a hash.  The call blocks; for how long depends on the cost of the hash."""
     try:
         return bcrypt.checkpw(password, password_hash)
     except ValueError:
@@ -32,7 +32,7 @@ class Comparison:
         return waiter.result
 
     def begins(self) -> bool:
-        """Drop the first checks, as long as they are refused now; return whether a check is left."""
+        """Drop checks from the front of the queue until one may run; return whether a check is left."""
         while self._waiters and not self._waiters[0].begins():
             self._waiters.popleft()
         return bool(self._waiters)
@@ -44,7 +44,8 @@ class Comparison:
                 waiter.result.errback(equal)
             return
         for index, waiter in enumerate(self._waiters):
-            # Earlier results may have locked the user out.
+            # The first check has called ``begin`` before the comparison.  The others call it now, because the result of
+            # an earlier check may have locked the user out.
             if index == 0 or waiter.begins():
                 waiter.done(equal)
                 waiter.result.callback(equal)

@@ -11,7 +11,7 @@ _MAX_DOUBLINGS: Final = 40
 
 @dataclass(slots=True)
 class FailureEntry:
-    """The failures of one key; times are the clock's seconds."""
+    """The failures of one key; times are in seconds of the table's clock."""
 
     count: int
     locked_until: float
@@ -62,7 +62,7 @@ class FailureTable:
             self._entries.popitem(last=False)
 
     def take_back(self, key: bytes, count: int) -> None:
-        """Subtract failures from those under a key."""
+        """Subtract ``count`` failures from the number of a key; forget the key if no failure is left."""
         entry = self.get(key)
         if entry is not None:
             entry.count -= count

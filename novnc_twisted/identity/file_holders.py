@@ -9,14 +9,14 @@ from novnc_twisted.identity.users import Caller, User
 class FileHolders:
     """See ITokenHolders.
 
-    :param user_of: returns the present user with a name in the file, or None.
+    :param user_of: returns the user of this name in the current file, or None.
     """
 
     def __init__(self, user_of: Callable[[str], User | None]) -> None:
         self._user_of = user_of
 
     async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
-        """See ITokenHolders.  Nothing is needed."""
+        """See ITokenHolders.  No data is needed: the name finds the user."""
         return {}
 
     async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
@@ -27,4 +27,4 @@ class FileHolders:
         return found.caller(project)
 
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
-        """See ITokenHolders."""
+        """See ITokenHolders.  There is nothing to undo."""

@@ -66,7 +66,7 @@ class FileLogins:
         return () if user is None else (await self._begin(request, user, found.caller.project, found.id),)
 
     async def projects(self, request: Request) -> Projects | None:
-        """See IBrowserLogins."""
+        """See IBrowserLogins.  The users of the file cannot choose among projects."""
         return None
 
     async def choose(self, request: Request, project: str) -> bool:

@@ -146,7 +146,9 @@ class Lockout:
         return self._known.get(pair, 0.0) > self._clock()
 
     def _keys(self, user: str, address: str) -> tuple[bytes, list[tuple[bytes, int]], bytes]:
-        """Return the keys of the pair, of the address and its wider networks with their multiples, and of the user.
+        """Return the keys for the pair of user and address, for the networks of the address, and for the user.
+
+        Each network comes with its factor for ``failures_per_address``.
 
         Keys are short, however long a name is, and nobody can choose a name that has the same key as another.
         """

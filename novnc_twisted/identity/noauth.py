@@ -42,12 +42,16 @@ class NoAuth:
     tokens = False
 
     def admit(self, request: Request) -> None:
-        """Refuse requests of other machines, web pages and proxies, even those for version documents.
+        """Refuse requests of other machines, web pages and proxies.
+
+        This includes requests for version documents, which need no log-in.
 
         :raises HTTPError: 403.
         """
         # Checked first: behind a proxy, Host and address are those that the proxy chose.
         _refuse_proxies(request)
+        # Three addresses must belong to this machine: the Host, the local end of the connection, and the client's.  A
+        # unix socket has no client address.
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
             raise not_admitted("NotLocal", "only clients of this machine that ask localhost")
@@ -84,7 +88,7 @@ def _refuse_proxies(request: Request) -> None:
     :raises HTTPError: 403.
     """
     for name in request.headers:
-        # Some proxies and WSGI servers treat both as the same character.
+        # Some proxies and WSGI servers treat "_" and "-" as the same character.
         if _FORWARDING.fullmatch(name.replace("_", "-")):
             raise not_admitted("ReverseProxy", f"no proxy (header {name[:60]})")
     # A proxy_pass of nginx before 1.29.7, without further settings, adds no header field, but uses HTTP/1.0.  Today's
@@ -100,12 +104,13 @@ def _refuse_pages(request: Request) -> None:
     """
     sites = {site.strip().lower() for site in request.headers.get("sec-fetch-site", [])}
     origins = {_origin(origin) for origin in request.headers.get("origin", [])}
+    # Without None: an unreadable Origin must not count as ours if our own Host is unreadable, too.
     if not sites <= {"none", "same-origin"} or not origins <= {_origin(f"{request.scheme}://{request.host}")} - {None}:
         raise not_admitted("ForeignPage", "no web pages of other sites")
 
 
 def _origin(text: str) -> tuple[str, str, int] | None:
-    """Return scheme, host and port of an Origin field; None if it names no page (``null``) or another scheme."""
+    """Return scheme, host and port of an Origin field; None if it is ``null`` or not a URL with http or https."""
     origin = read_origin(text.lower())
     if origin is None or origin.scheme not in _PORTS:
         return None

@@ -57,9 +57,10 @@ class Passwords:
     ) -> User | None:
         """Return the user with this name and password, or None.
 
-        :param begin: called just before the comparison; if it raises, this raises the same, and the check does not
-            count.
-        :param done: called with the result, even if the request was cancelled in the meantime.
+        :param begin: called just before the comparison.  If it raises an exception, the check fails with this
+            exception, and ``done`` is not called.
+        :param done: called with whether the name and the password are right.  It is also called if the request was
+            cancelled in the meantime.
         :raises TooManyLogIns: too many passwords wait to be compared.
         """
         user = users.get(name)
@@ -90,7 +91,10 @@ class Passwords:
         return user
 
     def _substitute(self, users: Mapping[str, User], name: str) -> User:
-        """Return the user whose hash is used for an unknown name: always the same, so the time reveals nothing."""
+        """Return the user whose hash is compared for an unknown name.
+
+        A name always gets the same user, so the duration does not reveal that the name is unknown.
+        """
         digest = self._digest(b"substitute", name.encode("utf-8", "surrogatepass"))
         return list(users.values())[int.from_bytes(digest[:8]) % len(users)]
 

@@ -22,15 +22,17 @@ def own_identity_url(request: Request) -> str:
 class IAuth(Protocol):
     """An authentication strategy.
 
-    :cvar own_identity: whether users log in at the small identity service of this server.
-    :cvar tokens: whether a log-in there makes a token; False: callers need no token from it.
+    :cvar own_identity: whether users log in at the small identity service of this server (:class:`.IdentityAPI`).
+    :cvar tokens: whether this identity service makes a new token for each log-in.  If not, its tokens are not checked.
     """
 
     own_identity: bool
     tokens: bool
 
     def admit(self, request: Request) -> None:
-        """Refuse requests that no caller may make, even those for version documents.
+        """Refuse requests that the strategy never answers.
+
+        This includes requests for version documents, which need no log-in.
 
         :raises HTTPError: 403.
         """
@@ -57,7 +59,7 @@ class IAuth(Protocol):
         ...
 
     def browser_logins(self, store: IKeyedStore, tokens: Tokens, now: Callable[[], float]) -> IBrowserLogins | None:
-        """Return the log-ins of browsers; None: browsers do not log in here."""
+        """Return the object that makes and reads the log-ins of browsers; None: browsers cannot log in here."""
         ...
 
     def token_holders(self, logins: IBrowserLogins | None, now: Callable[[], float]) -> ITokenHolders | None:
@@ -65,5 +67,5 @@ class IAuth(Protocol):
         ...
 
     def user(self, name: str) -> User | None:
-        """Return the user with this name; None if there is no such user."""
+        """Return the user with this name; None: no such user.  It is used to check tokens of our identity service."""
         ...

@@ -48,8 +48,8 @@ class LogIn(NamedTuple):
 class Tokens:
     """Makes and reads tokens.
 
-    :param user_of: returns the present user with a name in the user file, or None.
-    :param now: returns the Unix time in seconds.  Processes on several hosts read each other's tokens.
+    :param user_of: returns the user of this name in the current user file, or None.
+    :param now: returns the Unix time in seconds: the wall clock, because several hosts read each other's tokens.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Tokens:
         """Make a token for a user; return it, and the Unix time at which it expires.
 
         :param project: the scope of the token; None: no project.
-        :param log_in: the id of a browser's log-in, if it is for a cookie.
+        :param log_in: the id of a browser's log-in, if the token is for a cookie; empty: it is for an API client.
         :raises ServiceUnavailable: the store does not answer.
         """
         secret = await self._load(make=True)
@@ -86,7 +86,7 @@ class Tokens:
         return None if found is None or found.id else (found.caller, found.expires_at)
 
     async def read_log_in(self, token: str) -> LogIn | None:
-        """Return the log-in of a browser whose cookie has this token; None if the token is not valid, or for an API.
+        """Return the log-in of a browser whose cookie has this token; None: it is invalid, or an API client's token.
 
         :raises ServiceUnavailable: as :meth:`read`.
         """
@@ -110,14 +110,14 @@ class Tokens:
             return None
         box = Fernet(self._secret)
         try:
-            # Without decrypt's own check of the time: it refuses tokens from more than 60 s in the future, and after
-            # the wall clock was set back, all recent tokens would be refused.
+            # Without ``ttl``, because decrypt() would then also refuse tokens from more than 60 s in the future.  After
+            # the wall clock was set back, these would be all recent tokens.
             content: Any = json.loads(box.decrypt(token))
             made = box.extract_timestamp(token)
         except (InvalidToken, ValueError):
             return None
         log_in, exact = content.get("b", ""), content.get("t", made)
-        # Earlier versions made cookies without an id, which cannot be ended one by one.
+        # Earlier versions wrote True instead of an id.  Such a log-in cannot be ended alone, so it is refused.
         if made + TOKEN_TTL < int(self._now()) or not isinstance(log_in, str):
             return None
         # Looked up at each use: a removed user, or a changed password, ends the token.
@@ -152,7 +152,10 @@ class Tokens:
 
 
 def _is_box(token: str) -> bool:
-    """Return whether a text may be one of our tokens, in canonical base64 (decoders also accept other spellings)."""
+    """Return whether a text may be one of our tokens, in canonical base64 (decoders also accept other spellings).
+
+    A Fernet message begins with the byte 0x80 and a time of 64 bits, whose first bytes are 0: ``gAAAA`` in base64.
+    """
     try:
         return token.startswith("gAAAA") and urlsafe_b64encode(urlsafe_b64decode(token)) == token.encode("ascii")
     except ValueError:

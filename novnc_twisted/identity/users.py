@@ -28,7 +28,7 @@ class User:
         return self.is_admin or self.project == project
 
     def caller(self, project: str | None) -> "Caller":
-        """Return the caller that this user is when scoped to ``project``."""
+        """Return this user as a caller with the scope ``project``."""
         return Caller(self.name, project, self.is_admin)
 
 
@@ -40,7 +40,7 @@ class Caller:
     :ivar project: the name or the id of the project that the caller is scoped to; None: no project.
     :ivar is_admin: whether the caller is an administrator; see :class:`User`.
     :ivar reads_only: whether the caller may list servers and sessions, but see no screen and change nothing.
-    :ivar by_api_token: whether the request came with an API token, and not from the person.
+    :ivar by_api_token: whether the request has an API token, instead of the log-in of a person.
     :ivar name: the user's name where it is not the id; for pages.
     :ivar project_name: the project's name where it is known; for pages.
     """

@@ -69,7 +69,7 @@ def matches(pattern: str, path: str) -> bool:
 
 
 def _segment(path: str, ends: set[int]) -> set[int]:
-    """Return the ends of all runs of one or more characters other than a slash that begin at one of ``ends``."""
+    """Return where a ``*`` that begins at one of ``ends`` can end: after one or more characters without a slash."""
     found: set[int] = set()
     inside = False
     for index, character in enumerate(path):

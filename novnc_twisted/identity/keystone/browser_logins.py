@@ -146,7 +146,7 @@ class KeystoneLogins:
                 for token in filter(None, (session.token, session.unscoped)):
                     await self._keystone.revoke(token)
             except HTTPError:
-                pass  # the tokens expire, and can no longer be read
+                pass  # Keystone does not answer: the tokens expire later, but their record is removed already
         return cookie(request, "", 0)
 
     async def user_of(self, request: Request) -> str | None:
@@ -186,6 +186,6 @@ def _key(secret: str) -> str:
 
 
 def _seal(secret: str) -> bytes:
-    """Return the encryption key of a log-in, which cannot be derived from the key in the store."""
+    """Return the key that encrypts the record of a log-in.  The record's name in the store does not reveal it."""
     text = secret.encode("utf-8", "surrogatepass")
     return urlsafe_b64encode(hmac.new(text, b"novnc-twisted browser session", hashlib.sha256).digest())

@@ -1,4 +1,4 @@
-"""Limits the work for unknown clients, so that one network cannot take all of it."""
+"""Limits the concurrent work for unknown clients, so that one network cannot take all places."""
 
 from collections import Counter
 from typing import Final
@@ -6,10 +6,10 @@ from typing import Final
 from novnc_twisted.access.failures import network_of
 
 FREE: Final = 32
-"""Places that any client may take."""
+"""While fewer places than this are taken, any client may take one."""
 
 SHARE: Final = 16
-"""Places that one network (an IPv4 address or an IPv6 /64) may have when :data:`FREE` places are taken."""
+"""Maximum number of places of one network (an IPv4 address or an IPv6 /64) once :data:`FREE` places are taken."""
 
 
 class FairShare:

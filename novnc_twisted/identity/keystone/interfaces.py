@@ -1,4 +1,4 @@
-"""What the log-in of users needs of Keystone."""
+"""The interface to Keystone, as log-ins and the validation of tokens use it."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
@@ -21,5 +21,5 @@ class IKeystone(Protocol):
         headers: Mapping[str, str] | None = ...,
         authenticated: bool = ...,
     ) -> "Deferred[Any]":
-        """Send a request; gives an answer with ``status``, ``body``, ``token``; fails with ServiceUnavailable."""
+        """Send a request; return its answer (``status``, ``body``, ``token``), or fail with ServiceUnavailable."""
         ...

@@ -75,7 +75,7 @@ class KeystoneLogIn:
         return token
 
     async def scoped(self, unscoped: str, project: str) -> NewToken | None:
-        """Return a token for a project; None: the user has no role in it, or the first token is not valid any more.
+        """Return a token for a project; None: the user has no role in it, or ``unscoped`` is not valid any more.
 
         :raises HTTPError: 503: Keystone does not answer.
         """
@@ -144,7 +144,7 @@ class KeystoneLogIn:
             raise locked_out(wait)
 
     async def _token(self, identity: Mapping[str, Any], scope: Any) -> NewToken | None:
-        # An application credential has its own scope.
+        # None for an application credential, which belongs to one project already.
         auth = {"identity": identity} | ({} if scope is None else {"scope": scope})
         answer = await self._ask("POST", "/auth/tokens?nocatalog", json={"auth": auth})
         if answer.status in (400, 401, 403, 404):
@@ -170,8 +170,8 @@ class KeystoneLogIn:
 def _counted(given: LogInFields) -> str:
     """Return the name under which the failures of a user are counted.
 
-    Keystone's database usually ignores case, accents and spaces at the end of a name.  Without this, each spelling
-    would have its own number of guesses.
+    Keystone's database usually ignores case, accents and spaces at the end of a name.  So all these spellings of a name
+    are counted together.  Otherwise each spelling would allow further guesses.
     """
     whole = unicodedata.normalize("NFKD", f"{given.domain.strip()}\n{given.user.strip()}".casefold())
     return "".join(one for one in whole if not unicodedata.combining(one))

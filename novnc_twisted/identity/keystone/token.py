@@ -23,7 +23,7 @@ class KeystoneToken:
     :ivar admin_project: whether an administrator of this project is an administrator of the whole cloud.  If Keystone's
         option ``admin_project_name`` is set, this is True for that project only.
     :ivar expires_at: Unix time in seconds.
-    :ivar access_rules: the only requests that are allowed; None: no such limit.
+    :ivar access_rules: the only requests that are allowed; None: all requests are allowed.
     :ivar user_name: the user's name, for pages.
     :ivar project_name: the project's name, for pages.
     """

@@ -78,7 +78,10 @@ class KeystoneHolders:
         return caller
 
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
-        """See ITokenHolders.  If Keystone does not answer, the credential expires later; its secret is lost already."""
+        """See ITokenHolders.
+
+        If Keystone does not answer, the credential exists until it expires, but nobody can use its secret any more.
+        """
         self._tokens.pop(grant.get("id", ""), None)
         token = await self._token_of(request)
         if token:

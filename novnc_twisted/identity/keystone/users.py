@@ -42,11 +42,11 @@ A client opens a console with several requests within a second or two, which sha
 role can open new consoles for at most 5 s, plus the time of one validation.
 """
 
-# Fernet and JWS tokens are shorter than 2,000 characters.  Other characters cannot be put into a header field.
+# Printable ASCII, because tokens are sent in a header field.  Fernet and JWS tokens have fewer than 2,000 characters.
 _FORM: Final = re.compile(r"[!-~]{1,4096}")
 
 _UNKNOWN: Final = "readyz"
-"""A text that is never a token.  Keystone answers 404 if it works and we may validate tokens."""
+"""A text that is never a token.  If Keystone works and we may validate tokens, it answers 404 for this text."""
 
 
 class KeystoneUsers:
@@ -131,7 +131,7 @@ class KeystoneUsers:
         return KeystoneLogIn(self._clock, self._keystone, self._lockout)
 
     def user(self, name: str) -> None:
-        """See IAuth.  No token of the small identity service is valid."""
+        """See IAuth.  Always None, so that no token of the small identity service is valid here."""
 
     async def ping(self) -> None:
         """Check that Keystone works, by asking about a token that does not exist.
