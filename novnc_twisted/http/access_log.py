@@ -11,17 +11,18 @@ _MAX_LOGGED: Final = 300
 
 
 class LoggedPaths:
-    """Shows the paths of an application in the access log.  Of other paths, it shows only the application's words.
+    """Shows request paths in the access log.
 
-    People paste tokens into paths, and a console token looks like the id of a server.  A variable segment is therefore
-    shown only where the application expects an id.
+    A path of the application is shown in full.  Of another path, only those segments are shown that are also words in
+    the application's paths.  People paste tokens into paths, and a console token looks like the id of a server.  A
+    variable segment is therefore shown only where the application expects an id.
     """
 
     def __init__(self, patterns: Iterable[str] = (), *, secret_below: Collection[str] = ()) -> None:
         """Prepare to show paths.
 
         :param patterns: the paths of the application, without the first slash; ``{}`` means a variable segment.
-        :param secret_below: words of patterns whose variable segments are secret.
+        :param secret_below: if a pattern contains one of these words, its variable segments are secret, and hidden.
         """
         split = {tuple(pattern.split("/")) for pattern in patterns}
         self._words = {segment for pattern in split for segment in pattern} - {"{}"}

@@ -1,4 +1,4 @@
-"""A client's connection from begin to end: its slot and its deadlines."""
+"""A client's connection from its beginning to its end: its slot and its deadlines."""
 
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ class LimitedChannel(StrictChannel):
 
     :ivar slot: the connection's slot in the connection limits.
     :ivar is_last: whether the connection closes after the response that is being made, because the site stops.
-    :ivar is_streaming: whether the response has no end of its own (server-sent events).
+    :ivar is_streaming: whether the response is a stream of server-sent events, which ends when the client leaves.
     """
 
     slot: ConnectionSlot
@@ -35,6 +35,7 @@ class LimitedChannel(StrictChannel):
     def connectionMade(self) -> None:
         """See Protocol."""
         super().connectionMade()
+        # Before its first request has arrived, this connection may be closed to make room for another one.
         self.slot.silent(self._make_room)
         self._start_deadline(deadlines.TLS if ISSLTransport.providedBy(self.transport) else REQUEST_TIMEOUT)
 

@@ -19,7 +19,7 @@ _NO_STORE = (("Cache-Control", "no-store"),)
 def check_response(head: RequestHead, allow: str, *, close: bool) -> bytes | None:
     """Return the whole response to a health check at a proxy; None if the request is not a health check.
 
-    HAProxy's ``option httpchk`` sends ``OPTIONS`` by default.  It is answered for every target, also for ``*``
+    HAProxy's ``option httpchk`` sends ``OPTIONS`` by default.  ``OPTIONS`` is answered for every target, also for ``*``
     (RFC 9110, section 9.3.7).
 
     :param allow: the methods of this port, for the Allow field.
@@ -36,7 +36,8 @@ def check_response(head: RequestHead, allow: str, *, close: bool) -> bytes | Non
 def is_check(request: Request) -> bool:
     """Return whether a request looks like a health check of a load balancer.  A successful one is not logged.
 
-    Health checks are ``/healthz``, ``OPTIONS *`` and ``OPTIONS /`` (HAProxy's default), ``GET /`` and any HEAD.
+    It does if its path is ``/healthz`` or ``/``, or if its method is HEAD.  HAProxy's default is ``OPTIONS /``, and
+    ``OPTIONS *`` has the path ``/`` here.
     """
     return request.segments in (_HEALTH, ()) or request.method == "HEAD"
 

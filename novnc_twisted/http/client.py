@@ -54,8 +54,8 @@ class BoundedClient:
     async def get(self, address: str, headers: Mapping[str, list[str]]) -> tuple[int, bytes]:
         """Return the status and the body of an answer.
 
-        :raises ServiceUnavailable: there is no complete answer within the limits.  The detail does not contain the
-            address.
+        :param address: the URL; it may contain a token.
+        :raises ServiceUnavailable: there is no complete answer within the limits.  The detail does not contain the URL.
         """
         if self._pending >= MAX_PENDING:
             raise ServiceUnavailable(f"{self._name} is too slow: {MAX_PENDING} requests wait")
@@ -78,14 +78,15 @@ class BoundedClient:
         except _TooLong:
             raise ServiceUnavailable(f"{self._name} sends more than {MAX_ANSWER} bytes") from None
         except Exception as error:
-            # Only the type: the text of Agent's errors may contain the address, and the address a token.
             if _was_cancelled(error):
                 raise CancelledError from None
+            # Report only the type: the text of Agent's errors may contain the URL, and the URL may contain a token.
             raise ServiceUnavailable(f"the request to {self._name} failed: {type(error).__name__}") from None
 
 
 def _time_out(result: Any, seconds: float) -> Any:
-    # Ignore the result: a cancelled look-up of a name fails with another error than CancelledError.
+    # Called after the time-out has cancelled the request.  The default of addTimeout() replaces only a CancelledError,
+    # but a cancelled look-up of a name fails with another error.
     raise TimeoutError(seconds)
 
 
@@ -106,6 +107,7 @@ class _Body(Protocol):
         self._done: Deferred[bytes] | None = done
         self._parts: list[bytes] = []
         self._size = 0
+        # The Deferred was made before this object, so its canceller can be set only now.
         done._canceller = self._cancelled
 
     def dataReceived(self, data: bytes) -> None:

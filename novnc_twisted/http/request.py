@@ -23,7 +23,7 @@ class Request:
     :ivar host: the host of an absolute target; else that of the Host field; else (HTTP/1.0) the local address.
     :ivar prefix: the path below which a trusted proxy publishes this server, for instance ``/compute``; usually empty.
     :ivar protocol: the client's version of HTTP, for instance ``HTTP/1.1``.
-    :ivar local: whether the local end of the connection is a loopback address.
+    :ivar local: whether the local end of the connection is a loopback address or a unix socket.
     :ivar client: the client's address, from X-Forwarded-For of a trusted proxy, else the peer's address.
     """
 
@@ -67,7 +67,8 @@ class Request:
     def json(self, *media_types: str) -> Any:
         """Return the value of the JSON body.
 
-        :param media_types: further media types to accept, besides ``application/json``, ``text/plain`` and none.
+        :param media_types: media types to accept besides ``application/json`` and ``text/plain``.  A request without
+            Content-Type is accepted as well.
         :raises HTTPError: 415 for another Content-Type; 400 if the body is not JSON or is nested too deep.
         """
         content_type = (self.header("content-type") or "").partition(";")[0].strip().lower()

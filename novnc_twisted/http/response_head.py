@@ -29,7 +29,7 @@ def response_head(
     :param length: number of bytes of the body; for HEAD, of the body that GET would get.
     """
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    # A 204 must not have Content-Length (RFC 9110, section 8.6).  In a 304 it would mean the full response.
+    # A 204 must not have Content-Length (RFC 9110, section 8.6).  In a 304, it would describe the full response.
     if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         lines += [f"Content-Length: {length}", f"Content-Type: {content_type}"]
     lines += [f"{name}: {value}" for name, value in (*_ALWAYS, *fields)]

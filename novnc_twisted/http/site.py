@@ -38,7 +38,7 @@ class Site(HTTPFactory):
     """Listens for HTTP clients.
 
     :ivar application: answers the requests.
-    :ivar connection_limits: how many connections there may be.
+    :ivar connection_limits: counts the connections, and decides whether a new connection may stay.
     :ivar observer: called with the event of each refused request.
     :ivar connections: the channels of the open connections.
     :ivar answers_first_requests: whether a new connection's first request is still answered when the site stops.
@@ -92,7 +92,7 @@ class Site(HTTPFactory):
             channel.close_when_idle(first_request=self.answers_first_requests)
 
     def empty(self) -> Deferred[None]:
-        """Fires when no connection is open."""
+        """Return a Deferred that fires when no connection is open."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         self._wake()

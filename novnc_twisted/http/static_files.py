@@ -110,7 +110,7 @@ class StaticFolder:
         file = self._open_plain(steps)
         if file is None or not self._built:
             return file
-        # If a compressed form exists, the response varies, also for a client that gets the plain file.
+        # If a compressed form exists, the response depends on Accept-Encoding, even if the client gets the plain file.
         for encoding, suffix in _ENCODINGS:
             compressed = self._open_plain((*steps[:-1], steps[-1] + suffix))
             if compressed is None:

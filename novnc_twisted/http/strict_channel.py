@@ -130,8 +130,8 @@ class StrictChannel(HTTPChannel):
     def refuse(self, status: int, message: str, *, drain: bool = False) -> None:
         """Respond to a malformed or too large request, and close the connection.
 
-        :param drain: whether to read and drop further bytes first.  Otherwise unread bytes cause a reset, and the
-            client loses the response.
+        :param drain: True: the client is still sending a body.  Read and drop it for at most :data:`CLOSE_TIMEOUT`, and
+            then close.  With unread bytes, the close would be a TCP reset, and the client would lose the response.
         """
         if self.is_refused:
             return
