@@ -55,7 +55,7 @@ class BoundedAdapter(BaseAdapter):
             response.close()
             raise
         response.raw.release_conn()
-        # ``Response.content`` returns this, and reads nothing more.
+        # With these private attributes, ``Response.content`` returns the body, and reads nothing more.
         response._content, response._content_consumed = body, True
         return response
 

@@ -100,7 +100,7 @@ class KeystoneClient:
                 # A redirect could send our token to another host.
                 redirect=False,
                 log=False,
-                # No retries: the caller's deadline is 5 s, and it may ask again.
+                # No retries: the caller's deadline is 5 s, and the caller may send the request again.
                 connect_retries=0,
                 status_code_retries=0,
                 timeout=TIMEOUT,
@@ -110,7 +110,7 @@ class KeystoneClient:
         except Exception as error:
             raise ServiceUnavailable(self._reason(error)) from None
         try:
-            body = strict_json.loads(response.content)  # requests' json() raises RecursionError for a deep one
+            body = strict_json.loads(response.content)  # requests' json() raises RecursionError for deep nesting
         except ValueError:
             body = None
         return Answer(response.status_code, body, response.headers.get("X-Subject-Token", ""))
@@ -135,7 +135,7 @@ class KeystoneClient:
             return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
         if (unusable := _unusable(error)) is not None:
             return f"{server} {unusable}"
-        # Time-outs are connection errors.  A failed discovery quotes the connection error that caused it, if one did.
+        # A time-out is a ConnectionError, too.  If Keystone did not answer the discovery, its error names the server.
         if isinstance(error, exceptions.ConnectionError) or (
             isinstance(error, exceptions.DiscoveryFailure) and found is not None
         ):
@@ -148,7 +148,7 @@ class KeystoneClient:
 
 
 def _unusable(error: BaseException | None) -> UnusableAnswer | None:
-    """Return the unusable answer that caused an error of keystoneauth1, if one did."""
+    """Return the UnusableAnswer that caused an error of keystoneauth1, or None."""
     while error is not None:
         if isinstance(error, UnusableAnswer):
             return error

@@ -47,7 +47,7 @@ class ThreadedCalls:
         """Accept no further call.  Running calls end by themselves, within their own deadlines."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            threading.Thread(target=pool.stop, daemon=True).start()  # it waits for the threads
+            threading.Thread(target=pool.stop, daemon=True).start()  # stop() waits for the calls
 
     def run(self, call: Callable[[], T]) -> "Deferred[T]":
         """Run a call in a thread.  Cancelling frees the caller at once; a call that has not begun is dropped.
