@@ -7,6 +7,7 @@ from typing import Any
 from keystoneauth1.adapter import Adapter
 from osc_lib import exceptions
 
+# The end of a Compute endpoint, such as /v2.1 or /v2.1/PROJECT.
 _VERSION = re.compile(r"/v[0-9]+(?:\.[0-9]+)?(?:/[^/]*)?/?\Z")
 
 
@@ -17,7 +18,7 @@ def endpoint_of(console: str | None, compute: str | None) -> str:
     :param compute: the endpoint of the Compute API.  The same server has the console API as well.
     :raises CommandError: neither endpoint is known.
     """
-    # With auth type "none", keystoneauth returns OS_ENDPOINT for every service.  So check the path.
+    # Check the path: with auth type "none", keystoneauth returns OS_ENDPOINT for every service, also for this one.
     if console and "/console/" in console:
         return console.rstrip("/")
     if not compute:
@@ -38,7 +39,7 @@ class ConsoleClient:
     def rows(self, path: str, filters: Mapping[str, Any], limit: int | None) -> Iterator[dict[str, Any]]:
         """Return the sessions, reading page after page.
 
-        :param path: ``/sessions`` or ``/history``.
+        :param path: ``/sessions`` for live sessions, ``/history`` for those that have ended.
         :param filters: the query parameters; those that are None are left out.
         :param limit: maximum number of sessions; None: all.
         """
