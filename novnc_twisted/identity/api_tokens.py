@@ -248,7 +248,7 @@ class APITokens:
                 name=token.name,
                 right=token.right,
                 expires_at=token.expires_at,
-                link_id=token.id,
+                link_id=token.id,  # in events of this kind, the id of the API token
                 user_id=user,
                 project_id=token.project or "",
                 address=request.client,

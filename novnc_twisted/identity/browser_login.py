@@ -1,7 +1,7 @@
 """Log-ins of browsers: a secret in a cookie that scripts cannot read and other sites cannot use.
 
 Requests that change something need the ``Origin`` of this server (RFC 6454), so that pages of other sites cannot make
-them.  With ``SameSite=Lax``, the browser also sends the cookie when the user follows a link in a mail.
+them.  The cookie has ``SameSite=Lax``: with ``Strict``, users who follow a link in a mail would have to log in again.
 """
 
 import hashlib

@@ -19,7 +19,7 @@ class FailureEntry:
 
 
 class FailureTable:
-    """Counts failures.
+    """Counts the failures of each key, and locks a key after too many.
 
     :param clock: returns the time in seconds.
     :param first: seconds of the first lock-out; each further failure doubles them.

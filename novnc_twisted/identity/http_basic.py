@@ -57,7 +57,7 @@ class HTTPBasic:
         return own_identity_url(request)
 
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
-        """See IAuth.  If the request has an Authorization field, X-Auth-Token does not count.
+        """See IAuth.  If the request has an Authorization field, X-Auth-Token is ignored.
 
         :raises HTTPError: 400: either field came twice; 429: locked out; 503: too many log in.
         """

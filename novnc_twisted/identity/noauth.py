@@ -48,7 +48,7 @@ class NoAuth:
 
         :raises HTTPError: 403.
         """
-        # Checked first: behind a proxy, Host and address are those that the proxy chose.
+        # Checked first, to report the right cause: behind a proxy, Host and the client's address depend on the proxy.
         _refuse_proxies(request)
         # Three addresses must belong to this machine: the Host, the local end of the connection, and the client's.  A
         # unix socket has no client address.

@@ -45,6 +45,7 @@ class IdentityAPI:
             version = version_document(request.base_url)
             if segments:
                 return Response(200, {"version": version})
+            # Keystone also answers with 300 Multiple Choices here.
             return Response(300, {"versions": {"values": [version]}})
         if segments == ("v3", "auth", "tokens"):
             if request.method == "POST":

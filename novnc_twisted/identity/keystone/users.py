@@ -174,6 +174,7 @@ class KeystoneUsers:
             why = result.value.detail if isinstance(result.value, ServiceUnavailable) else late
             result = Failure(ServiceUnavailable(f"users' tokens cannot be validated: {why}"))
         for waiting in self._waiting.pop(key):
+            # A cancelled request has its result already.
             if not waiting.called:
                 waiting.callback(result)
 
