@@ -106,8 +106,8 @@ class LimitedChannel(StrictChannel):
     def close_when_idle(self, *, first_request: bool = False) -> None:
         """Close the connection now, or after the present response.
 
-        :param first_request: True: before that, answer a request that is arriving, or the first request of a new
-            connection.
+        :param first_request: whether to close only after the response to a request that is arriving, or to the first
+            request of a new connection.
         """
         self.is_last = True
         # While a deadline runs, the connection is new, or a request is arriving.

@@ -49,7 +49,7 @@ def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], 
     """Return the Content-Security-Policy of a page.
 
     :param host: the Host of the request.  It is listed because older browsers do not count ``ws:`` to the same host as
-        ``'self'``.  The grammar of CSP does not allow an IPv6 address, so that one is left out.
+        ``'self'``.  An IPv6 address is not listed, because the grammar of CSP does not allow it.
     :param foreign: whether the page is stock noVNC.  It gets no rule for scripts and styles, because it has inline
         ones.
     """

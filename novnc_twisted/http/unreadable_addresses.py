@@ -18,7 +18,10 @@ class UnreadableAddresses:
     """Logs a warning about clients with the address :data:`.forwarded.UNKNOWN`, at most once a minute."""
 
     def __init__(self, clock: IReactorTime) -> None:
-        """:param clock: gives the time between two warnings."""
+        """Prepare to warn.
+
+        :param clock: gives the time between two warnings.
+        """
         self._clock = clock
         self._warned_at: float | None = None
 
