@@ -19,7 +19,7 @@ TIMEOUT: Final = 4.0
 
 _SERVER: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?=/|\s|$)")
 
-# Both libraries log addresses of requests, and those contain console tokens.
+# These libraries log the URLs of requests, which contain console tokens.
 for _name in ("keystoneauth", "urllib3"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
     logging.getLogger(_name).propagate = False
