@@ -1,1 +1,1 @@
-"""The plug-in of python-openstackclient: ``openstack console session`` and ``openstack console history``."""
+"""The plug-in of python-openstackclient: the commands ``openstack console ...``."""
