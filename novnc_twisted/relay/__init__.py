@@ -1,4 +1,4 @@
-"""The pipe between the two ends of a session: WebSocket frames (without I/O), the ends, ``join`` and its engines."""
+"""The relay between the two ends of a session, the ends themselves, and WebSocket frames (without I/O)."""
 
 from novnc_twisted._lazy import lazy
 

@@ -32,7 +32,7 @@ def combined(filters: Sequence[Any], direction: str) -> FilterFunction:
 
 
 class FilteredRelay:
-    """The common base of both kinds of relays: it reports the end once, and changes the filters.
+    """The common base of both kinds of relays: it reports once that the relay is over, and changes the filters.
 
     :ivar live: whether bytes flow.
     :ivar filters: the filters in their order; a change applies from the next whole message of the viewer on.

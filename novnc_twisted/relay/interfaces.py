@@ -9,10 +9,10 @@ from novnc_twisted.errors import Refusal
 
 
 class IReceiver(Interface):
-    """Receives the bytes of an end: first the handshakes of the set-up, then the relay to the other end."""
+    """Receives the bytes of an end.  The handshakes of the set-up are the first receivers, the relay is the last."""
 
     def data_received(data: bytes) -> None:
-        """Receive bytes of the stream (RFB), without framing; never empty."""
+        """Receive bytes of the stream (RFB), without framing; at least one byte."""
 
     def end_lost(cause: Refusal) -> None:
         """Called when no more bytes come, because the peer left or broke the protocol.
@@ -33,7 +33,7 @@ class IEnd(Interface):
     peer = Attribute("The peer's address as text, for the log.")
     bytes_in = Attribute("Bytes of the stream received, without framing.")
     bytes_out = Attribute("Bytes of the stream written, without framing.")
-    heard_at = Attribute("When bytes of the stream last arrived (the clock's seconds); before, when the end was made.")
+    heard_at = Attribute("The clock's seconds when bytes of the stream last arrived; until then, when the end was made.")
 
     def attach(receiver: IReceiver) -> None:
         """Pass all received bytes to this receiver from now on, beginning with those that were held back.
@@ -48,7 +48,7 @@ class IEnd(Interface):
         """Send; never raises, and does nothing after the end was lost or closed."""
 
     def pause_reading() -> None:
-        """Stop reading from the peer.  Until reading resumes, its leaving may not be noticed."""
+        """Stop reading from the peer.  While reading is stopped, the end may not notice that the peer leaves."""
 
     def resume_reading() -> None:
         """Read from the peer again."""
@@ -59,7 +59,7 @@ class IEnd(Interface):
     def closed() -> Deferred[None]:
         """Return a Deferred that fires when the connection is gone.
 
-        After ``close``, it fires when the time-out of ``close`` is over, or earlier.
+        After ``close``, it fires at the latest when the time-out of ``close`` is over.
         """
 
 
@@ -91,7 +91,7 @@ class IRelay(Interface):
     filters = Attribute("The filters, a tuple; the first one is nearest to the viewer.")
 
     def start(ended: Callable[[Refusal], None]) -> None:
-        """Let the bytes of each end flow to the other until one of them is lost.
+        """Let the bytes of each end flow to the other end, until an end is lost or a filter raises a Refusal.
 
         :param ended: called once with the cause: that of the lost end, or the Refusal that a filter raised.  It is not
             called after :meth:`stop`; it may be called before ``start`` returns.
@@ -109,5 +109,6 @@ class IRelay(Interface):
     def remove_filter(removed: IFilter) -> None:
         """Remove a filter.  An unfinished message still passes through it; the next message does not.
 
-        :raises ValueError: the relay does not have it, or it is the first one, which knows where messages end.
+        :raises ValueError: the relay does not have this filter, or it is the first filter, which knows where messages
+            end.
         """

@@ -75,7 +75,7 @@ class _Direction:
         self.filter: FilterFunction = None
 
     def data_received(self, data: bytes) -> None:
-        """See IReceiver: pass bytes through the filters, and write the rest to the other end."""
+        """See IReceiver: pass bytes through the filters, and write the result to the other end."""
         # After stop(), an end may still deliver bytes that it had already read.
         if not self._relay.live:
             return
@@ -101,6 +101,6 @@ class _Direction:
             self._sink.pause_reading()
 
     def resume_writing(self) -> None:
-        """See IReceiver: the write buffer has room again; resume reading from the sink."""
+        """See IReceiver: the write buffer of ``source`` has room again; resume reading from ``_sink``."""
         # Resume even after the relay has ended: a paused end does not notice that its peer disconnects.
         self._sink.resume_reading()

@@ -34,7 +34,7 @@ class StreamEnd(TransportEnd):
     RFB has no half-closed streams: a peer that closes its sending direction counts as gone.  Bytes that it sent before
     are still delivered.
 
-    :cvar frames: decodes the frames of the stream, if it has any.
+    :cvar frames: the decoder of the stream's frames; None: the stream has no frames.
     """
 
     __slots__ = (
@@ -77,7 +77,7 @@ class StreamEnd(TransportEnd):
 
     def attach(self, receiver: IReceiver) -> None:
         """See :class:`IEnd`."""
-        # Set before anything is delivered: the receiver may attach another one from inside its own call.
+        # Set before anything is delivered: the receiver may attach another receiver from inside its own call.
         self._receiver = receiver
         if self._full:
             receiver.pause_writing()
@@ -128,6 +128,7 @@ class StreamEnd(TransportEnd):
         self._stop_watching_stall()
         # Twisted keeps a transport open until its producer has unregistered.
         self.transport.unregisterProducer()
+        # A peer that can send no more sends no answer, so do not wait for one.
         if self._ended:
             self._close_when_sent()
         else:
@@ -169,7 +170,7 @@ class StreamEnd(TransportEnd):
         # If we closed the connection, the receiver knows the cause already.
         if not self._closing:
             self._end(self._lost(loss_reason(reason)))
-        # A callback may call closed() again, or cancel another one.
+        # A callback may call closed() again, or cancel another of these Deferreds.
         waiting, self._waiting = self._waiting, ()
         for each in waiting:
             each.callback(None)
@@ -225,7 +226,7 @@ class StreamEnd(TransportEnd):
             self._receiver.resume_writing()
 
     def _end(self, cause: Refusal) -> None:
-        """Notify the receiver, once, that no more bytes come from this end."""
+        """Notify the receiver, once, that no more bytes come from the peer."""
         if self._over is None:
             self._over = cause
             if self._receiver is not None:

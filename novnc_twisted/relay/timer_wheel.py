@@ -1,8 +1,8 @@
 """Timers for waits of seconds: pings, stalled peers, idle viewers, token leases.
 
 Thousands of sessions would keep thousands of delayed calls in the reactor's heap, although nearly all of them are
-cancelled.  Here timers wait in sets, one for each second, and the reactor has one delayed call for the next such
-second.
+cancelled.  Here timers wait in sets, one set for each second.  The reactor has one delayed call, for the earliest of
+these seconds.
 """
 
 import math
@@ -125,7 +125,7 @@ class TimerWheel:
                 del self._seconds[second]
         if self._seconds:  # timers of this second may be left, for the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
-        else:  # a call may have been set for a timer that was cancelled at once
+        else:  # a timer that ran may have set a call for a new timer, and cancelled that timer
             self._unset()
 
 

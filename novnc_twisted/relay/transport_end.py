@@ -49,7 +49,7 @@ class TransportEnd:
         self._full = False  # whether the transport's buffer is full
         self._paused = False  # whether we have stopped reading
         self._ended = False  # whether the peer can send no more
-        self._gone = False
+        self._gone = False  # whether the connection is lost
         self.transport: Any = None
         self._side: StreamSide | None = None  # it has the socket while a detached relay is live
 

@@ -15,7 +15,7 @@ def _options(**values: int) -> tuple[tuple[int, int], ...]:
 
 # 60 s, then 4 probes every 15 s: a vanished peer is noticed after two minutes.  Linux' default is over two hours.
 _KEEP_ALIVE = _options(TCP_KEEPIDLE=60, TCP_KEEPINTVL=15, TCP_KEEPCNT=4)
-# A probe each second.  100 unanswered probes would end the connection, but the deadline of its step ends it earlier.
+# A probe each second.  100 unanswered probes would end the connection, but a deadline of the session does so earlier.
 _PROBES = _options(TCP_KEEPINTVL=1, TCP_KEEPCNT=100, TCP_KEEPIDLE=1)
 
 
@@ -58,7 +58,7 @@ def take(transport: Any) -> tuple[socket.socket, bytes]:
 def give_back(reactor: Any, taken: socket.socket, waiting: bytes, end: Any) -> Any:
     """Return a new transport for a socket that :func:`take` has taken; it does not read yet.
 
-    :param end: its protocol and its producer; ``makeConnection`` is not called.
+    :param end: the protocol and the producer of the new transport; its ``makeConnection`` is not called.
     """
     transport = _Connected(taken, end, reactor)
     # Registered before the write, which may fill the buffer at once and must report that to the end.
@@ -71,8 +71,8 @@ def give_back(reactor: Any, taken: socket.socket, waiting: bytes, end: Any) -> A
 def send(transport: Any, data: bytes) -> None:
     """Send as much as the socket accepts at once, and write the rest to the transport.
 
-    A transport would wait for the next reactor iteration.  A session's set-up has nine writes, and each such wait would
-    cost as much CPU as the write.
+    The transport alone would send nothing before the next reactor iteration.  A session's set-up has nine writes, and
+    for each of them this extra step would cost as much CPU as the write.
     """
     sent = 0
     if _is_idle(transport):
@@ -84,9 +84,9 @@ def send(transport: Any, data: bytes) -> None:
 
 
 def closed_at_once(transport: Any) -> bool:
-    """Close a transport without unsent bytes at once; return False if it must be closed in the usual way.
+    """Close a plain transport at once if it has no unsent bytes; return whether it was closed.
 
-    A transport itself would wait for the next reactor iteration.
+    If it was not, the caller has to call ``loseConnection``, which closes in a later reactor iteration.
     """
     idle = _is_idle(transport)
     if idle:
@@ -140,8 +140,8 @@ def _set(tcp: socket.socket, options: tuple[tuple[int, int], ...]) -> None:
 def waits_for_its_producer(transport: Any) -> bool:
     """Return whether the peer ended TLS while the buffer was full.
 
-    In this state, Twisted closes the socket only after its producer has unregistered.  If this did not happen, the
-    session would stay open as long as the other end.
+    In this state, Twisted closes the socket only after the producer has unregistered.  If the producer stayed
+    registered, the session would stay open as long as the other end.
     """
     below = getattr(transport, "transport", transport)  # with TLS, the TCP transport below
     return bool(getattr(below, "disconnecting", False))

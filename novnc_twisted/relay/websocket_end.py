@@ -42,7 +42,7 @@ class WebSocketEnd(StreamEnd):
     def __init__(self, clock: IReactorTime, peer: str = "", *, ping_every: float | None = None) -> None:
         """See StreamEnd.
 
-        :param ping_every: seconds between pings; 0: none; None: PING_EVERY.
+        :param ping_every: seconds between pings; 0: no pings; None: PING_EVERY.
         """
         # With linger: a browser whose connection is reset before it reads the close frame shows only "1006".
         super().__init__(clock, peer, linger=True, stall=VIEWER_STALL)
@@ -134,7 +134,10 @@ class WebSocketEnd(StreamEnd):
             self.transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _answer_heartbeat(self) -> None:
-        """Send an empty message back.  If our buffer is full, do not: the data in it shows that we are alive."""
+        """Send an empty message back, unless our buffer is full.
+
+        If the buffer is full, the data in it shows that we are alive.
+        """
         self.frames.heartbeat = False
         if not self._closing and not self._full:
             self.transport.write(EMPTY)

@@ -25,10 +25,10 @@ HEADROOM: Final = 10
 """Bytes in the buffer before the received data: room for the longest header of a WebSocket frame."""
 
 ALONE: Final = range(4)
-"""One item for each full buffer that a side may read in a round if no other side is ready."""
+"""A range for a loop: one item for each full buffer that a side may read in a round if no other side is ready."""
 
 AMONG_OTHERS: Final = range(1)
-"""One item for each full buffer that a side may read in a round if other sides are ready too."""
+"""Like :data:`ALONE`, for a round in which other sides are ready too."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors handled in one round."""

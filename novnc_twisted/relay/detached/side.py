@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.stream_end import StreamEnd
 
 PIECE: Final = 1 << 14
-"""Maximum number of bytes of one read if the peer of the other side may be slow: what it does not accept is held."""
+"""Maximum number of bytes of one read if the peer of the other side may be slow.
+
+The bytes that this peer does not accept are held.
+"""
 
 SLOW: Final = 0.1
-"""Seconds after which a peer counts as slow if it has accepted no bytes."""
+"""Seconds for which bytes may wait for a peer before the peer counts as slow."""
 
 QUICK: Final = 1 << 22
 """Number of bytes, in full pieces, that a peer must accept without being slow before it counts as quick.
@@ -57,8 +60,8 @@ class StreamSide:
         self._readable = False  # whether there may be unread bytes, which edge-triggered epoll does not report again
         self._ending = False  # whether the peer has ended its direction; bytes that it sent before are still read
         self._accepted = 0  # bytes that the peer has accepted since it was last slow
-        self._since = 0.0  # since when the peer has accepted no bytes
-        self._rest = _NOTHING
+        self._since = 0.0  # when the bytes in _rest began to wait
+        self._rest = _NOTHING  # bytes that could not be sent yet
         self.end = end
         # The transport may have unsent bytes.  They must be sent first, or the stream would be out of order.
         self.socket, waiting = end.leave(self)
@@ -196,7 +199,7 @@ class StreamSide:
 
     def stop(self) -> None:
         """Return the socket to a transport."""
-        # Removed before the end gets the socket back, whose new transport registers the descriptor with the reactor.
+        # Remove the side first: the end gets the socket back, and its new transport registers it with the reactor.
         self._engine.remove(self)
         # ``held`` is the sum of all sessions, so subtract the bytes of this one.
         self._engine.held -= len(self._rest)
