@@ -1,4 +1,4 @@
-"""RFB, the protocol of VNC, without I/O: usable from any transport, or none (RFC 6143, rfbproto).
+"""RFB, the protocol of VNC (RFC 6143, rfbproto), without I/O: usable with any transport, or without one.
 
 :func:`login` is the client's side of the handshake; :func:`offer` and :func:`refuse` are the server's side.
 :class:`HandshakeDriver` drives them.  After the handshake, :class:`Shield` checks the messages of a viewer, and

@@ -1,7 +1,7 @@
 """Messages of a viewer: the type and the end of each (RFC 6143, section 7.5, and rfbproto).
 
-Every byte must belong to a message whose length is known; otherwise the session is refused.  A type that is not listed
-has an unknown length, so the bytes after it cannot be checked: it is refused, not passed on (fail closed).
+A message of a type that is not listed here has an unknown length, so the bytes after its type cannot be checked.  It is
+never passed on, and the session ends (fail closed).
 """
 
 from collections.abc import Callable

@@ -74,6 +74,7 @@ class ClipboardPolicy:
         :raises ProtocolViolation: a message has an unknown length, or the size of the pixels changes too late.
         :raises MessageTooBig: a message is above the limits of the shield.
         """
+        # One key or mouse event, or one request for the screen, like nearly all messages.
         if EVERYDAY[data[0]] == len(data) and not (self._held or self._left):
             self._asked = self._asked or data[0] == ClientMessage.FRAMEBUFFER_UPDATE_REQUEST
             return data
@@ -108,6 +109,7 @@ class ClipboardPolicy:
         limit = self._limits.from_server
         if limit == UNLIMITED:
             return data
+        # Empty texts, and those in the extended form, which have a negative length, are removed as well.
         return b"".join(
             piece.data
             for piece in self._server.receive(data)

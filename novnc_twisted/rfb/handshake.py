@@ -81,7 +81,8 @@ class HandshakeDriver(Generic[T]):
     """Drives a handshake by bytes, without I/O.  The bytes may arrive in chunks of any size.
 
     Call :meth:`start`, then :meth:`receive` for bytes that arrive.  After each call, send :meth:`to_send` and check
-    :attr:`asks`, ``starts_tls`` and :attr:`done`.  No call raises because of a peer: see :attr:`error` for that.
+    :attr:`asks`, ``starts_tls`` and :attr:`done`.  No call raises because of the peer's bytes: if they end the
+    handshake, :attr:`error` has the reason.
 
     :ivar done: whether the handshake has ended, with success or not.
     :ivar result: the result of the handshake; None before its end and after a failure.

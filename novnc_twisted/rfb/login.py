@@ -99,13 +99,13 @@ def _security(schemes: Authenticators, version: bytes) -> Handshake[None]:
     number, authenticate = common
     yield Write(bytes([number]))
     yield from authenticate()
-    # Before 3.8, None has no SecurityResult (RFC 6143, appendix A.2).
+    # Before 3.8, security type None has no SecurityResult (RFC 6143, appendix A.2).
     if version == VERSION_3_8 or number != SecurityType.NONE:
         yield from _security_result(reason_follows=version == VERSION_3_8)
 
 
 def _security_3_3(schemes: Authenticators) -> Handshake[None]:
-    """Use the security type that a server of version 3.3 has chosen (appendix A.1); None has no SecurityResult."""
+    """Use the security type that a server of version 3.3 has chosen (appendix A.1); type None has no result."""
     (number,) = _U32.unpack((yield Need(4, "the security type")))
     if number == SecurityType.INVALID:
         yield from _refused("the VNC server refuses us")

@@ -31,14 +31,14 @@ class ClientInit:
 
 
 def offer() -> Handshake[ClientInit]:
-    """Offer RFB 3.8 and None, up to ClientInit; the caller sends ServerInit, which comes next.
+    """Offer RFB 3.8 and security type None, and read ClientInit; after that, the caller sends ServerInit.
 
     :raises ProtocolViolation: the viewer answers with another version than 3.3, 3.5, 3.7 and 3.8, or chooses a security
         type that was not offered.  The reason was sent to the viewer already, in the form of its version.
     """
     version = yield from _client_version()
     if version in _COUNTS_AS_3_3:
-        yield Write(_U32.pack(SecurityType.NONE))  # the server chooses, and None has no SecurityResult
+        yield Write(_U32.pack(SecurityType.NONE))  # in 3.3, the server chooses, and type None has no SecurityResult
     elif version in (VERSION_3_7, VERSION_3_8):
         yield from _security(version)
     else:
@@ -49,11 +49,14 @@ def offer() -> Handshake[ClientInit]:
 
 
 def _security(version: bytes) -> Handshake[None]:
-    """Offer None (sections 7.1.2, 7.1.3).  In version 3.7, None has no SecurityResult, and no reason (appendix A.2)."""
+    """Offer security type None (sections 7.1.2 and 7.1.3).
+
+    In version 3.7, type None has no SecurityResult, and a failure has no reason (appendix A.2).
+    """
     # A list with one type.
     yield Write(bytes([1, SecurityType.NONE]))
     choice = (yield Need(1, "the security type"))[0]
-    if choice != SecurityType.NONE:  # CVE-2006-2369
+    if choice != SecurityType.NONE:  # RealVNC once accepted this (CVE-2006-2369)
         reason = _reason(ProtocolViolation.sentence) if version == VERSION_3_8 else b""
         yield Write(_U32.pack(SecurityResult.FAILED) + reason)
         raise ProtocolViolation(f"the viewer chose security type {choice}, which was not offered")
@@ -62,9 +65,9 @@ def _security(version: bytes) -> Handshake[None]:
 
 
 def refuse(sentence: str) -> Handshake[None]:
-    """Refuse a viewer with a sentence that it can show, after an empty list of security types.
+    """Refuse a viewer with an empty list of security types, and a sentence that the viewer can show.
 
-    A viewer that does not answer with a version also receives the reason.
+    A viewer whose answer is not a version receives the list and the sentence as well.
     """
     version = yield from _client_version()
     yield from _failure(version, sentence)

@@ -115,6 +115,7 @@ def _tight_rectangle(width: int, height: int, size: PixelSize, *, png: bool) -> 
     elif kind == _TIGHT_JPEG or (png and kind == _TIGHT_PNG):
         yield from _compact()
     elif kind < _TIGHT_FILL:  # in TightPNG as well, where QEMU uses it for screens with 8 bits
+        # If 4 is set in ``kind``, the next byte names the filter; otherwise no filter is used (rfbproto).
         yield from _tight_basic(width, height, size, explicit=bool(kind & 4))
     else:
         raise unreadable(f"Tight compression {kind}")
@@ -136,7 +137,7 @@ def _tight_basic(width: int, height: int, size: PixelSize, *, explicit: bool) ->
 
 
 def _compact() -> Reader:
-    """Read a length of one to three bytes (seven bits in each but the last), and the data with this length."""
+    """Read a length of one to three bytes (with seven, seven and eight bits), and the data with this length."""
     length = 0
     for shift in (0, 7, 14):
         byte = (yield 1)[0]

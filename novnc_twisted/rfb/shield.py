@@ -133,8 +133,9 @@ class Shield:
     def _judge(self, data: bytes, at: int) -> tuple[int, bytes | None]:
         """Check a message that is not an everyday one.
 
-        :return: its length in bytes (for a clipboard text, the length of its head; 0: it is incomplete), and the bytes
-            to pass on instead of it (None: pass it on unchanged; empty bytes: remove it).
+        :return: two values.  The first is the length of the message in bytes (for a clipboard text, that of its head),
+            or 0 if the message (the head) is incomplete.  The second is the bytes to pass on instead; None: pass the
+            message on unchanged; empty bytes: remove it.
         """
         size, kind = length_of(data, at), data[at]
         # A clipboard text may have 1 MiB, so it is passed on in pieces.  Every other message is held until it is
@@ -192,8 +193,8 @@ class Shield:
         # A negative length marks the extended form and counts the four bytes of flags (rfbproto).
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
-            # An empty body needs no check.  Only _follow() ends a check, and is not called for an empty body: the next
-            # text would be checked as a part of this one.
+            # An empty body needs no check, so do not begin one.  Only _follow() ends a check, and it is not called for
+            # an empty body.  So the check would go on with the next text.
             if not self._body:
                 return 12, b""  # an empty text
             self._packed = _Packed()

@@ -34,7 +34,7 @@ class ViewOnly:
     content of the messages.  It accepts pieces of any size.
 
     A viewer that loses control may be holding a key.  If the server did not get its release, it would repeat the key
-    endlessly.  So the first releases may pass.
+    endlessly.  So the filter may pass a number of key releases (``releases``).
 
     * Refused: a message with an unknown length, since the messages after it could not be found.
     * Held: the incomplete head of a message, at most 8 bytes.
@@ -87,7 +87,7 @@ class ViewOnly:
         return b"".join(passed)
 
     def _is_release(self, data: bytes, at: int) -> bool:
-        """Return whether a whole message releases a key; if so, count it."""
+        """Return whether the message at ``at`` is complete and releases a key; if so, subtract it from the releases."""
         if at + self._left > len(data):
             return False
         head = data[at : at + 4]

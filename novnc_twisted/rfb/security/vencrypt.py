@@ -1,7 +1,7 @@
 """VeNCrypt (rfbproto, "VeNCrypt"), version 0.2: a sub-type, then TLS, then the sub-type's authentication inside TLS.
 
-Sub-types without TLS are not supported.  As with security types, our order decides, unknown sub-types are ignored, and
-if the chosen one fails, no other one is tried.
+Sub-types without TLS are not supported.  As with security types, our order decides, and unknown sub-types are ignored.
+If the chosen sub-type fails, no other sub-type is tried.
 """
 
 import struct
