@@ -23,12 +23,12 @@ class ConnectionLimits:
 
     While less than half of the maximum is in use, every client may connect.  After that, a network (an IPv4 address or
     an IPv6 /64) may have a tenth of the maximum.  This share does not apply to trusted proxies and unix sockets, which
-    carry the connections of many clients, nor to connections whose clients have valid tokens: an office behind one
-    address may have any number of consoles.
+    carry the connections of many clients.  Connections whose clients have valid tokens do not count for the share: an
+    office behind one address may have any number of consoles.
 
-    To make room, the connection that has been silent for the longest time is closed: one of the same network if the
-    network has used up its share, else any.  If no connection is silent, the one whose client has been reading its
-    response for the longest time is closed.  Other connections are never closed.
+    To make room, the connection that has been silent for the longest time is closed.  If the network has used up its
+    share, this is a connection of the same network, else of any network.  If no connection is silent, the connection
+    whose client has been reading its response for the longest time is closed.  Other connections are never closed.
 
     :ivar maximum: connections at the same time; 0: no limit.
     """
@@ -172,7 +172,7 @@ class ConnectionSlot:
 
     def _wait(self, close: Callable[[], None], *, reading: bool) -> None:
         if self._limits is not None and self._network is not None:
-            # Leave the old queue first: each wait begins at the end of its queue.
+            # Leave the old queue first: a connection that begins to wait goes to the end of the queue.
             self.busy()
             self.close = close
             self._network.waiting.add(self, reading=reading)
@@ -195,6 +195,7 @@ class ConnectionSlot:
     def release(self) -> None:
         """Record that the connection is closed.  Further calls do nothing."""
         if self._limits is not None:
+            # This also removes the connection from the queues, and from the count of its network.
             self.authorised()
             self._limits._taken -= 1
             self._limits = None

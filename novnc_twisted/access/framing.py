@@ -25,7 +25,7 @@ _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 def list_source(sources: Sequence[str], host: str | None, listening: Sequence[tuple[str, int]]) -> str:
     """Return the CSP source for the list of servers: the same host, and the port of the API in this process.
 
-    Any user of a machine can listen on a free port.  So only a port that this process has is used.
+    Any user of a machine can listen on a free port.  So only a port on which this process listens is used.
 
     :param sources: the operator's sources; the list may frame the page only if ``'self'`` is one of them.
     :param host: the Host of the request.
@@ -52,7 +52,7 @@ def blocked_framer(
     :param own: the origin of our page.
     :param referrers: the values of the request's Referer fields.
     :param sites: the values of the request's Sec-Fetch-Site fields.
-    :param own_list: the result of :func:`list_source`, which ``sources`` then contains; empty: none.
+    :param own_list: the result of :func:`list_source`, which ``sources`` then contains; empty: no list.
     :return: the origin; :data:`UNNAMED` if the browser does not send it; None if the frame is shown, or if that is
         unknown.
     """
@@ -61,8 +61,8 @@ def blocked_framer(
     if found is not None and framer is not None:
         return None if any(_matches(source, framer, own) for source in sources) else found[0]
     # The origin is not known.  The frame is certainly blocked if the policy names no foreign page and the framing page
-    # is foreign.  Our list of servers belongs to the same site.  So if the policy names it, a framing page of the same
-    # site may be this list, and may be allowed.
+    # is foreign.  Our list of servers belongs to the same site.  So if the policy names the list, a framing page of the
+    # same site may be the list, and may be allowed.
     site = sites[0] if len(sites) == 1 else ""
     is_foreign = site == "cross-site" or (site == "same-site" and not own_list)
     names_foreign_page = any(each not in ("'self'", "'none'", own_list) for each in sources)

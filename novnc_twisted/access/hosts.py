@@ -12,6 +12,7 @@ HOST_PORT: Final = r"(?P<host>[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::
 """A regular expression for a host with or without a port, as in a Host field or an Origin."""
 
 _HOST = re.compile(HOST_PORT)
+# A port follows "]" or a host without colons.  In a bare IPv6 address, the last digits are a part of the address.
 _PORT = re.compile(r"(?:^[^:]*|\]):[0-9]+$")
 
 
@@ -27,7 +28,7 @@ def is_ip(text: str) -> bool:
 def host_name(text: str) -> None:
     """Check an ASCII host name; a name that looks like an IPv4 address must be one.
 
-    :raises ValueError: the name is invalid; the text is one sentence.
+    :raises ValueError: the name is invalid; the error's text is one sentence.
     """
     if not text.isascii():
         raise ValueError(f"{text}: write the host name in its ASCII form (xn--...)")

@@ -55,7 +55,7 @@ def judge_origin(
         loaded, so it is used in place of ``scheme``.
     :return: 200; 403 for a foreign, blank or ``null`` Origin; 400 for two Origins or two Hosts.
     """
-    # If there are two values, a reverse proxy may have checked the other one.
+    # Of two values, a reverse proxy may have checked one, and we would check the other one.
     if len(origins) > 1 or len(hosts) > 1:
         return BAD
     if not origins:

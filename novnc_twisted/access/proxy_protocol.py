@@ -1,7 +1,7 @@
 """The PROXY protocol, versions 1 and 2: the header in which a load balancer sends the client's address.
 
 Grammar and limits: haproxy's proxy-protocol.txt, sections 2.1 and 2.2.  The parser is strict: it refuses a connection
-without exactly such a header.
+that does not begin with a valid header.
 """
 
 import ipaddress
@@ -86,7 +86,7 @@ def _version_1(data: bytes) -> ProxyHeader | None:
 
 
 def _port(word: str) -> int:
-    # One form of each number only: no sign, no leading zero, no other digits than ASCII can pass str(int()).
+    # Accept one form of each number only: str(int()) changes leading zeros and digits that are not ASCII.
     if not (word.isdecimal() and len(word) <= 5 and int(word) <= 0xFFFF and str(int(word)) == word):
         raise BadProxyHeader("version 1: invalid port")
     return int(word)
