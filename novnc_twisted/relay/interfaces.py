@@ -33,7 +33,7 @@ class IEnd(Interface):
     peer = Attribute("The peer's address as text, for the log.")
     bytes_in = Attribute("Bytes of the stream received, without framing.")
     bytes_out = Attribute("Bytes of the stream written, without framing.")
-    heard_at = Attribute("The clock's seconds when bytes of the stream last arrived; until then, when the end was made.")
+    heard_at = Attribute("The clock's seconds when bytes last arrived; without bytes, when the end was made.")
 
     def attach(receiver: IReceiver) -> None:
         """Pass all received bytes to this receiver from now on, beginning with those that were held back.
@@ -45,7 +45,7 @@ class IEnd(Interface):
         """Detach the receiver, and hold these bytes for the next one, in front of bytes that arrive meanwhile."""
 
     def write(data: bytes) -> None:
-        """Send; never raises, and does nothing after the end was lost or closed."""
+        """Send bytes; never raises, and does nothing after the end was lost or closed."""
 
     def pause_reading() -> None:
         """Stop reading from the peer.  While reading is stopped, the end may not notice that the peer leaves."""
@@ -54,7 +54,10 @@ class IEnd(Interface):
         """Read from the peer again."""
 
     def close(cause: Refusal) -> None:
-        """Send all written bytes and the cause, in the form of this kind of end, and close; abort after a time-out."""
+        """Send all written bytes and the cause, and close; abort after a time-out.
+
+        Each kind of end sends the cause in its own form, for example as a close frame, or does not send it.
+        """
 
     def closed() -> Deferred[None]:
         """Return a Deferred that fires when the connection is gone.
