@@ -1,7 +1,7 @@
 """Predicts whether ``frame-ancestors`` of Content-Security-Policy makes a browser block our page in a frame.
 
 The proxy cannot see the frame.  But browsers report in Sec-Fetch-Dest that a page is for a frame, and often the framing
-page in Referer.  Source: Content Security Policy Level 3, section 6.7.2, which ignores paths here.
+page in Referer.  Source: Content Security Policy Level 3, section 6.7.2, which ignores the path of a source.
 """
 
 import ipaddress
