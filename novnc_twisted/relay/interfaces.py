@@ -33,7 +33,7 @@ class IEnd(Interface):
     peer = Attribute("The peer's address as text, for the log.")
     bytes_in = Attribute("Bytes of the stream received, without framing.")
     bytes_out = Attribute("Bytes of the stream written, without framing.")
-    heard_at = Attribute("The clock's seconds when bytes last arrived; without bytes, when the end was made.")
+    heard_at = Attribute("The clock's seconds when bytes of the stream last arrived; at first, when the end was made.")
 
     def attach(receiver: IReceiver) -> None:
         """Pass all received bytes to this receiver from now on, beginning with those that were held back.
