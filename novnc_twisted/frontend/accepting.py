@@ -35,8 +35,8 @@ class Acceptor:
     """Accepts one connection in each iteration of the reactor.
 
     Twisted's port accepts up to a hundred connections at once.  So if 40 are waiting, the first worker that wakes up
-    takes all of them.  With one at a time, two workers take about 20 each, and an idle worker more than a busy one.
-    The cost is the same (measured).
+    takes all of them.  If each worker accepts one at a time, two workers take about 20 each, and an idle worker takes
+    more than a busy one.  The cost is the same (measured).
 
     If no file descriptor is left, Twisted's port logs several lines for each connection and tries again at once.
     This class logs one line a minute, pauses, and tries again later.  Meanwhile connections wait in the kernel's queue.
@@ -49,7 +49,7 @@ class Acceptor:
             self._port: Any = SharedUnixPort.adopt(reactor, listener.fileno(), factory)
         else:
             self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
-        # Both work on a copy of the descriptor.
+        # Either kind of port works on its own copy of the descriptor.
         listener.close()
         # This object accepts instead of Twisted's port, which only makes the transports and knows the address.
         self._port.stopReading()
@@ -94,7 +94,7 @@ class Acceptor:
         protocol.makeConnection(port.transport(accepted, protocol, address, port, number, self._reactor))
 
     def _pause(self, error: OSError) -> None:
-        # The socket stays readable while connections wait.  The reactor would call again at once, in a busy loop.
+        # The socket stays readable while connections wait.  So the reactor would call doRead() at once, in a busy loop.
         self._reactor.removeReader(self)
         self._resume = self._reactor.callLater(PAUSE, self._go_on)
         now = self._reactor.seconds()

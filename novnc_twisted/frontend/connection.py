@@ -30,7 +30,8 @@ class FrontConnection(Protocol):
     :ivar slot: the connection's slot in the connection limits.
     :ivar peer_address: the address of the connection's other side; empty for a unix socket.
     :ivar peer: address and port of the other side, for the log.
-    :ivar accepted_at: when the timing of a session's set-up begins, in the reactor's seconds.
+    :ivar accepted_at: when the set-up of a session began, in the reactor's seconds: at accept, or after the response to
+        the previous request.
     :ivar gone: fires when the connection is closed, or when a detached relay has taken over its socket.
     :ivar end: the stream of the session or of the final response, which gets every byte; None while there is neither.
     """
@@ -61,7 +62,8 @@ class FrontConnection(Protocol):
         self._timer: IDelayedCall | None = None
         self.factory.connections.add(self)
         self.await_head()
-        # Count from accept: without TLS, a client must not gain time by sending its first bytes late.
+        # A listener passes a connection on after its first bytes.  Without TLS, the deadline of the head counts from
+        # accept, so that a client gains no time by sending these bytes late.
         if self.began is not None:
             self.accepted_at = self.began
             due = self.began + self.factory.settings.head_deadline - self.factory.reactor.seconds()
@@ -95,7 +97,8 @@ class FrontConnection(Protocol):
         self.set_deadline(None)
         self.end = end
         end.makeConnection(self.transport)
-        # Only now: the detached relay takes over the socket when the session is live, never before.
+        # Setting this after makeConnection() is early enough: a detached relay takes over the socket of a live session
+        # only.
         end.on_detach = self.detached
         if rest:
             end.dataReceived(rest)
@@ -108,7 +111,7 @@ class FrontConnection(Protocol):
         self.gone.callback(None)
 
     def hang_up(self) -> None:
-        """Close the connection, unless it belongs to a session.  Sessions end on their own."""
+        """Close the connection, unless a session or a final response uses it.  These close it themselves."""
         if self.end is None:
             self.set_deadline(None)
             self.transport.abortConnection()
@@ -119,7 +122,10 @@ class FrontConnection(Protocol):
         self.transport.abortConnection()
 
     def send_final_response(self, data: bytes, cause: Refusal) -> None:
-        """Send a response and close; the client has a bounded time to read it."""
+        """Send a response and close; the client has a bounded time to read it.
+
+        :param cause: not sent; the stream's ``close`` needs one.
+        """
         # Without linger, a client that is still sending a body would get a reset, and lose the response.
         end = StreamEnd(self.factory.reactor, self.peer, linger=True)
         self.become(end, b"")
@@ -145,7 +151,8 @@ class FrontConnection(Protocol):
         self.factory.observer(event)
 
     def _tls_is_late(self) -> None:
-        # If ``began`` is set, the client has sent a byte.  So this is not a health check, and is reported.
+        # If ``began`` is set, a listener has received the client's first byte.  So this is not a health check that only
+        # connects, and is reported.
         if self.began is not None:
             late = "the TLS handshake did not end in time"
             self.refused("HeadTimeout", self.peer_address, None, late)

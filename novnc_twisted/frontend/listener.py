@@ -43,7 +43,7 @@ class Listener(ServerFactory):
         self.reactor, self.front, self.tls, self.tls_only, self.proxies = reactor, front, tls, tls_only, proxies
         self.over_tls: Any = None
         if tls is not None:
-            # All connections share this factory.  TLSTransport uses only its settings.
+            # All connections share this factory, whose settings TLSTransport uses.  False: we are the TLS server.
             self.over_tls = TLSMemoryBIOFactory(tls, False, front, reactor)  # type: ignore[arg-type]  # a Factory
         self.waiting: set[PendingConnection] = set()
 

@@ -29,7 +29,7 @@ PROXY_DEADLINE: Final = deadlines.PROXY_HEADER
 """Seconds from accept within which a proxy must have sent its header."""
 
 TLS_DEADLINE: Final = deadlines.TLS
-"""Seconds from accept for the first byte, if only TLS is accepted.  Then the TLS handshake has its own deadline."""
+"""Seconds from accept for the first byte, if only TLS is accepted.  The TLS handshake after it has its own deadline."""
 
 PLAIN_DEADLINE: Final = deadlines.HEAD
 """Seconds from accept for the first byte, if plain HTTP is accepted: the deadline of an HTTP head."""
@@ -106,7 +106,10 @@ class PendingConnection(Protocol):
         self.hang_up()
 
     def _read_header(self) -> bool:
-        """Read the PROXY header if it is complete; return whether the connection may go on."""
+        """Read the PROXY header if it is complete.
+
+        :return: True: the header was read; False: it is incomplete, or it was refused and the connection is closed.
+        """
         try:
             header = read_proxy_header(self._held)
         except BadProxyHeader as error:
@@ -130,7 +133,7 @@ class PendingConnection(Protocol):
 
     def _set_client(self, header: ProxyHeader) -> bool:
         """Use the client in the PROXY header as the peer; return False if that client has too many connections."""
-        if header.host is None:
+        if header.host is None:  # the connection is the proxy's own: a health check
             return True
         kind = IPv6Address if ":" in header.host else IPv4Address
         address = self._address = kind("TCP", header.host, header.port)

@@ -1,4 +1,4 @@
-"""TLS for our listening ports.  Certificate, key and rules are read from files at the start and on each reload."""
+"""TLS for our listening ports.  Certificates and keys are read from files at the start and on each reload."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class BadTLS(ValueError):
-    """A file or a rule cannot be used.  The text is one line that names the argument or option, and the file."""
+    """A file or the list of ciphers cannot be used.  The text is one line: the argument or option, and the file."""
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -44,7 +44,7 @@ class FrontTLS:
         :param client_ca: file with CAs; every client must show a certificate issued by one of them.  None: no client
             is asked for a certificate.
         :param names: argument -> name of the option that sets it, for errors; default: the argument's own name.
-        :raises BadTLS: a file or a rule cannot be used.
+        :raises BadTLS: a file or the list of ciphers cannot be used.
         """
         self._files = {"cert": cert, "key": key or cert, "client_ca": client_ca}
         self._names = {"ciphers": "ciphers", **{name: name for name in self._files}, **(names or {})}

@@ -33,5 +33,5 @@ class SharedUnixPort(unix.Port):
         return port
 
     def connectionLost(self, reason: Failure) -> None:
-        """See Port."""
+        """See Port.  Skips the method of unix.Port, which would remove the socket's path."""
         tcp.Port.connectionLost(self, reason)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from novnc_twisted.access.failures import Check, Failures
 
 GUESSES = (InvalidToken, ConsoleForbidden)
-"""Refusals that count as a guess of a token: the token is unknown, has expired, or may not be used here."""
+"""Refusals that count as a failed guess of a token: the token is unknown, has expired, or may not be used here."""
 
 
 @implementer(IViewer)
@@ -54,7 +54,7 @@ class FrontViewer:
         A refused client may take some seconds to read the reason.  During this time, its connection may be closed to
         give the slot to another one.
         """
-        make_room, self._make_room = self._make_room, None  # a live session would keep its protocol in memory
+        make_room, self._make_room = self._make_room, None  # else a live session would keep its protocol in memory
         if cause is None:
             self.slot.authorised()
         elif make_room is not None:
