@@ -67,7 +67,8 @@ class NoVNCProxyFactory(FrontFactory):
             contains ``'self'``, the API's list of servers may frame the page, too.
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
-        :param keep_token: ``async (token, client_address)``: called while a session lives.
+        :param keep_token: ``async (token, client_address)``: renews the token's lease; called regularly while a session
+            lives.
         :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: asked where the console is now
             if it is not at the place of ``info``; has ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action

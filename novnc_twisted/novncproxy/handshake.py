@@ -4,8 +4,8 @@ autobahn's server protocol gets a complete head, and its response is collected i
 transport, no timer and no second request.  It gets only the fields that the upgrade depends on.  It never sees the
 token, or the Origin, for which this project has its own rules (see :mod:`novnc_twisted.access.origin`).
 
-Most upgrades differ only in their key, so autobahn judges the rest of them once.  Otherwise, its parser takes 6 % of
-the instructions of a set-up.
+Most upgrades differ only in their key, so autobahn checks the other fields once for all of them.  If autobahn checked
+each upgrade, its parser would take 6 % of the instructions of a set-up.
 
 The protocol's ``makeConnection`` is not called, because it takes five times as long as the handshake itself (measured).
 The attributes that it would set are set on the class instead.
@@ -24,7 +24,7 @@ from twisted.internet.interfaces import IReactorTime
 from novnc_twisted.access.request_head import RequestHead
 
 SUBPROTOCOL: Final = "binary"
-"""The subprotocol that noVNC before 1.2 asks for.  A client that asks for none, or for others, gets none."""
+"""The subprotocol that noVNC before 1.2 asks for.  If a client offers no known subprotocol, the response names none."""
 
 CHANNEL: Final = "novnc-twisted.v1"
 """The subprotocol with text messages between the page and the proxy, besides RFB (see ``docs/sharing.rst``).
@@ -41,8 +41,8 @@ KEY_FIELD: Final = "sec-websocket-key"
 _DECIDING: Final = ("host", "upgrade", "connection", KEY_FIELD, VERSION_FIELD, "sec-websocket-protocol")
 """The fields that the upgrade depends on.
 
-Sec-WebSocket-Extensions is missing on purpose.  A server may decline every extension (RFC 6455, section 9.1), and we
-do.  autobahn would check the offers first, and refuse some that RFC 7692 allows (client_max_window_bits=8).
+Sec-WebSocket-Extensions is missing on purpose.  A server may decline every extension (RFC 6455, section 9.1), and ours
+does.  autobahn would check the offers first, and refuse some that RFC 7692 allows (client_max_window_bits=8).
 """
 
 _OTHERS: Final = frozenset(_DECIDING) - {KEY_FIELD}
@@ -94,7 +94,7 @@ class Handshaker:
         """
         keys = head.all(KEY_FIELD)
         if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
-            return self._judge(head)
+            return self._judge(head)  # raises the reason
         answer = _answer_to(keys[0])
         # A field of another name changes nothing, and neither does the place of the key among the others.
         others = head.method, head.minor, *(field for field in head.fields if field[0] in _OTHERS)

@@ -46,6 +46,7 @@ class Page(StaticFolder):
         file = self._branded.find(path) or super().find(path, accepted)
         if file is None or not file.html:
             return file
+        # brand() changes the text of the page, so it needs the file without compression.
         file.content.close()
         plain = super().find(path)
         return None if plain is None else self._branded.brand(plain, accepted)

@@ -47,8 +47,8 @@ def page_response(head: RequestHead, page: Page, *, frame_ancestors: tuple[str, 
         return PageResponse(status=302, fields=(("Location", location), ("Cache-Control", "no-store")))
     picture = file.content_type == "image/svg+xml"
     policy = DRAWING if picture else content_security_policy(head.one("host"), frame_ancestors, foreign=page.foreign)
-    # With ALONE, a page of the same site, such as the list of servers at another port, could not return to this tab.
-    # Older browsers do not send Sec-Fetch-Site.
+    # With ALONE, a page of the same site that has opened this tab could not return to it.  An example is the list of
+    # servers at another port.  Older browsers do not send Sec-Fetch-Site, so they get ALONE in any case.
     alone = file.html and secure and head.one("sec-fetch-site") != "same-site"
     fields = _fields(file, policy, alone=alone)
     # HTML is never cached: its URL contains a token, and an old page would name files that no longer exist.

@@ -67,5 +67,5 @@ class UpgradePolicy:
         if verdict == FORBIDDEN:
             why, option = explain_refusal(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
             raise UpgradeRefused(403, _FOREIGN_ORIGIN, why, cause="ForeignOrigin", option=option)
-        if verdict != ALLOWED:
+        if verdict != ALLOWED:  # 400, for two Origin fields; two Host fields were refused before
             raise UpgradeRefused(verdict, ProtocolViolation.sentence, "it has two Origin fields")
