@@ -33,8 +33,8 @@ class XVPVNCProxyProtocol(FrontProtocol):
         """Begin a session, or answer."""
         token = token_of(head.target)
         if any(name == "origin" or name.startswith("sec-fetch-") for name, _ in head.fields):
-            # Any web page can make a visitor's browser send requests here.  They do not count as guesses of a token,
-            # because the page could then lock out the visitor's address.
+            # Any web page can make a visitor's browser send requests here.  These requests do not count as guesses of a
+            # token, because otherwise the page could lock out the visitor's address.
             self.refused("Browser", self.peer_address, ProtocolViolation.status, "a web browser sent the request")
             self.refuse(ProtocolViolation("a web browser"))
         elif not token and (response := check_response(head, METHODS, close=True)) is not None:
@@ -56,12 +56,12 @@ class XVPVNCProxyProtocol(FrontProtocol):
         self.begin(XVPViewer, end, token, self.peer_address, check)
 
     def bad_head(self, cause: Refusal) -> None:
-        """Refuse a request that no viewer sends."""
+        """Report a request that no viewer sends, and refuse it."""
         self.refused(cause_of(cause), self.peer_address, cause.status, cause.detail)
         self.refuse(cause)
 
     def refuse(self, cause: Refusal) -> None:
-        """Send the reason and close."""
+        """Send the reason and close, without an event."""
         self.send_final_response(status_line(cause), cause)
 
 
