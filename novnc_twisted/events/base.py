@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from novnc_twisted.access.display import clean
 
 
-# Done here, once for all observers.  An observer that forgot to do it would allow log injection (CWE-117).
+# Events clean their texts, once for all observers.  An observer that forgot to do so would allow log injection
+# (CWE-117).
 def clean_texts(event: object, *fields: str) -> None:
     """Clean these text fields of a new event."""
     for field in fields:

@@ -236,7 +236,7 @@ class TokenRevoked(ConsoleEvent):
 class APITokenChanged(ConsoleEvent):
     """An API token was made, used or revoked.  ``link_id`` is its id, and ``console_type`` is empty.
 
-    A token that is used often has an event once a minute.
+    A token that is used often has one ``used`` event a minute.
 
     :cvar event: the name of this kind of event.
     :ivar change: ``made``, ``used`` or ``revoked``.
