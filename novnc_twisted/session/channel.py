@@ -45,7 +45,7 @@ STATE_REPEATED: Final = 2.0
 """Seconds for which the proxy repeats an answer about the state of the server, instead of asking consoleauth again."""
 
 REQUEST_REPEATED: Final = 5.0
-"""Seconds for which the answer to a request for control is repeated: each call to consoleauth updates all pages."""
+"""Seconds for which the proxy repeats the answer to a request for control: a call to consoleauth updates all pages."""
 
 MAX_SECONDS: Final = 28_800.0
 """Maximum lifetime of a guest's link in seconds."""
@@ -95,8 +95,8 @@ class Channel:
         self._waiting: tuple[str, dict[str, Any]] | None = None
         self._since, self._counted = 0.0, 0  # when the present PERIOD began, and the messages in it
         self._state = ("", float("-inf"))  # the last known state of the server, and its time
-        self._asked: tuple[str | None, float] = (None, float("-inf"))  # the last answer about control, and its time
-        self._shown = session.services.reactor.seconds()  # the time of the last update
+        self._asked: tuple[str | None, float] = (None, float("-inf"))  # the last answer to REQUEST, and its time
+        self._shown = session.services.reactor.seconds()  # when a list of people was last shown
         self._listed_at = 0.0  # the time of the newest list of people (PeopleList.at)
         self._others = 0  # the number of other people whom the page shows
         self._retry_in = 0.0  # seconds until a failed request is repeated; 0: the last request succeeded
@@ -124,7 +124,7 @@ class Channel:
         """Tell the page what it may do."""
         session = self._session
         info = session.info
-        self._asked = (None, float("-inf"))
+        self._asked = (None, float("-inf"))  # with other rights, consoleauth may answer a REQUEST differently
         self._send(
             "rights",
             mode=info.mode,
@@ -187,7 +187,7 @@ class Channel:
     def _count(self) -> None:
         """Count a message.
 
-        :raises ProtocolViolation: there are more than :data:`MAX_MESSAGES` of them.
+        :raises ProtocolViolation: more than :data:`MAX_MESSAGES` messages came within :data:`PERIOD`.
         """
         now = self._session.services.reactor.seconds()
         if not self._counted or now - self._since >= PERIOD:

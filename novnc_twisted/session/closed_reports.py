@@ -60,8 +60,8 @@ class ClosedReports:
     async def stop(self) -> None:
         """Send the waiting reports, until a call has no answer within a second.  Later sessions are not reported.
 
-        The number of unsent reports is logged, but only without ``on_done``.  With ``on_done``, the caller knows these
-        reports: ``on_done`` was not called for them.
+        Without ``on_done``, the number of unsent reports is logged.  With ``on_done``, no line is needed: the caller
+        knows for which reports it was not called.
         """
         self._stopped = True
         if self._timer is not None:
@@ -72,7 +72,7 @@ class ClosedReports:
         try:
             while self._waiting and await self._send(deadline=1.0):
                 pass
-        finally:  # also if this is cancelled
+        finally:  # also if this coroutine is cancelled
             if self._waiting and self._on_done is None:
                 self._dropped += len(self._waiting)
                 self._waiting.clear()

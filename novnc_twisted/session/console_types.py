@@ -11,7 +11,7 @@ from novnc_twisted.session.settings import SessionSettings
 
 
 class IConsoleType(Protocol):
-    """What a session needs to know about a kind of console."""
+    """What a session needs to know about a kind of console.  Here, *server* is the sender of the screen, not the VM."""
 
     def log_in(self, settings: SessionSettings) -> Handshake[Any]:
         """Return the handshake with the server; its result is given to :meth:`verify` and :meth:`first_message`."""
@@ -19,8 +19,8 @@ class IConsoleType(Protocol):
     def verify(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> bool:
         """Compare what the server says about itself with the VM that was asked for.
 
-        :return: whether it proves to be the console of this VM; False: it may be the console of another one.
-
+        :return: False: it is unknown whether this is the console of the VM.  True: it is, or the settings switch this
+            comparison off.
         :raises ConsoleUnreachable: it is the console of another VM.
         """
 
@@ -31,10 +31,10 @@ class IConsoleType(Protocol):
         """Return the first bytes for the viewer after its handshake."""
 
     def filters(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
-        """Return the initial filters of the live session, by the policy of this kind of console."""
+        """Return the initial filters of the live session, according to the policy of this kind of console."""
 
     def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
-        """Offer power actions to a viewer that asks for them, before the relay starts.
+        """Offer power actions to the viewer, if it supports them.  Called before the relay starts.
 
         :param change: called with each action: ``stop``, ``reboot`` or ``reset``.
         :return: a function that ends the offer; later actions of the viewer are ignored.

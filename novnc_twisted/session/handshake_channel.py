@@ -62,7 +62,8 @@ class HandshakeChannel:
     ) -> Deferred[T]:
         """Run a handshake.
 
-        Plain calls drive it, because a set-up has eight messages, and resuming a coroutine for each takes more CPU.
+        Plain calls drive the handshake.  A set-up has eight messages, and resuming a coroutine for each of them would
+        take more CPU time.
 
         :param answer: needed for a handshake that asks something.
         :param start_tls: needed for a handshake that starts TLS.
@@ -101,7 +102,8 @@ class HandshakeChannel:
         elif driver.starts_tls is not None and self._start_tls is not None:
             injected, self._held = bytes(self._held), bytearray()
             if injected:
-                driver.receive(injected)  # not encrypted, so anyone may have sent it: the handshake fails
+                # These bytes came before TLS, so an attacker may have inserted them.  receive() fails the handshake.
+                driver.receive(injected)
             else:
                 await self._start_tls(driver.starts_tls)
                 driver.tls_started()

@@ -109,7 +109,7 @@ class LiveSession(Session):
         # Renewals of the token's lease repeat the mode.  If this viewer has given its control to another one, a
         # repeated CONTROL must not give it back.  A repeated VIEW also ends control that was handed over to it.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
-        # The page also shows what the token allows, which may change alone while control is handed over.
+        # The page also shows the right of the token.  While control is handed over, it can change without the mode.
         if changed and not told:
             self._tell_rights()
 
@@ -147,7 +147,7 @@ class LiveSession(Session):
         return None if self.info.expires_at is None else max(0.0, self.info.expires_at - time.time())
 
     def set_rights(self, mode: str, *, resizes: bool) -> bool:
-        """Change what the viewer may do from its next message on, and tell its page; its token is not checked.
+        """Change what the viewer may do from its next message on, and inform its page, without a check of the token.
 
         :param resizes: whether it may change the size of the screen, if it has control.
         :return: whether anything changed.
@@ -219,8 +219,8 @@ class LiveSession(Session):
             left = max(0.0, self.info.expires_at - time.time())
             self._timers = (timer_wheel_of(clock).callLater(left, self.end, SessionExpired()),)
         if self.services.settings.idle_timeout:
-            # The first check comes after the whole limit: the viewer may have sent its handshake long before the VNC
-            # server was ready, and a reload may have set a shorter limit.
+            # The first check comes after the whole limit, not at ``heard_at`` plus the limit.  The viewer may have sent
+            # its handshake long before the VNC server was ready, and a reload may have set a shorter limit.
             self._check_idleness_in(self.services.settings.idle_timeout)
 
     def use(self, services: "SessionServices") -> None:

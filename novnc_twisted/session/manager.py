@@ -114,7 +114,7 @@ class SessionManager:
         """List sessions in the order of their ids.
 
         :param limit: the maximum number of sessions.
-        :param marker: the id of the last session of the page before; empty for the first page.
+        :param marker: the id of the last session of the previous page; empty for the first page.
         :param wanted: the fields of a :class:`SessionFilter`.
         :returns: ``sessions``, and ``more``: whether sessions follow that are not in this page.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.

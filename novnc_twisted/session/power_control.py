@@ -23,8 +23,8 @@ PERIOD: Final = 10.0
 class PowerControl:
     """Begins the actions of one session, one at a time, and not faster than a person would.
 
-    A viewer that uses xvp gets no answer.  The proxy could insert an answer only between two messages of the server,
-    and does not know where these end.  The screen shows the outcome, and an event reports it.
+    A viewer that uses xvp gets no answer.  The proxy could insert an answer only between two messages of the VNC
+    server, and does not know where these end.  The screen shows the outcome, and an event reports it.
     """
 
     __slots__ = ("_begun", "_busy", "_change", "_end", "_session", "_since")

@@ -98,7 +98,7 @@ class SessionRegistry:
         self._sessions[session.id] = session
 
     def remove(self, session: Session, link: str) -> None:
-        """Forget a session that has ended, and report that.
+        """Forget a session that has ended, and notify the front.
 
         :param link: its ``link_id``; the caller has it already, and computing it again would take two hashes.
         """
@@ -120,7 +120,7 @@ class SessionRegistry:
         """Return a Deferred that fires when there is no session."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
-        # There may be no session now, and then nothing else would fire it.
+        # If there is no session now, nothing else would fire the Deferred.
         self._wake()
         return waiting
 

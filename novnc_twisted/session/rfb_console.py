@@ -87,7 +87,8 @@ class RFBConsole:
             wanted = FixedSize
         present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]  # also a FixedSize
         if wanted is not None and not any(type(each) is wanted for each in present):
-            # Before the present filter is removed: a message must not pass in between.
+            # Before the present filter is removed: a message must not pass in between.  PRESSED: the viewer may be
+            # holding keys, whose releases must still reach the server.
             added: Any = wanted(PRESSED) if wanted is ViewOnly else wanted()
             relay.add_filter(added)
         for each in present:

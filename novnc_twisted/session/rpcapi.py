@@ -15,7 +15,10 @@ from novnc_twisted.messaging.fanout import MAX_AT_ONCE, gather
 from novnc_twisted.messaging.interfaces import ITransport, Service
 
 DEADLINE: Final = 3.5
-"""Seconds for the answer of a worker: longer than the presence entry of a dead worker lasts."""
+"""Seconds for the answer of a worker.
+
+The presence entry of a dead worker expires earlier.  So a silent worker that is still listed after this time is alive.
+"""
 
 
 @dataclass(slots=True)
@@ -24,7 +27,7 @@ class _Worker:
 
     :ivar rows: its sessions after the marker, in the order of their ids.
     :ivar last: the id up to which its sessions are known.
-    :ivar more: whether it has further ones.
+    :ivar more: whether the worker has further sessions.
     """
 
     service: Service
@@ -70,7 +73,7 @@ class SessionsAPI:
         from a worker that may have further sessions before the end of the page.
 
         :param limit: the maximum number of sessions.
-        :param marker: the id of the last session of the page before.
+        :param marker: the id of the last session of the previous page.
         :param proxy: the ``host`` of the proxy whose sessions are wanted; None: all.
         """
         services = await self._services()

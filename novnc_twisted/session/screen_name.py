@@ -23,7 +23,7 @@ _FIELDS_IN_BRACES: Final = ", ".join(f"{{{field}}}" for field in FIELDS)
 
 _QEMUS_NAME: Final = re.compile(rb"QEMU \((.*)\)\Z", re.DOTALL)
 _QEMUS_BUFFER: Final = 1023
-"""Bytes of the longest name: QEMU cuts it (``ui/vnc.c``, ``protocol_client_init``)."""
+"""Maximum number of bytes of a name: QEMU cuts longer ones (``ui/vnc.c``, ``protocol_client_init``)."""
 
 _REFERENCE: Final = re.compile(r"\{([^{}]*)\}")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from novnc_twisted.session.services import SessionServices
 
 STOPPING_DEADLINE = 1.0
-"""Seconds for a final response or call while the proxy is stopping, which must take less than 5 s."""
+"""Seconds for a final response or call while the proxy is stopping.  The whole stop must take less than 5 s."""
 
 
 class Session:

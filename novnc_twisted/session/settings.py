@@ -16,8 +16,8 @@ class SessionSettings:
     """Settings of the sessions of one front.  Times are in seconds.  0 switches a limit off.
 
     :ivar host: the ``host`` option of this machine's compute service.  The proxy uses unix sockets of this host only.
-    :ivar auth_schemes: RFB security schemes for the VNC server, in our order.
-    :ivar vencrypt_subtypes: sub-types of the scheme ``vencrypt``, in our order.
+    :ivar auth_schemes: RFB security schemes for the VNC server, in the order of preference.
+    :ivar vencrypt_subtypes: sub-types of the scheme ``vencrypt``, in the order of preference.
     :ivar upstream_tls: the trusted CAs and our own certificate for ``vencrypt``.
     :ivar name_check: how the name of the screen is compared with the VM: ``auto``, ``off``, or a template.
     :ivar socket_directories: absolute folders in and below which a VNC server's unix socket may be.
@@ -27,7 +27,7 @@ class SessionSettings:
     :ivar ping_interval: between two pings to a WebSocket viewer, whose answers show that it is still there.
     :ivar max_sessions: sessions at a time, including sessions that are being set up.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
-    :ivar max_failures_per_minute: failed attempts of one client address (/64 for IPv6).
+    :ivar max_failures_per_minute: failed guesses of a token from one client address (/64 for IPv6).
     :ivar max_token: characters of the longest token that is looked up.
     :ivar tls_deadline: for a TLS handshake, from its first byte (with a viewer) or its start (with a VNC server).
     :ivar head_deadline: for the HTTP head, from accept, the end of the TLS handshake, or the last response.

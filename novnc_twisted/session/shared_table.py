@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from novnc_twisted.session.session import Session
 
 INTERVAL: Final = 10.0
-"""Seconds within which the bytes and the mode of each live session are written again; longer with 10,000 sessions."""
+"""Seconds within which the bytes and the mode of each live session are written again.
+
+With more than 10,000 sessions, this takes longer.
+"""
 
 _TICK: Final = 1.0
 _MAX_IN_TICK: Final = 1000
@@ -113,7 +116,7 @@ class SharedTable:
             self._free.append(number)
 
     def stop(self) -> None:
-        """Write no live session again."""
+        """Stop writing the live sessions again."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -151,7 +154,7 @@ class SharedTable:
                 self._write(present(end.bytes_in, end.bytes_out, heard_at, mode), at)
 
     def _next(self) -> "Session | None":
-        """Return one session after the other; None if it has ended since this round began."""
+        """Return the next session of this round, or the first one of a new round; None if it has ended meanwhile."""
         session_id = next(self._round, None)
         if session_id is None:
             self._round = iter(list(self._live))

@@ -24,8 +24,8 @@ SIZE: Final = 512
 FREE, LIVE, ENDED = 0, 1, 2
 """The states of a row: no session, a live one, and one that has ended and is not in the history yet."""
 
-_HEAD: Final = struct.Struct("<BxHI")
-_STATE: Final = struct.Struct("<QQdB")
+_HEAD: Final = struct.Struct("<BxHI")  # the state of the row, the length and the CRC-32 of the text
+_STATE: Final = struct.Struct("<QQdB")  # the values that change: see present()
 
 AT_STATE: Final = _HEAD.size
 """Where the bytes of :func:`present` are in a row."""
@@ -131,7 +131,7 @@ _ABOUT, _IDS = ("server_name", "peer", "detail"), ("user_id", "project_id")
 def encode(row: Row, state: int) -> bytes:
     """Return a row as bytes, at most :data:`SIZE`; texts are shortened if they do not fit.
 
-    :raises ValueError: it does not fit even so.
+    :raises ValueError: even the shortest texts do not fit.
     """
     # The first text that fits is used.
     for shortened, limit in (((), 0), (_ABOUT, 60), (_ABOUT, 20), (_ABOUT + _IDS, 20), (_ABOUT + _IDS, 4)):
@@ -152,7 +152,7 @@ def _text(row: Row, shortened: Collection[str], limit: int) -> bytes:
         row = row._replace(**{name: getattr(row, name)[:limit] for name in shortened})
     texts: tuple[str, ...] = row[:_TEXTS]  # type: ignore[assignment]  # the first fields, all of them texts
     text = "\0".join(texts)
-    if text.count("\0") != _TEXTS - 1:
+    if text.count("\0") != _TEXTS - 1:  # one of the texts contains the separator
         text = "\0".join(each.replace("\0", " ") for each in texts)
     return f"{text}\0{row.started_at!r}\0{row.ended_at!r}".encode("utf-8", "replace")
 
@@ -182,4 +182,5 @@ def _row(data: bytes) -> Row | None:
     if mode >= len(MODES) or not math.isfinite(last_input_at):
         return None
     row = Row._make([*values[:_TEXTS], *times, bytes_in, bytes_out, last_input_at, MODES[mode]])
+    # Only a session that has ended has a cause.
     return row if bool(row.cause) == (state == ENDED) else None

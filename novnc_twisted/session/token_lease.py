@@ -25,9 +25,11 @@ class ILeased(Protocol):
 class TokenLease:
     """Calls ``keep_token`` regularly while the session lives, and once at its end.
 
-    The first call follows a minute before the token would expire; most sessions end earlier.  A failed call is logged
-    once for a session, and never ends it.  The answers also report changes that the proxy may have missed: a
-    revocation or another project of the server ends the session, and other rights are applied.
+    The first call usually follows 60 to 90 s before the token would expire; most sessions end earlier.  The first failed
+    call of a session is logged.  A failed call never ends the session.
+
+    The answers also report changes that the proxy may have missed: a revocation or another project of the server ends
+    the session, and other rights are applied.
     """
 
     log = Logger()

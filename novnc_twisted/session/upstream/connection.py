@@ -33,12 +33,12 @@ class UpstreamConnection:
         :param heard: called when the first bytes come.
         """
         self._session = session
-        # Until keep(), the loss of the connection ends this attempt alone: there may be another one.
+        # Until keep(), the loss of the connection ends this attempt only: another attempt may follow.
         self._attempt = Deadline(session.services.reactor)
         self._lost_callback: Callable[[Refusal], None] = self._attempt.end
         self._end = end
         self._info = info
-        self._secured_at = -1  # the number of bytes received until TLS was established
+        self._secured_at = -1  # the number of bytes received until TLS was established; -1: no TLS
         self.channel = HandshakeChannel(end, self._lost, heard)
 
     def run(self, handshake: Handshake[T]) -> Deferred[T]:

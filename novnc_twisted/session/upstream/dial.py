@@ -27,7 +27,7 @@ ANSWER: Final = (0.5, 1.0)
 """Minimum and maximum seconds for one attempt to connect.  The time is random, so that many attempts spread out."""
 
 ATTEMPTS: Final = 5
-"""Number of attempts with this short limit.  The last one gets all the remaining time: the network may be slow."""
+"""Number of attempts with this short limit.  A further one gets all the remaining time: the network may be slow."""
 
 
 def place_of(info: ConnectInfo) -> str:

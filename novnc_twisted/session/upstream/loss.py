@@ -4,7 +4,7 @@ from novnc_twisted.errors import ConsoleUnreachable, MessageTooBig, Refusal, Too
 
 
 class Dropped(Exception):
-    """The connection was reset before the VNC server had sent anything: its kernel had no room for it.
+    """The connection was reset before the VNC server had sent anything: the server's kernel had no room for it.
 
     :ivar cause: the refusal, if the connection is not tried again.
     """

@@ -72,6 +72,7 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
             raise
         elif found is not None:
             reached = replace(reached, info=found)
+        # If nothing was found, this server is used: nothing shows that it is the wrong one.
     reached.upstream.keep()
     return reached
 
@@ -102,7 +103,7 @@ async def _attempt(setup: "SessionSetup", console: "IConsoleType", info: Connect
     turn = services.turns.take(services.reactor, place_of(info) + (info.internal_access_path or ""))
     try:
         end = await _connect(setup, info, turn)
-        # From here on a refusal has to close this connection as well.
+        # From now on, a refusal has to close this connection as well.
         setup.ends.append(end)
         silence = Silence(services.reactor, end, turn)
     except BaseException:

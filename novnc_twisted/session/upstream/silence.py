@@ -33,7 +33,7 @@ class Silence:
         self._turn.give_back()
         if self._probing:
             self._probing = False
-            tune(self._end.transport)
+            tune(self._end.transport)  # ends the probes
 
     def _probe(self) -> None:
         self._probing = True
