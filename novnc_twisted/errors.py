@@ -214,7 +214,7 @@ class WorkerLost(Refusal):
 
 
 class ClientLeft(Refusal):
-    """The viewer closed the connection. This is the usual end of a session, not a failure."""
+    """The viewer closed the connection.  This is the usual end of a session, not a failure."""
 
     close_code = 1000
     sentence = "The console was closed."
