@@ -79,7 +79,7 @@ class FrontConnection(Protocol):
             self.set_deadline(self.factory.settings.head_deadline, self.head_is_late)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See Protocol.  Only a failed TLS handshake is reported: load balancers connect and leave every second."""
+        """See Protocol.  Reports only a failed TLS handshake, because load balancers connect and leave every second."""
         self.factory.connections.discard(self)
         self.slot.release()
         self.set_deadline(None)
