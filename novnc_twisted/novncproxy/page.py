@@ -66,6 +66,7 @@ def redirect_of(file: StaticFile, query: str) -> str | None:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
     except ValueError:
         return None
+    # If there are several tokens, the last one counts, as in access.tokens.token_of().
     token = next((value for name, value in reversed(pairs) if name == "token"), "")
     if not token or any(name == "path" for name, _ in pairs):
         return None
