@@ -16,7 +16,7 @@ from novnc_twisted.relay.stream_end import VIEWER_STALL, StreamEnd
 from novnc_twisted.rfb.handshake import Handshake
 
 METHODS = "CONNECT, GET, HEAD, OPTIONS"
-"""HEAD and OPTIONS are for health checks."""
+"""GET with a token is accepted in place of CONNECT.  Without a token, GET, HEAD and OPTIONS are health checks."""
 
 READY = b"HTTP/1.1 200 OK\r\n\r\n"
 
