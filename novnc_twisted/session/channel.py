@@ -106,7 +106,7 @@ class Channel:
         """Accept messages, and request the list of people, which may arrive before this method returns."""
         self._end.on_text = self._received
         self.tell_rights()
-        if self._session.info.state not in ("", "running"):
+        if self._session.info.state not in ("", "running"):  # the page shows a running server without a message
             self._tell_server(self._session.info.state)
         self._wait()
         Deferred.fromCoroutine(self._attend())

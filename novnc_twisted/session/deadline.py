@@ -36,8 +36,8 @@ class Deadline:
     def wait(self, what: Awaitable[T], seconds: float | None = None, late: Refusal | None = None) -> Deferred[T]:
         """Wait for the result of a Deferred or coroutine.
 
-        After the time is over, or after a call of :meth:`end`, the work is cancelled.  If it ignores that, its later
-        result is dropped.
+        After the time is over, or after a call of :meth:`end`, the work is cancelled.  If the work ignores the
+        cancellation, its later result is dropped.
 
         :return: fires with the result; fails with ``late`` after this many seconds, or with the cause of :meth:`end`.
         """

@@ -13,8 +13,8 @@ class SessionLimits:
         """Start without sessions; 0 switches a limit off."""
         self._max = max_sessions
         self._max_per_server = max_sessions_per_server
-        self._servers: Counter[str] = Counter()
-        self._live: Counter[str] = Counter()
+        self._servers: Counter[str] = Counter()  # VNC server -> number of its sessions
+        self._live: Counter[str] = Counter()  # VNC server -> number of its live sessions
 
     def change(self, max_sessions: int, max_sessions_per_server: int) -> None:
         """Use other limits for new sessions."""

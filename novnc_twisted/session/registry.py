@@ -45,7 +45,7 @@ class SessionRegistry:
         self._stopping = False
 
     def use(self, settings: SessionSettings) -> None:
-        """Use other settings for new sessions; live sessions use the new idle_timeout only."""
+        """Use other settings for new sessions, and the new idle_timeout for live sessions as well."""
         self.services = replace(self.services, settings=settings)
         for session in self:
             session.use(self.services)

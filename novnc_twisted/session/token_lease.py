@@ -25,8 +25,8 @@ class ILeased(Protocol):
 class TokenLease:
     """Calls ``keep_token`` regularly while the session lives, and once at its end.
 
-    The first call usually follows 60 to 90 s before the token would expire; most sessions end earlier.  The first failed
-    call of a session is logged.  A failed call never ends the session.
+    The first call usually follows 60 to 90 s before the token would expire; most sessions end earlier.  Of the failed
+    calls of a session, the first one is logged.  A failed call never ends the session.
 
     The answers also report changes that the proxy may have missed: a revocation or another project of the server ends
     the session, and other rights are applied.

@@ -100,6 +100,7 @@ async def _attempt(setup: "SessionSetup", console: "IConsoleType", info: Connect
     services = setup.services
     settings = services.settings
     setup.enter("dial")
+    # Behind one HTTP server, each access path leads to another VNC server, which has a queue of its own.
     turn = services.turns.take(services.reactor, place_of(info) + (info.internal_access_path or ""))
     try:
         end = await _connect(setup, info, turn)
