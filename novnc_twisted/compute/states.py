@@ -5,7 +5,7 @@ STATES: dict[int, tuple[str, int]] = {
     1: ("running", 1),
     2: ("running", 1),  # blocked on a resource: Xen's word for idle
     3: ("paused", 3),
-    4: ("shutoff", 4),  # being shut down
+    4: ("shutdown", 4),  # being shut down: its QEMU still runs
     5: ("shutoff", 4),
     6: ("crashed", 6),
     7: ("suspended", 7),

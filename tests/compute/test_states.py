@@ -15,6 +15,7 @@ class StateTests(SynchronousTestCase):
         self.assertTrue(set(range(libvirt.VIR_DOMAIN_PMSUSPENDED + 1)) <= set(STATES))
         self.assertEqual(STATES[libvirt.VIR_DOMAIN_RUNNING], ("running", 1))
         self.assertEqual(STATES[libvirt.VIR_DOMAIN_PAUSED], ("paused", 3))
+        self.assertEqual(STATES[libvirt.VIR_DOMAIN_SHUTDOWN], ("shutdown", 4))
         self.assertEqual(STATES[libvirt.VIR_DOMAIN_SHUTOFF], ("shutoff", 4))
         self.assertEqual(STATES[libvirt.VIR_DOMAIN_CRASHED], ("crashed", 6))
         self.assertEqual(STATES[libvirt.VIR_DOMAIN_PMSUSPENDED], ("suspended", 7))
