@@ -70,10 +70,9 @@ def _table(rows: Any, columns: dict[str, str]) -> Table:
 
 
 def _limit(text: str) -> int:
-    limit = int(text)
-    if limit < 1:
-        raise ValueError
-    return limit
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
 
 
 class ListSession(command.Lister):

@@ -9,6 +9,7 @@ from osc_lib import exceptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.osc.client import ConsoleClient, endpoint_of
+from novnc_twisted.osc.commands import ListSession
 from novnc_twisted.osc.keys import SendKeys
 
 UUID = "171e6299-34d7-4fc9-8e41-604712be3b25"
@@ -86,6 +87,14 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(
             self.asked, [{"user_id": "u"}, {"user_id": "u", "marker": "2"}, {"user_id": "u", "marker": "4"}]
         )
+
+    def test_a_limit_that_is_not_one(self) -> None:
+        parser = ListSession(None, None).get_parser("list")
+        for text in ("0", "-1", "x", "", "\u0663"):
+            self.patch(sys, "stderr", io.StringIO())
+            self.assertRaises(SystemExit, parser.parse_args, [f"--limit={text}"])
+            self.assertIn(f"{text!r} is not a number from 1", sys.stderr.getvalue())
+        self.assertEqual(parser.parse_args(["--limit=20"]).limit, 20)
 
     def test_a_limit(self) -> None:
         self.assertEqual(len(list(self.client.rows("/history", {}, 4))), 4)
