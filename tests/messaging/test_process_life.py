@@ -31,6 +31,16 @@ class LifeTests(SynchronousTestCase):
             self.assertTrue(has_ended(name))
         self.assertTrue(has_ended(name))
 
+    def test_a_process_that_proc_hides(self) -> None:
+        """With hidepid, /proc does not show the processes of other users."""
+        machine = life().partition(".")[0]
+
+        def denied(_pid: int, _signal: int) -> None:
+            raise PermissionError
+
+        self.patch(os, "kill", denied)
+        self.assertFalse(has_ended(f"{machine}.999999999.1"))
+
     def test_a_later_process_with_the_same_id(self) -> None:
         machine, pid, start = life().split(".")
         self.assertTrue(has_ended(f"{machine}.{pid}.{int(start) - 1}"))

@@ -27,8 +27,11 @@ def has_ended(name: str) -> bool:
     pid, _, start = rest.partition(".")
     if not (machine and start and pid.isascii() and pid.isdigit()) or machine != _machine():
         return False
+    found = _start(int(pid))
+    if not found and _exists(int(pid)):
+        return False  # /proc hides the processes of other users (hidepid)
     # With another start time, the id belongs to a later process.
-    return _start(int(pid)) != start
+    return found != start
 
 
 def _machine() -> str:
@@ -39,6 +42,17 @@ def _machine() -> str:
     except OSError:
         return ""
     return sha256(f"{boot} {namespace}".encode()).hexdigest()[:16]
+
+
+def _exists(pid: int) -> bool:
+    """Return whether another user has a process with this id."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _start(pid: int) -> str:
