@@ -8,7 +8,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from novnc_twisted._version import __version__
-from novnc_twisted.service.exits import Unusable, end_at_once, end_by_signals, refuse
+from novnc_twisted.service.exits import Unusable, end_by_signals, prepare_exit, refuse
 
 
 class Options(usage.Options):
@@ -78,7 +78,7 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
 
     def make(options: Any) -> IService:
         end_by_signals()  # before the imports, which take longest
-        end_at_once()  # ends nothing now; it makes the exit of the interpreter fast
+        prepare_exit()
         from novnc_twisted.service.log_output import output
         from novnc_twisted.service.make_service import make_service
 

@@ -68,7 +68,7 @@ def end_by_signals() -> None:
         signal.signal(number, lambda *_: sys.exit(0))
 
 
-def end_at_once() -> None:
+def prepare_exit() -> None:
     """Make the later exit of the interpreter fast, and protect the exit code.  The function does not end the process.
 
     A last garbage collection would free all modules and take 0.2 s of CPU time, on a busy machine several seconds.  The

@@ -25,7 +25,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 from zope.interface import implementer
 
 from novnc_twisted.service.clock import use_monotonic_clock
-from novnc_twisted.service.exits import START_FAILED, end_at_once, reason
+from novnc_twisted.service.exits import START_FAILED, prepare_exit, reason
 from novnc_twisted.service.log_format import exception_of, namespace, text_of
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _plain(name: str, value: Any) -> bool:
 
 def main(arguments: list[str]) -> None:
     """Run until SIGTERM, or until the supervisor ends."""
-    end_at_once()  # ends nothing now; it makes the exit of the interpreter fast
+    prepare_exit()
     # A terminal sends SIGINT to the supervisor as well, which then ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     command, _, reactor_module, owners, begin, *paths = arguments

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.service.configuration import in_memory
-from novnc_twisted.service.exits import Unusable, exit_with
+from novnc_twisted.service.exits import START_FAILED, Unusable, exit_with
 from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.lifecycle import CommandService, stop
 from novnc_twisted.service.lost_sessions import LostSessions
@@ -254,7 +254,7 @@ class Supervisor(CommandService):
         try:
             launch(self._reactor, worker, self._command, self.listeners, self.files, begin)
         except OSError as error:  # for example: no memory, or the user of --uid may not run this Python
-            worker.failure = f"{error.strerror}: {sys.executable}", 1
+            worker.failure = f"{error.strerror}: {sys.executable}", START_FAILED
             self._died(worker, "before it began")
 
     def _is_ready(self, worker: WorkerProcess) -> None:

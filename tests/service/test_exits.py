@@ -6,7 +6,7 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.service import command, worker
-from novnc_twisted.service.exits import end_at_once
+from novnc_twisted.service.exits import prepare_exit
 
 CYCLE = """
 class Node:
@@ -19,7 +19,7 @@ del node
 """
 
 
-END_AT_ONCE = f"from {end_at_once.__module__} import {end_at_once.__name__}; {end_at_once.__name__}()"
+PREPARE_EXIT = f"from {prepare_exit.__module__} import {prepare_exit.__name__}; {prepare_exit.__name__}()"
 
 
 class LastStepsTests(SynchronousTestCase):
@@ -33,7 +33,7 @@ class LastStepsTests(SynchronousTestCase):
     def test_no_garbage_collection(self) -> None:
         """It takes seconds on a busy machine."""
         self.assertEqual(self.run_program(CYCLE), (0, "collected\n"))
-        self.assertEqual(self.run_program(END_AT_ONCE, CYCLE), (0, ""))
+        self.assertEqual(self.run_program(PREPARE_EXIT, CYCLE), (0, ""))
 
     def test_a_late_signal(self) -> None:
         """It does not change the exit code."""
@@ -42,13 +42,13 @@ class LastStepsTests(SynchronousTestCase):
             late = f"import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.{name})"
             default = f"signal.signal(signal.{name}, signal.SIG_DFL)"
             self.assertLess(self.run_program(late, default)[0], 0)
-            self.assertEqual(self.run_program(late, default, END_AT_ONCE)[0], 0)
+            self.assertEqual(self.run_program(late, default, PREPARE_EXIT)[0], 0)
 
     def test_by_whom(self) -> None:
         """Each command, and each worker."""
         called: list[None] = []
         for module in (command, worker):
-            self.patch(module, "end_at_once", lambda: called.append(None))
+            self.patch(module, "prepare_exit", lambda: called.append(None))
         self.patch(command, "end_by_signals", lambda: None)
         _, make = command.command("novncproxy")
         self.assertRaises(SystemExit, make, {})
