@@ -43,8 +43,8 @@ class ConnectInfo(Record):
     :ivar owners: the id and the name of the project that the server belongs to, as its compute host reports them;
         None: unknown.
     :ivar state: libvirt's name of the server's state when its host was asked; empty: unknown.
-    :ivar admission: the id of consoleauth's record of this admission, for the report of the session's end; empty: there
-        is none.
+    :ivar admission: the id of consoleauth's record of this admission, for the report of the session's end; empty:
+        no admission.
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
     :ivar password: the VNC password, if the ``authorise`` function returns it.  It is neither shown nor sent on the
