@@ -116,6 +116,7 @@ class Asked(ChannelCase):
             await self.page(settings=self.settings(clipboard=limits))
             self.assertEqual((self.rights["clipboard"], self.rights["clipboard_from"]), told)
             self.session().end(ServiceUnavailable())
+            self.viewer.raw.transport.loseConnection()  # otherwise, the proxy waits two seconds for it
             await self.all_over()
 
     async def test_a_guest_does_not_share(self) -> None:
@@ -301,6 +302,7 @@ class Shown(ChannelCase):
             self.show(Person(id=self.own_id), Person(id="a", mode="view", administrator=True, hidden=True))
             self.assertEqual(len((await self.message())["people"]), seen)
             self.session().end(ServiceUnavailable())
+            self.viewer.raw.transport.loseConnection()  # otherwise, the proxy waits two seconds for it
             await self.all_over()
 
     async def test_somebody_asks(self) -> None:

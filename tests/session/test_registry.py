@@ -19,7 +19,7 @@ from novnc_twisted.session import session as session_module
 from novnc_twisted.session.session import Session
 from novnc_twisted.session.token_index import TokenIndex
 from tests.relay.test_stream_end import GONE, Transport
-from tests.session.harness import TOKEN, FrontCase, introduce
+from tests.session.harness import TOKEN, FrontCase, introduce, refused
 
 SERVER = "11111111-2222-4333-8444-555555555555"
 
@@ -233,7 +233,8 @@ class Live(FrontCase):
         self.novnc(observer=events.append)
         self.server.close = "version"
         viewer = await self.websocket()
-        await viewer.until_closed()
+        await refused(viewer)
+        viewer.raw.transport.loseConnection()
         await self.all_over()
         [closed] = events
         self.assertEqual(closed.phase, "login")
