@@ -15,7 +15,7 @@ SHARE: Final = 10
 """When half of all connections are in use, one network may have at most ``1 / SHARE`` of the maximum."""
 
 LimitObserver: TypeAlias = Callable[[str, str], None]
-"""Called with the address whose connection is refused or closed, and the reason."""
+"""Called with the address of a refused connection, or the network of a closed one, and with the reason."""
 
 
 class ConnectionLimits:
@@ -28,7 +28,8 @@ class ConnectionLimits:
 
     To make room, the connection that has been silent for the longest time is closed.  If the network has used up its
     share, this is a connection of the same network, else of any network.  If no connection is silent, the connection
-    whose client has been reading its response for the longest time is closed.  Other connections are never closed.
+    that has waited longest for its client to read a response, or to send the body of a request, is closed.  Other
+    connections are never closed.
 
     :ivar maximum: connections at the same time; 0: no limit.
     """

@@ -17,7 +17,7 @@ from novnc_twisted.contract import fields
 
 MAX_XML = 4 * 1024 * 1024
 """Maximum length of XML: libvirt's own limit for a string (VIR_NET_MESSAGE_STRING_MAX)."""
-_MAX_VCPUS, _MAX_MEMORY_MB = 999_999, 999_999_999_999  # the largest numbers that fit into the id of a flavor
+_MAX_VCPUS, _MAX_MEMORY_MB = 999_999, 999_999_999_999  # the limits in contract/instance.py
 _XML_BLANKS = " \t\r\n"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?Z?", re.ASCII)

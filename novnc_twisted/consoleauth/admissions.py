@@ -19,7 +19,7 @@ MOST: Final = 256
 
 
 class Admissions:
-    """Admissions in the keyed store, each under ``used:HASH:ADMISSION`` with the hash of its token and its id."""
+    """Admissions in the keyed store.  The key is ``used:HASH:ADMISSION``: the token's hash, the admission's id."""
 
     def __init__(self, store: IKeyedStore) -> None:
         self._store = store
@@ -38,7 +38,8 @@ class Admissions:
             "owners": info.owners,
         }
         await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, _of_token(token_hash))
-        # A viewer can repeat the token check and start no session.  Then no report of a session's end removes them.
+        # A viewer can repeat the token check without starting a session.  Such an admission would stay until it expires
+        # (30 days), because only the report of a session's end removes it.
         surplus = await self._store.indexed(_of_token(token_hash), MOST)
         if surplus:
             await self._store.remove(*surplus)

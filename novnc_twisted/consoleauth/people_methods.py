@@ -25,7 +25,7 @@ GONE: Final = "gone"
 """Why nothing was changed: one of the two sessions has ended."""
 
 NO_CONTROL: Final = "no-control"
-"""Why nothing was changed: the session has no control that it could give, take or return.
+"""Why nothing was changed: the session has no control to give or return, or none to take back.
 
 This is also the reason if a session asks for control, but has control already.
 """
@@ -33,7 +33,7 @@ This is also the reason if a session asks for control, but has control already.
 BARRED: Final = "barred"
 """Why nothing was changed: the other session may not have control.
 
-An operator or the user who shared the link has limited its token to viewing, or its viewer is not the console page.
+Its token was limited to viewing, by an operator or by the user who shared it; or its viewer is not the console page.
 """
 
 NOBODY: Final = "nobody"
@@ -65,13 +65,13 @@ class PeopleMethods:
         people.on_given_back = lambda to, by: self._report(GIVE, by, to)
 
     async def attend(self, *, token_hash: str, topic: str) -> dict[str, Any]:
-        """Send the list of people to all pages of a token's server, also to those of the calling worker.
+        """Record that a page on the calling worker shows the console of a server; update all pages of this console.
 
         The token names the server, so a proxy learns only who is at the consoles that its own viewers have opened.
 
         :param topic: the topic of the worker, which consoleauth will call.
         :returns: an empty object.
-        :raises InvalidToken: no session with this token is known.
+        :raises InvalidToken: the token is unknown, and no admission with it is stored.
         :raises Revoked: the token was revoked.
         :raises ServiceUnavailable: an argument is invalid.
         """
@@ -136,7 +136,7 @@ class PeopleMethods:
         return {"refused": refused}
 
     async def _server_of(self, token_hash: str) -> str:
-        """Return the server of a token that is stored, or that has a live session."""
+        """Return the server of a token that is known, or with which a session was admitted."""
         record = await self._policy.known(token_hash) or await self._policy.find_in_use(token_hash)
         if record is not None:
             return (await self._policy.current(token_hash, record)).connect_info.instance_uuid
@@ -170,7 +170,7 @@ class PeopleMethods:
         return None
 
     async def _may_control(self, session: SessionInfo) -> bool:
-        """Return whether the token of a session really permits control.  A proxy could report a wrong right."""
+        """Return whether a session really has control.  Its proxy could report a wrong right."""
         if session.right != CONTROL:
             return True  # the control comes from a grant, which was checked when it was made
         record = await self._policy.known(session.token_hash)

@@ -32,7 +32,7 @@ class Assets:
 
     @property
     def script(self) -> str:
-        """The path of the list's script below ``/console/``; empty: the pages are not built."""
+        """The path below ``/console/`` of the script for the list of servers; empty: the pages are not built."""
         return self._name("script")
 
     @property

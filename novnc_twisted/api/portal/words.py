@@ -81,9 +81,10 @@ class Languages:
 
 
 def choose(wanted: Iterable[str], offered: Iterable[str]) -> str | None:
-    """Return the first wanted language that is offered; None: no wanted language is offered.
+    """Return the offered language that fits best; None: no offered language fits.
 
-    If no offered name is the same as a wanted one (``pt-BR``), one with the same language (``pt``) is enough.
+    The wanted languages are tried in order.  For ``pt-BR``, these fit: ``pt-BR``, else ``pt``, else another variant
+    such as ``pt-PT``.  For traditional Chinese (such as ``zh-TW``), only the same name fits.
     novnc_twisted/web/src/language.js has the same rule.
     """
     names = {each.lower(): each for each in offered}
