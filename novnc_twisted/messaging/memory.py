@@ -101,8 +101,8 @@ class _Call:
 class MemoryTransport:
     """A transport between the services of one process.  Arguments and results are still converted to JSON and back.
 
-    A method begins to run before ``call`` returns, and its end fires the call at once.  So with a ``task.Clock``, only
-    deadlines need the clock.
+    A method begins to run before ``call`` returns, unless MAX_CONCURRENCY calls of its server run already.  When the
+    method ends, the Deferred of the call fires at once.  So a ``task.Clock`` must be advanced for deadlines only.
 
     :param reactor: IReactorTime.
     """

@@ -33,7 +33,8 @@ async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
         found = await protocol.command("HELLO")
     except RedisError as error:
         raise RedisError("OLD") if error.code == "UNKNOWN" else error from None
-    # Checked before SELECT, which may fail on a cluster: the error must say that it is a cluster (Valkey 9).
+    # Check before SELECT, so that a cluster is reported as a cluster: on a cluster of Valkey 9, SELECT fails with the
+    # same error as for a missing database.
     _check(found, address)
     if address.db:
         await protocol.command("SELECT", address.db)

@@ -25,10 +25,16 @@ saves commands: 10,000 idle compute hosts send 1,000 BLPOPs a second instead of 
 """
 
 GLANCE = 0.05
-"""Time-out in seconds of a BLPOP that leaves out a list without free slots.  The list is soon read again."""
+"""Time-out in seconds of a BLPOP while a list has no free slot.
+
+The BLPOP leaves this list out.  It must end soon, because the list may get a free slot meanwhile.
+"""
 
 MAX_PENDING = 4 << 20
-"""Maximum length of a message in bytes.  Sealing makes a reply of MAX_MESSAGE bytes longer by a third."""
+"""Maximum number of bytes of one message.  A longer message closes the queue's connection.
+
+The longest valid message is a sealed reply of MAX_MESSAGE bytes: sealing makes it longer by about a third.
+"""
 
 
 class Queue:
@@ -150,8 +156,8 @@ class Queue:
             popping = protocol.command("BLPOP", *keys, f"{block:g}")
             reply: Any = await within(popping, block + FROZEN, self._reactor)
         except ConnectionGone:
-            # Redis has already removed the message that was too long.  Begin with another list next time, in case this
-            # one has more such messages.
+            # Redis has already removed the message that was too long.  The list may contain more such messages, so
+            # begin with another list next time.
             if protocol.too_long:
                 self._rotate(keys[0])
             return None
@@ -159,7 +165,8 @@ class Queue:
             protocol.transport.abortConnection()
             return None
         except RedisError as error:
-            # The error may be about this key only (WRONGTYPE); the others must still be served.
+            # The error may concern one list only (WRONGTYPE).  Begin with another list next time, so that the others
+            # are still served.
             self._rotate(keys[0])
             if error.code in TROUBLES:
                 self._health.trouble(error.code)

@@ -13,7 +13,10 @@ RETRY = 0.2
 """Seconds between two attempts to run a script that Redis does not have yet."""
 
 FRESH = 3 * RETRY
-"""Seconds after loading the scripts within which services that waited for them announce themselves."""
+"""Grace period in seconds after Redis has got the scripts.
+
+Services that waited for the scripts announce themselves within this time.
+"""
 
 _WAYS: list[tuple[tuple[str, ...], tuple[int, ...]]] = [(("SCRIPT", "LOAD"), ()), (("EVAL",), (0,))]
 """Two commands that can load a script: the words before and after the script's text.
@@ -23,17 +26,20 @@ command is not tried again, since Redis records each attempt in ``ACL LOG``.
 """
 
 REPORT_AFTER = 1.0
-"""Seconds for which scripts may be missing before that is logged, since services may start at the same time."""
+"""Seconds for which scripts may be missing before this is logged.
+
+If all services start together, scripts are missing until consoleauth has loaded them.  This is normal.
+"""
 
 
 class Scripts:
     """Runs scripts by their SHA-1.  If Redis lacks them, loads them or waits until another service has loaded them.
 
-    Redis keeps scripts in memory only: they are missing after a restart, a failover, and SCRIPT FLUSH.  A user without
-    the right to load them must not try it, since Redis records each denied attempt in ``ACL LOG``.
+    Redis keeps scripts in memory only: they are missing after a restart, a failover, and SCRIPT FLUSH.
 
     :param reactor: IReactorTime.
-    :param may_load: whether this connection's user may load scripts.
+    :param may_load: whether to try to load scripts.  False for roles without this right, because Redis records each
+        denied attempt in ``ACL LOG``.
     :param health: notified when scripts are missing.
     :ivar misses: number of attempts that failed because Redis did not have the script.
     """
