@@ -18,7 +18,7 @@ MAX_PENDING: Final = 256
 
 
 class _DaemonThreads(ThreadPool):
-    """A thread pool whose threads do not prevent the process from ending, since one may wait for a hanging peer."""
+    """A thread pool that does not keep the process alive, even if a thread waits for a hanging peer."""
 
     threadFactory = partial(threading.Thread, daemon=True)  # type: ignore[assignment]
 
