@@ -59,7 +59,7 @@ txaio.use_twisted()
 
 
 class HandshakeFailed(Exception):
-    """A field that the upgrade needs is missing, repeated or wrong.  The text names the field."""
+    """The request is not a valid opening handshake.  The text is the reason, for the log."""
 
 
 class Accepted(NamedTuple):
@@ -94,9 +94,9 @@ class Handshaker:
         """
         keys = head.all(KEY_FIELD)
         if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
-            return self._judge(head)  # raises the reason
+            return self._judge(head)  # raises HandshakeFailed: autobahn refuses these keys too
         answer = _answer_to(keys[0])
-        # A field of another name changes nothing, and neither does the place of the key among the others.
+        # Only the fields in _DECIDING matter for the response.  The position of the key among them does not.
         others = head.method, head.minor, *(field for field in head.fields if field[0] in _OTHERS)
         known = self._known.get(others)
         if known is None:
