@@ -61,7 +61,7 @@ def page_settings(conf: Any) -> "PageSettings | None":
 
 
 def auth_schemes(conf: Any) -> tuple[str, ...]:
-    """Return the security types for VNC servers, of which there is at least one.
+    """Return the security types for the log-in to VNC servers: at least one type.
 
     :raises Unusable: the list is empty.
     """
@@ -129,7 +129,8 @@ def worker_count(command: str, conf: Any) -> int:
 
 def no_take_over(command: str, conf: Any) -> str:
     """Return the reason why a command does not support a take-over (SIGUSR2); empty if it does."""
-    # With memory://, a command of one service can only be a proxy for which nova or a plug-in checks the tokens.
+    # With memory://, a command that runs a single service is a proxy, and nova or a plug-in checks its tokens (see
+    # make_transport() in bus.py).  Then there is no consoleauth whose data would be lost.
     if not conf.transport_url.startswith("memory:") or len(SERVICES[command]) == 1:
         return ""
     return (
@@ -141,7 +142,8 @@ def no_take_over(command: str, conf: Any) -> str:
 def users_of_api(conf: Any) -> "UserRecords | None":
     """Read the file with the users of the API; None if ``auth_strategy`` needs no file.
 
-    :raises Unusable: the text is one line that names the option.
+    :raises Unusable: the file cannot be used, or an API without log-ins would not listen on loopback.  The error's text
+        is one line that names the option.
     """
     from novnc_twisted.identity.htpasswd import read
 
@@ -167,7 +169,7 @@ def users_of_api(conf: Any) -> "UserRecords | None":
 def authentication(reactor: Any, conf: Any) -> "IAuth":
     """Make the authentication of the API for ``noauth`` and ``http_basic``.
 
-    :raises Unusable: the text is one line that names the option.
+    :raises Unusable: as for :func:`users_of_api`.
     """
     from novnc_twisted.identity.http_basic import HTTPBasic
     from novnc_twisted.identity.noauth import NoAuth
