@@ -1,8 +1,11 @@
 """The rows of :class:`.shared_table.SharedTable`: their bytes, and what is reported of a session from its row.
 
-A row has a fixed size.  It begins with a head: a state, the length of the text that follows, the CRC-32 of this text,
-and the values that change while the session lives.  The text is a list of fields, separated by NUL characters, because
-JSON would take three times as long.
+A row has a fixed size and three parts:
+
+* the head: the state of the row, the length of the text, and the CRC-32 of the text;
+* the values that change while the session lives (see :func:`present`);
+* the text: a list of fields, separated by NUL characters.  Encoding them as JSON would take several times as much CPU
+  time.
 """
 
 import math
@@ -38,14 +41,15 @@ class Row(NamedTuple):
     """What a row contains about a session.  An unknown text is empty; an unknown time is 0.
 
     :ivar token_hash: the SHA-256 of the token, by which consoleauth finds its own data about the session.
-    :ivar peer: the other side of the viewer's connection.
+    :ivar peer: address and port of the client that is connected to the proxy: the viewer, or a reverse proxy.
     :ivar phase: the phase that the session had reached.
-    :ivar admission: the id of consoleauth's record of its admission.
+    :ivar admission: the id of consoleauth's record of the session's admission.
     :ivar started_at: Unix time in seconds at which the connection was accepted.
     :ivar cause: the name of the refusal that ended it; empty while it lives.
     :ivar detail: what the log says besides the cause.
     :ivar ended_at: Unix time in seconds.
-    :ivar bytes_in: bytes from the viewer, at the time when the row was last written, like the following fields.
+    :ivar bytes_in: bytes from the viewer.  The values of this field and of the following ones are those of the time
+        when the row was last written.
     :ivar bytes_out: bytes to the viewer.
     :ivar last_input_at: Unix time in seconds of the viewer's last message.
     :ivar mode: ``control`` or ``view``.
@@ -72,7 +76,10 @@ class Row(NamedTuple):
     mode: str = CONTROL
 
     def closed(self, cause: type[Refusal], detail: str, now: float) -> SessionClosed:
-        """Return the event of a live session that has ended now."""
+        """Return the event for the end of a session that is still live in its row.
+
+        :param now: Unix time of the end, in seconds.
+        """
         return SessionClosed(
             session_id=self.id,
             cause=cause.__name__,

@@ -64,8 +64,8 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
 async def _connect_tcp(reactor: Any, family: int, address: Any) -> socket.socket:
     """Connect, and try again if there is no answer for up to a second.
 
-    The kernel repeats its first packet after 1, 3 and 7 s.  That is late if the network works again earlier, and it
-    makes attempts that began together collide again.
+    The kernel repeats its first packet after 1, 3 and 7 s.  If the network works again between these times, the
+    kernel still waits for the next one.  Also, attempts that began together are repeated together, and collide again.
     """
     for _ in range(ATTEMPTS):
         attempt = Deferred.fromCoroutine(connect(reactor, family, address))
@@ -77,7 +77,10 @@ async def _connect_tcp(reactor: Any, family: int, address: Any) -> socket.socket
 
 
 async def _connect_unix(reactor: Any, path: str, settings: SessionSettings, end: UpstreamEnd) -> bool:
-    """Connect to a unix socket; return False if its queue is full, since the kernel then gives up at once (unix(7))."""
+    """Connect to a unix socket; return False if its accept queue is full, so that the caller tries again.
+
+    If the queue is full, a non-blocking connect(2) to a unix socket fails at once with EAGAIN.
+    """
     with pinned_socket(path, settings.socket_directories) as pinned:
         if not IReactorFDSet.providedBy(reactor):
             await UNIXClientEndpoint(reactor, pinned).connect(_EndFactory(end))
