@@ -15,8 +15,8 @@ DEADLINE: Final = 3.0
 because the rate is an estimate."""
 
 ALWAYS_ADMITTED: Final = 64
-"""With fewer requests in work, a new one is always admitted.  So there is enough work to keep all services busy while
-their rate is measured."""
+"""With fewer requests than this in work, a new one is always admitted.  So there is enough work to keep all services
+busy while their rate is measured."""
 
 ASSUMED_RATE: Final = 30.0
 """Answers a second that are assumed until the rate has been measured."""
@@ -52,7 +52,9 @@ class Admission:
         self._answered = 0
 
     def admit(self) -> int:
-        """Admit a request; :meth:`leave` must follow when it is answered.
+        """Admit a request, or refuse it because too many are in work.
+
+        For each admitted request, :meth:`leave` must be called once, when it is answered or given up.
 
         :return: 0: the request is admitted; otherwise, the seconds after which the client may try again.
         """
@@ -75,7 +77,10 @@ class Admission:
         self.in_work -= 1
 
     def _measure(self) -> None:
-        """Add a sample to the rate if the services were busy for long enough since the last sample."""
+        """Add the time since the last call to the busy time, if the services were busy.
+
+        When the busy time is long enough for a sample, add a sample to the rate.
+        """
         now = self._clock.seconds()
         if self.in_work >= _BUSY:
             self._busy_time += now - self._counted_at

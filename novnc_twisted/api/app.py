@@ -72,7 +72,7 @@ class Application:
 
     :ivar compute: the Compute API.
     :ivar console: the console API.
-    :ivar branding: the settings of the pages below ``/console/``.
+    :ivar branding: adds the operator's logo and style sheet to the pages below ``/console/``.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class Application:
         """Prepare to answer.
 
         :param clock: gives the time of deadlines and rates; it may be monotonic.
-        :param transport: carries calls to other services.  It also gives the list of live services, and the store with
-            the key that encrypts tokens.
+        :param transport: carries calls to other services.  It also gives the list of live services, and the keyed store
+            of log-ins and API tokens.
         :param observer: called with the events of all APIs: refused requests, power actions, screenshots, sent keys,
             and API tokens.
         :param now: gives the Unix time in seconds, for times that clients see.
@@ -209,7 +209,9 @@ class Application:
     async def _caller(self, request: Request) -> Caller:
         """Return the caller.
 
-        :raises HTTPError: 401; 403: the caller may only read; 429 or 503: the password could not be checked now.
+        :raises HTTPError: 400: a header field with credentials came twice; 401: there are no valid credentials; 403:
+            this caller, or a page of another site, may not make this request; 429 or 503: the credentials could not be
+            checked now.
         :raises ServiceUnavailable: the caller's token could not be checked.
         """
         secret = login_of(request) if self._logins else None
@@ -231,6 +233,6 @@ class Application:
 
 
 def _is_browser(request: Request) -> bool:
-    """Return whether the client is a browser: only browsers ask for HTML."""
+    """Return whether a browser asks for a page: only browsers ask for HTML."""
     accepted = ",".join(request.headers.get("accept", []))
     return request.reads and "text/html" in accepted.lower()

@@ -38,11 +38,17 @@ class IComputeAPI(Protocol):
         marker: str | None = None,
         limit: int | None = None,
     ) -> tuple[Sequence[Instance], bool]:
-        """Return a page of servers, and whether more follow; raises InstanceNotFound if the marker is not a server."""
+        """Return a page of servers, and whether more follow.
+
+        Raises InstanceNotFound if the marker is not a visible server, ServiceUnavailable if no compute host answers.
+        """
         ...
 
     async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None, /) -> Console:
-        """Return a new console of a server."""
+        """Return a new token for a server's console, which consoleauth has to authorise.
+
+        ``host`` is the compute host that has the server; None: it is looked up.
+        """
         ...
 
     async def change_power(self, instance: Instance, action: str, /) -> PowerReply:
@@ -86,5 +92,5 @@ class IConsoleAuthAPI(Protocol):
         ...
 
     async def show_token(self, token: str, /) -> dict[str, Any]:
-        """Return the VM of a token, and the address of its VNC server; raises InvalidToken."""
+        """Return the VM of a token, and the address of the VM's VNC server; raises InvalidToken."""
         ...

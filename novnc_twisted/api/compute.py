@@ -72,7 +72,8 @@ class ComputeAPI:
 
         :raises HTTPError: 400: the project is not the caller's; 404: the segment is not a project.
         """
-        # The path may have the project before the resource (/v2.1/PROJECT/servers), as in nova before 2.18.
+        # The path may have the project before the resource (/v2.1/PROJECT/servers), as nova required before
+        # microversion 2.18.
         if segments[0] in self.router.names or len(segments) == 1:
             return "", segments
         project = segments[0]
@@ -94,9 +95,9 @@ class ComputeAPI:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Count a request that calls other services as in work, until the block ends.
+        """Count a request to other services as being in work until the block ends.
 
-        :raises HTTPError: 429: too many requests are in work, so this one could not be answered in time.
+        :raises HTTPError: 429: too many requests are in work, so the new one could not be answered in time.
         """
         wait = self._admission.admit()
         if wait:

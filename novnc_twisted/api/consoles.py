@@ -1,4 +1,8 @@
-"""Console links and tokens: actions (up to 2.5), ``remote-consoles`` (2.6), ``os-console-auth-tokens`` (2.31)."""
+"""Console links and tokens.
+
+Links are made by actions (up to version 2.5) and by ``remote-consoles`` (from 2.6).  ``os-console-auth-tokens`` (from
+2.31) shows the details of a token.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -47,7 +51,8 @@ class Consoles(Resource):
     async def act(self, call: Call, server_id: str, name: str, body: Any) -> Response:
         """Answer an action of :data:`ACTIONS`, which ``remote-consoles`` replaced at 2.6.
 
-        :raises HTTPError: 400: there is no such action at this version, or the body is wrong.
+        :raises HTTPError: 400: there is no such action at this version, or the body is wrong.  Other statuses: see
+            :meth:`.Links.make`.
         """
         if call.version >= _REMOTE_CONSOLES:
             raise no_such_action(name)
@@ -79,7 +84,7 @@ class Consoles(Resource):
         call.needs_admin("os-console-auth-tokens")
         if call.version < _AUTH_TOKENS:
             raise HTTPError(400, f"The details of a console token need API version {_AUTH_TOKENS} or later.")
-        # The answer is that for an unknown token, so that callers do not learn which lengths are possible.
+        # A text that is too long gets the answer for an unknown token, so that callers do not learn the maximum length.
         if len(token) > MAX_TOKEN:
             raise HTTPError(404, "Token not found")
         info = await self._consoleauth.show_token(token)

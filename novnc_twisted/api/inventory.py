@@ -38,12 +38,12 @@ class Inventory:
         :param wanted: whether a server passes the filters of the request.
         :param name: a text that the name of a server must contain.
         :param marker: the id of the last server of the previous page.
-        :param limit: the number of servers, at most; None: all.
+        :param limit: maximum number of servers; None: all.
         :raises InstanceNotFound: the marker is not the id of a server of the caller.
         :raises ServiceUnavailable: no compute host answers.
         """
         return await self._compute.page(
-            # For a user without a project: not None, which would mean all projects.
+            # For a user without a project, pass "", which matches no server.  None would mean all projects.
             project=project if caller.is_admin else caller.project or "",
             visible=caller.sees,
             wanted=wanted,

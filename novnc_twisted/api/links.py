@@ -55,7 +55,7 @@ class Links:
     async def make(self, caller: Caller, server_id: str, terms: LinkTerms, *, vnc: bool = True) -> Link:
         """Make a link for a server.
 
-        :param vnc: False: the caller asked for another protocol than VNC (SPICE, RDP, ...), which is refused with 400.
+        :param vnc: False: the caller asked for another protocol than VNC, so the request is refused with 400.
         :raises HTTPError: no link was made; :func:`novnc_twisted.api.errors.error_of` has the messages.
         """
         console_type = terms.console_type
@@ -84,7 +84,7 @@ def _owner(caller: Caller, instance: Instance) -> str | None:
     """Return the project that must own the server for the link to be valid; None: any project.
 
     For a user, this is the user's own project.  For an administrator, who makes links for servers of all projects, this
-    is the server's project.  It is given by its id, or by its name if nova's metadata has no id.
+    is the server's project: its id, or its name if nova's metadata has no id.
     """
     if not caller.is_admin and caller.project:
         return caller.project

@@ -14,7 +14,9 @@ SETTLED: Final = 60.0
 """If a cause has not occurred for this many seconds, an answer to any request shows that the cause is over."""
 
 MAX_QUIET: Final = 600.0
-"""Maximum of :attr:`_Cause.quiet`, in seconds.  A cause that occurs again within this time is a recurring cause."""
+"""Maximum of :attr:`_Cause.quiet`, in seconds.
+
+A cause that was over recurs if it occurs again within this time after its last occurrence."""
 
 # Matches a cause that concerns only one compute host.  Answers from other hosts do not show that it is over.  A
 # cause with "no compute host" concerns all hosts.
@@ -77,8 +79,8 @@ class _Cause:
 class Outages:
     """Logs the beginning and the end of each cause.
 
-    A recurring cause does not fill the log.  Each time that it recurs within :data:`MAX_QUIET` seconds, its ``quiet``
-    time is doubled.
+    A recurring cause does not fill the log.  Each time that a cause recurs (see :data:`MAX_QUIET`), its ``quiet`` time
+    is doubled, to :data:`SETTLED` at least and :data:`MAX_QUIET` at most.
 
     :param clock: gives the time.
     """
@@ -90,7 +92,7 @@ class Outages:
         self._causes: dict[str, _Cause] = {}
 
     def refused(self, cause: str, work: Work, *, status: int = 503, quiet: float = 0.0) -> None:
-        """Count a request that was refused, and log its cause if it is new.
+        """Count a request that was refused, and log the cause if it is new or was over.
 
         :param cause: what happened, in words.
         :param work: what the request needed.
@@ -119,7 +121,7 @@ class Outages:
         known.count += 1
 
     def answered(self, work: Work) -> None:
-        """Log the end of the causes that this answer shows to be over."""
+        """Log the end of the causes that an answer to ``work`` shows to be over."""
         now = self._clock.seconds()
         for cause, known in self._causes.items():
             if known.is_disproved(work, now):

@@ -18,8 +18,8 @@ def reported(
 
     :param kind: makes the event.
     :param address: the client's address.
-    :return: further fields of the event, which the block sets.  If the block raises a refusal, ``cause`` becomes its
-        name; otherwise the block must set ``cause``.
+    :return: further fields of the event, which the block sets.  If the block raises a refusal, ``cause`` becomes the
+        name of the refusal; otherwise the block must set ``cause``.
     """
     # This cause remains if the client leaves before the host has answered.
     fields: dict[str, Any] = {"cause": ServiceUnavailable.__name__}

@@ -39,7 +39,8 @@ class Responder:
     ) -> Response:
         """Return the response of ``answer``, or the response for the error that it raises.
 
-        :param work: the work that the request asks of other services; None if it needs no other service.
+        :param work: the work that the request asks of other services; None: only the check of the caller's credentials
+            may need another service.
         """
         try:
             response = await answer
@@ -75,7 +76,7 @@ class Responder:
             self._observer(event)
         if error.status == 503:
             why = (cause.detail or str(cause)) if isinstance(cause, Refusal) else error.message
-            # Without ``work``, nothing but the check of the caller's credentials needs another service.
+            # Without ``work``, only the check of the caller's credentials needed another service.
             self._outages.refused(why, work or LOG_IN)
         elif isinstance(cause, Refusal):
             self._log.info("{id} is refused: {refusal}", id=request_id, refusal=cause)

@@ -20,7 +20,7 @@ MAX_CONNECTIONS: Final = 1000
 """Maximum number of connections at the same time, if no other limit is given."""
 
 _SECRET_BELOW: Final = ("os-console-auth-tokens", "tokens")
-"""Path segments before a secret segment, which the access log hides.
+"""If a path contains one of these segments, the access log hides the variable segments of the path.
 
 A console token follows ``os-console-auth-tokens``.  The id of an API token follows ``tokens``; the id is not secret,
 but people may paste the API token there."""
@@ -66,8 +66,8 @@ def make_site(
     :param reactor: gives the time (IReactorTime).
     :param consoleauth: a :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI`.
     :param compute: a :class:`novnc_twisted.compute.rpcapi.ComputeAPI`.
-    :param transport: carries calls to other services.  It also gives the services for ``os-services``, and the store
-        with the key of the identity service.
+    :param transport: carries calls to other services.  It also gives the list of live services for ``os-services``, and
+        the keyed store of log-ins and API tokens.
     :param auth: :class:`~novnc_twisted.identity.NoAuth`, :class:`~novnc_twisted.identity.HTTPBasic` or
         :class:`~novnc_twisted.identity.KeystoneUsers`.
     :param trusted_proxies: addresses and networks whose X-Forwarded-For, -Proto and -Prefix are accepted.
