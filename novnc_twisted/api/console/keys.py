@@ -36,8 +36,10 @@ A long text can take minutes.  During this time, its request counts as in work i
 
 _TEXT_HOLD: Final = 12
 _KEYS_HOLD: Final = 50
-"""Milliseconds between two key events of a text, and of other keys.  QEMU itself sends events 10 ms apart.  Some boot
-menus read the keyboard only every 50 ms, so other keys are sent more slowly than a text."""
+"""Milliseconds between two key events: of ``text`` (``_TEXT_HOLD``) and of ``keys`` (``_KEYS_HOLD``).
+
+QEMU itself sends events 10 ms apart.  Some boot menus read the keyboard only every 50 ms, so ``keys`` are sent more
+slowly than ``text``."""
 
 
 class Keys(Resource):

@@ -1,4 +1,4 @@
-"""``/servers/ID/consoles``: console links whose rights, life time and number of uses the caller chooses."""
+"""``/servers/ID/consoles``: console links.  The caller chooses rights and life time, and may allow only one use."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +17,9 @@ from novnc_twisted.http.routing import Handler, Resource
 
 
 class ConsoleLinks(Resource):
-    """Makes console links, as the Compute API does, but with the rights, life time and uses that the caller chooses.
+    """Makes console links, as the Compute API does.
+
+    The caller also chooses the rights and the life time, and whether the link can be opened only once.
 
     :param now: Unix time in seconds.
     """

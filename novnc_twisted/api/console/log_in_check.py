@@ -1,4 +1,7 @@
-"""Ends event streams within seconds after the log-in that opened them has ended."""
+"""Ends event streams soon after the log-in that opened them has ended.
+
+The log-in is checked every few seconds.  With ``keystone``, a check may use a cached answer of Keystone.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -24,8 +27,8 @@ class LogInCheck:
 
     :param caller: the caller that the credentials gave at first.
     :param again: authenticates one of the requests again.
-    :ivar ends: functions, each of which ends one stream.  All are called when the credentials are no longer valid or
-        give other rights.
+    :ivar ends: functions, each of which ends one stream.  All are called when the credentials are no longer valid, give
+        other rights, or cannot be checked because of a lock-out or an unexpected error.
     """
 
     def __init__(self, clock: IReactorTime, caller: Caller, again: Callable[[], Awaitable[Caller]]) -> None:

@@ -61,7 +61,10 @@ class Sessions(Resource):
         return Response(200, {"session": view(await self._find(call, session_id))})
 
     async def _end(self, call: ConsoleCall, session_id: str) -> Response:
-        """End a session and revoke its token.  With a valid token, the viewer would open the session again."""
+        """End a session and revoke its token: with a valid token, the viewer could connect again.
+
+        This also ends all other sessions with the same token.
+        """
         reason = call.reason(call.parameter("reason"))
         session = await self._find(call, session_id)
         outcome = await self._consoleauth.revoke(SessionFilter(token_hash=session.token_hash), reason)

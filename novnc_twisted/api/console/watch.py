@@ -1,7 +1,7 @@
 """Sends events about changed servers and sessions to the clients that have an event stream open.
 
 Once a second, this module reads the servers and sessions, and compares them with those that it read before.  This is
-called a *look*.
+called a *look*.  Clients that may see the same servers and sessions form a *group*.
 """
 
 from collections import Counter
@@ -55,12 +55,13 @@ _Rows = Mapping[str, Mapping[str, Any]]
 """Id -> the fields of a server or session."""
 
 _Kind = tuple[bool, str | None]
-"""Identifies a group: whether its callers are administrators, and the project of other callers."""
+"""Identifies a group: ``(True, None)`` for all administrators, ``(False, project)`` for the other callers."""
 
 
 class _Group:
-    """Subscribers that see the same rows: all administrators, or the members of one project.
+    """Subscribers that see the same rows: all administrators, or the callers of one project.
 
+    :ivar caller: the caller of the first subscriber; any caller of the group sees the same rows.
     :ivar behind: subscribers that missed events because they did not read.
     :ivar rows: the rows of the last look, by event name and id; empty before the first look.
     :ivar pause: number of looks to skip before the sessions are read again.
