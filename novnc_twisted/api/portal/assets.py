@@ -1,4 +1,4 @@
-"""The scripts and the style sheet of the pages, which the build of novnc_twisted/web makes."""
+"""The scripts, the style sheet and the icon of the pages.  The build of novnc_twisted/web makes them."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ _FOREVER: Final = ("Cache-Control", "public, max-age=31536000, immutable")
 
 
 class Assets:
-    """Files whose names change with their content.
+    """The files of the built pages.  The names of scripts and style sheets change with their content.
 
     :ivar languages: the texts of the pages.
     """
@@ -32,16 +32,19 @@ class Assets:
 
     @property
     def script(self) -> str:
-        """The path below ``/console/`` of the script for the list of servers; empty: the pages are not built."""
+        """The path below ``/console/`` of the script of the list; empty: the pages are not built.
+
+        The page of a server and the page with several consoles use the same script.
+        """
         return self._name("script")
 
     @property
     def style(self) -> str:
-        """The path of the style sheet."""
+        """The path below ``/console/`` of the style sheet; empty: the pages are not built."""
         return self._name("style")
 
     def _name(self, what: str) -> str:
-        """Return a file name from ``list.json``.
+        """Return a path from ``list.json``; empty: the pages are not built.
 
         ``list.json`` is read again after a change, because an upgrade replaces the files while this process runs.
         """
@@ -52,13 +55,14 @@ class Assets:
                 names = json.loads(self._list.read_text())
                 self._names, self._read = {name: str(path) for name, path in names.items()}, version
         except (OSError, ValueError, AttributeError):
-            pass  # the file is being written just now; keep the names of the previous build
+            pass  # not built, or the file is being written just now: keep the names of the previous build, if any
         return self._names.get(what, "")
 
     def response(self, request: Request, path: str) -> Response:
-        """Return a file below the folder.
+        """Return a file of the built pages.
 
-        :raises HTTPError: 404.
+        :param path: the path below ``/console/``.
+        :raises HTTPError: 404: there is no such file, or it is an HTML page.
         """
         accepted = accepted_encodings(
             [one.strip().lower() for field in request.headers.get("accept-encoding", []) for one in field.split(",")]

@@ -59,8 +59,8 @@ def page(
     """Return a page.
 
     :param words: the texts of the page's language.
-    :param script: the name of the page's script among the assets; empty: no script.
-    :param style: the name of the page's style sheet among the assets.
+    :param script: the path below ``/console/`` of the page's script; empty: no script.
+    :param style: the path below ``/console/`` of the page's style sheet; empty: no style sheet.
     :param frames: whether the page shows consoles in frames.  A frame has the origin of a proxy.
     """
     base = f"{request.prefix}/console/"

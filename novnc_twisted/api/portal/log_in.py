@@ -25,8 +25,9 @@ class LogInPages:
         self._frame = frame
 
     async def answer(self, request: Request, segments: tuple[str, ...], base: str) -> Response:
-        """Answer a request for a page that needs no log-in.
+        """Answer a request.  These pages are also for people who are not logged in.
 
+        :param segments: the path segments after ``console``.
         :raises HTTPError: the request is refused; a page shows why.
         """
         if segments == ("project",) and self._logins is not None and self._logins.has_projects:

@@ -78,7 +78,7 @@ class Portal:
     async def answer(
         self, request: Request, segments: tuple[str, ...], caller_of: Callable[[Request], Awaitable[Caller]]
     ) -> Response:
-        """Return a page.
+        """Return a page, a file or a redirect.  An error becomes a page as well.
 
         :param segments: the path segments after ``console``.
         :param caller_of: returns the caller; raises HTTPError 401 if nobody is logged in, and NoProject if the user has
