@@ -33,10 +33,10 @@ LONGEST: Final = 366 * 24 * 3600.0
 """Maximum number of seconds for which a token is valid."""
 
 NOTED_AGAIN: Final = 60.0
-"""Minimum time in seconds between two records of the use of a token."""
+"""Minimum time in seconds between two records of the use of one token by one process."""
 
 MAX_NAME: Final = 100
-"""Maximum number of characters of a name."""
+"""Maximum number of characters of a token's name."""
 
 READ, CONTROL = "read", "control"
 RIGHTS: Final = (READ, CONTROL)
@@ -50,9 +50,12 @@ class ITokenHolders(Protocol):
     """Finds the user of an API token, and the user's current rights.  Each ``auth_strategy`` has its own kind."""
 
     async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
-        """Return data about the user.  It is stored with the new token, and :meth:`holder` finds the user by it.
+        """Return data by which :meth:`holder` finds the user later.  The data is stored with the new token.
 
-        If the data has a field ``secret``, it is encrypted before it is stored, with a key derived from the token.
+        This may also make something outside of this program, such as an application credential in Keystone.  If the
+        data has a field ``secret``, this field is encrypted before it is stored, with a key derived from the token.
+
+        :param seconds: how long the new token is valid.
         """
         ...
 
@@ -61,7 +64,7 @@ class ITokenHolders(Protocol):
         ...
 
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
-        """Undo what :meth:`grant` did outside of this program, such as a new application credential in Keystone."""
+        """Undo what :meth:`grant` did outside of this program, for example delete the application credential."""
         ...
 
 
@@ -71,8 +74,8 @@ class APIToken:
 
     :ivar id: identifies the token; it is not secret.
     :ivar right: one of :data:`RIGHTS`.
-    :ivar project: the project for which it is valid.
-    :ivar used_at: time of the last use, up to one minute too early; None: it was never used.
+    :ivar project: the project for which the token is valid; None: no project.
+    :ivar used_at: time of the last use, up to one minute too early; None: the token was never used.
     """
 
     id: str
@@ -120,9 +123,9 @@ class APITokens:
     ) -> tuple[APIToken, str]:
         """Make a token for the caller; return its description and its text.  The text is not stored.
 
-        :param seconds: how long it is valid, at most :data:`LONGEST`.
+        :param seconds: how long the token is valid; more than :data:`LONGEST` is reduced to it.
         :raises HTTPError: 400: the name is invalid; 403: the caller uses an API token, or has too many; 404: all tokens
-            of the user were revoked while this one was being made.
+            of the user were revoked while this one was being made.  Other statuses: see :meth:`ITokenHolders.grant`.
         """
         _need_log_in(caller)
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
@@ -187,7 +190,10 @@ class APITokens:
         return await self._revoke(request, user, lambda _: True)
 
     async def caller(self, request: Request, text: str) -> Caller | None:
-        """Return the user of a token with the user's current rights; None if the token is not valid."""
+        """Return the user of a token as a caller, and record the use; None if the token is not valid.
+
+        The caller has the user's current rights.  With a token whose right is ``read``, the caller may only read.
+        """
         digest = _digest(text)
         record = await self._store.get(_key(digest))
         if record is None or float(record["expires_at"]) <= self._now():
@@ -228,7 +234,7 @@ class APITokens:
         return count
 
     def _note(self, request: Request, user: str, token: APIToken, digest: str) -> None:
-        """Record the use of a token, once a minute, without delaying the request."""
+        """Record the use of a token, at most once a minute, without delaying the request."""
         now = self._now()
         if now - self._noted.get(digest, -NOTED_AGAIN) < NOTED_AGAIN:
             return
@@ -238,7 +244,7 @@ class APITokens:
             self._noted.popitem(last=False)
         self._report("used", token, user, request)
         noted: Deferred[None] = self._store.put(_used(digest), {"at": now}, token.expires_at - now)
-        # If the store does not answer, only this time is lost.  trap() raises any other error again.
+        # If the store does not answer, only the time of this use is lost.  trap() raises any other error again.
         noted.addErrback(lambda failure: failure.trap(ServiceUnavailable) and None)
 
     def _report(self, change: Literal["made", "used", "revoked"], token: APIToken, user: str, request: Request) -> None:

@@ -109,7 +109,7 @@ class Project(NamedTuple):
 class Projects(NamedTuple):
     """The projects of a user.
 
-    :ivar current: the id of the chosen one; empty if no project was chosen yet.
+    :ivar current: the id of the chosen project; empty if no project was chosen yet.
     """
 
     projects: tuple[Project, ...]
@@ -134,7 +134,7 @@ class IBrowserLogins(Protocol):
     async def log_in(self, request: Request, given: LogInFields) -> tuple[str, str]:
         """Return the header field that logs a browser in.
 
-        :raises HTTPError: with a sentence for the form.
+        :raises HTTPError: the log-in is refused; the form shows the message.
         """
         ...
 
@@ -191,7 +191,7 @@ class LogOuts:
         """Return whether a user has logged out everywhere since a log-in began, or has ended this log-in.
 
         :param began_at: in the time of the store.
-        :param log_in: its id, if it has one.
+        :param log_in: the id of the log-in; empty: it has no id.
         """
         keys = [_key(user), _key_of_one(log_in)] if log_in else [_key(user)]
         everywhere, *one = await self._store.get_many(keys)

@@ -59,7 +59,7 @@ class _Waiter(NamedTuple):
     result: Deferred[bool]
 
     def begins(self) -> bool:
-        """Return whether the check may run; if not, it fails with the exception of ``begin``."""
+        """Call ``begin``, and return whether the check may run.  If not, it fails with the exception of ``begin``."""
         try:
             self.begin()
         except Exception:

@@ -40,7 +40,7 @@ def locked_out(seconds: float) -> HTTPError:
 
 
 def too_many_log_ins() -> HTTPError:
-    """Make the 503 for a log-in while too many passwords wait to be compared."""
+    """Make the 503 for a log-in while too many other passwords are being checked."""
     return HTTPError(503, "Too many people log in at the same time. Try again in a moment.", (("Retry-After", "5"),))
 
 

@@ -23,7 +23,8 @@ class FailureTable:
 
     :param clock: returns the time in seconds.
     :param first: seconds of the first lock-out; each further failure doubles them.
-    :param longest: maximum seconds of a lock-out, and the seconds for which failures are remembered after it.
+    :param longest: maximum seconds of a lock-out.  The failures of a key are also remembered for this many seconds
+        after the last one, or after the lock-out that it caused.
     :param max_entries: maximum number of entries; a further one replaces the entry whose last failure is oldest.
     """
 
@@ -56,7 +57,7 @@ class FailureTable:
         if locks_at and entry.count >= locks_at:
             entry.locked_until = now + min(self._longest, doubled(self._first, entry.count - locks_at))
         entry.forgotten_at = max(now, entry.locked_until) + self._longest
-        # An attacker who fills the table can replace old failures, but not those that are being counted.
+        # Keys that still fail stay at the end.  So an attacker who fills the table replaces old failures first.
         self._entries.move_to_end(key)
         while len(self._entries) > self._max:
             self._entries.popitem(last=False)

@@ -20,7 +20,11 @@ class FileHolders:
         return {}
 
     async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
-        """See ITokenHolders.  A removed row or another project ends the token; a new password does not."""
+        """See ITokenHolders.
+
+        The token ends if the user's row is removed, or if the user may no longer use the token's project.  A new
+        password does not end it.
+        """
         found = self._user_of(user)
         if found is None or (project is not None and not found.may_scope_to(project)):
             return None

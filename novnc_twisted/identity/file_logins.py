@@ -1,7 +1,8 @@
 """Log-ins of browsers for the users of the file: the cookie contains a token.
 
-It is a token like those of API clients, so a browser always has the current rights of the user.  It is valid only in
-the cookie, and a copy of it becomes invalid when the user logs out.
+The token is of the same kind as the tokens that our identity service gives to API clients.  So a browser always has the
+current rights of the user.  The token of a browser is valid only in the cookie, and every copy of it becomes invalid
+when the user logs out.
 """
 
 import secrets
@@ -18,7 +19,7 @@ from novnc_twisted.identity.users import Caller, User
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 RENEWED_AFTER: Final = TOKEN_TTL / 4
-"""Seconds after which the next page that a person opens renews the log-in.
+"""When the token is at least this many seconds old, the next page that a person opens renews the log-in.
 
 A person who opens no page is logged out when the token expires, even if a page stays open.
 """

@@ -42,7 +42,8 @@ def parse(text: str, name: str, admin_users: Collection[str] = ()) -> UserRecord
     :param name: the file's name, for errors and warnings.
     :param admin_users: names of the administrators.  A line without a project makes no administrator: ``htpasswd -B``
         drops the project when it changes a password.
-    :raises ValueError: one sentence that names the file and the line, and contains no hash.
+    :raises ValueError: a line is malformed, a user has two lines, or there is no user.  The text is one sentence that
+        names the file and, if it is about a line, the line.  It contains no hash.
     """
     users: dict[str, User] = {}
     warnings: list[str] = []
@@ -67,7 +68,7 @@ def read(path: Path, admin_users: Collection[str] = ()) -> UserRecords:
     """Read the users from a file.
 
     :param admin_users: names of the administrators.
-    :raises ValueError: the file cannot be read, or has a malformed line.
+    :raises ValueError: the file cannot be read, is too large or not UTF-8, or is refused by :func:`parse`.
     """
     try:
         with path.open("rb") as file:
@@ -122,7 +123,7 @@ class UserFile:
     """The user file, read again when it changes.
 
     :param admin_users: names of the administrators among its users.
-    :raises ValueError: the file cannot be read, or has a malformed line.
+    :raises ValueError: the file is unusable; see :func:`read`.
     """
 
     _log = Logger()

@@ -46,12 +46,12 @@ class LockoutSettings:
 
     :ivar failures: failed log-ins of one user from one address, before this user is locked out from this address.  0
         switches off this option and the next two.
-    :ivar failures_per_address: failed log-ins from one address, for all user names, before it is locked out.  It is
-        four times as many for an IPv6 /56 and 16 times as many for a /48.  0 is off.
+    :ivar failures_per_address: failed log-ins from one address, for all user names, before the address is locked out.
+        The limit is four times as high for an IPv6 /56, and 16 times for a /48.  0 is off.
     :ivar failures_per_user: failed log-ins of one user, from all addresses, before log-ins are delayed; 0 is off.
     :ivar first: seconds of the first lock-out; each further failure doubles them.
-    :ivar longest: seconds of the longest lock-out, and the seconds after the last failure, or after its lock-out, for
-        which failures are remembered.
+    :ivar longest: maximum seconds of a lock-out.  Failures are also remembered for this many seconds after the last
+        one, or after the lock-out that it caused.
     """
 
     failures: int = 5
@@ -121,7 +121,7 @@ class Lockout:
         return self.locked_for(user, address)
 
     def succeeded(self, user: str, address: str) -> None:
-        """Forget this user's failures from this address, because a log-in succeeded.
+        """Forget this user's failures from this address after a log-in, and remember the address as known for the user.
 
         The failures of other users from this address stay.  Otherwise a user could clear them to guess the passwords of
         others.

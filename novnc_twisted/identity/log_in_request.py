@@ -29,8 +29,9 @@ class LogInRequest:
     def read(cls, body: Any) -> Self | None:
         """Read the body of a request.
 
-        :return: None if it names another method than ``password``, or a user of another domain.
-        :raises HTTPError: 400: it is not an ``auth`` object of Keystone.
+        :return: None if the methods are not exactly ``password``, if the name or the password is missing, or if the
+            user is of another domain.
+        :raises HTTPError: 400: the body is not an ``auth`` object of Keystone.
         """
         auth = _object(body, "auth")
         identity = _object(auth, "identity")
@@ -46,7 +47,8 @@ class LogInRequest:
     def project_for(self, user: User) -> str | None:
         """Return the project that the log-in of ``user`` is for: by default the user's own.
 
-        :return: None if it is for no project; administrators may request that with ``{"scope": {"system": ...}}``.
+        :return: the project; None: the log-in is for no project.  Either the user has no project of their own, or an
+            administrator asked for ``{"scope": {"system": ...}}``.
         :raises ScopeRefused: the user may not have this scope.
         """
         scope = self.scope

@@ -1,4 +1,7 @@
-"""The strategy ``noauth``: clients on this machine are administrators; web pages and reverse proxies are refused."""
+"""The strategy ``noauth``: clients on this machine are administrators.
+
+Web pages of other sites and reverse proxies are refused.
+"""
 
 import re
 from collections.abc import Callable
@@ -42,7 +45,7 @@ class NoAuth:
     tokens = False
 
     def admit(self, request: Request) -> None:
-        """Refuse requests of other machines, web pages and proxies.
+        """Refuse requests of other machines, of web pages of other sites, and of proxies.
 
         This includes requests for version documents, which need no log-in.
 

@@ -19,7 +19,7 @@ MAX_WAITING = 100
 """Maximum number of comparisons that run or wait; a further one is refused."""
 
 REMEMBERED = 60.0
-"""Seconds for which a correct password is not compared again, since one client command makes four requests."""
+"""Seconds for which a correct password is not compared again, because one client command makes four requests."""
 
 _MAX_REMEMBERED = 1000
 _BCRYPT_BYTES = 72
@@ -58,7 +58,8 @@ class Passwords:
         """Return the user with this name and password, or None.
 
         :param begin: called just before the comparison.  If it raises an exception, the check fails with this
-            exception, and ``done`` is not called.
+            exception, and ``done`` is not called.  If the check shares the comparison of an earlier one, ``begin`` is
+            called when the result is known.  For a password that is not compared again, it is not called.
         :param done: called with whether the name and the password are right.  It is also called if the request was
             cancelled in the meantime.
         :raises TooManyLogIns: too many passwords wait to be compared.

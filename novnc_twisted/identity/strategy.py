@@ -45,7 +45,8 @@ class IAuth(Protocol):
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
         """Return the caller of the request; None if its credentials are missing or wrong.
 
-        :raises HTTPError: 403: the credentials give no right; 429 or 503: they were not checked.
+        :raises HTTPError: 400: a header field with credentials came twice; 403: the credentials give no right; 429 or
+            503: they were not checked.
         :raises ServiceUnavailable: the service that checks the credentials does not answer.
         """
         ...
@@ -67,5 +68,8 @@ class IAuth(Protocol):
         ...
 
     def user(self, name: str) -> User | None:
-        """Return the user with this name; None: no such user.  It is used to check tokens of our identity service."""
+        """Return the user with this name; None: no such user.
+
+        The method is called to check tokens of our identity service.
+        """
         ...

@@ -1,8 +1,8 @@
-"""Tokens of the identity service: encrypted instead of stored, so that every worker can read them after a restart.
+"""Tokens of the identity service: encrypted instead of stored.  Every worker can read them, also after a restart.
 
 As in Keystone, a token is a Fernet message.  It contains the user, the scope, and a fingerprint of the user's row in
-the user file.  The key is in the keyed store, so a token cannot be made with the store or the user file alone.  A
-user's tokens become invalid when the row is removed, or its password, project or rights change.
+the user file.  The key is in the keyed store.  So nobody can make a token with only the store or only the user file.
+A user's tokens become invalid when the row is removed, or its password, project or rights change.
 """
 
 import hashlib
@@ -70,8 +70,8 @@ class Tokens:
         secret = await self._load(make=True)
         now = int(self._now())
         # b: the browser's log-in, t: the time, u: the user, p: the project, f: the fingerprint.  The time of the Fernet
-        # message is in whole seconds of this machine's clock.  A log-in also needs the time of the store, because it is
-        # compared with log-outs, which have that time.
+        # message is in whole seconds of this machine's clock.  A log-in also needs a time of the store's clock, because
+        # it is compared with the times of log-outs, which are by that clock.
         more = {"b": log_in, "t": await self._store.now()} if log_in else {}
         content = {"u": user.name, "p": project, "f": _fingerprint(secret, user)} | more
         token = Fernet(secret).encrypt_at_time(json.dumps(content).encode(), now)
@@ -110,8 +110,8 @@ class Tokens:
             return None
         box = Fernet(self._secret)
         try:
-            # Without ``ttl``, because decrypt() would then also refuse tokens from more than 60 s in the future.  After
-            # the wall clock was set back, these would be all recent tokens.
+            # ``ttl`` is not passed: with it, decrypt() would also refuse tokens from more than 60 s in the future.
+            # After the wall clock was set back, these would be all recent tokens.
             content: Any = json.loads(box.decrypt(token))
             made = box.extract_timestamp(token)
         except (InvalidToken, ValueError):

@@ -36,7 +36,7 @@ class _Session(NamedTuple):
     """A log-in.
 
     :ivar began_at: in the time of the store.
-    :ivar until: Unix time.
+    :ivar until: Unix time at which the log-in ends at the latest.
     :ivar unscoped: the token with which a project is chosen.
     :ivar token: the token for the chosen project; empty: no project is chosen yet.
     :ivar project: the id of this project.
@@ -53,7 +53,7 @@ class _Session(NamedTuple):
 class KeystoneLogins:
     """See IBrowserLogins.
 
-    :param validated: returns the caller of a request with X-Auth-Token; None: Keystone does not know the token.
+    :param validated: returns the caller of a request with X-Auth-Token; None: the token is not valid for the request.
     :param now: Unix time in seconds.
     """
 
@@ -111,7 +111,7 @@ class KeystoneLogins:
         return secret_of(request) is not None
 
     async def renewal(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """See IBrowserLogins.  The cookie lives as long as Keystone's token; only the idle time begins again."""
+        """See IBrowserLogins.  The time at which the cookie expires stays; only the idle time begins again."""
         secret = secret_of(request) or ""
         session = await self._read(secret)
         if session is not None:

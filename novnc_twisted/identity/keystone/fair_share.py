@@ -1,4 +1,4 @@
-"""Limits the concurrent work for unknown clients, so that one network cannot take all places."""
+"""Limits the concurrent work for clients with unknown tokens, so that one network cannot take all places."""
 
 from collections import Counter
 from typing import Final

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred
 
 DEADLINE: Final = 5.0
-"""Seconds that a validation may take."""
+"""Maximum number of seconds that Keystone's answer to one request may take."""
 
 
 class IKeystone(Protocol):

@@ -106,7 +106,7 @@ class KeystoneLogIn:
         await self._ask("DELETE", "/auth/tokens", headers={"X-Auth-Token": token, "X-Subject-Token": token})
 
     async def log_in_with(self, credential: str, secret: str) -> NewToken | None:
-        """Return a token for an application credential; None: it is not valid any more.
+        """Return a token for an application credential; None: the credential is not valid any more.
 
         :raises HTTPError: 503: Keystone does not answer.
         """
@@ -144,7 +144,7 @@ class KeystoneLogIn:
             raise locked_out(wait)
 
     async def _token(self, identity: Mapping[str, Any], scope: Any) -> NewToken | None:
-        # None for an application credential, which belongs to one project already.
+        # ``scope`` is None for an application credential, which belongs to one project already.
         auth = {"identity": identity} | ({} if scope is None else {"scope": scope})
         answer = await self._ask("POST", "/auth/tokens?nocatalog", json={"auth": auth})
         if answer.status in (400, 401, 403, 404):

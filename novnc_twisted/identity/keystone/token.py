@@ -40,7 +40,7 @@ class KeystoneToken:
 
     @classmethod
     def read(cls, body: Any) -> Self:
-        """Read the body of Keystone's answer to ``GET /v3/auth/tokens``.
+        """Read the body of Keystone's answer to ``GET`` or ``POST /v3/auth/tokens``.
 
         :raises ValueError: it is not such an answer.
         """

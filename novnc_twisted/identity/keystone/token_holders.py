@@ -1,7 +1,7 @@
 """Finds the users of API tokens in a Keystone.
 
 For each API token, there is an application credential in Keystone, created with the user's own Keystone token.  At each
-use, Keystone reports the user's rights.  It deletes the credential when the user loses the role or is removed.
+use, Keystone reports the user's rights.  Keystone deletes the credential when the user loses the role or is removed.
 """
 
 import secrets
@@ -25,7 +25,7 @@ class KeystoneHolders:
     """See ITokenHolders.
 
     :param token_of: returns the Keystone token of the person who makes a request, or None.
-    :param validated: returns the caller of a request with X-Auth-Token; None: Keystone does not know the token.
+    :param validated: returns the caller of a request with X-Auth-Token; None: the token is not valid for the request.
     :param now: Unix time in seconds.
     """
 
