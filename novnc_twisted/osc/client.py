@@ -60,11 +60,11 @@ class ConsoleClient:
         return dict(self._ask("GET", f"/sessions/{session_id}")["session"])
 
     def end(self, session_id: str, reason: str | None) -> None:
-        """End a session, and revoke its token."""
+        """End a session, and revoke its token.  All other sessions with this token end as well."""
         self._ask("DELETE", f"/sessions/{session_id}", params={} if reason is None else {"reason": reason})
 
     def set_mode(self, session_id: str, mode: str) -> None:
-        """Change what the viewer of a session may do."""
+        """Change what the viewer of a session may do.  This applies to all sessions with the same token."""
         self._ask("PATCH", f"/sessions/{session_id}", json={"mode": mode})
 
     def send_keys(self, server_id: str, wanted: Mapping[str, Any]) -> None:
