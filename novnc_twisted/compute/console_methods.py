@@ -58,9 +58,10 @@ class ConsoleMethods:
         The token opens nothing until consoleauth has authorised it.
 
         :raises InstanceNotFound: this host has no such domain.
-        :raises InstanceNotRunning: the domain is stopped, or its port is not known yet.
-        :raises ConsoleTypeUnavailable: it has no VNC display, VNC is disabled here, or the console type is unknown.
-        :raises ConsoleUnreachable: another running domain claims its address.
+        :raises InstanceNotRunning: the domain is stopped or migrating, or its VNC port is not known yet.
+        :raises ConsoleTypeUnavailable: the domain has no VNC server that listens, ``[vnc] enabled`` is false on this
+            host, or the console type is unknown.
+        :raises ConsoleUnreachable: another running domain claims the same VNC address.
         """
         base_url = self._base_url(console_type)
         domain, others = await self._read(instance_uuid)
@@ -109,8 +110,9 @@ class ConsoleMethods:
     async def get_vnc_password(self, *, instance_uuid: str) -> dict[str, Any]:
         """Return the VNC password of a domain for one connection; None if the domain has no password.
 
-        :raises ConsoleUnreachable: the password is empty.  Unlike without a password, libvirt then permits no VNC
-            access (CVE-2016-5008).
+        :raises InstanceNotFound: this host has no such domain.
+        :raises ConsoleUnreachable: the password is empty.  A domain with an empty password permits no VNC access
+            (CVE-2016-5008), unlike a domain without a password.
         """
         uuid = arguments.instance_uuid(instance_uuid)
         password = await self._driver.get_vnc_password(uuid)
@@ -125,7 +127,8 @@ class ConsoleMethods:
         :param port: the TCP port; 0 for a unix socket.
         :param socket: the path of the unix socket, or None.
         """
-        # Answer only for this host's own address.  Otherwise a host could block the consoles of another host.
+        # Equal ports are a conflict only at the same address.  If a domain here were reported for the address of
+        # another host, the console of that host would be refused.
         if socket is None and host != self._address:
             return {"instances": []}
         wanted = Vnc(

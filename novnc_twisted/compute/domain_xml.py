@@ -235,7 +235,7 @@ def _owner(root: Element) -> dict[str, Any]:
 
 
 def _created(root: Element) -> str | None:
-    """Return when nova created it, as ISO 8601 in UTC; nova writes ``2026-11-22 10:11:12``."""
+    """Return when nova created the domain, as ISO 8601 in UTC; nova writes ``2026-11-22 10:11:12``."""
     for instance in _instances(root):
         element = next(_nova(instance, "creationTime"), None)
         time = _TIME.fullmatch((element.text or "").strip(_XML_BLANKS)) if element is not None else None

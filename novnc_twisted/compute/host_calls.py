@@ -44,7 +44,10 @@ class HostCalls:
         return called.addErrback(_with_host, host).addCallback(lambda answer: read(host, answer))
 
     async def lists(self, hosts: list[str], deadline: float) -> tuple[list[list[Instance]], dict[str, Refusal]]:
-        """Return the lists of the hosts that answered, and the refusals of the other hosts."""
+        """Return the lists of the hosts that answered, and the refusals of the other hosts.
+
+        :param deadline: seconds for all pages of a host; hosts are asked at the same time.
+        """
         answers = await gather(Deferred.fromCoroutine(self._list(host, deadline)) for host in hosts)
         silent = {host: answer for host, answer in zip(hosts, answers, strict=True) if isinstance(answer, Refusal)}
         return [answer for answer in answers if not isinstance(answer, Refusal)], silent
@@ -74,7 +77,7 @@ class HostCalls:
 
 
 def _with_host(failure: Failure, host: str) -> Failure:
-    """Add the host's name to a ServiceUnavailable, since errors of its libvirt do not contain it."""
+    """Add the host's name to the detail of a ServiceUnavailable: errors of libvirt do not contain this name."""
     error = failure.value
     if isinstance(error, ServiceUnavailable) and host not in error.detail:
         return Failure(ServiceUnavailable(f"compute host {host}: {error.detail}"))

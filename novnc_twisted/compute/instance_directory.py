@@ -84,12 +84,12 @@ class InstanceDirectory(DomainDirectory[Instance]):
     ) -> Instance | None:
         """Return the report of the host on which a server is active; else that of any host, preferably a live one.
 
-        The state is UNKNOWN if each host of the server is dead, or its libvirt does not answer.
+        The state is UNKNOWN if every host of the server is dead or has a libvirt that does not answer.
 
         Of equally good reports, one that the caller may see is preferred.  Otherwise a host could publish the active
         server of another host with a wrong owner, and so hide it from its owner.
 
-        :param unpublished: servers of live hosts that published nothing, by UUID.
+        :param unpublished: the servers, by UUID, of the live hosts without a usable record.
         :param visible: whether the caller may see a server.
         """
 

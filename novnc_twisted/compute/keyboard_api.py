@@ -37,9 +37,9 @@ class KeyboardAPI:
 
         :param chords: for each chord, Linux's codes of its keys.
         :param hold: milliseconds between two events.
-        :param pressed: called with the number of keys whenever some were pressed.
+        :param pressed: called after each message with the number of keys that it pressed.
         :raises InstanceNotFound: the server is no longer on the host that reported it.
-        :raises InstanceNotRunning: it is stopped or paused.
+        :raises InstanceNotRunning: the server is stopped or paused.
         :raises ServiceUnavailable: the host or its libvirt does not answer.
         """
         answer = await self._call(instance, "begin_keys")
@@ -59,7 +59,10 @@ class KeyboardAPI:
 
 
 def in_messages(chords: Chords, hold: int) -> Iterator[Strokes]:
-    """Return the chords in messages of :data:`LONGEST` seconds."""
+    """Return the chords in messages that each take about :data:`LONGEST` seconds; the last one may be shorter.
+
+    A message has at most :data:`.MAX_CHORDS` chords.
+    """
     begin, seconds = 0, 0.0
     for end, chord in enumerate(chords, 1):
         # Each key causes two events: it is pressed and released.

@@ -25,7 +25,7 @@ AFTER_ENTER: Final = 0.12
 class _Typing:
     """A ticket in use.
 
-    :ivar number: the number of its messages so far.
+    :ivar number: how many messages have used the ticket so far.
     """
 
     ticket: TypingTicket
@@ -45,7 +45,7 @@ class Keyboards:
 
         :param uuid: in lower case.
         :raises InstanceNotFound: this host has no such domain.
-        :raises InstanceNotRunning: it is not running: a paused guest would lose the keys.
+        :raises InstanceNotRunning: the domain is not running: a paused guest would lose the keys.
         """
         await self._check(uuid)
         if uuid in self._typing:
@@ -57,9 +57,12 @@ class Keyboards:
     async def press(self, uuid: str, ticket_id: str, sealed: Any) -> bool:
         """Press keys, and wait until the hypervisor has pressed all of them.
 
+        This ends the ticket if no further strokes follow, or if not all keys were pressed.
+
         :param sealed: the strokes, encrypted by :func:`novnc_twisted.contract.typing.seal`.
         :return: whether all keys were pressed; False: the ticket is no longer valid.
-        :raises ServiceUnavailable: the keys are invalid, or libvirt refuses them.
+        :raises InstanceNotFound: this host no longer has the domain.
+        :raises ServiceUnavailable: ``sealed`` is invalid, or libvirt refuses the keys or does not answer.
         :raises InstanceNotRunning: the domain was stopped or paused.
         """
         typing = self._typing.get(uuid)

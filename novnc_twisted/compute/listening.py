@@ -11,7 +11,8 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
     """Return the error in the addresses of a running VNC server and its remedy; None if there is no error.
 
     :param server_listen: the address on which VMs should listen.
-    :param proxyclient_address: the address to which the proxies connect; a name is not resolved but compared as text.
+    :param proxyclient_address: the address to which the proxies connect.  A host name other than ``localhost`` is not
+        resolved; then the only error that can be found is a server that listens on all addresses.
     """
     # Without a TCP port, or if libvirt reports no addresses, there is nothing to compare.
     if vnc.socket is not None or vnc.port is None or not vnc.listens:

@@ -23,7 +23,7 @@ MAX_SMALL: Final = 15_000
 """Maximum number of bytes of a thumbnail: a page shows fifty of them."""
 
 MAX_BYTES: Final = 700_000
-"""Maximum number of bytes of any picture: in base64 it must fit into one message of the bus."""
+"""Maximum number of bytes of an encoded picture: in base64, it must fit into one message of the bus."""
 
 LARGE: Final = 1 << 21
 """A picture with more pixels than this is large; 1920 x 1080 is not."""
@@ -33,7 +33,7 @@ _HOPELESS: Final = 12
 """If a JPEG of the highest quality is this many times too large, those of lower qualities are too large as well."""
 
 _NARROWEST: Final = 16
-"""Width in pixels below which a picture is not reduced, even if it is too large."""
+"""Width in pixels below which a picture is not reduced, even if it has too many bytes."""
 
 
 class UnusablePicture(Exception):

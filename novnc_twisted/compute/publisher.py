@@ -72,14 +72,14 @@ class DomainPublisher:
     def start(self) -> None:
         """Begin to publish.  Call this only when no other live consolecompute has the name of this host.
 
-        Events that were passed to :meth:`changed` before this call are published now.
+        The changes of events that were passed to :meth:`changed` before this call are published as well.
         """
         self._started = True
         if self._due:
             self._schedule(SOON)
 
     def changed(self, event: DomainEvent) -> None:
-        """Handle an event: publish the change within :data:`SOON` seconds, or after the present pause."""
+        """Handle an event: publish the change after :data:`SOON` seconds, or later if a pause still runs."""
         if event.change is Change.CONNECTED:
             self._connected = self._read_all = True
         elif event.change is Change.DISCONNECTED:

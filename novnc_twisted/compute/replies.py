@@ -70,7 +70,7 @@ def page(host: str, answer: Any) -> tuple[list[Instance], str]:
 
 
 def console(host: str, instance_uuid: str, answer: Any) -> Console:
-    """Read a new console.  Its instance and host are those that were asked, not values of the answer.
+    """Read a new console.  Its instance and host are those of the call, not values of the answer.
 
     :raises ServiceUnavailable: the answer is invalid; the detail names the field.
     """

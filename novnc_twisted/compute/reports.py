@@ -1,4 +1,4 @@
-"""Logs wrong settings of VNC servers.  Each fault is logged once."""
+"""Logs wrong settings of VNC servers.  Each fault is logged once, until one of its domains stops."""
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger

@@ -150,7 +150,7 @@ class ComputeAPI:
         answers = await self._ask(self._directory.candidates(uuid), uuid, visible)
         found = [answer for answer in answers.values() if isinstance(answer, Instance)]
         if not any(one.is_active for one in found) and not self._is_as_published(uuid, answers):
-            # Not needed if the copy was updated just now, and no host was asked since then.
+            # The copy need not be updated again if that was done just now, and no host was asked since then.
             if answers or not updated:
                 await self._directory.look()
             # Ignore the answers of hosts that are no longer live: the domain may be on another host now.
@@ -172,7 +172,7 @@ class ComputeAPI:
         raise InstanceNotFound(instance_uuid)
 
     async def last_known(self, instance_uuid: str) -> Instance | None:
-        """Return a server as a dead host published it; None: no dead host had it.
+        """Return a server as a dead host published it, but in the state "unknown"; None: no dead host had it.
 
         :raises ServiceUnavailable: the published records can't be read.
         """
@@ -185,9 +185,9 @@ class ComputeAPI:
 
         :param host: the compute host that has the server; None: it is looked up.
         :raises InstanceNotFound: no live host knows the server.
-        :raises InstanceNotRunning: it is stopped.
-        :raises ConsoleTypeUnavailable: it has no VNC display, or its host does not serve such consoles.
-        :raises ConsoleUnreachable: another running server of its host claims the same address.
+        :raises InstanceNotRunning: the server is stopped or migrating, or its VNC port is not known yet.
+        :raises ConsoleTypeUnavailable: the server has no VNC server that listens, or its host serves no such consoles.
+        :raises ConsoleUnreachable: another running server of the same host claims the same VNC address.
         """
         asked: dict[str, Any] = {"instance_uuid": instance_uuid, "console_type": console_type}
 
@@ -224,7 +224,7 @@ class ComputeAPI:
         :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
         :param width: the maximum width in pixels; None: the screen's own width.
         :raises InstanceNotFound: the server is no longer on the host that reported it.
-        :raises InstanceNotRunning: it is stopped.
+        :raises InstanceNotRunning: the server is stopped.
         :raises ServiceUnavailable: the host or its libvirt does not answer, or gives no picture.
         """
 

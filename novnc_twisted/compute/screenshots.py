@@ -21,7 +21,7 @@ _Key = tuple[str, str, int | None]
 
 
 class Screenshots:
-    """Takes pictures: for each domain, format and size at most one at a time."""
+    """Takes pictures: for each domain, format and maximum width at most one at a time."""
 
     def __init__(self, driver: IDriver) -> None:
         self._driver = driver
@@ -35,7 +35,7 @@ class Screenshots:
         :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
         :param width: the maximum width in pixels; None: the screen's own width.
         :raises InstanceNotFound: this host has no such domain.
-        :raises InstanceNotRunning: it is stopped.
+        :raises InstanceNotRunning: the domain is stopped.
         :raises ServiceUnavailable: libvirt does not answer or gives no picture.
         """
         key = (uuid, kind, width)

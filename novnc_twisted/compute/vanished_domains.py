@@ -109,7 +109,7 @@ class VanishedDomains:
             self._spawn(uuid, self._follow(uuid))
 
     async def _follow(self, uuid: str) -> None:
-        """Drop the tokens of a domain that no longer exists.  Repeat this if libvirt or consoleauth does not answer."""
+        """Drop the tokens of a domain if it no longer exists.  Try again if libvirt or consoleauth does not answer."""
         migrated_at = self._migrated.get(uuid)
         # After a migration, libvirt undefines the domain here.  This second event does not mean that the server ended.
         if migrated_at is not None and self._clock.seconds() - migrated_at < _MIGRATED_FOR:
@@ -140,7 +140,7 @@ class VanishedDomains:
         return True
 
     async def _drop_unless_elsewhere(self, uuid: str) -> None:
-        """Ask consoleauth to drop the tokens; it asks all hosts first, and does not rely on the report of one host."""
+        """Ask consoleauth to drop the tokens.  consoleauth first asks all hosts: no single host decides this."""
         answer = await self._transport.call(CONSOLEAUTH.name, "instance_gone", instance_uuid=uuid)
         if isinstance(answer, dict) and answer.get("gone"):
             self._known.discard(uuid)

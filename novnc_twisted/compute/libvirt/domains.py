@@ -1,8 +1,8 @@
-"""Reads libvirt's domains in pool threads.  XML is read again only if it may have changed.
+"""Reads libvirt's domains in pool threads, and keeps what was read from their XML for lists.
 
 For rights and consoles, :meth:`DomainReader.fresh` reads the XML each time.  For lists, :meth:`DomainReader.all` reads
 existence, name and state each time, in one call.  It reads a domain's XML again only if libvirt's events do not
-guarantee that the XML is unchanged.
+guarantee that the XML is unchanged, or if the last reading is older than :data:`MAX_AGE`.
 """
 
 import threading
@@ -42,7 +42,7 @@ class _Read:
     :ivar number: libvirt's id, which is new with every start; -1: it was stopped.
     :ivar digest: SHA-256 of the XML.
     :ivar changes: the reader's count of changes before the XML was read.
-    :ivar at: monotonic seconds.
+    :ivar at: when the XML was read, in monotonic seconds.
     """
 
     number: int
@@ -69,12 +69,12 @@ class DomainReader:
         self._watched = False
 
     def watched(self, watched: bool) -> None:
-        """Set whether libvirt reports every change from now on; read all domains again."""
+        """Set whether libvirt reports every change from now on; each domain is read again when it is next needed."""
         self._watched = watched
         self.distrust()
 
     def distrust(self) -> None:
-        """Read every domain again when it is next needed, because changes may have been missed."""
+        """Note that changes may have been missed: each domain is read again when it is next needed."""
         with self._lock:
             # A count instead of a flag, because a change during a read must make that read stale.
             self._changes += 1
@@ -82,7 +82,7 @@ class DomainReader:
             self._changed.clear()
 
     def changed(self, uuid: str) -> None:
-        """Read this domain again when it is next needed, because an event named it."""
+        """Note that an event named this domain: it is read again when it is next needed."""
         with self._lock:
             self._changes += 1
             self._changed[uuid] = self._changes

@@ -26,7 +26,7 @@ from novnc_twisted.messaging.shared_call import SharedCall
 _log = Logger()
 
 _Known: TypeAlias = dict[int, Domain | None]
-"""Active domains by libvirt's id, as read from their XML; None: the XML can't be read."""
+"""Active domains by libvirt's id, as read from their XML; None: the XML can't be read, or the domain has ended."""
 
 
 class _Active:
@@ -69,8 +69,8 @@ class LibvirtDriver:
 
     :param reactor: IReactorTime and IReactorFromThreads.
     :param connection_uri: ``qemu:///system``, ``qemu+unix:///session?socket=PATH``, ``test:///FILE``.
-    :param workers: number of threads, each with a connection of its own.
-    :param deadline: seconds until a call fails with ServiceUnavailable.
+    :param workers: number of threads for all calls but power actions and screenshots; each has its own connection.
+    :param deadline: seconds until a call fails with ServiceUnavailable; power actions have :data:`POWER_DEADLINE`.
     """
 
     def __init__(

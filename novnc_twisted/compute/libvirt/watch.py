@@ -107,7 +107,10 @@ class Watch:
                 close(connection)
 
     def _register(self, connection: Any) -> list[int]:
-        """Register for events.  Without events for metadata (old versions), lists read every domain each time."""
+        """Register for events, and return the numbers of the registrations.
+
+        Old versions of libvirt have no events for metadata.  With them, lists read the XML of every domain each time.
+        """
         try:
             connection.registerCloseCallback(self._closed, None)
         except libvirt.libvirtError as error:
