@@ -96,7 +96,7 @@ class BrandedPage:
 
 
 def style_sheet(settings: PageSettings) -> str:
-    """Return a style sheet with the logo and colours.  It sets variables of the pages' own style sheet."""
+    """Return a style sheet for the logo and the colours.  It sets variables of the pages' own style sheet."""
     rules = []
     if settings.accent is not None:
         dark, light = (settings.accent.readable_on(ground) for ground in (DARK, LIGHT))

@@ -10,7 +10,10 @@ from novnc_twisted.access.connection_limits import ConnectionSlot
 from novnc_twisted.http.strict_channel import CLOSE_TIMEOUT, StrictChannel
 
 REQUEST_TIMEOUT = deadlines.HEAD
-"""Seconds for a request, from its first byte to its last; the first request's time begins with the connection."""
+"""Seconds for a request, from its first byte to its last.
+
+The time of a connection's first request begins with the connection, or with TLS when the handshake has ended.
+"""
 
 IDLE_TIMEOUT: Final = 60.0
 """Seconds for which a connection is kept between two requests."""
@@ -66,7 +69,7 @@ class LimitedChannel(StrictChannel):
         """See HTTPChannel.
 
         The body may come slowly or never.  So this connection may be closed to make room for another one, but only if
-        no connection is silent.
+        no connection is silent (waits for a request).
         """
         if not self.is_refused:
             self.slot.reading(self._make_room)

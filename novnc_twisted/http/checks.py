@@ -36,7 +36,7 @@ def check_response(head: RequestHead, allow: str, *, close: bool) -> bytes | Non
 def is_check(request: Request) -> bool:
     """Return whether a request looks like a health check of a load balancer.  A successful one is not logged.
 
-    It does if its path is ``/healthz`` or ``/``, or if its method is HEAD.  HAProxy's default is ``OPTIONS /``, and
+    Such a request has the path ``/healthz`` or ``/``, or the method HEAD.  HAProxy's default is ``OPTIONS /``, and
     ``OPTIONS *`` has the path ``/`` here.
     """
     return request.segments in (_HEALTH, ()) or request.method == "HEAD"

@@ -19,7 +19,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 def read_json(body: bytes) -> Any:
     """Return the value of a body of JSON in UTF-8, at most :data:`MAX_DEPTH` levels deep.
 
-    :raises HTTPError: 400.
+    :raises HTTPError: 400: the body is not JSON in UTF-8, or is nested too deep.
     """
     try:
         # Checked before parsing: deep nesting takes the parser to Python's recursion limit.
@@ -31,7 +31,10 @@ def read_json(body: bytes) -> Any:
 
 
 def _is_flat(body: bytes) -> bool:
-    """Return whether a body is nested at most MAX_DEPTH levels deep; False if its brackets do not match."""
+    """Return whether a body is nested at most MAX_DEPTH levels deep.
+
+    A body with more than MAX_DEPTH opening brackets gives False as well if its brackets do not match.
+    """
     # The usual case: a body with so few brackets cannot be nested too deep.
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return True

@@ -65,7 +65,7 @@ class PageSettings:
 def read_page_settings(path: Path) -> PageSettings:
     """Read the file, and the logo that it names.
 
-    :raises ValueError: a file or a setting cannot be used; the text is one clause that names it.
+    :raises ValueError: a file or a setting cannot be used.  The text is one clause that names the file or setting.
     """
     found = _object(strict_json.loads(_content(path, MAX_FILE)), "the file")
     try:

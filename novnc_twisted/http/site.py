@@ -80,7 +80,7 @@ class Site(HTTPFactory):
         self._waiting: list[Deferred[None]] = []
 
     def trust(self, trusted_proxies: Sequence[Network]) -> None:
-        """Trust other proxies from the next request on."""
+        """Replace the trusted proxies, from the next request on."""
         self._trusted = tuple(trusted_proxies)
 
     def startFactory(self) -> None:

@@ -77,7 +77,7 @@ class WireRequest(Request):
     """A request whose body stays in memory and is never parsed as a form.  The site answers it.
 
     :ivar client_address: the client's address, after X-Forwarded-For was read.
-    :ivar check: whether the request is a health check, which is not logged.
+    :ivar check: whether the request looks like a health check, which is not logged if it succeeds.
     """
 
     client_address = ""
