@@ -99,7 +99,7 @@ def entry_of(event: Event, uid: str, now: float, origin: Mapping[str, str]) -> E
     name, more = made(event)
     about = {
         "session": getattr(event, "session_id", "") or None,
-        "user": event.user_id or None,  # type: ignore[union-attr]  # all of _MAKERS are about a console
+        "user": event.user_id or None,  # type: ignore[union-attr]  # each kind in _MAKERS is a ConsoleEvent
         "project": event.project_id or None,  # type: ignore[union-attr]
         "server": event.instance_uuid or None,  # type: ignore[union-attr]
         "server_name": event.instance_name or None,  # type: ignore[union-attr]

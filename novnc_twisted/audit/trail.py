@@ -14,7 +14,7 @@ from novnc_twisted.audit.syslog import Syslog
 from novnc_twisted.events.records import Event
 
 INTERVAL: Final = 60.0
-"""Seconds between two log lines about the same target."""
+"""Minimum number of seconds between two logged errors of the same target."""
 
 
 class AuditTrail:
@@ -85,7 +85,7 @@ class AuditTrail:
             target.reopen()
 
     def close(self) -> None:
-        """Close the file and the connection.  First write the number of lost entries, or log it."""
+        """Close the file and the connection.  First write the number of lost entries; if this fails, log it."""
         for target in self._targets:
             lost = target.lost  # before _write_gap(), which counts one more entry if it fails
             if lost and not self._write_gap(target):
@@ -139,7 +139,7 @@ class _Target:
         )
 
     def reopen(self) -> None:
-        """Open the target again."""
+        """Open the target again; log an error if this fails."""
         try:
             self.to.open()
         except OSError as error:
