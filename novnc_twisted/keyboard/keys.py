@@ -47,13 +47,13 @@ KEYS: Final = MappingProxyType(
 
 
 class UnknownKey(ValueError):
-    """A name of a key is unknown or occurs twice.  The text is the name."""
+    """A name of a key is unknown, or names a key that was named before.  The text of the error is the name."""
 
 
 def chord_of(names: Iterable[str]) -> Chord:
     """Return the codes of keys.  Names may be in upper or lower case.
 
-    :raises UnknownKey: a name is unknown, or occurs twice.
+    :raises UnknownKey: a name is unknown, or two names mean the same key.
     """
     codes: list[int] = []
     for name in names:
