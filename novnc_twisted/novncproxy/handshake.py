@@ -161,7 +161,7 @@ class _Judge(WebSocketServerProtocol):
         self.failed: str | None = None
 
     def onConnect(self, request: ConnectionRequest) -> str | None:
-        """See WebSocketServerProtocol: return the sub-protocol that is accepted."""
+        """See WebSocketServerProtocol: choose a subprotocol, keep it in ``chosen``, and return it."""
         self.chosen = next((one for one in self._subprotocols if one in request.protocols), None)
         return self.chosen
 

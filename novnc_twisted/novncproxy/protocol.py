@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
 
 RESPONSE_DEADLINE: Final = 120.0
-"""Seconds within which a client must have received a file of the page."""
+"""Seconds, from the head of the response, within which a client must have received a file of the page."""
 
 REQUESTS: Final = 100
 """Maximum number of requests on one connection."""

@@ -36,7 +36,7 @@ class UpgradePolicy:
 
     :ivar handshaker: checks the handshake.
     :ivar scheme: the scheme that an Origin must have, unless a trusted proxy names another one; empty: http or https.
-    :ivar allowed_origins: hosts whose pages may connect, besides the one to which the request was sent.
+    :ivar allowed_origins: hosts whose pages may connect, besides the host to which the request was sent.
     :ivar trusted_proxies: networks whose X-Forwarded-Proto is accepted.
     """
 
