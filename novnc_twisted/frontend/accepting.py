@@ -17,7 +17,7 @@ PAUSE: Final = 0.5
 """Seconds of pause after the process or the system ran out of file descriptors or memory."""
 
 LOG_INTERVAL: Final = 60.0
-"""Seconds between two log lines about such an error."""
+"""Minimum number of seconds between two log lines about such an error."""
 
 # Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
 _log: Final = Logger(namespace="novnc_twisted.frontend")

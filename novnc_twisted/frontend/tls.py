@@ -18,7 +18,10 @@ T = TypeVar("T")
 
 
 class BadTLS(ValueError):
-    """A file or the list of ciphers cannot be used.  The text is one line: the argument or option, and the file."""
+    """A file or the list of ciphers cannot be used.
+
+    The text is one line: the argument or option, the reason, and the file or the ciphers.
+    """
 
 
 @implementer(IOpenSSLServerConnectionCreator)

@@ -51,8 +51,10 @@ class FrontViewer:
     def token_checked(self, cause: Refusal | None) -> None:
         """End the check of the token, and count a failed guess.
 
-        A refused client may take some seconds to read the reason.  During this time, its connection may be closed to
-        give the slot to another one.
+        With a valid token, the connection no longer counts for the client's network.  A refused client may take some
+        seconds to read the reason.  During this time, its connection may be closed to give the slot to another one.
+
+        :param cause: why the token was refused; None: it is valid.
         """
         make_room, self._make_room = self._make_room, None  # else a live session would keep its protocol in memory
         if cause is None:
