@@ -12,7 +12,7 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.access.forwarded import Network, is_trusted
 
 SHARE: Final = 10
-"""When half of all connections are in use, one network may have at most ``1 / SHARE`` of the maximum."""
+"""While at least half of the maximum is in use, one network may have at most ``1 / SHARE`` of the maximum."""
 
 LimitObserver: TypeAlias = Callable[[str, str], None]
 """Called with the address of a refused connection, or the network of a closed one, and with the reason."""
@@ -26,12 +26,13 @@ class ConnectionLimits:
     carry the connections of many clients.  Connections whose clients have valid tokens do not count for the share: an
     office behind one address may have any number of consoles.
 
-    To make room, the connection that has been silent for the longest time is closed.  If the network has used up its
-    share, this is a connection of the same network, else of any network.  If no connection is silent, the connection
-    that has waited longest for its client to read a response, or to send the body of a request, is closed.  Other
-    connections are never closed.
+    A connection is silent while it waits for a request.  To make room for a new connection, the one that has been
+    silent for the longest time is closed.  If the network of the new connection has used up its share, a connection of
+    the same network is closed, else one of any network.  If no connection is silent, the one that has waited longest
+    for its client to read a response, or to send the body of a request, is closed.  Other connections are never closed
+    for this: then the new connection is refused.
 
-    :ivar maximum: connections at the same time; 0: no limit.
+    :ivar maximum: maximum number of connections at the same time; 0: no limit.
     """
 
     def __init__(
@@ -74,7 +75,10 @@ class ConnectionLimits:
     def _make_room(self, address: str, network: "_Network | None") -> bool:
         limited = address != "" and not is_trusted(address, self._trusted)
         if limited and network is not None and network.taken >= max(1, self.maximum // SHARE):
-            why = f"{network.taken} of {self.maximum} connections come from this network, and half of all are in use"
+            why = (
+                f"{network.taken} of {self.maximum} allowed connections come from this network, and at least half of "
+                f"the {self.maximum} are in use"
+            )
             return self._close_oldest(network.waiting, address, why)
         if self._taken >= self.maximum:
             return self._close_oldest(self._waiting, address, f"all {self.maximum} connections are in use")

@@ -11,8 +11,8 @@ MAX_LOGGED: Final = 300
 # marks and blanks of any kind are parts of people's names and stay.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# Every name that token_of would read as "token", even if its letters are escaped several times, and its value.  An
-# escaped "&" may be a part of the value, so it is replaced as well.
+# Every name that token_of would read as "token", even if its letters are escaped several times, and the value after
+# it.  An escaped "&" may be a part of the value, so it is replaced as well.
 _SECRET = re.compile(
     "(?i)("
     + "".join(f"(?:{letter}|%(?:25)*{ord(letter.upper()):x}|%(?:25)*{ord(letter):x})" for letter in "token")

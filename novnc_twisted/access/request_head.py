@@ -29,7 +29,7 @@ class BadHead(ValueError):
 
 
 class HeadTooBig(BadHead):
-    """The head is longer than the limit."""
+    """The head has too many bytes or too many fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def read_request(head: bytes) -> RequestHead:
 
     A target in absolute form is accepted; its authority replaces the value of a Host field (RFC 9112, section 3.2.2).
 
-    :raises BadHead: the head is invalid or ambiguous.
+    :raises BadHead: the head is invalid or ambiguous; HeadTooBig: it has more than :data:`MAX_FIELDS` fields.
     """
     first, fields = _lines(head)
     match = _REQUEST.fullmatch(first)

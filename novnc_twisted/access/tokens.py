@@ -30,7 +30,7 @@ def link_id(token_hash: str) -> str:
 def token_of(path: str, cookies: Iterable[str] = ()) -> str | None:
     """Return the token of a request: the last ``token`` of the query, or else the first of the cookies, or None.
 
-    An empty ``token`` is ignored.
+    The cookies are read if the query has no ``token``, or if its last one is empty.  Empty cookies are skipped.
 
     :param path: the request target, as sent.
     :param cookies: the values of the Cookie fields; other cookies and malformed ones are skipped.
