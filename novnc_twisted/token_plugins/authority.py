@@ -11,8 +11,8 @@ class TokenPluginAuthority:
     """Checks tokens with a plug-in; :meth:`check_token` is the ``authorise`` of a proxy's factory.
 
     :param plugin: finds the VNC server of a token.
-    :param host: the ``host`` option of the proxy; the ``compute_host`` of targets that are unix sockets, because these
-        are on the proxy's machine.
+    :param host: the ``host`` option of the proxy.  It becomes the ``compute_host`` of targets that are unix sockets,
+        because these are on the proxy's machine.
     :param enforce_session_timeout: whether a session ends when its token expires.
     :ivar max_token: maximum number of characters of a token; pass it to the sessions as ``max_token``.
     :ivar directories: folders of unix sockets; add them to the ``socket_directories`` of the sessions.

@@ -17,7 +17,7 @@ class Target:
     :ivar port: the TCP port.
     :ivar socket: the path of a unix socket; None: host and port are used.
     :ivar expires_at: Unix time in seconds when the token expires; None: not known.
-    :ivar password: the VNC password; None: the server wants no password.
+    :ivar password: the VNC password; None: the source of the token names none.
     """
 
     host: str = ""

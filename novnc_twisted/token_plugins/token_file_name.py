@@ -60,7 +60,7 @@ class TokenFileName:
         try:
             return parse_target(text)
         except ValueError as error:
-            raise ServiceUnavailable(f"the file of a token in {self._folder} is {error}") from None
+            raise ServiceUnavailable(f"the file of a token in {self._folder} is unusable: {error}") from None
 
 
 def is_file_name(token: str) -> bool:
