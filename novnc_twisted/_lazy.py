@@ -8,10 +8,10 @@ from typing import Any
 
 
 def lazy(package: str, names: dict[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a package.
+    """Return the ``__getattr__`` and the ``__dir__`` of a package.
 
-    A name may be that of its sub-module (``rfb.login.login``).  The package then gives the name that the sub-module
-    defines, and not the sub-module, which the import system would bind to the name.
+    An object may have the same name as its sub-module, as ``login`` in ``rfb.login``.  The attribute of the package is
+    then the object, and the import system is prevented from setting this attribute to the sub-module.
 
     :param package: the package's ``__name__``.
     :param names: public name -> the sub-module (relative, without the dot) that defines it.

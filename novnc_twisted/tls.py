@@ -37,7 +37,7 @@ _WHY = {
 class ServerCheck:
     """Checks in one TLS handshake that the server's certificate is trusted, and is for a given name.
 
-    :ivar failure: why the handshake failed, as a clause for the log; empty if it did not fail.
+    :ivar failure: why the certificate was refused, as a clause for the log; empty if no certificate was refused.
     """
 
     def __init__(self, options: CertificateOptions, name: str, whose: str = "the server's") -> None:
