@@ -56,7 +56,7 @@ class Number(types.Float):
     def __call__(self, value: Any) -> Any:
         """Return the number.
 
-        :raises ValueError: it is not a number, infinite, or out of bounds.
+        :raises ValueError: the value is not a finite number, or is out of bounds.
         """
         number = super().__call__(value)
         if number is not None and not math.isfinite(number):

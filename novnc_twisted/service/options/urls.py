@@ -16,7 +16,7 @@ DRIVER_PATHS: Final = {"qemu": ("/system", "/session", "/embed")}
 
 
 def web_url(text: str) -> None:
-    """Check the URL of a page, to which a token is added: http or https with a host, perhaps a port, path and query."""
+    """Check a URL that users get: http or https, a host, and perhaps a port, a path and a query."""
     parts = _split(text, "http://controller:6080/vnc_auto.html")
     if parts.scheme.lower() not in ("http", "https"):
         raise ValueError(f"{_shown(text)} is not an http:// or https:// URL")
