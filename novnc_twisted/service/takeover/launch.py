@@ -99,7 +99,7 @@ class TakeOver:
     def _spawn(self, on_ready: OnReady) -> None:
         attempt = self._attempt = _Attempt(self, on_ready)
         ours, theirs = socket.socketpair()
-        # The new process's standard error is a pipe to this process until it leads.  Then it uses this copy instead.
+        # Until the new process leads, its standard error is a pipe to this process.  Then it is the copy ``errors``.
         errors, files = os.dup(2), list(self._files())
         texts = [in_memory(file) for file in files]
         try:
@@ -210,7 +210,7 @@ class _Attempt(ProcessProtocol):
         self._errors = (self._errors + data)[-TAIL:]
 
     def reported(self, line: str) -> None:
-        """Handle a line that the new process sent: ``ready``, ``failed: REASON``, or later ``status NUMBER``."""
+        """Handle a line that the new process sent: ``ready``, ``failed: REASON``, or later ``status IDENTIFIER``."""
         if line == "ready" and self._on_ready is not None and self.pid is not None and self.channel is not None:
             on_ready, self._on_ready = self._on_ready, None
             self._stop_timer()

@@ -1,9 +1,9 @@
 """The new process's part of a take-over (SIGUSR2): the descriptors that it gets, and its reports.
 
 The old process, the predecessor (:mod:`novnc_twisted.service.takeover.launch`), starts the same command again.  The
-environment variable ``NOVNC_TWISTED_TAKEOVER`` describes the descriptors that it passes.  One of them is the channel,
-which is one socket of a socket pair.  The new process reports ``ready`` or ``failed: REASON`` on the channel.  When it
-receives the line ``lead``, it accepts connections, and is the service's main process.
+environment variable ``NOVNC_TWISTED_TAKEOVER`` describes the descriptors that the old process passes.  One of them is
+the channel, which is one socket of a socket pair.  The new process reports ``ready`` or ``failed: REASON`` on the
+channel.  When it receives the line ``lead``, it accepts connections, and is the service's main process.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class PredecessorChannel:
             pipe to the predecessor.
         :param files: the path of each configuration file, and the descriptor of its text.
         :param channels: descriptors of the channels to the processes in ``older``, by process id.  The last process in
-            ``older`` is the predecessor, whose channel is ``channel``.
+            ``older``, the predecessor, is not among them: its channel is ``channel``.
         """
         self.files = [FlagFile.of_text(path, _text(handle)) for path, handle in files]
         self.channels = {int(pid): socket.socket(fileno=handle) for pid, handle in (channels or {}).items()}
@@ -70,7 +70,7 @@ class PredecessorChannel:
         self._on_lead: Callable[[], None] | None = None
 
     def adjust(self, twistd: Any) -> None:
-        """Change the options of twistd: leave the predecessor's pid file alone, and do not change the user again."""
+        """Change the options of twistd: leave the pid file alone, become no daemon, do not change the user again."""
         twistd["pidfile of the service"] = twistd.get("pidfile")
         twistd["pidfile"] = ""
         twistd["nodaemon"] = True
