@@ -17,7 +17,8 @@ def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":
 
     If nova or a plug-in checks the tokens, the command needs no other service, and the transport is ``memory://``.
 
-    :raises Unusable: the text is one line that names transport_url.
+    :raises Unusable: the command cannot use this ``transport_url`` or ``[consoleauth] backend``; the text is
+        one line that begins with the option.
     """
     alone = uses_nova(command, conf) or uses_plugin(command, conf)
     url = "memory://" if alone else conf.transport_url

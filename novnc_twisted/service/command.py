@@ -1,4 +1,4 @@
-"""What the six ``twistd`` commands have in common: the command line, and the report of an error in it."""
+"""What the six ``twistd`` commands have in common: the command line, and the report of errors before the log begins."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -48,6 +48,9 @@ class Options(usage.Options):
         """Parse the command line.  A mistake ends the process with one line and an exit code.
 
         twistd itself would print all of its help, and exit with 0.
+
+        With ``--check-config``, the process ends after the check.  In the new process of a take-over, options of twistd
+        are changed as well (:meth:`.PredecessorChannel.adjust`).
         """
         from novnc_twisted.service.takeover.successor import channel_to_predecessor
 
@@ -92,5 +95,5 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
             # the service again and again.
             refuse(name, error)
 
-    # twistd looks for an attribute ``Options`` of each plug-in's module, without arguments.
+    # twistd calls the attribute ``Options`` of each plug-in's module without arguments.
     return type("Options", (Options,), {"command": name, "__doc__": Options.__doc__}), make

@@ -133,7 +133,7 @@ def validity(option: str, path: str, *, authorities: bool = False, now: datetime
 
 
 def _page(conf: Any) -> Iterator[str]:
-    """Yield a warning if the page to which links lead is not in the folder of the page."""
+    """Yield a warning if the folder of the console page has no page at all, or lacks the page to which links lead."""
     from novnc_twisted.novncproxy.page import SHIPPED, Page
 
     folder = conf.web or SHIPPED

@@ -1,4 +1,4 @@
-"""Reads the configuration files.  Later files override earlier ones; without ``--config-file``, no file is read."""
+"""Reads the configuration files.  Later files override earlier ones."""
 
 import logging
 import os
@@ -64,10 +64,11 @@ class Configuration:
         return self._place(group, name) is not None
 
     def located(self, line: str) -> str:
-        """Put the place where a file sets an option in front of a message about it; unchanged if no file sets it.
+        """Put the file that sets an option, and the line number, in front of a message about the option.
+
+        If no file sets the option, nothing is put in front of the message.
 
         :param line: the message, which begins with the option.
-        :return: the message, after the file and the line number.
         """
         option = self._option_of(line)
         place = self._place(*option) if option is not None else None
@@ -173,7 +174,7 @@ def read_all(sources: Sequence[str | FlagFile]) -> Configuration:
 
 
 def in_memory(file: FlagFile) -> int:
-    """Return the descriptor of a file in memory with the normalised text; its passwords must not be on a disk."""
+    """Write the normalised text to a file in memory, because it may contain passwords; return the descriptor."""
     handle = os.memfd_create("nova.conf")
     os.write(handle, file.normalised().encode())
     return handle

@@ -63,7 +63,7 @@ class ConsoleService(CommandService):
         self.on_failure: Callable[[Exception], None] = self._log_failure
 
     def end_with(self, older: Predecessors) -> None:
-        """Wait for the end of these processes before this one ends, unless a successor waits for them."""
+        """Make the shutdown wait until these older processes have ended, unless a successor waits for them."""
         shutdown = self._context.shutdown
         # In two phases, because the first one is skipped without drain_timeout, and may end before these processes.
         for phase in (Phase.WAIT_FOR_SESSIONS, Phase.END_SESSIONS):
@@ -180,7 +180,7 @@ class ConsoleService(CommandService):
         """Read all certificates and keys, and the files of ``Context.renewals``.
 
         :return: functions that put the new content into use.
-        :raises Unusable: the text is one line about the first file with an error.
+        :raises Unusable: a file has an error; the text is one line about the first such file.
         """
         context = self._context
         upstream = context.upstream if context.upstream is not None and context.upstream.used else None

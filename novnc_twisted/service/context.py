@@ -76,10 +76,10 @@ class Context:
     :ivar api_tls: TLS at the port of the API; None if it is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
     :ivar trail: the audit trail; None if it is off.
-    :ivar renewals: functions for a reload.  Each reads files again, and returns a function that puts them into use.  It
-        raises Unusable for an invalid file.
+    :ivar renewals: functions for a reload.  Each reads files again, and returns a function that puts them into use.  If
+        a file is invalid, the reading raises Unusable.
     :ivar changes: functions for a reload.  Each is called with the new options.
-    :ivar api_addresses: the addresses and ports at which the API of this process listens; none without it.
+    :ivar api_addresses: the addresses and ports at which the API of this process listens; empty without the API.
     :ivar last_starts: start functions for the main process only, called after all others.
     :ivar peers: the other workers of this command.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.

@@ -24,7 +24,7 @@ NAME = "control"
 """The socket's name in the RuntimeDirectory."""
 
 ASK_TIMEOUT = 5.0
-"""Seconds within which a client must send its request."""
+"""Seconds after the connection of a client within which its whole request must have arrived."""
 
 MAX_REQUEST = 4 << 20
 """Maximum number of bytes of a request, which may contain configuration files."""
@@ -41,7 +41,7 @@ _log = Logger()
 def files_of(text: bytes) -> list[FlagFile]:
     """Parse the configuration files of a request.
 
-    :raises ValueError: the text is not JSON, or not a list of pairs.
+    :raises ValueError: the text is not JSON, or one of its lists does not have two items.
     :raises TypeError: the text is JSON, but not a list of lists.
     """
     return [FlagFile.of_text(str(path), str(content)) for path, content in json.loads(text)]

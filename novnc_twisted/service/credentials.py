@@ -22,7 +22,7 @@ class UpstreamCredentials:
     def __init__(self, conf: Any) -> None:
         """Read the files.
 
-        :raises Unusable: the text is one line that names the option.
+        :raises Unusable: as for :func:`upstream_tls`.
         """
         self._conf = conf
         self.tls = upstream_tls(conf)
@@ -51,7 +51,8 @@ class UpstreamCredentials:
 def upstream_tls(conf: Any) -> "UpstreamTLS":
     """Read the credentials for VeNCrypt; empty if ``auth_schemes`` does not name it.
 
-    :raises Unusable: the text is one line that names the option.
+    :raises Unusable: a file cannot be used, or ``vencrypt_subtypes`` is empty or does not fit the files; the text is
+        one line that names the option.
     """
     from novnc_twisted.session import UpstreamTLS
 

@@ -87,7 +87,7 @@ def _last_steps() -> None:
 
 
 def exit_with(code: int) -> None:
-    """End the process with this code after the reactor has stopped; twistd itself would exit with 0."""
+    """Make the process end with this code after the reactor has stopped; twistd itself would exit with 0."""
     atexit.register(_leave, code)
 
 

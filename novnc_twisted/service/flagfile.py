@@ -26,7 +26,7 @@ class FlagFile(iniparser.BaseParser):
 
     :ivar sections: the values of each key of each section, in their order.
     :ivar lines: the line number of the last assignment to a key, by section and key.
-    :ivar commented: the section and key of each last assignment that seems to end with a comment.
+    :ivar commented: the section and key of each option whose last assignment seems to end with a comment.
     :ivar faults: one line for each fault of the file itself.
     """
 

@@ -18,7 +18,8 @@ _ENDPOINT: Final = (cfg.ListOpt("valid_interfaces"), cfg.StrOpt("region_name"), 
 def has_credentials(conf: Any, section: str) -> bool:
     """Register the options of a section; return whether it has credentials, or names another section for them.
 
-    :raises Unusable: the text is one line that names the option.
+    :raises Unusable: the value of ``auth_section`` or ``auth_type`` cannot be used; the text is one line that names the
+        option.
     """
     from keystoneauth1 import loading
 
@@ -35,7 +36,8 @@ def has_credentials(conf: Any, section: str) -> bool:
 def load(conf: Any, section: str) -> Any:
     """Return keystoneauth1's session for the credentials of a section.
 
-    :raises Unusable: the text is one line that names the option.
+    :raises Unusable: an option of the credentials is missing or cannot be used; the text is one line that names the
+        option.
     """
     from keystoneauth1 import loading
     from keystoneauth1.exceptions import ClientException
@@ -61,7 +63,7 @@ def load(conf: Any, section: str) -> Any:
 def _check(conf: Any, *sections: str) -> None:
     """Check the value of each registered option of these sections.
 
-    :raises Unusable: the text is one line that names the option.
+    :raises Unusable: a value cannot be used; the text is one line that names the option.
     """
     for section in dict.fromkeys(sections):
         for name in conf[section]:

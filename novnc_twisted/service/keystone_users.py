@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from novnc_twisted.keystone.client import KeystoneClient
 
 SECTIONS: Final = ("keystone_authtoken", "nova", "service_user")
-"""The sections that may have our credentials for Keystone.  The first one with an ``auth_type`` is used."""
+"""The sections that may have our credentials for Keystone.
+
+The first one with an ``auth_type`` or an ``auth_section`` is used.
+"""
 
 
 def make(reactor: Any, conf: Any) -> "tuple[KeystoneUsers, KeystoneClient]":
     """Make the strategy and its client, without contacting Keystone.  The caller must start the client.
 
-    :raises Unusable: the text is one line that names the option, or the extra that is not installed.
+    :raises Unusable: the credentials are missing or cannot be used, or an extra is not installed; the text is one line
+        that names the option or the extra.
     """
     section = _section(conf)
     from keystoneauth1 import adapter

@@ -2,7 +2,7 @@
 
 SIGTERM and SIGINT end the process with exit code 0.  After the first one, sessions may go on for ``drain_timeout``; a
 second one closes them at once.  SIGHUP reloads the process.  After SIGUSR2, a new process of the installed version
-takes over, and this process ends when its sessions have ended.
+takes over, and this process ends when its sessions have ended, at the latest after ``drain_timeout`` (0: no limit).
 """
 
 import contextlib
@@ -53,7 +53,8 @@ class CommandService(Service):
     :ivar copies: copies of listening sockets, for a successor.
     :ivar older: the predecessors that still have sessions.
     :ivar twistd: the options of twistd, which name its pid file.
-    :ivar leads: whether this is the main process.  A successor leads as soon as its predecessor sends the order.
+    :ivar leads: whether this is the main process: it or its workers accept connections.  A successor becomes the main
+        process when its predecessor sends the order, or has died.
     :ivar released: whether a successor has taken over from this process.
     :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
     """
@@ -215,7 +216,7 @@ class CommandService(Service):
         self.alive()
 
     def stop_monitoring(self) -> None:
-        """Close the monitoring port.  Until then, the port reports that the service is stopping."""
+        """Close the monitoring port.  A shutdown does this last, so that the port reports the shutdown until then."""
         if self.monitoring is not None:
             self.monitoring.stop()
 

@@ -16,7 +16,10 @@ _LEVELS: Final = {LogLevel.warn: "WARNING"}
 """Levels whose names differ from those of Python's logging, which oslo.log uses."""
 
 _OURS: Final = ("time", "level", "namespace", "pid", "worker", "text", "exception")
-"""The fields of each JSON line.  An event's own field with one of these names gets the prefix ``field_``."""
+"""Our fields of a JSON line; ``worker`` and ``exception`` are not in every line.
+
+An event's own field with one of these names gets the prefix ``field_``.
+"""
 
 
 def oslo_line(event: LogEvent) -> str | None:

@@ -1,7 +1,8 @@
 """The supervisor's reports about the sessions of workers that were killed.
 
 Each worker writes its sessions to a table in memory (:class:`novnc_twisted.session.shared_table.SharedTable`), of which
-the supervisor also has a descriptor.  A worker that ends in an orderly way leaves no session in its table.
+the supervisor also has a descriptor.  A worker that ends in an orderly way leaves no live session in its table, but
+perhaps sessions whose end consoleauth has not confirmed.
 """
 
 import os
@@ -73,7 +74,7 @@ class LostSessions:
     def report(self, table: int, worker: int, how: str) -> None:
         """Report the sessions of a worker that has ended, and close its table.
 
-        :param how: how the worker has ended: ``by signal 9 (Killed)``.
+        :param how: how the worker has ended, such as ``by signal 9 (Killed)``.
         """
         try:
             rows = read_table(table)
@@ -100,7 +101,7 @@ class LostSessions:
         self._reports.add(ended)
 
     async def stop(self, seconds: float) -> None:
-        """Send the remaining reports within this time, and close the audit trail."""
+        """Send the remaining reports within this number of seconds, and close the audit trail."""
         last = Deferred.fromCoroutine(self._stop_reports())
         timer = self._reactor.callLater(max(0.0, seconds), last.cancel)
         try:

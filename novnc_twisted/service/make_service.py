@@ -118,7 +118,7 @@ def build(
     """Build the service of a command for this process, and bind the sockets that were not passed.
 
     :param table: the table in which the supervisor finds the sessions of this process; None: this is not a worker.
-    :raises Unusable: the text is one line that names what is wrong.
+    :raises Unusable: an option, a file or a socket cannot be used; the text is one line that names it.
     """
     context = Context.of(command, conf, reactor, sockets, table)
     return ConsoleService(command, context, [BUILDERS[name](context) for name in SERVICES[command]], warnings)

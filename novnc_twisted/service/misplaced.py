@@ -84,7 +84,7 @@ _NOVAS_SECTIONS: Final = frozenset(
         "zvm",
     ]
 )
-"""Sections of nova.conf that are not ours."""
+"""nova's own sections of nova.conf.  Those that are also in our table of options are checked nevertheless."""
 
 _COMMON_NAMES: Final = frozenset(
     [

@@ -72,7 +72,7 @@ def make_monitor(conf: Any, reactor: Any) -> "Monitor | None":
 def check_tracing(conf: Any) -> None:
     """Check that OpenTelemetry is installed if ``[monitoring] tracing`` is on.
 
-    :raises Unusable: it is not installed.
+    :raises Unusable: tracing is on, but OpenTelemetry is not installed.
     """
     if conf.monitoring.tracing and importlib.util.find_spec("opentelemetry") is None:
         raise Unusable("[monitoring] tracing: it needs the extra [tracing]: pip install 'novnc-twisted[tracing]'")
@@ -81,7 +81,7 @@ def check_tracing(conf: Any) -> None:
 def make_tracing(conf: Any) -> "Observer | None":
     """Make the observer that makes spans; None if ``[monitoring] tracing`` is off.
 
-    :raises Unusable: OpenTelemetry is not installed.
+    :raises Unusable: as for :func:`check_tracing`.
     """
     check_tracing(conf)
     if not conf.monitoring.tracing:
@@ -96,7 +96,7 @@ class MonitoringPort:
 
     :param listener: the listening socket.
     :param status: returns the metrics and the readiness of the command.
-    :param observer: called with the event of each malformed request.
+    :param observer: called with the event of each refused request or connection.
     """
 
     def __init__(self, reactor: Any, listener: socket.socket, status: StatusOf, observer: "Observer") -> None:

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from novnc_twisted.keystone import KeystoneClient
 
 SECTIONS: Final = ("nova", "service_user", "keystone_authtoken")
-"""The sections that may have credentials of Keystone.  The first one with an ``auth_type`` is used."""
+"""The sections that may have credentials of Keystone.
+
+The first one with an ``auth_type`` or an ``auth_section`` is used.
+"""
 
 SERVED_BY_NOVA: Final = "novncproxy"
 """The command that can have this backend."""
@@ -18,6 +21,8 @@ SERVED_BY_NOVA: Final = "novncproxy"
 
 def uses_nova(command: str, conf: Any) -> bool:
     """Return whether nova checks the tokens (``[consoleauth] backend``).
+
+    To find the credentials, the function registers their options in ``conf``.
 
     :raises Unusable: the command cannot have this backend, or credentials are missing.
     """
@@ -42,7 +47,7 @@ def uses_nova(command: str, conf: Any) -> bool:
 def check(command: str, reactor: Any, conf: Any) -> None:
     """Read the credentials, if nova checks the tokens.
 
-    :raises Unusable: the text is one line that names what is wrong.
+    :raises Unusable: as for :func:`uses_nova` and :func:`make_client`.
     """
     if uses_nova(command, conf):
         make_client(reactor, conf)
@@ -51,7 +56,8 @@ def check(command: str, reactor: Any, conf: Any) -> None:
 def make_client(reactor: Any, conf: Any) -> "KeystoneClient":
     """Make the client for nova's API, without contacting nova or Keystone.
 
-    :raises Unusable: the text is one line that names the section, or the extra that is not installed.
+    :raises Unusable: the credentials cannot be used, or an extra is not installed; the text is one line that names the
+        option or the extra.
     """
     if importlib.util.find_spec("keystoneauth1") is None:
         raise Unusable(

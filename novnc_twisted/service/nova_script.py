@@ -40,7 +40,7 @@ class CommandLine:
         """Parse the command line.
 
         :param program: the name of the script; default configuration files may have this name.
-        :raises Unusable: the text is one line about the mistake.
+        :raises Unusable: the command line has a mistake, or an option of it is refused; the text is one line about it.
         """
         self.options: dict[tuple[str, str], str] = {}
         self.ignored: list[str] = []

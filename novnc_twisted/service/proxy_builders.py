@@ -218,7 +218,7 @@ def _token_plugin(context: Context) -> "TokenPluginAuthority":
 def _front_arguments(
     context: Context, topic: str, replacement: "NovaAuthority | TokenPluginAuthority | None" = None
 ) -> dict[str, Any]:
-    """Return the arguments that the factories of both proxies have in common.
+    """Return the arguments that the factories of both proxies have in common, and add the checks of readiness.
 
     :param topic: the topic for calls about the sessions.
     :param replacement: the authority that replaces consoleauth; None: consoleauth.

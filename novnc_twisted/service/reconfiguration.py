@@ -54,14 +54,14 @@ class Reconfiguration:
 
     @property
     def files(self) -> list[FlagFile]:
-        """The files that came with the last reload request; empty if none came."""
+        """The files of the last reload request that came with files; empty if there was no such request."""
         return [one for one in self._sources if isinstance(one, FlagFile)] if self.given else []
 
     def read(self, files: Sequence[FlagFile] | None = None) -> Changes:
         """Read and check all options, but do not use them yet.
 
         :param files: files that the caller has read; None: read the current files again.
-        :raises Unusable: the text is one line about the first error.
+        :raises Unusable: an option or a file has an error; the text is one line about the first error.
         """
         found = examine(self._command, self._sources if files is None else files, self._reactor)
         if found.errors:

@@ -72,8 +72,8 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
 
     :param identities: the roles to add to those that have a file in the folder already.
     :param url: the address of Redis, without user and password.
-    :raises ValueError: the URL can't be used, the file of a role contains no password of that role, or another user
-        could have written the folder or a file in it.
+    :raises ValueError: the URL can't be used, the file of a role has another address or no password of that role, or
+        another user could have written the folder or a file in it.
     :raises OSError: a file can't be written.
     """
     try:
@@ -160,7 +160,7 @@ def _conf(url: str, identity: Identity, password: str) -> str:
 def _read(path: Path) -> tuple[Identity, str]:
     """Read the file of a role that an earlier run has made; return the role and its password.
 
-    :raises ValueError: this command did not write the file.
+    :raises ValueError: the name of the file is not that of a role, or the file has no log-in of this role.
     """
     values = {}
     for line in path.read_text().splitlines():

@@ -14,7 +14,7 @@ LONGEST = 1 << 20
 class RelayedLog:
     """Makes log events from a worker's output.  Each event has the worker's number.
 
-    :ivar on_report: called with each report of the worker that is not a log event.
+    :ivar on_report: called with each report of the worker, except ``ready``.  Log events are not reports.
     """
 
     def __init__(self, number: int, to: ILogObserver = globalLogPublisher) -> None:
@@ -27,7 +27,7 @@ class RelayedLog:
         self._buffers = {"out": b"", "err": b""}
 
     def received(self, data: bytes) -> bool:
-        """Take bytes of the worker's standard output (lines of JSON); return whether it reports that it is ready."""
+        """Take bytes of the worker's standard output (lines of JSON); return whether the worker reports ``ready``."""
         ready = False
         for line in self._lines("out", data):
             ready = self._line(line) or ready

@@ -29,7 +29,7 @@ DEFAULT_LIBVIRT = "qemu:///system"
 def need_libvirt() -> None:
     """Check that libvirt's Python binding is installed.
 
-    :raises Unusable: it is not installed.
+    :raises Unusable: the binding is not installed.
     """
     if importlib.util.find_spec("libvirt") is None:
         raise Unusable("libvirt-python is not installed; install novnc-twisted[libvirt]")
@@ -38,7 +38,7 @@ def need_libvirt() -> None:
 def web_folder(conf: Any) -> str | None:
     """Return the folder of the option ``web``; None: the page of this package is used.
 
-    :raises Unusable: it is not a folder.
+    :raises Unusable: the option is set, but does not name a folder.
     """
     if conf.web and not Path(conf.web).is_dir():
         raise Unusable(f"web: {conf.web} is not a folder")

@@ -19,13 +19,16 @@ class Phase(IntEnum):
     STOP_ACCEPTING = 1
     """Close the listening sockets, and the connections without a session.
 
-    If ``drain`` is not 0, requests that are being answered are finished first."""
+    If sessions may go on after the stop (``Shutdown.drain`` is not 0), requests that are being answered are finished.
+    Their connections are then closed."""
 
     LEAVE_PRESENCE = 2
     """Remove this process from the list of services, so that it gets no new calls."""
 
     WAIT_FOR_SESSIONS = 3
-    """Let sessions go on for at most ``drain`` seconds.  Sessions that are being set up may become live."""
+    """Let sessions go on for at most ``drain`` seconds.  Sessions that are being set up may become live.
+
+    If ``drain`` is 0, this phase is skipped."""
 
     END_SESSIONS = 4
     """Close the remaining sessions, with close code 1001."""
@@ -46,7 +49,8 @@ SECONDS: Final = {
 }
 """Seconds for each phase.  A phase may also use the time that earlier phases did not need.
 
-The sum is 4 s, so that the process ends within 5 s after SIGTERM even if Redis or libvirt does not answer.
+The sum is 4 s, so that the process ends within 5 s after SIGTERM even if Redis or libvirt does not answer.  The time of
+WAIT_FOR_SESSIONS is added to this; its limit is ``drain``.
 """
 
 
@@ -56,7 +60,8 @@ class Shutdown:
     A step that takes longer than its phase does not delay the next phase.  It continues during later phases, and is
     cancelled when all phases are over.  The failure of a step is logged, and does not affect other steps.
 
-    :ivar drain: seconds for which sessions may go on.  It may be changed until the shutdown begins.
+    :ivar drain: seconds for which sessions may go on.  After the shutdown has begun, only :meth:`wait_at_most` changes
+        the time.
     :ivar replaced: whether another process now accepts on the same sockets.  If so, connections that this process has
         accepted may still become sessions.
     """

@@ -30,8 +30,8 @@ class Sockets:
         """Take the sockets that systemd passes to this process (LISTEN_FDS, LISTEN_PID).
 
         LISTEN_FDNAMES has the service of each socket, with or without ``.socket`` at the end.  If it names no service,
-        the sockets belong to the services of the command in the order of :data:`LISTENING`.  If only one service of the
-        command listens, all sockets belong to this service.
+        the sockets belong to the listening services of the command, in the order of :data:`LISTENING`; if there is only
+        one such service, it gets all sockets.
 
         :param services: the services of the command that listen.
         :param environ: the environment; None: the one with which the process was started.

@@ -16,7 +16,7 @@ _CLIENT_CA = "[console] ssl_client_ca"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSOptions:
-    """The TLS options of one port, and the mistakes that are visible without reading a file.
+    """The TLS options of the proxies or of the API, and the mistakes that are visible without reading a file.
 
     :ivar group: the text before ``cert`` and ``key`` in errors: ``[api] ``, or nothing.
     :ivar mistakes: one line for each option that needs another option, which is not set.
@@ -60,7 +60,7 @@ class TLSOptions:
     def load(self) -> FrontTLS | None:
         """Read the files; None if ``cert`` is not set.
 
-        :raises Unusable: the text is one line that names the option.
+        :raises Unusable: an option or a file cannot be used; the text is one line that names the option.
         """
         for line in self.mistakes:
             raise Unusable(line)  # the first mistake is enough
@@ -99,7 +99,7 @@ def _mistakes_of_proxies(conf: Any) -> list[str]:
 def read_option(option: str, path: str, parse: Callable[[bytes], T]) -> T:
     """Read and parse the file that an option names.
 
-    :raises Unusable: the text is one line that names the option and the file.
+    :raises Unusable: the file cannot be used; the text is one line that names the option and the file.
     """
     return usable(partial(read_pem, option, path, parse))
 

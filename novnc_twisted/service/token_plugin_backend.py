@@ -33,7 +33,7 @@ def uses_plugin(command: str, conf: Any) -> bool:
 def check(command: str, reactor: Any, conf: Any) -> None:
     """Check ``token_source``, if a token plug-in checks the tokens.
 
-    :raises Unusable: the text is one line that names what is wrong.
+    :raises Unusable: as for :func:`uses_plugin` and :func:`make`.
     """
     if uses_plugin(command, conf):
         make(reactor, conf)
@@ -42,7 +42,8 @@ def check(command: str, reactor: Any, conf: Any) -> None:
 def make(reactor: Any, conf: Any) -> "ITokenPlugin":
     """Make the plug-in, without contacting a server.
 
-    :raises Unusable: the text is one line that names the option.
+    :raises Unusable: ``token_plugin`` or ``token_source`` is missing or cannot be used; the text is one line that names
+        the option.
     """
     from novnc_twisted.token_plugins import make_plugin
 
@@ -60,7 +61,7 @@ def renewal(plugin: "ITokenPlugin") -> Callable[[], None]:
     """Read the files of a plug-in again.
 
     :return: a function that puts the new content into use.
-    :raises Unusable: the text is one line that names the option.
+    :raises Unusable: a file cannot be used; the text is one line that names ``token_source``.
     """
     try:
         use: Callable[[], None] = plugin.renewal()

@@ -2,7 +2,8 @@
 
 Only :mod:`novnc_twisted.service.workers` starts it.  NUMBER is the worker's number, which this process does not use.
 REACTOR is the module of the reactor.  The listening sockets are descriptors from 3 on, and SOCKETS names the service of
-each (``novncproxy,novncproxy``).  BEGIN is ``accept`` or ``wait``.  Each FILE is a configuration file.
+each (``novncproxy,novncproxy``).  BEGIN is ``accept`` (accept connections from the start on) or ``wait`` (accept them
+after the order ``accept``).  Each FILE is a configuration file.
 
 Standard input is a pipe with the supervisor's orders; it closes when the supervisor ends.  Log events and reports go to
 standard output, as one JSON object in each line.  The supervisor writes the log events to the log of the service.  An

@@ -40,7 +40,7 @@ class WorkerProcess(ProcessProtocol):
     :ivar pid: its process id.
     :ivar ended: fires when it has ended.
     :ivar last_report: when it last reported something, in the reactor's seconds.
-    :ivar failure: why it could not start, and its exit code; None if it has reported no failure.
+    :ivar failure: why it could not start, and its exit code; None: no such failure is known.
     :ivar outbox: sends the values of other workers to it.
     :ivar table: the descriptor of the table of its sessions; None: there is no table.
     :ivar reloading: fires with the outcome of the current reload; None: no reload is going on.

@@ -221,7 +221,7 @@ class Supervisor(CommandService):
         self.stop_monitoring()
 
     def _end_waiting(self) -> None:
-        """Wait no longer for workers: they have all ended, or one cannot be killed."""
+        """Wait no longer for workers and older processes: they have all ended, or the time is over."""
         if self._kill_timer is not None and self._kill_timer.active():
             self._kill_timer.cancel()
         over, self._waiting = self._waiting, None
