@@ -11,16 +11,22 @@ MAX_BODY: Final = 4 << 20
 """Maximum number of bytes of an answer after decompression; a large Keystone catalogue has more than 1 MiB."""
 
 BODY_SECONDS: Final = 8.0
-"""Seconds for reading the body of an answer."""
+"""Maximum number of seconds for reading the body of an answer.  It is checked after each piece that arrives."""
 
 CONNECTIONS: Final = 32
-"""Maximum number of open connections to a server: as many as the threads of a client."""
+"""Maximum number of idle connections to one server that are kept open.
+
+It is also the default number of threads of a client.
+"""
 
 _PIECE: Final = 16 << 10
 
 
 class UnusableAnswer(RequestException):
-    """An answer is too long, takes too long, or leads away from TLS; the text is one clause without a subject."""
+    """An answer is too long, takes too long, or redirects from https to http.
+
+    The text is one clause without its subject, which is the server.
+    """
 
 
 class BoundedAdapter(BaseAdapter):
@@ -40,7 +46,9 @@ class BoundedAdapter(BaseAdapter):
     def send(self, request: Any, stream: bool = False, **options: Any) -> Response:  # type: ignore[override]
         """See BaseAdapter.
 
-        :raises UnusableAnswer: the body exceeds a bound, or the request would be repeated without TLS.
+        :raises UnusableAnswer: the body exceeds :data:`MAX_BODY` or :data:`BODY_SECONDS`, or the answer to an https
+            request redirects to http.
+        :raises RequestException: there is no answer, or its body cannot be read.
         """
         response = self._inner.send(request, stream=True, **options)
         try:

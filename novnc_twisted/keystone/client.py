@@ -15,7 +15,7 @@ from novnc_twisted.keystone.bounded import CONNECTIONS, UnusableAnswer
 from novnc_twisted.keystone.threads import ThreadedCalls
 
 TIMEOUT: Final = 4.0
-"""Seconds to connect, and seconds between two parts of an answer."""
+"""Maximum number of seconds to connect, and of seconds to wait for the next part of an answer."""
 
 _SERVER: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?=/|\s|$)")
 
@@ -31,7 +31,7 @@ class Answer:
 
     :ivar status: the HTTP status.
     :ivar body: the decoded JSON; None if the body is not JSON.
-    :ivar token: the header field X-Subject-Token, in which Keystone sends a new token; else empty.
+    :ivar token: the header field X-Subject-Token, in which Keystone sends a new token; empty if the field is missing.
     """
 
     status: int
@@ -47,7 +47,7 @@ class KeystoneClient:
 
     :param reactor: IReactorFromThreads.
     :param adapter: a ``keystoneauth1.adapter.Adapter`` for the service; its plugin has the credentials.
-    :param service: the name of the service for errors (``nova``).
+    :param service: the name of the service for errors: ``nova`` or ``Keystone``.
     :param credentials: where the credentials are configured (``[service_user]``), for errors.
     :param threads: maximum number of concurrent requests.
     """
@@ -82,8 +82,9 @@ class KeystoneClient:
         :param headers: further header fields.
         :param authenticated: False: without our own token, as for the log-in of a user.
 
-        Fails with ServiceUnavailable if Keystone or the service does not answer, or refuses the credentials; the
-        detail says which, and contains neither the path nor a secret.
+        Fails with ServiceUnavailable if Keystone or the service does not answer, if Keystone refuses our credentials,
+        or if the request cannot be sent.  The detail gives the reason, and contains neither the path nor a secret.
+        An answer with an error status is an :class:`Answer` like any other.
         """
         return self._calls.run(lambda: self._send(method, path, json, headers or {}, authenticated))
 
@@ -135,7 +136,7 @@ class KeystoneClient:
             return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
         if (unusable := _unusable(error)) is not None:
             return f"{server} {unusable}"
-        # A time-out is a ConnectionError, too.  If Keystone did not answer the discovery, its error names the server.
+        # A time-out is a ConnectionError, too.  A DiscoveryFailure names the server if Keystone did not answer.
         if isinstance(error, exceptions.ConnectionError) or (
             isinstance(error, exceptions.DiscoveryFailure) and found is not None
         ):

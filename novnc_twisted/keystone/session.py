@@ -10,11 +10,11 @@ from keystoneauth1.session import Session
 from novnc_twisted.keystone.bounded import BoundedAdapter
 
 LOGIN_TIMEOUT: Final = 20.0
-"""Seconds to connect to Keystone, and between two parts of its answer, if the option ``timeout`` is not set.
+"""Seconds to connect to Keystone, and to wait for the next part of its answer, if the option ``timeout`` is not set.
 
-A log-in holds a lock of keystoneauth1, and all other requests wait for it.  Without a limit, a Keystone that hangs
-would block all requests of this process.  The limit is longer than the deadline of the request that needs the log-in,
-because later requests can use the token of a slow Keystone.
+A log-in holds a lock of keystoneauth1, and all other requests wait for this lock.  Without a limit, a Keystone that
+hangs would block all requests of this process.  The limit is longer than the deadline of the request that needs the
+log-in, because later requests can use the token of a slow Keystone.
 """
 
 

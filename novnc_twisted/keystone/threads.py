@@ -44,7 +44,7 @@ class ThreadedCalls:
         self._pool.start()
 
     def stop(self) -> None:
-        """Accept no further call.  Running calls end by themselves, within their own deadlines."""
+        """Accept no further call.  The calls that run or wait are still made."""
         pool, self._pool = self._pool, None
         if pool is not None:
             threading.Thread(target=pool.stop, daemon=True).start()  # stop() waits for the calls
@@ -52,7 +52,8 @@ class ThreadedCalls:
     def run(self, call: Callable[[], T]) -> "Deferred[T]":
         """Run a call in a thread.  Cancelling frees the caller at once; a call that has not begun is dropped.
 
-        Fails with ServiceUnavailable if :meth:`start` was not called, or if too many calls wait.
+        Fails with the error that the call raises.  Fails with ServiceUnavailable before :meth:`start`, after
+        :meth:`stop`, and if :data:`MAX_PENDING` calls run or wait.
         """
         if self._pool is None:
             return fail(ServiceUnavailable(f"the requests to {self._name} are stopped"))
