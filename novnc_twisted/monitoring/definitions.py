@@ -18,10 +18,13 @@ OTHER: Final = "other"
 """Replaces a value of a label that is not in its set."""
 
 PARTS: Final = ("bus", "store", "libvirt", "page", "authority")
-"""Parts that a command may need to be ready."""
+"""Parts that a command may need in order to be ready."""
 
 PHASES: Final = ("token", "place", "dial", "negotiate", "total")
-"""The phases of a set-up.  ``place`` is part of ``token``: consoleauth asks the compute host where the console is."""
+"""The phases of a set-up; ``total`` is the whole set-up.
+
+``place`` is part of ``token``: consoleauth asks the compute host where the console is.
+"""
 
 PHASE_OF: Final = {
     "token": "token",
@@ -111,7 +114,8 @@ _ALL: Final = (
     Definition(
         name="novnc_bus_failures_total",
         kind="counter",
-        help="Calls to other services that had no answer in time or could not be sent, by the method.",
+        help="Calls to other services that had no answer in time, could not be sent, or were answered with "
+        "ServiceUnavailable, by the method.",
         labels={"method": _METHODS},
     ),
     Definition(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
 _LIVE: Final = "live"
-_CALLED: Final = "called"  # by this process (messaging/observed.py)
+_CALLED: Final = "called"  # the caller's side of a call (messaging/observed.py)
 
 
 class IEnd(Protocol):
@@ -79,14 +79,14 @@ class Metrics:
             handler(event)
 
     def called(self, side: str, topic: str, method: str, seconds: float, error: BaseException | None) -> None:
-        """Count a call on the bus that has ended.
+        """Count a call on the bus that this process made and that has ended.
 
         :class:`~novnc_twisted.messaging.observed.ObservedTransport` calls this method as its ``report``.
         """
         if side != _CALLED:
-            return  # this process has answered the call
+            return  # this process is the server of the call
         self._observe("novnc_bus_call_seconds", "method", method, seconds)
-        # Any other refusal is an answer of a service that works.
+        # Any other refusal is an answer of a service that can do its work.
         if isinstance(error, ServiceUnavailable):
             self._count("novnc_bus_failures_total", "method", method)
 
@@ -95,7 +95,7 @@ class Metrics:
         self._fronts.append(sessions)
 
     def samples(self) -> Samples:
-        """Return the present samples of all metrics."""
+        """Return the present samples, except those of ``novnc_missing``, ``novnc_workers``, ``novnc_build_info``."""
         found: Samples = {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
             for family in self._registry.collect()

@@ -18,14 +18,14 @@ class Monitor:
 
     :param clock: IReactorTime.
     :ivar metrics: an observer of events.
-    :ivar readiness: what the process needs.
+    :ivar readiness: the parts that the process needs.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self.metrics = Metrics()
         self.readiness = Readiness(clock)
-        # Requests at the same time share one check of the bus.
+        # Requests that arrive during a check share the next check.
         self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask()))
 
     def measured(self, transport: ITransport) -> ITransport:
@@ -34,7 +34,11 @@ class Monitor:
         return measured
 
     def status(self) -> Deferred[Status]:
-        """Return the state of this process; fires within two seconds."""
+        """Return the state of this process.
+
+        A check of the parts takes at most 1.5 s (``readiness.DEADLINE``).  If a check runs already, the result is that
+        of the next check, after at most 3 s.
+        """
         return self._shared()
 
     async def _ask(self) -> Status:

@@ -12,7 +12,7 @@ Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 """The name of a sample, and its labels, sorted by name."""
 
 Samples: TypeAlias = dict[Key, float]
-"""The samples of all metrics."""
+"""Samples of metrics, with their values."""
 
 _SUFFIXES: Final = {"counter": ("",), "gauge": ("",), "info": ("",), "histogram": ("_bucket", "_sum", "_count")}
 
@@ -55,7 +55,10 @@ class Status:
 
     @classmethod
     def from_json(cls, report: Mapping[str, Any]) -> Self:
-        """Read the report of a worker.  Samples that belong to no metric are left out.
+        """Read the report of a worker.
+
+        These are left out: samples of unknown metrics or with unknown labels, values that are not finite, and unknown
+        parts.
 
         :raises ValueError: the report is malformed.
         """
@@ -72,7 +75,10 @@ class Status:
 
 
 def _key(name: str, labels: Mapping[str, str]) -> Key | None:
-    """Return the key of a sample; None if no metric has such a sample.  So a report cannot add arbitrary keys."""
+    """Return the key of a sample; None if no metric has a sample with this name and these labels.
+
+    ``le``, the label of a histogram's buckets, may have any value.
+    """
     metric = metric_of(name)
     if metric is None or set(labels) - {"le"} != set(metric.labels):
         return None

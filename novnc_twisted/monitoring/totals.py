@@ -24,7 +24,7 @@ class Totals:
             self._ended[key] = self._ended.get(key, 0.0) + value
 
     def add(self, answers: Mapping[int, Samples | None]) -> Samples:
-        """Return the sums.
+        """Return the sums, and remember the counters of each worker.
 
         :param answers: the samples of each worker, by its number; None for a worker that did not answer in time.
         """

@@ -36,7 +36,7 @@ class SetupSpans:
     """Makes the spans.  An instance is an ``Observer``.
 
     :param tracer: default: the tracer of the program's tracer provider (``opentelemetry-instrument`` sets it).
-    :param now: Unix time in nanoseconds.
+    :param now: returns the Unix time in nanoseconds.
     """
 
     def __init__(self, tracer: "Tracer | None" = None, now: Callable[[], int] = time.time_ns) -> None:
