@@ -1,8 +1,8 @@
 """The domain directory: a copy in memory of the records that compute hosts publish, and which hosts are alive.
 
-An update of the copy (:meth:`DomainDirectory.look`) reads presence, the group of hosts and the heads of their records.
-On Redis, this takes at most five commands, whatever the number of hosts.  Then the update reads only the parts that
-have changed since the last update (:mod:`.domain_record`).
+A record has a head and parts (:mod:`.domain_record`).  An update of the copy (:meth:`DomainDirectory.look`) reads
+presence, the group of hosts and the heads of their records.  On Redis, this takes at most five commands, whatever the
+number of hosts.  Then the update reads only the parts that have changed since the last update.
 """
 
 import re
@@ -42,7 +42,7 @@ MALFORMED: Final = 60.0
 """Seconds for which the parts of a malformed record are not read again."""
 
 MAX_HEAD: Final = 32_768
-"""Maximum length in bytes of a head that is read.  The longest head that a host writes has 3,000 bytes."""
+"""Maximum length in bytes of a head that is read.  The heads that hosts write have less than 3,000 bytes."""
 
 MAX_ASKED: Final = 64
 """Maximum number of hosts that are asked for a domain that no record contains.
@@ -64,7 +64,7 @@ _log = Logger()
 class DomainDirectory(Generic[T]):
     """A copy of all records.
 
-    Its attributes show the last update.  They change only while :meth:`refresh` or :meth:`look` runs.
+    The attributes show the state after the last update.  They change only during an update.
 
     :param read: makes an entry from a host and a published domain (a mapping with the keys
         :data:`.domain_record.FIELDS`).  It raises ServiceUnavailable for a domain that cannot be used; this domain is
@@ -135,21 +135,19 @@ class DomainDirectory(Generic[T]):
         return self._places.get(uuid, {})
 
     def candidates(self, uuid: str) -> list[str]:
-        """Return the live hosts that published a domain, and live hosts without a usable record.
-
-        Of the latter, at most :data:`MAX_ASKED` are returned.
-        """
+        """Return the live hosts that published a domain, and at most MAX_ASKED live hosts without a usable record."""
         published = [host for host in self._places.get(uuid, ()) if host in self.live]
         return [*published, *(host for host in self.unpublished[:MAX_ASKED] if host not in published)]
 
     def all_candidates(self, uuid: str) -> list[str]:
         """Return the live hosts to ask for a domain that the hosts of :meth:`candidates` do not have.
 
-        These are all live hosts.  If there are more than :data:`MAX_ASKED`, they are only those that published the
-        domain, and those whose records are not current.  Then a domain that moved to another host in the last half
-        second may be missed.
+        If at most :data:`MAX_ASKED` hosts are alive, these are all live hosts.  Otherwise, they are the live hosts that
+        published the domain, and those whose records are not current.  In this case, a domain that moved to another
+        host in the last half second may be missed.
 
-        :raises ServiceUnavailable: too many records are not current, so that the host of the domain is unknown.
+        :raises ServiceUnavailable: more than MAX_ASKED hosts are alive, and the records of more than MAX_ASKED of them
+            are not current.  So the host of the domain is unknown.
         """
         if len(self.live) <= MAX_ASKED:
             return list(self.live)
@@ -159,7 +157,7 @@ class DomainDirectory(Generic[T]):
         return list(dict.fromkeys([*published, *self._not_current]))
 
     def has_record(self, host: str) -> bool:
-        """Return whether a host has published a record that was read completely and can be used."""
+        """Return whether the last update has read all records, and that of this host completely and without errors."""
         record = self._records.get(host)
         return self._failure is None and record is not None and record.unusable is None
 

@@ -3,7 +3,7 @@
 A record has a head and parts.  The head, ``domains:HOST``, has the version of each part.  The parts,
 ``domains:HOST/COUNT.NUMBER``, contain the domains, distributed by UUID.  So a change of one domain writes one part and
 the head, and a reader (:mod:`.domain_directory`) reads only the parts with new versions.  On Redis, a host may write
-only its own record, and add its name to the group of hosts.
+only its own record.  It may also add names to the group of hosts, but not remove any.
 
 Records are hints: they show which hosts to ask, and which domains a dead host had.  They never grant a right.
 """
@@ -29,7 +29,7 @@ GROUP: Final = "compute-hosts"
 MAX_PARTS: Final = 128
 """Maximum number of parts of one record."""
 
-_ROWS: Final = 32  # planned domains per part; with twice as many, the record is divided into more parts
+_ROWS: Final = 32  # planned domains per part; if the average is more than twice as many, the number of parts grows
 _ROOM = MAX_MESSAGE - 1000  # maximum number of bytes of the domains in one part
 
 Row = list[Any]
@@ -53,7 +53,7 @@ def part_number(uuid: str, count: int) -> int:
 
 
 def is_row(value: Any) -> bool:
-    """Return whether a value has the format of a published domain: a list without nested values."""
+    """Return whether a value is a list with one value for each field of :data:`FIELDS`, none of them nested."""
     return isinstance(value, list) and len(value) == len(FIELDS) and not any(isinstance(v, dict | list) for v in value)
 
 
@@ -161,9 +161,11 @@ class DomainRecord:
         return left_out
 
     async def renew(self, *, parts: bool = False) -> bool:
-        """Keep the record for :data:`KEPT` more seconds; return False if the store has lost a part of it.
+        """Keep the record for :data:`KEPT` more seconds; return False if the store has lost one of the renewed keys.
 
-        :param parts: whether to renew the parts as well; else only the head.
+        This also adds the host's name to the group again.
+
+        :param parts: whether to renew the parts as well; False: only the head.
         """
         await self._store.join(GROUP, self._host, KEPT)
         keys = [head_key(self._host), *(self._keys(len(self._versions)) if parts else ())]
@@ -171,7 +173,7 @@ class DomainRecord:
         return all(kept)
 
     def rewrite(self) -> None:
-        """Let the next :meth:`write` write everything, because the store has lost a part of the record."""
+        """Let the next :meth:`write` write everything, because the store has lost the head or a part."""
         # An empty head, not None: the remaining head in the store must not be read and trusted.
         self._written = Head()
         self._joined = False

@@ -26,7 +26,7 @@ async def gather(
 ) -> list[T | Refusal]:
     """Return the answer or the Refusal of each call, in the order of the calls.
 
-    Cancelling this cancels every call.
+    Any other error is returned as a ServiceUnavailable.  Cancelling this cancels every call.
 
     :param enough: called with each answer.  Once it returns True, the calls that are still pending are cancelled, and
         their answer is a ServiceUnavailable.
@@ -67,7 +67,7 @@ async def broadcast(
     """Implement :meth:`.ITransport.broadcast` with presence entries and calls.
 
     :raises TypeError: the arguments cannot be converted to JSON.
-    :raises ValueError: they are too long, or contain NaN.
+    :raises ValueError: the arguments are too long, or contain NaN.
     :raises ServiceUnavailable: the presence entries cannot be read within the deadline.
     """
     # Checked here, because gather() would turn the caller's mistake into a ServiceUnavailable of each server.

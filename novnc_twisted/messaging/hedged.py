@@ -1,4 +1,4 @@
-"""Hedged calls: a call without a quick answer is repeated, because its server may have died."""
+"""Hedged calls: a call that is not answered soon, or fails, is repeated, because its server may have died."""
 
 from typing import Any
 
@@ -10,10 +10,13 @@ from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 
 AFTER = 1.0
-"""Seconds without an answer after which a call is made again."""
+"""Seconds without an answer after which the first call is repeated.
+
+Only the first call is repeated for this reason.  Any call is repeated after a ServiceUnavailable (:data:`PAUSE`).
+"""
 
 SHARE = 0.1
-"""What each call adds to the budget of repetitions.  Repeating every call would make an overload worse."""
+"""Repetitions that each hedged call adds to the budget.  Repeating every call would make an overload worse."""
 
 MOST = 100.0
 """Maximum number of repetitions in the budget, which is full at first."""
@@ -29,7 +32,7 @@ class HedgedCalls:
     """Makes hedged calls to a topic with several servers.  Only for methods that may run more than once.
 
     When a server is killed or hangs, the calls that it has taken from the queue are lost.  When the primary Redis dies,
-    all calls are lost.  The first result counts.
+    all calls are lost.  If several calls get a result, the first one counts.
 
     :param inconclusive: refusals that do not end a hedged call while other calls for it are pending.
     """
@@ -47,7 +50,7 @@ class HedgedCalls:
         self._budget = MOST
 
     def call(self, topic: str, method: str, /, *, deadline: float, **arguments: Any) -> Deferred[Any]:
-        """Call a method as ITransport does.  All repetitions must be answered within ``deadline`` seconds."""
+        """Call a method as ITransport does.  ``deadline`` limits the first call and its repetitions together."""
         self._budget = min(MOST, self._budget + SHARE)
         return _Hedged(self, topic, method, deadline, arguments).result
 
@@ -75,7 +78,7 @@ class _Hedged:
         self._call()
 
     def _wait(self, seconds: float) -> bool:
-        """Schedule a repetition after this many seconds; return False if the deadline or MAX_CALLS forbids it."""
+        """Schedule a repetition, instead of the scheduled one; return False if the deadline or MAX_CALLS forbids it."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None

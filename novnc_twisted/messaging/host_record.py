@@ -38,7 +38,7 @@ class HostRecord(Generic[T]):
     :param host: the name of the compute host.
     :param read: see :class:`.domain_directory.DomainDirectory`.
     :ivar current: see :class:`.domain_record.Head`.
-    :ivar unusable: why the record, or a part of it, cannot be used.
+    :ivar unusable: why the record, or one of its parts, cannot be used; None: it can be used.
     """
 
     def __init__(self, host: str, read: Callable[[str, dict[str, Any]], T]) -> None:
@@ -69,18 +69,19 @@ class HostRecord(Generic[T]):
     def take(self, number: int, answer: Mapping[str, Any] | None) -> PartChange[T]:
         """Replace a part.  The usable domains of a malformed part are used as well.
 
-        :param answer: the part from the store; None if it is missing.
+        :param answer: the part from the store; None if it is missing, which sets :attr:`unusable`.
         """
         version, rows = "", []  # a part without a version is read again by the next update
         malformed = answer is not None and len(answer) != 2  # a part has two fields: version and rows
         if answer is None:
-            # The record was divided into another number of parts after its head was read.
+            # Usually, the record was divided into another number of parts after its head was read.
             self.unusable = UnusableRecord(f"a part of the record of compute host {self._host} is missing")
         elif isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
             version, rows = answer["version"], answer["rows"]
         else:
             malformed = True
-        most = 2 * MAX_DOMAINS // len(self._parts)  # twice the average, because the lengths of parts differ
+        # Longer parts are malformed.  Twice the average, because the lengths of parts differ.
+        most = 2 * MAX_DOMAINS // len(self._parts)
         if malformed or len(rows) > most or not all(map(is_row, rows)):
             malformed, version = True, ""
         before = self._parts[number][1]

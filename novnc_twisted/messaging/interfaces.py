@@ -20,12 +20,12 @@ class Service:
     :ivar topic: the topic that it serves (``consoleauth``, ``compute.host1``).  The entry of a
         service without a topic has a name here, such as ``novncproxy.host1``.
     :ivar worker: a name that is unique among the servers of one topic.
-    :ivar binary: nova's name for it, such as ``nova-compute``.
-    :ivar host: its ``host`` option.
-    :ivar updated_at: Unix time of its last heartbeat.
+    :ivar binary: nova's name for the service, such as ``nova-compute``.
+    :ivar host: the service's ``host`` option.
+    :ivar updated_at: Unix time of the entry's last renewal, in seconds.
     :ivar info: further announced data, JSON.
-    :ivar place: the announced address; on Redis, the rights of the service's user can guarantee that it is true (see
-        ``redis.acl``).
+    :ivar place: the address that a compute host announces; empty for other services.  On Redis, the rights of the
+        host's user can permit only the host's own address (see ``redis.acl``).
     """
 
     topic: str
@@ -53,7 +53,7 @@ class Answer:
 
 
 class TopicInUse(Exception):
-    """Another live server has this exclusive topic; the text is one line that names both."""
+    """Another live server has this exclusive topic.  The text is one line; on Redis, it names both servers."""
 
 
 class UnusableRecord(ServiceUnavailable):
@@ -63,13 +63,16 @@ class UnusableRecord(ServiceUnavailable):
 class IKeyedStore(Interface):
     """A small store of JSON objects under keys that expire.
 
-    Each method fails with ServiceUnavailable if the store does not answer within its deadline.
+    Each method fails with ServiceUnavailable if the store does not answer in time, or refuses the operation.
     """
 
     may_lose_data = Attribute("Whether its data can be lost while this process lives, as Redis' can.")
 
     def put(key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
-        """Store an object for ``ttl`` seconds; with an index, also append its key to that index."""
+        """Store an object for ``ttl`` seconds; with an index, also append the object's key to that index.
+
+        If ``ttl`` is 0 or negative, an object that has this key is removed.
+        """
 
     def put_new(key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:
         """Store an object only if the key is free; return True to exactly one of many callers."""
@@ -107,11 +110,16 @@ class IKeyedStore(Interface):
     def newest(log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
         """Return at most ``limit`` live entries of a log with their ids, newest first.
 
-        :param before: the id of an entry; only older entries are returned.  ValueError if it is not an id.
+        On Redis, expired entries are also returned until they are dropped.
+
+        :param before: the id of an entry; only older entries are returned.  ValueError if this text is not an id.
         """
 
     def join(group: str, member: str, ttl: float) -> Deferred[None]:
-        """Add a text to a group, which then lives for ``ttl`` more seconds."""
+        """Add a text to a group, and let the group live for ``ttl`` more seconds.
+
+        On Redis, a compute host may add the text, but does not change how long the group lives.
+        """
 
     def leave(group: str, *members: str) -> Deferred[None]:
         """Remove texts from a group."""
@@ -174,14 +182,15 @@ class ITransport(Interface):
 
         :param callers: the roles that may call each method (``novnc_twisted.contract.ROLES``).  To other roles, the
             method does not exist.  A caller without a role may call every method.  None: all may call all methods.
-        :param place: the address that the server announces; ValueError if it contains a space or an ``@``.
-        :param exclusive: whether this must be the topic's only server.  If another one is alive, this fails with
-            ``TopicInUse``, after a wait in which the entry of a crashed server would expire.  Another server may also
-            be found later, for example if the bus was down at the start.  Then this server logs the conflict, and
+        :param place: the address that the server announces; ValueError if it is longer than 255 characters, or contains
+            a space, an ``@`` or a character that is not printable ASCII.
+        :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
+            with ``TopicInUse``, after a wait in which the entry of a crashed server would expire.  Another server may
+            also be found later, for example if the bus was down at the start.  Then this server logs the conflict, and
             serves nothing while the other server is alive.
-        :param returns_within: seconds, at most 10, for which calls wait for a new server after the last one has
-            withdrawn, because it may be restarting.  The topic counts as live during this time.  After a crash, calls
-            do not wait.
+        :param returns_within: seconds, at most 10, for which calls wait for a new server after the last server has
+            withdrawn, because the service may be restarting.  The topic counts as live during this time.  After a
+            crash, calls do not wait.
         """
 
     def announce(

@@ -16,7 +16,7 @@ CALLED = "called"
 SERVED = "served"
 
 Report: TypeAlias = Callable[[str, str, str, float, BaseException | None], None]
-"""Called with :data:`CALLED` or :data:`SERVED`, the topic, the method, seconds, and the error or None."""
+"""Called with :data:`CALLED` or :data:`SERVED`, the topic, the method, its seconds, and the error or None."""
 
 
 @implementer(ITransport)

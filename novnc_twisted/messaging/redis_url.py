@@ -22,13 +22,13 @@ _FORMS = {
 class RedisURL:
     """The address of a Redis or Valkey, and how to log in.
 
-    :ivar path: the path of its unix socket; if it is set, host and port are unused.
+    :ivar path: the path of the server's unix socket; if it is set, host and port are unused.
     :ivar username: the ACL user; None for the default user.
     :ivar password: the password, or None.
     :ivar tls: whether to use TLS, which always verifies the server's certificate.
     :ivar ca: the file of trusted authorities (PEM); None for the system's.
     :ivar cert: the file of our own certificate (PEM); None to send no certificate.
-    :ivar key: the file of its private key (PEM); None if the key is in ``cert``.
+    :ivar key: the file of our certificate's private key (PEM); None if the key is in ``cert``.
     :ivar server_name: the name that the server's certificate must have; None for ``host``.
     :ivar sentinels: the hosts and ports of the Sentinels; if there are any, host and port are unused.
     :ivar service: the name of the primary in the Sentinels' configuration.
@@ -68,7 +68,7 @@ def parse_redis_url(url: str) -> RedisURL:
 
     User, password, path and query are percent-decoded.
 
-    :raises ValueError: it is invalid.  The text is one sentence, without user and password.
+    :raises ValueError: the URL is invalid.  The text is one sentence, without user and password.
     """
     scheme = url.partition("://")[0]
     parts, port = _split(url)

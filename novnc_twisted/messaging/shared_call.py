@@ -11,8 +11,8 @@ T = TypeVar("T")
 class SharedCall(Generic[T]):
     """Runs a costly call once for all callers that asked before it began.
 
-    A caller never gets the result of a call that began before it asked, because that result may be too old.  So there
-    is at most one running call, and one that follows it.
+    A caller never gets the result of a call that had begun when the caller asked, because this result may be too old.
+    So there is at most one running call, and one that follows it.
 
     :param call: begins the call.
     :param cancels: whether a running call is cancelled when all its callers have cancelled their waits.  False: it runs

@@ -32,8 +32,8 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
 
     :param role: the role of this process, one of ``novnc_twisted.contract.ROLES``.  Services may refuse calls of some
         roles.  Empty: no role, and all calls are permitted.
-    :raises ValueError: the URL is invalid, a file that it names cannot be read, or the extra ``[redis]`` is not
-        installed.  The text is one sentence for the user, without the password.
+    :raises ValueError: the URL is invalid, a file that the URL names cannot be used, the role is unknown, or the extra
+        ``[redis]`` is not installed.  The text is one sentence for the user, without the password.
     """
     scheme, found, rest = url.partition("://")
     if scheme == "memory" and found:
