@@ -24,7 +24,7 @@ MAX_WAITING = 1000
 """Maximum number of calls that wait in one queue."""
 
 RETRY = 0.1
-"""Seconds between two attempts while the topic's server is restarting, or may still be reconnecting."""
+"""Seconds between two attempts to queue a call while the topic's server is restarting, or may still be reconnecting."""
 
 _REFUSED = {
     "late": "Redis got the call for {} too late",
@@ -96,7 +96,12 @@ class Calls:
             await self._replies.stop()
 
     def call(self, topic: str, method: str, deadline: float, arguments: dict[str, Any]) -> Deferred[Any]:
-        """See ITransport; TypeError or ValueError if the arguments cannot be converted to JSON, or are too long."""
+        """See ITransport.
+
+        :raises TypeError: the arguments cannot be converted to JSON.
+        :raises ValueError: the topic is invalid, or the arguments are too long or contain NaN.
+        :raises ServiceUnavailable: the deadline is not more than 0, or is longer than MAX_DEADLINE.
+        """
         check_topic(topic)
         # Raises the caller's error at once, before anything is queued.
         encode_object(arguments)

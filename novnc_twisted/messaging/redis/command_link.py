@@ -62,12 +62,15 @@ class CommandLink(Link):
         return self._scripts.missing
 
     async def now(self) -> int:
-        """Return an estimate of Redis' time, in milliseconds since 1970: never ahead, at most one round trip behind."""
+        """Return an estimate of Redis' time, in milliseconds since 1970: never ahead, at most one round trip behind.
+
+        :raises ServiceUnavailable: there is no connection.
+        """
         await self.connected(FROZEN)
         return self._heartbeat.now()
 
     async def exact_now(self) -> int:
-        """Ask Redis for its time in milliseconds since 1970."""
+        """Ask Redis for its time in milliseconds since 1970; raises ServiceUnavailable like :meth:`execute`."""
         return milliseconds(await self.execute("TIME", deadline=FROZEN))
 
     async def execute(self, *words: str | int, deadline: float) -> Any:

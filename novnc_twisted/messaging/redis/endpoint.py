@@ -27,7 +27,7 @@ from novnc_twisted.messaging.waiting import within
 from novnc_twisted.tls import ServerCheck, identity
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for TLS and log-in.  Before that, name look-up and connecting may take twice as long."""
+"""Seconds for TLS and log-in.  Before that, Sentinels, name look-up and connecting together may take twice as long."""
 
 ANSWER_TIMEOUT = 0.5
 """Seconds for one address to accept a TCP connection.
@@ -37,7 +37,7 @@ again.
 """
 
 ASK_TIMEOUT = 1.0
-"""Seconds for one Sentinel to answer; then the next one is asked."""
+"""Seconds to connect to one Sentinel and get its answer; then the next Sentinel is asked."""
 
 _OF_SENTINELS = {"NOAUTH": "SENTINELAUTH", "UNKNOWN": "NOSENTINEL"}
 """Error code of a Sentinel -> the code for :mod:`.reasons`: from a server, the same error has another meaning."""
@@ -51,7 +51,8 @@ _END = b"-----END CERTIFICATE-----"
 def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
     """Return the endpoint for an address.  Over TLS it verifies the server's certificate and name.
 
-    :raises ValueError: a file of the URL cannot be read or used; the text is one sentence that names it.
+    :raises ValueError: a file of the URL cannot be read or used, or the server name is invalid.  The text is one
+        sentence for the user.
     """
     if address.path is not None:
         return UNIXClientEndpoint(reactor, address.path, timeout=CONNECT_TIMEOUT)
@@ -104,7 +105,10 @@ class _SentinelEndpoint:
         return Deferred.fromCoroutine(connect())
 
     async def moved(self, protocol: RedisProtocol) -> bool:
-        """Return whether the Sentinels name another primary than that of a connection; False if none answers."""
+        """Return whether the first Sentinel that answers names another primary than that of a connection.
+
+        False if no Sentinel answers.
+        """
         for host, port in list(self._sentinels):
             try:
                 named = await within(Deferred.fromCoroutine(self._ask(host, port)), ASK_TIMEOUT, self._reactor)
@@ -159,7 +163,7 @@ class _NamedEndpoint:
         self._options, self._name, self._endpoint = options, name, endpoint
 
     def connect(self, factory: Any) -> Deferred[IProtocol]:
-        """See IStreamClientEndpoint.  It fires before the TLS handshake, and data is sent only after the handshake."""
+        """See IStreamClientEndpoint.  The Deferred fires before the TLS handshake, and data is sent only after it."""
         check = ServerCheck(self._options, self._name)
 
         def watch(protocol: Any) -> IProtocol:

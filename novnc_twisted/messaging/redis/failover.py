@@ -22,10 +22,12 @@ async def unless_moved(
     reactor: Any,
     late: Callable[[], bool] = lambda: True,
 ) -> T:
-    """Wait for work on a connection.  While it is late, ask the Sentinels, and close the connection after a failover.
+    """Return the result of work on a connection; while the work is late, ask the Sentinels about a failover.
 
     A hanging primary still accepts connections.  Without these questions, a log-in would wait for its whole deadline.
+    After a failover, the connection is closed, which ends the work.
 
+    :param work: must end when the connection is closed.
     :param moved: returns whether the Sentinels name another server than that of the connection; None: no Sentinels.
     :param late: returns whether the work is late now.
     :raises Frozen: there was a failover.

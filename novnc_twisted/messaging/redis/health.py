@@ -105,7 +105,7 @@ class Health:
         self._log(LogLevel.info, words)
 
     def clock(self, now: float) -> None:
-        """Compare Redis' time (Unix time in seconds) with this machine's clock; warn once if they differ."""
+        """Compare Redis' Unix time with this machine's clock; warn once if they differ by more than MAX_SKEW."""
         ahead = self._wall() - now
         if abs(ahead) <= MAX_SKEW:
             self._skewed = False

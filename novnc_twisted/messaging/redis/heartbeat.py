@@ -13,7 +13,7 @@ from novnc_twisted.messaging.redis.reasons import Frozen
 from novnc_twisted.messaging.waiting import Late, sleep, within
 
 PRESENCE = 3.0
-"""Seconds after which a presence entry expires; it is renewed each second."""
+"""Seconds from the last renewal of a presence entry until it expires.  Entries are renewed each second."""
 
 BEAT = 1.0
 """Seconds between two heartbeats."""
@@ -25,7 +25,10 @@ STALL = 0.5
 """Seconds after which an answer counts as a stall of Redis.  During a stall, entries of live services may expire."""
 
 MAX_BACKOFF = 1.0
-"""Maximum number of seconds from the start of one attempt to connect to the start of the next."""
+"""Maximum number of seconds from the start of one attempt to connect to the start of the next.
+
+If the attempt itself takes nearly as long or longer, the next one follows shortly after its end (:mod:`.link`).
+"""
 
 GRACE_PERIOD = 4.0
 """Seconds after an outage within which other services reconnect, even if a packet is lost."""
@@ -62,7 +65,7 @@ class Heartbeat:
         return max(0.0, self._grace_until - self._seconds())
 
     def begin_grace_period(self, seconds: float = GRACE_PERIOD) -> None:
-        """Ignore missing presence entries for this many seconds."""
+        """Let missing presence entries prove nothing for at least this many seconds from now on."""
         self._grace_until = max(self._grace_until, self._seconds() + seconds)
 
     def took(self, seconds: float, busy: float = 0.0) -> None:
@@ -75,7 +78,7 @@ class Heartbeat:
             self.begin_grace_period()
 
     async def begin(self, protocol: RedisProtocol) -> float:
-        """Start with a new connection, perhaps to another Redis; return its Unix time in seconds."""
+        """Start with a new connection, perhaps to another Redis; return the Unix time of this Redis in seconds."""
         # After a failover, the new server may have another time.
         self._ahead.clear()
         return await self._ask(protocol)
@@ -91,7 +94,7 @@ class Heartbeat:
 
         :param report: called with each answer, Unix time in seconds.
         :param before: called just before each question, so that the commands that it sends travel in the same packet.
-        :raises Frozen: there was no answer in time.
+        :raises Frozen: there was no answer within :data:`FROZEN` seconds.
         """
         pause = first_pause()
         while True:

@@ -21,16 +21,21 @@ from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.waiting import Late, ended, ignore_cancellation, peek, sleep, within
 
 FIRST_BACKOFF = 0.05
-"""Seconds before the second attempt to connect.  Each further pause is twice as long, up to MAX_BACKOFF."""
+"""Minimum number of seconds from the end of one attempt to connect to the next attempt.
+
+The time from start to start is random.  It is about twice as long after each further failure, up to MAX_BACKOFF.  An
+attempt that took ANSWER_TIMEOUT or longer is followed by the minimum pause.
+"""
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
 _FACTORY.noisy = False
 
 
 class Link:
-    """One connection for blocking commands.  It reconnects whenever it is lost.
+    """One connection.  It reconnects whenever it is lost.
 
-    While a command blocks, nothing checks the connection.  The code that uses the link has to notice when Redis hangs.
+    A link has no heartbeat, so that it can be used for blocking commands.  The code that uses the link has to notice
+    when Redis hangs.  The subclass :class:`.CommandLink` has a heartbeat.
 
     :param reactor: the reactor.
     :param endpoint: where Redis is.
@@ -117,13 +122,14 @@ class Link:
         return str(getattr(host, "host", ""))
 
     async def connected(self, deadline: float) -> RedisProtocol:
-        """Return the connection.  In a short outage, wait for its end; in a longer one, fail at once.
+        """Return the connection.  Wait for it during the first PRESENCE seconds of an outage; later, fail at once.
 
+        :param deadline: maximum number of seconds to wait.
         :raises ServiceUnavailable: there is no connection.
         """
         if self._protocol is not None:
             return self._protocol
-        # After PRESENCE seconds, all presence entries have expired, so the outage is no longer short.
+        # After PRESENCE seconds, all presence entries have expired, so waiting no longer helps.
         left = min(deadline, self._down_since + PRESENCE - self._seconds())
         if self._stopped or left <= 0:
             raise ServiceUnavailable("Redis can't be reached")
@@ -157,7 +163,7 @@ class Link:
                     return
                 lost = error
                 attempt += 1
-            # Set also after a failed first attempt, because the services reconnect in any order.
+            # Set also after a failed first attempt: when Redis appears, other services may connect after this one.
             self._lost_before = True
             self._health.down(self._purpose, lost)
             self._tried()
@@ -223,7 +229,7 @@ class Link:
                 watching.cancel()
             if protocol.too_long:
                 return TooLong(f"longer than {self._max_pending >> 20} MiB")
-            # If _watch() closed the connection, its reason is the cause, and that of the transport a consequence.
+            # If _watch() closed the connection, it returns the cause; the reason of the transport is a consequence.
             return (await watching) or reason
         finally:
             if not protocol.lost.called:

@@ -76,7 +76,9 @@ def _check(hello: Any, address: RedisURL) -> None:
 
 
 async def eviction_policy(protocol: RedisProtocol) -> str | None:
-    """Return Redis' eviction policy (``maxmemory-policy``); None if this user may not ask for it.
+    """Return Redis' eviction policy (``maxmemory-policy``).
+
+    None if this user may not ask for it, or if the reply does not contain it.
 
     :raises RedisError: Redis refuses for another reason.
     :raises ConnectionGone: the connection ended.

@@ -72,7 +72,8 @@ def write_reply(request: Request, answer: str) -> str:
 def read_reply(text: Any, opener: Opener) -> tuple[str, str]:
     """Return the id of the call that a reply is for, and its answer.
 
-    :raises ValueError: the reply is invalid, or was sealed for another process.  The error does not quote the reply.
+    :raises ValueError: the reply is invalid, or was sealed for another process or call.  The error does not quote the
+        reply.
     """
     # Twice the limit, because base64 makes the answer longer by a third.
     body = _object(text, 2 * MAX_MESSAGE)

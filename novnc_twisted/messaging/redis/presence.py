@@ -42,7 +42,8 @@ _PERIOD = int(PRESENCE * 1000)
 class Presence:
     """Renews the presence entries of one process, each second and when Redis is connected again.
 
-    :param removes_expired: whether this process also removes the expired entries of all processes, as consoleauth does.
+    :param removes_expired: whether this process also maintains the list of services: it removes the names of services
+        whose entries have expired, as consoleauth does.
     :param health: logs when another process has an exclusive topic of this process.
     """
 
@@ -133,7 +134,9 @@ class Presence:
             Deferred.fromCoroutine(self._renew(announcement))
 
     async def _wait_for_topic(self, one: Announcement) -> None:
-        """Wait until no other process has the topic.
+        """Announce the entry as soon as no other process has the topic.
+
+        If Redis does not answer, return without having announced it.
 
         :raises TopicInUse: another process still has it after :data:`.PRESENCE` seconds.  The other process is alive:
             the entry of a crashed one would have expired.

@@ -56,7 +56,7 @@ def _exists(pid: int) -> bool:
 
 
 def _start(pid: int) -> str:
-    """Return when a process was started, in clock ticks since the boot; empty if it has ended."""
+    """Return when a process was started, in clock ticks since the boot; empty if it has ended or /proc hides it."""
     try:
         text = (PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:

@@ -41,7 +41,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
 
     :ivar lost: fires with the reason, an exception, when the connection is lost.
     :ivar max_pending: maximum number of bytes of one reply.
-    :ivar too_long: whether the connection was closed because a reply was longer than that.
+    :ivar too_long: whether the connection was closed because a reply was longer than ``max_pending``.
     :ivar garbled: whether the connection was closed because the peer does not speak RESP.
     :ivar answered: whether a reply has come.
     :ivar unfinished: bytes received since the last complete reply.

@@ -1,7 +1,7 @@
 """The Lua scripts for Redis (7.0 or newer).  Each script runs atomically, and uses the clock of Redis.
 
-The keys are listed below without their prefix ``novnc:`` (see :mod:`.keys`).  "Score" is the number by which Redis
-sorts a sorted set.
+The keys that the scripts use are listed below, without their prefix ``novnc:`` (see :mod:`.keys`).  "Score" is the
+number by which Redis sorts a sorted set.
 
 =====================  ==========  ==================================================================================
 ``q:TOPIC:ROLE``       list        queue of the calls to a topic that callers of a role have made
@@ -160,10 +160,10 @@ Between two runs, plain commands renew the entry (:mod:`.presence`).
 
 A server that replaces a restarting one (worker ``~``, see ``WITHDRAW``) removes the entries of that worker.
 
-consoleauth maintains the sets of topics: no other role may remove names from them, or set their expiry.  The sets
-outlive the entries.  If they expired while a killed consoleauth restarts, all services would be missing until each has
-renewed its entry.  Each run also checks some names of each set, removes those of former services, and removes kinds
-without names.
+consoleauth maintains the sets ``services`` and ``services:KIND``: no other role may remove names from them, or set
+their expiry.  The sets outlive the entries.  If the sets expired while a killed consoleauth restarts, all services
+would be missing until each has renewed its entry.  Each run by consoleauth checks some names of each set, removes those
+of former services, and removes kinds without names.
 """
 
 WITHDRAW = Script("""
@@ -193,9 +193,9 @@ return left
 
 The calls are returned so that they can be failed at once.  If another server may still take calls, return nil.
 
-A time above 0 means that the service is being restarted, and that calls wait for it: the topic keeps its queues, and
-stays present for this time under the worker ``~``.  The server itself stays in the set of servers until it has closed
-its queues, so that no other server gets an exclusive topic earlier.
+If the last argument is above 0, the service is being restarted, and calls wait for it: the topic keeps its queues, and
+stays present for this number of milliseconds under the worker ``~``.  The server itself stays in the set of servers
+until it has closed its queues, so that no other server gets an exclusive topic earlier.
 """
 
 SERVICES = Script("""
@@ -223,9 +223,9 @@ If a kind is given, the script reads only the set of this kind.  So a search for
 of compute hosts.  For a process that maintains the sets, the script also removes the names without a live entry.
 """
 
-# A stored object is "INDEX SPACE PLACE NEWLINE JSON"; without an index, the first line is empty.  PLACE is the time of
-# creation in microseconds, with a fixed width, and the key.  So places in their alphabetical order are in the order of
-# creation.
+# A stored object is "INDEX SPACE POSITION NEWLINE JSON"; without an index, the first line is empty.  POSITION is the
+# time of creation in microseconds, with a fixed width, then a space and the key.  So positions in alphabetical order
+# are in the order of creation.  The scripts call the position ``place``.
 _LEAVE = """
 local function leave(key)
   local old = redis.call('GET', key)
@@ -257,7 +257,7 @@ return 1
 """,
     writes=True,
 )
-"""Store an object with a time to live, and add it to an index if one is given.  It replaces a former object."""
+"""Store an object with a time to live, and add it to an index if one is given.  A former object is replaced."""
 
 EXTEND = Script("""
 -- s:KEY | milliseconds
@@ -310,5 +310,5 @@ return keys
 """)
 """Return the keys of an index, the oldest object first, without a given number of the newest ones.
 
-A place begins with 16 digits and a space, so its key begins at character 18.
+A position in an index begins with 16 digits and a space, so the key in it begins at character 18.
 """

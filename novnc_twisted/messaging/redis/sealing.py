@@ -24,7 +24,7 @@ class Opener:
     def open(self, call_id: str, sealed: str) -> str:
         """Decrypt the answer to a call.
 
-        :raises ValueError: it was sealed for another process or another call.
+        :raises ValueError: the answer is malformed, or was sealed for another process or another call.
         """
         try:
             text = self._box.decrypt(b64decode(sealed, validate=True)).decode()

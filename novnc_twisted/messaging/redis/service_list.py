@@ -26,7 +26,7 @@ MAX_KNOWN = 20_000
 class ServiceList:
     """Looks up which services are live.
 
-    :param keeps: whether a look-up also removes the expired entries of all processes, as consoleauth does.
+    :param keeps: whether a look-up also removes the names of services whose entries have expired, as consoleauth does.
     """
 
     def __init__(self, reactor: Any, link: CommandLink, keeps: bool) -> None:

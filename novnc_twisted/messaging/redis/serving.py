@@ -123,7 +123,7 @@ class Serving:
         """Take no more requests, cancel the running methods, and answer their callers.
 
         :param untaken: the remaining requests of each queue, if no other server will take them; they are answered, too.
-        :param grace: seconds until running requests are cancelled.
+        :param grace: maximum seconds to wait as in :meth:`close`, and then until running requests are cancelled.
         """
         await self.close(untaken, grace=grace)
         if grace and self._working:

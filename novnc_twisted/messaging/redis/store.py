@@ -21,12 +21,12 @@ MAX_ENTRIES = 100_000
 """Maximum number of entries of a log in Redis."""
 
 DEADLINE = 5.0
-"""Seconds for one operation."""
+"""Seconds for one command or script; an operation has at most two of them."""
 
 
 @implementer(IKeyedStore)
 class RedisStore:
-    """An IKeyedStore whose keys expire by Redis' clock, in milliseconds.
+    """An IKeyedStore whose keys expire by Redis' clock, to the millisecond.
 
     :param keeps: whether this user has the right to set the expiry of groups.
     """
@@ -190,7 +190,7 @@ def _decoded(text: Any) -> dict[str, Any]:
 
 
 def _object(stored: Any, limit: int = MAX_MESSAGE) -> dict[str, Any] | UnusableRecord | None:
-    """Return the object in a stored text, after the line with its place in an index."""
+    """Return the object in a stored text, after the line with its position in an index."""
     if stored is None:
         return None
     try:

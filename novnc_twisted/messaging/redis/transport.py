@@ -37,7 +37,7 @@ LONGEST_ENTRY = 10_000
 """Maximum lifetime of a presence entry in milliseconds; the scripts ignore entries that expire later."""
 
 GRACE = BLOCK + 0.5
-"""Seconds for which a service that withdraws still works on its calls, and waits for a pending BLPOP."""
+"""Seconds for which a service that withdraws waits for a pending BLPOP; then again for the calls on which it works."""
 
 
 @implementer(ITransport)
