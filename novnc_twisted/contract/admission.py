@@ -11,8 +11,8 @@ from novnc_twisted.contract.record import Record, record
 class Admission(Record):
     """The console that a valid token opens.
 
-    :ivar connect_info: where the console is now.  Its ``expires_at`` is by the clock of consoleauth.
-    :ivar expires_in: seconds until the token expires; 0 if it has expired, and its viewer is admitted by a lease.
+    :ivar connect_info: where the console is now.  The ``expires_at`` in it is by the clock of consoleauth.
+    :ivar expires_in: seconds until the token expires; 0: the token has expired, and a lease admits its viewer.
     """
 
     connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]

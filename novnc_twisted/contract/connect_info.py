@@ -34,12 +34,12 @@ class ConnectInfo(Record):
     :ivar compute_host: the ``host`` option of the compute service that runs the instance.
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
-    :ivar keep_from: seconds after the answer of ``check_token`` during which the viewer can reconnect without a lease.
-        A session that lives longer has to renew the lease of its token.
+    :ivar keep_from: seconds that a live session waits before it renews the lease of its token for the first time.
+        Before that time, the viewer can reconnect without a lease.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
-    :ivar shared_from: the SHA-256 of the token from which this one was shared for a guest; None: it was not shared.
-        The user and the project are those of that token.
+    :ivar shared_from: for a guest's token, the SHA-256 of the token from which it was shared; None: it was not shared.
+        ``user_id`` and ``project_id`` are those of the earlier token.
     :ivar owners: the id and the name of the project that the server belongs to, as its compute host reports them;
         None: unknown.
     :ivar state: libvirt's name of the server's state when its host was asked; empty: unknown.
@@ -75,12 +75,12 @@ class ConnectInfo(Record):
     password: Annotated[str | None, LOCAL] = field(default=None, repr=False)
 
     def has_address_of(self, other: "ConnectInfo") -> bool:
-        """Return whether both have the same address and path."""
+        """Return whether both records have the same host, port, socket and ``internal_access_path``."""
         mine = self.host, self.port, self.socket, self.internal_access_path
         return mine == (other.host, other.port, other.socket, other.internal_access_path)
 
     def at(self, place: Place, **changes: Any) -> Self:
-        """Return a copy for the place where the console is now: with its address, names, owners and compute host.
+        """Return a copy with the values of a place: its address, names, owners, compute host and state.
 
         :param changes: other fields, with their new values.
         """

@@ -81,14 +81,14 @@ def port(value: Any) -> int:
 
 
 def count(value: Any) -> int:
-    """Check for an integer that is not negative."""
+    """Check for an integer from 0 to 2**63 - 1."""
     if type(value) is not int or not 0 <= value < 2**63:
         raise ValueError("not a count")
     return value
 
 
 def number(value: Any) -> float:
-    """Check for a finite number: seconds, or a Unix time in seconds."""
+    """Check for a finite number: seconds, or a Unix time in seconds.  An integer must fit into 64 bits."""
     if (type(value) is int and -(2**63) <= value < 2**63) or (type(value) is float and math.isfinite(value)):
         return float(value)
     raise ValueError("not a finite number")

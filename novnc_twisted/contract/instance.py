@@ -14,7 +14,7 @@ _INACTIVE: Final = ("shutoff", "saved", "nostate", UNKNOWN)
 
 
 def _number(most: int) -> Callable[[Any], int]:
-    """Return a check that replaces an invalid number by 0."""
+    """Return a check that replaces everything but an integer from 0 to ``most`` by 0."""
     return lambda value: value if type(value) is int and 0 <= value <= most else 0
 
 
@@ -37,7 +37,7 @@ class Instance(Record):
     :ivar state: libvirt's name of the state, such as ``running``, or ``unknown``.
     :ivar power_state: nova's number of the state.
     :ivar migrating: whether the domain is moving to or from another host.
-    :ivar host: the ``host`` option of the compute host that was asked; not a value of its answer.
+    :ivar host: the ``host`` option of the compute host that was asked; it is not read from the answer.
     """
 
     uuid: Annotated[str, fields.uuid]
@@ -57,12 +57,12 @@ class Instance(Record):
 
     @property
     def is_active(self) -> bool:
-        """Whether the server runs, or is paused, on its host, and does not migrate."""
+        """Whether the domain is active in libvirt (running or paused, for example), and is not migrating."""
         return self.state not in _INACTIVE and not self.migrating
 
     @property
     def project(self) -> str | None:
-        """The id of the project, or its name; None: the server belongs to no project."""
+        """The id of the project, or else its name; None: the host reported neither."""
         return self.project_id or self.project_name
 
     def belongs_to(self, project: str | None) -> bool:

@@ -19,10 +19,10 @@ GIVE: Final = "give"
 """Hand control over, and only watch from then on."""
 
 TAKE: Final = "take"
-"""Take back what was handed over or shared."""
+"""Take control back from a session to which it was handed over, or from a guest whose link was shared."""
 
 RELEASE: Final = "release"
-"""Return control that was handed over."""
+"""Return control to the session that handed it over."""
 
 CONTROL_ACTIONS: Final = (REQUEST, GIVE, TAKE, RELEASE)
 
@@ -40,14 +40,14 @@ class Person(Record):
     :ivar id: the id of the session.
     :ivar name: the user; empty if the user is unknown or policy hides names.
     :ivar mode: what the session may do now: ``control`` or ``view``.
-    :ivar resizes: whether it may change the size of the screen.
-    :ivar guest: whether it came by a link that was shared from the page.
+    :ivar resizes: whether the session may change the size of the screen, if it has control.
+    :ivar guest: whether the session was opened with a link that was shared from the page.
     :ivar hosts: for a guest, the sessions from whose link the guest's link was made.  They may take control from the
         guest.
     :ivar given_by: the session that handed control over to this one; empty: no session did.
-    :ivar administrator: whether an administrator made its link.
-    :ivar hidden: whether only administrators see it.
-    :ivar has_page: whether its viewer is the console page; only then it may be given control.
+    :ivar administrator: whether an administrator asked for its token.
+    :ivar hidden: whether other viewers see the session only if they are administrators.
+    :ivar has_page: whether its viewer is the console page.  Control can be handed over only to such a session.
     """
 
     id: Annotated[str, fields.short_text]

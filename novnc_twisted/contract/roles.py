@@ -1,6 +1,7 @@
 """The roles of the services on the bus.
 
-With Redis' access control lists, each role has its own Redis user, and so has each compute host.
+With Redis' access control lists, each role has a Redis user of its own.  For the role ``compute``, each
+compute host has one.
 """
 
 from collections.abc import Collection, Mapping

@@ -23,18 +23,19 @@ class SessionInfo(Record):
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar phase: the state of the session: the step of its set-up, or ``live``.
     :ivar started_at: Unix time in seconds at which the connection was accepted.
-    :ivar last_input_at: Unix time in seconds of the viewer's last message; None before the first one.
-    :ivar bytes_in: bytes from the viewer to the server.
-    :ivar bytes_out: bytes from the server to the viewer.
+    :ivar last_input_at: Unix time in seconds at which the viewer last sent RFB data; None: it has sent none yet.
+    :ivar bytes_in: bytes of RFB received from the viewer.
+    :ivar bytes_out: bytes of RFB sent to the viewer.
     :ivar recording: the id of the recording; None: the session is not recorded.
-    :ivar right: what the token itself allows; ``mode`` may differ while control is handed over.
+    :ivar right: what the token itself allows (see ``mode``); ``mode`` may differ while control is handed over.
     :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
     :ivar administrator: whether an administrator asked for the token.
-    :ivar has_page: whether the viewer is the console page, which shows who is there and may be given control.
+    :ivar has_page: whether the viewer is the console page, which shows who is there.  Control can be handed over
+        only to a session with this page.
     :ivar shared_from: the SHA-256 of the token from which the session's token was shared; empty: it was not shared.
         Never shown.
     :ivar owners: the id and the name of the project that the server belongs to; None: unknown.  Never shown.
-    :ivar admission: the id of consoleauth's record of its admission; empty: there is none.  Never shown.
+    :ivar admission: the id of consoleauth's record of the session's admission; empty: there is none.  Never shown.
     :ivar token_hash: the SHA-256 of the token; empty: the viewer sent none.  Never shown.
     """
 

@@ -8,7 +8,7 @@ class SharedLink:
     """A link for a guest.
 
     :ivar token: the token of the link.
-    :ivar expires_in: seconds after which the link and its sessions end.
+    :ivar expires_in: seconds from now after which the link and its sessions end.
     """
 
     token: str = field(repr=False)

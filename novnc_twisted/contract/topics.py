@@ -30,10 +30,10 @@ entry disappears when the proxy stops accepting connections, although its worker
 
 
 RESTART: Final = 5.0
-"""Seconds for which calls wait for consoleauth or a compute host after it has stopped: it may be restarting.
+"""Seconds for which calls on Redis wait for consoleauth or a compute host after it has stopped: it may be restarting.
 
-Callers wait for an answer as long as this, too.  After these seconds, calls to the stopped service fail at once, and
-other hosts are asked.
+By default, a caller also waits this long for an answer.  After this time, calls to the stopped service fail at once,
+and other hosts are asked.
 """
 
 
@@ -111,8 +111,8 @@ CONSOLEAUTH: Final = Topic(
 )
 """``consoleauth``: the tokens, the people at a console, and the history of sessions.
 
-A stolen credential of a proxy cannot delete tokens.  It can make tokens only from a known token, with no more rights
-and no longer life.
+Somebody with a stolen credential of a proxy cannot delete tokens, and can make a token only from a known one.  The new
+token has no more rights than the known one, and ends with it.
 """
 
 COMPUTE: Final = Topic(
