@@ -32,7 +32,8 @@ class _Entry:
 class MemoryStore:
     """An IKeyedStore in memory.
 
-    It needs no timer: each operation first drops some expired entries, oldest first, so that the store does not grow.
+    It needs no timer: each operation on objects first drops some expired objects, those that expired first, so that the
+    store does not grow.
 
     :param clock: IReactorTime.
     """

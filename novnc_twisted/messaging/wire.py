@@ -14,7 +14,7 @@ from novnc_twisted.errors import TABLE, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Method
 
 MAX_MESSAGE = 1 << 20
-"""Maximum length of a request or reply, in bytes of JSON."""
+"""Maximum length of a request, of a reply and of an object in the store, in bytes of JSON."""
 
 MAX_CONCURRENCY = 100
 """Maximum number of calls to one topic that a process works on at a time; further calls wait.
@@ -43,6 +43,7 @@ def encode(value: Any) -> str:
 def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
     """Decode a JSON text that a peer wrote.
 
+    :param limit: maximum length in bytes; in characters if ``text`` is a str.
     :raises ValueError: it is not JSON, too long, nested too deeply, or contains NaN or a number too large for a float.
     """
     if len(text) > limit:
@@ -68,7 +69,11 @@ def check_topic(topic: str) -> str:
 
 
 def check_place(place: str) -> str:
-    """Return the address; ValueError unless it has at most 255 printable ASCII characters, no space and no ``@``."""
+    """Return the address that a server announces; it may be empty.
+
+    :raises ValueError: it has more than 255 characters, or contains a space, an ``@`` or a character that is not
+        printable ASCII.
+    """
     if place and not (_TOPIC.match(place) and "@" not in place):
         raise ValueError("an address has at most 255 printable ASCII characters, no space and no @")
     return place
@@ -93,8 +98,8 @@ async def perform(topic: str, methods: Mapping[str, Method], method: str, argume
     """Run one served method; return its answer as the JSON text that :func:`outcome` reads.
 
     A refusal keeps its type.  Any other exception is a bug in the service: it is logged here once, and the caller gets
-    ServiceUnavailable.  If arguments are unknown or missing, the caller also gets ServiceUnavailable, but nothing is
-    logged.
+    ServiceUnavailable.  If the method or an argument is unknown, or an argument is missing, the caller also gets
+    ServiceUnavailable, but nothing is logged.
 
     :raises CancelledError: the method was cancelled.
     """
@@ -135,7 +140,7 @@ def refused(refusal: Refusal) -> dict[str, str]:
 def outcome(text: str | bytes) -> Any:
     """Decode an answer, and return its result.
 
-    :raises Refusal: the refusal that the method raised.
+    :raises Refusal: the method raised this refusal.  ServiceUnavailable takes the place of an unknown one.
     :raises ValueError: the text is not an answer.
     """
     answer = decode(text)
