@@ -105,8 +105,9 @@ CONSOLE: list[cfg.Opt] = [
         min=-1,
         max=1024 * 1024,
         help="Maximum number of bytes of a clipboard text from a viewer to a server. A longer text is removed. 0: no "
-        "text passes. -1: only the limit of 1 MiB, which always applies. With a limit, clipboard texts can "
-        "contain only Latin-1 characters.",
+        "text passes. -1: no limit. If shield is true, or if this option or clipboard_from_server sets a limit, a "
+        "text of more than 1 MiB ends the session. With a limit in either direction, clipboard texts can contain only "
+        "Latin-1 characters.",
     ),
     cfg.IntOpt(
         "clipboard_from_server",
