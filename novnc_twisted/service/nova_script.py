@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from oslo_config import cfg
 
 from novnc_twisted._version import __version__
-from novnc_twisted.service.exits import Unusable, end_by_signals, refuse
+from novnc_twisted.service.exits import Unusable, end_by_signals, prepare_exit, refuse
 from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.nova_script_options import FLAGS, IGNORED, IGNORED_FLAGS, REFUSED, VALUES
 
@@ -145,6 +145,7 @@ def main(program: str, command: str, arguments: Sequence[str]) -> None:
     :raises SystemExit: the command can't start, or ``--check-config`` was given.
     """
     end_by_signals()  # before the imports, which take longest
+    prepare_exit()
     try:
         line = CommandLine(program, arguments)
         from novnc_twisted.service.make_service import check, make_service

@@ -1,11 +1,12 @@
 """How processes end."""
 
+import io
 import subprocess
 import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.service import command, worker
+from novnc_twisted.service import command, nova_script, worker
 from novnc_twisted.service.exits import prepare_exit
 
 CYCLE = """
@@ -45,12 +46,15 @@ class LastStepsTests(SynchronousTestCase):
             self.assertEqual(self.run_program(late, default, PREPARE_EXIT)[0], 0)
 
     def test_by_whom(self) -> None:
-        """Each command, and each worker."""
+        """Each command, each script with nova's command line, and each worker."""
         called: list[None] = []
-        for module in (command, worker):
+        for module in (command, nova_script, worker):
             self.patch(module, "prepare_exit", lambda: called.append(None))
-        self.patch(command, "end_by_signals", lambda: None)
+        for module in (command, nova_script):
+            self.patch(module, "end_by_signals", lambda: None)
+        self.patch(sys, "stderr", io.StringIO())
         _, make = command.command("novncproxy")
         self.assertRaises(SystemExit, make, {})
+        self.assertRaises(SystemExit, nova_script.main, "nova-novncproxy", "novncproxy", ["--no-such-option"])
         self.assertRaises(ValueError, worker.main, [])
-        self.assertEqual(len(called), 2)
+        self.assertEqual(len(called), 3)
