@@ -286,6 +286,14 @@ class SuccessorTests(SynchronousTestCase):
         self.channel.doRead()
         self.assertEqual((self.led, self.reactor.readers), (1, []))
 
+    def test_the_predecessor_dies_before_it_has_read_a_report(self) -> None:
+        """Its socket then resets the channel."""
+        self.channel.watch(self.reactor, self.lead)
+        self.channel.ready()
+        self.predecessor.close()
+        self.channel.doRead()
+        self.assertEqual((self.led, self.reactor.readers, self.channel.fileno()), (1, [], -1))
+
     def test_options_of_twistd(self) -> None:
         """The pid file of the predecessor is not an obstacle, and becomes that of this process."""
         options = {"pidfile": "twistd.pid", "nodaemon": False, "uid": 65534}
@@ -314,34 +322,3 @@ class SuccessorTests(SynchronousTestCase):
     def test_an_ordinary_start(self) -> None:
         channel_to_predecessor.cache_clear()
         self.assertIsNone(channel_to_predecessor())
-
-
-class PredecessorsTests(SynchronousTestCase):
-    """The processes of earlier take-overs."""
-
-    def test_none(self) -> None:
-        self.successResultOf(Predecessors(Spawning()).gone())
-
-    def test_one_that_has_ended_already(self) -> None:
-        pid = os.posix_spawn("/bin/true", ["true"], {})
-        os.waitpid(pid, 0)
-        self.assertEqual(Predecessors(Spawning(), [pid]).pids, [])
-
-    def test_life(self) -> None:
-        """It gets SIGTERM, its end is noticed, and nothing is left of it."""
-        reactor = Spawning()
-        reader, writer = os.pipe()
-        self.addCleanup(os.close, writer)
-        pid = os.posix_spawn("/bin/cat", ["cat"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0)])
-        os.close(reader)
-        older = Predecessors(reactor, [pid])
-        gone = older.gone()
-        self.assertEqual((older.pids, len(reactor.readers)), ([pid], 1))
-        older.end()
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), -signal.SIGTERM)
-        self.assertNoResult(gone)
-        process = reactor.readers[0]
-        process.doRead()
-        process.connectionLost(None)  # the reactor stops later
-        self.successResultOf(gone)
-        self.assertEqual((older.pids, reactor.readers), ([], []))

@@ -115,14 +115,17 @@ class PredecessorChannel:
 
     def doRead(self) -> None:
         """See IReadDescriptor."""
-        with contextlib.suppress(BlockingIOError):
+        try:
             data = self._channel.recv(65536)
-            self._received += data
-            *lines, self._received = self._received.split(b"\n")
-            if LEAD in lines or not data:
-                self._lead()
-            if not data:
-                self.connectionLost(None)
+        except BlockingIOError:
+            return
+        except OSError:  # a reset: the predecessor was killed before it had read the line ``ready``
+            data = b""
+        *lines, self._received = (self._received + data).split(b"\n")
+        if LEAD in lines or not data:
+            self._lead()
+        if not data:
+            self.connectionLost(None)
 
     def connectionLost(self, reason: Any) -> None:
         """See IReadDescriptor: the predecessor has closed the channel, or this reactor stops."""
