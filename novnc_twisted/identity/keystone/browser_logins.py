@@ -132,6 +132,9 @@ class KeystoneLogins:
             return False
         token = await self._keystone.scoped(session.unscoped, project)
         if token is None:
+            # Keystone answers 401 in both cases, so ask whether the unscoped token is still valid.
+            if await self._keystone.projects(session.unscoped) is None:
+                return False
             raise HTTPError(403, NO_ROLE)
         await self._put(secret, session._replace(token=token.text, project=token.about.project or ""))
         return True
