@@ -144,6 +144,12 @@ class ClockTests(LinkCase):
         self.assertEqual(self.redis_lines(), [])
 
 
+def policy(name: bytes) -> bytes:
+    """Return a reply to INFO with an eviction policy."""
+    text = b"# Memory\r\nused_memory:1\r\nmaxmemory_policy:%b\r\nx:1\r\n" % name
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
 class PolicyTests(LinkCase):
     """The eviction policy of Redis."""
 
@@ -154,9 +160,20 @@ class PolicyTests(LinkCase):
         return self.redis_lines()
 
     def test_eviction(self) -> None:
-        text = b"# Memory\r\nused_memory:1\r\nmaxmemory_policy:allkeys-lru\r\nx:1\r\n"
-        [line] = self.lines(b"$%d\r\n%b\r\n" % (len(text), text))
+        [line] = self.lines(policy(b"allkeys-lru"))
         self.assertIn("maxmemory-policy allkeys-lru", line)
+
+    def test_corrected(self) -> None:
+        """The next connection reports that it is well, once; a reply without the policy says nothing."""
+        self.lines(policy(b"allkeys-lru"))
+        for answer in (policy(b"noeviction"), policy(b"noeviction"), policy(b"volatile-ttl"), b"-NOPERM no\r\n"):
+            self.redis.answers["INFO"] = answer
+            for connection in list(self.redis.connections):
+                connection.lose()
+            self.advance(3)
+        lines = [line.partition("maxmemory-policy ")[2] for line in self.redis_lines() if "maxmemory" in line]
+        self.assertEqual([line.split()[0] for line in lines], ["allkeys-lru:", "noeviction", "volatile-ttl:"])
+        self.assertEqual(lines[1], "noeviction now")
 
     def test_nothing_to_say(self) -> None:
         for text in (b"maxmemory_policy:noeviction\r\n", b"", b"maxmemory_policy:\x1b[31m\r\n"):

@@ -138,7 +138,8 @@ class CommandLink(Link):
             policy = await eviction_policy(protocol)
             # Do not ask again without the right (None), because Redis logs each denied command.
             self._asks_policy = policy is not None
-            self._health.eviction(policy or "noeviction")
+            if policy is not None:
+                self._health.eviction(policy)
 
     async def _watch(self, protocol: RedisProtocol) -> BaseException | None:
         try:

@@ -18,6 +18,9 @@ MAX_LOSSES = 5
 MAX_SKEW = 5.0
 """Seconds by which this machine's clock and the clock of Redis may differ without a warning."""
 
+NO_EVICTION = "noeviction"
+"""The eviction policy (``maxmemory-policy``) with which a full Redis refuses new data instead of dropping old data."""
+
 _logger = Logger()
 
 
@@ -33,7 +36,7 @@ class Health:
         self._clock = clock
         self._wall = wall
         self._skewed = False
-        self._policy = "noeviction"
+        self._policy = NO_EVICTION
         self._label = label
         self._down: set[str] = set()
         self._reported_down = False
@@ -119,12 +122,16 @@ class Health:
 
     def eviction(self, policy: str) -> None:
         """Check the eviction policy; warn once if a full Redis drops data, because that can lose tokens."""
-        if policy != self._policy:
-            self._policy = policy
+        if policy == self._policy:
+            return
+        self._policy = policy
+        if policy == NO_EVICTION:
+            self.solved(f"has maxmemory-policy {policy} now")
+        else:
             self._log(
                 LogLevel.warn,
                 f"has maxmemory-policy {policy}: when its memory is full, it drops tokens, and forgets that a one-time "
-                "token was used; set maxmemory-policy noeviction in redis.conf",
+                f"token was used; set maxmemory-policy {NO_EVICTION} in redis.conf",
             )
 
     def complain(self, what: str, kind: str = "") -> None:
