@@ -16,6 +16,9 @@ MAX_RAW: Final = 64 << 20
 MAX_PIXELS: Final = 1 << 24
 """Maximum number of pixels of a picture: 4096 x 4096."""
 
+_LONGEST: Final = {"png": 65_500, "jpeg": 65_500, "webp": 16_383}
+"""Maximum width and height in pixels in each format; a PNG is limited like a JPEG, which is tried first."""
+
 SMALL: Final = 480
 """Width in pixels up to which a picture is a thumbnail."""
 
@@ -46,7 +49,7 @@ def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
     :param raw: the hypervisor's picture: PPM or PNG.
     :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
     :param width: the maximum width in pixels; None: the screen's own width.
-    :raises UnusablePicture: the picture is invalid or too large.
+    :raises UnusablePicture: the picture is invalid, too large, or too long for the format.
     """
     try:
         with Image.open(io.BytesIO(raw), formats=("PPM", "PNG")) as opened:
@@ -59,6 +62,8 @@ def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
     wanted = min(width or picture.width, picture.width)
     while True:
         scaled = _scaled(picture, wanted)
+        if max(scaled.size) > _LONGEST[kind]:
+            raise UnusablePicture(f"{scaled.width} x {scaled.height} pixels are too many for {kind}")
         data, fits = _encoded(scaled, kind, limit)
         # The first size usually fits, unless the screen shows noise, or the format is PNG, which has no lower quality.
         if fits or wanted <= _NARROWEST:

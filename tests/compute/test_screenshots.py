@@ -94,6 +94,16 @@ class ConversionTests(SynchronousTestCase):
             slow = [pixels for one, pixels in saved if one == kind]
             self.assertTrue(len(slow) <= 2 and max(slow) <= pictures.LARGE, (kind, saved))
 
+    def test_the_longest_sides_of_each_format(self) -> None:
+        """JPEG (libjpeg) and WebP have limits; a width that is asked for is what counts."""
+        for kind, most in (("png", 65_500), ("jpeg", 65_500), ("webp", 16_383)):
+            picture = convert(ppm(2, most), kind)
+            self.assertEqual((opened(picture).format, picture.height), (kind.upper(), most))
+            for raw in (ppm(2, most + 1), ppm(most + 1, 2)):
+                refused = self.assertRaises(UnusablePicture, convert, raw, kind)
+                self.assertIn(f"too many for {kind}", str(refused))
+            self.assertEqual(convert(ppm(most + 1, 2), kind, 480).width, 480)
+
     def test_what_is_no_picture(self) -> None:
         gif = io.BytesIO()
         Image.new("RGB", (8, 8)).save(gif, "GIF")
