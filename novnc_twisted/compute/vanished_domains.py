@@ -77,7 +77,8 @@ class VanishedDomains:
             work.close()
             self._again.add(uuid)  # the running work may have read the domain before this change
             return
-        if len(self._pending) >= _MAX_PENDING:
+        # The comparison is never dropped: without it, all domains that ended during an outage would keep their tokens.
+        if uuid and len(self._pending) >= _MAX_PENDING:
             work.close()
             _log.warn("too many domains end at once: the tokens of {uuid} stay valid until they expire", uuid=uuid)
             return
@@ -85,9 +86,8 @@ class VanishedDomains:
         self._pending[uuid] = pending
         # stop() cancels the work; this is not an error.
         pending.addErrback(lambda failure: failure.trap(CancelledError) and None)
-        pending.addErrback(
-            lambda failure: _log.failure("the end of domain {uuid} could not be handled", failure, uuid=uuid)
-        )
+        failed = "the end of domain {uuid} could not be handled" if uuid else "the domains could not be compared"
+        pending.addErrback(lambda failure: _log.failure(failed, failure, uuid=uuid))
 
         def over(_result: Any) -> None:
             del self._pending[uuid]

@@ -2,10 +2,16 @@
 
 from typing import Any
 
+from twisted.internet.defer import fail
+
+from novnc_twisted.compute import vanished_domains
 from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.compute.vanished_domains import BACK_OFF
 from novnc_twisted.consoleauth.places import Places
 from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
+from tests.support.logged import Logged
+
+C = "33333333-4444-5555-6666-777777777777"
 
 
 class DepartureTests(ComputeCase):
@@ -89,6 +95,29 @@ class DepartureTests(ComputeCase):
         del self.driver.domains[A]
         self.driver.tell(Change.CONNECTED)
         self.assertEqual(self.dropped, [A])
+
+    async def test_gone_while_libvirt_was_away_and_much_is_pending(self) -> None:
+        """The domains are compared in any case, and the log names each domain whose tokens stay."""
+        self.patch(vanished_domains, "_MAX_PENDING", 1)
+        log = Logged(self)
+        await self.stop_consoleauth()
+        self.driver.add(domain(B), domain(C))
+        for uuid in (B, C):
+            await self.call("get_instance", instance_uuid=uuid)
+        self.end(Change.UNDEFINED, uuid=B)  # pending until consoleauth is back
+        del self.driver.domains[A], self.driver.domains[C]
+        self.driver.tell(Change.CONNECTED)
+        lines = log.lines("too many domains end at once")
+        self.assertEqual({uuid for uuid in (A, C) if any(uuid in line for line in lines)}, {A, C})
+        self.assertEqual(len(lines), 2)
+
+    async def test_a_comparison_that_fails(self) -> None:
+        """A bug; the log does not speak of a domain without a name."""
+        log = Logged(self)
+        self.patch(self.driver, "list_domains", lambda: fail(ValueError("a bug")))
+        self.driver.tell(Change.CONNECTED)
+        self.assertEqual(len(log.lines("the domains could not be compared")), 1)
+        self.flushLoggedErrors(ValueError)  # the other readers of the list fail as well
 
     async def test_seen_and_gone_while_libvirt_was_away(self) -> None:
         self.driver.add(domain(B))
