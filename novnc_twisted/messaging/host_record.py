@@ -101,12 +101,13 @@ class HostRecord(Generic[T]):
         """Return the usable domains of a part.  A domain that belongs to another part is not usable."""
         found: dict[str, T] = {}
         count, wrong = len(self._parts), 0
+        room = MAX_DOMAINS - sum(len(entries) for other, (_, entries) in enumerate(self._parts) if other != number)
         for row in rows:
             uuid = row[0].lower() if isinstance(row, list) and len(row) == len(FIELDS) and is_uuid(row[0]) else ""
             try:
                 # Each domain belongs to one part.  The same UUID in another part could hide or repeat it.
-                if not uuid or part_number(uuid, count) != number or len(found) > MAX_DOMAINS // count:
-                    raise ServiceUnavailable("not a domain of this part")
+                if not uuid or part_number(uuid, count) != number or len(found) >= room:
+                    raise ServiceUnavailable("not a domain of this part, or too many domains")
                 found[uuid] = self._read(self._host, dict(zip(FIELDS, row, strict=True)))
             except ServiceUnavailable:
                 wrong += 1

@@ -7,9 +7,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import deferLater
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging import host_record
 from novnc_twisted.messaging.domain_directory import MALFORMED, MAX_HOSTS, DomainDirectory
 from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, MAX_PARTS, part_number
-from novnc_twisted.messaging.host_record import MAX_DOMAINS
+from novnc_twisted.messaging.host_record import MAX_DOMAINS, HostRecord
 from novnc_twisted.messaging.interfaces import UnusableRecord
 from tests.messaging.test_domain_directory import DirectoryCase, uuid
 from tests.support.published import publish, row
@@ -168,8 +169,21 @@ class FailureTests(DirectoryCase):
         self.patch(self.store, "get", lambda _key: succeed({"version": "x", "rows": rows}))
         await self.store.put("domains:one", {"parts": ["x"]}, 60)
         await self.directory.look()
-        self.assertTrue(self.directory.entries(uuid(MAX_DOMAINS)))
-        self.assertEqual(self.directory.entries(uuid(MAX_DOMAINS + 1)), {})
+        self.assertTrue(self.directory.entries(uuid(MAX_DOMAINS - 1)))
+        self.assertEqual(self.directory.entries(uuid(MAX_DOMAINS)), {})
+
+    def test_parts_of_different_lengths(self) -> None:
+        """The limit is for all parts together; a part may have up to twice the average."""
+        self.patch(host_record, "MAX_DOMAINS", 10)
+        numbers = [[n for n in range(60) if part_number(uuid(n), 2) == part] for part in (0, 1)]
+        record = HostRecord("one", lambda _host, domain: domain["uuid"])
+        record.clear(2)
+        for lengths, kept in (((9, 1), 10), ((3, 7), 10), ((9, 3), 10), ((2, 10), 10), ((1, 1), 2)):
+            for part, length in enumerate(lengths):
+                rows = [[uuid(n), *[None] * (len(FIELDS) - 1)] for n in numbers[part][:length]]
+                self.assertFalse(record.take(part, {"version": "x", "rows": rows}).malformed)
+            self.assertEqual((lengths, len(dict(record))), (lengths, kept))
+            record.clear(2)
 
     async def test_an_entry_that_the_reader_refuses(self) -> None:
         def read(_host: str, domain: dict[str, Any]) -> str:
