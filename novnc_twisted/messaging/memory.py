@@ -187,7 +187,7 @@ class MemoryTransport:
         """See ITransport.  ``callers`` and ``returns_within`` have no effect: all services are in this process."""
         if exclusive and self._servers(topic):
             return fail(TopicInUse(f"{binary} on {host}: this process serves {topic} already"))
-        return execute(self._add, topic, dict(methods), binary, host, info, check_place(place))
+        return execute(self._add, topic, dict(methods), binary, host, info, place)
 
     def announce(
         self, topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
@@ -227,7 +227,7 @@ class MemoryTransport:
             encode_object(info or {}),
             methods,
             DeferredSemaphore(MAX_CONCURRENCY),
-            place,
+            check_place(place),
         )
         self._served.append(served)
 

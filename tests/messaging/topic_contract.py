@@ -23,6 +23,17 @@ class TopicContract(TransportContract):
         self.assertEqual(await self.transport.call("compute.one", "who"), "first")
         self.assertEqual(len(await self.transport.services("compute.one")), 1)
 
+    async def test_mistakes_fail_the_deferred(self) -> None:
+        """No method raises at once, so callers need one kind of handling."""
+        who = {"binary": "nova-b", "host": "h"}
+        for failed in (
+            self.transport.serve("consoleauth", {}, place="a b", **who),
+            self.transport.serve("a b", {}, **who),
+            self.transport.announce("a b", **who),
+        ):
+            with self.assertRaises(ValueError):
+                await failed
+
     async def test_workers_share_a_topic(self) -> None:
         seen: list[tuple[int, int]] = []
 
