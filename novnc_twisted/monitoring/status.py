@@ -77,10 +77,13 @@ class Status:
 def _key(name: str, labels: Mapping[str, str]) -> Key | None:
     """Return the key of a sample; None if no metric has a sample with this name and these labels.
 
-    ``le``, the label of a histogram's buckets, may have any value.
+    The buckets of a histogram, and no other samples, have the label ``le``, which may have any value.
     """
     metric = metric_of(name)
-    if metric is None or set(labels) - {"le"} != set(metric.labels):
+    if metric is None:
+        return None
+    is_bucket = metric.kind == "histogram" and name == f"{metric.name}_bucket"
+    if set(labels) != {*metric.labels, *(("le",) if is_bucket else ())}:
         return None
     for label, value in labels.items():
         if label != "le" and value != OTHER and value not in metric.labels[label]:

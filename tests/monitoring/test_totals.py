@@ -73,6 +73,9 @@ class StatusTests(SynchronousTestCase):
             ["novnc_sessions", {"type": "evil"}, 1.0],
             ["novnc_sessions", {"type": "novnc", "user": "x"}, 1.0],
             ["novnc_sessions", {}, 1.0],
+            ["novnc_sessions", {"type": "novnc", "le": "1"}, 1.0],
+            ["novnc_session_setup_seconds_sum", {"phase": "dial", "le": "1"}, 1.0],
+            ["novnc_session_setup_seconds_bucket", {"phase": "dial"}, 1.0],
             ["novnc_build_info", {"version": "1", "python": "2"}, 1.0],
             ["novnc_sessions", {"type": "novnc"}, float("inf")],
         )
