@@ -142,7 +142,8 @@ class ITransport(Interface):
     def ping(topic: str = "", *, deadline: float = 2.0) -> Deferred[None]:
         """Check that the bus answers and, with a topic, that the topic has a live server.  No server is called.
 
-        Fails with ServiceUnavailable otherwise.  With a topic, this process must have a role that may call the topic.
+        Fails with ServiceUnavailable otherwise, after at most ``deadline`` seconds.  With a topic, this process must
+        have a role that may call the topic.
         """
 
     def call(topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:

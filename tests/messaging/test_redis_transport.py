@@ -105,6 +105,23 @@ class TransportTests(SynchronousTestCase):
             self.successResultOf(self.serve(callers={"method": callers}))
             self.assertEqual(len(self.redis.connections) - before, connections)
 
+    def test_the_deadline_of_a_ping_is_for_all_its_commands(self) -> None:
+        self.transport.start()
+        pinging = self.transport.ping("t", deadline=2.0)
+        self.failureResultOf(pinging, ServiceUnavailable)  # this Redis does not know ZCOUNT
+        [connection] = self.redis.connections
+
+        def later(_words: list[str]) -> None:
+            self.clock.callLater(1.5, lambda: connection.say(self.redis.time()))
+
+        self.redis.answers |= {"TIME": later, "ZCOUNT": None}
+        pinging = self.transport.ping("t", deadline=2.0)
+        self.advance(1.9)
+        self.assertNoResult(pinging)
+        self.advance(0.2)
+        self.failureResultOf(pinging, ServiceUnavailable)
+        self.redis.answers |= {"TIME": lambda _: self.redis.time()}
+
     def test_served_before_the_start(self) -> None:
         stop = self.successResultOf(self.serve())
         self.assertEqual(self.redis.connections, [])

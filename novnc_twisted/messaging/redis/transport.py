@@ -130,16 +130,16 @@ class RedisTransport:
 
         async def ping() -> None:
             self._needs_start()
+            until = self._reactor.seconds() + deadline
             # Send a command, because a hanging Redis is still connected.
             now = milliseconds(await self.link.execute("TIME", deadline=deadline))
             if not topic:
                 return
             # Look for servers, and for one that is being restarted.
-            for first in (now, now + AWAY):
-                live = (keys.servers(check_topic(topic)), f"({first}", first + LONGEST_ENTRY)
-                if await self.link.execute("ZCOUNT", *live, deadline=deadline):
-                    return
-            raise ServiceUnavailable(f"nobody serves {topic}")
+            servers = keys.servers(check_topic(topic))
+            counts = [("ZCOUNT", servers, f"({first}", first + LONGEST_ENTRY) for first in (now, now + AWAY)]
+            if not any(await self.link.pipeline(counts, deadline=until - self._reactor.seconds())):
+                raise ServiceUnavailable(f"nobody serves {topic}")
 
         return Deferred.fromCoroutine(ping())
 
