@@ -63,9 +63,9 @@ class ConsoleMethods:
             host, or the console type is unknown.
         :raises ConsoleUnreachable: another running domain claims the same VNC address.
         """
-        base_url = self._base_url(console_type)
         domain, others = await self._read(instance_uuid)
         # Checked after the domain was read, so that a missing server is always reported as missing.
+        base_url = self._base_url(console_type)
         self._check_enabled()
         vnc = self._console(domain, others)
         token = str(uuids.uuid4())
@@ -91,8 +91,8 @@ class ConsoleMethods:
         """
         port = fields.argument("port", port, fields.optional(fields.port))
         domain, others = await self._read(instance_uuid)
-        self._base_url(console_type)
         vnc = self._console(domain, others)
+        self._base_url(console_type)
         if port is not None and vnc.port is not None and port != vnc.port:
             name = one_line(domain.name)
             _log.info("the console of {name} moved from port {old} to {new}", name=name, old=port, new=vnc.port)

@@ -120,6 +120,15 @@ class ConsoleTests(ComputeCase):
                     ConsoleTypeUnavailable, self.call(method, instance_uuid=A, console_type=console_type)
                 )
 
+    async def test_a_console_type_that_a_host_does_not_have(self) -> None:
+        """A host that does not have or does not run the server says that first: it may run on another host."""
+        self.driver.add(domain(active=False, state="shutoff"))
+        for uuid, refusal in ((A, InstanceNotRunning), (B, InstanceNotFound)):
+            await self.refused(
+                refusal, self.call("validate_console_port", instance_uuid=uuid, console_type="spice-html5")
+            )
+        await self.refused(InstanceNotFound, self.call("get_vnc_console", instance_uuid=B, console_type="spice-html5"))
+
     async def test_vnc_switched_off(self) -> None:
         driver = await self.host("off", vnc_enabled=False)
         driver.add(domain(), domain(B, active=False))
