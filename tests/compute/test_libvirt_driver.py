@@ -9,6 +9,7 @@ from uuid import uuid4
 import libvirt
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
@@ -19,6 +20,7 @@ from novnc_twisted.compute.domain_xml import Vnc
 from novnc_twisted.compute.interfaces import Change, IDriver, Operation
 from novnc_twisted.compute.libvirt import driver as libvirt_driver
 from novnc_twisted.compute.libvirt import pool as libvirt_pool
+from novnc_twisted.compute.libvirt import watch as libvirt_watch
 from novnc_twisted.compute.libvirt.errors import refusal_of
 from novnc_twisted.compute.libvirt.loop import ensure_event_loop
 from novnc_twisted.compute.libvirt.watch import change_of
@@ -72,6 +74,24 @@ class DefaultTests(TestCase):
         self.assertEqual(done, [Operation.REBOOT, Operation.RESTORE])
         saved.set()
         await gatherResults(saving)
+
+    async def test_an_outage_ends(self) -> None:
+        """One event says so, because all domains are compared for each."""
+        original, attempts = libvirt_watch.open_connection, list[str]()
+
+        def open_connection(uri: str) -> "libvirt.virConnect":
+            attempts.append(uri)
+            if len(attempts) == 1:
+                raise Error(libvirt.VIR_ERR_NO_CONNECT)
+            return original(uri)
+
+        self.patch(libvirt_watch, "open_connection", open_connection)
+        driver = WatchedDriver("test:///default")
+        await driver.start(lambda event: None)
+        self.addCleanup(driver.stop)
+        await driver.seen(Change.CONNECTED)
+        await deferLater(reactor, 0)  # a second one would come in the same iteration
+        self.assertEqual([event.change for event in driver.events], [Change.DISCONNECTED, Change.CONNECTED])
 
     async def test_get_domain(self) -> None:
         await self.create()

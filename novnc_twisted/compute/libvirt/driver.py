@@ -109,7 +109,7 @@ class LibvirtDriver:
 
         # Health counts failed calls as well, so it may report a change while the connection for events is alive.
         def answering(answers: bool) -> None:
-            listener(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
+            heard(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
 
         self._health.on_change = answering
         for pool in self._pools:

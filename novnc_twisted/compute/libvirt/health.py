@@ -49,13 +49,16 @@ class Health:
         if first:
             self.on_change(False)
 
-    def well(self, source: str) -> None:
-        """Record that a source can use libvirt."""
-        if source in self._troubled:
-            self._troubled.discard(source)
-            if not self._troubled:
-                _log.info("libvirt at {uri} answers again", uri=self._uri)
-                self.on_change(True)
+    def well(self, source: str) -> bool:
+        """Record that a source can use libvirt; return whether this was the end of an outage."""
+        if source not in self._troubled:
+            return False
+        self._troubled.discard(source)
+        if self._troubled:
+            return False
+        _log.info("libvirt at {uri} answers again", uri=self._uri)
+        self.on_change(True)
+        return True
 
     def refused(self, reason: str) -> None:
         """Record that libvirt refuses a call; each reason is logged once in ten minutes."""

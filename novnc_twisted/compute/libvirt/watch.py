@@ -173,8 +173,9 @@ class Watch:
         if self._stopping:
             return
         _log.info("connected to libvirt at {uri}", uri=self._uri)
-        self._health.well(EVENTS)
-        self._pass_on(DomainEvent(Change.CONNECTED))
+        # At the end of an outage, the listener gets CONNECTED from Health (on_change).
+        if not self._health.well(EVENTS):
+            self._pass_on(DomainEvent(Change.CONNECTED))
 
 
 def change_of(event: int, detail: int) -> Change | None:
