@@ -9,29 +9,39 @@ T = TypeVar("T")
 
 
 class SharedCall(Generic[T]):
-    """Runs a costly call once for all callers that asked before it began.
+    """Runs a costly call once for several callers.
 
-    A caller never gets the result of a call that had begun when the caller asked, because this result may be too old.
-    So there is at most one running call, and one that follows it.
+    By default, a caller never gets the result of a call that had begun when the caller asked, because this result may
+    be too old.  So there is at most one running call, and one that follows it.
 
     :param call: begins the call.
+    :param joins: whether callers that ask while a call runs get its result.  Use True if they must not wait longer than
+        one call takes, and if a result that is as old as this may be used.
     :param cancels: whether a running call is cancelled when all its callers have cancelled their waits.  False: it runs
         to its end.  Use False for a call that cannot be stopped and must not run twice at the same time.
     """
 
-    def __init__(self, call: Callable[[], Deferred[T]], *, cancels: bool = False) -> None:
+    def __init__(self, call: Callable[[], Deferred[T]], *, joins: bool = False, cancels: bool = False) -> None:
         self._call = call
+        self._joins = joins
         self._cancels = cancels
         self._running: Deferred[Any] | None = None
         self._callers: list[Deferred[T]] = []
         self._waiting: list[Deferred[T]] = []
 
     def __call__(self) -> Deferred[T]:
-        """Return the result of a call that begins now or after the running one.  A caller may cancel its own wait."""
+        """Return the result of a call that begins now or after the running one; with ``joins``, of the running one.
+
+        A caller may cancel its own wait.
+        """
         wanted: Deferred[T] = Deferred(self._cancelled)
-        self._waiting.append(wanted)
         if self._running is None:
+            self._waiting.append(wanted)
             self._begin()
+        elif self._joins and self._callers:  # without callers, the running call is being cancelled
+            self._callers.append(wanted)
+        else:
+            self._waiting.append(wanted)
         return wanted
 
     def _begin(self) -> None:

@@ -25,8 +25,8 @@ class Monitor:
         self._clock = clock
         self.metrics = Metrics()
         self.readiness = Readiness(clock)
-        # Requests that arrive during a check share the next check.
-        self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask()))
+        # Requests that arrive during a check share it, because probers rarely wait for a second one.
+        self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask()), joins=True)
 
     def measured(self, transport: ITransport) -> ITransport:
         """Return a transport whose calls are counted."""
@@ -34,11 +34,7 @@ class Monitor:
         return measured
 
     def status(self) -> Deferred[Status]:
-        """Return the state of this process.
-
-        A check of the parts takes at most 1.5 s (``readiness.DEADLINE``).  If a check runs already, the result is that
-        of the next check, after at most 3 s.
-        """
+        """Return the state of this process, after at most 1.5 s (``readiness.DEADLINE``)."""
         return self._shared()
 
     async def _ask(self) -> Status:

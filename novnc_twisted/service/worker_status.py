@@ -35,14 +35,14 @@ class WorkersStatus:
         self._workers = workers
         self._lost = lost
         self._totals = Totals()
-        self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask_all()))
+        self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask_all()), joins=True)
 
     def ended(self, number: int) -> None:
         """Record that a worker has ended."""
         self._totals.ended(number)
 
     def status(self) -> "Deferred[Status]":
-        """Return the status of the command.
+        """Return the status of the command, after at most :data:`DEADLINE` seconds.
 
         The command is ready if at least one of its workers is ready, because such a worker gets the connections.
         """

@@ -55,6 +55,29 @@ class SharedCallTests(SynchronousTestCase):
         self.calls[1].callback("new")
         self.assertEqual(self.successResultOf(third), "new")
 
+    def test_one_that_joins_the_running_call(self) -> None:
+        self.shared = SharedCall(self.begin, joins=True, cancels=True)
+        first, second, third = self.shared(), self.shared(), self.shared()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.calls[0].callback("now")
+        self.assertEqual([self.successResultOf(wanted) for wanted in (second, third)], ["now"] * 2)
+        fourth = self.shared()
+        fourth.cancel()
+        self.failureResultOf(fourth, CancelledError)
+        self.assertEqual([call.called for call in self.calls], [True, True])
+
+    def test_none_joins_a_call_that_is_being_cancelled(self) -> None:
+        ended: Deferred[Any] = Deferred()  # the call ignores the cancellation until then
+        self.shared = SharedCall(lambda: self.begin().addErrback(lambda _: ended), joins=True, cancels=True)
+        self.shared().addErrback(lambda failure: failure.trap(CancelledError)).cancel()
+        later = self.shared()
+        self.assertEqual(len(self.calls), 1)
+        ended.callback("old")
+        self.assertNoResult(later)
+        self.calls[1].callback("new")
+        self.assertEqual(self.successResultOf(later), "new")
+
     def test_nobody_waits_any_more(self) -> None:
         self.shared().addErrback(lambda failure: failure.trap(CancelledError))
         self.shared().addErrback(lambda failure: failure.trap(CancelledError)).cancel()

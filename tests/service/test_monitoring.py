@@ -82,6 +82,15 @@ class WorkersTests(SynchronousTestCase):
         self.report(2, 3, 101)
         self.assertEqual(self.successResultOf(asked).samples[TOKENS], 111)
 
+    def test_two_probers(self) -> None:
+        """The second one waits no longer than the first, even if it comes during the wait for a silent worker."""
+        first = self.supervisor.status()
+        self.report(1, 2, 10)
+        self.reactor.advance(DEADLINE / 2)
+        second = self.supervisor.status()
+        self.reactor.advance(DEADLINE / 2)
+        self.assertEqual([self.successResultOf(asked).samples[SILENT] for asked in (first, second)], [1, 1])
+
     def test_a_worker_that_ends(self) -> None:
         """Its counters stay, and its successor's are added."""
         asked = self.supervisor.status()

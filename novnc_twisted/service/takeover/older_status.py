@@ -53,7 +53,7 @@ class OlderStatus:
         self._reactor = reactor
         self.own = own
         self._totals = Totals()
-        self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask_all()))
+        self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask_all()), joins=True)
         self._channels: dict[int, _Channel] = {}
         # The predecessor reads these channels until this process becomes the main process.
         self._passed = dict(channels)
@@ -81,7 +81,7 @@ class OlderStatus:
         return {pid: channel.fileno() for pid, channel in self._channels.items()}
 
     def status(self) -> "Deferred[Status]":
-        """Return the readiness of this process, and the metrics of all processes together."""
+        """Return the readiness of this process, and the metrics of all processes; at most :data:`DEADLINE` seconds."""
         return self._shared()
 
     async def _ask_all(self) -> "Status":
