@@ -35,7 +35,8 @@ class FilteredRelay:
     """The common base of both kinds of relays: it reports once that the relay is over, and changes the filters.
 
     :ivar live: whether bytes flow.
-    :ivar filters: the filters in their order; a change applies from the next whole message of the viewer on.
+    :ivar filters: the filters in their order.  The viewer's bytes pass through changed filters from the next whole
+        message on.
     """
 
     __slots__ = ("_changing", "_ended", "filters", "live")

@@ -170,7 +170,10 @@ class FrameDecoder:
         return self.close_code is not None
 
     def receive(self, data: bytes) -> bytes:
-        """Return the payload in these bytes, of any number of frames.  Then read the attributes if ``news`` is set."""
+        """Return the payload in these bytes, which may contain any number of frames.
+
+        Afterwards, the caller must read the other attributes if ``news`` is set.
+        """
         length = len(data) - 6
         if 0 < length <= self._small and data[0] == _WHOLE and data[1] == length + 0x80 and self._at_rest:
             # One key or mouse event, like nearly all messages.

@@ -15,9 +15,9 @@ class IReceiver(Interface):
         """Receive bytes of the stream (RFB), without framing; at least one byte."""
 
     def end_lost(cause: Refusal) -> None:
-        """Called when no more bytes come, because the peer left or broke the protocol.
+        """Called when the end is lost: its peer left, broke the protocol, or no longer reads or answers.
 
-        This happens once, and never after ``close``.
+        No more bytes come.  A receiver is notified at most once, and never after the end's ``close``.
         """
 
     def pause_writing() -> None:
@@ -73,7 +73,7 @@ class IFilter(Interface):
     """
 
     unfinished = Attribute(
-        """The missing bytes of a viewer's message whose first part was passed on; 0 between messages.
+        """The missing bytes of a viewer's message whose first part the filter has passed on or removed; 0: none.
 
         Only the first filter of a relay needs it.  That filter receives the viewer's bytes in pieces of any size, and
         passes on whole messages; only long messages are passed on in pieces.  This attribute shows the relay where a
@@ -106,12 +106,13 @@ class IRelay(Interface):
     def add_filter(added: IFilter) -> None:
         """Add a filter behind the others.  It receives the viewer's messages from the next whole message on.
 
-        :raises ValueError: the filter reads the viewer's messages, and no filter of the relay knows where they end.
+        :raises ValueError: the filter reads the viewer's messages, and the relay has no first filter that knows where
+            they end.
         """
 
     def remove_filter(removed: IFilter) -> None:
         """Remove a filter.  An unfinished message still passes through it; the next message does not.
 
-        :raises ValueError: the relay does not have this filter, or it is the first filter, which knows where messages
-            end.
+        :raises ValueError: the relay does not have this filter, or the filter is the relay's first one, which knows
+            where messages end.
         """

@@ -16,10 +16,13 @@ from novnc_twisted.relay.transport_end import TransportEnd
 from novnc_twisted.relay.transports import closed_at_once, send
 
 CLOSE_GRACE = 2.0
-"""Seconds after ``close`` in which the peer must read all written bytes.  Then the connection is aborted."""
+"""Seconds from ``close`` until a connection that has not ended is aborted.
+
+In this time, the peer must read all written bytes.
+"""
 
 VIEWER_STALL = 300.0
-"""Seconds for which a viewer may leave our buffer (about 128 KiB) full.  Then it counts as lost."""
+"""Seconds for which our send buffer for a viewer may stay full.  Then the viewer counts as lost."""
 
 HOLD_LIMIT = 65536
 """Maximum number of bytes that an end holds while it has no receiver."""
@@ -59,7 +62,7 @@ class StreamEnd(TransportEnd):
         :param lost: the cause if the peer leaves.
         :param linger: whether to close only our sending direction, and wait until the peer closes the connection.  If
             we closed it while the peer still sends, the kernel would reset it and discard our last bytes, the refusal.
-        :param stall: seconds for which the peer may leave our buffer full before it counts as lost; 0: no limit.
+        :param stall: seconds for which our send buffer may stay full before the peer counts as lost; 0: no limit.
         """
         super().__init__(clock, peer, lost, stall)
         self.bytes_in = 0
@@ -226,7 +229,10 @@ class StreamEnd(TransportEnd):
             self._receiver.resume_writing()
 
     def _end(self, cause: Refusal) -> None:
-        """Notify the receiver, once, that no more bytes come from the peer."""
+        """Notify the receiver, once, that no more bytes come from the peer.
+
+        Keep the cause, so that :meth:`attach` notifies a later receiver.
+        """
         if self._over is None:
             self._over = cause
             if self._receiver is not None:

@@ -14,7 +14,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 RESOLUTION: Final = 1.0
-"""Seconds by which a timer may be late; a timer is never early."""
+"""Seconds by which a timer may be late if at most :data:`AT_ONCE` timers are due.
+
+A timer is at most two milliseconds early (see ``_TOLERANCE``).
+"""
 
 AT_ONCE: Final = 8
 """Maximum number of timers fired in one reactor iteration.
@@ -70,12 +73,15 @@ class TimerWheel:
         return sum(map(len, self._seconds.values()))
 
     def callLater(self, delay: float, function: Callable[..., object], *arguments: Any) -> Timer:
-        """Call a function after ``delay`` seconds, or up to :data:`RESOLUTION` later."""
+        """Call a function after ``delay`` seconds, or up to :data:`RESOLUTION` later.
+
+        :raises RuntimeError: the clock no longer exists.
+        """
         clock = self._clock()
         if clock is None:
             raise RuntimeError("the clock of this timer wheel no longer exists")
         now = clock.seconds()
-        # Rounded up, since a timer must never be early.
+        # Rounded up, since a timer must not be early.
         second = math.ceil((now + delay) / RESOLUTION - _TOLERANCE)
         timer = Timer(self, second, function, arguments)
         self._seconds.setdefault(second, set()).add(timer)

@@ -38,7 +38,7 @@ class TransportEnd:
         """Prepare; :meth:`makeConnection` follows.
 
         :param lost: the cause if the peer leaves.
-        :param stall: seconds for which the peer may leave the buffer full before it counts as lost; 0: for ever.
+        :param stall: seconds for which the send buffer may stay full before the peer counts as lost; 0: no limit.
         """
         self.clock = clock
         self.peer = peer
@@ -79,7 +79,7 @@ class TransportEnd:
         """Do nothing: connectionLost follows."""
 
     def takes_some(self) -> None:
-        """Restart the time of a stall: the peer has accepted a part of the waiting bytes."""
+        """Restart the timer of a stall, because the peer has accepted a part of the waiting bytes."""
         if self._stall_timer is not None:
             # A slow viewer that accepts some bytes is not stalled.
             self._stall_timer.cancel()

@@ -9,11 +9,12 @@ from twisted.internet.tcp import Connection
 
 
 def _options(**values: int) -> tuple[tuple[int, int], ...]:
-    """Return the options that this system has, with their values."""
+    """Return those of the options that this system has, each as its number and the value to set."""
     return tuple((getattr(socket, name), value) for name, value in values.items() if hasattr(socket, name))
 
 
-# 60 s, then 4 probes every 15 s: a vanished peer is noticed after two minutes.  Linux' default is over two hours.
+# After 60 s of silence, a probe every 15 s; 4 unanswered probes end the connection.  So a vanished peer is noticed
+# after two minutes.  Linux' default is over two hours.
 _KEEP_ALIVE = _options(TCP_KEEPIDLE=60, TCP_KEEPINTVL=15, TCP_KEEPCNT=4)
 # A probe each second.  100 unanswered probes would end the connection, but a deadline of the session does so earlier.
 _PROBES = _options(TCP_KEEPINTVL=1, TCP_KEEPCNT=100, TCP_KEEPIDLE=1)

@@ -34,7 +34,7 @@ EVENTS: Final = 128
 """Maximum number of descriptors handled in one round."""
 
 SLICE: Final = 0.01
-"""Seconds after which control returns to the reactor before the next round."""
+"""Seconds for which rounds follow one another.  Then control returns to the reactor."""
 
 IN: Final = getattr(select, "EPOLLIN", 0)
 OUT: Final = getattr(select, "EPOLLOUT", 0)
@@ -135,7 +135,7 @@ class Engine:
     # IReadDescriptor
 
     def fileno(self) -> int:
-        """Return the epoll's own descriptor, which is readable while any of its sockets is ready."""
+        """Return the epoll's own descriptor, which is readable while epoll has events to report."""
         return self._epoll.fileno()
 
     def logPrefix(self) -> str:
@@ -143,7 +143,7 @@ class Engine:
         return "relay"
 
     def doRead(self) -> None:
-        """Serve the sockets that are ready, until none is.
+        """Serve the sockets that are ready, in rounds, until none is ready or the reactor has other work.
 
         A peer on this machine has often answered before the reactor would poll again.  An iteration of the reactor
         costs as much as the message, so poll again at once.
@@ -158,7 +158,8 @@ class Engine:
             if removed:
                 removed.clear()
             for descriptor, events in ready:
-                # The sides before this one may have ended its session, and a new socket may have its number.
+                # A side earlier in this round may have ended the session of this descriptor, and a new socket may have
+                # the same number.
                 side = sides.get(descriptor)
                 if side is not None and descriptor not in removed:
                     try:

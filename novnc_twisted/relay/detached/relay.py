@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def detached_join(
     client: "StreamEnd", upstream: "StreamEnd", filters: Sequence[IFilter] = ()
 ) -> "DetachedRelay | None":
-    """Join two ends as :func:`novnc_twisted.relay.join.join` does; None if a socket cannot leave its transport."""
+    """Join two ends as :func:`novnc_twisted.relay.join.join` does.
+
+    :return: None if a socket cannot leave its transport, or the reactor has no engine.
+    """
     if not (client.can_leave() and upstream.can_leave()):
         return None
     engine = engine_of(client.clock)

@@ -35,7 +35,9 @@ _NOTHING: Final = memoryview(b"")
 
 
 class StreamSide:
-    """A plain stream.  The other side sends what this side reads, from the engine's buffer and without a copy.
+    """A plain stream.  The other side sends what this side reads.
+
+    Without a filter, the other side sends from the engine's buffer, without a copy.
 
     :ivar end: the end that owns the socket.
     :ivar filter: the filters as one function, which returns the bytes to send on; None: all bytes are sent on without
@@ -124,7 +126,7 @@ class StreamSide:
                     self._readable = False
                     return
             elif not other._rest:
-                # Count only full pieces.  Small ones fit into the socket's buffer, so they do not show a fast side.
+                # Count only full pieces.  Small ones fit into the socket's buffer, even if the peer reads slowly.
                 other._accepted += count
         if relay.live:
             engine.go_on(self)
