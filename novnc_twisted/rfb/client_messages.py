@@ -108,10 +108,12 @@ QEMU_KEY_SIZE = 12
 
 
 def length_of(data: bytes, at: int) -> int:
-    """Return the length of the message that begins at ``at``, or 0 if its head has not arrived yet.
+    """Return the length of the message that begins at ``at``, or 0 if its head has not arrived completely.
 
-    :raises ProtocolViolation: the type, or this form of it, has an unknown length.
-    :raises MessageTooBig: the head announces a message above our limits.
+    :raises ProtocolViolation: the type, or this form of it, has an unknown length; an extended clipboard text has no
+        room for its flags; or a fence has more than :data:`MAX_FENCE` bytes.
+    :raises MessageTooBig: the head announces more than :data:`MAX_ENCODINGS` encodings, or a clipboard text of more
+        than :data:`MAX_CUT_TEXT` bytes.
     """
     kind = data[at]
     if kind in _WHOLE:

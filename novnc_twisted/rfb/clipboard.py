@@ -65,13 +65,14 @@ class ClipboardPolicy:
 
     @property
     def unfinished(self) -> int:
-        """The missing bytes of a viewer's message whose first part was passed on; 0 between messages."""
+        """The missing bytes of a viewer's message whose first part was passed on or removed; 0: none."""
         return self._left
 
     def from_client(self, data: bytes) -> bytes:
         """Return the bytes to send on to the server.
 
-        :raises ProtocolViolation: a message has an unknown length, or the size of the pixels changes too late.
+        :raises ProtocolViolation: a message has an unknown length or an invalid head, or the size of the pixels changes
+            too late.
         :raises MessageTooBig: a message is above the limits of the shield.
         """
         # One key or mouse event, or one request for the screen, like nearly all messages.
@@ -127,7 +128,7 @@ class ClipboardPolicy:
         return length > 0 and (self._limits.to_server == UNLIMITED or length <= self._limits.to_server)
 
     def _whole(self, message: bytes) -> bytes:
-        """Return what is passed on instead of a message of :data:`_WHOLE`."""
+        """Return what is passed on instead of a message of :data:`_WHOLE`; keep the new size of the pixels."""
         if message[0] == ClientMessage.SET_ENCODINGS:
             return self._encodings(message)
         size = PixelSize.of(message[4:])

@@ -46,7 +46,7 @@ class SecurityType(IntEnum):
 
 
 class VeNCryptSubtype(IntEnum):
-    """Sub-types of VeNCrypt (rfbproto, "VeNCrypt").  263 and 264 are those of QEMU, which differ from rfbproto."""
+    """Sub-types of VeNCrypt (rfbproto, "VeNCrypt").  263 and 264 have QEMU's meaning, not rfbproto's."""
 
     PLAIN = 256
     TLS_NONE = 257

@@ -70,25 +70,25 @@ Handshake: TypeAlias = Generator[Step, Any, T]
 
 
 class Flooded(Exception):
-    """Thrown into a handshake if its peer sent or announced more bytes than the limit; its text has the number."""
+    """Thrown into a handshake if the peer sent or announced more bytes than the limit.  The text has the number."""
 
 
 class Injected(Flooded):
-    """Thrown into a handshake if bytes arrived in clear before TLS was started; its text has their number."""
+    """Thrown into a handshake if bytes arrived in clear before TLS was started.  The text has their number."""
 
 
 class HandshakeDriver(Generic[T]):
     """Drives a handshake by bytes, without I/O.  The bytes may arrive in chunks of any size.
 
     Call :meth:`start`, then :meth:`receive` for bytes that arrive.  After each call, send :meth:`to_send` and check
-    :attr:`asks`, ``starts_tls`` and :attr:`done`.  No call raises because of the peer's bytes: if they end the
-    handshake, :attr:`error` has the reason.
+    :attr:`asks`, ``starts_tls`` and :attr:`done`.  No call raises because of the peer's bytes: if they make the
+    handshake fail, :attr:`error` has the reason.
 
     :ivar done: whether the handshake has ended, with success or not.
     :ivar result: the result of the handshake; None before its end and after a failure.
-    :ivar error: the refusal that ended it, or None.
+    :ivar error: the refusal that made the handshake fail, or None.
     :ivar asks: an unanswered question, or None.
-    :ivar starts_tls: if it is not None, start TLS now, and call :meth:`tls_started` when it is established.
+    :ivar starts_tls: if this is not None, start TLS now, and call :meth:`tls_started` when TLS is established.
     """
 
     def __init__(self, handshake: Handshake[T], limit: int = LIMIT) -> None:
@@ -117,8 +117,8 @@ class HandshakeDriver(Generic[T]):
     def receive(self, data: bytes) -> None:
         """Receive bytes of the peer.
 
-        Bytes for which the handshake does not wait are held, up to the limit; above it, the handshake fails.  After a
-        failure, bytes are dropped.  After a success, they are added to :attr:`rest`, up to the same limit.
+        Bytes for which the handshake does not wait are held in :attr:`rest`, up to the limit.  Above the limit, the
+        handshake fails, even if it had ended with success.  After a failure, bytes are dropped.
         """
         if self.error is not None:
             return

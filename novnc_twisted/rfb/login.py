@@ -43,9 +43,11 @@ def login(
     :param shared: whether other clients may stay connected; False makes QEMU disconnect them.
     :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc; the first one that the server offers is
         used.
-    :raises ValueError: (at once) a scheme or sub-type is unknown.
-    :raises ConsoleUnreachable: (in the handshake) the server does not speak RFB, refuses the connection, offers no
-        security type that is permitted here, or breaks the protocol; the detail has the server's reason.
+    :raises ValueError: (at once) a scheme is unknown; or VeNCrypt is a scheme, and a sub-type is unknown or there is
+        none.
+    :raises ConsoleUnreachable: (in the handshake) the server does not speak RFB, refuses the connection or the log-in,
+        offers no security type that is permitted here, breaks the protocol or exceeds a limit; or no password can be
+        used.  If the server sent a reason, the detail has it.
     """
     return _login(authenticators(schemes, vencrypt_subtypes), shared)
 

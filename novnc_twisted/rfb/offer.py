@@ -34,7 +34,7 @@ def offer() -> Handshake[ClientInit]:
     """Offer RFB 3.8 and security type None, and read ClientInit; after that, the caller sends ServerInit.
 
     :raises ProtocolViolation: the viewer answers with another version than 3.3, 3.5, 3.7 and 3.8, or chooses a security
-        type that was not offered.  The reason was sent to the viewer already, in the form of its version.
+        type that was not offered.  The refusal was sent to the viewer already, in the form of the viewer's version.
     """
     version = yield from _client_version()
     if version in _COUNTS_AS_3_3:
@@ -84,7 +84,7 @@ def _client_version() -> Handshake[bytes]:
 
 
 def _failure(version: bytes, sentence: str) -> Handshake[None]:
-    """Send a refusal (section 7.1.2): for version 3.3 security type 0 in four bytes, for later ones an empty list."""
+    """Send a refusal (section 7.1.2): security type 0 in four bytes for 3.3, an empty list for every other version."""
     yield Write((_U32.pack(0) if version in _COUNTS_AS_3_3 else b"\0") + _reason(sentence))
 
 

@@ -25,7 +25,8 @@ class PowerOffer:
     """A filter that sends :data:`XVP_INIT` before the first bytes of the server, if the viewer supports xvp.
 
     Before the first bytes, the stream is certainly between two messages.  Later, the filter would have to find the ends
-    of all messages.  The viewer's encodings are known by then, because QEMU sends nothing before it has them.
+    of all messages.  When the first bytes arrive, the viewer's encodings are already known, because QEMU sends nothing
+    before it has received them.
 
     :param shield: knows the encodings that the viewer has listed.
     :param done: called with this filter at the first bytes of the server, so that the filter is removed.
@@ -38,7 +39,10 @@ class PowerOffer:
         self._done = done
 
     def from_upstream(self, data: bytes) -> bytes:
-        """Return the bytes, after the offer if the viewer supports xvp."""
+        """Return the bytes, after the offer if the viewer supports xvp; otherwise, switch power actions off.
+
+        Call ``done`` first.
+        """
         self._done(self)
         if not self._shield.asks_for_power:
             self._shield.power = None

@@ -1,8 +1,8 @@
 """The shield: checks every message of a viewer before it reaches the VNC server.
 
 The server may be years old, and any client with a token may be the viewer.  So the shield passes on no message with an
-unknown length, no message before it is complete, and no value that is known to crash VNC servers.  A refused message
-ends the session; an unwanted message is removed.
+unknown length, no message before it is complete, and no value that is known to crash VNC servers.  Only a clipboard
+text is passed on in pieces.  A refused message ends the session; an unwanted message is removed.
 
 Nearly all messages are everyday messages: keys, pointer events and requests for the screen.  A table gives their
 lengths, and a run of them is passed on in one piece.
@@ -54,7 +54,8 @@ class Shield:
 
     * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; invalid
       pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not request; an extended
-      clipboard text without its flags, with two actions at once, that cannot be unpacked, or with over 1 MiB unpacked.
+      clipboard text without its flags, with no action or with several (unless it announces abilities), that cannot be
+      unpacked, with bytes after its zlib stream, or with over 1 MiB unpacked.
     * Removed: xvp messages, the pseudo-encodings whose messages cannot be checked, and empty clipboard texts.
     * Held: an incomplete message, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, after the check
       of its head.  Each piece of an extended text is checked before it is passed on.

@@ -56,13 +56,13 @@ class ViewOnly:
 
     @property
     def unfinished(self) -> int:
-        """The missing bytes of a message whose first part was passed on; 0 between messages."""
+        """The missing bytes of a message whose first part was passed on or removed; 0: none."""
         return self._left
 
     def from_client(self, data: bytes) -> bytes:
         """Return the messages that may be passed on.
 
-        :raises ProtocolViolation: a message has an unknown length.
+        :raises ProtocolViolation: a message has an unknown length or an invalid head.
         :raises MessageTooBig: a message is above the limits of the shield.
         """
         # A view-only viewer nearly always sends one request for the screen at a time.

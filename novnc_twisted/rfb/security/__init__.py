@@ -29,7 +29,7 @@ def authenticators(schemes: Sequence[str], subtypes: Sequence[str]) -> Authentic
     """Return the handshakes of some schemes, in the order of ``schemes``.
 
     :param subtypes: the sub-types of VeNCrypt, the preferred one first.
-    :raises ValueError: a scheme or a sub-type is unknown.
+    :raises ValueError: a scheme is unknown; or ``vencrypt`` is a scheme, and a sub-type is unknown or there is none.
     """
     unknown = [name for name in schemes if name not in SCHEMES]
     if unknown:

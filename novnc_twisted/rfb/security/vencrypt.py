@@ -43,7 +43,8 @@ def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
 def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
     """Choose a sub-type, start TLS, and authenticate inside it.
 
-    :raises ConsoleUnreachable: the server refuses, has another version, or has no sub-type in common with us.
+    :raises ConsoleUnreachable: the server does not support version 0.2, has no sub-type in common with us, or refuses
+        the chosen one; or the authentication fails.
     """
     yield from _version()
     count = (yield Need(1, "the VeNCrypt sub-types"))[0]

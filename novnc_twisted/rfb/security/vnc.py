@@ -15,8 +15,8 @@ KEY_LENGTH = 8
 def vnc_authentication() -> Handshake[None]:
     """Ask for the password, and answer the challenge with it.
 
-    :raises ConsoleUnreachable: there is no password, or it is empty, since an empty password does not protect a VM
-        (CVE-2016-5008).  A password that begins with NUL counts as empty, as in C.
+    :raises ConsoleUnreachable: there is no password; the password is empty, since an empty password does not protect a
+        VM (CVE-2016-5008); or OpenSSL refuses DES.  A password that begins with NUL counts as empty, as in C.
     """
     challenge = yield Need(CHALLENGE_LENGTH, "the challenge of VNC authentication")
     password: str | None = yield Ask("password")
