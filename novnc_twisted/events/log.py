@@ -18,15 +18,15 @@ _log: Final = Logger(namespace="novnc_twisted.session")
 
 
 class EventLog:
-    """Logs refused requests and the end of each session.  An instance is an ``Observer``.
+    """Logs refused requests, blocked frames and the end of each session.  An instance is an ``Observer``.
 
     Each session has one line, at its end.  Refused requests are summarised: the first one for each cause and client
-    network is logged at once, and once a minute the number of further ones.  Events about tokens are not logged; they
-    are in the audit trail.
+    network is logged at once, and once a minute the number of further ones.  All other events, such as those about
+    tokens, are not logged; the audit trail has them.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        """:param clock: gives the time between two lines about the same kind of refusal."""
+        """:param clock: measures the pauses between two lines about the same kind of refusal or the same origin."""
         self._refusals = RefusalLog(clock)
         self._frames = FrameLog(clock.seconds)
 

@@ -28,7 +28,7 @@ class FrameLog:
         self._logged: dict[str, float] = {}
 
     def __call__(self, event: FrameBlocked) -> None:
-        """Log a blocked frame, unless its origin was logged within the last minute."""
+        """Log a blocked frame, unless its origin or :data:`MAX_ORIGINS` others were logged within the last minute."""
         now = self._clock()
         # The origins are in the order of logging, the oldest first.
         while self._logged and now - next(iter(self._logged.values())) >= INTERVAL:

@@ -51,7 +51,8 @@ class SessionClosed(ConsoleEvent):
     :ivar seconds: seconds from accepting the connection until the end.
     :ivar bytes_in: bytes of RFB from the viewer.
     :ivar bytes_out: bytes of RFB to the viewer.
-    :ivar phases: the phases of a set-up that was refused, as in :class:`SessionOpened`; empty for a live session.
+    :ivar phases: the completed phases if the session ended during its set-up, as in :class:`SessionOpened`; empty if
+        the session was live.
     """
 
     event: ClassVar[str] = "session_closed"

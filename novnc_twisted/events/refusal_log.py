@@ -9,11 +9,13 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.events.refused import RequestRefused
 
 INTERVAL: Final = 60.0
-"""Seconds between two lines about the same cause and network."""
+"""Minimum number of seconds between two lines about the same service, cause and network."""
 
 MAX_KINDS: Final = 100
-"""Maximum number of pairs of a cause and a network that are logged separately.  All further networks of a cause are
-counted together."""
+"""Maximum number of combinations of service, cause and network that are logged separately.
+
+All further networks of a service and cause are counted together.
+"""
 
 _MANY: Final = "other addresses"
 
@@ -24,12 +26,13 @@ _log: Final = Logger(namespace="novnc_twisted.frontend")
 class RefusalLog:
     """Logs refused requests.
 
-    The first refusal for each cause and network (an IPv4 address or an IPv6 /64) is logged at once.  Further ones are
-    counted, and their number is logged once a minute.  When there were none for a minute, a last line shows the total.
+    The first refusal for each service, cause and network (an IPv4 address or an IPv6 /64) is logged at once.  Further
+    ones are counted, and their number is logged once a minute.  When there were no further ones for a minute, a last
+    line shows the total, if it is more than one.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        """:param clock: gives the time between two lines about the same kind of refusal."""
+        """:param clock: measures the pauses between two lines about the same kind of refusal."""
         self._clock = clock
         self._kinds: dict[tuple[str, str, str], _Kind] = {}  # by service, cause and network
         self._timer: IDelayedCall | None = None
@@ -99,7 +102,7 @@ class RefusalLog:
 
 
 class _Kind:
-    """The refusals for one cause and one network."""
+    """The refusals for one service, cause and network."""
 
     __slots__ = ("counted", "last", "logged_at", "name", "total")
 
