@@ -1,1 +1,1 @@
-"""The demo: a real VM and every service of novnc_twisted on loopback, started by ``make demo``."""
+"""The demo: real VMs and every service of novnc_twisted on loopback, started by ``make demo``."""

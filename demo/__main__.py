@@ -1,7 +1,7 @@
-"""``python -m demo``: a real VM, and the services that show its screen.
+"""``python -m demo``: real VMs, and the services that show their screens.
 
-It runs until Ctrl-C or SIGTERM.  However it ends, nothing is left: the VM, its libvirtd, the services and their folder
-are removed.
+The demo runs until Ctrl-C or SIGTERM.  However it ends, the VMs, their libvirtd, the services and their folder are
+removed.  Only a cache of QEMU's capabilities is left.
 """
 
 import argparse

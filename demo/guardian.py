@@ -30,10 +30,10 @@ def run_guarded(prepare: Callable[[], tuple[Callable[[], int], Callable[[], obje
     """Run the work in its own process, and leave nothing behind, whichever of the two is killed.
 
     :param prepare: returns the work and the clean-up.  No signal interrupts ``prepare``, so it can create the first
-        thing that must be cleaned up, and set signal handlers.  The work begins with STOP_SIGNALS blocked, and
-        unblocks them.  It ends at SIGTERM, and cleans up itself.  The clean-up is called afterwards in any case,
-        because the work may have been killed.  It must do no harm if everything is clean already.
-    :return: the work's exit code.
+        thing that must be cleaned up, and set signal handlers.  The work begins with STOP_SIGNALS blocked; it must
+        unblock them, and at SIGTERM clean up and end.  The clean-up is called afterwards in any case, because the work
+        may have been killed.  So the clean-up must do no harm if everything is clean already.
+    :return: the work's exit code, or 128 plus the number of the signal that killed the work.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGCHLD})
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -13,7 +13,7 @@ _MOST = 1 << 22
 
 
 def fetch(cache: Path | None, root: Path) -> None:
-    """Copy what an earlier demo has kept to the folder of libvirtd's cache."""
+    """Fill the folder of libvirtd's cache with the files that an earlier demo kept, if there are any."""
     target = root.joinpath(*_BELOW)
     if cache is None or not cache.is_dir():
         return
@@ -33,9 +33,9 @@ def keep(cache: Path | None, root: Path) -> None:
 
 
 def _open_folder(path: Path, *below: str) -> int:
-    """Open a folder below another one, whose owner may be another user, without following links.
+    """Open a folder below another one.  Follow no links, because the owner of the folders may be another user.
 
-    :raises OSError: one of them does not exist, or is not a folder.
+    :raises OSError: one of the folders does not exist, or is not a folder.
     """
     kind = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     folder = os.open(path, kind)

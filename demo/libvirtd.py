@@ -1,8 +1,9 @@
 """A private libvirtd with small VMs in software emulation, for the demo and for tests with real programs.
 
 It changes nothing on the machine.  It runs in libvirt's session mode, as an unprivileged user.  All folders that it
-uses are inside one folder, which is removed when it is closed.  Several of them act as several compute hosts on one
-machine.  It uses the standard library only, and all calls block: programs with a reactor call it in a thread.
+uses are inside one folder, which :meth:`PrivateLibvirtd.close` removes.  Several private libvirtds act as several
+compute hosts on one machine.  This module uses the standard library only, and all calls block: programs with a reactor
+call it in a thread.
 """
 
 import os
@@ -38,7 +39,7 @@ class PrivateLibvirtd:
     :param user: the user that runs it if the caller is root.  Otherwise the caller runs it.
     :param progress: called with a short text for each step.
     :ivar root: the folder that holds everything; put images for the VMs there with :meth:`put`.  It belongs to the
-        caller.  If that is root, root writes only in folders that no other user can change.
+        caller.  If the caller is root, root writes only in folders that no other user can change.
     :ivar user: the ids of the user and the group that run libvirtd if the caller is root; otherwise None.
     :ivar socket: the path of its read-write socket.
     :ivar uri: its connection URI.
@@ -138,7 +139,10 @@ class PrivateLibvirtd:
             time.sleep(0.02)
 
     def stop(self, signal_number: int = signal.SIGTERM, timeout: float = 10.0) -> None:
-        """Stop libvirtd only; its VMs continue, as on a real host."""
+        """Stop libvirtd only; its VMs continue, as on a real host.
+
+        :param timeout: seconds after which libvirtd is killed.
+        """
         process, self._process = self._process, None
         if process is None:
             return
@@ -302,10 +306,11 @@ class PrivateLibvirtd:
 
 
 def _vnc_ports() -> tuple[int, socket.socket]:
-    """Choose 100 ports for the VMs of one libvirtd: a port that one VM releases is then free for the next one.
+    """Choose 100 ports that only the VMs of one libvirtd use.
 
-    libvirtd looks for a free port, and QEMU takes it a moment later.  With the same ports, another libvirtd could start
-    a VM in between.  An abstract unix socket (unix(7)) reserves the ports as long as it is open.
+    libvirtd looks for a free port, and QEMU takes it a moment later.  If two libvirtds had the same ports, a VM of the
+    other one could take this port in between.  An abstract unix socket (unix(7)) reserves the ports as long as it is
+    open.
 
     :return: the first port, and the socket.
     """

@@ -10,9 +10,9 @@ _PROGRAMS = (b"qemu", b"kvm", b"libvirtd", b"virtlogd")
 
 
 def find(root: Path, also: str = "") -> Iterator[int]:
-    """Return the processes with a folder in their command line.
+    """Return the ids of the processes with a folder in their command line.
 
-    Programs other than libvirtd and QEMU are left out, for example one that reads the log in this folder.
+    Programs other than libvirtd, virtlogd and QEMU are left out, for example one that reads the log in this folder.
 
     :param also: a further text that the command line must contain.
     """
@@ -29,7 +29,10 @@ def find(root: Path, also: str = "") -> Iterator[int]:
 
 
 def end(pid: int, timeout: float = 5.0) -> None:
-    """Kill one process and wait until it is gone, with a handle that cannot refer to another process."""
+    """Kill one process and wait until it is gone, for at most ``timeout`` seconds.
+
+    The handle cannot refer to another process, as a process id could.
+    """
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -34,7 +34,7 @@ class Ports:
 
     @classmethod
     def parse(cls, text: str) -> "Ports":
-        """Parse three port numbers, as in DEMO_PORTS.
+        """Parse three port numbers, as in DEMO_PORTS; an empty text means the default ports.
 
         :raises DemoFailed: if the text is anything else.
         """
@@ -145,7 +145,7 @@ class Console:
                 self._process = start_twistd(arguments, uid=uid, gid=gid, folder=self._folder, **common)
 
     def wait_for(self, server: str, timeout: float = 30.0) -> None:
-        """Return when the API lists the server and the proxy serves its page.
+        """Return when the API lists the server, the noVNC proxy serves the page, and the XVP proxy accepts connections.
 
         :param timeout: seconds.
         :raises DemoFailed: if it ends before that, or takes too long; the text has the end of its log.
