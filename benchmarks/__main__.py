@@ -1,7 +1,7 @@
 """``python -m benchmarks``: measure, print the report, and write it as JSON, Markdown and a picture.
 
 Exit code 0: our proxy passed every byte unchanged; a missed goal is not a failure.  1: our proxy changed a byte, or a
-session failed.  2: nothing could be measured.
+session through it failed.  2: nothing could be measured.
 """
 
 import argparse

@@ -26,7 +26,7 @@ class ConsoleRedis(Console):
         self.transport_url = f"redis://{LOOPBACK}:{self._redis}/0"
 
     def command(self) -> list[str]:
-        """Start all of them; they end with the shell's session."""
+        """The shell command that starts all of them; they end with the shell's session."""
         server = installed("redis-server", "redis-server")
         redis = [server, "--bind", LOOPBACK, "--port", str(self._redis), "--save", "", "--dir", str(self.folder)]
         twistd, *options = super().command()

@@ -2,8 +2,8 @@
 
 Each host of a real cloud has a processor of its own, renews its presence each second, and begins to wait for calls
 again every other second.  Here one process does this for a thousand hosts, beside whatever else the machine does.  With
-the usual periods, hosts of a busy machine would count as dead and calls would fail, although neither the number of
-calls nor their CPU time depends on that.
+the usual periods, hosts of a busy machine would count as dead and calls would fail.  Longer periods change neither the
+number of calls nor their CPU time.
 """
 
 from hashlib import sha1
@@ -31,7 +31,7 @@ SECONDS: Final = {
 """For each module, its names of periods and deadlines."""
 
 CALL: Final = min(5.0 * FACTOR, MAX_DEADLINE)
-"""Seconds for a call, as a parameter of the callers' classes."""
+"""The deadline of a call in seconds, which is a parameter of the callers' classes."""
 
 
 LATEST: Final = 10_000

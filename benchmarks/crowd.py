@@ -56,7 +56,7 @@ class Crowd(Console):
 
         :return: the paths for the viewers, and the server's name that each viewer must receive.
 
-        :raises Unavailable: when it refuses.
+        :raises Unavailable: the API refuses a console, or gives out one link twice.
         """
         console_type = {"novnc": "novnc", "xvp": "xvpvnc"}[front]
         asked = json.dumps({"remote_console": {"protocol": "vnc", "type": console_type}})
@@ -84,7 +84,7 @@ class Crowd(Console):
         return paths
 
     def disturb(self) -> None:
-        """Request unused tokens from the API: at each request the store removes up to 256 expired ones."""
+        """Ask the API about 40 unknown tokens: at each request, the store removes a number of expired tokens."""
         connection = http.client.HTTPConnection(LOOPBACK, self.api_port, timeout=30)
         try:
             for _ in range(40):
@@ -95,7 +95,7 @@ class Crowd(Console):
             connection.close()
 
     def census(self) -> Counter[str]:
-        """How many objects of each type the process holds.
+        """How many objects of each type the process holds, and how many delayed calls of each function.
 
         :raises Unavailable: it does not write a census.
         """

@@ -77,7 +77,7 @@ def measure(kinds: Iterable[type[Console]] = (Console,), work: Work = WORK) -> d
 
 
 def _each(proxy: _Counted, test: str, number: str, options: Mapping[str, Any]) -> float:
-    """Return the instructions of one piece of work; the same work before it warms the interpreter up."""
+    """Return the instructions of one piece of work.  The same work runs once before, uncounted, as a warm-up."""
     with Load(test, proxy.urls["novnc"], **options) as load:
         load.go()
         load.result()

@@ -25,7 +25,7 @@ CACHE = ROOT / ".make" / "bench"
 
 LOOPBACK = "127.0.0.1"
 STEP_DEADLINE = 120.0
-"""Seconds that one step of the generator may take; the generator itself gives a silent proxy 20 s."""
+"""Seconds that one step of the generator may take.  The generator itself gives up after 10 or 20 s of silence."""
 
 
 class LoadFailed(Exception):
@@ -133,7 +133,8 @@ class Backend:
 class Load:
     """One run of the generator as viewers.  A context manager, whose end closes all sessions.
 
-    Once it is made, its sessions are open: upgraded, with RFB's handshake done.
+    Once it is made, its sessions are open: upgraded, with RFB's handshake done.  Only ``setup`` opens its sessions
+    later, in its step.
 
     :param test: ``check``, ``down``, ``up``, ``rtt``, ``setup``, ``hold``, ``slow`` or ``soak``.
     :param url: ``ws:``, ``wss:``, ``connect:`` or ``tcp:``; see the head of wsload.c.

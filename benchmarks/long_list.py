@@ -1,8 +1,8 @@
 """What a long list of servers costs the browser: the CPU time of the page's main thread with 200 and with 2,000 tiles.
 
 A real Chromium opens the list of each of two consoles.  The page believes that its tab is hidden, so that it asks for
-no pictures meanwhile; the event is made in the page.  The CPU time is that of the ``Performance`` domain of Chromium's
-DevTools: scripts, styles and layout.
+no pictures meanwhile.  A script in the page makes the event that a server has changed its state.  The CPU time is that
+of the ``Performance`` domain of Chromium's DevTools: scripts, styles and layout.
 """
 
 import statistics

@@ -16,8 +16,8 @@ PLACES: Mapping[str, tuple[Collection[int], Collection[int]]] = {
 }
 """Processors of the proxy, and of the load.
 
-``split``: the proxy has one for itself.  ``same``: everything on one.  Waking an idle processor costs a virtual machine
-more than the proxy itself does, and would make latencies bimodal.
+``free``: both may use all.  ``split``: the proxy has one for itself.  ``same``: everything runs on one, because waking
+an idle processor costs a virtual machine more than the proxy itself does, and would make latencies bimodal.
 """
 
 Values = dict[str, float]
@@ -34,7 +34,7 @@ class Plan:
     :ivar forked_sessions: the same for proxies that fork a process for each session.
     :ivar stall: seconds for which the slow reader does not read.
     :ivar step_deadline: seconds that one step of the load may take.
-    :ivar budget: seconds after which no new measurement begins; None: no limit.
+    :ivar budget: seconds from the start of the run after which no new measurement begins; None: no limit.
     :ivar xvp_rows: the rows that are measured at the XVP port as well.
     :ivar hosts: the numbers of compute hosts with which links, checks and lists are measured.
     :ivar leaves_out: what this plan does not measure, for the report.
@@ -119,7 +119,10 @@ class Site:
             return counted | {"cpu": subject.proxy.cpu() - before}
 
     def sized(self, test: str, subject: Subject, probe: int, **options: int | float) -> Values:
-        """The same with a volume that keeps this proxy busy for about the plan's seconds, at least ``probe``."""
+        """Like :meth:`timed`, with a volume that keeps this proxy busy for about the plan's seconds.
+
+        :param probe: the least volume, in the unit of the test; the first run with it shows how fast the proxy is.
+        """
         volume = subject.volumes.get(test)
         if volume is None:
             tried = self.timed(test, subject, t=probe, **options)

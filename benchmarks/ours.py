@@ -18,7 +18,10 @@ from benchmarks.load import LOOPBACK, Unavailable, free_port
 from benchmarks.proxies import Proxy
 
 SERVER = "bench"
-"""The domain's name; it is that of the synthetic VNC server's desktop, because our proxy replaces the latter."""
+"""The domain's name.  The desktop of the synthetic VNC server has the same name.
+
+Our proxy replaces the desktop's name with the domain's, and the load generator compares every byte.
+"""
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for loopback
 
@@ -37,7 +40,7 @@ class Console(Proxy):
     """Further lines of the [console] section."""
     sessions_per_server: ClassVar[int] = 0
     ready: ClassVar[tuple[str, ...]] = ("console is ready",)
-    """The log line after which all parts run."""
+    """The log lines after which all parts run."""
     console_types: ClassVar[tuple[str, ...]] = ("novnc", "xvpvnc")
     """The console types that are measured."""
     transport_url = "memory://"
@@ -129,7 +132,7 @@ connection_uri = test://{self.folder}/domains.xml
             raise Unavailable(f"its API gives out no {console_type} console: {trouble}") from None
 
     def version(self) -> str:
-        """Our version, and those of Python and Twisted."""
+        """Our version, and that of Twisted."""
         return f"{version('novnc-twisted')}, Twisted {version('Twisted')}"
 
 

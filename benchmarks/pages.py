@@ -1,9 +1,9 @@
 """How long people wait for a page: the first tile of the list, and the first picture of the console.
 
-A real Chromium opens the list of 50 servers, our console page, and the page of stock noVNC, which the same proxy
-serves, in one run and with an empty cache each time.  The screen is that of a QEMU without a disk.  The time runs from
-the address to the first thumbnail, or to the first canvas that is not black.  The slow link is that of Chromium's
-DevTools.
+A real Chromium opens the list of 50 servers, our console page, and the page of stock noVNC, in one run and with an
+empty cache each time.  A second instance of our proxy serves the page of stock noVNC.  The screen is that of a QEMU
+without a disk.  The time runs from the navigation to the first thumbnail, or to the first canvas that is not black.
+Chromium's DevTools emulate the slow link.
 """
 
 import os

@@ -138,7 +138,7 @@ class Proxy:
 
     @property
     def log(self) -> Path:
-        """What it printed."""
+        """The file with what it printed."""
         return self.folder / "log"
 
     def last_words(self) -> str:

@@ -27,7 +27,7 @@ def figures(report: str) -> str:
     """The table, in Markdown.
 
     :param report: the text of ``docs/performance/latest.md``.
-    :raises KeyError: a row is missing.
+    :raises KeyError: a row, or one of its proxies, is missing.
     """
     rows = [["", *COLUMNS.values()], ["---"] * (len(COLUMNS) + 1)]
     for name, (title, unit) in LINES.items():

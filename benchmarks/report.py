@@ -44,8 +44,8 @@ def title(metric: str) -> str:
 class Goal:
     """A goal.
 
-    :ivar limit: limit of the ratio to ``against``, or of the value itself if that is None.
-    :ivar shipped: the limit with default settings, if it differs.
+    :ivar limit: limit of the ratio to ``against``, or of the value itself if ``against`` is None.
+    :ivar shipped: the limit with default settings, if it differs from the limit with the shield off.
     :ivar at_least: whether the limit is the least instead of the greatest value.
     """
 
@@ -135,7 +135,7 @@ def finding(values: Measured, goal: Goal, variant: str) -> Finding:
 
 
 def ratios(values: Measured, goal: Goal, subject: str) -> Iterable[float]:
-    """The goal's ratio in each round with both values, or its value in each round with it."""
+    """The ratio to ``against`` in each round that has both values; without ``against``, the value in each round."""
     row = values.get(goal.row, {})
     mine = row.get(subject, ())
     if goal.against is None:

@@ -96,8 +96,9 @@ class Run:
     def go(self, proxies: Collection[str] = (), rows: Collection[str] = (), more: Collection[type[Proxy]] = ()) -> None:
         """Measure.
 
-        :param proxies: the names of the proxies to measure; empty: all.
-        :param rows: the rows; empty: all, but without ``paced`` if the plan has a budget.
+        :param proxies: the names of the proxies to measure; empty: all.  With names, a row without proxies is measured
+            only if ``rows`` contains it.
+        :param rows: the rows; empty: all, but without ``paced`` and the instructions if the plan has a budget.
         :param more: further proxies to measure.
         :raises Unavailable: there is no load generator.
         """

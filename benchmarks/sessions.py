@@ -128,7 +128,7 @@ class _System:
         worker.sessions[session_id] = Session(worker, described)
 
     def list_all(self) -> tuple[list[str], list[float]]:
-        """Read all pages as the API does; return the ids, and the seconds of each page."""
+        """Read all pages as the API does; return the ids, and the CPU seconds of each page."""
         ids: list[str] = []
         seconds: list[float] = []
         more = True
@@ -180,7 +180,7 @@ def _user(number: int) -> str:
 
 
 def _timed(work: Awaitable[Any]) -> float:
-    """Run work, and return its seconds; a coroutine begins only now."""
+    """Run work, and return its CPU seconds; a coroutine begins only now."""
     began = time.process_time()
     _wait(work)
     return time.process_time() - began

@@ -26,13 +26,16 @@ from benchmarks.run import machine, raise_descriptor_limit
 from benchmarks.soak_report import Holding, Look, Outcome, Plan, judged, line, many, servers, settled, text
 
 STEP_DEADLINE = 600.0
-"""Seconds within which all sessions must be open."""
+"""Seconds within which all sessions must be open, and in which each later step of the load must end."""
 
 GONE = 60.0
-"""Seconds within which no descriptor of a session may be left once its viewer is gone."""
+"""Seconds after the viewers have left, for which descriptors of their sessions may still be open."""
 
 FORGOTTEN = 180.0
-"""Seconds within which nothing else may be left: the viewer of a lost session may come back within 60 s."""
+"""Seconds after that, for which other objects of the sessions may be left.
+
+Some objects stay for 60 s, because the viewer of a lost session may come back.
+"""
 
 
 def soak(plan: Plan, folder: Path, say: Callable[[str], None] = lambda line: None) -> Outcome:

@@ -11,7 +11,7 @@ ROOM = 2048
 """KiB by which the process may grow from the first quarter of the hour to the last: the allocator's pages."""
 
 OBJECTS = 200
-"""Objects of a type by which it may differ by chance."""
+"""Number of objects of one type by which two censuses may differ by chance."""
 
 QUARTER = 5
 """The least number of censuses in a quarter, so that quarters can be compared."""
@@ -45,7 +45,7 @@ class Plan:
 class Look:
     """A census of the process after one period, and the events of the period.
 
-    :ivar at: seconds since the first census.
+    :ivar at: seconds since the first period began.
     :ivar anon_kib: ``pss_kib`` without pages of files; only this is compared.
     :ivar cpu: seconds of CPU in the period.
     :ivar keys: keys that were answered with the right bytes.

@@ -1,9 +1,9 @@
 """``python -m benchmarks.soak --take-overs 10``: restarts in working hours, with live sessions at both proxies.
 
-Every service is a process of its own, with Redis between them.  While the sessions type, every service is
-replaced by SIGUSR2, again and again.  In the middle, the proxies read another certificate at SIGHUP, and each of
-the other services is ended by SIGTERM and started again.  New sessions are tried all the time.  No session may
-be dropped, and no try refused.
+Every service is a process of its own, with Redis between them.  While the sessions type, every service gets SIGUSR2
+again and again, and a new process takes over from the old one.  In the middle, the proxies read another certificate at
+SIGHUP, and each of the other services is ended by SIGTERM and started again.  New sessions are tried all the time.  No
+session may be dropped, and no try refused.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class Result:
     :ivar tried: sessions that were tried beside the live ones.
     :ivar refused: what went wrong with them.
     :ivar alive: live sessions that responded at the end.
-    :ivar slowest: seconds of the slowest of all take-overs, from the signal to the main process.
+    :ivar slowest: seconds of the slowest of all take-overs, from the signal until the pid files name new processes.
     :ivar left: processes that are left besides the main ones.
     """
 
@@ -62,7 +62,7 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether nobody noticed."""
+        """Whether no session was dropped or refused, and no old process is left."""
         return self.alive == self.sessions and not self.refused and self.tried > 0 and not self.left
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Cloud(Crowd):
         self._again: list[subprocess.Popen[bytes]] = []
 
     def command(self) -> list[str]:
-        """Start all of them; they end with the shell's session."""
+        """The shell command that starts all of them; they end with the shell's session."""
         server = installed("redis-server", "redis-server")
         redis = [server, "--bind", LOOPBACK, "--port", str(self._redis), "--save", "", "--dir", str(self.folder)]
         twistd = Console.command(self)[0]
@@ -163,7 +163,7 @@ class Cloud(Crowd):
             time.sleep(0.05)
 
     def processes(self) -> int:
-        """How many processes have the configuration file of this cloud as an argument, and are not the main process."""
+        """How many processes have the configuration file of this cloud as an argument, and are not a main process."""
         mains = {self.pid(name) for name in REPLACED}
         found = 0
         for path in Path("/proc").glob("[0-9]*"):

@@ -44,7 +44,7 @@ class Client(socketserver.StreamRequestHandler):
 
 
 class Screen(socketserver.ThreadingTCPServer):
-    """Serves while it is a context."""
+    """The VNC server of the cloud.  It serves inside a ``with`` block."""
 
     daemon_threads = True
 
@@ -88,7 +88,7 @@ def away(page: Page, pids: list[int]) -> float | None:
 
 
 def settle(cloud: Cloud, count: int) -> None:
-    """Wait until so many workers serve."""
+    """Wait until ``count`` workers exist, and then 11 s longer."""
     while len(workers(cloud)) < count:
         time.sleep(0.05)
     time.sleep(11)  # a worker that lived for less than 10 s is replaced after a pause

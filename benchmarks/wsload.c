@@ -5,7 +5,7 @@
  *                   [-d seconds] [-r reply] [-p pace/s] [-f paths]
  *   TEST  check | down | up | rtt | setup | hold | slow | soak
  *   URL   ws://H:P/path       RFC 6455, binary frames, masked
- *         wss://H:P/path      the same: somebody between us and the proxy adds the TLS
+ *         wss://H:P/path      the same; another process between us and the proxy adds TLS
  *         connect://H:P/path  CONNECT path HTTP/1.0 -> 200 -> bytes
  *         tcp://H:P           bytes: the backend itself, HAProxy's tcp mode
  *   -b    a power of two up to 1024
@@ -436,7 +436,7 @@ static void t_hold(void) {                      /* each session draws one screen
 
 static void t_slow(void) {                      /* stop reading, later prove that nothing was lost */
     struct ses *s = open_all();
-    go(); all = 0; draw(s, total); usleep(secs * 1e6); strcpy(js, "{}"); done();     /* no all: nor does tell() read */
+    go(); all = 0; draw(s, total); usleep(secs * 1e6); strcpy(js, "{}"); done();     /* without all, tell() does not read either */
     double t = now(); int r = want(s, 0);
     snprintf(js, sizeof js, "{\"complete\":%s,\"secs\":%.3f}", r ? "false" : "true", now() - t); done();
 }
@@ -455,9 +455,9 @@ static void t_check(void) {                     /* bytes survive both ways, at a
 }
 
 static void t_soak(void) {
-    /* "type K": K sessions type, each -p keys a second, for -d seconds; the others answer pings.  A key is due at its
-       time, whatever the others wait for; where its session still waits for the one before, it is left out: late.
-       "every": every session types one key and draws 64 KiB: it lives. */
+    /* "type K": K sessions type, each -p keys a second, for -d seconds; the others answer pings.  Keys are due at fixed
+       times.  If a session still waits for the answer to its last key, its next key is left out, and counts as late.
+       "every": every session types one key and draws 64 KiB, which shows that it lives. */
     struct ses *s = open_all(), *x; struct epoll_event ev[256], e = {.events = EPOLLIN};
     struct pollfd p = {epoll_create1(0), POLLIN, 0};
     double *v = 0, *since = calloc(N, sizeof *since);

@@ -27,7 +27,7 @@ _UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 class Generator:
-    """The load.  Each method is one operation of one user or proxy, and returns whether it succeeded."""
+    """The load.  Each ``do_`` method is one operation of one user or proxy, and returns whether it succeeded."""
 
     def __init__(self, reactor: Any, port: int, api: int, first: int, hosts: int, domains: int) -> None:
         self._reactor, self._port, self._api = reactor, port, api
@@ -44,7 +44,7 @@ class Generator:
         self._proxy = ConsoleAuthAPI(transport)
 
     async def repeat(self, work: str, seconds: float = 0, at_once: int = 1, count: int = 0) -> dict[str, Any]:
-        """Repeat an operation, several at a time, for this many seconds or so often.
+        """Repeat an operation, several at a time, for ``seconds``; if this is 0, ``count`` times.
 
         :returns: how often it was done, the seconds, how often it failed, and the median and 99th percentile of
             the milliseconds until the answer.

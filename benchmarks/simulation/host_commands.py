@@ -16,7 +16,7 @@ from novnc_twisted.messaging.redis.process_life import life
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, EXTEND, PUT, Script
 from novnc_twisted.messaging.wire import encode
 
-_SOME_TIME = 9_999_999_999_999  # as long as a millisecond of today
+_SOME_TIME = 9_999_999_999_999  # has as many digits as today's Unix time in milliseconds
 
 
 def words(*given: str | int) -> bytes:
@@ -48,7 +48,7 @@ class _Captured:
         self.commands.append(words("SADD", keys.group(group), member))
 
     async def remove(self, *_keys: str) -> None:
-        """There is no earlier record of which parts are left."""
+        """Do nothing: no parts of an earlier record are left."""
 
 
 def publication(host: int, domains: int) -> list[bytes]:
@@ -89,5 +89,8 @@ class HostCommands:
         self._renewal = b"".join([words("SADD", keys.services(kind), one.name), *renewals]).split(b"%d" % _SOME_TIME)
 
     def renewal(self, expires: int) -> bytes:
-        """Return the plain commands that renew its presence entry until a millisecond."""
+        """Return the plain commands that renew its presence entry.
+
+        :param expires: Unix time in milliseconds until which the entry is valid.
+        """
         return (b"%d" % expires).join(self._renewal)

@@ -4,8 +4,8 @@ A real compute host takes a millisecond of Python each second.  Here, one proces
 connections, and sends the commands of a real host at the same rate.  It reads no more of the replies than it needs.
 ``tests/benchmarks/test_simulation.py`` compares the commands with those of a real host.
 
-BUDGET is the number of connections that may be opened.  Every host has a connection for commands.  If there are not
-enough for their queues, several hosts share one.
+BUDGET is the number of connections that may be opened.  Every host has a connection for commands.  If too few
+connections remain for the queues, the queues of several hosts share one.
 """
 
 import json
@@ -36,7 +36,10 @@ from novnc_twisted.messaging.redis.serving import MAX_REPLIES
 from novnc_twisted.messaging.wire import encode, refused
 
 LONGEST = 150.0
-"""Seconds for which hosts are added at a time: a machine that is too slow for more has reached its limit."""
+"""Maximum number of seconds of one :meth:`IdleHosts.grow`.
+
+A machine that cannot add all hosts in this time has reached its limit.
+"""
 
 TICK = 0.01
 """Seconds for which timers are collected, so that one wake-up serves many hosts."""
@@ -145,10 +148,10 @@ class _Connection:
         return [words("HELLO")]
 
     def is_up(self) -> None:
-        """The last of these was answered."""
+        """Called when the last of the first steps was answered."""
 
     def received(self, data: bytes) -> None:
-        """Something has come."""
+        """Called with bytes that arrived after the first steps."""
 
     def _begin(self) -> None:
         self._steps = [b"", *self.first_steps()]
@@ -261,7 +264,10 @@ _TIME = words("TIME")
 
 
 class _Queue(_Connection):
-    """The connection on which a host, or several, wait for calls; each call is refused, since it has no such server."""
+    """The connection on which a host, or several, wait for calls.
+
+    Each call is refused, as by a host that does not have the server.
+    """
 
     def __init__(self, hosts: IdleHosts, lists: list[str]) -> None:
         self.lists = [*lists]

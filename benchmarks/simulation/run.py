@@ -90,16 +90,18 @@ class Run:
         }
 
     def _until_served(self) -> None:
-        """Wait until links are made: the services have read what the hosts published.
+        """Wait until a link is made, which shows that the services have read what the hosts published.
 
-        :raises LoadFailed: they are not made in time.
+        After :data:`_SETTLE` seconds, continue without one.
+
+        :raises LoadFailed: the generator has ended.
         """
         give_up = time.monotonic() + _SETTLE
         while self.generator.ask("repeat", work="link", count=1)["failed"] and time.monotonic() < give_up:
             time.sleep(0.2)
 
     def _measure(self, work: str, *, rate: bool = False) -> Values:
-        """Repeat an operation; return what one of them costs above what the idle system uses.
+        """Repeat an operation; return what one operation costs above what the idle system uses.
 
         :param rate: as fast as possible for some time, instead of one after the other.
         """
@@ -153,7 +155,10 @@ class Run:
     # --- a failover
 
     def _failover(self) -> Values:
-        """Kill Redis, start it again with its data, and measure until everything is back.  All connections are lost."""
+        """Kill Redis, start it again with its data, and measure until everything is back.  All connections are lost.
+
+        After :data:`_SETTLE` seconds, report what is missing as 0.
+        """
         system, plan = self._system, self._plan
         hosts = self._hosts - plan.real
         self._say(f"Redis fails for {plan.outage:g} s")

@@ -223,9 +223,9 @@ class Meter:
 
 
 def check_limits() -> None:
-    """Check that enough files can be opened.
+    """Raise the limit of open files to the hard limit.
 
-    :raises Unavailable: the hard limit is too low.
+    :raises Unavailable: the hard limit is below 2,048.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 2 * 1024:

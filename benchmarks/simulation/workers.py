@@ -55,7 +55,7 @@ class Workers:
     async def grow(self, workers: int, sessions: int, hosts: int) -> dict[str, Any]:
         """Add workers and sessions until there are so many, on servers of this many hosts.
 
-        :returns: the KiB of this process for each new session, and the id of some session.
+        :returns: the maximum memory of this process so far in KiB, and the id of a new session (empty: there is none).
         """
         while len(self._workers) < workers:
             transport = transport_from_url(self._reactor, f"redis://127.0.0.1:{self._port}/0", PROXY)
