@@ -36,7 +36,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
-from tests.support.console_page import TIMEOUT, ConsolePage, Seen, is_complaint, is_failure
+from tests.support.console_page import TIMEOUT, ConsolePage, Seen, is_advice, is_complaint, is_failure
 
 STUCK = 200.0
 """Seconds after which a visit that still runs shows where it stands.  Some calls of Playwright have no time limit."""
@@ -60,6 +60,8 @@ PREFERENCES = {
     "browser.safebrowsing.malware.enabled": False,
     "browser.safebrowsing.phishing.enabled": False,
     "datareporting.healthreport.uploadEnabled": False,
+    "dom.ipc.processCount": 1,  # else each visit starts a process for the content of its page
+    "dom.ipc.processPrelaunch.enabled": False,
     "extensions.update.enabled": False,
     "fission.autostart": False,  # WebDriver BiDi cannot click in a frame of another process
     "network.captive-portal-service.enabled": False,
@@ -266,7 +268,7 @@ def visit(
     options["viewport"] = {"width": size[0], "height": size[1]}
     with chromium_page(flags, program, options) if shared is None else shared.page(options, own=clock) as page:
         page.on("console", lambda m: seen.console.append(m.text) if is_complaint(m) else None)
-        page.on("pageerror", lambda error: seen.console.append(str(error)))
+        page.on("pageerror", lambda error: None if is_advice(str(error)) else seen.console.append(str(error)))
         page.on("request", lambda request: seen.requests.append(request.url))
         page.on("websocket", lambda socket: seen.requests.append(socket.url))
         page.on("requestfailed", failed)

@@ -66,15 +66,19 @@ class Seen:
         return self.console + self.failures
 
 
-def is_complaint(message: Any) -> bool:
-    """Whether a message on the page's console is a warning or an error of the page.
+def is_advice(text: str) -> bool:
+    """Whether a message is the browser's advice, and no complaint about the page.
 
     noVNC reads its canvas at each change of the screen's size (core/display.js).  Chromium gives advice about that when
     the size has changed several times, which depends on how a guest starts.  Firefox reports a WebSocket that is still
-    open, or being closed, when a test leaves the page.
+    open, or being closed, when a test leaves the page; to Playwright, that is an uncaught exception.
     """
-    advice = ("willReadFrequently", "was interrupted while the page was loading")
-    return message.type in ("warning", "error") and not any(words in message.text for words in advice)
+    return any(words in text for words in ("willReadFrequently", "was interrupted while the page was loading"))
+
+
+def is_complaint(message: Any) -> bool:
+    """Whether a message on the page's console is a warning or an error of the page."""
+    return message.type in ("warning", "error") and not is_advice(message.text)
 
 
 def is_failure(request: Any) -> bool:
