@@ -58,7 +58,8 @@ class AdmissionMethods:
         :param people: whether pages may show the session, if its worker is known.
         :param admission: a random id that the caller gives to the admission, so that a repeated call does not count it
             twice; empty: it gets one here.
-        :param again: whether the session with this admission asks again; then it is not counted or reported again.
+        :param again: whether the session with this admission asks again.  If the admission is known and is for the same
+            client address, the session is not counted or reported again; otherwise this argument has no effect.
         :raises Refusal: see ``ConsoleAuthAPI.check_token``.
         """
         token_hash, address = arguments.token_hash(token_hash), arguments.client_address(client_address)

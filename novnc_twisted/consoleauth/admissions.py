@@ -60,7 +60,7 @@ class Admissions:
     async def of(self, sessions: Sequence[SessionInfo]) -> list[dict[str, Any] | None]:
         """Return the values that :meth:`add` has stored about each reported session.
 
-        The value is None if consoleauth has not admitted the session, or if :meth:`remove` was called for it.
+        The value is None if no such admission is stored, or if it was for another client address.
         """
         values = await self._store.get_many(list(map(_key_of, sessions))) if sessions else []
         return [

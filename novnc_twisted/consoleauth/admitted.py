@@ -47,7 +47,7 @@ class AdmittedTokens:
         return len(self._entries)
 
     def add(self, token: str, address: str, info: ConnectInfo) -> None:
-        """Remember a token that was just admitted, by nova or by this object; a session may follow."""
+        """Remember a token that was just admitted, by nova's answer or by :meth:`find`; a session may follow."""
         known = self._entries.get(_key(token, address))
         live = known is not None and known.live and known.instance_uuid == info.instance_uuid
         self._put(_key(token, address), info.instance_uuid, info.project_id, live)

@@ -1,8 +1,9 @@
 """Decides who has control of a console, from the live sessions and the grants.  No I/O.
 
 A session has the right of its token, ``control`` or ``view``.  Handing control over adds a grant: then the receiver has
-control, and the giver only watches.  A grant counts only while both sessions live, and while the giver would have
-control without this grant.  So when the first grant of a chain ends, all later ones end too.
+control, and the giver only watches.  A grant counts only while both sessions live, while the giver would have control
+without this grant, and while the receiver's token is not limited to viewing.  So when the first grant of a chain ends,
+all later ones end too.
 """
 
 from collections.abc import Collection, Mapping, Sequence

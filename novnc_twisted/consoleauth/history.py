@@ -65,9 +65,10 @@ class History:
         self._on_ended = on_ended
 
     async def add(self, reported: Any) -> int:
-        """Append the sessions of a report; return their number.
+        """Append the sessions of a report, and remove their admissions; return how many sessions these are.
 
-        Unreadable sessions, and those that consoleauth has not admitted, are left out.
+        Unreadable sessions, and those that consoleauth has not admitted, are left out.  If ``retention`` is 0, nothing
+        is appended.
 
         :raises ServiceUnavailable: the report is not a list, or too long.
         """
@@ -89,7 +90,7 @@ class History:
             await self._store.append(LOG, [row | now for row in rows], self.retention)
         # The order matters.  If this method is interrupted before the admissions are removed, the same report may come
         # again.  Then the sessions are in the history twice, and page() shows them once.  If the method is interrupted
-        # after that, the servers seem to have more sessions than they have, never fewer.
+        # after the admissions are removed, the servers seem to have more sessions than they have, never fewer.
         await self._admissions.remove([one.session for one, _ in admitted.values()])
         if self._on_ended is not None:
             await self._on_ended(row["session"]["server_id"] for row in rows)

@@ -16,7 +16,7 @@ from novnc_twisted.errors import ConsoleForbidden, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 
 DEADLINE: Final = 1.4
-"""Seconds for the call to the host.  A proxy waits 5 s, and locating the console takes up to 3.5 s of them."""
+"""Seconds for the call to the host.  A proxy waits 5 s, and the search for the server takes up to 3.5 s."""
 
 Locate = Callable[[TokenRecord], Awaitable[Place]]
 
@@ -53,7 +53,7 @@ class HostMethods:
         """Begin a power action on the token's server; return the host's :class:`PowerReply`.
 
         :param action: one of :data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`.
-        :raises ConsoleForbidden: the token may not control the server, or it is a link for a guest.
+        :raises ConsoleForbidden: the token may not control the server, or it was shared for a guest.
         """
         action = fields.argument("action", action, fields.one_of(*power.VIEWERS_ACTIONS))
         record = await self.checked(token_hash, console_type, client_address)

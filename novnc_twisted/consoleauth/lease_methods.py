@@ -25,7 +25,8 @@ class LeaseMethods:
     async def keep_token(self, *, token_hash: str, client_address: str) -> dict[str, Any]:
         """Renew the lease of a token: from this client address, its viewer may reconnect within 60 s.
 
-        A token that the store has lost is restored; a token that was dropped is not.
+        A token that the store has lost is restored.  If the token was dropped or permits no reconnection, nothing is
+        renewed.
 
         :returns: ``mode``: the viewer's rights if they were changed; else null.
         :raises Revoked: the token was revoked.

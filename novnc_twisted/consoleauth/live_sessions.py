@@ -26,8 +26,8 @@ _PAUSE: Final = 3.0
 """Seconds between two attempts: the lifetime of a presence entry."""
 
 MAX_PENDING: Final = 1000
-"""Maximum number of changes that are repeated.  A further one drops the oldest, which then takes effect only when
-the lease of a token is renewed."""
+"""Maximum number of changes that are repeated.  A further one drops the oldest.  Proxies that have not applied
+it then learn of it only when they renew the leases of their tokens."""
 
 _log = Logger()
 
@@ -37,7 +37,7 @@ class _Change:
     """A change of sessions.
 
     :ivar until: when the repetition ends, in the clock's seconds.
-    :ivar answered: the topics of the proxies that have applied it.
+    :ivar answered: the topics of the proxies that have applied the change.
     """
 
     method: str
@@ -126,7 +126,7 @@ class LiveSessions:
         return Outcome(sum(map(_count, results)), unanswered)
 
     async def _repeat(self) -> None:
-        """Apply the changes to proxies that have not answered yet, until each was repeated for long enough."""
+        """Apply the changes to proxies that have not answered yet, each for :data:`REPEATED` seconds."""
         try:
             while self._pending:
                 await sleep(_PAUSE, self._clock)

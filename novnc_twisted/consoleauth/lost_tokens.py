@@ -1,4 +1,4 @@
-"""Restores tokens in use that the store has lost, such as a Redis that restarts without persistence."""
+"""Restores tokens in use that the store has lost, for example because Redis was restarted without persistence."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -66,7 +66,8 @@ class LostTokens:
     async def restore_valid(self, token_hash: str) -> TokenRecord:
         """Restore the record of a valid token that the store has lost.
 
-        :raises InvalidToken: the token is unknown.
+        :raises InvalidToken: this process does not remember the token, or the token has expired or must not be restored
+            (see :meth:`restore`).
         """
         known = self._recent.get(token_hash)
         left = 0.0 if known is None else known.expires_at - await self._now()
@@ -80,6 +81,9 @@ class LostTokens:
 
         A token is not restored if the store has also lost whether it was used (``one_time``), or the address to which
         its first use bound it (``bind_address``).
+
+        :param ttl: seconds for which the restored record is stored.
+        :return: the record; None: it was not restored.
         """
         record, rules = self._recent.get(token_hash), self._rules
         if record is None or rules.opens_once(record) or (rules.bind_address and record.client_address is None):

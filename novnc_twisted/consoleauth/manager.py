@@ -48,7 +48,8 @@ class ConsoleAuthManager:
     :param show_names: whether console pages show the names of users.
     :param host: the host name under which the service is listed.
     :param now: returns Unix time in seconds; None: the clock of the store, which all managers share.
-    :param observer: called with an event for each token made, used, refused or dropped (``novnc_twisted.events``).
+    :param observer: called with an event for each token that is made, shared, used, refused or dropped, and for each
+        request for control and change of control (``novnc_twisted.events``).
     """
 
     def __init__(

@@ -98,7 +98,8 @@ class TokenMarks:
     async def state(self, token_hash: str, record: TokenRecord | None) -> TokenState:
         """Return the marks of a token.
 
-        :param record: None if the store has lost it.
+        :param record: the token's record; None: only the marks for the token's own hash are read, without those for its
+            server, user and project.
         """
         keys = [*_revocations(token_hash, record), *(_changed(token_hash, by) for by in _CHANGERS)]
         *marks, by_operator, by_user = [_usable(value) for value in await self._store.get_many(keys)]

@@ -41,8 +41,8 @@ class NovaAuthority:
 
     :param nova: nova's API.
     :ivar token_ttl: seconds for which nova's tokens are valid (``[consoleauth] token_ttl`` of nova-compute).
-    :param enforce_session_timeout: a session ends ``token_ttl`` seconds after the first use of its token here, because
-        nova's API does not say when a token expires.
+    :param enforce_session_timeout: whether a session ends ``token_ttl`` seconds after the first use of its token here.
+        The first use counts because nova's API does not say when a token expires.
     :param now: Unix time in seconds.
     :ivar admitted: the tokens whose viewers may reconnect.
     """
@@ -66,7 +66,8 @@ class NovaAuthority:
         """Return where the console of this token is.
 
         :raises InvalidToken: nova does not know the token, it has expired, or it cannot be one of nova's.
-        :raises ConsoleForbidden: ``console_type`` is not ``novnc``, the only type that nova has tokens for.
+        :raises ConsoleForbidden: ``console_type`` is not ``novnc``, the only type that nova has tokens for; or the
+            server belongs to another project than before.
         :raises InstanceNotFound: the server was deleted.
         :raises InstanceNotRunning: the server has no screen in its present state.
         :raises ServiceUnavailable: Keystone or nova does not answer.
@@ -134,6 +135,8 @@ class NovaAuthority:
         """Ask the compute host of a server, and check that the server did not move meanwhile.
 
         :param before: the server as nova has just shown it; None: the credentials may not read it.
+        :return: None: the credentials may not read the server, or may not ask for a new token.
+        :raises Refusal: see :meth:`check_token`.
         """
         _refuse_without_screen(before)
         if before is None:

@@ -15,12 +15,13 @@ SETTLED: Final = 60.0
 class OpenSessions:
     """A record in the store for each admitted session of a server, under ``used:server:UUID:TIME:RANDOM``.
 
-    An admitted session adds a record, and a report of an ended session removes one.  So a server never has more
-    sessions than records.  It may have fewer sessions than records: no report follows if the VNC server refuses the
-    connection, or if the proxy is killed.  Then the count of the proxies shows how many records to drop.
+    An admitted session adds a record, and a report of an ended session removes one.  So a server has
+    at least as many records as sessions, with the exceptions below.  It may have more: no report follows if the VNC
+    server refuses the connection, or if the proxy is killed.  Then the count of the proxies shows how many records to
+    drop.
 
-    Exceptions are three kinds of sessions without a record: those that began while the limit was off, those that last
-    longer than 30 days, and those that were live when the store lost its data.
+    The exceptions are three kinds of sessions without a record: those that began while the limit was off, those that
+    last longer than 30 days, and those that were live when the store lost its data.
 
     :param now: Unix time in seconds; None: the clock of this host.
     """
@@ -54,6 +55,7 @@ class OpenSessions:
         counted yet.
 
         :param records: what :meth:`of` returned before the sessions were counted.
+        :param counted: the number of the server's sessions that the proxies have counted.
         """
         # The fourth part of a key is the time of its admission.
         settled = [one for one in records if int(one.split(":")[3]) + SETTLED < self._now()]

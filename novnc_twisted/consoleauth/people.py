@@ -2,7 +2,8 @@
 
 consoleauth stores which workers had sessions of a server (the group ``people:UUID``) and the grants
 (``control:SESSION``).  Everything else is read from the workers when it is needed.  So any consoleauth can do this, and
-an ended session leaves nothing behind.  The workers of a server are asked only after a page has opened its console.
+nothing has to be removed when a session ends.  The workers of a server are asked only after a page has opened its
+console.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,7 +51,7 @@ class ServerSessions(NamedTuple):
     """The sessions of a server.
 
     :ivar by_topic: topic of a worker -> its live sessions of the server.
-    :ivar complete: whether all workers answered, and no session was being set up.
+    :ivar complete: whether all workers that are still listed answered, and no session was being set up.
     """
 
     by_topic: dict[str, list[SessionInfo]]
@@ -124,7 +125,7 @@ class People:
         await self.tell(instance_uuid)
 
     async def ended(self, sessions: Iterable[tuple[str, str]]) -> None:
-        """Update the pages of servers whose sessions have ended.
+        """Update the pages of servers whose sessions have ended; keep the grants to these sessions for a return.
 
         :param sessions: server and id of each session.
         """
@@ -137,7 +138,10 @@ class People:
                 self.changed(instance_uuid)
 
     def changed(self, instance_uuid: str, after: float = 0.0) -> None:
-        """Update the pages of a server soon; several changes are sent together."""
+        """Update the pages of a server soon; several changes are sent together.
+
+        :param after: maximum number of seconds until the update.
+        """
         if self._stopped:
             return
         due = self._due.get(instance_uuid)
@@ -164,9 +168,9 @@ class People:
         return ServerSessions(live, all_live and all_answered)
 
     async def tell(self, instance_uuid: str, asked: str = "") -> int:
-        """Decide who has control, and send the list of people to the workers.
+        """Decide who has control, and send the list of people to the workers.  Repeat this later if it is incomplete.
 
-        :param asked: the session that asks for control.
+        :param asked: the session that asks for control; empty: none does.
         :return: the number of pages that show this request.
         """
         # The time is taken before the sessions are read.  A worker ignores a list that is older than its last one.
@@ -244,7 +248,10 @@ class People:
         return len(gone) == len(topics)
 
     def _repeat(self, instance_uuid: str, *, unless_complete: bool) -> None:
-        """Update the pages of a server again later, unless the last update was complete.  Give up after a few times."""
+        """Update the pages of a server again later, unless the last update was complete.
+
+        Give up when the wait would be longer than :data:`MAX_RETRY_DELAY`.
+        """
         # The first wait is RETRY_DELAY; each further one is twice as long as the one before.
         wait = 2 * self._waits.pop(instance_uuid, RETRY_DELAY / 2)
         if not unless_complete and wait <= MAX_RETRY_DELAY:

@@ -22,7 +22,10 @@ from novnc_twisted.errors import InvalidToken, ServiceUnavailable
 from novnc_twisted.events.records import ControlChanged
 
 GONE: Final = "gone"
-"""Why nothing was changed: one of the two sessions has ended."""
+"""Why nothing was changed: one of the two sessions has ended, or the call names them wrongly.
+
+For example, the token is not that of the session, or both sessions are the same.
+"""
 
 NO_CONTROL: Final = "no-control"
 """Why nothing was changed: the session has no control to give or return, or none to take back.
@@ -88,7 +91,7 @@ class PeopleMethods:
         :param shared_hash: the SHA-256 of the new token.
         :param mode: what the guest may do: ``view``, or ``control`` if the token itself has it.
         :param expires_in: seconds after which the new token and its sessions end, at most 28,800.
-        :returns: ``expires_in``, the seconds until then.
+        :returns: ``expires_in``: the seconds that the new token is valid, which may be fewer.
         :raises ConsoleForbidden: the token may not be shared, or not with this right.
         :raises Refusal: the token is not valid; see ``check_token``.
         """
@@ -170,7 +173,7 @@ class PeopleMethods:
         return None
 
     async def _may_control(self, session: SessionInfo) -> bool:
-        """Return whether a session really has control.  Its proxy could report a wrong right."""
+        """Return whether a session with control really may have it.  Its proxy could report a wrong right."""
         if session.right != CONTROL:
             return True  # the control comes from a grant, which was checked when it was made
         record = await self._policy.known(session.token_hash)

@@ -103,11 +103,11 @@ class TokenPolicy:
         await self._marks.set_mode(token_hash, mode, by, kept)
 
     async def mark(self, token_hash: str) -> TokenState:
-        """Return the marks of a token itself, without the limits that follow from the token it was shared from."""
+        """Return the marks for the hash of a token alone: not those for its server, user, project or source."""
         return await self._marks.state(token_hash, None)
 
     async def state(self, token_hash: str, record: TokenRecord | None) -> TokenState:
-        """Return the marks of a token, with the limits that follow from the token it was shared from."""
+        """Return the marks of a token, with the limits that follow from its source: the token it was shared from."""
         state = await self._marks.state(token_hash, record)
         if record is None or record.shared_from is None or state.revoked is not None:
             return state
@@ -220,7 +220,7 @@ class TokenPolicy:
     async def find_in_use(self, token_hash: str) -> TokenRecord | None:
         """Return the record of a token that a session uses; it is restored if the store has lost it.
 
-        None: the rules permit no reconnection, or the token was dropped.
+        None: the rules permit no reconnection, or the token is unknown or was dropped.
         """
         if not self._rules.reconnects:
             return None
@@ -229,7 +229,7 @@ class TokenPolicy:
     async def renew(self, token_hash: str, record: TokenRecord | None, address: str) -> str | None:
         """Let a viewer reconnect with this token from the same address within 60 s, even if the token expires.
 
-        :param record: what :meth:`find_in_use` returned.
+        :param record: what :meth:`find_in_use` returned.  If it is None or permits only one use, nothing is renewed.
         :return: the viewer's mode if it was changed; else None.
         :raises Revoked: the token was revoked.
         """

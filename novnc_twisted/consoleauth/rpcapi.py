@@ -109,12 +109,14 @@ class ConsoleAuthAPI:
         """Return what a token opens, with the present address of the console.
 
         :raises InvalidToken: the token is unknown, was used already, or has expired.
+        :raises Revoked: the token was revoked.
         :raises ConsoleForbidden: it is for another console type or another client address, or the server belongs to
             another project than before.
         :raises InstanceNotFound: no live compute host knows the server.
         :raises InstanceNotRunning: a host knows the server, and no host runs it.
         :raises ConsoleTypeUnavailable: the server has no VNC display.
         :raises ConsoleUnreachable: two running servers have the same address, or two hosts run the server.
+        :raises TooManySessions: a limit is reached; the subclass says which.
         """
         # A repeated call has the same id, so that consoleauth does not count the session twice.
         admission = secrets.token_hex(16)
@@ -139,10 +141,12 @@ class ConsoleAuthAPI:
         return password
 
     async def change_power(self, token: str, console_type: str, client_address: str, action: str) -> str | None:
-        """Begin a power action on the token's server; return why its state does not allow it, or None.
+        """Begin a power action on the token's server; return why the host did not begin it, or None.
+
+        The reason is ``state``, ``task`` or ``transient`` (``novnc_twisted.contract.power``).
 
         :param action: one of :data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`.
-        :raises ConsoleForbidden: the token may not control the server.
+        :raises ConsoleForbidden: the token may not control the server, or it was shared for a guest.
         """
         asked = {"console_type": console_type, "client_address": client_address, "action": action}
         answer = await self._call("change_power", token, **asked)
@@ -161,8 +165,8 @@ class ConsoleAuthAPI:
     async def revoke(self, wanted: SessionFilter, reason: str = "") -> Revocation:
         """Revoke tokens, and end their sessions on all proxies.
 
-        :param wanted: exactly one of token_hash, server_id, user_id and project_id; ``owner`` limits it to the servers
-            of a project.
+        :param wanted: exactly one of token_hash, server_id, user_id and project_id; ``owner`` limits the
+            revocation to the servers of a project.
         :raises ServiceUnavailable: the list of proxies cannot be read; the tokens may be revoked already.
         """
         set_fields = {name: value for name, value in wanted.to_wire().items() if value is not None}

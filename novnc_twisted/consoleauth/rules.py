@@ -18,7 +18,7 @@ class TokenRules:
 
     @property
     def reconnects(self) -> bool:
-        """Whether a viewer that lost its connection may come back with the same token."""
+        """Whether these options let a viewer that lost its connection come back with the same token."""
         return not (self.one_time or self.enforce_session_timeout)
 
     def opens_once(self, record: TokenRecord) -> bool:

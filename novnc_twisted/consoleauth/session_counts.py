@@ -25,7 +25,7 @@ from novnc_twisted.errors import (
 from novnc_twisted.messaging.interfaces import Answer, ITransport
 
 DEADLINE: Final = 1.0
-"""Seconds for the answers of the proxies.  A proxy waits 5 s, and finding the console takes up to 3.5 s of them."""
+"""Seconds for the answers of the proxies.  A proxy waits 5 s, and the search for the server takes up to 3.5 s."""
 
 ON_ITS_WAY: Final = 5.0
 """Seconds that a proxy waits for an answer about a token.  An older admission cannot become a session any more."""

@@ -37,11 +37,12 @@ class SessionMethods:
     async def revoke(self, *, reason: str = "", **wanted: Any) -> dict[str, Any]:
         """Revoke tokens, and end the sessions of a server, a user, a project or a token on all proxies.
 
-        The revocation is registered first.  A proxy that does not answer ends its sessions as soon as it is back.
+        The revocation is stored first.  A proxy that does not answer is called again for two minutes.  After that, its
+        sessions end when they renew the leases of their tokens.
 
         :param reason: why, for the log.
         :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id, and
-            ``owner``, which limits it to the servers of a project.
+            ``owner``, which limits the revocation to the servers of a project.
         :returns: how many valid ``tokens`` were revoked, how many ``sessions`` were ended, and the topics of the
             proxies that did not answer (``unanswered``).  The tokens that were shared from a token, and their sessions,
             count as well.
@@ -60,7 +61,7 @@ class SessionMethods:
         """Change what the viewers of a token may do: for live sessions at once, and also after a reconnection.
 
         :param mode: ``control`` or ``view``.
-        :returns: as :meth:`revoke`, without ``tokens``.
+        :returns: how many ``sessions`` with this token were changed, and ``unanswered``, as :meth:`revoke`.
         :raises ServiceUnavailable: an argument is invalid, or the list of proxies cannot be read.
         """
         token_hash = arguments.token_hash(token_hash)
@@ -100,7 +101,7 @@ class SessionMethods:
     async def get_history(self, *, limit: int, marker: str = "", **wanted: Any) -> dict[str, Any]:
         """Return ended sessions, newest first.
 
-        :param limit: the maximum number of sessions.
+        :param limit: the maximum number of sessions, 1 to 1000.
         :param marker: the ``next`` of the page before; empty for the first page.
         :param wanted: the fields of a ``HistoryQuery``.
         :returns: ``sessions``, each an ``EndedSession``, and ``next``: the marker of the next page, or null.  A page

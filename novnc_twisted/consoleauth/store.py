@@ -213,7 +213,8 @@ class TokenStore:
     async def claim(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> str:
         """Return the client address that was the first to claim a token for a purpose (``used``, ``bound``).
 
-        :param client_address: the address that claims it now; it is returned if it is the first.
+        :param client_address: the address that claims the token now; it is returned if it is the first.
+        :param ttl: seconds for which the token is still valid, or more.
         """
         key = f"{purpose}:{token_hash}"
         # The claim lives as long as the record can, so that a used token does not become unused again.

@@ -1,4 +1,4 @@
-"""The events of tokens: made, used, refused, dropped."""
+"""The events of tokens: made, shared, used, refused, dropped."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias

@@ -85,11 +85,13 @@ class TokenMethods:
         }
 
     async def delete_tokens_for_instance(self, *, instance_uuid: str) -> dict[str, Any]:
-        """Drop the tokens of a server; returns how many were ``deleted``."""
+        """Drop the tokens of a server, and begin to end its sessions; returns how many tokens were ``deleted``."""
         return {"deleted": await self._drop(arguments.instance_uuid(instance_uuid), "deleted by the API")}
 
     async def instance_gone(self, *, instance_uuid: str) -> dict[str, Any]:
         """Drop the tokens of a server that has vanished from a compute host, if no live host has it.
+
+        Then its sessions are ended as well, in the background.
 
         :returns: whether the server is ``gone``, and how many tokens were ``deleted``.
         :raises ServiceUnavailable: a host that may have the server does not answer or is not live.

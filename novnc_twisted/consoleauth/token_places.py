@@ -21,6 +21,7 @@ class TokenPlaces:
         """Return where a token's console is now.
 
         :raises ConsoleForbidden: the server belongs to another project than that of the token, or to none.
+        :raises ServiceUnavailable: the token is for one project, and the host does not report the server's project.
         :raises Refusal: see :meth:`.Places.locate`.
         """
         info = record.connect_info
