@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from novnc_twisted.session.live import LiveSession
 
 MAX_MESSAGES: Final = 40
-"""Maximum number of messages of a page within :data:`PERIOD`."""
+"""Maximum number of messages of a page in one :data:`PERIOD`."""
 
 PERIOD: Final = 10.0
-"""Seconds to which :data:`MAX_MESSAGES` applies."""
+"""Length in seconds of a period in which messages are counted.  The first message after it begins the next one."""
 
 RENEWAL: Final = 30.0
 """Seconds between two requests for the list of people, while others are there.

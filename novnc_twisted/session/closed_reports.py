@@ -58,7 +58,9 @@ class ClosedReports:
             self._timer = self._clock.callLater(PAUSE, self._begin)
 
     async def stop(self) -> None:
-        """Send the waiting reports, until a call has no answer within a second.  Later sessions are not reported.
+        """Send the waiting reports, until a call fails or has no answer within a second.
+
+        Sessions that are added later are not reported.
 
         Without ``on_done``, the number of unsent reports is logged.  With ``on_done``, no line is needed: the caller
         knows for which reports it was not called.

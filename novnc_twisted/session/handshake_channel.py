@@ -34,7 +34,7 @@ class HandshakeChannel:
     def __init__(self, end: IEnd, lost: Callable[[Refusal], None], heard: Callable[[], None] | None = None) -> None:
         """Become the receiver of an end.
 
-        :param lost: called with the cause when the end is lost, or when it sends too much too early.
+        :param lost: called once with the cause: the end was lost, or its peer has sent too much too early.
         :param heard: called when the first bytes come.
         """
         self.end = end
@@ -180,7 +180,7 @@ class HandshakeChannel:
             self._held += data
 
     def end_lost(self, cause: Refusal) -> None:
-        """Notify the session, once."""
+        """Call ``lost`` with the cause; later calls do nothing."""
         if not self.gone:
             # Set first: the callback ends the session, which reads this attribute.
             self.gone = True

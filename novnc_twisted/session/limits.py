@@ -7,7 +7,7 @@ from novnc_twisted.errors import TooManyForServer, TooManySessions
 
 
 class SessionLimits:
-    """Counts the sessions of a process, also those that are being set up.  Several fronts may share one object."""
+    """Counts the sessions of a process, from the end of their token check on.  Several fronts may share one object."""
 
     def __init__(self, max_sessions: int = 0, max_sessions_per_server: int = 0) -> None:
         """Start without sessions; 0 switches a limit off."""

@@ -43,7 +43,7 @@ class LiveSession(Session):
 
     :ivar upstream: the connection to the VNC server.
     :ivar relay: joins the two connections; filters are added to it and removed from it.
-    :ivar right: what the token allows; ``info.mode`` differs while control is handed over.
+    :ivar right: what the token allows; ``info.mode`` may differ while control is handed over.
     :ivar resizes: whether the viewer may change the size of the screen, if it has control.
     :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
     """

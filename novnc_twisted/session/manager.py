@@ -80,7 +80,7 @@ def new_topic(host: str) -> str:
 
 
 class SessionManager:
-    """Lists and ends the sessions of this worker for the API and for consoleauth.
+    """Lists, counts, ends and changes the sessions of this worker for the API and for consoleauth.
 
     :param transport: the bus.
     :param sessions: the sessions of this worker.
@@ -138,6 +138,8 @@ class SessionManager:
     async def end_sessions(self, *, reason: str = "", **wanted: Any) -> dict[str, Any]:
         """End all sessions that match, with Revoked (4410).
 
+        A session whose token is being checked is ended after the check, if it matches then.
+
         :param reason: why, for the log.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
         :returns: ``ended``, the number of these sessions.
@@ -173,7 +175,7 @@ class SessionManager:
         :param checking: ids of links (:func:`novnc_twisted.access.tokens.link_id`).
         :param wanted: fields of a :class:`SessionFilter`.
         :returns: for each field, how many sessions match it; and as ``checking``, for each of those links, how many
-            sessions wait for the answer about its token.
+            sessions wait for the answer about its token; links without such sessions are left out.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         SessionFilter.from_arguments(wanted)
@@ -195,7 +197,8 @@ class SessionManager:
     ) -> dict[str, Any]:
         """Pass a list of people to the sessions of a server.  Each session shows it, and gets the rights in it.
 
-        :param at: the time of the list, Unix time in seconds; a list older than the last one changes nothing.
+        :param at: the time of the list, Unix time in seconds; a session with a page ignores a list that is older
+            than its last one.
         :param people: each a :class:`Person`.
         :param more: the number of people who are not in the list.
         :param asked: the session that asks for control; empty: none does.

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from novnc_twisted.session.live import LiveSession
 
 MAX_ACTIONS: Final = 5
-"""Maximum number of actions of a session within :data:`PERIOD`.  Further ones are not begun."""
+"""Maximum number of actions that a session may request in one :data:`PERIOD`.  Further ones are not begun."""
 
 PERIOD: Final = 10.0
-"""Seconds to which :data:`MAX_ACTIONS` applies."""
+"""Length in seconds of a period in which actions are counted.  The first action after it begins the next one."""
 
 
 class PowerControl:

@@ -22,8 +22,9 @@ from novnc_twisted.session.token_index import TokenIndex
 class SessionRegistry:
     """Begins sessions, finds them, and ends them all.
 
-    It has an index by id and one by token.  Other look-ups are rare: one for each revocation or list.  They go through
-    all sessions, 0.2 ms for a thousand, since a further index would cost memory for each session.
+    It has an index by id and one by token.  Other look-ups serve revocations, lists, and limits that consoleauth counts
+    over all proxies.  They go through all sessions, 0.2 ms for a thousand, since a further index would cost memory for
+    each session.
 
     :ivar services: given to every session.
     :ivar on_opened: called with each session that has become live; may be None.

@@ -45,7 +45,7 @@ class RFBConsole:
         return (opening.renamed(one_line(info.name, MAX_TEXT)) if info.name else opening).encode()
 
     def filters(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
-        """Choose the filters of a session: the shield, and one for each right that ConnectInfo withholds.
+        """Choose the filters of a session: shield, clipboard policy and ViewOnly, as the settings and rights need them.
 
         The shield is the first one, since it knows where the viewer's messages end.
         """

@@ -31,7 +31,8 @@ _REFERENCE: Final = re.compile(r"\{([^{}]*)\}")
 def check_template(text: str) -> str:
     """Return a value of the option ``name_check``.
 
-    :raises ValueError: it is neither ``auto`` nor ``off`` nor a template that refers to a name.
+    :raises ValueError: the value is neither ``auto`` nor ``off``, and as a template it refers to no name or to a name
+        that is not in :data:`FIELDS`.
     """
     if text in (AUTO, OFF):
         return text

@@ -45,7 +45,7 @@ class SessionServices:
     :ivar authorise: checks a token, and returns the address and the rights of its console.
     :ivar settings: the settings of the sessions.
     :ivar limits: how many sessions there may be; may be shared with the other front of this process.
-    :ivar observer: receives an event when a session is live, and one when it has ended.
+    :ivar observer: receives the events of sessions, for example when a session is live and when it has ended.
     :ivar ask_password: returns the VNC password if the VNC server requires one and ConnectInfo has none; may be None.
     :ivar keep_token: renews the token lease of a live session; None: tokens have no leases.
     :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are not offered any.

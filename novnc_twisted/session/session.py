@@ -71,7 +71,7 @@ class Session:
         self.services = services
 
     def end(self, cause: Refusal) -> None:
-        """Close both connections.  Only the cause of the first call counts."""
+        """End the set-up or the relay, and close the connections.  Only the cause of the first call counts."""
         raise NotImplementedError
 
     def change_mode(self, mode: str) -> None:

@@ -25,18 +25,18 @@ class SessionSettings:
     :ivar clipboard: how much text of the clipboard may pass in each direction.
     :ivar idle_timeout: how long a viewer may send nothing.
     :ivar ping_interval: between two pings to a WebSocket viewer, whose answers show that it is still there.
-    :ivar max_sessions: sessions at a time, including sessions that are being set up.
+    :ivar max_sessions: sessions at a time, including those that are being set up after the check of their token.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
-    :ivar max_failures_per_minute: failed guesses of a token from one client address (/64 for IPv6).
+    :ivar max_failures_per_minute: failed token checks within 60 s from one client address (/64 for IPv6).
     :ivar max_token: characters of the longest token that is looked up.
     :ivar tls_deadline: for a TLS handshake, from its first byte (with a viewer) or its start (with a VNC server).
     :ivar head_deadline: for the HTTP head, from accept, the end of the TLS handshake, or the last response.
-    :ivar token_deadline: for the answer about a token, or a password.
-    :ivar dial_deadline: for connecting to the VNC server.
-    :ivar rfb_deadline: for the RFB handshake with the VNC server, and for the one with the viewer.
+    :ivar token_deadline: for each call about a token: its check, the VNC password, the place of the console, its lease.
+    :ivar dial_deadline: for connecting to the VNC server, including the wait for the turn; also for a CONNECT request.
+    :ivar rfb_deadline: for each RFB handshake: the one with the VNC server, and the one with the viewer.
     :ivar setup_deadline: for the whole set-up, from accept to the live session.
     :ivar refusal_deadline: for the viewer to read the reason of a refusal.
-    :ivar keep_interval: between two calls of ``keep_token`` for a live session.
+    :ivar keep_interval: from the end of a call of ``keep_token`` for a live session to the next call.
     """
 
     host: str = field(default_factory=socket.gethostname)

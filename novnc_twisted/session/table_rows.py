@@ -31,7 +31,7 @@ _HEAD: Final = struct.Struct("<BxHI")  # the state of the row, the length and th
 _STATE: Final = struct.Struct("<QQdB")  # the values that change: see present()
 
 AT_STATE: Final = _HEAD.size
-"""Where the bytes of :func:`present` are in a row."""
+"""Where the bytes of :func:`present` begin in a row."""
 
 _AT_TEXT: Final = AT_STATE + _STATE.size
 _ROOM: Final = SIZE - _AT_TEXT
@@ -51,7 +51,7 @@ class Row(NamedTuple):
     :ivar bytes_in: bytes from the viewer.  The values of this field and of the following ones are those of the time
         when the row was last written.
     :ivar bytes_out: bytes to the viewer.
-    :ivar last_input_at: Unix time in seconds of the viewer's last message.
+    :ivar last_input_at: Unix time in seconds at which the viewer last sent RFB data.
     :ivar mode: ``control`` or ``view``.
     """
 

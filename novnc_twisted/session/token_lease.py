@@ -53,7 +53,7 @@ class TokenLease:
     ) -> None:
         """Prepare; :meth:`start` begins.
 
-        :param every: seconds between two calls.
+        :param every: seconds from the end of a call to the next one.
         :param deadline: seconds that a call may take.
         :param session: the session to end if its token is no longer valid, or to change if its rights have changed.
         :param after: seconds until the first call.
@@ -86,7 +86,7 @@ class TokenLease:
     async def last(self, deadline: float) -> None:
         """Stop, and renew the lease a last time.
 
-        If no call was due yet, do not renew: the token has not reached its own expiry.
+        If no call was due yet, do not renew the lease: the token itself is still valid for at least a minute.
         """
         # Cancels a call that is under way, so that this last one decides how long the lease lasts.
         self.stop()

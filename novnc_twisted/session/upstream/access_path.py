@@ -15,7 +15,8 @@ async def request_access_path(channel: HandshakeChannel, path: str) -> None:
     nova's old xvp proxy searched for "200" anywhere in the response, and inverted the result.  Here the status must be
     200.
 
-    :raises ConsoleUnreachable: for any other response.
+    :raises ConsoleUnreachable: the response has another status or is invalid; or the path is empty, is longer than 1024
+        characters, or contains a space or a character that is not printable ASCII.
     """
     # A line break in the path would add header fields, or a second request.
     if _PATH.fullmatch(path) is None:

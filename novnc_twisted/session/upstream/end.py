@@ -25,7 +25,7 @@ While the session waits for such a server, it does not notice that the viewer le
 class UpstreamEnd(StreamEnd):
     """A connection to a VNC server.
 
-    :ivar dropped: whether the connection was reset before any byte came.
+    :ivar dropped: whether the connection was lost with an error, such as a reset, before any byte came.
     """
 
     __slots__ = ("_tls_handshake", "dropped")

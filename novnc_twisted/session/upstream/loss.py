@@ -18,8 +18,9 @@ def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, sus
     """Return the cause with which the session ends.
 
     QEMU accepts 32 viewers (its own option ``connections``).  It lets the next one log in, and then closes the
-    connection instead of sending ServerInit.  Other proxies and workers may have most of the 32 viewers, so one live
-    session of this process with the same server is enough to assume this.  Otherwise the server is broken.
+    connection instead of sending ServerInit.  Other proxies and workers may have most of the 32 viewers.  So one live
+    session of this process with the same server is enough to assume that QEMU has no room.  Without such a session, the
+    server is assumed to be broken.
 
     :param cause: how the connection ended.
     :param awaited: the message of the server that was awaited, if no byte of it had arrived.

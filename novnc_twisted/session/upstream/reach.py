@@ -1,6 +1,6 @@
 """Reaches the right VNC server: dials it, logs in, and compares its name.
 
-If it may be the wrong server, consoleauth is asked once more where the right one is.
+If that fails, or if it may be the wrong server, the authority is asked once more where the console is.
 """
 
 from dataclasses import dataclass, replace

@@ -113,7 +113,7 @@ class UpstreamTLS:
         That is ``server_name`` if it is set, else the address that was dialled.  A unix socket has no address, so its
         name is the compute host.
 
-        :raises ConsoleUnreachable: the compute host is needed and unknown.
+        :raises ConsoleUnreachable: ``server_name`` contains ``{host}``, and the compute host is unknown.
         """
         if self.server_name is None:
             return info.compute_host or "" if info.socket else info.host
