@@ -43,9 +43,8 @@ class FieldTests(SynchronousTestCase):
             self.refuses(check, "x" * (limit + 1), "", None)
 
     def test_every_control_and_no_other_character_is_refused(self) -> None:
-        for code in range(sys.maxunicode + 1):
-            refused = code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000
-            self.assertEqual(fields.usable_text(chr(code)) is None, refused, hex(code))
+        refused = [code for code in range(sys.maxunicode + 1) if fields.usable_text(chr(code)) is None]
+        self.assertEqual(refused, [*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)])
 
     def test_usable_text(self) -> None:
         self.assertEqual(fields.usable_text("Zürich 7"), "Zürich 7")

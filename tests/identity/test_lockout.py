@@ -180,7 +180,7 @@ class UserTests(LockoutCase):
         self.assertEqual((self.lockout.delay("alice", HERE), self.locked()), (0.5, 0))
         self.attack(100)
         self.assertEqual(self.lockout.delay("alice", HERE), 1)
-        self.attack(9_000)
+        self.attack(1_000)
         self.assertEqual((self.lockout.delay("alice", HERE), self.locked()), (MAX_DELAY, 0))
         self.assertEqual(self.lockout.delay("bob", HERE), 0)
 
@@ -244,7 +244,7 @@ class WiderNetworkTests(LockoutCase):
 
     def test_an_ipv6_48(self) -> None:
         self.make()
-        looked_at = self.guesses((f"2001:db8:7:{number:x}::1" for number in range(0, 65536, 20)), 16 * 50)
+        looked_at = self.guesses((f"2001:db8:7:{number:x}::1" for number in range(0, 65536, 60)), 16 * 50)
         self.assertEqual(looked_at, 16 * 50)
         self.assertGreater(self.locked("alice", "2001:db8:7:abcd::1"), 0)
         self.assertEqual(self.locked("alice", "2001:db8:8::1"), 0)
@@ -279,11 +279,12 @@ class WiderNetworkTests(LockoutCase):
 
     def test_ipv4_has_no_wider_networks(self) -> None:
         self.make()
-        self.guesses((f"::ffff:10.0.{number % 256}.{number // 256}" for number in range(3000)), 3000)
-        self.guesses((f"10.1.{number % 256}.{number // 256}" for number in range(3000)), 3000)
+        mapped = self.guesses((f"::ffff:10.0.{number % 256}.{number // 256}" for number in range(1000)), 1000)
+        plain = self.guesses((f"10.1.{number % 256}.{number // 256}" for number in range(1000)), 1000)
+        self.assertEqual((mapped, plain), (1000, 1000))
         self.assertEqual(self.locked("alice", "10.0.99.99"), 0)
         self.assertEqual(self.locked("alice", "unknown"), 0)
 
     def test_off(self) -> None:
         self.make(failures_per_address=0)
-        self.assertEqual(self.guesses((f"2001:db8:7:{number:x}::1" for number in range(2000)), 2000), 2000)
+        self.assertEqual(self.guesses((f"2001:db8:7:{number:x}::1" for number in range(1000)), 1000), 1000)
