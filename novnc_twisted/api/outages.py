@@ -19,8 +19,8 @@ MAX_QUIET: Final = 600.0
 A cause that was over recurs if it occurs again within this time after its last occurrence."""
 
 # Matches a cause that concerns only one compute host.  Answers from other hosts do not show that it is over.  A
-# cause with "no compute host" concerns all hosts.
-_ONE_HOST = re.compile(r"(?<!no )compute(?:\.| host )")
+# cause with "no compute host" concerns all hosts, even if it names one of them as an example.
+_ONE_HOST = re.compile(r"\A(?!.*\bno compute host ).*?compute(?:\.| host )", re.DOTALL)
 
 # Matches the id of a server in a cause.  The same failure of two servers is one cause.
 _SERVER = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)

@@ -59,6 +59,14 @@ class OutageTests(SynchronousTestCase):
             self.outages.answered(HERE)
             self.assertEqual(self.counts(), (1, 1))
 
+    def test_all_compute_hosts(self) -> None:
+        """The cause of an outage of all hosts may name one of them."""
+        for why in ("compute.host1 did not answer within 5 s", "libvirt of compute host host1 does not answer"):
+            self.log.clear()
+            self.outages.refused(f"no compute host answers: {why}", HERE)
+            self.outages.answered(THERE)
+            self.assertEqual(self.counts(), (1, 1))
+
     def test_the_same_request_never_comes_again(self) -> None:
         self.outages.refused("compute.host1 did not answer within 5 s", HERE)
         self.clock.advance(SETTLED - 1)
