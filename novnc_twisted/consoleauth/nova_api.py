@@ -131,8 +131,7 @@ class NovaAPI:
         if answer.status in (401, 403):
             # find_rights() asks about a server that does not exist.  nova looks for the server before it applies an
             # operator's policy, so find_rights() cannot notice that the policy forbids this request.
-            self.makes_consoles = False
-            self._warn_of_consoles()
+            self._found_consoles(allowed=False)
             return None
         if answer.status == 404:
             raise InstanceNotFound(f"nova answers {request} with HTTP status 404")
@@ -171,30 +170,33 @@ class NovaAPI:
     async def _may_read_servers(self) -> bool:
         if self.reads_servers is None:
             allowed = await self._may("GET", f"/servers/{NO_SERVER}")
-            # Warn once: another call may have found this out in the meantime.
-            if self.reads_servers is None and not allowed:
-                _log.warn(
-                    "our credentials may not read servers from nova (GET /servers): the state of a server and the name "
-                    "of its screen are not checked, and sessions do not survive a migration; add this path to the "
-                    "access rules of the application credential"
-                )
-            self.reads_servers = allowed
+            # Another call may have found this out in the meantime, and has warned.
+            if self.reads_servers is None:
+                self.reads_servers = allowed
+                if not allowed:
+                    _log.warn(
+                        "our credentials may not read servers from nova (GET /servers): the state of a server and the "
+                        "name of its screen are not checked, and sessions do not survive a migration; add this path to "
+                        "the access rules of the application credential"
+                    )
         return self.reads_servers
 
     async def _may_make_consoles(self) -> bool:
         if self.makes_consoles is None:
             allowed = await self._may("POST", f"/servers/{NO_SERVER}/remote-consoles", _NEW_CONSOLE)
-            # Warn once, as above.
-            if self.makes_consoles is None and not allowed:
-                self._warn_of_consoles()
-            self.makes_consoles = allowed
-        return self.makes_consoles
+            # The answer about a real server, which fresh_token() may have got in the meantime, is the better one.
+            if self.makes_consoles is None:
+                self._found_consoles(allowed=allowed)
+        return bool(self.makes_consoles)
 
-    def _warn_of_consoles(self) -> None:
-        _log.warn(
-            "our credentials may not request consoles from nova (POST /servers/ID/remote-consoles): a console is not "
-            "found after its server has moved; add this path to the access rules of the application credential"
-        )
+    def _found_consoles(self, *, allowed: bool) -> None:
+        """Record whether the credentials may request consoles; warn if this right is newly found to be missing."""
+        if not allowed and self.makes_consoles is not False:
+            _log.warn(
+                "our credentials may not request consoles from nova (POST /servers/ID/remote-consoles): a console is "
+                "not found after its server has moved; add this path to the access rules of the application credential"
+            )
+        self.makes_consoles = allowed
 
     async def _may(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> bool:
         """Return whether nova permits a request about a server that does not exist: then it answers 404, not 403."""
