@@ -176,7 +176,8 @@ class TokenStore:
         # Marked before the tokens are removed; otherwise a consoleauth could restore one of them in between.
         await self._mark_dropped(index, until)
         found = await self._store.remove(*map(_token, token_hashes))
-        await self._store.remove(*map(_owned, token_hashes), *map(_held, token_hashes))
+        entries = [entry(token_hash) for token_hash in token_hashes for entry in (_owned, _held, _shared)]
+        await self._store.remove(*entries)
         return found
 
     async def _mark_dropped(self, index: str, until: float) -> None:

@@ -13,7 +13,7 @@ from novnc_twisted.contract import Revocation, SessionFilter, SharedLink
 from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken, Revoked, ServiceUnavailable
 from novnc_twisted.events import ConsoleShared, TokenUsed
-from tests.consoleauth.harness import TOKEN, VIEWER, ConsoleAuthCase
+from tests.consoleauth.harness import TOKEN, VIEWER, VM, ConsoleAuthCase
 from tests.consoleauth.test_revocations import Proxy
 
 GUEST = "198.51.100.9"
@@ -160,6 +160,16 @@ class Shared(ConsoleAuthCase):
         link = await self.share()
         await self.token("newer")
         await self.ends(link)
+
+    async def test_a_dropped_link_leaves_no_entry(self) -> None:
+        """Otherwise it would count among the links of a token that the store has lost and consoleauth has restored."""
+        await self.begin()
+        await self.token()
+        await self.share()
+        entries = f"shares:{hash_token(TOKEN)}"
+        self.assertEqual(len(await self.transport.store.indexed(entries)), 1)
+        await self.delete_tokens(VM)
+        self.assertEqual(await self.transport.store.indexed(entries), [])
 
     async def test_expired_with_the_sharer(self) -> None:
         """It lives as long as the sharer's session does, and no longer than its lease."""
