@@ -80,7 +80,7 @@ def full(call: Call, instance: Instance) -> dict[str, Any]:
         "OS-SRV-USG:terminated_at": None,
         "os-extended-volumes:volumes_attached": [],
     }
-    if status in ("ACTIVE", "PAUSED", "SUSPENDED"):
+    if status == "ACTIVE":
         server["progress"] = 0
     minor = call.version.minor
     if minor >= 9:

@@ -45,6 +45,14 @@ class ServerTests(SynchronousTestCase):
         server = self.system.get(f"/v2.1/servers/{uuid_of('myserver2')}").body["server"]
         self.assertEqual((server["status"], server["OS-EXT-STS:vm_state"]), ("SHUTOFF", "stopped"))
 
+    def test_progress(self) -> None:
+        """As in nova, which shows it only for active servers and for states that libvirt does not have."""
+        states = {"running": "ACTIVE", "paused": "PAUSED", "suspended": "SUSPENDED", "shutoff": "SHUTOFF"}
+        system = running(self, NoAuth(), FakeHost("host1", *(instance(state, state=state) for state in states)))
+        for server in system.get("/v2.1/servers/detail").body["servers"]:
+            self.assertEqual(server["status"], states[server["name"]])
+            self.assertEqual(server.get("progress"), 0 if server["status"] == "ACTIVE" else None)
+
     def test_shape_grows_with_the_version(self) -> None:
         path = f"/v2.1/servers/{uuid_of('myserver20')}"
         fields = {
