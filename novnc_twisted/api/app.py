@@ -180,7 +180,7 @@ class Application:
     async def _answer_console(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
         if segments[:1] != (console_api.VERSION,):
             if segments and _VERSION.fullmatch(segments[0]):  # a version that the console API does not have
-                return versions.choices(request)
+                return console_api.choices(request)
             page = partial(self._portal.answer, request, segments, self._caller)
             response = await self.branding.answer(request, segments, page)
             # The portal turns errors into pages, so only the status shows whether the work succeeded.

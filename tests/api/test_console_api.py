@@ -303,7 +303,15 @@ class VersionTests(ConsoleCase):
             answer = self.system.get(path)
             self.assertEqual((answer.status, answer.body["version"]["id"]), (200, "v1.0"))
         self.assertEqual(self.system.post("/console/v1", {}).status, 405)
-        self.assertEqual(self.system.get("/console/v2").status, 300)
+        self.assertEqual(self.system.post("/console/v2", {}).status, 405)
+
+    def test_an_unknown_version(self) -> None:
+        """The answer lists the versions of the console API, not those of the Compute API."""
+        for path in ("/console/v2", "/console/v2/servers"):
+            answer = self.system.get(path)
+            self.assertEqual((answer.status, [one["id"] for one in answer.body["choices"]]), (300, ["v1.0"]))
+            (link,) = answer.body["choices"][0]["links"]
+            self.assertEqual(link["href"].rpartition("/console/")[2], "v1/")
 
     def test_other_paths(self) -> None:
         self.fault(self.ask("GET", "nothing"), 404, "itemNotFound")

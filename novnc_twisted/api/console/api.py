@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from novnc_twisted.api.console.call import ConsoleCall
 from novnc_twisted.api.outages import Work
@@ -60,7 +60,16 @@ class ConsoleAPI:
 
 def version(request: Request) -> Response:
     """Answer ``GET /console/v1`` with a description of the version.  No log-in is needed."""
+    return Response(200, {"version": _description(request)})
+
+
+def choices(request: Request) -> Response:
+    """Answer the path of an unknown version with status 300 and the only version, as the Compute API does."""
+    return Response(300, {"choices": [_description(request)]})
+
+
+def _description(request: Request) -> dict[str, Any]:
     if not request.reads:
         raise HTTPError(405, "The method is not allowed for this resource.", (("Allow", "GET, HEAD"),))
     link = {"rel": "self", "href": f"{request.base_url}/console/{VERSION}/"}
-    return Response(200, {"version": {"id": "v1.0", "status": "CURRENT", "links": [link]}})
+    return {"id": "v1.0", "status": "CURRENT", "links": [link]}
