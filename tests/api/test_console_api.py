@@ -293,6 +293,7 @@ class ReaderTests(ConsoleCase):
             ("PATCH", f"sessions/{RED}", {"mode": "view"}),
             ("POST", "revocations", {"user_id": "alice"}),
             ("POST", link, {"type": "novnc", "mode": "view"}),
+            ("POST", f"servers/{uuid_of('red-vm')}/keys", {"text": "a"}),
         ):
             self.fault(self.ask(method, path, body), 403, "forbidden")
 
