@@ -12,6 +12,7 @@ from novnc_twisted.consoleauth.people import People
 from novnc_twisted.consoleauth.policy import TokenPolicy
 from novnc_twisted.consoleauth.session_counts import SessionCounts
 from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.consoleauth.time_limit import LAST, TimeLimit
 from novnc_twisted.consoleauth.token_events import TokenEvents
 from novnc_twisted.consoleauth.token_places import TokenPlaces
 from novnc_twisted.contract import fields
@@ -67,7 +68,7 @@ class AdmissionMethods:
         admission = (
             fields.argument("admission", admission, fields.admission) if admission != "" else secrets.token_hex(16)
         )
-        record = None
+        record, limit = None, TimeLimit(self._clock)
         try:
             record = await self._policy.find(token_hash)
             await self._policy.check(token_hash, record, console_type, address)
@@ -75,7 +76,7 @@ class AdmissionMethods:
             # decides.
             await self._policy.check_unused(token_hash, record)
             began = self._clock.seconds()
-            place = await self._locate_unless_revoked(token_hash, record)
+            place = await self._locate_unless_revoked(token_hash, record, limit)
             place_seconds = self._clock.seconds() - began
             # Read again, because the token may have been revoked or changed while the compute host was asked.
             record = await self._policy.current(token_hash, record)
@@ -83,7 +84,7 @@ class AdmissionMethods:
             # use a token without an entry in the audit trail.
             again = again is True and await self._admissions.has(token_hash, admission, address)
             if not again:
-                await self._counts.check(record.connect_info, address, token_hash, admission, proxy)
+                await self._counts.check(record.connect_info, address, token_hash, admission, proxy, limit)
             answer = (await self._admit(token_hash, record, address, place, admission, again=again)).to_wire()
         except Refusal as refusal:
             self._events.refused(token_hash, record, address, refusal)
@@ -107,14 +108,15 @@ class AdmissionMethods:
             await self._admissions.add(token_hash, address, info)
         return Admission(connect_info=info, expires_in=max(0.0, left))
 
-    async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord) -> Place:
+    async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord, limit: TimeLimit) -> Place:
         """Return where a token's console is now.
 
         :raises Revoked: the console was not found, and the token was revoked, which is the more useful reason.
         :raises Refusal: the console was not found; see :meth:`.Places.locate`.
         """
         try:
-            return await self._token_places.locate(record)
+            reserve = LAST if self._counts.rules.counts else 0.0
+            return await self._token_places.locate(record, limit, reserve=reserve)
         except Refusal:
             await self._policy.current(token_hash, record)  # raises Revoked
             raise

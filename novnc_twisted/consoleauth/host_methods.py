@@ -1,11 +1,14 @@
 """The methods of consoleauth that call the compute host of a token's server."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
+
+from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.consoleauth import arguments
 from novnc_twisted.consoleauth.policy import TokenPolicy
 from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.consoleauth.time_limit import LAST, TimeLimit
+from novnc_twisted.consoleauth.token_places import TokenPlaces
 from novnc_twisted.contract import fields, power
 from novnc_twisted.contract.mode import CONTROL
 from novnc_twisted.contract.place import Place
@@ -16,32 +19,32 @@ from novnc_twisted.errors import ConsoleForbidden, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 
 DEADLINE: Final = 1.4
-"""Seconds for the call to the host.  A proxy waits 5 s, and the search for the server takes up to 3.5 s."""
-
-Locate = Callable[[TokenRecord], Awaitable[Place]]
+"""Seconds for the call to the host, if locating the console has left enough time."""
 
 
 class HostMethods:
     """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus.
 
     Each method checks the token as ``check_token`` does.
-
-    :param locate: returns where the console of a token is now.
     """
 
-    def __init__(self, transport: ITransport, policy: TokenPolicy, locate: Locate) -> None:
+    def __init__(
+        self, transport: ITransport, clock: IReactorTime, policy: TokenPolicy, token_places: TokenPlaces
+    ) -> None:
         self._transport = transport
+        self._clock = clock
         self._policy = policy
-        self._locate = locate
+        self._token_places = token_places
 
     async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
         """Ask the compute host for the VNC password of the token's server, and return it; it is not stored.
 
         With ``one_time``, only the client address that used the token gets the password.
         """
+        limit = TimeLimit(self._clock)
         record = await self.checked(token_hash, console_type, client_address)
-        place = await self._locate(record)
-        answer = await self._ask(place, "get_vnc_password", record)
+        place = await self._token_places.locate(record, limit, reserve=LAST)
+        answer = await self._ask(place, "get_vnc_password", record, limit)
         password = answer.get("password") if isinstance(answer, dict) else ""
         if password is not None and (not isinstance(password, str) or not password):
             raise ServiceUnavailable(f"compute host {place.compute_host}: the password is not text")
@@ -56,13 +59,14 @@ class HostMethods:
         :raises ConsoleForbidden: the token may not control the server, or it was shared for a guest.
         """
         action = fields.argument("action", action, fields.one_of(*power.VIEWERS_ACTIONS))
+        limit = TimeLimit(self._clock)
         record = await self.checked(token_hash, console_type, client_address)
         if record.connect_info.mode != CONTROL:
             raise ConsoleForbidden("the token is for viewing only")
         if record.shared_from is not None:
             raise ConsoleForbidden("a guest link does not permit power actions")
-        place = await self._locate(record)
-        answer = await self._ask(place, "change_power", record, action=action)
+        place = await self._token_places.locate(record, limit, reserve=LAST)
+        answer = await self._ask(place, "change_power", record, limit, action=action)
         return read(PowerReply, answer, f"compute host {place.compute_host}").to_wire()
 
     async def checked(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:
@@ -78,6 +82,6 @@ class HostMethods:
         await self._policy.check_used_by(token_hash, record, address)
         return record
 
-    async def _ask(self, place: Place, method: str, record: TokenRecord, **arguments: Any) -> Any:
+    async def _ask(self, place: Place, method: str, record: TokenRecord, limit: TimeLimit, **arguments: Any) -> Any:
         topic, uuid = COMPUTE.of(place.compute_host), record.connect_info.instance_uuid
-        return await self._transport.call(topic, method, deadline=DEADLINE, instance_uuid=uuid, **arguments)
+        return await self._transport.call(topic, method, deadline=limit.left(DEADLINE), instance_uuid=uuid, **arguments)

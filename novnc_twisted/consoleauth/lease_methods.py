@@ -3,10 +3,12 @@
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.consoleauth import arguments
 from novnc_twisted.consoleauth.lease_calls import MAX_TOKENS
 from novnc_twisted.consoleauth.policy import TokenPolicy
+from novnc_twisted.consoleauth.time_limit import TimeLimit
 from novnc_twisted.consoleauth.token_events import TokenEvents
 from novnc_twisted.consoleauth.token_places import TokenPlaces
 from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
@@ -17,7 +19,10 @@ from novnc_twisted.messaging.wire import refused
 class LeaseMethods:
     """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus."""
 
-    def __init__(self, policy: TokenPolicy, token_places: TokenPlaces, events: TokenEvents) -> None:
+    def __init__(
+        self, clock: IReactorTime, policy: TokenPolicy, token_places: TokenPlaces, events: TokenEvents
+    ) -> None:
+        self._clock = clock
         self._policy = policy
         self._token_places = token_places
         self._events = events
@@ -34,10 +39,11 @@ class LeaseMethods:
         """
         token_hash = arguments.token_hash(token_hash)
         address = arguments.client_address(client_address)
+        limit = TimeLimit(self._clock)
         record = await self._policy.find_in_use(token_hash)
         if record is not None:
             try:
-                await self._token_places.check_owner(record)
+                await self._token_places.check_owner(record, limit)
             except ConsoleForbidden as refusal:
                 self._events.refused(token_hash, record, address, refusal)
                 raise

@@ -96,12 +96,12 @@ class ConsoleAuthManager:
         )
         token_methods = TokenMethods(policy, places, sessions, events)
         session_methods = SessionMethods(policy, sessions, history, events, people)
-        host_methods = HostMethods(transport, policy, token_places.locate)
+        host_methods = HostMethods(transport, clock, policy, token_places)
         self._parts = (
             token_methods,
             AdmissionMethods(clock, policy, token_places, counts, admissions, people, events),
             session_methods,
-            LeaseMethods(policy, token_places, events),
+            LeaseMethods(clock, policy, token_places, events),
             host_methods,
             PeopleMethods(policy, people, grants, session_methods, host_methods, admissions, token_methods, events),
         )

@@ -26,7 +26,7 @@ from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
 DEADLINE: Final = 1.5
-"""Seconds for the answer of a worker.  A proxy waits 5 s for consoleauth, enough for two rounds of calls."""
+"""Seconds for the answer of a worker.  An update takes two rounds of calls, and a proxy waits 5 s for consoleauth."""
 
 KEPT: Final = 604_800.0
 """Seconds for which the workers of a server are remembered after the last update."""
@@ -260,9 +260,10 @@ class People:
 
     def _tell_now(self, instance_uuid: str) -> None:
         self._due.pop(instance_uuid, None)
-        Deferred.fromCoroutine(self._tell_or_log(instance_uuid))
+        Deferred.fromCoroutine(self.tell_or_log(instance_uuid))
 
-    async def _tell_or_log(self, instance_uuid: str) -> None:
+    async def tell_or_log(self, instance_uuid: str) -> None:
+        """Call :meth:`tell`; log a failure instead of raising it, and repeat the update later."""
         try:
             await self.tell(instance_uuid)
         except Refusal as refusal:

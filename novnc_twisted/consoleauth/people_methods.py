@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
+
 from novnc_twisted.access.tokens import link_id
 from novnc_twisted.consoleauth import arguments
 from novnc_twisted.consoleauth.admissions import Admissions
@@ -135,7 +137,8 @@ class PeopleMethods:
         if refused is None:
             self._report(action, own, other_session)
             if action != REQUEST:
-                await self._people.tell(uuid)
+                # Not awaited: with the calls before, a worker that hangs would exceed the time that the caller waits.
+                Deferred.fromCoroutine(self._people.tell_or_log(uuid))
         return {"refused": refused}
 
     async def _server_of(self, token_hash: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from novnc_twisted.consoleauth.time_limit import TimeLimit
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import read
@@ -31,14 +32,6 @@ _LIKELY, _OTHERS, _CONFLICTS, _GONE = 1.0, 1.5, 1.0, 2.0
 
 _PUBLISHED = 1.0
 """Seconds within which a host usually publishes a change.  A host with thousands of servers takes longer."""
-
-_ALL = 3.5
-"""Seconds for all rounds of calls that look for the server.
-
-The check for address conflicts follows, with its own deadline; a proxy waits 5 s for both.  A host that restarts
-counts as live.  So the call to the host that made the token may take all 3.5 s, and other hosts are asked only after
-its answer.
-"""
 
 _REPORT_AGAIN = 60.0
 """Minimum number of seconds between two equal log lines."""
@@ -81,9 +74,23 @@ class Places:
             await self._directory.refresh()
         return all(owner in owners for owners in self._directory.entries(instance_uuid).values())
 
-    async def locate(self, instance_uuid: str, console_type: str, port: int, compute_host: str | None) -> Place:
+    async def locate(
+        self,
+        instance_uuid: str,
+        console_type: str,
+        port: int,
+        compute_host: str | None,
+        limit: TimeLimit,
+        *,
+        reserve: float = 0.0,
+    ) -> Place:
         """Ask the host that made the token; if it is not live or does not run the server, ask other live hosts.
 
+        A host that restarts counts as live.  So the call to the host that made the token may take as long as all calls
+        that look for the server together, and other hosts are asked only after its answer.
+
+        :param limit: the limit of the method that needs the place.
+        :param reserve: seconds to leave for later calls of this method.
         :raises InstanceNotRunning: no host runs the server, and a live host knows it.
         :raises InstanceNotFound: no live host knows the server, and the token's host is live.
         :raises ConsoleTypeUnavailable: the server runs without a VNC display.
@@ -91,34 +98,32 @@ class Places:
         :raises ServiceUnavailable: no host is live; a host that may run the server does not answer; or no live host
             runs the server, and the host that had it last is not live.
         """
-        began = self._clock.seconds()
         asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": port}
         directory = self._directory
+        later = _CONFLICTS + reserve
         await directory.refresh()
         answers: dict[str, Any] = {}
         first = compute_host or ""
         if first in directory.live:
-            answers = await self._ask("validate_console_port", [first], _ALL, asked)
+            answers = await self._ask("validate_console_port", [first], limit.left(reserve=later), asked)
             if _runs(answers[first]):
-                return await self._accept(instance_uuid, answers)
+                return await self._accept(instance_uuid, answers, limit.left(_CONFLICTS, reserve=reserve))
         await directory.look()  # update the list of live hosts, which decides what follows
         if not directory.live:
             raise ServiceUnavailable("no compute host is live")
         answers = {host: answer for host, answer in answers.items() if host in directory.live}
         # The host of the token was not live before, and is live now.
         if first in directory.live and first not in answers:
-            left = _ALL - (self._clock.seconds() - began)
-            answers = await self._ask("validate_console_port", [first], left, asked)
+            answers = await self._ask("validate_console_port", [first], limit.left(reserve=later), asked)
         likely, everywhere = directory.candidates(instance_uuid), partial(directory.all_candidates, instance_uuid)
         # In the first round, `find` is list(), which returns no hosts: this round only evaluates the answer of the
         # token's host.  The last round asks hosts that came back while the others were asked.
         others = (everywhere, _OTHERS)
         for find, deadline in ((list, 0.0), (lambda: likely, _LIKELY), others, others):
-            left = _ALL - (self._clock.seconds() - began)
             missing = [host for host in find() if host not in answers]
-            answers |= await self._ask("validate_console_port", missing, min(deadline, left), asked)
+            answers |= await self._ask("validate_console_port", missing, limit.left(deadline, reserve=later), asked)
             if any(map(_runs, answers.values())):
-                return await self._accept(instance_uuid, answers)
+                return await self._accept(instance_uuid, answers, limit.left(_CONFLICTS, reserve=reserve))
             # Ask other hosts only if the token's host is not live, or has answered that it does not run the server.  In
             # all other cases, an attacker who controls another host could claim the server.
             if not isinstance(answers.get(first, InstanceNotFound()), InstanceNotFound | InstanceNotRunning):
@@ -129,8 +134,11 @@ class Places:
             self._refuse_while_away(instance_uuid, compute_host)
         raise refusal
 
-    async def _accept(self, instance_uuid: str, answers: Mapping[str, Any]) -> Place:
-        """Return the place of the server on the one host that runs it."""
+    async def _accept(self, instance_uuid: str, answers: Mapping[str, Any], deadline: float) -> Place:
+        """Return the place of the server on the one host that runs it.
+
+        :param deadline: seconds for the check for address conflicts.
+        """
         running = [host for host, answer in answers.items() if _runs(answer)]
         # If several hosts run the server, none of them is chosen: a wrong one may show the screen of another server.
         if len(running) > 1:
@@ -142,7 +150,7 @@ class Places:
         if host not in self._directory.live:
             raise ServiceUnavailable(f"{instance_uuid}: compute host {host} is no longer alive")
         place = _place(host, answer, self._directory.live[host])
-        await self._refuse_conflicts(instance_uuid, place)
+        await self._refuse_conflicts(instance_uuid, place, deadline)
         return place
 
     async def refuse_if_running_elsewhere(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
@@ -169,7 +177,7 @@ class Places:
         :param hosts: the hosts that made tokens for the server; None means a host that is not known.
         :raises ServiceUnavailable: a host does not answer or is not live, and no other host knows the server.
         """
-        directory = self._directory
+        directory, limit = self._directory, TimeLimit(self._clock)
         await directory.look()
         if len(directory.live) > MAX_ASKED:
             # With so many hosts, the calls below go only to those that published the server or have no current record.
@@ -179,7 +187,7 @@ class Places:
         answers: dict[str, Any] = {}
         for find in (directory.candidates, directory.all_candidates):
             missing = [host for host in find(instance_uuid) if host not in answers]
-            answers |= await self._ask("get_instance", missing, _GONE, {"instance_uuid": instance_uuid})
+            answers |= await self._ask("get_instance", missing, limit.left(_GONE), {"instance_uuid": instance_uuid})
             if any(not isinstance(answer, Refusal) for answer in answers.values()):
                 return False
         # Only InstanceNotFound counts.  If a missing answer counted as well, an attacker could suppress answers, and
@@ -230,7 +238,7 @@ class Places:
         )
         raise ConsoleUnreachable(f"{len(hosts)} hosts run it")
 
-    async def _refuse_conflicts(self, instance_uuid: str, place: Place) -> None:
+    async def _refuse_conflicts(self, instance_uuid: str, place: Place, deadline: float) -> None:
         """Refuse an address that a running server of another host claims as well.
 
         If several hosts announce the same address, each may have a server at the same port, and a connection could
@@ -240,7 +248,7 @@ class Places:
             return
         neighbours = [host for host in self._directory.at(place.host) if host != place.compute_host]
         asked = {"host": place.host, "port": place.port, "socket": None}
-        for host, answer in (await self._ask("get_instances_at_address", neighbours, _CONFLICTS, asked)).items():
+        for host, answer in (await self._ask("get_instances_at_address", neighbours, deadline, asked)).items():
             # Missing answers and refusals are ignored: a host that hangs must not make consoles of other hosts
             # unavailable.
             found = [] if isinstance(answer, Refusal) else _uuids(host, answer)

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from novnc_twisted.access.failures import network_of
 from novnc_twisted.access.tokens import link_id
 from novnc_twisted.consoleauth.open_sessions import OpenSessions
+from novnc_twisted.consoleauth.time_limit import TimeLimit
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import (
@@ -25,7 +26,7 @@ from novnc_twisted.errors import (
 from novnc_twisted.messaging.interfaces import Answer, ITransport
 
 DEADLINE: Final = 1.0
-"""Seconds for the answers of the proxies.  A proxy waits 5 s, and the search for the server takes up to 3.5 s."""
+"""Seconds for the answers of the proxies, if finding the console has left enough time."""
 
 ON_ITS_WAY: Final = 5.0
 """Seconds that a proxy waits for an answer about a token.  An older admission cannot become a session any more."""
@@ -113,12 +114,15 @@ class SessionCounts:
         self._admitted: dict[_Key, deque[_Admission]] = {}
         self._keys: deque[tuple[float, Sequence[_Key]]] = deque()
 
-    async def check(self, info: ConnectInfo, address: str, token_hash: str, session: str, proxy: str) -> None:
+    async def check(
+        self, info: ConnectInfo, address: str, token_hash: str, session: str, proxy: str, time: TimeLimit
+    ) -> None:
         """Check that one more session may begin; it counts from now on.
 
         :param session: an id of the session; a second check with the same id does not count twice.
         :param proxy: the topic of its worker; empty: unknown.  Then the session counts only after its proxy has
             received the answer.
+        :param time: the limit of the method that admits the session.
         :raises TooManySessions: a limit is reached; the subclass says which.
         :raises ServiceUnavailable: a proxy does not answer, so that its sessions are unknown.
         """
@@ -129,7 +133,7 @@ class SessionCounts:
             # Sorted, so that two checks take their locks in the same order and cannot block each other.
             for limit in sorted(limits):
                 await stack.enter_async_context(self._alone(limit.key))
-            await self._check(limits, session)
+            await self._check(limits, session, time)
             admission = _Admission(proxy, link_id(token_hash), session, self._clock.seconds())
             self._admit(admission, [limit.key for limit in limits])
             if self.rules.max_sessions_per_server:
@@ -141,14 +145,14 @@ class SessionCounts:
             for server, count in Counter(servers).items():
                 await self._open.remove(server, count)
 
-    async def _check(self, limits: Sequence[_Limit], session: str) -> None:
+    async def _check(self, limits: Sequence[_Limit], session: str, time: TimeLimit) -> None:
         """Ask the proxies, unless the only limit is that of the server and it cannot be reached yet."""
         server = next((limit for limit in limits if limit.field == _SERVER), None)
         records = await self._open.of(server.value) if server is not None else []
         reached = server is not None and len(records) >= server.most
         if not self.rules.counts and not reached:
             return
-        counted = await self._count(limits, session)
+        counted = await self._count(limits, session, time.left(DEADLINE))
         if server is not None and reached:
             await self._open.drop_surplus(records, counted[server])
 
@@ -164,9 +168,10 @@ class SessionCounts:
             if most and value:
                 yield _Limit(field, value, most, option, refusal)
 
-    async def _count(self, limits: Sequence[_Limit], session: str) -> dict[_Limit, int]:
+    async def _count(self, limits: Sequence[_Limit], session: str, deadline: float) -> dict[_Limit, int]:
         """Return how many sessions count for each limit.
 
+        :param deadline: seconds for the answers of the proxies.
         :raises TooManySessions: a limit is reached.
         """
         wanted: dict[str, Any] = {limit.field: limit.value for limit in limits}
@@ -174,7 +179,7 @@ class SessionCounts:
         checking = sorted({one.link_id for admitted in waiting.values() for one in admitted})[:MAX_CHECKING]
         if checking:
             wanted["checking"] = checking
-        answers = await self._transport.broadcast(PROXY.prefix, "count_sessions", deadline=DEADLINE, **wanted)
+        answers = await self._transport.broadcast(PROXY.prefix, "count_sessions", deadline=deadline, **wanted)
         silent = [answer.service.topic for answer in answers if answer.refusal is not None]
         if silent:
             raise ServiceUnavailable(f"the sessions cannot be counted: no answer from {', '.join(silent)}")

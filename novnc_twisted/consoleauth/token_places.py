@@ -2,6 +2,7 @@
 
 from novnc_twisted.consoleauth.places import Places
 from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.consoleauth.time_limit import TimeLimit
 from novnc_twisted.contract.place import Place
 from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
 
@@ -17,15 +18,19 @@ class TokenPlaces:
     def __init__(self, places: Places) -> None:
         self._places = places
 
-    async def locate(self, record: TokenRecord) -> Place:
+    async def locate(self, record: TokenRecord, limit: TimeLimit, *, reserve: float = 0.0) -> Place:
         """Return where a token's console is now.
 
+        :param limit: the limit of the method that needs the place.
+        :param reserve: seconds to leave for later calls of this method.
         :raises ConsoleForbidden: the server belongs to another project than that of the token, or to none.
         :raises ServiceUnavailable: the token is for one project, and the host does not report the server's project.
         :raises Refusal: see :meth:`.Places.locate`.
         """
         info = record.connect_info
-        place = await self._places.locate(info.instance_uuid, info.console_type, info.port, info.compute_host)
+        place = await self._places.locate(
+            info.instance_uuid, info.console_type, info.port, info.compute_host, limit, reserve=reserve
+        )
         if record.owner is None:
             return place
         if place.owners is None:
@@ -34,7 +39,7 @@ class TokenPlaces:
             raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project than before")
         return place
 
-    async def check_owner(self, record: TokenRecord) -> None:
+    async def check_owner(self, record: TokenRecord, limit: TimeLimit) -> None:
         """Check that the server of a live session still belongs to the project of its token.
 
         No call is needed while the hosts have published this project.  Otherwise the host of the server decides.
@@ -46,7 +51,7 @@ class TokenPlaces:
         if await self._places.published_owner(record.connect_info.instance_uuid, record.owner):
             return
         try:
-            await self.locate(record)
+            await self.locate(record, limit)
         except ConsoleForbidden:
             raise
         except Refusal:

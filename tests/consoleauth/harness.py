@@ -35,6 +35,7 @@ class Host:
         self.passwords: dict[str, str | None] = {}
         self.asked: list[str] = []
         self.hangs = False
+        self.held: dict[str, Deferred[None]] = {}  # method -> what its next call waits for
         self.address_answer: Any = UNSET
 
     def run(
@@ -84,6 +85,9 @@ class Host:
         return {"instances": [vm for vm, at in self.consoles.items() if here and at["port"] == port]}
 
     async def _answer(self, uuid: str) -> None:
+        held = self.held.pop(self.asked[-1].partition(" ")[0], None)
+        if held is not None:
+            await held
         if self.hangs:
             await Deferred()
         if uuid in self.refusals:
