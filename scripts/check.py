@@ -151,16 +151,21 @@ def run(title: str, command: list[str], folder: Path = ROOT, *, live: bool = Tru
 
 
 def lint(report: Report) -> None:
-    """Run ruff, mypy, codespell and the prose linter."""
-    for title, command in (
-        ("ruff check", ["ruff", "check", "."]),
-        ("ruff format", ["ruff", "format", "--check", "."]),
-        ("mypy", ["mypy"]),
-        ("codespell", ["codespell", "--quiet-level=2"]),
-        ("prose", ["python", "scripts/check_prose.py"]),
-    ):
-        status, _ = run(title, [str(BIN / command[0]), *command[1:]])
-        if status:
+    """Run ruff, mypy, codespell and the prose linter, beside each other."""
+    commands = {
+        "mypy": ["mypy"],
+        "prose": ["python", "scripts/check_prose.py"],
+        "ruff check": ["ruff", "check", "."],
+        "ruff format": ["ruff", "format", "--check", "."],
+        "codespell": ["codespell", "--quiet-level=2"],
+    }
+    with ThreadPoolExecutor(os.cpu_count()) as lanes:
+        done = {
+            title: lanes.submit(run, title, [str(BIN / command[0]), *command[1:]], live=False)
+            for title, command in commands.items()
+        }
+    for title, one in done.items():
+        if one.result()[0]:
             report.complain(title)
 
 
