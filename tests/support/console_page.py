@@ -19,6 +19,13 @@ READ = """
     copy.drawImage(canvas, 0, 0);
 """
 
+OFTEN, SOON = 50, 20
+"""Milliseconds between two looks at a page.
+
+By default, Playwright looks at each frame.  For that, a browser draws 60 of them a second, which costs a fifth of a
+processor.  `SOON` is about a frame: for what may be over after a moment.
+"""
+
 PAINTED = f"""() => {{ {READ}
     const {{data}} = copy.getImageData(0, 0, canvas.width, canvas.height);
     for (let i = 0; i < data.length; i += 4) if (data[i] || data[i + 1] || data[i + 2]) return true;
@@ -34,7 +41,7 @@ PIXELS = f"""() => {{ {READ}
     return btoa(text);
 }}"""
 
-# Looked for in each frame that the page draws, and read in the same moment: what the page says may be over soon.
+# Read in the moment in which it is found: what the page says may be over soon.
 SAID = """(words) => {
     const plain = (text) => text.replace(/\\s+/g, ' ').trim().toLowerCase();
     return [...document.querySelectorAll('[role=alert], [role=status]')].find(
@@ -99,17 +106,18 @@ class ConsolePage:
 
     def wait_painted(self, timeout: float = TIMEOUT) -> None:
         """Wait until the first canvas of the document shows something other than black."""
-        # At each frame, which is the default, it would cost a fifth of a processor.
-        self.page.wait_for_function(PAINTED, polling=50, timeout=timeout * 1000)
+        self.page.wait_for_function(PAINTED, polling=OFTEN, timeout=timeout * 1000)
 
     def wait_said(self, words: str, timeout: float = TIMEOUT) -> str:
         """Wait until an element with role alert or status shows these words; return its text."""
-        said = self.page.wait_for_function(SAID, arg=words, timeout=timeout * 1000)
+        said = self.page.wait_for_function(SAID, arg=words, polling=SOON, timeout=timeout * 1000)
         return str(said.json_value())
 
     def wait_title(self, words: str, timeout: float = TIMEOUT) -> str:
         """Wait until the title holds these words; return it."""
-        self.page.wait_for_function("(words) => document.title.includes(words)", arg=words, timeout=timeout * 1000)
+        self.page.wait_for_function(
+            "(words) => document.title.includes(words)", arg=words, polling=OFTEN, timeout=timeout * 1000
+        )
         return self.page.title()
 
     def type(self, text: str) -> None:

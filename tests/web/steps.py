@@ -7,6 +7,8 @@ thread of a visit's steps.
 from twisted.internet import reactor
 from twisted.internet.threads import blockingCallFromThread
 
+from tests.support.console_page import OFTEN
+
 SHIFT, CTRL, ALT, DELETE, ENTER, TAB, ESCAPE, F2 = 0xFFE1, 0xFFE3, 0xFFE9, 0xFFFF, 0xFF0D, 0xFF09, 0xFF1B, 0xFFBF
 CAPS_LOCK, LEFT, HOME, F5, SYSRQ, BACKSPACE, ALTGR = 0xFFE5, 0xFF51, 0xFF50, 0xFFC2, 0xFF15, 0xFF08, 0xFE03
 NAME = "(it) => it === document.body ? '' : it.ariaLabel || it.labels?.[0]?.textContent || it.textContent"
@@ -52,7 +54,7 @@ def held(events, *modifiers):
 
 def tab_to(page, words, key="Tab"):
     """Wait for an element with these words in its name, and press a key until it has the focus; at most 60 times."""
-    page.wait_for_function(THERE, arg=words)
+    page.wait_for_function(THERE, arg=words, polling=OFTEN)
     for _ in range(60):
         if words in page.evaluate(FOCUSED):
             return
