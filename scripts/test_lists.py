@@ -42,10 +42,13 @@ NOT_QUICK = (
     "hostile.test_servers",
     "relay.test_autobahn_cases",
     "relay.test_soak",
+    "service.test_activation",
+    "service.test_clock",
     "service.test_nova_backend",
     "service.test_nova_script",
     "service.test_token_plugin_backend",
     "service.test_workers",
+    "test_docs_build",
     "test_packaging",
     "web",
 )

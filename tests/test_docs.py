@@ -1,9 +1,8 @@
-"""The documents: they build, what they take from the code is current, and what they name exists."""
+"""The documents: what they take from the code is current, and what they name exists."""
 
 import ast
 import contextlib
 import io
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import get_args
 
 from oslo_config import generator
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.contract.roles import PROXY, ROLES
@@ -29,17 +27,10 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("*.md"), README])
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 sys.path.insert(0, str(DOCS / "_ext"))
 import advice  # noqa: E402
 import novnc_twisted_docs as extension  # noqa: E402
-
-
-async def run(*arguments: str) -> tuple[str, str, int]:
-    """Python with these arguments: what it printed, what it complained of, its exit code."""
-    out, err, code = await getProcessOutputAndValue(sys.executable, arguments, env=ENVIRONMENT, path="/")
-    return out.decode(), err.decode(), code
 
 
 def unknown_options(piece: str) -> list[str]:
@@ -51,23 +42,6 @@ def unknown_options(piece: str) -> list[str]:
         elif (assignment := re.match(r" *(\w+) = ", line)) and assignment[1] not in [o.name for o in OPTIONS[group]]:
             unknown.append(f"[{group}] {assignment[1]}")
     return unknown
-
-
-class Building(TestCase):
-    """``make docs``."""
-
-    timeout = 300
-
-    async def test_without_a_warning(self) -> None:
-        out = Path(self.mktemp()).absolute()
-        words = ["-m", "sphinx", "-n", "-q", "-W", "--keep-going", "-b", "html", "-d", f"{out}/trees", str(DOCS)]
-        self.assertEqual(await run(*words, f"{out}/html"), ("", "", 0))
-        for page in (page for page in PAGES if page != README):
-            self.assertTrue((out / "html" / f"{page.stem}.html").exists(), page)
-        # What is generated is there, in the pages' own form.
-        operations = (out / "html" / "operations.html").read_text()
-        for name in TABLE:
-            self.assertIn(f'id="{name.lower()}"', operations)
 
 
 class Generated(TestCase):

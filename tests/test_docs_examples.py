@@ -18,7 +18,8 @@ from novnc_twisted.messaging import transport_from_url
 from novnc_twisted.rfb import HandshakeDriver, ServerInit, login, offer, refuse
 from tests.support.redis_server import RedisServer
 from tests.support.vnc_server import FakeVNCServer
-from tests.test_docs import DOCS, ENVIRONMENT, run
+from tests.test_docs import DOCS
+from tests.test_docs_build import ENVIRONMENT, run
 
 
 class Bytes(TestCase):

@@ -213,10 +213,7 @@ class FailedStartTests(TestCase):
     async def failed(
         self, command: str, conf: str, error: str = "OSError(28, 'No space left')", debug: bool = False
     ) -> str:
-        folder = Path(self.mktemp()).absolute()
-        folder.mkdir()
-        (folder / "sitecustomize.py").write_text(BROKEN.format(error=error))
-        process = Twistd.start(self, command, conf, env={**os.environ, "PYTHONPATH": str(folder)})
+        process = Twistd.start(self, command, conf, customize=BROKEN.format(error=error))
         self.assertEqual(await process.ended, 1, process.output)
         self.assertNotIn("is ready", process.output)
         lines = [line for line in process.output.splitlines() if "could not start" in line]

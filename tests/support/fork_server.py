@@ -9,6 +9,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import sys
@@ -116,6 +117,8 @@ def _become(request: dict[str, object], files: list[int]) -> Callable[[], object
     os.chdir(str(request["folder"]))
     os.environ.clear()
     os.environ.update(request["env"])  # type: ignore[call-overload]
+    if request["customize"]:
+        runpy.run_path(str(request["customize"]))
     program, *arguments = request["command"]  # type: ignore[misc]
     sys.argv = [program, *arguments]
     module, name = SCRIPTS[Path(program).name]

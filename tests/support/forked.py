@@ -55,11 +55,17 @@ class Forked:
     """A process, as `reactor.spawnProcess` returns it.  Its standard input is empty.
 
     :param command: the path of a script of :data:`KINDS`, and its arguments.
+    :param customize: the path of a module that the process runs first; empty: none.
     :ivar pid: its number.
     """
 
     def __init__(
-        self, protocol: ProcessProtocol, command: Sequence[str], env: Mapping[str, str] | None, path: str
+        self,
+        protocol: ProcessProtocol,
+        command: Sequence[str],
+        env: Mapping[str, str] | None,
+        path: str,
+        customize: str = "",
     ) -> None:
         kind = KINDS[Path(command[0]).name]
         server = _servers.get(kind) or _servers.setdefault(kind, _Server(kind))
@@ -68,7 +74,12 @@ class Forked:
         self._report, theirs = socket.socketpair()
         outputs = [os.pipe(), os.pipe()]
         given = [os.open(os.devnull, os.O_RDONLY), *(end for _, end in outputs), theirs.fileno()]
-        request = {"command": list(command), "env": dict(os.environ if env is None else env), "folder": path}
+        request = {
+            "command": list(command),
+            "env": dict(os.environ if env is None else env),
+            "folder": path,
+            "customize": customize,
+        }
         try:
             socket.send_fds(server.control, [json.dumps(request).encode()], given)
         finally:

@@ -49,6 +49,7 @@ class Twistd(ProcessProtocol):
         options: Sequence[str] = (),
         arguments: Sequence[str] = (),
         shell: str = "",
+        customize: str = "",
         forked: bool = True,
         **spawn: Any,
     ) -> "Twistd":
@@ -57,6 +58,8 @@ class Twistd(ProcessProtocol):
         :param options: further options of twistd.
         :param arguments: further arguments of the command.
         :param shell: a line of shell that runs before the command, in the same process.
+        :param customize: the text of a sitecustomize module, for the process and its workers.  A forked process runs it
+            after its imports.
         :param forked: start it by :mod:`tests.support.forked` if possible, in less processor time.
         :param spawn: further arguments of `reactor.spawnProcess`.
         """
@@ -72,11 +75,18 @@ class Twistd(ProcessProtocol):
         if shell:
             line = ["/bin/sh", "-c", f'{shell}; exec "$@"', "sh", *line]
         path = spawn.pop("path", "/")
+        env, module = None, ""
+        if customize:
+            folder = Path(test.mktemp()).absolute()
+            folder.mkdir()
+            module = str(folder / "sitecustomize.py")
+            Path(module).write_text(customize)
+            env = {**os.environ, "PYTHONPATH": str(folder)}
         if shell or spawn or not forked:
-            env = spawn.pop("env", None)
+            env = spawn.pop("env", env)
             self.process = reactor.spawnProcess(self, line[0], line, env=env, path=path, **spawn)  # type: ignore[attr-defined]
         else:
-            self.process = Forked(self, line, None, path)
+            self.process = Forked(self, line, env, path, module)
         test.addCleanup(self.stop)
         return self
 
