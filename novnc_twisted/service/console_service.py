@@ -39,7 +39,6 @@ class ConsoleService(CommandService):
         supervisor logs them.
     :ivar on_lead: called when this process becomes the main process, to accept connections.
     :ivar on_ready: called when all services have started.
-    :ivar on_reloaded: called after a reload, with the error in one line or None.
     :ivar on_failure: called with the error if a service could not start; the process then ends.
     """
 
@@ -59,7 +58,6 @@ class ConsoleService(CommandService):
         self.reports_changes = True
         self.on_lead: Callable[[], None] = self.accept
         self.on_ready: Callable[[], None] = self._log_ready
-        self.on_reloaded: Callable[[str | None], None] = lambda failed: None
         self.on_failure: Callable[[Exception], None] = self._log_failure
 
     def end_with(self, older: Predecessors) -> None:
@@ -163,7 +161,6 @@ class ConsoleService(CommandService):
             )
             if changes is not None and self.configuration is not None:
                 self._change(self.configuration, changes, given=files is not None)
-        self.on_reloaded(failed)
         return succeed(failed)
 
     def _change(self, configuration: Reconfiguration, changes: Changes, *, given: bool) -> None:

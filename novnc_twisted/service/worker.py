@@ -80,7 +80,7 @@ class SupervisorPipe:
             self.connectionLost(None)
             return
         *lines, self._received = (self._received + data).split(b"\n")
-        for line in dict.fromkeys(lines):  # without duplicates: one answer is enough for several status requests
+        for line in lines:
             order, _, argument = line.partition(b" ")
             self._orders[order.decode()](argument)
 
@@ -120,7 +120,7 @@ class WorkerReports:
         self._send(report="alive")
 
     def reloaded(self, failed: str | None) -> None:
-        """Report the outcome of a reload: the error in one line, or None."""
+        """Report the outcome of a reload that the supervisor has ordered: the error in one line, or None."""
         self._send(report="reloaded", failed=failed)
 
     def status(self, status: "Status") -> None:
@@ -179,7 +179,6 @@ def main(arguments: list[str]) -> None:
     service.ends_by = (signal.SIGTERM,)
     service.second_signal_ends_sessions = service.reports_changes = False
     service.on_ready = reports.ready
-    service.on_reloaded = reports.reloaded
     service.alive = reports.alive
     service.peers.send = reports.share
     if begin != ACCEPT:
@@ -222,7 +221,9 @@ def _orders(service: "ConsoleService", reports: WorkerReports) -> dict[str, Call
     return {
         ACCEPT: lambda _: service.accept(),
         RELEASE: lambda _: service.release(),
-        RELOAD: lambda files: service.reopen_and_reload(files_of(files) if files else None),
+        RELOAD: lambda files: service.reopen_and_reload(files_of(files) if files else None).addCallback(
+            reports.reloaded
+        ),
         STATUS: lambda _: service.status().addCallback(reports.status),
         TAKE: lambda values: _take(service, reports, values),
     }

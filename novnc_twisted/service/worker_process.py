@@ -2,10 +2,11 @@
 
 import json
 import signal
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 
@@ -43,7 +44,6 @@ class WorkerProcess(ProcessProtocol):
     :ivar failure: why it could not start, and its exit code; None: no such failure is known.
     :ivar outbox: sends the values of other workers to it.
     :ivar table: the descriptor of the table of its sessions; None: there is no table.
-    :ivar reloading: fires with the outcome of the current reload; None: no reload is going on.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class WorkerProcess(ProcessProtocol):
         self.pid: int | None = None
         self.ended: Deferred[None] = Deferred()
         self.last_report = began
-        self.reloading: Deferred[str | None] | None = None
         self.failure: tuple[str, int] | None = None
         self.table: int | None = None
         self.outbox = Outbox(lambda values: self.order(f"{TAKE} {json.dumps(values)}"))
         self._asked = False
+        self._reloads: deque[Deferred[str | None]] = deque()  # those that the worker has not reported yet
         self._wanted: list[Deferred[Any]] = []
         self._log = log
         self._on_ready = on_ready
@@ -79,16 +79,13 @@ class WorkerProcess(ProcessProtocol):
 
     def reload(self, files: Sequence[FlagFile]) -> Deferred[str | None]:
         """Reload the worker with these configuration files; fires with the error in one line, or None."""
-        # An earlier reload may still run.  Its outcome could not be distinguished from that of the new reload, so the
-        # earlier one counts as done now.
-        self._reloaded(None)
-        self.reloading = Deferred()
-        outcome = self.reloading
         if self.ended.called or self.transport is None:
-            self._reloaded(None)
-        else:
-            texts = [(file.path, file.normalised()) for file in files]
-            self.order(f"{RELOAD} {json.dumps(texts)}" if texts else RELOAD)
+            return succeed(None)
+        texts = [(file.path, file.normalised()) for file in files]
+        self.order(f"{RELOAD} {json.dumps(texts)}" if texts else RELOAD)
+        # The worker reports the outcome of each order, in the sequence of the orders.
+        outcome: Deferred[str | None] = Deferred()
+        self._reloads.append(outcome)
         return outcome
 
     def reported(self, report: Mapping[str, Any], now: float) -> None:
@@ -97,7 +94,8 @@ class WorkerProcess(ProcessProtocol):
         if report["report"] == "failed":
             self.failure = str(report["reason"]), int(report["code"])
         elif report["report"] == "reloaded":
-            self._reloaded(report.get("failed"))
+            if self._reloads:
+                self._reloads.popleft().callback(report.get("failed"))
         elif report["report"] == "status":
             self._reported_status(report.get("status"))
         elif report["report"] == "taken":
@@ -121,11 +119,6 @@ class WorkerProcess(ProcessProtocol):
         for one in wanted:
             if not one.called:
                 one.callback(status)
-
-    def _reloaded(self, failed: str | None) -> None:
-        reloading, self.reloading = self.reloading, None
-        if reloading is not None:
-            reloading.callback(failed)
 
     def signal(self, number: int) -> bool:
         """Send a signal; return False if the process has ended."""
@@ -169,6 +162,7 @@ class WorkerProcess(ProcessProtocol):
         else:
             how = f"by signal {status.signal} ({signal.strsignal(status.signal)})"
         self._reported_status(None)
-        self._reloaded(None)  # no error: the worker that replaces this one reads the new files
+        while self._reloads:
+            self._reloads.popleft().callback(None)  # no error: the worker that replaces this one reads the new files
         self._on_end(self, how)
         self.ended.callback(None)

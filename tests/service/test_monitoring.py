@@ -137,7 +137,7 @@ class RequestTests(SynchronousTestCase):
         supervised.doRead()
         os.write(other, b"status\n")
         supervised.doRead()
-        self.assertEqual(len(asked), 2)
+        self.assertEqual(len(asked), 3)
         self.assertEqual(reactor.getReaders(), [supervised])
         os.close(other)
         self.patch(SupervisorPipe, "connectionLost", lambda self, reason: asked.clear())

@@ -64,6 +64,20 @@ class ReloadTests(TestCase):
         second.outReceived(b'{"report": "reloaded", "failed": "key: unreadable"}\n')
         self.assertEqual(self.successResultOf(outcome), "key: unreadable")
 
+    def test_two_at_the_same_time(self) -> None:
+        """Each has its own outcome, also if both are equal."""
+        supervisor, (first, second) = self.two_ready()
+        outcomes = [supervisor.reload(), supervisor.reload()]
+        self.assertEqual(self.reactor.orders, [(100, b"reload\n"), (101, b"reload\n")] * 2)
+        self.assertNoResult(outcomes[0])
+        for worker in (first, second):
+            worker.outReceived(b'{"report": "reloaded", "failed": "key: unreadable"}\n')
+        self.assertEqual(self.successResultOf(outcomes[0]), "key: unreadable")
+        self.assertNoResult(outcomes[1])
+        for worker in (first, second):
+            worker.outReceived(b'{"report": "reloaded", "failed": null}\n')
+        self.assertIsNone(self.successResultOf(outcomes[1]))
+
     def test_a_worker_that_ends_meanwhile(self) -> None:
         """Its successor reads what is there now."""
         supervisor, (first, second) = self.two_ready()
