@@ -166,9 +166,10 @@ class ConsoleService(CommandService):
     def _change(self, configuration: Reconfiguration, changes: Changes, *, given: bool) -> None:
         for use in self._context.changes:
             use(changes.conf)
-        if not self.running:
-            return
-        self.drain_timeout = self._context.shutdown.drain = changes.conf.drain_timeout
+        self.drain_timeout = changes.conf.drain_timeout
+        # A shutdown that is going on keeps its limit, which was sent to systemd and written to the log.
+        if self.running:
+            self._context.shutdown.drain = self.drain_timeout
         configuration.use(changes, given=given)
         if self.reports_changes:
             configuration.report(changes)

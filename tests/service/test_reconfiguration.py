@@ -94,6 +94,15 @@ class UseTests(SynchronousTestCase):
         self.service.reload()
         self.assertEqual((self.service._context.shutdown.drain, self.service.drain_timeout), (30, 30))
 
+    def test_during_the_shutdown(self) -> None:
+        """Sessions that go on have the new options, the log names these once, and the limit of the shutdown stays."""
+        self.service.running = False
+        self.write("max_sessions = 7\n[DEFAULT]\ndrain_timeout = 30")
+        for _ in range(2):
+            self.assertIsNone(self.successResultOf(self.service.reload()))
+        self.assertEqual(len(self.logged.lines("changed: drain_timeout, [console] max_sessions")), 1)
+        self.assertEqual((self.service._context.shutdown.drain, self.service.drain_timeout), (0, 30))
+
     def test_no_list_in_this_process(self) -> None:
         """Another program may listen at the port of the API, so its pages must not show consoles."""
         self.assertEqual(self.service._context.api_addresses, [])
