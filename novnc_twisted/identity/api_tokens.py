@@ -145,22 +145,24 @@ class APITokens:
         try:
             grant = await self._holders.grant(request, caller, seconds)
         except BaseException:
-            await self._store.remove(slot)
+            with suppress(ServiceUnavailable):  # the first error is the reason
+                await self._store.remove(slot)
             raise
         record = {**shown, "user": caller.user, "grant": _sealed(grant, text)}
         try:
             await self._store.put(_key(digest), record, seconds)
             held = await self._store.get(slot)
         except Exception:
-            # The user does not get the token, so withdraw what was granted for it, even if the store does not answer.
-            await self._holders.withdraw(request, caller.user, grant)
+            # The user does not get the token, so remove it and withdraw what was granted for it.  Neither depends on
+            # the other, and the first error is the reason.
             with suppress(ServiceUnavailable):
                 await self._store.remove(_key(digest), slot)
+            await self._withdraw(request, caller.user, grant)
             raise
         if held is None or held["hash"] != digest:
             # All tokens of the user were revoked meanwhile.  This one is not in the user's list, so drop it as well.
             await self._store.remove(_key(digest))
-            await self._holders.withdraw(request, caller.user, grant)
+            await self._withdraw(request, caller.user, grant)
             raise HTTPError(404, "All your API tokens were revoked while this one was being made. Make it again.")
         token = _token(shown)
         self._report("made", token, caller.user, request)
@@ -230,8 +232,13 @@ class APITokens:
             count += 1
             self._report("revoked", _token(found), user, request)
             if record is not None:
-                await self._holders.withdraw(request, user, record["grant"])
+                await self._withdraw(request, user, record["grant"])
         return count
+
+    async def _withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
+        """Undo a grant.  A failure changes nothing for the user, because nobody can use the grant without its token."""
+        with suppress(ServiceUnavailable, HTTPError):
+            await self._holders.withdraw(request, user, grant)
 
     def _note(self, request: Request, user: str, token: APIToken, digest: str) -> None:
         """Record the use of a token, at most once a minute, without delaying the request."""

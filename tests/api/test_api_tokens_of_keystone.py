@@ -6,6 +6,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.http.errors import HTTPError
 from tests.api.test_keystone_pages import KeystonePages
 from tests.api.test_portal import ORIGIN
 from tests.support.handed_out import secret
@@ -109,6 +110,32 @@ class KeystoneTokenTests(KeystonePages):
             self.assertEqual((answer.status, self.keystone.credentials), (503, {}), names)
             if "remove" not in names:
                 self.assertNotIn("api:token", " ".join(store._entries))
+
+    def test_the_store_and_keystone_fail_while_one_is_made(self) -> None:
+        """The entry in the list is removed nevertheless: the person does not have the token."""
+        self.log_in(project="red")
+        store, holders = self.system.transport.store, self.system.site.application._api_tokens._holders
+        for error in (ServiceUnavailable("the store of log-ins"), HTTPError(503, "Keystone")):
+            patches = [
+                self.patch(store, "put", _failing_for(store.put, "api:token:")),
+                self.patch(holders, "withdraw", lambda *_, error=error: fail(error)),
+            ]
+            answer = self.system.post(
+                "/console/v1/tokens", {"name": "x"}, Cookie=f"novnc_login={self.cookie}", Origin=ORIGIN
+            )
+            for patch in patches:
+                patch.restore()
+            self.assertEqual(answer.status, 503)
+            self.assertNotIn("api:token", " ".join(store._entries))
+
+    def test_the_others_are_revoked_if_keystone_fails(self) -> None:
+        """The log-in of the person could not be read for the credential of the first token."""
+        tokens = [self.make()[1] for _ in range(2)]
+        holders = self.system.site.application._api_tokens._holders
+        patched = self.patch(holders, "withdraw", lambda *_: fail(ServiceUnavailable("the store of log-ins")))
+        self.submit("/console/logout/everywhere", tokens="yes")
+        patched.restore()
+        self.assertEqual([self.status(token) for token in tokens], [401, 401])
 
     def test_keystone_is_down(self) -> None:
         _, token = self.make()
