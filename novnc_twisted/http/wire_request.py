@@ -1,5 +1,6 @@
 """A request while it is being received: twisted.web's Request with a maximum length of the body."""
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ class EventStream:
     def __init__(self, request: "WireRequest") -> None:
         self._request = request
         self._gone = False
+        self._end: Callable[[], None] | None = None  # ends the subscription; None: subscribe() has not returned yet
         self.is_full = False
 
     def start(self, subscribe: Subscribe) -> None:
@@ -41,8 +43,10 @@ class EventStream:
         self._request.registerProducer(self, True)
         self._request.notifyFinish().addErrback(lambda _: self.stopProducing())
         self._end = subscribe(self)
+        if self._gone:  # the stream ended while it was being subscribed
+            self._end()
         # Do not begin a stream while the server stops: the server would wait until the client leaves.
-        if self._request.channel.is_last:
+        elif self._request.channel.is_last:
             self.finish()
 
     def send(self, data: bytes) -> None:
@@ -70,7 +74,8 @@ class EventStream:
         """See IPushProducer: the client has left."""
         if not self._gone:
             self._gone = True
-            self._end()
+            if self._end is not None:
+                self._end()
 
 
 class WireRequest(Request):
