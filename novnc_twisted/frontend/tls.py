@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 class BadTLS(ValueError):
-    """A file or the list of ciphers cannot be used.
+    """A file, the list of ciphers or the lowest version cannot be used.
 
-    The text is one line: the argument or option, the reason, and the file or the ciphers.
+    The text is one line: the argument or option, the reason, and the file or the value.
     """
 
 
@@ -47,10 +47,13 @@ class FrontTLS:
         :param client_ca: file with CAs; every client must show a certificate issued by one of them.  None: no client
             is asked for a certificate.
         :param names: argument -> name of the option that sets it, for errors; default: the argument's own name.
-        :raises BadTLS: a file or the list of ciphers cannot be used.
+        :raises BadTLS: a file, the list of ciphers or the lowest version cannot be used.
         """
         self._files = {"cert": cert, "key": key or cert, "client_ca": client_ca}
-        self._names = {"ciphers": "ciphers", **{name: name for name in self._files}, **(names or {})}
+        self._names = {name: name for name in ("ciphers", "minimum", *self._files)} | dict(names or {})
+        if minimum not in ("default", *MINIMA):
+            known = ", ".join(("default", *MINIMA))
+            raise BadTLS(f"{self._names['minimum']}: {minimum} is not one of {known}")
         if key is None:
             self._names["key"] = self._names["cert"]
         self._ciphers, self._minimum = ciphers, minimum

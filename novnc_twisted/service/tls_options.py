@@ -68,6 +68,7 @@ class TLSOptions:
             return None
         cert, key = self._name("cert"), self._name("key")
         names = {"cert": cert, "key": key, "ciphers": "[console] ssl_ciphers", "client_ca": _CLIENT_CA}
+        names["minimum"] = "[console] ssl_minimum_version"
         rules: dict[str, Any] = {"ciphers": self.ciphers, "minimum": self.minimum, "client_ca": self.client_ca}
         return usable(partial(FrontTLS, self.cert, self.key or None, names=names, **rules))
 

@@ -187,6 +187,11 @@ class RuleTests(TLSCase):
         connection: Any = client.transport
         self.assertEqual(connection._tlsConnection.get_cipher_name(), "ECDHE-ECDSA-AES128-GCM-SHA256")
 
+    async def test_an_unknown_version(self) -> None:
+        """It does not become the default, which may permit an older version than intended."""
+        error = self.assertRaises(BadTLS, FrontTLS, self.path("cert"), self.path("key"), minimum="tlsv1.3")
+        self.assertEqual(str(error), "minimum: tlsv1.3 is not one of default, tlsv1_1, tlsv1_2, tlsv1_3")
+
     async def test_the_chain(self) -> None:
         """Intermediate certificates behind ours are sent, too; key and certificate may be one file."""
         between = CA("between", above=OURS)
