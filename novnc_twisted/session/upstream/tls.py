@@ -113,10 +113,18 @@ class UpstreamTLS:
         That is ``server_name`` if it is set, else the address that was dialled.  A unix socket has no address, so its
         name is the compute host.
 
-        :raises ConsoleUnreachable: ``server_name`` contains ``{host}``, and the compute host is unknown.
+        :raises ConsoleUnreachable: the compute host is unknown, and ``server_name`` contains ``{host}``, or is not set
+            although the server has a unix socket.
         """
         if self.server_name is None:
-            return info.compute_host or "" if info.socket else info.host
+            if not info.socket:
+                return info.host
+            if info.compute_host:
+                return info.compute_host
+            raise ConsoleUnreachable(
+                "the VNC server's certificate cannot be checked: the server has a unix socket, and its compute host is "
+                "unknown; set vencrypt_server_name"
+            )
         if _HOST in self.server_name and not info.compute_host:
             raise ConsoleUnreachable(
                 f"the VNC server's certificate cannot be checked: vencrypt_server_name has {_HOST}, but the compute "
