@@ -24,6 +24,8 @@ MAX_FILES: Final = 10_000
 MAX_FAULTS: Final = 20
 """Maximum number of faulty lines that are logged for one load.  In a file of another kind, every line is faulty."""
 
+_TOO_LARGE: Final = f"it is larger than {MAX_BYTES >> 20} MiB"
+
 _SEPARATOR: Final = re.compile(r":\s+")
 
 _State = tuple[tuple[str, int, int, int], ...]
@@ -107,11 +109,14 @@ class TokenFile:
 
     def _load(self, state: _State) -> None:
         if sum(size for _, _, size, _ in state) > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+            raise ValueError(_TOO_LARGE)
         targets: dict[str, Target] = {}
         faults = _Faults()
+        left = MAX_BYTES
         for name, *_ in state:
-            for token, target in _lines(Path(name), faults):
+            text = _read(Path(name), left)
+            left -= len(text)
+            for token, target in _lines(name, text, faults):
                 targets[hash_token(token)] = target
         self._targets, self._state, self._faults = targets, state, faults
 
@@ -143,17 +148,29 @@ class _Faults:
             self.more += 1
 
 
-def _lines(path: Path, faults: _Faults) -> Iterator[tuple[str, Target]]:
-    """Read a file, and add a sentence to ``faults`` for each faulty line.
+def _read(path: Path, limit: int) -> bytes:
+    """Return the content of a file.
 
-    :raises ValueError: the path is not a file.
+    :param limit: maximum number of bytes.
+    :raises ValueError: the path is not a file, or the file has more bytes.
     """
     with path.open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is neither a file nor a folder")
-        # The file may have grown since its size was checked.
-        text = file.read(MAX_BYTES + 1)[:MAX_BYTES].decode("utf-8", "surrogateescape")
-    for number, line in enumerate(text.splitlines(), 1):
+        content = file.read(limit + 1)
+    # The file may have grown since its size was checked.  Without its end, tokens would be missing, and the last line
+    # could name a wrong port.
+    if len(content) > limit:
+        raise ValueError(_TOO_LARGE)
+    return content
+
+
+def _lines(name: str, text: bytes, faults: _Faults) -> Iterator[tuple[str, Target]]:
+    """Yield the tokens of a file, and add a sentence to ``faults`` for each faulty line.
+
+    :param name: the path of the file, for these sentences.
+    """
+    for number, line in enumerate(text.decode("utf-8", "surrogateescape").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         token, *rest = _SEPARATOR.split(line, maxsplit=1)
@@ -162,7 +179,7 @@ def _lines(path: Path, faults: _Faults) -> Iterator[tuple[str, Target]]:
                 raise ValueError("not of the form token: host:port")
             yield token, parse_target(rest[0])
         except ValueError as error:
-            faults.add(f"{path}: line {number} is skipped: {error}")
+            faults.add(f"{name}: line {number} is skipped: {error}")
 
 
 def _state_of(path: Path, status: os.stat_result) -> tuple[str, int, int, int]:

@@ -57,6 +57,8 @@ class TokenFileName:
             raise InvalidToken("no file has the token as its name") from None
         except (OSError, UnicodeError) as error:
             raise InvalidToken(f"the file of the token can't be read: {type(error).__name__}") from None
+        except ValueError as error:
+            raise ServiceUnavailable(f"the file of a token in {self._folder} is unusable: {error}") from None
         try:
             return parse_target(text)
         except ValueError as error:
@@ -73,4 +75,8 @@ def _read(path: str) -> str:
     with open(handle, "rb") as file:  # noqa: PTH123 (a descriptor)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise FileNotFoundError
-        return file.read(_LONGEST).decode("utf-8")
+        content = file.read(_LONGEST + 1)
+    # The beginning of a longer file could name a wrong port.
+    if len(content) > _LONGEST:
+        raise ValueError(f"it has more than {_LONGEST} bytes")
+    return content.decode("utf-8")

@@ -154,6 +154,25 @@ class TokenFileTests(Case):
         (folder / "3").touch()
         self.assertIn("more than 3 files", str(self.assertRaises(ValueError, TokenFile, str(folder))))
 
+    def test_a_file_that_grows_while_it_is_read(self) -> None:
+        """It is refused as a whole: without its end, tokens would be missing, or a port would be wrong."""
+        self.patch(token_file, "MAX_BYTES", 64)
+        self.write("a: h:1\n")
+        plugin = TokenFile(str(self.path))
+        before = plugin._state_now()
+        self.write(f"a: h:{' ' * 64}12\n")
+        self.assertIn("larger than", str(self.assertRaises(ValueError, plugin._load, before)))
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        files = [folder / "1", folder / "2"]
+        for file in files:
+            self.write("#" * 20, file)
+        plugin = TokenFile(str(folder))
+        before = plugin._state_now()
+        for file in files:
+            self.write("#" * 40, file)
+        self.assertIn("larger than", str(self.assertRaises(ValueError, plugin._load, before)))
+
     def test_no_file(self) -> None:
         self.assertEqual(
             str(self.assertRaises(ValueError, TokenFile, "/nowhere")), "/nowhere: No such file or directory"
@@ -179,6 +198,14 @@ class TokenFileNameTests(Case):
         self.assertNotIn("secret", self.refused(self.plugin, "bad", error=ServiceUnavailable))
         (self.folder / "latin").write_bytes(b"\xff:1")
         self.refused(self.plugin, "latin")
+
+    def test_a_long_file(self) -> None:
+        """Its beginning would name a wrong port."""
+        target = f"{' ' * 1019}h:590"
+        (self.folder / "longest").write_text(target)
+        (self.folder / "longer").write_text(f"{target}1")
+        self.assertEqual(self.found(self.plugin, "longest"), Target(host="h", port=590))
+        self.assertIn("more than 1024 bytes", self.refused(self.plugin, "longer", error=ServiceUnavailable))
 
     def test_escapes(self) -> None:
         """A token leads neither out of the folder nor through a link, and reads no pipe."""
