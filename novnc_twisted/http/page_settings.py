@@ -68,23 +68,20 @@ def read_page_settings(path: Path) -> PageSettings:
     :raises ValueError: a file or a setting cannot be used.  The text is one clause that names the file or setting.
     """
     found = _object(strict_json.loads(_content(path, MAX_FILE)), "the file")
-    try:
-        logo = found.pop("logo", None)
-        colors = _checked(_object(found.pop("colors", {}), "colors"), {"accent": Color.read, "bar": _bar}, "colors.")
-        checks: dict[str, Callable[[Any], Any]] = {
-            "name": fields.text_up_to(100),
-            "help": _url,
-            "new_link": _url,
-            "defaults": partial(_choices, "defaults."),
-            "fixed": partial(_choices, "fixed."),
-        }
-        values = _checked(found, checks)
-        both = set(values.get("defaults", ())) & set(values.get("fixed", ()))
-        if both:
-            raise ValueError(f"{min(both)} is in defaults and in fixed")
-        return PageSettings(logo=None if logo is None else _logo(path.parent, logo), **colors, **values)
-    except TypeError:
-        raise ValueError("a name in it is not a text") from None
+    logo = found.pop("logo", None)
+    colors = _checked(_object(found.pop("colors", {}), "colors"), {"accent": Color.read, "bar": _bar}, "colors.")
+    checks: dict[str, Callable[[Any], Any]] = {
+        "name": fields.text_up_to(100),
+        "help": _url,
+        "new_link": _url,
+        "defaults": partial(_choices, "defaults."),
+        "fixed": partial(_choices, "fixed."),
+    }
+    values = _checked(found, checks)
+    both = set(values.get("defaults", ())) & set(values.get("fixed", ()))
+    if both:
+        raise ValueError(f"{min(both)} is in defaults and in fixed")
+    return PageSettings(logo=None if logo is None else _logo(path.parent, logo), **colors, **values)
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:
