@@ -10,6 +10,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from novnc_twisted.service.checks import examine
+from novnc_twisted.service.commands import has_proxy
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.options.table import TABLE
@@ -64,6 +65,11 @@ class Reconfiguration:
         :raises Unusable: an option or a file has an error; the text is one line about the first error.
         """
         found = examine(self._command, self._sources if files is None else files, self._reactor)
+        if not found.errors and has_proxy(self._command) and self._refuses_all(found.conf):
+            found.add_error(
+                "[console] trusted_proxies: it is empty, and proxy_protocol stays on until a restart, so that no "
+                "client could connect; restart the service, or keep the list until then"
+            )
         if found.errors:
             raise Unusable(found.errors[0])
         changed = {option: new for option, new in _values(found.conf) if self._values[option] != new}
@@ -73,6 +79,10 @@ class Reconfiguration:
             reloaded=[name for name, mutable in changed if mutable],
             restart=[name for name, mutable in changed if not mutable],
         )
+
+    def _refuses_all(self, conf: Any) -> bool:
+        """Return whether the proxies would refuse each connection with these options, until a restart."""
+        return bool(self._values["[console] proxy_protocol", False]) and not conf.console.trusted_proxies
 
     def use(self, changes: Changes, *, given: bool) -> None:
         """Record that these options are in use now.

@@ -201,9 +201,17 @@ class MutableTests(MutableCase):
             f"[vnc]\nnovncproxy_port = {ports[1]}\nxvpvncproxy_port = {ports[2]}\n[console]\n"
         )
         self.start("console", f"{base}proxy_protocol = true\ntrusted_proxies = 192.0.2.1\n")
-        for value, wanted in (("192.0.2.9", TRUSTED), ("", ())):
-            self.reload(f"{base}proxy_protocol = false\ntrusted_proxies = {value}\n")
-            self.assertEqual([one.proxies for one in self.made.objects[Listener]], [wanted] * 2)
+        self.reload(f"{base}proxy_protocol = false\ntrusted_proxies = 192.0.2.9\n")
+        self.assertEqual([one.proxies for one in self.made.objects[Listener]], [TRUSTED] * 2)
+        # With an empty list, every client would be refused.
+        for text in (
+            f"{base}proxy_protocol = false\ntrusted_proxies =\nmax_sessions = 7\n",
+            f"{base}max_sessions = 7\n",
+        ):
+            self.path.write_text(text)
+            refused = self.successResultOf(self.made.service.reload())
+            self.assertIn("[console] trusted_proxies: it is empty, and proxy_protocol stays on", refused)
+            self.assertEqual([one.proxies for one in self.made.objects[Listener]], [TRUSTED] * 2)
 
     def test_token_ttl_of_nova(self) -> None:
         """It says how long nova's tokens are valid."""
