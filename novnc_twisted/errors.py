@@ -1,8 +1,9 @@
 """The table of refusals: every reason for which a console is refused, or a session ends.
 
 Each class is one row of the table.  So a reason can be raised, caught by type, sent by name and shown to users.
-Tables in the documents are generated from :data:`TABLE`.  A sentence says what happened and what to do next.  It has at
-most 123 bytes of UTF-8, the limit of a WebSocket close frame (RFC 6455, section 5.5).
+Tables in the documents are generated from :data:`TABLE`.  The ``sentence`` of a class says what happened and, if the
+user can do something, what to do next.  It has at most 123 bytes of UTF-8, the limit of a WebSocket close frame (RFC
+6455, section 5.5).
 """
 
 import re
@@ -20,7 +21,7 @@ class Refusal(Exception):
     """The reason why a console is refused or a session ended.
 
     :cvar close_code: the WebSocket close code (RFC 6455, section 7.4; 4000-4999 are ours).
-    :cvar status: the HTTP status of the XVP proxy; None if the refusal cannot occur before the ``200``.
+    :cvar status: the HTTP status of the XVP proxy's response; None if the proxy never sends this refusal.
     :cvar api_status: the HTTP status of the Compute API; None if the API never gives this refusal.
     :cvar sentence: the text for the user.
     :ivar detail: additional information for the log; never shown to a client and never a secret.  Because it may come

@@ -16,8 +16,8 @@ MAX_ADDRESSES: Final = 10_000
 class Failures:
     """Counts the failures of the last minute for each IPv4 address and each IPv6 /64, the network of one customer.
 
-    Successes are not counted.  The count is estimated from those of the present and the previous minute, as reverse
-    proxies do, because the exact times would need more memory.
+    Successes are not counted.  Only the numbers of failures in the present and in the previous minute are stored,
+    because the times of all failures would need more memory.  So the number in the last 60 seconds is an estimate.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float], max_addresses: int = MAX_ADDRESSES) -> None:
@@ -63,8 +63,8 @@ class Failures:
             return False
         _, now, before = self._present(network_of(address))
         passed = self._clock() % WINDOW / WINDOW
-        # Of the previous minute, the part 1 - passed lies within the last 60 seconds.  Its failures are assumed to be
-        # spread evenly.
+        # The last 60 seconds contain the present minute so far, and the fraction (1 - passed) of the minute before.
+        # The failures of that minute are assumed to be spread evenly.
         return now + before * (1 - passed) >= self._limit
 
     def begin_check(self, address: str) -> "Check | None":
@@ -120,7 +120,7 @@ def network_of(address: str) -> str:
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        # The texts "unknown" and "" have a count of their own.  Cut the text, since a client may have chosen it.
+        # For example "unknown", or "" for a unix socket.  Cut the text, because another process may have sent it.
         return address[:64]
     if isinstance(ip, ipaddress.IPv4Address):
         return str(ip)

@@ -16,7 +16,10 @@ KEPT: Final = 86_400.0
 """Seconds for which a grant is kept; it counts only while both sessions live."""
 
 RETURN_TIME: Final = 10.0
-"""Seconds from the report of a receiver's end within which the same token gets the grant again."""
+"""Seconds for which the grant of an ended receiver is kept for a new session with the same token.
+
+The time begins when the end of the receiver is reported.
+"""
 
 
 class Grants:
@@ -60,7 +63,7 @@ class Grants:
                 await self._store.put(_key(value["token"]), value | {"to": one}, RETURN_TIME)
 
     async def give_back(self, sessions: Sequence[SessionInfo], modes: Mapping[str, str]) -> dict[SessionInfo, str]:
-        """Renew the grants to sessions that have ended, for later sessions with the same tokens.
+        """Pass the grants of ended receivers to later sessions with the same tokens.
 
         :param modes: the mode of each live session.
         :return: the new grants: receiver -> giver.
@@ -69,8 +72,8 @@ class Grants:
         found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
         renewed: dict[SessionInfo, str] = {}
         for to, value in zip(watching, found, strict=True):
-            # A proxy could report a session whose id is the hash of a token, so that both have the same key.  Only a
-            # grant from receivers_ended() has "to".
+            # The value may be the grant of a live receiver: if a proxy reports a session whose id is the hash of this
+            # token, their keys are equal.  Only receivers_ended() adds "to".
             if not isinstance(value, dict) or "to" not in value:
                 continue
             if to.id in value["others"] or to.client_address != value["address"]:

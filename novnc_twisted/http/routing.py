@@ -7,7 +7,11 @@ from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
 
 Handler = Callable[..., Awaitable[Response]]
-"""Takes the application's object for the request, and a string for each ``{}`` of the pattern."""
+"""Answers a request.
+
+An application may pass its own object for the request first.  The other arguments are the path segments that match the
+``{}`` of the route's pattern (see :meth:`Resource.routes`).
+"""
 
 NOT_FOUND: Final = "The resource could not be found."
 

@@ -26,7 +26,8 @@ class Comparison:
 
     def join(self, begin: Callable[[], None], done: Callable[[bool], None]) -> Deferred[bool]:
         """Wait for the result; see :meth:`Passwords.check` for the arguments."""
-        # If a client leaves, only its own wait is cancelled, because the thread cannot be interrupted.
+        # If a client leaves, only its own wait is cancelled.  The comparison goes on, because it runs in a thread,
+        # which cannot be interrupted.
         waiter = _Waiter(begin, done, Deferred())
         self._waiters.append(waiter)
         return waiter.result

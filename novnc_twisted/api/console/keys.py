@@ -32,14 +32,15 @@ MAX_OF_USER: Final = 4
 MAX_AT_ONCE: Final = 32
 """Maximum number of requests of all users that send keys at the same time.
 
-A long text can take minutes.  During this time, its request counts as in work in :mod:`novnc_twisted.api.admission`."""
+A long text can take minutes.  During this time, its request also counts for the limit of
+:mod:`novnc_twisted.api.admission`."""
 
 _TEXT_HOLD: Final = 12
 _KEYS_HOLD: Final = 50
-"""Milliseconds between two key events: of ``text`` (``_TEXT_HOLD``) and of ``keys`` (``_KEYS_HOLD``).
+"""Milliseconds between two key events, for a ``text`` (``_TEXT_HOLD``) and for ``keys`` (``_KEYS_HOLD``).
 
-QEMU itself sends events 10 ms apart.  Some boot menus read the keyboard only every 50 ms, so ``keys`` are sent more
-slowly than ``text``."""
+QEMU's default is 10 ms.  Some boot menus read the keyboard only every 50 ms, so ``keys`` are sent that slowly.  A long
+``text`` would take too much time."""
 
 
 class Keys(Resource):
