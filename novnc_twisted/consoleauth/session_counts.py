@@ -26,7 +26,7 @@ from novnc_twisted.errors import (
 from novnc_twisted.messaging.interfaces import Answer, ITransport
 
 DEADLINE: Final = 1.0
-"""Seconds for the answers of the proxies, if finding the console has left enough time."""
+"""Maximum number of seconds for the answers of the proxies.  The time limit of the method may leave fewer."""
 
 ON_ITS_WAY: Final = 5.0
 """Seconds that a proxy waits for an answer about a token.  An older admission cannot become a session any more."""
@@ -79,7 +79,7 @@ class _Limit(NamedTuple):
 
 
 class _Admission(NamedTuple):
-    """An admitted session that its proxy may not count yet.
+    """An admitted session, which its proxy perhaps does not count yet.
 
     :ivar proxy: the topic of its worker.
     :ivar link_id: the id of its link.  A token's hash must not be in calls to workers, which a stolen proxy credential
@@ -97,9 +97,10 @@ class SessionCounts:
     """Asks the proxies for their numbers of sessions before another session begins.
 
     Checks for the same user, project, address or server run one after the other, and an admitted session counts at
-    once.  A proxy counts the session only after the answer has arrived; until then, the proxy reports that the token is
-    being checked.  So simultaneous sessions cannot exceed a limit together.  The only exceptions are admissions by
-    another consoleauth whose answers are still on their way.
+    once.  Its proxy counts it only after consoleauth's answer to ``check_token`` has arrived; until then, the proxy
+    reports that the token is being checked.  So simultaneous sessions cannot exceed a limit together.  Exceptions are
+    admissions by another consoleauth and admissions without a known proxy: they count only after the answer has arrived
+    at the proxy.
 
     :param opened: an upper bound for the number of each server's sessions.
     """
@@ -193,7 +194,7 @@ class SessionCounts:
         return counted
 
     def _recent(self, key: _Key, session: str) -> Sequence[_Admission]:
-        """Return the admissions of a key whose answers may be on their way: one per session, without this session."""
+        """Return a key's admissions of the last ON_ITS_WAY seconds: one for each session except ``session``."""
         since = self._clock.seconds() - ON_ITS_WAY
         found = {one.session: one for one in self._admitted.get(key, ()) if one.at > since}
         found.pop(session, None)
