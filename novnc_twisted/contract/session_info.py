@@ -1,4 +1,4 @@
-"""The description of a live session."""
+"""How services describe a session to each other."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from novnc_twisted.contract.record import Record, record
 
 @record
 class SessionInfo(Record):
-    """A live session, as the worker that has it reports it.
+    """A session, which may be in its set-up, live, or ended.
 
     :ivar id: the id of the session, unique among all proxies.
     :ivar server_id: the UUID of the server; empty before the token was checked.
@@ -27,11 +27,12 @@ class SessionInfo(Record):
     :ivar bytes_in: bytes of RFB received from the viewer.
     :ivar bytes_out: bytes of RFB sent to the viewer.
     :ivar recording: the id of the recording; None: the session is not recorded.
-    :ivar right: what the token itself allows (see ``mode``); ``mode`` may differ while control is handed over.
+    :ivar right: what the token itself allows (see ``mode``).  ``mode`` differs from it while a viewer with the right
+        to control has given control away, and while a viewer without this right has received control.
     :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
     :ivar administrator: whether an administrator asked for the token.
-    :ivar has_page: whether the viewer is the console page, which shows who is there.  Control can be handed over
-        only to a session with this page.
+    :ivar has_page: whether the viewer is the console page, which shows the people at the console.  Control can be
+        handed over only to a session with this page.
     :ivar shared_from: the SHA-256 of the token from which the session's token was shared; empty: it was not shared.
         Never shown.
     :ivar owners: the id and the name of the project that the server belongs to; None: unknown.  Never shown.
