@@ -53,7 +53,9 @@ class ExclusiveTopic:
 
 
 def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
-    """Return the error line about two servers of one topic, with both processes and the option to change.
+    """Return the rest of an error line that begins with "Redis": two processes want to serve one topic.
+
+    The line names both processes and the option to change.
 
     :param host: this service's ``host`` option.
     :param mine: the description of this process (:func:`origin`).
