@@ -77,7 +77,8 @@ def output(
     """Return the observer of the log, and the file to open again at SIGHUP.
 
     :param stream: the destination of the log if there is no file.
-    :param twistd: the options of twistd; its ``--logfile`` and ``--syslog`` override our options.
+    :param twistd: the options of twistd.  ``--logfile FILE`` overrides ``log_file`` and ``log_dir``; ``--syslog``
+        overrides ``log_format`` as well.
     :return: the observer is None if twistd's own observer is to be used.
     :raises Unusable: the file can't be opened.
     """
