@@ -59,7 +59,10 @@ class RFBConsole:
         return chosen
 
     def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
-        """Let the shield read xvp messages.  Without a shield, offer nothing."""
+        """Offer power actions (xvp) to the viewer.  Without a shield, which reads the xvp messages, do nothing.
+
+        :return: a function that ends the offer.
+        """
         shield: Any = relay.filters[0] if relay.filters else None
         if not isinstance(shield, Shield):
             return lambda: None
@@ -79,7 +82,12 @@ class RFBConsole:
         return end
 
     def change_rights(self, relay: IRelay, info: ConnectInfo, *, resizes: bool = True) -> None:
-        """Replace the filter for withheld rights, or remove it if no right is withheld."""
+        """Use the filter that the rights need.
+
+        * Without control: ViewOnly.
+        * With control, but without ``resizes``: FixedSize.
+        * With both: neither.
+        """
         wanted: type[ViewOnly] | None = None
         if info.mode == VIEW:
             wanted = ViewOnly
