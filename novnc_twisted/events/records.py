@@ -89,7 +89,9 @@ class SessionChanged(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleShared(ConsoleEvent):
-    """A viewer made a link for a guest on the console page.  ``link_id`` is the viewer's own link.
+    """On the console page, a viewer made a link for another person, the guest.
+
+    ``link_id`` is the viewer's own link.
 
     :cvar event: the name of this kind of event.
     :ivar mode: what the guest may do: ``control`` or ``view``.
