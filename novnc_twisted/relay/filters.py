@@ -76,7 +76,9 @@ class FilteredRelay:
         first = self.filters[0] if self.filters else None
         self.filters = filters
         # The function of _until_boundary() is in use.  At the end of the message, it installs the filters set above.
+        # The server's bytes do not wait for that.
         if self._changing:
+            self._use(self._from_client, combined(filters[::-1], "from_upstream"))
             return
         old = self._from_client
         # Between two messages, new filters can be used at once.

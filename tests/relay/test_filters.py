@@ -1,19 +1,26 @@
 """Filters of a live relay are added and removed between messages of the viewer."""
 
+import struct
 from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.mode import VIEW
 from novnc_twisted.errors import ConsoleClosed, ProtocolViolation
 from novnc_twisted.relay import StreamEnd, join
 from novnc_twisted.relay.interfaces import IRelay
 from novnc_twisted.rfb import Shield
+from novnc_twisted.rfb.constants import Encoding
+from novnc_twisted.rfb.power import XVP_INIT
+from novnc_twisted.session.rfb_console import RFBConsole
 from tests.relay.test_stream_end import GONE, Transport
 
 KEY = b"\4\1\0\0\0\0\0a"
 TEXT = b"\6\0\0\0\0\0\0\x0a" + b"0123456789"
+ASKS_FOR_POWER = struct.pack(">BxHi", 2, 1, Encoding.XVP)
 
 
 class NoKeys:
@@ -142,6 +149,27 @@ class Filters(SynchronousTestCase):
         relay.add_filter(Adds(b"2"))
         self.upstream.dataReceived(b"x")
         self.assertEqual(self.near.take(), b"x21")
+
+    def test_filters_of_the_server_do_not_wait_for_the_viewer(self) -> None:
+        """A viewer's message is under way, and a change of the filters waits for its end."""
+        relay, first, second = self.relay(Shield()), Recorder(), Recorder()
+        relay.add_filter(first)
+        self.sends(TEXT[:12])
+        relay.add_filter(NoKeys())
+        relay.remove_filter(first)
+        relay.add_filter(second)
+        self.upstream.dataReceived(b"picture")
+        self.assertEqual((first.data, second.data, self.near.take()), (b"", b"picture", b"picture"))
+        self.assertEqual(self.sends(TEXT[12:] + KEY), TEXT[12:])
+
+    def test_power_is_offered_once_while_a_message_is_under_way(self) -> None:
+        relay, console = self.relay(Shield()), RFBConsole()
+        console.offer_power(relay, lambda _action: None)
+        self.sends(ASKS_FOR_POWER + TEXT[:12])
+        console.change_rights(relay, ConnectInfo(host="h", port=1, name="n", mode=VIEW))
+        for _ in range(2):
+            self.upstream.dataReceived(b"\2")
+        self.assertEqual(self.near.take(), XVP_INIT + b"\2\2")
 
     def test_what_is_impossible(self) -> None:
         """Without a filter that knows where messages end there is no place for a new one."""
