@@ -46,8 +46,8 @@ class ClipboardPolicy:
     filter must find the end of each server message.  So it also removes the encodings whose rectangles have no readable
     length.
 
-    * Refused: a viewer that changes the size of its pixels after it has asked for the screen, because the size of the
-      pixels in the next server messages would be unknown.
+    * Refused if the server's texts are limited: a viewer that changes the size of its pixels after it has asked for the
+      screen, because the size of the pixels in the next server messages would be unknown.
     * Buffered until it is complete: the head of a message, a SetPixelFormat or a SetEncodings, at most 4,100 bytes.
 
     :param pixel_format: the PIXEL_FORMAT in ServerInit.
@@ -67,6 +67,11 @@ class ClipboardPolicy:
     def unfinished(self) -> int:
         """The missing bytes of a viewer's message whose first part was passed on or removed; 0: none."""
         return self._left
+
+    @property
+    def _reads_server(self) -> bool:
+        """Whether the filter must find the end of each server message."""
+        return self._limits.from_server != UNLIMITED
 
     def from_client(self, data: bytes) -> bytes:
         """Return the bytes to send on to the server.
@@ -107,9 +112,9 @@ class ClipboardPolicy:
 
         :raises ConsoleUnreachable: the server sent a message whose end cannot be found.
         """
-        limit = self._limits.from_server
-        if limit == UNLIMITED:
+        if not self._reads_server:
             return data
+        limit = self._limits.from_server
         # Empty texts, and those in the extended form, which have a negative length, are removed as well.
         return b"".join(
             piece.data
@@ -132,7 +137,7 @@ class ClipboardPolicy:
         if message[0] == ClientMessage.SET_ENCODINGS:
             return self._encodings(message)
         size = PixelSize.of(message[4:])
-        if self._asked and size != self._server.size:
+        if self._reads_server and self._asked and size != self._server.size:
             raise ProtocolViolation("SetPixelFormat after a request for the screen, in a session with clipboard limits")
         self._server.size = size
         return message
@@ -143,10 +148,9 @@ class ClipboardPolicy:
         The list is never empty, because an empty one made QEMU loop endlessly (CVE-2008-2382).
         """
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
-        reads_server = self._limits.from_server != UNLIMITED
         kept = [
             encoding
             for encoding in listed
-            if encoding != Encoding.EXTENDED_CLIPBOARD and (not reads_server or is_readable(encoding))
+            if encoding != Encoding.EXTENDED_CLIPBOARD and (not self._reads_server or is_readable(encoding))
         ] or [Encoding.RAW]
         return message[:2] + struct.pack(f">H{len(kept)}i", len(kept), *kept)

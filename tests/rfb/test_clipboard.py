@@ -175,6 +175,11 @@ class ViewerTests(SynchronousTestCase):
         late.from_client(REQUEST)
         self.assertRaises(ProtocolViolation, late.from_client, small)
 
+    def test_the_size_of_pixels_does_not_matter_for_texts_to_the_server(self) -> None:
+        policy = self.policy(to_server=1024)
+        stream = REQUEST + set_format(FORMATS[(2, 2)]) + REQUEST + set_format(TRUE_COLOUR)
+        self.assertEqual(policy.from_client(stream), stream)
+
     def test_without_a_shield(self) -> None:
         policy = self.policy(to_server=0)
         for piece in cut(KEY + text(b"hello", 6), [3]):
