@@ -7,6 +7,7 @@ the start and in the summary; they are not a failure.  ``--quick`` runs ``make q
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,10 +25,17 @@ def candidates(version: str) -> list[str]:
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", Path.home() / ".local" / "share" / "uv" / "python"))
     kept = [
-        *sorted(pyenv.glob(f"{version}.*/bin/python{version}"), reverse=True),
-        *sorted(uv.glob(f"cpython-{version}.*/bin/python{version}"), reverse=True),
+        *sorted(pyenv.glob(f"{version}.*/bin/python{version}"), key=_release, reverse=True),
+        *sorted(uv.glob(f"cpython-{version}.*/bin/python{version}"), key=_release, reverse=True),
     ]
     return ([on_path] if on_path else []) + [str(path) for path in kept]
+
+
+def _release(path: Path) -> tuple[list[int], bool, str]:
+    """The order of an interpreter by the name of its folder: 3.12.9 before 3.12.10, 3.13.0rc1 before 3.13.0."""
+    name = path.parents[1].name
+    numbers = [int(number) for number in re.findall(r"\d+", name)[:3]]
+    return numbers, re.search(r"\d(a|b|rc)\d", name) is None, name
 
 
 def find(version: str) -> str | None:
