@@ -163,9 +163,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="novnc-twisted-soak-") as folder:
-        if take_overs:
-            return takeovers.main(take_overs, Path(folder))
         try:
+            if take_overs:
+                return takeovers.main(take_overs, Path(folder))
             outcome = soak(plan, Path(folder), lambda line: print(line, flush=True))
         except Unavailable as trouble:
             print(f"soak: {trouble}", file=sys.stderr)

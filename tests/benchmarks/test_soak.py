@@ -1,16 +1,19 @@
 """A short ``make soak``: many sessions through whole proxies leave nothing behind."""
 
 import dataclasses
+import io
 import resource
+import signal
+import sys
 from collections import Counter
 from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from benchmarks import soak
+from benchmarks import soak, takeovers
 from benchmarks.crowd import Crowd
-from benchmarks.load import Backend, Load, LoadFailed
+from benchmarks.load import Backend, Load, LoadFailed, Unavailable
 from benchmarks.soak_report import Look, Outcome, Plan, growth, many, text
 
 SHORT = Plan(seconds=4, sessions=200, typing=40, keys=3, period=2, quiet=2)
@@ -49,6 +52,18 @@ class SoakTests(TestCase):
         await self.held(
             dataclasses.replace(SHORT, sessions=100, typing=20, seconds=2, period=2, quiet=0, shield=False, front="xvp")
         )
+
+
+class ExitTests(SynchronousTestCase):
+    def test_take_overs_that_cannot_be_measured(self) -> None:
+        def unavailable(*_arguments: object) -> None:
+            raise Unavailable("there is no redis-server")
+
+        self.patch(takeovers, "run", unavailable)
+        self.patch(sys, "argv", ["soak", "--take-overs", "1"])
+        self.patch(signal, "signal", lambda *_arguments: None)
+        self.patch(sys, "stderr", io.StringIO())
+        self.assertEqual(soak.main(), 2)
 
 
 class CrowdTests(TestCase):
