@@ -1,7 +1,7 @@
 """``python -m benchmarks``: measure, print the report, and write it as JSON, Markdown and a picture.
 
-Exit code 0: our proxy passed every byte unchanged; a missed goal is not a failure.  1: our proxy changed a byte, or a
-session through it failed.  2: nothing could be measured.
+Exit code 0: our proxy passed every byte unchanged; a missed goal is not a failure.  1: our proxy changed a byte, a
+session through it failed, or ``--publish`` lacks a figure of the README.  2: nothing could be measured.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.load import CACHE, PUBLISHED, ROOT, Unavailable
 from benchmarks.measure import FULL, QUICK, ROWS
 from benchmarks.ours import beside
 from benchmarks.picture import draw
-from benchmarks.readme import update
+from benchmarks.readme import missing, update
 from benchmarks.report import text
 from benchmarks.run import CLOUD, FILTERS, INSTRUCTIONS, PAGES, PROXIES, SESSIONS, Run
 
@@ -50,12 +50,16 @@ def main() -> int:
     )
     wrong = any(what.startswith("ours") for what in run.wrong)
     leave(options.output, report, draw(record["values"], names, caption))
-    if options.publish and not wrong:
+    whole = not options.only and not options.rows
+    lacking = missing(report) if options.publish and whole else []
+    if lacking:
+        print(f"benchmarks: not published; the README needs {', '.join(lacking)}", file=sys.stderr)
+    elif options.publish and not wrong:
         leave(PUBLISHED, report, draw(record["values"], names, caption))
-        if not options.only and not options.rows:
+        if whole:
             update(ROOT / "README.md", report)
     print(f"{run.seconds:.0f} s; written: latest.json, latest.md, latest.svg in {options.output}")
-    return 1 if wrong else 0
+    return 1 if wrong or lacking else 0
 
 
 def leave(folder: Path, report: str, picture: str) -> None:

@@ -36,6 +36,19 @@ def figures(report: str) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+def missing(report: str) -> list[str]:
+    """Return what the table needs and the report does not have: a row, or a row with one of its proxies."""
+    found: list[str] = []
+    for row in LINES:
+        try:
+            values = _first_column(report, row)
+        except KeyError:
+            found.append(row)
+        else:
+            found += [f"{row} of {proxy}" for proxy in COLUMNS if proxy not in values]
+    return found
+
+
 def update(readme: Path, report: str) -> None:
     """Replace the table in the README."""
     text = readme.read_text()

@@ -26,6 +26,13 @@ class Figures(TestCase):
         self.assertEqual(path.read_text(), f"before\n{readme.BEGIN}{readme.figures(report)}{readme.END}after\n")
         self.assertRaises(KeyError, readme.figures, "### other (other)\n")
 
+    def test_what_a_report_lacks(self) -> None:
+        report = (DOCS / "performance" / "latest.md").read_text()
+        self.assertEqual(readme.missing(report), [])
+        without = re.sub(r"^\| nova \|.*\n", "", report, flags=re.M)
+        self.assertEqual(readme.missing(without), [f"{row} of nova" for row in readme.LINES])
+        self.assertEqual(readme.missing("### other (other)\n"), list(readme.LINES))
+
 
 class Deployment(TestCase):
     """The README's steps, as far as they can be judged without running them."""

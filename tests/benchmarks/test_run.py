@@ -1,13 +1,16 @@
 """A run with peers that do not start or that change bytes, and a run whose time is over."""
 
+import io
 import resource
+import signal
+import sys
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import filters, instructions, long_list, pages, sessions
+from benchmarks import __main__, filters, instructions, long_list, pages, sessions
 from benchmarks.__main__ import subject_names
 from benchmarks.load import LOOPBACK, Unavailable, free_port
 from benchmarks.measure import Plan
@@ -133,3 +136,26 @@ class RunTests(SynchronousTestCase):
         run = self.run_of(Plan(rounds=2, seconds=0.02, budget=0.0), ["round-trip"])
         self.assertEqual(run.values, {})
         self.assertEqual(run.unmeasured["rest"], "the time was over in round 1")
+
+
+class Publishing(SynchronousTestCase):
+    def test_a_proxy_of_the_readme_is_missing(self) -> None:
+        """Nothing is published, and what is missing is named."""
+        folder = Path(self.mktemp())
+        figures = {"cpu_us": 1.0}
+
+        def go(run: Run, *_arguments: object) -> None:
+            run.values = {"round-trip": {"direct": [figures], "ours": [figures]}}
+
+        self.patch(Run, "go", go)
+        self.patch(__main__, "PUBLISHED", folder / "published")
+        self.patch(__main__, "ROOT", folder)
+        self.patch(signal, "signal", lambda *_arguments: None)
+        self.patch(sys, "argv", ["benchmarks", "--publish", "--output", str(folder / "output")])
+        said, output = io.StringIO(), io.StringIO()
+        self.patch(sys, "stderr", said)
+        self.patch(sys, "stdout", output)
+        self.assertEqual(__main__.main(), 1)
+        self.assertIn("round-trip of nova, round-trip of websockify", said.getvalue())
+        self.assertNotIn("ours", said.getvalue())
+        self.assertEqual([path.name for path in folder.iterdir()], ["output"])
