@@ -7,14 +7,13 @@ mode that the user who shared the token has set.  With two keys, no user overwri
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Final, NamedTuple
 
 from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.mode import MODES, VIEW
-from novnc_twisted.contract.record import Record, read
+from novnc_twisted.contract.record import Record, read, record
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Revoked, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
@@ -26,7 +25,7 @@ _CHANGERS: Final = ("", "user")
 """Who may change a mode, as arguments of :func:`_changed`: an operator (empty), or a user."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Revocation(Record):
     """A mark that revokes tokens.
 
@@ -38,7 +37,7 @@ class _Revocation(Record):
     reason: Annotated[str, fields.text] = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Mode(Record):
     """What the viewers of a token may do.
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.record import Record, read
+from novnc_twisted.contract.record import Record, read, record
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
     InstanceNotFound,
@@ -36,7 +36,7 @@ class Client(Protocol):
         """Send a request to a path below nova's endpoint."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TokenPlace(Record):
     """What ``os-console-auth-tokens`` returns for a token.
 

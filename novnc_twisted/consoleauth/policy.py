@@ -79,7 +79,14 @@ class TokenPolicy:
         now, ttl = await self.time(), self._rules.token_ttl
         if terms.expires_in is not None:
             ttl = min(ttl, terms.expires_in)
-        record = TokenRecord(info, now + ttl, terms.client_address, terms.owner, now, terms.one_time)
+        record = TokenRecord(
+            connect_info=info,
+            expires_at=now + ttl,
+            client_address=terms.client_address,
+            owner=terms.owner,
+            made_at=now,
+            one_time=terms.one_time,
+        )
         await self._tokens.put(token_hash, record, ttl)
         return record
 

@@ -70,7 +70,14 @@ class SharedTokens:
         ttl = min(seconds, LONGEST if self._reconnects(record) else record.expires_at - now)
         info = replace(record.connect_info, mode=mode, administrator=False, shared_from=token_hash)
         # No client address (None): the guest's address is not known yet.
-        shared = TokenRecord(info, now + ttl, None, record.owner, now, record.one_time, address)
+        shared = TokenRecord(
+            connect_info=info,
+            expires_at=now + ttl,
+            owner=record.owner,
+            made_at=now,
+            one_time=record.one_time,
+            sharer_address=address,
+        )
         if not await self._tokens.put_shared(shared_hash, shared, ttl, MOST):
             raise ConsoleForbidden(f"{MOST} links are shared already; wait until one has expired")
         return shared

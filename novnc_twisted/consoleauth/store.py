@@ -10,13 +10,12 @@ Keys, with the SHA-256 of a token as HASH:
 * ``dropped:INDEX``: tokens of this index were dropped.
 """
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.contract.record import Record, read
+from novnc_twisted.contract.record import Record, read, record
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
@@ -33,7 +32,7 @@ _AT_ONCE = 500
 """Maximum number of records that one command reads."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TokenRecord(Record):
     """What a token opens.
 

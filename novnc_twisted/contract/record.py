@@ -7,11 +7,14 @@ A record is a dataclass whose annotations carry the checks of :mod:`.fields`::
         host: Annotated[str, fields.short_text]
         port: Annotated[int, fields.port] = 0
 
-To add a field, only such a line is needed: :meth:`Record.to_wire` and :meth:`Record.from_wire` use it.  A field with a
-default may be missing in a message.  A message may also contain the default value, even if the check would refuse it.
+To add a field, only such a line is needed: :meth:`Record.to_wire` and :meth:`Record.from_wire` use it.
+
+Most fields of most records have their default value.  Such a field is left out of messages, which makes them half as
+long, and the reader puts the default in.  So a default must not change in a later version.  A message may also contain
+the default value, even if the check would refuse it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field
 from dataclasses import fields as dataclass_fields
 from typing import (
@@ -36,18 +39,20 @@ LOCAL: Final = "stays in this process"
 
 
 class _Layout(NamedTuple):
-    """The fields of one kind of record, prepared for reading and writing messages.
+    """What is prepared for one kind of record.
 
-    :ivar fields: for each sent field: its name, its check, its default (or MISSING), and its setter.
-    :ivar local: for each local field: its name, its default, and its setter.
-    :ivar names: the names of the sent fields.
-    :ivar records: the names of the sent fields that are records themselves.
+    :ivar names: the names of the fields that are sent, in their order.
+    :ivar local: the names of the local fields.
+    :ivar write: returns a record as a JSON object.
+    :ivar read: sets the sent fields of a new record from a message, and the local fields from a second mapping.
+    :ivar copy: sets the fields of a new record to those of another one.
     """
 
-    fields: tuple[tuple[str, Callable[[Any], Any], Any, Callable[[Any, Any], None]], ...]
-    local: tuple[tuple[str, Any, Callable[[Any, Any], None]], ...]
     names: tuple[str, ...]
-    records: tuple[str, ...]
+    local: frozenset[str]
+    write: Callable[["Record"], dict[str, Any]]
+    read: Callable[["Record", Mapping[str, Any], Mapping[str, Any]], None]
+    copy: Callable[["Record", "Record"], None]
 
 
 class Record:
@@ -59,12 +64,8 @@ class Record:
         __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the record as a JSON object."""
-        layout = _layout_of(type(self))
-        values = {name: getattr(self, name) for name in layout.names}
-        for name in layout.records:
-            values[name] = values[name].to_wire()
-        return values
+        """Return the record as a JSON object, without the fields that have their default value."""
+        return _layout_of(type(self)).write(self)
 
     @classmethod
     def wire_names(cls) -> tuple[str, ...]:
@@ -81,26 +82,10 @@ class Record:
         if not isinstance(message, dict):
             raise ValueError(f"{cls.__name__}: not an object")
         layout = _layout_of(cls)
+        if not layout.local.issuperset(local):
+            raise TypeError(f"{cls.__name__} has no local field {min(local.keys() - layout.local)}")
         made = object.__new__(cls)
-        for name, check, default, put in layout.fields:
-            value = message.get(name, default)
-            # The default needs no check.  A comparison by identity is fast, and finds the default if the field is
-            # missing, and nearly always if it is None, a boolean or a small constant.
-            if value is not default:
-                try:
-                    value = check(value)
-                except ValueError as error:
-                    # A default may fail its own check (an empty name, for example); it is valid nevertheless.  The
-                    # types are compared as well, because False == 0.
-                    if value != default or type(value) is not type(default):
-                        raise ValueError(f"{cls.__name__}.{name}: {error}") from None
-            elif value is MISSING:
-                raise ValueError(f"{cls.__name__}.{name}: missing")
-            put(made, value)
-        for name, default, put in layout.local:
-            put(made, local.pop(name, default))
-        if local:
-            raise TypeError(f"{cls.__name__} has no local field {next(iter(local))}")
+        layout.read(made, message, local)
         return made
 
     def copy(self, **changes: Any) -> Self:
@@ -108,8 +93,14 @@ class Record:
 
         Like :func:`dataclasses.replace`, but faster; mypy does not check the arguments.
         """
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return type(self)(**values | changes)
+        kind = type(self)
+        made = object.__new__(kind)
+        _layout_of(kind).copy(made, self)
+        for name, value in changes.items():
+            if name not in kind.__slots__:
+                raise TypeError(f"{kind.__name__} has no field {name}")
+            setattr(made, name, value)
+        return made
 
 
 _R = TypeVar("_R", bound=Record)
@@ -151,20 +142,65 @@ def _layout_of(kind: type[Record]) -> _Layout:
     if known is not None:
         return known
     hints = get_type_hints(kind, include_extras=True)
-    found = []
+    checks: dict[str, Callable[[Any], Any]] = {}
     local = []
     for each in dataclass_fields(kind):
         hint = hints[each.name]
         check = get_args(hint)[1] if get_origin(hint) is Annotated else None
-        # The setter of the slot, since setattr() fails for the records that are dataclasses with frozen=True.
-        put = vars(kind)[each.name].__set__
         if check is LOCAL and each.default is not MISSING:
-            local.append((each.name, each.default, put))
-            continue
-        if not callable(check) or each.default_factory is not MISSING:
+            local.append(each.name)
+        elif callable(check) and each.default_factory is MISSING:
+            checks[each.name] = check
+        else:
             raise TypeError(f"{kind.__name__}.{each.name} needs Annotated[type, check], and no default_factory")
-        found.append((each.name, check, each.default, put))
-    # The check of such a field is the from_wire of a record: a method that is bound to a class.
-    records = tuple(name for name, check, *_ in found if isinstance(getattr(check, "__self__", None), type))
-    _KNOWN[kind] = _Layout(tuple(found), tuple(local), tuple(name for name, *_ in found), records)
+    defaults = {each.name: each.default for each in dataclass_fields(kind)}
+    write, read, copy = _functions(kind, checks, local, defaults)
+    _KNOWN[kind] = _Layout(tuple(checks), frozenset(local), write, read, copy)
     return _KNOWN[kind]
+
+
+def _functions(
+    kind: type[Record], checks: Mapping[str, Callable[[Any], Any]], local: Sequence[str], defaults: Mapping[str, Any]
+) -> tuple[Callable[..., Any], ...]:
+    """Return the functions ``write``, ``read`` and ``copy`` of a layout.
+
+    Their Python code is made here, with the fields in it, as :mod:`dataclasses` makes ``__init__``.  A loop over the
+    fields would take two to five times as long, and several records are written and read for each session.
+    """
+    write = ["def write(record):", " values = {}"]
+    read = ["def read(record, message, local):", " get = message.get"]
+    copy = ["def copy(record, other):"]
+    for name, check in checks.items():
+        # The check of a field that is a record is the from_wire of its class: a method that is bound to a class.
+        value = "value.to_wire()" if isinstance(getattr(check, "__self__", None), type) else "value"
+        # The comparison by identity is faster, and finds nearly all defaults: None, booleans and constants.
+        is_sent = f"value is not default_{name} and value != default_{name}"
+        write += [f" value = record.{name}", f" if {is_sent}: values[{name!r}] = {value}"]
+        read += [
+            f" value = get({name!r}, default_{name})",
+            f" if value is not default_{name}:",
+            f"  try: value = check_{name}(value)",
+            f"  except ValueError as error: value = default_or_error({name!r}, value, default_{name}, error)",
+        ]
+        if defaults[name] is MISSING:
+            read.append(f" else: missing({name!r})")
+        read.append(f" record.{name} = value")
+    read += [f" record.{name} = local.get({name!r}, default_{name})" for name in local]
+    copy += [f" record.{name} = other.{name}" for name in defaults]
+    write.append(" return values")
+
+    def default_or_error(name: str, value: Any, default: Any, error: ValueError) -> Any:
+        # A default may fail its own check (an empty name, for example); it is valid nevertheless.  The types are
+        # compared as well, because False == 0.
+        if value != default or type(value) is not type(default):
+            raise ValueError(f"{kind.__name__}.{name}: {error}") from None
+        return default
+
+    def missing(name: str) -> None:
+        raise ValueError(f"{kind.__name__}.{name}: missing")
+
+    names: dict[str, Any] = {"default_or_error": default_or_error, "missing": missing}
+    names |= {f"default_{name}": default for name, default in defaults.items()}
+    names |= {f"check_{name}": check for name, check in checks.items()}
+    exec("\n".join(write + read + copy), names)  # noqa: S102 - only names of our own fields are in this text
+    return names["write"], names["read"], names["copy"]

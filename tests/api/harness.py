@@ -167,8 +167,8 @@ class FakeConsoleAuth:
     async def show_token(self, token_hash: str) -> Any:
         if token_hash not in self.tokens:
             raise InvalidToken("unknown")
-        keys = ("instance_uuid", "host", "port", "internal_access_path")
-        return {key: self.tokens[token_hash]["connect_info"][key] for key in keys}
+        info = ConnectInfo.from_wire(self.tokens[token_hash]["connect_info"])
+        return {key: getattr(info, key) for key in ("instance_uuid", "host", "port", "internal_access_path")}
 
 
 class InlinePool:

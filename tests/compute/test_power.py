@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.compute.interfaces import Operation as Op
 from novnc_twisted.contract.instance import Instance
-from novnc_twisted.contract.power import ACTIONS
+from novnc_twisted.contract.power import ACTIONS, PowerReply
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from tests.compute.harness import A, B, ComputeCase, domain
 
@@ -40,8 +40,8 @@ class PowerTests(ComputeCase):
         self.driver = await self.host(shutdown_timeout=60.0)
         self.driver.add(domain())
 
-    async def act(self, action: Any, uuid: Any = A) -> Any:
-        return await self.call("change_power", instance_uuid=uuid, action=action)
+    async def act(self, action: Any, uuid: Any = A) -> PowerReply:
+        return PowerReply.from_wire(await self.call("change_power", instance_uuid=uuid, action=action))
 
     def done(self) -> list[Op]:
         return [operation for _, operation in self.driver.operations]
@@ -54,18 +54,18 @@ class PowerTests(ComputeCase):
                 reply = await self.act(action)
                 expected = PLANS[action].get(state, [])
                 self.assertEqual(self.done(), expected, f"{action} while {state}")
-                self.assertEqual((reply["conflict"], reply["state"]), (None if expected else "state", state))
+                self.assertEqual((reply.conflict, reply.state), (None if expected else "state", state))
                 self.driver.tell(Change.STOPPED, A)  # ends the wait for a shutdown
 
     async def test_a_transient_domain_is_never_ended(self) -> None:
         self.driver.transient.add(A)
         for action, state in (("stop", "running"), ("suspend", "running"), ("reset", "crashed"), ("stop", "crashed")):
             self.driver.add(domain(state=state))
-            self.assertEqual((await self.act(action))["conflict"], "transient", action)
+            self.assertEqual((await self.act(action)).conflict, "transient", action)
         self.assertEqual(self.done(), [])
         self.driver.add(domain())
         for action in ("reset", "reboot", "pause"):
-            self.assertIsNone((await self.act(action))["conflict"])
+            self.assertIsNone((await self.act(action)).conflict)
 
     async def test_a_guest_that_does_not_shut_down_is_switched_off(self) -> None:
         await self.act("stop")
@@ -73,7 +73,7 @@ class PowerTests(ComputeCase):
         self.assertEqual(self.done(), [Op.SHUTDOWN])
         self.clock.advance(1)
         self.assertEqual(self.done(), [Op.SHUTDOWN, Op.DESTROY])
-        self.assertIsNone((await self.act("pause"))["conflict"])
+        self.assertIsNone((await self.act("pause")).conflict)
 
     async def test_a_guest_that_shuts_down_is_left_alone(self) -> None:
         await self.act("stop")
@@ -90,14 +90,14 @@ class PowerTests(ComputeCase):
         self.driver.tell(Change.STOPPED, A)
         self.driver.working.callback(None)
         self.driver.working = None
-        self.assertEqual((await self.act("stop"))["conflict"], None)
+        self.assertEqual((await self.act("stop")).conflict, None)
 
     async def test_one_action_at_a_time(self) -> None:
         await self.act("stop")
         for action in ACTIONS:
             if action != "reset":
                 reply = await self.act(action)
-                self.assertEqual((reply["conflict"], reply["task"]), ("task", "powering-off"), action)
+                self.assertEqual((reply.conflict, reply.task), ("task", "powering-off"), action)
         await self.act("reset")
         self.clock.advance(120)
         self.assertEqual(self.done(), [Op.SHUTDOWN, Op.RESET])
@@ -106,11 +106,11 @@ class PowerTests(ComputeCase):
         """Many of them would occupy all threads, and no other domain of the host could be started or stopped."""
         self.driver.working = Deferred()
         await self.act("stop")
-        replies = [(await self.act("reset"))["conflict"] for _ in range(300)]
+        replies = [(await self.act("reset")).conflict for _ in range(300)]
         self.assertEqual(replies, [None] + ["task"] * 299)
         self.driver.working.callback(None)
         self.assertEqual(self.done(), [Op.SHUTDOWN, Op.RESET])
-        self.assertIsNone((await self.act("reset"))["conflict"])
+        self.assertIsNone((await self.act("reset")).conflict)
 
     async def test_another_action_begins_while_libvirt_is_asked(self) -> None:
         """The answer to the second caller names the action that runs, not the one that was refused."""
@@ -121,7 +121,7 @@ class PowerTests(ComputeCase):
         await self.act("pause")
         asked.callback(True)
         reply = await stop
-        self.assertEqual((reply["conflict"], reply["task"]), ("task", "pausing"))
+        self.assertEqual((reply.conflict, reply.task), ("task", "pausing"))
         self.assertEqual(self.done(), [Op.SUSPEND])
 
     async def test_the_action_ends_while_libvirt_is_asked(self) -> None:
@@ -135,19 +135,19 @@ class PowerTests(ComputeCase):
         self.driver.working.callback(None)
         self.driver.working = self.driver.persistent = None
         asked.callback(True)
-        self.assertIsNone((await reset)["conflict"])
+        self.assertIsNone((await reset).conflict)
         self.assertEqual(self.done(), [Op.DESTROY, Op.CREATE])
 
     async def test_other_domains_are_not_busy(self) -> None:
         self.driver.add(domain(B))
         await self.act("stop")
-        self.assertIsNone((await self.act("stop", B.upper()))["conflict"])
+        self.assertIsNone((await self.act("stop", B.upper())).conflict)
 
     async def test_a_migrating_domain(self) -> None:
         self.driver.add(domain(state="paused", migrating=True))
         for action in ACTIONS:
             reply = await self.act(action)
-            self.assertEqual((reply["conflict"], reply["task"]), ("task", "migrating"), action)
+            self.assertEqual((reply.conflict, reply.task), ("task", "migrating"), action)
 
     async def test_no_limit(self) -> None:
         driver = await self.host("patient", shutdown_timeout=0)
@@ -162,7 +162,7 @@ class PowerTests(ComputeCase):
             await self.act("pause")
             self.driver.working.errback(error)
             self.driver.working = None
-            self.assertIsNone((await self.act("pause"))["conflict"])
+            self.assertIsNone((await self.act("pause")).conflict)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     async def test_wrong_arguments(self) -> None:

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted.access import hash_token, tokens
 from novnc_twisted.consoleauth.people_api import PeopleAPI
-from novnc_twisted.contract import SessionInfo
+from novnc_twisted.contract import Person, SessionInfo
 from novnc_twisted.contract.topics import PROXY
 from tests.consoleauth.harness import VM, ConsoleAuthCase
 
@@ -32,9 +32,9 @@ class Worker:
         if "show_people" in self.silent:
             await Deferred()
         self.told.append(told)
-        for one in told["people"]:
-            if one["id"] in self.sessions:
-                self.sessions[one["id"]]["mode"] = one["mode"]
+        for one in map(Person.from_wire, told["people"]):
+            if one.id in self.sessions:
+                self.sessions[one.id]["mode"] = one.mode
         asked = sum(
             row["mode"] == "control" and row["has_page"] and bool(told["asked"]) for row in self.sessions.values()
         )
@@ -119,4 +119,4 @@ class PeopleCase(ConsoleAuthCase):
         return "".join(sorted(name for name, row in rows.items() if row["mode"] == "control"))
 
     def shown(self, field: str = "id") -> Any:
-        return [one[field] for one in self.one.told[-1]["people"]]
+        return [getattr(Person.from_wire(one), field) for one in self.one.told[-1]["people"]]

@@ -213,7 +213,7 @@ class RecentTests(SynchronousTestCase):
     def test_bounds(self) -> None:
         clock = Clock()
         tokens = RecentTokens(clock, 10)
-        record = TokenRecord(ConnectInfo(host="h", port=1), 0.0)
+        record = TokenRecord(connect_info=ConnectInfo(host="h", port=1), expires_at=0.0)
         self.patch(recent, "MAX_RECENT", 3)
         for name in "abcabd":
             tokens.used(name, record)

@@ -187,7 +187,7 @@ class Control(PeopleCase):
         link = await self.one.people.share("a", "192.0.2.7", "control", 300)
         await self.one.open("a")
         await self.two.open("b", token_hash=hash_token(link.token), shared_from=hash_token("a"))
-        self.assertEqual((self.modes(), self.shown("hosts")), ("ab", [[], ["a"]]))
+        self.assertEqual((self.modes(), self.shown("hosts")), ("ab", [(), ("a",)]))
         self.assertIsNone(await self.one.change("a", "take", "b"))
         self.assertEqual(self.modes(), "a")
         self.assertEqual((await self.check(link.token)).mode, "view")

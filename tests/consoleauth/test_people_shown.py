@@ -3,6 +3,7 @@
 from typing import Any
 
 from novnc_twisted.access import hash_token
+from novnc_twisted.contract import Person
 from tests.consoleauth.people_case import PeopleCase
 
 
@@ -39,7 +40,7 @@ class Shown(PeopleCase):
         self.assertEqual(self.shown("has_page"), [True, False])
         self.one.sessions.clear()
         await self.two.attend("stock")
-        self.assertEqual([one["resizes"] for one in self.two.told[-1]["people"]], [True])
+        self.assertEqual([Person.from_wire(one).resizes for one in self.two.told[-1]["people"]], [True])
 
     async def test_nobody_is_asked_without_a_page(self) -> None:
         await self.begin()

@@ -159,7 +159,7 @@ class AllRecordsTests(SynchronousTestCase):
             self.assertEqual(hash(record), hash(record.copy()))
             self.assertFalse(hasattr(record, "__dict__"), type(record))
             # As many values as there are fields: fewer would be refused in any case.
-            self.assertRaises(TypeError, type(record), *record.to_wire().values())
+            self.assertRaises(TypeError, type(record), *[None] * len(type(record).__slots__))
 
     def test_round_trips(self) -> None:
         for record in RECORDS:
@@ -173,7 +173,7 @@ class AllRecordsTests(SynchronousTestCase):
                     message = {**record.to_wire(), name: wrong}
                     if isinstance(record, Instance) and name not in ("uuid", "name", "state"):
                         expected = {**record.to_wire(), name: getattr(RECORDS[2], name)}
-                        self.assertEqual(Instance.from_wire(message).to_wire(), expected)
+                        self.assertEqual(Instance.from_wire(message), Instance.from_wire(expected))
                         continue
                     error = str(self.assertRaises(ValueError, type(record).from_wire, message))
                     self.assertTrue(error.startswith(f"{type(record).__name__}.{name}: "), error)
