@@ -1,6 +1,7 @@
 """Runs one worker: ``python -m novnc_twisted.service.worker COMMAND NUMBER REACTOR SOCKETS BEGIN [FILE ...]``.
 
-Only :mod:`novnc_twisted.service.workers` starts it.  NUMBER is the worker's number, which this process does not use.
+Only :mod:`novnc_twisted.service.workers` starts it.  After an upgrade, a supervisor of the old version may do so.
+NUMBER is the worker's number, only for lists of processes such as that of ``ps``.
 REACTOR is the module of the reactor.  The listening sockets are descriptors from 3 on, and SOCKETS names the service of
 each (``novncproxy,novncproxy``).  BEGIN is ``accept`` (accept connections from the start on) or ``wait`` (accept them
 after the order ``accept``).  Each FILE is a configuration file.
