@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
+from novnc_twisted.messaging.memory_groups import MemoryGroups
 from novnc_twisted.messaging.memory_log import MemoryLogs
 from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_object
 
@@ -46,7 +47,7 @@ class MemoryStore:
         self._started_at = time.time() - clock.seconds()
         self._entries: dict[str, _Entry] = {}
         self._indexes: dict[str, dict[str, None]] = {}
-        self._groups: dict[str, tuple[set[str], float]] = {}
+        self._groups = MemoryGroups(clock)
         self._logs = MemoryLogs(clock)
         self._expiries: list[tuple[float, str]] = []  # a heap of times with keys
 
@@ -152,34 +153,15 @@ class MemoryStore:
 
     def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
         """See IKeyedStore."""
-
-        def join() -> None:
-            now = self._clock.seconds()
-            members = self._group(check_key(group), now)
-            members.add(member)
-            self._groups[group] = (members, now + ttl)
-
-        return execute(join)
+        return execute(lambda: self._groups.join(check_key(group), member, ttl))
 
     def leave(self, group: str, *members: str) -> Deferred[None]:
         """See IKeyedStore."""
-        return execute(lambda: self._group(check_key(group), self._clock.seconds()).difference_update(members))
+        return execute(lambda: self._groups.leave(check_key(group), *members))
 
     def members(self, group: str, ttl: float) -> Deferred[list[str]]:
         """See IKeyedStore."""
-
-        def members() -> list[str]:
-            now = self._clock.seconds()
-            found = self._group(check_key(group), now)
-            if found:
-                self._groups[group] = (found, now + ttl)
-            return sorted(found)
-
-        return execute(members)
-
-    def _group(self, group: str, now: float) -> set[str]:
-        members, until = self._groups.get(group, (set(), 0.0))
-        return members if until > now else set()
+        return execute(lambda: self._groups.members(check_key(group), ttl))
 
     def _put(self, key: str, value: Mapping[str, Any], ttl: float, index: str) -> None:
         check_key(key)

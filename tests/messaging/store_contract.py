@@ -148,6 +148,10 @@ class StoreContract(TransportContract):
         await self.pause(0.25)
         self.assertEqual(await store.members("g", 60), [])
         self.assertEqual(await store.members("other", 60), ["three"])
+        await store.join("g", "later", 0.2)
+        self.assertEqual(await self.other.store.members("g", 60), ["later"])
+        await self.pause(0.25)
+        self.assertEqual(await store.members("g", 60), ["later"])
 
     async def test_store_removes_any_number(self) -> None:
         store = self.transport.store

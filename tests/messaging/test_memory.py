@@ -142,3 +142,29 @@ class MemoryTests(SynchronousTestCase):
         self.successResultOf(store.get("any"))
         self.assertEqual((len(store), store._indexes), (0, {}))
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_groups_do_not_grow(self) -> None:
+        """A group that is used lives on; of the others, nothing is left."""
+        store: Any = self.transport.store
+        for number in range(1000):
+            store.join(f"people:{number}", "worker", 10.0)
+        for _ in range(5):
+            self.assertEqual(self.successResultOf(store.members("people:7", 10.0)), ["worker"])
+            self.clock.advance(9)
+        store.leave("people:7", "worker")
+        for number in range(7, 9):
+            self.assertEqual(self.successResultOf(store.members(f"people:{number}", 10.0)), [])
+        self.assertEqual(len(store._groups), 1)
+        self.clock.advance(9)
+        store.join("people:1", "another", 10.0)
+        self.assertEqual(len(store._groups), 1)
+        self.assertEqual(self.successResultOf(store.members("people:1", 10.0)), ["another"])
+
+    def test_more_groups_expire_than_one_operation_drops(self) -> None:
+        store: Any = self.transport.store
+        for number in range(1000):
+            store.join(f"people:{number}", "old", 10.0)
+        self.clock.advance(11)
+        self.assertEqual(self.successResultOf(store.members("people:999", 10.0)), [])
+        store.join("people:999", "new", 10.0)
+        self.assertEqual(self.successResultOf(store.members("people:999", 10.0)), ["new"])
