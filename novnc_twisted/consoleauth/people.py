@@ -51,10 +51,13 @@ class ServerSessions(NamedTuple):
     """The sessions of a server.
 
     :ivar by_topic: topic of a worker -> its live sessions of the server.
-    :ivar complete: whether all workers that are still listed answered, and no session was being set up.
+    :ivar final: whether reading again would find the same: all workers that are still listed gave a valid answer, and
+        no session was being set up.
+    :ivar complete: whether these are all live sessions: they are final, and no worker has more than fit into an answer.
     """
 
     by_topic: dict[str, list[SessionInfo]]
+    final: bool
     complete: bool
 
     @property
@@ -159,16 +162,25 @@ class People:
             self._transport.call(topic, "get_sessions", deadline=DEADLINE, server_id=instance_uuid, limit=MAX_PEOPLE)
             for topic in topics
         )
-        answers = dict(zip(topics, await gather(calls), strict=True))
-        silent = [topic for topic, answer in answers.items() if isinstance(answer, Refusal)]
-        known = {topic: _read(topic, answer, instance_uuid) for topic, answer in answers.items() if topic not in silent}
+        known: dict[str, list[SessionInfo]] = {}
+        unknown: list[str] = []
+        more = False
+        for topic, answer in zip(topics, await gather(calls), strict=True):
+            try:
+                known[topic], has_more = _read(topic, answer, instance_uuid)
+                more = more or has_more
+            except Refusal as refusal:
+                unknown.append(topic)
+                # For example, a worker of another version.
+                if refusal is not answer:
+                    _warn(instance_uuid, refusal)
         all_live = all(one.phase == "live" for rows in known.values() for one in rows)
-        all_answered = not silent or await self._forget(instance_uuid, silent)
+        final = (not unknown or await self._forget(instance_uuid, unknown)) and all_live
         live = {topic: [one for one in rows if one.phase == "live"] for topic, rows in known.items()}
-        return ServerSessions(live, all_live and all_answered)
+        return ServerSessions(live, final, final and not more)
 
     async def tell(self, instance_uuid: str, asked: str = "") -> int:
-        """Decide who has control, and send the list of people to the workers.  Repeat this later if it is incomplete.
+        """Decide who has control, and send the list of people to the workers.  Repeat this later if it may change.
 
         :param asked: the session that asks for control; empty: none does.
         :return: the number of pages that show this request.
@@ -186,8 +198,8 @@ class People:
             self._transport.call(topic, "show_people", deadline=DEADLINE, **arguments) for topic in topics
         )
         all_told = not any(isinstance(one, Refusal) for one in answers)
-        self._repeat(instance_uuid, unless_complete=found.complete and all_told)
-        return sum(answer.get("asked", 0) for answer in answers if isinstance(answer, dict))
+        self._repeat(instance_uuid, unless_final=found.final and all_told)
+        return sum(map(_pages_that_show, answers))
 
     async def settled(self, sessions: Sequence[SessionInfo], *, complete: bool) -> Settled:
         """Decide who has control; drop grants that no longer count, and renew those of sessions that have come back.
@@ -247,14 +259,14 @@ class People:
         await self._transport.store.leave(_group(instance_uuid), *gone, *(_PAGE + topic for topic in gone))
         return len(gone) == len(topics)
 
-    def _repeat(self, instance_uuid: str, *, unless_complete: bool) -> None:
-        """Update the pages of a server again later, unless the last update was complete.
+    def _repeat(self, instance_uuid: str, *, unless_final: bool) -> None:
+        """Update the pages of a server again later, unless the last update was final.
 
         Give up when the wait would be longer than :data:`MAX_RETRY_DELAY`.
         """
         # The first wait is RETRY_DELAY; each further one is twice as long as the one before.
         wait = 2 * self._waits.pop(instance_uuid, RETRY_DELAY / 2)
-        if not unless_complete and wait <= MAX_RETRY_DELAY:
+        if not unless_final and wait <= MAX_RETRY_DELAY:
             self._waits[instance_uuid] = wait
             self.changed(instance_uuid, wait)
 
@@ -268,21 +280,31 @@ class People:
             await self.tell(instance_uuid)
         except Refusal as refusal:
             _warn(instance_uuid, refusal)
-            self._repeat(instance_uuid, unless_complete=False)
+            self._repeat(instance_uuid, unless_final=False)
         except Exception:
             _log.failure("a bug in this program: the pages of a server could not be updated with the people there")
 
 
-def _read(topic: str, answer: Any, instance_uuid: str) -> list[SessionInfo]:
-    """Read the sessions of a server from the answer of a worker; an invalid answer gives no sessions."""
+def _read(topic: str, answer: Any, instance_uuid: str) -> tuple[list[SessionInfo], bool]:
+    """Return the sessions of a server from the answer of a worker, and whether the worker has more of them.
+
+    :raises Refusal: the answer is a Refusal.
+    :raises ServiceUnavailable: the answer is invalid.
+    """
+    if isinstance(answer, Refusal):
+        raise answer
     rows = answer.get("sessions") if isinstance(answer, dict) else None
     if not isinstance(rows, list):
-        return []
-    try:
-        found = [read(SessionInfo, row, topic) for row in rows[:MAX_PEOPLE]]
-    except ServiceUnavailable:
-        return []
-    return [one for one in found if one.server_id == instance_uuid]
+        raise ServiceUnavailable(f"{topic}: the answer has no list of sessions")
+    found = [read(SessionInfo, row, topic) for row in rows[:MAX_PEOPLE]]
+    more = answer.get("more") is not False or len(rows) > MAX_PEOPLE
+    return [one for one in found if one.server_id == instance_uuid], more
+
+
+def _pages_that_show(answer: Any) -> int:
+    """Return how many pages of a worker show that somebody asks for control; 0 if the answer is invalid."""
+    shown = answer.get("asked") if isinstance(answer, dict) else None
+    return shown if type(shown) is int and shown > 0 else 0
 
 
 def _warn(instance_uuid: str, why: Refusal) -> None:

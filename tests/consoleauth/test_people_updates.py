@@ -1,5 +1,7 @@
 """Who may ask who is at a console, and updates that did not reach everybody."""
 
+from typing import Any
+
 from twisted.internet.defer import Deferred, fail
 
 from novnc_twisted.access import hash_token
@@ -107,6 +109,43 @@ class Healing(PeopleCase):
         self.one.silent = set()
         await self.two.attend("b")
         self.assertEqual(self.modes(), "b")
+
+    async def test_a_worker_whose_answer_cannot_be_read(self) -> None:
+        """For example, one of another version: its sessions are unknown, so the grants stay."""
+        await self.both()
+        await self.two.open("c", "view")
+        await self.one.change("a", "give", "b")
+        row: dict[str, Any] = {**self.row("x"), "phase": "strange"}
+        for answer in (None, [], {}, {"sessions": 5}, {"sessions": [5]}, {"sessions": [row], "more": False}):
+            self.one.answers = {"get_sessions": answer}
+            told = len(self.two.told)
+            await self.two.attend("b")
+            self.clock.advance(people.RETRY_DELAY)
+            self.assertEqual(len(self.two.told), told + 2, "the update is repeated")
+            self.one.answers = {}
+            await self.two.attend("b")
+            self.assertEqual((self.shown(), self.modes()), (["a", "b", "c"], "b"))
+
+    async def test_a_worker_with_more_sessions_than_it_lists(self) -> None:
+        """The grants stay; the update is not repeated, since it would find the same."""
+        await self.both()
+        await self.two.open("c", "view")
+        await self.one.change("a", "give", "b")
+        for more in ({"more": True}, {}):
+            self.one.answers = {"get_sessions": {"sessions": [], **more}}
+            told = len(self.two.told)
+            await self.two.attend("b")
+            self.clock.pump([1] * 30)
+            self.assertEqual(len(self.two.told), told + 1)
+        self.one.answers = {}
+        await self.two.attend("b")
+        self.assertEqual((self.shown(), self.modes()), (["a", "b", "c"], "b"))
+
+    async def test_a_worker_that_reports_no_number_of_pages(self) -> None:
+        await self.both()
+        for answer in (None, {}, {"asked": "1"}, {"asked": -1}):
+            self.one.answers = {"show_people": answer}
+            self.assertEqual(await self.two.change("b", "request"), "nobody")
 
     async def test_a_session_that_is_being_set_up(self) -> None:
         """It is shown when it is live, also if it has no page that reports it."""
