@@ -72,7 +72,6 @@ class Channel:
         "_clipboard",
         "_counted",
         "_end",
-        "_listed_at",
         "_others",
         "_people",
         "_retry_in",
@@ -97,7 +96,6 @@ class Channel:
         self._state = ("", float("-inf"))  # the last known state of the server, and its time
         self._asked: tuple[str | None, float] = (None, float("-inf"))  # the last answer to REQUEST, and its time
         self._shown = session.services.reactor.seconds()  # when a list of people was last shown
-        self._listed_at = 0.0  # the time of the newest list of people (PeopleList.at)
         self._others = 0  # the number of other people whom the page shows
         self._retry_in = 0.0  # seconds until a failed request is repeated; 0: the last request succeeded
         self._timer: Timer | None = None
@@ -283,15 +281,6 @@ class Channel:
         return REASONS.get(cause, "unavailable")
 
     # --- who is there
-
-    def is_newest(self, at: float) -> bool:
-        """Remember the time of a list of people; return False if an earlier call had a later time.
-
-        :param at: the time of the list (``PeopleList.at``).
-        """
-        newest = at >= self._listed_at
-        self._listed_at = max(at, self._listed_at)
-        return newest
 
     def renew(self) -> None:
         """Request the list of people again if it may change; end borrowed control that was not confirmed in time."""

@@ -49,7 +49,7 @@ class LiveSession(Session):
     """
 
     __slots__ = (
-        *("_channel", "_lease", "_power", "_slot", "_timers"),
+        *("_channel", "_lease", "_listed_at", "_power", "_slot", "_timers"),
         *("control_since", "relay", "resizes", "right", "upstream"),
     )
 
@@ -72,6 +72,7 @@ class LiveSession(Session):
         self._timers: tuple[Timer, ...] = ()
         self._power: PowerControl | None = None  # if viewers may change the power
         self._channel: Channel | None = None  # if the viewer is our page
+        self._listed_at = 0.0  # the time of the newest list of people (PeopleList.at)
         self.right = info.mode
         self.resizes = True
         self.control_since = time.time() if info.mode == CONTROL else None
@@ -116,18 +117,19 @@ class LiveSession(Session):
     def show_people(self, listed: PeopleList) -> bool:
         """Use a new list of the people at the console, and the rights that it gives to this session.
 
+        A list that is older than the last one is ignored.
+
         :return: whether its page shows that somebody asks for control.
         """
         own = next((one for one in listed.people if one.id == self.id), None)
-        if self.cause is not None or own is None:
+        if self.cause is not None or own is None or listed.at < self._listed_at:
             return False
+        self._listed_at = listed.at
         channel = self._channel
         if channel is None:
             # If consoleauth stops answering, Channel.renew() ends control that another viewer has handed over.  So a
             # session without a channel must not get such control.
             self.set_rights(self.info.mode, resizes=own.resizes)
-            return False
-        if not channel.is_newest(listed.at):
             return False
         self.set_rights(own.mode, resizes=own.resizes)
         return self.cause is None and channel.show(listed)

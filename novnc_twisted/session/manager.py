@@ -197,8 +197,7 @@ class SessionManager:
     ) -> dict[str, Any]:
         """Pass a list of people to the sessions of a server.  Each session shows it, and gets the rights in it.
 
-        :param at: the time of the list, Unix time in seconds; a session with a page ignores a list that is older
-            than its last one.
+        :param at: the time of the list, Unix time in seconds; a session ignores a list that is older than its last one.
         :param people: each a :class:`Person`.
         :param more: the number of people who are not in the list.
         :param asked: the session that asks for control; empty: none does.

@@ -116,3 +116,11 @@ class Rights(ChannelCase):
         self.assertFalse(session.show_people(PeopleList(at=1.0, people=[Person(id=session.id)], asked="x")))
         self.assertEqual(await self.until_update(viewer, server, KEY), b"")
         self.assertEqual(len(self.front.registry.find(SessionFilter())), 1)
+
+    async def test_a_viewer_without_a_page_ignores_an_older_list(self) -> None:
+        self.novnc(people=FakePeople())
+        viewer, server = await self.begin()
+        session = self.session()
+        for at, resizes in ((2.0, False), (1.0, True)):
+            session.show_people(PeopleList(at=at, people=[Person(id=session.id, resizes=resizes)]))
+        self.assertEqual(await self.until_update(viewer, server, RESIZE), b"")
