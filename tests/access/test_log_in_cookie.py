@@ -75,7 +75,7 @@ class LogInCookie(FrontCase):
 
     async def it_is_nowhere(self, *answers: bytes) -> None:
         """The cookie is in no log, in no answer, and was not sent to the access path or the VNC server."""
-        await self.front.stop_sessions()  # a session is logged at its end
+        await self.stop_sessions()  # a session is logged at its end
         self.assertTrue(self.gate.received.startswith(f"CONNECT {PATH} HTTP/1.1\r\n\r\nRFB".encode()))
         self.assertIn("myserver20", self.log_text())
         searched = (self.gate.received, self.log_text().encode(), *answers)

@@ -8,6 +8,7 @@ from twisted.internet.defer import DeferredSemaphore, gatherResults
 from novnc_twisted import errors
 from novnc_twisted.relay import stream_end
 from novnc_twisted.session import UpstreamTLS
+from novnc_twisted.session.upstream import reach
 from tests.hostile.clients import Dialect
 from tests.hostile.servers import PASSWORD
 from tests.session.harness import TOKEN, FrontCase
@@ -35,6 +36,7 @@ class HostileCase(FrontCase):
     def setUp(self) -> None:
         super().setUp()
         self.patch(stream_end, "CLOSE_GRACE", 0.3)
+        self.patch(reach, "PAUSES", (0.01,) * len(reach.PAUSES))
         self.scripted = ScriptedServer((), tls=served(NAMED))
         self.port = self.listen(self.scripted)
         self._fronts: dict[Any, tuple[Any, int]] = {}

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from novnc_twisted.errors import ConsoleClosed, Refusal
-from novnc_twisted.relay import StreamEnd, WebSocketEnd, stream_end
+from novnc_twisted.relay import StreamEnd, WebSocketEnd, stream_end, timer_wheel
 from novnc_twisted.relay.detached.side import StreamSide
 from tests.relay.socket_ends import SocketEnds, flow
 
@@ -24,6 +24,10 @@ class EngineCase(SocketEnds):
     BOUND = 5 * 65536  # what was read at once comes on top of the transport's limit of 64 KiB
 
     detached: bool
+
+    def setUp(self) -> None:
+        super().setUp()  # type: ignore[misc]
+        self.patch(timer_wheel, "RESOLUTION", 0.02)
 
     async def ends(self, *filters: Any, kind: Any = WebSocketEnd) -> None:
         self.client, self.viewer = await self.connected(kind)

@@ -4,6 +4,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 from twisted.internet import reactor
@@ -17,6 +18,7 @@ from novnc_twisted.access.request_head import HeadBuffer
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InvalidToken
 from novnc_twisted.novncproxy import NoVNCProxyFactory
+from novnc_twisted.relay import stream_end
 from novnc_twisted.session import SessionSettings
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 from tests.support.frames import frame
@@ -255,9 +257,14 @@ class FrontCase(TestCase):
         self.addCleanup(self.nothing_left)
         return factory
 
+    async def stop_sessions(self) -> None:
+        """End all sessions; a viewer that does not answer a close frame is hardly waited for."""
+        with mock.patch.object(stream_end, "CLOSE_GRACE", 0.1):
+            await self.front.stop_sessions()
+
     async def nothing_left(self) -> None:
         """What every test ends with: whatever still lives is ended, and then nothing is left of it anywhere."""
-        await self.front.stop_sessions()
+        await self.stop_sessions()
         for connection in self.server.connections:
             await connection.gone
         self.assertEqual((self.front.sessions, self.server.open), (0, 0))
@@ -268,6 +275,7 @@ class FrontCase(TestCase):
         factory.noisy = False
         client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port or self.front_port).connect(factory)
         bound_kernel_buffers(client.transport.socket)
+        client.transport.setTcpNoDelay(True)
 
         async def leave() -> None:
             client.transport.abortConnection()

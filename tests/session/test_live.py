@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted import errors
 from novnc_twisted.contract import ConnectInfo
+from novnc_twisted.relay import timer_wheel
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, WebSocket, frame, introduce
 from tests.support.held_time import HeldTime
 
@@ -85,6 +86,10 @@ class ViewerPhases(FrontCase):
 
 
 class Live(FrontCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(timer_wheel, "RESOLUTION", 0.02)
+
     async def live(self, **settings: Any) -> Any:
         self.novnc(settings=self.settings(**settings))
         viewer = await self.websocket()

@@ -93,6 +93,7 @@ class DroppedTests(FrontCase):
         dropping = self.drop(100)
         viewer = await self.websocket()
         self.assertEqual(await refused(viewer), errors.ConsoleUnreachable.sentence)
+        viewer.raw.transport.loseConnection()  # otherwise, the proxy waits two seconds for it
         self.assertEqual(dropping.left, 96)
         record = await self.ended()
         self.assertIn("closed the connection ConnectionLost", record["detail"])

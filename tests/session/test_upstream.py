@@ -62,8 +62,10 @@ class UpstreamPhases(FrontCase):
         await introduce(first)
         self.server.close = "init"
         self.info = {"instance_uuid": "uuid-2"}
-        self.assertEqual(await refused(await self.websocket()), errors.ConsoleUnreachable.sentence)
-        first.raw.transport.abortConnection()
+        second = await self.websocket()
+        self.assertEqual(await refused(second), errors.ConsoleUnreachable.sentence)
+        for viewer in (first, second):
+            viewer.raw.transport.abortConnection()
         await self.all_over()
         self.info = {}
         self.assertEqual(await refused(await self.websocket()), errors.ConsoleUnreachable.sentence)

@@ -142,7 +142,7 @@ class Right(UpstreamCase):
         self.assertLess(end.bytes_in, sent)
         (session,) = self.front.registry
         self.assertFalse(session.upstream.can_leave())
-        self.front.stop_sessions()  # what hangs is given up
+        await self.stop_sessions()  # what hangs is given up
         self.assertEqual((await self.ended())["cause"], "Stopping")
         connection.transport.abortConnection()  # a deaf one does not notice
 

@@ -1,4 +1,4 @@
-"""Ten thousand requests, each with a Host and an Origin of its own: nothing is learned from any (nova bug 2158919)."""
+"""Two thousand requests, each with a Host and an Origin of its own: nothing is learned from any (nova bug 2158919)."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ async def never(*_: str) -> ConnectInfo:
     return await Deferred()
 
 
-class TenThousand(SynchronousTestCase):
+class NothingLearned(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
         self.front = NoVNCProxyFactory(
@@ -53,14 +53,14 @@ class TenThousand(SynchronousTestCase):
         handshakes = vars(self.front.upgrades.handshaker._factory)
         return seen | {f"handshake {name}": repr(value) for name, value in handshakes.items()}
 
-    def test_nothing_is_learned(self) -> None:
+    def test_from_many_requests(self) -> None:
         self.assertEqual(self.status(UPGRADE, host="evil0", origin="evil0"), 101)
         before = self.configured()
         self.assertIn("'portal'", before["upgrades"])
-        for at in range(5_000):
+        for at in range(1_000):
             self.assertEqual(self.status(PAGE, host=f"evil{at}", origin=f"evil{at}"), 404)
             self.assertEqual(self.status(UPGRADE, host=f"evil{at}", origin=f"evil{at + 1}"), 403)
-        for at in (0, 1, 7, 4_999):
+        for at in (0, 1, 7, 999):
             self.assertEqual(self.status(UPGRADE, host="h", origin=f"evil{at}"), 403)
         self.assertEqual(self.status(UPGRADE, host="h", origin="portal"), 101)
         self.assertEqual(self.configured(), before)
