@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UNKNOWN: Final = "unknown"
-"""Replaces the client's address if this is not known, for example if a trusted proxy sent something else.
+"""Stands for a client's address that is not known, for example because a trusted proxy sent an invalid one.
 
 The proxy's own address must not be used instead, because all its clients would have it.  The failures of one would
 count against all, and ``bind_address`` would accept a link from any of them.

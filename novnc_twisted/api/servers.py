@@ -15,7 +15,7 @@ from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import Handler, Resource
 
 MAX_LIMIT = 1000
-"""Maximum number of servers in one answer, and the limit of a request without one (nova's ``[api] max_limit``)."""
+"""Maximum number of servers in one answer, and the default of ``limit`` (nova's ``[api] max_limit``)."""
 
 _DIGITS = re.compile(r"[0-9]*", re.ASCII)
 _MAX_DIGITS = 4000

@@ -23,7 +23,7 @@ class AuditTrail:
     If a target can't be written, sessions continue.  The entries for this target are lost, and an error is logged at
     most once a minute.  When the target can be written again, an entry ``audit.gap`` there states how many were lost.
 
-    :param clock: gives the time between two lines of the log.
+    :param clock: measures the time between two logged errors (:data:`INTERVAL`).
     :param file: the file; None: entries go to no file.
     :param syslog: the connection to syslog; None: entries do not go to syslog.
     :param origin: fields of each entry that name this process.

@@ -33,7 +33,10 @@ RETRY: Final = 5.0
 """Seconds until the next attempt if libvirt or the store does not answer."""
 
 RENEWAL: Final = 30.0
-"""Seconds between two renewals.  If the store has lost the record, it is written again within this time."""
+"""Seconds without a publication after which the record is renewed.
+
+A renewal lets the store keep the record for longer.  If the store has lost the record, the publisher writes it again.
+"""
 
 RECONCILIATION: Final = 300.0
 """Interval in seconds at which all domains are read and all parts of the record are renewed."""
@@ -59,7 +62,7 @@ class DomainPublisher:
         self._changed: set[str] = set()
         self._read_all = True
         self._connected = False
-        self._current = False  # whether the record contains libvirt's latest reports
+        self._current = False  # whether the last read of the domains succeeded
         self._due = False  # whether there is something to publish
         self._started = False
         self._next = 0.0

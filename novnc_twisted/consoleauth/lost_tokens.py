@@ -79,8 +79,9 @@ class LostTokens:
     async def restore(self, token_hash: str, ttl: float) -> TokenRecord | None:
         """Restore a record that the store has lost, if this process remembers it and the token was not dropped.
 
-        A token is not restored if the store has also lost whether it was used (``one_time``), or the address to which
-        its first use bound it (``bind_address``).
+        The store has also lost what is not in the record.  So a one-time token is not restored: it may have been used.
+        With ``bind_address``, a token is restored only if it was bound when it was made.  If it was bound at its first
+        use, the address is lost.
 
         :param ttl: seconds for which the restored record is stored.
         :return: the record; None: it was not restored.

@@ -16,13 +16,16 @@ Only the first call is repeated for this reason.  Any call is repeated after a S
 """
 
 SHARE = 0.1
-"""Repetitions that each hedged call adds to the budget.  Repeating every call would make an overload worse."""
+"""Average number of repetitions that each hedged call may cause.  More of them would make an overload worse.
+
+Each hedged call adds this number to a budget, and each repetition takes 1 from it.
+"""
 
 MOST = 100.0
 """Maximum number of repetitions in the budget, which is full at first."""
 
 PAUSE = 0.25
-"""Seconds from a ServiceUnavailable to the repetition, since the bus may have been interrupted for a moment."""
+"""Seconds from a ServiceUnavailable to the repetition.  A short interruption of the bus may be over by then."""
 
 MAX_CALLS = 4
 """Maximum number of calls for one result."""
@@ -32,7 +35,7 @@ class HedgedCalls:
     """Makes hedged calls to a topic with several servers.  Only for methods that may run more than once.
 
     When a server is killed or hangs, the calls that it has taken from the queue are lost.  When the primary Redis dies,
-    all calls are lost.  If several calls get a result, the first one counts.
+    all calls are lost.  If several calls get a result, the first result counts.
 
     :param inconclusive: refusals that do not end a hedged call while other calls for it are pending.
     """

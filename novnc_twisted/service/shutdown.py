@@ -19,8 +19,8 @@ class Phase(IntEnum):
     STOP_ACCEPTING = 1
     """Close the listening sockets, and the connections without a session.
 
-    If sessions may go on after the stop (``Shutdown.drain`` is not 0), requests that are being answered are finished.
-    Their connections are then closed."""
+    If sessions may go on during the shutdown (``Shutdown.drain`` is not 0), requests that are being answered are
+    finished.  Their connections are then closed."""
 
     LEAVE_PRESENCE = 2
     """Remove this process from the list of services, so that it gets no new calls."""

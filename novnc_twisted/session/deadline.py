@@ -77,7 +77,10 @@ class Deadline:
             pending.errback(cause)
 
     def _cancelled(self, pending: Deferred[Any]) -> None:
-        """Cancel the work of a wait that was itself cancelled: a wait within another one."""
+        """Cancel the work of a wait that is itself cancelled.
+
+        For example, another Deadline cancels the coroutine that called :meth:`wait`.
+        """
         if pending is self._pending:
             doing = self._doing
             self._rest()
