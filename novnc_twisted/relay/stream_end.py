@@ -22,7 +22,7 @@ In this time, the peer must read all written bytes.
 """
 
 VIEWER_STALL = 300.0
-"""Seconds for which our send buffer for a viewer may stay full.  Then the viewer counts as lost."""
+"""Seconds for which a viewer may accept nothing while our send buffer is full.  Then the viewer counts as lost."""
 
 HOLD_LIMIT = 65536
 """Maximum number of bytes that an end holds while it has no receiver."""
@@ -62,7 +62,8 @@ class StreamEnd(TransportEnd):
         :param lost: the cause if the peer leaves.
         :param linger: whether to close only our sending direction, and wait until the peer closes the connection.  If
             we closed it while the peer still sends, the kernel would reset it and discard our last bytes, the refusal.
-        :param stall: seconds for which our send buffer may stay full before the peer counts as lost; 0: no limit.
+        :param stall: seconds for which the peer may accept nothing while our send buffer is full, before it counts as
+            lost; 0: no limit.
         """
         super().__init__(clock, peer, lost, stall)
         self.bytes_in = 0

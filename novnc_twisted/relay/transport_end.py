@@ -1,19 +1,23 @@
 """The transport of an end: watches its send buffer, and lends its socket to a detached relay."""
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from zope.interface import implementer
 
 from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
-from novnc_twisted.relay.transports import give_back, is_plain, take, waits_for_its_producer
+from novnc_twisted.relay.transports import give_back, is_plain, take, unsent, waits_for_its_producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from novnc_twisted.relay.detached.side import StreamSide
+
+
+_CHECKS: Final = 10
+"""Number of checks of a full buffer before a peer that accepts nothing counts as lost."""
 
 
 @implementer(IPushProducer)
@@ -31,6 +35,7 @@ class TransportEnd:
 
     __slots__ = (
         *("_ended", "_full", "_gone", "_lost", "_paused", "_side", "_stall", "_stall_timer"),
+        *("_took_at", "_unsent_before"),
         *("clock", "on_detach", "peer", "transport"),
     )
 
@@ -38,7 +43,8 @@ class TransportEnd:
         """Prepare; :meth:`makeConnection` follows.
 
         :param lost: the cause if the peer leaves.
-        :param stall: seconds for which the send buffer may stay full before the peer counts as lost; 0: no limit.
+        :param stall: seconds for which the peer may accept nothing while the send buffer is full, before it counts as
+            lost; 0: no limit.
         """
         self.clock = clock
         self.peer = peer
@@ -46,6 +52,8 @@ class TransportEnd:
         self._lost = lost
         self._stall = stall
         self._stall_timer: Timer | None = None  # while the buffer is full
+        self._took_at = 0.0  # when the buffer became full, or the last check found that the peer had accepted bytes
+        self._unsent_before = 0  # the bytes in the buffer at the last check
         self._full = False  # whether the transport's buffer is full
         self._paused = False  # whether we have stopped reading
         self._ended = False  # whether the peer can send no more
@@ -64,6 +72,8 @@ class TransportEnd:
         """See IPushProducer: the buffer is full."""
         self._full = True
         if self._stall and self._stall_timer is None:
+            self._took_at = self.clock.seconds()
+            self._unsent_before = self._waiting_bytes()
             self._watch_stall()
 
     def resumeProducing(self) -> None:
@@ -78,19 +88,28 @@ class TransportEnd:
     def stopProducing(self) -> None:
         """Do nothing: connectionLost follows."""
 
-    def takes_some(self) -> None:
-        """Restart the timer of a stall, because the peer has accepted a part of the waiting bytes."""
-        if self._stall_timer is not None:
-            # A slow viewer that accepts some bytes is not stalled.
-            self._stall_timer.cancel()
+    def _watch_stall(self) -> None:
+        left = self._took_at + self._stall - self.clock.seconds()
+        delay = min(left, self._stall / _CHECKS)
+        self._stall_timer = timer_wheel_of(self.clock).callLater(delay, self._check_stall)
+
+    def _check_stall(self) -> None:
+        """End if the peer has accepted nothing for too long.
+
+        Twisted's transports report only an empty buffer, and a slow peer may need longer than that to empty it.
+        """
+        self._stall_timer = None
+        now, waiting = self.clock.seconds(), self._waiting_bytes()
+        if waiting < self._unsent_before:
+            self._took_at = now
+        self._unsent_before = waiting
+        if now - self._took_at >= self._stall:
+            self._end(self._lost(f"took nothing for {self._stall:g} s"))
+        else:
             self._watch_stall()
 
-    def _watch_stall(self) -> None:
-        self._stall_timer = timer_wheel_of(self.clock).callLater(self._stall, self._has_stalled)
-
-    def _has_stalled(self) -> None:
-        self._stall_timer = None
-        self._end(self._lost(f"took nothing for {self._stall:g} s"))
+    def _waiting_bytes(self) -> int:
+        return unsent(self.transport) if self._side is None else self._side.waiting
 
     def _stop_watching_stall(self) -> None:
         if self._stall_timer is not None:

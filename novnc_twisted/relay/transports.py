@@ -4,6 +4,7 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
 
@@ -136,6 +137,17 @@ def _tcp(transport: Any) -> socket.socket | None:
 def _set(tcp: socket.socket, options: tuple[tuple[int, int], ...]) -> None:
     for option, value in options:
         tcp.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def unsent(transport: Any) -> int:
+    """Return the number of bytes in the send buffer that the socket has not accepted; with TLS, of encrypted bytes."""
+    below = transport
+    # With TLS, the TCP transport is below, perhaps with other protocols in between.
+    while not isinstance(below, FileDescriptor):
+        below = getattr(below, "transport", None)
+        if below is None:
+            return 0
+    return len(below.dataBuffer) - below.offset + below._tempDataLen
 
 
 def waits_for_its_producer(transport: Any) -> bool:

@@ -239,7 +239,6 @@ class StreamSide:
         self._rest = self._rest[sent:]
         engine.held -= sent
         if self._rest:
-            self.end.takes_some()
             return
         self._rest = _NOTHING  # an empty view would keep the whole buffer alive
         # A slow peer loses its credit: data for it is read in small pieces again.

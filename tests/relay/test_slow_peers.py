@@ -1,0 +1,83 @@
+"""A peer that accepts a few bytes at a time is not lost; one that accepts nothing is."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.relay import StreamEnd
+from novnc_twisted.relay.stream_end import VIEWER_STALL
+from tests.relay.test_stream_end import GONE, Hears
+
+
+class Slow(FileDescriptor):
+    """Twisted's buffer over a socket that accepts a few bytes at a time."""
+
+    connected = 1
+    accepts = 100
+
+    def writeSomeData(self, data: bytes) -> int:
+        return min(self.accepts, len(data))
+
+
+class Above(ProtocolWrapper):
+    """A protocol between an end and its socket, as that of TLS."""
+
+    def __init__(self, below: Slow) -> None:
+        super().__init__(WrappingFactory(Factory()), Protocol())
+        self.transport = below  # type: ignore[assignment]  # Slow has all that is used
+
+
+class SlowPeers(SynchronousTestCase):
+    """The transport reports only that its buffer is empty; a slow peer takes minutes for that."""
+
+    def check(self, layers: int) -> None:
+        clock, hears = Clock(), Hears()
+        slow = Slow(MemoryReactorClock())  # type: ignore[arg-type]
+        transport: Any = slow
+        for _ in range(layers):
+            transport = Above(transport)
+        end = StreamEnd(clock, "peer", stall=VIEWER_STALL)
+        end.makeConnection(transport)
+        end.attach(hears)
+        end.write(bytes(100_000))
+        self.assertEqual(hears.room, [False])
+        for _ in range(60):
+            clock.advance(60)
+            slow.doWrite()
+        self.assertEqual(hears.lost, [])
+        slow.accepts = 0
+        # The last check was up to a tenth of the limit before.
+        for _ in range(int(VIEWER_STALL)):
+            clock.advance(1)
+            slow.doWrite()
+        self.assertEqual(hears.lost, [])
+        clock.pump([1] * int(VIEWER_STALL / 10 + 2))
+        self.assertIn("took nothing", hears.lost[0].detail)
+        end.connectionLost(GONE)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_a_socket(self) -> None:
+        self.check(0)
+
+    def test_a_detached_socket(self) -> None:
+        clock, hears, side = Clock(), Hears(), SimpleNamespace(waiting=100_000)
+        end: Any = StreamEnd(clock, "peer", stall=VIEWER_STALL)
+        end.transport = end._side = side
+        end.attach(hears)
+        end.pauseProducing()
+        for _ in range(60):
+            clock.advance(60)
+            side.waiting -= 100
+        self.assertEqual(hears.lost, [])
+        clock.pump([60] * 7)
+        self.assertIn("took nothing", hears.lost[0].detail)
+
+    def test_a_socket_below(self) -> None:
+        self.check(1)
+        self.check(2)
