@@ -50,7 +50,7 @@ class Refusal(Exception):
 class TokenMissing(Refusal):
     """The request contains no token."""
 
-    close_code, status, api_status = 4401, 400, 404
+    close_code, status = 4401, 400
     sentence = "This console link is not valid or has expired. Open the whole link, with its token."
 
 
@@ -179,7 +179,7 @@ class ProtocolViolation(Refusal):
 class TextRefused(Refusal):
     """The client sent a WebSocket text message."""
 
-    close_code, status = 1003, 400
+    close_code = 1003
     sentence = "This console takes binary messages only. Use a noVNC viewer."
 
 

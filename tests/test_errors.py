@@ -10,7 +10,7 @@ from novnc_twisted.errors import TABLE, InvalidToken, Refusal, ServiceUnavailabl
 
 PROMISED = {
     "InvalidToken": (4401, 401, 404, "This console link is not valid or has expired."),
-    "TokenMissing": (4401, 400, 404, "This console link is not valid or has expired."),
+    "TokenMissing": (4401, 400, None, "This console link is not valid or has expired."),
     "ConsoleForbidden": (4403, 403, 403, "This console link may not be used here."),
     "InstanceNotFound": (4404, 404, 404, "This server no longer exists."),
     "ConsoleTypeUnavailable": (4404, 404, 400, "This server has no VNC display."),
@@ -28,7 +28,7 @@ PROMISED = {
     "TooManyFromAddress": (4429, 429, None, "Too many consoles are open from your address"),
     "TooManyFailures": (4429, 429, None, ""),
     "ProtocolViolation": (1002, 400, None, ""),
-    "TextRefused": (1003, 400, None, ""),
+    "TextRefused": (1003, None, None, ""),
     "MessageTooBig": (1009, 400, None, ""),
     "SetupTimeout": (1002, 400, None, ""),
     "Stopping": (1001, 503, None, ""),

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InvalidToken, Refusal, TokenMissing
+from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InvalidToken, Refusal
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.identity.errors import keystone_body
 
@@ -64,6 +64,6 @@ def error_of(refusal: Refusal, *, server_id: str = "", console_type: str = "") -
         return instance_not_found(server_id)
     if isinstance(refusal, ConsoleTypeUnavailable) and console_type:
         return HTTPError(status, f"Unavailable console type {console_type}.")
-    if isinstance(refusal, InvalidToken | TokenMissing):
+    if isinstance(refusal, InvalidToken):
         return HTTPError(status, "Token not found")
     return HTTPError(status, refusal.sentence)
