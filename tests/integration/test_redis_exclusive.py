@@ -183,16 +183,16 @@ class ExclusiveTests(RedisTestCase):
         redis.command("DEL", f"novnc:p:{TOPIC}", f"novnc:a:{TOPIC}@192.0.2.1")
         stop = await self.host(redis, "second")
         frozen.link.on_beat = beat
-        await self.until(lambda: self.logged.lines("has another live compute.one"))
+        await self.until(lambda: self.logged.lines("has another live server of compute.one"))
         while "frozen" in await self.asked(caller, 1):
             pass
         for _ in range(3):
             self.assertEqual(await self.asked(caller), {"second"})
             await self.pause(0.5)
         self.assertEqual(len(await caller.services()), 1)
-        self.assertEqual(len(self.logged.lines("has another live compute.one")), 1)
+        self.assertEqual(len(self.logged.lines("has another live server of compute.one")), 1)
         await stop()
-        await self.until(lambda: self.logged.lines("no longer has another compute.one"))
+        await self.until(lambda: self.logged.lines("no longer has another server of compute.one"))
         self.assertEqual(await self.asked(caller), {"frozen"})
 
     async def test_redis_is_down_at_first(self) -> None:
@@ -203,7 +203,7 @@ class ExclusiveTests(RedisTestCase):
         for one in starting:
             await one
         redis.start()
-        await self.until(lambda: self.logged.lines("has another live compute.one"))
+        await self.until(lambda: self.logged.lines("has another live server of compute.one"))
         names: set[str] = set()
         while not names:
             try:

@@ -59,7 +59,7 @@ class ExclusiveTopicTests(LinkCase):
         self.assertNoResult(adding)
         self.advance(0.8)
         line = str(self.failureResultOf(adding, TopicInUse).value)
-        self.assertIn("host one belongs to web3, 10.0.0.3, process 7; this one (", line)
+        self.assertIn("host one belongs to web3, 10.0.0.3, process 7; this process (", line)
         self.assertEqual(self.owned, [])
         asked = len(self.redis.named("EVALSHA"))
         self.advance(5)
@@ -74,7 +74,7 @@ class ExclusiveTopicTests(LinkCase):
         adding = self.start(answer)
         self.advance(3.7)
         line = str(self.failureResultOf(adding, TopicInUse).value)
-        self.assertIn("host one belongs to web3, 10.0.0.3, process 7; this one (", line)
+        self.assertIn("host one belongs to web3, 10.0.0.3, process 7; this process (", line)
         self.assertEqual(
             self.redis.named("EVALSHA")[-1][4:], ["novnc:services", "novnc:a:", "", "compute.one@", "compute"]
         )
@@ -83,7 +83,7 @@ class ExclusiveTopicTests(LinkCase):
         adding = self.start(lambda words: NOPERM if words[1] == SERVICES.sha else bulk())
         self.advance(3.7)
         line = str(self.failureResultOf(adding, TopicInUse).value)
-        self.assertIn("host one belongs to another process; this one (", line)
+        self.assertIn("host one belongs to another process; this process (", line)
 
     def test_one_that_crashed(self) -> None:
         adding = self.start(bulk(OTHER))
@@ -127,7 +127,7 @@ class ExclusiveTopicTests(LinkCase):
         self.redis.answers["EVALSHA"] = b":1\r\n"
         self.advance(1.1)
         self.assertEqual(self.owned, [True, False, True])
-        self.assertIn("no longer has another compute.one", self.redis_lines()[-1])
+        self.assertIn("no longer has another server of compute.one", self.redis_lines()[-1])
 
     def test_without_redis(self) -> None:
         """The topic is claimed when Redis is back."""
@@ -138,7 +138,7 @@ class ExclusiveTopicTests(LinkCase):
         self.redis.refuses = False
         self.advance(5)
         self.assertEqual(self.owned, [])
-        self.assertIn("this one (", self.redis_lines()[-1])
+        self.assertIn("this process (", self.redis_lines()[-1])
         self.redis.answers["EVALSHA"] = b":1\r\n"
         self.advance(1.1)
         self.assertEqual(self.owned, [True])
@@ -166,6 +166,6 @@ class ExclusiveTopicTests(LinkCase):
         ):
             line = conflict("compute.one", "one", "me", [said])
             self.assertTrue(line.isprintable(), line)
-            self.assertIn("this one (me)", line)
+            self.assertIn("this process (me)", line)
         long = 'x {"from":"' + "y" * 5000 + '"}'
         self.assertLess(len(conflict("compute.one", "one", "me", [long])), 700)

@@ -28,7 +28,7 @@ class ExclusiveTopicTests(SynchronousTestCase):
         for _ in range(3):
             self.exclusive.won()
         self.assertEqual(self.changes, [True, False, True])
-        self.assertEqual(self.lines(), ["x", "no longer has another compute.one: this process serves it"])
+        self.assertEqual(self.lines(), ["x", "no longer has another server of compute.one: this process serves it"])
 
     def test_lost_before_it_was_won(self) -> None:
         self.exclusive.lost("x")
@@ -53,6 +53,6 @@ class ExclusiveTopicTests(SynchronousTestCase):
     def test_both_processes_are_named(self) -> None:
         other = 'w {"binary":"b","host":"one","from":"web3, 10.0.0.3, process 7","info":{}}'
         line = conflict("compute.one", "one", "web4, process 8", [other])
-        self.assertIn("belongs to web3, 10.0.0.3, process 7; this one (web4, process 8) serves nothing", line)
+        self.assertIn("belongs to web3, 10.0.0.3, process 7; this process (web4, process 8) serves nothing", line)
         self.assertIn("set [DEFAULT] host", line)
         self.assertIn("belongs to another process", conflict("compute.one", "one", "me", [""]))

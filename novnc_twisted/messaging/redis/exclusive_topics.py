@@ -42,7 +42,7 @@ class ExclusiveTopic:
             self._owned(True)
         if self._reported:
             self._reported = False
-            self._health.solved(f"no longer has another {self.topic}: this process serves it")
+            self._health.solved(f"no longer has another server of {self.topic}: this process serves it")
 
     def lost(self, sentence: str) -> None:
         """Serve nothing while another process has the topic."""
@@ -63,7 +63,7 @@ def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
     """
     names = ", ".join(filter(None, map(_named, others))) or "another process"
     return (
-        f"has another live {topic}: host {host} belongs to {names}; this one ({mine}) serves nothing; "
+        f"has another live server of {topic}: host {host} belongs to {names}; this process ({mine}) serves nothing; "
         "set [DEFAULT] host to a name that no other host has"
     )
 
