@@ -108,7 +108,7 @@ class ShowSession(command.ShowOne):
 
 
 class DeleteSession(command.Command):
-    """End live sessions, and revoke their links."""
+    """End live sessions, and revoke their links.  All other sessions of these links end as well."""
 
     def get_parser(self, prog_name: str) -> Any:
         """See cliff."""
@@ -133,7 +133,7 @@ class DeleteSession(command.Command):
 
 
 class SetSession(command.Command):
-    """Change what the viewer of a live session may do."""
+    """Change what the viewer of a live session may do.  This applies to all sessions of the same link."""
 
     def get_parser(self, prog_name: str) -> Any:
         """See cliff."""
