@@ -34,8 +34,9 @@ DEFAULT: list[cfg.Opt] = [
         service_host,
         default=socket.gethostname(),
         sample_default="<name of this machine>",
-        help="The name of this compute host. Only a proxy with the same name may connect to the unix sockets of its "
-        "VMs.",
+        help="The name of this machine in the lists of services and sessions. Each compute host needs a name of its "
+        "own. A proxy may connect to the unix sockets of a compute host's VMs only if its own host option has the "
+        "same value.",
     ),
     CheckedOpt(
         "my_ip",
@@ -55,10 +56,10 @@ DEFAULT: list[cfg.Opt] = [
         default=1,
         min=0,
         max=1024,
-        help="Number of worker processes of twistd novncproxy and of twistd xvpvncproxy. They share one port. 0: one "
-        "worker for each core. twistd console refuses more than one worker. More than one worker needs Redis, unless "
-        "nova or a token plug-in checks the tokens. The other commands run as one process each. max_connections, "
-        "max_sessions and max_failures_per_minute apply to each worker.",
+        help="Number of worker processes of twistd novncproxy and of twistd xvpvncproxy. The workers of one proxy "
+        "share its port. 0: one worker for each core. twistd console refuses more than one worker. More than one "
+        "worker needs Redis, unless nova or a token plug-in checks the tokens. The other commands run as one "
+        "process each. max_connections, max_sessions and max_failures_per_minute apply to each worker.",
     ),
     cfg.StrOpt(
         "cert",
@@ -95,9 +96,10 @@ DEFAULT: list[cfg.Opt] = [
     cfg.StrOpt(
         "log_file",
         deprecated_opts=formerly("logfile"),
-        help="File of the log. A relative path begins in log_dir, if log_dir is set. Unset: standard output. The file "
-        "is opened again after logrotate has renamed it, and after SIGHUP. twistd --logfile overrides this "
-        "option.",
+        help="File of the log. A relative path begins in log_dir, if log_dir is set. If log_file and log_dir are "
+        "unset, the log goes to standard output, or to twistd.log if twistd runs as a daemon (without -n). The "
+        "file is opened again after logrotate has renamed it, and after SIGHUP. twistd --logfile FILE and twistd "
+        "--syslog override log_file and log_dir; twistd --logfile - does not.",
     ),
     cfg.StrOpt(
         "log_dir",
