@@ -9,8 +9,8 @@ EVENTS, CALLS = "events", "calls"
 """The watched sources: the connection for events, and the connections for calls."""
 
 HINT = (
-    "If libvirtd runs, it may hang or have reached max_clients (libvirtd.conf), or polkit or unix_sock_rw_perms may "
-    "keep this user from its read-write socket. [libvirt] connection_uri names the socket"
+    "Check that libvirtd runs, does not hang and has not reached max_clients (libvirtd.conf); that unix_sock_rw_perms "
+    "and polkit let this user connect to libvirtd's read-write socket; and that [libvirt] connection_uri is right"
 )
 
 _REPEAT = 600.0
@@ -70,8 +70,8 @@ class Health:
             self._refusals.clear()
         self._refusals[reason] = now
         _log.warn(
-            "libvirt at {uri} refuses a call: {reason}. This user needs its read-write socket and all rights of "
-            "polkit's org.libvirt.unix.manage",
+            "libvirt at {uri} refuses a call: {reason}. This user needs libvirtd's read-write socket and all rights of "
+            "polkit's action org.libvirt.unix.manage",
             uri=self._uri,
             reason=reason,
         )
