@@ -63,7 +63,7 @@ class Keys(Resource):
         chords, hold = _wanted(call.request.json())
         user = call.caller.user
         if self._users[user] >= MAX_OF_USER or self._users.total() >= MAX_AT_ONCE:
-            message = "Too many keys are being sent. Try again when they are sent."
+            message = "Too many requests are sending keys. Try again when one of them has ended."
             raise HTTPError(429, message, (("Retry-After", "10"),))
         self._users[user] += 1
         try:
@@ -75,7 +75,8 @@ class Keys(Resource):
             self._users -= Counter((user,))  # drops counts of 0
         if not sent:
             raise HTTPError(
-                409, f"Other keys are being sent to instance {instance.uuid}. Try again when they are sent."
+                409,
+                f"Another request is sending keys to instance {instance.uuid}. Try again when it has ended.",
             )
         return Response(204)
 
