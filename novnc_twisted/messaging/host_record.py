@@ -112,5 +112,9 @@ class HostRecord(Generic[T]):
             except ServiceUnavailable:
                 wrong += 1
         if wrong:
-            _log.warn("domains of {host} whose records can't be used: {count}", count=wrong, host=self._host)
+            _log.warn(
+                "a part of the record of compute host {host} has domains that can't be used: {count}",
+                host=self._host,
+                count=wrong,
+            )
         return found

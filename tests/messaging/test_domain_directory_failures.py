@@ -103,7 +103,7 @@ class FailureTests(DirectoryCase):
         await self.store.remove("domains:one")
         await self.directory.look()
         self.assertEqual(self.directory.entries(uuid(3)), {})
-        self.assertTrue(self.log.lines("domains of one whose records can't be used"))
+        self.assertTrue(self.log.lines("a part of the record of compute host one has domains that can't be used: 3"))
 
     async def test_a_malformed_record(self) -> None:
         """One that no host writes costs a few of its parts, once a minute; the host is asked instead."""
