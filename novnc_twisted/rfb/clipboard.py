@@ -22,7 +22,10 @@ _WHOLE: Final = (ClientMessage.SET_ENCODINGS, ClientMessage.SET_PIXEL_FORMAT)
 class ClipboardLimits:
     """The maximum length of one clipboard text in each direction.
 
-    :ivar to_server: bytes from the viewer to the server; 0: no text; :data:`UNLIMITED`: the limit of the shield.
+    The shield and :class:`ClipboardPolicy` always refuse a viewer's text of more than
+    :data:`.client_messages.MAX_CUT_TEXT` bytes.
+
+    :ivar to_server: bytes from the viewer to the server; 0: no text; :data:`UNLIMITED`: no limit.
     :ivar from_server: bytes from the server to the viewer; 0: no text; :data:`UNLIMITED`: no limit.
     """
 
