@@ -109,7 +109,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def _console(libvirtd: PrivateLibvirtd, ports: Ports) -> Iterator[Console]:
     console = Console(libvirtd.root, ports, libvirtd.uri, libvirtd.user)
     try:
-        console.start()  # it starts while the VM starts
+        console.start()  # they start while the VMs start
         yield console
     finally:
         console.stop()
@@ -138,7 +138,7 @@ For another link, or one for the Java viewer (nova-xvpvncviewer), ask in a secon
   {nova} get-vnc-console {SERVER} xvpvnc
 
 The services' log: {console.log}
-Ctrl-C ends the demo: the VM, the services and their files go with it."""
+Ctrl-C ends the demo, and removes its VMs, its services and their files."""
 
 
 if __name__ == "__main__":
