@@ -13,7 +13,6 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.ssl import CertificateOptions
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from novnc_twisted.contract.topics import PROXY
@@ -25,12 +24,6 @@ from tests.support.viewer import Viewer, Viewers
 
 NOVNC, XVP, TAKEOVERS = 20, 3, 3
 """Sessions of each proxy that are live all the time, and take-overs of each proxy."""
-
-PAUSE = 0.05
-"""Seconds between two tries, and between two requests for a state that has to come.
-
-Without a pause, these take most of the processor time, and the new processes start slowly.
-"""
 
 AUTHORITY = CA()
 
@@ -73,11 +66,7 @@ class TakeOverCase(ProxyCase):
                 self.opened += 1
             except Exception as error:
                 wrong.append(repr(error))
-            await self.pause()
         return wrong
-
-    async def pause(self) -> None:
-        await deferLater(reactor, PAUSE)  # type: ignore[arg-type]
 
     async def take_over(self, proxy: Twistd) -> None:
         """Until the new process is the main process; its predecessor has sessions, or ends."""
@@ -111,27 +100,27 @@ class TakeOverTests(TakeOverCase):
             await gatherResults([Deferred.fromCoroutine(viewer.answers()) for viewer in live])
             # Those that are tried count, too.
             while any(counted < lived for counted, lived in zip(await self.counted(), (NOVNC, XVP), strict=True)):
-                await self.pause()
+                pass
         self.trying = False
         refused = [line for lines in await gatherResults(tries) for line in lines]
         self.assertEqual(refused, [])
         self.assertGreater(self.opened, 2 * TAKEOVERS)
         # The processes that have the sessions still list them; those that were only tried end within a moment.
         while len(await self.listed()) != NOVNC + XVP:
-            await self.pause()
+            pass
         # The main processes have none of them.
         while await self.counted() != [NOVNC, XVP]:
-            await self.pause()
+            pass
         self.assertEqual(await self.certificate(), self.credential.cert.decode())
         # The first processes have had all live sessions, and end with them; the main processes go on.
         first = [self.watched(proxy.process.pid) for proxy in self.proxies]
         await gatherResults([viewer.leave() for viewer in live])
         await gatherResults([one.gone for one in first])
         while await self.counted() != [0, 0]:
-            await self.pause()
+            pass
         await (await self.open(self.novnc)).leave()
         while [self.descriptors(proxy) for proxy in self.proxies] != descriptors:
-            await self.pause()
+            await self.listed()
         for proxy in self.proxies:
             self.assertNotIn("Traceback", proxy.output)
             self.assertEqual(proxy.output.count("is ready (novnc_twisted"), 1 + TAKEOVERS)
