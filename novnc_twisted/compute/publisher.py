@@ -33,7 +33,7 @@ RETRY: Final = 5.0
 """Seconds until the next attempt if libvirt or the store does not answer."""
 
 RENEWAL: Final = 30.0
-"""Seconds without a publication after which the record is renewed.
+"""Seconds from one renewal of the record to the next, also while events cause publications.
 
 A renewal lets the store keep the record for longer.  If the store has lost the record, the publisher writes it again.
 """
@@ -66,6 +66,7 @@ class DomainPublisher:
         self._due = False  # whether there is something to publish
         self._started = False
         self._next = 0.0
+        self._renew_at = 0.0
         self._reconcile_at = 0.0
         self._timer: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
@@ -78,6 +79,7 @@ class DomainPublisher:
         The changes of events that were passed to :meth:`changed` before this call are published as well.
         """
         self._started = True
+        self._renew_at = self._clock.seconds() + RENEWAL
         if self._due:
             self._schedule(SOON)
 
@@ -125,13 +127,16 @@ class DomainPublisher:
         if self._failing:
             self._schedule(RETRY)
         else:
-            self._schedule(max(APART, self._next - self._clock.seconds()) if self._due else RENEWAL)
+            at = self._next if self._due else self._renew_at
+            self._schedule(max(APART, at - self._clock.seconds()))
 
     async def _run(self) -> None:
         began = self._clock.seconds()
         try:
-            if not self._due:
+            # Also if a publication is due: on a busy host, one may always be due when the time of a renewal comes.
+            if self._clock.seconds() >= self._renew_at:
                 await self._renew()
+                self._renew_at = self._clock.seconds() + RENEWAL
             # The renewal may have found that there is something to publish.
             if self._due:
                 await self._publish()

@@ -128,6 +128,16 @@ class PublicationTests(PublishedCase):
         self.clock.pump([RENEWAL] * 11)
         self.assertEqual(await self.names(), ["a"])
 
+    async def test_events_delay_no_renewal(self) -> None:
+        """On a busy host, the times of the renewal and of the comparison with libvirt come, too."""
+        self.one.domains.clear()  # without an event
+        self.one.add(domain(B, "busy"))
+        self.one.asked.clear()
+        for _ in range(round(RECONCILIATION / (RENEWAL / 2)) + 2):
+            self.one.tell(Change.STATE, B)
+            self.clock.pump([RENEWAL / 2])
+        self.assertEqual((await self.names(), self.one.asked.count("list_domains")), (["busy"], 1))
+
     async def test_little_is_read_while_nothing_changes(self) -> None:
         self.one.asked.clear()
         self.clock.pump([1.0] * int(RECONCILIATION))
