@@ -133,7 +133,7 @@ class _Target:
         """Log that the process ends before the target could be written again."""
         self.lost = 0
         self.log.error(
-            "entries that are missing in the audit trail, because {name} could not be written until the end: {lost}",
+            "the process ends, and {name} still can't be written; entries missing in the audit trail: {lost}",
             name=self.to.name,
             lost=lost,
         )
