@@ -10,7 +10,7 @@ from novnc_twisted.contract.record import read
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.contract.topics import PROXY
-from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.fanout import MAX_AT_ONCE, gather
 from novnc_twisted.messaging.interfaces import ITransport, Service
 
@@ -39,7 +39,7 @@ class _Worker:
 class SessionsAPI:
     """Calls the workers of all proxies.  The sessions of a worker that is no longer listed have ended with it.
 
-    :raises ServiceUnavailable: (each method) a listed worker does not answer; the detail names it.
+    :raises ServiceUnavailable: (each method) a listed worker gives no valid answer; the detail names it.
     """
 
     def __init__(self, transport: ITransport) -> None:
@@ -56,9 +56,10 @@ class SessionsAPI:
         calls = (self._call(service, wanted, "", 1) for service in services)
         answers = await gather(calls, lambda answer: bool(_rows(answer)))
         for service, answer in zip(services, answers, strict=True):
-            if isinstance(answer, Refusal):
+            rows = _rows(answer)
+            if rows is None:
                 missing.append(service)
-            elif rows := _rows(answer):
+            elif rows:
                 found = _session(service, rows[0])
         if found is None:
             await self._require_ended(missing)
@@ -108,15 +109,16 @@ class SessionsAPI:
             answers += await gather(self._call(worker.service, wanted, worker.last, size) for worker in part)
         missing: list[Service] = []
         for worker, answer in zip(workers, answers, strict=True):
-            if isinstance(answer, Refusal):
+            rows = _rows(answer)
+            if rows is None:
                 worker.rows, worker.more = [], False
                 missing.append(worker.service)
             else:
-                _take(worker, answer)
+                _take(worker, rows, answer.get("more") is True)
         await self._require_ended(missing)
 
     async def _require_ended(self, missing: list[Service]) -> None:
-        """Check that the workers that did not answer have ended, that is, are no longer listed.
+        """Check that the workers that gave no valid answer have ended, that is, are no longer listed.
 
         :raises ServiceUnavailable: a worker is still listed, so its sessions are unknown.
         """
@@ -125,27 +127,27 @@ class SessionsAPI:
         alive = {service.topic for service in await self._services()}
         silent = sorted(service.topic for service in missing if service.topic in alive)
         if silent:
-            raise ServiceUnavailable(f"no answer from {', '.join(silent)}")
+            raise ServiceUnavailable(f"no valid answer from {', '.join(silent)}")
 
 
-def _take(worker: _Worker, answer: Any) -> None:
+def _take(worker: _Worker, rows: list[Any], more: bool) -> None:
     """Add an answer of a worker to its record.
 
     :raises ServiceUnavailable: the answer cannot be used.
     """
-    rows = _rows(answer)
     ids = [worker.last, *(str(row.get("id", "")) if isinstance(row, dict) else "" for row in rows)]
     # Without this, a worker could keep the caller in an endless loop.
     if any(before >= after for before, after in pairwise(ids)):
         raise ServiceUnavailable(f"{worker.service.topic}: its sessions are not in the order of their ids")
-    worker.more = bool(rows) and answer.get("more") is True
+    worker.more = bool(rows) and more
     worker.rows += rows
     worker.last = ids[-1]
 
 
-def _rows(answer: Any) -> list[Any]:
+def _rows(answer: Any) -> list[Any] | None:
+    """Return the sessions in the answer of a worker; None: it is a Refusal or invalid, so its sessions are unknown."""
     rows = answer.get("sessions") if isinstance(answer, dict) else None
-    return rows if isinstance(rows, list) else []
+    return rows if isinstance(rows, list) else None
 
 
 def _id(row: tuple[str, Service, dict[str, Any]]) -> str:

@@ -101,7 +101,8 @@ class SilentTests(SessionsCase):
             self.assertNoResult(asked)
             self.clock.advance(DEADLINE)
             self.assertEqual(
-                self.failureResultOf(asked, ServiceUnavailable).value.detail, f"no answer from {silent.manager.topic}"
+                self.failureResultOf(asked, ServiceUnavailable).value.detail,
+                f"no valid answer from {silent.manager.topic}",
             )
 
     def test_one_that_died(self) -> None:
@@ -148,12 +149,23 @@ class LyingTests(SessionsCase):
             self.assertIn(topic, failure.value.detail)
             answers.pop(0)
 
-    def test_no_sessions_at_all(self) -> None:
-        for answer in (None, [], {}, {"sessions": 5, "more": True}, {"sessions": [], "more": True}):
+    def test_no_list_of_sessions(self) -> None:
+        """The sessions of this worker are unknown."""
+        for answer in (None, [], {}, {"sessions": 5, "more": True}):
 
             async def lie(answer: Any = answer, **_: Any) -> Any:
                 return answer
 
             self.setUp()
-            self.transport.serve(PROXY.of("h", "liar"), {"get_sessions": lie}, binary=SESSIONS_BINARY, host="h")
-            self.assertEqual(self.page(limit=5), ([], False))
+            topic = PROXY.of("h", "liar")
+            self.transport.serve(topic, {"get_sessions": lie}, binary=SESSIONS_BINARY, host="h")
+            for work in (self.api.page(ALL, limit=5), self.api.find(SessionFilter(session_id="1"))):
+                refusal = self.failureResultOf(Deferred.fromCoroutine(work), ServiceUnavailable).value
+                self.assertEqual(refusal.detail, f"no valid answer from {topic}")
+
+    def test_more_sessions_that_never_come(self) -> None:
+        async def lie(**_: Any) -> Any:
+            return {"sessions": [], "more": True}
+
+        self.transport.serve(PROXY.of("h", "liar"), {"get_sessions": lie}, binary=SESSIONS_BINARY, host="h")
+        self.assertEqual(self.page(limit=5), ([], False))
