@@ -163,7 +163,11 @@ class TooManyFromAddress(TooManySessions):
 
 
 class TooManyFailures(Refusal):
-    """This client address has reached max_failures_per_minute."""
+    """This client address has reached max_failures_per_minute.
+
+    The noVNC proxy answers with the HTTP status 429 before the WebSocket upgrade.  So viewers never receive the close
+    code.
+    """
 
     close_code, status = 4429, 429
     sentence = "Too many failed attempts from your address. Wait a minute, then try again."
