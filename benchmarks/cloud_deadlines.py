@@ -26,7 +26,8 @@ SECONDS: Final = {
     "novnc_twisted.messaging.redis.store": ("DEADLINE",),
     "novnc_twisted.messaging.redis.transport": ("FROZEN", "DEADLINE"),
     "novnc_twisted.compute.rpcapi": ("LIST_DEADLINE",),
-    "novnc_twisted.consoleauth.places": ("_LIKELY", "_OTHERS", "_CONFLICTS", "_GONE", "_ALL"),
+    "novnc_twisted.consoleauth.places": ("_LIKELY", "_OTHERS", "_CONFLICTS", "_GONE"),
+    "novnc_twisted.consoleauth.time_limit": ("ANSWERED",),
 }
 """For each module, its names of periods and deadlines."""
 
