@@ -107,6 +107,7 @@ class ClientTests(ClientCase):
         client = self.client()
         self.assertIn("does not answer", await self.unavailable(client))
         self.cloud.identity_body = None
+        self.patch(session, "LOGIN_TIMEOUT", 20.0)
         self.assertEqual((await client.request("GET", "/servers/x")).status, 404)
 
     async def test_cancelled(self) -> None:
