@@ -135,8 +135,9 @@ class DomainPublisher:
         try:
             # Also if a publication is due: on a busy host, one may always be due when the time of a renewal comes.
             if self._clock.seconds() >= self._renew_at:
-                await self._renew()
+                # The time is set first: if the renewal fails, the next attempt publishes what has changed.
                 self._renew_at = self._clock.seconds() + RENEWAL
+                await self._renew()
             # The renewal may have found that there is something to publish.
             if self._due:
                 await self._publish()

@@ -153,8 +153,13 @@ class TokenStore:
         :param until: a Unix time at which all dropped tokens will have expired; None: the latest expiry time in their
             records.
         """
-        keys = await self._store.indexed(_of_instance(instance_uuid), except_newest)
-        return await self._remove(_of_instance(instance_uuid), [key.removeprefix(_token("")) for key in keys], until)
+        index = _of_instance(instance_uuid)
+        hashes = [key.removeprefix(_token("")) for key in await self._store.indexed(index, except_newest)]
+        dropped = await self._remove(index, hashes, until)
+        if hashes and not except_newest:
+            # Not for surplus tokens: their sessions go on, and end with the source of a shared token by this entry.
+            await self._store.remove(*map(_shared, hashes))
+        return dropped
 
     async def remove_of_user(self, user: str, except_newest: int = 0) -> int:
         """Drop the valid tokens that a user asked for, except a number of the newest; return how many were dropped."""
@@ -175,8 +180,7 @@ class TokenStore:
         # Marked before the tokens are removed; otherwise a consoleauth could restore one of them in between.
         await self._mark_dropped(index, until)
         found = await self._store.remove(*map(_token, token_hashes))
-        entries = [entry(token_hash) for token_hash in token_hashes for entry in (_owned, _held, _shared)]
-        await self._store.remove(*entries)
+        await self._store.remove(*(entry(token_hash) for token_hash in token_hashes for entry in (_owned, _held)))
         return found
 
     async def _mark_dropped(self, index: str, until: float) -> None:

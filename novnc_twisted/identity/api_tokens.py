@@ -161,7 +161,8 @@ class APITokens:
             raise
         if held is None or held["hash"] != digest:
             # All tokens of the user were revoked meanwhile.  This one is not in the user's list, so drop it as well.
-            await self._store.remove(_key(digest))
+            with suppress(ServiceUnavailable):
+                await self._store.remove(_key(digest))
             await self._withdraw(request, caller.user, grant)
             raise HTTPError(404, "All your API tokens were revoked while this one was being made. Make it again.")
         token = _token(shown)
@@ -227,11 +228,11 @@ class APITokens:
         for slot, found in zip(slots, await self._store.get_many(slots), strict=True):
             if not isinstance(found, dict) or not wanted(_token(found)):
                 continue
-            record = await self._store.get(_key(found["hash"]))
+            (record,) = await self._store.get_many([_key(found["hash"])])
             await self._store.remove(_key(found["hash"]), slot, _used(found["hash"]))
             count += 1
             self._report("revoked", _token(found), user, request)
-            if record is not None:
+            if isinstance(record, dict):  # otherwise, the record is gone or cannot be read, and its grant is unknown
                 await self._withdraw(request, user, record["grant"])
         return count
 

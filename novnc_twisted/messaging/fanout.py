@@ -76,7 +76,7 @@ async def broadcast(
     try:
         services = await within(transport.services(prefix), deadline, clock)
     except Late:
-        raise ServiceUnavailable(f"the bus did not list its servers within {deadline:g} s") from None
+        raise ServiceUnavailable(f"the bus did not list its servers within {deadline:.3g} s") from None
     servers: dict[str, Service] = {}
     for service in services:
         # Servers of one topic are interchangeable; calling each topic once keeps a method from running twice.

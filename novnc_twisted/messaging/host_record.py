@@ -85,8 +85,9 @@ class HostRecord(Generic[T]):
         if malformed or len(rows) > most or not all(map(is_row, rows)):
             malformed, version = True, ""
         before = self._parts[number][1]
-        after = self._entries_of(rows[:most], number)
-        self._parts[number] = version, after
+        after, full = self._entries_of(rows[:most], number)
+        # There may be room again when the other parts have been replaced.
+        self._parts[number] = "" if full else version, after
         return PartChange(
             removed={uuid: entry for uuid, entry in before.items() if after.get(uuid) != entry},
             added={uuid: entry for uuid, entry in after.items() if before.get(uuid) != entry},
@@ -97,17 +98,23 @@ class HostRecord(Generic[T]):
         """Return the error for a malformed record."""
         return UnusableRecord(f"compute host {self._host} published a malformed record")
 
-    def _entries_of(self, rows: Iterable[Any], number: int) -> dict[str, T]:
-        """Return the usable domains of a part.  A domain that belongs to another part is not usable."""
+    def _entries_of(self, rows: Iterable[Any], number: int) -> tuple[dict[str, T], bool]:
+        """Return the usable domains of a part, and whether some were left out because the host has too many.
+
+        A domain that belongs to another part is not usable.
+        """
         found: dict[str, T] = {}
-        count, wrong = len(self._parts), 0
+        count, wrong, full = len(self._parts), 0, False
         room = MAX_DOMAINS - sum(len(entries) for other, (_, entries) in enumerate(self._parts) if other != number)
         for row in rows:
             uuid = row[0].lower() if isinstance(row, list) and len(row) == len(FIELDS) and is_uuid(row[0]) else ""
             try:
                 # Each domain belongs to one part.  The same UUID in another part could hide or repeat it.
-                if not uuid or part_number(uuid, count) != number or len(found) >= room:
-                    raise ServiceUnavailable("not a domain of this part, or too many domains")
+                if not uuid or part_number(uuid, count) != number:
+                    raise ServiceUnavailable("not a domain of this part")
+                if len(found) >= room:
+                    full = True
+                    raise ServiceUnavailable("too many domains")
                 found[uuid] = self._read(self._host, dict(zip(FIELDS, row, strict=True)))
             except ServiceUnavailable:
                 wrong += 1
@@ -117,4 +124,4 @@ class HostRecord(Generic[T]):
                 host=self._host,
                 count=wrong,
             )
-        return found
+        return found, full

@@ -47,7 +47,7 @@ class _Call:
         self.served = served
         self._work: Deferred[None] | None = None
         self._over = False
-        self._timer = clock.callLater(deadline, self.fail, f"{served.topic} did not answer within {deadline:g} s")
+        self._timer = clock.callLater(deadline, self.fail, f"{served.topic} did not answer within {deadline:.3g} s")
 
     def run(self, method: str, request: str) -> None:
         """Run the method."""

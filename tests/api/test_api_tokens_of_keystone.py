@@ -1,12 +1,14 @@
 """API tokens of users of Keystone: each stands for an application credential, and ends with it."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.messaging.interfaces import UnusableRecord
 from tests.api.test_keystone_pages import KeystonePages
 from tests.api.test_portal import ORIGIN
 from tests.support.handed_out import secret
@@ -135,6 +137,26 @@ class KeystoneTokenTests(KeystonePages):
         patched = self.patch(holders, "withdraw", lambda *_: fail(ServiceUnavailable("the store of log-ins")))
         self.submit("/console/logout/everywhere", tokens="yes")
         patched.restore()
+        self.assertEqual([self.status(token) for token in tokens], [401, 401])
+
+    def test_the_others_are_revoked_if_a_record_cannot_be_read(self) -> None:
+        tokens = [self.make()[1] for _ in range(2)]
+        store = self.system.transport.store
+        broken = next(key for key in store._entries if key.startswith("api:token:"))
+        get, get_many = store.get, store.get_many
+
+        def fail_for_it(key: str) -> Any:
+            return fail(UnusableRecord("no object")) if key == broken else get(key)
+
+        def find_it_unusable(keys: Sequence[str], *more: Any) -> Any:
+            found = get_many(keys, *more)
+            return succeed([UnusableRecord("no object")]) if list(keys) == [broken] else found
+
+        patches = [self.patch(store, "get", fail_for_it), self.patch(store, "get_many", find_it_unusable)]
+        self.submit("/console/logout/everywhere", tokens="yes")
+        for patch in patches:
+            patch.restore()
+        self.assertNotIn("api:token", " ".join(store._entries))
         self.assertEqual([self.status(token) for token in tokens], [401, 401])
 
     def test_keystone_is_down(self) -> None:

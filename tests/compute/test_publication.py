@@ -1,6 +1,7 @@
 """Publication: when a compute host publishes its servers, and which parts it writes."""
 
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred, fail
 
@@ -9,7 +10,7 @@ from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.compute.publisher import APART, FEW, RECONCILIATION, RENEWAL, SOON
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.domain_directory import DomainDirectory
-from novnc_twisted.messaging.domain_record import GROUP, KEPT
+from novnc_twisted.messaging.domain_record import GROUP, KEPT, DomainRecord
 from novnc_twisted.messaging.interfaces import TopicInUse
 from tests.compute.harness import A, B, FakeDriver, domain
 from tests.compute.test_published import PublishedCase
@@ -137,6 +138,24 @@ class PublicationTests(PublishedCase):
             self.one.tell(Change.STATE, B)
             self.clock.pump([RENEWAL / 2])
         self.assertEqual((await self.names(), self.one.asked.count("list_domains")), (["busy"], 1))
+
+    async def test_a_renewal_that_fails_delays_no_change(self) -> None:
+        for error in (ServiceUnavailable("no right"), ZeroDivisionError()):
+            self.clock.pump([RENEWAL, APART])
+            renewals = []
+
+            def failing(*_: Any, error: Exception = error, renewals: list[None] = renewals, **__: Any) -> Any:
+                renewals.append(None)
+                return fail(error)
+
+            with mock.patch.object(DomainRecord, "renew", failing):
+                self.clock.pump([1.0] * int(RENEWAL))
+                self.one.add(domain(A, type(error).__name__))
+                self.one.tell(Change.DESCRIBED, A)
+                self.clock.pump([1.0] * int(RENEWAL / 2))
+                self.assertEqual(await self.names(), [type(error).__name__])
+            self.assertLessEqual(len(renewals), 2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), len(renewals))
 
     async def test_little_is_read_while_nothing_changes(self) -> None:
         self.one.asked.clear()

@@ -161,6 +161,19 @@ class Shared(ConsoleAuthCase):
         await self.token("newer")
         await self.ends(link)
 
+    async def test_a_surplus_link_still_ends_with_its_source(self) -> None:
+        """The session of a token that is dropped as one too many goes on, but not longer than that of its source."""
+        await self.begin(max_tokens_per_server=2)
+        proxy = await self.proxy()
+        await self.token()
+        link = await self.share()
+        await self.guest(link)
+        await self.token("newer")
+        await self.token("newest")
+        await self.api.revoke(SessionFilter(token_hash=hash_token(TOKEN)))
+        ended = [arguments.get("link_id") for method, arguments in proxy.calls if method == "end_sessions"]
+        self.assertIn(link_id(hash_token(link.token)), ended)
+
     async def test_a_dropped_link_leaves_no_entry(self) -> None:
         """Otherwise it would count among the links of a token that the store has lost and consoleauth has restored."""
         await self.begin()

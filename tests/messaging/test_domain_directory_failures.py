@@ -9,7 +9,7 @@ from twisted.internet.task import deferLater
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging import host_record
 from novnc_twisted.messaging.domain_directory import MALFORMED, MAX_HOSTS, DomainDirectory
-from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, MAX_PARTS, part_number
+from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, MAX_PARTS, Head, part_number
 from novnc_twisted.messaging.host_record import MAX_DOMAINS, HostRecord
 from novnc_twisted.messaging.interfaces import UnusableRecord
 from tests.messaging.test_domain_directory import DirectoryCase, uuid
@@ -184,6 +184,25 @@ class FailureTests(DirectoryCase):
                 self.assertFalse(record.take(part, {"version": "x", "rows": rows}).malformed)
             self.assertEqual((lengths, len(dict(record))), (lengths, kept))
             record.clear(2)
+
+    def test_parts_that_grow_and_shrink(self) -> None:
+        """A part that had no room beside an older, longer part is read again by the next update."""
+        self.patch(host_record, "MAX_DOMAINS", 10)
+        numbers = [[n for n in range(60) if part_number(uuid(n), 2) == part] for part in (0, 1)]
+        record = HostRecord("one", lambda _host, domain: domain["uuid"])
+        record.clear(2)
+
+        def take(part: int, length: int, version: str) -> None:
+            rows = [[uuid(n), *[None] * (len(FIELDS) - 1)] for n in numbers[part][:length]]
+            record.take(part, {"version": version, "rows": rows})
+
+        take(0, 4, "1")
+        take(1, 6, "1")
+        take(0, 6, "2")
+        take(1, 4, "2")
+        self.assertEqual((len(dict(record)), record.changed(Head(("2", "2"), True))), (8, [0]))
+        take(0, 6, "2")
+        self.assertEqual((len(dict(record)), record.changed(Head(("2", "2"), True))), (10, []))
 
     async def test_an_entry_that_the_reader_refuses(self) -> None:
         def read(_host: str, domain: dict[str, Any]) -> str:

@@ -154,7 +154,7 @@ class _Pending:
         self.result: Deferred[Any] = Deferred(lambda _: self._end())
         self._forget = forget
         self._queuing: Deferred[None] | None = None
-        late = ServiceUnavailable(f"{topic} did not answer within {deadline:g} s")
+        late = ServiceUnavailable(f"{topic} did not answer within {deadline:.3g} s")
         self._timer = reactor.callLater(deadline, self.fail, late)
 
     def queue(self, queuing: Any) -> None:

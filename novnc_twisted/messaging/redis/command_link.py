@@ -113,7 +113,7 @@ class CommandLink(Link):
         except Late:
             if self.waits_for_scripts:
                 raise ServiceUnavailable("Redis has none of our scripts: no consoleauth has loaded them") from None
-            raise ServiceUnavailable(f"Redis did not answer within {deadline:g} s") from None
+            raise ServiceUnavailable(f"Redis did not answer within {deadline:.3g} s") from None
         except ConnectionGone:
             raise ServiceUnavailable("the connection to Redis was lost before it answered") from None
         except RedisError as error:

@@ -57,7 +57,7 @@ class ServiceList:
         try:
             found = await within(looking, deadline, self._reactor)
         except Late:
-            raise ServiceUnavailable(f"Redis did not answer within {deadline:g} s") from None
+            raise ServiceUnavailable(f"Redis did not answer within {deadline:.3g} s") from None
         except CancelledError:
             if self._stopped:
                 raise ServiceUnavailable("the transport was stopped") from None
