@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
-from novnc_twisted.relay.transports import give_back, is_plain, take, unsent, waits_for_its_producer
+from novnc_twisted.relay.transports import give_back, in_kernel, is_plain, take, unsent, waits_for_its_producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,8 @@ class TransportEnd:
             self._watch_stall()
 
     def _waiting_bytes(self) -> int:
-        return unsent(self.transport) if self._side is None else self._side.waiting
+        side = self._side
+        return unsent(self.transport) if side is None else side.waiting + in_kernel(side.socket)
 
     def _stop_watching_stall(self) -> None:
         if self._stall_timer is not None:

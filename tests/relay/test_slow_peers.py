@@ -1,5 +1,7 @@
 """A peer that accepts a few bytes at a time is not lost; one that accepts nothing is."""
 
+import contextlib
+import socket
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +12,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.relay import StreamEnd
+from novnc_twisted.relay import StreamEnd, transports
 from novnc_twisted.relay.stream_end import VIEWER_STALL
+from novnc_twisted.relay.transports import in_kernel
 from tests.relay.test_stream_end import GONE, Hears
 
 
@@ -66,7 +69,9 @@ class SlowPeers(SynchronousTestCase):
         self.check(0)
 
     def test_a_detached_socket(self) -> None:
-        clock, hears, side = Clock(), Hears(), SimpleNamespace(waiting=100_000)
+        clock, hears = Clock(), Hears()
+        side = SimpleNamespace(waiting=100_000, socket=socket.socket())
+        self.addCleanup(side.socket.close)
         end: Any = StreamEnd(clock, "peer", stall=VIEWER_STALL)
         end.transport = end._side = side
         end.attach(hears)
@@ -78,6 +83,52 @@ class SlowPeers(SynchronousTestCase):
         clock.pump([60] * 7)
         self.assertIn("took nothing", hears.lost[0].detail)
 
+    def test_a_full_buffer_of_the_kernel(self) -> None:
+        """While the peer empties the kernel's buffer, nothing can be sent from the transport's."""
+        left = [1_000_000]
+        self.patch(transports, "in_kernel", lambda _socket: left[0])
+        clock, hears = Clock(), Hears()
+        slow = Slow(MemoryReactorClock())  # type: ignore[arg-type]
+        slow.socket = object()  # type: ignore[attr-defined]
+        end = StreamEnd(clock, "peer", stall=VIEWER_STALL)
+        end.makeConnection(slow)
+        end.attach(hears)
+        end.write(bytes(100_000))
+        for _ in range(60):
+            clock.advance(60)
+            left[0] -= 1000
+        self.assertEqual(hears.lost, [])
+        clock.pump([60] * 7)
+        self.assertIn("took nothing", hears.lost[0].detail)
+
     def test_a_socket_below(self) -> None:
         self.check(1)
         self.check(2)
+
+
+class KernelTests(SynchronousTestCase):
+    """How many bytes the kernel has for a peer."""
+
+    def test_a_peer_that_reads(self) -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        peer = socket.create_connection(listener.getsockname())
+        self.addCleanup(peer.close)
+        ours, _ = listener.accept()
+        self.addCleanup(ours.close)
+        ours.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                ours.send(bytes(1 << 20))
+        # The peer's system may accept a little more before its buffer is full.
+        full = in_kernel(ours)
+        while (now := in_kernel(ours)) < full:
+            full = now
+        self.assertGreater(full, 0)
+        while in_kernel(ours) > full // 2:
+            self.assertTrue(peer.recv(1 << 16))
+
+    def test_a_closed_socket(self) -> None:
+        closed = socket.socket()
+        closed.close()
+        self.assertEqual(in_kernel(closed), 0)
