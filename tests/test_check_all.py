@@ -1,23 +1,11 @@
 """``scripts/check_all.py``: the order in which it tries interpreters."""
 
-import importlib.util
 import os
 from pathlib import Path
-from types import ModuleType
 
 from twisted.trial.unittest import TestCase
 
-ROOT = Path(__file__).parent.parent
-
-
-def load() -> ModuleType:
-    """The script as a module; ``scripts`` is not a package."""
-    spec = importlib.util.spec_from_file_location("check_all", ROOT / "scripts" / "check_all.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.support.scripts import load
 
 
 class Candidates(TestCase):
@@ -34,4 +22,4 @@ class Candidates(TestCase):
             path.touch()
         changed = {"PATH": str(folder), "PYENV_ROOT": str(folder), "UV_PYTHON_INSTALL_DIR": str(folder / "uv")}
         self.patch(os, "environ", os.environ | changed)
-        self.assertEqual(load().candidates("3.12"), list(map(str, python)))
+        self.assertEqual(load("check_all").candidates("3.12"), list(map(str, python)))

@@ -1,27 +1,17 @@
 """``scripts/check_prose.py``: what it reads of each kind of file, and what it finds."""
 
 import contextlib
-import importlib.util
 import io
 from pathlib import Path
-from types import ModuleType
 
 from twisted.trial.unittest import TestCase
+
+from tests.support.scripts import load
 
 ROOT = Path(__file__).parent.parent
 
 
-def load() -> ModuleType:
-    """The script as a module; ``scripts`` is no package."""
-    spec = importlib.util.spec_from_file_location("check_prose", ROOT / "scripts" / "check_prose.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-check_prose = load()
+check_prose = load("check_prose")
 
 
 def found(name: str, text: str) -> list[tuple[int, str]]:

@@ -1,11 +1,8 @@
 """``scripts/run_again.py``: which tests run again after a failure, and when they count as passed."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 from twisted.trial.unittest import TestCase
+
+from tests.support.scripts import load
 
 OUTPUT = """\
 tests.web.test_start
@@ -38,18 +35,7 @@ NAMES = [
 ]
 
 
-def load() -> ModuleType:
-    """The script as a module; ``scripts`` is not a package."""
-    path = Path(__file__).parent.parent / "scripts" / "run_again.py"
-    spec = importlib.util.spec_from_file_location("run_again", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["run_again"] = importlib.util.module_from_spec(spec)  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
-
-
-run_again = load()
+run_again = load("run_again")
 
 
 class NamesTests(TestCase):

@@ -1,17 +1,16 @@
 """The keyboard layouts of the page: a Linux guest with the layout reads the text that the page types."""
 
 # ruff: noqa: RUF001
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 from unicodedata import normalize
 
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.keyboard.keys import ALTGR, PRINTING, SHIFT
 from novnc_twisted.keyboard.layouts import CannotType, spell
+from tests.support.scripts import load
 from tests.support.xkb_guest import XkbGuest
 from tests.web.test_modules import WEB, node
 
@@ -80,22 +79,13 @@ SPELL = """import('./src/layouts.js').then(({NAMES, spell}) => console.log(JSON.
         (chord) => chord.map(([, code]) => code)))])))))"""
 
 
-def generator() -> ModuleType:
-    """The script that writes the layouts."""
-    spec = importlib.util.spec_from_file_location("generate_layouts", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class LayoutsTest(TestCase):
     timeout = 300
 
     def setUp(self):
         writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         self.addCleanup(setattr, sys, "dont_write_bytecode", writing)
-        self.generator = generator()
+        self.generator = load("generate_layouts")
 
     def test_generated(self):
         """The committed file is what the script writes, with the version of xkeyboard-config that it names."""
