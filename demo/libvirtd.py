@@ -309,8 +309,7 @@ def _vnc_ports() -> tuple[int, socket.socket]:
     """Choose 100 ports that only the VMs of one libvirtd use.
 
     libvirtd looks for a free port, and QEMU takes it a moment later.  If two libvirtds had the same ports, a VM of the
-    other one could take this port in between.  An abstract unix socket (unix(7)) reserves the ports as long as it is
-    open.
+    other one could take this port in between.  While an abstract unix socket (unix(7)) is open, it reserves the ports.
 
     :return: the first port, and the socket.
     """

@@ -55,7 +55,8 @@ class Workers:
     async def grow(self, workers: int, sessions: int, hosts: int) -> dict[str, Any]:
         """Add workers and sessions until there are so many, on servers of this many hosts.
 
-        :returns: the maximum memory of this process so far in KiB, and the id of a new session (empty: there is none).
+        :returns: the maximum memory of this process so far in KiB, and the id of a new session; the id is empty if no
+            session was made.
         """
         while len(self._workers) < workers:
             transport = transport_from_url(self._reactor, f"redis://127.0.0.1:{self._port}/0", PROXY)

@@ -36,7 +36,8 @@ class SessionInfo(Record):
     :ivar shared_from: the SHA-256 of the token from which the session's token was shared; empty: it was not shared.
         Never shown.
     :ivar owners: the id and the name of the project that the server belongs to; None: unknown.  Never shown.
-    :ivar admission: the id of consoleauth's record of the session's admission; empty: there is none.  Never shown.
+    :ivar admission: the id of the record that consoleauth made when it admitted the session; empty: consoleauth made
+        no record.  Never shown.
     :ivar token_hash: the SHA-256 of the token; empty: the viewer sent none.  Never shown.
     """
 

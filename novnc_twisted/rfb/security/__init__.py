@@ -29,7 +29,8 @@ def authenticators(schemes: Sequence[str], subtypes: Sequence[str]) -> Authentic
     """Return the handshakes of some schemes, in the order of ``schemes``.
 
     :param subtypes: the sub-types of VeNCrypt, the preferred one first.
-    :raises ValueError: a scheme is unknown; or ``vencrypt`` is a scheme, and a sub-type is unknown or there is none.
+    :raises ValueError: a scheme is unknown; or ``vencrypt`` is among the schemes, and ``subtypes`` is empty or has an
+        unknown name.
     """
     unknown = [name for name in schemes if name not in SCHEMES]
     if unknown:
