@@ -86,7 +86,7 @@ class Report:
         few = sum(one.count for one in self.failures) <= limit
         by_chance: set[str] = set()
         if few:
-            by_chance = unstable(self.failures, quick_names(), lambda command: not run("again", command)[0])
+            by_chance = unstable(self.failures, lambda command: not run("again", command)[0])
         for one in self.failures:
             passed = by_chance & set(one.names)
             self.passed += len(passed)
@@ -253,7 +253,7 @@ def quick(report: Report) -> None:
     """Run trial on the short unit tests."""
     jobs = os.cpu_count() or 1
     trial(report, "quick tests", [*([f"-j{jobs}"] if jobs > 1 else []), *quick_names()])
-    report.run_again()
+    report.run_again(0)
 
 
 def nova(report: Report) -> None:

@@ -59,9 +59,9 @@ class AgainTests(TestCase):
         self.runs.append(command)
         return self.results[command[-1]].pop(0)
 
-    def unstable(self, names: list[str], never: tuple[str, ...] = ()) -> set[str]:
+    def unstable(self, names: list[str]) -> set[str]:
         failures = [run_again.Failures("web: 1 errors", len(names), names, ["trial"])]
-        result: set[str] = run_again.unstable(failures, never, self.passes)
+        result: set[str] = run_again.unstable(failures, self.passes)
         return result
 
     def test_it_must_pass_each_time(self) -> None:
@@ -72,11 +72,6 @@ class AgainTests(TestCase):
     def test_a_fault_that_stays(self) -> None:
         self.results = {NAMES[0]: [False]}
         self.assertEqual(self.unstable(NAMES[:1]), set())
-
-    def test_a_short_unit_test(self) -> None:
-        """It fails for a reason, and does not run again."""
-        self.assertEqual(self.unstable(NAMES[:1], never=("tests.web.test_page",)), set())
-        self.assertEqual(self.runs, [])
 
     def test_failures_without_names(self) -> None:
         self.assertEqual(self.unstable([]), set())
