@@ -7,6 +7,7 @@ shared connection, keepalive freed only one of three hung calls, and closing the
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -39,10 +40,15 @@ class _Worker:
 
 
 class _Job:
-    """One call; its lock guards the fields that both the thread and the reactor change."""
+    """One call; its lock guards the fields that both the thread and the reactor change.
+
+    :ivar report: what the thread has to report about libvirt's health.  The reactor calls it together with the result,
+        so that a thread wakes the reactor only once.
+    """
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self.work = work
+        self.report: Callable[[], object] = lambda: None
         self.result: Deferred[Any] = Deferred(self._cancelled)
         self.timer: IDelayedCall | None = None
         self.hung = False
@@ -177,6 +183,7 @@ class ConnectionPool:
     def _done(self, worker: _Worker, job: _Job, result: Any) -> None:
         """Handle the end of a worker's job in the reactor, and give the worker the next job."""
         self._forget(job)
+        job.report()
         # A hung thread that has returned can work again.
         if job.hung:
             self.hung -= 1
@@ -199,7 +206,7 @@ class ConnectionPool:
             result: Any = None
             if job.begin():
                 try:
-                    connection, result = self._attempt(connection, job.work)
+                    connection, result = self._attempt(connection, job)
                 except BaseException:
                     # Catch everything: if an exception ended the thread, the caller would wait, and the pool shrink.
                     result = Failure()
@@ -208,8 +215,8 @@ class ConnectionPool:
             close(connection)
         self._threads.callFromThread(self._ended, worker)
 
-    def _attempt(self, connection: Any, work: Callable[[Any], Any]) -> tuple[Any, Any]:
-        """Return the connection to use from now on, and the result of the work."""
+    def _attempt(self, connection: Any, job: _Job) -> tuple[Any, Any]:
+        """Return the connection to use from now on, and the result of the job's work."""
         # libvirtd may have been restarted since the last call, so check the connection before using it.
         if connection is not None and unusable(connection):
             close(connection)
@@ -219,24 +226,24 @@ class ConnectionPool:
             if connection is None:
                 connection = open_connection(self._uri)
                 self._opened()
-            result = work(connection)
+            result = job.work(connection)
         except Exception as error:
             failure = Failure(refusal_of(error, self._uri))
             if connection is None:
                 reason = reason_of(error) if is_refused_call(error) else type(error).__name__
-                self._threads.callFromThread(self._health.trouble, CALLS, reason)
+                job.report = partial(self._health.trouble, CALLS, reason)
                 return None, failure
             if not unusable(connection):
                 if is_refused_call(error):
-                    self._threads.callFromThread(self._health.refused, reason_of(error))
+                    job.report = partial(self._health.refused, reason_of(error))
                 return connection, failure
         else:
-            self._threads.callFromThread(self._health.well, CALLS)
+            job.report = partial(self._health.well, CALLS)
             return connection, result
         close(connection)
         # The connection ended during the call, for example because libvirtd was restarted: repeat the call once, on a
         # new connection.
-        return (None, failure) if fresh else self._attempt(None, work)
+        return (None, failure) if fresh else self._attempt(None, job)
 
     def _ended(self, worker: _Worker) -> None:
         self._workers.discard(worker)
