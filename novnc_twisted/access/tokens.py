@@ -2,13 +2,19 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 MAX_TOKEN: Final = 256
 """Maximum number of characters of a token that is looked up.  Our own tokens (UUIDs) have 36."""
 
+# Set-up and end of a session use the two hashes of its token about ten times.  A session does not keep them, because
+# this would take 200 bytes.  A few entries are enough: those of the sessions that are being set up.
+_remember = lru_cache(maxsize=32)
 
+
+@_remember
 def hash_token(token: str) -> str:
     """Return the SHA-256 of a token in hexadecimal digits.  The bus and the store use it in place of the token.
 
@@ -18,6 +24,7 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+@_remember
 def link_id(token_hash: str) -> str:
     """Return a name for a token in logs and traces: 32 hexadecimal digits that reveal neither the token nor its hash.
 

@@ -7,6 +7,7 @@ mode that the user who shared the token has set.  With two keys, no user overwri
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
 from novnc_twisted.access.tokens import hash_token
@@ -136,13 +137,18 @@ def _revocations(token_hash: str, record: TokenRecord | None) -> Iterator[str]:
     for owner in dict.fromkeys((None, record.owner)):
         for name, value in zip(SELECTORS, values, strict=True):
             if value:
-                yield _revoked(name, value, owner)
+                key = _revoked if name == "token_hash" else _often_revoked
+                yield key(name, value, owner)
 
 
 def _revoked(name: str, value: str, owner: str | None) -> str:
     # Hashed, because names may contain characters that are not allowed in a key.  No field contains a line break.
     selector = "\n".join((name, value, owner or ""))
     return f"revoked:{hash_token(selector)}"
+
+
+# The same servers, users and projects occur in many checks.  A token occurs in few.
+_often_revoked = lru_cache(maxsize=256)(_revoked)
 
 
 def _changed(token_hash: str, by: str) -> str:
