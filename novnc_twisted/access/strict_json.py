@@ -1,8 +1,11 @@
-"""JSON as RFC 8259 defines it: no NaN, no infinity, and no number that a float cannot hold."""
+"""JSON as RFC 8259 defines it: no NaN, no infinity, no number that a float cannot hold, and no lone surrogates."""
 
-import json
-import math
 from typing import Any
+
+import msgspec
+
+_DECODER = msgspec.json.Decoder()
+_ENCODER = msgspec.json.Encoder()
 
 
 def loads(text: str | bytes) -> Any:
@@ -12,24 +15,21 @@ def loads(text: str | bytes) -> Any:
         contain the text.
     """
     try:
-        return _DECODER.decode(text if isinstance(text, str) else text.decode())
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
     except ValueError:
-        # JSONDecodeError contains the whole text, which may contain a password.
+        # The error may quote the text, which may contain a password.
         raise ValueError("no JSON") from None
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+def dumps(value: Any) -> bytes:
+    """Return a value as JSON, in UTF-8.  NaN and infinity become null, which no reader accepts as a number.
 
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):  # such as 1e999; JSON cannot express infinity
-        raise ValueError("a number that is too large")
-    return number
-
-
-# Python's own decoder accepts NaN and Infinity, and reads 1e999 as infinity.
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+    :raises TypeError: it contains a type that cannot be converted to JSON.
+    :raises ValueError: it contains a lone surrogate, is nested too deep, or refers to itself.
+    """
+    try:
+        return _ENCODER.encode(value)
+    except RecursionError:
+        raise ValueError("nested too deep, or a value that refers to itself") from None

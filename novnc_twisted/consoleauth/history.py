@@ -117,7 +117,7 @@ class History:
                 if ended is not None and wanted.matches(ended):
                     row = encode_object(value)
                     if row not in seen:
-                        size += len(row) + 1
+                        size += len(row.encode()) + 1
                         if len(rows) == limit or size > _ROOM:
                             return rows, marker
                         rows.append(value)

@@ -223,7 +223,7 @@ def _fitting(rows: list[Row]) -> tuple[list[Row], str]:
     ordered = sorted(rows, key=lambda row: str(row[0]))
     for row in ordered:
         text = encode(row)
-        size += len(text) + 1
+        size += len(text.encode()) + 1
         if size > _ROOM:
             break
         texts.append(text)

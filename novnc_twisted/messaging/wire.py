@@ -1,6 +1,5 @@
 """The format of calls and answers: JSON in both directions."""
 
-import json
 import re
 from collections.abc import Mapping
 from inspect import signature
@@ -29,15 +28,15 @@ _log = Logger()
 
 
 def encode(value: Any) -> str:
-    """Encode a value as ASCII JSON.
+    """Encode a value as JSON.
 
-    :raises TypeError: it contains a type that cannot be converted to JSON.
-    :raises ValueError: it contains NaN or an infinity, refers to itself, or is longer than :data:`MAX_MESSAGE`.
+    :raises TypeError: see :func:`.strict_json.dumps`.
+    :raises ValueError: see :func:`.strict_json.dumps`; also if the JSON is longer than :data:`MAX_MESSAGE`.
     """
-    text = _ENCODER.encode(value)
+    text = strict_json.dumps(value)
     if len(text) > MAX_MESSAGE:
         raise ValueError(f"a message of {len(text)} bytes is over the limit of {MAX_MESSAGE}")
-    return text
+    return text.decode()
 
 
 def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
@@ -49,9 +48,6 @@ def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
     if len(text) > limit:
         raise ValueError("too long")
     return strict_json.loads(text)
-
-
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def encode_object(value: Mapping[str, Any]) -> str:

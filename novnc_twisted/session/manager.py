@@ -129,7 +129,7 @@ class SessionManager:
         size = 0
         for session in page[:limit]:
             row = session.to_wire()
-            size += len(encode_object(row)) + 1
+            size += len(encode_object(row).encode()) + 1
             if size > _ROOM:
                 break  # the answer must fit into one message, so a page of sessions with long names ends early
             rows.append(row)

@@ -56,7 +56,7 @@ class ConsoleTests(ComputeCase):
 
     async def test_a_port_that_cannot_be(self) -> None:
         """It would be logged."""
-        for port in (-1, 65_536, "\ud800", [5900]):
+        for port in (-1, 65_536, "5900", [5900]):
             asked = self.call("validate_console_port", instance_uuid=A, console_type="novnc", port=port)
             await self.refused(ServiceUnavailable, asked)
 

@@ -45,11 +45,17 @@ class IdentityTests(UsersCase):
         self.assertEqual(self.system.post(TOKENS, log_in("alice", "r3d:pass", scope=elsewhere)).status, 401)
 
     def test_bad_log_ins(self) -> None:
-        for name, password in (("alice", "x"), ("nobody", "x"), ("alice", None), (None, "x"), ("a\ud800", "\ud800")):
+        for name, password in (("alice", "x"), ("nobody", "x"), ("alice", None), (None, "x")):
             self.refused(self.system.post(TOKENS, log_in(name, password)))
         answer = self.system.post(TOKENS, {"auth": {"identity": {"methods": ["token"], "token": {"id": "x"}}}})
         self.refused(answer)
-        for body in ({}, [], {"auth": []}, {"auth": {"identity": {"methods": ["password"]}}}):
+        for body in (
+            {},
+            [],
+            {"auth": []},
+            log_in("a\ud800", "\ud800"),
+            {"auth": {"identity": {"methods": ["password"]}}},
+        ):
             self.assertEqual(self.system.post(TOKENS, body).status, 400, body)
         self.assertEqual(self.system.ask("DELETE", TOKENS).status, 405)
         self.assertEqual(self.system.get("/identity/v3/users").status, 404)

@@ -56,21 +56,31 @@ class CallContract(TransportContract):
             raise AssertionError("must not be called")
 
         await self.serve(echo=echo)
-        for value in (b"bytes", {1, 2}, object()):
+        endless: list[Any] = []
+        endless.append(endless)
+        for value in (object(), {None: 1}, {"a": len}):
             with self.assertRaises(TypeError):
                 await self.transport.call("consoleauth", "echo", value=value)
-        for number in (float("nan"), float("inf"), "x" * 2_000_000):
+        for value in ("x" * 2_000_000, "ü" * 600_000, "\ud800", endless):
             with self.assertRaises(ValueError):
-                await self.transport.call("consoleauth", "echo", value=number)
+                await self.transport.call("consoleauth", "echo", value=value)
+
+    async def test_numbers_without_a_form_in_json(self) -> None:
+        async def echo(value: Any) -> Any:
+            return value
+
+        await self.serve(echo=echo)
+        for number in (float("nan"), float("inf"), float("-inf")):
+            self.assertIsNone(await self.transport.call("consoleauth", "echo", value=number))
 
     async def test_result_without_a_form_in_json(self) -> None:
         async def bad() -> Any:
-            return float("nan")
+            return object()
 
         await self.serve(bad=bad)
         with self.assertRaises(errors.ServiceUnavailable):
             await self.transport.call("consoleauth", "bad")
-        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
     async def test_refusals_keep_their_type(self) -> None:
         async def refuse(name: str) -> Any:

@@ -35,11 +35,11 @@ class StoreContract(TransportContract):
 
     async def test_store_takes_only_json_objects(self) -> None:
         store = self.transport.store
-        for value in ([1], "text", {"a": b"b"}, {"a": {1}}):
+        for value in ([1], "text", {"a": object()}):
             for put in (store.put, store.put_new):
                 with self.assertRaises(TypeError):
                     await put("key", value, 60)
-        for value in ({"a": float("nan")}, {"a": "x" * 2_000_000}):
+        for value in ({"a": "\ud800"}, {"a": "x" * 2_000_000}):
             for put in (store.put, store.put_new):
                 with self.assertRaises(ValueError):
                     await put("key", value, 60)

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.messaging.wire import decode, encode
+from novnc_twisted.messaging.wire import MAX_MESSAGE, decode, encode
 
 
 class DecodeTests(SynchronousTestCase):
@@ -19,3 +19,19 @@ class DecodeTests(SynchronousTestCase):
     def test_no_numbers(self) -> None:
         for text in ("NaN", "Infinity", "-Infinity", "9" * 5000):
             self.assertRaises(ValueError, decode, text)
+
+    def test_lone_surrogates(self) -> None:
+        """UTF-8 has no form for them: a text with one could not be sent on."""
+        for text in ('"\\ud800"', '["\\udc00x"]', '{"\\ud800": 1}', '"\ud800"', b'"\xed\xa0\x80"'):
+            error = self.assertRaises(ValueError, decode, text)
+            self.assertEqual(str(error), "no JSON")
+        self.assertEqual(decode('"\\ud83d\\ude00"'), "😀")
+
+    def test_deep_nesting(self) -> None:
+        for text in ("[" * 100_000, '{"a":' * 100_000):
+            error = self.assertRaises(ValueError, decode, text)
+            self.assertEqual(str(error), "nested too deep")
+
+    def test_the_limit_is_one_of_bytes(self) -> None:
+        self.assertRaises(ValueError, encode, "名" * (MAX_MESSAGE // 3))
+        self.assertEqual(len(encode("名" * (MAX_MESSAGE // 4))), MAX_MESSAGE // 4 + 2)

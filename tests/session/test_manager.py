@@ -107,7 +107,7 @@ class SessionManagerTests(SynchronousTestCase):
         self.assertEqual(len(self.call("get_sessions")["sessions"]), 5)
 
     def test_a_page_that_is_too_long_for_one_message_ends_early(self) -> None:
-        self.registry.sessions = [FakeSession(f"{number}", server_name="ü" * 30_000) for number in range(9)]
+        self.registry.sessions = [FakeSession(f"{number}", server_name="ü" * 90_000) for number in range(9)]
         first = self.call("get_sessions")
         self.assertEqual(([one["id"] for one in first["sessions"]], first["more"]), (["0", "1", "2", "3", "4"], True))
         second = self.call("get_sessions", marker="4")
