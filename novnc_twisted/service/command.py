@@ -82,6 +82,9 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
     def make(options: Any) -> IService:
         end_by_signals()  # before the imports, which take longest
         prepare_exit()
+        from twisted.internet import reactor
+
+        from novnc_twisted.service.collector import spare_the_start
         from novnc_twisted.service.log_output import output
         from novnc_twisted.service.make_service import make_service
 
@@ -89,6 +92,7 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
             service = make_service(name, options["config-file"])
             service.twistd = options.parent if options.parent is not None else {}
             service.observer, service.log_file = output(service.log_settings, sys.stdout, options.parent)
+            spare_the_start(reactor)
             return service
         except Exception as error:
             # Every exception is caught: twistd would print a traceback and all of its help, and systemd would restart

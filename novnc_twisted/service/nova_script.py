@@ -152,6 +152,7 @@ def main(program: str, command: str, arguments: Sequence[str]) -> None:
 
         if line.check_only:
             raise SystemExit(check(command, line.sources, line.warnings))
+        from novnc_twisted.service.collector import spare_the_start
         from novnc_twisted.service.foreground import run
         from novnc_twisted.service.log_output import output
 
@@ -159,4 +160,7 @@ def main(program: str, command: str, arguments: Sequence[str]) -> None:
         service.observer, service.log_file = output(service.log_settings, sys.stdout)
     except Exception as error:
         refuse(program, error)
+    from twisted.internet import reactor
+
+    spare_the_start(reactor)
     run(service)

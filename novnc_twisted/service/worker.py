@@ -27,6 +27,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 from zope.interface import implementer
 
 from novnc_twisted.service.clock import use_monotonic_clock
+from novnc_twisted.service.collector import spare_the_start
 from novnc_twisted.service.exits import START_FAILED, prepare_exit, reason
 from novnc_twisted.service.log_format import exception_of, namespace, text_of
 
@@ -188,6 +189,7 @@ def main(arguments: list[str]) -> None:
     # As twistd does for an application; a worker runs without twistd.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()
+    spare_the_start(reactor)
     reactor.run()
     raise SystemExit(codes[0] if codes else 0)
 
