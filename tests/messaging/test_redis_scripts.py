@@ -1,5 +1,7 @@
 """Scripts in Redis: some users load them, others wait for them."""
 
+from twisted.internet.defer import Deferred
+
 from novnc_twisted.messaging.redis.running import FRESH
 from novnc_twisted.messaging.redis.scripts import ALL, ANNOUNCE, SERVICES
 from tests.messaging.redis_case import LinkCase
@@ -29,6 +31,18 @@ class WaitingTests(LinkCase):
         self.advance(0.6)
         self.assertIn("no consoleauth has loaded them", self.unavailable(running))
         self.assertEqual(self.redis.named(*LOADING), [])
+
+    def test_the_stop_ends_the_wait(self) -> None:
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        self.link.start()
+        running = self.run_script(SERVICES)
+        self.advance(0.5)
+        stopping = Deferred.fromCoroutine(self.link.stop())
+        self.clock.advance(0)
+        self.successResultOf(stopping)
+        self.assertIn("stopped", self.unavailable(running))
+        self.health.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_says_so_once(self) -> None:
         self.redis.answers["EVALSHA"] = NOSCRIPT

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 
@@ -47,9 +47,16 @@ class CommandLink(Link):
         self._scripts = scripts
         self._asks_policy = asks_policy
         self._heartbeat = Heartbeat(self._seconds)
+        self._sending: set[Deferred[Any]] = set()
         self.on_beat: Callable[[], None] = lambda: None
         # Services that waited for the scripts announce themselves only now, so a missing entry proves nothing yet.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
+
+    async def stop(self) -> None:
+        """See Link; also ends the scripts that wait until Redis has them."""
+        await super().stop()
+        for sending in list(self._sending):
+            sending.cancel()
 
     @property
     def grace_period(self) -> float:
@@ -108,8 +115,14 @@ class CommandLink(Link):
         sent, cpu_before = self._seconds(), time.process_time()
         # Compared at the end: a command that waited for scripts does not measure the speed of Redis.
         misses = self._scripts.misses
+        sending = send(protocol)
+        self._sending.add(sending)
         try:
-            return await within(send(protocol), deadline - (sent - begun), self._reactor)
+            return await within(sending, deadline - (sent - begun), self._reactor)
+        except CancelledError:
+            if self._stopped:
+                raise ServiceUnavailable("the transport was stopped") from None
+            raise
         except Late:
             if self.waits_for_scripts:
                 raise ServiceUnavailable("Redis has none of our scripts: no consoleauth has loaded them") from None
@@ -126,6 +139,7 @@ class CommandLink(Link):
                 self._health.complain(f"answered {error.code} to a command: {sentence(error.code)}")
             raise ServiceUnavailable(f"Redis answered {error.code}") from None
         finally:
+            self._sending.discard(sending)
             # A wait for scripts is not a stall of Redis.
             if misses == self._scripts.misses:
                 self._heartbeat.took(self._seconds() - sent, time.process_time() - cpu_before)
