@@ -1,7 +1,7 @@
-"""The table of metrics.  The documents are generated from it.
+"""The table of metrics, from which the documentation of the metrics is generated.
 
-Every label has a fixed set of values, which bounds the number of time series.  So no label is a server, a user, a
-token, an address, or anything else that clients choose.
+Every label has a fixed set of values, so that the number of time series is limited.  Therefore no label contains a
+server, a user, a token, an address, or anything else that clients choose.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,19 @@ from novnc_twisted.errors import TABLE
 from novnc_twisted.events.refused import RefusalCause
 
 OTHER: Final = "other"
-"""Replaces a value of a label that is not in its set."""
+"""The value of a label that stands for all values outside the label's fixed set."""
 
 PARTS: Final = ("bus", "store", "libvirt", "page", "authority")
-"""Parts that a command may need in order to be ready."""
+"""Parts that a command may need in order to be ready.
+
+``bus``: the transport for calls between services; ``store``: the store of tokens; ``libvirt``; ``page``: the files of
+the console page; ``authority``: consoleauth or nova's API, which check console tokens, and Keystone.
+"""
 
 PHASES: Final = ("token", "place", "dial", "negotiate", "total")
-"""The phases of a set-up; ``total`` is the whole set-up.
+"""The phases of a session's set-up; ``total`` is the whole set-up.
 
-``place`` is part of ``token``: consoleauth asks the compute host where the console is.
+``place`` is a part of ``token``: in it, consoleauth asks the compute host where the console is.
 """
 
 PHASE_OF: Final = {
@@ -33,7 +37,7 @@ PHASE_OF: Final = {
     "login": "negotiate",
     "offer": "negotiate",
 }
-"""Phase in events about sessions -> the phase in metrics that contains it."""
+"""Maps each phase in the events about sessions to a phase in the metrics, which may combine several phases."""
 
 ANSWERING, SILENT = "answering", "silent"
 """The states of a process in ``novnc_workers``."""
@@ -50,8 +54,8 @@ class Definition:
     :ivar help: a text that says what the metric counts or measures, with the unit.
     :ivar labels: label -> all of its values; an empty tuple for the labels of ``novnc_build_info``.
     :ivar buckets: upper limits of a histogram's buckets, in seconds.
-    :ivar sparse: True: a time series begins with its first value.  False: it begins with 0, so that Prometheus sees
-        the first value as an increase.
+    :ivar sparse: True: each time series appears with its first value.  False: it is 0 from the start of the process,
+        so that Prometheus sees the first value as an increase.
     """
 
     name: str

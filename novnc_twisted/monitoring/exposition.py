@@ -28,7 +28,7 @@ class _Collector:
         families: dict[str, Metric] = {}
         for definition in DEFINITIONS.values():
             kind = "gauge" if definition.kind == "info" else definition.kind
-            # The library expects the names of counters without "_total", and writes them with it.
+            # prometheus_client expects the name of a counter without "_total", and appends "_total" in the output.
             families[definition.name] = Metric(definition.name.removesuffix("_total"), definition.help, kind)
         for (name, labels), value in self._samples.items():
             metric = metric_of(name)

@@ -1,7 +1,7 @@
 """The metrics of one process: counted from events, from the calls on the bus, and from the live sessions.
 
-The relay itself does no work for metrics.  The bytes of a session are added when it ends; those of live sessions are
-read at each scrape.
+The relay itself does no work for metrics.  The bytes of a session are added to the counter when the session ends.
+Until then, each scrape reads them from the session.
 """
 
 from collections.abc import Callable, Iterable
@@ -73,7 +73,7 @@ class Metrics:
         }
 
     def __call__(self, event: Event) -> None:
-        """Count an event, if its kind has a metric."""
+        """Count an event, if there is a metric for its type."""
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -86,12 +86,12 @@ class Metrics:
         if side != _CALLED:
             return  # this process is the server of the call
         self._observe("novnc_bus_call_seconds", "method", method, seconds)
-        # Any other refusal is an answer of a service that can do its work.
+        # Only ServiceUnavailable counts: with any other refusal, the service has answered, and can do its work.
         if isinstance(error, ServiceUnavailable):
             self._count("novnc_bus_failures_total", "method", method)
 
     def watch(self, sessions: Iterable[ISession]) -> None:
-        """Count the sessions in this collection at each scrape."""
+        """Count the sessions that this collection contains at each scrape."""
         self._fronts.append(sessions)
 
     def samples(self) -> Samples:
@@ -106,7 +106,10 @@ class Metrics:
         return found
 
     def _add_sessions(self, samples: Samples) -> None:
-        """Add the sessions that have not ended.  This must be fast even for 10,000, because it blocks the reactor."""
+        """Add the number of live sessions, and the bytes of all sessions that have not ended.
+
+        This method must be fast even for 10,000 sessions, because it blocks the reactor.
+        """
         live = dict.fromkeys(DEFINITIONS["novnc_sessions"].labels["type"], 0)
         bytes_in = bytes_out = 0
         for front in self._fronts:

@@ -25,7 +25,8 @@ class Monitor:
         self._clock = clock
         self.metrics = Metrics()
         self.readiness = Readiness(clock)
-        # Requests that arrive during a check share it, because probers rarely wait for a second one.
+        # Requests that arrive during a check get the result of this check, because probers rarely wait until a second
+        # check has ended.
         self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask()), joins=True)
 
     def measured(self, transport: ITransport) -> ITransport:

@@ -1,4 +1,4 @@
-"""Checks whether a process can serve: asks each part that it needs, and names those that do not answer."""
+"""Checks whether a process can serve: checks each part that the process needs, and names the unusable parts."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -34,12 +34,12 @@ class Readiness:
 
     def needs(self, part: str, check: Check) -> None:
         """Add a check of a part.  A part is missing if any of its checks fails."""
-        # The services of one process share the bus, so they add the same check of it.
+        # The services of one process share the bus, so each of them adds the same check of the bus.
         if (part, check) not in self._checks:
             self._checks.append((part, check))
 
     async def missing(self) -> dict[str, str]:
-        """Ask all parts at the same time; return those that do not answer, each with the reason."""
+        """Check all parts at the same time; return those that cannot be used, each with the reason."""
         asked = [Deferred.fromCoroutine(self._why(part, check)) for part, check in self._checks]
         reasons = await gatherResults(asked)
         missing: dict[str, str] = {}
@@ -49,9 +49,9 @@ class Readiness:
         return missing
 
     async def _why(self, part: str, check: Check) -> str:
-        """Return why a part is missing; an empty string if it answers."""
+        """Return why a part cannot be used; an empty string if it can be used."""
 
-        # A coroutine, because check() may return another awaitable, which fromCoroutine() does not accept.
+        # fromCoroutine() accepts only a coroutine, but check() may return any awaitable, for example a Deferred.
         async def ask() -> None:
             await check()
 

@@ -12,7 +12,7 @@ Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 """The name of a sample, and its labels, sorted by name."""
 
 Samples: TypeAlias = dict[Key, float]
-"""Samples of metrics, with their values."""
+"""Samples of metrics: key -> value."""
 
 _SUFFIXES: Final = {"counter": ("",), "gauge": ("",), "info": ("",), "histogram": ("_bucket", "_sum", "_count")}
 
@@ -32,8 +32,8 @@ class Status:
     """The report of a process.
 
     :ivar state: ``starting``, ``running`` or ``stopping``.
-    :ivar missing: part that the process needs but that does not answer -> the reason.
-    :ivar samples: the samples of its metrics.
+    :ivar missing: part that the process needs but cannot use -> the reason.
+    :ivar samples: the samples of the process's metrics.
     """
 
     state: str = "starting"

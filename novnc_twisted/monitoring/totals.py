@@ -9,9 +9,9 @@ from novnc_twisted.monitoring.status import Key, Samples, metric_of
 class Totals:
     """Adds up the reports of a command's workers.
 
-    A counter must never decrease, because Prometheus would take this for a restart and count the whole value again.
-    Therefore a worker's last counters still count when the worker does not answer, and after it has ended.  Gauges are
-    sums over the workers that have answered.
+    A counter must never decrease, because Prometheus would take the decrease for a restart and count the whole value
+    again.  Therefore the sums include the last known counters of workers that do not answer, or that have ended.
+    Gauges are sums over the workers that have answered.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Totals:
         self._ended: Samples = {}
 
     def ended(self, number: int) -> None:
-        """Keep the counters of a worker that has ended.  Its successor begins with 0."""
+        """Keep the counters of a worker that has ended.  A new worker with the same number begins with 0."""
         for key, value in self._last.pop(number, {}).items():
             self._ended[key] = self._ended.get(key, 0.0) + value
 

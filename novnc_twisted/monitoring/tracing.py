@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SETUP: Final = "console.setup"
 PLACE: Final = "console.place"
-"""The names of two spans: of the whole set-up, and of the search for the console.
+"""The name of the span for the whole set-up, and the name of the span for the search for the console.
 
 The other spans have the names of the phases in :data:`~novnc_twisted.monitoring.definitions.PHASES`.
 """
@@ -35,7 +35,7 @@ _NO_ERROR: Final = frozenset(("ClientLeft", "Revoked", "Stopping"))
 class SetupSpans:
     """Makes the spans.  An instance is an ``Observer``.
 
-    :param tracer: default: the tracer of the program's tracer provider (``opentelemetry-instrument`` sets it).
+    :param tracer: default: a tracer of the global tracer provider, which ``opentelemetry-instrument`` sets.
     :param now: returns the Unix time in nanoseconds.
     """
 
@@ -92,8 +92,8 @@ class SetupSpans:
         """Return the context that gives a span the trace id of a link; None: the span begins a new trace."""
         if not link:
             return None
-        # A tracer takes a trace id only from a parent span, so name a parent that does not exist.
-        # A span id has 64 bits; 0 is not a valid one.
+        # A tracer takes a trace id only from a parent span.  So a parent that does not exist is made up, with a span
+        # id of 64 bits, which must not be 0.
         flags = self._trace.TraceFlags(self._trace.TraceFlags.SAMPLED)
         parent = self._trace.SpanContext(int(link, 16), int(link[:16], 16) or 1, is_remote=True, trace_flags=flags)
         return self._trace.set_span_in_context(self._trace.NonRecordingSpan(parent))
