@@ -83,9 +83,9 @@ _ALL: Final = (
     Definition(
         name="novnc_session_setup_seconds",
         kind="histogram",
-        help="Seconds that each phase of the set-up of a session took, for sessions that became live: token (its "
-        "check, which includes place, the search for the console by consoleauth), dial (to the VNC server), negotiate "
-        "(the handshakes with both sides), and total.",
+        help="Seconds that each phase of the set-up of a session took. For sessions that became live: token (the check "
+        "of the token), dial (the connection to the VNC server), negotiate (the handshakes with both sides), and "
+        "total. For every valid token: place (consoleauth's search for the console, which is a part of token).",
         labels={"phase": PHASES},
         buckets=_SETUP,
     ),
@@ -138,7 +138,7 @@ _ALL: Final = (
         name="novnc_workers",
         kind="gauge",
         help="Processes of this command that have answered this scrape, and those that have not answered in time. "
-        "The gauges are without the silent ones; the counters have their last known values.",
+        "The gauges leave out the silent processes; the counters include the last known values of these processes.",
         labels={"state": (ANSWERING, SILENT)},
     ),
     Definition(
