@@ -13,25 +13,25 @@ from novnc_twisted.events.refused import FrameBlocked, RequestRefused
 _OUR_FAULT: Final = frozenset(("ConsoleUnreachable", "ServiceUnavailable", "WorkerLost"))
 """Causes that an operator has to repair.  They are logged as warnings."""
 
-# Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
+# Not a class attribute: there, Logger ignores ``namespace`` and uses the name of the class.
 _log: Final = Logger(namespace="novnc_twisted.session")
 
 
 class EventLog:
     """Logs refused requests, blocked frames and the end of each session.  An instance is an ``Observer``.
 
-    Each session has one line, at its end.  Refused requests are summarised: the first one for each cause and client
-    network is logged at once, and once a minute the number of further ones.  All other events, such as those about
-    tokens, are not logged; the audit trail has them.
+    Each session has one line, at its end.  Refused requests are summarised: the first one for each service, cause and
+    client network is logged at once; further ones are counted, and their number is logged once a minute.  All other
+    events, such as those about tokens, are not logged here, but in the audit trail.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        """:param clock: measures the pauses between two lines about the same kind of refusal or the same origin."""
+        """:param clock: gives the time, by which the number of lines is limited."""
         self._refusals = RefusalLog(clock)
         self._frames = FrameLog(clock.seconds)
 
     def __call__(self, event: Event) -> None:
-        """Log an event, if its kind is logged."""
+        """Log an event, if its type is one of those that are logged."""
         if isinstance(event, SessionClosed):
             log_session(event)
         elif isinstance(event, RequestRefused):
@@ -40,16 +40,16 @@ class EventLog:
             self._frames(event)
 
     def stop(self) -> None:
-        """Log the counts that were not logged yet, and stop the timers."""
+        """Log the numbers of refused requests that were not logged yet, and stop the timer."""
         self._refusals.stop()
 
 
 def log_session(event: SessionClosed) -> None:
-    """Log the end of a session, without a traceback.  It is a warning if an operator has something to repair."""
+    """Log the end of a session, without a traceback.  The level is ``warn`` if an operator has something to repair."""
     name, uuid = event.instance_name or "-", event.instance_uuid or "-"
     _log.emit(
         LogLevel.warn if event.cause in _OUR_FAULT else LogLevel.info,
-        "{summary}",  # formatted below: Twisted's formatting of ten fields takes 5% of a session's set-up
+        "{summary}",  # an f-string: Twisted's formatting of ten fields would take 5% of a session's set-up
         summary=f"{event.console_type} console of {name} ({uuid}) for {event.address} ended in phase {event.phase} "
         f"after {event.seconds:.1f} s: {event.cause}{event.detail and f' ({event.detail})'}; "
         f"{event.bytes_in} bytes in, {event.bytes_out} out",

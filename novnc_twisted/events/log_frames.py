@@ -1,4 +1,4 @@
-"""Logs frames that browsers refuse to show, with a limited number of lines."""
+"""Logs that browsers refuse to show the console page in a frame of another site, with a limited number of lines."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,17 +8,17 @@ from twisted.logger import Logger
 from novnc_twisted.events.refused import FrameBlocked
 
 INTERVAL: Final = 60.0
-"""Seconds between two lines about the same origin."""
+"""Minimum number of seconds between two lines about the same origin (the site that has the frame)."""
 
 MAX_ORIGINS: Final = 100
-"""Maximum number of origins that are logged in one interval, because invented origins must not fill the log."""
+"""Maximum number of origins that are logged in one interval, so that clients cannot fill the log with invented ones."""
 
-# Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
+# Not a class attribute: there, Logger ignores ``namespace`` and uses the name of the class.
 _log: Final = Logger(namespace="novnc_twisted.novncproxy")
 
 
 class FrameLog:
-    """Logs blocked frames, for each origin not more than once a minute.
+    """Logs blocked frames, at most once a minute for each origin.
 
     :param clock: returns the time in seconds.
     """
@@ -28,9 +28,12 @@ class FrameLog:
         self._logged: dict[str, float] = {}
 
     def __call__(self, event: FrameBlocked) -> None:
-        """Log a blocked frame, unless its origin or :data:`MAX_ORIGINS` others were logged within the last minute."""
+        """Log a blocked frame.
+
+        Do nothing if its origin, or :data:`MAX_ORIGINS` other origins, were logged within the last minute.
+        """
         now = self._clock()
-        # The origins are in the order of logging, the oldest first.
+        # The dictionary has the origins in the order in which they were logged, the oldest first.
         while self._logged and now - next(iter(self._logged.values())) >= INTERVAL:
             del self._logged[next(iter(self._logged))]
         if event.origin in self._logged or len(self._logged) >= MAX_ORIGINS:

@@ -23,7 +23,7 @@ class Observers:
         self._failed: list[Observer] = []
 
     def add(self, observer: Observer) -> None:
-        """Pass later events on to this observer as well."""
+        """Add an observer, which receives all later events."""
         self._observers = (*self._observers, observer)
 
     def __call__(self, event: Event) -> None:

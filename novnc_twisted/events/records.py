@@ -1,7 +1,8 @@
 """The events: one immutable record for each kind of event.
 
-No field contains a token, a token's hash or a password.  Texts may quote clients and other hosts.  Each text is cleaned
-when its event is made: one line, with a limited length, tokens replaced by ``***``.  So every observer may write it.
+No field contains a token, a token's hash or a password.  A text that may come from a client or another host is cleaned
+when the event is made: it becomes one line of limited length, with ``***`` in place of tokens.  So every observer may
+write the texts to a log.
 """
 
 from collections.abc import Callable
@@ -18,10 +19,11 @@ class SessionOpened(ConsoleEvent):
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the session's id.
-    :ivar peer: the other side of the viewer's connection, which may be a reverse proxy.
-    :ivar seconds: seconds from accepting the connection until now.
-    :ivar phases: the phases of the set-up in order, each with its seconds: token, dial, access path (if the VNC server
-        is behind one), login, offer.
+    :ivar peer: the address from which the connection came: the viewer's, or that of a reverse proxy.
+    :ivar seconds: seconds from accepting the connection until the session was live.
+    :ivar phases: the phases of the set-up in order, each with its seconds: token (its check), dial (the connection to
+        the VNC server), access path (a CONNECT request, only with nova's ``internal_access_path``), login (to the VNC
+        server), offer (the handshake with the viewer).
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     """
 
@@ -43,16 +45,15 @@ class SessionClosed(ConsoleEvent):
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the session's id.
-    :ivar cause: the name of the :class:`~novnc_twisted.errors.Refusal` that ended it.
+    :ivar cause: the name of the :class:`~novnc_twisted.errors.Refusal` that ended the session.
     :ivar close_code: the WebSocket close code of that cause.
     :ivar detail: more about the cause, for the log.
-    :ivar phase: the last phase of the session: token, dial, access path, login, offer, live.
-    :ivar peer: the other side of the viewer's connection, which may be a reverse proxy.
+    :ivar phase: the phase in which the session ended: a phase of :class:`SessionOpened`, or ``live``.
+    :ivar peer: the address from which the connection came: the viewer's, or that of a reverse proxy.
     :ivar seconds: seconds from accepting the connection until the end.
     :ivar bytes_in: bytes of RFB from the viewer.
     :ivar bytes_out: bytes of RFB to the viewer.
-    :ivar phases: the completed phases if the session ended during its set-up, as in :class:`SessionOpened`; empty if
-        the session was live.
+    :ivar phases: the phases of the set-up until the end, as in :class:`SessionOpened`; empty if the session was live.
     """
 
     event: ClassVar[str] = "session_closed"
@@ -91,7 +92,7 @@ class SessionChanged(ConsoleEvent):
 class ConsoleShared(ConsoleEvent):
     """On the console page, a viewer made a link for another person, the guest.
 
-    ``link_id`` is the viewer's own link.
+    ``link_id`` identifies the viewer's own link.
 
     :cvar event: the name of this kind of event.
     :ivar mode: what the guest may do: ``control`` or ``view``.
@@ -108,11 +109,12 @@ class ConsoleShared(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlChanged(ConsoleEvent):
-    """The viewer of a console page asked for control, handed it over, took it back, or returned it.
+    """The viewer of a console page asked for control of the console, handed it over, took it back, or returned it.
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the viewer's session.
-    :ivar other_session_id: the other session, which got or lost control; empty: there is no other one.
+    :ivar other_session_id: the session that got control (``give``) or lost it (``take``).  Empty: the action has no
+        such session, or the viewer took control back from all sessions to which it had given control.
     :ivar action: ``request``, ``give``, ``take`` or ``release``.
     """
 
@@ -129,7 +131,7 @@ class PowerAction(ConsoleEvent):
 
     :cvar event: the name of this kind of event.
     :ivar action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
-    :ivar cause: why the action was refused; empty if it was begun.
+    :ivar cause: why the action was refused; empty if the action was begun.
     :ivar session_id: the viewer's session; empty if the request came through the API.
     """
 
@@ -145,7 +147,7 @@ class ScreenshotTaken(ConsoleEvent):
     """A user of the API asked for a picture of a server's screen; ``console_type`` is empty.
 
     :cvar event: the name of this kind of event.
-    :ivar size: number of bytes of the picture; 0 if it was refused.
+    :ivar size: number of bytes of the picture; 0 if the picture was refused.
     :ivar cause: why the picture was refused; empty if it was sent.
     """
 
@@ -161,7 +163,7 @@ class KeysSent(ConsoleEvent):
 
     :cvar event: the name of this kind of event.
     :ivar keys: how many keys were pressed; no event shows which ones.
-    :ivar cause: why not all keys were pressed; empty if all were.
+    :ivar cause: why not all keys were pressed; empty if all keys were pressed.
     """
 
     event: ClassVar[str] = "keys_sent"
@@ -185,10 +187,10 @@ class TokenMade(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUsed(ConsoleEvent):
-    """A proxy asked about a token, and it was valid.
+    """A proxy asked for the check of a token, and the token was valid.
 
     :cvar event: the name of this kind of event.
-    :ivar place_seconds: seconds that the search for the console's present place took.
+    :ivar place_seconds: seconds that it took to find out where the console is now (its host and port).
     """
 
     event: ClassVar[str] = "token_used"
@@ -198,10 +200,10 @@ class TokenUsed(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRefused(ConsoleEvent):
-    """A proxy asked about a token, and the token was refused.
+    """A proxy asked for the check of a token, and the token was refused.
 
-    User, project and server are known only if the token exists, for example if it may not be used at this proxy or if
-    its server does not run.
+    The fields of the user, project and server are set if consoleauth knows the token, and refuses it, for example
+    because the server does not run.  They are empty if the token is unknown, or if nova's API checks the tokens.
 
     :cvar event: the name of this kind of event.
     :ivar cause: the name of the :class:`~novnc_twisted.errors.Refusal`.
@@ -219,11 +221,14 @@ class TokenRefused(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRevoked(ConsoleEvent):
-    """Valid tokens were revoked.  The fields show how they were selected, for example by user.
+    """Valid tokens were revoked.
+
+    The fields of ``ConsoleEvent`` show how the tokens were selected.  For example, only ``user_id`` is set if all
+    tokens of a user were revoked.
 
     :cvar event: the name of this kind of event.
     :ivar tokens: number of revoked tokens.
-    :ivar reason: a text that says why.
+    :ivar reason: a text that says why the tokens were revoked.
     """
 
     event: ClassVar[str] = "token_revoked"
@@ -237,15 +242,15 @@ class TokenRevoked(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class APITokenChanged(ConsoleEvent):
-    """An API token was made, used or revoked.  ``link_id`` is its id, and ``console_type`` is empty.
+    """An API token was made, used or revoked.  ``link_id`` is the id of the API token, and ``console_type`` is empty.
 
-    A token that is used often has one ``used`` event a minute.
+    Each process of the API reports at most one ``used`` event of a token a minute.
 
     :cvar event: the name of this kind of event.
     :ivar change: ``made``, ``used`` or ``revoked``.
-    :ivar name: the name that its user gave it.
+    :ivar name: the name that the user gave the token.
     :ivar right: ``read`` or ``control``.
-    :ivar expires_at: Unix time in seconds at which it expires.
+    :ivar expires_at: Unix time in seconds at which the token expires.
     """
 
     event: ClassVar[str] = "api_token_changed"
@@ -278,4 +283,7 @@ Event: TypeAlias = (
 )
 
 Observer: TypeAlias = Callable[[Event], None]
-"""Receives each event when it happens.  Must not block, because the work that causes the event waits for it."""
+"""Receives each event when it happens.
+
+An observer must not block, because the code that reports the event waits until the observer returns.
+"""

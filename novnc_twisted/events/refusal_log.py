@@ -14,12 +14,12 @@ INTERVAL: Final = 60.0
 MAX_KINDS: Final = 100
 """Maximum number of combinations of service, cause and network that are logged separately.
 
-All further networks of a service and cause are counted together.
+When this number is reached, the refusals of all further networks are counted together for each service and cause.
 """
 
 _MANY: Final = "other addresses"
 
-# Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
+# Not a class attribute: there, Logger ignores ``namespace`` and uses the name of the class.
 _log: Final = Logger(namespace="novnc_twisted.frontend")
 
 
@@ -27,12 +27,12 @@ class RefusalLog:
     """Logs refused requests.
 
     The first refusal for each service, cause and network (an IPv4 address or an IPv6 /64) is logged at once.  Further
-    ones are counted, and their number is logged once a minute.  When there were no further ones for a minute, a last
-    line shows the total, if it is more than one.
+    refusals are counted, and their number is logged once a minute.  After a minute without any, a last line shows the
+    total number, unless the first refusal was the only one.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        """:param clock: measures the pauses between two lines about the same kind of refusal."""
+        """:param clock: measures the time between two lines about the same service, cause and network."""
         self._clock = clock
         self._kinds: dict[tuple[str, str, str], _Kind] = {}  # by service, cause and network
         self._timer: IDelayedCall | None = None
@@ -54,7 +54,7 @@ class RefusalLog:
             self._timer = self._clock.callLater(INTERVAL, self._report)
 
     def stop(self) -> None:
-        """Log the counts that were not logged yet, and stop the timers."""
+        """Log the numbers of refusals that were not logged yet, and stop the timer."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -76,7 +76,7 @@ class RefusalLog:
             if kind.total > 1:
                 text = f"({_cause(kind.last)}): {kind.total} in all, none in the last minute"
                 self._emit(kind.last, f"{kind.last.service}: no longer refuses {kind.name} {text}", 0)
-        # Without refusals, set no timer, so that an idle process does not wake up.
+        # The timer is not set again when nothing is left to log, so that an idle process does not wake up.
         self._timer = self._clock.callLater(INTERVAL, self._report) if self._kinds else None
 
     def _log_count(self, kind: "_Kind") -> None:
@@ -114,7 +114,7 @@ class _Kind:
         self.logged_at = now
 
     def again(self, event: RequestRefused) -> None:
-        """Count a further refusal.  The next log line shows the detail of the newest one."""
+        """Count a further refusal.  The next log line shows the detail of the newest refusal."""
         self.last = event
         self.total += 1
         self.counted += 1

@@ -1,4 +1,4 @@
-"""The events about requests that were refused before a session began."""
+"""The events about requests that were refused before a session began, and about frames that a browser blocks."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
@@ -23,7 +23,7 @@ RefusalCause: TypeAlias = Literal[
     "TooManyConnections",
     "TooManyFailures",
 ]
-"""Causes for which a request is refused before a session begins.  docs/operations explains each."""
+"""Causes for which a request is refused before a session begins.  docs/operations explains each cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class RequestRefused:
     :ivar detail: what happened, in words.
     :ivar option: the option to change, and how to change it; empty if no option helps.
     :ivar status: the HTTP status that was sent; None if the connection was closed without a response.
-    :ivar severe: whether a legitimate client may be affected: logged as a warning.
+    :ivar severe: whether legitimate clients may be affected.  If so, the refusal is logged as a warning.
     """
 
     event: ClassVar[str] = "request_refused"
@@ -57,12 +57,14 @@ class RequestRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameBlocked:
-    """The page was requested for a frame in which the browser will not show it, because of ``frame_ancestors``.
+    """A browser requested the console page for a frame of another site, and will not show it there.
+
+    The reason is that the option ``frame_ancestors`` does not allow this site.
 
     :cvar event: the name of this kind of event.
     :ivar service: ``novncproxy``.
     :ivar address: the client's address; empty for a unix socket.
-    :ivar origin: the origin of the framing page; ``another site`` if the browser does not send it.
+    :ivar origin: the origin of the page that has the frame; ``another site`` if the browser does not send the origin.
     :ivar option: the option to change.
     """
 
