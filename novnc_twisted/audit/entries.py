@@ -53,7 +53,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The code of each kind of entry.  Codes and names are a stable interface: they never change."""
 
-_CUT: Final = 30  # characters that each text keeps in a line that would be too long
+_CUT: Final = 30  # characters that remain of each text in a line that would be too long
 _LIVE: Final = "live"
 
 Fields = dict[str, Any]
@@ -74,7 +74,7 @@ class Entry:
 
     @property
     def refused(self) -> bool:
-        """Whether something was refused."""
+        """Whether the entry is about something that was refused."""
         return bool(self.fields["result"] == REFUSED)
 
     def line(self) -> bytes:
@@ -87,7 +87,7 @@ class Entry:
 
 
 def entry_of(event: Event, uid: str, now: float, origin: Mapping[str, str]) -> Entry | None:
-    """Return the entry for an event; None if this kind of event has no entry.
+    """Return the entry for an event; None if there is no entry for this type of event.
 
     :param uid: a unique text for the entry.
     :param now: Unix time in seconds.
@@ -99,7 +99,7 @@ def entry_of(event: Event, uid: str, now: float, origin: Mapping[str, str]) -> E
     name, more = made(event)
     about = {
         "session": getattr(event, "session_id", "") or None,
-        "user": event.user_id or None,  # type: ignore[union-attr]  # each kind in _MAKERS is a ConsoleEvent
+        "user": event.user_id or None,  # type: ignore[union-attr]  # each type in _MAKERS is a ConsoleEvent
         "project": event.project_id or None,  # type: ignore[union-attr]
         "server": event.instance_uuid or None,  # type: ignore[union-attr]
         "server_name": event.instance_name or None,  # type: ignore[union-attr]
@@ -142,7 +142,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
 
 
 def _encode(fields: Mapping[str, Any]) -> bytes:
-    # ASCII, so that cutting splits no character, and no reader takes a Unicode line separator for a line end.
+    # ASCII, so that no reader takes a Unicode line separator in a text for the end of the line.
     return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
 
 
@@ -198,7 +198,7 @@ def _revoked(event: TokenRevoked) -> tuple[str, Fields]:
 
 
 def _refusal(cause: str) -> Fields:
-    """Return the fields that describe a refusal; empty without a cause."""
+    """Return the fields that describe a refusal.  An empty cause: nothing was refused, so return no fields."""
     return {"result": REFUSED, "cause": cause} if cause else {}
 
 
@@ -236,4 +236,4 @@ _MAKERS: Final[Mapping[type, Callable[[Any], tuple[str, Fields]]]] = MappingProx
         KeysSent: _keys,
     }
 )
-"""Kind of event -> the function that returns the name of its entry, and the fields that only this kind has."""
+"""Type of event -> a function that returns the name of the entry, and the fields that only this type has."""

@@ -3,7 +3,7 @@
 Several processes may write to one file: the workers of a command, and several commands of one user.  Each entry is one
 ``write()`` of at most 4096 bytes to a file opened with O_APPEND.  Linux locks the file for each write, so the entry is
 appended as a whole.  (NFS does not do this.)  Entries are not buffered, so a crash of the process loses none.  They are
-not forced to the disk (fsync), so a power failure may lose those of the last seconds.
+not forced to the disk (fsync), so a power failure may lose the entries of the last seconds.
 """
 
 import errno
@@ -19,7 +19,7 @@ _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXE
 class AuditFile:
     """A file to which lines are appended.
 
-    If the file was renamed or removed, the path is opened again and a new file is written.
+    If the file was renamed or removed, the next write opens the path again, and creates a new file if there is none.
 
     :ivar name: how log lines name the file.
     """
@@ -31,7 +31,7 @@ class AuditFile:
         self._handle = -1
 
     def open(self) -> None:
-        """Open the path, also if it is open already.  A new file gets mode 0600.
+        """Open the path, even if a file is open already.  A new file gets mode 0600.
 
         :raises OSError: the path can't be opened, or is not a regular file.  The previous file stays open.
         """
@@ -52,7 +52,7 @@ class AuditFile:
     def write(self, line: bytes) -> None:
         """Append a line.
 
-        :raises OSError: the line was not written, or only in part, for example because the disk is full.
+        :raises OSError: the line was not written, or only a part of it, for example because the disk is full.
         """
         if self._handle < 0 or self._is_moved():
             self.open()

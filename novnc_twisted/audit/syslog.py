@@ -14,7 +14,7 @@ _INFO, _WARNING = 6, 4
 class Syslog:
     """Sends entries to syslog, with the facility ``authpriv``.
 
-    The process never waits for a daemon that accepts no messages.
+    Sending never waits: if the daemon accepts no message now, sending fails with OSError.
 
     :ivar name: the name of the target in the log.
     """
@@ -24,6 +24,7 @@ class Syslog:
 
         :param host: this machine's name, for the HOSTNAME of the messages.
         :param program: the name for the APP-NAME of the messages.
+        :param path: the socket of the syslog daemon.
         """
         self.name = path
         self._path = path
@@ -31,7 +32,7 @@ class Syslog:
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
-        """Connect, also if a connection exists already.
+        """Connect; close a previous connection first.
 
         :raises OSError: no daemon listens.
         """

@@ -21,13 +21,13 @@ class AuditTrail:
     """Writes entries to a file, to syslog, or to both.  An instance is an ``Observer``.
 
     If a target can't be written, sessions continue.  The entries for this target are lost, and an error is logged at
-    most once a minute.  When the target can be written again, an entry ``audit.gap`` there states how many were lost.
+    most once a minute.  When the target can be written again, an entry ``audit.gap`` in it states how many were lost.
 
     :param clock: measures the time between two logged errors (:data:`INTERVAL`).
     :param file: the file; None: entries go to no file.
     :param syslog: the connection to syslog; None: entries do not go to syslog.
     :param origin: fields of each entry that name this process.
-    :param now: Unix time in seconds.
+    :param now: returns the Unix time in seconds.
     """
 
     def __init__(
@@ -48,19 +48,19 @@ class AuditTrail:
             self._targets.append(_Target(clock, syslog, lambda entry: _send(syslog, entry)))
 
     def __call__(self, event: Event) -> None:
-        """Write the entry for an event, if its kind has one."""
+        """Write the entry for an event, if there is one for its type."""
         entry = entry_of(event, self._uid(), self._now(), self._origin)
         if entry is None:
             return
         for target in self._targets:
-            # If the gap can't be written, the present entry is lost, too.  _write_gap() has already counted it.
+            # If the gap entry can't be written, the present entry is lost, too, and _write_gap() has counted it.
             if not target.lost or self._write_gap(target):
                 target.write(entry)
 
     def _write_gap(self, target: "_Target") -> bool:
-        """Write an entry with the number of lost entries; return whether it was written.
+        """Write the gap entry, with the number of lost entries; return whether it was written.
 
-        On failure, count one more entry as lost: the one that was to be written after the gap.
+        On failure, count one more entry as lost: the entry that was to be written after the gap entry.
         """
         gap = make("audit.gap", self._uid(), self._now(), self._origin, {"entries": target.lost})
         if not target.write(gap):
@@ -85,9 +85,12 @@ class AuditTrail:
             target.reopen()
 
     def close(self) -> None:
-        """Close the file and the connection.  First write the number of lost entries; if this fails, log it."""
+        """Close the file and the connection.
+
+        First write the number of lost entries to the target; if this fails, write the number to the log.
+        """
         for target in self._targets:
-            lost = target.lost  # before _write_gap(), which counts one more entry if it fails
+            lost = target.lost  # read before _write_gap(), which increases it on failure
             if lost and not self._write_gap(target):
                 target.given_up(lost)
             target.to.close()
@@ -100,7 +103,7 @@ class AuditTrail:
 class _Target:
     """A target of entries: the file or syslog.
 
-    :ivar lost: number of entries lost since the last one that was written.
+    :ivar lost: number of entries lost since an entry was last written.
     """
 
     log = Logger(namespace="novnc_twisted.audit")
