@@ -1,4 +1,4 @@
-"""A console session: its set-up, its life and its end, the same for both proxies."""
+"""A console session, from its set-up to its end.  The noVNC proxy and the XVP proxy share this code."""
 
 from novnc_twisted._lazy import lazy
 

@@ -1,7 +1,7 @@
 """The channel of a live session: JSON messages between the console page and the proxy (docs/sharing.rst).
 
 The page may send at most 40 messages of 4 KiB within 10 s.  One message is processed at a time, and one more may wait.
-For a page that does not read, only the newest message of each kind is kept.
+While the page does not read, the proxy keeps only its newest message of each kind.
 """
 
 import json
@@ -26,26 +26,34 @@ MAX_MESSAGES: Final = 40
 """Maximum number of messages of a page in one :data:`PERIOD`."""
 
 PERIOD: Final = 10.0
-"""Length in seconds of a period in which messages are counted.  The first message after it begins the next one."""
+"""Length in seconds of a period in which messages are counted.  The first message after a period begins the next."""
 
 RENEWAL: Final = 30.0
-"""Seconds between two requests for the list of people, while others are there.
+"""Seconds between two requests for the list of people, while other people are at the console.
 
-A worker that has crashed does not report that its sessions have ended.  Without these requests, the page would show
-the people of this worker for ever.
+A worker (a process of a proxy) that has crashed does not report that its sessions have ended.  Without these requests,
+the page would show the people of the crashed worker for ever.
 """
 
 FIRST_RETRY: Final = 5.0
-"""Seconds until a failed request is repeated.  Each further failure doubles them, up to :data:`RENEWAL`."""
+"""Seconds until a failed request for the list is repeated.  Each further failure doubles this time, up to
+:data:`RENEWAL`.
+"""
 
 LEASE: Final = 90.0
-"""Seconds for which a session keeps control that was handed over to it, counted from the last list of people."""
+"""Seconds for which a session keeps control that another session has handed over to it.
+
+The time begins with the last list of people.
+"""
 
 STATE_REPEATED: Final = 2.0
 """Seconds for which the proxy repeats an answer about the state of the server, instead of asking consoleauth again."""
 
 REQUEST_REPEATED: Final = 5.0
-"""Seconds for which the proxy repeats the answer to a request for control: a call to consoleauth updates all pages."""
+"""Seconds for which the proxy repeats the answer to a request for control, instead of asking consoleauth again.
+
+After each request for control, consoleauth sends the list of people to all pages of the console.
+"""
 
 MAX_SECONDS: Final = 28_800.0
 """Maximum lifetime of a guest's link in seconds."""
@@ -84,7 +92,7 @@ class Channel:
     )
 
     def __init__(self, session: "LiveSession", end: ChannelEnd, people: People) -> None:
-        """Prepare; :meth:`start` begins, and :meth:`stop` ends it."""
+        """Prepare the channel; :meth:`start` opens it, and :meth:`stop` closes it."""
         self._session = session
         self._end = end
         self._people = people
@@ -104,7 +112,7 @@ class Channel:
         """Accept messages, and request the list of people, which may arrive before this method returns."""
         self._end.on_text = self._received
         self.tell_rights()
-        if self._session.info.state not in ("", "running"):  # the page shows a running server without a message
+        if self._session.info.state not in ("", "running"):  # before the first message, the page assumes "running"
             self._tell_server(self._session.info.state)
         self._wait()
         Deferred.fromCoroutine(self._attend())
@@ -119,7 +127,7 @@ class Channel:
     # --- to the page
 
     def tell_rights(self) -> None:
-        """Tell the page what it may do."""
+        """Send the page the rights of its viewer."""
         session = self._session
         info = session.info
         self._asked = (None, float("-inf"))  # with other rights, consoleauth may answer a REQUEST differently
@@ -196,7 +204,7 @@ class Channel:
 
     def _act(self, kind: str, message: dict[str, Any]) -> None:
         if kind not in (*CONTROL_ACTIONS, SHARE, STATE, POWER):
-            # Answered, and the session goes on: a newer page may send types that this proxy does not know.
+            # Only refuse the message, and keep the session: a newer page may send types that this proxy does not know.
             self._refuse(kind[:32], "unknown")
         elif not self._busy:
             self._busy = True
@@ -257,7 +265,10 @@ class Channel:
         return None
 
     async def _tell_state(self, _message: dict[str, Any]) -> None:
-        """Send the state of the server, or an empty text if it is unknown.  VNC does not show that a VM is paused."""
+        """Send the state of the server, or an empty text if the state is unknown.
+
+        The page asks for it because RFB does not report whether a VM is paused.
+        """
         session, viewer = self._session, self._session.viewer
         find_again, now = session.services.find_again, session.services.reactor.seconds()
         if find_again is not None and now - self._state[1] >= STATE_REPEATED:
@@ -283,7 +294,10 @@ class Channel:
     # --- who is there
 
     def renew(self) -> None:
-        """Request the list of people again if it may change; end borrowed control that was not confirmed in time."""
+        """Request the list of people again if it may have changed or if the last request failed.
+
+        If no list has arrived within :data:`LEASE`, end control that another session has handed over to this one.
+        """
         session = self._session
         if session.borrows and session.services.reactor.seconds() - self._shown > LEASE:
             session.set_rights(session.right, resizes=True)
@@ -301,7 +315,8 @@ class Channel:
             await self._people.attend(self._session.viewer.token or "")
         except Refusal:
             if self._session.cause is None:
-                # Without this retry, the only page at a console would never get a list.
+                # Without this retry, the only page at a console would never get a list: after a success, renew()
+                # sends no request while nobody else is at the console.
                 self._retry_in = min(2 * self._retry_in, RENEWAL) if self._retry_in else FIRST_RETRY
                 self._wait()
         except Exception:

@@ -33,7 +33,8 @@ class ClosedReports:
 
     :param transport: the bus.
     :param clock: IReactorTime.
-    :param on_done: called with the id of each session that consoleauth has confirmed, or that was dropped.
+    :param on_done: called with the id of a session when consoleauth has confirmed its report, or when the report was
+        dropped.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class ClosedReports:
 
         Sessions that are added later are not reported.
 
-        Without ``on_done``, the number of unsent reports is logged.  With ``on_done``, no line is needed: the caller
-        knows for which reports it was not called.
+        Without ``on_done``, the number of unsent reports is logged.  With ``on_done``, nothing is logged: the caller
+        knows the unsent reports, because ``on_done`` was not called for them.
         """
         self._stopped = True
         if self._timer is not None:

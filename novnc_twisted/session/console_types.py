@@ -11,7 +11,10 @@ from novnc_twisted.session.settings import SessionSettings
 
 
 class IConsoleType(Protocol):
-    """What a session needs to know about a kind of console.  Here, *server* is the sender of the screen, not the VM."""
+    """What a session needs to know about a kind of console.
+
+    In this module, *server* means the program that sends the screen, not the VM.
+    """
 
     def log_in(self, settings: SessionSettings) -> Handshake[Any]:
         """Return the handshake with the server; its result is given to :meth:`verify` and :meth:`first_message`."""
@@ -19,9 +22,9 @@ class IConsoleType(Protocol):
     def verify(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> bool:
         """Compare what the server says about itself with the VM that was asked for.
 
-        :return: False: it is unknown whether this is the console of the VM.  True: it is, or the settings switch this
-            comparison off.
-        :raises ConsoleUnreachable: it is the console of another VM.
+        :return: True: this is the console of the VM, or the settings switch the comparison off.  False: there is not
+            enough information to compare.
+        :raises ConsoleUnreachable: this is the console of another VM.
         """
 
     def greet(self) -> Handshake[Any]:
@@ -36,7 +39,7 @@ class IConsoleType(Protocol):
     def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
         """Offer power actions to the viewer, if it supports them.  Called before the relay starts.
 
-        :param change: called with each action: ``stop``, ``reboot`` or ``reset``.
+        :param change: called with each action that the viewer requests: ``stop``, ``reboot`` or ``reset``.
         :return: a function that ends the offer; later actions of the viewer are ignored.
         """
 

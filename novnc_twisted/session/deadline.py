@@ -28,7 +28,7 @@ class Deadline:
         self._timer: IDelayedCall | None = None
 
     def end(self, cause: Refusal) -> None:
-        """Let the present wait and every later one fail with this cause; the first cause stays."""
+        """Make the present wait and all later waits fail with this cause.  Later calls of this method do nothing."""
         if self.over is None:
             self.over = cause
             self._give_up(cause)
@@ -36,27 +36,27 @@ class Deadline:
     def wait(self, what: Awaitable[T], seconds: float | None = None, late: Refusal | None = None) -> Deferred[T]:
         """Wait for the result of a Deferred or coroutine.
 
-        After the time is over, or after a call of :meth:`end`, the work is cancelled.  If the work ignores the
+        When the time is over, or when :meth:`end` is called, the Deferred or coroutine is cancelled.  If it ignores the
         cancellation, its later result is dropped.
 
-        :return: fires with the result; fails with ``late`` after this many seconds, or with the cause of :meth:`end`.
+        :return: fires with the result; fails with ``late`` after ``seconds``, or with the cause of :meth:`end`.
         """
         if self.over is not None:
             if isinstance(what, CoroutineType):
-                what.close()  # it must not begin
+                what.close()  # the coroutine must not begin
             else:
                 _drop(_deferred(what))
             return fail(self.over)
         pending: Deferred[T] = Deferred(self._cancelled)
-        self._pending = pending  # before the work begins, since its first step may call end()
+        self._pending = pending  # before the coroutine begins, since its first step may call end()
         doing = _deferred(what)
-        # The first step of the work may have called end(), which failed this wait already.
+        # The first step of the coroutine may have called end(), which has already made this wait fail.
         if self._pending is not pending:
             _drop(doing)
             return pending
         self._doing = doing
         doing.addBoth(self._done, pending)
-        # Last: work that is done at once needs no timer.
+        # Last: a Deferred that has already fired needs no timer.
         if self._doing is doing and seconds is not None and late is not None:
             self._timer = self._clock.callLater(max(0.0, seconds), self._give_up, late)
         return pending
@@ -77,7 +77,7 @@ class Deadline:
             pending.errback(cause)
 
     def _cancelled(self, pending: Deferred[Any]) -> None:
-        """Cancel the work of a wait that is itself cancelled.
+        """Cancel what a wait waits for, because the wait itself is cancelled.
 
         For example, another Deadline cancels the coroutine that called :meth:`wait`.
         """

@@ -1,4 +1,4 @@
-"""Runs handshakes over one end of a session, during the set-up."""
+"""Runs handshakes over one end of a session (:class:`.IEnd`: one of its two connections), during the set-up."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -48,7 +48,7 @@ class HandshakeChannel:
         self._answer: Answer | None = None
         self._start_tls: Secure | None = None
         self._more: Deferred[bytes] | None = None  # what some() has returned; None after it has fired
-        # Last: attach() delivers what the end has held, and the methods that it calls need all attributes.
+        # Last: attach() may at once call data_received() with held bytes, or end_lost().  Both need all attributes.
         end.attach(self)
 
     @property
@@ -62,10 +62,10 @@ class HandshakeChannel:
     ) -> Deferred[T]:
         """Run a handshake.
 
-        Plain calls drive the handshake.  A set-up has eight messages, and resuming a coroutine for each of them would
-        take more CPU time.
+        Plain calls drive the handshake, not a coroutine.  A set-up has eight messages, and resuming a coroutine for
+        each of them would take more CPU time.
 
-        :param answer: needed for a handshake that asks something.
+        :param answer: needed for a handshake that asks for a password.
         :param start_tls: needed for a handshake that starts TLS.
         :return: fires with the result, or fails with the Refusal that the handshake raised.
         """
@@ -86,7 +86,7 @@ class HandshakeChannel:
                 break
             if not self._held:
                 return
-            # Cleared first: if receive() ends the handshake, bytes that it has not read are put back into _held.
+            # Cleared first: if receive() ends the handshake, _finish() puts the unread bytes back into _held.
             data, self._held = bytes(self._held), bytearray()
             driver.receive(data)
         if driver.done:
@@ -102,7 +102,8 @@ class HandshakeChannel:
         elif driver.starts_tls is not None and self._start_tls is not None:
             injected, self._held = bytes(self._held), bytearray()
             if injected:
-                # These bytes came before TLS, so an attacker may have inserted them.  receive() fails the handshake.
+                # An attacker may have inserted these bytes, since they came before TLS.  receive() then fails the
+                # handshake.
                 driver.receive(injected)
             else:
                 await self._start_tls(driver.starts_tls)
@@ -156,7 +157,7 @@ class HandshakeChannel:
     def release(self) -> None:
         """End this channel, and give unread bytes back to the :class:`IEnd`, for its next receiver."""
         data, self._held = bytes(self._held), bytearray()
-        # The callback is a method of the session, which refers to this channel: this breaks the reference cycle.
+        # The callback is a method of the session, and the session refers to this channel: break this reference cycle.
         self._lost = _ignore
         self.end.give_back(data)
 

@@ -1,4 +1,4 @@
-"""The viewer of a session, as its front provides it."""
+"""The interface of a viewer, which a front (the noVNC proxy or the XVP proxy) passes to the session."""
 
 from zope.interface import Attribute, Interface
 
@@ -19,7 +19,7 @@ class IViewer(Interface):
         """Called once after the check of the token, with None if it is valid, else with the refusal."""
 
     def welcome() -> None:
-        """Send what precedes RFB.  Called after the log-in to the VNC server."""
+        """Send what precedes RFB, such as the response to CONNECT.  Called after the log-in to the VNC server."""
 
     def refusal(cause: Refusal) -> Handshake[None] | None:
         """Tell the viewer why it is refused, before RFB has begun.

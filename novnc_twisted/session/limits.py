@@ -7,7 +7,10 @@ from novnc_twisted.errors import TooManyForServer, TooManySessions
 
 
 class SessionLimits:
-    """Counts the sessions of a process, from the end of their token check on.  Several fronts may share one object."""
+    """Counts the sessions of a process whose token has been checked.
+
+    The fronts of a process (the noVNC proxy and the XVP proxy) may share one object.
+    """
 
     def __init__(self, max_sessions: int = 0, max_sessions_per_server: int = 0) -> None:
         """Start without sessions; 0 switches a limit off."""
@@ -41,7 +44,7 @@ class SessionLimits:
 
 
 def _server_of(info: ConnectInfo) -> str:
-    """Return the key of a VNC server; all its sessions have the same one."""
+    """Return the key of a VNC server, which is equal for all sessions with this server."""
     # An authority may not know the UUID of the VM.
     return info.instance_uuid or info.socket or f"{info.host}:{info.port}"
 

@@ -1,4 +1,4 @@
-"""A live session: bytes flow until a cause ends it; then everything is closed."""
+"""A live session: bytes flow between viewer and VNC server until a cause ends the session."""
 
 import time
 from collections.abc import Sequence
@@ -43,7 +43,8 @@ class LiveSession(Session):
 
     :ivar upstream: the connection to the VNC server.
     :ivar relay: joins the two connections; filters are added to it and removed from it.
-    :ivar right: what the token allows; ``info.mode`` may differ while control is handed over.
+    :ivar right: the mode that the token allows, ``control`` or ``view``.  The present mode, ``info.mode``, may differ
+        while control is handed over from one session to another.
     :ivar resizes: whether the viewer may change the size of the screen, if it has control.
     :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
     """
@@ -62,7 +63,7 @@ class LiveSession(Session):
     ) -> None:
         """Take over from the set-up; :meth:`start` starts the relay.
 
-        :param slot: belongs to the session from now on.
+        :param slot: the session's place in the limits, which the live session has to give back.
         :param upstream: the connection to the VNC server.
         """
         super().__init__(setup.registry, setup.id, setup.viewer, setup.accepted_at, info)
@@ -83,7 +84,6 @@ class LiveSession(Session):
 
         :param phases: the phases of the set-up, with their seconds.
         """
-        # First: if a later step fails, end() gives the slot back, and must find the session counted.
         self._slot.count_as_live()
         try:
             self._watch()
@@ -104,13 +104,15 @@ class LiveSession(Session):
             Deferred.fromCoroutine(self._close(cause))
 
     def change_mode(self, mode: str) -> None:
-        """See :class:`Session`.  A message whose first part was passed on is still passed on completely."""
+        """See :class:`Session`.  If the first part of a message was already passed on, its rest is passed on, too."""
         changed = mode != self.right
         self.right = mode
-        # Renewals of the token's lease repeat the mode.  If this viewer has given its control to another one, a
-        # repeated CONTROL must not give it back.  A repeated VIEW also ends control that was handed over to it.
+        # After a change of the mode, each renewal of the token's lease reports the new mode again.  A repeated CONTROL
+        # must not give control back to a viewer that has handed it over.  A repeated VIEW also ends control that
+        # another viewer has handed over to this one.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
-        # The page also shows the right of the token.  While control is handed over, it can change without the mode.
+        # The page also shows what the token allows.  This can change while the present mode remains, because control is
+        # handed over.
         if changed and not told:
             self._tell_rights()
 
@@ -119,7 +121,7 @@ class LiveSession(Session):
 
         A list that is older than the last one is ignored.
 
-        :return: whether its page shows that somebody asks for control.
+        :return: whether the page of this session shows that somebody asks for control.
         """
         own = next((one for one in listed.people if one.id == self.id), None)
         if self.cause is not None or own is None or listed.at < self._listed_at:
@@ -127,8 +129,8 @@ class LiveSession(Session):
         self._listed_at = listed.at
         channel = self._channel
         if channel is None:
-            # If consoleauth stops answering, Channel.renew() ends control that another viewer has handed over.  So a
-            # session without a channel must not get such control.
+            # If consoleauth stops answering, only Channel.renew() ends control that another viewer has handed over.  So
+            # a session without a channel must not get such control.
             self.set_rights(self.info.mode, resizes=own.resizes)
             return False
         self.set_rights(own.mode, resizes=own.resizes)
@@ -136,7 +138,7 @@ class LiveSession(Session):
 
     @property
     def borrows(self) -> bool:
-        """Whether the viewer has control only because it was handed over."""
+        """Whether the viewer has control only because another viewer has handed it over."""
         return self.info.mode == CONTROL and self.right != CONTROL
 
     @property
@@ -149,9 +151,11 @@ class LiveSession(Session):
         return None if self.info.expires_at is None else max(0.0, self.info.expires_at - time.time())
 
     def set_rights(self, mode: str, *, resizes: bool) -> bool:
-        """Change what the viewer may do from its next message on, and inform its page, without a check of the token.
+        """Change what the viewer may do from its next message on, and inform its page.
 
-        :param resizes: whether it may change the size of the screen, if it has control.
+        The mode may be more than the token allows, because another viewer may have handed control over.
+
+        :param resizes: whether the viewer may change the size of the screen, if it has control.
         :return: whether anything changed.
         """
         if self.cause is not None or (mode == self.info.mode and resizes == self.resizes):
@@ -172,13 +176,14 @@ class LiveSession(Session):
     def _use_rights(self, *, changed: bool) -> None:
         """Use the filters for the present rights.
 
-        :param changed: whether the mode has changed; else it is only the right to resize.
+        :param changed: whether the mode has changed; False: only the right to resize has changed.
         """
         try:
             console_type(self.viewer.console_type).change_rights(self.relay, self.info, resizes=self.resizes)
         except ValueError:
             # Without the shield, nothing knows where a message of the viewer ends, so a new filter cannot begin between
-            # two messages.  The page reconnects with the new rights.  The right to resize alone does not justify that.
+            # two messages.  After a change of the mode, end the session: the page reconnects with the new rights.  A
+            # change of the right to resize does not justify this.
             if not changed:
                 return
             self.end(ServiceUnavailable("the mode changed, and [console] shield is off: the session must begin anew"))
@@ -221,12 +226,13 @@ class LiveSession(Session):
             left = max(0.0, self.info.expires_at - time.time())
             self._timers = (timer_wheel_of(clock).callLater(left, self.end, SessionExpired()),)
         if self.services.settings.idle_timeout:
-            # The first check comes after the whole limit, not at ``heard_at`` plus the limit.  The viewer may have sent
-            # its handshake long before the VNC server was ready, and a reload may have set a shorter limit.
+            # The first check comes after the whole limit.  ``heard_at`` plus the limit may already be in the past: the
+            # viewer may have sent its handshake long before the VNC server was ready, or a reload may have set a
+            # shorter limit.
             self._check_idleness_in(self.services.settings.idle_timeout)
 
     def use(self, services: "SessionServices") -> None:
-        """See :class:`Session`.  A new limit of idle time applies from now on."""
+        """See :class:`Session`.  A new ``idle_timeout`` applies from now on."""
         before = self.services.settings.idle_timeout
         super().use(services)
         if self.cause is None and services.settings.idle_timeout != before:
@@ -236,7 +242,7 @@ class LiveSession(Session):
             self._watch()
 
     def _check_idleness(self) -> None:
-        """End the session if the viewer was idle for too long; otherwise check again when the limit can be reached."""
+        """End the session if the viewer was idle for too long; otherwise check again when the limit will be reached."""
         services = self.services
         left = self.viewer.end.heard_at + services.settings.idle_timeout - services.reactor.seconds()
         if left <= 0:
@@ -272,7 +278,7 @@ class LiveSession(Session):
         }
 
     async def _close(self, cause: Refusal) -> None:
-        """Close both connections, and wait until they and the lease have ended.  Each has a deadline.  Never raises."""
+        """Close both connections, end the token's lease, and wait for all three; each has a deadline.  Never raises."""
         try:
             self._stop_parts()
         except Exception:
@@ -280,7 +286,7 @@ class LiveSession(Session):
         parts: list[Deferred[Any]] = [*self.close_ends((self.upstream, self.viewer.end), cause)]
         try:
             if self._lease is not None:
-                # Renewing the lease would make the token valid again.
+                # After these causes, a renewed lease would make the token valid again.
                 if isinstance(cause, (Revoked, SessionExpired, ConsoleForbidden)):
                     self._lease.stop()
                 else:

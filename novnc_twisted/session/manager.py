@@ -55,14 +55,14 @@ class IUncheckedSession(Protocol):
         """The SHA-256 of the token."""
 
     def end_if(self, wanted: SessionFilter, cause: Refusal) -> None:
-        """End the session after the check of its token, if it matches then."""
+        """End the session after the check of its token, if it then matches the filter."""
 
 
 class ISessionRegistry(Protocol):
     """The part of the registry of sessions that :class:`SessionManager` uses."""
 
     def find(self, wanted: SessionFilter) -> Iterable[ISession]:
-        """Return the sessions that match, in any order."""
+        """Return the sessions that match the filter, in any order."""
 
     def unchecked(self) -> Iterable[IUncheckedSession]:
         """Return the sessions whose token is being checked."""
@@ -71,8 +71,8 @@ class ISessionRegistry(Protocol):
 def new_topic(host: str) -> str:
     """Return a topic for a worker, ``proxy.HOST.WORKER``.
 
-    WORKER is new for each process and each proxy in it, so a restarted worker is never called for the sessions of its
-    predecessor.
+    WORKER is a new random name for each proxy in each process.  So a restarted worker is never called for the sessions
+    of its predecessor.
 
     :param host: the ``host`` option.
     """
@@ -105,7 +105,7 @@ class SessionManager:
         )
 
     async def stop(self) -> None:
-        """Withdraw the topic; the sessions go on."""
+        """Stop serving the topic; the sessions go on."""
         withdraw, self._withdraw = self._withdraw, None
         if withdraw is not None:
             await withdraw()
@@ -116,7 +116,7 @@ class SessionManager:
         :param limit: the maximum number of sessions.
         :param marker: the id of the last session of the previous page; empty for the first page.
         :param wanted: the fields of a :class:`SessionFilter`.
-        :returns: ``sessions``, and ``more``: whether sessions follow that are not in this page.
+        :returns: ``sessions``, and ``more``: whether further sessions follow.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         if not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= MAX_PAGE:
@@ -136,13 +136,13 @@ class SessionManager:
         return {"sessions": rows, "more": len(rows) < len(page)}
 
     async def end_sessions(self, *, reason: str = "", **wanted: Any) -> dict[str, Any]:
-        """End all sessions that match, with Revoked (4410).
+        """End all sessions that match a filter, with Revoked (4410).
 
-        A session whose token is being checked is ended after the check, if it matches then.
+        A session whose token is being checked is ended after the check, if it then matches the filter.
 
         :param reason: why, for the log.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
-        :returns: ``ended``, the number of these sessions.
+        :returns: ``ended``, the number of sessions that were ended at once.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         cause = Revoked(fields.argument("reason", reason, fields.text) if reason != "" else "")
@@ -154,7 +154,7 @@ class SessionManager:
         return {"ended": len(found)}
 
     async def set_mode(self, *, mode: str, **wanted: Any) -> dict[str, Any]:
-        """Change what the viewers of all sessions that match may do, at once.
+        """Change what the viewers of all sessions that match a filter may do, at once.
 
         :param mode: ``control`` or ``view``.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
@@ -170,12 +170,13 @@ class SessionManager:
     async def count_sessions(self, *, checking: list[Any] | None = None, **wanted: Any) -> dict[str, Any]:
         """For each given field, count the sessions that match this field alone.
 
-        A session whose token is still being checked has no user, project, server or network yet.
+        A session whose token is still being checked does not match a user, project, server or network yet.
 
         :param checking: ids of links (:func:`novnc_twisted.access.tokens.link_id`).
         :param wanted: fields of a :class:`SessionFilter`.
-        :returns: for each field, how many sessions match it; and as ``checking``, for each of those links, how many
-            sessions wait for the answer about its token; links without such sessions are left out.
+        :returns: for each field, how many sessions match it.  If ``checking`` is given, the result also has
+            ``checking``: for each link, how many sessions wait for the check of its token.  Links without such sessions
+            are left out.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         SessionFilter.from_arguments(wanted)
@@ -195,13 +196,15 @@ class SessionManager:
     async def show_people(
         self, *, server_id: str, at: float, people: list[Any], more: int = 0, asked: str = ""
     ) -> dict[str, Any]:
-        """Pass a list of people to the sessions of a server.  Each session shows it, and gets the rights in it.
+        """Pass a list of people to the sessions of a server.
+
+        Each session shows the list, and gets the rights that the list contains for it.
 
         :param at: the time of the list, Unix time in seconds; a session ignores a list that is older than its last one.
         :param people: each a :class:`Person`.
         :param more: the number of people who are not in the list.
-        :param asked: the session that asks for control; empty: none does.
-        :returns: ``shown``, the number of these sessions, and ``asked``, the number of pages that show who asks.
+        :param asked: the id of the session that asks for control; empty: no session does.
+        :returns: ``shown``, the number of the server's sessions, and ``asked``, the number of pages that show who asks.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         server_id = fields.argument("server_id", server_id, fields.uuid)

@@ -6,9 +6,9 @@ from novnc_twisted.session.session import Session
 
 
 def matches(session: Session, wanted: SessionFilter) -> bool:
-    """Return whether a session matches all fields of a filter except ``session_id``, by which the registry finds it.
+    """Return whether a session matches all fields of a filter except ``session_id``, which the registry compares.
 
-    Before the answer of the token check, only ``token_hash`` and ``link_id`` can match.
+    Before the token check has succeeded, only ``token_hash`` and ``link_id`` can match.
     """
     info = session.info
     return (

@@ -1,4 +1,7 @@
-"""What a session with a channel exchanges with consoleauth: the list of people, control, links for guests."""
+"""What a session with a channel (:mod:`.channel`) exchanges with consoleauth.
+
+This is the list of people at a console, changes of control, and links for guests.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ class PeopleList:
     :ivar at: the time of the list, by the clock of consoleauth's store.
     :ivar people: the first ``MAX_PEOPLE`` people, in the order of their arrival.
     :ivar more: the number of people who are not in the list.
-    :ivar asked: the session that asks for control; empty: none does.
+    :ivar asked: the id of the session that asks for control; empty: no session does.
     """
 
     at: float
@@ -28,7 +31,7 @@ class People(Protocol):
     """The calls to consoleauth for a session with a channel; each may raise a Refusal."""
 
     async def attend(self, token: str) -> None:
-        """Report that a page shows the console of this token, so that consoleauth sends it the list of people."""
+        """Report that a page shows the console of this token, so that consoleauth sends the page the list of people."""
 
     async def change_control(self, server_id: str, session_id: str, token: str, action: str, other: str) -> str | None:
         """Ask for control, hand it over, take it back or return it.

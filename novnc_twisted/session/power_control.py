@@ -17,7 +17,7 @@ MAX_ACTIONS: Final = 5
 """Maximum number of actions that a session may request in one :data:`PERIOD`.  Further ones are not begun."""
 
 PERIOD: Final = 10.0
-"""Length in seconds of a period in which actions are counted.  The first action after it begins the next one."""
+"""Length in seconds of a period in which actions are counted.  The first action after a period begins the next."""
 
 
 class PowerControl:

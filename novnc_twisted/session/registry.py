@@ -1,4 +1,4 @@
-"""All sessions of a front: being set up, live, or being closed."""
+"""All sessions of a front (the noVNC proxy or the XVP proxy): being set up, live, or being closed."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -22,9 +22,9 @@ from novnc_twisted.session.token_index import TokenIndex
 class SessionRegistry:
     """Begins sessions, finds them, and ends them all.
 
-    It has an index by id and one by token.  Other look-ups serve revocations, lists, and limits that consoleauth counts
-    over all proxies.  They go through all sessions, 0.2 ms for a thousand, since a further index would cost memory for
-    each session.
+    Sessions are indexed by id and by token.  All other look-ups go through all sessions, which takes 0.2 ms for a
+    thousand: a further index would cost memory for each session.  These look-ups are for revocations, for lists, and
+    for limits that consoleauth counts over all proxies.
 
     :ivar services: given to every session.
     :ivar on_opened: called with each session that has become live; may be None.
@@ -46,7 +46,10 @@ class SessionRegistry:
         self._stopping = False
 
     def use(self, settings: SessionSettings) -> None:
-        """Use other settings for new sessions, and the new idle_timeout for live sessions as well."""
+        """Use other settings for new sessions, and for what existing sessions still have to do.
+
+        For example, a new ``idle_timeout`` applies to live sessions at once.
+        """
         self.services = replace(self.services, settings=settings)
         for session in self:
             session.use(self.services)
@@ -63,7 +66,7 @@ class SessionRegistry:
         return self._sessions.get(session_id)
 
     def find(self, wanted: SessionFilter) -> list[Session]:
-        """Return the sessions that match a filter, without those that are being closed: they pass no bytes."""
+        """Return the sessions that match a filter, except sessions that are being closed."""
         if wanted.session_id is not None:
             ids: Iterable[str] = (wanted.session_id,)
         elif wanted.token_hash is not None or wanted.link_id is not None:
@@ -111,7 +114,10 @@ class SessionRegistry:
         self._wake()
 
     def stop(self) -> Deferred[None]:
-        """End all sessions with Stopping, also those that begin later; fires when no session is left."""
+        """End all sessions, also those that begin later, with the cause Stopping.
+
+        :return: fires when no session is left.
+        """
         self._stopping = True
         for session in self:
             session.end(Stopping())

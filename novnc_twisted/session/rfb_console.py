@@ -45,12 +45,13 @@ class RFBConsole:
         return (opening.renamed(one_line(info.name, MAX_TEXT)) if info.name else opening).encode()
 
     def filters(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
-        """Choose the filters of a session: shield, clipboard policy and ViewOnly, as the settings and rights need them.
+        """Choose the filters of a session: shield, clipboard policy and ViewOnly, as the settings and rights require.
 
-        The shield is the first one, since it knows where the viewer's messages end.
+        The shield is the first filter, since it knows where the viewer's messages end.
         """
         view = info.mode == VIEW
-        # A view-only session has a shield in any case: its rights may change while a message is under way.
+        # A view-only session has a shield even if the setting is off.  If the viewer gets control in the middle of a
+        # message, the shield shows the relay where this message ends.
         chosen: list[Any] = [Shield()] if settings.shield or view else []
         if settings.clipboard.limited:
             chosen.append(ClipboardPolicy(settings.clipboard, opening.pixel_format))
@@ -82,11 +83,11 @@ class RFBConsole:
         return end
 
     def change_rights(self, relay: IRelay, info: ConnectInfo, *, resizes: bool = True) -> None:
-        """Use the filter that the rights need.
+        """Use the filter that the rights require.
 
         * Without control: ViewOnly.
         * With control, but without ``resizes``: FixedSize.
-        * With both: neither.
+        * With control and ``resizes``: none of these two filters.
         """
         wanted: type[ViewOnly] | None = None
         if info.mode == VIEW:
@@ -95,8 +96,8 @@ class RFBConsole:
             wanted = FixedSize
         present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]  # also a FixedSize
         if wanted is not None and not any(type(each) is wanted for each in present):
-            # Before the present filter is removed: a message must not pass in between.  PRESSED: the viewer may be
-            # holding keys, whose releases must still reach the server.
+            # Before the present filter is removed, so that no message can pass without a filter.  PRESSED: the viewer
+            # may be holding keys, and the server must still get their releases.
             added: Any = wanted(PRESSED) if wanted is ViewOnly else wanted()
             relay.add_filter(added)
         for each in present:

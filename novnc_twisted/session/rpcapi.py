@@ -15,9 +15,10 @@ from novnc_twisted.messaging.fanout import MAX_AT_ONCE, gather
 from novnc_twisted.messaging.interfaces import ITransport, Service
 
 DEADLINE: Final = 3.5
-"""Seconds for the answer of a worker.
+"""Seconds for the answer of a worker (a process of a proxy).
 
-The presence entry of a dead worker expires earlier.  So a silent worker that is still listed after this time is alive.
+The bus lists live workers, and removes a dead one earlier than this.  So a worker that has not answered in this time,
+but is still listed, is alive.
 """
 
 
@@ -26,7 +27,7 @@ class _Worker:
     """The sessions that were read from one worker so far.
 
     :ivar rows: its sessions after the marker, in the order of their ids.
-    :ivar last: the id up to which its sessions are known.
+    :ivar last: the highest id up to which all its sessions are known.
     :ivar more: whether the worker has further sessions.
     """
 
@@ -37,7 +38,7 @@ class _Worker:
 
 
 class SessionsAPI:
-    """Calls the workers of all proxies.  The sessions of a worker that is no longer listed have ended with it.
+    """Calls the workers of all proxies.  If the bus no longer lists a worker, the worker's sessions have ended with it.
 
     :raises ServiceUnavailable: (each method) a listed worker gives no valid answer; the detail names it.
     """
@@ -70,8 +71,9 @@ class SessionsAPI:
     ) -> tuple[Sequence[SessionInfo], bool]:
         """Return sessions in the order of their ids, and whether further ones follow.
 
-        Ids are random, so each worker has about the same share of a page.  Only this share is read first.  More is read
-        from a worker that may have further sessions before the end of the page.
+        Ids are random, so a page is expected to have about the same number of sessions from each worker.  At first,
+        only this number is read from each worker.  More is read from a worker that may have further sessions before
+        the end of the page.
 
         :param limit: the maximum number of sessions.
         :param marker: the id of the last session of the previous page.
@@ -136,7 +138,7 @@ def _take(worker: _Worker, rows: list[Any], more: bool) -> None:
     :raises ServiceUnavailable: the answer cannot be used.
     """
     ids = [worker.last, *(str(row.get("id", "")) if isinstance(row, dict) else "" for row in rows)]
-    # Without this, a worker could keep the caller in an endless loop.
+    # Without this check, a worker could keep the caller in an endless loop.
     if any(before >= after for before, after in pairwise(ids)):
         raise ServiceUnavailable(f"{worker.service.topic}: its sessions are not in the order of their ids")
     worker.more = bool(rows) and more

@@ -1,4 +1,4 @@
-"""Checks that a screen is that of the right VM: QEMU reports the name of its VM in ServerInit.
+"""Checks that a VNC server shows the screen of the right VM: QEMU reports the name of its VM in ServerInit.
 
 Ports are reused after a stop or a migration, so an address can belong to another VM when the proxy connects to it
 (CVE-2013-0335).  The name in ServerInit comes over the same connection as the screen.
@@ -29,10 +29,11 @@ _REFERENCE: Final = re.compile(r"\{([^{}]*)\}")
 
 
 def check_template(text: str) -> str:
-    """Return a value of the option ``name_check``.
+    """Return a value of the option ``name_check``: ``auto``, ``off``, or a template.
 
-    :raises ValueError: the value is neither ``auto`` nor ``off``, and as a template it refers to no name or to a name
-        that is not in :data:`FIELDS`.
+    A template must refer to at least one name, and all names to which it refers must be in :data:`FIELDS`.
+
+    :raises ValueError: the value is not valid.
     """
     if text in (AUTO, OFF):
         return text
@@ -48,23 +49,22 @@ def check_template(text: str) -> str:
 def check_name(shown: bytes, info: ConnectInfo, name_check: str) -> bool:
     """Compare the name of a screen with the name of the VM.
 
-    If the name of the VM is not known, any name of the screen passes.
-
     :param shown: the name in ServerInit.
     :param name_check: ``auto``, ``off``, or a template.
-    :return: whether the name proves that this is the screen of the VM; True if ``name_check`` is ``off``.
-    :raises ConsoleUnreachable: it is the screen of another VM.
+    :return: True: the name proves that this is the screen of the VM, or ``name_check`` is ``off``.  False: the names
+        cannot be compared, for example because the name of the VM is not known.
+    :raises ConsoleUnreachable: the name is that of another VM.
     """
     if name_check == OFF:
         return True
     if name_check == AUTO:
-        # A name of another form proves nothing in either direction.
+        # A screen name of another form shows neither that this is the VM nor that it is another VM.
         if _QEMUS_NAME.match(shown) is None or not info.instance_name:
             return False
         expected = f"QEMU ({info.instance_name})"
     else:
         values = {"name": info.name, "instance_name": info.instance_name, "uuid": info.instance_uuid}
-        # With a missing value, the template would match no name, and nobody could use the console.
+        # If a value is missing, the result of the template would match no name, and nobody could use the console.
         if not all(values[name] for name in _REFERENCE.findall(name_check)):
             return False
         expected = _REFERENCE.sub(lambda found: values[found[1]], name_check)

@@ -1,4 +1,7 @@
-"""What the sessions of a front share: their authority, their observer and their settings."""
+"""What all sessions of a front (the noVNC proxy or the XVP proxy) share.
+
+This includes the authority, which checks tokens; the observer, which receives events; and the settings.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,7 +28,7 @@ session: Revoked, and ConsoleForbidden if the server belongs to another project 
 """
 
 FindAgain = Callable[[str, str, ConnectInfo], Awaitable[ConnectInfo | None]]
-"""``async (token, client_address, info)`` -> where this server's console is now; None if that is unknown.
+"""``async (token, client_address, info)`` -> where this server's console is now; None if this is unknown.
 
 Raises a Refusal.
 """
@@ -44,14 +47,14 @@ class SessionServices:
     :ivar reactor: the reactor.
     :ivar authorise: checks a token, and returns the address and the rights of its console.
     :ivar settings: the settings of the sessions.
-    :ivar limits: how many sessions there may be; may be shared with the other front of this process.
+    :ivar limits: how many sessions there may be; the two fronts of a process may share this object.
     :ivar observer: receives the events of sessions, for example when a session is live and when it has ended.
     :ivar ask_password: returns the VNC password if the VNC server requires one and ConnectInfo has none; may be None.
     :ivar keep_token: renews the token lease of a live session; None: tokens have no leases.
     :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are not offered any.
     :ivar people: calls consoleauth about the people at a console and about control; None: pages show no list of people.
     :ivar turns: the queues of sessions that wait to connect to the same VNC server.
-    :ivar find_again: finds a console that is not where ``authorise`` reported it; None: no search.
+    :ivar find_again: returns the present address of a console and the present state of its server; None: no search.
     """
 
     reactor: Any

@@ -67,7 +67,7 @@ class Session:
         self.cause: Refusal | None = None
 
     def use(self, services: "SessionServices") -> None:
-        """Use other settings, as far as they can change during a session."""
+        """Use other settings for what the session still has to do."""
         self.services = services
 
     def end(self, cause: Refusal) -> None:
@@ -138,14 +138,17 @@ class Session:
         return ()
 
     def fault(self) -> Refusal:
-        """Log the exception that is being handled, which is a bug in the program; return the cause for the end."""
+        """Log the exception that is being handled, which is a bug in the program.
+
+        :return: the cause with which the session should end.
+        """
         self.log.failure("a session failed because of a bug in this program")
         return ServiceUnavailable("a bug in the proxy; its log has the traceback")
 
     def close_ends(self, ends: Iterable[IEnd], cause: Refusal) -> list[Deferred[None]]:
-        """Close connections; return a Deferred for each that fires when it is gone.
+        """Close connections; return Deferreds, each of which fires when its connection is gone.
 
-        If one cannot be closed because of a bug, the others are still closed.
+        If a connection cannot be closed because of a bug, the others are still closed.
         """
         gone = []
         for end in ends:
@@ -178,7 +181,8 @@ class Session:
             link_id=self.link_id,
             phases=self.phases(),
         )
-        # Before remove(): when the registry becomes empty, its stop() fires, and all events must be reported by then.
+        # Before remove(): when the registry becomes empty, the Deferred of its stop() fires.  All events must be
+        # reported by then.
         self.report(event)
         if info is not None and self.registry.on_closed is not None:
             now = time.time()
@@ -187,7 +191,7 @@ class Session:
         self.registry.remove(self, event.link_id)
 
     def report(self, event: Event) -> None:
-        """Pass an event on to the observer.  If it raises an exception, this is logged, and the session goes on."""
+        """Pass an event on to the observer.  If the observer raises an exception, log it; the session goes on."""
         try:
             self.services.observer(event)
         except Exception:

@@ -13,7 +13,9 @@ from novnc_twisted.session.upstream.tls import UpstreamTLS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """Settings of the sessions of one front.  Times are in seconds.  0 switches a limit off.
+    """Settings of the sessions of one front (the noVNC proxy or the XVP proxy).
+
+    Times are in seconds.  0 switches a limit off.
 
     :ivar host: the ``host`` option of this machine's compute service.  The proxy uses unix sockets of this host only.
     :ivar auth_schemes: RFB security schemes for the VNC server, in the order of preference.
@@ -24,19 +26,22 @@ class SessionSettings:
     :ivar shield: whether each message of a viewer is checked before the VNC server receives it.
     :ivar clipboard: how much text of the clipboard may pass in each direction.
     :ivar idle_timeout: how long a viewer may send nothing.
-    :ivar ping_interval: between two pings to a WebSocket viewer, whose answers show that it is still there.
+    :ivar ping_interval: time between two pings to a WebSocket viewer; the answers show that the viewer is still there.
     :ivar max_sessions: sessions at a time, including those that are being set up after the check of their token.
-    :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
+    :ivar max_sessions_per_server: like ``max_sessions``, for each VNC server (QEMU itself takes 32).
     :ivar max_failures_per_minute: failed token checks within 60 s from one client address (/64 for IPv6).
     :ivar max_token: characters of the longest token that is looked up.
     :ivar tls_deadline: for a TLS handshake, from its first byte (with a viewer) or its start (with a VNC server).
-    :ivar head_deadline: for the HTTP head, from accept, the end of the TLS handshake, or the last response.
-    :ivar token_deadline: for each call about a token: its check, the VNC password, the place of the console, its lease.
-    :ivar dial_deadline: for connecting to the VNC server, including the wait for the turn; also for a CONNECT request.
+    :ivar head_deadline: for the head of an HTTP request.  It begins when the connection is accepted, when the TLS
+        handshake is done, or when the last response was sent.
+    :ivar token_deadline: for each call about a token: its check, the VNC password, the place of the console, and the
+        renewal of the token's lease.
+    :ivar dial_deadline: for connecting to the VNC server, including the wait for other sessions that connect to the
+        same server.  The CONNECT request, if the server needs one, has the same deadline again.
     :ivar rfb_deadline: for each RFB handshake: the one with the VNC server, and the one with the viewer.
     :ivar setup_deadline: for the whole set-up, from accept to the live session.
     :ivar refusal_deadline: for the viewer to read the reason of a refusal.
-    :ivar keep_interval: from the end of a call of ``keep_token`` for a live session to the next call.
+    :ivar keep_interval: from the end of a call of ``keep_token``, which renews the token's lease, to the next call.
     """
 
     host: str = field(default_factory=socket.gethostname)

@@ -74,7 +74,7 @@ class SessionSetup(Session):
         self._revoked.append((wanted, cause))
 
     def change_mode(self, mode: str) -> None:
-        """See :class:`Session`.  The answer of a running check of the token may contain an older mode."""
+        """See :class:`Session`.  Keep the mode: a token check that is under way may return an older one."""
         self._mode = mode
         if self.info is not None:
             self.info = replace(self.info, mode=mode)
@@ -112,7 +112,7 @@ class SessionSetup(Session):
         try:
             return await self._connect(info, slot)
         except BaseException:
-            # BaseException: GeneratorExit is not an Exception, and must release the slot as well.
+            # Also after GeneratorExit, which is not an Exception.
             slot.give_back()
             raise
 
@@ -124,7 +124,7 @@ class SessionSetup(Session):
         try:
             if not viewer.token:
                 raise TokenMissing
-            # Checked first, so that a huge token is neither hashed nor sent to consoleauth.
+            # A huge token is neither hashed nor sent to consoleauth.
             if len(viewer.token) > services.settings.max_token:
                 raise InvalidToken(f"longer than max_token, {services.settings.max_token} characters")
             asked = services.authorise(viewer.token, viewer.console_type, viewer.address)
@@ -168,14 +168,14 @@ class SessionSetup(Session):
         """Send the viewer the reason, and close all connections; never raises."""
         # If end() was called, its cause is the reason, and the error of the cancelled step is only a consequence.
         cause = self.cause = self.cause or cause
-        self.enter(self.phase)  # ends the phase: the time of the refusal does not count
+        self.enter(self.phase)  # records the duration of the phase now, without the time that the refusal takes
         gone = self.close_ends(self.ends, cause)
         try:
             if not self._greeted and not self._client.gone:
                 await self._send_reason(cause)
         except Exception:
             self.fault()
-        # Closed last: closing this end earlier would discard the reason.
+        # Last: closing the viewer's connection earlier would discard the reason.
         gone += self.close_ends([self.viewer.end], cause)
         await DeferredList(gone)
         self.closed(cause)

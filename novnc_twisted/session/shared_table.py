@@ -4,8 +4,9 @@ A worker that is killed cannot report that its sessions have ended.  Therefore e
 file in memory, one row for each session.  The supervisor reads the file when the worker has ended: see
 :mod:`novnc_twisted.service.lost_sessions`.
 
-A row is written when the session is live, with one system call.  It is marked when the session has ended, and freed
-when consoleauth has confirmed the report of this end.  Without a history, it is freed at once.
+The worker writes a row when the session becomes live.  When the session ends, the worker marks the row as ended.  It
+frees the row when consoleauth, which keeps the history of sessions, has confirmed the report.  Without a history, the
+row is freed when the session ends.
 """
 
 import math
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from novnc_twisted.session.session import Session
 
 INTERVAL: Final = 10.0
-"""Seconds within which the bytes and the mode of each live session are written again.
+"""Seconds within which the numbers of bytes and the mode of each live session are written again.
 
 With more than 10,000 sessions, this takes longer.
 """
@@ -82,7 +83,7 @@ class SharedTable:
             self._timer = self._clock.callLater(_TICK, self._tick)
 
     def ended(self, ended: EndedSession) -> None:
-        """Mark a session that has ended, until :meth:`forget`."""
+        """Write into the row of a session that the session has ended.  The row stays until :meth:`forget` is called."""
         session = ended.session
         self._live.pop(session.id, None)
         row = Row(
@@ -138,7 +139,7 @@ class SharedTable:
         return True
 
     def _tick(self) -> None:
-        """Write the bytes and the mode of the next live sessions."""
+        """Write the numbers of bytes and the mode of the next live sessions again."""
         self._timer = None
         if not self._live:
             return
@@ -154,7 +155,7 @@ class SharedTable:
                 self._write(present(end.bytes_in, end.bytes_out, heard_at, mode), at)
 
     def _next(self) -> "Session | None":
-        """Return the next session of this round, or the first one of a new round; None if it has ended meanwhile."""
+        """Return the next session of this round, or the first of a new round; None if that session has ended."""
         session_id = next(self._round, None)
         if session_id is None:
             self._round = iter(list(self._live))

@@ -1,4 +1,4 @@
-"""The rows of :class:`.shared_table.SharedTable`: their bytes, and what is reported of a session from its row.
+"""The rows of :class:`.shared_table.SharedTable`: their encoding, and the reports that are made from them.
 
 A row has a fixed size and three parts:
 
@@ -40,16 +40,18 @@ _ROOM: Final = SIZE - _AT_TEXT
 class Row(NamedTuple):
     """What a row contains about a session.  An unknown text is empty; an unknown time is 0.
 
+    While the session is live, only the last four fields (from ``bytes_in`` on) are written again, about every ten
+    seconds.  So if the worker is killed, these four are some seconds old.
+
     :ivar token_hash: the SHA-256 of the token, by which consoleauth finds its own data about the session.
     :ivar peer: address and port of the client that is connected to the proxy: the viewer, or a reverse proxy.
     :ivar phase: the phase that the session had reached.
     :ivar admission: the id of consoleauth's record of the session's admission.
     :ivar started_at: Unix time in seconds at which the connection was accepted.
-    :ivar cause: the name of the refusal that ended it; empty while it lives.
+    :ivar cause: the name of the refusal that ended the session; empty while the session is live.
     :ivar detail: what the log says besides the cause.
     :ivar ended_at: Unix time in seconds.
-    :ivar bytes_in: bytes from the viewer.  The values of this field and of the following ones are those of the time
-        when the row was last written.
+    :ivar bytes_in: bytes from the viewer.
     :ivar bytes_out: bytes to the viewer.
     :ivar last_input_at: Unix time in seconds at which the viewer last sent RFB data.
     :ivar mode: ``control`` or ``view``.
@@ -76,8 +78,10 @@ class Row(NamedTuple):
     mode: str = CONTROL
 
     def closed(self, cause: type[Refusal], detail: str, now: float) -> SessionClosed:
-        """Return the event for the end of a session that is still live in its row.
+        """Return the event for the end of a session whose worker was killed, so that its row still has no cause.
 
+        :param cause: why the session ended.
+        :param detail: what the log says besides the cause.
         :param now: Unix time of the end, in seconds.
         """
         return SessionClosed(
@@ -165,7 +169,7 @@ def _text(row: Row, shortened: Collection[str], limit: int) -> bytes:
 
 
 def decode(data: bytes) -> list[Row]:
-    """Return the rows of a table that have a session, without those that were not written completely."""
+    """Return the rows of a table that contain a session.  Rows that were not written completely are left out."""
     found = (_row(data[at : at + SIZE]) for at in range(0, len(data), SIZE))
     return [row for row in found if row is not None]
 

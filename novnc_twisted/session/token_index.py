@@ -6,8 +6,8 @@ from collections.abc import Iterable
 class TokenIndex:
     """The ids of the sessions of each token.
 
-    With it, a revocation by token need not hash the tokens of all sessions.  It takes about 70 bytes for a session: its
-    keys are small numbers instead of hashes, and a token that only one session uses has no set.
+    With this index, a revocation by token need not hash the tokens of all sessions.  The index takes about 70 bytes for
+    a session: its keys are small numbers instead of hashes, and a token that only one session uses has no set.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""Renews the lease of a live session's token, so that the viewer can reconnect after a network failure."""
+"""Renews the lease of a live session's token, so that the viewer can reconnect after a network failure.
+
+With a lease, the viewer can use the token for a while even after the token has expired.
+"""
 
 from typing import Protocol
 
@@ -25,11 +28,11 @@ class ILeased(Protocol):
 class TokenLease:
     """Calls ``keep_token`` regularly while the session lives, and once at its end.
 
-    The first call usually follows 60 to 90 s before the token would expire; most sessions end earlier.  Of the failed
-    calls of a session, the first one is logged.  A failed call never ends the session.
+    The first call usually comes 60 to 90 s before the token expires; most sessions end earlier.  If calls fail, only
+    the first failure is logged, and the session goes on.
 
-    The answers also report changes that the proxy may have missed: a revocation or another project of the server ends
-    the session, and other rights are applied.
+    The answers also report changes that the proxy may have missed.  If the token was revoked, or if the server has
+    another project now, the session ends.  If the rights of the token were changed, the session gets the new rights.
     """
 
     log = Logger()
@@ -69,7 +72,7 @@ class TokenLease:
         self._after = after
 
     def start(self) -> None:
-        """Make the first call when it is due; it may end the session at once."""
+        """Make the first call when it is due.  If it is due now, its answer may end the session at once."""
         if self._after > 0:
             self._timer = timer_wheel_of(self._clock).callLater(self._after, self._tick)
         else:
@@ -88,7 +91,7 @@ class TokenLease:
 
         If no call was due yet, do not renew the lease: the token itself is still valid for at least a minute.
         """
-        # Cancels a call that is under way, so that this last one decides how long the lease lasts.
+        # This cancels a call that is under way, so that the call below decides how long the lease lasts.
         self.stop()
         if not self._renewed:
             return

@@ -1,7 +1,7 @@
 """Connects to a known address, directly with the kernel's sockets.
 
 Twisted's own clients add a connector, a resolver, a timer and an iteration of the reactor for each connection.  An
-endpoint also leaves a wrapping protocol behind.  Together these take a twentieth of a session's set-up.
+endpoint also leaves a wrapper around the protocol.  Together, all of this takes a twentieth of a session's set-up.
 """
 
 import errno
@@ -20,14 +20,15 @@ _IN_PROGRESS: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
 async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.socket:
     """Return a connected, non-blocking socket.  There is no deadline; cancelling closes the socket.
 
-    :raises twisted.internet.error.ConnectError: or one of its subclasses, by the kernel's reason.
+    :raises twisted.internet.error.ConnectError: the connection failed; the subclass depends on the kernel's error.
     """
     connecting = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         number = connecting.connect_ex(address)
         if number == errno.EINPROGRESS:
-            # A second connect_ex asks for the state of the first: 0 or EISCONN once it is connected (connect(2)).
-            number = connecting.connect_ex(address)  # a server on this machine is connected by now
+            # A second connect_ex returns the state of the attempt: 0 or EISCONN if it has succeeded (connect(2)).
+            # If the server is on this machine, the socket is connected by now.
+            number = connecting.connect_ex(address)
             if number in _IN_PROGRESS:
                 number = await _Attempt(reactor, connecting, address).settled
         if number and number != errno.EISCONN:
@@ -40,10 +41,10 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
 
 @implementer(IReadWriteDescriptor)
 class _Attempt:
-    """Waits until the kernel has connected or has failed.
+    """Waits until the kernel has connected the socket or has failed.
 
-    The reactor may report an event of an older socket that had the same descriptor number.  So each event only makes
-    this class ask the kernel for the state.
+    The reactor may report an event of an older socket that had the same descriptor number.  So an event is only a
+    reason to ask the kernel for the state of this socket.
 
     :ivar settled: fires with 0, or the number of the error.
     """
@@ -79,10 +80,10 @@ class _Attempt:
             self.settled.callback(number)
 
     def _error(self) -> int:
-        """Return 0 if the socket is connected, else the number of the error, or of "in progress"."""
+        """Return 0 if the socket is connected, a number of :data:`_IN_PROGRESS`, or the number of the error."""
         if self.settled.called:
             return 0
         number = self._dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        # SO_ERROR is 0 as well while the attempt is still under way; connect_ex distinguishes the two.
+        # SO_ERROR is 0 both after a success and while the attempt is under way; connect_ex distinguishes the two.
         number = number or self._dialled.connect_ex(self._address)
         return 0 if number == errno.EISCONN else number

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class UpstreamConnection:
-    """Runs handshakes with the VNC server: answers what they ask, starts TLS, and explains why the server left.
+    """Runs handshakes with the VNC server: answers their questions, starts TLS, and finds out why the server left.
 
     :ivar channel: runs the handshakes.
     """
@@ -46,7 +46,7 @@ class UpstreamConnection:
         return self.unless_lost(self.channel.run(handshake, self._answer, self._start_tls))
 
     def unless_lost(self, what: Awaitable[T]) -> Deferred[T]:
-        """Wait for a step; fails with the reason if the connection is lost, or was lost before."""
+        """Wait for a step.  The Deferred fails with the reason if the connection is lost, or was lost before."""
         return self._attempt.wait(what)
 
     def keep(self) -> None:
@@ -59,7 +59,7 @@ class UpstreamConnection:
         self._lost_callback = self._session.end
 
     async def _answer(self, what: str) -> str | None:
-        """Return the password of the connect info, or else ask for it.  The answer is not stored."""
+        """Return the password of the connect info if it has one, else ask the authority.  The answer is not stored."""
         services, viewer = self._session.services, self._session.viewer
         if what != "password":
             return None
@@ -70,7 +70,7 @@ class UpstreamConnection:
         return await Deadline(services.reactor).wait(asked, services.settings.token_deadline, late)
 
     async def _start_tls(self, step: StartTLS) -> None:
-        """Start TLS, and verify the server's certificate if the sub-type has one."""
+        """Start TLS, and verify the server's certificate if the sub-type of VeNCrypt uses certificates."""
         services = self._session.services
         tls = services.settings.upstream_tls
         name = tls.name_of(self._info) if step.verified else None
@@ -82,7 +82,7 @@ class UpstreamConnection:
         """Report why the VNC server left before the session was live."""
         services = self._session.services
         # In TLS 1.3, our side completes the handshake before the server has checked our certificate.  A server that
-        # rejects it then closes the connection without sending anything else.
+        # rejects our certificate then closes the connection without sending anything else.
         refused_tls = self._end.bytes_in == self._secured_at
         loss = loss_before_session(
             cause,

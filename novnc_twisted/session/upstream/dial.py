@@ -27,7 +27,7 @@ ANSWER: Final = (0.5, 1.0)
 """Minimum and maximum seconds for one attempt to connect.  The time is random, so that many attempts spread out."""
 
 ATTEMPTS: Final = 5
-"""Number of attempts with this short limit.  A further one gets all the remaining time: the network may be slow."""
+"""Number of attempts with this short limit.  One more attempt gets all the remaining time: the network may be slow."""
 
 
 def place_of(info: ConnectInfo) -> str:
@@ -39,7 +39,7 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
     """Connect to the VNC server.  The caller sets the deadline; cancelling closes everything.
 
     :raises ConsoleUnreachable: the connection fails, or is not allowed.
-    :raises Dropped: it was reset at once.
+    :raises Dropped: the connection was reset at once.
     """
     end = UpstreamEnd(reactor, place_of(info))
     try:
@@ -64,8 +64,9 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
 async def _connect_tcp(reactor: Any, family: int, address: Any) -> socket.socket:
     """Connect, and try again if there is no answer for up to a second.
 
-    The kernel repeats its first packet after 1, 3 and 7 s.  If the network works again between these times, the
-    kernel still waits for the next one.  Also, attempts that began together are repeated together, and collide again.
+    The kernel alone would repeat its first packet after 1, 3 and 7 s.  If the network works again between two of these
+    times, the kernel still waits for the later one.  Also, attempts that began together would be repeated together,
+    and collide again.
     """
     for _ in range(ATTEMPTS):
         attempt = Deferred.fromCoroutine(connect(reactor, family, address))
@@ -119,7 +120,7 @@ def _numeric(host: str, port: int) -> tuple[int, Any] | None:
     except (OSError, ValueError):
         host = host.removeprefix("[").removesuffix("]")
     else:
-        return socket.AF_INET, (host, port)  # nearly every console; getaddrinfo is 3 % of a set-up
+        return socket.AF_INET, (host, port)  # nearly every console; getaddrinfo would take 3 % of a set-up
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):

@@ -15,7 +15,7 @@ from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import tune
 
 STALL: Final = 60.0
-"""Seconds for which a VNC server may leave our buffer full; then the connection is closed.
+"""Seconds for which a VNC server may accept nothing while our send buffer is full.  Then the server counts as lost.
 
 While the session waits for such a server, it does not notice that the viewer left.
 """
@@ -44,8 +44,8 @@ class UpstreamEnd(StreamEnd):
     def start_tls(self, creator: IOpenSSLClientConnectionCreator) -> Deferred[None]:
         """Start TLS on this connection, as the TLS client.
 
-        :return: fires when the TLS handshake is done.  If the connection is lost before, it fails with the reason, and
-            the receiver is not notified.
+        :return: fires when the TLS handshake is done.  If the connection is lost before, the Deferred fails with the
+            reason, and the receiver is not notified.
         """
         done: Deferred[None] = Deferred(self._tls_cancelled)
         if self._gone or self._closing:
@@ -66,8 +66,8 @@ class UpstreamEnd(StreamEnd):
         done, self._tls_handshake = self._tls_handshake, None
         self.dropped = not self.bytes_in and reason.check(ConnectionDone) is None
         if done is not None:
-            # Set before super().connectionLost(), so that it does not notify the receiver: only the Deferred reports a
-            # loss during the TLS handshake.
+            # This prevents that super().connectionLost() notifies the receiver: only the Deferred reports a loss during
+            # the TLS handshake.
             self._over = self._lost(loss_reason(reason))
         super().connectionLost(reason)
         if done is not None:

@@ -6,7 +6,7 @@ from novnc_twisted.errors import ConsoleUnreachable, MessageTooBig, Refusal, Too
 class Dropped(Exception):
     """The connection was reset before the VNC server had sent anything: the server's kernel had no room for it.
 
-    :ivar cause: the refusal, if the connection is not tried again.
+    :ivar cause: the refusal with which the session ends if the proxy does not try to connect again.
     """
 
     def __init__(self, cause: ConsoleUnreachable) -> None:
@@ -23,9 +23,9 @@ def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, sus
     server is assumed to be broken.
 
     :param cause: how the connection ended.
-    :param awaited: the message of the server that was awaited, if no byte of it had arrived.
+    :param awaited: the message that the server should have sent next; empty if part of it had arrived.
     :param live_sessions: the number of live sessions of this process with the same server.
-    :param suspicion: what may be wrong with TLS, if the connection ended right after its handshake.
+    :param suspicion: what may be wrong with TLS; empty if the connection did not end right after the TLS handshake.
     """
     # The sentence of MessageTooBig is about viewers, but here the server sent too much.
     if isinstance(cause, MessageTooBig):

@@ -1,6 +1,7 @@
 """Reaches the right VNC server: dials it, logs in, and compares its name.
 
-If that fails, or if it may be the wrong server, the authority is asked once more where the console is.
+If this fails, or if the server may be the wrong one, the proxy asks the authority (consoleauth or nova) once more where
+the console is.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from novnc_twisted.session.setup import SessionSetup
 
 PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
-"""Maximum pauses in seconds before each new attempt after a dropped connection."""
+"""The maximum pause in seconds before each new attempt, if the connection was dropped before the first byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Reached:
     :ivar end: the connection.
     :ivar upstream: runs handshakes over it.
     :ivar opening: the result of the log-in (:meth:`.IConsoleType.log_in`).
-    :ivar proven: whether it proved to be the server that was asked for.
+    :ivar proven: whether the server's name showed the right VM (the result of :meth:`.IConsoleType.verify`).
     """
 
     info: ConnectInfo
@@ -48,10 +49,10 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
     """Log in to the VNC server of a console.
 
     The place of the server is looked up once more in three cases: the server cannot be reached; another VM answers
-    there; or the place may be outdated and the VNC server does not report whose screen it shows.  A second place is
-    tried once.
+    there; or the place may be outdated and the VNC server does not report whose screen it shows.  If the second look-up
+    returns another place, this place is tried once.
 
-    :raises ConsoleUnreachable: the server is at neither place.
+    :raises ConsoleUnreachable: the server is not at the first place, and not at the second one, if there is one.
     :raises Refusal: the second look-up was refused.
     """
     reached = None
@@ -60,7 +61,7 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
         if not (reached.proven or info.current):
             raise ConsoleUnreachable("the VNC server does not say whose screen it shows")
     except ConsoleUnreachable as doubt:
-        # If the session was ended, this made the wait fail, and there is nothing to look up.
+        # If the log-in failed only because the session was ended, there is nothing to look up.
         if setup.cause is not None:
             raise
         found = await _find_again(setup, info)
@@ -83,7 +84,7 @@ async def _log_in(setup: "SessionSetup", console: "IConsoleType", info: ConnectI
         try:
             return await _attempt(setup, console, info)
         except Dropped as dropped:
-            # Random: other connections may have been dropped at the same moment, and must not all return together.
+            # Random: other connections may have been dropped at the same moment, and must not be repeated together.
             seconds = pause * uniform(0.5, 1)  # noqa: S311
             await setup.in_time(sleep(seconds, setup.services.reactor), pause, dropped.cause)
     try:

@@ -10,15 +10,16 @@ from novnc_twisted.session.upstream.end import UpstreamEnd
 from novnc_twisted.session.upstream.turns import Turn
 
 PROBE: Final = 1.0
-"""Seconds of silence after which the turn ends, and the server's kernel is asked whether it knows the connection.
+"""Seconds of silence after which the session gives its turn back (:class:`.Turn`) and starts keep-alive probes.
 
-A VNC server sends the first bytes, so an unknown connection would stay silent for ever (:mod:`.turns`).  A slow server
-does not notice this question.
+In RFB, the server sends the first bytes.  If its kernel does not know the connection (:mod:`.turns` explains why), no
+bytes ever come.  In this case, the kernel answers a probe with a reset.  A server that is only slow does not notice the
+probes, because its kernel answers them.
 """
 
 
 class Silence:
-    """Ends the turn when the first bytes come; asks the server's kernel if they do not come soon."""
+    """Ends the turn when the first bytes come; probes the connection if they do not come within :data:`PROBE`."""
 
     __slots__ = ("_end", "_probing", "_timer", "_turn")
 
@@ -37,6 +38,6 @@ class Silence:
 
     def _probe(self) -> None:
         self._probing = True
-        # One silent connection must not block the others.
+        # A silent connection must not block the other sessions that wait for their turn.
         self._turn.give_back()
         probe(self._end.transport)

@@ -18,7 +18,7 @@ QEMU_USERS: Final = ("libvirt-qemu", "qemu")
 def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
     """Check a socket, and yield a path that leads to exactly that socket inside the block.
 
-    Each folder below the configured one is opened without following links, then the socket itself.  The yielded path
+    Each folder below the configured one, and the socket itself, is opened without following links.  The yielded path
     in /proc/self/fd names the open inode.  So nobody can replace the socket between the check and the connect
     (CVE-2026-7374, CVE-2026-13201: a console's socket was replaced by a link).
 

@@ -24,7 +24,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _HOST: Final = "{host}"
-"""The compute host in ``server_name``: nova's OS-EXT-SRV-ATTR:host, or the ``host`` option of our compute service."""
+"""Stands for the compute host in ``server_name``: nova's OS-EXT-SRV-ATTR:host, or ``host`` of our compute service."""
 
 # Ciphers without certificates.  OpenSSL 3 allows them at security level 0 only; TLS 1.3 has none.
 _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
@@ -33,8 +33,8 @@ _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
 class UpstreamTLS:
     """Credentials for TLS in VeNCrypt.  PEM parameters are contents as bytes, not paths.
 
-    :ivar server_name: the name that every VNC server's certificate must have, or None; ``{host}`` in it is the compute
-        host.
+    :ivar server_name: the name that every VNC server's certificate must have, or None.  ``{host}`` in the name stands
+        for the compute host.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class UpstreamTLS:
 
         :param ca_certs: certificates (PEM) of the authorities that certify VNC servers; None: the system's.
         :param client_cert: our certificate (PEM), followed by the intermediate ones; None: we send no certificate.
-        :param client_key: its key (PEM, without a passphrase); None: ``client_cert`` contains it.
+        :param client_key: the key of ``client_cert`` (PEM, without a passphrase); None: ``client_cert`` contains it.
         :param server_name: a DNS name or an IP address to expect instead of the address of the connection.  ``{host}``
-            in it stands for the compute host of the server.
+            in the name stands for the compute host of the server.
         :raises ValueError: with the parameter's name and what is wrong with it.
         """
         self.server_name = server_name
@@ -96,7 +96,7 @@ class UpstreamTLS:
 
     @cached_property
     def _options(self) -> ssl.CertificateOptions:
-        """The options with one context for all servers; the expected name is set on each connection."""
+        """The TLS options: one context for all servers.  The name to expect is set on each connection."""
         ours: dict[str, Any] = {}
         if self._chain:
             ours = {"privateKey": self._key, "certificate": self._chain[0], "extraCertChain": self._chain[1:]}
@@ -110,11 +110,11 @@ class UpstreamTLS:
     def name_of(self, info: ConnectInfo) -> str:
         """Return the name that the VNC server's certificate must have.
 
-        That is ``server_name`` if it is set, else the address that was dialled.  A unix socket has no address, so its
-        name is the compute host.
+        This is ``server_name`` if it is set, else the address that was dialled.  A unix socket has no address, so the
+        compute host is used instead.
 
-        :raises ConsoleUnreachable: the compute host is unknown, and ``server_name`` contains ``{host}``, or is not set
-            although the server has a unix socket.
+        :raises ConsoleUnreachable: the name depends on the compute host, which is unknown: ``server_name`` contains
+            ``{host}``, or ``server_name`` is not set and the server has a unix socket.
         """
         if self.server_name is None:
             if not info.socket:
@@ -133,9 +133,9 @@ class UpstreamTLS:
         return self.server_name.replace(_HOST, info.compute_host or "")
 
     async def start(self, end: UpstreamEnd, name: str | None) -> None:
-        """Start TLS on an end; return when it is established and the server is the one that was dialled.
+        """Start TLS on an end; return when TLS is established and the server's certificate has been verified.
 
-        :param name: the name that its certificate must have; None: anonymous TLS, which verifies nothing.
+        :param name: the name that the certificate must have; None: anonymous TLS, which verifies nothing.
         :raises ConsoleUnreachable: the handshake or the verification failed; the detail has the reason.
         """
         try:
@@ -149,7 +149,7 @@ class UpstreamTLS:
                 check.failure or f"the TLS handshake with the VNC server failed: {tls_error(error)}"
             ) from None
         except Exception as error:  # any loss of the connection
-            # Twisted shares one exception object among connections, so its traceback would keep this one in memory.
+            # Twisted shares one exception object among connections: its traceback would keep this connection in memory.
             error.__traceback__ = None
             raise ConsoleUnreachable(
                 check.failure or f"the VNC server ended the TLS handshake ({type(error).__name__})"
@@ -157,7 +157,7 @@ class UpstreamTLS:
 
     @property
     def suspicion(self) -> str:
-        """A guess why a server closed the connection right after the TLS handshake: our certificate."""
+        """A guess why a server closed the connection right after the TLS handshake: it may reject our certificate."""
         if not self._chain:
             return "it may want a client certificate (vencrypt_client_cert), and we have none"
         if self._chain[0].not_valid_after_utc < datetime.now(UTC):

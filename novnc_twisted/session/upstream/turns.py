@@ -33,14 +33,15 @@ class Turns:
         return turn
 
     def leave(self, turn: "Turn", clock: IReactorTime, place: str) -> None:
-        """Remove a turn, and let the next one begin if it was the first."""
+        """Remove a turn from its queue.  If it was the first one, let the next turn begin."""
         queue = self._queues[place]
         was_first = queue[0] is turn
         queue.remove(turn)
         if not queue:
             del self._queues[place]
         elif was_first:
-            # In the next iteration: otherwise hundreds of turns that fail at once would call each other recursively.
+            # In the next reactor iteration.  Otherwise, hundreds of turns that fail at once would call each other
+            # recursively.
             clock.callLater(0, queue[0].begin)
 
 
