@@ -11,8 +11,9 @@ from novnc_twisted.contract.record import Record, record
 class Admission(Record):
     """The console that a valid token opens.
 
-    :ivar connect_info: where the console is now.  The ``expires_at`` in it is by the clock of consoleauth.
-    :ivar expires_in: seconds until the token expires; 0: the token has expired, and a lease admits its viewer.
+    :ivar connect_info: where the console is now.  Its ``expires_at`` is a time of consoleauth's clock.
+    :ivar expires_in: seconds until the token expires; 0: the token has expired, but a viewer whose session was live
+        until just now may still reconnect with it.
     """
 
     connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]

@@ -34,17 +34,17 @@ class ConnectInfo(Record):
     :ivar compute_host: the ``host`` option of the compute service that runs the instance.
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
-    :ivar keep_from: seconds that a live session waits before it renews the lease of its token for the first time.
-        Before that time, the viewer can reconnect without a lease.
+    :ivar keep_from: seconds that a live session waits before it calls ``keep_token`` for the first time.  This call
+        lets the viewer reconnect after the token has expired.  Before that time, the token itself is still valid.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
-    :ivar shared_from: for a guest's token, the SHA-256 of the token from which it was shared; None: it was not shared.
-        ``user_id`` and ``project_id`` are those of the earlier token.
+    :ivar shared_from: the SHA-256 of another token, if a viewer with that token made this one for a guest.
+        ``user_id`` and ``project_id`` are then copied from that token.  None: the token was not made in this way.
     :ivar owners: the id and the name of the project that the server belongs to, as its compute host reports them;
         None: unknown.
     :ivar state: libvirt's name of the server's state when its host was asked; empty: unknown.
-    :ivar admission: the id of consoleauth's record of this admission, for the report of the session's end; empty:
-        no admission.
+    :ivar admission: the id under which consoleauth has recorded that it admitted this session.  The proxy sends the id
+        when it reports the end of the session.  Empty: consoleauth made no record.
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
     :ivar password: the VNC password, if the ``authorise`` function returns it.  It is neither shown nor sent on the

@@ -53,7 +53,7 @@ text: Final = text_up_to(MAX_TEXT)
 """The check for a text in general."""
 
 short_text: Final = text_up_to(255)
-"""The check for the name or the address of a host, or the path of a socket."""
+"""The check for a short text, such as the name or the address of a host, the path of a socket, or an id."""
 
 long_text: Final = text_up_to(4096)
 """The check for a URL."""
@@ -135,7 +135,7 @@ def admission(value: Any) -> str:
 
 
 def owners(value: Any) -> tuple[str, ...]:
-    """Check for the id and the name of a project, or one of them, or none."""
+    """Check for a list with at most two texts: the id and the name of a project."""
     if not isinstance(value, list | tuple) or len(value) > 2:
         raise ValueError("not a list of an id and a name")
     return tuple(map(text, value))

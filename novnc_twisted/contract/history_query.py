@@ -13,9 +13,9 @@ class HistoryQuery(Record):
 
     :ivar server_id: the UUID of the server.
     :ivar user_id: the user who asked for the token.
-    :ivar project_id: the project of that user's request.
+    :ivar project_id: the project in which that user asked for the token.
     :ivar owner: the id or the name of the project that the server belonged to.
-    :ivar proxy: the ``host`` of the proxy.
+    :ivar proxy: the ``host`` option of the proxy.
     :ivar since: Unix time in seconds; sessions that ended earlier are left out.
     :ivar until: Unix time in seconds; sessions that ended later are left out.
     """

@@ -14,7 +14,7 @@ _INACTIVE: Final = ("shutoff", "saved", "nostate", UNKNOWN)
 
 
 def _number(most: int) -> Callable[[Any], int]:
-    """Return a check that replaces everything but an integer from 0 to ``most`` by 0."""
+    """Return a check that accepts an integer from 0 to ``most``, and replaces every other value with 0."""
     return lambda value: value if type(value) is int and 0 <= value <= most else 0
 
 

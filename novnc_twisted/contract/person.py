@@ -19,7 +19,10 @@ GIVE: Final = "give"
 """Hand control over, and only watch from then on."""
 
 TAKE: Final = "take"
-"""Take control back from a session to which it was handed over, or from a guest whose link was shared."""
+"""Take control back from a session that received it from this session, or from a guest with a shared link.
+
+The guest's link must have been made from the link of this session.
+"""
 
 RELEASE: Final = "release"
 """Return control to the session that handed it over."""
@@ -42,8 +45,8 @@ class Person(Record):
     :ivar mode: what the session may do now: ``control`` or ``view``.
     :ivar resizes: whether the session may change the size of the screen, if it has control.
     :ivar guest: whether the session was opened with a link that was shared from the page.
-    :ivar hosts: for a guest, the sessions from whose link the guest's link was made.  They may take control from the
-        guest.
+    :ivar hosts: for a guest, the live sessions with the link from which the guest's link was made.  These sessions may
+        take control from the guest.
     :ivar given_by: the session that handed control over to this one; empty: no session did.
     :ivar administrator: whether an administrator asked for its token.
     :ivar hidden: whether other viewers see the session only if they are administrators.

@@ -8,8 +8,11 @@ from novnc_twisted.contract.record import LOCAL, Record, record
 
 @record
 class Place(Record):
-    """The address of an active server's console.  The fields of ConnectInfo with these names have the same meaning.
+    """The address of an active server's console.
 
+    ``host``, ``port`` and ``socket`` have the same meaning as in ConnectInfo.
+
+    :ivar name: the name of the libvirt domain.
     :ivar owners: the id and the name of the project that the server belongs to; None: the host did not report it.
     :ivar state: libvirt's name of the state of the server, such as ``paused``; empty: the host did not report it.
     :ivar compute_host: the ``host`` option of the compute host that was asked; it is not read from the answer.

@@ -33,7 +33,10 @@ The compute host decides whether it runs an action.
 """
 
 VIEWERS_ACTIONS: Final = tuple(action for action in ACTIONS if action != START)
-"""The actions that a viewer can request, by xvp or on the channel of the page.  A stopped server has no viewers."""
+"""The actions that a viewer can request, with the xvp messages of RFB or with a text message of the console page.
+
+START is not one of them, because a stopped server has no viewers.
+"""
 
 WRONG_STATE: Final = "state"
 """The server's state does not allow the action."""
@@ -47,7 +50,7 @@ TRANSIENT: Final = "transient"
 
 @record
 class PowerReply(Record):
-    """The answer of a compute host to a power action: that it has begun, or why not.
+    """The answer of a compute host to a power action: the action has begun, or why it has not.
 
     :ivar state: libvirt's name of the server's state when the action was requested.
     :ivar conflict: :data:`WRONG_STATE`, :data:`BUSY` or :data:`TRANSIENT`; None: the action has begun.

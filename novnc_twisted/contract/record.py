@@ -7,7 +7,7 @@ A record is a dataclass whose annotations carry the checks of :mod:`.fields`::
         host: Annotated[str, fields.short_text]
         port: Annotated[int, fields.port] = 0
 
-To add a field, only such a line is needed: :meth:`Record.to_wire` and :meth:`Record.from_wire` use it.
+To add a field, add such a line.  :meth:`Record.to_wire` and :meth:`Record.from_wire` need no change.
 
 Most fields of most records have their default value.  Such a field is left out of messages, which makes them half as
 long, and the reader puts the default in.  So a default must not change in a later version.  A message may also contain
@@ -35,14 +35,14 @@ from typing import (
 from novnc_twisted.errors import ServiceUnavailable
 
 LOCAL: Final = "stays in this process"
-"""Instead of a check, for a field that is neither written to messages nor read from them.  It needs a default."""
+"""Takes the place of a field's check, if messages do not contain the field.  Such a field needs a default."""
 
 
 class _Layout(NamedTuple):
-    """What is prepared for one kind of record.
+    """The functions and names that are made once for each class of records.
 
     :ivar names: the names of the fields that are sent, in their order.
-    :ivar local: the names of the local fields.
+    :ivar local: the names of the fields that are not sent (:data:`LOCAL`).
     :ivar write: returns a record as a JSON object.
     :ivar read: sets the sent fields of a new record from a message, and the local fields from a second mapping.
     :ivar copy: sets the fields of a new record to those of another one.
@@ -77,7 +77,7 @@ class Record:
         """Read a record from a decoded JSON object; unknown fields are ignored.
 
         :param local: the values of local fields.
-        :raises ValueError: a field is missing or invalid; the text is one clause that names it.
+        :raises ValueError: a field is missing or invalid; the text is one clause that names the field.
         """
         if not isinstance(message, dict):
             raise ValueError(f"{cls.__name__}: not an object")
@@ -89,9 +89,9 @@ class Record:
         return made
 
     def copy(self, **changes: Any) -> Self:
-        """Return a copy with other values of these fields.
+        """Return a copy in which the given fields have the given values.
 
-        Like :func:`dataclasses.replace`, but faster; mypy does not check the arguments.
+        This is faster than :func:`dataclasses.replace`, but mypy does not check the arguments.
         """
         kind = type(self)
         made = object.__new__(kind)
@@ -110,10 +110,10 @@ _R = TypeVar("_R", bound=Record)
 def record(kind: type[_R]) -> type[_R]:
     """Make a class a record: a dataclass whose fields must not be assigned after its construction.
 
-    mypy refuses such an assignment, but Python permits it.  With ``frozen=True``, Python would refuse it, but a record
-    would take four times as long to make, since each field would be set with ``object.__setattr__``.
+    mypy refuses such an assignment, but Python permits it.  With ``frozen=True``, Python would refuse it too, but would
+    set each field with ``object.__setattr__``, and a record would take four times as long to make.
     """
-    # unsafe_hash: a hash of the values of the fields, as frozen dataclasses have it.
+    # unsafe_hash: the hash is made from the values of the fields, as in a frozen dataclass.
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(kind)
 
 
@@ -134,9 +134,10 @@ def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
 
 
 def _layout_of(kind: type[Record]) -> _Layout:
-    """Return the layout of a kind of record.
+    """Return the layout of a class of records.
 
-    :raises TypeError: a field has neither a check nor :data:`LOCAL`, or is local and has no default.
+    :raises TypeError: a field has neither a check nor :data:`LOCAL`, is local and has no default, or has a
+        default_factory.
     """
     known = _KNOWN.get(kind)
     if known is not None:
@@ -164,14 +165,15 @@ def _functions(
 ) -> tuple[Callable[..., Any], ...]:
     """Return the functions ``write``, ``read`` and ``copy`` of a layout.
 
-    Their Python code is made here, with the fields in it, as :mod:`dataclasses` makes ``__init__``.  A loop over the
-    fields would take two to five times as long, and several records are written and read for each session.
+    This function generates their Python code, with a line or two for each field, as :mod:`dataclasses` generates
+    ``__init__``.  A loop over the fields would take two to five times as long, and several records are written and read
+    for each session.
     """
     write = ["def write(record):", " values = {}"]
     read = ["def read(record, message, local):", " get = message.get"]
     copy = ["def copy(record, other):"]
     for name, check in checks.items():
-        # The check of a field that is a record is the from_wire of its class: a method that is bound to a class.
+        # If the field contains another record, its check is from_wire of that record's class, a class method.
         value = "value.to_wire()" if isinstance(getattr(check, "__self__", None), type) else "value"
         # The comparison by identity is faster, and finds nearly all defaults: None, booleans and constants.
         is_sent = f"value is not default_{name} and value != default_{name}"

@@ -15,7 +15,7 @@ class SessionFilter(Record):
     :ivar session_id: the id of the session.
     :ivar server_id: the UUID of its server.
     :ivar user_id: the user who asked for its token.
-    :ivar project_id: the project of that user's request.
+    :ivar project_id: the project in which that user asked for the token.
     :ivar owner: the id or the name of the project that its server belongs to.
     :ivar client_network: the IPv4 address or the IPv6 /64 of its viewer (``access.failures.network_of``).
     :ivar token_hash: the SHA-256 of its token, in hexadecimal digits.

@@ -11,6 +11,8 @@ from novnc_twisted.contract.record import Record, record
 class SessionInfo(Record):
     """A session, which may be in its set-up, live, or ended.
 
+    The last four fields are for services only: the API never shows them.
+
     :ivar id: the id of the session, unique among all proxies.
     :ivar server_id: the UUID of the server; empty before the token was checked.
     :ivar server_name: the server's name; empty before the token was checked.
@@ -34,11 +36,10 @@ class SessionInfo(Record):
     :ivar has_page: whether the viewer is the console page, which shows the people at the console.  Control can be
         handed over only to a session with this page.
     :ivar shared_from: the SHA-256 of the token from which the session's token was shared; empty: it was not shared.
-        Never shown.
-    :ivar owners: the id and the name of the project that the server belongs to; None: unknown.  Never shown.
+    :ivar owners: the id and the name of the project that the server belongs to; None: unknown.
     :ivar admission: the id of the record that consoleauth made when it admitted the session; empty: consoleauth made
-        no record.  Never shown.
-    :ivar token_hash: the SHA-256 of the token; empty: the viewer sent none.  Never shown.
+        no record.
+    :ivar token_hash: the SHA-256 of the token; empty: the viewer sent no token.
     """
 
     id: Annotated[str, fields.short_text]

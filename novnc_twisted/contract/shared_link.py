@@ -1,4 +1,7 @@
-"""A link for a guest, which the proxy sends to the page that requested it; it is not sent between services."""
+"""A link for a guest.  The proxy makes it and sends it to the console page that requested it.
+
+consoleauth receives only the hash of the token.
+"""
 
 from dataclasses import dataclass, field
 

@@ -1,7 +1,8 @@
 """The topics on the bus, their methods, and the roles that may call each method.
 
-This table is the only place where they are written down.  The services serve from it, and the rights of the Redis users
-(:mod:`novnc_twisted.messaging.redis.acl`) and the table in ``docs/redis_acl.rst`` are generated from it.
+They are defined only in :data:`TOPICS`.  Each service registers the methods of its topic from this table.  The rights
+of the Redis users (:mod:`novnc_twisted.messaging.redis.acl`) and the table in ``docs/redis_acl.rst`` are generated from
+the table too.
 """
 
 from collections.abc import Mapping
@@ -22,18 +23,19 @@ BINARIES: Final = (COMPUTE_BINARY, CONSOLEAUTH_BINARY, NOVNCPROXY_BINARY, XVPVNC
 PROXY_BINARIES: Final = (NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY)
 
 SESSIONS_BINARY: Final = "novnc-sessions"
-"""The name of the workers that serve ``proxy.HOST.WORKER``.
+"""The service name of the workers that serve ``proxy.HOST.WORKER``.
 
-``os-services`` does not list these workers.  It lists the entry that a proxy announces (:func:`announced_as`).  That
-entry disappears when the proxy stops accepting connections, although its workers may still have sessions.
+``os-services`` does not list these workers.  It lists the entry that a proxy announces (:func:`announced_as`).  A proxy
+removes this entry when it stops accepting connections.  Its workers may still have sessions then, so they need entries
+of their own.
 """
 
 
 RESTART: Final = 5.0
-"""Seconds for which calls on Redis wait for consoleauth or a compute host after it has stopped: it may be restarting.
+"""Seconds for which calls to consoleauth or a compute host wait after this service has stopped (on Redis only).
 
-By default, a caller also waits this long for an answer.  After this time, calls to the stopped service fail at once,
-and other hosts are asked.
+The service may be restarting.  After this time, calls to it fail at once, and the callers ask other compute hosts.
+By default, a caller waits the same time for an answer.
 """
 
 
@@ -111,8 +113,8 @@ CONSOLEAUTH: Final = Topic(
 )
 """``consoleauth``: the tokens, the people at a console, and the history of sessions.
 
-Somebody with a stolen credential of a proxy cannot delete tokens, and can make a token only from a known one.  The new
-token has no more rights than the known one, and ends with it.
+Somebody with a stolen credential of a proxy cannot delete tokens, and can make a new token only from another token,
+whose hash must be known.  The new token has no more rights than the other token, and ends with it.
 """
 
 COMPUTE: Final = Topic(

@@ -27,7 +27,7 @@ MAX_CHORDS: Final = 200
 """Maximum number of chords in one message."""
 
 MAX_HOLD: Final = 200
-"""Maximum number of milliseconds for which a key is held."""
+"""Maximum of :attr:`Strokes.hold`, in milliseconds."""
 
 MAX_SECONDS: Final = 10.0
 """Maximum number of seconds that the keys of one message take."""
@@ -78,8 +78,8 @@ def new_ticket() -> TypingTicket:
 def seal(ticket: TypingTicket, number: int, strokes: Strokes) -> str:
     """Encrypt strokes.
 
-    :param number: the number of this message under the ticket, from 0 on, so that no message can be replayed
-        or reordered.
+    :param number: 0 for the first message with this ticket, 1 for the next one, and so on.  With this number, the
+        receiver notices a message that is repeated or in the wrong order.
     """
     plain = json.dumps({"chords": strokes.chords, "hold": strokes.hold, "more": strokes.more}).encode()
     return base64.b64encode(_cipher(ticket).encrypt(_nonce(number), plain, None)).decode()
@@ -88,7 +88,7 @@ def seal(ticket: TypingTicket, number: int, strokes: Strokes) -> str:
 def unseal(ticket: TypingTicket, number: int, sealed: Any) -> Strokes:
     """Decrypt and check strokes.
 
-    :raises ValueError: they are not what was encrypted with this ticket and number, or are outside of the limits.
+    :raises ValueError: ``sealed`` was not encrypted with this ticket and number, or the strokes exceed a limit.
     """
     try:
         plain = _cipher(ticket).decrypt(_nonce(number), base64.b64decode(sealed, validate=True), None)
