@@ -118,7 +118,7 @@ class IdleTimeout(Refusal):
 
 
 class SessionExpired(Refusal):
-    """The token has expired, and enforce_session_timeout is on."""
+    """The token has expired; and enforce_session_timeout is on, or the token was shared for a guest."""
 
     close_code = 4408
     sentence = "The time of this console session is over. Ask for a new console link."
@@ -188,7 +188,7 @@ class TextRefused(Refusal):
 
 
 class MessageTooBig(Refusal):
-    """The client sent a message or a head over the limit."""
+    """The client sent a message or an HTTP head that is longer than the limit."""
 
     close_code, status = 1009, 400
     sentence = "Your viewer sent a message that is too big."
@@ -210,8 +210,8 @@ class Stopping(Refusal):
 class WorkerLost(Refusal):
     """The worker process that had the session was killed or has crashed.
 
-    The supervisor of the worker reports the session.  Viewers never receive this refusal, because their connection
-    ends without a close frame.
+    The worker's supervisor process reports the end of the session.  Viewers never receive this refusal, because their
+    connection ends without a close frame.
     """
 
     close_code = Stopping.close_code
@@ -235,4 +235,4 @@ def _rows(base: type[Refusal]) -> dict[str, type[Refusal]]:
 
 
 TABLE: dict[str, type[Refusal]] = _rows(Refusal)
-"""Name of the cause -> its row.  Between services, a refusal is sent as this name."""
+"""Name of a class of refusals -> the class.  Services send this name to each other."""
