@@ -1,7 +1,8 @@
 """Checks that a TLS server's certificate is trusted and has the expected name, for connections that we make.
 
-Twisted's ``optionsForClientTLS`` is not used.  It accepts certificates that service_identity cannot read, for example
-one without a subjectAltName, and only logs them (seen with Twisted 26.10).  Here, such a certificate is refused.
+Twisted's ``optionsForClientTLS`` is not used.  If service_identity cannot read a certificate, for example because the
+certificate has no subjectAltName, ``optionsForClientTLS`` only logs this and accepts the certificate (seen with Twisted
+26.10).  Here, such a certificate is refused.
 """
 
 import ipaddress
@@ -45,7 +46,7 @@ class ServerCheck:
 
         :param options: the trusted CAs and our own certificate; shared by many connections.
         :param name: a DNS name or an IP address.
-        :param whose: the server in the text of ``failure``, such as "the VNC server's".
+        :param whose: the owner of the certificate in the text of ``failure``, such as "the VNC server's".
         :raises ValueError: the name is neither a DNS name nor an IP address.
         """
         self.failure = ""
