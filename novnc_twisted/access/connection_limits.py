@@ -26,11 +26,11 @@ class ConnectionLimits:
     carry the connections of many clients.  Connections whose clients have valid tokens do not count for the share: an
     office behind one address may have any number of consoles.
 
-    A connection is silent while it waits for a request.  To make room for a new connection, the one that has been
-    silent for the longest time is closed.  If the network of the new connection has used up its share, a connection of
-    the same network is closed, else one of any network.  If no connection is silent, the one that has waited longest
-    for its client to read a response, or to send the body of a request, is closed.  Other connections are never closed
-    for this: then the new connection is refused.
+    A new connection over the maximum, or over the share of its network, replaces an old one.  Over the share, the old
+    connection must be of the same network.  A connection is *silent* while it waits for a request.  The connection that
+    has been silent longest is closed.  If no connection is silent, the one is closed that has waited longest for its
+    client to read a response or to send the body of a request.  If no connection waits for its client, the new
+    connection is refused.
 
     :ivar maximum: maximum number of connections at the same time; 0: no limit.
     """
@@ -66,7 +66,7 @@ class ConnectionLimits:
         network = self._networks.get(key)
         if self.maximum and self._taken >= self.maximum // 2 and not self._make_room(address, network):
             return None
-        # Making room may have removed this network, if its last connection was the one that was closed.
+        # If _make_room() has closed the last connection of this network, it has also removed the network.
         network = self._networks.setdefault(key, network or _Network(key))
         network.taken += 1
         self._taken += 1
@@ -90,8 +90,8 @@ class ConnectionLimits:
             self._observer(address, f"{why}, and none of them waits for its client")
             return False
         self._observer(slot.network, f"{why}; the one that has waited longest for its client was closed")
-        # Released first, because the new connection needs the slot now.  Closing calls release() again, which does
-        # nothing then.
+        # Release the slot first, because the new connection needs it now.  close() calls release() again, which has no
+        # effect.
         close = slot.close
         slot.release()
         if close is not None:
@@ -107,8 +107,8 @@ class ConnectionLimits:
 class _Waiting:
     """Connections that wait for their clients, in the order in which they began to wait.
 
-    :ivar silent: they wait for a request.
-    :ivar reading: they wait until the client has read a response, or sent the body of a request.
+    :ivar silent: the connections that wait for a request.
+    :ivar reading: the connections whose client has to read a response, or to send the body of a request.
     """
 
     __slots__ = ("reading", "silent")
@@ -123,9 +123,9 @@ class _Waiting:
         return next(iter(self.silent), None) or next(iter(self.reading), None)
 
     def add(self, slot: "ConnectionSlot", *, reading: bool) -> None:
-        """Put a connection behind the others of its kind.
+        """Append a connection.
 
-        :param reading: it waits until the client has read a response or sent a body; False: it waits for a request.
+        :param reading: whether to append it to ``reading``; False: to ``silent``.
         """
         (self.reading if reading else self.silent)[slot] = None
 
@@ -161,7 +161,7 @@ class ConnectionSlot:
 
     @property
     def network(self) -> str:
-        """The network of the client (see :func:`network_of`); empty once the connection does not count for it."""
+        """The network of the client (see :func:`network_of`); empty if the connection does not count for a network."""
         return "" if self._network is None else self._network.key
 
     def silent(self, close: Callable[[], None]) -> None:

@@ -11,8 +11,8 @@ MAX_LOGGED: Final = 300
 # marks and blanks of any kind are parts of people's names and stay.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# Every name that token_of would read as "token", even if its letters are escaped several times, and the value after
-# it.  An escaped "&" may be a part of the value, so it is replaced as well.
+# Matches each name that tokens.token_of() could read as "token", even if letters of the name are escaped several times,
+# and the value of this name.  An escaped "&" may be a part of the value, so the match does not end there.
 _SECRET = re.compile(
     "(?i)("
     + "".join(f"(?:{letter}|%(?:25)*{ord(letter.upper()):x}|%(?:25)*{ord(letter):x})" for letter in "token")
@@ -45,5 +45,5 @@ def clean(text: str) -> str:
     """Return a text for the log: one line of at most :data:`MAX_LOGGED` characters, without tokens."""
     if is_clean(text):
         return text
-    # Scrub before the final cut: a cut inside an escaped "token=" would hide it from the pattern.
+    # Scrub before the final cut: if the cut were inside an escaped "token=", the pattern would not find this name.
     return scrub(one_line(text, 4 * MAX_LOGGED))[:MAX_LOGGED]

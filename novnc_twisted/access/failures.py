@@ -29,7 +29,7 @@ class Failures:
         self._limit = limit
         self._clock = clock
         self._max = max_addresses
-        # For each network: the number of a minute, the failures in it and in the minute before.
+        # For each network: a minute, counted from the zero of the clock, the failures in it and in the minute before.
         self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
         self._checking: set[str] = set()  # networks over the limit, for which a token is being checked
 
@@ -70,8 +70,8 @@ class Failures:
     def begin_check(self, address: str) -> "Check | None":
         """Begin to check a token from this address.
 
-        Above the limit, one token at a time is still checked.  Otherwise one client that guesses tokens would lock out
-        all clients behind the same NAT address.
+        Above the limit, only one token of the address is checked at a time.  If no token were checked, one client that
+        guesses tokens would lock out all clients behind the same NAT address.
 
         :return: the check, which the caller ends when it has the result; None: the client has to wait.
         """
@@ -84,7 +84,7 @@ class Failures:
         return Check(self._checking, key)
 
     def _present(self, key: str) -> tuple[int, int, int]:
-        """Return the number of the present minute, the failures of a network in it, and those in the minute before."""
+        """Return the present minute (as in ``_counts``), and a network's failures in it and in the minute before."""
         window = int(self._clock() // WINDOW)
         seen, now, before = self._counts.get(key, (window, 0, 0))
         if seen == window:

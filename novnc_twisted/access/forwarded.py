@@ -10,8 +10,8 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 UNKNOWN: Final = "unknown"
 """Stands for a client's address that is not known, for example because a trusted proxy sent an invalid one.
 
-The proxy's own address must not be used instead, because all its clients would have it.  The failures of one would
-count against all, and ``bind_address`` would accept a link from any of them.
+The proxy's own address must not be used instead, because all its clients would have this address.  The failures of one
+client would count against all of them, and ``bind_address`` would accept a link from any of them.
 """
 
 
@@ -48,7 +48,7 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Ne
     :param forwarded_for: the values of X-Forwarded-For, in order.  They are read from right to left, and an entry is
         used only if a trusted proxy wrote it.
     :return: the address, or :data:`UNKNOWN` if a trusted proxy wrote an entry that is not an address.  Entries to the
-        left of that are not used, because the client itself may have written them.
+        left of this entry are not used, because the client itself may have written them.
     """
     hops = [hop for value in forwarded_for for hop in value.split(",")]
     # Read from the right, because each proxy appends the address of its peer.  Entries to the left of an untrusted
@@ -76,7 +76,7 @@ def read_address(text: str) -> str | None:
     address = _address(text)
     if address is None:
         host, _, port = text.rpartition(":")
-        # An IPv6 address without brackets may also end in a colon and digits, so the whole text was tried first.
+        # The whole text was tried first, because an IPv6 address without brackets may also end in a colon and digits.
         if 0 < len(port) <= 5 and port.isascii() and port.isdigit():
             address = _address(host)
     return address

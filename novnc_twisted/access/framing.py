@@ -1,7 +1,8 @@
 """Predicts whether ``frame-ancestors`` of Content-Security-Policy makes a browser block our page in a frame.
 
 The proxy cannot see the frame.  But browsers report in Sec-Fetch-Dest that a page is for a frame, and often the framing
-page in Referer.  Source: Content Security Policy Level 3, section 6.7.2, which ignores the path of a source.
+page in Referer.  The rules are those of Content Security Policy Level 3, section 6.7.2.  A *source* is one entry of
+``frame-ancestors``.  If it contains a path, the path is ignored.
 """
 
 import ipaddress
@@ -23,15 +24,16 @@ _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
 def list_source(sources: Sequence[str], host: str | None, listening: Sequence[tuple[str, int]]) -> str:
-    """Return the CSP source for the list of servers: the same host, and the port of the API in this process.
+    """Return the source that lets our list of servers, a page of the API, frame the console page.
 
-    Any user of a machine can listen on a free port.  So only a port on which this process listens is used.
+    The source has the host of the request, and a port on which the API of this process listens.  Any user of a machine
+    can listen on a free port, so no other port is used.
 
     :param sources: the operator's sources; the list may frame the page only if ``'self'`` is one of them.
     :param host: the Host of the request.
-    :param listening: the addresses and ports of the API of this process.
-    :return: the source; empty if the list may not frame the page, or if its host is an IPv6 address, which a source
-        cannot contain.
+    :param listening: the addresses and ports on which the API of this process listens.
+    :return: the source; empty if the list may not frame the page, if the API does not listen at this host, or if the
+        host is an IPv6 address, which a source cannot contain.
     """
     origin = read_origin(f"http://{host or ''}")
     if "'self'" not in sources or origin is None or ":" in origin.host:
@@ -52,17 +54,17 @@ def blocked_framer(
     :param own: the origin of our page.
     :param referrers: the values of the request's Referer fields.
     :param sites: the values of the request's Sec-Fetch-Site fields.
-    :param own_list: the result of :func:`list_source`, which ``sources`` then contains; empty: no list.
-    :return: the origin; :data:`UNNAMED` if the browser does not send it; None if the frame is shown, or if that is
-        unknown.
+    :param own_list: the result of :func:`list_source`.  If it is not empty, ``sources`` contains it too.
+    :return: the origin; :data:`UNNAMED` if the browser does not send it; None if browsers show the frame, or may show
+        it.
     """
     found = _ORIGIN.match(referrers[0].strip()) if len(referrers) == 1 else None
     framer = read_origin(found[0]) if found is not None else None
     if found is not None and framer is not None:
         return None if any(_matches(source, framer, own) for source in sources) else found[0]
-    # The origin is not known.  The frame is certainly blocked if the policy names no foreign page and the framing page
-    # is foreign.  Our list of servers belongs to the same site.  So if the policy names the list, a framing page of the
-    # same site may be the list, and may be allowed.
+    # The origin of the framing page is not known.  The frame is certainly blocked if the framing page is foreign, and
+    # the policy names no foreign page.  A page of the same site, but of another origin, is foreign too, unless the
+    # policy names our list of servers: then the page may be this list.
     site = sites[0] if len(sites) == 1 else ""
     is_foreign = site == "cross-site" or (site == "same-site" and not own_list)
     names_foreign_page = any(each not in ("'self'", "'none'", own_list) for each in sources)
@@ -98,7 +100,7 @@ def _matches(source: str, framer: PageOrigin, own: PageOrigin) -> bool:
 
 
 def _scheme(wanted: str, scheme: str) -> bool:
-    """Return whether a source with the scheme ``wanted`` allows a page with ``scheme``: http allows https as well."""
+    """Return whether a source with the scheme ``wanted`` allows a page with ``scheme``; http also allows https."""
     return scheme == wanted or (wanted == "http" and scheme == "https")
 
 

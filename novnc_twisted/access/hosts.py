@@ -12,7 +12,7 @@ HOST_PORT: Final = r"(?P<host>[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::
 """A regular expression for a host with or without a port, as in a Host field or an Origin."""
 
 _HOST = re.compile(HOST_PORT)
-# A port follows "]" or a host without colons.  In a bare IPv6 address, the last digits are a part of the address.
+# A port follows "]" or a host without colons.  The last digits of an IPv6 address without brackets are not a port.
 _PORT = re.compile(r"(?:^[^:]*|\]):[0-9]+$")
 
 

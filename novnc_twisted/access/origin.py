@@ -1,8 +1,8 @@
 """Decides by the Origin of a request whether the page that sent it may open a console.
 
 Without this check, any page that a user visits can open the user's consoles (CVE-2015-0259).  The decision depends only
-on the request and the configuration, never on earlier requests: in nova bug 2158919, the Host of each request was added
-to the configured origins.
+on the request and the configuration.  In nova, it also depended on earlier requests: the Host of each request was added
+to the configured origins (bug 2158919).
 """
 
 import ipaddress
@@ -56,7 +56,7 @@ def judge_origin(
         loaded, so it is used in place of ``scheme``.
     :return: 200; 403 for a foreign, blank or ``null`` Origin; 400 for two Origins or two Hosts.
     """
-    # Of two values, a reverse proxy may have checked one, and we would check the other one.
+    # If there are two values, a reverse proxy may have checked one of them, and we would check the other one.
     if len(origins) > 1 or len(hosts) > 1:
         return BAD
     if not origins:
@@ -79,7 +79,7 @@ def explain_refusal(
 ) -> tuple[str, str]:
     """Return why :func:`judge_origin` forbids this request, and the options to change.
 
-    It takes the same arguments.  The first text quotes the request, and has to be cleaned before it is logged.
+    The arguments are those of :func:`judge_origin`.  The first text quotes the request: clean it before logging it.
     """
     origin = read_origin(origins[0]) if origins else None
     if origin is None:
@@ -111,7 +111,7 @@ def _has_scheme(origin: PageOrigin, wanted: str) -> bool:
 
 def _known_hosts(hosts: Sequence[str], allowed: Collection[str]) -> set[str]:
     """Return the hosts whose pages may connect: the configured ones, and the Host of the request."""
-    # A new set for each request: a set that requests extend was nova bug 2158919.
+    # Make a new set for each request.  In nova bug 2158919, each request added its Host to the same set.
     known = {bare_host(name) for name in allowed}
     authority = _AUTHORITY.fullmatch(hosts[0].strip()) if hosts else None
     if authority is not None:

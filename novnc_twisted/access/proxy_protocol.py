@@ -53,7 +53,7 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
     :param data: all bytes received so far.  A header has at most about 2 KiB.
     :raises BadProxyHeader: as soon as the data cannot become a header.
     """
-    # Compare the bytes that have arrived, so that the first wrong byte is refused.
+    # Compare even a few bytes, so that the connection is refused at the first wrong one.
     if data.startswith(_V2_START[: len(data)]):
         return _version_2(data)
     if data.startswith(_V1_START[: len(data)]):
@@ -62,7 +62,8 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
 
 
 def _version_1(data: bytes) -> ProxyHeader | None:
-    # The limit of section 2.1, so that a client cannot make us search a long line repeatedly.
+    # Search no further than the limit of section 2.1: a client could send a long line in pieces, and each piece would
+    # cause another search.
     end = data.find(b"\r\n", 0, _V1_LONGEST)
     if end < 0:
         if len(data) >= _V1_LONGEST:
@@ -108,7 +109,7 @@ def _version_2(data: bytes) -> ProxyHeader | None:
             raise BadProxyHeader("version 2: too short for its addresses")
     if len(data) < length:
         return None
-    # The addresses of LOCAL must be ignored (section 2.2).
+    # The addresses in a LOCAL header must be ignored (section 2.2).
     if command == _LOCAL:
         return ProxyHeader(None, 0, length)
     size = _SIZES.get(family)

@@ -1,8 +1,8 @@
 """HTTP heads (RFC 9112): the request of a viewer or browser, and the response to our own CONNECT.
 
-The parser is stricter than those of most web servers.  It refuses ambiguous heads: obsolete line folding, a space
-before the colon, a bare CR, different ends of lines in one head.  If two servers read a head differently, requests can
-be smuggled.
+A head is the part of a message before its body: the first line and the header fields.  The parser is stricter than
+those of most web servers.  It refuses ambiguous heads: obsolete line folding, a space before the colon, a bare CR,
+different line endings in one head.  If two servers read a head differently, requests can be smuggled.
 """
 
 import re
@@ -64,9 +64,9 @@ class RequestHead:
 
 
 class HeadBuffer:
-    """Collects bytes until a head is complete, in pieces of any size; keeps no more than the limit.
+    """Collects the bytes of a head, which may arrive in pieces of any size.  Over the limit, it discards them.
 
-    :ivar rest: the bytes that were received behind the head.
+    :ivar rest: the bytes that were received after the head.
     """
 
     def __init__(self, limit: int = HEAD_LIMIT) -> None:
@@ -80,13 +80,15 @@ class HeadBuffer:
         return not self._data
 
     def receive(self, data: bytes) -> bytes | None:
-        """Return the complete head with its empty line; None until it is complete.  Must not be called after that.
+        """Return the complete head with its empty line, or None while it is incomplete.
+
+        This method must not be called again after it has returned a head.
 
         :raises HeadTooBig: the head is longer than the limit.
         """
         seen = len(self._data)
         self._data += data
-        # The empty line may begin in the last two bytes of the previous piece.  The bytes before were searched already.
+        # Search the new piece, and the last two bytes before it, in which the empty line may begin.
         end = _end_of_head(self._data, max(0, seen - 2))
         if end < 0:
             if len(self._data) > self._limit:
@@ -102,7 +104,7 @@ class HeadBuffer:
 
 
 def _end_of_head(data: bytearray, start: int) -> int:
-    """Return where the body begins, or -1.  A bare LF ends a line as well (RFC 9112, section 2.2)."""
+    """Return where the body begins, or -1.  Lines may end in a bare LF (RFC 9112, section 2.2)."""
     found = _END.search(data, start)
     return found.end() if found else -1
 
@@ -120,8 +122,8 @@ def read_request(head: bytes) -> RequestHead:
         raise BadHead("no request line")
     authority, target = split_absolute(match[2])
     if authority is not None:
-        # An origin server must then ignore Host (section 3.2.2).  If both values were kept, one check could use Host,
-        # and another one the authority.
+        # If the target is in absolute form, an origin server must ignore Host (section 3.2.2).  If both values were
+        # kept, one check could use Host, and another one the authority.
         fields = tuple((name, authority if name == "host" else value) for name, value in fields)
     return RequestHead(match[1], target, int(match[3]), fields)
 

@@ -11,8 +11,8 @@ _ENCODER = msgspec.json.Encoder()
 def loads(text: str | bytes) -> Any:
     """Return the value of a JSON text.  Bytes are UTF-8.
 
-    :raises ValueError: it is not JSON, is nested too deep, or has a number that is too large.  The error does not
-        contain the text.
+    :raises ValueError: the text is not JSON, is nested too deep, or contains a number that is too large.  The error
+        does not contain the text.
     """
     try:
         return _DECODER.decode(text)
@@ -26,8 +26,8 @@ def loads(text: str | bytes) -> Any:
 def dumps(value: Any) -> bytes:
     """Return a value as JSON, in UTF-8.  NaN and infinity become null, which no reader accepts as a number.
 
-    :raises TypeError: it contains a type that cannot be converted to JSON.
-    :raises ValueError: it contains a lone surrogate, is nested too deep, or refers to itself.
+    :raises TypeError: the value contains a type that cannot be converted to JSON.
+    :raises ValueError: the value contains a lone surrogate, is nested too deep, or refers to itself.
     """
     try:
         return _ENCODER.encode(value)

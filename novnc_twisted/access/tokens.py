@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 MAX_TOKEN: Final = 256
 """Maximum number of characters of a token that is looked up.  Our own tokens (UUIDs) have 36."""
 
-# Set-up and end of a session use the two hashes of its token about ten times.  A session does not keep them, because
-# this would take 200 bytes.  A few entries are enough: those of the sessions that are being set up.
+# The set-up and the end of a session call the two functions below about ten times with the same token.  If each session
+# kept the results, this would take 200 bytes.  The cache needs few entries: only those of the sessions that are being
+# set up or ended.
 _remember = lru_cache(maxsize=32)
 
 
@@ -20,7 +21,7 @@ def hash_token(token: str) -> str:
 
     The result is the same as that of nova's ``utils.get_sha256_str``.
     """
-    # A request may contain bytes that are not UTF-8; such a token is unknown, but must not raise.
+    # A request may contain bytes that are not UTF-8.  No valid token contains them, but they must not raise an error.
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -40,7 +41,7 @@ def token_of(path: str, cookies: Iterable[str] = ()) -> str | None:
     The cookies are read if the query has no ``token``, or if its last one is empty.  Empty cookies are skipped.
 
     :param path: the request target, as sent.
-    :param cookies: the values of the Cookie fields; other cookies and malformed ones are skipped.
+    :param cookies: the values of the Cookie fields.  Cookies with other names, and malformed ones, are skipped.
     """
     try:
         query = urlsplit(path).query
