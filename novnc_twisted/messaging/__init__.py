@@ -1,4 +1,7 @@
-"""The bus between the services: one ``transport_url`` for calls, broadcasts, presence and a small keyed store."""
+"""The bus between the services: calls, broadcasts, presence (which services are live) and a small keyed store.
+
+The option ``transport_url`` selects Redis or the memory of one process.
+"""
 
 from novnc_twisted._lazy import lazy
 

@@ -1,8 +1,9 @@
-"""The domain directory: a copy in memory of the records that compute hosts publish, and which hosts are alive.
+"""The domain directory: a copy in memory of the records of all compute hosts, and the list of live hosts.
 
-A record has a head and parts (:mod:`.domain_record`).  An update of the copy (:meth:`DomainDirectory.look`) reads
-presence, the group of hosts and the heads of their records.  On Redis, this takes at most five commands, whatever the
-number of hosts.  Then the update reads only the parts that have changed since the last update.
+In its record, a compute host publishes its domains.  A record has a head and parts (:mod:`.domain_record`).  An update
+of the copy (:meth:`DomainDirectory.look`) reads the presence entries of the hosts, the group of hosts, and the heads of
+their records.  On Redis, this takes at most five commands for any number of hosts.  Then the update reads only the
+parts that have changed since the last update.
 """
 
 import re
@@ -23,10 +24,9 @@ from novnc_twisted.messaging.interfaces import ITransport, UnusableRecord
 from novnc_twisted.messaging.shared_call import SharedCall
 
 REST: Final = 50
-"""A copy is used for ``REST`` times the duration of its update, so updates take less than 1/50 of the time.
+"""After an update, the copy is used for ``REST`` times as long as the update took, but at most for :data:`MAX_AGE`.
 
-A copy is never used for longer than :data:`MAX_AGE`.  So if updates take longer than MAX_AGE / REST, their share of the
-time is larger.
+So updates take less than 1/50 of the time, except if an update takes longer than MAX_AGE / REST.
 """
 
 MAX_AGE: Final = 5.0
@@ -35,7 +35,7 @@ MAX_AGE: Final = 5.0
 MAX_HOSTS: Final = 10_000
 """Maximum number of dead hosts whose records one update reads.
 
-Each compute host can add names to the group, so their number needs a limit.
+A limit is needed, because each compute host can add any number of names to the group of hosts.
 """
 
 MALFORMED: Final = 60.0
@@ -47,14 +47,14 @@ MAX_HEAD: Final = 32_768
 MAX_ASKED: Final = 64
 """Maximum number of hosts that are asked for a domain that no record contains.
 
-In a cloud with more live hosts, a host with a current record is not asked: its record proves that it lacks the domain.
+If more hosts are alive, a host with a current record is not asked: the record shows that the host lacks the domain.
 """
 
 _HOSTS_TOGETHER = 32  # hosts whose parts are requested at the same time
 _PARTS_TOGETHER = 8  # parts of one host that are requested at the same time
 
-# The characters of a topic, without "/".  The host "a" may write every key that begins with "domains:a/", so it could
-# write the record of a host "a/b".
+# A host's name may have the characters of a topic, except "/": the host "a" may write every key that begins with
+# "domains:a/", so it could write the record of a host "a/b".
 _HOST = re.compile(r"[!-.0-~]{1,200}\Z")
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ class DomainDirectory(Generic[T]):
         return list(dict.fromkeys([*published, *self._not_current]))
 
     def has_record(self, host: str) -> bool:
-        """Return whether the last update has read all records, and that of this host completely and without errors."""
+        """Return whether the record of this host is usable.  False for every host if the last update failed."""
         record = self._records.get(host)
         return self._failure is None and record is not None and record.unusable is None
 
@@ -234,7 +234,8 @@ class DomainDirectory(Generic[T]):
             self._forget(host)
             if host not in self.live:
                 obsolete.add(host)
-        # Former hosts have neither record nor presence.  Remove their names, or the group would grow for ever.
+        # These are invalid names, and hosts that are not alive and have no record.  Without this, the group would grow
+        # for ever.
         if obsolete:
             await store.leave(GROUP, *obsolete)
         by_host = [list(parts) for _, parts in groupby(wanted, lambda part: part[0])]

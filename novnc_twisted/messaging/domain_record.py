@@ -1,9 +1,9 @@
 """The record in which a compute host publishes its domains: its keys in the store, its format, and its writer.
 
 A record has a head and parts.  The head, ``domains:HOST``, has the version of each part.  The parts,
-``domains:HOST/COUNT.NUMBER``, contain the domains, distributed by UUID.  So a change of one domain writes one part and
-the head, and a reader (:mod:`.domain_directory`) reads only the parts with new versions.  On Redis, a host may write
-only its own record.  It may also add names to the group of hosts, but not remove any.
+``domains:HOST/COUNT.NUMBER``, contain the domains, distributed by UUID.  So after a change of one domain, the host
+writes only one part and the head, and a reader (:mod:`.domain_directory`) reads only the parts with new versions.  On
+Redis, a host may write only its own record.  It may also add names to the group of hosts, but not remove any.
 
 Records are hints: they show which hosts to ask, and which domains a dead host had.  They never grant a right.
 """
@@ -42,13 +42,13 @@ def head_key(host: str) -> str:
 
 
 def part_key(host: str, count: int, number: int) -> str:
-    """Return the key of a part.  With another number of parts, a record has other keys."""
+    """Return the key of part ``number`` in a record of ``count`` parts.  So another number of parts uses other keys."""
     return f"domains:{host}/{count}.{number}"
 
 
 def part_number(uuid: str, count: int) -> int:
-    """Return the number of the part with a domain, in a record of ``count`` parts."""
-    # SHA-256 instead of hash(), which differs in each process.
+    """Return the number of the part that contains a domain, in a record of ``count`` parts."""
+    # SHA-256, because hash() returns other values in each process.
     return int(sha256(uuid.encode()).hexdigest()[:8], 16) % count
 
 
@@ -137,7 +137,7 @@ class DomainRecord:
         :return: the number of domains that this call left out, because their part was full.
         :raises ServiceUnavailable: the store does not answer; the next call writes the rest.
         """
-        # A restarted process keeps the parts of its predecessor that are still right.
+        # After a restart, the stored parts that are still correct are renewed, and not written again.
         before = self._written or await self._read_head()
         left_out = 0
         for number in sorted(self._touched):
@@ -148,7 +148,7 @@ class DomainRecord:
             # Discarded one by one: if a later part fails, the next call does not write this one again.
             self._touched.discard(number)
         head = Head(tuple(self._versions), current)
-        # The head is written after the parts, because a reader of a new version must find its part.
+        # The head is written after the parts, because a reader that sees a new version must find the new part.
         if head != self._written:
             await self._store.put(head_key(self._host), head.to_wire(), KEPT)
             self._written = head
@@ -165,7 +165,7 @@ class DomainRecord:
 
         This also adds the host's name to the group again.
 
-        :param parts: whether to renew the parts as well; False: only the head.
+        :param parts: whether to renew the parts too; False: only the head.
         """
         await self._store.join(GROUP, self._host, KEPT)
         keys = [head_key(self._host), *(self._keys(len(self._versions)) if parts else ())]
@@ -174,7 +174,7 @@ class DomainRecord:
 
     def rewrite(self) -> None:
         """Let the next :meth:`write` write everything, because the store has lost the head or a part."""
-        # An empty head, not None: the remaining head in the store must not be read and trusted.
+        # An empty head, not None: with None, write() would read the head from the store and trust it.
         self._written = Head()
         self._joined = False
         self._touched.update(range(len(self._parts)))
@@ -203,7 +203,7 @@ class DomainRecord:
         return not few and (domains <= 2 * _ROWS * count or count == MAX_PARTS)
 
     def _divide(self, domains: int) -> None:
-        """Begin again with empty parts, as many as this number of domains needs."""
+        """Replace the parts by empty ones, in a number that suits this number of domains."""
         count = 1
         while count * _ROWS < domains and count < MAX_PARTS:
             count *= 2

@@ -1,4 +1,4 @@
-"""Concurrent calls, where the failure of one does not affect the others."""
+"""Concurrent calls: if one call fails, the others continue."""
 
 from __future__ import annotations  # otherwise each call would evaluate the annotations of inner functions
 
@@ -26,12 +26,13 @@ async def gather(
 ) -> list[T | Refusal]:
     """Return the answer or the Refusal of each call, in the order of the calls.
 
-    Any other error is returned as a ServiceUnavailable.  Cancelling this cancels every call.
+    Any other error is returned as a ServiceUnavailable.  If the wait for the answers is cancelled, every call is
+    cancelled.
 
     :param enough: called with each answer.  Once it returns True, the calls that are still pending are cancelled, and
         their answer is a ServiceUnavailable.
     """
-    # All calls are begun before the first is awaited.
+    # ``calls`` may be a generator: list() begins all calls before the first is awaited.
     pending = list(calls)
     if not pending:
         return []
@@ -55,7 +56,7 @@ async def gather(
     try:
         await done
     finally:
-        # In reverse order: a call that waits for a slot must not get the slot of a cancelled one.
+        # In reverse order: a call that waits for a slot must not get the slot of a cancelled call.
         for call in reversed(pending):
             call.cancel()
     return answers

@@ -16,9 +16,9 @@ Only the first call is repeated for this reason.  Any call is repeated after a S
 """
 
 SHARE = 0.1
-"""Average number of repetitions that each hedged call may cause.  More of them would make an overload worse.
+"""Average number of repetitions that each hedged call may cause.  More repetitions would make an overload worse.
 
-Each hedged call adds this number to a budget, and each repetition takes 1 from it.
+Each hedged call adds this number to a budget, and each repetition takes 1 from the budget.
 """
 
 MOST = 100.0
@@ -28,16 +28,16 @@ PAUSE = 0.25
 """Seconds from a ServiceUnavailable to the repetition.  A short interruption of the bus may be over by then."""
 
 MAX_CALLS = 4
-"""Maximum number of calls for one result."""
+"""Maximum number of calls that one hedged call makes, including the first."""
 
 
 class HedgedCalls:
     """Makes hedged calls to a topic with several servers.  Only for methods that may run more than once.
 
     When a server is killed or hangs, the calls that it has taken from the queue are lost.  When the primary Redis dies,
-    all calls are lost.  If several calls get a result, the first result counts.
+    all pending calls are lost.  If several calls get a result, the first result is used.
 
-    :param inconclusive: refusals that do not end a hedged call while other calls for it are pending.
+    :param inconclusive: classes of refusals after which a hedged call still waits for its other pending calls.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class HedgedCalls:
 
 
 class _Hedged:
-    """One result, from one or more calls."""
+    """One hedged call: its result, and the calls that were made to get it."""
 
     def __init__(self, calls: HedgedCalls, topic: str, method: str, deadline: float, arguments: dict[str, Any]) -> None:
         self.result: Deferred[Any] = Deferred(lambda _: self._end())
@@ -81,7 +81,10 @@ class _Hedged:
         self._call()
 
     def _wait(self, seconds: float) -> bool:
-        """Schedule a repetition, instead of the scheduled one; return False if the deadline or MAX_CALLS forbids it."""
+        """Schedule the next repetition, and cancel an earlier schedule.
+
+        Return False if the deadline or MAX_CALLS does not permit another repetition.
+        """
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None

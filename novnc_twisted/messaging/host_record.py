@@ -1,4 +1,4 @@
-"""A copy of the record of one compute host, part by part (:mod:`.domain_record`)."""
+"""A copy of one compute host's record (the list of its domains, see :mod:`.domain_record`), updated part by part."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ _log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class PartChange(Generic[T]):
-    """The changes from replacing a part.
+    """What changed in the copy when a part of it was replaced.
 
-    :ivar removed: by UUID, the previous entries that are gone or have changed.
-    :ivar added: by UUID, the new entries and the new values of changed ones.
+    :ivar removed: the old entries that are gone or have changed, by UUID.
+    :ivar added: the new entries, and the new values of changed entries, by UUID.
     :ivar malformed: whether the part is malformed.
     """
 
@@ -33,7 +33,7 @@ class PartChange(Generic[T]):
 
 
 class HostRecord(Generic[T]):
-    """The copy of one record.  Its content is not trusted, since the host writes it.
+    """The copy of one record.  The host writes the record, so its content is not trusted.
 
     :param host: the name of the compute host.
     :param read: see :class:`.domain_directory.DomainDirectory`.
@@ -63,11 +63,11 @@ class HostRecord(Generic[T]):
         self._parts = [("", {}) for _ in range(count)]
 
     def changed(self, head: Head) -> list[int]:
-        """Return the numbers of the parts that have other versions than those in the copy."""
+        """Return the numbers of the parts whose versions in the head differ from the versions in the copy."""
         return [number for number, version in enumerate(head.parts) if self._parts[number][0] != version]
 
     def take(self, number: int, answer: Mapping[str, Any] | None) -> PartChange[T]:
-        """Replace a part.  The usable domains of a malformed part are used as well.
+        """Replace a part.  Even from a malformed part, the usable domains are taken.
 
         :param answer: the part from the store; None if it is missing, which sets :attr:`unusable`.
         """
@@ -80,13 +80,13 @@ class HostRecord(Generic[T]):
             version, rows = answer["version"], answer["rows"]
         else:
             malformed = True
-        # Longer parts are malformed.  Twice the average, because the lengths of parts differ.
+        # A part with more rows is malformed.  The limit is twice the average, because the lengths of parts differ.
         most = 2 * MAX_DOMAINS // len(self._parts)
         if malformed or len(rows) > most or not all(map(is_row, rows)):
             malformed, version = True, ""
         before = self._parts[number][1]
         after, full = self._entries_of(rows[:most], number)
-        # There may be room again when the other parts have been replaced.
+        # If the copy is full, read this part again later: other parts may have become smaller by then.
         self._parts[number] = "" if full else version, after
         return PartChange(
             removed={uuid: entry for uuid, entry in before.items() if after.get(uuid) != entry},
@@ -109,7 +109,7 @@ class HostRecord(Generic[T]):
         for row in rows:
             uuid = row[0].lower() if isinstance(row, list) and len(row) == len(FIELDS) and is_uuid(row[0]) else ""
             try:
-                # Each domain belongs to one part.  The same UUID in another part could hide or repeat it.
+                # Each domain belongs to one part.  Its UUID in another part could hide or repeat the domain.
                 if not uuid or part_number(uuid, count) != number:
                     raise ServiceUnavailable("not a domain of this part")
                 if len(found) >= room:

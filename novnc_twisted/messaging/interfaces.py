@@ -1,4 +1,7 @@
-"""The interfaces of the bus: calls, broadcasts, presence and a keyed store."""
+"""The interfaces of the bus: calls, broadcasts, presence (which services are live) and a keyed store.
+
+Calls are made to a *topic*, a name such as ``consoleauth`` or ``compute.host1``.  One or more servers serve a topic.
+"""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,22 +13,25 @@ from zope.interface import Attribute, Interface
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 
 Method = Callable[..., Awaitable[Any]]
-"""A served method: takes JSON values by keyword, returns JSON, or raises a :class:`novnc_twisted.errors.Refusal`."""
+"""A method that a server offers.
+
+It takes JSON values by keyword, and returns JSON or raises a :class:`novnc_twisted.errors.Refusal`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """The presence entry of a live service.
 
-    :ivar topic: the topic that it serves (``consoleauth``, ``compute.host1``).  The entry of a
-        service without a topic has a name here, such as ``novncproxy.host1``.
+    :ivar topic: the topic that the service serves.  A service that serves no topic has another name here, such as
+        ``novncproxy.host1``.
     :ivar worker: a name that is unique among the servers of one topic.
     :ivar binary: nova's name for the service, such as ``nova-compute``.
     :ivar host: the service's ``host`` option.
     :ivar updated_at: Unix time of the entry's last renewal, in seconds.
-    :ivar info: further announced data, JSON.
-    :ivar place: the address that a compute host announces; empty for other services.  On Redis, the rights of the
-        host's user can permit only the host's own address (see ``redis.acl``).
+    :ivar info: further data that the service announces, as JSON values.
+    :ivar place: the address that a compute host announces; empty for other services.  Redis can permit each host to
+        announce only its own address (see ``redis.acl``).
     """
 
     topic: str
@@ -41,10 +47,10 @@ class Service:
 class Answer:
     """The answer of one server to a broadcast.
 
-    :ivar service: the server's presence entry; the first entry if several servers share its topic.
-    :ivar result: the result of its method; None if ``refusal`` is set.
-    :ivar refusal: why there is no result.  ServiceUnavailable means "no answer", never "no": the method may or may not
-        have run.  Any other refusal was raised by the method.
+    :ivar service: the presence entry of the server.  If several servers share the topic, the first of their entries.
+    :ivar result: the result of the called method; None if ``refusal`` is set.
+    :ivar refusal: why there is no result.  After ServiceUnavailable, it is unknown whether the method has run.  Any
+        other refusal was raised by the method.
     """
 
     service: Service
@@ -53,7 +59,10 @@ class Answer:
 
 
 class TopicInUse(Exception):
-    """Another live server has this exclusive topic.  The text is one line; on Redis, it names both servers."""
+    """Another live server has this topic, which may have only one server.
+
+    The error's text is one line.  On Redis, the text names both servers.
+    """
 
 
 class UnusableRecord(ServiceUnavailable):
@@ -63,6 +72,8 @@ class UnusableRecord(ServiceUnavailable):
 class IKeyedStore(Interface):
     """A small store of JSON objects under keys that expire.
 
+    There are also indexes (ordered lists of keys of objects), logs (lists of objects) and groups (sets of texts).
+
     Each method fails with ServiceUnavailable if the store does not answer in time, or refuses the operation.
     """
 
@@ -71,23 +82,26 @@ class IKeyedStore(Interface):
     def put(key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
         """Store an object for ``ttl`` seconds; with an index, also append the object's key to that index.
 
-        If ``ttl`` is 0 or negative, an object that has this key is removed.
+        If ``ttl`` is 0 or negative, remove the object with this key instead.
         """
 
     def put_new(key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:
-        """Store an object only if the key is free; return True to exactly one of many callers."""
+        """Store an object only if the key has no live object; return whether the object was stored.
+
+        If several callers do this at the same time, only one of them gets True.
+        """
 
     def get(key: str) -> Deferred[dict[str, Any] | None]:
         """Return the live object, or None; fails with UnusableRecord if the value is not an object of the store."""
 
     def get_many(keys: Sequence[str], limit: int = ...) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
-        """Return the live objects of several keys, in their order; UnusableRecord for an invalid one.
+        """Return the live objects of several keys, in the order of the keys; UnusableRecord for an invalid object.
 
         :param limit: maximum size of an object in bytes; a larger one is not decoded, and is an UnusableRecord.
         """
 
     def now() -> Deferred[float]:
-        """Return the Unix time in seconds, by the clock of the store, which all its users share."""
+        """Return the Unix time in seconds by the clock of the store, which is the same for all services."""
 
     def extend(key: str, ttl: float) -> Deferred[bool]:
         """Let an object live for at least ``ttl`` more seconds; return False if the object does not exist.
@@ -99,12 +113,12 @@ class IKeyedStore(Interface):
         """Remove objects and their index entries; return the number of removed objects."""
 
     def indexed(index: str, except_newest: int = 0) -> Deferred[list[str]]:
-        """Return the keys of an index's live objects, oldest first, without the newest ``except_newest``."""
+        """Return the keys of the live objects in an index, oldest first, without the newest ``except_newest`` keys."""
 
     def append(log: str, values: Sequence[Mapping[str, Any]], ttl: float) -> Deferred[None]:
         """Append objects to a log, each for ``ttl`` seconds.
 
-        A log keeps its newest 100,000 entries (in memory: 10,000).  On Redis, older ones may be dropped a little later.
+        A log keeps its newest 100,000 entries (in memory: 10,000).  On Redis, older entries may remain a little longer.
         """
 
     def newest(log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
@@ -118,7 +132,7 @@ class IKeyedStore(Interface):
     def join(group: str, member: str, ttl: float) -> Deferred[None]:
         """Add a text to a group, and let the group live for ``ttl`` more seconds.
 
-        On Redis, a compute host may add the text, but does not change how long the group lives.
+        On Redis, a compute host only adds the text: it has no right to set how long the group lives.
         """
 
     def leave(group: str, *members: str) -> Deferred[None]:
@@ -142,8 +156,8 @@ class ITransport(Interface):
     def ping(topic: str = "", *, deadline: float = 2.0) -> Deferred[None]:
         """Check that the bus answers and, with a topic, that the topic has a live server.  No server is called.
 
-        Fails with ServiceUnavailable otherwise, after at most ``deadline`` seconds.  With a topic, this process must
-        have a role that may call the topic.
+        Fails with ServiceUnavailable if the check fails, after at most ``deadline`` seconds.  With a topic, this
+        process must have a role that may call the topic.
         """
 
     def call(topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
@@ -155,12 +169,12 @@ class ITransport(Interface):
         """
 
     def broadcast(prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[list[Answer]]:
-        """Call every live server whose topic begins with ``prefix``, such as ``proxy.``; answers in order of topic.
+        """Call each topic that begins with ``prefix``, such as ``proxy.``; return the answers in the order of topics.
 
-        This costs one look-up of the presence entries and one call for each topic.  The calls are concurrent.  A slow
-        or dead server delays the result at most until the deadline, and counts as no answer (see ``Answer``).  Servers
-        that share a topic are interchangeable, so only one of them is called.  A topic that is announced but not
-        served counts as no answer.
+        A broadcast costs one look-up of the presence entries and one call for each topic.  The calls are concurrent.
+        Servers that share a topic are interchangeable, so only one of them is called.  A slow or dead server delays
+        the result at most until the deadline.  Its ``Answer`` contains a ServiceUnavailable, and so does the ``Answer``
+        for a topic that is announced but not served.
 
         Fails with ServiceUnavailable if the presence entries cannot be read.
         """
@@ -181,14 +195,15 @@ class ITransport(Interface):
 
         Each call to the topic runs on one of its servers.
 
-        :param callers: the roles that may call each method (``novnc_twisted.contract.ROLES``).  To other roles, the
-            method does not exist.  A caller without a role may call every method.  None: all may call all methods.
+        :param callers: the roles that may call each method (``novnc_twisted.contract.ROLES``).  A caller with another
+            role gets the same error as for an unknown method.  A caller without a role may call every method.  None:
+            all callers may call all methods.
         :param place: the address that the server announces; ValueError if it is longer than 255 characters, or contains
             a space, an ``@`` or a character that is not printable ASCII.
         :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
-            with ``TopicInUse``, after a wait in which the entry of a crashed server would expire.  Another server may
-            also be found later, for example if the bus was down at the start.  Then this server logs the conflict, and
-            serves nothing while the other server is alive.
+            with ``TopicInUse``.  On Redis, ``serve`` first waits until the entry of a crashed server would have
+            expired.  If another server is found later, for example because the bus was down at the start, this server
+            logs the conflict, and serves nothing while the other server is alive.
         :param returns_within: seconds, at most 10, for which calls wait for a new server after the last server has
             withdrawn, because the service may be restarting.  The topic counts as live during this time.  After a
             crash, calls do not wait.

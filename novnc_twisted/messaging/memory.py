@@ -51,7 +51,8 @@ class _Call:
 
     def run(self, method: str, request: str) -> None:
         """Run the method."""
-        # The method runs up to its first wait here, and may end the call before _work is set.
+        # The method runs up to its first wait here.  If it ends the call meanwhile, _work is not set yet, so end the
+        # call again to cancel the method.
         self._work = Deferred.fromCoroutine(self._run(method, request))
         if self._over:
             self._end()
@@ -99,10 +100,10 @@ class _Call:
 
 @implementer(ITransport)
 class MemoryTransport:
-    """A transport between the services of one process.  Arguments and results are still converted to JSON and back.
+    """A transport between the services of one process.  Even so, arguments and results are converted to JSON and back.
 
-    A method begins to run before ``call`` returns, unless MAX_CONCURRENCY calls of its server run already.  When the
-    method ends, the Deferred of the call fires at once.  So a ``task.Clock`` must be advanced for deadlines only.
+    A method begins to run before ``call`` returns, unless its server already runs MAX_CONCURRENCY calls.  When the
+    method ends, the Deferred of the call fires at once.  So tests advance a ``task.Clock`` only to reach a deadline.
 
     :param reactor: IReactorTime.
     """
@@ -127,7 +128,7 @@ class MemoryTransport:
         self._served.clear()
         self._turns.clear()
         while self._calls:
-            # Take one call at a time: its callbacks may end other calls, which then leave the dictionary.
+            # Take one call at a time: its callbacks may end other calls, which removes these from the dictionary.
             next(iter(self._calls)).fail("the transport was stopped")
         return succeed(None)
 

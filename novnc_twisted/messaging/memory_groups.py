@@ -19,7 +19,7 @@ class _Group:
 class MemoryGroups:
     """Sets of texts.
 
-    It needs no timer: each operation first drops some expired groups.
+    No timer is needed: each operation first drops some expired groups.
 
     :param clock: IReactorTime.
     """
@@ -27,7 +27,8 @@ class MemoryGroups:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._groups: dict[str, _Group] = {}
-        # A heap of times with names, one for each group.  If a group's time was changed, _sweep() corrects it.
+        # A heap of (expiry, group), one for each group.  If the expiry of a group has changed since, _sweep() puts the
+        # new expiry into the heap.
         self._expiries: list[tuple[float, str]] = []
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ class _Entry(NamedTuple):
 
 
 class MemoryLogs:
-    """Entries in the order in which they were appended.
+    """Each log is a list of entries in the order in which they were appended.
 
     :param clock: IReactorTime.
     """

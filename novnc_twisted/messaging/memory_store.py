@@ -33,8 +33,8 @@ class _Entry:
 class MemoryStore:
     """An IKeyedStore in memory.
 
-    It needs no timer: each operation on objects first drops some expired objects, those that expired first, so that the
-    store does not grow.
+    No timer is needed: so that the store does not grow, each operation on objects first drops some expired objects,
+    beginning with those that expired first.
 
     :param clock: IReactorTime.
     """
@@ -64,7 +64,7 @@ class MemoryStore:
 
         def put_new() -> bool:
             if self._live(check_key(key), self._sweep()) is not None:
-                # Raises what _put() would raise, so that an invalid value fails even if the key is not free.
+                # Raise the errors that _put() would raise, so that an invalid value fails even if the key is in use.
                 encode_object(value)
                 return False
             self._put(key, value, ttl, "")
@@ -101,7 +101,7 @@ class MemoryStore:
         return execute(get_many)
 
     def now(self) -> Deferred[float]:
-        """See IKeyedStore: the wall clock's time at the start, advanced by ``clock``."""
+        """See IKeyedStore: the time of the wall clock when the store was made, plus the time that passed since then."""
         return succeed(self._started_at + self._clock.seconds())
 
     def extend(self, key: str, ttl: float) -> Deferred[bool]:
@@ -112,7 +112,7 @@ class MemoryStore:
             entry = self._live(check_key(key), now)
             if entry is None:
                 return False
-            # _sweep() corrects the heap of expiries when the old time comes.
+            # When the old expiry comes, _sweep() puts the new one into the heap.
             entry.expires_at = max(entry.expires_at, now + ttl)
             return True
 
@@ -137,7 +137,7 @@ class MemoryStore:
             now = self._sweep()
             keys: Collection[str] = self._indexes.get(check_key(index), ())
             if self._expiries and self._expiries[0][0] <= now:
-                # More entries had expired than one operation drops.
+                # _sweep() has not dropped all expired entries, because it drops only _SWEEP of them at a time.
                 keys = [key for key in keys if self._live(key, now) is not None]
             return list(islice(keys, max(0, len(keys) - except_newest)))
 
@@ -169,7 +169,7 @@ class MemoryStore:
             check_key(index)
         text = encode_object(value)
         now = self._sweep()
-        # Drop first, so that an object that moves to another index leaves the old one.
+        # Drop the former object first, so that it leaves its index, which may be another one.
         self._drop(key)
         if ttl <= 0:
             return
@@ -178,7 +178,7 @@ class MemoryStore:
         if index:
             self._indexes.setdefault(index, {})[key] = None
         if len(self._expiries) > 2 * len(self._entries) + 64:
-            # Removed entries stay in the heap until their time comes; rebuild it before it grows too much.
+            # Removed entries stay in the heap until their expiry; rebuild the heap before it grows too much.
             self._expiries = [(entry.expires_at, key) for key, entry in self._entries.items()]
             heapify(self._expiries)
 

@@ -1,4 +1,7 @@
-"""A transport that reports each call: side, topic, method, time and outcome, but no argument or result."""
+"""A transport that reports each call: side (caller or server), topic, method, time and outcome.
+
+Arguments and results are not reported.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
@@ -16,7 +19,7 @@ CALLED = "called"
 SERVED = "served"
 
 Report: TypeAlias = Callable[[str, str, str, float, BaseException | None], None]
-"""Called with :data:`CALLED` or :data:`SERVED`, the topic, the method, its seconds, and the error or None."""
+"""Called with the side (:data:`CALLED` or :data:`SERVED`), topic, method, duration in seconds, and error or None."""
 
 
 @implementer(ITransport)
@@ -25,7 +28,7 @@ class ObservedTransport:
 
     :param transport: the wrapped transport.
     :param clock: measures how long a call takes.
-    :param report: called at the end of each call.  It must not raise.
+    :param report: called at the end of each call; must not raise.
     """
 
     def __init__(self, transport: ITransport, clock: IReactorTime, report: Report) -> None:
@@ -59,7 +62,7 @@ class ObservedTransport:
     def broadcast(
         self, prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any
     ) -> Deferred[list[Answer]]:
-        """See ITransport; each of its calls is reported."""
+        """See ITransport; the call to each topic is reported."""
         return Deferred.fromCoroutine(broadcast(self, self._clock, prefix, method, deadline, arguments))
 
     def serve(

@@ -26,7 +26,7 @@ class RedisURL:
     :ivar username: the ACL user; None for the default user.
     :ivar password: the password, or None.
     :ivar tls: whether to use TLS, which always verifies the server's certificate.
-    :ivar ca: the file of trusted authorities (PEM); None for the system's.
+    :ivar ca: the file of trusted authorities (PEM); None to trust the authorities that the system trusts.
     :ivar cert: the file of our own certificate (PEM); None to send no certificate.
     :ivar key: the file of our certificate's private key (PEM); None if the key is in ``cert``.
     :ivar server_name: the name that the server's certificate must have; None for ``host``.
@@ -87,7 +87,7 @@ def parse_redis_url(url: str) -> RedisURL:
     userinfo = parts.netloc.rpartition("@")[0]
     name, colon, password = userinfo.partition(":")
     username = unquote(name) or None
-    # An ACL user without a password (nopass) still has to send one; Redis accepts any.
+    # Even for an ACL user without a password (nopass), AUTH needs a password; Redis accepts any password.
     secret = unquote(password) if colon or name else None
     if scheme == "redis+unix":
         return _unix(parts, port, form, query, username, secret)
@@ -160,7 +160,7 @@ def _sentinels(
 
 
 def _is_host(found: re.Match[str]) -> bool:
-    """Return whether a host in brackets is an IPv6 address, and one without brackets a host name or IPv4 address."""
+    """Return whether a host is valid: an IPv6 address in brackets, or a host name or IPv4 address without brackets."""
     if found[1] is not None:
         return is_ip(found[1]) and ":" in found[1]
     try:
@@ -171,10 +171,10 @@ def _is_host(found: re.Match[str]) -> bool:
 
 
 def _split(url: str) -> tuple[SplitResult | None, int | None]:
-    # The errors of urlsplit may quote a part of the password.
+    # The errors of urlsplit may quote a part of the password, so return None instead of raising them.
     try:
         parts = urlsplit(url)
-        # A Sentinel URL lists several hosts with ports, and ``parts.port`` could not read these.
+        # A Sentinel URL lists several hosts with ports, for which ``parts.port`` would raise an error.
         return parts, None if parts.scheme == "redis+sentinel" else parts.port
     except ValueError:
         return None, None

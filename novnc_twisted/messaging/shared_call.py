@@ -11,14 +11,14 @@ T = TypeVar("T")
 class SharedCall(Generic[T]):
     """Runs a costly call once for several callers.
 
-    By default, a caller never gets the result of a call that had begun when the caller asked, because this result may
-    be too old.  So there is at most one running call, and one that follows it.
+    By default, a caller does not get the result of a call that began before the caller asked, because this result may
+    be too old.  All callers that ask while a call runs share the next call, which begins after it.
 
     :param call: begins the call.
-    :param joins: whether callers that ask while a call runs get its result.  Use True if they must not wait longer than
-        one call takes, and if a result that is as old as this may be used.
-    :param cancels: whether a running call is cancelled when all its callers have cancelled their waits.  False: it runs
-        to its end.  Use False for a call that cannot be stopped and must not run twice at the same time.
+    :param joins: whether callers that ask while a call runs get the result of this call.  With True, no caller waits
+        longer than one call takes, but the result may be as old as the call.
+    :param cancels: whether a running call is cancelled when all its callers have cancelled their waits.  With False,
+        the call runs to its end.  Use False for a call that cannot be stopped and must not run twice at the same time.
     """
 
     def __init__(self, call: Callable[[], Deferred[T]], *, joins: bool = False, cancels: bool = False) -> None:
@@ -30,7 +30,9 @@ class SharedCall(Generic[T]):
         self._waiting: list[Deferred[T]] = []
 
     def __call__(self) -> Deferred[T]:
-        """Return the result of a call that begins now or after the running one; with ``joins``, of the running one.
+        """Return the result of a call that begins now or, if a call is running, after it.
+
+        With ``joins``, return the result of the running call.
 
         A caller may cancel its own wait.
         """

@@ -18,7 +18,7 @@ class Late(Exception):
 def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T]:
     """Return the result of ``work``; after this many seconds, cancel it and fail with :class:`Late`.
 
-    If ``work`` ignores the cancellation, wait for its result and return that.
+    If ``work`` ignores the cancellation, wait for its result, and return the result.
     """
     late = False
 
@@ -32,7 +32,7 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
     def done(result: T | Failure) -> T | Failure:
         if timer.active():
             timer.cancel()
-        # A cancellation by the caller itself stays a CancelledError.
+        # If the caller cancelled the wait, the failure stays a CancelledError.
         if late and isinstance(result, Failure) and result.check(CancelledError):
             raise Late from None
         return result
@@ -43,7 +43,7 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
 async def ended(running: Deferred[None], clock: IReactorTime) -> None:
     """Cancel a loop, and wait until it has ended.
 
-    It is cancelled in the next reactor iteration, because the loop itself may be the caller.
+    The loop is cancelled in the next reactor iteration, because this function may be called from the loop itself.
     """
     await sleep(0, clock)
     running.addErrback(ignore_cancellation)
@@ -82,7 +82,7 @@ def sleep(seconds: float, clock: IReactorTime) -> Deferred[None]:
 
 
 async def peek(fired: Deferred[T]) -> T:
-    """Return the result of a Deferred, and leave it available for other callers.  The Deferred must not fail."""
+    """Return the result of a Deferred, which stays available for other callers.  The Deferred must not fail."""
     seen: Deferred[T] = Deferred()
 
     def see(result: T) -> T:

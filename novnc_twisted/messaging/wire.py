@@ -18,7 +18,7 @@ MAX_MESSAGE = 1 << 20
 MAX_CONCURRENCY = 100
 """Maximum number of calls to one topic that a process works on at a time; further calls wait.
 
-On Redis, each role of callers has its own limit.
+On Redis, this limit applies to the callers of each role separately.
 """
 
 _KEY = re.compile(r"\S{1,512}\Z")
@@ -43,7 +43,8 @@ def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
     """Decode a JSON text that a peer wrote.
 
     :param limit: maximum length in bytes; in characters if ``text`` is a str.
-    :raises ValueError: it is not JSON, too long, nested too deeply, or contains NaN or a number too large for a float.
+    :raises ValueError: the text is not JSON, is too long or nested too deeply, or contains NaN or a number that is too
+        large for a float.
     """
     if len(text) > limit:
         raise ValueError("too long")
@@ -51,7 +52,7 @@ def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
 
 
 def encode_object(value: Mapping[str, Any]) -> str:
-    """Encode a mapping as a JSON object; TypeError if it is not a mapping, otherwise like :func:`encode`."""
+    """Encode a mapping as a JSON object; raises TypeError for other values, and the errors of :func:`encode`."""
     if not isinstance(value, Mapping):
         raise TypeError(f"a mapping is needed, not {type(value).__name__}")
     return encode(dict(value))
@@ -76,15 +77,19 @@ def check_place(place: str) -> str:
 
 
 def check_key(key: str) -> str:
-    """Return the key or index of the store; ValueError unless it has 1 to 512 characters without white space."""
-    # A printable text has no white space but the blank.  Nearly all keys are printable, and this is faster.
+    """Return a name in the store (of an object, index, log or group).
+
+    :raises ValueError: the name does not have 1 to 512 characters, or contains white space.
+    """
+    # The space is the only printable white space.  Nearly all keys are printable, and for these the first check is
+    # enough, which is faster than the pattern.
     if not (0 < len(key) <= 512 and key.isprintable() and " " not in key) and not _KEY.match(key):
         raise ValueError("a key of the store has 1 to 512 characters and no white space")
     return key
 
 
 def entry_id(text: str) -> tuple[int, int]:
-    """Read the id of an entry of a log; ValueError if it is not a text of this form."""
+    """Read the id of a log's entry, two numbers with a hyphen between them; ValueError if it has another form."""
     if not isinstance(text, str) or not _ENTRY.match(text):
         raise ValueError("not the id of an entry")
     first, _, second = text.partition("-")
@@ -94,16 +99,16 @@ def entry_id(text: str) -> tuple[int, int]:
 async def perform(topic: str, methods: Mapping[str, Method], method: str, arguments: Mapping[str, Any]) -> str:
     """Run one served method; return its answer as the JSON text that :func:`outcome` reads.
 
-    A refusal keeps its type.  Any other exception is a bug in the service: it is logged here once, and the caller gets
-    ServiceUnavailable.  If the method or an argument is unknown, or an argument is missing, the caller also gets
-    ServiceUnavailable, but nothing is logged.
+    If the method raises a refusal, the answer contains it.  Any other exception is a bug in the service: it is logged
+    here once, and the caller gets ServiceUnavailable.  If the method or an argument is unknown, or an argument is
+    missing, the caller also gets ServiceUnavailable, but nothing is logged.
 
     :raises CancelledError: the method was cancelled.
     """
     try:
         if method not in methods:
             raise ServiceUnavailable(f"{topic} has no such method")
-        # The result is encoded inside the try: a value that is not JSON is a bug in the service as well.
+        # The result is encoded inside the try: a result that is not JSON is also a bug in the service.
         return encode({"result": await methods[method](**arguments)})
     except CancelledError:
         raise
@@ -119,7 +124,7 @@ async def perform(topic: str, methods: Mapping[str, Method], method: str, argume
 
 
 def _fits(method: Method, arguments: Mapping[str, Any]) -> bool:
-    """Return whether a method can be called with exactly these names of arguments."""
+    """Return whether a method can be called with these keyword arguments."""
     try:
         signature(method).bind(**arguments)
     except TypeError:
@@ -128,8 +133,8 @@ def _fits(method: Method, arguments: Mapping[str, Any]) -> bool:
 
 
 def refused(refusal: Refusal) -> dict[str, str]:
-    """Encode a refusal: the name of its row in the table, and its detail."""
-    # A subclass is sent as its base class in the table, which every version knows.
+    """Encode a refusal: the name of its class in :data:`novnc_twisted.errors.TABLE`, and its detail."""
+    # If the class is not in TABLE, send its base class that is: every version of the services knows this name.
     row = next(row.__name__ for row in type(refusal).__mro__ if row.__name__ in TABLE)
     return {"error": row, "detail": refusal.detail}
 
@@ -137,7 +142,7 @@ def refused(refusal: Refusal) -> dict[str, str]:
 def outcome(text: str | bytes) -> Any:
     """Decode an answer, and return its result.
 
-    :raises Refusal: the method raised this refusal.  ServiceUnavailable takes the place of an unknown one.
+    :raises Refusal: the answer contains this refusal.  If this version does not know the refusal, ServiceUnavailable.
     :raises ValueError: the text is not an answer.
     """
     answer = decode(text)
