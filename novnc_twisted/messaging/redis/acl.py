@@ -4,10 +4,11 @@ The rights to call and to serve topics follow from the table in :mod:`novnc_twis
 keyed store are defined here, each with its sentence for docs/redis_acl.rst.
 
 All other commands and keys are denied, for example EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR.  Each right is
-a selector: it permits its commands on its keys only.  ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
+a selector (a term of Redis): a list of commands, and of the keys for which these commands are permitted.  Before a
+key, ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
 
-Processes with the same role share the pattern of their reply queues.  They cannot read each other's replies, because
-the names of processes and calls are 128 random bits that only the two sides of a call know.
+A role's rights include the reply queues of all processes with this role.  Still, a process cannot read the replies of
+another: it would need the other process' name, 128 random bits that only the two sides of a call know.
 """
 
 import re
@@ -37,7 +38,7 @@ _STORE = "+get +mget +set +del +zadd +zrem +zrange +zremrangebyscore +pttl +pexp
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user: its role and, for ``compute``, its host.
+    """A user: its role and, for ``compute``, its host and address.
 
     :ivar address: the server_proxyclient_address of a compute host, the only address that it may announce.
     :raises ValueError: the role is unknown, or the host or the address is invalid; the text is one sentence.
@@ -98,10 +99,10 @@ def aclfile_line(identity: Identity, password: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoreRight:
-    """A right of a role besides calling and serving.
+    """A right of a role that is not needed for calling or serving topics.
 
     :ivar meaning: a noun phrase for the documents, with a full stop.
-    :ivar selectors: its selectors, in which ``{host}`` is replaced by the name of the compute host.
+    :ivar selectors: the selectors.  ``{host}`` in them is replaced by the name of the compute host.
     """
 
     meaning: str
@@ -109,7 +110,7 @@ class StoreRight:
 
 
 def store_rights(role: str) -> tuple[StoreRight, ...]:
-    """Return the rights of a role besides calling and serving."""
+    """Return the rights of a role that are not needed for calling or serving topics."""
     return _STORE_RIGHTS[role]
 
 
@@ -138,7 +139,7 @@ def _serves(topic: str, place: str, callers: Iterable[str]) -> list[str]:
     replies = " ".join(f"%W~{keys.replies('*', role)}" for role in callers)
     entry = keys.announced(f"{topic}@{place}")
     announce = f"~{keys.servers(topic)} ~{entry} {_ANNOUNCE}"
-    # zrangebyscore: an exclusive server looks for others.
+    # zrangebyscore: the server of an exclusive topic looks for other servers.
     return [f"{queues} {_SERVE}", announce, f"%R~{entry} +zrangebyscore", f"{replies} {_PUSH}"]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Announcement:
-    """One presence entry of this process, and what the process serves with it.
+    """One presence entry of this process, and the queues that this process serves under the entry's topic.
 
     :ivar worker: the id of this server.
     :ivar info: the text of a JSON object to announce.

@@ -31,7 +31,7 @@ _REFUSED = {
     "nobody": "nobody serves {}",
     "full": "too many calls wait for {}",
 }
-"""Answer of the script ``QUEUE`` -> the reason for the caller, with a place for the topic."""
+"""Answer of the script ``QUEUE`` -> the reason for the caller; ``{}`` stands for the topic."""
 
 
 class Calls:
@@ -113,7 +113,7 @@ class Calls:
             self._begin()
         call_id = secrets.token_hex(16)
         pending = _Pending(self._reactor, topic, deadline, lambda: self._pending.pop(call_id, None))
-        # Stored before it is queued: the reply may come before the queuing script has answered.
+        # Stored before the call is queued: the reply may come before the queuing script has answered.
         self._pending[call_id] = pending
         pending.queue(self._queue(call_id, topic, method, arguments, self._reactor.seconds() + deadline))
         return pending.result
@@ -122,15 +122,15 @@ class Calls:
         """Put a call into the topic's queue, once."""
         names = [keys.servers(topic), keys.requests(topic, self._role)]
         while True:
-            # A frozen Redis may run the script late.  Because of ``gives_up``, it then does not queue a call whose
-            # caller has given up.
+            # A frozen Redis may run the script late.  Because of ``gives_up``, the script does not queue the call if
+            # its caller has given up by then.
             gives_up = await self._link.now() + int((until - self._reactor.seconds()) * 1000)
             text = Request(call_id, self.process, self._opener.public_key, gives_up, method, arguments).encode()
             left = until - self._reactor.seconds()
             answer = await self._link.run(QUEUE, names, text, gives_up, MAX_WAITING, deadline=left)
             if answer == "queued":
                 return
-            # In a grace period, perhaps the missing server is just reconnecting.
+            # During a grace period (after an outage of Redis), a missing server may still be reconnecting.
             comes_back = answer == "away" or (answer == "nobody" and self._link.grace_period > 0)
             if not comes_back:
                 raise ServiceUnavailable(_REFUSED.get(answer, "Redis does not queue calls for {}").format(topic))

@@ -28,7 +28,7 @@ class CommandLink(Link):
     :param scripts: runs scripts on this link.
     :param asks_policy: whether to ask for Redis' eviction policy, and to warn if a full Redis drops data.
     :param options: further parameters of :class:`.Link`.
-    :ivar on_beat: called each second while it is connected, just before it asks Redis for the time.
+    :ivar on_beat: called each second while the link is connected, just before the link asks Redis for the time.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class CommandLink(Link):
         self._heartbeat = Heartbeat(self._seconds)
         self._sending: set[Deferred[Any]] = set()
         self.on_beat: Callable[[], None] = lambda: None
-        # Services that waited for the scripts announce themselves only now, so a missing entry proves nothing yet.
+        # Services that waited for the scripts announce themselves only then, so a missing entry proves nothing yet.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     async def stop(self) -> None:
@@ -60,12 +60,12 @@ class CommandLink(Link):
 
     @property
     def grace_period(self) -> float:
-        """Remaining seconds in which missing entries prove nothing: their services may still be reconnecting."""
+        """Remaining seconds of the grace period, in which a service without an entry may still be reconnecting."""
         return self._heartbeat.grace_period
 
     @property
     def waits_for_scripts(self) -> bool:
-        """Whether Redis did not have our scripts when one was last run."""
+        """Whether Redis did not have the script that this process ran last."""
         return self._scripts.missing
 
     async def now(self) -> int:
@@ -104,7 +104,7 @@ class CommandLink(Link):
         reply = await self._send(
             lambda protocol: Deferred.fromCoroutine(self._scripts.run(protocol, script, *words)), deadline
         )
-        # A full Redis still runs other scripts, so only a script that adds data proves that it accepts data again.
+        # A full Redis still runs scripts that add nothing.  Only a script that adds data shows that Redis accepts data.
         if script.writes:
             self._health.no_trouble()
         return reply
@@ -150,7 +150,7 @@ class CommandLink(Link):
         self._health.clock(await self._heartbeat.begin(protocol))
         if self._asks_policy:
             policy = await eviction_policy(protocol)
-            # Do not ask again without the right (None), because Redis logs each denied command.
+            # After None, do not ask again: this user probably lacks the right, and Redis logs each denied command.
             self._asks_policy = policy is not None
             if policy is not None:
                 self._health.eviction(policy)

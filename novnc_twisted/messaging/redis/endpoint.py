@@ -32,24 +32,24 @@ CONNECT_TIMEOUT = 3.0
 ANSWER_TIMEOUT = 0.5
 """Seconds for one address to accept a TCP connection.
 
-The kernel repeats its packets in longer and longer intervals.  New attempts notice earlier that the network works
-again.
+This is short, because the kernel repeats its packets in longer and longer intervals.  A new attempt notices earlier
+that the network works again.
 """
 
 ASK_TIMEOUT = 1.0
 """Seconds to connect to one Sentinel and get its answer; then the next Sentinel is asked."""
 
 _OF_SENTINELS = {"NOAUTH": "SENTINELAUTH", "UNKNOWN": "NOSENTINEL"}
-"""Error code of a Sentinel -> the code for :mod:`.reasons`: from a server, the same error has another meaning."""
+"""Error code of a Sentinel -> the code in :mod:`.reasons`.  From a Redis server, these errors mean something else."""
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
-_FACTORY.noisy = False  # otherwise it would log two lines for each attempt
+_FACTORY.noisy = False  # otherwise the factory would log two lines for each attempt
 
 _END = b"-----END CERTIFICATE-----"
 
 
 def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
-    """Return the endpoint for an address.  Over TLS it verifies the server's certificate and name.
+    """Return the endpoint for an address.  Over TLS, the endpoint verifies the server's certificate and name.
 
     :raises ValueError: a file of the URL cannot be read or used, or the server name is invalid.  The text is one
         sentence for the user.
@@ -70,8 +70,8 @@ def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
 class _SentinelEndpoint:
     """Connects to the primary that a Sentinel names.  The Sentinels are asked again for each connection.
 
-    The Sentinel that answered last is asked first, so that a dead one does not delay every connection.  Sentinels are
-    asked over TLS if the servers use TLS.
+    The Sentinel that answered last is asked first, so that a dead Sentinel does not delay every connection.  If the
+    URL asks for TLS, the connections to the Sentinels use TLS too.
     """
 
     def __init__(self, reactor: Any, address: RedisURL, endpoint: Callable[[str, int], IStreamClientEndpoint]) -> None:
@@ -105,9 +105,9 @@ class _SentinelEndpoint:
         return Deferred.fromCoroutine(connect())
 
     async def moved(self, protocol: RedisProtocol) -> bool:
-        """Return whether the first Sentinel that answers names another primary than that of a connection.
+        """Ask the Sentinels whether the primary is now another server than that of a connection.
 
-        False if no Sentinel answers.
+        The first answer counts.  Return False if no Sentinel answers.
         """
         for host, port in list(self._sentinels):
             try:
@@ -163,7 +163,7 @@ class _NamedEndpoint:
         self._options, self._name, self._endpoint = options, name, endpoint
 
     def connect(self, factory: Any) -> Deferred[IProtocol]:
-        """See IStreamClientEndpoint.  The Deferred fires before the TLS handshake, and data is sent only after it."""
+        """See IStreamClientEndpoint.  The Deferred fires before the TLS handshake; data is sent after the handshake."""
         check = ServerCheck(self._options, self._name)
 
         def watch(protocol: Any) -> IProtocol:
@@ -196,7 +196,7 @@ def _certificates(what: str, file: str) -> list[Certificate]:
 def _key(file: str, certificate: Certificate) -> KeyPair:
     pem = _read("key", file)
     try:
-        # An empty passphrase, so that OpenSSL fails for an encrypted key instead of asking on the terminal.
+        # With an empty passphrase, OpenSSL fails for an encrypted key.  Without one, it would ask on the terminal.
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, pem, passphrase=b"")
         context = SSL.Context(SSL.TLS_METHOD)
         context.use_certificate(certificate.original)

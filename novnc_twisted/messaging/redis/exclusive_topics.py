@@ -1,4 +1,7 @@
-"""Exclusive topics, such as that of a compute host: two hosts with one name are an error in the configuration."""
+"""Exclusive topics: only one process may serve such a topic.
+
+Each compute host has an exclusive topic, because two hosts with the same name are an error in the configuration.
+"""
 
 import os
 import socket
@@ -15,7 +18,7 @@ _MAX_NAME = 200
 def origin(address: str) -> str:
     """Return a description of this process for log lines of other processes.
 
-    :param address: the local address of its connection to Redis; empty on a unix socket.
+    :param address: the local address of this process' connection to Redis; empty on a unix socket.
     """
     return ", ".join(filter(None, (socket.gethostname()[:_MAX_NAME], address, f"process {os.getpid()}")))
 
@@ -24,7 +27,7 @@ class ExclusiveTopic:
     """Tracks whether this process has an exclusive topic.
 
     :param topic: the topic.
-    :param owned: called with each change.
+    :param owned: called with True when this process gets the topic, and with False when it loses the topic.
     :param health: notified when the topic is lost and when it is regained.
     """
 
@@ -53,13 +56,13 @@ class ExclusiveTopic:
 
 
 def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
-    """Return the rest of an error line that begins with "Redis": two processes want to serve one topic.
+    """Return an error: two processes want to serve one topic.
 
-    The line names both processes and the option to change.
+    The error names both processes and the option to change.  The caller adds its first word, "Redis".
 
     :param host: this service's ``host`` option.
     :param mine: the description of this process (:func:`origin`).
-    :param others: the presence entries under the topic, ``WORKER JSON``.
+    :param others: the presence entries of the other processes with this topic, each ``WORKER JSON``.
     """
     names = ", ".join(filter(None, map(_named, others))) or "another process"
     return (
@@ -83,6 +86,6 @@ def _field(member: Any, name: str) -> Any:
 
 
 def _named(member: Any) -> str:
-    """Return the origin that a presence entry gives.  Another process wrote it, so it is cleaned and shortened."""
+    """Return the origin in a presence entry.  Another process wrote this text, so it is cleaned and shortened."""
     name = _field(member, "from") or ""
     return "".join(letter if letter.isprintable() else "?" for letter in str(name)[: 2 * _MAX_NAME])

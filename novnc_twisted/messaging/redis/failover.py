@@ -54,5 +54,5 @@ async def unless_moved(
     finally:
         looking.cancel()
     if found:
-        raise Frozen  # the work has treated the end of the connection as an ordinary one
+        raise Frozen  # the work has ended without an error, although the connection was closed
     return result

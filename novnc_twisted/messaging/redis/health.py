@@ -10,7 +10,7 @@ from twisted.logger import Logger, LogLevel
 from novnc_twisted.messaging.redis.reasons import TooLong, loss, refusal, sentence
 
 QUIET = 60.0
-"""Seconds after a line in which further lines of its kind are only counted."""
+"""Seconds after a line in which further lines of the same kind are not logged."""
 
 MAX_LOSSES = 5
 """Maximum number of outages that are logged within QUIET seconds."""
@@ -29,7 +29,7 @@ class Health:
 
     :param clock: IReactorTime.
     :param label: the address, without user and password.
-    :param wall: this machine's Unix time in seconds.
+    :param wall: returns this machine's Unix time in seconds.
     """
 
     def __init__(self, clock: Any, label: str, wall: Callable[[], float] = time.time) -> None:
@@ -138,7 +138,7 @@ class Health:
         """Log that Redis, or a peer, sent something unexpected.
 
         :param what: what happened; must not quote the received data.
-        :param kind: the kind of line; one of each kind is logged in QUIET seconds.
+        :param kind: the kind of line; within QUIET seconds, only one line of each kind is logged.
         """
         # While Redis is down, unexpected answers are only a consequence.
         if self._down or not self._is_due(kind):
@@ -153,7 +153,7 @@ class Health:
         self._stopped = True
 
     def _is_due(self, kind: str) -> bool:
-        """Return whether a line of this kind may be logged now: one in QUIET seconds."""
+        """Return whether a line of this kind may be logged now: at most one within QUIET seconds."""
         now = self._clock.seconds()
         if self._stopped or now < self._quiet_until.get(kind, now):
             return False

@@ -22,7 +22,10 @@ FROZEN = 2.0
 """Seconds without an answer after which a connection counts as dead."""
 
 STALL = 0.5
-"""Seconds after which an answer counts as a stall of Redis.  During a stall, entries of live services may expire."""
+"""If an answer takes longer than this number of seconds, Redis has stalled.
+
+During a stall, presence entries of live services may expire.
+"""
 
 MAX_BACKOFF = 1.0
 """Maximum number of seconds from the start of one attempt to connect to the start of the next.
@@ -31,7 +34,10 @@ If the attempt itself takes nearly as long or longer, the next one follows short
 """
 
 GRACE_PERIOD = 4.0
-"""Seconds after an outage within which other services reconnect, even if a packet is lost."""
+"""Seconds within which all services reconnect after an outage of Redis, even if a packet is lost.
+
+During this time, a missing presence entry does not prove that its service is gone.
+"""
 
 
 class Heartbeat:
@@ -61,24 +67,24 @@ class Heartbeat:
 
     @property
     def grace_period(self) -> float:
-        """Remaining seconds in which missing entries prove nothing: their services may still be reconnecting."""
+        """Remaining seconds of the grace period, in which a service without an entry may still be reconnecting."""
         return max(0.0, self._grace_until - self._seconds())
 
     def begin_grace_period(self, seconds: float = GRACE_PERIOD) -> None:
-        """Let missing presence entries prove nothing for at least this many seconds from now on."""
+        """Begin a grace period of this many seconds, or prolong the present one to that."""
         self._grace_until = max(self._grace_until, self._seconds() + seconds)
 
     def took(self, seconds: float, busy: float = 0.0) -> None:
         """Record how long Redis took to answer; a stall begins a grace period.
 
-        :param busy: CPU seconds of this process meanwhile, which do not count.  Otherwise, reading the entries of
-            10,000 hosts would look like a stall of Redis.
+        :param busy: CPU seconds that this process used meanwhile.  They are subtracted, because the time for reading
+            the entries of 10,000 hosts would otherwise look like a stall of Redis.
         """
         if seconds - busy > STALL:
             self.begin_grace_period()
 
     async def begin(self, protocol: RedisProtocol) -> float:
-        """Start with a new connection, perhaps to another Redis; return the Unix time of this Redis in seconds."""
+        """Start with a new connection, which may lead to another Redis; return the Unix time of Redis in seconds."""
         # After a failover, the new server may have another time.
         self._ahead.clear()
         return await self._ask(protocol)
@@ -93,7 +99,7 @@ class Heartbeat:
         """Ask for the time each second until the connection ends; close it if Redis does not answer.
 
         :param report: called with each answer, Unix time in seconds.
-        :param before: called just before each question, so that the commands that it sends travel in the same packet.
+        :param before: called just before each question.  Commands that this function sends travel in the same packet.
         :raises Frozen: there was no answer within :data:`FROZEN` seconds.
         """
         pause = first_pause()
@@ -126,8 +132,8 @@ class Heartbeat:
 def first_pause() -> float:
     """Return the seconds until the first heartbeat of a connection.
 
-    They are random: thousands of processes may connect at the same moment after a failover, and their heartbeats must
-    not stay together.
+    The pause is random: after a failover, thousands of processes may connect at the same moment, and their heartbeats
+    must not all come at the same moment.
     """
     return random.uniform(0, BEAT)  # noqa: S311
 

@@ -15,12 +15,18 @@ def kind_of(topic: str) -> str:
 
 
 def services(kind: str) -> str:
-    """Key of the set of all ``TOPIC@PLACE`` of a kind that have a recent presence entry."""
+    """Key of the set of the names ``TOPIC@PLACE`` of a kind that have a recent presence entry.
+
+    PLACE is the address that a compute host announces; it is empty for other services.
+    """
     return f"{KINDS}:{kind}"
 
 
 def requests(topic: str, role: str = "") -> str:
-    """Queue key for calls to ``topic`` from callers with ``role``.  Write permission on it proves the caller's role."""
+    """Queue key for calls to ``topic`` from callers with ``role``.
+
+    Only these callers may write to the queue, so the queue proves the role.
+    """
     return f"{PREFIX}q:{topic}:{role}" if role else f"{PREFIX}q:{topic}"
 
 

@@ -23,8 +23,8 @@ from novnc_twisted.messaging.waiting import Late, ended, ignore_cancellation, pe
 FIRST_BACKOFF = 0.05
 """Minimum number of seconds from the end of one attempt to connect to the next attempt.
 
-The time from start to start is random.  It is about twice as long after each further failure, up to MAX_BACKOFF.  An
-attempt that took ANSWER_TIMEOUT or longer is followed by the minimum pause.
+The time from the start of one attempt to the start of the next is random.  With each further failure it about doubles,
+up to MAX_BACKOFF.  After an attempt that took ANSWER_TIMEOUT or longer, the pause is this minimum.
 """
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
@@ -64,7 +64,7 @@ class Link:
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
-        self._moved = getattr(endpoint, "moved", None)  # only an endpoint with Sentinels has it
+        self._moved = getattr(endpoint, "moved", None)  # only an endpoint with Sentinels has this method
         self._address = address
         self._health = health
         self._purpose = purpose
@@ -84,7 +84,7 @@ class Link:
 
     def start(self) -> Deferred[None]:
         """Begin to connect; fires when the first attempt has succeeded or failed."""
-        # Measured from the start, so that calls made at once wait for the first connection.
+        # The time without a connection begins here, so that calls made at once wait for the first connection.
         self._down_since = self._seconds()
         self._stopped = False
         self._running = Deferred.fromCoroutine(self._run())
@@ -108,8 +108,8 @@ class Link:
     def finish(self) -> None:
         """Close the sending side of the connection, and do not reconnect.
 
-        Redis then ends a blocked command.  It drops a reply that it has not sent yet, so a message that arrives at this
-        moment can be lost.
+        Redis then ends a blocked command.  Redis drops a reply that it has not sent yet, so a message that arrives at
+        this moment can be lost.
         """
         if self._protocol is not None:
             self._finishing = True
@@ -117,7 +117,7 @@ class Link:
 
     @property
     def local_address(self) -> str:
-        """The local IP address of the connection; empty without one, and on a unix socket."""
+        """The local IP address of the connection; empty on a unix socket, or if there is no connection."""
         host = self._protocol.transport.getHost() if self._protocol is not None else None
         return str(getattr(host, "host", ""))
 
@@ -163,22 +163,23 @@ class Link:
                     return
                 lost = error
                 attempt += 1
-            # Set also after a failed first attempt: when Redis appears, other services may connect after this one.
+            # Set also after a failed first attempt: when Redis appears, other services may connect later than this one.
             self._lost_before = True
             self._health.down(self._purpose, lost)
             self._tried()
             if isinstance(lost, Frozen):
                 for other in list(self._followers):
-                    # A follower would notice the frozen Redis only after the time-out of its BLPOP.
+                    # A follower (a link whose ``after`` is this link) would notice this only after the time-out of its
+                    # BLPOP.
                     other._drop()
             await sleep(self._pause(attempt, self._seconds() - begun), self._reactor)
 
     def _pause(self, attempt: int, waited: float) -> float:
         """Return the seconds until the next attempt.
 
-        :param waited: how long the last attempt, or its connection, took.
+        :param waited: seconds since the start of the last attempt, including the time for which its connection lasted.
         """
-        # An attempt without an answer has already waited, and does not burden a Redis that has just started.
+        # A long attempt needs no further pause: such attempts do not burden a Redis that has just started.
         if waited >= ANSWER_TIMEOUT:
             return FIRST_BACKOFF
         longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt)
@@ -186,7 +187,7 @@ class Link:
         return max(FIRST_BACKOFF, random.uniform(longest / 2, longest) - waited)  # noqa: S311
 
     async def _after_is_up(self) -> bool:
-        """Wait until the other link is connected; return False if it was lost or stopped meanwhile."""
+        """Wait until the link ``after`` is connected; return False if that link was lost or stopped meanwhile."""
         other = self._after
         if other is None:
             return True
@@ -229,7 +230,7 @@ class Link:
                 watching.cancel()
             if protocol.too_long:
                 return TooLong(f"longer than {self._max_pending >> 20} MiB")
-            # If _watch() closed the connection, it returns the cause; the reason of the transport is a consequence.
+            # If _watch() closed the connection, it returns the cause; the transport's reason then explains nothing.
             return (await watching) or reason
         finally:
             if not protocol.lost.called:
@@ -245,7 +246,7 @@ class Link:
         return None
 
     def _drop(self) -> None:
-        """Close the connection, because another one to the same Redis has found that Redis no longer answers."""
+        """Close the connection, because another connection has found that the same Redis no longer answers."""
         if self._protocol is not None:
             self._protocol.transport.abortConnection()
 

@@ -14,7 +14,7 @@ from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.waiting import Late, peek, within
 
 MIN_VERSION = 7
-"""The oldest supported major version of Redis: it introduced selectors of ACL users and ``PEXPIRE NX``."""
+"""The oldest supported major version of Redis: version 7 introduced selectors of ACL users and ``PEXPIRE NX``."""
 
 
 async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
@@ -68,7 +68,7 @@ def _check(hello: Any, address: RedisURL) -> None:
     major = str(found.get("version")).partition(".")[0]
     if not major.isdigit() or int(major) < MIN_VERSION:
         raise RedisError("OLD")
-    # A replica refuses writes.  For a moment after a failover, a Sentinel may still name one.
+    # A replica refuses writes.  For a moment after a failover, a Sentinel may still name a replica.
     if found.get("role") != "master":
         if address.sentinels:
             raise NoPrimary(f"{address.service}: the server that Sentinel named is a replica")
@@ -80,7 +80,7 @@ async def eviction_policy(protocol: RedisProtocol) -> str | None:
 
     None if this user may not ask for it, or if the reply does not contain it.
 
-    :raises RedisError: Redis refuses for another reason.
+    :raises RedisError: Redis refuses for a reason other than a missing right.
     :raises ConnectionGone: the connection ended.
     """
     try:

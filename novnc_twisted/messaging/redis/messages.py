@@ -1,4 +1,4 @@
-"""The format of requests and replies in Redis.  They are checked like any other input."""
+"""The format of requests and replies in Redis.  Both are checked when they are read: other programs may write them."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Request:
 
     :ivar call_id: 32 random hex digits.
     :ivar reply_to: the calling process, 32 random hex digits.
-    :ivar public_key: the key to which the reply is sealed.
+    :ivar public_key: the caller's public key, with which the reply is sealed (encrypted).
     :ivar gives_up: the time at which the caller stops waiting, in milliseconds since 1970 by Redis' clock.
     """
 
@@ -75,7 +75,8 @@ def read_reply(text: Any, opener: Opener) -> tuple[str, str]:
     :raises ValueError: the reply is invalid, or was sealed for another process or call.  The error does not quote the
         reply.
     """
-    # Twice the limit, because base64 makes the answer longer by a third.
+    # A reply is longer than its answer: encryption adds some bytes, and then base64 adds a third.  The limit of twice
+    # MAX_MESSAGE is more than enough for that.
     body = _object(text, 2 * MAX_MESSAGE)
     call_id, sealed = body.get("id"), body.get("sealed")
     if not (isinstance(call_id, str) and isinstance(sealed, str)):

@@ -138,8 +138,8 @@ class Presence:
 
         If Redis does not answer, return without having announced it.
 
-        :raises TopicInUse: another process still has it after :data:`.PRESENCE` seconds.  The other process is alive:
-            the entry of a crashed one would have expired.
+        :raises TopicInUse: another process still has the topic after :data:`.PRESENCE` seconds.  So the other process
+            is alive: the entry of a crashed process would have expired.
         """
         waited = 0.0
         try:
@@ -157,7 +157,7 @@ class Presence:
                 return
             others = await self._announce(one)
         except ServiceUnavailable:
-            return  # the link logs it; the next attempt follows in a second
+            return  # the link logs the reason; the next attempt follows in a second
         topic = self._announced.get(one)
         if topic is None:  # the entry was removed while Redis was asked
             return
@@ -196,12 +196,12 @@ class Presence:
         """Renew a presence entry; if other processes have its exclusive topic, return their entries instead.
 
         If all these entries belong to ended processes of this machine, they are removed, and this process takes the
-        topic.  So it need not wait until the entry of a killed predecessor expires.  The calls in the predecessor's
-        queue remain for this process.
+        topic.  So after a process was killed, its successor need not wait until the entry expires.  The successor also
+        takes the calls that wait in the queue.
 
         :raises ServiceUnavailable: Redis does not answer.
         """
-        # First: before the first connection, renew() has not set _origin and _life, which are part of the entry.
+        # Wait for a connection first: when it is made, renew() sets _origin and _life, which are part of the entry.
         await self._link.connected(FROZEN)
         kind = keys.kind_of(one.topic)
         names = [keys.KINDS, keys.services(kind), keys.announced(one.name), keys.servers(one.topic)]
@@ -224,7 +224,7 @@ class Presence:
             found = await self._link.run(SERVICES, [keys.KINDS], *words, deadline=FROZEN)
         except ServiceUnavailable:
             found = []
-        # The script has just found another server.  An empty list would mean that the topic is free.
+        # The script has just found another server, so never return an empty list, which means that the topic is free.
         return found[1::3] or [""]
 
     def _member(self, one: Announcement) -> str:

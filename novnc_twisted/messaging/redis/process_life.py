@@ -1,7 +1,7 @@
-"""Names of processes, with which another process on the same machine can check whether they have ended.
+"""Names of processes.  With such a name, another process on the same machine can check whether the process has ended.
 
-A killed service leaves a presence entry.  Without this check, its successor would get an exclusive topic only after the
-entry has expired.
+A killed service leaves a presence entry.  Without this check, the restarted service would get an exclusive topic only
+after the entry has expired.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 PROC = Path("/proc")
 
 _STATE, _START = 0, 19
-"""Positions of these fields in /proc/PID/stat after the name of the program (proc(5), fields 3 and 22)."""
+"""Positions of the state and the start time in /proc/PID/stat after the program's name (proc(5), fields 3 and 22)."""
 
 
 def life() -> str:
@@ -22,7 +22,7 @@ def life() -> str:
 
 
 def has_ended(name: str) -> bool:
-    """Return whether this was a process of this machine and it has ended; False if that is not certain."""
+    """Return whether the process with this name ran on this machine and has ended; False if that is not certain."""
     machine, _, rest = name.partition(".")
     pid, _, start = rest.partition(".")
     if not (machine and start and pid.isascii() and pid.isdigit()) or machine != _machine():
@@ -30,12 +30,12 @@ def has_ended(name: str) -> bool:
     found = _start(int(pid))
     if not found and _exists(int(pid)):
         return False  # /proc hides the processes of other users (hidepid)
-    # With another start time, the id belongs to a later process.
+    # If the start time differs, a later process has the same id.
     return found != start
 
 
 def _machine() -> str:
-    """Return a name of this boot and namespace of process ids, as a hash; empty if they can't be read."""
+    """Return a hash of this machine's boot id and namespace of process ids; empty if they can't be read."""
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text()
         namespace = (PROC / "self/ns/pid").readlink()

@@ -1,7 +1,7 @@
 """One connection to Redis: txredisapi's parser and reply queue, with our own limits and errors.
 
-The package's docstring explains why only these parts of txredisapi are used.  Importing txredisapi installs the global
-reactor, so no other package may import it.
+The docstring of this package explains why only these parts of txredisapi are used.  Importing txredisapi installs the
+global reactor, so no other package may import txredisapi.
 """
 
 import hiredis
@@ -21,7 +21,8 @@ MAX_PENDING = 32 << 20
 class RedisError(Exception):
     """Redis answered with an error.
 
-    :ivar code: its first word, such as ``NOPERM``, or a code of :mod:`.reasons`; the text itself may quote secrets.
+    :ivar code: the first word of the error, such as ``NOPERM``, or a code of :mod:`.reasons`.  The other words are
+        dropped, because they may quote secrets.
     """
 
     def __init__(self, code: str) -> None:
@@ -34,10 +35,10 @@ class ConnectionGone(Exception):
 
 
 class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
-    """A connection with a Deferred for its loss.  No input of the peer makes it log a traceback.
+    """A connection with a Deferred for its loss.  No input of the peer causes a traceback in the log.
 
-    Strings are returned as ``str`` (as ``bytes`` if they are not UTF-8), never as numbers.  Cancelling a command's
-    Deferred keeps the replies in order.
+    Strings are returned as ``str`` (as ``bytes`` if they are not UTF-8), never as numbers.  If the Deferred of a
+    command is cancelled, the other commands still get the right replies.
 
     :ivar lost: fires with the reason, an exception, when the connection is lost.
     :ivar max_pending: maximum number of bytes of one reply.

@@ -20,14 +20,14 @@ LONG_BLOCK = 10
 """Time-out in seconds of a BLPOP for lists that only this process reads.
 
 Redis gives messages to a dead connection until its BLPOP times out.  If several processes read a list, a short time-out
-matters, because another process could handle these messages.  Here no other process could, and the longer time-out
-saves commands: 10,000 idle compute hosts send 1,000 BLPOPs a second instead of 5,000.
+matters, because another process could handle these messages.  If only one process reads the list, a long time-out saves
+commands: 10,000 idle compute hosts send 1,000 BLPOPs a second instead of 5,000.
 """
 
 GLANCE = 0.05
-"""Time-out in seconds of a BLPOP while a list has no free slot.
+"""Time-out in seconds of a BLPOP while a list has no free slot (its maximum number of messages is being handled).
 
-The BLPOP leaves this list out.  It must end soon, because the list may get a free slot meanwhile.
+This BLPOP asks only for the other lists.  It must end soon, because the full list may get a free slot meanwhile.
 """
 
 MAX_PENDING = 4 << 20
@@ -40,8 +40,8 @@ The longest valid message is a sealed reply of MAX_MESSAGE bytes: sealing makes 
 class Queue:
     """Takes messages from lists, each message once, and passes them to a function.
 
-    BLPOP blocks its connection, so each queue has its own.  The lists take turns, and each has its own slots: a sender
-    that fills one list does not delay messages in another.
+    BLPOP blocks its connection, so each queue has a connection of its own.  The lists take turns, and each list has its
+    own slots: a sender that fills one list does not delay messages in another list.
 
     :param link: the connection; it must not be started yet, and is started and stopped with the queue.
     :param keys: the keys of the lists.
@@ -110,12 +110,15 @@ class Queue:
         await self._link.stop()
 
     def release(self, key: str) -> None:
-        """Free the slot of a message of this list that has been handled."""
+        """Free a slot of this list: one of its messages has been handled."""
         self._busy[key] -= 1
         self._wake()
 
     def pause(self, paused: bool) -> None:
-        """Take no more messages until this is called with False.  A pending BLPOP may still take one."""
+        """Take no more messages (True), or take them again (False).
+
+        After a call with True, a pending BLPOP may still take one message.
+        """
         self._paused = paused
         self._wake()
 

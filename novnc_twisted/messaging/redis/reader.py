@@ -24,7 +24,7 @@ class RedisReader:
     def __init__(self, reactor: Any, address: RedisURL) -> None:
         """Prepare; :meth:`start` connects.
 
-        :raises ValueError: a file of the address cannot be used.
+        :raises ValueError: a file that the URL names (a certificate or key) cannot be used.
         """
         self._reactor = reactor
         self._health = Health(reactor, address.label)
@@ -52,7 +52,7 @@ class RedisReader:
         try:
             value = await within(protocol.command("GET", key), left, self._reactor)
         except Late:
-            # Redis may be frozen; a new connection will show it.
+            # Redis may be frozen; a new connection will show whether it is.
             protocol.transport.abortConnection()
             raise ServiceUnavailable(f"Redis did not answer within {DEADLINE:g} s") from None
         except ConnectionGone:

@@ -1,8 +1,8 @@
 """Why Redis refuses a connection or a command: codes for the program, and sentences for the log.
 
-Redis' own error text may quote secrets, so it is never logged.  It is recognised by its first words, and a sentence
-from here is logged instead.  The texts are those of Redis 7 (``src/server.c``, ``src/acl.c``, ``src/networking.c``,
-``src/db.c``) and Valkey 9, which differ in a few words.
+Redis' own error text may quote secrets, so it is never logged.  This module recognises an error by its first words, and
+a sentence of this module is logged instead.  The error texts here are those of Redis 7 (``src/server.c``,
+``src/acl.c``, ``src/networking.c``, ``src/db.c``) and Valkey 9, which differ in a few words.
 """
 
 import os
@@ -25,7 +25,7 @@ TROUBLES = ("OOM", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN")
 """Codes with which Redis refuses at least every command that adds data, while the connection itself works."""
 
 _PASSING = ("LOADING", "MASTERDOWN")
-"""Codes of a state that ends without an administrator.  They are logged as an ordinary loss."""
+"""Codes of states that end by themselves.  They are logged like an ordinary loss of the connection."""
 
 _TEXTS = (
     ("ERR max number of clients", "MAXCLIENTS"),
@@ -39,7 +39,7 @@ _TEXTS = (
     ("ERR The user executing the script can't", "NOPERM"),
     ("ERR ACL failure in script", "NOPERM"),
 )
-"""The first words of errors without a code, and the code that they get here."""
+"""The first words of errors that begin with ``ERR`` instead of a specific code, and the code that they get here."""
 
 _WORDS = {
     "MAXCLIENTS": "it has reached its limit of connections; raise maxclients in redis.conf",
@@ -116,7 +116,7 @@ class NoLogIn(Exception):
 
 
 def refusal(reason: BaseException) -> str | None:
-    """Describe a cause that lasts until an administrator acts; return None for an ordinary loss."""
+    """Describe a reason that lasts until an administrator acts; return None for an ordinary loss of the connection."""
     code = getattr(reason, "code", None)
     if isinstance(code, str):
         return None if code in _PASSING else sentence(code)
@@ -130,7 +130,7 @@ def refusal(reason: BaseException) -> str | None:
 
 
 def loss(reason: BaseException) -> str:
-    """Describe an ordinary loss in a few words."""
+    """Describe an ordinary loss of the connection in a few words."""
     if isinstance(reason, NoLogIn):
         return _NO_LOG_IN[reason.what] + (_WITH_TLS if reason.tls else _WITHOUT_TLS).get(reason.what, "")
     if isinstance(reason, NoPrimary):

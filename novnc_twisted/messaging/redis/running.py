@@ -13,7 +13,7 @@ RETRY = 0.2
 """Seconds between two attempts to run a script that Redis does not have yet."""
 
 FRESH = 3 * RETRY
-"""Grace period in seconds after Redis has got the scripts.
+"""Seconds after Redis has got the scripts in which a missing presence entry proves nothing (a grace period).
 
 Services that waited for the scripts announce themselves within this time.
 """
@@ -66,7 +66,7 @@ class Scripts:
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.
         """
-        # A new connection may lead to another Redis, so measure anew for how long scripts have been missing.
+        # A new connection may lead to another Redis, so begin a new measurement of how long scripts are missing.
         if not self._reported:
             self._missing_since = None
         try:

@@ -23,7 +23,10 @@ after all services have ended.
 from hashlib import sha1
 
 AWAY = 10**13
-"""Added to the score of the worker ``~``.  So ZCOUNT can count this worker separately from the others."""
+"""Added to the score of the worker ``~``, which stands for a server that is being restarted (:data:`WITHDRAW`).
+
+So ZCOUNT can count this worker separately from the others.
+"""
 
 # Keys are passed as arguments and not declared, because EVALSHA requires the rights to read and write each declared
 # key.  Redis still checks each command of a script against the caller's rights.  The head of each script separates the
@@ -52,10 +55,10 @@ local latest = now + 10000
 class Script:
     """A script, and the SHA-1 by which Redis caches it.
 
-    Its arguments are the number of keys, the keys, and then the others.  The first comment of each script names them:
-    ``-- KEYS | OTHERS``.
+    The arguments of a script are the number of keys, the keys, and then the other arguments.  The first comment of each
+    script names them: ``-- KEYS | OTHERS``.
 
-    :ivar writes: whether each run adds data.  A full Redis refuses such a script.
+    :ivar writes: whether the script adds data.  A full Redis refuses to run its commands that add data.
     """
 
     def __init__(self, text: str, *, writes: bool = False) -> None:
@@ -87,8 +90,8 @@ return 'queued'
 
 A frozen Redis runs the script later.  If the caller has given up by then, the answer is ``late``.
 
-While the service is being restarted, the answer is ``away``, and the caller tries again.  Otherwise Redis could send
-the call on a connection that the former server is closing, and the call would be lost.
+While the service is being restarted, the answer is ``away``, and the caller tries again.  If the call were queued at
+this time, Redis could send it on a connection that the former server is closing, and the call would be lost.
 
 The expiry of the queue is never shortened.  PEXPIRE with GT does nothing for a key without an expiry, so a PEXPIRE with
 NX precedes it.
@@ -106,7 +109,7 @@ return 1
 """,
     writes=True,
 )
-"""Put a reply into the queue of the process that waits for it; return 0 if the queue is full or the time is over."""
+"""Put a reply into the queue of the calling process; return 0 if the queue is full or the caller has given up."""
 
 ANNOUNCE = Script(
     """
@@ -153,8 +156,8 @@ return 1
 """Make a presence entry, or renew it, and return 1; or return the entries of other servers of an exclusive topic.
 
 If the entry is exclusive and its topic has another live server, the entry is not made, and the script returns the live
-entries of ``TOPIC@PLACE``.  This list is empty if the other server is at another place, or if the user may not read the
-entries.
+entries of ``TOPIC@PLACE``.  This list is empty if the other server has announced another address (PLACE), or if the
+user may not read the entries.
 
 Between two runs, plain commands renew the entry (:mod:`.presence`).
 
@@ -189,13 +192,13 @@ for i = 3, #KEYS do
 end
 return left
 """)
-"""Remove a presence entry; if it was that of the topic's last server, also remove and return the waiting calls.
+"""Remove a presence entry.  If its server was the last one of the topic, also remove and return the waiting calls.
 
-The calls are returned so that they can be failed at once.  If another server may still take calls, return nil.
+The calls are returned so that they can be refused at once.  If another server may still take calls, return nil.
 
 If the last argument is above 0, the service is being restarted, and calls wait for it: the topic keeps its queues, and
 stays present for this number of milliseconds under the worker ``~``.  The server itself stays in the set of servers
-until it has closed its queues, so that no other server gets an exclusive topic earlier.
+until it has closed its queues (at most 3 s), so that no other server gets an exclusive topic earlier.
 """
 
 SERVICES = Script("""
@@ -224,8 +227,8 @@ of compute hosts.  For a process that maintains the sets, the script also remove
 """
 
 # A stored object is "INDEX SPACE POSITION NEWLINE JSON"; without an index, the first line is empty.  POSITION is the
-# time of creation in microseconds, with a fixed width, then a space and the key.  So positions in alphabetical order
-# are in the order of creation.  The scripts call the position ``place``.
+# time of creation in microseconds, with a fixed width, then a space and the key.  So the positions' alphabetical order
+# is the order of creation.  The scripts call the position ``place``.
 _LEAVE = """
 local function leave(key)
   local old = redis.call('GET', key)

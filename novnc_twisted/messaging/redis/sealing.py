@@ -1,7 +1,7 @@
 """Encryption of replies, so that only the caller can read them (libsodium's sealed boxes).
 
-A request carries the public key of the calling process.  Anyone who can read the bus, its replicas or its files learns
-neither tokens nor VNC passwords from the replies.
+A request carries the public key of the calling process.  So anyone who can read Redis, its replicas or its files cannot
+learn tokens or VNC passwords from the replies.
 """
 
 from base64 import b64decode, b64encode
@@ -30,8 +30,8 @@ class Opener:
             text = self._box.decrypt(b64decode(sealed, validate=True)).decode()
         except CryptoError:
             raise ValueError("not sealed for this process") from None
-        # The id is inside the box: a service could otherwise send the sealed answer to one call as the answer to
-        # another.
+        # The sealed text begins with the id of the call.  Otherwise a service could send the sealed answer to one call
+        # as the answer to another call.
         found, space, answer = text.partition(" ")
         if not space or found != call_id:
             raise ValueError("sealed for another call")

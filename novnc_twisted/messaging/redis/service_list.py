@@ -33,7 +33,7 @@ class ServiceList:
         self._reactor = reactor
         self._link = link
         self._keeps = "1" if keeps else ""
-        self._known: dict[str, Counter[str]] = {}  # the entries of the last complete look-up, by prefix
+        self._known: dict[str, Counter[str]] = {}  # prefix -> the names that the last complete look-up found
         self._looking: set[Deferred[list[Any]]] = set()
         self._stopped = False
 
@@ -41,14 +41,14 @@ class ServiceList:
         """Cancel the look-ups that wait."""
         self._stopped = True
         for looking in list(self._looking):
-            # A look-up may wait for the end of a grace period.  This can take longer than the stop is allowed to take.
+            # A look-up may wait for the end of a grace period, which can take longer than the stop may take.
             looking.cancel()
 
     async def find(self, prefix: str, deadline: float) -> list[Service]:
         """Return the live services whose topic begins with ``prefix``.
 
-        After an outage, wait until all services of the last complete look-up have renewed their entries, or until the
-        grace period is over.
+        After an outage of Redis, wait until all services of the last complete look-up have renewed their entries, or
+        until the grace period (the time that services have for this) is over.
 
         :raises ServiceUnavailable: Redis does not answer, or :meth:`stop` was called.
         """
@@ -72,7 +72,7 @@ class ServiceList:
 
     async def _find(self, prefix: str, deadline: float) -> list[Any]:
         while True:
-            # A prefix without a dot may be the beginning of several kinds.
+            # The kind is the part of a topic before the first dot.  A prefix without a dot may match several kinds.
             kind = keys.kind_of(prefix) if "." in prefix else ""
             words = keys.announced(""), self._keeps, prefix, kind
             found = list(await self._link.run(SERVICES, [keys.KINDS], *words, deadline=deadline))

@@ -38,14 +38,14 @@ FINAL_REPLIES = 1.0
 class Serving:
     """One topic, served by this process.
 
-    Each role in :data:`.EXPOSED` that may call a method has a connection of its own.  So somebody with a stolen
-    credential of this role cannot delay other roles with huge or many messages.  All other queues share one connection,
-    but each has its own slots.
+    If ``callers`` is given, each role in :data:`.EXPOSED` that may call a method has a connection of its own.  So
+    somebody with a stolen credential of this role cannot delay other roles with huge or many messages.  All other
+    queues share one connection, but each queue has its own limit of concurrent calls.
 
     :param connect: makes the link for a queue, given its purpose.
     :param link: sends the replies.
     :param callers: the roles that may call each method; None: all roles may call all methods.
-    :param health: logs invalid requests, and those that cannot be answered.
+    :param health: logs requests that are invalid or cannot be answered.
     :param alone: whether no other process serves the topic.
     """
 
@@ -69,8 +69,8 @@ class Serving:
         self._health = health
         self._alone = alone
         self._roles = {keys.requests(topic, role): role for role in self._methods}
-        self._working: set[Deferred[None]] = set()  # requests until their replies are sent
-        self._running: set[Deferred[str | None]] = set()  # of these, those whose methods have not ended
+        self._working: set[Deferred[None]] = set()  # requests whose replies have not been sent
+        self._running: set[Deferred[str | None]] = set()  # methods that have not ended
         self._stopping = False
         self._queues = [self._queue(connect, roles) for roles in _shared(self._methods, callers)]
         self._queue_of = {key: queue for queue in self._queues for key in queue.keys}
@@ -113,17 +113,19 @@ class Serving:
             return
         self._stopping = True
         # None: another server takes the calls, or Redis does not answer.  Empty: the topic waits for a server that is
-        # being started.  In both cases, callers must not notice the end of this server, so it waits for the requests
-        # that Redis is sending, and answers them.
+        # being started.  In both cases, callers must not notice the end of this server.  So this server waits for the
+        # requests that Redis is sending, and answers them.
         wait = grace if not untaken else 0.0
         stops = [Deferred.fromCoroutine(queue.stop(grace=wait, fed=untaken is None)) for queue in self._queues]
-        await gatherResults(stops, consumeErrors=True)  # consumes the errors of all if this wait is cancelled
+        await gatherResults(stops, consumeErrors=True)  # if this wait is cancelled, the errors of all stops are dropped
 
     async def stop(self, untaken: Sequence[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
         """Take no more requests, cancel the running methods, and answer their callers.
 
-        :param untaken: the remaining requests of each queue, if no other server will take them; they are answered, too.
-        :param grace: maximum seconds to wait as in :meth:`close`, and then until running requests are cancelled.
+        :param untaken: the remaining requests of each queue, if no other server will take them.  They are refused with
+            ServiceUnavailable.
+        :param grace: maximum seconds to wait for requests that Redis is sending, and then again for running methods.
+            After that, the methods are cancelled.
         """
         await self.close(untaken, grace=grace)
         if grace and self._working:
@@ -164,7 +166,7 @@ class Serving:
         request = self._read(message)
         if request is None:
             return
-        # stop() cancels only this, and not a reply that is being sent.
+        # stop() cancels only the method, and not a reply that is being sent.
         running = Deferred.fromCoroutine(self._run(role, request))
         self._running.add(running)
         try:
@@ -179,7 +181,8 @@ class Serving:
     async def _run(self, role: str, request: Request) -> str | None:
         """Run a request, and return the answer; None if its caller may have given up."""
         try:
-            # The estimate of the time may be a round trip behind, and a call must not run after its caller gave up.
+            # Ask Redis, because the estimate of its time may be a round trip behind: a call must not run after its
+            # caller gave up.
             now = await self._link.exact_now()
         except ServiceUnavailable:
             # It is unknown whether the caller still waits, so do not run the call.
@@ -223,7 +226,7 @@ class Serving:
         try:
             reply = write_reply(request, answer)
             key = keys.replies(request.reply_to, role)
-            # A forged request must not let its reply wait longer than the longest call.
+            # The reply to a forged request must not stay in Redis for longer than the longest call.
             gives_up = min(request.gives_up, await self._link.now() + _LONGEST_CALL)
             await self._link.run(REPLY, [key], reply, gives_up, MAX_REPLIES, deadline=deadline)
         except ValueError as error:

@@ -21,7 +21,7 @@ MAX_ENTRIES = 100_000
 """Maximum number of entries of a log in Redis."""
 
 DEADLINE = 5.0
-"""Seconds for one command or script; an operation has at most two of them."""
+"""Seconds for one command or script; an operation sends at most two commands or scripts."""
 
 
 @implementer(IKeyedStore)
@@ -146,12 +146,12 @@ class RedisStore:
         return _begun(newest())
 
     def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
-        """See IKeyedStore.  A group is a set, so a user that may only SADD cannot hide a member."""
+        """See IKeyedStore.  A group is a set, so a user with only the right to SADD cannot remove a member."""
 
         async def join() -> None:
             name = names.group(check_key(group))
             await self._link.execute("SADD", name, member, deadline=DEADLINE)
-            # A compute host may only SADD.
+            # A compute host has no right to PEXPIRE.
             if self._keeps:
                 await self._link.execute("PEXPIRE", name, _milliseconds(ttl), deadline=DEADLINE)
 
@@ -190,7 +190,7 @@ def _decoded(text: Any) -> dict[str, Any]:
 
 
 def _object(stored: Any, limit: int = MAX_MESSAGE) -> dict[str, Any] | UnusableRecord | None:
-    """Return the object in a stored text, after the line with its position in an index."""
+    """Return the object in a stored text.  The first line of the text is the object's position in an index."""
     if stored is None:
         return None
     try:

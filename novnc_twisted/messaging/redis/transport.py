@@ -37,16 +37,19 @@ LONGEST_ENTRY = 10_000
 """Maximum lifetime of a presence entry in milliseconds; the scripts ignore entries that expire later."""
 
 GRACE = BLOCK + 0.5
-"""Seconds for which a service that withdraws waits for a pending BLPOP; then again for the calls on which it works."""
+"""Seconds for which a service that withdraws waits for its pending BLPOP.
+
+After that, the service waits at most this time again for the calls that are running.
+"""
 
 
 @implementer(ITransport)
 class RedisTransport:
     """An ITransport over one Redis (or Valkey) of version 7.0 or newer.
 
-    It has two connections: one for commands and one for replies.  Each served topic adds one, and one more for each
-    exposed role that may call it.  With the role ``compute``, the connection for replies is made at the first call,
-    because most compute hosts never call.
+    It has two connections: one for commands and one for replies.  Each served topic adds one connection.  If the topic
+    is served with ``callers``, each role in :data:`.EXPOSED` that may call the topic adds one more.  With the role
+    ``compute``, the connection for replies is made at the first call, because most compute hosts never call.
 
     :param reactor: the reactor.
     :param address: where Redis is.
@@ -57,17 +60,17 @@ class RedisTransport:
     """
 
     def __init__(self, reactor: Any, address: RedisURL, role: str = "") -> None:
-        # Keys that all services share are cleaned up by the roles that have the rights to them.
+        # Only these roles have the rights to clean up the keys that all services share.
         keeps = check_role(role) in ("", CONSOLEAUTH)
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)
-        # Not the name of the process on the bus, which is a secret (see _next_worker).
+        # This is not the name of the process on the bus, which is a secret (see _next_worker).
         self._worker = secrets.token_hex(6)
         self._workers = count(1)
         self._state = "new"
         self._health = Health(reactor, address.label)
-        # Redis' default user has all rights, unless the administrator took them away.
+        # Without a user name, this process is Redis' default user, which usually has the right to load scripts.
         scripts = Scripts(reactor, keeps or address.username is None, self._health)
         self.link = CommandLink(
             reactor,
@@ -135,7 +138,7 @@ class RedisTransport:
             now = milliseconds(await self.link.execute("TIME", deadline=deadline))
             if not topic:
                 return
-            # Look for servers, and for one that is being restarted.
+            # Look for servers, and for a server that is being restarted (its score is higher by AWAY).
             servers = keys.servers(check_topic(topic))
             counts = [("ZCOUNT", servers, f"({first}", first + LONGEST_ENTRY) for first in (now, now + AWAY)]
             if not any(await self.link.pipeline(counts, deadline=until - self._reactor.seconds())):
@@ -240,7 +243,11 @@ class RedisTransport:
         return lambda: Deferred.fromCoroutine(self._withdraw(one, FROZEN, grace=GRACE))
 
     def _next_worker(self) -> str:
-        """Return a new name for a server.  It must not reveal the process' name, which only called services learn."""
+        """Return a new name for a server.
+
+        Other services can read this name in the list of services.  So it must not contain the name of this process on
+        the bus, which only the services that this process calls may learn.
+        """
         return f"{self._worker}-{next(self._workers)}"
 
     async def _withdraw(self, one: Announcement, deadline: float, *, grace: float = 0.0) -> None:
