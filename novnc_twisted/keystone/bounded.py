@@ -11,7 +11,7 @@ MAX_BODY: Final = 4 << 20
 """Maximum number of bytes of an answer after decompression; a large Keystone catalogue has more than 1 MiB."""
 
 BODY_SECONDS: Final = 8.0
-"""Maximum number of seconds for reading the body of an answer.  It is checked after each piece that arrives."""
+"""Maximum number of seconds for reading the body of an answer, checked after each piece of the body."""
 
 CONNECTIONS: Final = 32
 """Maximum number of idle connections to one server that are kept open.
@@ -25,16 +25,16 @@ _PIECE: Final = 16 << 10
 class UnusableAnswer(RequestException):
     """An answer is too long, takes too long, or redirects from https to http.
 
-    The text is one clause without its subject, which is the server.
+    The error's text is one clause without its subject, which is the server.
     """
 
 
 class BoundedAdapter(BaseAdapter):
     """Reads the body of each answer with limits; the library ``requests`` alone would read a body of any length.
 
-    It applies to all answers: those of Keystone (version document, tokens), redirects, and those of the service.
+    The limits apply to all answers: those of Keystone (version document, tokens), redirects, and those of the service.
 
-    :param inner: the adapter that sends.
+    :param inner: the adapter that sends the requests.
     """
 
     def __init__(self, inner: BaseAdapter) -> None:
@@ -53,7 +53,7 @@ class BoundedAdapter(BaseAdapter):
         response = self._inner.send(request, stream=True, **options)
         try:
             if request.url.lower().startswith("https:") and response.headers.get("Location", "").lower()[:5] == "http:":
-                # keystoneauth1 would send the password again, to the address in the answer.
+                # keystoneauth1 could follow the redirect, and send the password without encryption.
                 raise UnusableAnswer("redirects from https to http")
             body = _read(response.raw, time.monotonic() + BODY_SECONDS)
         except HTTPError as error:
@@ -73,7 +73,7 @@ class BoundedAdapter(BaseAdapter):
 
 
 def _read(raw: Any, until: float) -> bytes:
-    # read1() returns the available bytes, read() waits for a whole piece.  urllib3 has read1() since 2.0.
+    # read1() returns the available bytes, read() waits for a whole piece.  An old urllib3 has no read1().
     read = getattr(raw, "read1", raw.read)
     pieces: list[bytes] = []
     size = 0

@@ -15,7 +15,7 @@ from novnc_twisted.keystone.bounded import CONNECTIONS, UnusableAnswer
 from novnc_twisted.keystone.threads import ThreadedCalls
 
 TIMEOUT: Final = 4.0
-"""Maximum number of seconds to connect, and of seconds to wait for the next part of an answer."""
+"""Maximum number of seconds for connecting.  A wait for the next part of an answer has the same limit."""
 
 _SERVER: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?=/|\s|$)")
 
@@ -42,11 +42,11 @@ class Answer:
 class KeystoneClient:
     """Sends requests to one service.
 
-    keystoneauth1 gets the Keystone token, reuses it until shortly before it expires, and renews it once after a 401.
-    Connections are kept alive.
+    keystoneauth1 gets a token from Keystone, and uses this token until shortly before it expires.  After a 401,
+    keystoneauth1 gets a new token, and repeats the request once.  Connections are kept alive.
 
     :param reactor: IReactorFromThreads.
-    :param adapter: a ``keystoneauth1.adapter.Adapter`` for the service; its plugin has the credentials.
+    :param adapter: a ``keystoneauth1.adapter.Adapter`` for the service.  Its auth plug-in has the credentials.
     :param service: the name of the service for errors: ``nova`` or ``Keystone``.
     :param credentials: where the credentials are configured (``[service_user]``), for errors.
     :param threads: maximum number of concurrent requests.
@@ -80,7 +80,7 @@ class KeystoneClient:
         """Send a request to a path below the service's endpoint.
 
         :param headers: further header fields.
-        :param authenticated: False: without our own token, as for the log-in of a user.
+        :param authenticated: whether to send our own token; False for a request with a user's password or token.
 
         Fails with ServiceUnavailable if Keystone or the service does not answer, if Keystone refuses our credentials,
         or if the request cannot be sent.  The detail gives the reason, and contains neither the path nor a secret.
@@ -119,7 +119,7 @@ class KeystoneClient:
     def _reason(self, error: Exception) -> str:
         """Return why a request failed, in one clause.
 
-        The error's own text may contain a token, so only the server in it is shown.
+        The error's own text may contain a token, so nothing of it is shown except the server's address.
         """
         found = _SERVER.search(str(error))
         server = found[0] if found else self._service
@@ -136,7 +136,7 @@ class KeystoneClient:
             return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
         if (unusable := _unusable(error)) is not None:
             return f"{server} {unusable}"
-        # A time-out is a ConnectionError, too.  A DiscoveryFailure names the server if Keystone did not answer.
+        # A time-out is also a ConnectionError.  A DiscoveryFailure names the server only if Keystone did not answer.
         if isinstance(error, exceptions.ConnectionError) or (
             isinstance(error, exceptions.DiscoveryFailure) and found is not None
         ):

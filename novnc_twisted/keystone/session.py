@@ -14,16 +14,16 @@ LOGIN_TIMEOUT: Final = 20.0
 
 A log-in holds a lock of keystoneauth1, and all other requests wait for this lock.  Without a limit, a Keystone that
 hangs would block all requests of this process.  The limit is longer than the deadline of the request that needs the
-log-in, because later requests can use the token of a slow Keystone.
+log-in: if Keystone is slow, that request fails, but later requests can use the token.
 """
 
 
 class NonReentrantSession(Session):
     """A session that refuses to log in while the same thread logs in.
 
-    keystoneauth1 requests Keystone's version document without a token, and after a 401 with a token.  To get this
-    token, it waits for a lock that the same thread holds already: a deadlock, which also blocks all later requests
-    (seen with keystoneauth1 5.18.1 and an ``auth_url`` that answers 401).
+    keystoneauth1 requests Keystone's version document without a token.  If the answer is a 401, keystoneauth1 wants to
+    repeat the request with a token.  To get the token, it waits for a lock that the same thread already holds.  This
+    deadlock also blocks all later requests (seen with keystoneauth1 5.18.1 and an ``auth_url`` that answers 401).
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -14,7 +14,7 @@ from novnc_twisted.errors import ServiceUnavailable
 T = TypeVar("T")
 
 MAX_PENDING: Final = 256
-"""Maximum number of calls that run or wait; a further one fails at once."""
+"""Maximum number of calls that run or wait; a further call fails at once."""
 
 
 class _DaemonThreads(ThreadPool):
@@ -27,7 +27,7 @@ class ThreadedCalls:
     """Runs blocking calls in threads.
 
     :param reactor: IReactorFromThreads.
-    :param name: for the names of the threads, and for errors.
+    :param name: the name of the called service, for the names of the threads and for errors.
     :param threads: maximum number of concurrent calls.
     """
 
@@ -50,10 +50,11 @@ class ThreadedCalls:
             threading.Thread(target=pool.stop, daemon=True).start()  # stop() waits for the calls
 
     def run(self, call: Callable[[], T]) -> "Deferred[T]":
-        """Run a call in a thread.  Cancelling frees the caller at once; a call that has not begun is dropped.
+        """Run a call in a thread.
 
         Fails with the error that the call raises.  Fails with ServiceUnavailable before :meth:`start`, after
-        :meth:`stop`, and if :data:`MAX_PENDING` calls run or wait.
+        :meth:`stop`, and if :data:`MAX_PENDING` calls run or wait.  If the Deferred is cancelled, it fails at once.  A
+        call that has not begun by then is dropped; a running call ends by itself.
         """
         if self._pool is None:
             return fail(ServiceUnavailable(f"the requests to {self._name} are stopped"))
@@ -67,7 +68,7 @@ class ThreadedCalls:
             return None if abandoned.is_set() else call()
 
         def ended(success: bool, outcome: Any) -> None:
-            # Also for abandoned calls: they hold a thread until they end.
+            # Abandoned calls are also counted until here, because each holds a thread until its end.
             self._pending -= 1
             if abandoned.is_set():
                 return
