@@ -15,10 +15,11 @@ def endpoint_of(console: str | None, compute: str | None) -> str:
     """Return the URL of the console API.
 
     :param console: the endpoint of the service ``console`` in the catalogue, or OS_CONSOLE_ENDPOINT_OVERRIDE.
-    :param compute: the endpoint of the Compute API.  The same server has the console API as well.
-    :raises CommandError: neither endpoint is known.
+    :param compute: the endpoint of the Compute API.  If ``console`` is unusable, the console API of the same server is
+        used.
+    :raises CommandError: ``console`` is unusable, and ``compute`` is unknown.
     """
-    # Check the path: with auth type "none", keystoneauth returns OS_ENDPOINT for every service, also for this one.
+    # Check the path: with auth type "none", keystoneauth returns OS_ENDPOINT as the endpoint of every service.
     if console and "/console/" in console:
         return console.rstrip("/")
     if not compute:
@@ -39,8 +40,8 @@ class ConsoleClient:
     def rows(self, path: str, filters: Mapping[str, Any], limit: int | None) -> Iterator[dict[str, Any]]:
         """Return the sessions, reading page after page.
 
-        :param path: ``/sessions`` for live sessions, ``/history`` for those that have ended.
-        :param filters: the query parameters; those that are None are left out.
+        :param path: ``/sessions`` for live sessions, ``/history`` for ended sessions.
+        :param filters: the query parameters; parameters with the value None are not sent.
         :param limit: maximum number of sessions; None: all.
         """
         left, marker = limit, None
@@ -75,9 +76,9 @@ class ConsoleClient:
         self._ask("POST", f"/servers/{server_id}/keys", json=wanted)
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
-        """Send a request; return the body of the response, or None if it is empty.
+        """Send a request; return the body of the response, or None if the body is empty.
 
-        :raises CommandError: the API answered with an error; the text is its message.
+        :raises CommandError: the API answered with an error.  The text is the API's message and the HTTP status.
         """
         response = self._adapter.request(path, method, raise_exc=False, **more)
         body = response.json() if response.content else None

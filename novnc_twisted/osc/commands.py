@@ -35,7 +35,10 @@ Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
 
 def client_of(app: Any) -> ConsoleClient:
-    """Return the client of the console API that an application of cliff holds."""
+    """Return the client of the console API.
+
+    :param app: the application object that cliff, the framework of the ``openstack`` command, gives to each command.
+    """
     client: ConsoleClient = app.client_manager.console
     return client
 
