@@ -23,7 +23,7 @@ _log = Logger()
 
 
 class ConsoleMethods:
-    """A part of what :class:`.manager.ComputeManager` serves on the bus.
+    """The methods about consoles that :class:`.manager.ComputeManager` serves on the message bus, besides its own.
 
     :param host: the name of this compute host.
     :param address: the name or address at which the proxies reach the VNC servers of this host.
@@ -85,7 +85,7 @@ class ConsoleMethods:
     ) -> dict[str, Any]:
         """Return the current address of a domain's console, as a :class:`~novnc_twisted.contract.Place`.
 
-        Refuses as :meth:`get_vnc_console` does.
+        Raises the same errors as :meth:`get_vnc_console`.
 
         :param port: the port when the token was made; it is only logged, because the token names the VM, not a port.
         """
@@ -108,7 +108,7 @@ class ConsoleMethods:
         return place.to_wire()
 
     async def get_vnc_password(self, *, instance_uuid: str) -> dict[str, Any]:
-        """Return the VNC password of a domain for one connection; None if the domain has no password.
+        """Return the VNC password of a domain as ``password``; None if the domain has no password.
 
         :raises InstanceNotFound: this host has no such domain.
         :raises ConsoleUnreachable: the password is empty.  A domain with an empty password permits no VNC access
@@ -127,8 +127,8 @@ class ConsoleMethods:
         :param port: the TCP port; 0 for a unix socket.
         :param socket: the path of the unix socket, or None.
         """
-        # Equal ports are a conflict only at the same address.  If a domain here were reported for the address of
-        # another host, the console of that host would be refused.
+        # The same port on another host is not a conflict.  If a domain of this host were returned for it, the console
+        # on that host would be refused.
         if socket is None and host != self._address:
             return {"instances": []}
         wanted = Vnc(
@@ -145,7 +145,11 @@ class ConsoleMethods:
         return domain, others
 
     def _console(self, domain: Domain, others: Iterable[ActiveConsole]) -> Vnc:
-        """Return the address of a domain's console, which no other running domain may share."""
+        """Return the address of a domain's console.
+
+        :raises ConsoleUnreachable: another running domain claims the same address.  Other errors: see
+            :meth:`get_vnc_console`.
+        """
         # The state is checked first: if validate_console_port raises ConsoleTypeUnavailable or ConsoleUnreachable,
         # consoleauth concludes that the server runs here.
         if not domain.active:

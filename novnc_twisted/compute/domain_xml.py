@@ -62,7 +62,7 @@ class Vnc:
     nowhere: bool = False
 
     def conflicts_with(self, other: "Vnc") -> bool:
-        """Return whether a proxy that connects to one of the two could reach the other.
+        """Return whether a proxy that connects to one of the two VNC servers could reach the other.
 
         Ports are compared without their addresses, because the proxies use one address for all servers of a host.
         """
@@ -108,8 +108,8 @@ class Domain:
 def read_domain(xml: str) -> Domain:
     """Read the result of ``virDomainGetXMLDesc``.  The XML of a running domain has the present address of its console.
 
-    :raises DomainXMLError: it is not the XML of a domain, is too long, or has a DOCTYPE (which could
-        define entities that fill the memory).
+    :raises DomainXMLError: ``xml`` is not the XML of a domain, is too long, or has a DOCTYPE (which could define
+        entities that fill the memory).
     """
     root = _parse(xml)
     uuid, name = root.findtext("uuid", "").strip().lower(), display_name(root.findtext("name", ""))
@@ -148,7 +148,7 @@ def _parse(xml: str) -> Element:
     if len(xml) > MAX_XML:
         raise DomainXMLError(f"longer than {MAX_XML} characters")
     try:
-        # With defusedxml, because users of libvirt can write metadata whose entities fill the memory ("billion
+        # The standard parser would expand entities, with which users of libvirt could fill the memory ("billion
         # laughs").
         root: Element = fromstring(xml, forbid_dtd=True)
     except ParseError as error:
@@ -202,7 +202,7 @@ def _vcpus(root: Element) -> int:
     element = root.find("vcpu")
     if element is None:
         return 1  # libvirt's own default
-    # ``current`` is what the guest has now; the text is the maximum to which it can grow.
+    # ``current`` is the present number of virtual processors; the text of the element is their maximum number.
     return min(_number(element.get("current")) or _number(element.text) or 1, _MAX_VCPUS)
 
 
@@ -217,7 +217,7 @@ def _memory_mb(root: Element) -> int:
 def _owner(root: Element) -> dict[str, Any]:
     """Return nova's project and user, from any version of its namespace.
 
-    A domain with two entries that name different projects belongs to no project.
+    A domain whose entries name different projects belongs to no project: an ambiguous entry must not give access.
     """
     owners = [owner for instance in _instances(root) for owner in _nova(instance, "owner")]
     found: list[dict[str, Any]] = []
@@ -229,7 +229,6 @@ def _owner(root: Element) -> dict[str, Any]:
                 owned[f"{kind}_id"] = fields.usable_text(element.get("uuid"))
                 owned[f"{kind}_name"] = fields.usable_text((element.text or "").strip(_XML_BLANKS))
         found.append(owned)
-    # If the projects differ, the domain gets no owner: nobody gets access by an ambiguous entry.
     projects = {(owned.get("project_id"), owned.get("project_name")) for owned in found}
     return found[0] if len(projects) == 1 else {}
 

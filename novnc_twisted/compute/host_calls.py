@@ -59,7 +59,7 @@ class HostCalls:
         """
         until = None if self._now is None else self._now() + deadline
         found, after = await self.call(host, replies.page, "list_instances", deadline=deadline)
-        # Limited, because a faulty host may always announce another page, which would fill the memory.
+        # The number of pages is limited, because the pages of a faulty host may never end and would fill the memory.
         for _ in range(MAX_PAGES):
             if not after:
                 return found
@@ -71,7 +71,7 @@ class HostCalls:
                     raise ServiceUnavailable(f"compute host {host} did not list all of its servers in time")
             more, last = await self.call(host, replies.page, "list_instances", deadline=deadline, after=after)
             found += more
-            # The list also ends if its UUIDs do not increase: the host would only repeat its pages.
+            # Also stop if the UUIDs do not increase: a faulty host would repeat the same pages.
             after = last if last > after else ""
         raise ServiceUnavailable(f"compute host {host} lists more than {MAX_PAGES} pages of servers")
 

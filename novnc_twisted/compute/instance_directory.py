@@ -1,4 +1,7 @@
-"""The published servers of all compute hosts, sorted for lists."""
+"""The published servers of all compute hosts, sorted for lists.
+
+Each compute host publishes its servers as a record in the keyed store.
+"""
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,7 +35,7 @@ class _Order:
         self._changed = True
 
     def remove(self, key: _Key) -> None:
-        """Decrease the count of a key by 1, and remove the key if its count is 0 then.
+        """Decrease the count of a key by 1.  Remove the key when its count becomes 0.
 
         :raises KeyError: the key is not there.
         """
@@ -82,14 +85,16 @@ class InstanceDirectory(DomainDirectory[Instance]):
         unpublished: Mapping[str, Instance],
         visible: Callable[[Instance], bool] = lambda _instance: True,
     ) -> Instance | None:
-        """Return the report of the host on which a server is active; else that of any host, preferably a live one.
+        """Return a server as one of its hosts reports it; None: no host reports it.
 
-        The state is UNKNOWN if every host of the server is dead or has a libvirt that does not answer.
+        Several hosts may report one server, for example during a migration.  The report of the host on which the server
+        is active is preferred.  Reports of hosts that are dead, or whose libvirt does not answer, are used only if
+        there is no other report, and are returned with the state UNKNOWN.
 
-        Of equally good reports, one that the caller may see is preferred.  Otherwise a host could publish the active
-        server of another host with a wrong owner, and so hide it from its owner.
+        Among equally good reports, one that the caller may see is preferred: a host that publishes a wrong owner for
+        another host's server must not hide that server from its owner.
 
-        :param unpublished: the servers, by UUID, of the live hosts without a usable record.
+        :param unpublished: the servers of the live hosts that have no usable record, by UUID.
         :param visible: whether the caller may see a server.
         """
 
@@ -133,8 +138,8 @@ class InstanceDirectory(DomainDirectory[Instance]):
         found: list[Instance] = []
         for known_as, uuid in islice(keys, start, None):
             instance = self.best(uuid, unpublished, visible) if name in known_as else None
-            # If hosts published the server with different names, it has several keys.  List it only under the key that
-            # has the name in the best report.
+            # A server that hosts published with different names has several keys.  List it only under the name in its
+            # best report.
             if instance is None or instance.name != known_as or not (visible(instance) and wanted(instance)):
                 continue
             if limit is not None and len(found) >= limit:

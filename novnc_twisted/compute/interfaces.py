@@ -19,13 +19,13 @@ class Change(Enum):
     """The hypervisor reports no changes until it answers again."""
     DEFINED = "defined"
     DESCRIBED = "described"
-    """The metadata of the domain changed, which may name another project now."""
+    """The metadata of the domain changed.  It may name another project now."""
     STARTED = "started"
     STATE = "state"
     """The domain was paused, resumed, suspended, or has crashed."""
     STOPPED = "stopped"
     MIGRATED = "migrated"
-    """The domain stopped here, because it runs on another host."""
+    """The domain stopped on this host, because it now runs on another host."""
     UNDEFINED = "undefined"
 
 
@@ -99,35 +99,39 @@ class IDriver(Interface):
         """Return all domains, stopped ones as well."""
 
     def get_domain(uuid: str) -> Deferred[Domain]:
-        """Return one domain; fails with InstanceNotFound if it does not exist."""
+        """Return one domain; fails with InstanceNotFound if this host does not have it."""
 
     def domain_with_conflicts(uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
-        """Return a domain, and the consoles of other active domains at its address; fails as ``get_domain``."""
+        """Return a domain, and the consoles of other active domains that have the same VNC address.
+
+        Fails like ``get_domain``.
+        """
 
     def active_consoles() -> Deferred[list[ActiveConsole]]:
         """Return the consoles of all active domains that have a VNC server."""
 
     def is_persistent(uuid: str) -> Deferred[bool]:
-        """Whether the domain stays defined when it is stopped; fails as ``get_domain``."""
+        """Whether the domain stays defined when it is stopped; fails like ``get_domain``."""
 
     def operate(uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
         """Do operations one after the other.  This may take minutes, and does not delay other calls.
 
-        Fails as ``get_domain``, and with ServiceUnavailable if the hypervisor refuses an operation.
+        Fails like ``get_domain``, and with ServiceUnavailable if the hypervisor refuses an operation.
         """
 
     def screenshot(uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
-        """Return a picture of an active domain's screen; fails as ``get_domain``.
+        """Return a picture of an active domain's screen; fails like ``get_domain``.
 
         ``kind`` is one of :data:`novnc_twisted.contract.screenshot.FORMATS`; ``width`` is the maximum width in pixels;
         None: the screen's own width.
         """
 
     def send_keys(uuid: str, codes: Sequence[int], hold: int) -> Deferred[None]:
-        """Let the hypervisor press and release keys, without waiting for the end.
+        """Let the hypervisor press keys together, and release them.  Does not wait until it has done so.
 
-        ``codes`` are Linux's key codes; there are ``hold`` milliseconds between the events.  Fails as ``get_domain``.
+        ``codes`` are Linux's key codes.  ``hold`` is the time in milliseconds between two events; each press and each
+        release of a key is an event.  Fails like ``get_domain``.
         """
 
     def get_vnc_password(uuid: str) -> Deferred[str | None]:
-        """Return the VNC password, which may be empty; None without a password.  Fails as ``get_domain``."""
+        """Return the VNC password, which may be empty, or None without a password.  Fails like ``get_domain``."""

@@ -1,4 +1,8 @@
-"""Sends keys to a server through its compute host: the caller's side."""
+"""Sends keys to a server through its compute host, whose side is :mod:`.keyboards`.
+
+A chord is a set of keys that are pressed together.  A ticket is the right to press keys of a server; only one caller
+has it at a time.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -16,10 +20,11 @@ DEADLINE: Final = 10.0
 LONGEST: Final = 2.0
 """Approximate number of seconds that the keys of one message take.
 
-When the client leaves, no further message is sent, so keys are pressed for at most about this time afterwards.
+When the client leaves, no further message is sent, so the compute host presses keys for about this time at most.
 """
 
 Chords = Sequence[tuple[int, ...]]
+"""For each chord, Linux's codes of its keys."""
 
 
 class KeyboardAPI:
@@ -31,12 +36,11 @@ class KeyboardAPI:
     async def press(
         self, instance: Instance, chords: Chords, hold: int, pressed: Callable[[int], None] = lambda _keys: None
     ) -> bool:
-        """Press chords one after the other, and wait for the end; return whether all of them were pressed.
+        """Press chords one after the other; return whether all of them were pressed.
 
         The result is False if another caller's keys are being sent, or if the compute host has ended the ticket.
 
-        :param chords: for each chord, Linux's codes of its keys.
-        :param hold: milliseconds between two events.
+        :param hold: milliseconds between two events; each press and each release of a key is an event.
         :param pressed: called after each message with the number of keys that it pressed.
         :raises InstanceNotFound: the server is no longer on the host that reported it.
         :raises InstanceNotRunning: the server is stopped or paused.

@@ -1,4 +1,7 @@
-"""The keyboards of this host's domains: presses the keys that API users send, for one user at a time per domain."""
+"""Presses the keys that API users send to the domains of this host.
+
+A caller needs a ticket to press the keys of a domain.  While one ticket of a domain is in use, no other is issued.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +15,7 @@ from novnc_twisted.errors import InstanceNotRunning
 from novnc_twisted.messaging.waiting import sleep
 
 TICKET_LIFETIME: Final = 5.0
-"""Seconds without keys after which a ticket ends, because its holder has probably left."""
+"""Seconds without keys after which a ticket ends, because its caller has probably left."""
 
 ENTER: Final = 28
 """Linux's code of the key Enter."""
@@ -34,7 +37,7 @@ class _Typing:
 
 
 class Keyboards:
-    """Issues tickets, and presses keys for their holders."""
+    """Issues tickets, and presses keys for callers with a ticket."""
 
     def __init__(self, driver: IDriver) -> None:
         self._driver = driver
@@ -55,11 +58,12 @@ class Keyboards:
         return ticket
 
     async def press(self, uuid: str, ticket_id: str, sealed: Any) -> bool:
-        """Press keys, and wait until the hypervisor has pressed all of them.
+        """Press the keys of one message, and wait until the hypervisor has pressed all of them.
 
-        This ends the ticket if no further strokes follow, or if not all keys were pressed.
+        The ticket ends if this is the last message, or if not all keys were pressed.
 
-        :param sealed: the strokes, encrypted by :func:`novnc_twisted.contract.typing.seal`.
+        :param sealed: :class:`~novnc_twisted.contract.typing.Strokes`, encrypted by
+            :func:`novnc_twisted.contract.typing.seal`.
         :return: whether all keys were pressed; False: the ticket is no longer valid.
         :raises InstanceNotFound: this host no longer has the domain.
         :raises ServiceUnavailable: ``sealed`` is invalid, or libvirt refuses the keys or does not answer.
@@ -73,7 +77,7 @@ class Keyboards:
         complete = False
         try:
             await self._check(uuid)
-            # QEMU queues a few hundred events, and silently drops further ones, so send few at a time.
+            # QEMU queues a few hundred events and silently drops further ones, so send one chord at a time.
             for chord in strokes.chords:
                 # The ticket may have ended while libvirt or the guest was slow.
                 if not typing.timer.active():

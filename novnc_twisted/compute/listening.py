@@ -1,4 +1,7 @@
-"""Checks that a VNC server listens on the address that the proxies use, and on no other.  No I/O."""
+"""Checks that a VNC server listens on the address to which the proxies connect, and on no other address.
+
+This module does no I/O.
+"""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -6,13 +9,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from novnc_twisted.compute.domain_xml import Vnc
 
 
-@lru_cache(1024)  # the same question is asked for each connection to a console
+@lru_cache(1024)  # called with the same arguments for each connection to a console
 def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | None:
     """Return the error in the addresses of a running VNC server and its remedy; None if there is no error.
 
     :param server_listen: the address on which VMs should listen.
     :param proxyclient_address: the address to which the proxies connect.  A host name other than ``localhost`` is not
-        resolved; then the only error that can be found is a server that listens on all addresses.
+        resolved.  With such a name, the only error that can be found is a server that listens on all addresses.
     """
     # Without a TCP port, or if libvirt reports no addresses, there is nothing to compare.
     if vnc.socket is not None or vnc.port is None or not vnc.listens:
@@ -29,7 +32,7 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
         return None
     for text, listen in zip(vnc.listens, listens, strict=True):
         if listen is not None and not listen.is_loopback and listen not in (proxy_address, meant):
-            # The proxies connect to a host name, which may have this address.
+            # The proxies connect to a host name, which may resolve to this address.
             if proxy_address is None and not listen.is_unspecified:
                 continue
             return f"listens on {text}, wider than server_listen {server_listen}; {mend}"

@@ -1,4 +1,7 @@
-"""nova-compute on the bus: the domains of one host, tokens for their consoles, and the addresses of the consoles."""
+"""nova-compute's methods on the message bus.
+
+They concern the domains of one host, the tokens for their consoles, and the addresses of the consoles.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +30,7 @@ from novnc_twisted.messaging.interfaces import ITransport, Method
 class ComputeManager:
     """Serves the topic ``compute.<host>``.
 
-    :param transport: calls and presence.
+    :param transport: the message bus.
     :param driver: the driver of the hypervisor; the manager starts and stops it.
     :param host: the name of this compute host, which no other live host may have.
     :param server_proxyclient_address: the name or address at which the proxies reach the VNC servers of this host.
@@ -108,7 +111,8 @@ class ComputeManager:
             exclusive=True,
             returns_within=RESTART,  # calls wait this long for the next process of this host
         )
-        # Started only now: if serve() fails because another host has this name, the record of that host must stay.
+        # Started only now: if serve() fails because another live host has this name, the publisher must not overwrite
+        # the published domains of that host.
         self._publisher.start()
 
     async def _stop(self) -> None:
@@ -119,7 +123,7 @@ class ComputeManager:
         self._keyboards.stop()
         if withdraw is not None:
             await withdraw()
-        # Stopped last, because running calls need it.
+        # Stopped last, because running calls need the driver.
         await self._driver.stop()
 
     def _method(self, name: str) -> Method:
@@ -175,7 +179,7 @@ class ComputeManager:
         return (await self._keyboards.begin(arguments.instance_uuid(instance_uuid))).to_wire()
 
     async def send_keys(self, *, instance_uuid: str, ticket: str, keys: str) -> dict[str, Any]:
-        """Press keys and wait for the end; ``{"pressed": false}`` if the ticket is no longer valid.
+        """Press keys, and wait until all are pressed; return ``{"pressed": false}`` if the ticket is no longer valid.
 
         :param keys: encrypted by :func:`novnc_twisted.contract.typing.seal`.
         :raises InstanceNotFound: this host has no such domain.

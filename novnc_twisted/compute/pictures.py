@@ -17,7 +17,10 @@ MAX_PIXELS: Final = 1 << 24
 """Maximum number of pixels of a picture: 4096 x 4096."""
 
 _LONGEST: Final = {"png": 65_500, "jpeg": 65_500, "webp": 16_383}
-"""Maximum width and height in pixels in each format; a PNG is limited like a JPEG, which is tried first."""
+"""Maximum width and height in pixels in each format.
+
+PNG has the limit of JPEG, because each picture is encoded as a JPEG first (:func:`_encoded`).
+"""
 
 SMALL: Final = 480
 """Width in pixels up to which a picture is a thumbnail."""
@@ -33,7 +36,7 @@ LARGE: Final = 1 << 21
 
 _QUALITIES: Final = (80, 60, 40, 20, 8)
 _HOPELESS: Final = 12
-"""If a JPEG of the highest quality is this many times too large, those of lower qualities are too large as well."""
+"""If a JPEG is more than this many times too large, a JPEG of the lowest quality would be too large as well."""
 
 _NARROWEST: Final = 16
 """Width in pixels below which a picture is not reduced, even if it has too many bytes."""
@@ -49,7 +52,7 @@ def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
     :param raw: the hypervisor's picture: PPM or PNG.
     :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
     :param width: the maximum width in pixels; None: the screen's own width.
-    :raises UnusablePicture: the picture is invalid, too large, or too long for the format.
+    :raises UnusablePicture: the picture is invalid, too large, or too wide or high for the format.
     """
     try:
         with Image.open(io.BytesIO(raw), formats=("PPM", "PNG")) as opened:
@@ -65,7 +68,7 @@ def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
         if max(scaled.size) > _LONGEST[kind]:
             raise UnusablePicture(f"{scaled.width} x {scaled.height} pixels are too many for {kind}")
         data, fits = _encoded(scaled, kind, limit)
-        # The first size usually fits, unless the screen shows noise, or the format is PNG, which has no lower quality.
+        # Usually, the first size fits.  Exceptions are screens that show noise, and PNG, which has no lower quality.
         if fits or wanted <= _NARROWEST:
             return Picture(data, scaled.width, scaled.height)
         # The number of bytes grows with the area, so the width is reduced by the square root of the excess.
@@ -83,10 +86,10 @@ def _scaled(picture: Image.Image, width: int) -> Image.Image:
 def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
     """Return the encoded picture, and whether it is within the limit.
 
-    A picture above the limit may be a JPEG, even if ``kind`` is another format.
+    If the picture exceeds the limit, it may be a JPEG even if ``kind`` is another format.
     """
-    # For all formats, try JPEG first, which takes a thirtieth of the time of the others.  Otherwise a guest that shows
-    # noise on a large screen could occupy a processor for a minute.
+    # For every format, try JPEG first, which takes a thirtieth of the time of the others.  If another format came
+    # first, a guest that shows noise on a large screen could occupy a processor for a minute.
     data, quality = b"", _QUALITIES[-1]
     for quality in _QUALITIES:
         data = _saved(picture, "JPEG", quality=quality)
@@ -94,8 +97,8 @@ def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
             break
     is_large = picture.width * picture.height > LARGE
     if kind != "jpeg" and is_large and quality != _QUALITIES[0]:
-        # As JPEG of the highest quality, it was too large.  With so much detail, the other formats would take seconds,
-        # so reduce the size first.
+        # A JPEG of the highest quality was too large.  With so much detail, the other formats would take seconds, so
+        # let convert() reduce the size first.
         return data, False
     if kind != "jpeg" and (len(data) <= limit or picture.width <= _NARROWEST):
         if kind == "png":

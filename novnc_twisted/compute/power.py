@@ -60,7 +60,7 @@ _TASKS: Final = MappingProxyType(
         power.RESUME: "resuming",
     }
 )
-"""Action -> nova's ``task_state`` while it runs."""
+"""Action -> nova's ``task_state`` while the action runs."""
 
 _ENDING: Final = frozenset((Operation.SHUTDOWN, Operation.DESTROY, Operation.SAVE))
 """Operations that would delete a transient domain."""
@@ -109,7 +109,7 @@ class PowerActions:
         operations = () if domain.migrating else _PLANS[action].get(domain.state, ())
         busy = self._tasks.get(uuid)
         # As in nova, a hard reboot may replace a running action, since a guest may ignore a request to shut down.  But
-        # it must not replace another hard reboot: many of them would occupy all threads.
+        # a hard reboot must not replace another hard reboot: many hard reboots would occupy all threads.
         if busy is not None and (action != power.RESET or busy.name == task.name):
             return PowerReply(state=domain.state, conflict=power.BUSY, task=busy.name)
         if domain.migrating:
@@ -119,7 +119,7 @@ class PowerActions:
         if not _ENDING.isdisjoint(operations) and not await self._driver.is_persistent(uuid):
             return PowerReply(state=domain.state, conflict=power.TRANSIENT)
         if self._tasks.get(uuid) is not busy:
-            # An action has begun or ended while libvirt was asked, which may have changed the state as well.
+            # While libvirt was asked, another action began or ended, so the state may have changed: begin again.
             return await self.begin(uuid, action)
         if busy is not None:
             busy.end()
@@ -133,7 +133,7 @@ class PowerActions:
             task = self._tasks.get(event.uuid)
             if task is not None:
                 task.has_stopped = True
-                # Without a timer, operations are still running: _run() ends the task after the last one.
+                # Without a timer, operations are still running, and _run() ends the task after the last operation.
                 if task.timer is not None:
                     self._end(event.uuid, task)
 

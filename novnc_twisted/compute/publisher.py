@@ -1,8 +1,9 @@
 """Publishes the domains of this host in the keyed store, so that other services can find and list them.
 
-After an event of libvirt, the publisher reads one domain and writes one part of the host's record.  It reads all
-domains when libvirt becomes available (at the start or after a failure), when many domains change at once, and every
-few minutes, because libvirt sends no event for some changes.
+The domains that a host publishes form the host's record, which consists of parts
+(:mod:`novnc_twisted.messaging.domain_record`).  After an event of libvirt, the publisher reads the changed domain and
+writes one part of the record.  It reads all domains when libvirt becomes available (at the start or after a failure),
+when many domains change at once, and every few minutes, because libvirt sends no event for some changes.
 """
 
 from typing import Final
@@ -33,7 +34,7 @@ RETRY: Final = 5.0
 """Seconds until the next attempt if libvirt or the store does not answer."""
 
 RENEWAL: Final = 30.0
-"""Seconds from one renewal of the record to the next, also while events cause publications.
+"""Seconds between two renewals of the record; publications that events cause do not replace a renewal.
 
 A renewal lets the store keep the record for longer.  If the store has lost the record, the publisher writes it again.
 """
@@ -74,9 +75,9 @@ class DomainPublisher:
         self._stopped = False
 
     def start(self) -> None:
-        """Begin to publish.  Call this only when no other live consolecompute has the name of this host.
+        """Begin to publish.  Call this only when no other live consolecompute uses this host's name.
 
-        The changes of events that were passed to :meth:`changed` before this call are published as well.
+        Changes that were reported to :meth:`changed` before this call are published, too.
         """
         self._started = True
         self._renew_at = self._clock.seconds() + RENEWAL
@@ -84,7 +85,7 @@ class DomainPublisher:
             self._schedule(SOON)
 
     def changed(self, event: DomainEvent) -> None:
-        """Handle an event: publish the change after :data:`SOON` seconds, or later if a pause still runs."""
+        """Handle an event: publish the change after :data:`SOON` seconds, or after the pause since a publication."""
         if event.change is Change.CONNECTED:
             self._connected = self._read_all = True
         elif event.change is Change.DISCONNECTED:
@@ -133,12 +134,13 @@ class DomainPublisher:
     async def _run(self) -> None:
         began = self._clock.seconds()
         try:
-            # Also if a publication is due: on a busy host, one may always be due when the time of a renewal comes.
+            # Renew even if a publication is due: on a busy host, a publication may be due at the time of every renewal.
             if self._clock.seconds() >= self._renew_at:
-                # The time is set first: if the renewal fails, the next attempt publishes what has changed.
+                # The time is set first: if this renewal fails, the next attempt publishes the changes and renews
+                # nothing.
                 self._renew_at = self._clock.seconds() + RENEWAL
                 await self._renew()
-            # The renewal may have found that there is something to publish.
+            # The renewal itself may have set _due.
             if self._due:
                 await self._publish()
         except Refusal as refusal:

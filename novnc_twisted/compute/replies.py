@@ -1,4 +1,4 @@
-"""Reads the answers of compute hosts.  The host in a result is always the one that was asked."""
+"""Reads the answers of compute hosts.  ``host`` in a result is always the host that was asked."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -61,7 +61,7 @@ def _label(answer: Any) -> str:
 
 
 def page(host: str, answer: Any) -> tuple[list[Instance], str]:
-    """Read a page of a host's list; also return its last UUID if another page follows, else an empty text."""
+    """Read a page of a host's list.  Also return the page's last UUID, or an empty text if no further page follows."""
     found = instances(host, answer)
     last = answer["instances"][-1] if answer.get("more") is True and answer["instances"] else None
     if not isinstance(last, dict):
@@ -70,11 +70,12 @@ def page(host: str, answer: Any) -> tuple[list[Instance], str]:
 
 
 def console(host: str, instance_uuid: str, answer: Any) -> Console:
-    """Read a new console.  Its instance and host are those of the call, not values of the answer.
+    """Read a new console.  Its ``instance_uuid`` and ``compute_host`` are those of the call, not of the answer.
 
     :raises ServiceUnavailable: the answer is invalid; the detail names the field.
     """
     found = read(Console, answer, f"compute host {host}")
-    # With a stolen credential of one compute host, nobody must be able to make links to servers of other hosts.
+    # An attacker with the stolen credential of one compute host must not be able to make links to servers of other
+    # hosts.
     info = replace(found.connect_info, instance_uuid=instance_uuid, compute_host=host, user_id=None, project_id=None)
     return replace(found, connect_info=info)

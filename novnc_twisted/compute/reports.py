@@ -1,4 +1,4 @@
-"""Logs wrong settings of VNC servers.  Each fault is logged once, until one of its domains stops."""
+"""Logs wrong settings of VNC servers: each fault once, until one of the domains with the fault stops."""
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -18,7 +18,7 @@ _log = Logger()
 class DomainReports:
     """Reports wrong listen addresses, and VNC addresses that two domains share.
 
-    A fault is reported again only after one of its domains has stopped, or if the fault changes.
+    A fault is reported again only if it changes, or after one of the domains with the fault has stopped.
 
     :param server_listen: the address on which VMs should listen.
     :param proxyclient_address: the address to which the proxies connect.
@@ -46,7 +46,7 @@ class DomainReports:
 
     def conflict(self, domain: Domain, other: ActiveConsole, vnc: Vnc) -> None:
         """Report that two running domains claim the same VNC address."""
-        # Sorted, so that both orders of the two domains give the same line, which is logged once.
+        # Sorted, so that the line is the same for (a, b) and (b, a), and is logged once.
         pair = sorted([(domain.uuid, domain.name), (other.uuid, other.name)])
         names = " and ".join(f"{name} ({uuid})" for uuid, name in pair)
         self._report(

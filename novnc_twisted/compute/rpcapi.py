@@ -28,11 +28,12 @@ _log = Logger()
 class ComputeAPI:
     """Calls the compute hosts.  A host that is down or hangs never hides the servers of other hosts.
 
-    The published records show which host to ask, and the answer of this host decides.
+    Compute hosts publish their servers in records.  Lists are made from these records.  For a single server, the
+    records only show which host to ask, and the host's answer is used.
 
     :param deadline: seconds for the answer of each host; hosts are asked at the same time.
-    :param now: a clock in seconds.  With it, several requests use the same copy of the published records for a short
-        time; None: each request updates the copy.
+    :param now: a clock in seconds.  With a clock, requests use the same copy of the published records for a short time;
+        None: each request updates the copy.
     """
 
     def __init__(self, transport: ITransport, *, deadline: float = 5.0, now: Callable[[], float] | None = None) -> None:
@@ -57,7 +58,7 @@ class ComputeAPI:
     # --- lists
 
     async def list_instances(self, project: str | None = None) -> list[Instance]:
-        """Return all servers, or those of a project, as :meth:`page` does."""
+        """Return all servers, or all servers of a project; see :meth:`page`."""
         servers, _ = await self.page(project=project)
         return servers
 
@@ -73,9 +74,9 @@ class ComputeAPI:
     ) -> tuple[list[Instance], bool]:
         """Return servers in the order of names and UUIDs, each once, and whether further servers follow.
 
-        The list is made from the published records, which have the states after libvirt's last events.  Servers of a
-        dead host, or of a host whose libvirt does not answer, have the state "unknown".  A live host without a record
-        is asked.  If it does not answer within :data:`LIST_DEADLINE`, it is left out, and this is logged.
+        The states in the list are those after the latest events of libvirt.  Servers of a dead host, or of a host whose
+        libvirt does not answer, have the state "unknown".  A live host without a record is asked for its servers.  If
+        this host does not answer within :data:`LIST_DEADLINE`, a warning is logged and its servers are left out.
 
         :param project: the id or name of the project whose servers are listed; None: all projects.
         :param visible: whether the caller may see a server.
@@ -134,23 +135,25 @@ class ComputeAPI:
     async def find(self, instance_uuid: str, visible: Callable[[Instance], bool] = lambda _instance: True) -> Instance:
         """Return a server as reported by the host where it is active, or else by another host that knows it.
 
-        First, the hosts that published the server are asked.  This is enough if a host reports the server as active, or
-        if all answers agree with the published records.  Otherwise, all other live hosts are asked; in a large cloud,
-        only the hosts without current records (see :meth:`.DomainDirectory.all_candidates`).
+        First, the live hosts that published the server, and live hosts without a usable record, are asked.  This is
+        enough if a host reports the server as active, or if all answers agree with the published records.  If not, all
+        other live hosts are asked; in a large cloud, only the hosts without current records
+        (see :meth:`.DomainDirectory.all_candidates`).
 
-        Of equally good reports, one that the caller may see is preferred.  Otherwise a host could hide another host's
-        server from its owner, by reporting it with a wrong owner.
+        Among equally good reports, one that the caller may see is preferred: a host that reports a wrong owner for
+        another host's server must not hide that server from its owner.
 
-        :param visible: whether the caller may see a server.  The result may be one that the caller may not see.
+        :param visible: whether the caller may see a server.  A server that the caller may not see can be returned.
         :raises InstanceNotFound: no live host has the server, or the id is not a UUID.
-        :raises ServiceUnavailable: a host did not answer and no other host has it, or no compute host is live.
+        :raises ServiceUnavailable: no compute host is live; or no host that answered has the server, and another host
+            did not answer.
         """
         uuid = arguments.instance_uuid(instance_uuid)
         updated = await self._directory.refresh()
         answers = await self._ask(self._directory.candidates(uuid), uuid, visible)
         found = [answer for answer in answers.values() if isinstance(answer, Instance)]
         if not any(one.is_active for one in found) and not self._is_as_published(uuid, answers):
-            # The copy need not be updated again if that was done just now, and no host was asked since then.
+            # Update the copy, unless refresh() has just done that and no time has passed in calls to hosts.
             if answers or not updated:
                 await self._directory.look()
             # Ignore the answers of hosts that are no longer live: the domain may be on another host now.
@@ -165,14 +168,14 @@ class ComputeAPI:
         for answer in answers.values():
             if isinstance(answer, Refusal) and not isinstance(answer, InstanceNotFound):
                 raise answer
-        # Another request may have updated the directory meanwhile, and found a host that is back.
+        # Meanwhile, another request may have updated the directory and found a live host that was not asked here.
         back = [host for host in self._directory.all_candidates(uuid) if host not in answers]
         if back:
             raise ServiceUnavailable(f"compute host {back[0]} has just come back")
         raise InstanceNotFound(instance_uuid)
 
     async def last_known(self, instance_uuid: str) -> Instance | None:
-        """Return a server as a dead host published it, but in the state "unknown"; None: no dead host had it.
+        """Return a server that a dead host published, in the state "unknown"; None: no dead host published it.
 
         :raises ServiceUnavailable: the published records can't be read.
         """
@@ -181,12 +184,13 @@ class ComputeAPI:
         return None if host is None else self._directory.entries(instance_uuid.lower())[host].as_unknown()
 
     async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None = None) -> Console:
-        """Return a new token for a server's console, which consoleauth has to authorise.
+        """Return a console with a new token.  The token is valid only after consoleauth has authorised it.
 
         :param host: the compute host that has the server; None: it is looked up.
         :raises InstanceNotFound: no live host knows the server.
         :raises InstanceNotRunning: the server is stopped or migrating, or its VNC port is not known yet.
-        :raises ConsoleTypeUnavailable: the server has no VNC server that listens, or its host serves no such consoles.
+        :raises ConsoleTypeUnavailable: the server has no VNC server that listens, or its host does not offer this
+            console type.
         :raises ConsoleUnreachable: another running server of the same host claims the same VNC address.
         """
         asked: dict[str, Any] = {"instance_uuid": instance_uuid, "console_type": console_type}
@@ -207,8 +211,8 @@ class ComputeAPI:
         :param action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
         :raises InstanceNotFound: the server is no longer on the host that reported it.
         :raises ServiceUnavailable: the host or its libvirt does not answer.  Or the server is not active on this host,
-            but may still run on a host that does not answer: if the action started it a second time, two VMs would
-            write to one disk and destroy its data.
+            but may still run on another host that does not answer: if the action started the server a second time, two
+            VMs would write to one disk and destroy its data.
         """
         if not instance.is_active and (elsewhere := self._may_run_on(instance)) is not None:
             raise ServiceUnavailable(f"compute host {elsewhere}, which last ran it, does not answer")
@@ -235,7 +239,7 @@ class ComputeAPI:
         return await self._calls.call(instance.host, reply, "get_screenshot", **asked)
 
     def _may_run_on(self, instance: Instance) -> str | None:
-        """Return another host that ran the server when it last published it, and whose record is not current now."""
+        """Return another host whose record shows the server as active, but is no longer kept up to date; or None."""
         entries = self._directory.entries(instance.uuid)
         there = (host for host, entry in entries.items() if entry.is_active and not self._directory.is_current(host))
         return next((host for host in there if host != instance.host), None)
@@ -243,7 +247,7 @@ class ComputeAPI:
     async def _ask(
         self, hosts: Iterable[str], uuid: str, visible: Callable[[Instance], bool]
     ) -> dict[str, Instance | Refusal]:
-        """Ask hosts for a server; if one of them has it active and visible, do not wait for the others."""
+        """Ask hosts for a server.  Stop waiting when a host reports the server as active and the caller may see it."""
         hosts = list(hosts)
 
         def read(host: str, answer: Any) -> Instance:

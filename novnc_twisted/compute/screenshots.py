@@ -14,10 +14,10 @@ MAX_AGE: Final = 1.0
 """Seconds for which a picture is used for further requests."""
 
 MAX_KEPT: Final = 64
-"""Maximum number of pictures that are kept.  Further pictures are shared only while they are being taken."""
+"""Maximum number of pictures that are kept.  A further picture goes only to callers that wait while it is taken."""
 
 _Key = tuple[str, str, int | None]
-"""What a picture is taken of: the domain's UUID, the format, and the maximum width."""
+"""The domain's UUID, the format, and the maximum width of a picture."""
 
 
 class Screenshots:

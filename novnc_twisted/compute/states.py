@@ -10,13 +10,13 @@ STATES: dict[int, tuple[str, int]] = {
     6: ("crashed", 6),
     7: ("suspended", 7),
 }
-"""virDomainState -> its name here, and nova's number."""
+"""virDomainState -> the API's name of the state, and nova's number (``power_state``)."""
 
 SHUTOFF = 5
 """The virDomainState of a stopped domain."""
 
 SHUTOFF_SAVED = 5
-"""virDomainShutoffReason: the memory was saved when it stopped, and the next start continues with it."""
+"""virDomainShutoffReason: the domain's memory was saved when it stopped, and the next start restores the memory."""
 
 PAUSED = 3
 """The virDomainState of a paused domain."""
@@ -31,7 +31,7 @@ PAUSED_FOR_MIGRATION = (2, 12, 13)
 
 
 def state_of(state: int, reason: int) -> tuple[str, int]:
-    """Return the name of a state, and nova's number of it."""
+    """Return the name of a state, and nova's number."""
     if state == SHUTOFF and reason == SHUTOFF_SAVED:
         return "saved", 4
     return STATES.get(state, STATES[0])

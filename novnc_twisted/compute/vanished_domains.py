@@ -1,4 +1,7 @@
-"""Drops the tokens of domains that have vanished from this host, unless another host has them."""
+"""Asks consoleauth to drop the tokens of domains that have vanished from this host.
+
+consoleauth keeps the tokens if another host has the domain.
+"""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -69,7 +72,7 @@ class VanishedDomains:
             pending.cancel()
 
     def _spawn(self, uuid: str, work: Coroutine[Any, Any, None]) -> None:
-        """Begin work about a domain; if work about it is running, begin new work when that has ended.
+        """Begin work about a domain.  If work about this domain is still running, begin new work when it has ended.
 
         :param uuid: the domain; empty for :meth:`_compare`, which is about all domains.
         """
@@ -77,7 +80,7 @@ class VanishedDomains:
             work.close()
             self._again.add(uuid)  # the running work may have read the domain before this change
             return
-        # The comparison is never dropped: without it, all domains that ended during an outage would keep their tokens.
+        # _compare() is never dropped: without it, all domains that ended during an outage would keep their tokens.
         if uuid and len(self._pending) >= _MAX_PENDING:
             work.close()
             _log.warn("too many domains end at once: the tokens of {uuid} stay valid until they expire", uuid=uuid)
@@ -111,13 +114,13 @@ class VanishedDomains:
     async def _follow(self, uuid: str) -> None:
         """Drop the tokens of a domain if it no longer exists.  Try again if libvirt or consoleauth does not answer."""
         migrated_at = self._migrated.get(uuid)
-        # After a migration, libvirt undefines the domain here.  This second event does not mean that the server ended.
+        # After a migration, libvirt undefines the domain on this host.  This event does not mean that the server ended.
         if migrated_at is not None and self._clock.seconds() - migrated_at < _MIGRATED_FOR:
             return
         reason = ""
         for pause in (*BACK_OFF, None):
             try:
-                # Read the domain now: a persistent one still exists after a STOPPED event, and it may run again.
+                # Read the domain now: a persistent domain still exists after a STOPPED event, and may run again.
                 if not await self._is_here(uuid):
                     await self._drop_unless_elsewhere(uuid)
                 return
@@ -140,7 +143,7 @@ class VanishedDomains:
         return True
 
     async def _drop_unless_elsewhere(self, uuid: str) -> None:
-        """Ask consoleauth to drop the tokens.  consoleauth first asks all hosts: no single host decides this."""
+        """Ask consoleauth to drop the tokens.  consoleauth first asks all hosts whether they have the domain."""
         answer = await self._transport.call(CONSOLEAUTH.name, "instance_gone", instance_uuid=uuid)
         if isinstance(answer, dict) and answer.get("gone"):
             self._known.discard(uuid)

@@ -1,7 +1,7 @@
-"""Reads libvirt's domains in pool threads, and keeps what was read from their XML for lists.
+"""Reads libvirt's domains in pool threads, and caches what it read from their XML, for lists.
 
-For rights and consoles, :meth:`DomainReader.fresh` reads the XML each time.  For lists, :meth:`DomainReader.all` reads
-existence, name and state each time, in one call.  It reads a domain's XML again only if libvirt's events do not
+For access rights and consoles, :meth:`DomainReader.fresh` reads the XML each time.  For lists, :meth:`DomainReader.all`
+reads existence, name and state each time, in one call.  It reads a domain's XML again only if libvirt's events do not
 guarantee that the XML is unchanged, or if the last reading is older than :data:`MAX_AGE`.
 """
 
@@ -20,10 +20,10 @@ from novnc_twisted.compute.libvirt.loop import unusable
 from novnc_twisted.compute.states import is_migrating, state_of
 
 MAX_AGE = 2.0
-"""Seconds after which a list reads a domain again without an event, because some changes have no event."""
+"""Seconds after which a list reads a domain again even without an event, because some changes cause no event."""
 
 MAX_AGED = 100
-"""Maximum number of domains that one list reads again because of their age; the oldest ones come first."""
+"""Maximum number of domains that one list reads again because of their age, beginning with the oldest readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Unreadable:
 class _Read:
     """A domain as read from its XML.
 
-    :ivar number: libvirt's id, which is new with every start; -1: it was stopped.
+    :ivar number: libvirt's id, which is new with every start; -1: the domain was stopped.
     :ivar digest: SHA-256 of the XML.
     :ivar changes: the reader's count of changes before the XML was read.
     :ivar at: when the XML was read, in monotonic seconds.
@@ -130,7 +130,8 @@ class DomainReader:
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                     continue  # it has ended
-                # With a dead connection, the whole list must fail, or all domains would look unreadable.
+                # With a dead connection, the whole list must fail: otherwise all domains would be reported as
+                # unreadable.
                 if unusable(connection):
                     raise
                 domain = _outline(handle)
@@ -188,7 +189,7 @@ def _states(connection: Any) -> list[tuple[Any, int, int]]:
     except libvirt.libvirtError:
         if unusable(connection):
             raise
-    # An old driver, or more domains than fit into one answer (4096).
+    # getAllDomainStats() fails with an old driver, and with more domains than fit into one answer (4096).
     found = []
     for handle in connection.listAllDomains(0):
         try:

@@ -30,7 +30,7 @@ _Known: TypeAlias = dict[int, Domain | None]
 
 
 class _Active:
-    """The active domains, with an index of their consoles, because there may be hundreds.
+    """The active domains, with an index of their consoles, because a host may have hundreds of them.
 
     :ivar domains: the domains by libvirt's id.
     """
@@ -107,7 +107,7 @@ class LibvirtDriver:
                 self._forget_consoles()
             listener(event)
 
-        # Health counts failed calls as well, so it may report a change while the connection for events is alive.
+        # Health watches calls, too, so it may report a change while the connection for events is alive.
         def answering(answers: bool) -> None:
             heard(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
 
@@ -154,10 +154,10 @@ class LibvirtDriver:
         return self._pool.run(lambda connection: self._reader.fresh(connection.lookupByUUIDString(uuid)))
 
     def domain_with_conflicts(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
-        """See IDriver; four calls to libvirt, and two for each domain that started since the last time.
+        """See IDriver.  Makes four calls to libvirt, and two more for each domain that started since the last time.
 
-        The domain itself is read again each time, since its project decides who may open it.  Of other domains, only
-        the addresses of their consoles are used, which do not change while they run.
+        The domain itself is read again each time, since its project decides who may open its console.  Of other
+        domains, only the console addresses are used, which do not change while the domains run.
         """
 
         def work(connection: Any) -> tuple[Domain, list[ActiveConsole]]:
@@ -168,31 +168,30 @@ class LibvirtDriver:
         return self._pool.run(work)
 
     def active_consoles(self) -> Deferred[list[ActiveConsole]]:
-        """See IDriver; one call to libvirt, and two for each domain that started since the last time."""
+        """See IDriver.  Makes one call to libvirt, and two more for each domain that started since the last time."""
         return self._pool.run(lambda connection: self._active(connection).consoles())
 
     def _active(self, connection: Any) -> _Active:
         """Return the active domains, as far as their XML can be read; runs in a thread.
 
-        A domain with a known console address is not read again: each start gives a domain a new id, and a running VNC
-        server keeps its address.  libvirt reports the ids each time, so this does not depend on events.  For another
-        libvirtd, the same id means another domain, so the known domains are dropped with the connection.
+        libvirt is asked for the ids each time, so the result does not depend on events.  A domain with a known id and
+        console address is not read again: each start gives a domain a new id, and a running VNC server keeps its
+        address.  Another libvirtd may use the same ids for other domains, so a new connection drops the known domains.
         """
         active = self._known
         known = active.domains
         numbers = connection.listDomainsID()
         if known.keys() == set(numbers):
             return active
-        # By id and not by UUID: each start gives a new id, so that entries of earlier starts do not match.
         seen = {number: known[number] for number in numbers if number in known}
         seen |= self._read_numbers(connection, [number for number in numbers if number not in known])
-        # If another thread or an event has replaced _known meanwhile, this result may be stale: do not keep it.
+        # If another thread or an event has replaced _known in the meantime, ``seen`` may be stale: do not keep it.
         if active is self._known:
             self._known = _Active({number: domain for number, domain in seen.items() if _is_settled(domain)})
         return _Active(seen)
 
     def _read_numbers(self, connection: Any, numbers: list[int]) -> _Known:
-        """Return active domains by their ids; None for one that cannot be read or has ended."""
+        """Return active domains by their ids; None for a domain that cannot be read or has ended."""
         handles: dict[int, Any] = {}
         if len(numbers) > _FEW:
             active = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
@@ -205,7 +204,7 @@ class LibvirtDriver:
                 # A domain that was just started has port -1 until QEMU listens, so it is read again.
                 found[number] = domain if _is_settled(domain) else self._reader.fresh(handle)
             except Exception:
-                # The domain has ended or is unreadable, which lists report.  Do not fail for the other domains.
+                # The domain has ended, or is unreadable, which list_domains() logs.  Still return the other domains.
                 if unusable(connection):
                     raise
                 found[number] = None
@@ -214,7 +213,7 @@ class LibvirtDriver:
     def _changed(self, uuid: str) -> None:
         """Forget a domain because of an event; runs in libvirt's thread."""
         self._reader.changed(uuid)
-        # Unreadable domains (None) are forgotten as well, because this domain may be one of them.
+        # Unreadable domains (None) are forgotten, too, because this domain may be one of them.
         self._known = _Active({number: one for number, one in self._known.domains.items() if one and one.uuid != uuid})
 
     def _forget_consoles(self) -> None:
@@ -249,5 +248,5 @@ class LibvirtDriver:
 
 
 def _is_settled(domain: Domain | None) -> bool:
-    """Return whether the address of a console stays the same until the domain is started again."""
+    """Return whether the console address of a domain stays the same until the domain is started again."""
     return domain is None or domain.vnc is None or domain.vnc.socket is not None or domain.vnc.port is not None

@@ -7,10 +7,12 @@ import libvirt
 
 
 def send_keys(domain: Any, codes: Sequence[int], hold: int) -> None:
-    """Press and release keys, without waiting for the end; libvirt translates Linux's key codes for the hypervisor.
+    """Press keys together and release them; return before this is done.
+
+    libvirt translates Linux's key codes for the hypervisor.
 
     :param domain: a virDomain.
-    :param hold: milliseconds between two events.
-    :raises libvirt.libvirtError: libvirt refuses it.
+    :param hold: milliseconds between two events; each press and each release of a key is an event.
+    :raises libvirt.libvirtError: libvirt refuses the keys.
     """
     domain.sendKey(libvirt.VIR_KEYCODE_SET_LINUX, hold, list(codes), len(codes), 0)

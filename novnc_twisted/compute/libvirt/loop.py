@@ -28,7 +28,7 @@ def ensure_event_loop() -> None:
             return
         _started = True
         libvirt.registerErrorHandler(lambda *_: None, None)
-        # Registered before the first connection, since libvirt uses the loop only for later connections.
+        # Called before the first connection is opened: libvirt uses the loop only for connections opened afterwards.
         libvirt.virEventRegisterDefaultImpl()
         # A daemon thread, because libvirt's loop cannot be ended, and must not keep the process from ending.
         threading.Thread(target=_run, name="libvirt-events", daemon=True).start()

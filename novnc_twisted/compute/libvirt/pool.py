@@ -40,7 +40,7 @@ class _Worker:
 
 
 class _Job:
-    """One call; its lock guards the fields that both the thread and the reactor change.
+    """One call.  A lock guards the two flags that both the thread and the reactor use.
 
     :ivar report: what the thread has to report about libvirt's health.  The reactor calls it together with the result,
         so that a thread wakes the reactor only once.
@@ -66,7 +66,7 @@ class _Job:
             return self._begun
 
     def abandon(self) -> bool:
-        """Drop the job, in the reactor; return whether a thread works on it."""
+        """Drop the job, in the reactor; return whether a thread has begun to work on it."""
         with self._lock:
             # Set under the lock, so that a thread that begins at this moment either sees the flag or counts as hung.
             self._abandoned = True
@@ -104,7 +104,7 @@ class ConnectionPool:
         self._opened = opened
         self._health = health or Health(reactor, uri)
         self._workers: set[_Worker] = set()
-        # The worker that was used last is used first: it has a connection, and others connect only if needed.
+        # The worker that was used last is used first: it has a connection.  Other workers connect only if needed.
         self._idle: list[_Worker] = []
         self._waiting: deque[_Job] = deque()
         self._jobs: set[_Job] = set()
@@ -118,7 +118,7 @@ class ConnectionPool:
             worker = _Worker()
             self._workers.add(worker)
             self._idle.append(worker)
-            # Daemon threads, because one that hangs in libvirt must not prevent the process from ending.
+            # Daemon threads, because a thread that hangs in libvirt must not prevent the process from ending.
             threading.Thread(target=self._work, args=(worker,), name=f"libvirt-{number}", daemon=True).start()
 
     def stop(self) -> Deferred[None]:
@@ -160,7 +160,7 @@ class ConnectionPool:
         if len(self._jobs) >= MAX_WAITING:
             return fail(ServiceUnavailable(f"libvirt at {self._uri} is too slow: {MAX_WAITING} calls wait"))
         job = _Job(work)
-        # The timer continues if the caller gives up, so that a thread that hangs is counted.
+        # The timer is not stopped when the caller cancels the Deferred, so that a thread that hangs is counted.
         job.timer = self._clock.callLater(self._deadline, self._late, job)
         self._jobs.add(job)
         if self._idle:
@@ -171,7 +171,7 @@ class ConnectionPool:
 
     def _late(self, job: _Job) -> None:
         self._jobs.discard(job)
-        # Only a call that has begun occupies a thread; one that still waits is dropped.
+        # Only a call that has begun occupies a thread; a call that still waits is dropped.
         if job.abandon():
             job.hung = True
             self.hung += 1
@@ -184,7 +184,7 @@ class ConnectionPool:
         """Handle the end of a worker's job in the reactor, and give the worker the next job."""
         self._forget(job)
         job.report()
-        # A hung thread that has returned can work again.
+        # The thread hung, but its call has returned now, so the thread can work again.
         if job.hung:
             self.hung -= 1
         if not worker.ending:
@@ -208,7 +208,7 @@ class ConnectionPool:
                 try:
                     connection, result = self._attempt(connection, job)
                 except BaseException:
-                    # Catch everything: if an exception ended the thread, the caller would wait, and the pool shrink.
+                    # Catch everything: an exception would end the thread, and the caller would get no result.
                     result = Failure()
             self._threads.callFromThread(self._done, worker, job, result)
         if connection is not None:

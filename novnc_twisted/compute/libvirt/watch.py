@@ -15,13 +15,13 @@ from novnc_twisted.compute.libvirt.health import EVENTS, Health
 from novnc_twisted.compute.libvirt.loop import close, open_connection, unusable
 
 _BACK_OFF = (0.2, 0.5, 1.0)
-"""Seconds between attempts to connect; the last one repeats."""
+"""Seconds between attempts to connect; the last value applies to all further attempts."""
 
 _SILENCE = 10.0
 """Seconds after which a libvirtd that accepts a connection but does not answer counts as unreachable."""
 
 _LOOK = 5.0
-"""Seconds between two checks of the connection, because its end may not be reported."""
+"""Seconds between two checks of the connection, because libvirt may not report that the connection has ended."""
 
 _EVENTS = (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE)
 
@@ -33,7 +33,7 @@ class Watch:
 
     :param reactor: IReactorTime and IReactorFromThreads.
     :param listener: called in the reactor.
-    :param watched: called in a thread, with True if every change is reported from now on, else with False.
+    :param watched: called in the thread.  The argument is True if libvirt reports every change from now on, else False.
     :param changed: called in libvirt's thread, before the listener, with the UUID of a domain that changed.
     """
 
@@ -127,7 +127,7 @@ class Watch:
         return registered
 
     def _unregister(self, connection: Any, registered: list[int]) -> None:
-        """Undo the registration, so that libvirt frees the connection; on a dead connection these calls fail."""
+        """Undo the registrations, so that libvirt frees the connection.  On a dead connection, these calls fail."""
         undo: list[Callable[[], Any]] = [partial(connection.domainEventDeregisterAny, number) for number in registered]
         for step in (*undo, connection.unregisterCloseCallback):
             try:
@@ -144,7 +144,7 @@ class Watch:
         self._notify(change_of(event, detail), domain)
 
     def _described(self, _connection: Any, domain: Any, _kind: int, _namespace: str | None, _opaque: Any) -> None:
-        """Handle a change of a domain's metadata, and so perhaps of its project, in libvirt's thread."""
+        """Handle a change of a domain's metadata, which may name another project now, in libvirt's thread."""
         self._notify(Change.DESCRIBED, domain)
 
     def _notify(self, change: Change | None, domain: Any) -> None:
