@@ -1,4 +1,8 @@
-"""Finds the caller of a request: authentication strategies, the user file, tokens of our identity service, lock-out."""
+"""Finds the caller of a request.
+
+This package contains the authentication strategies, the user file, this program's own small identity service with its
+tokens, and the lock-out after failed log-ins.
+"""
 
 from novnc_twisted._lazy import lazy
 

@@ -1,7 +1,8 @@
 """API tokens, which users make for their scripts.
 
 A token consists of 256 random bits, and is shown once.  The keyed store contains only the SHA-256 of the token.  A
-request with the token has the current rights of the user who made it, or only the right to read lists.
+request with the token has the current rights of the user who made the token.  A token can also be limited to reading
+lists.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ LONGEST: Final = 366 * 24 * 3600.0
 """Maximum number of seconds for which a token is valid."""
 
 NOTED_AGAIN: Final = 60.0
-"""Minimum time in seconds between two records of the use of one token by one process."""
+"""Minimum number of seconds between two uses of one token that one process records."""
 
 MAX_NAME: Final = 100
 """Maximum number of characters of a token's name."""
@@ -47,20 +48,20 @@ _MAX_NOTED: Final = 10_000
 
 
 class ITokenHolders(Protocol):
-    """Finds the user of an API token, and the user's current rights.  Each ``auth_strategy`` has its own kind."""
+    """Finds the user of an API token, and the user's current rights.  Each ``auth_strategy`` has its own class."""
 
     async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
-        """Return data by which :meth:`holder` finds the user later.  The data is stored with the new token.
+        """Return data (the grant) by which :meth:`holder` finds the user later.  It is stored with the new token.
 
-        This may also make something outside of this program, such as an application credential in Keystone.  If the
-        data has a field ``secret``, this field is encrypted before it is stored, with a key derived from the token.
+        This method may also make something outside of this program, such as an application credential in Keystone.  A
+        field ``secret`` of the grant is encrypted before it is stored, with a key that is derived from the token.
 
         :param seconds: how long the new token is valid.
         """
         ...
 
     async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
-        """Return the user with the current rights; None if the user has no rights any more."""
+        """Return the user of a token with the user's current rights; None if the user has no rights any more."""
         ...
 
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
@@ -75,7 +76,8 @@ class APIToken:
     :ivar id: identifies the token; it is not secret.
     :ivar right: one of :data:`RIGHTS`.
     :ivar project: the project for which the token is valid; None: no project.
-    :ivar used_at: time of the last use, up to one minute too early; None: the token was never used.
+    :ivar used_at: time of the last recorded use, up to a minute before the real last use; None: the token was never
+        used.
     """
 
     id: str
@@ -101,6 +103,8 @@ def api_token_of(request: Request) -> str | None:
 class APITokens:
     """Makes, lists, checks and revokes API tokens.  Each method may fail with ServiceUnavailable.
 
+    In the store, each user has :data:`MAX_TOKENS` slots.  A slot contains the description of one token, or is empty.
+
     :param observer: called with an event for each token that is made, used or revoked.
     :param now: Unix time in seconds.
     """
@@ -123,9 +127,10 @@ class APITokens:
     ) -> tuple[APIToken, str]:
         """Make a token for the caller; return its description and its text.  The text is not stored.
 
-        :param seconds: how long the token is valid; more than :data:`LONGEST` is reduced to it.
-        :raises HTTPError: 400: the name is invalid; 403: the caller uses an API token, or has too many; 404: all tokens
-            of the user were revoked while this one was being made.  Other statuses: see :meth:`ITokenHolders.grant`.
+        :param seconds: how long the token is valid; at most :data:`LONGEST`, also if a longer time is given.
+        :raises HTTPError: 400: the name is invalid; 403: the caller uses an API token, or has too many tokens; 404: all
+            tokens of the user were revoked while this token was being made.  Other statuses: see
+            :meth:`ITokenHolders.grant`.
         """
         _need_log_in(caller)
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
@@ -145,7 +150,7 @@ class APITokens:
         try:
             grant = await self._holders.grant(request, caller, seconds)
         except BaseException:
-            with suppress(ServiceUnavailable):  # the first error is the reason
+            with suppress(ServiceUnavailable):  # the error of grant() is raised
                 await self._store.remove(slot)
             raise
         record = {**shown, "user": caller.user, "grant": _sealed(grant, text)}
@@ -153,14 +158,14 @@ class APITokens:
             await self._store.put(_key(digest), record, seconds)
             held = await self._store.get(slot)
         except Exception:
-            # The user does not get the token, so remove it and withdraw what was granted for it.  Neither depends on
-            # the other, and the first error is the reason.
+            # The user does not get the token, so remove the token and withdraw its grant.  If the removal fails, too,
+            # the grant is withdrawn nevertheless, and the first error is raised.
             with suppress(ServiceUnavailable):
                 await self._store.remove(_key(digest), slot)
             await self._withdraw(request, caller.user, grant)
             raise
         if held is None or held["hash"] != digest:
-            # All tokens of the user were revoked meanwhile.  This one is not in the user's list, so drop it as well.
+            # Meanwhile, all tokens of the user were revoked, which emptied the slot of this token.  So drop the token.
             with suppress(ServiceUnavailable):
                 await self._store.remove(_key(digest))
             await self._withdraw(request, caller.user, grant)
@@ -215,8 +220,8 @@ class APITokens:
         """
         slots = _slots(user)
         for slot, taken in zip(slots, await self._store.get_many(slots), strict=True):
-            # If several requests try the same slot, put_new() succeeds for one of them, and the others try the next
-            # one.
+            # If several requests try the same slot, put_new() succeeds for only one of them.  The others try the next
+            # slot.
             if taken is None and await self._store.put_new(slot, shown, seconds):
                 return slot
         message = f"You have {MAX_TOKENS} API tokens, the most that one person may have. Revoke one first."
@@ -232,12 +237,12 @@ class APITokens:
             await self._store.remove(_key(found["hash"]), slot, _used(found["hash"]))
             count += 1
             self._report("revoked", _token(found), user, request)
-            if isinstance(record, dict):  # otherwise, the record is gone or cannot be read, and its grant is unknown
+            if isinstance(record, dict):  # without a readable record, the grant is unknown
                 await self._withdraw(request, user, record["grant"])
         return count
 
     async def _withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
-        """Undo a grant.  A failure changes nothing for the user, because nobody can use the grant without its token."""
+        """Undo a grant.  A failure is ignored, because nobody can use the grant without its token."""
         with suppress(ServiceUnavailable, HTTPError):
             await self._holders.withdraw(request, user, grant)
 
@@ -262,7 +267,7 @@ class APITokens:
                 name=token.name,
                 right=token.right,
                 expires_at=token.expires_at,
-                link_id=token.id,  # in events of this kind, the id of the API token
+                link_id=token.id,  # in this event, not the id of a link but of the API token
                 user_id=user,
                 project_id=token.project or "",
                 address=request.client,
@@ -271,7 +276,8 @@ class APITokens:
 
 
 def _need_log_in(caller: Caller) -> None:
-    # Otherwise an attacker with a stolen token could make more tokens, which stay valid when the stolen one is revoked.
+    # An attacker with a stolen token must not be able to make more tokens: they would stay valid when the stolen token
+    # is revoked.
     if caller.by_api_token:
         raise HTTPError(403, "Log in to make or revoke API tokens. An API token cannot do it.")
 
@@ -292,7 +298,7 @@ def _digest(text: str) -> str:
 
 
 def _seal(text: str) -> Fernet:
-    """Return the encryption with a key that is derived from the text of a token."""
+    """Return a Fernet whose key is derived from the text of a token."""
     key = hmac.new(text.encode(), b"novnc-twisted API token", hashlib.sha256).digest()
     return Fernet(urlsafe_b64encode(key))
 

@@ -26,10 +26,10 @@ _PORTS: Final = {"http": "80", "https": "443"}
 
 
 def secret_of(request: Request) -> str | None:
-    """Return the value of the cookie; None without one.  Other cookies are ignored, malformed ones too.
+    """Return the value of the log-in cookie; None without this cookie.  Other and malformed cookies are ignored.
 
-    Browsers send the cookie with the longest path first (RFC 6265, section 5.4).  So the first one is ours, even if a
-    program at ``/`` of the same host has a cookie with this name.
+    Browsers send the cookie with the longest path first (RFC 6265, section 5.4).  So the first cookie of this name was
+    set by this server, even if another program at ``/`` of the same host uses the same name.
     """
     for line in request.headers.get("cookie", []):
         for pair in line.split(";"):
@@ -40,11 +40,11 @@ def secret_of(request: Request) -> str | None:
 
 
 def login_of(request: Request) -> str | None:
-    """Return the value of the cookie, if it may be used: None without a cookie, or if there are other credentials.
+    """Return the value of the log-in cookie; None without this cookie, or if the request has other credentials.
 
     :raises HTTPError: 403: a page of another site requests a change.
     """
-    # Browsers remember the password of HTTP Basic, and also send it with requests that pages of other sites make.
+    # Browsers remember a password of HTTP Basic, and send it even with requests that pages of other sites make.
     if not request.reads and {"authorization", "origin"} <= request.headers.keys():
         refuse_foreign(request)
     secret = secret_of(request)
@@ -117,7 +117,7 @@ class Projects(NamedTuple):
 
 
 class NoProject(HTTPError):
-    """The log-in is for no project yet."""
+    """The user has logged in, but has not chosen a project yet."""
 
     def __init__(self) -> None:
         super().__init__(403, "Choose a project first.")
@@ -132,7 +132,7 @@ class IBrowserLogins(Protocol):
     has_projects: bool
 
     async def log_in(self, request: Request, given: LogInFields) -> tuple[str, str]:
-        """Return the header field that logs a browser in.
+        """Log a user in; return the header field that sets the cookie.
 
         :raises HTTPError: the log-in is refused; the form shows the message.
         """
@@ -181,7 +181,8 @@ class LogOuts:
     """Records when users have logged out everywhere, and which single log-ins have ended.
 
     All times are those of the store (``IKeyedStore.now``).  The wall clocks of several API hosts differ, and a wall
-    clock can be set back.  Then a log-in could get a later time than the log-out after it, and would stay valid.
+    clock can be set back.  By wall clocks, a log-in could have a later time than the log-out after it.  Such a log-in
+    would stay valid.
     """
 
     def __init__(self, store: IKeyedStore) -> None:
@@ -212,7 +213,7 @@ class LogOuts:
     async def note_one(self, log_in: str, longest: float) -> None:
         """Record that a log-in has ended.
 
-        :param longest: as for :meth:`note`.
+        :param longest: see :meth:`note`.
         """
         await self._store.put(_key_of_one(log_in), {"at": await self._store.now()}, longest)
 

@@ -10,11 +10,11 @@ from twisted.python.failure import Failure
 
 
 def matches(password: bytes, password_hash: bytes) -> bool:
-    """Return whether a password matches a hash.  The call blocks; for how long depends on the cost of the hash."""
+    """Return whether a password matches a hash.  The call blocks for a time that depends on the cost of the hash."""
     try:
         return bcrypt.checkpw(password, password_hash)
     except ValueError:
-        # bcrypt raises it for a hash that it cannot read.
+        # bcrypt cannot read the hash.
         return False
 
 

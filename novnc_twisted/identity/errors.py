@@ -21,8 +21,8 @@ def keystone_body(error: HTTPError) -> dict[str, Any]:
 def unauthenticated(identity_url: str) -> HTTPError:
     """Make the 401 of Keystone's middleware.
 
-    It has no Basic challenge, because OpenStack clients do not need one.  With a challenge, a browser would store the
-    password, and pages of other sites could use it.
+    The response has no Basic challenge, because OpenStack clients do not need one.  With a challenge, a browser would
+    store the password, and pages of other sites could use it.
 
     :param identity_url: where clients log in.
     """
@@ -45,14 +45,14 @@ def too_many_log_ins() -> HTTPError:
 
 
 def too_many_tokens() -> HTTPError:
-    """Make the 429 for an unknown token while many others of the same network are being validated."""
+    """Make the 429 for an unknown token while many unknown tokens of the same network are being validated."""
     return HTTPError(429, "Too many tokens of your network are being validated. Try again.", (("Retry-After", "1"),))
 
 
 def not_admitted(cause: RefusalCause, answered: str) -> HTTPError:
     """Make the 403 for a request that noauth does not answer.
 
-    :param answered: the requests that it answers.
+    :param answered: the requests that noauth answers.
     """
     message = f"auth_strategy noauth answers {answered}. Set up http_basic or keystone."
     return HTTPError(403, message, reason=RefusalReason(cause, "[api] auth_strategy"))

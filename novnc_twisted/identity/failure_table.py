@@ -37,7 +37,7 @@ class FailureTable:
         return len(self._entries)
 
     def get(self, key: bytes) -> FailureEntry | None:
-        """Return the failures under a key that are still remembered, or None."""
+        """Return the failures of a key; None if there are none or they were forgotten."""
         entry = self._entries.get(key)
         if entry is not None and entry.forgotten_at <= self._clock():
             del self._entries[key]
@@ -45,7 +45,7 @@ class FailureTable:
         return entry
 
     def count(self, key: bytes, locks_at: int) -> None:
-        """Count a failure under a key.
+        """Count a failure of a key.
 
         :param locks_at: the number of the first failure that locks the key; 0: no failure locks it.
         """
@@ -57,7 +57,7 @@ class FailureTable:
         if locks_at and entry.count >= locks_at:
             entry.locked_until = now + min(self._longest, doubled(self._first, entry.count - locks_at))
         entry.forgotten_at = max(now, entry.locked_until) + self._longest
-        # Keys that still fail stay at the end.  So an attacker who fills the table replaces old failures first.
+        # The end of the table has the latest failures.  So an attacker who fills the table replaces the oldest first.
         self._entries.move_to_end(key)
         while len(self._entries) > self._max:
             self._entries.popitem(last=False)

@@ -16,14 +16,14 @@ class FileHolders:
         self._user_of = user_of
 
     async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
-        """See ITokenHolders.  No data is needed: the name finds the user."""
+        """See ITokenHolders.  No data is needed, because the user is found by name."""
         return {}
 
     async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
         """See ITokenHolders.
 
-        The token ends if the user's row is removed, or if the user may no longer use the token's project.  A new
-        password does not end it.
+        The token becomes invalid when the user's row is removed, or when the user may no longer use the token's
+        project.  After a change of the password, the token stays valid.
         """
         found = self._user_of(user)
         if found is None or (project is not None and not found.may_scope_to(project)):

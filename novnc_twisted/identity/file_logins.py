@@ -75,7 +75,10 @@ class FileLogins:
         return False
 
     async def end(self, request: Request) -> tuple[str, str]:
-        """See IBrowserLogins.  All cookies of the log-in end: after a renewal, the previous one is still valid."""
+        """See IBrowserLogins.
+
+        This ends all cookies of the log-in: without this, a cookie from before the last renewal would stay valid.
+        """
         found = await self._read(secret_of(request) or "")
         if found is not None:
             await self._log_outs.note_one(found.id, TOKEN_TTL)

@@ -40,8 +40,8 @@ def parse(text: str, name: str, admin_users: Collection[str] = ()) -> UserRecord
     """Read the users from a file's text; blank lines and lines that begin with ``#`` are skipped.
 
     :param name: the file's name, for errors and warnings.
-    :param admin_users: names of the administrators.  A line without a project makes no administrator: ``htpasswd -B``
-        drops the project when it changes a password.
+    :param admin_users: names of the administrators.  A missing project does not make a user an administrator, because
+        ``htpasswd -B`` drops the project when it changes a password.
     :raises ValueError: a line is malformed, a user has two lines, or there is no user.  The text is one sentence that
         names the file and, if it is about a line, the line.  It contains no hash.
     """
@@ -154,7 +154,7 @@ class UserFile:
             stat = self._path.stat()
         except OSError:
             return ()
-        # All four are needed: an editor may keep the size, "cp -p" keeps the time, and a rename changes the inode.
+        # One value is not enough: the size may stay the same after an edit, and the modification time after "cp -p".
         return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
     def _read(self) -> dict[str, User]:

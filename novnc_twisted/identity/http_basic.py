@@ -22,7 +22,7 @@ from novnc_twisted.messaging.interfaces import IKeyedStore
 
 
 class HTTPBasic:
-    """Authenticates users by ``Authorization: Basic``, or by a token of the small identity service.
+    """Authenticates users by ``Authorization: Basic``, or by a token of this program's own identity service.
 
     :param reactor: the clock and the thread pool.
     :param user_file: a file with lines ``user:hash`` or ``user:hash:project`` (bcrypt); read again when it changes.
@@ -59,7 +59,8 @@ class HTTPBasic:
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
         """See IAuth.  If the request has an Authorization field, X-Auth-Token is ignored.
 
-        :raises HTTPError: 400: either field came twice; 429: locked out; 503: too many log in.
+        :raises HTTPError: 400: one of the two fields came twice; 429: the user is locked out; 503: too many users log
+            in at the same time.
         """
         authorization, token = request.header("authorization"), request.header("x-auth-token")
         if authorization is not None:
@@ -74,9 +75,9 @@ class HTTPBasic:
     async def log_in(self, name: str, password: str, address: str = "") -> User | None:
         """See IAuth.
 
-        While this name is locked out from this address, no password is checked, not even the correct one.
+        While the user is locked out from the address, no password is checked, so even the correct one is refused.
 
-        :raises HTTPError: 429: locked out; 503: too many log-ins.
+        :raises HTTPError: 429: the user is locked out; 503: too many users log in at the same time.
         """
         # Checked before the delay: a locked-out client gets its answer at once.
         self._refuse_locked_out(name, address)
@@ -123,7 +124,7 @@ class HTTPBasic:
         return FileHolders(self.user)
 
     def user(self, name: str) -> User | None:
-        """See IAuth.  The current content of the file counts."""
+        """See IAuth.  Reads the file again if it has changed."""
         return self._file.users().get(name)
 
 

@@ -90,7 +90,7 @@ class Lockout:
             return 0.0
         pair, networks, _ = self._keys(user, address)
         entries = [self._pairs.get(pair)]
-        # For a known address, only the count for the whole address is skipped; the user's own count still locks.
+        # At a known address, failures of other users do not lock this user out.  The user's own failures still do.
         if not self._is_known(pair):
             entries += [self._addresses.get(network) for network, _ in networks]
         now = self._clock()
@@ -116,15 +116,15 @@ class Lockout:
         self._pairs.count(pair, settings.failures)
         for network, times in networks:
             self._addresses.count(network, times * settings.failures_per_address)
-        # With 0, these failures lock nothing: otherwise, anybody could lock out any user.
+        # 0: a user's failures from all addresses lock nothing.  If they did, any client could lock out any user.
         self._users.count(name, 0)
         return self.locked_for(user, address)
 
     def succeeded(self, user: str, address: str) -> None:
         """Forget this user's failures from this address after a log-in, and remember the address as known for the user.
 
-        The failures of other users from this address stay.  Otherwise a user could clear them to guess the passwords of
-        others.
+        Failures of other users from this address stay: a user who guesses passwords of others must not be able to clear
+        them.
         """
         if not self._settings.failures:
             return

@@ -47,7 +47,7 @@ class NoAuth:
     def admit(self, request: Request) -> None:
         """Refuse requests of other machines, of web pages of other sites, and of proxies.
 
-        This includes requests for version documents, which need no log-in.
+        Even requests for version documents, which need no log-in, are refused.
 
         :raises HTTPError: 403.
         """
@@ -107,7 +107,7 @@ def _refuse_pages(request: Request) -> None:
     """
     sites = {site.strip().lower() for site in request.headers.get("sec-fetch-site", [])}
     origins = {_origin(origin) for origin in request.headers.get("origin", [])}
-    # Without None: an unreadable Origin must not count as ours if our own Host is unreadable, too.
+    # None is removed: if both the Origin and our own Host are unreadable (None), they must not count as equal.
     if not sites <= {"none", "same-origin"} or not origins <= {_origin(f"{request.scheme}://{request.host}")} - {None}:
         raise not_admitted("ForeignPage", "no web pages of other sites")
 

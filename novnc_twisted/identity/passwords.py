@@ -58,8 +58,8 @@ class Passwords:
         """Return the user with this name and password, or None.
 
         :param begin: called just before the comparison.  If it raises an exception, the check fails with this
-            exception, and ``done`` is not called.  If the check shares the comparison of an earlier one, ``begin`` is
-            called when the result is known.  For a password that is not compared again, it is not called.
+            exception, and ``done`` is not called.  If the check shares the comparison of an earlier check, ``begin`` is
+            called when the result is known.  ``begin`` is not called for a password that is not compared again.
         :param done: called with whether the name and the password are right.  It is also called if the request was
             cancelled in the meantime.
         :raises TooManyLogIns: too many passwords wait to be compared.
@@ -71,7 +71,7 @@ class Passwords:
         password_hash = (user or self._substitute(users, name)).password_hash.encode()
         # A keyed digest, so that the passwords themselves are not kept in memory.
         attempt = self._digest(password_hash, given)
-        # The digest depends on the hash, so a changed password counts at once.
+        # The digest depends on the hash, so after a change of the password, the old password is not accepted here.
         if user is not None and self._good.get(attempt, 0.0) > self._reactor.seconds():
             done(True)
             return user
@@ -104,12 +104,12 @@ class Passwords:
 
     def _start(self, key: bytes, comparison: Comparison, password: bytes, password_hash: bytes) -> None:
         """Run a comparison as soon as a slot is free."""
-        # Counted from here until the result, so that the limit also bounds the time for which a log-in waits.
+        # Waiting comparisons count, too, so that MAX_WAITING also limits the time for which a log-in waits.
         self._pending += 1
         self._comparisons[key] = comparison
 
         def finish(equal: Any) -> None:
-            # The slot is released after this, so that each result is counted before the next comparison begins.
+            # The slot is released after this function, so a failed log-in is counted before the next comparison begins.
             self._pending -= 1
             del self._comparisons[key]
             comparison.finish(equal)

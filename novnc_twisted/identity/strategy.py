@@ -15,15 +15,16 @@ TokenReader = Callable[[str], Awaitable[tuple[Caller, float] | None]]
 
 
 def own_identity_url(request: Request) -> str:
-    """Return the URL of the small identity service of this server, as the client sees it."""
+    """Return the URL of this server's own identity service (:class:`.IdentityAPI`), as the client sees it."""
     return f"{request.base_url}/identity"
 
 
 class IAuth(Protocol):
     """An authentication strategy.
 
-    :cvar own_identity: whether users log in at the small identity service of this server (:class:`.IdentityAPI`).
-    :cvar tokens: whether this identity service makes a new token for each log-in.  If not, its tokens are not checked.
+    :cvar own_identity: whether users log in at this server's own identity service (:class:`.IdentityAPI`).
+    :cvar tokens: whether this identity service makes a new token for each log-in.  If not, all log-ins get the same
+        text, which is not checked.
     """
 
     own_identity: bool
@@ -32,7 +33,7 @@ class IAuth(Protocol):
     def admit(self, request: Request) -> None:
         """Refuse requests that the strategy never answers.
 
-        This includes requests for version documents, which need no log-in.
+        Called even for requests for version documents, which need no log-in.
 
         :raises HTTPError: 403.
         """
@@ -46,13 +47,13 @@ class IAuth(Protocol):
         """Return the caller of the request; None if its credentials are missing or wrong.
 
         :raises HTTPError: 400: a header field with credentials came twice; 403: the credentials give no right; 429 or
-            503: they were not checked.
+            503: the credentials were not checked.
         :raises ServiceUnavailable: the service that checks the credentials does not answer.
         """
         ...
 
     async def log_in(self, name: str, password: str, address: str = "") -> User | None:
-        """Return the user of a name and a password; None if they are wrong.
+        """Return the user with this name and password; None if the name or the password is wrong.
 
         :param address: the client's address.
         :raises HTTPError: 429 or 503: the password was not checked.

@@ -1,8 +1,9 @@
-"""Tokens of the identity service: encrypted instead of stored.  Every worker can read them, also after a restart.
+"""Tokens of this program's own identity service.  They are encrypted, not stored, so each worker can read them.
 
 As in Keystone, a token is a Fernet message.  It contains the user, the scope, and a fingerprint of the user's row in
-the user file.  The key is in the keyed store.  So nobody can make a token with only the store or only the user file.
-A user's tokens become invalid when the row is removed, or its password, project or rights change.
+the user file.  The key is in the keyed store.  So nobody can make a token with only the store or only the user file.  A
+user's tokens become invalid when the row is removed or changed, or when the user becomes an administrator or ceases to
+be one.
 """
 
 import hashlib
@@ -35,8 +36,9 @@ class LogIn(NamedTuple):
     """The content of a token.
 
     :ivar expires_at: Unix time.
-    :ivar id: the id of a browser's log-in; renewed tokens keep it.  Empty: the token is for an API client.
-    :ivar made_at: Unix time; for a browser's log-in by the clock of the store.
+    :ivar id: the id of a browser's log-in, also in renewed tokens of this log-in.  Empty: the token is for an API
+        client.
+    :ivar made_at: when the token was made, in Unix time; for a browser's log-in, by the clock of the store.
     """
 
     caller: Caller
@@ -49,7 +51,7 @@ class Tokens:
     """Makes and reads tokens.
 
     :param user_of: returns the user of this name in the current user file, or None.
-    :param now: returns the Unix time in seconds: the wall clock, because several hosts read each other's tokens.
+    :param now: returns the Unix time in seconds.  It must be a wall clock, because hosts read each other's tokens.
     """
 
     def __init__(
@@ -64,14 +66,15 @@ class Tokens:
         """Make a token for a user; return it, and the Unix time at which it expires.
 
         :param project: the scope of the token; None: no project.
-        :param log_in: the id of a browser's log-in, if the token is for a cookie; empty: it is for an API client.
+        :param log_in: the id of a browser's log-in, if the token is for a cookie; empty: the token is for an API
+            client.
         :raises ServiceUnavailable: the store does not answer.
         """
         secret = await self._load(make=True)
         now = int(self._now())
         # b: the browser's log-in, t: the time, u: the user, p: the project, f: the fingerprint.  The time of the Fernet
-        # message is in whole seconds of this machine's clock.  A log-in also needs a time of the store's clock, because
-        # it is compared with the times of log-outs, which are by that clock.
+        # message is in whole seconds of this machine's clock.  The time of a browser's log-in is by the store's clock,
+        # because it is compared with the times of log-outs, which are also by the store's clock.
         more = {"b": log_in, "t": await self._store.now()} if log_in else {}
         content = {"u": user.name, "p": project, "f": _fingerprint(secret, user)} | more
         token = Fernet(secret).encrypt_at_time(json.dumps(content).encode(), now)
@@ -88,13 +91,13 @@ class Tokens:
     async def read_log_in(self, token: str) -> LogIn | None:
         """Return the log-in of a browser whose cookie has this token; None: it is invalid, or an API client's token.
 
-        :raises ServiceUnavailable: as :meth:`read`.
+        :raises ServiceUnavailable: see :meth:`read`.
         """
         found = await self._read(token)
         return found if found is not None and found.id else None
 
     async def _read(self, token: str) -> LogIn | None:
-        # Without this, any text that is not a token would cause a request to the store.
+        # Checked first, so that a text that is not a token causes no request to the store.
         if len(token) > MAX_LENGTH or not _is_box(token):
             return None
         found = self._open(token)
@@ -110,8 +113,8 @@ class Tokens:
             return None
         box = Fernet(self._secret)
         try:
-            # ``ttl`` is not passed: with it, decrypt() would also refuse tokens from more than 60 s in the future.
-            # After the wall clock was set back, these would be all recent tokens.
+            # ``ttl`` is not passed: with ``ttl``, decrypt() would also refuse tokens with a time more than 60 s in the
+            # future.  After the wall clock was set back, all recent tokens have such a time.
             content: Any = json.loads(box.decrypt(token))
             made = box.extract_timestamp(token)
         except (InvalidToken, ValueError):
@@ -120,7 +123,7 @@ class Tokens:
         # Earlier versions wrote True instead of an id.  Such a log-in cannot be ended alone, so it is refused.
         if made + TOKEN_TTL < int(self._now()) or not isinstance(log_in, str):
             return None
-        # Looked up at each use: a removed user, or a changed password, ends the token.
+        # Looked up at each use: the token becomes invalid when the user is removed or the password changes.
         user = self._user_of(content["u"])
         # Compared in constant time, since the fingerprint depends on the password's hash.
         if user is None or not hmac.compare_digest(content["f"], _fingerprint(self._secret, user)):
@@ -132,8 +135,8 @@ class Tokens:
 
         :param make: make the key if there is none, and extend the time for which it is kept.
         """
-        # Keep the known key during the request: if it were dropped and the store failed, the next log-in would make a
-        # new key, and all tokens would become invalid.
+        # Keep the known key while the store is asked.  If the key were dropped and the store failed, the next log-in
+        # would make a new key, and all tokens would become invalid.
         stored = await self._store.get(_KEY)
         if stored is None and make:
             # If the store has lost the key, restore the one that this worker knows, so that tokens stay valid.

@@ -11,8 +11,8 @@ class User:
 
     :ivar project: the user's own project; None: the user belongs to no project.
     :ivar password_hash: the bcrypt hash, which is secret.
-    :ivar is_admin: whether the user is an administrator, who sees every server and may scope to any project.  Nothing
-        else makes an administrator; a missing project does not.
+    :ivar is_admin: whether the user is an administrator, who sees every server and may scope to any project.  A
+        missing project does not make a user an administrator.
     """
 
     name: str

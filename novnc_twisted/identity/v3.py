@@ -16,7 +16,7 @@ from novnc_twisted.identity.tokens import TOKEN_TTL, Tokens
 from novnc_twisted.identity.users import Caller
 
 PATHS: Final = ("identity", "identity/v3", "identity/v3/auth/tokens")
-"""All paths."""
+"""The paths of this API, without the first slash."""
 
 _NO_TOKEN: Final = "notused"  # noqa: S105 - what keystoneauth's plug-in "none" sends; noauth reads no token
 
@@ -79,7 +79,8 @@ class IdentityAPI:
         expires_at = self._now() + TOKEN_TTL
         if self._auth.tokens:
             found = await self._tokens.read(subject)
-            # 404 also for the token of another user, as in Keystone: nobody may learn that it is valid.
+            # Also 404 for the token of another user, as in Keystone: the caller must not learn that this token is
+            # valid.
             if found is None or (found[0].user != caller.user and not caller.is_admin):
                 raise HTTPError(404, "Could not find token.")
             caller, expires_at = found

@@ -2,7 +2,7 @@
 
 The tokens of a log-in are in the keyed store under a hash of the cookie, encrypted with a key that is derived from the
 cookie.  Neither the store nor the browser alone can use them.  The scoped token is validated at each request, like that
-of an API client.  So the loss of a role in Keystone takes effect here as soon as for API clients.
+of an API client.  So the loss of a role in Keystone takes effect as soon as it does for API clients.
 """
 
 import hashlib
@@ -111,7 +111,7 @@ class KeystoneLogins:
         return secret_of(request) is not None
 
     async def renewal(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """See IBrowserLogins.  The time at which the cookie expires stays; only the idle time begins again."""
+        """See IBrowserLogins.  The cookie expires at the same time as before; only the idle time begins again."""
         secret = secret_of(request) or ""
         session = await self._read(secret)
         if session is not None:
@@ -132,7 +132,8 @@ class KeystoneLogins:
             return False
         token = await self._keystone.scoped(session.unscoped, project)
         if token is None:
-            # Keystone answers 401 in both cases, so ask whether the unscoped token is still valid.
+            # Keystone answers 401 if the user has no role in the project, and also if the unscoped token is not valid
+            # any more.  So ask whether the token is valid.
             if await self._keystone.projects(session.unscoped) is None:
                 return False
             raise HTTPError(403, NO_ROLE)
@@ -140,7 +141,7 @@ class KeystoneLogins:
         return True
 
     async def end(self, request: Request) -> tuple[str, str]:
-        """See IBrowserLogins.  Keystone revokes the tokens as well, if it answers."""
+        """See IBrowserLogins.  If Keystone answers, it revokes the tokens, too."""
         secret = secret_of(request) or ""
         session = await self._read(secret)
         if session is not None:
@@ -189,6 +190,6 @@ def _key(secret: str) -> str:
 
 
 def _seal(secret: str) -> bytes:
-    """Return the key that encrypts the record of a log-in.  The record's name in the store does not reveal it."""
+    """Return the key that encrypts the record of a log-in.  The record's name in the store does not reveal this key."""
     text = secret.encode("utf-8", "surrogatepass")
     return urlsafe_b64encode(hmac.new(text, b"novnc-twisted browser session", hashlib.sha256).digest())

@@ -1,4 +1,7 @@
-"""Limits the concurrent work for clients with unknown tokens, so that one network cannot take all places."""
+"""Limits the concurrent work for clients with unknown tokens, so that one network cannot use up all capacity.
+
+Each piece of work takes a place, for example the validation of a token by Keystone.
+"""
 
 from collections import Counter
 from typing import Final
@@ -6,7 +9,7 @@ from typing import Final
 from novnc_twisted.access.failures import network_of
 
 FREE: Final = 32
-"""While fewer places than this are taken, any client may take one."""
+"""While fewer places than this are taken, every client may take a place."""
 
 SHARE: Final = 16
 """Maximum number of places of one network (an IPv4 address or an IPv6 /64) once :data:`FREE` places are taken."""

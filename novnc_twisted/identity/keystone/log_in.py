@@ -1,4 +1,4 @@
-"""Uses Keystone's Identity v3 API to log a person in at the list, and to choose a project."""
+"""Uses Keystone's Identity v3 API to log a person in at the list of servers, and to choose a project."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class KeystoneLogIn:
     """Gets tokens for users.  It stores no passwords and no tokens.
 
     :param clock: IReactorTime.
-    :param lockout: counts wrong passwords, because Keystone sees only the address of this machine.
+    :param lockout: counts wrong passwords by client address.  Keystone sees only the address of this machine.
     """
 
     def __init__(self, clock: Any, keystone: IKeystone, lockout: Lockout) -> None:
@@ -51,7 +51,8 @@ class KeystoneLogIn:
     async def log_in(self, given: LogInFields, address: str) -> NewToken:
         """Return an unscoped token for a name and a password.
 
-        :raises HTTPError: 401: they are wrong; 429: locked out; 503: Keystone does not answer, or too many log in.
+        :raises HTTPError: 401: the name or the password is wrong; 429: the user is locked out; 503: Keystone does not
+            answer, or too many users log in at the same time.
         """
         name = _counted(given)
         self._refuse_locked_out(name, address)
@@ -75,7 +76,7 @@ class KeystoneLogIn:
         return token
 
     async def scoped(self, unscoped: str, project: str) -> NewToken | None:
-        """Return a token for a project; None: the user has no role in it, or ``unscoped`` is not valid any more.
+        """Return a token for a project; None: the user has no role in the project, or ``unscoped`` is no longer valid.
 
         :raises HTTPError: 503: Keystone does not answer.
         """
@@ -171,7 +172,7 @@ def _counted(given: LogInFields) -> str:
     """Return the name under which the failures of a user are counted.
 
     Keystone's database usually ignores case, accents and spaces at the end of a name.  So all these spellings of a name
-    are counted together.  Otherwise each spelling would allow further guesses.
+    are counted together, and another spelling gives no further guesses.
     """
     whole = unicodedata.normalize("NFKD", f"{given.domain.strip()}\n{given.user.strip()}".casefold())
     return "".join(one for one in whole if not unicodedata.combining(one))

@@ -8,10 +8,13 @@ from typing import Final, NamedTuple
 from novnc_twisted.identity.keystone.token import KeystoneToken
 
 MAX_ENTRIES: Final = 10_000
-"""Maximum number of cached answers.  A further one replaces the answer that was used longest ago."""
+"""Maximum number of cached answers.  A further answer replaces the answer that was used longest ago."""
 
 MAX_RULES: Final = 100
-"""Maximum number of access rules of a cached token: they take memory, and users choose their number."""
+"""Maximum number of access rules of a token that is cached.
+
+Rules take memory, and users decide how many rules their tokens have.
+"""
 
 
 class _Entry(NamedTuple):
@@ -20,7 +23,7 @@ class _Entry(NamedTuple):
 
 
 class TokenCache:
-    """Caches Keystone's answers about valid tokens by their SHA-256.  Refused tokens are not cached.
+    """Caches Keystone's answers about valid tokens, by the SHA-256 of the token.  Refused tokens are not cached.
 
     :param clock: returns the time in seconds; it may be monotonic.
     :param lifetime: seconds for which an answer is remembered; 0: not at all.

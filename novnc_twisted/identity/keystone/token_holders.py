@@ -45,7 +45,8 @@ class KeystoneHolders:
     async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
         """See ITokenHolders.
 
-        :raises HTTPError: 403: Keystone refuses an application credential for this person; 503: it does not answer.
+        :raises HTTPError: 403: Keystone refuses an application credential for this person; 503: Keystone does not
+            answer.
         """
         token = await self._token_of(request)
         until = datetime.fromtimestamp(self._now() + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
@@ -64,7 +65,7 @@ class KeystoneHolders:
             caller = await self._caller(request, id, known)
             if caller is not None:
                 return caller
-        # There is no token in memory, or Keystone has revoked it.  A new one shows whether the credential is valid.
+        # There is no token in memory, or it is invalid.  Only a valid credential gets a new token.
         token = await self._keystone.log_in_with(id, grant.get("secret", ""))
         return None if token is None else await self._caller(request, id, token)
 

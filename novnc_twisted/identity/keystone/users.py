@@ -46,7 +46,7 @@ role can open new consoles for at most 5 s, plus the time of one validation.
 _FORM: Final = re.compile(r"[!-~]{1,4096}")
 
 _UNKNOWN: Final = "readyz"
-"""A text that is never a token.  If Keystone works and we may validate tokens, it answers 404 for this text."""
+"""A text that is never a token.  If Keystone works and we may validate tokens, Keystone answers 404 for this text."""
 
 
 class KeystoneUsers:
@@ -55,11 +55,11 @@ class KeystoneUsers:
     :param clock: gives the time (IReactorTime).
     :param keystone: sends requests to Keystone with credentials of our own.
     :param identity_url: where clients log in, for the header WWW-Authenticate.
-    :param credentials: where our own credentials are configured, for errors.
+    :param credentials: the section of nova.conf with our own credentials, for the texts of errors.
     :param roles: the roles that give rights.
     :param cache_time: seconds for which an answer is used; 0: each request asks Keystone.
     :param service_type: the type of this service in access rules of application credentials.
-    :param lockout: when failed log-ins of browsers lock out.
+    :param lockout: the limits for failed log-ins of browsers.
     :param now: Unix time in seconds.
     """
 
@@ -131,7 +131,7 @@ class KeystoneUsers:
         return KeystoneLogIn(self._clock, self._keystone, self._lockout)
 
     def user(self, name: str) -> None:
-        """See IAuth.  Always None, so that no token of the small identity service is valid here."""
+        """See IAuth.  Always None, so that no token of this program's own identity service is valid here."""
 
     async def ping(self) -> None:
         """Check that Keystone works, by asking about a token that does not exist.
@@ -146,14 +146,14 @@ class KeystoneUsers:
         known = self._cache.get(key, max_age)
         if known is not None:
             return known
-        # Simultaneous requests wait for one call.  If they are cancelled, the call goes on, because the next request
-        # can use its answer.
+        # Simultaneous requests with one token wait for the same call.  If they are cancelled, the call goes on, because
+        # the next request can use its answer.
         waiting = self._waiting.get(key)
         mine: Deferred[KeystoneToken | None] = Deferred()
         if waiting is not None:
             waiting.append(mine)
             return await mine
-        # A client that invents tokens must not use up all requests that may wait for Keystone.
+        # A client that invents tokens must not use up the limited number of requests to Keystone.
         is_unknown = self._cache.get(key, MAX_CACHE_TIME) is None
         if is_unknown and not self._first_validations.enter(address):
             raise too_many_tokens()
@@ -201,7 +201,7 @@ class KeystoneUsers:
 
 
 async def _no_token(_: str) -> None:
-    """Return no caller: tokens of the small identity service are not valid here."""
+    """Return no caller: tokens of this program's own identity service are not valid here."""
 
 
 def _reason(status: int, credentials: str) -> str:
