@@ -1,4 +1,7 @@
-"""The HTTP server: twisted.web with limits, requests, responses and health checks.  Independent of applications."""
+"""The HTTP server: twisted.web with limits, its requests and responses, and health checks.
+
+It does not depend on the applications that it serves.
+"""
 
 from novnc_twisted._lazy import lazy
 

@@ -22,8 +22,8 @@ class LoggedPaths:
     def __init__(self, patterns: Iterable[str] = (), *, secret_below: Collection[str] = ()) -> None:
         """Prepare to show paths.
 
-        :param patterns: the paths of the application, without the first slash; ``{}`` means a variable segment.
-        :param secret_below: if a pattern contains one of these words, its variable segments are secret, and hidden.
+        :param patterns: the paths of the application, without the first slash; ``{}`` stands for a variable segment.
+        :param secret_below: words; the variable segments of a pattern that contains one of these words are hidden.
         """
         split = {tuple(pattern.split("/")) for pattern in patterns}
         self._words = {segment for pattern in split for segment in pattern} - {"{}"}

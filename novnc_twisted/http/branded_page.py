@@ -15,10 +15,10 @@ from novnc_twisted.http.static_files import TYPES, StaticFile
 
 DARK: Final = Color.read("#252d38")
 LIGHT: Final = Color.read("#e7ebf0")
-"""The backgrounds of the pages on which the accent has the least contrast (``--hover`` of style.css)."""
+"""The page backgrounds on which the accent colour has the least contrast (``--hover`` of style.css)."""
 
 _CACHED: Final = 16
-"""Maximum number of pages in the cache.  Then the cache is cleared, because it may contain pages of former files."""
+"""Maximum number of pages in the cache.  A further page clears the cache, which may contain pages of old files."""
 
 
 class BrandedPage:
@@ -126,7 +126,7 @@ def _bar(bar: Color, accent: Color | None) -> str:
         "accent": shown,
         "on-accent": shown.text(),
     }
-    # Set the color itself, too: otherwise elements inherit it from the body, where the variable has another value.
+    # Set ``color``, too: otherwise elements inherit it from the body, where the variable ``--ink`` has another value.
     return _rule("body > header, body > .show", variables, "background: var(--bar); color: var(--ink);")
 
 

@@ -12,7 +12,7 @@ from novnc_twisted.http.strict_channel import CLOSE_TIMEOUT, StrictChannel
 REQUEST_TIMEOUT = deadlines.HEAD
 """Seconds for a request, from its first byte to its last.
 
-The time of a connection's first request begins with the connection, or with TLS when the handshake has ended.
+For the first request of a connection, the time begins when the connection is made, or after the TLS handshake.
 """
 
 IDLE_TIMEOUT: Final = 60.0
@@ -38,7 +38,7 @@ class LimitedChannel(StrictChannel):
     def connectionMade(self) -> None:
         """See Protocol."""
         super().connectionMade()
-        # Before its first request has arrived, this connection may be closed to make room for another one.
+        # Until the first request has arrived, this connection may be closed to make room for another connection.
         self.slot.silent(self._make_room)
         self._start_deadline(deadlines.TLS if ISSLTransport.providedBy(self.transport) else REQUEST_TIMEOUT)
 
@@ -68,8 +68,8 @@ class LimitedChannel(StrictChannel):
     def allHeadersReceived(self) -> None:
         """See HTTPChannel.
 
-        The body may come slowly or never.  So this connection may be closed to make room for another one, but only if
-        no connection is silent (waits for a request).
+        The body may come slowly or never.  So this connection may be closed to make room for another connection, but
+        only if no connection is waiting for a request.
         """
         if not self.is_refused:
             self.slot.reading(self._make_room)
@@ -109,11 +109,11 @@ class LimitedChannel(StrictChannel):
     def close_when_idle(self, *, first_request: bool = False) -> None:
         """Close the connection now, or after the present response.
 
-        :param first_request: whether to close only after the response to a request that is arriving, or to the first
-            request of a new connection.
+        :param first_request: whether a request that is arriving, or the first request of a new connection, is still
+            answered before the connection is closed.
         """
         self.is_last = True
-        # While a deadline runs, the connection is new, or a request is arriving.
+        # A deadline runs only while the connection is new, or while a request is arriving.
         if first_request and self._deadline is not None:
             return
         # twisted.web closes the connection after the present response.
@@ -134,7 +134,7 @@ class LimitedChannel(StrictChannel):
         self._deadline = None
 
     def _make_room(self) -> None:
-        """Close this connection, which has no complete request, to give its slot to another one."""
+        """Close this connection, which has no complete request, to give its slot to another connection."""
         self.transport.abortConnection()
 
     def _too_slow(self) -> None:

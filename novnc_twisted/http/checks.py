@@ -34,7 +34,7 @@ def check_response(head: RequestHead, allow: str, *, close: bool) -> bytes | Non
 
 
 def is_check(request: Request) -> bool:
-    """Return whether a request looks like a health check of a load balancer.  A successful one is not logged.
+    """Return whether a request looks like a health check of a load balancer.  A successful check is not logged.
 
     Such a request has the path ``/healthz`` or ``/``, or the method HEAD.  HAProxy's default is ``OPTIONS /``, and
     ``OPTIONS *`` has the path ``/`` here.

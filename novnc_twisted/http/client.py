@@ -13,13 +13,16 @@ from twisted.web.http_headers import Headers
 from novnc_twisted.errors import ServiceUnavailable
 
 DEADLINE: Final = 4.0
-"""Seconds for a whole request, including connection and TLS handshake.  It is below the 5 s of a session's look-up."""
+"""Seconds for a whole request, including connection and TLS handshake.
+
+This is less than the 5 s within which a proxy must check the token of a session (``token_deadline``).
+"""
 
 MAX_ANSWER: Final = 16 << 10
 """Maximum number of bytes of an answer."""
 
 MAX_PENDING: Final = 64
-"""Maximum number of requests at the same time; a further one fails at once."""
+"""Maximum number of requests at the same time; a further request fails at once."""
 
 
 class _Quiet(_HTTP11ClientFactory):

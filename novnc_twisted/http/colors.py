@@ -55,11 +55,11 @@ class Color:
         )
 
     def text(self) -> "Color":
-        """Return black or white, whichever is easier to read on this colour; the contrast is at least 4.5."""
+        """Return black or white: the one that is easier to read on this colour.  The contrast is at least 4.5."""
         return max(BLACK, WHITE, key=self.contrast)
 
     def readable_on(self, ground: "Color", wanted: float = 4.5) -> "Color":
-        """Return this colour, or the nearest lighter or darker one with at least the wanted contrast to ``ground``."""
+        """Return this colour, or the nearest lighter or darker colour that has the wanted contrast to ``ground``."""
         end = ground.text()
         steps = (self.mixed(end, step / _STEPS) for step in range(_STEPS + 1))
         return next((step for step in steps if step.contrast(ground) >= wanted), end)

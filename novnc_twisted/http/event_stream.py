@@ -24,7 +24,7 @@ class ISubscriber(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether the client has not yet read the data sent before.  While it is True, send nothing more."""
+        """Whether the client still has to read data that was sent.  While this is True, send nothing more."""
 
 
 Subscribe = Callable[[ISubscriber], Callable[[], None]]

@@ -9,8 +9,8 @@ from novnc_twisted.http.errors import HTTPError
 MAX_DEPTH: Final = 32
 """Maximum levels of nesting in a body; nova's own requests have four."""
 
-# The possessive quantifier and the optional closing quote keep the time linear.  Otherwise a body of quotes would take
-# time that grows with the square of its length.
+# The possessive quantifier and the optional closing quote keep the time linear.  Without them, the time for a body of
+# quotes would grow with the square of its length.
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -33,15 +33,15 @@ def read_json(body: bytes) -> Any:
 def _is_flat(body: bytes) -> bool:
     """Return whether a body is nested at most MAX_DEPTH levels deep.
 
-    A body with more than MAX_DEPTH opening brackets gives False as well if its brackets do not match.
+    The result is also False for a body with more than MAX_DEPTH opening brackets whose brackets do not match.
     """
     # The usual case: a body with so few brackets cannot be nested too deep.
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return True
     # Brackets inside of strings do not nest.
     brackets = _STRINGS.sub(b"", body).translate(_ONE_KIND, _NO_BRACKETS)
-    # Each pass removes the innermost level.  A loop over all brackets would take a second for a body of 1 MiB, and
-    # nobody else would be answered meanwhile.
+    # Each pass removes the innermost level.  A loop over all brackets would take a second for a body of 1 MiB, in which
+    # no other request would be answered.
     for _ in range(MAX_DEPTH):
         if b"[]" not in brackets:
             break

@@ -47,8 +47,8 @@ class PageSettings:
     :ivar accent: the colour of main buttons and of chosen items.
     :ivar bar: the colour of the bar.
     :ivar help: the URL of the operator's own help.  The page replaces ``{language}`` by its language.
-    :ivar new_link: the URL where people get a new console link, also with ``{language}``.
-    :ivar defaults: settings of the page, until a person chooses others.
+    :ivar new_link: the URL where people get a new console link.  The page replaces ``{language}`` here, too.
+    :ivar defaults: settings of the page that apply until a person chooses others.
     :ivar fixed: settings that nobody can change.
     """
 

@@ -20,7 +20,8 @@ class Request:
     :ivar headers: name in lower case -> values.
     :ivar body: the bytes of the body.
     :ivar scheme: ``http`` or ``https``, as the client used it (X-Forwarded-Proto of a trusted proxy has precedence).
-    :ivar host: the host of an absolute target; else that of the Host field; else (HTTP/1.0) the local address.
+    :ivar host: the host that the client asked for: from an absolute target, or else from the Host field.  A request of
+        HTTP/1.0 may have neither; then this is the local address.
     :ivar prefix: the path below which a trusted proxy publishes this server, for instance ``/compute``; usually empty.
     :ivar protocol: the client's version of HTTP, for instance ``HTTP/1.1``.
     :ivar local: whether the local end of the connection is a loopback address or a unix socket.
@@ -52,7 +53,7 @@ class Request:
     def header(self, name: str) -> str | None:
         """Return the value of a header field that may occur once; None if it is missing.
 
-        :raises HTTPError: 400: the field occurs more than once, so that no value is certain.
+        :raises HTTPError: 400: the field occurs more than once, so it is not clear which value is meant.
         """
         values = self.headers.get(name, [])
         if len(values) > 1:
@@ -67,8 +68,8 @@ class Request:
     def json(self, *media_types: str) -> Any:
         """Return the value of the JSON body.
 
-        :param media_types: media types to accept besides ``application/json`` and ``text/plain``.  A request without
-            Content-Type is accepted as well.
+        :param media_types: media types to accept besides ``application/json`` and ``text/plain``.  A missing
+            Content-Type is also accepted.
         :raises HTTPError: 415 for another Content-Type; 400 if the body is not JSON or is nested too deep.
         """
         content_type = (self.header("content-type") or "").partition(";")[0].strip().lower()

@@ -57,5 +57,5 @@ class Response:
 
 
 def phrase(status: int) -> bytes:
-    """Return the reason phrase of a status.  twisted.web lacks the newer ones."""
+    """Return the reason phrase of a status.  twisted.web does not know the phrases of newer statuses."""
     return HTTPStatus(status).phrase.encode("ascii")

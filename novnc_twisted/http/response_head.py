@@ -26,7 +26,7 @@ def response_head(
 ) -> bytes:
     """Return the head of a response, including its empty line.
 
-    :param length: number of bytes of the body; for HEAD, of the body that GET would get.
+    :param length: number of bytes of the body; for HEAD, number of bytes of the body that GET would get.
     """
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
     # A 204 must not have Content-Length (RFC 9110, section 8.6).  In a 304, it would describe the full response.
@@ -50,8 +50,8 @@ def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], 
 
     :param host: the Host of the request.  It is listed because older browsers do not count ``ws:`` to the same host as
         ``'self'``.  An IPv6 address is not listed, because the grammar of CSP does not allow it.
-    :param foreign: whether the page is stock noVNC.  It gets no rule for scripts and styles, because it has inline
-        ones.
+    :param foreign: whether the page is unmodified noVNC.  The policy for noVNC has no rule for scripts and styles,
+        because noVNC has inline scripts and styles.
     """
     frames = "frame-ancestors " + (" ".join(frame_ancestors) or "'none'")
     named = host and is_host(host) and not host.startswith("[")

@@ -41,7 +41,8 @@ class Site(HTTPFactory):
     :ivar connection_limits: counts the connections, and decides whether a new connection may stay.
     :ivar observer: called with the event of each refused request.
     :ivar connections: the channels of the open connections.
-    :ivar answers_first_requests: whether a new connection's first request is still answered when the site stops.
+    :ivar answers_first_requests: whether the first request of a new connection is still answered after the site has
+        stopped.
     """
 
     answers_first_requests = False
@@ -65,7 +66,7 @@ class Site(HTTPFactory):
         :param reactor: gives the time of the deadlines (IReactorTime).
         :param observer: called with the event of each refused request.
         :param trusted_proxies: the proxies whose X-Forwarded-For, -Proto and -Prefix are accepted.
-        :param logged_paths: the paths that the log shows; default: none.
+        :param logged_paths: shows paths in the log; default: all segments are hidden.
         :param name: the server's name in the log.
         """
         super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)
@@ -87,7 +88,7 @@ class Site(HTTPFactory):
         """See Factory.  Open no access log of twisted.web, which would contain tokens, and start no timer for it."""
 
     def stopFactory(self) -> None:
-        """See Factory.  Close idle connections at once, the others after their response."""
+        """See Factory.  Close idle connections at once, and other connections after their response."""
         for channel in list(self.connections):
             channel.close_when_idle(first_request=self.answers_first_requests)
 
@@ -129,7 +130,7 @@ class Site(HTTPFactory):
             self.observer(event)
 
     def log(self, request: Any) -> None:
-        """See HTTPFactory.  Log one line without secrets; none for a health check that succeeded."""
+        """See HTTPFactory.  Log one line without secrets; no line for a successful health check."""
         if getattr(request, "check", False) and request.code < 400:
             return
         self._logger.info(
@@ -158,7 +159,7 @@ class Site(HTTPFactory):
         try:
             request = read_request(wire_request, self._trusted)
         except HTTPError as error:
-            # The request is malformed.  A proxy on the way may have read it differently, so do not read on.
+            # A proxy on the way may have read the malformed request differently, so read no more from this connection.
             wire_request.channel.close_after_response()
             self.report(error, getattr(wire_request.client, "host", ""))
             response = self.application.error_response(error)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import unquote_to_bytes
 
-_ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))  # the one with the smaller files first
+_ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))  # in this order, because br makes smaller files
 _UNCHANGING = re.compile(r".*-[0-9A-Za-z_]{8,}\.[a-z0-9]+")  # the build puts a hash of the content into the name
 TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -60,7 +60,7 @@ class StaticFile:
 
     @property
     def html(self) -> bool:
-        """Whether it is a page."""
+        """Whether the file is an HTML page."""
         return self.path.endswith(".html")
 
 
@@ -79,8 +79,8 @@ class StaticFolder:
     ) -> None:
         """Prepare.  The folder need not exist yet.
 
-        :param built: whether our own build made the files.  Then the compressed files beside them are current, and the
-            content of a file with a hash in its name never changes.
+        :param built: whether our own build made the files.  The build also makes the compressed files beside them, so
+            these are up to date.  The content of a file with a hash in its name never changes.
         :param names: path -> the files that are tried for it, in this order; ``()`` is the path ``/``.
         """
         self.path = Path(os.path.realpath(folder))

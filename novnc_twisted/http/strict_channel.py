@@ -21,7 +21,10 @@ MAX_DRAINED: Final = 16 * MAX_BODY
 """Maximum number of bytes of a refused body that are read and dropped, so that the client receives the response."""
 
 CLOSE_TIMEOUT: Final = 5.0
-"""Seconds that a client gets to finish sending a refused request, and to read the response of a closing connection."""
+"""Maximum number of seconds for which a connection that is being closed stays open.
+
+In this time, a client can finish sending a refused request, and read the response.
+"""
 
 _CAUSES: Final[dict[int, RefusalCause]] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}
 _CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
@@ -82,7 +85,7 @@ class StrictChannel(HTTPChannel):
         ):
             self._respondToBadRequestAndDisconnect()
             return False
-        # twisted.web's method may return True although the request was refused meanwhile.
+        # twisted.web's method may return True even if the request was refused during the call.
         return bool(super().headerReceived(line)) and not self.is_refused
 
     def allHeadersReceived(self) -> None:
@@ -124,7 +127,7 @@ class StrictChannel(HTTPChannel):
             request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        """See HTTPChannel, which calls this for everything that it cannot parse."""
+        """See HTTPChannel, which calls this method for everything that it cannot parse."""
         self.refuse(400, "Malformed request")
 
     def refuse(self, status: int, message: str, *, drain: bool = False) -> None:

@@ -15,7 +15,7 @@ _log: Final = Logger(namespace="novnc_twisted.http")
 
 
 class UnreadableAddresses:
-    """Logs a warning about clients with the address :data:`.forwarded.UNKNOWN`, at most once a minute."""
+    """Warns about clients whose address is :data:`.forwarded.UNKNOWN`, at most once a minute."""
 
     def __init__(self, clock: IReactorTime) -> None:
         """Prepare to warn.

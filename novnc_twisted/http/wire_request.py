@@ -43,7 +43,7 @@ class EventStream:
         self._request.registerProducer(self, True)
         self._request.notifyFinish().addErrback(lambda _: self.stopProducing())
         self._end = subscribe(self)
-        if self._gone:  # the stream ended while it was being subscribed
+        if self._gone:  # the stream ended during subscribe()
             self._end()
         # Do not begin a stream while the server stops: the server would wait until the client leaves.
         elif self._request.channel.is_last:
@@ -79,9 +79,9 @@ class EventStream:
 
 
 class WireRequest(Request):
-    """A request whose body stays in memory and is never parsed as a form.  The site answers it.
+    """A request whose body is kept in memory and is not parsed as a form.  :class:`.site.Site` answers it.
 
-    :ivar client_address: the client's address, after X-Forwarded-For was read.
+    :ivar client_address: the client's address, which may come from X-Forwarded-For; empty: not known yet.
     :ivar check: whether the request looks like a health check, which is not logged if it succeeds.
     """
 
@@ -104,10 +104,10 @@ class WireRequest(Request):
             super().handleContentChunk(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """See Request.  Neither forms nor the query are parsed here."""
+        """See Request.  Does not parse forms or the query."""
         self.method, self.uri, self.clientproto = command, path, version
         self.path = split_absolute(path.decode("latin-1"))[1].partition("?")[0].encode("latin-1")
-        # Do not call twisted.web's method, which parses forms.  No application here reads them.
+        # twisted.web's method is not called, because it would parse forms, which no application here uses.
         self.args = {}
         self.channel.factory.request_received(self)
 
