@@ -95,7 +95,8 @@ def consolecompute(context: Context) -> Start:
     context.needs("libvirt", driver.active_consoles)
     context.stop_at_end(manager.stop)
     context.changes.append(lambda conf: manager.use_shutdown_timeout(conf.shutdown_timeout))
-    # Only the main process serves the topic of this host.  During a take-over, that is still the old process.
+    # Only the main process serves the topic of this host.  During a take-over (SIGUSR2: a new process replaces this
+    # one), the old process serves the topic until the new process has become the main process.
     context.last_starts.append(serve)
     start: Start = manager.prepare
     return start
@@ -127,13 +128,14 @@ def consoleapi(context: Context) -> Start:
     tls = context.api_tls
     factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
 
-    # Stops the reading that compute.prepare() begins in start(), also if the start of another service fails.
+    # Added now and not in start(): the step is also needed if the start of another service fails.  It stops the reading
+    # of the records that compute hosts publish, which compute.prepare() begins in start().
     context.shutdown.add(Phase.STOP_SERVICES, compute.stop)
     context.needs("bus", context.transport.ping)
     context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))
 
     def stop() -> None:
-        # After a take-over, connections that this process accepted before may still send their first request.
+        # After a take-over, connections that this process has accepted may still send their first request.
         site.answers_first_requests = context.shutdown.replaced
 
     async def start() -> None:
@@ -144,7 +146,7 @@ def consoleapi(context: Context) -> Start:
 
 
 def _api_listeners(context: Context) -> "list[socket]":
-    """Take the sockets of the API, and record their addresses for the proxies.
+    """Take the sockets of the API, and record their addresses in ``context.api_addresses``.
 
     :raises Unusable: the API authenticates nobody, and a socket is not at a loopback address.
     """

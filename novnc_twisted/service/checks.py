@@ -73,7 +73,7 @@ def _users(read: Configuration, reactor: Any) -> None:
 
 
 def _attempt(read: Configuration, *steps: Step) -> bool:
-    """Run each step, and add its error; return whether all of them succeeded."""
+    """Run each step, and add the errors of those that fail; return whether all steps succeeded."""
     good = True
     for step in steps:
         try:
@@ -87,7 +87,7 @@ def _attempt(read: Configuration, *steps: Step) -> bool:
 def _tls(read: Configuration, missing: Sequence[str], files: Sequence[Step], whole: Step) -> None:
     """Check each file of one TLS configuration alone, and then all of them together.
 
-    :param missing: errors about options that are not set.
+    :param missing: errors about options that need another option, which is not set.
     """
     for line in missing:
         read.add_error(line)

@@ -49,8 +49,8 @@ class Options(usage.Options):
 
         twistd itself would print all of its help, and exit with 0.
 
-        With ``--check-config``, the process ends after the check.  In the new process of a take-over, options of twistd
-        are changed as well (:meth:`.PredecessorChannel.adjust`).
+        With ``--check-config``, the process ends after the check.  If a take-over (SIGUSR2) has started this process to
+        replace an older one, some of twistd's own options are changed first (:meth:`.PredecessorChannel.adjust`).
         """
         from novnc_twisted.service.takeover.successor import channel_to_predecessor
 
@@ -68,7 +68,7 @@ class Options(usage.Options):
             raise SystemExit(check(self.command, self["config-file"]))
 
     def parseArgs(self, *arguments: str) -> None:
-        """Take no arguments."""
+        """Refuse arguments that are not options."""
         if arguments:
             raise usage.UsageError(f"it takes no argument: {arguments[0]}")
 

@@ -28,7 +28,7 @@ ROLES: Final = {
     "xvpvncproxy": roles.PROXY,
     "console": "",
 }
-"""The role of each command on the bus; ``console`` runs all services and has none."""
+"""The role of each command on the bus; ``console`` runs all services and has no role."""
 
 
 def listening_services(command: str) -> tuple[str, ...]:

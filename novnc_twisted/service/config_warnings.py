@@ -140,7 +140,7 @@ def _page(conf: Any) -> Iterator[str]:
     option = f"web: the folder {folder}" if conf.web else f"web: it is not set, and the folder {folder}"
     page = Page(folder)
     if not page.exists:
-        return  # this is an error already
+        return  # if the option web names a folder that does not exist, this is already an error
     name = urlsplit(conf.vnc.novncproxy_base_url).path.rpartition("/")[2]
     for path, why in (("/", "no page such as vnc.html or vnc_lite.html"), (f"/{name}", f"no {name}")):
         found = page.find(path)

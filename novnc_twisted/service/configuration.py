@@ -78,12 +78,12 @@ class Configuration:
         return one_line(f"{file.path}:{number}: {line}" if number else f"{file.path}: {line}")
 
     def add_error(self, line: str) -> None:
-        """Add an error once.  It is left out if it is about an option whose value was already refused."""
+        """Add an error.  Left out are repeated errors, and errors about an option whose value was refused."""
         if self._option_of(line) not in self.refused and self.located(line) not in self.errors:
             self.errors.append(self.located(line))
 
     def add_warning(self, line: str) -> None:
-        """Add a warning.  It is left out if it is about an option whose value was refused."""
+        """Add a warning.  Left out are warnings about an option whose value was refused."""
         if self._option_of(line) not in self.refused:
             self.warnings.append(self.located(line))
 
@@ -174,14 +174,14 @@ def read_all(sources: Sequence[str | FlagFile]) -> Configuration:
 
 
 def in_memory(file: FlagFile) -> int:
-    """Write the normalised text to a file in memory, because it may contain passwords; return the descriptor."""
+    """Write the normalised text, which may contain passwords, to a file in memory; return the file's descriptor."""
     handle = os.memfd_create("nova.conf")
     os.write(handle, file.normalised().encode())
     return handle
 
 
 def _referenced(files: list[FlagFile]) -> set[str]:
-    """Return the names in [DEFAULT] to which values refer with ``$``, also names that are not our options."""
+    """Return the names in [DEFAULT] to which values refer with ``$``, including names that are not in TABLE."""
     values = [v for file in files for keys in file.sections.values() for vs in keys.values() for v in vs]
     defined = {key for file in files for key in file.sections["DEFAULT"]}
     return {name for value in values for name in _REFERENCE.findall(value)} & defined
@@ -199,7 +199,7 @@ def value_reason(error: Exception, unknown: Sequence[str], *, secret: bool) -> s
     if bad_reference:
         what = "a name after a $" if secret else f"${unknown[0]}"
         return f"{what} is read as another option, which does not exist; write $$ for a $ (in a URL also %24)"
-    text = str(error).rpartition("is not valid: ")[2]  # without oslo.config's own name for the file
+    text = str(error).rpartition("is not valid: ")[2]  # without oslo.config's words, which name the file in memory
     for begin, needed in _NEEDED.items():
         if text.startswith(begin):
             return f"{needed} is needed, not {text.removeprefix(begin)}"

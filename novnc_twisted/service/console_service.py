@@ -37,7 +37,7 @@ class ConsoleService(CommandService):
     :ivar configuration: reads the options again at a reload; None: a reload does not change options.
     :ivar reports_changes: whether a reload logs which options have changed.  False in a worker, because the
         supervisor logs them.
-    :ivar on_lead: called when this process becomes the main process, to accept connections.
+    :ivar on_lead: called when this process becomes the main process of the service, to accept connections.
     :ivar on_ready: called when all services have started.
     :ivar on_failure: called with the error if a service could not start; the process then ends.
     """
@@ -61,9 +61,15 @@ class ConsoleService(CommandService):
         self.on_failure: Callable[[Exception], None] = self._log_failure
 
     def end_with(self, older: Predecessors) -> None:
-        """Make the shutdown wait until these older processes have ended, unless a successor waits for them."""
+        """Make the shutdown wait until the older processes have ended.
+
+        If a new process has replaced this one, the new process waits for them instead.
+
+        :param older: the processes that were replaced by earlier take-overs, and still have sessions.
+        """
         shutdown = self._context.shutdown
-        # In two phases, because the first one is skipped without drain_timeout, and may end before these processes.
+        # Added to two phases: WAIT_FOR_SESSIONS is skipped without drain_timeout, and its time may be over before the
+        # older processes have ended.
         for phase in (Phase.WAIT_FOR_SESSIONS, Phase.END_SESSIONS):
             shutdown.add(phase, lambda: None if shutdown.replaced else older.gone())
 
@@ -71,7 +77,7 @@ class ConsoleService(CommandService):
         """Start all services at the same time.  Each of them waits for its own peers if they are down."""
         starts: list[Start] = [self._context.transport.start, *self._starts]
         if self._context.trail is not None:
-            # The trail is opened first, and without waiting, so that it gets all events.
+            # The audit trail is opened first, and without waiting, so that it gets all events.
             starts.insert(0, partial(open_trail, self._context.trail))
         self._starting = [Deferred.fromCoroutine(self._start(start)) for start in starts]
         DeferredList(self._starting).addCallback(self._all_started)
@@ -136,7 +142,7 @@ class ConsoleService(CommandService):
         exit_with(getattr(error, "exit_code", START_FAILED))
 
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
-        """See CommandService.  Reload certificates and keys, for new connections, and the mutable options.
+        """See CommandService.  Reload the mutable options, and the certificates and keys for new connections.
 
         The file of the audit trail is always opened again, even if the reload fails.
         """
@@ -153,7 +159,7 @@ class ConsoleService(CommandService):
             failed = None
             for use in renewals:
                 use()
-            # The renewals beyond those of the context are certificates and keys.
+            # The renewals are those of the context, and one more for each set of certificates and keys.
             certificates = len(renewals) > len(self._context.renewals)
             self.log.info(
                 "SIGHUP: {what}",
@@ -167,7 +173,7 @@ class ConsoleService(CommandService):
         for use in self._context.changes:
             use(changes.conf)
         self.drain_timeout = changes.conf.drain_timeout
-        # A shutdown that is going on keeps its limit, which was sent to systemd and written to the log.
+        # A shutdown that is going on keeps its time limit, which was sent to systemd and written to the log.
         if self.running:
             self._context.shutdown.drain = self.drain_timeout
         configuration.use(changes, given=given)
@@ -213,7 +219,7 @@ class ConsoleService(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
-            # Since the take-over, there may have been no limit.  SIGTERM sets one.
+            # If drain_timeout is 0, sessions may go on without a limit after a take-over.  SIGTERM ends them at once.
             self._context.shutdown.wait_at_most(self.drain_timeout)
         super().end()
 

@@ -39,7 +39,11 @@ Start = Callable[[], Awaitable[Any]]
 
 
 class Gate:
-    """Delays actions until this process is the service's main process."""
+    """Delays actions until this process may accept connections.
+
+    It may do so when it is the main process of the service, or a worker of the main process.  During a take-over
+    (SIGUSR2), the old process is the main process until the new process is ready.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[Callable[[], None]] | None = []
@@ -65,19 +69,19 @@ class Context:
     :ivar conf: the options.
     :ivar transport: the bus.
     :ivar sockets: the listening sockets that were passed to the process.
-    :ivar gate: opens when this process becomes the main process, which accepts connections.
+    :ivar gate: opens when this process may accept connections.
     :ivar shutdown: the steps that end the services.
     :ivar observer: called with each event.
     :ivar limits: the limits for the sessions of both proxies together.
-    :ivar failures: counts wrong tokens at both proxies.
+    :ivar failures: counts invalid tokens at both proxies.
     :ivar proxy_connections: the limits for the connections of both proxies together.
     :ivar api_connections: the limits for the connections of the API.
     :ivar proxies_tls: TLS at the ports of the proxies; None if it is not configured.
     :ivar api_tls: TLS at the port of the API; None if it is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
     :ivar trail: the audit trail; None if it is off.
-    :ivar renewals: functions for a reload.  Each reads files again, and returns a function that puts them into use.  If
-        a file is invalid, the reading raises Unusable.
+    :ivar renewals: functions for a reload.  Each reads files again, and returns a second function, which puts the new
+        content into use.  The first function raises Unusable if a file is invalid.
     :ivar changes: functions for a reload.  Each is called with the new options.
     :ivar api_addresses: the addresses and ports at which the API of this process listens; empty without the API.
     :ivar last_starts: start functions for the main process only, called after all others.
@@ -172,8 +176,8 @@ class Context:
     def stop_at_end(self, stop: Step) -> None:
         """Add the shutdown steps of a service that answers calls on the bus.
 
-        Usually the service stops in the phase STOP_SERVICES.  After a take-over, it already stops in LEAVE_PRESENCE.
-        Otherwise, an old process that waits for its last sessions would still answer calls.
+        Usually the service stops in the phase STOP_SERVICES.  After a take-over, it already stops in LEAVE_PRESENCE,
+        so that an old process that waits for its last sessions does not answer calls any more.
 
         :param stop: stops the service.
         """
@@ -192,7 +196,7 @@ class Context:
         """Accept connections from the opening of the gate until the shutdown.
 
         :param factory: the server of the connections, or a Listener in front of it.
-        :param stop: called in the phase of the shutdown that closes the ports.
+        :param stop: called in the phase STOP_ACCEPTING of the shutdown.
         :param empty: waits until the server has no connection any more.
         """
         shutdown = self.shutdown

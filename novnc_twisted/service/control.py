@@ -1,7 +1,7 @@
 """The control socket of a service, to which ``novnc-reload`` sends its requests.
 
-The socket is in the RuntimeDirectory of the service's unit.  Unlike a signal, it lets the service answer with the
-outcome.  systemd has ``Type=notify-reload`` for this, but only from version 253 on.
+The socket is in the RuntimeDirectory of the service's unit.  On the socket, unlike after a signal, the service can
+answer with the outcome.  systemd has ``Type=notify-reload`` for this purpose, but only from version 253 on.
 """
 
 import json
@@ -33,7 +33,7 @@ Reload = Callable[["list[FlagFile] | None"], "Deferred[str | None]"]
 """Reloads the service, with the configuration files if the client has sent them; fires with an error, or with None."""
 
 TakeOver = Callable[[], "Deferred[str]"]
-"""Replaces the service by a new process (SIGUSR2); fires with the answer."""
+"""Replaces the service by a new process (SIGUSR2); fires with the answer for the client."""
 
 _log = Logger()
 
@@ -48,10 +48,10 @@ def files_of(text: bytes) -> list[FlagFile]:
 
 
 def listen_for_reload(reactor: Any, reload: Reload, take_over: TakeOver) -> Any:
-    """Listen on the control socket, if systemd has made a RuntimeDirectory.  Workers have no control socket.
+    """Listen on the control socket, if systemd has made a RuntimeDirectory.
 
     If the folder cannot be used, the service logs a warning and starts without the socket.  This happens, for example,
-    if RUNTIME_DIRECTORY is that of another unit.
+    if RUNTIME_DIRECTORY names the folder of another unit.  Workers do not get this variable, so they do not listen.
 
     :return: the listening port, or None.
     """
@@ -97,8 +97,8 @@ class Control(LineOnlyReceiver, TimeoutMixin):
 
     The answer is ``ok`` or ``failed: REASON``; to ``take-over``, it may also be ``refused: REASON``.
 
-    FILES are the path and the text of each configuration file, as JSON.  Under systemd, the service cannot read the
-    current files: it sees only a copy that was made at its start (``LoadCredential``).
+    FILES is a JSON list with a pair for each configuration file: its path and its text.  Under systemd, the service
+    cannot read the current files: it sees only copies that were made at its start (``LoadCredential``).
     """
 
     factory: ControlFactory

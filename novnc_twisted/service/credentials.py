@@ -30,7 +30,7 @@ class UpstreamCredentials:
     def reload(self) -> None:
         """Read the files again, and use their new content for new connections to VNC servers.
 
-        :raises Unusable: a file cannot be used, and nothing has changed.
+        :raises Unusable: a file cannot be used.  All previous files then stay in use.
         """
         self.renewal()()
 
@@ -76,7 +76,7 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
 
 
 def files(conf: Any) -> list[Callable[[], object]]:
-    """Return a function for each file.  It checks this file alone, and raises Unusable for a bad one."""
+    """Return a function for each file.  Each one checks its file alone, and raises Unusable if the file is bad."""
     if "vencrypt" not in conf.vnc.auth_schemes:
         return []
     parsers = {"ca_certs": certificates, "client_cert": certificates, "client_key": private_key}

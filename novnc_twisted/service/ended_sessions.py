@@ -10,9 +10,10 @@ from novnc_twisted.session.registry import SessionRegistry
 
 
 def report_ended(context: Context, registry: SessionRegistry, *, history: bool) -> None:
-    """Report ended sessions to consoleauth, and write the sessions of a worker to its table.
+    """Report the ended sessions of this process to consoleauth.
 
-    If this worker is killed, the supervisor reports the sessions in the table.
+    If this process is a worker, all of its sessions are also written to its table.  If the worker is killed, the
+    supervisor reports the sessions in the table.
 
     :param history: whether consoleauth keeps a history of the sessions.
     """
@@ -21,7 +22,7 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
         reports = ClosedReports(context.transport, context.reactor, table.forget if table is not None else None)
         registry.on_closed = reports.add
         context.shutdown.add(Phase.END_SESSIONS, partial(_last_reports, registry, reports))
-        # If a session does not end in time, the others are reported now.
+        # If a session does not end in time, _last_reports() still waits for it.  The other sessions are reported now.
         context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
     if table is None:
         return
@@ -38,8 +39,11 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
 
 
 async def _last_reports(registry: SessionRegistry, reports: ClosedReports) -> None:
-    """Report the sessions that end with this process.  A consoleauth in the same process stops in the next phase."""
+    """Report the sessions that the shutdown ends.
+
+    This is done in END_SESSIONS, because a consoleauth in the same process stops in the next phase.
+    """
     try:
         await registry.none_left()
-    finally:  # also if this is cancelled
+    finally:  # also if this coroutine is cancelled
         await reports.stop()

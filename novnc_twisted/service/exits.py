@@ -37,7 +37,7 @@ def one_line(text: object) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return one line that says why a start failed.  An error that is not Unusable is named by its type as well."""
+    """Return one line that says why a start failed.  Unless the error is Unusable, the line begins with its type."""
     if isinstance(error, Unusable):
         return one_line(error)
     return one_line(f"{type(error).__name__}: {error}")
@@ -53,7 +53,7 @@ def refuse(command: str, error: BaseException) -> NoReturn:
 
     predecessor = channel_to_predecessor()
     if predecessor is not None:
-        predecessor.failed(reason(error))  # the predecessor logs the line
+        predecessor.failed(reason(error))  # the old process of the take-over logs the line
     else:
         print(error_line(f"{command}: {reason(error)}"), file=sys.stderr)
     raise SystemExit(getattr(error, "exit_code", START_FAILED))
@@ -62,7 +62,7 @@ def refuse(command: str, error: BaseException) -> NoReturn:
 def end_by_signals() -> None:
     """Let SIGTERM and SIGINT end the process with exit code 0 even before the reactor runs.
 
-    The reactor and then :class:`~novnc_twisted.service.lifecycle.CommandService` install other handlers.
+    The reactor, and later :class:`~novnc_twisted.service.lifecycle.CommandService`, install other handlers.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
@@ -92,7 +92,7 @@ def exit_with(code: int) -> None:
 
 
 def _leave(code: int) -> None:
-    # os._exit() does not flush the streams.  Without this, the last line, which has the reason, could be lost.
+    # Flushed here, because os._exit() does not do so, and the last line, which has the reason, could be lost.
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     # Not sys.exit(), which does not change the exit code in an atexit handler: twistd has already chosen 0.

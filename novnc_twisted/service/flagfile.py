@@ -12,7 +12,7 @@ from novnc_twisted.service.exits import Unusable, one_line
 __all__ = ["FlagFile", "Unusable"]
 
 _MAX_FAULTS = 20
-"""Maximum number of faulty lines reported for one file.  In a file of another kind, each line may be faulty."""
+"""Maximum number of faulty lines reported for one file.  If it is not a configuration file, each line may be faulty."""
 
 _COMMENT = re.compile(r"(?:\s|^)[#;]")
 _KEYWORDS = ("'self'", "'none'")
@@ -21,8 +21,8 @@ _KEYWORDS = ("'self'", "'none'")
 class FlagFile(iniparser.BaseParser):
     """A parsed file: sections with keys, and keys with values.
 
-    Lines before the first section count as [DEFAULT].  A name may begin with ``--``.  As in Essex, ``--flag`` without a
-    value means true, and ``--noflag`` means false.
+    Lines before the first section belong to [DEFAULT].  A name may begin with ``--``.  As in Essex, ``--flag`` without
+    a value means true, and ``--noflag`` means false.
 
     :ivar sections: the values of each key of each section, in their order.
     :ivar lines: the line number of the last assignment to a key, by section and key.
@@ -71,7 +71,8 @@ class FlagFile(iniparser.BaseParser):
         """
         lines = text.split("\n")
         faults: list[str] = []
-        # iniparser stops at the first mistake.  To find the next one, the line is removed, and all is parsed again.
+        # iniparser stops at the first mistake.  To find the next one, the faulty line is emptied, and the whole text is
+        # parsed again.
         while True:
             self = cls(path)
             try:
@@ -94,7 +95,7 @@ class FlagFile(iniparser.BaseParser):
         self = cls("command line")
         for place, value in values.items():
             self.sections.setdefault(place[0], {})[place[1]] = [value]
-            self.lines[place] = 0  # messages then name no line
+            self.lines[place] = 0  # 0: messages contain no line number
         return self
 
     @classmethod
@@ -152,7 +153,7 @@ class FlagFile(iniparser.BaseParser):
 
 
 def _remove(lines: list[str], number: int) -> None:
-    """Empty a line and its continuation lines.  Otherwise the latter would be reported as further mistakes."""
+    """Empty a line, and its continuation lines, which would otherwise be reported as further mistakes."""
     lines[number] = ""
     while number + 1 < len(lines) and lines[number + 1].startswith((" ", "\t")):
         number += 1
@@ -162,7 +163,8 @@ def _remove(lines: list[str], number: int) -> None:
 def _quoted(value: str) -> str:
     """Format a value for a file.
 
-    It is put in quotes if its first line begins or ends with spaces, is in quotes, or seems to have a comment.
+    The first line of the value is put in quotes if it begins or ends with spaces, is in quotes already, or seems to
+    contain a comment.
     """
     first, *others = value.split("\n")
     if first != first.strip() or _COMMENT.search(first) or (first[:1] in ("'", '"') and first[:1] == first[-1:]):

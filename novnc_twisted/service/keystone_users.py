@@ -18,7 +18,7 @@ The first one with an ``auth_type`` or an ``auth_section`` is used.
 
 
 def make(reactor: Any, conf: Any) -> "tuple[KeystoneUsers, KeystoneClient]":
-    """Make the strategy and its client, without contacting Keystone.  The caller must start the client.
+    """Make the authentication and its client, without contacting Keystone.  The caller must start the client.
 
     :raises Unusable: the credentials are missing or cannot be used, or an extra is not installed; the text is one line
         that names the option or the extra.
@@ -38,7 +38,8 @@ def make(reactor: Any, conf: Any) -> "tuple[KeystoneUsers, KeystoneClient]":
         raise Unusable(
             f"[{section}] auth_type: this type does not log in to a Keystone; use password or v3applicationcredential"
         )
-    # The address where we log in is reachable.  That may not be true of an address from the catalogue.
+    # AUTH_INTERFACE is the auth_url, which this machine must reach to log in.  It may not reach the address of Keystone
+    # in the catalogue.
     interface: Any = AUTH_INTERFACE
     keystone = adapter.Adapter(session, service_type="identity", interface=interface, version="3.0")
     client = KeystoneClient(reactor, keystone, service="Keystone", credentials=f"[{section}]")

@@ -47,11 +47,12 @@ class CommandService(Service):
     :ivar observer: if it is set, it replaces twistd's own log observer.
     :ivar log_file: the file of the log, which SIGHUP opens again.
     :ivar monitoring: the port of ``[monitoring] listen``; None: the option is unset.  Subclasses close the port last.
-    :ivar older_status: adds the metrics of the processes in ``older``; None: ``[monitoring] listen`` is unset.
-    :ivar predecessor: the connection to the predecessor, if this process was started by a take-over; else None.
-    :ivar take_over: starts the successor of this process; None: SIGUSR2 is ignored, as in a worker.
+    :ivar older_status: returns the metrics of this process and of those in ``older``; None: ``[monitoring] listen`` is
+        unset.
+    :ivar predecessor: the connection to the old process, if this process was started by a take-over; otherwise None.
+    :ivar take_over: starts the new process of a take-over (the successor); None: SIGUSR2 is ignored, as in a worker.
     :ivar copies: copies of listening sockets, for a successor.
-    :ivar older: the predecessors that still have sessions.
+    :ivar older: the old processes of all earlier take-overs (the predecessors) that still have sessions.
     :ivar twistd: the options of twistd, which name its pid file.
     :ivar leads: whether this is the main process: it or its workers accept connections.  A successor becomes the main
         process when its predecessor sends the order, or has died.
@@ -64,7 +65,7 @@ class CommandService(Service):
     ends_by: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
     """Signals that end the process with exit code 0.
 
-    twistd would end by the signal itself, which supervisors report as a crash.
+    twistd would end by the signal itself, which some process supervisors report as a crash.
     """
 
     second_signal_ends_sessions = True
@@ -154,7 +155,8 @@ class CommandService(Service):
         """Make the process with this id the main process, and end this one when its sessions have ended."""
         control, self._control = self._control, None
         if control is not None:
-            # Closed first, because this removes the socket file, which the new process then creates again.
+            # Closed first, because closing removes the socket file.  Later, this would remove the file that the new
+            # process creates at the same path.
             await maybeDeferred(control.stopListening)
         notify(f"MAINPID={pid}")
         # systemd accepts messages only from the main process, and logs a warning about messages from others.

@@ -26,7 +26,7 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
         )[0]
     except socket.gaierror as error:
         raise StartFailed(f"{host_option}: {host}: {error.strerror}") from None
-    except ValueError:  # raised by Python itself: not encodable as IDNA, or with a null character
+    except ValueError:  # raised by Python: the host cannot be encoded as IDNA, or contains a null character
         raise Unusable(f"{host_option}: {host!r} is neither an address nor a host name") from None
     try:
         listener = socket.socket(family, kind, protocol)
@@ -74,13 +74,14 @@ def open_unix_socket(path: str, mode: int, option: str) -> socket.socket:
 
 
 def _is_left_over(path: str) -> bool:
-    """Return whether the path is a socket on which nobody listens, as a process that was killed leaves it."""
+    """Return whether the path is a socket on which nobody listens, such as a killed process leaves behind."""
     try:
         if not stat.S_ISSOCK(Path(path).lstat().st_mode):
             return False
     except FileNotFoundError:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        # Only a refused connection counts: the queue of a busy process may be full, which gives another error.
+        # Only a refused connection shows that nobody listens.  If a process listens but its queue is full, the attempt
+        # fails with another error.
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED

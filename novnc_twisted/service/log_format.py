@@ -13,7 +13,7 @@ LineFormat = Callable[[LogEvent], str | None]
 """Returns the line of an event, with its line break; None for an event without text."""
 
 _LEVELS: Final = {LogLevel.warn: "WARNING"}
-"""Levels whose names differ from those of Python's logging, which oslo.log uses."""
+"""The levels of Twisted that have another name in Python's logging.  oslo.log uses the names of Python's logging."""
 
 _OURS: Final = ("time", "level", "namespace", "pid", "worker", "text", "exception")
 """Our fields of a JSON line; ``worker`` and ``exception`` are not in every line.
@@ -23,9 +23,9 @@ An event's own field with one of these names gets the prefix ``field_``.
 
 
 def oslo_line(event: LogEvent) -> str | None:
-    """Return the line of oslo.log's ``logging_default_format_string``, with local time.
+    """Return the event in the form of oslo.log's ``logging_default_format_string``, with local time.
 
-    Each line of a traceback is a line of its own, as with oslo.log's ``logging_exception_prefix``.
+    Each line of a traceback gets its own time stamp and level, as with oslo.log's ``logging_exception_prefix``.
     """
     seconds = event["log_time"]
     stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))}.{int(seconds % 1 * 1000):03d}"
@@ -93,12 +93,12 @@ def exception_of(event: LogEvent) -> str:
     failure = event.get("log_failure") or event.get("failure")  # the second name is that of log.err()
     try:
         return str(failure.getTraceback()).rstrip("\n") if failure is not None else ""
-    except Exception as error:  # the failed object may raise anything when it is shown
+    except Exception as error:  # the failed object may raise anything when it is formatted
         return f"(the traceback can't be shown: {type(error).__name__})"
 
 
 def _fields(event: LogEvent) -> Iterator[tuple[str, Any]]:
-    # Ordinary log lines have fields, too.  Only those of novnc_twisted.events ("event" is their name) are for programs.
+    # Only the events of novnc_twisted.events have fields for programs.  These events have the field "event".
     if "event" not in event:
         return
     for name, value in event.items():

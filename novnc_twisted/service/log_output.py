@@ -14,7 +14,7 @@ from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_format import FORMATS
 
 PROGRAMS: Final = {"consolecompute": "nova-compute", "consoleapi": "nova-api"}
-"""nova's name for each of our commands, except for those whose name in nova is ``nova-COMMAND``."""
+"""The names of our commands in nova.  For a command that is not listed, nova's name is ``nova-COMMAND``."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def output(
 
 
 def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
-    """Return an observer that writes our form to the file of ``--logfile``, rotated by size as twistd does."""
+    """Return an observer that writes the form of ``log_format`` to the file of ``--logfile``, rotated as by twistd."""
     from twisted.python.logfile import LogFile as RotatedFile
 
     try:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 VARIABLE: Final = "NOVNC_TWISTED_SESSION_TABLE"
 """The environment variable by which a worker gets the descriptor of its table.
 
-It is not an argument, because after an upgrade, a supervisor may start workers of another version.
+The descriptor is not an argument of the command line: after an upgrade, a supervisor may start workers of another
+version, which may not know the argument.
 """
 
 
@@ -38,7 +39,7 @@ class LostSessions:
     :param transport: the bus to consoleauth, which keeps the history.  It is started for the first report, because a
         supervisor has no other use for it.  None: there is no history.
     :param trail: the audit trail.  It is opened for its first entry, and closed by :meth:`stop`.
-    :ivar count: how many sessions have ended because their worker was lost.
+    :ivar count: how many sessions have ended because their worker was killed or crashed.
     """
 
     log = Logger()
@@ -82,7 +83,8 @@ class LostSessions:
             os.close(table)
         now, detail = time.time(), f"worker {worker} ended {how}"
         for row in rows:
-            # A session with a cause ended before its worker, but was not reported to consoleauth yet.
+            # A row with a cause is that of a session that ended before its worker, and whose report consoleauth has not
+            # confirmed.
             if not row.cause:
                 self.count += 1
                 self._observer(row.closed(WorkerLost, detail, now))

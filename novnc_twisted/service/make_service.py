@@ -38,7 +38,7 @@ def check(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[st
     found = examine(command, sources, reactor)
     if not any(file.faults for file in found.files):
         try:
-            # A start does not check the option, because twistd --logfile may override it.
+            # Checked here only.  A start does not check log_file, because twistd --logfile may override it.
             LogSettings.of(command, found.conf).check()
         except Unusable as error:
             found.add_error(str(error))
@@ -60,7 +60,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     # Called before anything is scheduled, because existing timers would keep their times of the wall clock.
     use_monotonic_clock(reactor)
     predecessor = channel_to_predecessor()
-    # The predecessor passes files only if it got them by a reload request.
+    # The predecessor (the old process of a take-over) passes files only if it got them by a reload request.
     given = predecessor is not None and predecessor.files
     sources = given or sources
     found = examine(command, sources, reactor)
@@ -72,7 +72,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     lines = [*warnings, *found.warnings, *_descriptor_warnings(command, conf)]
     sockets = Sockets.passed(predecessor.owners) if predecessor is not None else Sockets.of_environment(listening)
     older = Predecessors(reactor, predecessor.older if predecessor is not None else ())
-    # Also built if workers do the work, because this binds the ports and checks every value before the log begins.
+    # Built even if workers do the work, because build() binds the ports and checks every value before the log begins.
     service = build(command, conf, reactor, sockets, lines)
     service.configuration = configuration = Reconfiguration(command, reactor, sources, conf)
     configuration.given = bool(given)
@@ -91,8 +91,8 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     result.older_status = older_status(conf, reactor, result.status, predecessor)
     if result.older_status is not None:
         result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
-    # Copies for a successor, because a service in this process closes its own sockets when it stops accepting.  With
-    # workers, this process itself accepts only on the monitoring port.
+    # Copies of the sockets that this process itself accepts on, for the new process of a take-over: the service closes
+    # its sockets when it stops accepting.  With workers, this process accepts on the monitoring port only.
     result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
     result.predecessor, result.older = predecessor, older
     service.end_with(older)
@@ -115,7 +115,7 @@ def build(
     warnings: list[str],
     table: "SharedTable | None" = None,
 ) -> ConsoleService:
-    """Build the service of a command for this process, and bind the sockets that were not passed.
+    """Build the service of a command for this process, and open the sockets that no other process has passed.
 
     :param table: the table in which the supervisor finds the sessions of this process; None: this is not a worker.
     :raises Unusable: an option, a file or a socket cannot be used; the text is one line that names it.

@@ -1,4 +1,6 @@
-"""Finds misspelt and misplaced options in configuration files: names that are like ours, but are not read there.
+"""Finds misspelt and misplaced options in configuration files.
+
+These have names that resemble those of our options, but no option of this name is read in their section.
 
 Without a warning, the operator would not notice that an option still has its default.  Other unknown names belong to
 nova, and are ignored.
@@ -84,7 +86,7 @@ _NOVAS_SECTIONS: Final = frozenset(
         "zvm",
     ]
 )
-"""nova's own sections of nova.conf.  Those that are also in our table of options are checked nevertheless."""
+"""nova's own sections of nova.conf.  They are not checked, except those that are also in our table of options."""
 
 _COMMON_NAMES: Final = frozenset(
     [
@@ -157,6 +159,6 @@ def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dic
 
 
 def _sections_with(key: str, ours: dict[str, set[str]]) -> str:
-    """Return the sections in which an option has this name; if there are none, those in which it had this name."""
+    """Return the sections in which an option has this name; if there are none, those in which it formerly had it."""
     present = [section for section, options in TABLE.items() if any(option.name == key for option in options)]
     return " or ".join(f"[{name}]" for name in present or [name for name, known in ours.items() if key in known])

@@ -1,4 +1,4 @@
-"""Makes what ``[monitoring]`` switches on: the port with health, readiness and metrics of a command, and tracing."""
+"""Makes the monitoring port (health, readiness and metrics of a command) and the tracing, from ``[monitoring]``."""
 
 import importlib.util
 import socket
@@ -45,9 +45,10 @@ def make_port(
 def older_status(
     conf: Any, reactor: Any, own: StatusOf, predecessor: "PredecessorChannel | None"
 ) -> "OlderStatus | None":
-    """Make the object that adds the metrics of older processes.
+    """Make the object that adds the metrics of older processes to those of this one.
 
-    If there is no monitoring port, close the channels to these processes, and return None.
+    Older processes were replaced in take-overs (SIGUSR2), but still have sessions.  If there is no monitoring port,
+    close the channels to these processes, and return None.
 
     :param own: returns the status of this process, or of its workers.
     """

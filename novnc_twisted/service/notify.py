@@ -5,7 +5,7 @@ import os
 import socket
 
 STOP_EXTENSION = 15.0
-"""Seconds that systemd gives a service to end after ``drain_timeout``.  It is ``TimeoutStopSec`` of the units."""
+"""Seconds that systemd gives a service to end after ``drain_timeout``.  ``TimeoutStopSec`` of the units is the same."""
 
 
 def watchdog_interval() -> float | None:

@@ -31,7 +31,7 @@ class CommandLine:
     """The parsed command line of one of the two commands.
 
     :ivar files: the configuration files, then those of configuration folders; later ones override earlier ones.
-    :ivar options: options of nova.conf, by section and name.
+    :ivar options: the values that the command line sets, by section and name of the option in nova.conf.
     :ivar ignored: options of nova on the command line that have no effect here.
     :ivar check_only: whether only the configuration is to be checked.
     """
@@ -98,7 +98,7 @@ class CommandLine:
 
 
 class _Call(argparse.Action):
-    """Calls a function with the value of the option, if it has one."""
+    """Calls a function with the value of the option; without an argument if the option takes no value."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, to: Callable[..., None], **more: Any) -> None:
         super().__init__(option_strings, dest, **more)
@@ -120,7 +120,7 @@ def _hyphens(argument: str) -> str:
 
 
 def _files_in(folder: Path) -> list[str]:
-    """Return the files that oslo.config reads in a folder, in its order.
+    """Return the files that oslo.config reads in a folder, in the order of oslo.config.
 
     :raises Unusable: there is no such folder.
     """

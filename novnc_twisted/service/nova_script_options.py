@@ -1,6 +1,6 @@
 """The command-line options of nova's proxies; see :mod:`novnc_twisted.service.nova_script`.
 
-All names have hyphens here; an underscore is accepted in place of each.
+All names have hyphens here.  On the command line, an underscore is accepted in place of each hyphen.
 """
 
 from typing import Final, NamedTuple

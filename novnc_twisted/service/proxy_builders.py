@@ -94,7 +94,7 @@ def _change_origins(factory: "NoVNCProxyFactory", conf: Any) -> None:
 async def _check_page(page: "Page") -> None:
     """Check that the folder of the page exists.
 
-    :raises ServiceUnavailable: it does not.
+    :raises ServiceUnavailable: it does not exist.
     """
     if not page.exists:
         raise ServiceUnavailable(f"the folder {page.path} does not exist; see the option web")
@@ -128,9 +128,11 @@ def _proxy(
 ) -> Start:
     """Build the part that both proxies have in common; return the start function.
 
+    :param front: the factory of the proxy's connections.
     :param binary: the proxy's name in the list of services.
     :param topic: the topic for calls about its sessions.
-    :param replacement: the authority that replaces consoleauth; the sessions then leave no history.  None: consoleauth.
+    :param replacement: the authority, which checks the tokens, if it is not consoleauth; None: consoleauth.  Only
+        consoleauth keeps a history of the sessions.
     """
     from novnc_twisted.service.ended_sessions import report_ended
     from novnc_twisted.session.manager import SessionManager
@@ -170,7 +172,8 @@ def _proxy(
 
 
 def _change_proxies(listener: Listener, conf: Any) -> None:
-    # proxy_protocol stays on until a restart, even if it is off in the files now.  The new list is used at once.
+    # The new list of addresses is used at once.  But proxy_protocol itself stays on until a restart, even if the files
+    # switch it off.
     listener.proxies = networks(conf.console.trusted_proxies)
 
 
@@ -179,7 +182,7 @@ def _change_token_ttl(authority: Any, conf: Any) -> None:
 
 
 def _nova(context: Context) -> "NovaAuthority":
-    """Make nova's API the authority."""
+    """Make the authority that lets nova's API check the tokens."""
     from novnc_twisted.consoleauth.nova_api import NovaAPI
     from novnc_twisted.consoleauth.nova_authority import NovaAuthority
 
@@ -193,14 +196,15 @@ def _nova(context: Context) -> "NovaAuthority":
         enforce_session_timeout=options.enforce_session_timeout,
     )
     context.changes.append(partial(_change_token_ttl, authority))
-    # Workers share admitted tokens, because a viewer that reconnects after a live migration may reach another worker.
+    # Workers share the tokens that nova has accepted, because a viewer that reconnects after a live migration may reach
+    # another worker.
     context.peers.take = authority.admitted.take
     authority.admitted.share = lambda entry: context.peers.send(entry)  # looked up late: a worker sets send() later
     return authority
 
 
 def _token_plugin(context: Context) -> "TokenPluginAuthority":
-    """Make a token plug-in of websockify the authority."""
+    """Make the authority that lets a token plug-in of websockify check the tokens."""
     from novnc_twisted.token_plugins import TokenPluginAuthority
 
     conf = context.conf
@@ -221,7 +225,7 @@ def _front_arguments(
     """Return the arguments that the factories of both proxies have in common, and add the checks of readiness.
 
     :param topic: the topic for calls about the sessions.
-    :param replacement: the authority that replaces consoleauth; None: consoleauth.
+    :param replacement: see :func:`_proxy`.
     """
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
     from novnc_twisted.consoleauth.token_events import reported

@@ -24,7 +24,7 @@ class Changes:
     """The result of reading the options for a reload.
 
     :ivar conf: the new options.
-    :ivar files: the files that they come from.
+    :ivar files: the files from which the options were read.
     :ivar reloaded: the names of the options that change now.
     :ivar restart: the names of the options that have changed since the start, but need a restart.
     """
@@ -38,7 +38,8 @@ class Changes:
 class Reconfiguration:
     """Reads the configuration files again, and knows which option values are in use.
 
-    :ivar given: whether the current files came with a reload request.  A successor must then use them as well.
+    :ivar given: whether the current files came with a reload request.  If so, the new process of a take-over must use
+        these files, and not those of its command line.
     """
 
     log = Logger()
@@ -107,7 +108,7 @@ class Reconfiguration:
 
 
 def _values(conf: Any) -> Iterator[tuple[tuple[str, bool], Any]]:
-    """Yield the name of each option and whether a reload changes it, with its value."""
+    """Yield ``(name, whether a reload changes the option), value`` for each option."""
     for group, options in TABLE.items():
         for option in options:
             name = option.name if group == "DEFAULT" else f"[{group}] {option.name}"

@@ -1,7 +1,8 @@
 """The command ``novnc-redis-acl``, which makes a Redis user with a random password for each role.
 
-The file of users contains only hashes.  Each password is in another file, which only its owner can read.  That file is
-a part of nova.conf for the services of the role.
+The file of users contains only hashes of the passwords.  Each role also gets a configuration file, which contains its
+password in transport_url.  Only the owner can read this file.  The services of the role read it in addition to
+nova.conf.
 """
 
 import argparse
@@ -72,8 +73,9 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
 
     :param identities: the roles to add to those that have a file in the folder already.
     :param url: the address of Redis, without user and password.
-    :raises ValueError: the URL can't be used, the file of a role has another address or no password of that role, or
-        another user could have written the folder or a file in it.
+    :raises ValueError: the URL can't be used; a ``.conf`` file in the folder is not the file of a role, or has no
+        transport_url with the role's password; a compute host already has a file, but with another
+        server_proxyclient_address; or another user could have written the folder or a file in it.
     :raises OSError: a file can't be written.
     """
     try:
@@ -149,7 +151,11 @@ def _private(path: Path, text: str) -> None:
 
 
 def _conf(url: str, identity: Identity, password: str) -> str:
-    """Return a role's part of nova.conf; for a compute host also its name and address, the only ones Redis permits."""
+    """Return the configuration file of a role.
+
+    For a compute host, it also sets ``host`` and ``server_proxyclient_address``, because Redis permits this user to
+    announce the compute host under this name and address only.
+    """
     scheme, _, rest = url.partition("://")
     lines = ["[DEFAULT]", f"transport_url = {scheme}://{quote(identity.user, safe='')}:{password}@{rest}"]
     if identity.host:
@@ -160,7 +166,7 @@ def _conf(url: str, identity: Identity, password: str) -> str:
 def _read(path: Path) -> tuple[Identity, str]:
     """Read the file of a role that an earlier run has made; return the role and its password.
 
-    :raises ValueError: the name of the file is not that of a role, or the file has no log-in of this role.
+    :raises ValueError: the name of the file is not that of a role, or the file has no transport_url of this role.
     """
     values = {}
     for line in path.read_text().splitlines():

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if answer == "ok":
         return
     if answer and connected_to_journal(sys.stderr):
-        sys.exit(1)  # the service has logged the reason there
+        sys.exit(1)  # the service has logged the reason in the journal
     fail(answer.removeprefix("failed: ") or ENDED)
 
 

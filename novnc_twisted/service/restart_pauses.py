@@ -19,7 +19,7 @@ class RestartPauses:
         """Return the seconds until a worker is replaced: 0 after its first death, then 1, 2, 4 and so on.
 
         :param number: the number of the worker.
-        :param lived: how many seconds it lived.  After a long life, the count begins again.
+        :param lived: how many seconds the worker lived.  After :data:`LONG_LIFE` seconds, the count begins again.
         """
         deaths = self._deaths[number] = 1 if lived >= LONG_LIFE else self._deaths.get(number, 0) + 1
         return min(LONGEST_PAUSE, 2.0 ** (deaths - 2)) if deaths > 1 else 0.0

@@ -142,8 +142,8 @@ def no_take_over(command: str, conf: Any) -> str:
 def users_of_api(conf: Any) -> "UserRecords | None":
     """Read the file with the users of the API; None if ``auth_strategy`` needs no file.
 
-    :raises Unusable: the file cannot be used, or an API without log-ins would not listen on loopback.  The error's text
-        is one line that names the option.
+    :raises Unusable: the file cannot be used, or an API without log-ins would listen on an address other than loopback.
+        The error's text is one line that names the option.
     """
     from novnc_twisted.identity.htpasswd import read
 

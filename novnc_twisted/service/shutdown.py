@@ -50,7 +50,7 @@ SECONDS: Final = {
 """Seconds for each phase.  A phase may also use the time that earlier phases did not need.
 
 The sum is 4 s, so that the process ends within 5 s after SIGTERM even if Redis or libvirt does not answer.  The time of
-WAIT_FOR_SESSIONS is added to this; its limit is ``drain``.
+WAIT_FOR_SESSIONS, at most ``drain`` seconds, comes in addition to this sum.
 """
 
 

@@ -1,4 +1,7 @@
-"""The listening sockets of a process.  systemd or an older process has passed them, or they are opened here."""
+"""The listening sockets of a process.
+
+systemd, the supervisor of a worker or the old process of a take-over passes them, or they are opened here.
+"""
 
 import os
 import socket
@@ -88,7 +91,7 @@ class Sockets:
 
 
 class SocketCopies:
-    """Copies of the listening sockets, for a successor.
+    """Copies of the listening sockets, for the new process of a take-over.
 
     :ivar named: each copy, with the name of its service.
     """
@@ -110,7 +113,7 @@ def _listening(number: int) -> socket.socket:
     :raises Unusable: the descriptor is not a listening TCP or unix socket.
     """
     try:
-        # Not inheritable, because child processes get sockets only if they are passed to them explicitly.
+        # Not inheritable, because child processes must get only the sockets that are passed to them explicitly.
         os.set_inheritable(number, False)
         listener = socket.socket(fileno=number)
         accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -73,7 +73,7 @@ class TLSOptions:
         return usable(partial(FrontTLS, self.cert, self.key or None, names=names, **rules))
 
     def files(self) -> list[Callable[[], object]]:
-        """Return a function for each file.  It checks this file alone, and raises Unusable for a bad one."""
+        """Return a function for each file.  Each one checks its file alone, and raises Unusable if the file is bad."""
         files: list[Callable[[], object]] = []
         if self.cert:
             files.append(partial(read_option, self._name("cert"), self.cert, certificates))

@@ -53,7 +53,7 @@ def unused(read: Configuration, command: str) -> Iterator[str]:
     try:
         name = backend(command, read.conf)
     except Unusable:
-        return  # an error already
+        return  # check() reports this as an error
     if name is None:
         return
     for section, options in _UNUSED.items():

@@ -1,10 +1,11 @@
 """Runs one worker: ``python -m novnc_twisted.service.worker COMMAND NUMBER REACTOR SOCKETS BEGIN [FILE ...]``.
 
-Only :mod:`novnc_twisted.service.workers` starts it.  After an upgrade, a supervisor of the old version may do so.
+Only the supervisor (:mod:`novnc_twisted.service.workers`) runs this command.  After an upgrade, a supervisor of the old
+version may run it, so the arguments must stay compatible.
 NUMBER is the worker's number, only for lists of processes such as that of ``ps``.
 REACTOR is the module of the reactor.  The listening sockets are descriptors from 3 on, and SOCKETS names the service of
 each (``novncproxy,novncproxy``).  BEGIN is ``accept`` (accept connections from the start on) or ``wait`` (accept them
-after the order ``accept``).  Each FILE is a configuration file.
+only after the order ``accept``).  Each FILE is a configuration file.
 
 Standard input is a pipe with the supervisor's orders; it closes when the supervisor ends.  Log events and reports go to
 standard output, as one JSON object in each line.  The supervisor writes the log events to the log of the service.  An
@@ -184,7 +185,7 @@ def main(arguments: list[str]) -> None:
     service.alive = reports.alive
     service.peers.send = reports.share
     if begin != ACCEPT:
-        service.on_lead = lambda: None  # the order ACCEPT of the supervisor opens the gate instead
+        service.on_lead = lambda: None  # connections are accepted after the supervisor's order ACCEPT instead
     SupervisorPipe(reactor, _orders(service, reports), service.end_now)
     # As twistd does for an application; a worker runs without twistd.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

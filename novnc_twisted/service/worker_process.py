@@ -70,7 +70,7 @@ class WorkerProcess(ProcessProtocol):
         self.table: int | None = None
         self.outbox = Outbox(lambda values: self.order(f"{TAKE} {json.dumps(values)}"))
         self._asked = False
-        self._reloads: deque[Deferred[str | None]] = deque()  # those that the worker has not reported yet
+        self._reloads: deque[Deferred[str | None]] = deque()  # reloads whose outcome is not reported yet
         self._wanted: list[Deferred[Any]] = []
         self._log = log
         self._on_ready = on_ready

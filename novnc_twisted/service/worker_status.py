@@ -44,7 +44,8 @@ class WorkersStatus:
     def status(self) -> "Deferred[Status]":
         """Return the status of the command, after at most :data:`DEADLINE` seconds.
 
-        The command is ready if at least one of its workers is ready, because such a worker gets the connections.
+        The command is ready if at least one worker is ready: while other workers are being started, the ready worker
+        serves all connections.
         """
         return self._shared()
 

@@ -2,7 +2,7 @@
 
 All workers accept on the same sockets, which this process has bound.  A separate socket for each worker (SO_REUSEPORT)
 would have two disadvantages.  Connections that wait at a dead or hanging worker would be lost, and a second instance on
-the same port would not be noticed.  It would not distribute connections better, either
+the same port would not be noticed.  Separate sockets would not distribute connections better, either
 (:class:`novnc_twisted.frontend.accepting.Acceptor`).
 """
 
@@ -72,7 +72,7 @@ class Supervisor(CommandService):
         *,
         drain: float = 0.0,
     ) -> None:
-        """Prepare to start the workers, which happens when the reactor runs.
+        """Prepare the start of the workers.  :meth:`begin` starts them when the reactor runs.
 
         :param files: descriptors of configuration files, for the workers.
         :param sockets: the workers accept on the sockets in its attribute ``taken``.
@@ -159,7 +159,7 @@ class Supervisor(CommandService):
                 seconds=silent,
             )
             worker.signal(signal.SIGKILL)
-        # systemd is not notified while a worker hangs.  If workers hang again and again, it restarts the whole service.
+        # systemd is not notified while a worker hangs.  If workers hang again and again, systemd restarts the service.
         if not hung:
             super().beat()
 
@@ -179,7 +179,7 @@ class Supervisor(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
-            # Since the take-over, there may have been no limit.  SIGTERM sets one.
+            # If drain_timeout is 0, sessions may go on without a limit after a take-over.  SIGTERM ends them at once.
             self._limit(self._drain_timeout)
             for worker in self._living.values():
                 worker.signal(signal.SIGTERM)

@@ -27,7 +27,7 @@ TABLE: dict[str, list[cfg.Opt]] = {
 
 
 def names() -> Iterator[tuple[str, cfg.Opt, str]]:
-    """Yield each option with its group and its name, and once more with each of its former names."""
+    """Yield the group, the option and its name; for each former name, yield the option again with that name."""
     for group, options in TABLE.items():
         for option in options:
             yield group, option, option.name

@@ -21,7 +21,7 @@ class Checked(types.String):
     def __call__(self, value: object) -> str:
         """Return the text.
 
-        :raises ValueError: the check refuses it.
+        :raises ValueError: the check refuses the text.
         """
         text = str(super().__call__(value))
         self._check(text)
@@ -31,7 +31,7 @@ class Checked(types.String):
 class Items(types.List):
     """A list of texts separated by commas.
 
-    An error shows only the refused item.  With oslo.config's own list, it would also show all items after this one.
+    An error shows only the refused item.  An error of oslo.config's own list also shows all items that follow.
     """
 
     def __init__(self, item_type: types.String) -> None:
@@ -40,7 +40,7 @@ class Items(types.List):
     def __call__(self, value: Any) -> list[Any]:
         """Return the items.
 
-        :raises ValueError: an item is empty, or its type refuses it.
+        :raises ValueError: an item is empty, or the type of the items refuses it.
         """
         if isinstance(value, str):
             text = value.strip().removesuffix(",")
@@ -92,7 +92,8 @@ class NumberOpt(cfg.Opt):
 def formerly(*names: str) -> list[DeprecatedOpt]:
     """Return former names of an option.
 
-    :param names: ``vncserver_listen`` is a former name in [DEFAULT], and ``vnc.vncserver_listen`` one in [vnc].
+    :param names: the former names.  A name in another section than [DEFAULT] begins with the section and a dot, such as
+        ``vnc.vncserver_listen``.
     """
     found = []
     for name in names:

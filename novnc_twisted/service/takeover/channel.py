@@ -1,4 +1,7 @@
-"""The channel of a take-over in the old process.  :mod:`.successor` is its counterpart in the new process."""
+"""The old process's side of the channel between the two processes of a take-over (SIGUSR2).
+
+:mod:`.successor` has the new process's side.
+"""
 
 import json
 from collections.abc import Callable
@@ -41,7 +44,11 @@ class Channel(LineOnlyReceiver):
                 self.close()
 
     def answer(self, question: str, status: dict[str, Any] | None = None) -> None:
-        """Answer a question with the metrics of this process; None: the metrics are unknown."""
+        """Answer a question about the metrics of this process.
+
+        :param question: the identifier of the question, which the answer repeats.
+        :param status: the state and the metrics; None: they are unknown.
+        """
         if self.transport is not None:
             self.transport.write(f"{question} {json.dumps(status)}\n".encode())
 

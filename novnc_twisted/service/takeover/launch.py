@@ -99,7 +99,8 @@ class TakeOver:
     def _spawn(self, on_ready: OnReady) -> None:
         attempt = self._attempt = _Attempt(self, on_ready)
         ours, theirs = socket.socketpair()
-        # Until the new process leads, its standard error is a pipe to this process.  Then it is the copy ``errors``.
+        # At first, the standard error of the new process is a pipe to this process.  When the new process becomes the
+        # main process, it replaces the pipe by ``errors``, a copy of this process's standard error.
         errors, files = os.dup(2), list(self._files())
         texts = [in_memory(file) for file in files]
         try:
@@ -243,7 +244,8 @@ class _Attempt(ProcessProtocol):
     def processEnded(self, reason: Any) -> None:
         """See ProcessProtocol."""
         self._stop_timer()
-        # Close the channel only if the take-over failed.  Otherwise, a later main process may use it.
+        # Close the channel only if the take-over failed.  After a success, it stays open, although this new process has
+        # ended: a later main process may use the channel to ask for metrics.
         if self._on_ready is not None:
             if self.channel is not None:
                 self.channel.close()

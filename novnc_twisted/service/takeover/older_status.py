@@ -1,6 +1,7 @@
-"""The metrics of the processes of earlier take-overs that still have sessions, added to those of the main process.
+"""Adds the metrics of older processes to those of the main process.
 
-The main process asks the older processes on the channels that were used for their take-overs.  A further take-over
+Older processes were replaced in take-overs (SIGUSR2), but still have sessions.  The main process accepts connections.
+It asks the older processes for their metrics on the channels that were used for their take-overs.  A further take-over
 passes these channels to the next main process, so that only the main process reads them.
 """
 
@@ -27,7 +28,7 @@ DEADLINE: Final = 2.5
 """Seconds to wait for an answer.  A process itself waits up to 2 s for the answers of its workers."""
 
 STATUS: Final = "status"
-"""The first word of a question.  The question's identifier follows, which the answer repeats."""
+"""The first word of a question.  An identifier follows, which the answer repeats."""
 
 _OURS: Final = 0
 """The key of this process in the totals.  An older process has its process id as the key."""
@@ -55,14 +56,14 @@ class OlderStatus:
         self._totals = Totals()
         self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask_all()), joins=True)
         self._channels: dict[int, _Channel] = {}
-        # The predecessor reads these channels until this process becomes the main process.
+        # The previous main process reads these channels until this process becomes the main process.
         self._passed = dict(channels)
 
     def lead(self, pid: int, channel: socket.socket | None) -> None:
         """Begin to read the channels, because this is the main process now.
 
-        :param pid: the process id of the predecessor.
-        :param channel: the channel to the predecessor; None: it has ended, or does not answer.
+        :param pid: the process id of the previous main process.
+        :param channel: the channel to the previous main process; None: that process has closed the channel.
         """
         passed, self._passed = self._passed, {}
         if channel is not None:
@@ -81,7 +82,7 @@ class OlderStatus:
         return {pid: channel.fileno() for pid, channel in self._channels.items()}
 
     def status(self) -> "Deferred[Status]":
-        """Return the readiness of this process, and the metrics of all processes; at most :data:`DEADLINE` seconds."""
+        """Return the readiness of this process, and the metrics of all, after at most :data:`DEADLINE` seconds."""
         return self._shared()
 
     async def _ask_all(self) -> "Status":
@@ -93,7 +94,8 @@ class OlderStatus:
         older = Deferred.fromCoroutine(_all(asked))
         own = await self.own()
         answers = dict(zip(channels, await older, strict=True))
-        # A process may have ended meanwhile.  It has no gauges any more, and its counters were added to the totals.
+        # An older process may have ended meanwhile.  Its answer is dropped: its counters are in the totals already, and
+        # its gauges are not valid any more.
         living = {pid: samples for pid, samples in answers.items() if pid in self._channels}
         return Status(state=own.state, missing=own.missing, samples=self._totals.add({_OURS: own.samples, **living}))
 
@@ -146,7 +148,8 @@ class _Channel:
         answer = self._answer = Deferred()
         if self._question:
             return answer
-        # The process id distinguishes our questions: an answer to the previous main process may still arrive.
+        # The identifier contains the id of this process.  Therefore, a late answer to the previous main process is not
+        # taken for an answer to this question.
         self._question = f"{os.getpid()}.{next(self._numbers)}"
         try:
             self._socket.sendall(f"{STATUS} {self._question}\n".encode())

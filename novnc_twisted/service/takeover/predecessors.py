@@ -1,6 +1,7 @@
 """The processes of earlier take-overs that still have sessions.
 
-systemd knows only the main process.  The main process therefore sends SIGTERM to the others, and waits for their end.
+systemd sends SIGTERM only to the main process (KillMode=mixed in the units of the proxies).  The main process therefore
+sends SIGTERM to the older processes, and waits for their end.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ class Predecessors:
         self._living: dict[int, _Process] = {}
         self._waiting: list[Deferred[None]] = []
         for pid in pids:
-            with contextlib.suppress(OSError):  # it has ended
+            with contextlib.suppress(OSError):  # the process has ended
                 self._living[pid] = _Process(self, pid, os.pidfd_open(pid))
         for process in self._living.values():
             reactor.addReader(process)

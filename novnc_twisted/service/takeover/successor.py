@@ -34,7 +34,7 @@ class PredecessorChannel:
     """The new process's connection to its predecessor.
 
     :ivar owners: the service of each listening socket; the sockets are descriptors from 3 on.
-    :ivar older: the processes that still have sessions, including the predecessor.
+    :ivar older: the ids of the processes that still have sessions; the last one is that of the predecessor.
     :ivar channels: the channels to older processes, on which the main process asks for their metrics.
     :ivar files: the configuration files that the predecessor got by a reload.  If there are any, they replace those of
         the command line.
@@ -51,8 +51,8 @@ class PredecessorChannel:
         channels: Mapping[str, int] | None = None,
     ) -> None:
         """:param channel: descriptor of the channel.
-        :param errors: descriptor of the service's standard error.  Until this process leads, its standard error is a
-            pipe to the predecessor.
+        :param errors: descriptor of the service's standard error.  Until this process is the main process, its
+            standard error is a pipe to the predecessor.
         :param files: the path of each configuration file, and the descriptor of its text.
         :param channels: descriptors of the channels to the processes in ``older``, by process id.  The last process in
             ``older``, the predecessor, is not among them: its channel is ``channel``.
@@ -70,7 +70,7 @@ class PredecessorChannel:
         self._on_lead: Callable[[], None] | None = None
 
     def adjust(self, twistd: Any) -> None:
-        """Change the options of twistd: leave the pid file alone, become no daemon, do not change the user again."""
+        """Change the options of twistd, so that it leaves the pid file alone, and does not fork or change the user."""
         twistd["pidfile of the service"] = twistd.get("pidfile")
         twistd["pidfile"] = ""
         twistd["nodaemon"] = True
@@ -94,7 +94,7 @@ class PredecessorChannel:
         return socket.socket(fileno=self._channel.detach())
 
     def ready(self) -> None:
-        """Report that all services have started and wait for the line ``lead``."""
+        """Report that all services have started.  The predecessor then sends the line ``lead``."""
         self._send("ready")
 
     def failed(self, reason: object) -> None:
