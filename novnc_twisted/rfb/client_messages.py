@@ -1,7 +1,7 @@
-"""Messages of a viewer: the type and the end of each (RFC 6143, section 7.5, and rfbproto).
+"""The types and the lengths of a viewer's messages (RFC 6143, section 7.5, and rfbproto).
 
-A message of a type that is not listed here has an unknown length, so the bytes after its type cannot be checked.  It is
-never passed on, and the session ends (fail closed).
+A message of a type that is not listed here has an unknown length, so the bytes after its type cannot be checked.  Such
+a message is never passed on, and the session ends (fail closed).
 """
 
 from collections.abc import Callable
@@ -91,7 +91,7 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
 }
 """Type -> the length of its head, and a function that returns the number of bytes after the head."""
 
-# The shield looks the type up for every message of a viewer, so the usual types need no call.
+# The shield needs the length of every message of a viewer.  For the usual types, this table saves it a call.
 EVERYDAY = bytes(
     _WHOLE[kind]
     if kind in (ClientMessage.FRAMEBUFFER_UPDATE_REQUEST, ClientMessage.KEY_EVENT, ClientMessage.POINTER_EVENT)
@@ -101,7 +101,10 @@ EVERYDAY = bytes(
 """Type -> length of an everyday message, which needs no check of its content; 0 for all other types."""
 
 QEMU_KEY = b"\xff\0"
-"""The first bytes of a QEMU extended key event, an everyday message.  Other messages have the type 255, too."""
+"""The first bytes of a QEMU extended key event, which is an everyday message.
+
+The type 255 alone is not enough: other messages of QEMU's extensions have this type, too.
+"""
 
 QEMU_KEY_SIZE = 12
 """Length of a QEMU extended key event in bytes."""
@@ -110,8 +113,8 @@ QEMU_KEY_SIZE = 12
 def length_of(data: bytes, at: int) -> int:
     """Return the length of the message that begins at ``at``, or 0 if its head has not arrived completely.
 
-    :raises ProtocolViolation: the type, or this form of it, has an unknown length; an extended clipboard text has no
-        room for its flags; or a fence has more than :data:`MAX_FENCE` bytes.
+    :raises ProtocolViolation: the length of a message of this type, or of this QEMU message, is unknown; an extended
+        clipboard text has no room for its flags; or a fence has more than :data:`MAX_FENCE` bytes.
     :raises MessageTooBig: the head announces more than :data:`MAX_ENCODINGS` encodings, or a clipboard text of more
         than :data:`MAX_CUT_TEXT` bytes.
     """

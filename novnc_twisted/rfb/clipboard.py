@@ -15,7 +15,7 @@ from .server_messages import ServerMessage, ServerMessages
 UNLIMITED: Final = -1
 
 _WHOLE: Final = (ClientMessage.SET_ENCODINGS, ClientMessage.SET_PIXEL_FORMAT)
-"""Messages that the filter reads completely; of all others, it reads only the head."""
+"""Messages that the filter reads completely.  Of all other messages, it reads only the head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,15 @@ class ClipboardPolicy:
     """Removes clipboard texts that are longer than the limits: a filter of the relay, without I/O.
 
     It removes the extended clipboard from SetEncodings, because the texts of this extension are compressed and of
-    several kinds.  The simple clipboard, which every viewer has, remains.  If the server's texts are limited, the
-    filter must find the end of each server message.  So it also removes the encodings whose rectangles have no readable
-    length.
+    several kinds.  The simple clipboard, which every viewer has, remains.
 
-    * Refused if the server's texts are limited: a viewer that changes the size of its pixels after it has asked for the
-      screen, because the size of the pixels in the next server messages would be unknown.
-    * Buffered until it is complete: the head of a message, a SetPixelFormat or a SetEncodings, at most 4,100 bytes.
+    If the server's texts are limited, the filter must find the end of each server message.  Therefore:
+
+    * It removes the encodings whose rectangles have no readable length from SetEncodings.
+    * It refuses a change of the pixels' size after the viewer has asked for the screen: it could not know which of the
+      next server messages have the old size.
+
+    It buffers an incomplete head of a message, and an incomplete SetPixelFormat or SetEncodings: at most 4,100 bytes.
 
     :param pixel_format: the PIXEL_FORMAT in ServerInit.
     """
@@ -132,7 +134,7 @@ class ClipboardPolicy:
         if kind != ClientMessage.CLIENT_CUT_TEXT:
             return True
         length = int.from_bytes(data[at + 4 : at + 8], "big", signed=True)
-        # A negative length marks the extended form, for which SetEncodings no longer asks.
+        # A negative length marks the extended form, which this filter has removed from SetEncodings.
         return length > 0 and (self._limits.to_server == UNLIMITED or length <= self._limits.to_server)
 
     def _whole(self, message: bytes) -> bytes:

@@ -13,10 +13,16 @@ LIMIT = 64 * 1024
 """Maximum number of bytes that a handshake driver holds while it waits, besides the chunk that just arrived."""
 
 MAX_REASON = 1024
-"""Maximum number of bytes that are read of a peer's reason; its length field may announce 4 GiB (nova bug 2155052)."""
+"""Maximum number of bytes that are read of a peer's reason for a refusal.
+
+The length field of a reason may announce 4 GiB (nova bug 2155052).
+"""
 
 MAX_NAME = LIMIT
-"""Maximum number of bytes of the name in ServerInit.  A longer name cannot be skipped, since messages follow it."""
+"""Maximum number of bytes of the name in ServerInit.  A longer name is refused.
+
+It could not be cut off like a reason, since further messages follow it.
+"""
 
 MAX_SIDE = 32767
 """Maximum width and height of a screen in pixels."""

@@ -30,7 +30,7 @@ class Need:
     """Wait for exactly ``count`` bytes from the peer; they are sent into the generator.
 
     :ivar count: the number of bytes.
-    :ivar what: the RFC's name for the message that they belong to; logged if the peer leaves or stays silent.
+    :ivar what: the RFC's name of the message to which the bytes belong; logged if the peer leaves or stays silent.
     """
 
     count: int
@@ -48,7 +48,7 @@ class Write:
 class Ask:
     """Ask the owner of the handshake; the answer is sent into the generator.
 
-    :ivar what: ``password``: the VNC password as text, or None if there is no password.
+    :ivar what: what is asked for.  ``password``: the answer is the VNC password as text, or None if there is none.
     """
 
     what: str
@@ -130,7 +130,7 @@ class HandshakeDriver(Generic[T]):
             self._run(self._handshake.throw, self._injected())
         if self._need is None and len(self._received) > self._limit:
             flood = Flooded(f"{len(self._received)} bytes came unasked")
-            # A running handshake may translate Flooded into its own refusal; otherwise fail here.
+            # A running handshake may translate Flooded into its own refusal.  If no handshake runs, fail here.
             if self._started and not self.done:
                 self._run(self._handshake.throw, flood)
             else:
@@ -178,7 +178,7 @@ class HandshakeDriver(Generic[T]):
 
     @property
     def waiting_for(self) -> str:
-        """The RFC's name of the message for which the handshake waits; else empty."""
+        """The RFC's name of the message for which the handshake waits; empty if it waits for no bytes."""
         return self._need.what if self._need is not None else ""
 
     def _take(self, count: int) -> bytes:

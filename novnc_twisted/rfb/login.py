@@ -43,11 +43,11 @@ def login(
     :param shared: whether other clients may stay connected; False makes QEMU disconnect them.
     :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc; the first one that the server offers is
         used.
-    :raises ValueError: (at once) a scheme is unknown; or VeNCrypt is a scheme, and a sub-type is unknown or there is
-        none.
-    :raises ConsoleUnreachable: (in the handshake) the server does not speak RFB, refuses the connection or the log-in,
-        offers no security type that is permitted here, breaks the protocol or exceeds a limit; or no password can be
-        used.  If the server sent a reason, the detail has it.
+    :raises ValueError: (by this call) a scheme is unknown; or VeNCrypt is one of the schemes, and ``vencrypt_subtypes``
+        is empty or contains an unknown name.
+    :raises ConsoleUnreachable: (by the handshake) the server does not speak RFB, refuses the connection or the log-in,
+        offers no security type that is permitted here, breaks the protocol or exceeds a limit; or there is no password
+        that can be used.  If the server sent a reason, the detail contains the reason.
     """
     return _login(authenticators(schemes, vencrypt_subtypes), shared)
 
@@ -107,7 +107,10 @@ def _security(schemes: Authenticators, version: bytes) -> Handshake[None]:
 
 
 def _security_3_3(schemes: Authenticators) -> Handshake[None]:
-    """Use the security type that a server of version 3.3 has chosen (appendix A.1); type None has no result."""
+    """Use the security type that a server of version 3.3 has chosen (appendix A.1).
+
+    With type None, no SecurityResult follows.
+    """
     (number,) = _U32.unpack((yield Need(4, "the security type")))
     if number == SecurityType.INVALID:
         yield from _refused("the VNC server refuses us")

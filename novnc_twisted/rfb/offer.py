@@ -65,16 +65,19 @@ def _security(version: bytes) -> Handshake[None]:
 
 
 def refuse(sentence: str) -> Handshake[None]:
-    """Refuse a viewer with an empty list of security types, and a sentence that the viewer can show.
+    """Refuse a viewer: send that there is no security type for it, and a sentence that the viewer can show.
 
-    A viewer whose answer is not a version receives the list and the sentence as well.
+    If the viewer answers with something that is not a version of RFB, the refusal is sent nevertheless.
     """
     version = yield from _client_version()
     yield from _failure(version, sentence)
 
 
 def _client_version() -> Handshake[bytes]:
-    """Read the viewer's version (section 7.1.1).  If the first four bytes belong to no version, return only these."""
+    """Send our version, and return the viewer's (section 7.1.1).
+
+    If the first four bytes of the answer do not begin a version message, return only these four.
+    """
     yield Write(VERSION_3_8)
     version: bytes = yield Need(4, "ProtocolVersion")
     # A client that speaks another protocol may send fewer than 12 bytes and then wait for us.

@@ -1,6 +1,6 @@
-"""The xvp extension: viewers that shut down, reboot or reset a server (rfbproto, "xvp Client Message").
+"""The xvp extension: a viewer can shut down, reboot or reset a server (rfbproto, "xvp Client Message").
 
-The proxy answers these messages itself.  The VNC server neither sees them nor decides who may send them.
+The proxy handles these messages itself.  The VNC server does not see them, and does not decide who may send them.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ XVP_INIT: Final = b"\xfa\0\1\1"
 
 
 class PowerCode(IntEnum):
-    """What a viewer asks for; the codes 0 and 1 are the server's."""
+    """What a viewer asks for.  Only the server sends the other two codes, 0 and 1."""
 
     SHUTDOWN = 2
     REBOOT = 3
@@ -39,10 +39,7 @@ class PowerOffer:
         self._done = done
 
     def from_upstream(self, data: bytes) -> bytes:
-        """Return the bytes, after the offer if the viewer supports xvp; otherwise, switch power actions off.
-
-        Call ``done`` first.
-        """
+        """Call ``done``.  If the viewer supports xvp, return the offer and the bytes; else switch xvp off."""
         self._done(self)
         if not self._shield.asks_for_power:
             self._shield.power = None

@@ -114,7 +114,7 @@ def _tight_rectangle(width: int, height: int, size: PixelSize, *, png: bool) -> 
         yield Skip(size.tpixel)
     elif kind == _TIGHT_JPEG or (png and kind == _TIGHT_PNG):
         yield from _compact()
-    elif kind < _TIGHT_FILL:  # in TightPNG as well, where QEMU uses it for screens with 8 bits
+    elif kind < _TIGHT_FILL:  # basic compression; QEMU also uses it in TightPNG, for screens with 8 bits
         # If 4 is set in ``kind``, the next byte names the filter; otherwise no filter is used (rfbproto).
         yield from _tight_basic(width, height, size, explicit=bool(kind & 4))
     else:

@@ -1,7 +1,7 @@
 """Finds where the messages of a VNC server begin and end (RFC 6143, section 7.6; rfbproto).
 
-Only filters of server messages use this module.  It does not decode pictures: in a FramebufferUpdate, it reads only the
-headers of the rectangles and the lengths in them.
+This module is used only in sessions with a filter that reads server messages.  It does not decode pictures: in a
+FramebufferUpdate, it reads only the headers of the rectangles and the lengths in them.
 """
 
 from collections.abc import Generator, Iterator
@@ -30,9 +30,9 @@ class ServerMessage(IntEnum):
 
 
 class Piece(NamedTuple):
-    """A part of the server's stream.
+    """A part of the server's stream; all its bytes belong to one message.
 
-    :ivar kind: the type of its message.
+    :ivar kind: the type of this message.
     :ivar length: for ServerCutText, the length of the text in bytes, negative in the extended form; for others, 0.
     :ivar data: the bytes.
     """
@@ -134,7 +134,7 @@ class ServerMessages:
     def _update(self) -> Generator[int | Skip, bytes, None]:
         head = yield 3
         # A server that does not know the number of rectangles sends 65535 and ends the update with LastRect.  LastRect
-        # may end an update early as well.
+        # may also end an update with another number early.
         for _ in range(int.from_bytes(head[1:3], "big")):
             if (yield from rectangle(self.size)):
                 return

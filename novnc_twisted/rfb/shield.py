@@ -21,7 +21,7 @@ _PIXEL_FORMAT = struct.Struct(">4x4B3H3B3x")
 _COUNT = struct.Struct(">H")
 
 _STRIPPED = frozenset((Encoding.EXTENDED_MOUSE_BUTTONS, Encoding.GII, Encoding.XVP))
-"""Removed from SetEncodings, so that the server never announces them.
+"""Removed from SetEncodings, so that the server never announces these extensions.
 
 With ExtendedMouseButtons, the length of a PointerEvent would depend on messages of the server.  The messages of gii are
 refused.  With xvp, the VNC server would decide whether a user may control the power.
@@ -53,15 +53,16 @@ class Shield:
     It has no ``from_upstream``: the bytes of the VNC server are not checked.
 
     * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; invalid
-      pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not request; an extended
-      clipboard text without its flags, with no action or with several (unless it announces abilities), that cannot be
-      unpacked, with bytes after its zlib stream, or with over 1 MiB unpacked.
-    * Removed: xvp messages, the pseudo-encodings whose messages cannot be checked, and empty clipboard texts.
+      pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not request.
+    * Refused, if the clipboard text is an extended one: a text without flags; a text whose flags do not contain exactly
+      one action (the message that announces abilities may contain several); a text that cannot be unpacked, has bytes
+      after its zlib stream, or has over 1 MiB when unpacked.
+    * Removed: xvp messages, the encodings in :data:`_STRIPPED`, and empty clipboard texts.
     * Held: an incomplete message, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, after the check
       of its head.  Each piece of an extended text is checked before it is passed on.
 
     :ivar asks_for_power: whether the viewer has listed xvp in SetEncodings.
-    :ivar power: called with the code of each xvp message (version 1); None: they are only removed.
+    :ivar power: called with the code of each xvp message (version 1); None: xvp messages are only removed.
     """
 
     __slots__ = ("_body", "_held", "_listed", "_packed", "asks_for_power", "power")
@@ -104,8 +105,8 @@ class Shield:
             while at < end:
                 size = everyday[data[at]]
                 if not size:
-                    # If only the first byte of a QEMU key event is here, it does not match.  _judge holds it, because
-                    # its head is not complete.
+                    # If only the first byte of a QEMU key event has arrived, this comparison fails.  _judge() then
+                    # holds the byte, because the head of the message is not complete.
                     if data[at : at + 2] == QEMU_KEY:
                         size = QEMU_KEY_SIZE
                     else:
@@ -134,9 +135,9 @@ class Shield:
     def _judge(self, data: bytes, at: int) -> tuple[int, bytes | None]:
         """Check a message that is not an everyday one.
 
-        :return: two values.  The first is the length of the message in bytes (for a clipboard text, that of its head),
-            or 0 if the message (the head) is incomplete.  The second is the bytes to pass on instead; None: pass the
-            message on unchanged; empty bytes: remove it.
+        :return: two values.  The first is the length of the message in bytes, or 0 if the message is incomplete; for a
+            clipboard text, only its head counts.  The second is the bytes to pass on instead of the message; None: pass
+            it on unchanged; empty bytes: remove it.
         """
         size, kind = length_of(data, at), data[at]
         # A clipboard text may have 1 MiB, so it is passed on in pieces.  Every other message is held until it is
@@ -177,7 +178,10 @@ class Shield:
         return message[:2] + _COUNT.pack(len(kept)) + struct.pack(f">{len(kept)}i", *kept)
 
     def _cut_text(self, data: bytes, at: int) -> tuple[int, bytes | None]:
-        """Check the head of a ClientCutText, including the flags of an extended one, and set ``_body``."""
+        """Check the head of a ClientCutText, including the flags of an extended text, and set ``_body``.
+
+        :return: see :meth:`_judge`.
+        """
         length = int.from_bytes(data[at + 4 : at + 8], "big", signed=True)
         if not length:
             return 8, b""  # an empty text left QEMU's clipboard without data or an owner to ask (CVE-2023-6683)
@@ -188,14 +192,14 @@ class Shield:
         if len(data) < at + 12:
             return 0, None
         flags = int.from_bytes(data[at + 8 : at + 12], "big")
-        # Only the caps message, which announces abilities, may have several actions; all others must have one.
+        # The caps message, which announces abilities, may have several actions.  Every other message must have one.
         if not flags & _CAPS and flags & _ACTION_BITS not in _ACTIONS:
             raise ProtocolViolation(f"extended ClientCutText with the flags {flags:#x}")
         # A negative length marks the extended form and counts the four bytes of flags (rfbproto).
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
-            # An empty body needs no check, so do not begin one.  Only _follow() ends a check, and it is not called for
-            # an empty body.  So the check would go on with the next text.
+            # Do not begin a check of an empty body.  Only _follow() ends a check, and it is not called for an empty
+            # body.  So the check would go on with the next text.
             if not self._body:
                 return 12, b""  # an empty text
             self._packed = _Packed()
@@ -205,7 +209,7 @@ class Shield:
         """Check the piece of a clipboard text that begins at ``at``, and return where it ends."""
         piece = min(self._body, len(data) - at)
         if self._packed is not None:
-            # Check before the bytes count as passed on: the piece that causes a refusal must not be sent.
+            # First: a piece that the check refuses must not be passed on.
             self._packed.check(data[at : at + piece])
         self._body -= piece
         if not self._body:
@@ -228,7 +232,7 @@ class _Packed:
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj()
-        self._room = MAX_CUT_TEXT  # bytes that the rest of the stream may still unpack to
+        self._room = MAX_CUT_TEXT  # maximum number of bytes of the rest of the stream when unpacked
 
     def check(self, piece: bytes) -> None:
         """Check the next piece, before it is passed on."""

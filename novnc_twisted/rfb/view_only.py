@@ -33,8 +33,8 @@ class ViewOnly:
     silently, so that the session goes on.  The filter comes after :class:`~novnc_twisted.rfb.Shield`, which checks the
     content of the messages.  It accepts pieces of any size.
 
-    A viewer that loses control may be holding a key.  If the server did not get its release, it would repeat the key
-    endlessly.  So the filter may pass a number of key releases (``releases``).
+    A viewer that loses control may be holding a key.  If the server did not get the release of this key, it would
+    repeat the key endlessly.  So the filter can pass a limited number of key releases (``releases``).
 
     * Refused: a message with an unknown length, since the messages after it could not be found.
     * Held: the incomplete head of a message, at most 8 bytes.
@@ -87,7 +87,7 @@ class ViewOnly:
         return b"".join(passed)
 
     def _is_release(self, data: bytes, at: int) -> bool:
-        """Return whether the message at ``at`` is complete and releases a key; if so, subtract it from the releases."""
+        """Return whether the message at ``at`` is complete and releases a key; if so, reduce ``_releases`` by one."""
         if at + self._left > len(data):
             return False
         head = data[at : at + 4]

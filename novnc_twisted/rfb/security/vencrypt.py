@@ -1,7 +1,7 @@
 """VeNCrypt (rfbproto, "VeNCrypt"), version 0.2: a sub-type, then TLS, then the sub-type's authentication inside TLS.
 
-Sub-types without TLS are not supported.  As with security types, our order decides, and unknown sub-types are ignored.
-If the chosen sub-type fails, no other sub-type is tried.
+Sub-types without TLS are not supported.  As with security types, our order of preference decides, and unknown sub-types
+are ignored.  If the chosen sub-type fails, no other sub-type is tried.
 """
 
 import struct
@@ -30,7 +30,7 @@ DEFAULT_SUBTYPES = ("X509None", "X509Vnc")
 def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names, if they are known.
 
-    :raises ValueError: one is unknown, or there are no names.
+    :raises ValueError: a name is unknown, or there are no names.
     """
     if not names:
         raise ValueError("no VeNCrypt sub-types")
@@ -60,7 +60,7 @@ def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
             f"no common VeNCrypt sub-type: the VNC server offers {theirs}; we may use {', '.join(subtypes)}"
         )
     yield Write(struct.pack(">I", number))
-    # Here, 1 means success; in the answer to the version (see below), 0 does.
+    # Here, 1 means success.  In the answer to the version, 0 means success: see _version().
     if (yield Need(1, "the VeNCrypt answer"))[0] == 0:
         raise ConsoleUnreachable(f"the VNC server refuses the VeNCrypt sub-type {name}, which it offered")
     # Authentication follows inside TLS, so that the challenge and the response are encrypted.
