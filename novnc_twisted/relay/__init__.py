@@ -1,4 +1,4 @@
-"""The relay between the two ends of a session, the ends themselves, and WebSocket frames (without I/O)."""
+"""The two ends (connections) of a session, the relay between them, and WebSocket frames (without I/O)."""
 
 from novnc_twisted._lazy import lazy
 

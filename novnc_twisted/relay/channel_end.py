@@ -12,7 +12,8 @@ from novnc_twisted.relay.websocket_end import WebSocketEnd
 class ChannelEnd(WebSocketEnd):
     """A :class:`WebSocketEnd` with a channel of text messages beside the stream.
 
-    :ivar on_text: called with each text message of the viewer.  None: the session is not ready, and a text ends it.
+    :ivar on_text: called with each text message of the viewer.  None: the session is not live yet, and a text message
+        ends it.
     """
 
     __slots__ = ("_unsent", "on_text")
@@ -60,7 +61,7 @@ class ChannelEnd(WebSocketEnd):
 
     def resumeProducing(self) -> None:
         """See WebSocketEnd: also send the messages that waited for room."""
-        # Called first: the write below may fill the buffer again, which must be noticed.
+        # Called first, because it marks the buffer as not full.  The write below may fill the buffer again.
         super().resumeProducing()
         if self._unsent and not (self._full or self._closing):
             unsent, self._unsent = self._unsent, {}

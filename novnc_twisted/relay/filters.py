@@ -11,11 +11,11 @@ FilterFunction: TypeAlias = Callable[[bytes], bytes] | None
 
 
 def combined(filters: Sequence[Any], direction: str) -> FilterFunction:
-    """Return one function that calls the filters' methods for a direction, in this order; None if no filter has one.
+    """Return a function that calls the filters' methods for a direction, in this order; None if there are no methods.
 
     :param direction: the name of the method: ``from_client`` or ``from_upstream``.
     """
-    # Looked up once, so that a filter without a method for a direction costs nothing there.
+    # Looked up once, so that a filter without a method for this direction costs nothing in this direction.
     methods = [method for each in filters if (method := getattr(each, direction, None)) is not None]
     if len(methods) < 2:
         return methods[0] if methods else None
@@ -35,8 +35,8 @@ class FilteredRelay:
     """The common base of both kinds of relays: it reports once that the relay is over, and changes the filters.
 
     :ivar live: whether bytes flow.
-    :ivar filters: the filters in their order.  The viewer's bytes pass through changed filters from the next whole
-        message on.
+    :ivar filters: the filters; the first one is nearest to the viewer.  After a change, the viewer's bytes pass through
+        the new filters from the next whole message on.
     """
 
     __slots__ = ("_changing", "_ended", "filters", "live")
@@ -59,7 +59,7 @@ class FilteredRelay:
 
     def add_filter(self, added: IFilter) -> None:
         """See :class:`~novnc_twisted.relay.interfaces.IRelay`."""
-        # Without knowing the boundaries of messages, the new filter could begin in the middle of one.
+        # If no filter knows the boundaries of messages, the new filter could begin in the middle of a message.
         first = self.filters[0] if self.filters else None
         if hasattr(added, "from_client") and not hasattr(first, "unfinished"):
             raise ValueError("there is no filter that knows where a message of the viewer ends")
@@ -67,7 +67,7 @@ class FilteredRelay:
 
     def remove_filter(self, removed: IFilter) -> None:
         """See :class:`~novnc_twisted.relay.interfaces.IRelay`."""
-        # The first filter knows the boundaries of the viewer's messages.
+        # The first filter must stay, because it knows the boundaries of the viewer's messages.
         if removed not in self.filters[1:]:
             raise ValueError("only a filter behind the first one can be removed")
         self._change(tuple(each for each in self.filters if each is not removed))
@@ -75,8 +75,8 @@ class FilteredRelay:
     def _change(self, filters: tuple[IFilter, ...]) -> None:
         first = self.filters[0] if self.filters else None
         self.filters = filters
-        # The function of _until_boundary() is in use.  At the end of the message, it installs the filters set above.
-        # The server's bytes do not wait for that.
+        # A function that _until_boundary() returned is still in use for the viewer's bytes.  At the end of the message,
+        # it installs the filters set above.  The filters for the server's bytes change now.
         if self._changing:
             self._use(self._from_client, combined(filters[::-1], "from_upstream"))
             return
@@ -95,7 +95,7 @@ class FilteredRelay:
     def _until_boundary(self, first: IFilter, old: Callable[[bytes], bytes]) -> FilterFunction:
         """Return a function that uses the old filters for the unfinished message, then installs the new ones.
 
-        A viewer cannot evade a new filter by never finishing a message, because nothing else passes until its end.
+        A viewer cannot evade a new filter by never finishing the message: until then, no other message passes.
         """
 
         def apply_old_then_new(data: bytes) -> bytes:

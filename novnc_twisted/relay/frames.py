@@ -136,12 +136,12 @@ class FrameDecoder:
 
     After a close frame, or after the client broke the protocol, everything else is ignored.
 
-    :ivar pings: payloads of the pings that arrived and are not yet answered: answer them and clear the list.
+    :ivar pings: payloads of the pings that arrived and are not yet answered: answer the pings and clear the list.
     :ivar close_code: the code of the close frame that arrived (``NO_CODE`` if it had no code), else None.
     :ivar failure: how the client broke the protocol: ProtocolViolation (1002), TextRefused (1003) or
         MessageTooBig (1009); else None.
     :ivar heartbeat: whether an empty message arrived that is not yet answered: answer it and reset this to False.
-    :ivar news: whether one of these four has changed since this was last reset to False.
+    :ivar news: whether one of the four attributes above has changed since ``news`` was last reset to False.
     """
 
     __slots__ = (
@@ -159,9 +159,9 @@ class FrameDecoder:
         self._small = min(limit, SMALL)
         self._rest = b""  # an unfinished header or control frame
         self._left = 0  # payload bytes of the present data frame that are still to come
-        self._mask = b""  # its mask, rotated to the next byte
+        self._mask = b""  # the mask of this frame, rotated to the next byte
         self._continues = False  # whether a message is unfinished
-        self._size = 0  # bytes of this message so far
+        self._size = 0  # bytes of the unfinished message so far
         self._at_rest = True  # whether a message may begin, and nothing is unfinished
 
     @property

@@ -1,4 +1,4 @@
-"""The interfaces of an end of a session, its receiver, a relay and a filter."""
+"""The interfaces of an end of a session (one of its two connections), of an end's receiver, a relay and a filter."""
 
 from collections.abc import Callable
 
@@ -42,7 +42,7 @@ class IEnd(Interface):
         """
 
     def give_back(data: bytes) -> None:
-        """Detach the receiver, and hold these bytes for the next one, in front of bytes that arrive meanwhile."""
+        """Detach the receiver, and hold these bytes for the next receiver, in front of bytes that arrive meanwhile."""
 
     def write(data: bytes) -> None:
         """Send bytes; never raises, and does nothing after the end was lost or closed."""
@@ -106,8 +106,8 @@ class IRelay(Interface):
     def add_filter(added: IFilter) -> None:
         """Add a filter behind the others.  It receives the viewer's messages from the next whole message on.
 
-        :raises ValueError: the filter reads the viewer's messages, and the relay has no first filter that knows where
-            they end.
+        :raises ValueError: the filter reads the viewer's messages, and the relay's first filter does not know where the
+            messages end, or there is no filter yet.
         """
 
     def remove_filter(removed: IFilter) -> None:

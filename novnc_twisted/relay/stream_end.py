@@ -61,7 +61,8 @@ class StreamEnd(TransportEnd):
         :param peer: the peer's address as text.
         :param lost: the cause if the peer leaves.
         :param linger: whether to close only our sending direction, and wait until the peer closes the connection.  If
-            we closed it while the peer still sends, the kernel would reset it and discard our last bytes, the refusal.
+            we closed the connection while the peer still sends, the kernel would reset it and discard our last bytes,
+            which contain the refusal.
         :param stall: seconds for which the peer may accept nothing while our send buffer is full, before it counts as
             lost; 0: no limit.
         """
@@ -88,7 +89,8 @@ class StreamEnd(TransportEnd):
         if self._held:
             data, self._held = self._held, b""
             receiver.data_received(data)
-        # Because of the held bytes, the receiver may have closed the end or been replaced.  Then do not notify it.
+        # While it handled the held bytes, the receiver may have closed this end or may have been replaced.  In these
+        # cases, it is not notified.
         if self._over is not None and self._receiver is receiver and not self._closing:
             receiver.end_lost(self._over)
 
@@ -132,7 +134,7 @@ class StreamEnd(TransportEnd):
         self._stop_watching_stall()
         # Twisted keeps a transport open until its producer has unregistered.
         self.transport.unregisterProducer()
-        # A peer that can send no more sends no answer, so do not wait for one.
+        # A peer that can send no more cannot answer the close, so do not wait for an answer.
         if self._ended:
             self._close_when_sent()
         else:
@@ -174,7 +176,7 @@ class StreamEnd(TransportEnd):
         # If we closed the connection, the receiver knows the cause already.
         if not self._closing:
             self._end(self._lost(loss_reason(reason)))
-        # A callback may call closed() again, or cancel another of these Deferreds.
+        # Emptied first: a callback may call closed() again, or cancel another of these Deferreds.
         waiting, self._waiting = self._waiting, ()
         for each in waiting:
             each.callback(None)

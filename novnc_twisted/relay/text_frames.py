@@ -28,7 +28,7 @@ class TextFrameDecoder(FrameDecoder):
     one unfinished frame of the same maximum length.
 
     :ivar texts: the whole text messages that arrived and are not yet handled: handle them and clear the list.  ``news``
-        is set when one is added.
+        is set when a message is added.
     """
 
     __slots__ = ("_pieces", "texts")
@@ -70,6 +70,6 @@ class TextFrameDecoder(FrameDecoder):
         try:
             self.texts.append(whole.decode())
         except UnicodeDecodeError:
-            # Section 8.1 requires 1007, but all violations get 1002 here.
+            # Section 8.1 requires the close code 1007, but all violations get 1002 here.
             raise ProtocolViolation("a text message that is not UTF-8") from None
         self.news = True

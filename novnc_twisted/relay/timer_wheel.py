@@ -81,7 +81,7 @@ class TimerWheel:
         if clock is None:
             raise RuntimeError("the clock of this timer wheel no longer exists")
         now = clock.seconds()
-        # Rounded up, since a timer must not be early.
+        # Rounded up, since a timer must not be early, except by the tolerance.
         second = math.ceil((now + delay) / RESOLUTION - _TOLERANCE)
         timer = Timer(self, second, function, arguments)
         self._seconds.setdefault(second, set()).add(timer)
@@ -126,12 +126,12 @@ class TimerWheel:
                     timers.pop().run()
                 except Exception:  # the other timers still have to run
                     self.log.failure("a timer failed because of a bug in this program")
-            # A timer may also have put a new set in its place; do not delete that one.
+            # A timer may also have caused a new set for this second; do not delete the new set.
             if not timers and self._seconds.get(second) is timers:
                 del self._seconds[second]
         if self._seconds:  # timers of this second may be left, for the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
-        else:  # a timer that ran may have set a call for a new timer, and cancelled that timer
+        else:  # a timer that ran may have made a new timer, which sets a call, and then cancelled the new timer
             self._unset()
 
 

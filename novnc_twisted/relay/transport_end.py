@@ -29,8 +29,8 @@ class TransportEnd:
     :ivar clock: the reactor, or a clock.
     :ivar peer: the peer's address as text, for the log.
     :ivar transport: the transport; while a detached relay has the socket, the side of the relay.
-    :ivar on_detach: called once, when the socket leaves the first transport, so that its protocol drops all references
-        to this transport; or None.
+    :ivar on_detach: called once, when the socket leaves its first transport.  The protocol of this transport then drops
+        all references to the transport.  May be None.
     """
 
     __slots__ = (
@@ -96,7 +96,7 @@ class TransportEnd:
     def _check_stall(self) -> None:
         """End if the peer has accepted nothing for too long.
 
-        Twisted's transports report only an empty buffer, and a slow peer may need longer than that to empty it.
+        Twisted's transports report only that the buffer is empty, and a slow peer may need more time to empty it.
         """
         self._stall_timer = None
         now, waiting = self.clock.seconds(), self._waiting_bytes()

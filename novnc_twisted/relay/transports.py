@@ -76,7 +76,7 @@ def send(transport: Any, data: bytes) -> None:
     """Send as much as the socket accepts at once, and write the rest to the transport.
 
     The transport alone would send nothing before the next reactor iteration.  A session's set-up has nine writes, and
-    for each of them this extra step would cost as much CPU as the write.
+    for each write, the way through the reactor would cost as much CPU time as the write itself.
     """
     sent = 0
     if _is_idle(transport):
@@ -91,7 +91,7 @@ def send(transport: Any, data: bytes) -> None:
 def closed_at_once(transport: Any) -> bool:
     """Close a plain transport at once if it has no unsent bytes; return whether it was closed.
 
-    If it was not, the caller has to call ``loseConnection``, which closes in a later reactor iteration.
+    If it was not closed, the caller has to call ``loseConnection``, which closes it in a later reactor iteration.
     """
     idle = _is_idle(transport)
     if idle:
@@ -143,7 +143,7 @@ def _set(tcp: socket.socket, options: tuple[tuple[int, int], ...]) -> None:
 
 
 def unsent(transport: Any) -> int:
-    """Return the number of written bytes that the peer's system has not acknowledged; with TLS, of encrypted bytes."""
+    """Return the number of written bytes that the peer's system has not acknowledged; with TLS, the encrypted bytes."""
     below = transport
     # With TLS, the TCP transport is below, perhaps with other protocols in between.
     while not isinstance(below, FileDescriptor):
@@ -158,8 +158,8 @@ def unsent(transport: Any) -> int:
 def in_kernel(connected_socket: socket.socket) -> int:
     """Return the number of bytes in the kernel's send buffer that the peer's system has not acknowledged.
 
-    0 if the socket is closed.  Linux reports room in a full buffer of 4 MiB only after a third of it is free: a peer
-    that reads 5 KB/s takes five minutes for that, and would seem to take nothing.
+    0 if the socket is closed.  Without this number, a slow peer would seem to accept nothing: Linux reports room in a
+    full buffer of 4 MiB only after a third of it is free.  If the peer reads 5 KB/s, this takes five minutes.
     """
     try:
         return int(struct.unpack("i", ioctl(connected_socket, TIOCOUTQ, bytes(4)))[0])
@@ -171,7 +171,7 @@ def waits_for_its_producer(transport: Any) -> bool:
     """Return whether the peer ended TLS while the buffer was full.
 
     In this state, Twisted closes the socket only after the producer has unregistered.  If the producer stayed
-    registered, the session would stay open as long as the other end.
+    registered, the session would stay open until its other connection ends.
     """
     below = getattr(transport, "transport", transport)  # with TLS, the TCP transport below
     return bool(getattr(below, "disconnecting", False))

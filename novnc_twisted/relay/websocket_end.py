@@ -99,7 +99,7 @@ class WebSocketEnd(StreamEnd):
     def resumeProducing(self) -> None:
         """See StreamEnd: also send a pong that waited for room."""
         self.alive = True  # the peer reads what we send
-        # Called first: the pong may fill the buffer again, which must be noticed.
+        # Called first, because it marks the buffer as not full.  The pong may fill the buffer again.
         super().resumeProducing()
         if self._pong is not None and not (self._full or self._closing):
             pong, self._pong = self._pong, None

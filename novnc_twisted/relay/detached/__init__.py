@@ -1,11 +1,11 @@
 """The detached relay: takes the sockets of a live session out of their transports, and watches them with its own epoll.
 
-With transports, most CPU time is the reactor's: each write changes the set of descriptors that the reactor waits for,
-and each read makes a new bytes object.  Here a session has two sides.  All sides share one buffer and one
-edge-triggered epoll, which is a single reader for the reactor.  Data is sent at once.  Data that a peer does not accept
-is held.  Until this data is sent, the relay does not read from the other peer.  So at most one buffer is held for each
-direction.  When it was measured, the detached relay used half of the CPU time of transports for pictures, and a third
-for a round trip.
+With Twisted's transports, the reactor takes most of the CPU time: each write changes the set of descriptors that the
+reactor waits for, and each read makes a new bytes object.  In the detached relay, a session has two sides, one for each
+socket.  All sides of all sessions share one buffer and one edge-triggered epoll, which is a single reader for the
+reactor.  Data is sent at once.  Data that a peer does not accept is held, and until it is sent, the relay does not read
+from the other peer.  So at most one buffer is held for each direction.  In a measurement, the detached relay used half
+of the CPU time of transports for pictures, and a third of it for a round trip.
 
 When the session ends, the sockets return to transports, which close them like every other connection.
 """

@@ -1,8 +1,11 @@
 """The engine: one edge-triggered epoll for the sockets of all sessions, and one buffer for all their reads.
 
-epoll reports each edge once.  A side that stops reading before its socket is empty therefore remembers that it is
-readable (``StreamSide._readable``).  A side that stopped because its peer's buffer was full resumes when the buffer
-drains.  A side that used up its share resumes in the next round.
+A side (:class:`.side.StreamSide`) has one socket of a session.  What it reads, the other side of the session sends.
+
+epoll reports once that a socket has become readable.  A side that stops reading before its socket is empty therefore
+remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other side could not
+send everything resumes when the other side has sent it.  A side that has read its share of a round (:data:`ALONE`,
+:data:`AMONG_OTHERS`) resumes in the next round.
 """
 
 import select
@@ -25,7 +28,7 @@ HEADROOM: Final = 10
 """Bytes in the buffer before the received data: room for the longest header of a WebSocket frame."""
 
 ALONE: Final = range(4)
-"""A range for a loop: one item for each full buffer that a side may read in a round if no other side is ready."""
+"""The number of full buffers that a side may read in a round if no other side is ready, as a range for a loop."""
 
 AMONG_OTHERS: Final = range(1)
 """Like :data:`ALONE`, for a round in which other sides are ready too."""
@@ -34,7 +37,7 @@ EVENTS: Final = 128
 """Maximum number of descriptors handled in one round."""
 
 SLICE: Final = 0.01
-"""Seconds for which rounds follow one another.  Then control returns to the reactor."""
+"""Seconds for which rounds may follow one another before the engine returns to the reactor."""
 
 IN: Final = getattr(select, "EPOLLIN", 0)
 OUT: Final = getattr(select, "EPOLLOUT", 0)
@@ -98,7 +101,7 @@ class Engine:
         if self._sides.pop(side.descriptor, None) is None:
             return
         # The events of this round are fetched already.  One of them may be for this descriptor, and a new socket may
-        # get the same number.
+        # get the descriptor's number.
         self._removed.add(side.descriptor)
         self._again.pop(side, None)
         # Unregister before the socket returns to a transport: epoll would continue to report an open descriptor.
@@ -110,7 +113,7 @@ class Engine:
     def go_on(self, side: "StreamSide") -> None:
         """Let a side read more in the next round."""
         if not self._again:
-            # Edge-triggered epoll does not report these sockets again, so a delayed call has to continue them.
+            # Edge-triggered epoll does not report the sockets of these sides again, so a delayed call continues them.
             self._reactor.callLater(0, self._next_round)
         self._again[side] = None
 
@@ -118,8 +121,8 @@ class Engine:
         self.now = self._seconds()
         # pump() may add sides again, for the round after this one.
         again, self._again = self._again, {}
-        # A single side may read several buffers, which saves rounds.  Of several sides, each reads one buffer, so that
-        # none starves.
+        # A single side may read several buffers, which saves rounds.  If several sides are ready, each reads only one
+        # buffer, so that no side has to wait for long.
         self.turns = ALONE if len(again) == 1 else AMONG_OTHERS
         for side in again:
             try:
@@ -128,7 +131,10 @@ class Engine:
                 self._fault(side)
 
     def _fault(self, side: "StreamSide") -> None:
-        """Log a bug in the program, and end one session.  An exception would make the reactor drop the whole engine."""
+        """Log a bug in the program, and end one session.
+
+        If the engine raised the exception, the reactor would drop the engine, with all sessions.
+        """
         self.log.failure("a session failed because of a bug in this program")
         side.end_lost(ServiceUnavailable("a bug in the relay; the proxy's log has the traceback"))
 
@@ -143,10 +149,10 @@ class Engine:
         return "relay"
 
     def doRead(self) -> None:
-        """Serve the sockets that are ready, in rounds, until none is ready or the reactor has other work.
+        """Serve the sockets that are ready, in rounds, until no socket is ready or the reactor must run.
 
-        A peer on this machine has often answered before the reactor would poll again.  An iteration of the reactor
-        costs as much as the message, so poll again at once.
+        After a round, poll again at once: a peer on this machine has often answered already, and an iteration of the
+        reactor would cost as much CPU time as the message.
         """
         sides, removed = self._sides, self._removed
         ready = self._poll(0, EVENTS)
@@ -159,14 +165,15 @@ class Engine:
                 removed.clear()
             for descriptor, events in ready:
                 # A side earlier in this round may have ended the session of this descriptor, and a new socket may have
-                # the same number.
+                # got the descriptor's number.
                 side = sides.get(descriptor)
                 if side is not None and descriptor not in removed:
                     try:
                         side.ready(events)
                     except Exception:
                         self._fault(side)
-            # Return to the reactor for sides that used up their share, and for timers and new connections.
+            # The reactor must run: it calls _next_round() for sides that have read their share, and it serves timers
+            # and new connections.
             if self._again or self.now > until:
                 return
             ready = self._poll(0, EVENTS)

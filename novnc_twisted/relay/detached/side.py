@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.stream_end import StreamEnd
 
 PIECE: Final = 1 << 14
-"""Maximum number of bytes of one read if the peer of the other side may be slow.
+"""Maximum number of bytes of one read if the peer to which they are sent may be slow.
 
-The bytes that this peer does not accept are held.
+The bytes that this peer does not accept are held, so this bounds the memory.
 """
 
 SLOW: Final = 0.1
@@ -35,7 +35,7 @@ _NOTHING: Final = memoryview(b"")
 
 
 class StreamSide:
-    """A plain stream.  The other side sends what this side reads.
+    """The side of a plain stream, without frames.  The other side of the session sends what this side reads.
 
     Without a filter, the other side sends from the engine's buffer, without a copy.
 
@@ -120,7 +120,8 @@ class StreamSide:
                 other.send_read(count)
             else:
                 self.pass_on(engine.space[:count].tobytes())
-            # A short read means that the socket is empty (epoll(7), edge-triggered); no read has to fail with EAGAIN.
+            # A read of fewer bytes than requested means that the socket is empty (epoll(7), edge-triggered).  So no
+            # further read, which would fail with EAGAIN, is needed.
             if count < size:
                 if not self._ending:  # epoll reports the next bytes
                     self._readable = False
@@ -203,7 +204,7 @@ class StreamSide:
         """Return the socket to a transport."""
         # Remove the side first: the end gets the socket back, and its new transport registers it with the reactor.
         self._engine.remove(self)
-        # ``held`` is the sum of all sessions, so subtract the bytes of this one.
+        # ``held`` is the sum for all sessions, so subtract the bytes of this side.
         self._engine.held -= len(self._rest)
         rest, self._rest = bytes(self._rest), _NOTHING
         self.end.come_back(self.socket, rest)
@@ -220,7 +221,8 @@ class StreamSide:
         self._rest = memoryview(rest)
         self._engine.held += len(rest)
         self._since = self._engine.now
-        # A transport would call this as well.  The end then watches for a peer that accepts nothing for too long.
+        # A transport with a full buffer also calls this.  The end then watches for a peer that accepts nothing for too
+        # long.
         self.end.pauseProducing()
 
     def _flush(self) -> None:
@@ -241,7 +243,7 @@ class StreamSide:
         if self._rest:
             return
         self._rest = _NOTHING  # an empty view would keep the whole buffer alive
-        # A slow peer loses its credit: data for it is read in small pieces again.
+        # The peer was slow: data for it is read in small pieces again.
         if engine.now - self._since > SLOW:
             self._accepted = 0
         self.end.resumeProducing()
@@ -252,8 +254,8 @@ class StreamSide:
     def _broken(self, error: OSError) -> None:
         """Handle a failed send: the peer can receive no more.
 
-        If the peer is the viewer, the session ends.  If it is the VNC server, the bytes that it has sent must still
-        reach a slow viewer, so the session ends after that.
+        If the peer is the viewer, the session ends.  If the peer is the VNC server, the bytes that the server has sent
+        must still reach a slow viewer.  The session ends when all of them have been read.
         """
         if self is self._relay.client:
             self.end.fail(error.strerror or "")

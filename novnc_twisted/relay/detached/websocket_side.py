@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.websocket_end import WebSocketEnd
 
 FRAMED: Final = 1 << 16
-"""Maximum number of bytes of one read, so that many small frames do not delay the other sides for long."""
+"""Maximum number of bytes of one read.  Decoding more bytes, in many small frames, would delay other sides for long."""
 
 
 class WebSocketSide(StreamSide):
