@@ -142,9 +142,9 @@ class DomainDirectory(Generic[T]):
     def all_candidates(self, uuid: str) -> list[str]:
         """Return the live hosts to ask for a domain that the hosts of :meth:`candidates` do not have.
 
-        If at most :data:`MAX_ASKED` hosts are alive, these are all live hosts.  Otherwise, they are the live hosts that
-        published the domain, and those whose records are not current.  In this case, a domain that moved to another
-        host in the last half second may be missed.
+        If at most :data:`MAX_ASKED` hosts are alive, return all of them.  If more are alive, return only the live hosts
+        that published the domain, and the live hosts whose records are not current.  A domain that moved to another
+        host in the last half second may then be missed.
 
         :raises ServiceUnavailable: more than MAX_ASKED hosts are alive, and the records of more than MAX_ASKED of them
             are not current.  So the host of the domain is unknown.

@@ -53,7 +53,7 @@ def part_number(uuid: str, count: int) -> int:
 
 
 def is_row(value: Any) -> bool:
-    """Return whether a value is a list with one value for each field of :data:`FIELDS`, none of them nested."""
+    """Return whether a value is a list of one value for each field in :data:`FIELDS`, without lists or dicts in it."""
     return isinstance(value, list) and len(value) == len(FIELDS) and not any(isinstance(v, dict | list) for v in value)
 
 

@@ -16,7 +16,7 @@ Only the first call is repeated for this reason.  Any call is repeated after a S
 """
 
 SHARE = 0.1
-"""Average number of repetitions that each hedged call may cause.  More repetitions would make an overload worse.
+"""Number of repetitions that a hedged call may cause on average.  More repetitions would make an overload worse.
 
 Each hedged call adds this number to a budget, and each repetition takes 1 from the budget.
 """

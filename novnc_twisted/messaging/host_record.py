@@ -36,7 +36,7 @@ class HostRecord(Generic[T]):
     """The copy of one record.  The host writes the record, so its content is not trusted.
 
     :param host: the name of the compute host.
-    :param read: see :class:`.domain_directory.DomainDirectory`.
+    :param read: makes the entry of a domain from its row, see :class:`.domain_directory.DomainDirectory`.
     :ivar current: see :class:`.domain_record.Head`.
     :ivar unusable: why the record, or one of its parts, cannot be used; None: it can be used.
     """
@@ -69,7 +69,7 @@ class HostRecord(Generic[T]):
     def take(self, number: int, answer: Mapping[str, Any] | None) -> PartChange[T]:
         """Replace a part.  Even from a malformed part, the usable domains are taken.
 
-        :param answer: the part from the store; None if it is missing, which sets :attr:`unusable`.
+        :param answer: the part from the store; None if the part is missing, which makes the record :attr:`unusable`.
         """
         version, rows = "", []  # a part without a version is read again by the next update
         malformed = answer is not None and len(answer) != 2  # a part has two fields: version and rows

@@ -97,7 +97,7 @@ class IKeyedStore(Interface):
     def get_many(keys: Sequence[str], limit: int = ...) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
         """Return the live objects of several keys, in the order of the keys; UnusableRecord for an invalid object.
 
-        :param limit: maximum size of an object in bytes; a larger one is not decoded, and is an UnusableRecord.
+        :param limit: maximum size of an object in bytes.  A larger object is not decoded; its result is UnusableRecord.
         """
 
     def now() -> Deferred[float]:

@@ -89,7 +89,7 @@ def check_key(key: str) -> str:
 
 
 def entry_id(text: str) -> tuple[int, int]:
-    """Read the id of a log's entry, two numbers with a hyphen between them; ValueError if it has another form."""
+    """Read the id of a log's entry, two numbers with a hyphen between them; ValueError if the text is no such id."""
     if not isinstance(text, str) or not _ENTRY.match(text):
         raise ValueError("not the id of an entry")
     first, _, second = text.partition("-")

@@ -32,7 +32,7 @@ class Announcement:
 
     @property
     def name(self) -> str:
-        """The name of the entry in the sets ``services:KIND``: ``TOPIC@PLACE``."""
+        """The entry's name ``TOPIC@PLACE``, as in the sets ``services:KIND`` in Redis."""
         return f"{self.topic}@{self.place}"
 
     @property

@@ -69,7 +69,9 @@ class CommandLink(Link):
         return self._scripts.missing
 
     async def now(self) -> int:
-        """Return an estimate of Redis' time, in milliseconds since 1970: never ahead, at most one round trip behind.
+        """Return an estimate of Redis' time, in milliseconds since 1970.
+
+        The estimate is never ahead of Redis, and at most one round trip behind.
 
         :raises ServiceUnavailable: there is no connection.
         """

@@ -32,8 +32,8 @@ CONNECT_TIMEOUT = 3.0
 ANSWER_TIMEOUT = 0.5
 """Seconds for one address to accept a TCP connection.
 
-This is short, because the kernel repeats its packets in longer and longer intervals.  A new attempt notices earlier
-that the network works again.
+The limit is short, because the kernel repeats its packets at longer and longer intervals.  A new attempt notices
+earlier that the network works again.
 """
 
 ASK_TIMEOUT = 1.0
@@ -94,7 +94,7 @@ class _SentinelEndpoint:
                     protocol.primary = primary
                     return protocol  # type: ignore[no-any-return]
                 except CancelledError:
-                    # The caller cancelled this, so do not ask another Sentinel.
+                    # The caller cancelled the attempt, so do not ask another Sentinel.
                     raise
                 except Exception as error:
                     # A wrong certificate explains more than a dead Sentinel.

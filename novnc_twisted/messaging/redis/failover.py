@@ -1,4 +1,4 @@
-"""Closes the connection to a primary that does not answer, as soon as the Sentinels name another one."""
+"""Closes the connection to a primary that does not answer, as soon as the Sentinels name another primary."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -29,7 +29,8 @@ async def unless_moved(
 
     :param work: must end when the connection is closed.
     :param moved: returns whether the Sentinels name another server than that of the connection; None: no Sentinels.
-    :param late: returns whether the work is late now.
+    :param late: returns whether the server is late with an answer now.  By default, the work counts as late until its
+        end.
     :raises Frozen: there was a failover.
     """
     if moved is None:

@@ -61,7 +61,7 @@ class Health:
     def down(self, connection: str, reason: BaseException) -> None:
         """Record that a connection was lost, or could not be made.
 
-        :param connection: the purpose of the connection, which identifies it.
+        :param connection: the purpose of the connection, which also identifies the connection.
         """
         if isinstance(reason, TooLong):
             # The message came from another process; Redis itself works.

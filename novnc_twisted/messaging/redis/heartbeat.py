@@ -61,7 +61,10 @@ class Heartbeat:
         return self._asked_at is not None and self._seconds() - self._asked_at >= STALL
 
     def now(self) -> int:
-        """Return an estimate of Redis' time, in milliseconds since 1970: never ahead, at most one round trip behind."""
+        """Return an estimate of Redis' time, in milliseconds since 1970.
+
+        The estimate is never ahead of Redis, and at most one round trip behind.
+        """
         # The fastest answer has the largest difference, and is nearest to Redis' clock.
         return int((self._seconds() + max(self._ahead)) * 1000)
 

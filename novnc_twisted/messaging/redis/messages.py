@@ -18,7 +18,7 @@ class Request:
     """A call that waits in a queue.
 
     :ivar call_id: 32 random hex digits.
-    :ivar reply_to: the calling process, 32 random hex digits.
+    :ivar reply_to: the name of the calling process on the bus, 32 random hex digits.
     :ivar public_key: the caller's public key, with which the reply is sealed (encrypted).
     :ivar gives_up: the time at which the caller stops waiting, in milliseconds since 1970 by Redis' clock.
     """

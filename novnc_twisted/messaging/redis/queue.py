@@ -33,7 +33,7 @@ This BLPOP asks only for the other lists.  It must end soon, because the full li
 MAX_PENDING = 4 << 20
 """Maximum number of bytes of one message.  A longer message closes the queue's connection.
 
-The longest valid message is a sealed reply of MAX_MESSAGE bytes: sealing makes it longer by about a third.
+The longest valid message is the sealed form of a reply of MAX_MESSAGE bytes, which is about a third longer.
 """
 
 
@@ -75,7 +75,7 @@ class Queue:
         self._link = link
         self._busy = dict.fromkeys(self._keys, 0)
         self._paused = False
-        self._last = False  # whether the pending BLPOP is the last one
+        self._last = False  # whether to send no further BLPOP
         self._freed: Deferred[None] | None = None  # fires when messages may be taken again
         self._running: Deferred[None] | None = None
 

@@ -26,7 +26,7 @@ command is not tried again, since Redis records each attempt in ``ACL LOG``.
 """
 
 REPORT_AFTER = 1.0
-"""Seconds for which scripts may be missing before this is logged.
+"""Seconds for which scripts may be missing before their absence is logged.
 
 If all services start together, scripts are missing until consoleauth has loaded them.  This is normal.
 """

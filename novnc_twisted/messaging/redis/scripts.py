@@ -30,9 +30,9 @@ So ZCOUNT can count this worker separately from the others.
 
 # Keys are passed as arguments and not declared, because EVALSHA requires the rights to read and write each declared
 # key.  Redis still checks each command of a script against the caller's rights.  The head of each script separates the
-# keys from the other arguments.  The head uses loops, because Lua's unpack is limited to 8000 values.  It checks the
-# number of keys, because a wrong number could make Redis loop for ever.  Without arguments, a script does nothing, so
-# that EVAL can load it, and EVALSHA can check that Redis has it.
+# keys from the other arguments.  The head uses loops, because Lua's unpack is limited to 8000 values.  The head checks
+# the number of keys, because a wrong number could make Redis loop for ever.  Without arguments, a script does nothing:
+# so EVAL can load the script, and EVALSHA can check that Redis has the script.
 _HEAD = (
     """
 if #ARGV == 0 then return 'here' end
@@ -58,7 +58,7 @@ class Script:
     The arguments of a script are the number of keys, the keys, and then the other arguments.  The first comment of each
     script names them: ``-- KEYS | OTHERS``.
 
-    :ivar writes: whether the script adds data.  A full Redis refuses to run its commands that add data.
+    :ivar writes: whether the script adds data, which a full Redis refuses.
     """
 
     def __init__(self, text: str, *, writes: bool = False) -> None:
@@ -260,7 +260,7 @@ return 1
 """,
     writes=True,
 )
-"""Store an object with a time to live, and add it to an index if one is given.  A former object is replaced."""
+"""Store an object with a time to live, and add it to an index if one is given.  A former object leaves its index."""
 
 EXTEND = Script("""
 -- s:KEY | milliseconds
@@ -311,7 +311,7 @@ local keys = {}
 for i = 1, wanted do keys[i] = string.sub(places[i], 18) end
 return keys
 """)
-"""Return the keys of an index, the oldest object first, without a given number of the newest ones.
+"""Return the keys of the objects in an index, oldest first, without a given number of the newest keys.
 
 A position in an index begins with 16 digits and a space, so the key in it begins at character 18.
 """

@@ -1,6 +1,6 @@
 """Serves a topic: takes requests from its queues, runs each once, and replies to its caller.
 
-A topic has a queue for each role of callers.  Redis lets only users with a role write to that role's queue, so the
+A topic has a queue for each role of callers.  Redis permits only callers with this role to write to the queue, so the
 queue proves the caller's role.
 """
 
