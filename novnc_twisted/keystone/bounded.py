@@ -16,7 +16,7 @@ BODY_SECONDS: Final = 8.0
 CONNECTIONS: Final = 32
 """Maximum number of idle connections to one server that are kept open.
 
-It is also the default number of threads of a client.
+This is also the default number of threads of a :class:`.KeystoneClient`.
 """
 
 _PIECE: Final = 16 << 10
