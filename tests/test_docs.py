@@ -164,6 +164,13 @@ class Named(TestCase):
         self.assertGreater(len(targets), 10)
         for target in targets:
             self.assertTrue((ROOT / target).exists(), target)
+        sections = re.findall(r"\]\((docs/[\w.]+\.rst)#([\w-]+)\)", README.read_text())
+        self.assertGreater(len(sections), 3)
+        for page, section in sections:
+            headings = re.findall(r"^(\S.*)\n[=~-]{3,}$", (ROOT / page).read_text(), re.M)
+            # As GitHub makes the anchor of a heading.
+            anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            self.assertIn(section, anchors, page)
 
     def test_files_of_the_repository(self) -> None:
         for page in PAGES:
