@@ -17,7 +17,7 @@ from novnc_twisted.service.options.table import TABLE, names
 __all__ = ["Configuration", "Unusable", "in_memory", "read_all", "read_configuration"]
 
 _REFERENCE = re.compile(r"(?<![\\$])\$\{?([A-Za-z_][A-Za-z0-9_.]*)")
-"""``$name`` or ``${name}`` in a value.  ``$$`` and a backslash before the ``$`` mean the character itself."""
+"""``$name`` or ``${name}`` in a value.  In ``$$``, and after a backslash, ``$`` stands for itself."""
 
 _OPTION = re.compile(r"(?:\[(\w+)\] )?(\w+)(?=:)")
 """The option with which an error or a warning begins, such as ``[vnc] novncproxy_port:``."""
@@ -31,7 +31,7 @@ _NEEDED = {
     "could not convert string to float: ": "a number",
     "Unexpected boolean value ": "true or false",
 }
-"""The beginning of an error text of Python or oslo.config about a value, and the value that is needed instead."""
+"""Beginning of an error text of Python or oslo.config about a value -> the kind of value that is needed."""
 
 # oslo.config logs warnings about former names before our log is set up.  They are dropped, because former names work.
 logging.getLogger("oslo_config").addHandler(logging.NullHandler())
@@ -46,7 +46,8 @@ class Configuration:
     :ivar files: the parsed files; later ones override earlier ones.
     :ivar errors: one line for each error.  The command can't start if there are any.
     :ivar warnings: one line for each warning.
-    :ivar logged_later: warnings that the service logs itself, so that only ``--check-config`` prints them.
+    :ivar logged_later: warnings that ``--check-config`` prints.  A start does not report them, because the service logs
+        them itself later.
     :ivar refused: the group and name of each option whose value is refused.
     :ivar referable: the names to which values may refer with ``$``.
     """
@@ -129,7 +130,7 @@ class Configuration:
 
 
 def read_configuration(sources: Sequence[str | FlagFile]) -> tuple[cfg.ConfigOpts, list[str]]:
-    """Check each option of the files on its own; return the options and the warnings.
+    """Read the files, and check each option separately; return the options and the warnings.
 
     :raises Unusable: an option or a file is wrong; the text is one line that names it.
     """

@@ -74,7 +74,7 @@ class ConsoleService(CommandService):
             shutdown.add(phase, lambda: None if shutdown.replaced else older.gone())
 
     def begin(self) -> None:
-        """Start all services at the same time.  Each of them waits for its own peers if they are down."""
+        """Start all services at the same time.  Each one waits for the programs that it needs, such as Redis."""
         starts: list[Start] = [self._context.transport.start, *self._starts]
         if self._context.trail is not None:
             # The audit trail is opened first, and without waiting, so that it gets all events.

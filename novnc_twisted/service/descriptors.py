@@ -10,7 +10,7 @@ RESERVE = 100
 """File descriptors for everything else: files, the bus, connections that fetch the page or are being refused."""
 
 MANY = 1000
-"""The number of sessions that should be possible if ``max_sessions`` is off; fewer give a warning."""
+"""If ``max_sessions`` is off and fewer sessions than this are possible, the operator gets a warning."""
 
 API_CONNECTIONS = 1000
 """Maximum number of connections of the API, if there are descriptors for them."""

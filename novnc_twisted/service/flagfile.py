@@ -24,10 +24,10 @@ class FlagFile(iniparser.BaseParser):
     Lines before the first section belong to [DEFAULT].  A name may begin with ``--``.  As in Essex, ``--flag`` without
     a value means true, and ``--noflag`` means false.
 
-    :ivar sections: the values of each key of each section, in their order.
+    :ivar sections: section -> key -> the key's values, in the order of the file.
     :ivar lines: the line number of the last assignment to a key, by section and key.
     :ivar commented: the section and key of each option whose last assignment seems to end with a comment.
-    :ivar faults: one line for each fault of the file itself.
+    :ivar faults: a message for each faulty line; a single message if the file cannot be read.
     """
 
     def __init__(self, path: str) -> None:

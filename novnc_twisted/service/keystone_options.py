@@ -11,7 +11,8 @@ from novnc_twisted.service.exits import Unusable, one_line
 
 _FILES: Final = ("cafile", "certfile", "keyfile")
 _URLS: Final = ("auth_url", "endpoint_override")
-_URL: Final = re.compile(r"(?i)https?://[^/?#\s]+[^\s]*\Z")  # keystoneauth1 replaces %(project_id)s in an endpoint
+# The pattern also accepts %(project_id)s, which keystoneauth1 replaces in an endpoint.
+_URL: Final = re.compile(r"(?i)https?://[^/?#\s]+[^\s]*\Z")
 _ENDPOINT: Final = (cfg.ListOpt("valid_interfaces"), cfg.StrOpt("region_name"), cfg.StrOpt("endpoint_override"))
 
 

@@ -91,8 +91,8 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     result.older_status = older_status(conf, reactor, result.status, predecessor)
     if result.older_status is not None:
         result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
-    # Copies of the sockets that this process itself accepts on, for the new process of a take-over: the service closes
-    # its sockets when it stops accepting.  With workers, this process accepts on the monitoring port only.
+    # Copies for the new process of a take-over: the service closes its own sockets when it stops accepting.  With
+    # workers, only the monitoring port is copied, because this process itself accepts on no other socket.
     result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
     result.predecessor, result.older = predecessor, older
     service.end_with(older)

@@ -1,6 +1,6 @@
 """Finds misspelt and misplaced options in configuration files.
 
-These have names that resemble those of our options, but no option of this name is read in their section.
+Such an option has a name like that of one of our options, but no option of its name is read in its section.
 
 Without a warning, the operator would not notice that an option still has its default.  Other unknown names belong to
 nova, and are ignored.
@@ -106,7 +106,7 @@ _COMMON_NAMES: Final = frozenset(
         "workers",
     ]
 )
-"""Names of our options that other programs also use, in their own sections."""
+"""Names of our options that other programs also use.  They do not show that an unknown section is meant for us."""
 
 
 def misplaced(files: Sequence[FlagFile]) -> Iterator[str]:

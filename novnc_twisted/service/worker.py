@@ -161,7 +161,7 @@ def _plain(name: str, value: Any) -> bool:
 def main(arguments: list[str]) -> None:
     """Run until SIGTERM, or until the supervisor ends."""
     prepare_exit()
-    # A terminal sends SIGINT to the supervisor as well, which then ends the workers.
+    # A terminal sends SIGINT to the supervisor, too.  The supervisor then ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     command, _, reactor_module, owners, begin, *paths = arguments
     importlib.import_module(reactor_module).install()

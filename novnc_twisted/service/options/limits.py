@@ -6,7 +6,10 @@ from novnc_twisted.service.options.types import LONGEST, NumberOpt
 
 
 def _over_all_proxies(name: str, whose: str) -> cfg.Opt:
-    """Return an option for the maximum number of sessions over all proxies, which consoleauth counts."""
+    """Return an option that limits the sessions of all proxies together.  consoleauth counts these sessions.
+
+    :param whose: that to which each limit applies, such as ``client address``, for the help.
+    """
     return cfg.IntOpt(
         name,
         mutable=True,

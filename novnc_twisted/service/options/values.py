@@ -59,7 +59,7 @@ def connectable_address(text: str) -> None:
 
 
 def service_host(text: str) -> None:
-    """Check the name of a compute host, which is sent between the services."""
+    """Check the option ``host``, a name that the services send to each other."""
     if not _SERVICE_HOST.fullmatch(text):
         raise ValueError("a name has 1 to 200 printable ASCII characters and no blank")
 

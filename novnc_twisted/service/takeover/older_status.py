@@ -72,13 +72,13 @@ class OlderStatus:
             self._channels[older] = _Channel(self._reactor, its_socket, partial(self._ended, older))
 
     def release(self) -> None:
-        """Close the channels, because a successor is the main process from now on."""
+        """Close the channels, because a new process is the main process from now on."""
         for channel in list(self._channels.values()):
             channel.connectionLost(None)
 
     @property
     def channels(self) -> dict[int, int]:
-        """The descriptors of the channels, for a successor."""
+        """The descriptors of the channels, for the new process of a take-over."""
         return {pid: channel.fileno() for pid, channel in self._channels.items()}
 
     def status(self) -> "Deferred[Status]":

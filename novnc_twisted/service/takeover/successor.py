@@ -70,7 +70,10 @@ class PredecessorChannel:
         self._on_lead: Callable[[], None] | None = None
 
     def adjust(self, twistd: Any) -> None:
-        """Change the options of twistd, so that it leaves the pid file alone, and does not fork or change the user."""
+        """Change the options of twistd: it must leave the pid file alone, and must not fork.
+
+        Only as root, it may change the user, as at an ordinary start.
+        """
         twistd["pidfile of the service"] = twistd.get("pidfile")
         twistd["pidfile"] = ""
         twistd["nodaemon"] = True
