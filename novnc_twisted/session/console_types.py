@@ -44,7 +44,7 @@ class IConsoleType(Protocol):
         """
 
     def change_rights(self, relay: IRelay, info: ConnectInfo, *, resizes: bool = True) -> None:
-        """Change the filters of a live session to those for the rights in ``info``.
+        """Change the filters of a live session to the filters for the rights in ``info``.
 
         :param resizes: whether the viewer may change the size of the screen, if it has control.
         :raises ValueError: the relay has no filter that knows the boundaries of the viewer's messages.

@@ -1,4 +1,4 @@
-"""Consoles that use RFB: those of noVNC and of the Java viewer."""
+"""Consoles that use RFB, for noVNC and for the Java viewer."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -69,7 +69,7 @@ class SessionsAPI:
     async def page(
         self, wanted: SessionFilter, *, limit: int, marker: str = "", proxy: str | None = None
     ) -> tuple[Sequence[SessionInfo], bool]:
-        """Return sessions in the order of their ids, and whether further ones follow.
+        """Return sessions in the order of their ids, and whether further sessions follow.
 
         Ids are random, so a page is expected to have about the same number of sessions from each worker.  At first,
         only this number is read from each worker.  More is read from a worker that may have further sessions before

@@ -191,5 +191,5 @@ class SessionSetup(Session):
         try:
             late = SetupTimeout("the viewer did not read the reason in time")
             await self._deadline.wait(self._client.run(handshake), seconds, late)
-        except Refusal:  # the viewer left, does not read or broke the protocol; the close frame has the reason as well
+        except Refusal:  # the viewer left, does not read or broke the protocol; the close frame also has the reason
             return

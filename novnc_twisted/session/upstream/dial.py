@@ -49,7 +49,7 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
             while not await _connect_unix(reactor, info.socket, settings, end):
                 await sleep(uniform(0.02, 0.1), reactor)  # noqa: S311
         elif IReactorFDSet.providedBy(reactor) and (found := _numeric(info.host, info.port)) is not None:
-            # Reactors without file descriptors, such as that of the tests, use endpoints.
+            # Reactors without file descriptors, such as the fake reactor of the tests, use endpoints.
             connected(reactor, await _connect_tcp(reactor, *found), end)
         else:
             await _endpoint(reactor, info.host, info.port).connect(_EndFactory(end))

@@ -48,7 +48,7 @@ class UpstreamTLS:
         """Check the credentials.
 
         :param ca_certs: certificates (PEM) of the authorities that certify VNC servers; None: the system's.
-        :param client_cert: our certificate (PEM), followed by the intermediate ones; None: we send no certificate.
+        :param client_cert: our certificate and its intermediate certificates (PEM); None: we send no certificate.
         :param client_key: the key of ``client_cert`` (PEM, without a passphrase); None: ``client_cert`` contains it.
         :param server_name: a DNS name or an IP address to expect instead of the address of the connection.  ``{host}``
             in the name stands for the compute host of the server.
