@@ -120,7 +120,7 @@ class ClipboardPolicy:
         if not self._reads_server:
             return data
         limit = self._limits.from_server
-        # Empty texts, and those in the extended form, which have a negative length, are removed as well.
+        # This also removes empty texts, and texts in the extended form, whose length is negative.
         return b"".join(
             piece.data
             for piece in self._server.receive(data)
