@@ -36,7 +36,7 @@ class IEnd(Interface):
     heard_at = Attribute("The clock's seconds when bytes of the stream last arrived; at first, when the end was made.")
 
     def attach(receiver: IReceiver) -> None:
-        """Pass all received bytes to this receiver from now on, beginning with those that were held back.
+        """Pass all received bytes to this receiver from now on, beginning with the bytes that the end has held.
 
         If the end was lost or its buffer became full before this call, the receiver is notified immediately.
         """

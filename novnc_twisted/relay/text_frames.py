@@ -24,8 +24,8 @@ def text_header(length: int) -> bytes:
 class TextFrameDecoder(FrameDecoder):
     """Decodes binary messages as its base class does, and collects the text messages between them.
 
-    A text message is kept until it is complete.  Between two calls, at most ``TEXT_LIMIT`` bytes of it are kept, and
-    one unfinished frame of the same maximum length.
+    A text message is kept until it is complete.  Between two calls, the decoder keeps at most ``TEXT_LIMIT`` bytes of
+    the message, and one unfinished frame with at most ``TEXT_LIMIT`` bytes of payload.
 
     :ivar texts: the whole text messages that arrived and are not yet handled: handle them and clear the list.  ``news``
         is set when a message is added.

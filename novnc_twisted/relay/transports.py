@@ -12,7 +12,7 @@ from twisted.internet.tcp import Connection
 
 
 def _options(**values: int) -> tuple[tuple[int, int], ...]:
-    """Return those of the options that this system has, each as its number and the value to set."""
+    """Return the options that this system has, each as its number and the value to set."""
     return tuple((getattr(socket, name), value) for name, value in values.items() if hasattr(socket, name))
 
 
