@@ -1,4 +1,4 @@
-"""Admission of requests that call other services: refuses at once what cannot be answered in time.
+"""Admission of requests that call other services: refuses a request at once if it cannot be answered in time.
 
 A request that waits behind too many others is answered after its client has given up, and still delays the others.
 So the number of requests in work has a limit, which follows the measured rate of answers.  With N requests in work
@@ -11,12 +11,14 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 DEADLINE: Final = 3.0
-"""Seconds within which an admitted request should be answered.  A call on the bus has 5 s; the difference is a reserve,
-because the rate is an estimate."""
+"""Seconds within which an admitted request should be answered.
+
+A call on the bus times out after 5 s; the difference is a reserve, because the rate is an estimate.
+"""
 
 ALWAYS_ADMITTED: Final = 64
-"""With fewer requests than this in work, a new one is always admitted.  So there is enough work to keep all services
-busy while their rate is measured."""
+"""With fewer requests than this in work, a new one is always admitted.  So there are enough requests to keep all
+services busy while the rate is measured."""
 
 ASSUMED_RATE: Final = 30.0
 """Answers a second that are assumed until the rate has been measured."""
@@ -32,7 +34,7 @@ _PERIOD: Final = 0.5
 """Seconds of busy time over which one sample of the rate is taken."""
 
 _WEIGHT: Final = 0.25
-"""Weight of one sample in the average.  With it, the average follows a change within some seconds."""
+"""Weight of one sample in the average.  With this weight, the average follows a change within some seconds."""
 
 
 class Admission:
@@ -40,7 +42,7 @@ class Admission:
 
     :param clock: gives the time.
     :ivar in_work: requests that were admitted and are not answered yet.
-    :ivar rate: answers a second while the services were busy, smoothed.
+    :ivar rate: answers a second while the services were busy: an average in which newer samples have more weight.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -72,12 +74,12 @@ class Admission:
         """
         self._measure()
         if self.in_work >= _BUSY:
-            # Unanswered requests do not count: their end says nothing about how fast the services are.
+            # Unanswered requests are left out, because their end does not show how fast the services are.
             self._answered += answered
         self.in_work -= 1
 
     def _measure(self) -> None:
-        """Add the time since the last call to the busy time, if the services were busy.
+        """Add the time since the last call of this method to the busy time, if the services were busy.
 
         When the busy time is long enough for a sample, add a sample to the rate.
         """

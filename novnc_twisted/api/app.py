@@ -1,4 +1,4 @@
-"""The whole API server: finds the API of a path and the caller of a request."""
+"""The whole API server: finds the caller of each request, and the API that the path of the request names."""
 
 import re
 import time
@@ -59,7 +59,7 @@ NAME: Final = "consoleapi"
 """The server's name in events and in the log."""
 
 _PAGE: Final = Work("page")
-"""All pages for browsers are one kind of work."""
+"""The work of all pages for browsers, which are not distinguished in the log of outages."""
 
 _VERSION: Final = re.compile(r"v[0-9]+")
 
@@ -68,7 +68,7 @@ _API = Callable[[Request, str, tuple[str, ...]], Awaitable[Response]]
 
 
 class Application:
-    """Gives each request to the API that its path names.
+    """Passes each request on to the API that the path of the request names.
 
     :ivar compute: the Compute API.
     :ivar console: the console API.
@@ -183,7 +183,7 @@ class Application:
                 return console_api.choices(request)
             page = partial(self._portal.answer, request, segments, self._caller)
             response = await self.branding.answer(request, segments, page)
-            # The portal turns errors into pages, so only the status shows whether the work succeeded.
+            # The portal returns a page for each error, so only the status shows whether the work succeeded.
             if response.status < 500:
                 self._outages.answered(_PAGE)
             return response
@@ -210,8 +210,8 @@ class Application:
         """Return the caller.
 
         :raises HTTPError: 400: a header field with credentials came twice; 401: there are no valid credentials; 403:
-            this caller, or a page of another site, may not make this request; 429 or 503: the credentials could not be
-            checked now.
+            this caller may not make this request, or a page of another site makes it; 429 or 503: the credentials could
+            not be checked now.
         :raises ServiceUnavailable: the caller's token could not be checked.
         """
         secret = login_of(request) if self._logins else None
@@ -224,7 +224,7 @@ class Application:
             caller = await self._logins.caller(request, secret)
         if caller is None:
             raise unauthenticated(self._auth.identity_url(request))
-        # Checked once for all APIs: readers may use only GET and HEAD.
+        # Checked here for all APIs: readers may use only GET and HEAD.
         if caller.reads_only and not request.reads:
             if caller.by_api_token:
                 raise HTTPError(403, "This API token may only read.")

@@ -20,12 +20,13 @@ class IComputeAPI(Protocol):
     async def find(self, instance_uuid: str, visible: Callable[[Instance], bool], /) -> Instance:
         """Return a server, as its compute host reports it; raises InstanceNotFound, ServiceUnavailable.
 
-        ``visible`` does not refuse a server.  It only chooses among the reports of several hosts.
+        If several hosts report the server equally well, a report for which ``visible`` returns True is chosen.  The
+        method also returns a server that is not visible, so the caller has to check it.
         """
         ...
 
     async def last_known(self, instance_uuid: str, /) -> Instance | None:
-        """Return what a dead host had published about a server; None: no dead host had the server."""
+        """Return a server as its host published it before it died; None: no dead host had the server."""
         ...
 
     async def page(
@@ -40,14 +41,16 @@ class IComputeAPI(Protocol):
     ) -> tuple[Sequence[Instance], bool]:
         """Return a page of servers, and whether more follow.
 
+        ``visible`` returns True for a server that the caller may see, ``wanted`` for one that passes the filters.
+
         Raises InstanceNotFound if the marker is not a visible server, ServiceUnavailable if no compute host answers.
         """
         ...
 
     async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None, /) -> Console:
-        """Return a new token for a server's console, which consoleauth has to authorise.
+        """Return a new token for a server's console; it is valid only after :meth:`IConsoleAuthAPI.authorize_console`.
 
-        ``host`` is the compute host that has the server; None: it is looked up.
+        ``host`` is the compute host that has the server; None: the method looks up the host.
         """
         ...
 

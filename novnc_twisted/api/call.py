@@ -18,7 +18,7 @@ class Call:
     :ivar version: the microversion; 2.1 below ``/v2``.
     :ivar legacy: whether the path is below ``/v2``.  There, unknown fields of a body are ignored.
     :ivar prefix: the path before the resource: ``/v2.1`` or ``/v2.1/PROJECT``.
-    :ivar bookmark: the same path without the version, for links that outlive a version.
+    :ivar bookmark: the prefix without the version, for links that stay valid in later versions: empty or ``/PROJECT``.
     """
 
     request: Request

@@ -1,4 +1,4 @@
-"""The Compute API below ``/v2.1`` and ``/v2``: reads microversion and project, and calls the resource of the path."""
+"""The Compute API below ``/v2.1`` and ``/v2``: reads microversion and project, and calls the resource in the path."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -70,9 +70,9 @@ class ComputeAPI:
     def _split_project(self, caller: Caller, segments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """Return the part of the path that names a project, as ``/PROJECT`` or empty, and the segments after it.
 
-        :raises HTTPError: 400: the project is not the caller's; 404: the segment is not a project.
+        :raises HTTPError: 400: the path names a project that is not the caller's; 404: the segment is not a project.
         """
-        # The path may have the project before the resource (/v2.1/PROJECT/servers), as nova required before
+        # The project may precede the resource in the path (/v2.1/PROJECT/servers).  nova required this before
         # microversion 2.18.
         if segments[0] in self.router.names or len(segments) == 1:
             return "", segments

@@ -49,9 +49,9 @@ class Consoles(Resource):
         ]
 
     async def act(self, call: Call, server_id: str, name: str, body: Any) -> Response:
-        """Answer an action of :data:`ACTIONS`, which ``remote-consoles`` replaced at 2.6.
+        """Answer an action of :data:`ACTIONS`.  From version 2.6 on, ``remote-consoles`` replaces these actions.
 
-        :raises HTTPError: 400: there is no such action at this version, or the body is wrong.  Other statuses: see
+        :raises HTTPError: 400: there is no such action in this version, or the body is wrong.  Other statuses: see
             :meth:`.Links.make`.
         """
         if call.version >= _REMOTE_CONSOLES:
@@ -84,7 +84,7 @@ class Consoles(Resource):
         call.needs_admin("os-console-auth-tokens")
         if call.version < _AUTH_TOKENS:
             raise HTTPError(400, f"The details of a console token need API version {_AUTH_TOKENS} or later.")
-        # A text that is too long gets the answer for an unknown token, so that callers do not learn the maximum length.
+        # A token that is too long is answered like an unknown token, so that callers do not learn the maximum length.
         if len(token) > MAX_TOKEN:
             raise HTTPError(404, "Token not found")
         info = await self._consoleauth.show_token(token)

@@ -26,7 +26,7 @@ UNEXPECTED: Final = "Unexpected API Error. The log of the API has the details un
 def fault_body(error: HTTPError) -> dict[str, Any]:
     """Return the body of an error in nova's format: ``{"<name>": {"code": N, "message": "..."}}``.
 
-    A 401 has Keystone's format, because Keystone's middleware in front of nova would send it.
+    A 401 has Keystone's format, because in an OpenStack cloud, Keystone's middleware in front of nova sends it.
     """
     if error.status == 401:
         return keystone_body(error)
@@ -58,7 +58,7 @@ def policy_refused(rule: str) -> HTTPError:
 
 
 def error_of(refusal: Refusal, *, server_id: str = "", console_type: str = "") -> HTTPError:
-    """Make the HTTP error for another service's refusal, with nova's sentence if nova has one, else with ours."""
+    """Make the HTTP error for another service's refusal, with nova's sentence if nova has one, else with our own."""
     status = refusal.api_status or 500
     if isinstance(refusal, InstanceNotFound) and server_id:
         return instance_not_found(server_id)

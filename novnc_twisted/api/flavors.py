@@ -19,7 +19,7 @@ _ID = re.compile(r"([0-9]{1,6})vcpu-([0-9]{1,12})mb", re.ASCII)
 
 
 def flavor_id(instance: Instance) -> str:
-    """Return the id of the flavor for a server's size.  It is the flavor's name as well."""
+    """Return the id of the flavor for a server's size.  The id is also the flavor's name."""
     return f"{instance.vcpus}vcpu-{instance.memory_mb}mb"
 
 

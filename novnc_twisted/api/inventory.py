@@ -55,7 +55,7 @@ class Inventory:
     async def find(self, caller: Caller, server_id: str) -> Instance:
         """Return one of the caller's servers by its id.
 
-        :raises HTTPError: 404, also for an id that is not a UUID, and for a server of another project.
+        :raises HTTPError: 404: there is no such server, the id is not a UUID, or the caller may not see the server.
         :raises ServiceUnavailable: a compute host that runs the server, or may run it, does not answer.
         """
         try:

@@ -81,10 +81,10 @@ class Links:
 
 
 def _owner(caller: Caller, instance: Instance) -> str | None:
-    """Return the project that must own the server for the link to be valid; None: any project.
+    """Return the project that must own the server as long as the link is valid; None: any project may own it.
 
-    For a user, this is the user's own project.  For an administrator, who makes links for servers of all projects, this
-    is the server's project: its id, or its name if nova's metadata has no id.
+    For a user, the result is the user's own project.  An administrator makes links for servers of all projects, so the
+    result is the server's project: the project's id, or its name if nova's metadata has no id.
     """
     if not caller.is_admin and caller.project:
         return caller.project

@@ -21,7 +21,10 @@ class Version(NamedTuple):
 
 MINIMUM = Version(2, 1)
 MAXIMUM = Version(2, 31)
-"""2.6 adds remote-consoles and 2.31 os-console-auth-tokens.  Later versions show details that libvirt domains lack."""
+"""The latest supported version.  2.6 added remote-consoles, and 2.31 added os-console-auth-tokens.
+
+Later versions show details that libvirt domains do not have.
+"""
 
 
 def requested(request: Request) -> Version:
@@ -60,7 +63,7 @@ def requested(request: Request) -> Version:
 
 
 def headers(version: Version) -> tuple[tuple[str, str], ...]:
-    """Return the header fields that state the version; error responses have them as well."""
+    """Return the header fields that state the version, for responses and error responses."""
     return (
         ("OpenStack-API-Version", f"compute {version}"),
         ("X-OpenStack-Nova-API-Version", str(version)),

@@ -16,13 +16,13 @@ SETTLED: Final = 60.0
 MAX_QUIET: Final = 600.0
 """Maximum of :attr:`_Cause.quiet`, in seconds.
 
-A cause that was over recurs if it occurs again within this time after its last occurrence."""
+If a cause was over, and occurs again within this time after its last occurrence, it counts as recurring."""
 
-# Matches a cause that concerns only one compute host.  Answers from other hosts do not show that it is over.  A
-# cause with "no compute host" concerns all hosts, even if it names one of them as an example.
+# Matches a cause that concerns only one compute host: answers from other hosts do not show that such a cause is over.
+# A cause with "no compute host" concerns all hosts, even if the text names one host as an example.
 _ONE_HOST = re.compile(r"\A(?!.*\bno compute host ).*?compute(?:\.| host )", re.DOTALL)
 
-# Matches the id of a server in a cause.  The same failure of two servers is one cause.
+# Matches the id of a server in the text of a cause.  The same failure for two servers is one cause.
 _SERVER = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 
 # The first hint whose pattern matches a cause is logged.
@@ -38,10 +38,12 @@ _HINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a request asks of other services.  If the same work succeeds later, the cause of an earlier failure is over.
+    """What a request needs from other services.
+
+    If the same work succeeds later, this shows that the cause of an earlier failure is over.
 
     :ivar route: the kind of request.
-    :ivar arguments: the variable parts of its path, such as the id of a server.
+    :ivar arguments: the variable parts of the request's path, such as the id of a server.
     """
 
     route: str
@@ -52,10 +54,10 @@ class Work:
 class _Cause:
     """A cause that prevents requests from being answered.
 
-    :ivar work: the work that it prevented most recently.
-    :ivar one_host: whether it concerns only one compute host.
-    :ivar began: when it began, in seconds of the clock.
-    :ivar last: when it occurred last, in seconds of the clock.
+    :ivar work: the work that failed for this cause most recently.
+    :ivar one_host: whether the cause concerns only one compute host.
+    :ivar began: when the cause began, in seconds of the clock.
+    :ivar last: when the cause occurred last, in seconds of the clock.
     :ivar quiet: minimum number of seconds without an occurrence before the cause counts as over.
     :ivar count: number of requests that were refused for this cause since it began.
     :ivar over: whether the cause no longer prevents answers.
@@ -79,8 +81,8 @@ class _Cause:
 class Outages:
     """Logs the beginning and the end of each cause.
 
-    A recurring cause does not fill the log.  Each time that a cause recurs (see :data:`MAX_QUIET`), its ``quiet`` time
-    is doubled, to :data:`SETTLED` at least and :data:`MAX_QUIET` at most.
+    A recurring cause must not fill the log.  So each time that a cause recurs (see :data:`MAX_QUIET`), its ``quiet``
+    time is doubled.  The doubled time is at least :data:`SETTLED`, and at most :data:`MAX_QUIET`.
 
     :param clock: gives the time.
     """
@@ -97,12 +99,12 @@ class Outages:
         :param cause: what happened, in words.
         :param work: what the request needed.
         :param status: the HTTP status of the response.
-        :param quiet: see :attr:`_Cause.quiet`.
+        :param quiet: the ``quiet`` time of the cause if the cause does not recur; see :class:`_Cause`.
         """
-        # Otherwise an outage would leave one log line for each server.
+        # Without the ids of the servers, an outage has one log line, and not one for each server.
         cause = _SERVER.sub("a server", cause)
         now = self._clock.seconds()
-        # Removed and inserted again, so that the dictionary stays sorted by last occurrence.
+        # The cause is removed and inserted again, so that the dictionary stays sorted by the last occurrence.
         known = self._causes.pop(cause, None) or _Cause(work, _ONE_HOST.search(cause) is not None)
         while len(self._causes) >= MAX_CAUSES:
             del self._causes[next(iter(self._causes))]

@@ -31,7 +31,7 @@ ACTIONS: Final[Mapping[str, str | None]] = MappingProxyType(
         "resume": power.RESUME,
     }
 )
-"""Name of the action in nova's API -> name on the bus; None for ``reboot``, whose body chooses soft or hard."""
+"""Name of the action in nova's API -> its name on the bus; None for ``reboot``, whose body chooses soft or hard."""
 
 _REBOOTS = {"SOFT": power.REBOOT, "HARD": power.RESET}
 _REBOOT_TYPES = ("HARD", "Hard", "hard", "SOFT", "Soft", "soft")
@@ -62,7 +62,7 @@ class Power:
 
         :param address: the client's address, for the audit trail.
         :param action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
-        :param name: what the action is called in errors.
+        :param name: the action's name in error messages.
         :raises HTTPError: 404; 409: the server's state does not allow the action; 503.
         """
         try:
@@ -74,7 +74,7 @@ class Power:
             raise HTTPError(409, _conflict(name, instance.uuid, reply))
 
     async def _begin(self, caller: Caller, address: str, instance: Instance, action: str) -> PowerReply:
-        """Begin the action, and report the attempt, even after an error."""
+        """Begin the action, and send the observer an event about the attempt, even after an error."""
         with reported(self._observer, PowerAction, caller, address, instance) as fields:
             fields["action"] = action
             reply = await self._compute.change_power(instance, action)
@@ -87,7 +87,7 @@ def _reboot_type(call: Call, name: str, body: Any) -> str:
 
 
 def _conflict(name: str, uuid: str, reply: PowerReply) -> str:
-    """Return why the action is not possible now, in nova's words (``InstanceInvalidState``) where nova has them."""
+    """Return why the action is not possible now.  The sentence is nova's (``InstanceInvalidState``) if nova has one."""
     action = name.removeprefix("os-")
     if reply.conflict == power.TRANSIENT:
         return f"Cannot '{action}' instance {uuid}: its domain is transient and would be deleted."

@@ -1,4 +1,4 @@
-"""Reports each operation of a caller on a server, successful or not."""
+"""Reports an event for each operation of a caller on a server, even if the operation fails."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +18,10 @@ def reported(
 
     :param kind: makes the event.
     :param address: the client's address.
-    :return: further fields of the event, which the block sets.  If the block raises a refusal, ``cause`` becomes the
-        name of the refusal; otherwise the block must set ``cause``.
+    :return: a dictionary, in which the block sets further fields of the event.  A block that succeeds must set
+        ``cause``.  If the block raises a Refusal, ``cause`` is the name of the refusal.
     """
-    # This cause remains if the client leaves before the host has answered.
+    # If the client leaves before the host has answered, the block is cancelled, and the event has this cause.
     fields: dict[str, Any] = {"cause": ServiceUnavailable.__name__}
     try:
         yield fields

@@ -45,7 +45,7 @@ class Responder:
         try:
             response = await answer
         except (HTTPError, Refusal) as raised:
-            # The log shows the refusal behind the error, because only the refusal has the detail.
+            # Log the refusal that caused the error, if there is one, because only the refusal has the detail.
             error = raised if isinstance(raised, HTTPError) else error_of(raised)
             self.report(request, request_id, work, error, raised.__cause__ or raised)
             return self._error_response(request, error)
@@ -69,14 +69,14 @@ class Responder:
     ) -> None:
         """Report a refused request, and log the reason if the access log does not show it.
 
-        :param cause: the error itself, or the refusal of a service that caused it.
+        :param cause: the error itself, or the refusal of another service that caused the error.
         """
         event = error.refusal(self._service, request.client)
         if event is not None:
             self._observer(event)
         if error.status == 503:
             why = (cause.detail or str(cause)) if isinstance(cause, Refusal) else error.message
-            # Without ``work``, only the check of the caller's credentials needed another service.
+            # If ``work`` is None, only the check of the caller's credentials needed another service.
             self._outages.refused(why, work or LOG_IN)
         elif isinstance(cause, Refusal):
             self._log.info("{id} is refused: {refusal}", id=request_id, refusal=cause)

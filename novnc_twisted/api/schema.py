@@ -31,9 +31,10 @@ def choices(body: Any, name: str, fields: Mapping[str, Sequence[str]], *, lenien
 
 
 def properties(body: Any, checks: Mapping[str, Callable[[Any], Any]], required: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the fields of a body ``{field: value, ...}``, each in the form in which its check returns it.
+    """Return the fields of a body ``{field: value, ...}``, with the values that the checks return.
 
-    :param checks: a check for each allowed field; it raises ValueError with a text such as "not a number".
+    :param checks: for each allowed field, a function that returns the checked value, or raises ValueError with a text
+        such as "not a number".
     :param required: the fields that must not be missing.
     :raises HTTPError: 400.
     """
@@ -69,5 +70,5 @@ def _invalid(name: str, value: Any, why: str) -> HTTPError:
 
 def _shown(value: Any, *, quoted: bool = False) -> str:
     text = value if isinstance(value, str) and not quoted else repr(value)
-    # Otherwise a client that sends a megabyte would get a megabyte back.
+    # Long values are cut, so that a client that sends a megabyte does not get a megabyte back.
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -60,7 +60,7 @@ def full(call: Call, instance: Instance) -> dict[str, Any]:
         "tenant_id": project,
         "user_id": instance.user_id or instance.user_name or "",
         "metadata": {},
-        # As in nova: equal for servers of one project on one host, and does not reveal the host's name.
+        # As in nova, this hash is equal for servers of one project on one host, and does not reveal the host's name.
         "hostId": hashlib.sha224(f"{project}{host}".encode()).hexdigest() if host else "",
         "image": "",
         "flavor": {"id": flavor, "links": [call.link("bookmark", f"flavors/{flavor}")]},

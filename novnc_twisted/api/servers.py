@@ -48,7 +48,8 @@ class Servers(Resource):
         return Response(200, {"server": server_view.full(call, await self._inventory.find(call.caller, server_id))})
 
     async def _list(self, call: Call, path: str, view: Any) -> Response:
-        # ``name`` is a plain substring.  In nova, it is a regular expression, but matching one could take forever.
+        # ``name`` is a plain substring.  nova takes it as a regular expression, but matching a regular expression could
+        # take forever.
         limit, marker, name = _limit(call), call.request.parameter("marker"), call.request.parameter("name") or ""
         try:
             page, more = await self._inventory.page(
@@ -66,7 +67,7 @@ class Servers(Resource):
 
 def _limit(call: Call) -> int:
     limits = call.request.query.get("limit") or [str(MAX_LIMIT)]
-    for limit in limits:  # like nova's schema, check all; the last one counts
+    for limit in limits:  # like nova's schema, check all limits, and use the last one
         if not _DIGITS.fullmatch(limit):
             raise HTTPError(
                 400,
@@ -79,7 +80,7 @@ def _limit(call: Call) -> int:
 
 
 def _project(call: Call) -> str | None:
-    """Return the project that a request asks for.  It counts only if the caller is an administrator."""
+    """Return the project that a request asks for.  For callers who are not administrators, it is ignored."""
     return call.request.parameter("project_id") or call.request.parameter("tenant_id")
 
 

@@ -29,7 +29,7 @@ class Services(Resource):
         for service in await self._transport.services():
             key = (service.binary, service.host)
             wanted = service.binary in BINARIES and binary in (None, service.binary) and host in (None, service.host)
-            # As in nova, the workers of one service on one host are one entry.  Their latest heartbeat counts.
+            # As in nova, the workers of one service on one host are one entry, with the latest of their heartbeats.
             if wanted and (key not in latest or latest[key].updated_at < service.updated_at):
                 latest[key] = service
         return Response(200, {"services": [_service(call, latest[key]) for key in sorted(latest)]})
@@ -37,8 +37,8 @@ class Services(Resource):
 
 def _service(call: Call, service: Service) -> dict[str, Any]:
     view: dict[str, Any] = {
-        # nova uses the number of a database row.  There is no database here, so each API process computes the same
-        # number from the names.  The shift makes it fit into a signed 32-bit integer.
+        # nova uses the number of a database row.  There is no database here, so the number is computed from the names,
+        # and is the same in each API process.  The shift makes it fit into a signed 32-bit integer.
         "id": zlib.crc32(f"{service.binary} {service.host}".encode()) >> 1,
         "binary": service.binary,
         "host": service.host,

@@ -22,23 +22,23 @@ MAX_CONNECTIONS: Final = 1000
 _SECRET_BELOW: Final = ("os-console-auth-tokens", "tokens")
 """If a path contains one of these segments, the access log hides the variable segments of the path.
 
-A console token follows ``os-console-auth-tokens``.  The id of an API token follows ``tokens``; the id is not secret,
-but people may paste the API token there."""
+A console token follows ``os-console-auth-tokens``.  The id of an API token follows ``tokens``.  The id is not secret,
+but people may paste the API token in its place."""
 
 
 class APISite(Site):
-    """The API's site, with a log of events that stops when the site stops.
+    """The API's site.  It has a log of events, which it stops when it stops itself.
 
     :ivar application: the API.
     """
 
     application: Application
-    noisy = False  # The service logs its address itself.
+    noisy = False  # Twisted need not log the address, because our service logs it.
 
     def __init__(self, log: EventLog, *arguments: Any, **options: Any) -> None:
         """Prepare to listen; see :class:`~novnc_twisted.http.site.Site`.
 
-        :param log: the log of events; the site stops it when the site itself stops.
+        :param log: the log of events, which the site stops when it stops itself.
         """
         super().__init__(*arguments, **options)
         self._event_log = log
@@ -71,13 +71,13 @@ def make_site(
     :param auth: :class:`~novnc_twisted.identity.NoAuth`, :class:`~novnc_twisted.identity.HTTPBasic` or
         :class:`~novnc_twisted.identity.KeystoneUsers`.
     :param trusted_proxies: addresses and networks whose X-Forwarded-For, -Proto and -Prefix are accepted.
-    :param connection_limits: how many connections there may be; default: :data:`MAX_CONNECTIONS`.
+    :param connection_limits: the limits on the number of connections; default: :data:`MAX_CONNECTIONS` in all.
     :param observer: called with each event (see :mod:`novnc_twisted.events`); default: write events to the log.
-    :param now: Unix time in seconds.
+    :param now: returns the Unix time in seconds.
     :raises ValueError: a trusted proxy is neither an address nor a network.
     """
     trusted = networks(trusted_proxies)
-    # Made even if an observer is given, because APISite needs a log to stop.  A log without events costs nothing.
+    # Made even if an observer is given, because APISite needs a log that it can stop.  An unused log costs nothing.
     log = EventLog(reactor)
     observer = observer or log
     if connection_limits is None:

@@ -46,7 +46,10 @@ def index(request: Request) -> Response:
 
 
 def choices(request: Request) -> Response:
-    """Answer a path without a version with status 300 and both versions.  As in nova, there is no Location field."""
+    """Answer a path that begins with no known version or API, with status 300 and both versions.
+
+    As in nova, the response has no Location field.
+    """
     _get_only(request)
 
     def choice(version: dict[str, str], path: str) -> dict[str, Any]:
