@@ -23,7 +23,7 @@ Credentials = tuple[str | tuple[str, ...], ...]
 class ConsoleCall:
     """A request, and who makes it.
 
-    :ivar again: authenticates the request again; this fails if the log-in has ended since.
+    :ivar again: authenticates the request again; fails if the log-in has ended in the meantime.
     """
 
     request: Request
@@ -32,7 +32,7 @@ class ConsoleCall:
 
     @property
     def credentials(self) -> Credentials:
-        """The header fields that authenticate the request, and the client's address, on which a lock-out depends."""
+        """The values on which the authentication depends: the client's address (for lock-outs), and header fields."""
         headers = self.request.headers
         return self.request.client, *(tuple(headers.get(name, ())) for name in _CREDENTIALS)
 

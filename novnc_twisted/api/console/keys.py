@@ -1,4 +1,4 @@
-"""``/servers/ID/keys``: types a text on a server's virtual keyboard, or presses keys there."""
+"""``/servers/ID/keys``: types a text or presses keys on the virtual keyboard of a server."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,15 +32,15 @@ MAX_OF_USER: Final = 4
 MAX_AT_ONCE: Final = 32
 """Maximum number of requests of all users that send keys at the same time.
 
-A long text can take minutes.  During this time, its request also counts for the limit of
-:mod:`novnc_twisted.api.admission`."""
+Typing a long text can take minutes.  During this time, the request also counts as one of the requests in work, whose
+number :mod:`novnc_twisted.api.admission` limits."""
 
 _TEXT_HOLD: Final = 12
 _KEYS_HOLD: Final = 50
 """Milliseconds between two key events, for a ``text`` (``_TEXT_HOLD``) and for ``keys`` (``_KEYS_HOLD``).
 
-QEMU's default is 10 ms.  Some boot menus read the keyboard only every 50 ms, so ``keys`` are sent that slowly.  A long
-``text`` would take too much time."""
+QEMU's default is 10 ms.  Some boot menus read the keyboard only every 50 ms, so ``keys`` are sent that slowly.  A
+``text`` is sent faster, because a long text would take too much time."""
 
 
 class Keys(Resource):
@@ -101,7 +101,7 @@ def _wanted(body: Any) -> tuple[Chords, int]:
     if isinstance(body, dict) and ("text" in body) == ("keys" in body):
         raise HTTPError(400, "Exactly one of text and keys is required.")
     if isinstance(body, dict) and "text" in body:
-        # The text is not checked by the schema, because the schema's errors repeat the value.
+        # The text is checked here and not by ``schema``, whose errors repeat the value.
         text = body["text"]
         if not isinstance(text, str) or not 0 < len(text) <= MAX_TEXT:
             raise HTTPError(

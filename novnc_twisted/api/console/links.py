@@ -1,4 +1,4 @@
-"""``/servers/ID/consoles``: console links.  The caller chooses rights and life time, and may allow only one use."""
+"""``/servers/ID/consoles``: makes console links."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ from novnc_twisted.http.routing import Handler, Resource
 class ConsoleLinks(Resource):
     """Makes console links, as the Compute API does.
 
-    The caller also chooses the rights and the life time, and whether the link can be opened only once.
+    Here, the caller also chooses the rights and the life time, and whether the link can be opened only once.
 
-    :param now: Unix time in seconds.
+    :param now: returns the Unix time in seconds.
     """
 
     def __init__(self, links: Links, now: Callable[[], float] = time.time) -> None:
@@ -53,8 +53,8 @@ class ConsoleLinks(Resource):
             "url": link.url,
             "mode": terms.mode,
             "expires_at": time_text(link.expires_at),
-            # token_ttl may have made the life time shorter than requested.  Clients whose clock is wrong cannot use
-            # expires_at.
+            # The life time may be shorter than requested, because token_ttl limits it.  A client with a wrong clock
+            # can use expires_in, but not expires_at.
             "expires_in": round(link.expires_at - self._now()),
         }
         return Response(200, {"console": shown})

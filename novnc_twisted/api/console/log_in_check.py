@@ -1,6 +1,6 @@
-"""Ends event streams soon after the log-in that opened them has ended.
+"""Ends event streams soon after the end of the log-in with which they were opened.
 
-The log-in is checked every few seconds.  With ``keystone``, a check may use a cached answer of Keystone.
+The log-in is checked every few seconds.  With ``keystone``, a check may use an earlier, cached answer of Keystone.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,10 +25,10 @@ _log = Logger()
 class LogInCheck:
     """Checks credentials every :data:`INTERVAL` seconds, for all streams that were opened with these credentials.
 
-    :param caller: the caller that the credentials gave at first.
-    :param again: authenticates one of the requests again.
-    :ivar ends: functions, each of which ends one stream.  All are called when the credentials are no longer valid, give
-        other rights, or cannot be checked because of a lock-out or an unexpected error.
+    :param caller: the caller to whom the credentials belonged when the first stream was opened.
+    :param again: authenticates the request for one of the streams again.
+    :ivar ends: functions, each of which ends one stream.  All are called when the credentials are no longer valid,
+        when they give other rights, or when they cannot be checked because of a lock-out or an unexpected error.
     """
 
     def __init__(self, clock: IReactorTime, caller: Caller, again: Callable[[], Awaitable[Caller]]) -> None:
@@ -68,7 +68,7 @@ class LogInCheck:
             is_locked_out = error.reason is not None and error.reason.cause == "LockedOut"
             return error.status not in _DENIED and not is_locked_out
         except Refusal:
-            return True  # the service that checks credentials does not answer, so nothing is known about them
+            return True  # the service that checks credentials does not answer, so they may still be valid
         except Exception:
             _log.failure("the log-in of event streams could not be checked; they end, and their clients connect again")
             return False

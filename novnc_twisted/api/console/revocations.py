@@ -23,7 +23,9 @@ _SELECTORS: Final[dict[str, Any]] = {
 
 
 class Revocations(Resource):
-    """Revokes tokens.  The server is not looked up, because its tokens must be revocable even after it was deleted.
+    """Revokes tokens.
+
+    The server of a request need not exist, because tokens must be revocable even after their server was deleted.
 
     A member can revoke only the tokens of servers of the member's own project.
     """

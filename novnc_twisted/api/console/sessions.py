@@ -20,7 +20,7 @@ from novnc_twisted.http.routing import Handler, Resource
 from novnc_twisted.session.rpcapi import SessionsAPI
 
 MAX_LIMIT: Final = 1000
-"""Maximum number of rows in one answer, and the limit of a request without one."""
+"""Maximum number of rows in one answer, and the default of ``limit``."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -61,7 +61,7 @@ class Sessions(Resource):
         return Response(200, {"session": view(await self._find(call, session_id))})
 
     async def _end(self, call: ConsoleCall, session_id: str) -> Response:
-        """End a session and revoke its token: with a valid token, the viewer could connect again.
+        """End a session and revoke its token, so that the viewer cannot connect again.
 
         This also ends all other sessions with the same token.
         """

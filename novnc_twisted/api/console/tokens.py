@@ -21,7 +21,7 @@ UNKNOWN: Final = "There is no such API token."
 class Tokens(Resource):
     """Lists, makes and revokes the API tokens of the caller.
 
-    :param tokens: None: there are no API tokens (noauth).
+    :param tokens: None: there are no API tokens, because the users do not log in (noauth).
     """
 
     def __init__(self, tokens: APITokens | None) -> None:

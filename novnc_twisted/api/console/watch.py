@@ -28,10 +28,13 @@ INTERVAL: Final = 1.0
 """Seconds between two looks."""
 
 QUIET: Final = 20
-"""Number of consecutive looks without an event after which a comment is sent."""
+"""After this number of consecutive looks without an event, a comment is sent to the clients of a group."""
 
 MAX_AGE: Final = 300.0
-"""Seconds after which a stream ends and its client connects again.  So every client soon leaves a replaced process."""
+"""Seconds after which a stream ends and its client connects again.
+
+So the clients of a process that was replaced by a new one soon connect to the new process.
+"""
 
 MAX_SUBSCRIBERS: Final = 500
 """Maximum number of event streams of one process."""
@@ -40,29 +43,30 @@ MAX_OF_USER: Final = 50
 """Maximum number of event streams of one user in one process.  So one user cannot take all streams of the process."""
 
 MAX_EVENTS: Final = 1 << 16
-"""Maximum number of bytes of the events of one look.  If there are more, ``reload`` is sent instead.
+"""Maximum number of bytes that one look sends to a client.  If the events are longer, ``reload`` is sent instead.
 
 The limit exists because data that a client has not read yet is kept in memory."""
 
 PAGE: Final = 1000
-"""Maximum number of sessions that one call returns.  The more pages the sessions of a group fill, the less often they
-are read.  For example, 10,000 sessions are read in every 11th look."""
+"""Maximum number of sessions that one call returns.  The more pages the sessions of a group fill, the less often the
+sessions are read.  For example, 10,000 sessions are read in every 11th look."""
 
 MAX_SESSIONS: Final = 10 * PAGE
-"""Maximum number of sessions that are watched for one group.  The page with the list reads as many."""
+"""Maximum number of sessions that are watched for one group.  The script of the list page reads as many
+(novnc_twisted/web/src/list/api.js)."""
 
 _Rows = Mapping[str, Mapping[str, Any]]
 """Id -> the fields of a server or session."""
 
 _Kind = tuple[bool, str | None]
-"""Identifies a group: ``(True, None)`` for all administrators, ``(False, project)`` for the other callers."""
+"""Identifies a group: ``(True, None)`` for all administrators, ``(False, project)`` for other callers of a project."""
 
 
 class _Group:
     """Subscribers that see the same rows: all administrators, or the callers of one project.
 
     :ivar caller: the caller of the first subscriber; any caller of the group sees the same rows.
-    :ivar behind: subscribers that missed events because they did not read.
+    :ivar behind: subscribers that missed events because they had not read what was sent before.
     :ivar rows: the rows of the last look, by event name and id; empty before the first look.
     :ivar pause: number of looks to skip before the sessions are read again.
     :ivar quiet: number of looks since something was last sent.
@@ -80,8 +84,8 @@ class _Group:
 class Watch:
     """Compares servers and sessions with those of the last look, once for each group of subscribers.
 
-    A subscriber that does not read gets no further events.  When it reads again, it gets ``reload``, because it has
-    missed events and should read its lists again.
+    A subscriber that has not read what was sent before gets no further events.  When it has read all of it, it gets
+    ``reload``, because it has missed events and should read its lists again.
     """
 
     _log = Logger()
@@ -119,8 +123,8 @@ class Watch:
         log_in = self._log_ins.get(shown) or LogInCheck(self._clock, caller, call.again)
         self._log_ins[shown] = log_in
         log_in.ends.append(subscriber.finish)
-        # A look that is under way goes on even if all subscribers have left.  New subscribers must not begin a second
-        # one.
+        # A running look continues even if all subscribers have left.  If a new subscriber comes during this look, it
+        # must not begin a second look.
         if self._timer is None and not self._looking:
             self._look()
 
@@ -149,14 +153,14 @@ class Watch:
     def _looked(self, _result: object) -> None:
         self._looking = False
         if self._groups:
-            # For a new group, the next look begins at once, because the group has no rows to compare with yet.
+            # If there is a new group, the next look begins at once, because this group has no rows to compare with yet.
             self._timer = self._clock.callLater(0 if self._has_new_group else INTERVAL, self._look)
 
     async def _look_at_all(self) -> None:
         proxies_answer = True
         for group in list(self._groups.values()):
             found = {"servers": await self._rows_or_none(self._servers(group.caller))}
-            # After a failure, the other groups do not wait for the same silent proxy.
+            # After a failure, do not read the sessions of the other groups: they would wait for the same silent proxy.
             if group.pause:
                 group.pause -= 1
             elif proxies_answer:
@@ -166,7 +170,7 @@ class Watch:
             self._send_changes(group, {name: rows for name, rows in found.items() if rows is not None})
 
     async def _rows_or_none(self, rows: Awaitable[_Rows]) -> _Rows | None:
-        """Return the rows; None if they cannot be read now.  The next look tries again."""
+        """Return the rows; None if they cannot be read now.  The next look tries to read them again."""
         try:
             return await rows
         except Refusal:
@@ -193,7 +197,7 @@ class Watch:
             rows |= {one.id: _event_row(one) for one in live}
             last = live[-1].id if live else last
         if more and (known := group.rows.get("sessions")):
-            # The sessions after ``last`` were not read this time.  Forget them, so that they do not count as removed.
+            # The sessions after ``last`` were not read now.  Forget them, so that no event reports them as removed.
             group.rows["sessions"] = {key: one for key, one in known.items() if key <= last}
         return rows
 
@@ -220,7 +224,7 @@ class Watch:
 
 
 def _change(group: _Group, name: str, rows: _Rows) -> dict[str, Any] | None:
-    """Return the changes since the last look; None if there are none, or if this is the first look."""
+    """Return the changes since the last look; None: nothing has changed, or this is the first look."""
     known = group.rows.get(name)
     if known is None:
         return None
