@@ -54,7 +54,7 @@ class AccountPage:
         _, text = await self._tokens.make(
             visit.request, visit.caller, name=form.get("name", "").strip(), right=right, seconds=seconds
         )
-        # Not a redirect: the token would be in the URL, which stays in the browser's history.
+        # Not a redirect: its URL would contain the token, and the browser keeps URLs in its history.
         return await self._show(visit, text)
 
     async def _revoke(self, visit: Visit) -> Response:

@@ -1,4 +1,4 @@
-"""The scripts, the style sheet and the icon of the pages.  The build of novnc_twisted/web makes them."""
+"""The scripts, the style sheet and the icon of the pages, as the build of novnc_twisted/web has made them."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ _FOREVER: Final = ("Cache-Control", "public, max-age=31536000, immutable")
 
 
 class Assets:
-    """The files of the built pages.  The names of scripts and style sheets change with their content.
+    """The files of the built pages.  When the content of a script or style sheet changes, its name changes, too.
 
     :ivar languages: the texts of the pages.
     """

@@ -1,4 +1,4 @@
-"""The pages below ``/console/`` with an operator's logo and colours."""
+"""Adds an operator's logo and colours to the pages below ``/console/``."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -32,7 +32,8 @@ class Branding:
         """Return the style sheet, the logo, or a page that uses both.
 
         :param segments: the path segments after ``console``.
-        :param page: makes the response to any other request.  If it is a page, the logo and the style sheet are added.
+        :param page: makes the response to any other request.  If this response is an HTML page, the logo and the style
+            sheet are added.
         """
         branded = self._branded
         if branded is None:

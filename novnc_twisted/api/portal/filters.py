@@ -12,7 +12,7 @@ class Filters(NamedTuple):
 
     :ivar name: a part of the server's name, in upper or lower case, or the beginning of its id.
     :ivar state: a status of nova, such as ``ACTIVE``.
-    :ivar project: a project as the list shows it.
+    :ivar project: a project, by the name or id that the list shows.
     :ivar host: a compute host, which only administrators see.
     """
 

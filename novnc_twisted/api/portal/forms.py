@@ -9,7 +9,7 @@ MAX_FIELDS = 20
 
 
 def fields_of(request: Request) -> dict[str, str]:
-    """Return the fields of a posted form; of a repeated field, the last value counts.
+    """Return the fields of a posted form.  If a field occurs several times, the last value is returned.
 
     :raises HTTPError: 415: the body is not a form; 400: the form is malformed.
     """
@@ -26,9 +26,10 @@ def fields_of(request: Request) -> dict[str, str]:
 
 
 def local_path(wanted: str, prefix: str) -> str:
-    """Return ``wanted`` if it is a safe path below ``/console/`` to open after a log-in; else the path of the list."""
+    """Return the path to open after a log-in: ``wanted`` if it is a safe path below ``/console/``, else the list."""
     home = f"{prefix}/console/"
-    # A path that begins with two slashes leads to another site.  Browsers read a backslash as a slash.
+    # A path that begins with two slashes leads to another site.  So does one with backslashes, which browsers treat as
+    # slashes.
     safe = wanted.startswith(home) and wanted.isprintable() and wanted.isascii() and "\\" not in wanted
     return wanted if safe and not wanted.startswith("//") else home
 

@@ -14,7 +14,7 @@ from novnc_twisted.identity.browser_login import IBrowserLogins
 from novnc_twisted.identity.users import Caller
 
 Report: TypeAlias = Callable[[Request, HTTPError, BaseException], None]
-"""Reports an error that a page shows, with the error or the refusal that caused it."""
+"""Takes the request, the error that a page shows, and the exception that caused this error (or the error itself)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Frame:
     """Makes pages.
 
     :param report: called with each error that a page shows.
-    :param logins: None: there is no log-in, so the header has no log-out.
+    :param logins: None: there is no log-in (noauth), so the header has no button to log out.
     """
 
     def __init__(self, assets: Assets, logins: IBrowserLogins | None, report: Report) -> None:
@@ -50,7 +50,7 @@ class Frame:
     def bare(self, request: Request, title: str, body: html.Markup, *, status: int = 200) -> Response:
         """Return a page without a header, for people who are not logged in.
 
-        :param title: in English; it is translated here.
+        :param title: the title in English; this method translates it.
         """
         words = self.words(request)
         return html.page(request, words, words(title), body, style=self.assets.style, status=status)
@@ -60,7 +60,7 @@ class Frame:
     ) -> Response:
         """Return a page for a logged-in user, and renew the log-in.
 
-        :param title: in the reader's language.
+        :param title: the title in the reader's language.
         :param scripted: whether the page loads the script of the list.
         :param frames: whether the page shows consoles in frames.
         """
@@ -83,7 +83,7 @@ class Frame:
         """
         words = self.words(request)
         title = words("Not found" if error.status == 404 else "This did not work")
-        # A user who lost all roles in one project may still have a role in another project.
+        # Offer the choice of another project: a user without a role in this project may have a role in another one.
         lost = error.status == 403 and visit is None and self._switches(request)
         body = views.message(words, title, words.sentence(error.message), base, project=lost)
         top = [self._header(visit)] if visit else []

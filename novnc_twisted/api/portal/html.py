@@ -1,4 +1,4 @@
-"""Makes the HTML of the pages.  Every value goes through :func:`tag` or :func:`text`, which escape it."""
+"""Makes the HTML of the pages.  :func:`tag` and :func:`text` escape every value."""
 
 from html import escape
 from typing import Final

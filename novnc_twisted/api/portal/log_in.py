@@ -25,7 +25,7 @@ class LogInPages:
         self._frame = frame
 
     async def answer(self, request: Request, segments: tuple[str, ...], base: str) -> Response:
-        """Answer a request.  These pages are also for people who are not logged in.
+        """Answer a request, whether or not the browser is logged in.
 
         :param segments: the path segments after ``console``.
         :raises HTTPError: the request is refused; a page shows why.

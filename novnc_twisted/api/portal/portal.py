@@ -1,4 +1,4 @@
-"""The pages below ``/console/``: answers requests and posted forms with a page or a redirect."""
+"""The pages below ``/console/``: answers each request with a page, a file or a redirect."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -78,11 +78,11 @@ class Portal:
     async def answer(
         self, request: Request, segments: tuple[str, ...], caller_of: Callable[[Request], Awaitable[Caller]]
     ) -> Response:
-        """Return a page, a file or a redirect.  An error becomes a page as well.
+        """Return a page, a file or a redirect.  After an error, return a page that describes it.
 
         :param segments: the path segments after ``console``.
-        :param caller_of: returns the caller; raises HTTPError 401 if nobody is logged in, and NoProject if the user has
-            to choose a project first.
+        :param caller_of: returns the caller of a request.  It raises HTTPError 401 if the browser is not logged in, and
+            NoProject if the user has to choose a project first.
         """
         base = f"{request.prefix}/console/"
         visit = None

@@ -91,7 +91,7 @@ def header(t: Words, base: str, caller: Caller, *, can_log_out: bool, switches: 
 def server_list(
     t: Words, base: str, rows: Sequence[dict[str, Any]], following: str | None, filters: Filters, *, admin: bool
 ) -> Markup:
-    """Return the list as a table.  The script of the list replaces the table with tiles."""
+    """Return the list of servers as a table.  In the browser, the script of the list replaces the table with tiles."""
     columns = ["Server", "State", "Project", *(["Host"] if admin else []), "Console"]
     body = [_row(t, base, row, admin=admin) for row in rows]
     none = "No server matches." if any(filters) else "There are no servers that you may see."
@@ -117,8 +117,8 @@ def _search(t: Words, base: str, filters: Filters, *, admin: bool) -> Markup:
         tag("option", state(t, status) if status else t("All"), value=status, selected=status == chosen)
         for status in dict.fromkeys(("", *STATES, chosen))
     ]
-    # Only administrators see several projects, and hosts.  Other users get these two fields only if the URL has such a
-    # filter.
+    # Only administrators see hosts and several projects.  For other users, these two fields appear only if the URL
+    # has the filter.
     fields = {"Project": filters.project, "Host": filters.host}
     texts = [
         tag("label", t(label), tag("input", name=label.lower(), value=value))
@@ -145,13 +145,13 @@ def _row(t: Words, base: str, row: dict[str, Any], *, admin: bool) -> Markup:
     ]
     if admin:
         cells.append(tag("td", row["host"] or ""))
-    # The script makes the first tiles from these attributes, before it has read the servers from the API.
+    # The script of the list makes the first tiles from these attributes, before it has read the servers from the API.
     known = {f"data_{name}": row[name] for name in ("id", "status", "project", "host")}
     return tag("tr", *cells, tag("td", open_form(t, base, row)), **known)
 
 
 def open_form(t: Words, base: str, row: dict[str, Any]) -> Markup:
-    """Return the button that opens a console; empty if the server neither runs nor is paused."""
+    """Return the button that opens a console, if the server runs or is paused; else an empty text."""
     if row["status"] not in ("ACTIVE", "PAUSED"):
         return Markup("")
     whose = tag("span", f" · {row['name']}", class_="hidden")

@@ -1,7 +1,7 @@
-"""The texts of the pages in the reader's language: that of the URL (``?lang=de``), else that of ``Accept-Language``.
+"""The texts of the pages in the reader's language.
 
-The build of novnc_twisted/web makes a table for each language from the locale files.  The keys of a table are the
-English texts.
+The URL (``?lang=de``) chooses the language, else the header ``Accept-Language``.  The build of novnc_twisted/web makes
+a table for each language from the locale files.  The keys of a table are the English texts.
 """
 
 import json
@@ -40,7 +40,7 @@ class Words:
         return _fill(self.table.get(english, english), values)
 
     def sentence(self, english: str) -> str:
-        """Translate a sentence whose values are already filled in, such as the message of an error."""
+        """Translate a sentence in which the values are already filled in, such as the message of an error."""
         text = self.table.get(english)
         if text is not None:
             return text
@@ -83,8 +83,8 @@ class Languages:
 def choose(wanted: Iterable[str], offered: Iterable[str]) -> str | None:
     """Return the offered language that fits best; None: no offered language fits.
 
-    The wanted languages are tried in order.  For ``pt-BR``, these fit: ``pt-BR``, else ``pt``, else another variant
-    such as ``pt-PT``.  For traditional Chinese (such as ``zh-TW``), only the same name fits.
+    The wanted languages are tried in order.  For ``pt-BR``, the best is ``pt-BR``, then ``pt``, then another variant
+    such as ``pt-PT``.  Traditional Chinese, such as ``zh-TW``, fits only an offered language of exactly the same name.
     novnc_twisted/web/src/language.js has the same rule.
     """
     names = {each.lower(): each for each in offered}
@@ -115,7 +115,7 @@ def _wishes(field: str) -> list[str]:
 @cache
 def _pattern(english: str) -> re.Pattern[str]:
     pieces = _PLACE.split(english)
-    # split() returns texts at even indexes and the names of values at odd ones.
+    # split() returns texts at even indexes, and the names of values at odd indexes.
     pieces[::2] = map(re.escape, pieces[::2])
     pieces[1::2] = [f"(?P<{name}>.{{1,300}}?)" for name in pieces[1::2]]
     return re.compile("".join(pieces))
