@@ -56,11 +56,12 @@ class AdmissionMethods:
         """Return what a token opens, as an :class:`~novnc_twisted.contract.Admission`.
 
         :param proxy: the topic of the worker whose session begins; empty: unknown.
-        :param people: whether pages may show the session, if its worker is known.
-        :param admission: a random id that the caller gives to the admission, so that a repeated call does not count it
-            twice; empty: it gets one here.
-        :param again: whether the session with this admission asks again.  If the admission is known and is for the same
-            client address, the session is not counted or reported again; otherwise this argument has no effect.
+        :param people: whether console pages may show the session.  They can only show it if ``proxy`` is known.
+        :param admission: a random id that the caller chooses for this admission.  If the caller repeats the call with
+            the same id, the session is counted only once.  Empty: this method chooses the id.
+        :param again: whether a session that was admitted with this id asks again where its console is.  If such an
+            admission from the same client address is stored, the session is not counted or reported again.  If it is
+            not, this argument has no effect.
         :raises Refusal: see ``ConsoleAuthAPI.check_token``.
         """
         token_hash, address = arguments.token_hash(token_hash), arguments.client_address(client_address)
@@ -72,8 +73,8 @@ class AdmissionMethods:
         try:
             record = await self._policy.find(token_hash)
             await self._policy.check(token_hash, record, console_type, address)
-            # A cheap check first, so that a used token does not cause calls to compute hosts.  Later, use() in _admit()
-            # decides.
+            # This cheap check spares the compute hosts calls for a used token.  It does not decide: another call may
+            # use the token before use() in _admit() does.
             await self._policy.check_unused(token_hash, record)
             began = self._clock.seconds()
             place = await self._locate_unless_revoked(token_hash, record, limit)
@@ -111,7 +112,8 @@ class AdmissionMethods:
     async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord, limit: TimeLimit) -> Place:
         """Return where a token's console is now.
 
-        :raises Revoked: the console was not found, and the token was revoked, which is the more useful reason.
+        :raises Revoked: the console was not found, and the token was revoked.  For the viewer, this reason is the more
+            useful one.
         :raises Refusal: the console was not found; see :meth:`.Places.locate`.
         """
         try:

@@ -1,6 +1,6 @@
-"""Admissions: the sessions that consoleauth has admitted and no proxy has reported as ended.
+"""Admissions: a record for each session that consoleauth has admitted and that no proxy has reported as ended.
 
-The history takes only reports of these sessions.
+When a proxy reports the end of a session, the report enters the history only if the session has such a record.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 
 LONGEST: Final = 30 * 86400.0
-"""Seconds for which an admission is kept.  A longer session does not enter the history."""
+"""Seconds for which an admission is kept.  A session that lasts longer does not enter the history."""
 
 MOST: Final = 256
 """Maximum number of admissions kept for one token.  A further one drops the oldest."""
@@ -26,7 +26,7 @@ class Admissions:
 
     async def add(self, token_hash: str, address: str, info: ConnectInfo) -> None:
         """Record that a client address was admitted to a console with this token."""
-        # The names are those of SessionInfo.  The values are checked again when the history is read.
+        # The keys are names of SessionInfo's fields.  The values are checked again when the history is read.
         admitted = {
             "client_address": address,
             "server_id": info.instance_uuid,
@@ -38,19 +38,19 @@ class Admissions:
             "owners": info.owners,
         }
         await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, _of_token(token_hash))
-        # A viewer can repeat the token check without starting a session.  Such an admission would stay until it expires
-        # (30 days), because only the report of a session's end removes it.
+        # Only the report of a session's end removes an admission.  No report follows if the viewer leaves during the
+        # token check, and a viewer can repeat this.  Without a limit, all of these admissions would stay for 30 days.
         surplus = await self._store.indexed(_of_token(token_hash), MOST)
         if surplus:
             await self._store.remove(*surplus)
 
     async def has(self, token_hash: str, admission: str, address: str) -> bool:
-        """Return whether there is this admission of this client address with this token."""
+        """Return whether an admission with this token and this id is stored, for the same client address."""
         value = await self._get(_key(token_hash, admission))
         return value is not None and value.get("client_address") == address
 
     async def server(self, token_hash: str) -> str | None:
-        """Return the UUID of the server to which this token has an admission; None: there is no admission."""
+        """Return the UUID of the server in an admission with this token; None: there is no such admission."""
         keys = await self._store.indexed(_of_token(token_hash))
         for value in await self._store.get_many(keys) if keys else ():
             if isinstance(value, dict) and fields.is_uuid(server := value.get("server_id")):
@@ -58,9 +58,9 @@ class Admissions:
         return None
 
     async def of(self, sessions: Sequence[SessionInfo]) -> list[dict[str, Any] | None]:
-        """Return the values that :meth:`add` has stored about each reported session.
+        """Return for each reported session what :meth:`add` has stored about it.
 
-        The value is None if no such admission is stored, or if it was for another client address.
+        This is None if the session has no admission, or if the admission is for another client address.
         """
         values = await self._store.get_many(list(map(_key_of, sessions))) if sessions else []
         return [

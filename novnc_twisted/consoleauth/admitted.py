@@ -1,4 +1,7 @@
-"""Remembers the tokens of live and just ended sessions, whose viewers may reconnect even if nova dropped the token."""
+"""Remembers the tokens of sessions that are live or have just ended.
+
+The viewers of these sessions may reconnect even if nova has dropped their tokens.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ class Admitted:
     """The server that a token opened.
 
     :ivar instance_uuid: the server.
-    :ivar project_id: its project at that time.
+    :ivar project_id: the server's project when the token was admitted.
     :ivar until: when this record expires.
     :ivar live: whether the token had a live session.
     """
@@ -33,8 +36,8 @@ class Admitted:
 class AdmittedTokens:
     """Remembers which server each token has opened for each client address, for a limited number of tokens.
 
-    :param now: seconds of any clock.
-    :ivar share: sends an entry as JSON to the other workers; called while a session lives and when it ends.
+    :param now: returns the time of any clock, in seconds.
+    :ivar share: sends an entry as JSON to the other workers; called regularly while a session lives, and when it ends.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -47,7 +50,10 @@ class AdmittedTokens:
         return len(self._entries)
 
     def add(self, token: str, address: str, info: ConnectInfo) -> None:
-        """Remember a token that was just admitted, by nova's answer or by :meth:`find`; a session may follow."""
+        """Remember a token that was just admitted, because nova or :meth:`find` knows it.
+
+        A session may follow.  Before it calls :meth:`renew`, :meth:`find` does not return a new entry.
+        """
         known = self._entries.get(_key(token, address))
         live = known is not None and known.live and known.instance_uuid == info.instance_uuid
         self._put(_key(token, address), info.instance_uuid, info.project_id, live)

@@ -1,6 +1,6 @@
 """Checks of arguments that several methods of consoleauth have in common.
 
-Each function returns the argument, or raises ServiceUnavailable with its name.
+Each function returns the argument, or raises ServiceUnavailable with the argument's name.
 """
 
 from typing import Any

@@ -1,9 +1,14 @@
 """Decides who has control of a console, from the live sessions and the grants.  No I/O.
 
-A session has the right of its token, ``control`` or ``view``.  Handing control over adds a grant: then the receiver has
-control, and the giver only watches.  A grant counts only while both sessions live, while the giver would have control
-without this grant, and while the receiver's token is not limited to viewing.  So when the first grant of a chain ends,
-all later ones end too.
+A session has the right of its token, ``control`` or ``view``.  When a session hands its control over to another one, a
+*grant* is added: the receiver then has control, and the giver only watches.  The grant *counts*, which means that it
+has this effect, while three conditions are true:
+
+* Both sessions are live.
+* Without this grant, the giver would have control.
+* The receiver's token was not limited to viewing after it was made.
+
+A receiver can hand control on.  When a grant no longer counts, the later grants of this chain do not count either.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,8 +24,8 @@ class Settled:
 
     :ivar modes: the mode of each session.
     :ivar grants: the grants that count: receiver -> giver.
-    :ivar resizes: the session that may change the size of the screen: the one that has had control for longest.
-        None: no session has control.
+    :ivar resizes: the session that may change the size of the screen: of those with control, the one that has had it
+        for the longest time.  None: no session has control.
     """
 
     modes: Mapping[str, str]
@@ -32,7 +37,7 @@ def settle(sessions: Sequence[SessionInfo], grants: Mapping[str, str], barred: C
     """Decide the rights of all sessions of a server.
 
     :param grants: receiver -> giver.
-    :param barred: the sessions that may not receive control, because their token was limited to viewing.
+    :param barred: the sessions that may not receive control (see :meth:`.Grants.barred`).
     """
     rights = {session.id: session.right for session in sessions}
     counting = {
@@ -45,7 +50,7 @@ def settle(sessions: Sequence[SessionInfo], grants: Mapping[str, str], barred: C
         one: CONTROL if one not in gave and (right == CONTROL or one in counting) else VIEW
         for one, right in rights.items()
     }
-    # A session that gets control only now has no control_since, and comes after all others.
+    # A session that gets control only now has no control_since, so _since() sorts it after all others.
     having = [one for one in sessions if modes[one.id] == CONTROL]
     first = min(having, key=_since, default=None)
     return Settled(modes, counting, None if first is None else first.id)
@@ -54,9 +59,10 @@ def settle(sessions: Sequence[SessionInfo], grants: Mapping[str, str], barred: C
 def _holds(
     one: str, rights: Mapping[str, str], grants: Mapping[str, str], barred: Collection[str], through: tuple[str, ...]
 ) -> bool:
-    """Return whether a live session could have control: by its own right, or by a grant that counts.
+    """Return whether a session is live, and has control to give: by its own right, or by a grant that counts.
 
-    :param through: the sessions of the chain so far; in a circle of grants, nobody has control to give.
+    :param through: the later sessions of the chain, which have control only through this one.  If this session is one
+        of them, the grants form a circle, and no session of it has control to give.
     """
     if one not in rights or one in through:
         return False

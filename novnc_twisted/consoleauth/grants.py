@@ -1,7 +1,8 @@
-"""Grants: which session handed its control to which other one.  Stored under ``control:SESSION`` of the receiver.
+"""Grants: which session, the giver, handed its control over to which other session, the receiver.
 
-A receiver that has just ended may come back from the same address with the same token, for instance because the user
-has reloaded the page.  For this, its grant is also stored under ``control:TOKEN_HASH`` for a short time.
+A grant is stored under ``control:SESSION`` with the id of the receiver.  When the receiver has ended, its viewer may
+come back at once in a new session, from the same address with the same token; for instance, the user has reloaded the
+page.  For this case, the grant of an ended receiver is also stored under ``control:TOKEN_HASH`` for a short time.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,12 +14,12 @@ from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 KEPT: Final = 86_400.0
-"""Seconds for which a grant is kept; it counts only while both sessions live."""
+"""Seconds for which a grant is kept.  It has an effect only while both sessions live (:mod:`.control`)."""
 
 RETURN_TIME: Final = 10.0
 """Seconds for which the grant of an ended receiver is kept for a new session with the same token.
 
-The time begins when the end of the receiver is reported.
+This time begins when a proxy has reported the end of the receiver.
 """
 
 
@@ -72,13 +73,14 @@ class Grants:
         found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
         renewed: dict[SessionInfo, str] = {}
         for to, value in zip(watching, found, strict=True):
-            # The value may be the grant of a live receiver: if a proxy reports a session whose id is the hash of this
-            # token, their keys are equal.  Only receivers_ended() adds "to".
+            # A proxy could report a session whose id is the hash of this token.  Then the value could be the grant to
+            # that live session, because both have the same key.  Only receivers_ended() adds "to".
             if not isinstance(value, dict) or "to" not in value:
                 continue
             if to.id in value["others"] or to.client_address != value["address"]:
                 continue
-            # A proxy may report the end of a session that still lives.  And only one session gets the grant.
+            # Skip the grant if its receiver still lives (a proxy may have reported the end wrongly), or if another
+            # session with this token has just got it.
             if value["to"] in modes or any(one.token_hash == to.token_hash for one in renewed):
                 continue
             await self._store.remove(_key(to.token_hash), _key(value["to"]))

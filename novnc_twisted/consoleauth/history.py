@@ -26,7 +26,7 @@ _SCANNED: Final = 10_000
 """Maximum number of entries that one call reads, so that a filter with few matches does not keep the service busy."""
 
 _SKEW: Final = 60.0
-"""Seconds by which the clock of a proxy may be ahead of our clock."""
+"""Maximum number of seconds by which the clock of a proxy may be ahead of our clock."""
 
 _REPORTED: Final = "reported_at"
 """The field of an entry with the time of its report: Unix time in seconds, by our own clock."""
@@ -76,7 +76,7 @@ class History:
             raise ServiceUnavailable(f"a report is a list of at most {MAX_REPORTED} sessions")
         ended = [one for one in map(_read, reported) if one is not None and one.session.admission]
         known = await self._admissions.of([one.session for one in ended])
-        # A report may contain a session twice.  Each admission is for one session only.
+        # Each admission is for one session only, but a report may contain a session twice.
         admitted = {
             (one.session.token_hash, one.session.admission): (one, values)
             for one, values in zip(ended, known, strict=True)
@@ -88,9 +88,10 @@ class History:
         if self.retention > 0:
             now = {_REPORTED: self._now()}
             await self._store.append(LOG, [row | now for row in rows], self.retention)
-        # The order matters.  If this method is interrupted before the admissions are removed, the same report may come
-        # again.  Then the sessions are in the history twice, and page() shows them once.  If the method is interrupted
-        # after the admissions are removed, the servers seem to have more sessions than they have, never fewer.
+        # Remove the admissions only after the sessions were appended.  If this method is interrupted in between, the
+        # proxy repeats its report, and the sessions are in the history twice; a page shows each of them once.  Call
+        # on_ended() last: if the method is interrupted before this call, a server seems to have more sessions than it
+        # has, but never fewer.
         await self._admissions.remove([one.session for one, _ in admitted.values()])
         if self._on_ended is not None:
             await self._on_ended(row["session"]["server_id"] for row in rows)
@@ -108,9 +109,9 @@ class History:
             entries = await self._store.newest(LOG, marker, _AT_ONCE)
             for number, value in entries:
                 reported_at = value.pop(_REPORTED, None)
-                # Entries are in the order of their reports, and a session ends before its report.  So all further
-                # sessions ended before ``since``.  The reported end is not used: with a stolen credential, somebody
-                # could set it to hide the sessions of others.
+                # Entries are in the order of their reports, newest first, and each session ended before its report.  So
+                # all further sessions ended before ``since``.  This does not use the reported time of the end: with a
+                # stolen credential, somebody could report a false time to hide the sessions of others.
                 if wanted.since and reported_at and reported_at < wanted.since - _SKEW:
                     return rows, None
                 ended = _read(value)
@@ -132,11 +133,11 @@ class History:
 def _entry(ended: EndedSession, known: dict[str, Any]) -> dict[str, Any]:
     """Return the entry of an ended session.
 
-    :param known: what consoleauth stored at the admission, such as server, user and project.  These values replace the
-        reported ones.
+    :param known: what consoleauth stored when it admitted the session, such as server, user and project.  These values
+        replace the reported ones.
     """
     entry = ended.to_wire()
-    # The history has no use for the admission and the hash of a token.
+    # The history does not need these two.
     entry["session"] |= known | {"admission": "", "token_hash": ""}
     return entry
 

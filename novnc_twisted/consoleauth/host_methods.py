@@ -70,7 +70,7 @@ class HostMethods:
         return read(PowerReply, answer, f"compute host {place.compute_host}").to_wire()
 
     async def checked(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:
-        """Return the record of a token that is valid now, for this type and address, with its present mode.
+        """Return the record of a token that is valid for this console type and address, with the token's present mode.
 
         :raises Refusal: the token is not valid; see ``check_token``.
         """

@@ -1,4 +1,7 @@
-"""Renews the leases of a proxy's tokens, several with one call to consoleauth."""
+"""Renews the leases of a proxy's tokens, several with one call to consoleauth.
+
+A lease lets the viewer of a session reconnect for 60 s, from the same address, even if the token has expired.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
@@ -19,11 +22,11 @@ Lease: TypeAlias = tuple[str, str]
 
 
 class LeaseCalls:
-    """Renews leases: at once if few calls are under way, else together with other waiting renewals.
+    """Renews leases: at once if fewer than :data:`AT_ONCE` calls are under way, else together with other renewals.
 
     So a single renewal does not wait, and many renewals need few calls.
 
-    :param call: makes the call for some leases, and returns an answer for each.
+    :param call: calls consoleauth about some leases, and returns an answer for each of them.
     """
 
     def __init__(self, call: Callable[[Sequence[Lease]], Awaitable[Any]]) -> None:
@@ -34,8 +37,8 @@ class LeaseCalls:
     def keep(self, token_hash: str, client_address: str) -> "Deferred[dict[str, Any]]":
         """Renew a lease.
 
-        :return: fires with the answer of ``keep_token``, or fails with its Refusal or ServiceUnavailable.  It may be
-            cancelled.
+        :return: fires with the answer of ``keep_token``, or fails with its Refusal or with ServiceUnavailable.  The
+            Deferred may be cancelled.
         """
         answer: Deferred[dict[str, Any]] = Deferred()
         self._waiting.append(((token_hash, client_address), answer))

@@ -1,4 +1,4 @@
-"""The methods of consoleauth that renew leases of tokens in use."""
+"""The methods of consoleauth that renew the leases of tokens which live sessions use."""
 
 from typing import Any
 
@@ -30,8 +30,8 @@ class LeaseMethods:
     async def keep_token(self, *, token_hash: str, client_address: str) -> dict[str, Any]:
         """Renew the lease of a token: from this client address, its viewer may reconnect within 60 s.
 
-        A token that the store has lost is restored.  If the token was dropped or permits no reconnection, nothing is
-        renewed.
+        If the store has lost the token's record, the record is restored.  If the token was dropped, or if the rules do
+        not permit a reconnection with it, nothing is renewed.
 
         :returns: ``mode``: the viewer's rights if they were changed; else null.
         :raises Revoked: the token was revoked.

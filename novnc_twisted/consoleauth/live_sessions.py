@@ -20,14 +20,19 @@ DEADLINE: Final = 2.5
 """Seconds for the answers of the proxies.  The caller of consoleauth waits 5 s, so it still gets an answer."""
 
 REPEATED: Final = 120.0
-"""Seconds for which a change is repeated for proxies that did not answer or were not listed: two token leases."""
+"""Seconds for which a change is repeated for proxies that did not answer or were not listed.
+
+The lease of a token, which lets its viewer reconnect, lasts half as long.
+"""
 
 _PAUSE: Final = 3.0
 """Seconds between two attempts: the lifetime of a presence entry."""
 
 MAX_PENDING: Final = 1000
-"""Maximum number of changes that are repeated.  A further one drops the oldest.  Proxies that have not applied
-it then learn of it only when they renew the leases of their tokens."""
+"""Maximum number of changes that are repeated.  A further one drops the oldest.
+
+Proxies that have not applied the dropped change learn of it only when they renew the leases of their tokens.
+"""
 
 _log = Logger()
 

@@ -49,13 +49,13 @@ class LostTokens:
         :param longest: the longest lifetime in seconds that any token was made with.
         """
         self._rules = rules
-        # At most DROPPED, the time for which the store remembers dropped tokens: a process that remembered a token for
-        # longer could restore one that was dropped.
+        # At most DROPPED, the time for which the store remembers that tokens were dropped.  A process that remembered a
+        # token for longer could restore a dropped token.
         self._recent.lifetime = min(longest + LEASE + GRACE, DROPPED)
 
     def remember(self, token_hash: str, record: TokenRecord) -> None:
         """Remember a record in use, if the store can lose it and the rules permit its restoration."""
-        # A one-time token must not be restored: the mark that it was used is lost as well.
+        # A one-time token must not be restored: the store has also lost the record that the token was used.
         if self._store.may_lose_data and not self._rules.opens_once(record):
             self._recent.used(token_hash, record)
 
@@ -79,9 +79,9 @@ class LostTokens:
     async def restore(self, token_hash: str, ttl: float) -> TokenRecord | None:
         """Restore a record that the store has lost, if this process remembers it and the token was not dropped.
 
-        The store has also lost what is not in the record.  So a one-time token is not restored: it may have been used.
-        With ``bind_address``, a token is restored only if it was bound when it was made.  If it was bound at its first
-        use, the address is lost.
+        The store has lost more than the record.  A one-time token is not restored, because the store no longer knows
+        whether the token was used.  With ``bind_address``, a token is restored only if its record contains the client
+        address.  If the first use of a token has bound it to an address, the store has lost this address.
 
         :param ttl: seconds for which the restored record is stored.
         :return: the record; None: it was not restored.

@@ -35,10 +35,10 @@ class ConsoleAuthManager:
     :param transport: calls, presence and the store.
     :param clock: for deadlines, delays and ages.
     :param token_ttl: seconds for which a token is valid.
-    :param enforce_session_timeout: whether sessions end when their tokens expire, and cannot be resumed.
+    :param enforce_session_timeout: whether a session ends when its token expires.  Then its viewer cannot reconnect.
     :param one_time: whether a token can be used only once, to open one console.
-    :param bind_address: whether a token is valid from one client address only: the one that the API named, or else the
-        first one that uses it.
+    :param bind_address: whether a token is valid from one client address only: the address that the API named, or else
+        the first address that uses the token.
     :param max_tokens_per_server: maximum number of tokens of a server; a further one drops the oldest.  0: no limit.
     :param max_tokens_per_user: maximum number of tokens that a user asked for; a further one drops the oldest.
         0: no limit.
@@ -155,12 +155,12 @@ class ConsoleAuthManager:
             callers=CONSOLEAUTH.methods,
             returns_within=RESTART,
         )
-        # This reads the published servers in the background, while the topic is served already.
+        # This reads the lists of servers that compute hosts publish, in the background: the topic is served already.
         self._places.prepare()
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
-        # Withdrawn first: calls that are being answered still need the other objects.
+        # Withdraw the topic first: calls that are being answered still need the other objects.
         if withdraw is not None:
             await withdraw()
         self._places.stop()

@@ -1,9 +1,11 @@
-"""Marks: later changes of tokens, in the keyed store.  A mark outlives the records of its tokens.
+"""Marks: changes of tokens after they were made, in the keyed store.  A mark outlives the records of its tokens.
 
-``revoked:SELECTOR`` revokes the tokens that were made until a time: one token, or those of a server, a user or a
-project.  So a revocation costs the same for one token and for thousands, and it also applies to a token that is being
-stored at the same time.  ``mode:HASH`` is the mode that an operator has set for a token.  ``mode:HASH:user`` is the
-mode that the user who shared the token has set.  With two keys, no user overwrites the operator's mode.
+* ``revoked:SELECTOR`` revokes the tokens that were made until a time: one token, or those of a server, a user or a
+  project.  So a revocation costs the same for one token and for thousands.  It also applies to a token that another
+  process is storing at the same time.
+* ``mode:HASH`` is the mode that an operator has set for a token.
+* ``mode:HASH:user`` is the mode that the user who shared the token has set.  It has a key of its own, so that no user
+  overwrites the operator's mode.
 """
 
 from collections.abc import Iterator
@@ -23,7 +25,7 @@ SELECTORS = ("token_hash", "server_id", "user_id", "project_id")
 """The fields of a SessionFilter that select tokens to revoke: exactly one of them, and optionally ``owner``."""
 
 _CHANGERS: Final = ("", "user")
-"""Who may change a mode, as arguments of :func:`_changed`: an operator (empty), or a user."""
+"""Who may change a mode, as values for ``by`` of :func:`_changed`: an operator (empty), or a user."""
 
 
 @record
@@ -53,7 +55,7 @@ class TokenState(NamedTuple):
     """The marks of a token.
 
     :ivar revoked: the refusal for a revoked token; None: it was not revoked.
-    :ivar mode: the changed mode; None: the mode in the record is valid.
+    :ivar mode: the changed mode; None: the mode was not changed, so the mode in the token's record is valid.
     :ivar mode_by: the SHA-256 of the token whose user changed the mode; empty: an operator, or nobody, changed it.
     """
 
@@ -110,7 +112,8 @@ class TokenMarks:
         modes = [read(_Mode, value, "the store") for value in (by_operator, by_user) if value is not None]
         if not modes:
             return TokenState(None, None)
-        # VIEW wins.  If both modes are CONTROL, the user's is newer, because an operator's change removes the user's.
+        # If one of the modes is VIEW, it wins.  If both are CONTROL, the user's mode is newer, because an operator's
+        # change removes the user's mode.
         mode = next((one for one in modes if one.mode == VIEW), modes[-1])
         return TokenState(None, mode.mode, mode.by)
 
@@ -133,7 +136,8 @@ def _revocations(token_hash: str, record: TokenRecord | None) -> Iterator[str]:
         return
     info = record.connect_info
     values = (token_hash, info.instance_uuid, info.user_id, info.project_id)
-    # A revocation may be limited to an owner, so look for marks with and without one.  fromkeys() drops a second None.
+    # A revocation may be limited to the servers of a project, the owner.  So look for marks with and without an owner.
+    # fromkeys() drops a second None.
     for owner in dict.fromkeys((None, record.owner)):
         for name, value in zip(SELECTORS, values, strict=True):
             if value:

@@ -42,7 +42,7 @@ class TokenPlace(Record):
 
     :ivar instance_uuid: the server.
     :ivar host: the address of the VNC server when the token was made.
-    :ivar port: its port.
+    :ivar port: the port of the VNC server at that time.
     :ivar internal_access_path: a path for a CONNECT request before the RFB handshake.
     """
 
@@ -117,7 +117,7 @@ class NovaAPI:
     async def fresh_token(self, uuid: str) -> str | None:
         """Return a new token for a server, for :meth:`fresh_place`; None if the credentials do not permit it.
 
-        For this, nova asks the compute host where the console is now.
+        To make the token, nova asks the compute host where the console is now.
 
         :raises InstanceNotFound: there is no such server, or its compute host does not have it.
         :raises ConsoleTypeUnavailable: the server has no VNC display.
@@ -170,7 +170,7 @@ class NovaAPI:
     async def _may_read_servers(self) -> bool:
         if self.reads_servers is None:
             allowed = await self._may("GET", f"/servers/{NO_SERVER}")
-            # Another call may have found this out in the meantime, and has warned.
+            # In the meantime, another call may have stored the answer, and has then warned.
             if self.reads_servers is None:
                 self.reads_servers = allowed
                 if not allowed:
@@ -184,13 +184,13 @@ class NovaAPI:
     async def _may_make_consoles(self) -> bool:
         if self.makes_consoles is None:
             allowed = await self._may("POST", f"/servers/{NO_SERVER}/remote-consoles", _NEW_CONSOLE)
-            # The answer about a real server, which fresh_token() may have got in the meantime, is the better one.
+            # In the meantime, fresh_token() may have stored nova's answer about a real server.  That answer is better.
             if self.makes_consoles is None:
                 self._found_consoles(allowed=allowed)
         return bool(self.makes_consoles)
 
     def _found_consoles(self, *, allowed: bool) -> None:
-        """Record whether the credentials may request consoles; warn if this right is newly found to be missing."""
+        """Record whether the credentials may request consoles; warn if they may not and this was not known before."""
         if not allowed and self.makes_consoles is not False:
             _log.warn(
                 "our credentials may not request consoles from nova (POST /servers/ID/remote-consoles): a console is "
@@ -199,7 +199,10 @@ class NovaAPI:
         self.makes_consoles = allowed
 
     async def _may(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> bool:
-        """Return whether nova permits a request about a server that does not exist: then it answers 404, not 403."""
+        """Return whether nova permits a request.
+
+        The request is about a server that does not exist.  If nova permits it, the answer is 404, else 401 or 403.
+        """
         answer = await self._client.request(method, path, json=json)
         if answer.status in (401, 403):
             return False
@@ -220,7 +223,7 @@ def is_path_segment(token: str) -> bool:
 
 
 def _token_of(url: Any) -> str:
-    """Return the token in a console URL of nova: in its query, or in the query of its argument ``path``.
+    """Return the token in a console URL of nova: from its query, or from the query of the query's argument ``path``.
 
     :raises ServiceUnavailable: there is no token.
     """

@@ -67,7 +67,7 @@ class NovaAuthority:
 
         :raises InvalidToken: nova does not know the token, it has expired, or it cannot be one of nova's.
         :raises ConsoleForbidden: ``console_type`` is not ``novnc``, the only type that nova has tokens for; or the
-            server belongs to another project than before.
+            server belongs to another project than when the token was used before.
         :raises InstanceNotFound: the server was deleted.
         :raises InstanceNotRunning: the server has no screen in its present state.
         :raises ServiceUnavailable: Keystone or nova does not answer.
@@ -87,7 +87,7 @@ class NovaAuthority:
         return info
 
     async def _check_known(self, token: str, known: Admitted) -> ConnectInfo:
-        """Return the place for a token that had a live session until just now; see :meth:`check_token`."""
+        """Check a token that had a live session within the last 60 s; see :meth:`check_token`."""
         place, server = await _both(self._place(token), self._nova.server(known.instance_uuid))
         if place is not None and place.instance_uuid == known.instance_uuid:
             _refuse_without_screen(server)
@@ -107,7 +107,7 @@ class NovaAuthority:
             return None
 
     async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> ConnectInfo | None:
-        """Return where the console is now, as its compute host reports it; None if the credentials may not ask.
+        """Return where the console is now, as its compute host reports it; None: nova does not permit this question.
 
         :param info: what :meth:`check_token` returned.
         :raises Refusal: see :meth:`check_token`.
@@ -122,7 +122,7 @@ class NovaAuthority:
     async def find_rights(self) -> None:
         """Find out the rights of the credentials, and warn of missing rights.
 
-        If nova does not answer, the first token check that needs a right finds it out.
+        If nova does not answer now, the first token check that needs one of the rights finds out whether it exists.
         """
         try:
             await self._nova.find_rights()
@@ -181,7 +181,7 @@ class NovaAuthority:
 
     def _first_use(self, token: str) -> float:
         key, now = hash_token(token), self._now()
-        # Stored by its hash, so that the memory of the proxy contains no usable tokens.
+        # The key is the hash of the token, so that the memory of the proxy contains no usable tokens.
         known = self._first_uses.setdefault(key, now)
         while len(self._first_uses) > MAX_FIRST_USES:
             del self._first_uses[next(iter(self._first_uses))]

@@ -9,16 +9,20 @@ from novnc_twisted.consoleauth.admissions import LONGEST
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 SETTLED: Final = 60.0
-"""Seconds after an admission in which its session begins or fails.  They also cover differences between host clocks."""
+"""Within this number of seconds after an admission, its session has begun or failed.
+
+The number also covers differences between the clocks of the hosts.
+"""
 
 
 class OpenSessions:
     """A record in the store for each admitted session of a server, under ``used:server:UUID:TIME:RANDOM``.
 
-    An admitted session adds a record, and a report of an ended session removes one.  So a server has
-    at least as many records as sessions, with the exceptions below.  It may have more: no report follows if the VNC
-    server refuses the connection, or if the proxy is killed.  Then the count of the proxies shows how many records to
-    drop.
+    consoleauth adds a record when it admits a session, and removes one when a proxy reports the end of a session.  So a
+    server has at least as many records as sessions, with the exceptions below.  It may have more records: no report
+    follows if the viewer left before consoleauth's answer reached the proxy, or if the proxy was killed.  When a server
+    has as many records as its limit permits sessions, the proxies count its sessions, and :meth:`drop_surplus` drops
+    surplus records.
 
     The exceptions are three kinds of sessions without a record: those that began while the limit was off, those that
     last longer than 30 days, and those that were live when the store lost its data.
@@ -49,7 +53,7 @@ class OpenSessions:
         return found
 
     async def drop_surplus(self, records: Sequence[str], counted: int) -> None:
-        """Drop the oldest records if the proxies have counted fewer sessions.
+        """Drop the oldest records if the proxies have counted fewer sessions than there are records.
 
         Records of the last minute stay in any case: another consoleauth may have admitted sessions that no proxy has
         counted yet.
