@@ -1,9 +1,9 @@
 """The people at each console: reads the sessions from the proxies, decides who has control, and informs the proxies.
 
-consoleauth stores which workers had sessions of a server (the group ``people:UUID``) and the grants
-(``control:SESSION``).  Everything else is read from the workers when it is needed.  So any consoleauth can do this, and
-nothing has to be removed when a session ends.  The workers of a server are asked only after a page has opened its
-console.
+consoleauth stores which workers of proxies had sessions of a server (the group ``people:UUID``), and which session
+handed its control to which other session (a grant, ``control:SESSION``).  Everything else is read from the workers when
+it is needed.  So any of several consoleauth services can do this work, and nothing has to be removed when a session
+ends.  consoleauth asks the workers about a server only after a console page has opened the server's console.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,8 +32,11 @@ KEPT: Final = 604_800.0
 """Seconds for which the workers of a server are remembered after the last update."""
 
 RETRY_DELAY: Final = 3.0
-"""Seconds until an incomplete update is repeated: enough for a worker that has ended to leave the list of services.
-Each further repetition doubles the delay."""
+"""Seconds until an incomplete update is repeated.
+
+Within this time, a worker that has ended disappears from the list of services.  Each further repetition doubles the
+delay.
+"""
 
 MAX_RETRY_DELAY: Final = 48.0
 """An update that is still incomplete after this delay is not repeated any more."""
@@ -42,7 +45,7 @@ SETUP_DELAY: Final = 0.5
 """Seconds from the check of a token to the update of the pages.  By then, the new session is usually live."""
 
 _PAGE: Final = "page:"
-"""With this prefix, the topic of a worker is in the group once more: a page on this worker shows the console."""
+"""The prefix of a second entry for a worker in the group: a page on this worker shows the console of the server."""
 
 _log = Logger()
 
@@ -51,9 +54,10 @@ class ServerSessions(NamedTuple):
     """The sessions of a server.
 
     :ivar by_topic: topic of a worker -> its live sessions of the server.
-    :ivar final: whether reading again would find the same: all workers that are still listed gave a valid answer, and
-        no session was being set up.
-    :ivar complete: whether these are all live sessions: they are final, and no worker has more than fit into an answer.
+    :ivar final: whether another reading would find the same sessions: all workers that are still listed gave a valid
+        answer, and no session was being set up.
+    :ivar complete: whether these are all live sessions: ``final`` is true, and no worker has more sessions than fit
+        into its answer.
     """
 
     by_topic: dict[str, list[SessionInfo]]
@@ -67,11 +71,12 @@ class ServerSessions(NamedTuple):
 
 
 class People:
-    """Keeps the pages informed about the people at their console.
+    """Keeps the console pages informed about the people at their console.
 
     :param hide_administrators: whether only administrators see an administrator who only watches.
     :param show_names: whether the names of users are shown.
-    :ivar on_given_back: called with receiver and giver when a grant is renewed for a session that has come back.
+    :ivar on_given_back: called with receiver and giver when the viewer of an ended receiver has come back, and its new
+        session gets the grant.
     """
 
     def __init__(
@@ -114,7 +119,7 @@ class People:
             self.changed(instance_uuid, SETUP_DELAY)
 
     async def notice(self, instance_uuid: str, topic: str) -> None:
-        """Call :meth:`admitted`, and log a failure instead of raising it: only the list on pages depends on it."""
+        """Call :meth:`admitted`, and log a failure: only the lists of people on pages depend on this call."""
         try:
             await self.admitted(instance_uuid, topic)
         except Refusal as refusal:
@@ -128,7 +133,9 @@ class People:
         await self.tell(instance_uuid)
 
     async def ended(self, sessions: Iterable[tuple[str, str]]) -> None:
-        """Update the pages of servers whose sessions have ended; keep the grants to these sessions for a return.
+        """Update the pages of servers whose sessions have ended.
+
+        The grants to these sessions are kept for a short time, because their viewers may come back.
 
         :param sessions: server and id of each session.
         """
@@ -180,7 +187,9 @@ class People:
         return ServerSessions(live, final, final and not more)
 
     async def tell(self, instance_uuid: str, asked: str = "") -> int:
-        """Decide who has control, and send the list of people to the workers.  Repeat this later if it may change.
+        """Decide who has control, and send the list of people to the workers.
+
+        If the list was not final, or a worker did not answer, this is repeated later.
 
         :param asked: the session that asks for control; empty: none does.
         :return: the number of pages that show this request.
@@ -202,10 +211,13 @@ class People:
         return sum(map(_pages_that_show, answers))
 
     async def settled(self, sessions: Sequence[SessionInfo], *, complete: bool) -> Settled:
-        """Decide who has control; drop grants that no longer count, and renew those of sessions that have come back.
+        """Decide who has control.
 
-        :param complete: whether these are all sessions.  If not, no grant is dropped, because a missing session may
-            appear again.
+        Grants that no longer count are dropped.  If the viewer of an ended receiver has come back, its new session gets
+        the grant.
+
+        :param complete: whether these are all sessions.  If they are not, no grant is changed, because a missing
+            session may appear again.
         """
         grants = await self._grants.of([one.id for one in sessions])
         settled = await self._settle(sessions, grants, complete=complete)
@@ -226,7 +238,7 @@ class People:
     # --- internals
 
     def _people(self, sessions: Sequence[SessionInfo], settled: Settled, asked: str) -> Iterable[Person]:
-        # If no session has a page, every session with control may resize: nobody sees who has control.
+        # If no session has a page, nobody can see who has control, so every session with control may resize.
         alone = not any(one.has_page for one in sessions)
         for one in sessions:
             mode = settled.modes[one.id]
@@ -250,7 +262,7 @@ class People:
         return members
 
     async def _forget(self, instance_uuid: str, topics: Sequence[str]) -> bool:
-        """Forget the workers that are no longer listed, because their sessions have ended with them.
+        """Forget the workers that are no longer listed: their sessions have ended with them.
 
         :return: whether all of these workers were forgotten.
         """
@@ -302,7 +314,7 @@ def _read(topic: str, answer: Any, instance_uuid: str) -> tuple[list[SessionInfo
 
 
 def _pages_that_show(answer: Any) -> int:
-    """Return how many pages of a worker show that somebody asks for control; 0 if the answer is invalid."""
+    """Return from a worker's answer how many pages show that somebody asks for control; 0 if the answer is invalid."""
     shown = answer.get("asked") if isinstance(answer, dict) else None
     return shown if type(shown) is int and shown > 0 else 0
 

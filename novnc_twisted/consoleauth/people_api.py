@@ -23,7 +23,7 @@ class PeopleAPI:
         self._deadline = deadline
 
     async def attend(self, token: str) -> None:
-        """Report that a page shows the console of this token, so that consoleauth updates this page and the others."""
+        """Report that a page shows the console of this token, so that consoleauth updates all pages of the console."""
         await self._ask("attend", token_hash=hash_token(token), topic=self._topic)
 
     async def change_control(self, server_id: str, session_id: str, token: str, action: str, other: str) -> str | None:

@@ -30,7 +30,7 @@ For example, the token is not that of the session, or both sessions are the same
 """
 
 NO_CONTROL: Final = "no-control"
-"""Why nothing was changed: the session has no control to give or return, or none to take back.
+"""Why nothing was changed: the session has no control to give or return, or cannot take control back.
 
 This is also the reason if a session asks for control, but has control already.
 """
@@ -76,7 +76,7 @@ class PeopleMethods:
 
         :param topic: the topic of the worker, which consoleauth will call.
         :returns: an empty object.
-        :raises InvalidToken: the token is unknown, and no admission with it is stored.
+        :raises InvalidToken: the token is unknown, and no session that was admitted with it is stored.
         :raises Revoked: the token was revoked.
         :raises ServiceUnavailable: an argument is invalid.
         """
@@ -91,9 +91,9 @@ class PeopleMethods:
         """Make a token for a guest from the token of a live session.
 
         :param shared_hash: the SHA-256 of the new token.
-        :param mode: what the guest may do: ``view``, or ``control`` if the token itself has it.
+        :param mode: what the guest may do: ``view``, or ``control`` if the live session's token permits control.
         :param expires_in: seconds after which the new token and its sessions end, at most 28,800.
-        :returns: ``expires_in``: the seconds that the new token is valid, which may be fewer.
+        :returns: ``expires_in``: for how many seconds the new token is valid, which may be fewer than requested.
         :raises ConsoleForbidden: the token may not be shared, or not with this right.
         :raises Refusal: the token is not valid; see ``check_token``.
         """
@@ -137,16 +137,16 @@ class PeopleMethods:
         if refused is None:
             self._report(action, own, other_session)
             if action != REQUEST:
-                # Not awaited: with the calls before, a worker that hangs would exceed the time that the caller waits.
+                # Not awaited: if a worker hangs, this and the calls above would take longer than the caller waits.
                 Deferred.fromCoroutine(self._people.tell_or_log(uuid))
         return {"refused": refused}
 
     async def _server_of(self, token_hash: str) -> str:
-        """Return the server of a token that is known, or with which a session was admitted."""
+        """Return the server of a token that is in the store, or with which a session was admitted."""
         record = await self._policy.known(token_hash) or await self._policy.find_in_use(token_hash)
         if record is not None:
             return (await self._policy.current(token_hash, record)).connect_info.instance_uuid
-        # A session may outlive the record of its token, for instance if the token was for one use.
+        # A session may outlive the record of its token, for instance if the token was for one use only.
         server = await self._admissions.server(token_hash)
         if server is None:
             raise InvalidToken("no session with it is known")
@@ -161,7 +161,8 @@ class PeopleMethods:
         own, other = acting.own, acting.other
         if not acting.has_control or not await self._may_control(own):
             return NO_CONTROL
-        # Giving control to the session that it came from is a return: in a circle of grants, nobody would have control.
+        # Giving control back to its giver removes the grant.  A second grant would make a circle, in which nobody has
+        # control.
         if acting.grants.get(own.id) == other.id:
             return await self._release(acting)
         if not other.has_page:
@@ -170,15 +171,15 @@ class PeopleMethods:
         if mark.mode == VIEW:
             if mark.mode_by != own.token_hash or other.shared_from != own.token_hash:
                 return BARRED
-            # This user has taken control from the guest before, and now restores the right of the guest's link.
+            # This user has limited the guest's link to viewing before (_take), and now restores its right.
             await self._sessions.change_mode(other.token_hash, CONTROL, own.token_hash)
         await self._grants.add(other, own.id, acting.sessions)
         return None
 
     async def _may_control(self, session: SessionInfo) -> bool:
-        """Return whether a session with control really may have it.  Its proxy could report a wrong right."""
+        """Return whether a session with control really may have control: its proxy could report a wrong right."""
         if session.right != CONTROL:
-            return True  # the control comes from a grant, which was checked when it was made
+            return True  # it has control by a grant, which was checked when it was made
         record = await self._policy.known(session.token_hash)
         if record is None or record.connect_info.instance_uuid != session.server_id:
             return False
@@ -190,8 +191,8 @@ class PeopleMethods:
         gave = [to for to, by in acting.grants.items() if by == own.id and (target is None or to == target.id)]
         await self._grants.drop(gave)
         if target is not None and target.right == CONTROL and target.shared_from == own.token_hash:
-            # The guest's link permits control.  So the link's token is limited: otherwise, a reconnection would restore
-            # control.
+            # The guest's link permits control.  So limit the token of this link to viewing: if only the session were
+            # changed, the guest could get control back with a reconnection.
             await self._sessions.change_mode(target.token_hash, VIEW, own.token_hash)
             return None
         return None if gave else NO_CONTROL
@@ -241,6 +242,6 @@ class _Acting:
 
     @property
     def other(self) -> SessionInfo:
-        """The other session, for changes that require one."""
+        """The other session, for changes that require another session."""
         assert self.other_session is not None
         return self.other_session

@@ -37,7 +37,7 @@ _REPORT_AGAIN = 60.0
 """Minimum number of seconds between two equal log lines."""
 
 _MAX_REPORTED = 1000
-"""Maximum number of log lines that are remembered for this."""
+"""Maximum number of log lines that are remembered in order to find equal ones."""
 
 _log = Logger()
 
@@ -45,7 +45,8 @@ _log = Logger()
 class Places:
     """Asks the compute hosts where a console is.
 
-    The published records only select the hosts to ask.  The answer of a live host decides.
+    Each compute host publishes a record of its servers (:mod:`novnc_twisted.messaging.domain_directory`).  These
+    records only select the hosts to ask.  The answer of a live host decides.
 
     :param clock: for deadlines, for the age of what was published, and to log a conflict once a minute.
     """
@@ -67,8 +68,8 @@ class Places:
     async def published_owner(self, instance_uuid: str, owner: str) -> bool:
         """Return whether all published records of a server have this owner, the id or the name of a project.
 
-        Also return True if no host published the server, or if the records cannot be read.  So True proves nothing: it
-        only means that there is no reason to ask the hosts.
+        Also return True if no host published the server, or if the records cannot be read.  So True proves nothing, and
+        only means that the records give no reason to ask the hosts.
         """
         with suppress(ServiceUnavailable):
             await self._directory.refresh()
@@ -86,12 +87,12 @@ class Places:
     ) -> Place:
         """Ask the host that made the token; if it is not live or does not run the server, ask other live hosts.
 
-        A host that restarts counts as live.  So the call to the host that made the token may take as long as all calls
-        that look for the server together, and other hosts are asked only after its answer.
+        A host that restarts counts as live.  So the call to the host that made the token may take all the time that is
+        left for the search.  Other hosts are asked only after this host has answered.
 
         :param limit: the limit of the method that needs the place.
         :param reserve: seconds to leave for later calls of this method.
-        :raises InstanceNotRunning: no host runs the server, and a live host knows it.
+        :raises InstanceNotRunning: no host runs the server, but a live host knows it.
         :raises InstanceNotFound: no live host knows the server, and the token's host is live.
         :raises ConsoleTypeUnavailable: the server runs without a VNC display.
         :raises ConsoleUnreachable: two hosts run the server, or another running server claims the same address.
@@ -124,8 +125,8 @@ class Places:
             answers |= await self._ask("validate_console_port", missing, limit.left(deadline, reserve=later), asked)
             if any(map(_runs, answers.values())):
                 return await self._accept(instance_uuid, answers, limit.left(_CONFLICTS, reserve=reserve))
-            # Ask other hosts only if the token's host is not live, or has answered that it does not run the server.  In
-            # all other cases, an attacker who controls another host could claim the server.
+            # Ask other hosts only if the token's host is not live, or has answered that it does not run the server.  If
+            # they were asked in other cases, an attacker who controls one of them could claim the server.
             if not isinstance(answers.get(first, InstanceNotFound()), InstanceNotFound | InstanceNotRunning):
                 break
         refusal = _not_running(instance_uuid, answers)
@@ -146,7 +147,7 @@ class Places:
         host, answer = running[0], answers[running[0]]
         if isinstance(answer, Refusal):
             raise answer
-        # The announced address of a host that is no longer live is unknown, so its answer cannot be verified.
+        # If the host is no longer live, the address that it announced is unknown, so its answer cannot be verified.
         if host not in self._directory.live:
             raise ServiceUnavailable(f"{instance_uuid}: compute host {host} is no longer alive")
         place = _place(host, answer, self._directory.live[host])
@@ -156,7 +157,7 @@ class Places:
     async def refuse_if_running_elsewhere(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
         """Refuse a token if a live host other than ``compute_host`` runs the server.
 
-        Ask the hosts that published the server, and those that published nothing, with a short deadline.
+        With a short deadline, ask the hosts that published the server, and live hosts without a usable record.
 
         :raises ConsoleUnreachable: another host runs the server.
         """
@@ -174,14 +175,14 @@ class Places:
         A missing answer proves nothing.  An attacker who controls one compute host can fill the list of replies, so
         that the answers of other hosts are lost (docs/redis_acl).
 
-        :param hosts: the hosts that made tokens for the server; None means a host that is not known.
+        :param hosts: the hosts that made tokens for the server; None stands for an unknown host.
         :raises ServiceUnavailable: a host does not answer or is not live, and no other host knows the server.
         """
         directory, limit = self._directory, TimeLimit(self._clock)
         await directory.look()
         if len(directory.live) > MAX_ASKED:
-            # With so many hosts, the calls below go only to those that published the server or have no current record.
-            # A host to which the server has just moved needs time to publish it, so wait first.
+            # With so many hosts, the calls below go only to hosts that published the server or have no current record.
+            # A host to which the server has just moved needs time to publish the server, so wait first.
             await sleep(_PUBLISHED, self._clock)
             await directory.look()
         answers: dict[str, Any] = {}
@@ -190,12 +191,12 @@ class Places:
             answers |= await self._ask("get_instance", missing, limit.left(_GONE), {"instance_uuid": instance_uuid})
             if any(not isinstance(answer, Refusal) for answer in answers.values()):
                 return False
-        # Only InstanceNotFound counts.  If a missing answer counted as well, an attacker could suppress answers, and
-        # the tokens would be deleted.
+        # Only InstanceNotFound proves that a host does not have the server.  If a missing answer were taken as a proof
+        # too, an attacker could suppress answers, and the tokens would be deleted.
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
             raise ServiceUnavailable("a compute host did not say whether it has the server")
         self._refuse_unasked(instance_uuid, answers)
-        # With None, records of hosts that are not live are checked even if no token names a host.
+        # None is added so that the records of hosts that are not live are checked even if no token names a host.
         for host in {None, *hosts}:
             self._refuse_while_away(instance_uuid, host)
         return True
@@ -241,8 +242,9 @@ class Places:
     async def _refuse_conflicts(self, instance_uuid: str, place: Place, deadline: float) -> None:
         """Refuse an address that a running server of another host claims as well.
 
-        If several hosts announce the same address, each may have a server at the same port, and a connection could
-        reach the wrong one.  Only a proxy on the same host uses a unix socket, so equal socket names do no harm.
+        If several hosts announce the same address, each of them may have a server at the same port, and a connection
+        could reach the wrong server.  Only a proxy on the same host uses a unix socket, so equal socket names do no
+        harm.
         """
         if place.socket is not None:
             return
@@ -283,7 +285,7 @@ def _runs(answer: Any) -> bool:
 
 
 def _not_running(instance_uuid: str, answers: Mapping[str, Any]) -> Refusal:
-    """Return the refusal for a server that no host runs."""
+    """Return the refusal for a server that no host runs, from the answers of all hosts that were asked."""
     for kind in (InstanceNotRunning, ServiceUnavailable):
         for host, answer in answers.items():
             if isinstance(answer, kind):

@@ -18,7 +18,7 @@ from novnc_twisted.errors import ConsoleForbidden, InvalidToken
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 SETUP: Final = 30.0
-"""Maximum number of seconds from the answer to ``check_token`` to a live session: the deadline of the set-up."""
+"""The deadline of a session's set-up: a session is live at most this number of seconds after its token was checked."""
 
 
 class TokenPolicy:
@@ -47,14 +47,15 @@ class TokenPolicy:
     def use_rules(self, rules: TokenRules) -> None:
         """Use other rules for new tokens."""
         self._rules = rules
-        # Not less than before: tokens that were made with a longer lifetime stay valid.
+        # Keep a longer lifetime of earlier rules: tokens that were made with it stay valid.
         self._longest = longest = max(self._longest, rules.token_ttl)
         self._lost.use_rules(rules, longest)
-        # A mark must outlive the record of its token, and the time in which a process could restore this record.
+        # A mark (a later change of a token) must outlive the token's record, and the time in which a process could
+        # restore this record.
         self._marks.kept = max(longest, LONGEST, DROPPED) + LEASE + GRACE
 
     async def time(self) -> float:
-        """Return Unix time in seconds, by the clock of all consoleauths."""
+        """Return Unix time in seconds, by the clock that all consoleauths share."""
         return await self._tokens.now() if self._now is None else self._now()
 
     # --- making and dropping tokens
@@ -69,7 +70,7 @@ class TokenPolicy:
         known = await self._tokens.get(token_hash)
         if known is None:
             return None
-        # The address may have changed between two attempts of one caller; everything else must be the same.
+        # The console's address may have changed between two attempts of one caller.  Everything else must be the same.
         if replace(known.connect_info, host=info.host, port=info.port, socket=info.socket) != info:
             raise ConsoleForbidden("the token is in use for another console")
         return known.expires_at
@@ -96,7 +97,7 @@ class TokenPolicy:
         now = await self.time()
         valid = {key: one for key, one in (await self._tokens.matching(wanted)).items() if one.expires_at > now}
         states = [await self.state(key, record) for key, record in valid.items()]
-        # Read the time again, so that tokens that were made since the first reading are revoked as well.
+        # Read the time again, so that tokens that were made in the meantime are revoked too.
         await self._marks.revoke(wanted, await self.time(), reason, _outlives(now, valid.values()))
         return sum(state.revoked is None for state in states)
 
@@ -110,11 +111,14 @@ class TokenPolicy:
         await self._marks.set_mode(token_hash, mode, by, kept)
 
     async def mark(self, token_hash: str) -> TokenState:
-        """Return the marks for the hash of a token alone: not those for its server, user, project or source."""
+        """Return the marks for the hash of a token alone, without those for its server, its user and its project.
+
+        The marks of the token that it was shared from are left out too.
+        """
         return await self._marks.state(token_hash, None)
 
     async def state(self, token_hash: str, record: TokenRecord | None) -> TokenState:
-        """Return the marks of a token, with the limits that follow from its source: the token it was shared from."""
+        """Return the marks of a token.  If it was shared from another token, the marks of that token apply too."""
         state = await self._marks.state(token_hash, record)
         if record is None or record.shared_from is None or state.revoked is not None:
             return state
@@ -132,7 +136,7 @@ class TokenPolicy:
 
     async def drop_of_instance(self, instance_uuid: str) -> int:
         """Drop the tokens of a server; return how many there were."""
-        # Forgotten before the store drops them: a concurrent check must not restore one of them.
+        # Forget the tokens before the store drops them: a concurrent check must not restore one of them.
         self._lost.forget_instance(instance_uuid)
         until = await self.time() + self._longest
         return await self._tokens.remove_of_instance(instance_uuid, until=until)
@@ -157,7 +161,7 @@ class TokenPolicy:
     async def find(self, token_hash: str) -> TokenRecord:
         """Return the record of a token, which may have expired.
 
-        :raises InvalidToken: it is unknown.
+        :raises InvalidToken: the token is unknown.
         """
         return await self._tokens.get(token_hash) or await self._lost.restore_valid(token_hash)
 
@@ -213,9 +217,11 @@ class TokenPolicy:
             raise InvalidToken("it was not used from here")
 
     async def valid(self, token_hash: str) -> TokenRecord:
-        """Return the record of a token that has not expired; leases do not count.
+        """Return the record of a token that has not expired.
 
-        :raises InvalidToken: it is unknown, has expired or was revoked.
+        An expired token is refused, even if :meth:`renew` still lets a viewer reconnect with it.
+
+        :raises InvalidToken: the token is unknown, has expired or was revoked.
         """
         record = await self._tokens.get(token_hash)
         if record is None or record.expires_at <= await self.time():
@@ -225,9 +231,9 @@ class TokenPolicy:
         return record
 
     async def find_in_use(self, token_hash: str) -> TokenRecord | None:
-        """Return the record of a token that a session uses; it is restored if the store has lost it.
+        """Return the record of a token that a session uses.  If the store has lost the record, it is restored.
 
-        None: the rules permit no reconnection, or the token is unknown or was dropped.
+        :return: None: the rules permit no reconnection, or the token is unknown or was dropped.
         """
         if not self._rules.reconnects:
             return None
@@ -259,14 +265,15 @@ class TokenPolicy:
     def session_terms(self, record: TokenRecord, seconds_left: float) -> dict[str, Any]:
         """Return the terms of a token's session, as fields of its ConnectInfo.
 
-        They say when the session must end, whether its viewer may reconnect, and when its token lease begins.
+        They say when the session must end, whether its viewer may reconnect, and when the session calls ``keep_token``
+        for the first time (see :meth:`renew`).
         """
         shared = record.shared_from is not None
         return {
             "expires_at": record.expires_at if shared or self._rules.enforce_session_timeout else None,
             "reconnects": self.reconnects(record),
-            # A shared token ends with its source.  The session notices this when it renews its lease, so it does that
-            # from the beginning.
+            # A shared token ends with its source, the token that it was shared from.  A session with the shared token
+            # notices this only when it calls keep_token, so it makes these calls from its beginning.
             "keep_from": 0.0 if shared else max(0.0, seconds_left - LEASE - SETUP),
         }
 
@@ -285,7 +292,7 @@ class TokenPolicy:
             raise InvalidToken("it has expired")
 
     async def _check_address(self, token_hash: str, record: TokenRecord, address: str) -> None:
-        # All clients with unreadable addresses look alike, so the binding would admit every one of them.
+        # All clients whose address is unknown look alike.  A token that is bound to UNKNOWN would admit all of them.
         if address == UNKNOWN:
             raise ConsoleForbidden("bind_address is on, and no X-Forwarded-For of a trusted proxy names the client")
         ttl = max(self._longest, await self.seconds_left(record))

@@ -25,7 +25,7 @@ class RecentTokens:
 
     def used(self, token_hash: str, record: TokenRecord) -> None:
         """Remember a record, with the present time as its last use."""
-        # Removed first, so that the dictionary stays in the order of last use.
+        # Remove the record first, so that the dictionary stays in the order of last use.
         self._records.pop(token_hash, None)
         self._records[token_hash] = record, self._clock.seconds()
         oldest = next(iter(self._records))

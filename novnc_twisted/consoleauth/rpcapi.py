@@ -31,7 +31,7 @@ _REPEATED: Final = frozenset(
         *("get_history", "revoke", "show_token"),
     }
 )
-"""The methods that may run twice, and for which users wait.
+"""The methods whose calls are repeated if no answer comes soon: users wait for them, and they may run twice.
 
 ``set_mode`` is not repeated: if the first call ran late, it would undo a later change.
 """
@@ -47,9 +47,9 @@ class ConsoleAuthAPI:
 
     :param now: returns the Unix time of this machine, in seconds.
     :param proxy: the topic of the worker whose sessions begin with :meth:`check_token`; empty: unknown.
-    :param people: whether pages may show these sessions.
-    :param clock: the clock for repeating a call without an answer, in case one of several consoleauths dies or hangs;
-        None: no call is repeated.
+    :param people: whether console pages may show these sessions.
+    :param clock: the clock for repeating calls: one of several consoleauths may have died or may hang, so a call
+        without an answer is repeated.  None: no call is repeated.
     """
 
     def __init__(
@@ -66,8 +66,9 @@ class ConsoleAuthAPI:
         self._transport = transport
         self._deadline = deadline
         self._now = now
-        # If two consoleauths check a token for one use, one admits it and the other refuses it.  So such a refusal must
-        # not be taken as the answer while the other call still runs.
+        # If a call is repeated, two consoleauths may check the same token.  If the token is for one use only, one of
+        # them admits it, and the other one refuses it.  So a refusal is not taken as the answer while the other call
+        # still runs.
         inconclusive = (ServiceUnavailable, InvalidToken)
         self._hedged = None if clock is None else HedgedCalls(transport, clock, inconclusive=inconclusive)
         self._leases = LeaseCalls(self._keep)
@@ -195,7 +196,7 @@ class ConsoleAuthAPI:
     async def show_token(self, token: str) -> dict[str, Any]:
         """Return what ``os-console-auth-tokens`` shows: instance_uuid, host, port and internal_access_path.
 
-        :raises InvalidToken: the token is unknown or has expired.
+        :raises InvalidToken: the token is unknown, has expired or was revoked.
         """
         return await self._call("show_token", token)
 
@@ -235,7 +236,7 @@ class ConsoleAuthAPI:
 def _hashed(token: str) -> str:
     """Return the SHA-256 of a token.
 
-    :raises InvalidToken: it is empty or too long.  Clients must not make us hash megabytes.
+    :raises InvalidToken: the token is empty or too long.  Clients must not make us hash megabytes.
     """
     if not token or len(token) > MAX_TOKEN:
         raise InvalidToken("it is empty or too long")

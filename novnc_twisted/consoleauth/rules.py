@@ -1,4 +1,4 @@
-"""The rules of all tokens, and the terms of one."""
+"""The rules that apply to all tokens, and the terms that apply to one token."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class TokenRules:
         return not (self.one_time or self.enforce_session_timeout)
 
     def opens_once(self, record: TokenRecord) -> bool:
-        """Whether a token can be used only once: by the option, or by its own terms."""
+        """Whether a token can be used only once, because of the option or of the token's own terms."""
         return self.one_time or record.one_time
 
 

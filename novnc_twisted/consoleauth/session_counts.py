@@ -29,7 +29,10 @@ DEADLINE: Final = 1.0
 """Maximum number of seconds for the answers of the proxies.  The time limit of the method may leave fewer."""
 
 ON_ITS_WAY: Final = 5.0
-"""Seconds that a proxy waits for an answer about a token.  An older admission cannot become a session any more."""
+"""Seconds that a proxy waits for an answer about a token.
+
+If the answer has not arrived after this time, the admission cannot become a session any more.
+"""
 
 MAX_CHECKING: Final = 1000
 """Maximum number of tokens in one question to the proxies."""
@@ -52,7 +55,11 @@ class SessionRules:
 
     @property
     def counts(self) -> bool:
-        """Whether the proxies are asked before each session.  The limit of a server alone does not require that."""
+        """Whether the proxies are asked before each session.
+
+        If max_sessions_per_server is the only limit, they are asked only for a server that may have reached it
+        (:class:`.OpenSessions`).
+        """
         return bool(self.max_sessions_per_user or self.max_sessions_per_project or self.max_sessions_per_address)
 
 
@@ -82,9 +89,10 @@ class _Admission(NamedTuple):
     """An admitted session, which its proxy perhaps does not count yet.
 
     :ivar proxy: the topic of its worker.
-    :ivar link_id: the id of its link.  A token's hash must not be in calls to workers, which a stolen proxy credential
-        can read.
-    :ivar at: the clock's seconds.
+    :ivar link_id: the id of its link, for calls to the workers.  They must not contain the token's hash, because
+        somebody with a stolen proxy credential can read them.
+    :ivar session: the id of the session.
+    :ivar at: when the session was admitted, in the clock's seconds.
     """
 
     proxy: str
@@ -97,10 +105,10 @@ class SessionCounts:
     """Asks the proxies for their numbers of sessions before another session begins.
 
     Checks for the same user, project, address or server run one after the other, and an admitted session counts at
-    once.  Its proxy counts it only after consoleauth's answer to ``check_token`` has arrived; until then, the proxy
-    reports that the token is being checked.  So simultaneous sessions cannot exceed a limit together.  Exceptions are
-    admissions by another consoleauth and admissions without a known proxy: they count only after the answer has arrived
-    at the proxy.
+    once: until consoleauth's answer to ``check_token`` has arrived at the proxy, the proxy reports that it is checking
+    the token, and the session is added here.  After that, the proxy counts the session.  So simultaneous sessions
+    cannot exceed a limit together.  There are two exceptions: sessions that another consoleauth admits, and sessions
+    without a known proxy.  They count only after the answer has arrived at the proxy.
 
     :param opened: an upper bound for the number of each server's sessions.
     """
@@ -120,9 +128,9 @@ class SessionCounts:
     ) -> None:
         """Check that one more session may begin; it counts from now on.
 
-        :param session: an id of the session; a second check with the same id does not count twice.
-        :param proxy: the topic of its worker; empty: unknown.  Then the session counts only after its proxy has
-            received the answer.
+        :param session: an id of the session.  If it is checked again with the same id, it is not counted twice.
+        :param proxy: the topic of its worker; empty: unknown.  A session without a known worker counts only after its
+            proxy has received the answer.
         :param time: the limit of the method that admits the session.
         :raises TooManySessions: a limit is reached; the subclass says which.
         :raises ServiceUnavailable: a proxy does not answer, so that its sessions are unknown.
@@ -220,7 +228,7 @@ class SessionCounts:
             yield
         finally:
             lock.release()
-            # release() may have run a waiting check to its end, which has then removed the lock.
+            # If another check was waiting, release() may have run it to its end, and it has removed the lock then.
             if not lock.locked:
                 self._locks.pop(key, None)
 
@@ -232,10 +240,10 @@ def _number(result: Any, field: str) -> int:
 
 
 def _on_their_way(answer: Answer, admitted: Sequence[_Admission]) -> int:
-    """Return the number of admitted sessions that a proxy does not count yet, since their token checks still run."""
+    """Return the number of admitted sessions that a proxy does not count yet, because it still waits for the answer."""
     checking = answer.result.get("checking") if isinstance(answer.result, dict) else None
     if not isinstance(checking, dict):
         return 0
     known = Counter(one.link_id for one in admitted if one.proxy == answer.service.topic)
-    # A viewer may open the same link several times.  Only the admitted sessions count.
+    # A viewer may open the same link several times, so the proxy may report more checks than sessions were admitted.
     return sum(min(count, _number(checking, link)) for link, count in known.items())

@@ -38,14 +38,14 @@ class SessionMethods:
         """Revoke tokens, and end the sessions of a server, a user, a project or a token on all proxies.
 
         The revocation is stored first.  A proxy that does not answer is called again for two minutes.  After that, its
-        sessions end when they renew the leases of their tokens.
+        sessions end when they call ``keep_token``.
 
         :param reason: why, for the log.
         :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id, and
             ``owner``, which limits the revocation to the servers of a project.
         :returns: how many valid ``tokens`` were revoked, how many ``sessions`` were ended, and the topics of the
-            proxies that did not answer (``unanswered``).  The tokens that were shared from a token, and their sessions,
-            count as well.
+            proxies that did not answer (``unanswered``).  If a token is revoked, the numbers include the tokens that
+            were shared from it, and their sessions.
         :raises ServiceUnavailable: an argument is invalid, or the list of proxies cannot be read.
         """
         chosen = SessionFilter.from_arguments(wanted)
@@ -61,7 +61,7 @@ class SessionMethods:
         """Change what the viewers of a token may do: for live sessions at once, and also after a reconnection.
 
         :param mode: ``control`` or ``view``.
-        :returns: how many ``sessions`` with this token were changed, and ``unanswered``, as :meth:`revoke`.
+        :returns: how many ``sessions`` with this token were changed, and ``unanswered`` (see :meth:`revoke`).
         :raises ServiceUnavailable: an argument is invalid, or the list of proxies cannot be read.
         """
         token_hash = arguments.token_hash(token_hash)
@@ -74,7 +74,7 @@ class SessionMethods:
         :param by: the SHA-256 of the token whose user changes it; empty: an operator does.
         :return: how many sessions of the token itself were changed, and all proxies that did not answer.
         """
-        # The token is changed first: a viewer that reconnects meanwhile must not get more rights.
+        # The token is changed before its sessions: a viewer that reconnects meanwhile must not get its old rights.
         await self._policy.set_mode(token_hash, mode, by)
         modes = {token_hash: mode, **await self._policy.shared.modes(token_hash)}
         own, *guests = await _side_by_side(
@@ -82,7 +82,7 @@ class SessionMethods:
         )
         record = await self._policy.known(token_hash)
         if record is not None:
-            # Grants from or to these viewers may no longer count.
+            # The change may have ended grants: control that these viewers handed over or received.
             self._people.changed(record.connect_info.instance_uuid)
         return replace(own.and_of(guests), sessions=own.sessions)
 
@@ -132,7 +132,7 @@ def _of_token(token_hash: str) -> SessionFilter:
 
 
 async def _side_by_side(changes: Iterable[Coroutine[Any, Any, Outcome]]) -> list[Outcome]:
-    """Apply changes of sessions at the same time: one after the other would exceed the time that the caller waits.
+    """Apply changes of sessions at the same time.  One after the other, they would take longer than the caller waits.
 
     :raises Refusal: one of them failed.
     """

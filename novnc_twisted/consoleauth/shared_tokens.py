@@ -1,8 +1,8 @@
-"""Shared tokens: a viewer makes one for a guest from its own token, the source.
+"""Shared tokens.  A viewer makes a shared token for a guest from the viewer's own token, the source.
 
 A shared token has the server, the user and the project of its source, and never more rights.  It ends with its source:
-when the source is revoked or dropped, or has expired without a session that keeps it in use.  When a shared token
-expires, its sessions end as well.  It cannot be shared again, so that only one source has to be checked.
+when the source is revoked or dropped, or when the source has expired and no session keeps it in use.  When a shared
+token expires, its sessions end too.  It cannot be shared again, so that only one source has to be checked.
 """
 
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ class SharedTokens:
 
     :param find: returns the record of a token, also if the store has lost it.
     :param now: returns Unix time in seconds.
-    :param reconnects: whether a session can keep this token in use after its expiry.
+    :param reconnects: returns whether a session can keep a token in use after the token has expired.
     """
 
     def __init__(
@@ -66,10 +66,11 @@ class SharedTokens:
         if mode == CONTROL and record.connect_info.mode != CONTROL:
             raise ConsoleForbidden("the link is for viewing only")
         now = await self._now()
-        # No session keeps a one-time token in use, so its shared tokens must end when it expires.
+        # If no session can keep the source in use (for example, a one-time token), the shared token must end when the
+        # source expires.
         ttl = min(seconds, LONGEST if self._reconnects(record) else record.expires_at - now)
         info = replace(record.connect_info, mode=mode, administrator=False, shared_from=token_hash)
-        # No client address (None): the guest's address is not known yet.
+        # client_address stays None: the guest's address is not known yet.
         shared = TokenRecord(
             connect_info=info,
             expires_at=now + ttl,
@@ -116,6 +117,6 @@ class SharedTokens:
         if record.connect_info.mode == VIEW:
             return state
         modes = (state.mode or CONTROL, above.mode or source.connect_info.mode)
-        # A mode is returned even if it is CONTROL, as in the record: a live session whose control was taken away learns
-        # by this mode that it has control again.
+        # The record permits CONTROL.  Return CONTROL nevertheless, and not None for "unchanged": a live session that
+        # was limited to viewing learns from this mode that it has control again.
         return TokenState(None, VIEW if VIEW in modes else CONTROL, state.mode_by)

@@ -5,9 +5,9 @@ Keys, with the SHA-256 of a token as HASH:
 * ``token:HASH``: the record.
 * ``owned:HASH``, ``project:HASH``, ``shared:HASH``: the token's entries in the indexes of its user, of its project, and
   of the token that it was shared from.
-* ``lease:HASH:ADDRESS``: a lease for a client address.
-* ``used:HASH``, ``bound:HASH``: the client address that used the token, or that it is bound to.
-* ``dropped:INDEX``: tokens of this index were dropped.
+* ``lease:HASH:ADDRESS``: a lease: until when a client address may use the token again, even after its expiry.
+* ``used:HASH``, ``bound:HASH``: a claim: the first client address that used the token, or that it is bound to.
+* ``dropped:INDEX``: the tokens of this index that expire until a certain time were dropped.
 """
 
 from typing import Annotated
@@ -20,13 +20,16 @@ from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 LEASE = 60.0
-"""Seconds for which a token admits its viewer again after the last renewal by its session."""
+"""Seconds for which a token admits its viewer again after its session last renewed the lease."""
 
 GRACE = 300.0
 """Seconds for which a record is kept beyond its lease, so that a session outlives an outage of consoleauth."""
 
 DROPPED = 3600.0
-"""Seconds for which the store records that tokens were dropped.  No consoleauth remembers a token for longer."""
+"""Seconds for which the store records that tokens were dropped.
+
+No consoleauth keeps a token in memory for longer, so none restores a dropped token.
+"""
 
 _AT_ONCE = 500
 """Maximum number of records that one command reads."""
@@ -81,7 +84,7 @@ class TokenStore:
         """Store a record for ``ttl + LEASE`` seconds, since a session may begin just before the token expires."""
         info = record.connect_info
         uuid, user, project = info.instance_uuid, info.user_id, info.project_id
-        # With a lifetime of 0, the store keeps nothing: a token without lifetime must not be kept for LEASE seconds.
+        # If the token is valid for 0 seconds, do not keep it for LEASE seconds: with 0, the store keeps nothing.
         await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _of_instance(uuid))
         if user:
             # An object can be in one index only, so further objects represent the token in the indexes of its user and
@@ -96,9 +99,9 @@ class TokenStore:
         :return: False: ``most`` tokens are shared from the same token already, and nothing is stored.
         """
         shared_from = record.shared_from or ""
-        # The entry is stored first: without it, the shared token would not end at once with its source.
+        # Store the index entry before the record: without it, the shared token would not end at once with its source.
         await self._store.put(_shared(token_hash), {}, ttl, _of_token(shared_from))
-        # The store orders the entries, so that simultaneous calls cannot exceed the limit together.
+        # All callers see the entries in the same order, so simultaneous calls cannot exceed the limit together.
         if token_hash not in (await self.shared_of(shared_from))[:most]:
             await self._store.remove(_shared(token_hash))
             return False
@@ -157,7 +160,8 @@ class TokenStore:
         hashes = [key.removeprefix(_token("")) for key in await self._store.indexed(index, except_newest)]
         dropped = await self._remove(index, hashes, until)
         if hashes and not except_newest:
-            # Not for surplus tokens: their sessions go on, and end with the source of a shared token by this entry.
+            # If only surplus tokens are dropped, their entries stay, because their sessions go on.  By these entries,
+            # the sessions of shared tokens are ended together with the source.
             await self._store.remove(*map(_shared, hashes))
         return dropped
 
@@ -169,24 +173,26 @@ class TokenStore:
     async def _remove(self, index: str, token_hashes: list[str], until: float | None = None) -> int:
         """Drop tokens of an index, and write one mark for all of them, so that no consoleauth restores one of them.
 
-        The mark covers tokens up to the latest expiry time.  The last token in the index need not have this time: a
-        restored token comes after newer ones.
+        :param until: the mark is for tokens that expire until this time; None: the latest expiry time of the dropped
+            tokens.  This is not always the time of the last token in the index, where a restored token follows newer
+            ones.
         """
         if not token_hashes:
             return 0
         if until is None:
             records = [await self.get(token_hash) for token_hash in token_hashes]
             until = max((record.expires_at for record in records if record is not None), default=0.0)
-        # Marked before the tokens are removed; otherwise a consoleauth could restore one of them in between.
+        # Mark the tokens before they are removed: in between, a consoleauth could restore one of them.
         await self._mark_dropped(index, until)
         found = await self._store.remove(*map(_token, token_hashes))
         await self._store.remove(*(entry(token_hash) for token_hash in token_hashes for entry in (_owned, _held)))
         return found
 
     async def _mark_dropped(self, index: str, until: float) -> None:
-        """Mark the tokens of an index that expire until a time as dropped; earlier marks stay."""
+        """Mark as dropped the tokens of an index that expire until a time; what was marked before stays marked."""
         before = await self._store.get(_dropped(index))
-        # Keep the later time: dropping an older token must not make newer dropped ones restorable.
+        # Keep the later time: after an older token is dropped, newer tokens that were dropped before must not become
+        # restorable.
         until = until if before is None else max(until, float(before["until"]))
         await self._store.put(_dropped(index), {"until": until}, DROPPED)
 
@@ -206,7 +212,7 @@ class TokenStore:
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:
         """Let a client address use a token until a Unix time, at most ``LEASE`` seconds from now."""
         await self._store.put(_lease(token_hash, client_address), {"until": until}, LEASE)
-        # The record must outlive the lease, which is useless without it.
+        # The record must outlive the lease: without the record, the lease has no effect.
         await self._store.extend(_token(token_hash), LEASE + GRACE)
 
     async def leased_until(self, token_hash: str, client_address: str) -> float:
@@ -215,7 +221,7 @@ class TokenStore:
         return float(value["until"]) if value is not None else 0.0
 
     async def claim(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> str:
-        """Return the client address that was the first to claim a token for a purpose (``used``, ``bound``).
+        """Claim a token for a purpose (``used``, ``bound``); return the client address that was the first to claim it.
 
         :param client_address: the address that claims the token now; it is returned if it is the first.
         :param ttl: seconds for which the token is still valid, or more.
@@ -276,5 +282,6 @@ def _of_user(user: str) -> str:
 
 
 def _of_project(project: str) -> str:
-    # The name of an index.  Indexes and keys have separate names, so it cannot be mistaken for a key of _held().
+    # This is the name of an index, and _held() returns a key.  Names of indexes and keys are separate, although these
+    # two have the same prefix.
     return f"project:{hash_token(project)}"

@@ -6,7 +6,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 ANSWERED: Final = 4.5
-"""Seconds within which a method answers.  Its caller waits 5 s, which include the way of the call and of the answer."""
+"""Seconds within which a method answers.  Its caller waits 5 s, which include sending the call and the answer."""
 
 LAST: Final = 0.5
 """Minimum number of seconds that earlier calls of a method leave for its last one."""

@@ -63,9 +63,10 @@ class TokenMethods:
         expires_at = await self._policy.authorized(token_hash, info)
         if expires_at is not None:  # a repeated call gets the first answer again
             return {"expires_at": expires_at}
-        # Checked before the token is stored: a host that claims a foreign server's UUID must not get a link for it.
+        # Check this before the token is stored: a host that claims the UUID of another host's server must not get a
+        # link for it.
         await self._places.refuse_if_running_elsewhere(info.instance_uuid, info.console_type, info.compute_host)
-        # Stored before the surplus is dropped, so that concurrent calls cannot exceed the limit together.
+        # Store the token before the surplus is dropped, so that concurrent calls cannot exceed the limit together.
         record = await self._policy.add(token_hash, info, terms)
         self._events.made(token_hash, record)
         await self.drop_surplus(info)
@@ -74,7 +75,7 @@ class TokenMethods:
     async def show_token(self, *, token_hash: str) -> dict[str, Any]:
         """Return what a token opens, for administrators (nova's ``os-console-auth-tokens``).
 
-        :raises InvalidToken: it is unknown or has expired.
+        :raises InvalidToken: the token is unknown, has expired or was revoked.
         """
         info = (await self._policy.valid(arguments.token_hash(token_hash))).connect_info
         return {
@@ -89,9 +90,9 @@ class TokenMethods:
         return {"deleted": await self._drop(arguments.instance_uuid(instance_uuid), "deleted by the API")}
 
     async def instance_gone(self, *, instance_uuid: str) -> dict[str, Any]:
-        """Drop the tokens of a server that has vanished from a compute host, if no live host has it.
+        """Drop the tokens of a server that has vanished from a compute host, if no live host has the server.
 
-        Then its sessions are ended as well, in the background.
+        If the tokens are dropped, the sessions of the server are also ended, in the background.
 
         :returns: whether the server is ``gone``, and how many tokens were ``deleted``.
         :raises ServiceUnavailable: a host that may have the server does not answer or is not live.
@@ -102,7 +103,7 @@ class TokenMethods:
         return {"gone": True, "deleted": await self._drop(uuid, "the server is gone")}
 
     async def drop_surplus(self, info: ConnectInfo) -> None:
-        """Drop the tokens above the limits for the server and the user; shared tokens count as well."""
+        """Drop the oldest tokens above the limits for the server and the user.  Shared tokens are counted too."""
         dropped = await self._policy.drop_surplus_of_instance(info.instance_uuid)
         self._events.dropped(dropped, "max_tokens_per_server", SessionFilter(server_id=info.instance_uuid))
         if info.user_id:

@@ -23,7 +23,7 @@ class TokenPlaces:
 
         :param limit: the limit of the method that needs the place.
         :param reserve: seconds to leave for later calls of this method.
-        :raises ConsoleForbidden: the server belongs to another project than that of the token, or to none.
+        :raises ConsoleForbidden: the server belongs to another project than that of the token, or to no project.
         :raises ServiceUnavailable: the token is for one project, and the host does not report the server's project.
         :raises Refusal: see :meth:`.Places.locate`.
         """
@@ -42,9 +42,10 @@ class TokenPlaces:
     async def check_owner(self, record: TokenRecord, limit: TimeLimit) -> None:
         """Check that the server of a live session still belongs to the project of its token.
 
-        No call is needed while the hosts have published this project.  Otherwise the host of the server decides.
+        The server's host is asked only if a published record of the server does not name this project.  Then the host
+        decides.
 
-        :raises ConsoleForbidden: the server belongs to another project, or to none.
+        :raises ConsoleForbidden: the server belongs to another project, or to no project.
         """
         if record.owner is None:
             return
@@ -55,5 +56,5 @@ class TokenPlaces:
         except ConsoleForbidden:
             raise
         except Refusal:
-            # The owner is unknown, because no host reported it.  Such an outage must not end a session.
+            # No host reported the owner.  Such an outage must not end a session.
             return
