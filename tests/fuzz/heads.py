@@ -90,7 +90,6 @@ def parsed(head: bytes) -> RequestHead | None:
         return None
 
 
-_HANDSHAKER = Handshaker(Clock())
 _REPLY = re.compile(
     rb"HTTP/1\.1 101 Switching Protocols\r\n((?:[A-Za-z-]+: [ -~]+\r\n)+)\r\n",
 )
@@ -102,7 +101,10 @@ def run_upgrade(data: bytes) -> None:
     if read is None:
         return
     try:
-        reply = _HANDSHAKER.accept(read).response
+        # A new one each time: it remembers what it accepted, which must not depend on earlier inputs.
+        handshaker = Handshaker(Clock())
+        reply = handshaker.accept(read).response
+        same(handshaker.accept(read).response, reply, "the remembered answer")
     except HandshakeFailed as error:
         holds(str(error), "a refusal without a reason")
         return
