@@ -11,7 +11,7 @@ from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.history_query import HistoryQuery
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import IKeyedStore
-from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object
+from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object, size_of
 
 LOG: Final = "history"
 """The name of the log in the store."""
@@ -118,7 +118,7 @@ class History:
                 if ended is not None and wanted.matches(ended):
                     row = encode_object(value)
                     if row not in seen:
-                        size += len(row.encode()) + 1
+                        size += size_of(row) + 1
                         if len(rows) == limit or size > _ROOM:
                             return rows, marker
                         rows.append(value)

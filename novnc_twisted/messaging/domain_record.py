@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
-from novnc_twisted.messaging.wire import MAX_MESSAGE, encode
+from novnc_twisted.messaging.wire import MAX_MESSAGE, encode, size_of
 
 KEPT: Final = 7 * 86400.0
 """Seconds for which a record is kept after its last renewal."""
@@ -223,7 +223,7 @@ def _fitting(rows: list[Row]) -> tuple[list[Row], str]:
     ordered = sorted(rows, key=lambda row: str(row[0]))
     for row in ordered:
         text = encode(row)
-        size += len(text.encode()) + 1
+        size += size_of(text) + 1
         if size > _ROOM:
             break
         texts.append(text)

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.memory_groups import MemoryGroups
 from novnc_twisted.messaging.memory_log import MemoryLogs
-from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_object
+from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_object, size_of
 
 _SWEEP = 256
 """Maximum number of expired entries that one operation drops, which bounds its time."""
@@ -93,7 +93,7 @@ class MemoryStore:
         def read(entry: _Entry | None) -> dict[str, Any] | UnusableRecord | None:
             if entry is None:
                 return None
-            if len(entry.text) > limit:
+            if size_of(entry.text) > limit:
                 return UnusableRecord(f"an object of more than {limit} bytes")
             found: dict[str, Any] = decode(entry.text)
             return found

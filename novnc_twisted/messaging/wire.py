@@ -42,13 +42,18 @@ def encode(value: Any) -> str:
 def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
     """Decode a JSON text that a peer wrote.
 
-    :param limit: maximum length in bytes; in characters if ``text`` is a str.
+    :param limit: maximum length in bytes of UTF-8.
     :raises ValueError: the text is not JSON, is too long or nested too deeply, or contains NaN or a number that is too
         large for a float.
     """
-    if len(text) > limit:
+    if size_of(text) > limit:
         raise ValueError("too long")
     return strict_json.loads(text)
+
+
+def size_of(text: str | bytes) -> int:
+    """Return the number of bytes of a text in UTF-8; ValueError if it contains a lone surrogate."""
+    return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode())
 
 
 def encode_object(value: Mapping[str, Any]) -> str:

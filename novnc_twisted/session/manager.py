@@ -17,7 +17,7 @@ from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY, SESSIONS_BINARY
 from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
-from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object
+from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object, size_of
 from novnc_twisted.session.people import PeopleList
 
 MAX_PAGE = 1000
@@ -129,7 +129,7 @@ class SessionManager:
         size = 0
         for session in page[:limit]:
             row = session.to_wire()
-            size += len(encode_object(row).encode()) + 1
+            size += size_of(encode_object(row)) + 1
             if size > _ROOM:
                 break  # the answer must fit into one message, so a page of sessions with long names ends early
             rows.append(row)
