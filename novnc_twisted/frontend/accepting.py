@@ -1,4 +1,4 @@
-"""Accepts connections on a socket that other processes may use as well."""
+"""Accepts connections on a socket that other processes may use, too."""
 
 import errno
 import os
@@ -14,10 +14,10 @@ from zope.interface import implementer
 from novnc_twisted.frontend.unix_port import SharedUnixPort
 
 PAUSE: Final = 0.5
-"""Seconds of pause after the process or the system ran out of file descriptors or memory."""
+"""Seconds for which no connection is accepted after the process or system ran out of file descriptors or memory."""
 
 LOG_INTERVAL: Final = 60.0
-"""Minimum number of seconds between two log lines about such an error."""
+"""Minimum number of seconds between two log lines about a lack of file descriptors or memory."""
 
 # Not a class attribute: a Logger would then take the name of the class and ignore its namespace.
 _log: Final = Logger(namespace="novnc_twisted.frontend")
@@ -34,12 +34,13 @@ network failed."""
 class Acceptor:
     """Accepts one connection in each iteration of the reactor.
 
-    Twisted's port accepts up to a hundred connections at once.  So if 40 are waiting, the first worker that wakes up
-    takes all of them.  If each worker accepts one at a time, two workers take about 20 each, and an idle worker takes
-    more than a busy one.  The cost is the same (measured).
+    Twisted's port accepts up to a hundred connections at once.  So if 40 connections are waiting, the first worker that
+    wakes up takes all of them.  If each worker accepts one connection at a time, two workers take about 20 each, and an
+    idle worker takes more than a busy worker.  The CPU time is the same (measured).
 
     If no file descriptor is left, Twisted's port logs several lines for each connection and tries again at once.
-    This class logs one line a minute, pauses, and tries again later.  Meanwhile connections wait in the kernel's queue.
+    This class logs one line a minute, and pauses before it tries again.  During the pause, connections wait in the
+    kernel's queue.
     """
 
     def __init__(self, reactor: Any, listener: socket.socket, factory: ServerFactory) -> None:
@@ -49,7 +50,7 @@ class Acceptor:
             self._port: Any = SharedUnixPort.adopt(reactor, listener.fileno(), factory)
         else:
             self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
-        # Either kind of port works on its own copy of the descriptor.
+        # Both kinds of port have made their own copy of the descriptor.
         listener.close()
         # This object accepts instead of Twisted's port, which only makes the transports and knows the address.
         self._port.stopReading()
@@ -70,7 +71,7 @@ class Acceptor:
         try:
             accepted, address = self._port.socket.accept()
         except OSError as error:
-            # After an error of one connection, do not pause.  Otherwise any client could slow down all others.
+            # Do not pause after the error of a single connection, or any client could slow down all other clients.
             if error.errno not in _GONE:
                 self._pause(error)
             return

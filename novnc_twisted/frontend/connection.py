@@ -32,8 +32,10 @@ class FrontConnection(Protocol):
     :ivar peer: address and port of the other side, for the log.
     :ivar accepted_at: when the set-up of a session began, in the reactor's seconds: at accept, or after the response to
         the previous request.
-    :ivar gone: fires when the connection is closed, or when a detached relay has taken over its socket.
-    :ivar end: the stream of the session or of the final response, which gets every byte; None while there is neither.
+    :ivar gone: fires when the connection is closed, or when a detached relay (:mod:`novnc_twisted.relay.detached`) has
+        taken over its socket.
+    :ivar end: the stream of the session or of the final response.  It gets every byte that arrives.  None: there is no
+        session and no final response yet.
     """
 
     factory: "FrontFactory"
@@ -62,8 +64,8 @@ class FrontConnection(Protocol):
         self._timer: IDelayedCall | None = None
         self.factory.connections.add(self)
         self.await_head()
-        # A listener passes a connection on after its first bytes.  Without TLS, the deadline of the head counts from
-        # accept, so that a client gains no time by sending these bytes late.
+        # A listener passes a connection on after its first bytes.  Without TLS, the time for the head is measured from
+        # accept, so that a client gains no time by sending the first bytes late.
         if self.began is not None:
             self.accepted_at = self.began
             due = self.began + self.factory.settings.head_deadline - self.factory.reactor.seconds()
@@ -79,7 +81,11 @@ class FrontConnection(Protocol):
             self.set_deadline(self.factory.settings.head_deadline, self.head_is_late)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See Protocol.  Reports only a failed TLS handshake, because load balancers connect and leave every second."""
+        """See Protocol.
+
+        A failed TLS handshake is reported.  A client that leaves without a request is not, because load balancers do so
+        every second.
+        """
         self.factory.connections.discard(self)
         self.slot.release()
         self.set_deadline(None)
@@ -104,27 +110,27 @@ class FrontConnection(Protocol):
             end.dataReceived(rest)
 
     def detached(self) -> None:
-        """Forget the transport after the session's stream took over the socket.  The session releases the slot."""
+        """Forget the transport, whose socket a detached relay has taken over.  The session releases the slot."""
         # Without these references, a live session does not keep this object in memory.
         self.factory.connections.discard(self)
         self.transport = self.end = None
         self.gone.callback(None)
 
     def hang_up(self) -> None:
-        """Close the connection, unless a session or a final response uses it.  These close it themselves."""
+        """Close the connection, unless a session or a final response uses it.  Both close the connection themselves."""
         if self.end is None:
             self.set_deadline(None)
             self.transport.abortConnection()
 
     def make_room(self) -> None:
-        """Close the connection because another one needs its slot."""
+        """Close the connection because another connection needs its slot."""
         self.set_deadline(None)
         self.transport.abortConnection()
 
     def send_final_response(self, data: bytes, cause: Refusal) -> None:
         """Send a response and close; the client has a bounded time to read it.
 
-        :param cause: not sent; the stream's ``close`` needs one.
+        :param cause: the argument that the stream's ``close`` needs; it is not sent.
         """
         # Without linger, a client that is still sending a body would get a reset, and lose the response.
         end = StreamEnd(self.factory.reactor, self.peer, linger=True)
@@ -166,7 +172,7 @@ class FrontConnection(Protocol):
     def waits_for_request(self, *, first: bool) -> bool:
         """Return whether the connection waits for a request, or is receiving one.
 
-        :param first: True: waiting for the very first request counts as well.
+        :param first: whether a connection that waits for its first request counts, too.
         """
         raise NotImplementedError
 

@@ -32,7 +32,7 @@ class FrontFactory(Factory):
     :ivar observer: called with each event.
     :ivar connections: the open connections, without those whose sockets a detached relay has taken over.
     :ivar registry: the sessions.
-    :ivar draining: whether connections are closed after their present response.
+    :ivar draining: whether each connection is closed after its present response, because the proxy stops.
     """
 
     name = "proxy"
@@ -57,22 +57,23 @@ class FrontFactory(Factory):
     ) -> None:
         """Make the factory.
 
-        :param authorise: ``async (token, console_type, client_address) -> ConnectInfo``; raises a
-            :class:`novnc_twisted.errors.Refusal`; has ``settings.token_deadline`` seconds.
-        :param settings: default: :class:`SessionSettings` without changes.
+        :param authorise: ``async (token, console_type, client_address) -> ConnectInfo``: checks a token.  Raises a
+            :class:`novnc_twisted.errors.Refusal` if the token is refused; may take ``settings.token_deadline`` seconds.
+        :param settings: default: :class:`SessionSettings` with its default values.
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
-        :param keep_token: ``async (token, client_address)``: renews the token's lease; called regularly while a session
-            lives.
-        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: asked where the console is now
-            if it is not at the place of ``info``; has ``settings.token_deadline`` seconds.
+        :param keep_token: ``async (token, client_address)``: called regularly while a session lives.  Renews the
+            token's lease, so that the viewer may reconnect after the token has expired.
+        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is not
+            at the address in ``info``.  Returns its present address; may take ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.
         :param people: keeps pages informed about who is at their console; the XVP proxy has no pages.
-        :param limits: limits of sessions; may be shared with another proxy of this process; default: own limits.
-        :param failures: counts failed guesses of a token; may be shared; default: own counts.
-        :param connection_limits: limits of connections; may be shared; default: no limits.
+        :param limits: limits of sessions; may be shared with another proxy of this process.  Default: limits for this
+            proxy only.
+        :param failures: counts failed guesses of a token; may be shared, too.  Default: counts for this proxy only.
+        :param connection_limits: limits of connections; may be shared, too.  Default: no limits.
         :param observer: called with each event (see :mod:`novnc_twisted.events`); default: write events to the log.
         """
         settings = SessionSettings() if settings is None else settings
@@ -82,7 +83,7 @@ class FrontFactory(Factory):
         if observer is None:
             observer = self._log = EventLog(reactor)
         self.reactor, self.settings, self.observer = reactor, settings, observer
-        # "is None" and not "or": these objects have a length, so an empty one is false and would be replaced.
+        # Compared with None: these objects have a length, so an empty object is false, and ``or`` would replace it.
         self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
         self.connection_limits = ConnectionLimits() if connection_limits is None else connection_limits
         self.connections: set[FrontConnection] = set()
@@ -115,7 +116,7 @@ class FrontFactory(Factory):
         self, addr: IAddress | None
     ) -> "FrontProtocol | None":
         """Make the protocol of a new connection; None if there are too many connections."""
-        # First of all, because refusing a connection must cost as little as possible.
+        # Checked before anything is made: refusing a connection must cost as little as possible.
         slot = self.connection_limits.admit(getattr(addr, "host", ""))
         return None if slot is None else self.build(addr, slot)
 
@@ -142,7 +143,8 @@ class FrontFactory(Factory):
     def close_when_answered(self, *, first_requests: bool) -> None:
         """Close each connection that is not a session: after its present response, or now if it waits for a request.
 
-        :param first_requests: True: a connection without any request so far may still send one and become a session.
+        :param first_requests: whether a connection that has sent no request yet may still send one and become a
+            session.
         """
         self.draining = True
         for connection in list(self.connections):

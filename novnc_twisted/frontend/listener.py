@@ -1,6 +1,7 @@
 """The listener in front of a proxy or the API: reads PROXY headers, and accepts TLS and plain HTTP on one port.
 
-Without TLS and without the PROXY protocol, no listener is needed, because the front accepts connections itself.
+The proxy or the API behind a listener is called its front.  Without TLS and without the PROXY protocol, no listener is
+needed, because the front accepts connections itself.
 """
 
 from typing import Any
@@ -60,7 +61,7 @@ class Listener(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> PendingConnection | None:
         """See Factory; None if the client may not connect, or if there are too many connections."""
         host = getattr(addr, "host", "")
-        # A client that may send a PROXY header can choose its own address.
+        # A client that may send a PROXY header can pretend to have any address.
         if self.proxies is not None and not is_trusted(host, self.proxies):
             self.refused(
                 "NotATrustedProxy",
@@ -99,5 +100,5 @@ class Listener(ServerFactory):
         return gatherResults(gone).addCallback(lambda _: None)
 
     async def passed_on(self) -> None:
-        """Wait until each connection was passed on or closed.  Their deadlines bound this time."""
+        """Wait until each connection was passed on or closed.  The deadlines of the connections limit this time."""
         await gatherResults([connection.gone for connection in self.waiting])

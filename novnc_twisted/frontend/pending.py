@@ -1,7 +1,8 @@
 """A connection while a listener waits for its first bytes: a PROXY header, then TLS or plain HTTP.
 
-A plain connection keeps the socket's own transport, so that the detached relay can take over the socket later.
-The connection has its slot in the connection limits from the beginning; the front takes over the slot.
+After its first bytes, a connection is passed on to the front: the proxy or the API behind the listener.  A plain
+connection keeps the transport of its socket, so that the detached relay can take over the socket later.  The connection
+has a slot in the connection limits from the beginning; the front takes over the slot.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +27,7 @@ CLIENT_HELLO: Final = 0x16
 """The first byte of TLS (the record type ``handshake``); an HTTP request begins with a letter."""
 
 PROXY_DEADLINE: Final = deadlines.PROXY_HEADER
-"""Seconds from accept within which a proxy must have sent its header."""
+"""Seconds from accept within which a proxy must have sent its PROXY header."""
 
 TLS_DEADLINE: Final = deadlines.TLS
 """Seconds from accept for the first byte, if only TLS is accepted.  The TLS handshake after it has its own deadline."""
@@ -43,7 +44,7 @@ TLS_WANTED: Final = (
 
 
 class PendingConnection(Protocol):
-    """A connection that was not passed on to the front yet.
+    """A connection that the listener has not passed on to the front yet.
 
     :ivar gone: fires when the connection is closed or passed on.
     """
@@ -139,8 +140,8 @@ class PendingConnection(Protocol):
         address = self._address = kind("TCP", header.host, header.port)
         self.transport.getPeer = lambda: address
         if self._slot is not None:
-            # From now on, the connection counts for the client, not for the proxy.  Otherwise all clients of a load
-            # balancer would share one limit.
+            # From now on, the connection counts for the client, not for the proxy: all clients of a load balancer must
+            # not share one limit.
             self._slot.release()
         self._slot = self._listener.front.connection_limits.admit(header.host)
         if self._slot is not None:
@@ -162,7 +163,7 @@ class PendingConnection(Protocol):
         if over_tls is not None:
             inner = TLSTransport(over_tls, inner)
         self._set_deadline(None)
-        # Before the front gets the first byte, because it may close the connection at once.
+        # Removed before the front gets the first byte, because the front may close the connection at once.
         listener.waiting.discard(self)
         transport, held, self._held = self.transport, self._held, b""
         self.transport = None

@@ -17,7 +17,7 @@ from novnc_twisted.relay.stream_end import StreamEnd
 
 
 class FrontProtocol(FrontConnection):
-    """A connection that receives HTTP heads, and answers each or becomes a session.
+    """A connection that receives HTTP heads, and answers each head or becomes a session.
 
     :ivar requests: number of heads that were awaited.
     """
@@ -25,7 +25,7 @@ class FrontProtocol(FrontConnection):
     requests = 0
 
     def await_head(self) -> None:
-        """Wait for a head.  Its deadline is for the whole head, so that a slow client gains no time."""
+        """Wait for a head.  The deadline is for the whole head, so a client that sends slowly gains no time."""
         self.accepted_at = self.factory.reactor.seconds()
         self.requests += 1
         self._buffer = HeadBuffer()
@@ -59,7 +59,7 @@ class FrontProtocol(FrontConnection):
                 return
             # Set before the head is handled: no other request is accepted until the answer is complete.
             self.busy = True
-            # The connection must not be closed to make room while it is being answered.
+            # While the request is answered, the connection must not be closed to make room for another connection.
             self.slot.busy()
             self.set_deadline(None)
             head = read_request(raw)

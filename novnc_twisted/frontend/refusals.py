@@ -1,4 +1,4 @@
-"""Makes events about refused requests from the refusals of the lower layers."""
+"""Makes the events of refused requests from exceptions, and from what the connection limits report."""
 
 from novnc_twisted.access.connection_limits import LimitObserver
 from novnc_twisted.errors import MessageTooBig, Refusal, SetupTimeout
@@ -7,7 +7,7 @@ from novnc_twisted.events.refused import RefusalCause, RequestRefused
 
 
 def cause_of(head: Refusal) -> RefusalCause:
-    """Return the cause of the event for a refused request head: too long, too slow, or malformed."""
+    """Return the cause of the event for a request head that was refused: too long, too late, or malformed."""
     if isinstance(head, MessageTooBig):
         return "HeadTooBig"
     return "HeadTimeout" if isinstance(head, SetupTimeout) else "BadRequest"

@@ -20,7 +20,7 @@ T = TypeVar("T")
 class BadTLS(ValueError):
     """A file, the list of ciphers or the lowest version cannot be used.
 
-    The text is one line: the argument or option, the reason, and the file or the value.
+    The text is one line with the name of the argument or option, the reason, and the file or value.
     """
 
 
@@ -72,7 +72,8 @@ class FrontTLS:
         :return: a function that puts the new content into use.
         :raises BadTLS: a file cannot be used.
         """
-        # All checks are done here and use() cannot fail.  So several certificates change together or not at all.
+        # All checks are done before use() is called, and use() cannot fail.  So several certificates change together or
+        # not at all.
         context = self._read()
 
         def use() -> None:

@@ -1,4 +1,4 @@
-"""A listening port on a unix socket that somebody else opened, and that other processes may use as well."""
+"""A listening port on a unix socket that was opened elsewhere, and that other processes may use, too."""
 
 import stat
 from pathlib import Path

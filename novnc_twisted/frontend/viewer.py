@@ -22,7 +22,7 @@ GUESSES = (InvalidToken, ConsoleForbidden)
 class FrontViewer:
     """The viewer of a session.
 
-    :ivar slot: the slot of its connection; released when the session has ended.
+    :ivar slot: the slot of the viewer's connection in the connection limits; released when the session has ended.
     """
 
     console_type: ClassVar[str]
@@ -40,7 +40,7 @@ class FrontViewer:
     ) -> None:
         """Make the viewer of a connection.
 
-        :param make_room: closes the connection when another one needs its slot.
+        :param make_room: closes the connection when another connection needs its slot.
         :param check: the running check of the token.
         """
         self.end, self.token, self.address = end, token, address
@@ -51,17 +51,18 @@ class FrontViewer:
     def token_checked(self, cause: Refusal | None) -> None:
         """End the check of the token, and count a failed guess.
 
-        With a valid token, the connection no longer counts for the client's network.  A refused client may take some
-        seconds to read the reason.  During this time, its connection may be closed to give the slot to another one.
+        With a valid token, the connection is no longer counted in the limit of the client's network.  A refused client
+        may take some seconds to read the reason.  During this time, its connection may be closed to give the slot to
+        another connection.
 
         :param cause: why the token was refused; None: it is valid.
         """
-        make_room, self._make_room = self._make_room, None  # else a live session would keep its protocol in memory
+        make_room, self._make_room = self._make_room, None  # a live session must not keep its protocol
         if cause is None:
             self.slot.authorised()
         elif make_room is not None:
             self.slot.reading(make_room)
-        # Other refusals do not count: users who try again during an outage must not be locked out.
+        # Other refusals are not failed guesses: users who try again during an outage must not be locked out.
         if isinstance(cause, GUESSES):
             self._failures.count(self.address)
         self._check.end()
