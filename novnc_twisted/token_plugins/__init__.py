@@ -1,4 +1,4 @@
-"""websockify's token plug-ins, which check tokens instead of consoleauth: by files, JWTs, Redis or an HTTP API."""
+"""websockify's token plug-ins.  They replace consoleauth: they check tokens by files, JWTs, Redis or an HTTP API."""
 
 from novnc_twisted._lazy import lazy
 

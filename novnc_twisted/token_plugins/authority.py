@@ -12,7 +12,7 @@ class TokenPluginAuthority:
 
     :param plugin: finds the VNC server of a token.
     :param host: the ``host`` option of the proxy.  It becomes the ``compute_host`` of targets that are unix sockets,
-        because these are on the proxy's machine.
+        because such targets are on the proxy's machine.
     :param enforce_session_timeout: whether a session ends when its token expires.
     :ivar max_token: maximum number of characters of a token; pass it to the sessions as ``max_token``.
     :ivar directories: folders of unix sockets; add them to the ``socket_directories`` of the sessions.
@@ -30,7 +30,7 @@ class TokenPluginAuthority:
         self._plugin.start()
 
     async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
-        """Return where the console of this token is.
+        """Return the address of the console to which a token leads.
 
         :raises InvalidToken: the token is unknown or has expired.
         :raises ServiceUnavailable: the plug-in's source cannot be read now.
@@ -51,12 +51,12 @@ class TokenPluginAuthority:
 
         :raises ServiceUnavailable: the source can't be read.
         """
-        # The source has no such token, but InvalidToken shows that it was read.
+        # The source has no token "readyz", but InvalidToken shows that the source was read.
         with contextlib.suppress(InvalidToken):
             await self._plugin.look_up("readyz")
 
     async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> None:
-        """Return None, because a plug-in does not know where else the console may be."""
+        """Return None, because a plug-in does not know another address of the console."""
 
     async def keep_token(self, token: str, client_address: str) -> None:
         """With ``enforce_session_timeout``, look up the token of a live session again.

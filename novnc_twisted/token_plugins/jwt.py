@@ -15,16 +15,16 @@ from novnc_twisted.token_plugins.jwt_key import Algorithms, read_key
 from novnc_twisted.token_plugins.target import Target, target_of
 
 _ENCRYPTED_PARTS: Final = 5
-"""Number of parts of an encrypted token (RFC 7516, section 7.1).  A signed one has three."""
+"""Number of parts of an encrypted token (RFC 7516, section 7.1).  A signed token has three parts."""
 
 
 @implementer(ITokenPlugin)
 class JWTTokenApi:
     """Verifies JWTs with a key from a file.
 
-    A token must expire: it needs ``exp``, or ``iat`` to which ``token_ttl`` is added.  An encrypted token must contain
-    a signed one, because any client can encrypt with a public key.  Only algorithms for the type of the key are
-    accepted.
+    A token must expire, so it needs ``exp`` or ``iat``.  Without ``exp``, it expires ``token_ttl`` seconds after
+    ``iat``.  An encrypted token must contain a signed token, because any client can encrypt with a public key.  Only
+    algorithms for the type of the key are accepted.
 
     :ivar token_ttl: see the argument; may be changed.
     """

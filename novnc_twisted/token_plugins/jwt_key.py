@@ -27,7 +27,7 @@ _CONTENT: Final = ("A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM",
 _SHORTEST_SECRET: Final = 32
 """Minimum number of bytes.  A shorter secret can be found from a single token by trial (RFC 7518, section 3.2)."""
 
-# RSA1_5 is left out on purpose: with it, a client that sends many tokens can decrypt other tokens.
+# RSA1_5 is left out on purpose: with RSA1_5, a client can decrypt other tokens by sending many tokens.
 RSA: Final = Algorithms(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA-OAEP", "RSA-OAEP-256", *_CONTENT))
 EC: Final = Algorithms(
     ("ES256", "ES384", "ES512"), ("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW", *_CONTENT)
@@ -42,7 +42,7 @@ SECRET: Final = Algorithms(
 def read_key(text: bytes) -> tuple[Any, Algorithms]:
     """Read a key: PEM, or a shared secret in base64url.
 
-    :raises ValueError: the text is neither, or the key is too weak; the error does not quote it.
+    :raises ValueError: the text has another form, or the key is too weak; the error does not quote the text.
     :raises ImportError: the extra ``[jwt]`` is not installed.
     """
     from joserfc import errors, jwk
@@ -77,7 +77,7 @@ def _parsed(text: bytes) -> tuple[bytes, Any]:
 
 
 def _secret(text: bytes) -> bytes:
-    # Accept plain base64 as well, because openssl writes it.  It has "+" and "/" where base64url has "-" and "_".
+    # Accept plain base64, too, because openssl writes it.  It has "+" and "/" where base64url has "-" and "_".
     words = b"".join(text.split()).rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
     try:
         secret = base64.b64decode(words + b"=" * (-len(words) % 4), altchars=b"-_", validate=True)

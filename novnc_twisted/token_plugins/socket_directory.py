@@ -18,7 +18,7 @@ class UnixDomainSocketDirectory:
     """Finds sockets below a folder.
 
     No part of a token may be ``..`` or a symbolic link.  When a session connects, ``pinned_socket`` of
-    ``session/upstream`` checks the path again without a race, and refuses sockets of other users.
+    ``session/upstream`` checks the path again.  That check has no race condition, and refuses sockets of other users.
 
     :ivar directories: the folder.  Add it to the ``socket_directories`` of the sessions.
     """
@@ -30,11 +30,11 @@ class UnixDomainSocketDirectory:
         """Check that the source is a folder.
 
         :param source: the folder.
-        :raises ValueError: it is not a folder.
+        :raises ValueError: the source is not a folder.
         """
         if not Path(source).is_dir():
             raise ValueError(f"{source} is not a folder")
-        self._folder = os.path.abspath(source)  # noqa: PTH100 (links in it are the administrator's)
+        self._folder = os.path.abspath(source)  # noqa: PTH100 (keeps symbolic links, which the administrator has made)
         self.directories = (self._folder,)
 
     def start(self) -> None:

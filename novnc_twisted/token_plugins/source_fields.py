@@ -2,7 +2,7 @@
 
 
 def source_fields(source: str) -> list[str]:
-    """Split at colons, except those inside of a field in double quotes."""
+    """Split a text at its colons, but not inside of a field in double quotes."""
     fields = []
     rest: str | None = source
     while rest is not None:

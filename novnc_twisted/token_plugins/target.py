@@ -17,7 +17,7 @@ class Target:
     :ivar port: the TCP port.
     :ivar socket: the path of a unix socket; None: host and port are used.
     :ivar expires_at: Unix time in seconds when the token expires; None: not known.
-    :ivar password: the VNC password; None: the source of the token names none.
+    :ivar password: the VNC password; None: the source of the token gives no password.
     """
 
     host: str = ""
@@ -30,7 +30,7 @@ class Target:
 def parse_target(text: str) -> Target:
     """Read ``host:port``, ``[IPv6 address]:port`` or ``unix_socket:/path``.
 
-    :raises ValueError: the text has another form; the error does not quote it.
+    :raises ValueError: the text has another form; the error does not quote the text.
     """
     host, colon, port = text.strip().rpartition(":")
     if not colon:
@@ -45,7 +45,7 @@ def parse_target(text: str) -> Target:
 def target_of(host: Any, port: Any) -> Target:
     """Make a target from a host and a port of an untrusted source.
 
-    :raises ValueError: the host or the port is invalid; the error does not quote it.
+    :raises ValueError: the host or the port is invalid; the error quotes neither value.
     """
     if not isinstance(host, str) or len(host) > 255 or isinstance(port, bool) or not isinstance(port, int | str):
         raise ValueError("host or port has a wrong type")

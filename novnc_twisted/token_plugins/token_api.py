@@ -16,7 +16,7 @@ from novnc_twisted.token_plugins.target import Target, parse_target, target_of
 
 _MARK: Final = "%s"
 _UNKNOWN: Final = frozenset((400, 401, 403, 404, 410, 422))
-"""Statuses that mean that the token is not valid.  Other errors are failures of the server."""
+"""Statuses that mean that the token is not valid.  Other error statuses are failures of the server."""
 
 
 @implementer(ITokenPlugin)
@@ -32,7 +32,8 @@ class BaseTokenAPI:
 
         :param source: a URL with ``%s`` in its path or query, which the token replaces.
         :param tls_policy: an ``IPolicyForHTTPS``; None: the system's certificate authorities.
-        :raises ValueError: the source has another form; the error does not quote it, since it may contain a password.
+        :raises ValueError: the source has another form.  The error does not quote the source, which may have a
+            password.
         """
         self._address, login = token_api_source(source)
         self._headers = {"Accept": ["application/json, text/plain"], **login}
@@ -51,7 +52,7 @@ class BaseTokenAPI:
 
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""
-        # Servers resolve dots in a path.  So "..", encoded or not, would lead to another resource of the API.
+        # Servers resolve dots in a path.  So a token "..", encoded or not, would lead to another resource of the API.
         if not token.isprintable() or not token.strip("."):
             raise InvalidToken("the token contains control characters, or only dots")
         address = self._address.replace(_MARK, quote(token, safe=""))
@@ -68,7 +69,7 @@ class BaseTokenAPI:
     def target(self, body: bytes) -> Target:
         """Return the target that an answer contains.
 
-        :raises ValueError: the answer has another form; the error does not quote it.
+        :raises ValueError: the answer has another form; the error does not quote the answer.
         """
         try:
             return parse_target(body.decode("ascii"))
@@ -95,7 +96,7 @@ class JSONTokenApi(BaseTokenAPI):
 
 
 def token_api_source(source: str) -> tuple[str, dict[str, list[str]]]:
-    """Return the URL of a token source without user and password, and the header fields that carry them.
+    """Return the URL of a token source without user and password, and header fields with the user and password.
 
     :raises ValueError: the source has another form.
     """

@@ -22,7 +22,7 @@ MAX_FILES: Final = 10_000
 """Maximum number of files in a folder."""
 
 MAX_FAULTS: Final = 20
-"""Maximum number of faulty lines that are logged for one load.  In a file of another kind, every line is faulty."""
+"""Maximum number of faulty lines that are logged for one load.  Every line of a wrong file may be faulty."""
 
 _TOO_LARGE: Final = f"it is larger than {MAX_BYTES >> 20} MiB"
 
@@ -52,15 +52,15 @@ class TokenFile:
         self._source = source
         self._state: _State = ()
         self._targets: dict[str, Target] = {}
-        self._faults = _Faults()  # those of the last load that are not logged yet
+        self._faults = _Faults()  # the faults of the last load, until they are logged
         try:
             self._load(self._state_now())
         except (OSError, ValueError) as error:
             raise ValueError(_reason(source, error)) from None
 
     def start(self) -> None:
-        """See ITokenPlugin; log the lines that were skipped."""
-        # Log them here, because the files are read several times during a start.
+        """See ITokenPlugin.  Logs the lines that were skipped."""
+        # Logged here and not while reading, because the files are read several times during a start.
         faults, self._faults = self._faults, _Faults()
         for line in faults.lines:
             self.log.warn("{line}", line=line)
@@ -71,7 +71,7 @@ class TokenFile:
         """See ITokenPlugin."""
 
     def renewal(self) -> Callable[[], None]:
-        """See ITokenPlugin.  Only ReadOnlyTokenFile needs it: TokenFile reads changed files at each look-up."""
+        """See ITokenPlugin.  Only needed for ReadOnlyTokenFile: TokenFile reads changed files at each look-up."""
         fresh = type(self)(self._source)
 
         def use() -> None:
@@ -152,14 +152,14 @@ def _read(path: Path, limit: int) -> bytes:
     """Return the content of a file.
 
     :param limit: maximum number of bytes.
-    :raises ValueError: the path is not a file, or the file has more bytes.
+    :raises ValueError: the path is not a file, or the file has more than ``limit`` bytes.
     """
     with path.open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is neither a file nor a folder")
         content = file.read(limit + 1)
-    # The file may have grown since its size was checked.  Without its end, tokens would be missing, and the last line
-    # could name a wrong port.
+    # The file may have grown since its size was checked.  If only its beginning were used, tokens would be missing, and
+    # the last line could have a wrong port.
     if len(content) > limit:
         raise ValueError(_TOO_LARGE)
     return content

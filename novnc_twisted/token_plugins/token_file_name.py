@@ -20,7 +20,7 @@ _LONGEST: Final = 1024
 class TokenFileName:
     """Reads the file that has the token as its name.
 
-    So that no token leads out of the folder, tokens with a slash and symbolic links count as unknown.
+    Tokens with a slash, and files that are symbolic links, count as unknown, so that no token leads out of the folder.
     """
 
     max_token = LONGEST_TOKEN
@@ -31,11 +31,11 @@ class TokenFileName:
         """Check that the source is a folder.
 
         :param source: the folder.
-        :raises ValueError: it is not a folder.
+        :raises ValueError: the source is not a folder.
         """
         if not Path(source).is_dir():
             raise ValueError(f"{source} is not a folder")
-        self._folder = os.path.abspath(source)  # noqa: PTH100 (links in it are the administrator's)
+        self._folder = os.path.abspath(source)  # noqa: PTH100 (keeps symbolic links, which the administrator has made)
 
     def start(self) -> None:
         """See ITokenPlugin."""
@@ -66,7 +66,7 @@ class TokenFileName:
 
 
 def is_file_name(token: str) -> bool:
-    """Return whether a token can be a file name: one name without a path."""
+    """Return whether a token can be the name of a file: it is not a path, ``.`` or ``..``, and is printable."""
     return bool(token) and token not in (".", "..") and "/" not in token and token.isprintable()
 
 
@@ -76,7 +76,7 @@ def _read(path: str) -> str:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise FileNotFoundError
         content = file.read(_LONGEST + 1)
-    # The beginning of a longer file could name a wrong port.
+    # If only the beginning of a longer file were read, the port could be wrong.
     if len(content) > _LONGEST:
         raise ValueError(f"it has more than {_LONGEST} bytes")
     return content.decode("utf-8")

@@ -22,7 +22,7 @@ _FORM = "host[:port[:db[:password[:namespace]]]]"
 
 @implementer(ITokenPlugin)
 class TokenRedis:
-    """Reads keys of a Redis or Valkey server at each look-up, so that an expired key is unknown at once."""
+    """Reads the key at each look-up from a Redis or Valkey server, so that an expired key is unknown at once."""
 
     max_token = LONGEST_TOKEN
     reads_once = False
@@ -65,14 +65,14 @@ class TokenRedis:
         try:
             return _target(value.strip())
         except (ValueError, RecursionError):
-            # Without a namespace, a token can name any key of the database.
+            # Not a fault of the server: without a namespace, a token can name any key of the database.
             raise InvalidToken("the value of the key for the token is not host:port") from None
 
 
 def redis_source(source: str) -> tuple[RedisURL, str]:
     """Return the address and the namespace of a token source.
 
-    :raises ValueError: the source has another form; the text does not quote it, because it may contain a password.
+    :raises ValueError: the source has another form.  The error does not quote the source, which may have a password.
     """
     if "://" in source:
         url, _, namespace = source.partition("#")
