@@ -1,1 +1,1 @@
-"""Keyboards: the keys that type a text on a layout, the names of keys, and their codes in Linux.  No I/O."""
+"""Keyboards: which keys type a text on a layout, the names of keys, and their codes in Linux.  No I/O."""

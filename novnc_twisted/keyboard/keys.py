@@ -37,7 +37,7 @@ _NAMED: Final = (
 )
 
 _LABELS: Final = "`1234567890-= qwertyuiop[]\\asdfghjkl;' zxcvbnm,./ "
-"""The labels of the keys of :data:`PRINTING` on a US keyboard; a space for keys that it lacks."""
+"""The labels of the keys of :data:`PRINTING` on a US keyboard; a space for each key that a US keyboard lacks."""
 
 KEYS: Final = MappingProxyType(
     {name: int(code) for name, _, code in (pair.partition("=") for pair in _NAMED.split())}
@@ -47,7 +47,7 @@ KEYS: Final = MappingProxyType(
 
 
 class UnknownKey(ValueError):
-    """A name of a key is unknown, or names a key that was named before.  The text of the error is the name."""
+    """The name of a key is unknown, or the same key was named before.  The text of the error is the name."""
 
 
 def chord_of(names: Iterable[str]) -> Chord:

@@ -15,7 +15,8 @@ from novnc_twisted.keyboard.layout_data import DATA
 LAYOUTS: Final = tuple(sorted(DATA))
 """The names of the layouts."""
 
-# The modifiers of each level, and their cost.  AltGr costs most, because operating systems differ most there.
+# The modifier keys of each level of a layout, and their cost.  AltGr costs most, because operating systems differ most
+# in the characters of AltGr.
 _LEVELS: Final = (((), 0.0), ((SHIFT,), 1.0), ((ALTGR,), 3.0), ((ALTGR, SHIFT), 5.0))
 _INTERNATIONAL_COST: Final = 1.5
 _DEAD_COST: Final = 2.0
@@ -29,9 +30,10 @@ _TWICE: Final = {
     "\u02c7": "\u030c",
     "\u02dd": "\u030b",
 }
-"""Accents without a letter -> the dead key, as in X's compose tables.
+"""Accents that stand alone -> the combining mark, whose dead key types the accent as in X's compose tables.
 
-An accent of ``_WITH_SPACE`` is typed by its dead key and Space, one of ``_TWICE`` by pressing its dead key twice.
+An accent of ``_WITH_SPACE`` is typed by its dead key and Space.  An accent of ``_TWICE`` is typed by pressing its dead
+key twice.
 """
 
 
@@ -50,7 +52,7 @@ class CannotType(ValueError):
 class _Way:
     """A way to type a character.
 
-    :ivar cost: of several ways, the one with the lowest cost is chosen.
+    :ivar cost: if there are several ways to type a character, the way with the lowest cost is used.
     """
 
     chords: tuple[Chord, ...]
@@ -84,7 +86,8 @@ def _spell_one(character: str, ways: Mapping[str, _Way]) -> tuple[Chord, ...]:
 def _direct(layout: str) -> Mapping[str, _Way]:
     """Return the cheapest way to type each character, and each combining mark (by its dead key), with one chord."""
     found = {" ": _Way(((SPACE,),), 0.0), "\n": _Way(((ENTER,),), 0.0), "\t": _Way(((TAB,),), 0.0)}
-    # The first text is the title of the layout.  In the others, a space means that the key types nothing at this level.
+    # The first text is the title of the layout.  Each other text has the characters of one level; a space means that
+    # the key types nothing at this level.
     for text, (modifiers, level_cost) in zip(DATA[layout][1:], _LEVELS, strict=False):
         for character, code in zip(text, PRINTING, strict=False):
             cost = level_cost + (_INTERNATIONAL_COST if code in INTERNATIONAL else 0.0)
@@ -96,9 +99,10 @@ def _direct(layout: str) -> Mapping[str, _Way]:
 def _composed(character: str, ways: Mapping[str, _Way]) -> Iterable[_Way | None]:
     """Return the ways to type a character with dead keys.
 
-    Each way presses the dead keys of the last marks, outermost first, and then the key of the letter with the
-    remaining marks.  For example, U+1EBF (e with circumflex and acute) is typed by the dead keys acute and circumflex
-    and the key e, or by the dead key acute and the key of e with circumflex.
+    A character consists of a letter and marks.  In each way, dead keys type one or more of the last marks, in reverse
+    order.  Then one key types the letter with the remaining marks.  For example, U+1EBF (e with circumflex and acute)
+    is typed by the dead keys acute and circumflex and the key e, or by the dead key acute and the key of e with
+    circumflex.
     """
     if character in _WITH_SPACE:
         return [_sequence([ways.get(_WITH_SPACE[character]), ways.get(" ")])]
@@ -120,7 +124,7 @@ def _composed(character: str, ways: Mapping[str, _Way]) -> Iterable[_Way | None]
 
 
 def _sequence(presses: Sequence[_Way | None]) -> _Way | None:
-    """Return one way that joins several; None if one of them is missing."""
+    """Join several ways, one after the other, into one way; return None if one of them is None."""
     known = [way for way in presses if way is not None]
     if len(known) < len(presses):
         return None
