@@ -5,7 +5,7 @@ from novnc_twisted.xvpvncproxy.protocol import XVPVNCProxyProtocol
 
 
 class XVPVNCProxyFactory(FrontFactory):
-    """Protocol factory for the Java viewer (nova-xvpvncproxy).  Works with any stream endpoint, also with TLS."""
+    """Protocol factory for the Java viewer (nova-xvpvncproxy).  Works with any stream endpoint and with TLS."""
 
     name = "xvpvncproxy"
     _protocol = XVPVNCProxyProtocol

@@ -22,7 +22,7 @@ READY = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 def status_line(cause: Refusal) -> bytes:
-    """Return the response of a refusal: only a status line, which the viewer shows."""
+    """Return the response for a refusal: only a status line, which the viewer shows."""
     return f"HTTP/1.1 {cause.status or 503} {cause.sentence}\r\n\r\n".encode()
 
 
@@ -33,14 +33,14 @@ class XVPVNCProxyProtocol(FrontProtocol):
         """Begin a session, or answer."""
         token = token_of(head.target)
         if any(name == "origin" or name.startswith("sec-fetch-") for name, _ in head.fields):
-            # Any web page can make a visitor's browser send requests here.  These requests do not count as guesses of a
-            # token, because otherwise the page could lock out the visitor's address.
+            # Any web page can make a visitor's browser send requests here.  Such requests do not count as guesses of a
+            # token, or the page could lock out the visitor's address.
             self.refused("Browser", self.peer_address, ProtocolViolation.status, "a web browser sent the request")
             self.refuse(ProtocolViolation("a web browser"))
         elif not token and (response := check_response(head, METHODS, close=True)) is not None:
             self.send_final_response(response, ClientLeft())
         elif head.method in ("GET", "HEAD") and not token:
-            self.refuse(TokenMissing())  # a health check, which leaves no line in the log
+            self.refuse(TokenMissing())  # a health check, so it is not logged
         elif head.method not in ("CONNECT", "GET"):
             self.bad_head(ProtocolViolation(f"the method is {head.method[:20]}, not CONNECT or GET"))
         else:
