@@ -65,7 +65,8 @@ class FrontFactory(Factory):
         :param keep_token: ``async (token, client_address)``: called regularly while a session lives.  Renews the
             token's lease, so that the viewer may reconnect after the token has expired.
         :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is not
-            at the address in ``info``.  Returns its present address; may take ``settings.token_deadline`` seconds.
+            at the address in ``info``.  Returns the present address of the console, or None if this is not known; may
+            take ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.
