@@ -23,9 +23,9 @@ from novnc_twisted.session.settings import SessionSettings
 
 
 class NoVNCProxyFactory(FrontFactory):
-    """Protocol factory for the page and its WebSocket on one port.  Works with any stream endpoint, also with TLS.
+    """Protocol factory for the page and its WebSocket on one port.  Works with any stream endpoint and with TLS.
 
-    Requests share no state.  In nova, the Host of one request changed the check of later ones (nova bug 2158919).
+    Requests share no state.  In nova, the Host of one request changed the check of later requests (nova bug 2158919).
     """
 
     name = "novncproxy"
@@ -55,30 +55,32 @@ class NoVNCProxyFactory(FrontFactory):
     ) -> None:
         """Make the factory.
 
-        :param authorise: ``async (token, console_type, client_address) -> ConnectInfo``; raises a
-            :class:`novnc_twisted.errors.Refusal`; has ``settings.token_deadline`` seconds.
-        :param settings: default: :class:`SessionSettings` without changes.
+        :param authorise: ``async (token, console_type, client_address) -> ConnectInfo``: checks a token.  Raises a
+            :class:`novnc_twisted.errors.Refusal` if the token is refused; may take ``settings.token_deadline`` seconds.
+        :param settings: default: :class:`SessionSettings` with its default values.
         :param web: the folder of the page.
         :param base_url: ``novncproxy_base_url``; an Origin must have the same scheme.  None: http or https.
         :param allowed_origins: hosts whose pages may connect, besides the host to which a request was sent.
         :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are accepted.
-        :param frame_ancestors: sources of Content-Security-Policy that may frame the page.
+        :param frame_ancestors: sites that may show the page in a frame, as sources of Content-Security-Policy.
         :param list_addresses: addresses and ports at which the API of this process listens.  If ``frame_ancestors``
             contains ``'self'``, the API's list of servers may frame the page, too.
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
-        :param keep_token: ``async (token, client_address)``: renews the token's lease; called regularly while a session
-            lives.
-        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: asked where the console is now
-            if it is not at the place of ``info``; has ``settings.token_deadline`` seconds.
+        :param keep_token: ``async (token, client_address)``: called regularly while a session lives.  Renews the
+            token's lease, so that the viewer may reconnect after the token has expired.
+        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is not
+            at the address in ``info``.  Returns the present address of the console, or None if this is not known; may
+            take ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.
         :param people: keeps pages informed about who is at their console, and changes who has control (see
-            :class:`novnc_twisted.session.people.People`).  None: pages have no channel for that.
-        :param limits: limits of sessions; may be shared with another proxy of this process; default: own limits.
-        :param failures: counts failed guesses of a token; may be shared; default: own counts.
-        :param connection_limits: limits of connections; may be shared; default: no limits.
+            :class:`novnc_twisted.session.people.People`).  None: pages have no channel to the proxy.
+        :param limits: limits of sessions; may be shared with another proxy of this process.  Default: limits for this
+            proxy only.
+        :param failures: counts failed guesses of a token; may be shared, too.  Default: counts for this proxy only.
+        :param connection_limits: limits of connections; may be shared, too.  Default: no limits.
         :param observer: called with each event (see :mod:`novnc_twisted.events`); default: write events to the log.
         :raises ValueError: a trusted proxy is neither an address nor a network.
         """
@@ -114,7 +116,7 @@ class NoVNCProxyFactory(FrontFactory):
     def use_origins(
         self, *, allowed_origins: Sequence[str], trusted_proxies: Sequence[str], frame_ancestors: Sequence[str]
     ) -> None:
-        """Use other values of these arguments for new requests."""
+        """Use other values of these arguments from the next request on."""
         self.trusted_proxies = networks(trusted_proxies)
         self.frame_ancestors = tuple(frame_ancestors)
         self.upgrades = replace(

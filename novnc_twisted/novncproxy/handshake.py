@@ -1,14 +1,14 @@
 """The opening handshake of a WebSocket (RFC 6455, section 4.2), checked by autobahn in memory.
 
 autobahn's server protocol gets a complete head, and its response is collected in memory.  The protocol has no
-transport, no timer and no second request.  It gets only the fields that the upgrade depends on.  It never sees the
-token, or the Origin, for which this project has its own rules (see :mod:`novnc_twisted.access.origin`).
+transport, no timer and no second request.  It gets only the header fields that the upgrade depends on.  It never sees
+the token, and never the Origin, which is checked by this project's own rules (:mod:`novnc_twisted.access.origin`).
 
-Most upgrades differ only in their key, so autobahn checks the other fields once for all of them.  If autobahn checked
-each upgrade, its parser would take 6 % of the instructions of a set-up.
+Most upgrades differ only in Sec-WebSocket-Key, so autobahn checks the other fields once for all of these upgrades.  If
+autobahn checked each upgrade, its parser would take 6 % of the instructions of the set-up of a session.
 
 The protocol's ``makeConnection`` is not called, because it takes five times as long as the handshake itself (measured).
-The attributes that it would set are set on the class instead.
+The attributes that ``makeConnection`` would set are attributes of the class instead.
 """
 
 import re
@@ -24,12 +24,12 @@ from twisted.internet.interfaces import IReactorTime
 from novnc_twisted.access.request_head import RequestHead
 
 SUBPROTOCOL: Final = "binary"
-"""The subprotocol that noVNC before 1.2 asks for.  If a client offers no known subprotocol, the response names none."""
+"""The subprotocol that noVNC before 1.2 offers.  If a client offers no known subprotocol, none is chosen."""
 
 CHANNEL: Final = "novnc-twisted.v1"
 """The subprotocol with text messages between the page and the proxy, besides RFB (see ``docs/sharing.rst``).
 
-It is chosen only if a client offers it.  Stock noVNC never does.
+It is chosen only if a client offers it.  Unmodified noVNC never offers it.
 """
 
 VERSION_FIELD: Final = "sec-websocket-version"
@@ -41,14 +41,14 @@ KEY_FIELD: Final = "sec-websocket-key"
 _DECIDING: Final = ("host", "upgrade", "connection", KEY_FIELD, VERSION_FIELD, "sec-websocket-protocol")
 """The fields that the upgrade depends on.
 
-Sec-WebSocket-Extensions is missing on purpose.  A server may decline every extension (RFC 6455, section 9.1), and ours
-does.  autobahn would check the offers first, and refuse some that RFC 7692 allows (client_max_window_bits=8).
+Sec-WebSocket-Extensions is missing on purpose.  A server may decline every extension (RFC 6455, section 9.1), and this
+server does.  autobahn would refuse some offers that RFC 7692 allows, such as client_max_window_bits=8.
 """
 
 _OTHERS: Final = frozenset(_DECIDING) - {KEY_FIELD}
 
 _KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")
-"""Sixteen bytes in Base64.  autobahn accepts all of these keys, and no others."""
+"""Sixteen bytes in Base64: the keys that autobahn accepts."""
 
 _MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
@@ -94,9 +94,9 @@ class Handshaker:
         """
         keys = head.all(KEY_FIELD)
         if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
-            return self._judge(head)  # raises HandshakeFailed: autobahn refuses these keys too
+            return self._judge(head)  # raises HandshakeFailed, because autobahn refuses the key
         answer = _answer_to(keys[0])
-        # Only the fields in _DECIDING matter for the response.  The position of the key among them does not.
+        # Everything that decides on the response, apart from the key.  The position of the key does not matter.
         others = head.method, head.minor, *(field for field in head.fields if field[0] in _OTHERS)
         known = self._known.get(others)
         if known is None:
@@ -109,12 +109,12 @@ class Handshaker:
         return Accepted(before + answer + after, channel)
 
     def _judge(self, head: RequestHead) -> Accepted:
-        if head.all(VERSION_FIELD) != [VERSION]:  # autobahn accepts all that int() reads as 13, such as "013"
+        if head.all(VERSION_FIELD) != [VERSION]:  # autobahn accepts every text that int() reads as 13, such as "013"
             raise HandshakeFailed("another version of WebSocket than 13")
         fields = [(name, value) for name, value in head.fields if name in _DECIDING]
-        if not all(value.isascii() for _, value in fields):  # autobahn strips blanks of Unicode as well
+        if not all(value.isascii() for _, value in fields):  # autobahn would strip Unicode spaces
             raise HandshakeFailed("characters that no field of a handshake has")
-        # The target is replaced, since it contains the token.
+        # The target is replaced by "/", because it contains the token.
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
         judge = _Judge(self._factory, (CHANNEL, SUBPROTOCOL) if self._channel else (SUBPROTOCOL,))
         judge.data = "\r\n".join(lines).encode("latin-1")
@@ -134,7 +134,7 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 class _NoLog:
-    """Discards log messages: autobahn makes six debug messages per handshake, which slows set-ups measurably."""
+    """Discards log messages: autobahn logs six debug messages per handshake, which takes measurable time."""
 
     critical = error = warn = info = debug = trace = staticmethod(_nothing)
 

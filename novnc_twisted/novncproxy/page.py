@@ -1,4 +1,4 @@
-"""The console page: its folder, and the redirect that gives stock noVNC its token."""
+"""The console page: its folder, and the redirect that passes the token to unmodified noVNC."""
 
 import os
 from collections.abc import Container
@@ -17,7 +17,7 @@ NOT_BUILT: Final = "The console page is not installed. Build it, or point the op
 
 _NAMES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     (): ("index.html", "vnc_auto.html", "vnc_lite.html", "vnc.html"),
-    ("vnc_auto.html",): ("vnc_auto.html", "vnc_lite.html"),  # noVNC 1.0 renamed it
+    ("vnc_auto.html",): ("vnc_auto.html", "vnc_lite.html"),  # noVNC 1.0 renamed vnc_auto.html
 }
 """The parts of a requested path -> the files that answer it; the first one that exists is used."""
 
@@ -25,11 +25,12 @@ _NAMES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
 class Page(StaticFolder):
     """The folder of the page.
 
-    :ivar foreign: whether the folder is not the shipped one.  Then it has stock noVNC, which reads other parameters.
+    :ivar foreign: whether the folder is not the shipped one.  Then it contains unmodified noVNC, which reads other
+        parameters of the URL.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        """Serve a folder: the shipped one, or one of stock noVNC."""
+        """Serve the shipped folder, or a folder of unmodified noVNC."""
         built = Path(os.path.realpath(folder)) == SHIPPED
         super().__init__(folder, built=built, names=_NAMES)
         self.foreign = not built
@@ -53,10 +54,10 @@ class Page(StaticFolder):
 
 
 def redirect_of(file: StaticFile, query: str) -> str | None:
-    """Return the location of a redirect that gives a foreign page its token in the form that noVNC reads.
+    """Return the location of a redirect that passes the token to a foreign page, in the form that noVNC reads.
 
-    The location is relative, so it is correct behind a reverse proxy with a path prefix as well.  It is made from the
-    name of the found file, so it cannot lead to another site (CVE-2021-3654).
+    The location is relative, so it is correct even behind a reverse proxy with a path prefix.  It is made from the name
+    of the found file, so it cannot lead to another site (CVE-2021-3654).
 
     :return: None if the query has no ``token`` or already has a ``path``, or if the file is not a page.
     """
@@ -66,7 +67,7 @@ def redirect_of(file: StaticFile, query: str) -> str | None:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
     except ValueError:
         return None
-    # If there are several tokens, the last one counts, as in access.tokens.token_of().
+    # Of several tokens, the last one is used, as in access.tokens.token_of().
     token = next((value for name, value in reversed(pairs) if name == "token"), "")
     if not token or any(name == "path" for name, _ in pairs):
         return None

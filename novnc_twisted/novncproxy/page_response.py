@@ -15,7 +15,7 @@ class PageResponse:
     """A response to GET or HEAD.
 
     :ivar status: the HTTP status.
-    :ivar fields: header fields besides those that every response has.
+    :ivar fields: header fields, except those that every response has.
     :ivar file: the open file to send; None if the response has no content.
     :ivar sentence: if not empty, the response consists of this sentence, and the connection is closed after it.
     """
@@ -29,7 +29,7 @@ class PageResponse:
 def page_response(head: RequestHead, page: Page, *, frame_ancestors: tuple[str, ...], secure: bool) -> PageResponse:
     """Find the requested file, and make the response.
 
-    :param frame_ancestors: sources of Content-Security-Policy that may frame the page.
+    :param frame_ancestors: sites that may show the page in a frame, as sources of Content-Security-Policy.
     :param secure: whether the client uses https.
     """
     path, _, query = head.target.partition("?")
@@ -47,8 +47,8 @@ def page_response(head: RequestHead, page: Page, *, frame_ancestors: tuple[str, 
         return PageResponse(status=302, fields=(("Location", location), ("Cache-Control", "no-store")))
     picture = file.content_type == "image/svg+xml"
     policy = DRAWING if picture else content_security_policy(head.one("host"), frame_ancestors, foreign=page.foreign)
-    # With ALONE, a page of the same site that has opened this tab could not return to it.  An example is the list of
-    # servers at another port.  Older browsers do not send Sec-Fetch-Site, so they get ALONE in any case.
+    # A page of the same site that opened this tab, such as the list of servers at another port, must be able to return
+    # to the tab.  ALONE would prevent this.  Older browsers do not send Sec-Fetch-Site, so they always get ALONE.
     alone = file.html and secure and head.one("sec-fetch-site") != "same-site"
     fields = _fields(file, policy, alone=alone)
     # HTML is never cached: its URL contains a token, and an old page would name files that no longer exist.

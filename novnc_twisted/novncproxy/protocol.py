@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
 
 RESPONSE_DEADLINE: Final = 120.0
-"""Seconds, from the head of the response, within which a client must have received a file of the page."""
+"""Seconds within which a client must have received a file of the page, after the head of the response was sent."""
 
 REQUESTS: Final = 100
 """Maximum number of requests on one connection."""
@@ -52,8 +52,8 @@ class NoVNCProxyProtocol(FrontProtocol):
         upgrade = "websocket" in head.lists("upgrade") or head.all("sec-websocket-key")
         body = head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"])
         hosts = head.all("host")
-        # A body is not read, so it would be taken for the next request (request smuggling).  Bytes after the head may
-        # be such a body.  So pipelined requests are refused, too.
+        # This server does not read bodies, so a body would be taken for the next request (request smuggling).  Bytes
+        # that follow the head at once may be a body.  So pipelined requests are refused, too.
         if body or (rest and not upgrade):
             self._refuse(400, "A request to this port must have no body, and must wait for the previous response.")
         elif len(hosts) > 1 or (head.minor and not hosts) or not all(map(is_host, hosts)):
@@ -62,8 +62,8 @@ class NoVNCProxyProtocol(FrontProtocol):
         elif upgrade:
             self._upgrade(head, rest)
         elif (response := check_response(head, METHODS, close=self._is_last(head))) is not None:
-            # Send at once: some health checks close their sending side after the request, which looks like a client
-            # that left.
+            # Send the response at once: some health checks close their sending side after the request, and are then
+            # treated like a client that has left.
             send(self.transport, response)
             self._answered(self._is_last(head))
         elif head.method not in ("GET", "HEAD"):
@@ -120,7 +120,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         send(self.transport, accepted.response)
         kind = ChannelEnd if accepted.channel else WebSocketEnd
         end = kind(factory.reactor, self.peer, ping_every=factory.settings.ping_interval)
-        # Before the session begins, because a session that refuses at once writes to ``end``.
+        # Called before the session begins, because a session that refuses at once writes to ``end``.
         self.become(end, rest)
         self.begin(NoVNCViewer, end, token, address, check)
 
@@ -129,7 +129,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         factory = self.factory
         proto = forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), factory.trusted_proxies)
         secure = proto == "https" if proto else ISSLTransport.providedBy(self.transport)
-        # In a request from a reverse proxy, Host is the name of the reverse proxy, where our API does not listen.
+        # Behind a reverse proxy, Host is the name of the reverse proxy, where our API does not listen.
         listening = () if is_trusted(self.peer_address, factory.trusted_proxies) else factory.list_addresses
         list_page = list_source(factory.frame_ancestors, head.one("host"), listening)
         framers = (*factory.frame_ancestors, list_page) if list_page else factory.frame_ancestors
@@ -147,7 +147,7 @@ class NoVNCProxyProtocol(FrontProtocol):
             self._answered(close)
 
     def _report_frame(self, head: RequestHead, framers: tuple[str, ...], list_page: str, *, secure: bool) -> None:
-        """Report a request for the page in a frame of another site, if the browser will refuse to show it there."""
+        """Report a request for the page in a frame of another site, if the browser will not show the page there."""
         factory = self.factory
         own = read_origin(f"{'https' if secure else 'http'}://{head.one('host') or ''}")
         if own is None:  # also without Host (HTTP/1.0)
@@ -203,5 +203,5 @@ class NoVNCViewer(FrontViewer):
         """Do nothing: RFB begins right after the upgrade."""
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
-        """Return a handshake that sends the reason in RFB, which every viewer shows.  The close frame repeats it."""
+        """Return a handshake that sends the reason in RFB, which every viewer shows.  The close frame has it, too."""
         return refuse(cause.sentence)

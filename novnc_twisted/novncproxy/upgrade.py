@@ -20,7 +20,7 @@ class UpgradeRefused(Exception):
     :ivar sentence: the text for the client.
     :ivar cause: why, for the event.
     :ivar detail: what happened, for the log.
-    :ivar option: the option to change; empty if none helps.
+    :ivar option: the option to change; empty if no option helps.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class UpgradePolicy:
             accepted = self.handshaker.accept(head)
         except HandshakeFailed as error:
             raise UpgradeRefused(400, ProtocolViolation.sentence, f"no WebSocket handshake: {error}") from None
-        # After the handshake, so that a malformed request gets 400 from any Origin.
+        # Checked after the handshake, so that a malformed request gets the status 400, whatever its Origin is.
         self._check_origin(head, peer_address)
         return accepted
 
@@ -67,5 +67,5 @@ class UpgradePolicy:
         if verdict == FORBIDDEN:
             why, option = explain_refusal(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
             raise UpgradeRefused(403, _FOREIGN_ORIGIN, why, cause="ForeignOrigin", option=option)
-        if verdict != ALLOWED:  # 400, for two Origin fields; two Host fields were refused before
+        if verdict != ALLOWED:  # 400: two Origin fields; two Host fields were refused before
             raise UpgradeRefused(verdict, ProtocolViolation.sentence, "it has two Origin fields")
