@@ -27,7 +27,7 @@ the console page; ``authority``: consoleauth or nova's API, which check console 
 PHASES: Final = ("token", "place", "dial", "negotiate", "total")
 """The phases of a session's set-up; ``total`` is the whole set-up.
 
-``place`` is a part of ``token``: in it, consoleauth asks the compute host where the console is.
+``place`` is the part of ``token`` in which consoleauth asks the compute host where the console is.
 """
 
 PHASE_OF: Final = {

@@ -92,8 +92,8 @@ class SetupSpans:
         """Return the context that gives a span the trace id of a link; None: the span begins a new trace."""
         if not link:
             return None
-        # A tracer takes a trace id only from a parent span.  So a parent that does not exist is made up, with a span
-        # id of 64 bits, which must not be 0.
+        # A tracer takes a trace id only from a parent span, so name a parent that does not exist.  Its span id has
+        # 64 bits, and must not be 0.
         flags = self._trace.TraceFlags(self._trace.TraceFlags.SAMPLED)
         parent = self._trace.SpanContext(int(link, 16), int(link[:16], 16) or 1, is_remote=True, trace_flags=flags)
         return self._trace.set_span_in_context(self._trace.NonRecordingSpan(parent))
