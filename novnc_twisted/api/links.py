@@ -20,7 +20,7 @@ class LinkTerms:
 
     :ivar console_type: one of ``CONSOLE_TYPES``; any other value is refused with HTTPError 400.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
-    :ivar expires_in: seconds for which the link is valid, at most ``[consoleauth] token_ttl``; None: that maximum.
+    :ivar expires_in: seconds for which the link is valid, at most ``[consoleauth] token_ttl``; None: ``token_ttl``.
     :ivar one_time: True: the link can be opened only once.  False: ``[consoleauth] one_time`` decides.
     """
 

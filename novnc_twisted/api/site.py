@@ -27,7 +27,7 @@ but people may paste the API token in its place."""
 
 
 class APISite(Site):
-    """The API's site.  It has a log of events, which it stops when it stops itself.
+    """The API's site.  When it stops, it also stops its log of events.
 
     :ivar application: the API.
     """
@@ -38,7 +38,7 @@ class APISite(Site):
     def __init__(self, log: EventLog, *arguments: Any, **options: Any) -> None:
         """Prepare to listen; see :class:`~novnc_twisted.http.site.Site`.
 
-        :param log: the log of events, which the site stops when it stops itself.
+        :param log: the log of events, which :meth:`stopFactory` stops.
         """
         super().__init__(*arguments, **options)
         self._event_log = log

@@ -1,7 +1,7 @@
 """Sends events about changed servers and sessions to the clients that have an event stream open.
 
-Once a second, this module reads the servers and sessions, and compares them with those that it read before.  This is
-called a *look*.  Clients that may see the same servers and sessions form a *group*.
+Once a second, this module reads the servers and sessions, and compares them with those that it read before.  One such
+comparison is called a *look*.  Clients that may see the same servers and sessions form a *group*.
 """
 
 from collections import Counter
@@ -234,7 +234,7 @@ def _change(group: _Group, name: str, rows: _Rows) -> dict[str, Any] | None:
 
 
 def _event_row(session: SessionInfo) -> dict[str, Any]:
-    """Return the fields of a session for events, without those that change all the time, such as ``bytes_in``."""
+    """Return the fields of a session for events, without the fields that change all the time, such as ``bytes_in``."""
     shown = view(session)
     names = ("id", "server_id", "user_id", "project_id", "console_type", "mode", "started_at")
     return {name: shown[name] for name in names}

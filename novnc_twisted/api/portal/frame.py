@@ -14,7 +14,7 @@ from novnc_twisted.identity.browser_login import IBrowserLogins
 from novnc_twisted.identity.users import Caller
 
 Report: TypeAlias = Callable[[Request, HTTPError, BaseException], None]
-"""Takes the request, the error that a page shows, and the exception that caused this error (or the error itself)."""
+"""Reports an error.  Takes the request, the error that a page shows, and its cause, which may be the error itself."""
 
 
 @dataclass(frozen=True, slots=True)
