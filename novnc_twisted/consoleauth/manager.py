@@ -35,7 +35,8 @@ class ConsoleAuthManager:
     :param transport: calls, presence and the store.
     :param clock: for deadlines, delays and ages.
     :param token_ttl: seconds for which a token is valid.
-    :param enforce_session_timeout: whether a session ends when its token expires.  Then its viewer cannot reconnect.
+    :param enforce_session_timeout: whether a session ends when its token expires.  After that, its viewer cannot
+        reconnect.
     :param one_time: whether a token can be used only once, to open one console.
     :param bind_address: whether a token is valid from one client address only: the address that the API named, or else
         the first address that uses the token.
@@ -142,7 +143,7 @@ class ConsoleAuthManager:
     async def check_store(self) -> None:
         """Check that the store accepts tokens.
 
-        :raises ServiceUnavailable: it does not.
+        :raises ServiceUnavailable: the store does not accept them.
         """
         await self._policy.check_store()
 

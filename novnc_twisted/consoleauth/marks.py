@@ -67,7 +67,7 @@ class TokenState(NamedTuple):
 class TokenMarks:
     """The marks in the keyed store.  Every method fails with ServiceUnavailable if the store does not answer.
 
-    :ivar kept: minimum lifetime of a mark in seconds: at least as long as a token that is made now can be used.
+    :ivar kept: minimum lifetime of a mark in seconds: at least the time for which a token that is made now can be used.
     """
 
     def __init__(self, store: IKeyedStore, kept: float) -> None:

@@ -274,7 +274,7 @@ class People:
     def _repeat(self, instance_uuid: str, *, unless_final: bool) -> None:
         """Update the pages of a server again later, unless the last update was final.
 
-        Give up when the wait would be longer than :data:`MAX_RETRY_DELAY`.
+        If the wait would be longer than :data:`MAX_RETRY_DELAY`, do not repeat the update any more.
         """
         # The first wait is RETRY_DELAY; each further one is twice as long as the one before.
         wait = 2 * self._waits.pop(instance_uuid, RETRY_DELAY / 2)

@@ -226,7 +226,7 @@ class _Acting:
     :ivar own: the session whose viewer wants the change.
     :ivar other_session: the other session of the change, if there is one.
     :ivar sessions: all live sessions of the server.
-    :ivar grants: the grants that count: receiver -> giver.
+    :ivar grants: the grants that count (see :mod:`.control`): receiver -> giver.
     """
 
     def __init__(

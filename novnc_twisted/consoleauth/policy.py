@@ -92,7 +92,7 @@ class TokenPolicy:
         return record
 
     async def revoke(self, wanted: SessionFilter, reason: str) -> int:
-        """Revoke the tokens that match a filter; return how many were valid until now."""
+        """Revoke the tokens that match a filter; return how many of them were valid until now."""
         selector_of(wanted)  # raises if the filter does not select by exactly one field
         now = await self.time()
         valid = {key: one for key, one in (await self._tokens.matching(wanted)).items() if one.expires_at > now}
@@ -148,9 +148,9 @@ class TokenPolicy:
     # --- using tokens
 
     async def check_store(self) -> None:
-        """Check that the store takes tokens.
+        """Check that the store accepts tokens.
 
-        :raises ServiceUnavailable: it does not.
+        :raises ServiceUnavailable: the store does not accept them.
         """
         await self._tokens.check()
 
@@ -168,8 +168,8 @@ class TokenPolicy:
     async def check(self, token_hash: str, record: TokenRecord, console_type: str, address: str) -> None:
         """Check that a token is valid now, for this console type and client address.
 
-        :raises InvalidToken: it has expired.
-        :raises ConsoleForbidden: it is for another console type or another client address.
+        :raises InvalidToken: the token has expired.
+        :raises ConsoleForbidden: the token is for another console type or another client address.
         """
         await self._check_time(token_hash, record, address)
         if record.connect_info.console_type != console_type:
@@ -180,7 +180,7 @@ class TokenPolicy:
     async def current(self, token_hash: str, record: TokenRecord) -> TokenRecord:
         """Return the record of a token with the current rights of its viewers.
 
-        :raises Revoked: it was revoked.
+        :raises Revoked: the token was revoked.
         """
         state = await self.state(token_hash, record)
         if state.revoked is not None:
@@ -192,7 +192,7 @@ class TokenPolicy:
     async def check_unused(self, token_hash: str, record: TokenRecord) -> None:
         """Check that a token for one use was not used yet.
 
-        :raises InvalidToken: it was.
+        :raises InvalidToken: the token was used.
         """
         if self._rules.opens_once(record) and await self._tokens.claimed("used", token_hash) is not None:
             raise InvalidToken("it was used already")
@@ -200,7 +200,7 @@ class TokenPolicy:
     async def use(self, token_hash: str, record: TokenRecord, address: str) -> None:
         """Record the use of a token.  If the token is for one use, exactly one of several concurrent callers succeeds.
 
-        :raises InvalidToken: another caller was first.
+        :raises InvalidToken: another caller has used the token first.
         """
         if self._rules.opens_once(record):
             ttl = max(self._longest, await self.seconds_left(record))
@@ -211,7 +211,7 @@ class TokenPolicy:
     async def check_used_by(self, token_hash: str, record: TokenRecord, address: str) -> None:
         """Check that a token for one use was used by this client address.
 
-        :raises InvalidToken: it was not.
+        :raises InvalidToken: the token was not used, or another address used it.
         """
         if self._rules.opens_once(record) and await self._tokens.claimed("used", token_hash) != address:
             raise InvalidToken("it was not used from here")

@@ -111,8 +111,8 @@ class ConsoleAuthAPI:
 
         :raises InvalidToken: the token is unknown, was used already, or has expired.
         :raises Revoked: the token was revoked.
-        :raises ConsoleForbidden: it is for another console type or another client address, or the server belongs to
-            another project than before.
+        :raises ConsoleForbidden: the token is for another console type or another client address, or the server belongs
+            to another project than when the token was made.
         :raises InstanceNotFound: no live compute host knows the server.
         :raises InstanceNotRunning: a host knows the server, and no host runs it.
         :raises ConsoleTypeUnavailable: the server has no VNC display.
@@ -158,7 +158,7 @@ class ConsoleAuthAPI:
 
         :return: the viewer's mode (``control``, ``view``) if it was changed; else None.
         :raises Revoked: the token was revoked.
-        :raises ConsoleForbidden: the server belongs to another project than before.
+        :raises ConsoleForbidden: the server belongs to another project than when the token was made.
         """
         answer = await self._leases.keep(_hashed(token), client_address)
         return fields.argument("mode of consoleauth", answer.get("mode"), fields.optional(fields.one_of(*MODES)))

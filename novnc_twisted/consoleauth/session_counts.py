@@ -38,7 +38,7 @@ MAX_CHECKING: Final = 1000
 """Maximum number of tokens in one question to the proxies."""
 
 _SERVER: Final = "server_id"
-"""The filter by which the proxies count the sessions of a server."""
+"""The filter field by which the proxies count the sessions of a server."""
 
 _Key = tuple[str, str]
 """What is counted: the name of a filter field, and its value."""
@@ -155,7 +155,10 @@ class SessionCounts:
                 await self._open.remove(server, count)
 
     async def _check(self, limits: Sequence[_Limit], session: str, time: TimeLimit) -> None:
-        """Ask the proxies, unless the only limit is that of the server and it cannot be reached yet."""
+        """Ask the proxies whether a limit is reached.
+
+        Do not ask them if the server's limit is the only one, and the server has fewer records than this limit.
+        """
         server = next((limit for limit in limits if limit.field == _SERVER), None)
         records = await self._open.of(server.value) if server is not None else []
         reached = server is not None and len(records) >= server.most
