@@ -149,7 +149,7 @@ class _Network:
 class ConnectionSlot:
     """Counts one connection, until it is released.
 
-    :ivar close: closes the connection; None while it does not wait for its client.
+    :ivar close: closes the connection; None while the connection does not wait for its client.
     """
 
     __slots__ = ("_limits", "_network", "close")

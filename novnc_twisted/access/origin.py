@@ -47,8 +47,8 @@ def judge_origin(
 ) -> int:
     """Return the HTTP status for a handshake: 200 if it may continue.
 
-    :param origins: the values of its Origin fields.  A request without one is allowed: it does not come from a page,
-        because browsers always send an Origin with a handshake.
+    :param origins: the values of its Origin fields.  A request without an Origin is allowed: browsers always send an
+        Origin with a handshake, so the request does not come from a page.
     :param hosts: the values of its Host fields.
     :param scheme: the scheme of ``novncproxy_base_url``, which pages must have to open consoles; empty: http or https.
     :param allowed: ``allowed_origins``: names and addresses besides the request's own Host.
