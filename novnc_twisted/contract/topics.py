@@ -26,8 +26,8 @@ SESSIONS_BINARY: Final = "novnc-sessions"
 """The service name of the workers that serve ``proxy.HOST.WORKER``.
 
 ``os-services`` does not list these workers.  It lists the entry that a proxy announces (:func:`announced_as`).  A proxy
-removes this entry when it stops accepting connections.  Its workers may still have sessions then, so they need entries
-of their own.
+removes its entry when it stops accepting connections, although its workers may still have sessions.  So the workers
+have entries of their own.
 """
 
 
