@@ -86,7 +86,7 @@ class ServerCheck:
 def identity(name: str) -> DNS_ID | IPAddress_ID:
     """Return the identity that a certificate must have: an IP address (without brackets and zone) or a DNS name.
 
-    :raises ValueError: the name is neither.
+    :raises ValueError: the name is neither a DNS name nor an IP address.
     """
     try:
         return IPAddress_ID(str(ipaddress.ip_address(name.strip("[]").partition("%")[0])))
