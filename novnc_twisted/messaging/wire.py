@@ -52,8 +52,9 @@ def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
 
 
 def size_of(text: str | bytes) -> int:
-    """Return the number of bytes of a text in UTF-8; ValueError if it contains a lone surrogate."""
-    return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode())
+    """Return the number of bytes of a text in UTF-8."""
+    # surrogatepass: the JSON decoder, not this function, refuses lone surrogates.
+    return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def encode_object(value: Mapping[str, Any]) -> str:

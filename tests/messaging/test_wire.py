@@ -35,3 +35,6 @@ class DecodeTests(SynchronousTestCase):
     def test_the_limit_is_one_of_bytes(self) -> None:
         self.assertRaises(ValueError, encode, "名" * (MAX_MESSAGE // 3))
         self.assertEqual(len(encode("名" * (MAX_MESSAGE // 4))), MAX_MESSAGE // 4 + 2)
+        self.assertEqual(decode('"名"', 5), "名")
+        self.assertRaises(ValueError, decode, '"名"', 4)
+        self.assertRaises(ValueError, decode, '"名"'.encode(), 4)
