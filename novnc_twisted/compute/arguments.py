@@ -9,7 +9,7 @@ from novnc_twisted.errors import InstanceNotFound
 def instance_uuid(value: Any) -> str:
     """Check the UUID of a server; returns it in lower case.
 
-    :raises InstanceNotFound: it is not a UUID.
+    :raises InstanceNotFound: the value is not a UUID.
     """
     if not fields.is_uuid(value):
         raise InstanceNotFound("not a UUID")

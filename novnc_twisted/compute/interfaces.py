@@ -127,7 +127,7 @@ class IDriver(Interface):
         """
 
     def send_keys(uuid: str, codes: Sequence[int], hold: int) -> Deferred[None]:
-        """Let the hypervisor press keys together, and release them.  Does not wait until it has done so.
+        """Let the hypervisor press keys together, and release them.  Does not wait until they are released.
 
         ``codes`` are Linux's key codes.  ``hold`` is the time in milliseconds between two events; each press and each
         release of a key is an event.  Fails like ``get_domain``.

@@ -31,7 +31,7 @@ _CLOSING = 2.0
 class _Worker:
     """A thread and its queue; None in the queue ends the thread.
 
-    :ivar ending: whether it must end, and takes no further job.
+    :ivar ending: whether the thread must end, and takes no further job.
     """
 
     def __init__(self) -> None:
