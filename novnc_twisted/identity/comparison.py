@@ -60,7 +60,7 @@ class _Waiter(NamedTuple):
     result: Deferred[bool]
 
     def begins(self) -> bool:
-        """Call ``begin``, and return whether the check may run.  If not, it fails with the exception of ``begin``."""
+        """Call ``begin``; return False if it raises an exception, with which the check then fails."""
         try:
             self.begin()
         except Exception:

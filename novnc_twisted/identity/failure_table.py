@@ -22,9 +22,9 @@ class FailureTable:
     """Counts the failures of each key, and locks a key after too many.
 
     :param clock: returns the time in seconds.
-    :param first: seconds of the first lock-out; each further failure doubles them.
+    :param first: seconds of the first lock-out; each further failure doubles this time.
     :param longest: maximum seconds of a lock-out.  The failures of a key are also remembered for this many seconds
-        after the last one, or after the lock-out that it caused.
+        after the last failure, or after the lock-out that the last failure caused.
     :param max_entries: maximum number of entries; a further one replaces the entry whose last failure is oldest.
     """
 

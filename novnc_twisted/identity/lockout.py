@@ -11,7 +11,7 @@ Failures are counted in three ways.
   in recently.  If they locked users out, any client could lock out any user.
 
 Unknown names are counted like known ones, so responses do not reveal which users exist.  There is one exception: a
-client whose address is locked out can learn which users logged in from it recently.
+client whose address is locked out can learn which users logged in from this address recently.
 """
 
 import ipaddress
@@ -26,7 +26,7 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.identity.failure_table import FailureTable, doubled
 
 MAX_ENTRIES: Final = 10_000
-"""Maximum number of entries of each table.  A further one replaces the entry whose last failure is oldest."""
+"""Maximum number of entries of each table.  A further entry replaces the one with the oldest failure or log-in."""
 
 KNOWN_FOR: Final = 24 * 3600.0
 """Seconds after a log-in for which the address counts as known for that user."""
@@ -49,9 +49,9 @@ class LockoutSettings:
     :ivar failures_per_address: failed log-ins from one address, for all user names, before the address is locked out.
         The limit is four times as high for an IPv6 /56, and 16 times for a /48.  0 is off.
     :ivar failures_per_user: failed log-ins of one user, from all addresses, before log-ins are delayed; 0 is off.
-    :ivar first: seconds of the first lock-out; each further failure doubles them.
+    :ivar first: seconds of the first lock-out; each further failure doubles this time.
     :ivar longest: maximum seconds of a lock-out.  Failures are also remembered for this many seconds after the last
-        one, or after the lock-out that it caused.
+        failure, or after the lock-out that the last failure caused.
     """
 
     failures: int = 5

@@ -16,7 +16,8 @@ from novnc_twisted.identity.users import Caller, User
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 # Names of header fields that proxies, load balancers and content delivery networks add.  Clients on this machine do not
-# send them, so an unnecessary name does no harm.  But with a missing name, remote clients would be administrators.
+# send them, so an unnecessary name does no harm.  But if a name were missing here, remote clients would be
+# administrators.
 _FORWARDING = re.compile(
     r"""
     .*forward.*                              # Forwarded, X-Forwarded-*, X-Original-Forwarded-For, Max-Forwards

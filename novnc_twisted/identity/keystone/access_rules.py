@@ -1,4 +1,4 @@
-"""Access rules of application credentials: the only requests that are allowed with such a credential's tokens.
+"""Access rules of application credentials.  Tokens of a credential with rules allow only requests that match a rule.
 
 The patterns are those of keystonemiddleware: ``*`` and ``{name}`` match one or more characters in a segment of the
 path; ``**`` matches anything.

@@ -42,7 +42,7 @@ class KeystoneToken:
     def read(cls, body: Any) -> Self:
         """Read the body of Keystone's answer to ``GET`` or ``POST /v3/auth/tokens``.
 
-        :raises ValueError: it is not such an answer.
+        :raises ValueError: the body is not such an answer.
         """
         token = _object(body, "token")
         project, system, credential = token.get("project"), token.get("system"), token.get("application_credential")
