@@ -13,6 +13,8 @@ from novnc_twisted.audit.file import AuditFile
 from novnc_twisted.audit.syslog import Syslog
 from novnc_twisted.events.records import Event
 
+_log = Logger(namespace="novnc_twisted.audit")
+
 INTERVAL: Final = 60.0
 """Minimum number of seconds between two logged errors of the same target."""
 
@@ -106,8 +108,6 @@ class _Target:
     :ivar lost: number of entries lost since an entry was last written.
     """
 
-    log = Logger(namespace="novnc_twisted.audit")
-
     def __init__(self, clock: IReactorTime, to: AuditFile | Syslog, write: Callable[[Entry], None]) -> None:
         self.to = to
         self.lost = 0
@@ -127,15 +127,13 @@ class _Target:
 
     def recovered(self) -> None:
         """Log that the target can be written again, and reset the number of lost entries."""
-        self.log.info(
-            "the audit trail is written to {name} again; entries lost: {lost}", name=self.to.name, lost=self.lost
-        )
+        _log.info("the audit trail is written to {name} again; entries lost: {lost}", name=self.to.name, lost=self.lost)
         self.lost = 0
 
     def given_up(self, lost: int) -> None:
         """Log that the process ends before the target could be written again."""
         self.lost = 0
-        self.log.error(
+        _log.error(
             "the process ends, and {name} still can't be written; entries missing in the audit trail: {lost}",
             name=self.to.name,
             lost=lost,
@@ -153,7 +151,7 @@ class _Target:
         if self._logged_at is not None and now - self._logged_at < INTERVAL:
             return
         self._logged_at = now
-        self.log.error(
+        _log.error(
             "the audit trail can't be written to {name}: {reason}; entries lost so far: {lost}; sessions go on "
             "(logged at most once a minute; see [audit])",
             name=self.to.name,

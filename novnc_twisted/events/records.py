@@ -190,12 +190,13 @@ class TokenUsed(ConsoleEvent):
     """A proxy asked for the check of a token, and the token was valid.
 
     :cvar event: the name of this kind of event.
-    :ivar place_seconds: seconds that it took to find out where the console is now (its host and port).
+    :ivar place_seconds: seconds that consoleauth took to find out where the console is now (its host and port); None if
+        nova's API or a token plug-in checked the token.
     """
 
     event: ClassVar[str] = "token_used"
 
-    place_seconds: float = 0.0
+    place_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,7 +142,8 @@ class Metrics:
 
     def _used(self, event: TokenUsed) -> None:
         self._count("novnc_tokens_total", "event", "used")
-        self._observe("novnc_session_setup_seconds", "phase", "place", event.place_seconds)
+        if event.place_seconds is not None:
+            self._observe("novnc_session_setup_seconds", "phase", "place", event.place_seconds)
 
     def _count(self, name: str, label: str, value: str, by: float = 1.0) -> None:
         self._counters[name].labels(DEFINITIONS[name].value(label, value)).inc(by)

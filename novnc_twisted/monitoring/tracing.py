@@ -77,6 +77,8 @@ class SetupSpans:
         setup.end(end)
 
     def _place(self, event: TokenUsed) -> None:
+        if event.place_seconds is None:
+            return
         end = self._now()
         began = end - _nanoseconds(event.place_seconds)
         context = self._context_of(event.link_id)

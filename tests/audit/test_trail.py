@@ -113,6 +113,7 @@ class FileTests(TrailCase):
         self.assertRegex(first, r"^error: .*/audit: No space left on device; entries lost so far: 1;")
         self.assertIn("; entries lost so far: 4;", second)
         self.assertRegex(recovered, r"^info: .* again; entries lost: 4$")
+        self.assertEqual({event["log_namespace"] for event in self.logged}, {"novnc_twisted.audit"})
 
     def test_a_disk_that_is_full_until_the_end(self) -> None:
         """The number of lost entries is in the trail if that can be written again, else in the log."""

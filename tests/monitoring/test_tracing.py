@@ -84,6 +84,10 @@ class SpanTests(SynchronousTestCase):
         traces = {span.context.trace_id for span in self.finished().values() if span.context}
         self.assertEqual(traces, {int(LINK, 16)})
 
+    def test_a_place_that_nova_found(self) -> None:
+        self.spans(TokenUsed(link_id=LINK, instance_uuid="u", console_type="novnc"))
+        self.assertEqual(self.finished(), {})
+
     def test_without_a_link(self) -> None:
         """A viewer without a token: a trace of its own."""
         self.spans(SessionClosed(cause="TokenMissing", close_code=4401, phase="token", seconds=0.1, phases=PHASES[:1]))
