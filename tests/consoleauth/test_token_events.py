@@ -74,7 +74,7 @@ class EventTests(ConsoleAuthCase):
         await self.token()  # the same call once more makes no other token
         self.assertEqual(self.taken(), [])
         await self.check()
-        self.assertEqual(self.taken(), [TokenUsed(**ABOUT, link_id=LINK, address=VIEWER)])
+        self.assertEqual(self.taken(), [TokenUsed(**ABOUT, link_id=LINK, address=VIEWER, place_seconds=0.0)])
 
     async def test_the_time_to_find_the_console(self) -> None:
         await self.begin()
