@@ -159,6 +159,22 @@ class Live(FrontCase):
         self.assertEqual(await viewer.until_closed(), (4408, errors.SessionExpired.sentence))
         self.assertEqual(self.kept, [])
 
+    async def test_the_token_is_not_kept_after_these_ends(self) -> None:
+        """A last renewal would make the token valid again."""
+        for cause, renewals in (
+            (errors.Revoked("why"), 0),
+            (errors.SessionExpired(), 0),
+            (errors.ConsoleForbidden("given away"), 0),
+            (errors.IdleTimeout(), 1),
+        ):
+            viewer = await self.live()
+            [session] = self.front.registry
+            kept = len(self.kept)
+            session.end(cause)
+            await viewer.until_closed()
+            await self.front.registry.none_left()
+            self.assertEqual(len(self.kept) - kept, renewals, cause)
+
     async def test_expiry_is_unix_time_whatever_the_reactor_counts(self) -> None:
         """The commands' reactors count from the boot of the machine: compared with that, no session ever expired."""
         self.info = {"expires_at": time.time() + 0.1, "reconnects": False}

@@ -13,9 +13,6 @@ const CONTROLS = { // the controls of each setting
     view_only: ['view-only'],
 };
 
-/* Refusals after which only a new link helps. */
-const LINK_OVER = [4401, 4408, 4410];
-
 /* `{language}` in the address is the language of the page. */
 function link(url, words) {
     const element = document.createElement('a');
@@ -54,11 +51,11 @@ export function brand() {
     }
 }
 
-/** On the card of a refusal: where to get a new link, and the operator's help. */
-export function offerLinks(code) {
+/** On the card of a refusal: the operator's help, and, if only a new link helps, where to get one. */
+export function offerLinks(newLink) {
     $('links')?.remove();
     const links = [
-        site.newLink && LINK_OVER.includes(code) && link(site.newLink, text.newLink),
+        site.newLink && newLink && link(site.newLink, text.newLink),
         site.help && link(site.help, text.help),
     ].filter(Boolean);
     if (links.length) {

@@ -13,7 +13,7 @@ export class Card {
     }
 
     /** Show the reason that `describe` of refusals.js returns. Text from outside is inserted as text, never as markup. */
-    show({ code, title, sentence, hint, retry }, { waiting = false } = {}) {
+    show({ title, sentence, hint, newLink, retry }, { waiting = false } = {}) {
         $('card-title').textContent = title;
         $('card').hidden = false;
         // screen readers read an alert when its text changes, so the text is set after the card is visible
@@ -22,7 +22,7 @@ export class Card {
         }
         $('hint').textContent = hint;
         $('hint').hidden = !hint;
-        offerLinks(code);
+        offerLinks(newLink);
         $('again').textContent = waiting ? text.retryNow : text[retry];
         $('countdown').hidden = !waiting;
         $('cancel').hidden = !waiting;

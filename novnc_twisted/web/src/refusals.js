@@ -8,6 +8,7 @@ import { lost, refusals, translated } from './strings.js';
 
 /*
  * auto: how the page retries automatically, as arguments of `Backoff.next`.
+ * newLink: whether only a new link helps.
  * keep: whether the last picture may stay, dimmed. It may not if the user no longer has the right to see it.
  */
 const POLICY = {
@@ -16,13 +17,13 @@ const POLICY = {
     1002: {},
     1003: {},
     1009: {},
-    4401: {},
+    4401: { newLink: true },
     4403: {},
     4404: {},
-    4408: {},
+    4408: { newLink: true },
     /* The server is off: the page connects when it is started, as long as the link is good. */
     4409: { auto: { poll: true }, keep: true },
-    4410: {},
+    4410: { newLink: true },
     4429: {},
     /* After a live migration, the new host may not be known yet. */
     4502: { auto: { first: 1000, giveUpAfter: 30000 }, keep: true },
@@ -43,13 +44,13 @@ const NETWORK = { auto: { first: 1000, giveUpAfter: 300000 }, keep: true };
  *   `token`: the page's address has one; `ownWindow`: another page opened this one; `before`: an earlier connection of this page had a screen; since then,
  *   `restarted`: the service was stopping or out of reach, `previous`: the code of the last failed try
  * @returns {{code: number, title: string, sentence: string, hint: string, keep: boolean,
- *   auto: {poll?: boolean, first?: number, giveUpAfter?: number}|null, retry: string}}
+ *   newLink: boolean, auto: {poll?: boolean, first?: number, giveUpAfter?: number}|null, retry: string}}
  */
 export function describe({ code, reason = '', opened = false, connected = false }, past = {}) {
     const words = refusals[code];
     const policy = POLICY[code];
     if (code === 4401 && past.token === false) {
-        return { code, ...lost.noToken, hint: '', keep: false, auto: null, retry: 'retry' };
+        return { code, ...lost.noToken, hint: '', keep: false, newLink: true, auto: null, retry: 'retry' };
     }
     if (words && policy) {
         return {
@@ -58,15 +59,16 @@ export function describe({ code, reason = '', opened = false, connected = false 
             sentence: translated(clean(reason) || words.sentence),
             hint: hint(code, words, connected, past),
             keep: Boolean(policy.keep),
+            newLink: Boolean(policy.newLink),
             auto: policy.auto ?? null,
             retry: connected ? 'reconnect' : 'retry',
         };
     }
     if (clean(reason)) { // a failure without a known code
-        return { code, title: lost.refused, sentence: translated(clean(reason)), hint: '', keep: false, auto: null, retry: 'retry' };
+        return { code, title: lost.refused, sentence: translated(clean(reason)), hint: '', keep: false, newLink: false, auto: null, retry: 'retry' };
     }
     const lostWords = opened ? lost.dropped : lost.unreachable;
-    return { code, ...lostWords, hint: '', ...NETWORK, retry: opened ? 'reconnect' : 'retry' };
+    return { code, ...lostWords, hint: '', newLink: false, ...NETWORK, retry: opened ? 'reconnect' : 'retry' };
 }
 
 function hint(code, words, connected, { before, restarted, previous, ownWindow }) {

@@ -54,6 +54,19 @@ test('the picture goes where the right to look at it is over', () => {
     isComplete(goes, stays);
 });
 
+test('where to get a new link is shown where only that helps', () => {
+    const helps = [4401, 4408, 4410];
+    const others = [1000, 1001, 1002, 1003, 1006, 1009, 4403, 4404, 4409, 4429, 4502, 4503, 4504];
+    for (const code of helps) {
+        assert.equal(describe({ code, opened: true }).newLink, true, String(code));
+    }
+    for (const code of others) {
+        assert.equal(describe({ code, opened: true }).newLink, false, String(code));
+    }
+    assert.equal(describe({ code: 4401 }, { token: false }).newLink, true);
+    isComplete(helps, others);
+});
+
 test('1006 is told apart by whether anybody answered', () => {
     assert.equal(describe({ code: 1006, opened: true }).title, lost.dropped.title);
     assert.equal(describe({ code: 1006, opened: false }).title, lost.unreachable.title);
