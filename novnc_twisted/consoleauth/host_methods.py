@@ -25,7 +25,8 @@ DEADLINE: Final = 1.4
 class HostMethods:
     """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus.
 
-    Each method checks the token as ``check_token`` does.
+    Each method checks the token as ``check_token`` does, with one exception.  A token that can be used only once
+    (``one_time``) must be unused for ``check_token``; for these methods, this client address must have used it.
     """
 
     def __init__(
@@ -37,10 +38,7 @@ class HostMethods:
         self._token_places = token_places
 
     async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
-        """Ask the compute host for the VNC password of the token's server, and return it; it is not stored.
-
-        With ``one_time``, only the client address that used the token gets the password.
-        """
+        """Ask the compute host for the VNC password of the token's server, and return it; it is not stored."""
         limit = TimeLimit(self._clock)
         record = await self.checked(token_hash, console_type, client_address)
         place = await self._token_places.locate(record, limit, reserve=LAST)
@@ -70,9 +68,9 @@ class HostMethods:
         return read(PowerReply, answer, f"compute host {place.compute_host}").to_wire()
 
     async def checked(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:
-        """Return the record of a token that is valid for this console type and address, with the token's present mode.
+        """Check a token, and return its record, which contains the present mode.
 
-        :raises Refusal: the token is not valid; see ``check_token``.
+        :raises Refusal: the token is not valid for this console type and client address; see :class:`HostMethods`.
         """
         token_hash = arguments.token_hash(token_hash)
         address = arguments.client_address(client_address)
