@@ -71,7 +71,7 @@ class SessionMethods:
     async def change_mode(self, token_hash: str, mode: str, by: str = "") -> Outcome:
         """Change what the viewers of a token, and of the tokens that were shared from it, may do.
 
-        :param by: the SHA-256 of the token whose user changes it; empty: an operator does.
+        :param by: the SHA-256 of the token of the user who makes this change; empty: an operator makes it.
         :return: how many sessions of the token itself were changed, and all proxies that did not answer.
         """
         # The token is changed before its sessions: a viewer that reconnects meanwhile must not get its old rights.
@@ -82,7 +82,8 @@ class SessionMethods:
         )
         record = await self._policy.known(token_hash)
         if record is not None:
-            # The change may have ended grants: control that these viewers handed over or received.
+            # The change may have ended grants.  A grant is control that one session has handed over to another.  Update
+            # the pages of this server, because they show who has control.
             self._people.changed(record.connect_info.instance_uuid)
         return replace(own.and_of(guests), sessions=own.sessions)
 
@@ -106,7 +107,7 @@ class SessionMethods:
         :param wanted: the fields of a ``HistoryQuery``.
         :returns: ``sessions``, each an ``EndedSession``, and ``next``: the marker of the next page, or null.  A page
             may be empty although another one follows.
-        :raises ServiceUnavailable: an argument is invalid; the detail names it.
+        :raises ServiceUnavailable: a filter is unknown, or an argument is invalid and the detail names it.
         """
         if wanted.keys() - set(HistoryQuery.wire_names()):
             raise ServiceUnavailable("a filter of the history has an unknown field")

@@ -31,7 +31,7 @@ class SessionInfo(Record):
     :ivar recording: the id of the recording; None: the session is not recorded.
     :ivar right: what the token itself allows (see ``mode``).  ``mode`` differs from it while a viewer with the right
         to control has given control away, and while a viewer without this right has received control.
-    :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
+    :ivar control_since: when the viewer got control, as Unix time in seconds; None without control.
     :ivar administrator: whether an administrator asked for the token.
     :ivar has_page: whether the viewer is the console page, which shows the people at the console.  Control can be
         handed over only to a session with this page.

@@ -40,7 +40,8 @@ class SharedCall(Generic[T]):
         if self._running is None:
             self._waiting.append(wanted)
             self._begin()
-        elif self._joins and self._callers:  # without callers, the running call is being cancelled
+        # _cancelled() has emptied the list of callers if the running call is being cancelled.
+        elif self._joins and self._callers:
             self._callers.append(wanted)
         else:
             self._waiting.append(wanted)

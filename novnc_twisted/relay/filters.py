@@ -95,7 +95,7 @@ class FilteredRelay:
     def _until_boundary(self, first: IFilter, old: Callable[[bytes], bytes]) -> FilterFunction:
         """Return a function that uses the old filters for the unfinished message, then installs the new ones.
 
-        A viewer cannot evade a new filter by never finishing the message: until then, no other message passes.
+        A viewer cannot evade a new filter by leaving the message unfinished: no other message passes before its end.
         """
 
         def apply_old_then_new(data: bytes) -> bytes:
@@ -123,4 +123,4 @@ class FilteredRelay:
 
 
 def _ignore(cause: Refusal) -> None:
-    """Replace the callback of a relay that was not started."""
+    """Do nothing.  This is the callback of a relay that was not started."""

@@ -77,7 +77,7 @@ class SecurityResult(IntEnum):
 
 
 class Encoding(IntEnum):
-    """Encodings and pseudo-encodings of SetEncodings that the shield has to know (rfbproto)."""
+    """The encodings and pseudo-encodings that :mod:`.shield` and :mod:`.clipboard` need to know (rfbproto)."""
 
     RAW = 0
     QEMU_AUDIO = -259
@@ -95,7 +95,10 @@ def security_type_name(number: int) -> str:
 
 
 def vencrypt_subtype_name(number: int) -> str:
-    """Return a sub-type of VeNCrypt for the log; TigerVNC also lists plain security types there."""
+    """Return a sub-type of VeNCrypt for the log.
+
+    TigerVNC's list of sub-types also contains security types, such as ``2 (VNC)``.
+    """
     return _name(VeNCryptSubtype if number > 255 else SecurityType, number)
 
 

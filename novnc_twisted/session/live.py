@@ -46,7 +46,7 @@ class LiveSession(Session):
     :ivar right: the mode that the token allows, ``control`` or ``view``.  The present mode, ``info.mode``, may differ
         while control is handed over from one session to another.
     :ivar resizes: whether the viewer may change the size of the screen, if it has control.
-    :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
+    :ivar control_since: when the viewer got control, as Unix time in seconds; None without control.
     """
 
     __slots__ = (

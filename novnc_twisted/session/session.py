@@ -36,10 +36,10 @@ class Session:
     :ivar viewer: the viewer's connection and request.
     :ivar accepted_at: when the connection was accepted, in the reactor's seconds.
     :ivar info: where the console is, and the viewer's rights; None until the token check has succeeded.
-    :ivar services: shared by the sessions of a front.
+    :ivar services: what all sessions of the same proxy share, for example the settings.
     :ivar cause: why the session ends; None until then.
     :ivar phase: the step of the set-up, or ``live``.
-    :ivar control_since: Unix time in seconds since which the viewer has control; None without control.
+    :ivar control_since: when the viewer got control, as Unix time in seconds; None without control.
     """
 
     log = Logger()
@@ -79,12 +79,19 @@ class Session:
         raise NotImplementedError
 
     def show_people(self, listed: PeopleList) -> bool:
-        """Use a new list of people; return whether the page shows that somebody asks for control."""
+        """Use a new list of the people at the console.  A set-up ignores the list.
+
+        :return: whether the console page of this viewer shows that somebody asks for control.
+        """
         return False
 
     @property
     def right(self) -> str:
-        """What the token itself allows; the mode may differ while control is handed over."""
+        """The mode that the token allows, ``control`` or ``view``.
+
+        During the set-up, it is ``info.mode``.  In a live session, ``info.mode`` may differ from it, because control
+        can be handed over from one session to another.
+        """
         return self.info.mode if self.info else CONTROL
 
     @property

@@ -34,7 +34,8 @@ class Visit:
 class Frame:
     """Makes pages.
 
-    :param report: called with each error that a page shows.
+    :param report: kept here as an attribute; the code that catches an error calls it before a page shows the
+        error.
     :param logins: None: there is no log-in (noauth), so the header has no button to log out.
     """
 
@@ -61,7 +62,7 @@ class Frame:
         """Return a page for a logged-in user, and renew the log-in.
 
         :param title: the title in the reader's language.
-        :param scripted: whether the page loads the script of the list.
+        :param scripted: whether the page loads :attr:`.Assets.script`.
         :param frames: whether the page shows consoles in frames.
         """
         page = html.page(

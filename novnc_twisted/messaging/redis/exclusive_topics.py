@@ -58,11 +58,13 @@ class ExclusiveTopic:
 def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
     """Return an error: two processes want to serve one topic.
 
-    The error names both processes and the option to change.  The caller adds its first word, "Redis".
+    The error names both processes and the option to change.  It begins with a verb, because the caller puts "Redis" in
+    front of it.
 
     :param host: this service's ``host`` option.
     :param mine: the description of this process (:func:`origin`).
-    :param others: the presence entries of the other processes with this topic, each ``WORKER JSON``.
+    :param others: the presence entries of the other processes with this topic.  An entry is the worker's id, a space
+        and a JSON object, or an empty text if it could not be read.
     """
     names = ", ".join(filter(None, map(_named, others))) or "another process"
     return (
