@@ -55,7 +55,7 @@ class LostTokens:
 
     def remember(self, token_hash: str, record: TokenRecord) -> None:
         """Remember a record in use, if the store can lose it and the rules permit its restoration."""
-        # A one-time token must not be restored: the store has also lost the record that the token was used.
+        # A one-time token must not be restored: the store no longer knows whether the token was used.
         if self._store.may_lose_data and not self._rules.opens_once(record):
             self._recent.used(token_hash, record)
 
@@ -81,7 +81,8 @@ class LostTokens:
 
         The store has lost more than the record.  A one-time token is not restored, because the store no longer knows
         whether the token was used.  With ``bind_address``, a token is restored only if its record contains the client
-        address.  If the first use of a token has bound it to an address, the store has lost this address.
+        address.  A token whose record has none was bound to an address by its first use, and the store has lost this
+        address.
 
         :param ttl: seconds for which the restored record is stored.
         :return: the record; None: it was not restored.

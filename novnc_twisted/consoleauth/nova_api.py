@@ -117,7 +117,7 @@ class NovaAPI:
     async def fresh_token(self, uuid: str) -> str | None:
         """Return a new token for a server, for :meth:`fresh_place`; None if the credentials do not permit it.
 
-        To make the token, nova asks the compute host where the console is now.
+        To make the token, nova asks the server's compute host for the present address of the console.
 
         :raises InstanceNotFound: there is no such server, or its compute host does not have it.
         :raises ConsoleTypeUnavailable: the server has no VNC display.
@@ -160,7 +160,10 @@ class NovaAPI:
         await self._may("GET", f"/servers/{NO_SERVER}")
 
     async def find_rights(self) -> None:
-        """Find out the rights of the credentials, and warn once of each missing right.
+        """Find out whether the credentials have the rights that we need, and warn once if a right is missing.
+
+        The right to request consoles is used only together with the right to read servers.  Therefore it is checked
+        only if the credentials may read servers.
 
         :raises ServiceUnavailable: Keystone or nova does not answer.
         """
@@ -170,7 +173,7 @@ class NovaAPI:
     async def _may_read_servers(self) -> bool:
         if self.reads_servers is None:
             allowed = await self._may("GET", f"/servers/{NO_SERVER}")
-            # In the meantime, another call may have stored the answer, and has then warned.
+            # If another call has stored the answer in the meantime, that call has also logged the warning.
             if self.reads_servers is None:
                 self.reads_servers = allowed
                 if not allowed:
@@ -199,9 +202,11 @@ class NovaAPI:
         self.makes_consoles = allowed
 
     async def _may(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> bool:
-        """Return whether nova permits a request.
+        """Return whether nova seems to permit a request.
 
-        The request is about a server that does not exist.  If nova permits it, the answer is 404, else 401 or 403.
+        The request is about a server that does not exist.  If the access rules of the credentials forbid it, the answer
+        is 401 or 403, else 404.  A policy of the operator that forbids it is not noticed, if nova looks for the server
+        first: see :meth:`fresh_token`.
         """
         answer = await self._client.request(method, path, json=json)
         if answer.status in (401, 403):
@@ -223,7 +228,9 @@ def is_path_segment(token: str) -> bool:
 
 
 def _token_of(url: Any) -> str:
-    """Return the token in a console URL of nova: from its query, or from the query of the query's argument ``path``.
+    """Return the token in a console URL of nova, such as ``http://HOST/vnc.html?token=T`` or ``?path=%3Ftoken%3DT``.
+
+    The token is an argument of the URL, or the argument ``path`` of the URL is a path with the argument ``token``.
 
     :raises ServiceUnavailable: there is no token.
     """

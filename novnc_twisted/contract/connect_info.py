@@ -35,7 +35,8 @@ class ConnectInfo(Record):
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
     :ivar keep_from: seconds that a live session waits before it calls ``keep_token`` for the first time.  This call
-        lets the viewer reconnect after the token has expired.  Before that time, the token itself is still valid.
+        lets the viewer reconnect after the token has expired.  Until the token expires, the viewer can reconnect
+        without such a call.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
     :ivar shared_from: the SHA-256 of another token, if a viewer with that token made this one for a guest.
@@ -47,8 +48,9 @@ class ConnectInfo(Record):
         when it reports the end of the session.  Empty: consoleauth made no record.
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
-    :ivar password: the VNC password, if the ``authorise`` function returns it.  It is neither shown nor sent on the
-        bus.  Without it, the proxy asks for the password when a VNC server requires one.
+    :ivar password: the VNC password, if the ``authorise`` function of the proxy's factory returns it.  It is neither in
+        the ``repr`` of the record nor sent on the bus.  If it is None and the VNC server requires a password, the proxy
+        calls the ``ask_password`` function of its factory.
     """
 
     host: Annotated[str, fields.short_text]
@@ -88,8 +90,9 @@ class ConnectInfo(Record):
             host=place.host,
             port=place.port,
             socket=place.socket,
+            # A place only has the name of the libvirt domain.  With nova's API, this method is not used.
             name=place.name,
-            instance_name=place.name,  # both are the name of the libvirt domain
+            instance_name=place.name,
             compute_host=place.compute_host,
             owners=place.owners,
             state=place.state,

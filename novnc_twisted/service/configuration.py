@@ -79,12 +79,12 @@ class Configuration:
         return one_line(f"{file.path}:{number}: {line}" if number else f"{file.path}: {line}")
 
     def add_error(self, line: str) -> None:
-        """Add an error.  Left out are repeated errors, and errors about an option whose value was refused."""
+        """Add an error, unless it repeats an earlier one, or :meth:`refuse` has already added one about its option."""
         if self._option_of(line) not in self.refused and self.located(line) not in self.errors:
             self.errors.append(self.located(line))
 
     def add_warning(self, line: str) -> None:
-        """Add a warning.  Left out are warnings about an option whose value was refused."""
+        """Add a warning, unless :meth:`refuse` has already added an error about its option."""
         if self._option_of(line) not in self.refused:
             self.warnings.append(self.located(line))
 
@@ -141,7 +141,9 @@ def read_configuration(sources: Sequence[str | FlagFile]) -> tuple[cfg.ConfigOpt
 
 
 def read_all(sources: Sequence[str | FlagFile]) -> Configuration:
-    """Return the options of the files, with all errors and warnings that concern a single option.
+    """Read the files, and check each option separately; return the options, with all errors and warnings.
+
+    Whether the options fit together is not checked.
 
     :param sources: paths of files, or files that were read already; later ones override earlier ones.
     """

@@ -30,7 +30,10 @@ WAIT: Final = "wait"
 """The argument of a worker that waits for the order :data:`ACCEPT`."""
 
 RELEASE: Final = "release"
-"""The order to end when all sessions have ended, because another process has taken over."""
+"""The order to end as soon as the worker's sessions have ended, at the latest after ``drain_timeout`` (0: no limit).
+
+The supervisor sends it after another process has taken over.
+"""
 
 
 class WorkerProcess(ProcessProtocol):
@@ -43,7 +46,8 @@ class WorkerProcess(ProcessProtocol):
     :ivar last_report: when it last reported something, in the reactor's seconds.
     :ivar failure: why it could not start, and its exit code; None: no such failure is known.
     :ivar outbox: sends the values of other workers to it.
-    :ivar table: the descriptor of the table of its sessions; None: there is no table.
+    :ivar table: the supervisor's descriptor of the file in memory to which the worker writes its sessions (see
+        :mod:`novnc_twisted.session.shared_table`); None: there is no such file.
     """
 
     def __init__(

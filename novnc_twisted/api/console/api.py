@@ -64,7 +64,10 @@ def version(request: Request) -> Response:
 
 
 def choices(request: Request) -> Response:
-    """Answer the path of an unknown version with status 300 and the only version, as the Compute API does."""
+    """Answer a request for an unknown version with status 300 and a description of the only version.
+
+    The Compute API also answers with status 300.
+    """
     return Response(300, {"choices": [_description(request)]})
 
 

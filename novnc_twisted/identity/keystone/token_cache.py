@@ -11,7 +11,7 @@ MAX_ENTRIES: Final = 10_000
 """Maximum number of cached answers.  A further answer replaces the answer that was used longest ago."""
 
 MAX_RULES: Final = 100
-"""Maximum number of access rules of a token that is cached.
+"""Maximum number of access rules of a cached token.  A token with more rules is not cached.
 
 Rules take memory, and users decide how many rules their tokens have.
 """
@@ -43,7 +43,7 @@ class TokenCache:
         return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
     def get(self, key: bytes, max_age: float) -> KeystoneToken | None:
-        """Return Keystone's answer if it is at most ``max_age`` seconds old, or None."""
+        """Return Keystone's answer if it is less than ``max_age`` seconds old, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
