@@ -23,7 +23,7 @@ _log = Logger()
 
 
 class ConsoleMethods:
-    """The methods about consoles that :class:`.manager.ComputeManager` serves on the message bus, besides its own.
+    """The methods about consoles.  :class:`.manager.ComputeManager` serves them on the bus with its own methods.
 
     :param host: the name of this compute host.
     :param address: the name or address at which the proxies reach the VNC servers of this host.
@@ -87,7 +87,8 @@ class ConsoleMethods:
 
         Raises the same errors as :meth:`get_vnc_console`.
 
-        :param port: the port when the token was made; it is only logged, because the token names the VM, not a port.
+        :param port: the console's port when the token was made.  It serves only to log a change, because a token is for
+            a VM, whatever the port of its console.
         """
         port = fields.argument("port", port, fields.optional(fields.port))
         domain, others = await self._read(instance_uuid)

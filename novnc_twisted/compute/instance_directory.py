@@ -94,7 +94,7 @@ class InstanceDirectory(DomainDirectory[Instance]):
         Among equally good reports, one that the caller may see is preferred: a host that publishes a wrong owner for
         another host's server must not hide that server from its owner.
 
-        :param unpublished: the servers of the live hosts that have no usable record, by UUID.
+        :param unpublished: by UUID, the servers that live hosts without a usable record reported.
         :param visible: whether the caller may see a server.
         """
 

@@ -17,7 +17,7 @@ def instance_of(domain: Domain, host: str) -> Instance:
 
 
 def page(domains: Iterable[Domain], host: str, after: str) -> dict[str, Any]:
-    """Return the domains that follow a UUID as ``instances``, in the order of their UUIDs.
+    """Return, as ``instances``, the domains whose UUIDs follow ``after``, in the order of their UUIDs.
 
     ``more`` says whether further domains follow.
 

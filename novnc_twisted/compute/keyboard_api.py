@@ -20,8 +20,7 @@ DEADLINE: Final = 10.0
 LONGEST: Final = 2.0
 """Approximate number of seconds that the keys of one message take.
 
-When the client leaves, no further message is sent, so the compute host presses keys for at most about this time after
-that.
+When the client leaves, no further message is sent, so the compute host stops pressing keys within about this time.
 """
 
 Chords = Sequence[tuple[int, ...]]
