@@ -1,6 +1,6 @@
-"""Checks that a VNC server listens on the address to which the proxies connect, and on no other address.
+"""Checks that a VNC server listens on the address to which the proxies connect.
 
-This module does no I/O.
+Of other addresses, only ``server_listen`` and loopback addresses are permitted.  This module does no I/O.
 """
 
 from functools import lru_cache

@@ -9,7 +9,8 @@ from twisted.logger import Logger
 _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 5, 3
 """Seconds between keepalive messages, and how many of them may stay unanswered.
 
-One more interval later, 20 s after libvirtd's last message, libvirt closes the connection.  This ends a hanging call.
+libvirt closes the connection one interval after the last of them, 20 s after libvirtd's last message.  This ends a
+hanging call.
 """
 
 _lock = threading.Lock()

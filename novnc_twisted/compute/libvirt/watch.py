@@ -29,11 +29,12 @@ _log = Logger()
 
 
 class Watch:
-    """Receives libvirt's events in a thread and passes them on in the reactor.
+    """Receives libvirt's events, which arrive in libvirt's thread, and passes them on in the reactor.
 
     :param reactor: IReactorTime and IReactorFromThreads.
     :param listener: called in the reactor.
-    :param watched: called in the thread.  The argument is True if libvirt reports every change from now on, else False.
+    :param watched: called in this object's own thread.  The argument is True if libvirt reports every change from now
+        on, else False.
     :param changed: called in libvirt's thread, before the listener, with the UUID of a domain that changed.
     """
 
@@ -109,7 +110,8 @@ class Watch:
     def _register(self, connection: Any) -> list[int]:
         """Register for events, and return the numbers of the registrations.
 
-        Old versions of libvirt have no events for metadata.  With them, lists read the XML of every domain each time.
+        Old versions of libvirt have no events for metadata.  With such a version, lists read the XML of every domain
+        each time.
         """
         try:
             connection.registerCloseCallback(self._closed, None)
