@@ -85,7 +85,7 @@ class DomainPublisher:
             self._schedule(SOON)
 
     def changed(self, event: DomainEvent) -> None:
-        """Handle an event: publish the change after :data:`SOON` seconds, or after the pause since a publication."""
+        """Handle an event: publish the change in :data:`SOON` seconds, or after the present pause if it ends later."""
         if event.change is Change.CONNECTED:
             self._connected = self._read_all = True
         elif event.change is Change.DISCONNECTED:

@@ -81,7 +81,7 @@ class AdmissionMethods:
             place_seconds = self._clock.seconds() - began
             # Read again, because the token may have been revoked or changed while the compute host was asked.
             record = await self._policy.current(token_hash, record)
-            # Without an earlier admission, `again` is ignored: somebody with a stolen proxy credential could set it to
+            # Without an earlier admission, `again` is ignored: otherwise, somebody with a stolen proxy credential could
             # use a token without an entry in the audit trail.
             again = again is True and await self._admissions.has(token_hash, admission, address)
             if not again:
@@ -120,5 +120,5 @@ class AdmissionMethods:
             reserve = LAST if self._counts.rules.counts else 0.0
             return await self._token_places.locate(record, limit, reserve=reserve)
         except Refusal:
-            await self._policy.current(token_hash, record)  # raises Revoked
+            await self._policy.current(token_hash, record)  # raises Revoked if the token was revoked
             raise

@@ -50,9 +50,9 @@ class AdmittedTokens:
         return len(self._entries)
 
     def add(self, token: str, address: str, info: ConnectInfo) -> None:
-        """Remember a token that was just admitted, because nova or :meth:`find` knows it.
+        """Remember a token that nova or :meth:`find` knew, and that the proxy therefore admitted.
 
-        A session may follow.  Before it calls :meth:`renew`, :meth:`find` does not return a new entry.
+        A session may follow.  :meth:`find` returns the token only after a session has called :meth:`renew` for it.
         """
         known = self._entries.get(_key(token, address))
         live = known is not None and known.live and known.instance_uuid == info.instance_uuid

@@ -1,8 +1,9 @@
 """Grants: which session, the giver, handed its control over to which other session, the receiver.
 
-A grant is stored under ``control:SESSION`` with the id of the receiver.  When the receiver has ended, its viewer may
-come back at once in a new session, from the same address with the same token; for instance, the user has reloaded the
-page.  For this case, the grant of an ended receiver is also stored under ``control:TOKEN_HASH`` for a short time.
+A grant is stored under ``control:SESSION``, where SESSION is the id of the receiver.  When the receiver has ended, its
+viewer may come back at once in a new session, from the same address with the same token; for instance, the user has
+reloaded the page.  For this case, the grant of an ended receiver is also stored under ``control:TOKEN_HASH`` for a
+short time.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -104,7 +104,7 @@ class LiveSessions:
             )
 
     async def set_mode(self, wanted: SessionFilter, mode: str) -> Outcome:
-        """Change what the viewers of the sessions that match may do.
+        """Change the mode of the sessions that match a filter.
 
         :raises ServiceUnavailable: the list of proxies cannot be read.
         """
