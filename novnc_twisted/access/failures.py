@@ -29,7 +29,7 @@ class Failures:
         self._limit = limit
         self._clock = clock
         self._max = max_addresses
-        # For each network: a minute, counted from the zero of the clock, the failures in it and in the minute before.
+        # For each network: the number of a minute, the failures in this minute, and the failures in the minute before.
         self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
         self._checking: set[str] = set()  # networks over the limit, for which a token is being checked
 
