@@ -59,7 +59,7 @@ NAME: Final = "consoleapi"
 """The server's name in events and in the log."""
 
 _PAGE: Final = Work("page")
-"""The work of all pages for browsers, which are not distinguished in the log of outages."""
+"""Used for all pages for browsers: the log of outages does not distinguish them."""
 
 _VERSION: Final = re.compile(r"v[0-9]+")
 

@@ -20,8 +20,8 @@ class IComputeAPI(Protocol):
     async def find(self, instance_uuid: str, visible: Callable[[Instance], bool], /) -> Instance:
         """Return a server, as its compute host reports it; raises InstanceNotFound, ServiceUnavailable.
 
-        If several hosts report the server equally well, a report for which ``visible`` returns True is chosen.  The
-        method also returns a server that is not visible, so the caller has to check it.
+        If several hosts report the server, reports in which it is active are preferred, and then those for which
+        ``visible`` returns True.  The method also returns a server that is not visible, so the caller has to check it.
         """
         ...
 
