@@ -18,8 +18,9 @@ MAX_QUIET: Final = 600.0
 
 If a cause was over, and occurs again within this time after its last occurrence, it counts as recurring."""
 
-# Matches a cause that concerns only one compute host: answers from other hosts do not show that such a cause is over.
-# A cause with "no compute host" concerns all hosts, even if the text names one host as an example.
+# Matches a cause that concerns only one compute host: within SETTLED seconds after its last occurrence, answers from
+# other hosts do not show that such a cause is over.  A cause with "no compute host" concerns all hosts, even if the
+# text names one host as an example.
 _ONE_HOST = re.compile(r"\A(?!.*\bno compute host ).*?compute(?:\.| host )", re.DOTALL)
 
 # Matches the id of a server in the text of a cause.  The same failure for two servers is one cause.

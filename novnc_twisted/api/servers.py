@@ -80,7 +80,7 @@ def _limit(call: Call) -> int:
 
 
 def _project(call: Call) -> str | None:
-    """Return the project that a request asks for.  For callers who are not administrators, it is ignored."""
+    """Return the project that a request asks for.  It has an effect only if the caller is an administrator."""
     return call.request.parameter("project_id") or call.request.parameter("tenant_id")
 
 

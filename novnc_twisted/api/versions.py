@@ -46,7 +46,7 @@ def index(request: Request) -> Response:
 
 
 def choices(request: Request) -> Response:
-    """Answer a path that begins with no known version or API, with status 300 and both versions.
+    """Answer a request for an unknown version or API with status 300 and descriptions of both versions.
 
     As in nova, the response has no Location field.
     """

@@ -236,4 +236,4 @@ _MAKERS: Final[Mapping[type, Callable[[Any], tuple[str, Fields]]]] = MappingProx
         KeysSent: _keys,
     }
 )
-"""Type of event -> a function that returns the name of the entry, and the fields that only this type has."""
+"""Type of event -> a function that returns the name of the entry, and the fields that this type sets."""

@@ -34,8 +34,7 @@ class Visit:
 class Frame:
     """Makes pages.
 
-    :param report: kept here as an attribute; the code that catches an error calls it before a page shows the
-        error.
+    :param report: called by the code that catches an error, before a page shows the error.
     :param logins: None: there is no log-in (noauth), so the header has no button to log out.
     """
 
