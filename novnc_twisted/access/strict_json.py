@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 defines it: no NaN, no infinity, no number that a float cannot hold, and no lone surrogates."""
+"""JSON as RFC 8259 defines it: no NaN, no infinity, no float that is too large (1e999), and no lone surrogates."""
 
 from typing import Any
 
