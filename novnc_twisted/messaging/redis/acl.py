@@ -3,9 +3,9 @@
 The rights to call and to serve topics follow from the table in :mod:`novnc_twisted.contract.topics`.  The rights to the
 keyed store are defined here, each with its sentence for docs/redis_acl.rst.
 
-All other commands and keys are denied, for example EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR.  Each right is
-a selector (a term of Redis): a list of commands, and of the patterns of the keys for which these commands are
-permitted.  Before a pattern, ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
+All other commands and keys are denied, for example EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR.  A right
+consists of selectors (a term of Redis): a selector lists commands, and the patterns of the keys for which these
+commands are permitted.  Before a pattern, ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
 
 A role's rights include the reply queues of all processes with this role.  Still, a process cannot read the replies of
 another: it would need the other process' name, 128 random bits that only the two sides of a call know.

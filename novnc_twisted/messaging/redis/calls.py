@@ -103,7 +103,7 @@ class Calls:
         :raises ServiceUnavailable: the deadline is not more than 0, or is longer than MAX_DEADLINE.
         """
         check_topic(topic)
-        # Raises the caller's error at once, before anything is queued.
+        # Unusable arguments are the caller's error: raise it now, before anything is queued.
         encode_object(arguments)
         if not 0 < deadline <= MAX_DEADLINE:
             raise ServiceUnavailable(

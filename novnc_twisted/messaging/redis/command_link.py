@@ -49,7 +49,7 @@ class CommandLink(Link):
         self._heartbeat = Heartbeat(self._seconds)
         self._sending: set[Deferred[Any]] = set()
         self.on_beat: Callable[[], None] = lambda: None
-        # Services that waited for the scripts announce themselves only then, so a missing entry proves nothing yet.
+        # Services cannot announce themselves before Redis has the scripts, so a missing entry proves nothing yet.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     async def stop(self) -> None:
@@ -169,7 +169,7 @@ class CommandLink(Link):
         return None
 
     def _up(self, protocol: RedisProtocol) -> None:
-        # Other services may still be reconnecting after an outage, but not at the first connection.
+        # After an outage, or a failed first attempt, other services may connect later than this one.
         if self._lost_before:
             self._heartbeat.begin_grace_period()
         super()._up(protocol)

@@ -10,7 +10,7 @@ from twisted.logger import Logger, LogLevel
 from novnc_twisted.messaging.redis.reasons import TooLong, loss, refusal, sentence
 
 QUIET = 60.0
-"""Seconds after a line in which further lines of the same kind are not logged."""
+"""After a line was logged, further lines of the same kind are not logged for this number of seconds."""
 
 MAX_LOSSES = 5
 """Maximum number of outages that are logged within QUIET seconds."""

@@ -74,7 +74,7 @@ class Heartbeat:
         return max(0.0, self._grace_until - self._seconds())
 
     def begin_grace_period(self, seconds: float = GRACE_PERIOD) -> None:
-        """Begin a grace period of this many seconds, or prolong the present one to that."""
+        """Begin a grace period of this many seconds; if the present one lasts longer, do nothing."""
         self._grace_until = max(self._grace_until, self._seconds() + seconds)
 
     def took(self, seconds: float, busy: float = 0.0) -> None:

@@ -15,7 +15,7 @@ def kind_of(topic: str) -> str:
 
 
 def services(kind: str) -> str:
-    """Key of the set of the names ``TOPIC@PLACE`` of a kind that have a recent presence entry.
+    """Key of the set of services of a kind: the names ``TOPIC@PLACE`` that have a recent presence entry.
 
     PLACE is the address that a compute host announces; it is empty for other services.
     """

@@ -163,7 +163,8 @@ class Link:
                     return
                 lost = error
                 attempt += 1
-            # Set also after a failed first attempt: when Redis appears, other services may connect later than this one.
+            # Set also after a failed first attempt, for the grace period of CommandLink: when Redis appears, other
+            # services may connect later than this one.
             self._lost_before = True
             self._health.down(self._purpose, lost)
             self._tried()

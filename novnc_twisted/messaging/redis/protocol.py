@@ -83,7 +83,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
         super().replyReceived(reply)
 
     def connectionLost(self, why: Failure) -> None:
-        """Fire ``lost``, then fail the pending commands, so that their callers do not get this connection again."""
+        """Fire ``lost`` before the pending commands fail, so that their callers do not get this connection again."""
         self.lost.callback(why.value or ConnectionGone())
         super().connectionLost(why)
 
