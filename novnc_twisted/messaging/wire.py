@@ -140,7 +140,7 @@ def _fits(method: Method, arguments: Mapping[str, Any]) -> bool:
 
 def refused(refusal: Refusal) -> dict[str, str]:
     """Encode a refusal: the name of its class in :data:`novnc_twisted.errors.TABLE`, and its detail."""
-    # If the class is not in TABLE, send its base class that is: every version of the services knows this name.
+    # If the class is not in TABLE, send the name of its base class in TABLE, which every version of the services knows.
     row = next(row.__name__ for row in type(refusal).__mro__ if row.__name__ in TABLE)
     return {"error": row, "detail": refusal.detail}
 

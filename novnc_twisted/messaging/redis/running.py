@@ -13,9 +13,10 @@ RETRY = 0.2
 """Seconds between two attempts to run a script that Redis does not have yet."""
 
 FRESH = 3 * RETRY
-"""Seconds after Redis has got the scripts in which a missing presence entry proves nothing (a grace period).
+"""Length in seconds of the grace period that begins when Redis has got the scripts.
 
-Services that waited for the scripts announce themselves within this time.
+Services that waited for the scripts announce themselves within this time.  Until its end, a missing presence entry
+proves nothing.
 """
 
 _WAYS: list[tuple[tuple[str, ...], tuple[int, ...]]] = [(("SCRIPT", "LOAD"), ()), (("EVAL",), (0,))]

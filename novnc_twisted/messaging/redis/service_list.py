@@ -26,7 +26,8 @@ MAX_KNOWN = 20_000
 class ServiceList:
     """Looks up which services are live.
 
-    :param keeps: whether a look-up also removes the names of services whose entries have expired, as consoleauth does.
+    :param keeps: whether this process also maintains the list: its look-ups remove the names of services whose entries
+        have expired.
     """
 
     def __init__(self, reactor: Any, link: CommandLink, keeps: bool) -> None:

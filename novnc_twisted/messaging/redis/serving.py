@@ -117,7 +117,8 @@ class Serving:
         # requests that Redis is sending, and answers them.
         wait = grace if not untaken else 0.0
         stops = [Deferred.fromCoroutine(queue.stop(grace=wait, fed=untaken is None)) for queue in self._queues]
-        await gatherResults(stops, consumeErrors=True)  # if this wait is cancelled, the errors of all stops are dropped
+        # consumeErrors: if this wait is cancelled, Twisted must not log the CancelledError of each stop.
+        await gatherResults(stops, consumeErrors=True)
 
     async def stop(self, untaken: Sequence[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
         """Take no more requests, cancel the running methods, and answer their callers.
