@@ -44,7 +44,8 @@ class _Revocation(Record):
 class _Mode(Record):
     """What the viewers of a token may do.
 
-    :ivar by: the SHA-256 of the token whose user changed it; empty: an operator did.
+    :ivar by: if the user who shared this token changed its mode, the SHA-256 of that user's own token; empty: an
+        operator changed the mode.
     """
 
     mode: Annotated[str, fields.one_of(*MODES)]
@@ -56,7 +57,8 @@ class TokenState(NamedTuple):
 
     :ivar revoked: the refusal for a revoked token; None: it was not revoked.
     :ivar mode: the changed mode; None: the mode was not changed, so the mode in the token's record is valid.
-    :ivar mode_by: the SHA-256 of the token whose user changed the mode; empty: an operator, or nobody, changed it.
+    :ivar mode_by: if the user who shared this token changed the mode, the SHA-256 of that user's own token; empty: an
+        operator, or nobody, changed the mode.
     """
 
     revoked: Revoked | None
@@ -85,7 +87,8 @@ class TokenMarks:
     async def set_mode(self, token_hash: str, mode: str, by: str, kept: float) -> None:
         """Change what the viewers of a token may do.
 
-        :param by: the SHA-256 of the token whose user changes it; empty: an operator does.
+        :param by: if the user who shared this token changes its mode, the SHA-256 of that user's own token; empty: an
+            operator changes it.
         :param kept: see :meth:`revoke`.
         """
         await self._store.put(_changed(token_hash, by), _Mode(mode=mode, by=by).to_wire(), max(kept, self.kept))
@@ -136,7 +139,7 @@ def _revocations(token_hash: str, record: TokenRecord | None) -> Iterator[str]:
         return
     info = record.connect_info
     values = (token_hash, info.instance_uuid, info.user_id, info.project_id)
-    # A revocation may be limited to the servers of a project, the owner.  So look for marks with and without an owner.
+    # A revocation may be limited to the servers of one project (``owner``).  So look for marks with and without it.
     # fromkeys() drops a second None.
     for owner in dict.fromkeys((None, record.owner)):
         for name, value in zip(SELECTORS, values, strict=True):

@@ -178,7 +178,7 @@ class People:
                 more = more or has_more
             except Refusal as refusal:
                 unknown.append(topic)
-                # For example, a worker of another version.
+                # The answer is invalid, for example because the worker has another version.
                 if refusal is not answer:
                     _warn(instance_uuid, refusal)
         all_live = all(one.phase == "live" for rows in known.values() for one in rows)
