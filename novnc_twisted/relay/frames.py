@@ -59,9 +59,9 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return control_frame(CLOSE, code.to_bytes(2, "big") + text)
 
 
-# This loop runs once for each key and each movement of the mouse.
+# The loop of this function runs once for each key or mouse event that arrives together with others.
 def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
-    """Decode a run of whole binary messages, each in one small frame, that begins at ``at``.
+    """Decode the run of whole binary messages that begins at ``at``.  Each message is in one small frame.
 
     Keys and the mouse arrive like this: 6 to 12 bytes each, with a mask of their own.  All payloads and all masks are
     joined and unmasked in one step, since the general decoder would cost several times as much for each message.  Any

@@ -106,8 +106,8 @@ class IRelay(Interface):
     def add_filter(added: IFilter) -> None:
         """Add a filter behind the others.  It receives the viewer's messages from the next whole message on.
 
-        :raises ValueError: the filter reads the viewer's messages, and the relay's first filter does not know where the
-            messages end, or there is no filter yet.
+        :raises ValueError: the filter reads the viewer's messages, but the relay has no first filter that knows where
+            they end.
         """
 
     def remove_filter(removed: IFilter) -> None:

@@ -70,6 +70,6 @@ class TextFrameDecoder(FrameDecoder):
         try:
             self.texts.append(whole.decode())
         except UnicodeDecodeError:
-            # Section 8.1 requires the close code 1007, but all violations get 1002 here.
+            # Section 7.4.1 has the close code 1007 for this, but all violations get 1002 here.
             raise ProtocolViolation("a text message that is not UTF-8") from None
         self.news = True

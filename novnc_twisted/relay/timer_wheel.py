@@ -131,7 +131,9 @@ class TimerWheel:
                 del self._seconds[second]
         if self._seconds:  # timers of this second may be left, for the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
-        else:  # a timer that ran may have made a new timer, which sets a call, and then cancelled the new timer
+        else:
+            # A timer that ran may have made and cancelled a new timer.  Then forget() has left the call of the new
+            # timer, because the set of the present second still existed.
             self._unset()
 
 

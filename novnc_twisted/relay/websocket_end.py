@@ -48,7 +48,7 @@ class WebSocketEnd(StreamEnd):
         super().__init__(clock, peer, linger=True, stall=VIEWER_STALL)
         self.frames = FrameDecoder()
         self.alive = True
-        self._asked = False  # whether a ping was sent when the last one was due
+        self._asked = False  # whether the ping that was due last was sent
         self._missed = 0
         self._pong: bytes | None = None  # the payload of a pong that waits for room
         self._every = PING_EVERY if ping_every is None else ping_every

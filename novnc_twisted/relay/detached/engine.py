@@ -1,6 +1,7 @@
 """The engine: one edge-triggered epoll for the sockets of all sessions, and one buffer for all their reads.
 
-A side (:class:`.side.StreamSide`) has one socket of a session.  What it reads, the other side of the session sends.
+A side (:class:`.side.StreamSide`) has one socket of a session.  The other side of the session sends what this side
+reads.
 
 epoll reports once that a socket has become readable.  A side that stops reading before its socket is empty therefore
 remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other side could not
