@@ -21,7 +21,8 @@ PARTS: Final = ("bus", "store", "libvirt", "page", "authority")
 """Parts that a command may need in order to be ready.
 
 ``bus``: the transport for calls between services; ``store``: the store of tokens; ``libvirt``; ``page``: the files of
-the console page; ``authority``: consoleauth or nova's API, which check console tokens, and Keystone.
+the console page; ``authority``: what checks console tokens (consoleauth, nova's API or a token plug-in), and Keystone
+if the command uses it.
 """
 
 PHASES: Final = ("token", "place", "dial", "negotiate", "total")
