@@ -87,8 +87,9 @@ class Places:
     ) -> Place:
         """Ask the host that made the token; if it is not live or does not run the server, ask other live hosts.
 
-        A host that restarts counts as live.  So the call to the host that made the token may take all the time that is
-        left for the search.  Other hosts are asked only after this host has answered.
+        A host that restarts counts as live, and answers only after the restart.  So the call to the host that made the
+        token may take all the time that is left for the search.  Other hosts are asked only after this host has
+        answered.
 
         :param limit: the limit of the method that needs the place.
         :param reserve: seconds to leave for later calls of this method.
@@ -196,7 +197,7 @@ class Places:
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
             raise ServiceUnavailable("a compute host did not say whether it has the server")
         self._refuse_unasked(instance_uuid, answers)
-        # None is added so that the records of hosts that are not live are checked even if no token names a host.
+        # The call with None only checks the records of hosts that are not live.  It is needed if `hosts` is empty.
         for host in {None, *hosts}:
             self._refuse_while_away(instance_uuid, host)
         return True

@@ -111,9 +111,9 @@ class TokenPolicy:
         await self._marks.set_mode(token_hash, mode, by, kept)
 
     async def mark(self, token_hash: str) -> TokenState:
-        """Return the marks for the hash of a token alone, without those for its server, its user and its project.
+        """Return the marks that were set for this token itself.
 
-        The marks of the token that it was shared from are left out too.
+        Marks for its server, its user, its project, and the token that it was shared from are left out.
         """
         return await self._marks.state(token_hash, None)
 
@@ -142,7 +142,7 @@ class TokenPolicy:
         return await self._tokens.remove_of_instance(instance_uuid, until=until)
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
-        """Return the compute hosts for which the tokens of a server were made."""
+        """Return the compute hosts that made the tokens of a server."""
         return await self._tokens.hosts_of_instance(instance_uuid)
 
     # --- using tokens

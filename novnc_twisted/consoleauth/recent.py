@@ -1,4 +1,4 @@
-"""Keeps records of tokens in use in memory, to restore them in a store that has lost its data."""
+"""Remembers the records of tokens in use, to restore them in a store that has lost its data."""
 
 from twisted.internet.interfaces import IReactorTime
 

@@ -105,10 +105,10 @@ class SessionCounts:
     """Asks the proxies for their numbers of sessions before another session begins.
 
     Checks for the same user, project, address or server run one after the other, and an admitted session counts at
-    once: until consoleauth's answer to ``check_token`` has arrived at the proxy, the proxy reports that it is checking
-    the token, and the session is added here.  After that, the proxy counts the session.  So simultaneous sessions
-    cannot exceed a limit together.  There are two exceptions: sessions that another consoleauth admits, and sessions
-    without a known proxy.  They count only after the answer has arrived at the proxy.
+    once.  Until consoleauth's answer to ``check_token`` has arrived at the proxy, the proxy reports that it is checking
+    the token, and this class adds the session to the proxy's number.  After that, the proxy counts the session.  So
+    simultaneous sessions cannot exceed a limit together.  There are two exceptions: sessions that another consoleauth
+    admits, and sessions without a known proxy.  They count only after the answer has arrived at the proxy.
 
     :param opened: an upper bound for the number of each server's sessions.
     """
@@ -157,7 +157,8 @@ class SessionCounts:
     async def _check(self, limits: Sequence[_Limit], session: str, time: TimeLimit) -> None:
         """Ask the proxies whether a limit is reached.
 
-        Do not ask them if the server's limit is the only one, and the server has fewer records than this limit.
+        Do not ask them if the server's limit is the only one, and OpenSessions has fewer records of the server than
+        this limit.
         """
         server = next((limit for limit in limits if limit.field == _SERVER), None)
         records = await self._open.of(server.value) if server is not None else []

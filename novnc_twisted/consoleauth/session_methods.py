@@ -38,7 +38,7 @@ class SessionMethods:
         """Revoke tokens, and end the sessions of a server, a user, a project or a token on all proxies.
 
         The revocation is stored first.  A proxy that does not answer is called again for two minutes.  After that, its
-        sessions end when they call ``keep_token``.
+        sessions end when they call ``keep_token``.  Sessions that may not reconnect do not call it.
 
         :param reason: why, for the log.
         :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id, and
@@ -107,7 +107,7 @@ class SessionMethods:
         :param wanted: the fields of a ``HistoryQuery``.
         :returns: ``sessions``, each an ``EndedSession``, and ``next``: the marker of the next page, or null.  A page
             may be empty although another one follows.
-        :raises ServiceUnavailable: a filter is unknown, or an argument is invalid and the detail names it.
+        :raises ServiceUnavailable: ``wanted`` has an unknown field, or an argument is invalid.
         """
         if wanted.keys() - set(HistoryQuery.wire_names()):
             raise ServiceUnavailable("a filter of the history has an unknown field")

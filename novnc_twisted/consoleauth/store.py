@@ -7,7 +7,7 @@ Keys, with the SHA-256 of a token as HASH:
   of the token that it was shared from.
 * ``lease:HASH:ADDRESS``: a lease: until when a client address may use the token again, even after its expiry.
 * ``used:HASH``, ``bound:HASH``: a claim: the first client address that used the token, or that it is bound to.
-* ``dropped:INDEX``: the tokens of this index that expire until a certain time were dropped.
+* ``dropped:INDEX``: a time.  The tokens of this index that expire no later than this time were dropped.
 """
 
 from typing import Annotated
@@ -118,7 +118,7 @@ class TokenStore:
         return None if value is None else read(TokenRecord, value, "the store")
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
-        """Return the compute hosts for which the tokens of a server were made."""
+        """Return the compute hosts that made the tokens of a server."""
         keys = await self._store.indexed(_of_instance(instance_uuid))
         records = [await self.get(key.removeprefix(_token(""))) for key in keys]
         return {record.connect_info.compute_host for record in records if record is not None}
@@ -160,8 +160,8 @@ class TokenStore:
         hashes = [key.removeprefix(_token("")) for key in await self._store.indexed(index, except_newest)]
         dropped = await self._remove(index, hashes, until)
         if hashes and not except_newest:
-            # If only surplus tokens are dropped, their entries stay, because their sessions go on.  By these entries,
-            # the sessions of shared tokens are ended together with the source.
+            # Surplus tokens keep these entries, because their sessions go on.  By the entry of a shared token, a
+            # revocation of its source finds the sessions to end.
             await self._store.remove(*map(_shared, hashes))
         return dropped
 
@@ -173,9 +173,8 @@ class TokenStore:
     async def _remove(self, index: str, token_hashes: list[str], until: float | None = None) -> int:
         """Drop tokens of an index, and write one mark for all of them, so that no consoleauth restores one of them.
 
-        :param until: the mark is for tokens that expire until this time; None: the latest expiry time of the dropped
-            tokens.  This is not always the time of the last token in the index, where a restored token follows newer
-            ones.
+        :param until: the mark is for tokens that expire no later than this time; None: the latest expiry time of the
+            dropped tokens.  The last token in the index may expire earlier: a restored token is put at the end.
         """
         if not token_hashes:
             return 0
@@ -189,7 +188,7 @@ class TokenStore:
         return found
 
     async def _mark_dropped(self, index: str, until: float) -> None:
-        """Mark as dropped the tokens of an index that expire until a time; what was marked before stays marked."""
+        """Mark the tokens of an index that expire no later than ``until`` as dropped.  Earlier marks stay in force."""
         before = await self._store.get(_dropped(index))
         # Keep the later time: after an older token is dropped, newer tokens that were dropped before must not become
         # restorable.
