@@ -1,4 +1,4 @@
-"""Logs that browsers refuse to show the console page in a frame of another site, with a limited number of lines."""
+"""Logs blocked frames (see :class:`.FrameBlocked`), with a limited number of lines."""
 
 from collections.abc import Callable
 from typing import Final
