@@ -111,7 +111,7 @@ class FrontConnection(Protocol):
 
     def detached(self) -> None:
         """Forget the transport, whose socket a detached relay has taken over.  The session releases the slot."""
-        # Without these references, a live session does not keep this object in memory.
+        # Drop the references, so that neither this object nor the transport stays in memory during the session.
         self.factory.connections.discard(self)
         self.transport = self.end = None
         self.gone.callback(None)
@@ -157,8 +157,8 @@ class FrontConnection(Protocol):
         self.factory.observer(event)
 
     def _tls_is_late(self) -> None:
-        # If ``began`` is set, a listener has received the client's first byte.  So this is not a health check that only
-        # connects, and is reported.
+        # Do not report a health check that only connects.  If ``began`` is set, a listener has received the client's
+        # first byte, so this is not a health check.
         if self.began is not None:
             late = "the TLS handshake did not end in time"
             self.refused("HeadTimeout", self.peer_address, None, late)
