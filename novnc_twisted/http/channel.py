@@ -68,8 +68,8 @@ class LimitedChannel(StrictChannel):
     def allHeadersReceived(self) -> None:
         """See HTTPChannel.
 
-        The body may come slowly or never.  So this connection may be closed to make room for another connection, but
-        only if no connection is waiting for a request.
+        The body may come slowly or never.  So this connection may be closed to make room for another connection.
+        Connections that wait for a request are closed first.
         """
         if not self.is_refused:
             self.slot.reading(self._make_room)
