@@ -85,7 +85,8 @@ def _value(conf: Any, section: str, name: str) -> Any:
     try:
         return conf[section][name]
     except (cfg.Error, ValueError, RecursionError) as error:
-        # The text does not contain the unknown name after a $, because that name may be a part of a password.
+        # If the value contains $NAME, and no option has this name, the error does not show NAME: it may be a part of a
+        # password.
         raise Unusable(f"[{section}] {name}: {value_reason(error, [name], secret=True)}") from None
 
 
