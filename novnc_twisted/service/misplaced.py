@@ -1,6 +1,7 @@
 """Finds misspelt and misplaced options in configuration files.
 
-Such an option has a name like that of one of our options, but no option of its name is read in its section.
+The name of a misspelt option is similar to that of one of our options.  A misplaced option has the name of one of our
+options, but is in a section in which this name is not read.
 
 Without a warning, the operator would not notice that an option still has its default.  Other unknown names belong to
 nova, and are ignored.
