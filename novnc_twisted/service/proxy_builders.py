@@ -131,8 +131,8 @@ def _proxy(
     :param front: the factory of the proxy's connections.
     :param binary: the proxy's name in the list of services.
     :param topic: the topic for calls about its sessions.
-    :param replacement: the authority, which checks the tokens, if it is not consoleauth; None: consoleauth.  Only
-        consoleauth keeps a history of the sessions.
+    :param replacement: the authority that checks the tokens instead of consoleauth; None: consoleauth checks them.
+        Only consoleauth keeps a history of the sessions.
     """
     from novnc_twisted.service.ended_sessions import report_ended
     from novnc_twisted.session.manager import SessionManager

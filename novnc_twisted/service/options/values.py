@@ -136,5 +136,5 @@ def policy_source(text: str) -> None:
     if found is None or ((found["port"] or "*") != "*" and not 0 < int(found["port"]) < 65536):
         raise ValueError(f"{text} is not a source of Content-Security-Policy (frame-ancestors)")
     if found["host"] is not None:
-        # "*" alone leaves no name to check.  It is a valid source, so any valid name is checked in its place.
+        # "*" alone is a valid source, but leaves no name to check.  The valid name "any" is checked instead.
         host_name(found["host"].removeprefix("*").removeprefix(".") or "any")
