@@ -71,7 +71,7 @@ def auth_schemes(conf: Any) -> tuple[str, ...]:
 
 
 def proxy_protocol(conf: Any) -> "tuple[Network, ...] | None":
-    """Return the addresses of the proxies that send PROXY headers; None if ``proxy_protocol`` is off.
+    """Return the addresses of the reverse proxies that send PROXY headers; None if ``proxy_protocol`` is off.
 
     :raises Unusable: there are no such addresses, so that no client could connect.
     """

@@ -244,8 +244,8 @@ class _Attempt(ProcessProtocol):
     def processEnded(self, reason: Any) -> None:
         """See ProcessProtocol."""
         self._stop_timer()
-        # Close the channel only if the take-over failed.  After a success, it stays open, although this new process has
-        # ended: a later main process may use the channel to ask for metrics.
+        # Close the channel only if the take-over failed.  After a success, the new process may have passed its end of
+        # the channel to a later main process, which asks for metrics on it.
         if self._on_ready is not None:
             if self.channel is not None:
                 self.channel.close()

@@ -72,7 +72,7 @@ class PredecessorChannel:
     def adjust(self, twistd: Any) -> None:
         """Change the options of twistd: it must leave the pid file alone, and must not fork.
 
-        Only as root, it may change the user, as at an ordinary start.
+        If this process is not root, twistd must not change the user either, because only root can.
         """
         twistd["pidfile of the service"] = twistd.get("pidfile")
         twistd["pidfile"] = ""
