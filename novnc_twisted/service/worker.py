@@ -2,7 +2,7 @@
 
 Only the supervisor (:mod:`novnc_twisted.service.workers`) runs this command.  After an upgrade, a supervisor of the old
 version may run it, so the arguments must stay compatible.
-NUMBER is the worker's number, only for lists of processes such as that of ``ps``.
+NUMBER is the worker's number.  The worker does not use it; it is for lists of processes, such as that of ``ps``.
 REACTOR is the module of the reactor.  The listening sockets are descriptors from 3 on, and SOCKETS names the service of
 each (``novncproxy,novncproxy``).  BEGIN is ``accept`` (accept connections from the start on) or ``wait`` (accept them
 only after the order ``accept``).  Each FILE is a configuration file.
