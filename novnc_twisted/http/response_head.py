@@ -14,8 +14,8 @@ _ALWAYS: Final = (
 
 ALONE: Final = (("Cross-Origin-Opener-Policy", "same-origin"),)
 """Prevents windows of other sites from getting a reference to a page.  It is sent only over https, because over plain
-http Chromium ignores the header and logs a warning.  It is not sent if a page of the same site opens the page: the list
-of servers, at another port, needs the reference to return to the tab of a console."""
+http Chromium ignores the header and logs a warning.  It is not sent if a page of the same site opens this page.  The
+list of servers, at another port, opens consoles, and uses the references to return to their tabs."""
 
 DRAWING: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """The Content-Security-Policy of an SVG file, so that a file opened as a page runs no script."""
