@@ -34,7 +34,7 @@ LONGEST: Final = 366 * 24 * 3600.0
 """Maximum number of seconds for which a token is valid."""
 
 NOTED_AGAIN: Final = 60.0
-"""Minimum number of seconds between two uses of one token that one process records."""
+"""Minimum number of seconds between two recorded uses of one token, in one process."""
 
 MAX_NAME: Final = 100
 """Maximum number of characters of a token's name."""

@@ -28,8 +28,9 @@ _PORTS: Final = {"http": "80", "https": "443"}
 def secret_of(request: Request) -> str | None:
     """Return the value of the log-in cookie; None without this cookie.  Other and malformed cookies are ignored.
 
-    Browsers send the cookie with the longest path first (RFC 6265, section 5.4).  So the first cookie of this name was
-    set by this server, even if another program at ``/`` of the same host uses the same name.
+    If this server is published below a prefix, its cookie has the prefix as path.  Browsers send the cookie with the
+    longest path first (RFC 6265, section 5.4).  So the first cookie of this name is this server's, even if another
+    program at ``/`` of the same host uses the same name.
     """
     for line in request.headers.get("cookie", []):
         for pair in line.split(";"):

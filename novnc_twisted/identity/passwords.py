@@ -65,7 +65,8 @@ class Passwords:
         :raises TooManyLogIns: too many passwords wait to be compared.
         """
         user = users.get(name)
-        # bcrypt reads 72 bytes and no NUL; htpasswd -B truncates passwords in the same way.
+        # bcrypt takes at most 72 bytes.  Longer passwords are truncated, as htpasswd -B does.  A password with NUL is
+        # always wrong, because htpasswd -B cannot make its hash.
         given = password.encode("utf-8", "surrogatepass")
         usable = b"\x00" not in given
         password_hash = (user or self._substitute(users, name)).password_hash.encode()

@@ -54,5 +54,9 @@ class Caller:
     project_name: str = field(default="", compare=False)
 
     def sees(self, instance: Instance) -> bool:
-        """Whether the caller sees a server: its ``nova:owner`` project, by uuid or by name, is the caller's."""
+        """Whether the caller sees a server.
+
+        An administrator sees every server.  Another caller sees the servers of the caller's project (``nova:owner``, by
+        uuid or by name).
+        """
         return self.is_admin or instance.belongs_to(self.project)

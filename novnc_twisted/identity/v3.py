@@ -37,7 +37,7 @@ class IdentityAPI:
         """Answer a request.
 
         :param segments: the path segments after ``identity``.
-        :raises HTTPError: the request is refused.  The caller sends the error in Keystone's format.
+        :raises HTTPError: the request is refused.  The API application sends the error in Keystone's format.
         """
         if segments in ((), ("v3",)):
             if not request.reads:

@@ -26,7 +26,7 @@ from novnc_twisted.identity.users import Caller
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 IDLE: Final = 3600.0
-"""Seconds after the last page that a person opened until the log-in ends."""
+"""A log-in ends this many seconds after the person opened the last page."""
 
 LONGEST: Final = 24 * 3600.0
 """Maximum lifetime of a log-in in seconds, even if Keystone's tokens live longer."""

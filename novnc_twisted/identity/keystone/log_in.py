@@ -39,7 +39,8 @@ class KeystoneLogIn:
     """Gets tokens for users.  It stores no passwords and no tokens.
 
     :param clock: IReactorTime.
-    :param lockout: counts wrong passwords by client address.  Keystone sees only the address of this machine.
+    :param lockout: counts wrong passwords.  Keystone cannot count them by client address, because it sees only the
+        address of this machine.
     """
 
     def __init__(self, clock: Any, keystone: IKeystone, lockout: Lockout) -> None:
