@@ -30,10 +30,10 @@ _TWICE: Final = {
     "\u02c7": "\u030c",
     "\u02dd": "\u030b",
 }
-"""Accents that stand alone -> the combining mark, whose dead key types the accent as in X's compose tables.
+"""Both tables map an accent that stands alone to a combining mark.  The dead key of this mark types the accent.
 
-An accent of ``_WITH_SPACE`` is typed by its dead key and Space.  An accent of ``_TWICE`` is typed by pressing its dead
-key twice.
+An accent of ``_WITH_SPACE`` is typed by the dead key and Space.  An accent of ``_TWICE`` is typed by pressing the dead
+key twice.  These are the rules of X's compose tables.
 """
 
 
@@ -99,10 +99,10 @@ def _direct(layout: str) -> Mapping[str, _Way]:
 def _composed(character: str, ways: Mapping[str, _Way]) -> Iterable[_Way | None]:
     """Return the ways to type a character with dead keys.
 
-    A character consists of a letter and marks.  In each way, dead keys type one or more of the last marks, in reverse
-    order.  Then one key types the letter with the remaining marks.  For example, U+1EBF (e with circumflex and acute)
-    is typed by the dead keys acute and circumflex and the key e, or by the dead key acute and the key of e with
-    circumflex.
+    A character consists of a letter and marks.  In each way, dead keys type the last mark, or the last two, and so on,
+    in reverse order.  Then one key types the letter with the remaining marks.  For example, U+1EBF (e with circumflex
+    and acute) is typed by the dead keys acute and circumflex and the key e, or by the dead key acute and the key of e
+    with circumflex.
     """
     if character in _WITH_SPACE:
         return [_sequence([ways.get(_WITH_SPACE[character]), ways.get(" ")])]
