@@ -234,8 +234,7 @@ class DomainDirectory(Generic[T]):
             self._forget(host)
             if host not in self.live:
                 obsolete.add(host)
-        # These are invalid names, and hosts that are not alive and have no record.  Without this, the group would grow
-        # for ever.
+        # Remove invalid names, and dead hosts without a record, from the group, which would otherwise grow for ever.
         if obsolete:
             await store.leave(GROUP, *obsolete)
         by_host = [list(parts) for _, parts in groupby(wanted, lambda part: part[0])]

@@ -80,7 +80,8 @@ class HostRecord(Generic[T]):
             version, rows = answer["version"], answer["rows"]
         else:
             malformed = True
-        # A part with more rows is malformed.  The limit is twice the average, because the lengths of parts differ.
+        # A part with more than ``most`` rows is malformed.  This limit is twice the average, because parts differ in
+        # length.
         most = 2 * MAX_DOMAINS // len(self._parts)
         if malformed or len(rows) > most or not all(map(is_row, rows)):
             malformed, version = True, ""

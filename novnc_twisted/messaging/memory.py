@@ -51,8 +51,8 @@ class _Call:
 
     def run(self, method: str, request: str) -> None:
         """Run the method."""
-        # The method runs up to its first wait here.  If it ends the call meanwhile, _work is not set yet, so end the
-        # call again to cancel the method.
+        # fromCoroutine() runs the method up to its first wait.  If the method stops the transport or its topic there,
+        # the call ends before _work is set, and the method is not cancelled.  So cancel it here.
         self._work = Deferred.fromCoroutine(self._run(method, request))
         if self._over:
             self._end()
