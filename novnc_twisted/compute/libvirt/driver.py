@@ -107,7 +107,7 @@ class LibvirtDriver:
                 self._forget_consoles()
             listener(event)
 
-        # Health also watches the connections for calls, so it may report an outage while that for events is alive.
+        # Health also watches calls, so it may report an outage while the connection for events is alive.
         def answering(answers: bool) -> None:
             heard(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
 
