@@ -109,8 +109,8 @@ class SessionMethods:
             may be empty although another one follows.
         :raises ServiceUnavailable: ``wanted`` has an unknown field, or an argument is invalid.
         """
-        if wanted.keys() - set(HistoryQuery.wire_names()):
-            raise ServiceUnavailable("a filter of the history has an unknown field")
+        if unknown := wanted.keys() - set(HistoryQuery.wire_names()):
+            raise ServiceUnavailable(f"a filter of the history has an unknown field: {min(unknown)}")
         if type(limit) is not int or not 0 < limit <= MAX_PAGE:
             raise ServiceUnavailable(f"limit is not a number from 1 to {MAX_PAGE}")
         if marker:

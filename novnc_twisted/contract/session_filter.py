@@ -38,6 +38,6 @@ class SessionFilter(Record):
         :raises ServiceUnavailable: a field is unknown or invalid; the detail names an invalid field.
         """
         # A misspelled field would otherwise be ignored, and every session would match.
-        if arguments.keys() - cls.__slots__:
-            raise ServiceUnavailable("a filter of sessions has an unknown field")
+        if unknown := arguments.keys() - cls.__slots__:
+            raise ServiceUnavailable(f"a filter of sessions has an unknown field: {min(unknown)}")
         return read(cls, dict(arguments), "the caller")

@@ -139,7 +139,7 @@ class SessionManagerTests(SynchronousTestCase):
             ({"user_id": ""}, "user_id"),
             ({"project_id": 7}, "project_id"),
             ({"session_id": "x" * 256}, "session_id"),
-            ({"colour": "red"}, "unknown field"),
+            ({"colour": "red"}, "unknown field: colour"),
         ):
             self.assertIn(word, self.refused("get_sessions", **arguments))
         self.assertIn("a session filter", self.refused("end_sessions"))
@@ -169,7 +169,7 @@ class SessionManagerTests(SynchronousTestCase):
         """Each filter counts by itself."""
         self.registry.sessions = [FakeSession("1", user_id="u"), FakeSession("2", user_id="v")]
         self.assertEqual(self.call("count_sessions", user_id="u", project_id="p"), {"user_id": 1, "project_id": 2})
-        self.assertIn("unknown field", self.refused("count_sessions", users="u"))
+        self.assertIn("unknown field: users", self.refused("count_sessions", users="u"))
 
     def test_counts_of_what_waits_for_an_answer(self) -> None:
         for checking, expected in (([LINK, "b" * 32], {LINK: 1}), (["b" * 32], {})):
