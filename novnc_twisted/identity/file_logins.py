@@ -24,6 +24,9 @@ RENEWED_AFTER: Final = TOKEN_TTL / 4
 A person who opens no page is logged out when the token expires, even if a page stays open.
 """
 
+KEPT: Final = TOKEN_TTL + 60.0
+"""Seconds for which a log-out is remembered: longer than a cookie can live whose renewal began before the log-out."""
+
 
 class FileLogins:
     """See IBrowserLogins.
@@ -64,7 +67,11 @@ class FileLogins:
         if found is None or found.expires_at - self._now() > TOKEN_TTL - RENEWED_AFTER:
             return ()
         user = self._auth.user(found.caller.user)
-        return () if user is None else (await self._begin(request, user, found.caller.project, found.id),)
+        if user is None:
+            return ()
+        # With the time of the log-in, and not with the present time: otherwise, if the person logged out everywhere
+        # since _read(), the new cookie would be valid, because it would seem to come from a later log-in.
+        return (await self._begin(request, user, found.caller.project, found.id, found.began_at),)
 
     async def projects(self, request: Request) -> Projects | None:
         """See IBrowserLogins.  The users of the file cannot choose among projects."""
@@ -81,7 +88,7 @@ class FileLogins:
         """
         found = await self._read(secret_of(request) or "")
         if found is not None:
-            await self._log_outs.note_one(found.id, TOKEN_TTL)
+            await self._log_outs.note_one(found.id, KEPT)
         return cookie(request, "", 0)
 
     async def user_of(self, request: Request) -> str | None:
@@ -91,14 +98,16 @@ class FileLogins:
 
     async def end_everywhere(self, user: str) -> None:
         """See IBrowserLogins."""
-        await self._log_outs.note(user, TOKEN_TTL)
+        await self._log_outs.note(user, KEPT)
 
-    async def _begin(self, request: Request, user: User, project: str | None, log_in: str) -> tuple[str, str]:
-        token, _ = await self._tokens.issue(user, project, log_in=log_in)
+    async def _begin(
+        self, request: Request, user: User, project: str | None, log_in: str, began_at: float | None = None
+    ) -> tuple[str, str]:
+        token, _ = await self._tokens.issue(user, project, log_in=log_in, began_at=began_at)
         return cookie(request, token, TOKEN_TTL)
 
     async def _read(self, secret: str) -> LogIn | None:
         found = await self._tokens.read_log_in(secret)
-        if found is None or await self._log_outs.has_ended(found.caller.user, found.made_at, found.id):
+        if found is None or await self._log_outs.has_ended(found.caller.user, found.began_at, found.id):
             return None
         return found

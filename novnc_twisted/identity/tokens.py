@@ -38,13 +38,14 @@ class LogIn(NamedTuple):
     :ivar expires_at: Unix time.
     :ivar id: the id of a browser's log-in, also in renewed tokens of this log-in.  Empty: the token is for an API
         client.
-    :ivar made_at: when the token was made, in Unix time; for a browser's log-in, by the clock of the store.
+    :ivar began_at: for a browser's log-in, when the person logged in, by the clock of the store; else when the token
+        was made, in Unix time.
     """
 
     caller: Caller
     expires_at: float
     id: str
-    made_at: float
+    began_at: float
 
 
 class Tokens:
@@ -62,12 +63,15 @@ class Tokens:
         self._user_of = user_of
         self._secret: bytes | None = None
 
-    async def issue(self, user: User, project: str | None, *, log_in: str = "") -> tuple[str, float]:
+    async def issue(
+        self, user: User, project: str | None, *, log_in: str = "", began_at: float | None = None
+    ) -> tuple[str, float]:
         """Make a token for a user; return it, and the Unix time at which it expires.
 
         :param project: the scope of the token; None: no project.
         :param log_in: the id of a browser's log-in, if the token is for a cookie; empty: the token is for an API
             client.
+        :param began_at: when this log-in of a browser began, by the store's clock; None: now.
         :raises ServiceUnavailable: the store does not answer.
         """
         secret = await self._load(make=True)
@@ -75,7 +79,9 @@ class Tokens:
         # b: the browser's log-in, t: the time, u: the user, p: the project, f: the fingerprint.  The time of the Fernet
         # message is in whole seconds of this machine's clock.  The time of a browser's log-in is by the store's clock,
         # because it is compared with the times of log-outs, which are also by the store's clock.
-        more = {"b": log_in, "t": await self._store.now()} if log_in else {}
+        more: dict[str, Any] = {}
+        if log_in:
+            more = {"b": log_in, "t": await self._store.now() if began_at is None else began_at}
         content = {"u": user.name, "p": project, "f": _fingerprint(secret, user)} | more
         token = Fernet(secret).encrypt_at_time(json.dumps(content).encode(), now)
         return token.decode("ascii"), float(now + TOKEN_TTL)

@@ -231,6 +231,22 @@ class EndTests(KeystonePages):
         self.assertEqual(self.keystone.tokens, {})
         self.assertTrue(self.logged_out())
 
+    def test_log_out_while_a_project_is_chosen(self) -> None:
+        """The answer of Keystone must not restore the log-in, and the new token is revoked as well."""
+        keystone = self.system.site.application._logins._keystone
+        scoped = keystone.scoped
+
+        async def scoped_late(*arguments: Any) -> Any:
+            token = await scoped(*arguments)
+            self.assertEqual(self.submit("/console/logout").status, 303)
+            return token
+
+        self.patch(keystone, "scoped", scoped_late)
+        self.submit("/console/project", project="blue-id")
+        self.assertEqual(self.keystone.tokens, {})
+        self.assertNotIn("api:session:", str(list(self.system.transport.store._entries)))
+        self.assertTrue(self.logged_out())
+
     def test_what_ends_event_streams(self) -> None:
         """Within seconds; a stream of another browser goes on."""
         self.log_in(project="red-id")

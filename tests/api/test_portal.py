@@ -151,6 +151,22 @@ class LogInTests(PortalCase):
         self.log_in()
         self.assertIn(b"red-vm", self.visit().raw)
 
+    def test_log_out_everywhere_during_a_renewal(self) -> None:
+        """A page that is opened at the same time must not renew the log-in."""
+        self.log_in()
+        self.reactor.advance(TOKEN_TTL / 2)
+        issue = self.system.site.application._tokens.issue
+
+        async def issue_late(*arguments: Any, **more: Any) -> Any:
+            original.restore()
+            self.assertEqual(self.submit("/console/logout/everywhere").status, 303)
+            self.reactor.advance(0.3)
+            return await issue(*arguments, **more)
+
+        original = self.patch(self.system.site.application._tokens, "issue", issue_late)
+        self.cookie = self.cookie_of(self.visit())
+        self.assertEqual(self.visit("/console/v1/servers").status, 401)
+
     def test_log_out_everywhere_if_a_clock_was_ahead(self) -> None:
         """A log-in was made by another API host, or before the clock of this one was set back."""
         ahead = self.patch(self.system.site.application._tokens, "_now", lambda: self.reactor.seconds() + 30)

@@ -138,20 +138,30 @@ class KeystoneLogins:
                 return False
             raise HTTPError(403, NO_ROLE)
         await self._put(secret, session._replace(token=token.text, project=token.about.project or ""))
-        return True
+        if await self._read(secret) is not None:
+            return True
+        # The person has logged out in the meantime, so end() did not know the new token.
+        await self._end(secret, token.text)
+        return False
 
     async def end(self, request: Request) -> tuple[str, str]:
         """See IBrowserLogins.  If Keystone answers, it revokes the tokens, too."""
         secret = secret_of(request) or ""
         session = await self._read(secret)
         if session is not None:
-            await self._store.remove(_key(secret))
-            try:
-                for token in filter(None, (session.token, session.unscoped)):
-                    await self._keystone.revoke(token)
-            except HTTPError:
-                pass  # Keystone does not answer: the tokens expire later, but their record is removed already
+            # Noted first, because choose() may store the record again at the same time.
+            await self._log_outs.note_one(_id(secret), LONGEST)
+            await self._end(secret, session.token, session.unscoped)
         return cookie(request, "", 0)
+
+    async def _end(self, secret: str, *tokens: str) -> None:
+        """Remove the record of a log-in, and revoke these tokens."""
+        await self._store.remove(_key(secret))
+        try:
+            for token in filter(None, tokens):
+                await self._keystone.revoke(token)
+        except HTTPError:
+            pass  # Keystone does not answer: the tokens expire later, but their record is removed already
 
     async def user_of(self, request: Request) -> str | None:
         """See IBrowserLogins."""
@@ -175,9 +185,9 @@ class KeystoneLogins:
             session = _Session(*content)
         except (InvalidToken, ValueError, TypeError):
             return None
-        if session.until <= self._now() or await self._log_outs.has_ended(session.user, session.began_at):
+        if session.until <= self._now():
             return None
-        return session
+        return None if await self._log_outs.has_ended(session.user, session.began_at, _id(secret)) else session
 
 
 def _session(unscoped: NewToken, token: NewToken | None, began_at: float, until: float) -> _Session:
@@ -185,8 +195,13 @@ def _session(unscoped: NewToken, token: NewToken | None, began_at: float, until:
     return _Session(unscoped.about.user, began_at, until, unscoped.text, text, project)
 
 
+def _id(secret: str) -> str:
+    """Return a name for a log-in that does not reveal its cookie."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _key(secret: str) -> str:
-    return f"api:session:{hashlib.sha256(secret.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return f"api:session:{_id(secret)}"
 
 
 def _seal(secret: str) -> bytes:
