@@ -75,7 +75,7 @@ class Supervisor(CommandService):
         """Prepare the start of the workers.  :meth:`begin` starts them when the reactor runs.
 
         :param files: descriptors of configuration files, for the workers.
-        :param sockets: the workers accept on the sockets in its attribute ``taken``.
+        :param sockets: the workers accept on the sockets in ``taken``, except the monitoring port.
         :param check: reads the files that the workers will read at a reload; raises Unusable if one has an error.
         :param drain: seconds for which the sessions of the workers may go on when they are stopped.
         """
@@ -84,7 +84,7 @@ class Supervisor(CommandService):
         self._count = count
         self._check = check
         self._drain_timeout = drain  # the option
-        self._drain = drain  # the limit of the stop that is going on; infinity: no limit
+        self._drain = drain  # seconds for which sessions may go on after a stop; infinity: no limit
         self._kill_timer: IDelayedCall | None = None
         self._kill_time = math.inf
         self._waiting: Deferred[None] | None = None  # fires when the wait for workers is over
@@ -164,7 +164,7 @@ class Supervisor(CommandService):
             super().beat()
 
     def stopService(self) -> Deferred[None]:
-        """See Service; each worker ends its sessions."""
+        """See Service; wait until the workers have ended."""
         control = super().stopService()
         notify(stopping(self._drain))
         for restart in self._restarts.values():
@@ -179,7 +179,7 @@ class Supervisor(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
-            # If drain_timeout is 0, sessions may go on without a limit after a take-over.  SIGTERM ends them at once.
+            # A drain_timeout of 0 means no limit after a take-over.  After SIGTERM, it means that sessions end at once.
             self._limit(self._drain_timeout)
             for worker in self._living.values():
                 worker.signal(signal.SIGTERM)

@@ -1,7 +1,7 @@
 """The channel of a live session: JSON messages between the console page and the proxy (docs/sharing.rst).
 
 The page may send at most 40 messages of 4 KiB within 10 s.  One message is processed at a time, and one more may wait.
-While the page does not read, the proxy keeps only its newest message of each kind.
+While the page does not read, the proxy keeps only the newest message of each kind for it.
 """
 
 import json
@@ -315,8 +315,8 @@ class Channel:
             await self._people.attend(self._session.viewer.token or "")
         except Refusal:
             if self._session.cause is None:
-                # Without this retry, the only page at a console would never get a list: after a success, renew()
-                # sends no request while nobody else is at the console.
+                # Without this retry, a page that is alone at its console would never get a list: renew() sends no
+                # request for such a page, except after a failure.
                 self._retry_in = min(2 * self._retry_in, RENEWAL) if self._retry_in else FIRST_RETRY
                 self._wait()
         except Exception:

@@ -17,7 +17,7 @@ class IConsoleType(Protocol):
     """
 
     def log_in(self, settings: SessionSettings) -> Handshake[Any]:
-        """Return the handshake with the server; its result is given to :meth:`verify` and :meth:`first_message`."""
+        """Return the handshake with the server.  Its result is the ``opening`` of the other methods."""
 
     def verify(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> bool:
         """Compare what the server says about itself with the VM that was asked for.
@@ -34,7 +34,7 @@ class IConsoleType(Protocol):
         """Return the first bytes for the viewer after its handshake."""
 
     def filters(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
-        """Return the initial filters of the live session, according to the policy of this kind of console."""
+        """Return the initial filters of the live session, as the viewer's rights and the settings require."""
 
     def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
         """Offer power actions to the viewer, if it supports them.  Called before the relay starts.

@@ -62,8 +62,8 @@ class HandshakeChannel:
     ) -> Deferred[T]:
         """Run a handshake.
 
-        Plain calls drive the handshake, not a coroutine.  A set-up has eight messages, and resuming a coroutine for
-        each of them would take more CPU time.
+        No coroutine drives the handshake.  A set-up has eight messages, and resuming a coroutine for each of them would
+        take more CPU time than plain calls.
 
         :param answer: needed for a handshake that asks for a password.
         :param start_tls: needed for a handshake that starts TLS.
@@ -195,4 +195,4 @@ class HandshakeChannel:
 
 
 def _ignore(cause: Refusal) -> None:
-    """Replace the callback of a released channel."""
+    """Do nothing: the callback of a released channel."""

@@ -7,7 +7,7 @@ from novnc_twisted.errors import TooManyForServer, TooManySessions
 
 
 class SessionLimits:
-    """Counts the sessions of a process whose token has been checked.
+    """Counts the sessions of a process that have passed the check of their token.
 
     The fronts of a process (the noVNC proxy and the XVP proxy) may share one object.
     """

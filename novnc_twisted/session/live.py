@@ -43,8 +43,8 @@ class LiveSession(Session):
 
     :ivar upstream: the connection to the VNC server.
     :ivar relay: joins the two connections; filters are added to it and removed from it.
-    :ivar right: the mode that the token allows, ``control`` or ``view``.  The present mode, ``info.mode``, may differ
-        while control is handed over from one session to another.
+    :ivar right: the mode that the token allows, ``control`` or ``view``.  The present mode, ``info.mode``, may differ,
+        because sessions can hand control over to each other.
     :ivar resizes: whether the viewer may change the size of the screen, if it has control.
     :ivar control_since: when the viewer got control, as Unix time in seconds; None without control.
     """
@@ -107,12 +107,12 @@ class LiveSession(Session):
         """See :class:`Session`.  If the first part of a message was already passed on, its rest is passed on, too."""
         changed = mode != self.right
         self.right = mode
-        # After a change of the mode, each renewal of the token's lease reports the new mode again.  A repeated CONTROL
-        # must not give control back to a viewer that has handed it over.  A repeated VIEW also ends control that
+        # If the mode of the token was changed, each renewal of the token's lease reports this mode again.  A repeated
+        # CONTROL must not give control back to a viewer that has handed it over.  A repeated VIEW ends control that
         # another viewer has handed over to this one.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
-        # The page also shows what the token allows.  This can change while the present mode remains, because control is
-        # handed over.
+        # The page also shows what the token allows.  If control was handed over, the present mode may already be the
+        # new one.  In this case, set_rights() changes nothing, and does not inform the page.
         if changed and not told:
             self._tell_rights()
 
