@@ -71,8 +71,7 @@ class ISessionRegistry(Protocol):
 def new_topic(host: str) -> str:
     """Return a topic for a worker, ``proxy.HOST.WORKER``.
 
-    WORKER is a new random name for each proxy in each process.  So a restarted worker is never called for the sessions
-    of its predecessor.
+    Each call returns a new random WORKER.  So a restarted worker is never called for the sessions of its predecessor.
 
     :param host: the ``host`` option.
     """

@@ -72,8 +72,8 @@ class SessionsAPI:
         """Return sessions in the order of their ids, and whether further sessions follow.
 
         Ids are random, so a page is expected to have about the same number of sessions from each worker.  At first,
-        only this number is read from each worker.  More is read from a worker that may have further sessions before
-        the end of the page.
+        slightly more than this number is read from each worker.  More is read from a worker that may have further
+        sessions before the end of the page.
 
         :param limit: the maximum number of sessions.
         :param marker: the id of the last session of the previous page.
