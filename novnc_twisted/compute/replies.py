@@ -61,12 +61,20 @@ def _label(answer: Any) -> str:
 
 
 def page(host: str, answer: Any) -> tuple[list[Instance], str]:
-    """Read a page of a host's list.  Also return the page's last UUID, or an empty text if no further page follows."""
+    """Read a page of a host's list.  Also return the page's last UUID, or an empty text if no further page follows.
+
+    :raises ServiceUnavailable: the answer is not a list, or is too long.  Or a further page follows, but no entry of
+        this page has a UUID from which the next page could begin.
+    """
     found = instances(host, answer)
-    last = answer["instances"][-1] if answer.get("more") is True and answer["instances"] else None
-    if not isinstance(last, dict):
+    if answer.get("more") is not True:
         return found, ""
-    return found, fields.argument("uuid", last.get("uuid"), fields.uuid)
+    # Invalid entries are left out, but an entry with an invalid name, for example, may still have a valid UUID.
+    uuids = (one.get("uuid") for one in reversed(answer["instances"]) if isinstance(one, dict))
+    last = next((one for one in uuids if fields.is_uuid(one)), None)
+    if last is None:
+        raise ServiceUnavailable(f"compute host {host}: a page without a valid server, and another page follows")
+    return found, str(last).lower()
 
 
 def console(host: str, instance_uuid: str, answer: Any) -> Console:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from novnc_twisted.compute import replies
 from novnc_twisted.compute.replies import MAX_LISTED
 from novnc_twisted.errors import ServiceUnavailable
 from tests.compute.harness import A, B, ComputeCase, domain
@@ -123,6 +124,23 @@ class LyingHostTests(ComputeCase):
         await self.transport.serve("compute.endless", {"list_instances": give}, binary="nova-compute", host="endless")
         self.assertEqual([one.name for one in await self.api.list_instances()], ["true"])
         self.assertLess(len(asked), 200)
+
+    async def test_the_last_entry_of_a_page_is_invalid(self) -> None:
+        """The next page is read nevertheless."""
+        later = {**INSTANCE, "uuid": B, "name": "later"}
+        self.answers["list_instances"] = {"instances": []}
+
+        async def give(after: str = "") -> Any:
+            return (
+                {"instances": [later], "more": False} if after == A else {"instances": [INSTANCE, *last], "more": True}
+            )
+
+        await self.transport.serve("compute.two", {"list_instances": give}, binary="nova-compute", host="two")
+        for bad in (None, [], {}, {"uuid": "x"}, {**INSTANCE, "uuid": None}):
+            last = [bad]
+            listed = await self.api.list_instances()
+            self.assertEqual(sorted(one.name for one in listed), ["later", INSTANCE["name"]], bad)
+        self.assertRaises(ServiceUnavailable, replies.page, "two", {"instances": [None], "more": True})
 
     async def test_consoles_that_are_none(self) -> None:
         self.answers["get_instance"] = INSTANCE
