@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -216,6 +217,22 @@ class TakeOverTests(SynchronousTestCase):
         outcome = self.successResultOf(self.take_over.begin(self.hand_over))
         self.assertEqual(outcome, "failed: [Errno 12] Cannot allocate memory")
         self.assertEqual(len(self.logged.lines("take-over failed")), 1)
+
+    def test_no_descriptor_is_left(self) -> None:
+        """The attempt ends, nothing was started, and the next attempt succeeds."""
+
+        def full(*_: Any) -> Any:
+            raise OSError(24, "Too many open files")
+
+        for owner, name in ((socket, "socketpair"), (os, "dup"), (self.reactor, "adoptStreamConnection")):
+            patched = self.patch(owner, name, full)
+            before = len(list(Path("/proc/self/fd").iterdir()))
+            outcome = self.successResultOf(self.take_over.begin(self.hand_over))
+            patched.restore()
+            self.assertEqual(outcome, "failed: [Errno 24] Too many open files")
+            self.assertLessEqual(len(list(Path("/proc/self/fd").iterdir())), before, name)
+            self.assertEqual(self.reactor.spawned, [], name)
+        self.begin()
 
     def test_one_at_a_time(self) -> None:
         self.begin()

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,52 +99,64 @@ class TakeOver:
 
     def _spawn(self, on_ready: OnReady) -> None:
         attempt = self._attempt = _Attempt(self, on_ready)
-        ours, theirs = socket.socketpair()
-        # At first, the standard error of the new process is a pipe to this process.  When the new process becomes the
-        # main process, it replaces the pipe by ``errors``, a copy of this process's standard error.
-        errors, files = os.dup(2), list(self._files())
-        texts = [in_memory(file) for file in files]
         try:
-            handles = [*(one.fileno() for _, one in self._listeners), theirs.fileno(), errors, *texts]
-            channel = FIRST + len(self._listeners)
-            older = self._status.channels if self._status is not None else {}
-            first_older = FIRST + len(handles)
-            handles += older.values()
-            environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_PROCESS}
-            environment[VARIABLE] = described(
-                owners=[name for name, _ in self._listeners],
-                older=[*self._older.pids, os.getpid()],
-                channel=channel,
-                errors=channel + 1,
-                files=[(file.path, channel + 2 + index) for index, file in enumerate(files)],
-                # Passed only if there are channels, because an earlier version does not know this argument.
-                **({"channels": {pid: first_older + index for index, pid in enumerate(older)}} if older else {}),
-            )
-            pipes: dict[int, int | str] = {0: 0, 1: 1, 2: "r"}
-            line = [sys.executable, *sys.orig_argv[1:]]
-            with without_sigusr2():
-                self._reactor.spawnProcess(
-                    attempt,
-                    line[0],
-                    line,
-                    environment,
-                    self._folder,
-                    childFDs=pipes | {FIRST + index: handle for index, handle in enumerate(handles)},
-                )
-            factory = Factory.forProtocol(lambda: Channel(attempt.opened, attempt.reported))
-            factory.noisy = False
-            self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, factory)
+            # The reactor and the new process have their own copies of the descriptors that _start() makes.
+            with ExitStack() as descriptors:
+                self._start(attempt, descriptors)
         except OSError as error:
+            if attempt.channel is not None:
+                attempt.channel.close()
             self.failed(one_line(error))
             return
-        finally:
-            # The reactor and the new process have their own copies of these descriptors.
-            for one in (ours, theirs):
-                one.close()
-            for handle in (errors, *texts):
-                os.close(handle)
         attempt.watch(self._reactor.callLater(LONGEST_START, attempt.give_up, f"not ready within {LONGEST_START:g} s"))
         self.log.info("SIGUSR2: the new process (pid {pid}) is being started", pid=attempt.pid)
+
+    def _start(self, attempt: "_Attempt", descriptors: ExitStack) -> None:
+        """Start the new process; raises OSError if it was not started.
+
+        :param descriptors: closes the descriptors that are made here.
+        """
+        ours, theirs = (descriptors.enter_context(one) for one in socket.socketpair())
+        # At first, the standard error of the new process is a pipe to this process.  When the new process becomes the
+        # main process, it replaces the pipe by ``errors``, a copy of this process's standard error.
+        errors = os.dup(2)
+        descriptors.callback(os.close, errors)
+        files = list(self._files())
+        texts = []
+        for file in files:
+            texts.append(in_memory(file))
+            descriptors.callback(os.close, texts[-1])
+        handles = [*(one.fileno() for _, one in self._listeners), theirs.fileno(), errors, *texts]
+        channel = FIRST + len(self._listeners)
+        older = self._status.channels if self._status is not None else {}
+        first_older = FIRST + len(handles)
+        handles += older.values()
+        environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_PROCESS}
+        environment[VARIABLE] = described(
+            owners=[name for name, _ in self._listeners],
+            older=[*self._older.pids, os.getpid()],
+            channel=channel,
+            errors=channel + 1,
+            files=[(file.path, channel + 2 + index) for index, file in enumerate(files)],
+            # Passed only if there are channels, because an earlier version does not know this argument.
+            **({"channels": {pid: first_older + index for index, pid in enumerate(older)}} if older else {}),
+        )
+        # Opened before the process is started.  A new process whose channel could not be opened would conclude that
+        # this process has died, and become a second main process.
+        factory = Factory.forProtocol(lambda: Channel(attempt.opened, attempt.reported))
+        factory.noisy = False
+        self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, factory)
+        pipes: dict[int, int | str] = {0: 0, 1: 1, 2: "r"}
+        line = [sys.executable, *sys.orig_argv[1:]]
+        with without_sigusr2():
+            self._reactor.spawnProcess(
+                attempt,
+                line[0],
+                line,
+                environment,
+                self._folder,
+                childFDs=pipes | {FIRST + index: handle for index, handle in enumerate(handles)},
+            )
 
     def answer(self, question: str, channel: Channel) -> None:
         """Answer a question of the new main process with the metrics of this process."""
