@@ -124,7 +124,7 @@ class SessionSetup(Session):
         try:
             if not viewer.token:
                 raise TokenMissing
-            # A huge token is neither hashed nor sent to consoleauth.
+            # A huge token is not sent to consoleauth.
             if len(viewer.token) > services.settings.max_token:
                 raise InvalidToken(f"longer than max_token, {services.settings.max_token} characters")
             asked = services.authorise(viewer.token, viewer.console_type, viewer.address)

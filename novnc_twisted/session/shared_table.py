@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from novnc_twisted.session.session import Session
 
 INTERVAL: Final = 10.0
-"""Seconds within which the numbers of bytes and the mode of each live session are written again.
+"""Seconds within which the changing values (:func:`.present`) of each live session are written again.
 
 With more than 10,000 sessions, this takes longer.
 """
@@ -83,7 +83,7 @@ class SharedTable:
             self._timer = self._clock.callLater(_TICK, self._tick)
 
     def ended(self, ended: EndedSession) -> None:
-        """Write into the row of a session that the session has ended.  The row stays until :meth:`forget` is called."""
+        """Mark the row of a session as ended.  The row stays until :meth:`forget` is called."""
         session = ended.session
         self._live.pop(session.id, None)
         row = Row(
@@ -117,7 +117,7 @@ class SharedTable:
             self._free.append(number)
 
     def stop(self) -> None:
-        """Stop writing the live sessions again."""
+        """Stop updating the rows of live sessions."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -139,7 +139,7 @@ class SharedTable:
         return True
 
     def _tick(self) -> None:
-        """Write the numbers of bytes and the mode of the next live sessions again."""
+        """Write the changing values of the next live sessions again."""
         self._timer = None
         if not self._live:
             return

@@ -78,7 +78,7 @@ class Row(NamedTuple):
     mode: str = CONTROL
 
     def closed(self, cause: type[Refusal], detail: str, now: float) -> SessionClosed:
-        """Return the event for the end of a session whose worker was killed, so that its row still has no cause.
+        """Return the event for the end of a session whose worker was killed.  Its row has no cause yet.
 
         :param cause: why the session ended.
         :param detail: what the log says besides the cause.

@@ -26,7 +26,7 @@ class ILeased(Protocol):
 
 
 class TokenLease:
-    """Calls ``keep_token`` regularly while the session lives, and once at its end.
+    """Calls ``keep_token`` regularly while the session lives.  For its end, see :meth:`last`.
 
     The first call usually comes 60 to 90 s before the token expires; most sessions end earlier.  If calls fail, only
     the first failure is logged, and the session goes on.

@@ -62,7 +62,7 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
 
 
 async def _connect_tcp(reactor: Any, family: int, address: Any) -> socket.socket:
-    """Connect, and try again if there is no answer for up to a second.
+    """Connect, and try again if there is no answer within a random time (:data:`ANSWER`).
 
     The kernel alone would repeat its first packet after 1, 3 and 7 s.  If the network works again between two of these
     times, the kernel still waits for the later one.  Also, attempts that began together would be repeated together,
@@ -120,7 +120,7 @@ def _numeric(host: str, port: int) -> tuple[int, Any] | None:
     except (OSError, ValueError):
         host = host.removeprefix("[").removesuffix("]")
     else:
-        return socket.AF_INET, (host, port)  # nearly every console; getaddrinfo would take 3 % of a set-up
+        return socket.AF_INET, (host, port)  # most hosts are IPv4 addresses; getaddrinfo would take 3 % of a set-up
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
