@@ -24,7 +24,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _HOST: Final = "{host}"
-"""Stands for the compute host in ``server_name``: nova's OS-EXT-SRV-ATTR:host, or ``host`` of our compute service."""
+"""In ``server_name``, stands for the compute host of the server (``ConnectInfo.compute_host``)."""
 
 # Ciphers without certificates.  OpenSSL 3 allows them at security level 0 only; TLS 1.3 has none.
 _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"

@@ -26,7 +26,7 @@ class Turns:
         return sum(map(len, self._queues.values()))
 
     def take(self, clock: IReactorTime, place: str) -> "Turn":
-        """Queue for a VNC server.  The caller must call :meth:`Turn.give_back` in the end, even after a failure."""
+        """Join the queue of a VNC server.  The caller must call :meth:`Turn.give_back` in the end, even after a failure."""
         queue = self._queues.setdefault(place, deque())
         turn = Turn(self, clock, place, begun=not queue)
         queue.append(turn)
@@ -60,7 +60,7 @@ class Turn:
 
     def begin(self) -> None:
         """Begin the turn."""
-        # The turn may have been given back, or its wait cancelled, in this iteration of the reactor.
+        # The wait may have been cancelled after leave() scheduled this call.
         if self.begins is not None and not self.begins.called:
             self.begins.callback(None)
 
