@@ -52,7 +52,7 @@ class TokenFileName:
         if not is_file_name(token):
             raise InvalidToken("the token is not the name of a file")
         try:
-            text = _read(os.path.join(self._folder, token))  # noqa: PTH118 (keeps a token that is not a valid path)
+            text = _read(os.path.join(self._folder, token))  # noqa: PTH118 (joins the token unchanged)
         except FileNotFoundError:
             raise InvalidToken("no file has the token as its name") from None
         except (OSError, UnicodeError) as error:

@@ -1,7 +1,7 @@
 """The protocol of the XVP proxy, for the unmodified Java viewer.
 
 The viewer sends ``CONNECT /console?token=T HTTP/1.0`` without any header.  It accepts a reply only if the first line
-begins with ``HTTP/1.1 200`` and a space.  Of any other reply, it shows the status line to its user.
+begins with ``HTTP/1.1 200`` and a space.  It shows the status line of any other reply to its user.
 """
 
 from novnc_twisted.access.request_head import RequestHead
@@ -40,7 +40,7 @@ class XVPVNCProxyProtocol(FrontProtocol):
         elif not token and (response := check_response(head, METHODS, close=True)) is not None:
             self.send_final_response(response, ClientLeft())
         elif head.method in ("GET", "HEAD") and not token:
-            self.refuse(TokenMissing())  # a health check, so it is not logged
+            self.refuse(TokenMissing())  # it may be a health check of another path, so it is not logged
         elif head.method not in ("CONNECT", "GET"):
             self.bad_head(ProtocolViolation(f"the method is {head.method[:20]}, not CONNECT or GET"))
         else:
