@@ -49,7 +49,8 @@ class SessionServices:
     :ivar settings: the settings of the sessions.
     :ivar limits: how many sessions there may be; the two fronts of a process may share this object.
     :ivar observer: receives the events of sessions, for example when a session is live and when it has ended.
-    :ivar ask_password: returns the VNC password if the VNC server requires one and ConnectInfo has none; may be None.
+    :ivar ask_password: returns the VNC password if the VNC server requires one and ConnectInfo has none.  If this
+        attribute is None, the proxy has no password for such a server.
     :ivar keep_token: renews the token lease of a live session; None: tokens have no leases.
     :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are not offered any.
     :ivar people: calls consoleauth about the people at a console and about control; None: pages show no list of people.

@@ -26,7 +26,7 @@ class Turns:
         return sum(map(len, self._queues.values()))
 
     def take(self, clock: IReactorTime, place: str) -> "Turn":
-        """Join the queue of a VNC server.  The caller must call :meth:`Turn.give_back` in the end, even after a failure."""
+        """Join the queue of a VNC server.  The caller must call :meth:`Turn.give_back`, even after a failure."""
         queue = self._queues.setdefault(place, deque())
         turn = Turn(self, clock, place, begun=not queue)
         queue.append(turn)
