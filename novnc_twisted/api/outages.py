@@ -11,16 +11,20 @@ MAX_CAUSES: Final = 100
 """Maximum number of causes that are remembered.  A further cause replaces the one that occurred longest ago."""
 
 SETTLED: Final = 60.0
-"""If a cause has not occurred for this many seconds, an answer to any request shows that the cause is over."""
+"""Seconds without an occurrence of a cause after which an answer to any request may show that the cause is over.
+
+Before that, only an answer to a similar request does.
+"""
 
 MAX_QUIET: Final = 600.0
-"""Maximum of :attr:`_Cause.quiet`, in seconds.
+"""Seconds after its last occurrence within which a cause that was over counts as recurring, if it occurs again.
 
-If a cause was over, and occurs again within this time after its last occurrence, it counts as recurring."""
+It is also the maximum of :attr:`_Cause.quiet`: the time without an occurrence that a cause needs before it can be over.
+"""
 
-# Matches a cause that concerns only one compute host: within SETTLED seconds after its last occurrence, answers from
-# other hosts do not show that such a cause is over.  A cause with "no compute host" concerns all hosts, even if the
-# text names one host as an example.
+# Matches a cause that concerns only one compute host, such as a libvirt that hangs.  Answers from other hosts do not
+# show that such a cause is over, until SETTLED seconds have passed.  A cause with "no compute host" concerns all hosts,
+# even if the text names one host as an example.
 _ONE_HOST = re.compile(r"\A(?!.*\bno compute host ).*?compute(?:\.| host )", re.DOTALL)
 
 # Matches the id of a server in the text of a cause.  The same failure for two servers is one cause.
@@ -39,7 +43,7 @@ _HINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a request needs from other services.
+    """The kind of work that a request causes in other services.
 
     If the same work succeeds later, this shows that the cause of an earlier failure is over.
 
@@ -100,7 +104,7 @@ class Outages:
         :param cause: what happened, in words.
         :param work: what the request needed.
         :param status: the HTTP status of the response.
-        :param quiet: the ``quiet`` time of the cause if the cause does not recur; see :class:`_Cause`.
+        :param quiet: the ``quiet`` time of the cause (see :class:`_Cause`), unless this occurrence is a recurrence.
         """
         # Without the ids of the servers, an outage has one log line, and not one for each server.
         cause = _SERVER.sub("a server", cause)

@@ -34,7 +34,7 @@ RETRY: Final = 5.0
 """Seconds until the next attempt if libvirt or the store does not answer."""
 
 RENEWAL: Final = 30.0
-"""Seconds between two renewals of the record; publications that events cause do not replace a renewal.
+"""Seconds between two renewals of the record, also if events have caused publications in the meantime.
 
 A renewal lets the store keep the record for longer.  If the store has lost the record, the publisher writes it again.
 """

@@ -90,8 +90,8 @@ class History:
             await self._store.append(LOG, [row | now for row in rows], self.retention)
         # Remove the admissions only after the sessions were appended.  If this method is interrupted in between, the
         # proxy repeats its report, and the sessions are in the history twice; a page shows each of them once.  Call
-        # on_ended() last: if the method is interrupted before this call, a server seems to have more sessions than it
-        # has, but never fewer.
+        # on_ended() last: it lowers the number of sessions that lists show for a server.  If the method is interrupted
+        # before this call, this number is too high for a while, but never too low.
         await self._admissions.remove([one.session for one, _ in admitted.values()])
         if self._on_ended is not None:
             await self._on_ended(row["session"]["server_id"] for row in rows)
@@ -110,8 +110,9 @@ class History:
             for number, value in entries:
                 reported_at = value.pop(_REPORTED, None)
                 # Entries are in the order of their reports, newest first, and each session ended before its report.  So
-                # all further sessions ended before ``since``.  This does not use the reported time of the end: with a
-                # stolen credential, somebody could report a false time to hide the sessions of others.
+                # if this report is older than ``since``, all further sessions ended before ``since``.  The condition
+                # does not use the reported time of the end: with a stolen credential, somebody could report a false
+                # time to hide the sessions of others.
                 if wanted.since and reported_at and reported_at < wanted.since - _SKEW:
                     return rows, None
                 ended = _read(value)

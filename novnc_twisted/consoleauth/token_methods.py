@@ -63,8 +63,8 @@ class TokenMethods:
         expires_at = await self._policy.authorized(token_hash, info)
         if expires_at is not None:  # a repeated call gets the first answer again
             return {"expires_at": expires_at}
-        # Check this before the token is stored: a host that claims the UUID of another host's server must not get a
-        # link for it.
+        # Before the token is stored: otherwise, a host could claim the UUID of another host's server, and the link
+        # would lead users of this server to the wrong host.
         await self._places.refuse_if_running_elsewhere(info.instance_uuid, info.console_type, info.compute_host)
         # Store the token before the surplus is dropped, so that concurrent calls cannot exceed the limit together.
         record = await self._policy.add(token_hash, info, terms)
@@ -90,12 +90,12 @@ class TokenMethods:
         return {"deleted": await self._drop(arguments.instance_uuid(instance_uuid), "deleted by the API")}
 
     async def instance_gone(self, *, instance_uuid: str) -> dict[str, Any]:
-        """Drop the tokens of a server that has vanished from a compute host, if no live host has the server.
+        """Drop the tokens of a server that has vanished from a compute host, if no other host has the server.
 
         If the tokens are dropped, the sessions of the server are also ended, in the background.
 
         :returns: whether the server is ``gone``, and how many tokens were ``deleted``.
-        :raises ServiceUnavailable: a host that may have the server does not answer or is not live.
+        :raises ServiceUnavailable: a host that may have the server does not answer, or its compute service is down.
         """
         uuid = arguments.instance_uuid(instance_uuid)
         if not await self._places.is_gone(uuid, await self._policy.hosts_of_instance(uuid)):

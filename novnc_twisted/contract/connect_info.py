@@ -43,14 +43,14 @@ class ConnectInfo(Record):
         ``user_id`` and ``project_id`` are then copied from that token.  None: the token was not made in this way.
     :ivar owners: the id and the name of the project that the server belongs to, as its compute host reports them;
         None: unknown.
-    :ivar state: libvirt's name of the server's state when its host was asked; empty: unknown.
+    :ivar state: the state of the server when its compute host was last asked, such as ``paused``; empty: unknown.
     :ivar admission: the id under which consoleauth has recorded that it admitted this session.  The proxy sends the id
         when it reports the end of the session.  Empty: consoleauth made no record.
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
-    :ivar password: the VNC password, if the ``authorise`` function of the proxy's factory returns it.  It is neither in
-        the ``repr`` of the record nor sent on the bus.  If it is None and the VNC server requires a password, the proxy
-        calls the ``ask_password`` function of its factory.
+    :ivar password: the VNC password, if the part of the proxy that checks tokens knows it; else None, and the proxy
+        asks the compute host when the VNC server requires a password.  It is neither in the ``repr`` of the record nor
+        sent on the bus.
     """
 
     host: Annotated[str, fields.short_text]

@@ -21,9 +21,7 @@ MAX_DRAINED: Final = 16 * MAX_BODY
 """Maximum number of bytes of a refused body that are read and dropped, so that the client receives the response."""
 
 CLOSE_TIMEOUT: Final = 5.0
-"""Maximum number of seconds for which a connection that is being closed stays open.
-
-In this time, a client can finish sending a refused request, and read the response.
+"""Seconds that a client has to finish sending a refused request, and the same time again to read the response.
 """
 
 _CAUSES: Final[dict[int, RefusalCause]] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}

@@ -42,7 +42,7 @@ def head_key(host: str) -> str:
 
 
 def part_key(host: str, count: int, number: int) -> str:
-    """Return the key of part ``number`` in a record of ``count`` parts.  So another number of parts uses other keys."""
+    """Return the key of part ``number`` in a record of ``count`` parts.  The count is a part of the key."""
     return f"domains:{host}/{count}.{number}"
 
 

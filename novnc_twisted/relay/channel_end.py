@@ -28,7 +28,7 @@ class ChannelEnd(WebSocketEnd):
         self._unsent: dict[str, bytes] = {}  # messages that wait for room, by their kinds
 
     def write_text(self, kind: str, text: str) -> None:
-        """Send a text message of at most 65,535 bytes; do nothing after the end was lost or closed.
+        """Send a text message of at most 65,535 bytes; do nothing if the connection is lost or closed.
 
         While our buffer is full, only the newest message of each kind waits, so that memory is bounded.
 

@@ -26,9 +26,9 @@ more than one command, such as tokens (redis/redis issue 14541, valkey-io/valkey
 """
 
 _DESCRIPTION = """\
-Makes a Redis user (Redis 7.0 or newer) for each role: FOLDER/users.acl is for Redis, and FOLDER/ROLE.conf, with the
-transport_url of that role, for its services.  users.acl has a line for every role with a .conf in FOLDER.  To add a
-role later, name that role alone; the others stay unchanged.
+Makes a Redis user (Redis 7.0 or newer) for each role.  Redis reads FOLDER/users.acl.  The services of a role read
+FOLDER/ROLE.conf, which contains the transport_url of the role.  users.acl has a line for every role with a .conf in
+FOLDER.  To add a role later, name that role alone; the others stay unchanged.
 """
 
 
@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "roles",
         nargs="*",
         metavar="ROLE",
-        help="api, consoleauth, proxy, or compute.HOST@ADDRESS for each compute host: its [DEFAULT] host and "
-        "[vnc] server_proxyclient_address",
+        help="api, consoleauth, proxy, or compute.HOST@ADDRESS for each compute host.  HOST is its [DEFAULT] host, "
+        "and ADDRESS its [vnc] server_proxyclient_address",
     )
     parser.add_argument(
         "--url",

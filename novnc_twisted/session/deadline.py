@@ -56,7 +56,7 @@ class Deadline:
             return pending
         self._doing = doing
         doing.addBoth(self._done, pending)
-        # Last: a Deferred that has already fired needs no timer.
+        # The timer is started last, because a Deferred that has already fired needs none.
         if self._doing is doing and seconds is not None and late is not None:
             self._timer = self._clock.callLater(max(0.0, seconds), self._give_up, late)
         return pending

@@ -36,7 +36,7 @@ def replies(process: str, role: str = "") -> str:
 
 
 def servers(topic: str) -> str:
-    """Key of the set of a topic's servers."""
+    """Key of the set of the processes that serve a topic."""
     return f"{PREFIX}p:{topic}"
 
 

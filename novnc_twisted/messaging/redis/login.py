@@ -43,7 +43,7 @@ async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
 async def in_time(begin: Coroutine[Any, Any, None], protocol: RedisProtocol, address: RedisURL, reactor: Any) -> None:
     """Run the first commands of a connection within CONNECT_TIMEOUT.
 
-    Failures are raised as exceptions for which :mod:`.reasons` has sentences.
+    Failures are raised as exceptions that :mod:`.reasons` describes in sentences for the log.
     """
     try:
         await within(Deferred.fromCoroutine(begin), CONNECT_TIMEOUT, reactor)

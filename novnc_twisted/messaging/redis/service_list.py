@@ -42,7 +42,7 @@ class ServiceList:
         """Cancel the look-ups that wait."""
         self._stopped = True
         for looking in list(self._looking):
-            # A look-up may wait for the end of a grace period, which can take longer than the stop may take.
+            # A look-up may wait for the end of a grace period.  The stop must not take that long.
             looking.cancel()
 
     async def find(self, prefix: str, deadline: float) -> list[Service]:
