@@ -59,7 +59,7 @@ NAME: Final = "consoleapi"
 """The server's name in events and in the log."""
 
 _PAGE: Final = Work("page")
-"""Used for all pages for browsers: the log of outages does not distinguish them."""
+"""The work of a request for a page.  The log of outages does not distinguish between pages."""
 
 _VERSION: Final = re.compile(r"v[0-9]+")
 
@@ -210,9 +210,10 @@ class Application:
         """Return the caller.
 
         :raises HTTPError: 400: a header field with credentials came twice; 401: there are no valid credentials; 403:
-            this caller may not make this request, or a page of another site makes it; 429 or 503: the credentials could
-            not be checked now.
-        :raises ServiceUnavailable: the caller's token could not be checked.
+            this caller may not make this request, or a page of another site makes it; 429: the user is locked out,
+            or too many unknown tokens are being validated; 503: too many users log in at the same time, or Keystone
+            does not answer about a browser's log-in or an API token.
+        :raises ServiceUnavailable: Redis does not answer, or Keystone gives no usable answer about an X-Auth-Token.
         """
         secret = login_of(request) if self._logins else None
         api_token = api_token_of(request) if self._api_tokens else None

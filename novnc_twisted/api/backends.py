@@ -20,13 +20,14 @@ class IComputeAPI(Protocol):
     async def find(self, instance_uuid: str, visible: Callable[[Instance], bool], /) -> Instance:
         """Return a server, as its compute host reports it; raises InstanceNotFound, ServiceUnavailable.
 
-        If several hosts report the server, reports in which it is active are preferred, and then those for which
-        ``visible`` returns True.  The method also returns a server that is not visible, so the caller has to check it.
+        If several hosts report the server, a report in which it is active is preferred; in second place, a report
+        for which ``visible`` returns True.  The returned server may still be one for which ``visible`` returns False,
+        so the calling code has to check this.
         """
         ...
 
     async def last_known(self, instance_uuid: str, /) -> Instance | None:
-        """Return a server as its host published it before it died; None: no dead host had the server."""
+        """Return a server that a dead host published, in the state "unknown"; None: no dead host published it."""
         ...
 
     async def page(

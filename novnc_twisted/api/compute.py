@@ -70,7 +70,8 @@ class ComputeAPI:
     def _split_project(self, caller: Caller, segments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """Return the part of the path that names a project, as ``/PROJECT`` or empty, and the segments after it.
 
-        :raises HTTPError: 400: the path names a project that is not the caller's; 404: the segment is not a project.
+        :raises HTTPError: 400: the path names a project that is not the caller's; 404: the first segment names a
+            resource that only nova has.
         """
         # The project may precede the resource in the path (/v2.1/PROJECT/servers).  nova required this before
         # microversion 2.18.

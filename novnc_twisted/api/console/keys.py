@@ -32,8 +32,9 @@ MAX_OF_USER: Final = 4
 MAX_AT_ONCE: Final = 32
 """Maximum number of requests of all users that send keys at the same time.
 
-Typing a long text can take minutes.  During this time, the request also counts as one of the requests in work, whose
-number :mod:`novnc_twisted.api.admission` limits."""
+Typing a long text can take minutes.  During this time, the request is in work, and
+:mod:`novnc_twisted.api.admission` limits the number of requests in work.  So without this maximum, requests that send
+keys could keep out all other requests."""
 
 _TEXT_HOLD: Final = 12
 _KEYS_HOLD: Final = 50

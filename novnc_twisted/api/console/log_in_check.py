@@ -26,7 +26,7 @@ class LogInCheck:
     """Checks credentials every :data:`INTERVAL` seconds, for all streams that were opened with these credentials.
 
     :param caller: the caller to whom the credentials belonged when the first stream was opened.
-    :param again: authenticates the request for one of the streams again.
+    :param again: repeats the authentication of the request that opened the first stream.
     :ivar ends: functions, each of which ends one stream.  All are called when the credentials are no longer valid,
         when they give other rights, or when they cannot be checked because of a lock-out or an unexpected error.
     """
