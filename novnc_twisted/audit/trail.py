@@ -55,14 +55,16 @@ class AuditTrail:
         if entry is None:
             return
         for target in self._targets:
-            # If the gap entry can't be written, the present entry is lost, too, and _write_gap() has counted it.
+            # If the gap entry can't be written, this entry is lost, too.  The failed write of the gap entry has already
+            # increased the number of lost entries, so that this entry is counted.
             if not target.lost or self._write_gap(target):
                 target.write(entry)
 
     def _write_gap(self, target: "_Target") -> bool:
         """Write the gap entry, with the number of lost entries; return whether it was written.
 
-        On failure, count one more entry as lost: the entry that was to be written after the gap entry.
+        A failure increases the number of lost entries by 1.  This counts the entry that :meth:`__call__` would have
+        written next; the gap entry itself is not to be counted.
         """
         gap = make("audit.gap", self._uid(), self._now(), self._origin, {"entries": target.lost})
         if not target.write(gap):

@@ -87,8 +87,8 @@ class ConsoleMethods:
 
         Raises the same errors as :meth:`get_vnc_console`.
 
-        :param port: the console's port when the token was made.  It serves only to log a change, because a token is for
-            a VM, whatever the port of its console.
+        :param port: the console's port when the token was made.  If the port has changed, this is only logged: the
+            token stays valid, because it is for a VM, not for a port.
         """
         port = fields.argument("port", port, fields.optional(fields.port))
         domain, others = await self._read(instance_uuid)
@@ -128,8 +128,8 @@ class ConsoleMethods:
         :param port: the TCP port; 0 for a unix socket.
         :param socket: the path of the unix socket, or None.
         """
-        # The same port on another host is not a conflict.  If a domain of this host were returned for it, the console
-        # on that host would be refused.
+        # Ports are compared only if the address is the same: consoleauth refuses a console if another host returns a
+        # domain for the console's address.
         if socket is None and host != self._address:
             return {"instances": []}
         wanted = Vnc(
@@ -151,8 +151,8 @@ class ConsoleMethods:
         :raises ConsoleUnreachable: another running domain claims the same address.  Other errors: see
             :meth:`get_vnc_console`.
         """
-        # The state is checked first: if validate_console_port raises ConsoleTypeUnavailable or ConsoleUnreachable,
-        # consoleauth concludes that the server runs here.
+        # The state is checked first, because validate_console_port must raise ConsoleTypeUnavailable and
+        # ConsoleUnreachable for active domains only: consoleauth concludes from them that the server runs here.
         if not domain.active:
             raise InstanceNotRunning(f"{domain.name} is {domain.state}")
         if domain.migrating:

@@ -217,7 +217,8 @@ def _memory_mb(root: Element) -> int:
 def _owner(root: Element) -> dict[str, Any]:
     """Return nova's project and user, from any version of its namespace.
 
-    A domain whose entries name different projects belongs to no project: an ambiguous entry must not give access.
+    If the metadata has several owners with different projects, the domain belongs to no project: ambiguous metadata
+    must not give access.
     """
     owners = [owner for instance in _instances(root) for owner in _nova(instance, "owner")]
     found: list[dict[str, Any]] = []

@@ -46,7 +46,8 @@ class HostCalls:
     async def lists(self, hosts: list[str], deadline: float) -> tuple[list[list[Instance]], dict[str, Refusal]]:
         """Return the lists of the hosts that answered, and the refusals of the other hosts.
 
-        :param deadline: seconds for all pages of a host; hosts are asked at the same time.
+        :param deadline: seconds for all pages of a host (without a clock: for each page); hosts are asked at the same
+            time.
         """
         answers = await gather(Deferred.fromCoroutine(self._list(host, deadline)) for host in hosts)
         silent = {host: answer for host, answer in zip(hosts, answers, strict=True) if isinstance(answer, Refusal)}
@@ -55,7 +56,7 @@ class HostCalls:
     async def _list(self, host: str, deadline: float) -> list[Instance]:
         """Return the whole list of a host, read page by page.
 
-        :param deadline: seconds for all pages together.
+        :param deadline: seconds for all pages together; without a clock: for each page.
         """
         until = None if self._now is None else self._now() + deadline
         found, after = await self.call(host, replies.page, "list_instances", deadline=deadline)

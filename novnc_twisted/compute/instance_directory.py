@@ -94,7 +94,7 @@ class InstanceDirectory(DomainDirectory[Instance]):
         Among equally good reports, one that the caller may see is preferred: a host that publishes a wrong owner for
         another host's server must not hide that server from its owner.
 
-        :param unpublished: by UUID, the servers that live hosts without a usable record reported.
+        :param unpublished: by UUID, the servers of the live hosts without a usable record, as the hosts report them.
         :param visible: whether the caller may see a server.
         """
 
@@ -138,8 +138,8 @@ class InstanceDirectory(DomainDirectory[Instance]):
         found: list[Instance] = []
         for known_as, uuid in islice(keys, start, None):
             instance = self.best(uuid, unpublished, visible) if name in known_as else None
-            # A server that hosts published with different names has several keys.  List it only under the name in its
-            # best report.
+            # A server has several keys if its hosts report different names.  List it only under the name in its best
+            # report.
             if instance is None or instance.name != known_as or not (visible(instance) and wanted(instance)):
                 continue
             if limit is not None and len(found) >= limit:

@@ -8,7 +8,7 @@ from novnc_twisted.contract.instance import Instance
 from novnc_twisted.messaging.wire import MAX_MESSAGE
 
 _PAGE = MAX_MESSAGE * 3 // 4
-"""Estimated maximum number of bytes of the domains of one page."""
+"""Maximum size of the domains of one page, in bytes as estimated by :func:`_size`."""
 
 
 def instance_of(domain: Domain, host: str) -> Instance:
@@ -17,9 +17,9 @@ def instance_of(domain: Domain, host: str) -> Instance:
 
 
 def page(domains: Iterable[Domain], host: str, after: str) -> dict[str, Any]:
-    """Return, as ``instances``, the domains whose UUIDs follow ``after``, in the order of their UUIDs.
+    """Return, as ``instances``, the next domains after ``after`` in the order of their UUIDs.
 
-    ``more`` says whether further domains follow.
+    ``more`` says whether further domains follow, which did not fit into this page.
 
     :param after: the last UUID of the previous page; empty for the first page.
     """

@@ -1,4 +1,4 @@
-"""Sends keys to a server through its compute host, whose side is :mod:`.keyboards`.
+"""Sends keys to a server through its compute host, where :mod:`.keyboards` presses them.
 
 A chord is a set of keys that are pressed together.  A ticket is the right to press keys of a server; only one caller
 has it at a time.
@@ -63,9 +63,9 @@ class KeyboardAPI:
 
 
 def in_messages(chords: Chords, hold: int) -> Iterator[Strokes]:
-    """Return the chords in messages that each take about :data:`LONGEST` seconds; the last one may be shorter.
+    """Divide the chords into messages.
 
-    A message has at most :data:`.MAX_CHORDS` chords.
+    A message ends when its keys take :data:`LONGEST` seconds, or when it has :data:`.MAX_CHORDS` chords.
     """
     begin, seconds = 0, 0.0
     for end, chord in enumerate(chords, 1):

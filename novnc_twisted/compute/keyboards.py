@@ -60,7 +60,8 @@ class Keyboards:
     async def press(self, uuid: str, ticket_id: str, sealed: Any) -> bool:
         """Press the keys of one message, and wait until the hypervisor has pressed all of them.
 
-        The ticket ends if this is the last message, or if not all keys were pressed.
+        The ticket ends if this is the last message, or if pressing its keys fails.  It does not end if ``sealed`` is
+        invalid.
 
         :param sealed: :class:`~novnc_twisted.contract.typing.Strokes`, encrypted by
             :func:`novnc_twisted.contract.typing.seal`.
