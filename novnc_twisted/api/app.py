@@ -213,7 +213,8 @@ class Application:
             this caller may not make this request, or a page of another site makes it; 429: the user is locked out,
             or too many unknown tokens are being validated; 503: too many users log in at the same time, or Keystone
             does not answer about a browser's log-in or an API token.
-        :raises ServiceUnavailable: Redis does not answer, or Keystone gives no usable answer about an X-Auth-Token.
+        :raises ServiceUnavailable: Redis does not answer, or Keystone gives no usable answer about an X-Auth-Token
+            or an API token.
         """
         secret = login_of(request) if self._logins else None
         api_token = api_token_of(request) if self._api_tokens else None
