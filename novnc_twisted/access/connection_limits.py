@@ -66,7 +66,7 @@ class ConnectionLimits:
         network = self._networks.get(key)
         if self.maximum and self._taken >= self.maximum // 2 and not self._make_room(address, network):
             return None
-        # If _make_room() has closed the last connection of this network, it has also removed the network.
+        # Add the network if it is new.  Add it again if _make_room() has removed it with its last connection.
         network = self._networks.setdefault(key, network or _Network(key))
         network.taken += 1
         self._taken += 1
@@ -165,7 +165,10 @@ class ConnectionSlot:
         return "" if self._network is None else self._network.key
 
     def silent(self, close: Callable[[], None]) -> None:
-        """Record that the connection waits for a request: from now on, ``close`` may be called to make room."""
+        """Record that the connection waits for a request: from now on, ``close`` may be called to make room.
+
+        After :meth:`authorised`, this method and :meth:`reading` do nothing.
+        """
         self._wait(close, reading=False)
 
     def reading(self, close: Callable[[], None]) -> None:
@@ -191,7 +194,10 @@ class ConnectionSlot:
             self._limits._waiting.remove(self)
 
     def authorised(self) -> None:
-        """Record that the client has a valid token, so that the connection no longer counts for its network."""
+        """Record that the client has a valid token.
+
+        From now on, the connection does not count for its network, and is never closed to make room.
+        """
         if self._limits is not None and self._network is not None:
             self.busy()
             self._limits._leave_network(self._network)

@@ -37,7 +37,7 @@ def scrub(text: str) -> str:
 
 
 def is_clean(text: str) -> bool:
-    """Return whether :func:`clean` certainly changes nothing: the usual case, found without a regular expression."""
+    """Return whether :func:`clean` certainly returns the text unchanged.  No regular expression is needed for this."""
     return len(text) <= MAX_LOGGED and text.isascii() and text.isprintable() and "=" not in text and "%" not in text
 
 
@@ -45,5 +45,5 @@ def clean(text: str) -> str:
     """Return a text for the log: one line of at most :data:`MAX_LOGGED` characters, without tokens."""
     if is_clean(text):
         return text
-    # Scrub before the final cut: if the cut were inside an escaped "token=", the pattern would not find this name.
+    # Scrub before the final cut, so that a long token does not take the place of the text after it.
     return scrub(one_line(text, 4 * MAX_LOGGED))[:MAX_LOGGED]

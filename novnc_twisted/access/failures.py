@@ -23,19 +23,20 @@ class Failures:
     def __init__(self, limit: int, clock: Callable[[], float], max_addresses: int = MAX_ADDRESSES) -> None:
         """Begin without failures.
 
-        :param limit: the failures in a minute after which an address has to wait; 0: no limit.
+        :param limit: an address with this number of failures in a minute has to wait; 0: no limit.
         :param clock: returns the time in seconds.
         """
         self._limit = limit
         self._clock = clock
         self._max = max_addresses
-        # For each network: the number of a minute, the failures in this minute, and the failures in the minute before.
+        # For each network: the minute of the last failure (the clock's time // WINDOW), the failures in this minute,
+        # and the failures in the minute before.
         self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
-        self._checking: set[str] = set()  # networks over the limit, for which a token is being checked
+        self._checking: set[str] = set()  # networks at the limit for which a token is being checked
 
     @property
     def limit(self) -> int:
-        """The failures in a minute after which an address has to wait; 0: no limit."""
+        """An address with this number of failures in a minute has to wait; 0: no limit."""
         return self._limit
 
     def change(self, limit: int) -> None:
@@ -58,7 +59,7 @@ class Failures:
             self._counts.popitem(last=False)
 
     def too_many(self, address: str) -> bool:
-        """Return whether this address has failed too often and has to wait."""
+        """Return whether the failures of this address have reached the limit."""
         if not self._limit or not self._counts:  # the usual case, without a look-up
             return False
         _, now, before = self._present(network_of(address))
@@ -70,10 +71,11 @@ class Failures:
     def begin_check(self, address: str) -> "Check | None":
         """Begin to check a token from this address.
 
-        Above the limit, only one token of the address is checked at a time.  If no token were checked, one client that
-        guesses tokens would lock out all clients behind the same NAT address.
+        Once the address has reached the limit, only one of its tokens is checked at a time.  If no token were checked,
+        one client that guesses tokens would lock out all clients behind the same NAT address.
 
-        :return: the check, which the caller ends when it has the result; None: the client has to wait.
+        :return: the check, which the caller ends when it has the result; None: the client has to wait, because another
+            token from its address is being checked.
         """
         if not self.too_many(address):
             return _UNLIMITED
@@ -84,7 +86,7 @@ class Failures:
         return Check(self._checking, key)
 
     def _present(self, key: str) -> tuple[int, int, int]:
-        """Return the present minute (as in ``_counts``), and a network's failures in it and in the minute before."""
+        """Return the present minute, and a network's failures in it and in the minute before."""
         window = int(self._clock() // WINDOW)
         seen, now, before = self._counts.get(key, (window, 0, 0))
         if seen == window:

@@ -11,7 +11,8 @@ UNKNOWN: Final = "unknown"
 """Stands for a client's address that is not known, for example because a trusted proxy sent an invalid one.
 
 The proxy's own address must not be used instead, because all its clients would have this address.  The failures of one
-client would count against all of them, and ``bind_address`` would accept a link from any of them.
+client would count against all of them.  Each client could also use the console links of the others, although the
+option ``bind_address`` makes a link valid from one client address only.
 """
 
 
@@ -43,6 +44,8 @@ def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
     """Return the client's address: the peer, or the last address in ``X-Forwarded-For`` that is not a trusted proxy.
+
+    If all entries are trusted proxies, the first entry is returned.
 
     :param peer: the address from which the connection came.
     :param forwarded_for: the values of X-Forwarded-For, in order.  They are read from right to left, and an entry is

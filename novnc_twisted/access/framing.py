@@ -24,10 +24,10 @@ _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
 def list_source(sources: Sequence[str], host: str | None, listening: Sequence[tuple[str, int]]) -> str:
-    """Return the source that lets our list of servers, a page of the API, frame the console page.
+    """Return the source that allows our list of servers to frame the console page.
 
-    The source has the host of the request, and a port on which the API of this process listens.  No other port is used,
-    because another user of this machine may listen on it.
+    The list is a page of the API.  The source has the host of the request, and a port on which the API of this process
+    listens.  No other port is used, because another user of this machine may listen on it.
 
     :param sources: the operator's sources; the list may frame the page only if ``'self'`` is one of them.
     :param host: the Host of the request.

@@ -50,7 +50,8 @@ def judge_origin(
     :param origins: the values of its Origin fields.  A request without an Origin is allowed: browsers always send an
         Origin with a handshake, so the request does not come from a page.
     :param hosts: the values of its Host fields.
-    :param scheme: the scheme of ``novncproxy_base_url``, which pages must have to open consoles; empty: http or https.
+    :param scheme: the scheme of ``novncproxy_base_url``.  Only pages with this scheme may open consoles; empty: http
+        or https.
     :param allowed: ``allowed_origins``: names and addresses besides the request's own Host.
     :param forwarded_proto: X-Forwarded-Proto of a trusted proxy, or None.  It is the scheme by which the page was
         loaded, so it is used in place of ``scheme``.

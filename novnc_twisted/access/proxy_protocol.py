@@ -62,8 +62,7 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
 
 
 def _version_1(data: bytes) -> ProxyHeader | None:
-    # Search no further than the limit of section 2.1: a client could send a long line in pieces, and each piece would
-    # cause another search.
+    # Search no further than the limit of section 2.1, so that a longer line is refused even if it is complete.
     end = data.find(b"\r\n", 0, _V1_LONGEST)
     if end < 0:
         if len(data) >= _V1_LONGEST:
@@ -87,7 +86,7 @@ def _version_1(data: bytes) -> ProxyHeader | None:
 
 
 def _port(word: str) -> int:
-    # Accept one form of each number only: str(int()) changes leading zeros and digits that are not ASCII.
+    # Accept one form of each number only: str(int()) removes leading zeros.
     if not (word.isdecimal() and len(word) <= 5 and int(word) <= 0xFFFF and str(int(word)) == word):
         raise BadProxyHeader("version 1: invalid port")
     return int(word)

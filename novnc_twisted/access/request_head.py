@@ -76,7 +76,7 @@ class HeadBuffer:
 
     @property
     def empty(self) -> bool:
-        """Whether no byte has been received yet."""
+        """Whether no byte of an incomplete head is stored."""
         return not self._data
 
     def receive(self, data: bytes) -> bytes | None:
@@ -155,7 +155,8 @@ def read_status(head: bytes) -> int:
 def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     text = head.decode("latin-1")
     if "\r" in text:
-        # A server that also accepts a bare LF finds another end of such a head than a server that accepts only CRLF.
+        # Refuse a head with both line endings: a server that accepts a bare LF may find the end of the head elsewhere
+        # than a server that accepts only CRLF.
         if text.count("\n") != text.count("\r\n"):
             raise BadHead("lines that end in different ways")
         text = text.replace("\r\n", "\n")
