@@ -81,7 +81,9 @@ class Links:
 
 
 def _owner(caller: Caller, instance: Instance) -> str | None:
-    """Return the project that must own the server as long as the link is valid; None: any project may own it.
+    """Return the project to which a link is bound; None: the project of the server does not matter.
+
+    When the server no longer belongs to this project, the link becomes invalid.
 
     For a user, the result is the user's own project.  An administrator makes links for servers of all projects, so the
     result is the server's project: the project's id, or its name if nova's metadata has no id.

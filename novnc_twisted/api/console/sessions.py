@@ -85,7 +85,8 @@ class Sessions(Resource):
     async def _find(self, call: ConsoleCall, session_id: str) -> SessionInfo:
         """Return a session that the caller may see.
 
-        :raises HTTPError: 404; 503: a proxy that may have the session does not answer.
+        :raises HTTPError: 403: the caller belongs to no project; 404: the caller sees no such session; 503: a
+            proxy that may have the session does not answer.
         """
         if not _ID.fullmatch(session_id):
             raise _not_found(session_id)
@@ -101,7 +102,7 @@ class Sessions(Resource):
 def filter_of(call: ConsoleCall) -> SessionFilter:
     """Return the filter that a request asks for, limited to what the caller may see.
 
-    :raises HTTPError: 400: a parameter has a wrong value.
+    :raises HTTPError: 400: a parameter has a wrong value; 403: the caller belongs to no project.
     """
     return SessionFilter(
         server_id=call.parameter("server_id", fields.uuid),

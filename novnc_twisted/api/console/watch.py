@@ -31,10 +31,7 @@ QUIET: Final = 20
 """After this number of consecutive looks without an event, a comment is sent to the clients of a group."""
 
 MAX_AGE: Final = 300.0
-"""Seconds after which a stream ends and its client connects again.
-
-So the clients of a process that was replaced by a new one soon connect to the new process.
-"""
+"""Seconds after which a stream ends and its client connects again."""
 
 MAX_SUBSCRIBERS: Final = 500
 """Maximum number of event streams of one process."""
@@ -66,8 +63,8 @@ class _Group:
     """Subscribers that see the same rows: all administrators, or the callers of one project.
 
     :ivar caller: the caller of the first subscriber; any caller of the group sees the same rows.
-    :ivar behind: subscribers that missed events because they had not read what was sent before.
-    :ivar rows: the rows of the last look, by event name and id; empty before the first look.
+    :ivar behind: subscribers that may have missed events, because they had not read what was sent before.
+    :ivar rows: the rows that were last read, by event name and id; empty before the first look.
     :ivar pause: number of looks to skip before the sessions are read again.
     :ivar quiet: number of looks since something was last sent.
     """
@@ -82,10 +79,10 @@ class _Group:
 
 
 class Watch:
-    """Compares servers and sessions with those of the last look, once for each group of subscribers.
+    """Finds, in each look, what has changed for each group, and sends it to the subscribers of the group.
 
     A subscriber that has not read what was sent before gets no further events.  When it has read all of it, it gets
-    ``reload``, because it has missed events and should read its lists again.
+    ``reload``, because it may have missed events and should read its lists again.
     """
 
     _log = Logger()
@@ -160,7 +157,8 @@ class Watch:
         proxies_answer = True
         for group in list(self._groups.values()):
             found = {"servers": await self._rows_or_none(self._servers(group.caller))}
-            # After a failure, do not read the sessions of the other groups: they would wait for the same silent proxy.
+            # If the sessions of one group cannot be read, do not read those of the groups that follow in this look.
+            # Each attempt would wait for the same silent proxy.
             if group.pause:
                 group.pause -= 1
             elif proxies_answer:
@@ -224,7 +222,7 @@ class Watch:
 
 
 def _change(group: _Group, name: str, rows: _Rows) -> dict[str, Any] | None:
-    """Return the changes since the last look; None: nothing has changed, or this is the first look."""
+    """Return the changes since the rows were last read; None: nothing has changed, or they were not read before."""
     known = group.rows.get(name)
     if known is None:
         return None

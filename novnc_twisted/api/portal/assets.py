@@ -32,15 +32,15 @@ class Assets:
 
     @property
     def script(self) -> str:
-        """The path below ``/console/`` of the script of the list; empty: the pages are not built.
+        """The path of the pages' script, below ``/console/``; empty: the pages are not built.
 
-        The page of a server and the page with several consoles use the same script.
+        The list of servers, the page of a server and the page with several consoles use this script.
         """
         return self._name("script")
 
     @property
     def style(self) -> str:
-        """The path below ``/console/`` of the style sheet; empty: the pages are not built."""
+        """The path of the style sheet, below ``/console/``; empty: the pages are not built."""
         return self._name("style")
 
     def _name(self, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Makes the HTML of the pages.  :func:`tag` and :func:`text` escape every value."""
+"""Makes the HTML of the pages.  :func:`tag` and :func:`text` escape every value that is not :class:`Markup`."""
 
 from html import escape
 from typing import Final
@@ -61,7 +61,8 @@ def page(
     :param words: the texts of the page's language.
     :param script: the path below ``/console/`` of the page's script; empty: no script.
     :param style: the path below ``/console/`` of the page's style sheet; empty: no style sheet.
-    :param frames: whether the page shows consoles in frames.  A frame has the origin of a proxy.
+    :param frames: whether the page may show consoles in frames.  The consoles come from proxies, which have other
+        origins.
     """
     base = f"{request.prefix}/console/"
     head = [

@@ -28,7 +28,7 @@ class LogInPages:
         """Answer a request, whether or not the browser is logged in.
 
         :param segments: the path segments after ``console``.
-        :raises HTTPError: the request is refused; a page shows why.
+        :raises HTTPError: the request is refused.  The caller of this method returns a page that shows why.
         """
         if segments == ("project",) and self._logins is not None and self._logins.has_projects:
             return await self._project(self._logins, request, base)
