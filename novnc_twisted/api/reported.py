@@ -18,10 +18,12 @@ def reported(
 
     :param kind: makes the event.
     :param address: the client's address.
-    :return: a dictionary, in which the block sets further fields of the event.  A block that succeeds must set
-        ``cause``.  If the block raises a Refusal, ``cause`` is the name of the refusal.
+    :return: a dictionary, in which the block sets the fields of the event that the arguments do not give.  Unless the
+        block raises an error, it must set ``cause``; an empty ``cause`` means success.  If the block raises a Refusal,
+        ``cause`` is the name of the refusal.
     """
-    # If the client leaves before the host has answered, the block is cancelled, and the event has this cause.
+    # The event has this cause if the block ends with an error that is not a Refusal.  For example, the block is
+    # cancelled if the client leaves before the host has answered.
     fields: dict[str, Any] = {"cause": ServiceUnavailable.__name__}
     try:
         yield fields

@@ -39,8 +39,7 @@ class Responder:
     ) -> Response:
         """Return the response of ``answer``, or the response for the error that it raises.
 
-        :param work: the work that the request asks of other services; None: only the check of the caller's credentials
-            may need another service.
+        :param work: what other services do for the request; None: at most, they check the caller's credentials.
         """
         try:
             response = await answer
@@ -69,7 +68,7 @@ class Responder:
     ) -> None:
         """Report a refused request, and log the reason if the access log does not show it.
 
-        :param cause: the error itself, or the refusal of another service that caused the error.
+        :param cause: the exception that caused the error, usually a Refusal; else the error itself.
         """
         event = error.refusal(self._service, request.client)
         if event is not None:

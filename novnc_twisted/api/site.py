@@ -67,12 +67,12 @@ def make_site(
     :param consoleauth: a :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI`.
     :param compute: a :class:`novnc_twisted.compute.rpcapi.ComputeAPI`.
     :param transport: carries calls to other services.  It also gives the list of live services for ``os-services``, and
-        the keyed store of log-ins and API tokens.
+        the keyed store (see :mod:`novnc_twisted.messaging.interfaces`), which contains log-ins and API tokens.
     :param auth: :class:`~novnc_twisted.identity.NoAuth`, :class:`~novnc_twisted.identity.HTTPBasic` or
         :class:`~novnc_twisted.identity.KeystoneUsers`.
     :param trusted_proxies: addresses and networks whose X-Forwarded-For, -Proto and -Prefix are accepted.
     :param connection_limits: the limits on the number of connections; default: :data:`MAX_CONNECTIONS` in all.
-    :param observer: called with each event (see :mod:`novnc_twisted.events`); default: write events to the log.
+    :param observer: called with each event (see :mod:`novnc_twisted.events`); default: an EventLog.
     :param now: returns the Unix time in seconds.
     :raises ValueError: a trusted proxy is neither an address nor a network.
     """

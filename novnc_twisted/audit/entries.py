@@ -25,7 +25,8 @@ from novnc_twisted.events.records import (
 )
 
 MAX_LINE: Final = 4096
-"""Maximum number of bytes of a line, including the line break.  If a line is longer, its texts are shortened."""
+"""Maximum number of bytes of a line, including the line break.  If a line would be longer, all its values that are
+strings are shortened."""
 
 OK, REFUSED = "ok", "refused"
 """The values of the field ``result``."""
@@ -53,7 +54,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The code of each kind of entry.  Codes and names are a stable interface: they never change."""
 
-_CUT: Final = 30  # characters that remain of each text in a line that would be too long
+_CUT: Final = 30  # characters that remain of each string in a line that would be too long
 _LIVE: Final = "live"
 
 Fields = dict[str, Any]

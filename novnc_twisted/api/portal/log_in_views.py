@@ -43,7 +43,7 @@ def form(t: Words, base: str, wanted: str, problem: str, given: LogInFields | No
 
 
 def projects(t: Words, base: str, wanted: str, choice: Projects) -> Markup:
-    """Return a form with a button for each project of the user."""
+    """Return a page with a button for each project of the user, and one to log out."""
     buttons = [
         tag(
             "form",

@@ -1,4 +1,4 @@
-"""The pages below ``/console/``: answers each request with a page, a file or a redirect."""
+"""The pages below ``/console/``.  The portal answers each request with a page, a file or a redirect."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -51,7 +51,8 @@ class Portal:
     :param tokens: the API tokens of users; None with ``noauth``.
     :param power: begins power actions and reports them.
     :param report: called with each error that a page shows.
-    :param admitted: counts a request in work, or refuses it if there are too many; see :meth:`.ComputeAPI.admitted`.
+    :param admitted: returns a context manager for the work on a request.  It refuses the request if too many others are
+        not answered yet; see :meth:`.ComputeAPI.admitted`.
     """
 
     def __init__(
@@ -165,7 +166,10 @@ class Portal:
 
 
 def _target(request: Request) -> str:
-    """Return the path that the browser opens after the log-in: the path and query of the refused request."""
+    """Return the path that the browser opens after the log-in or the choice of a project.
+
+    It is the path and query of the request, or the list of servers if that path is not safe.
+    """
     path = "/".join((request.prefix, *request.segments))
     query = f"?{urlencode(request.query, doseq=True)}" if request.query else ""
     return local_path((path if len(request.segments) > 1 else f"{path}/") + query, request.prefix)

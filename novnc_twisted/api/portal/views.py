@@ -1,4 +1,7 @@
-"""HTML of the list, of a server's page and of messages.  The parameter ``t`` translates into the reader's language."""
+"""HTML of the list of servers, of a server's page and of messages.
+
+The parameter ``t`` translates into the reader's language.
+"""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -117,8 +120,8 @@ def _search(t: Words, base: str, filters: Filters, *, admin: bool) -> Markup:
         tag("option", state(t, status) if status else t("All"), value=status, selected=status == chosen)
         for status in dict.fromkeys(("", *STATES, chosen))
     ]
-    # Only administrators see hosts and several projects.  For other users, these two fields appear only if the URL
-    # has the filter.
+    # Only administrators see the hosts of servers, and servers of several projects.  For other users, each of these two
+    # fields appears only if the URL has its filter.
     fields = {"Project": filters.project, "Host": filters.host}
     texts = [
         tag("label", t(label), tag("input", name=label.lower(), value=value))
