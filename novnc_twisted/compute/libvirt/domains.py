@@ -1,8 +1,9 @@
-"""Reads libvirt's domains in pool threads, and caches what it read from their XML, for lists.
+"""Reads libvirt's domains, and caches what it read from their XML.
 
-For access rights and consoles, :meth:`DomainReader.fresh` reads the XML each time.  For lists, :meth:`DomainReader.all`
-reads existence, name and state each time, in one call.  It reads a domain's XML again only if libvirt's events do not
-guarantee that the XML is unchanged, or if the last reading is older than :data:`MAX_AGE`.
+For access rights and for opening a console, :meth:`DomainReader.fresh` reads the XML each time.  For the console
+addresses of all active domains, :meth:`DomainReader.recent` uses the cache.  For lists, :meth:`DomainReader.all` reads
+existence, name and state each time.  It reads a domain's XML again only if libvirt's events do not guarantee that the
+XML is unchanged, or if the last reading is older than :data:`MAX_AGE`.
 """
 
 import threading
@@ -129,7 +130,7 @@ class DomainReader:
                 domain = known.domain
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                    continue  # it has ended
+                    continue  # the domain no longer exists
                 # With a dead connection, the whole list must fail: otherwise all domains would be reported as
                 # unreadable.
                 if unusable(connection):
@@ -164,7 +165,7 @@ class DomainReader:
         )
 
     def _aged(self, present: dict[str, Any]) -> set[str]:
-        """Drop the domains that are gone; return those that have to be read again because of their age."""
+        """Forget domains that no longer exist; return the UUIDs of domains whose readings are too old."""
         with self._lock:
             for uuid in self._reads.keys() - present.keys():
                 del self._reads[uuid]

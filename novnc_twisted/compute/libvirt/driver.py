@@ -47,7 +47,7 @@ class _Active:
         return [ActiveConsole(domain.uuid, domain.name, domain.vnc) for domain in domains if domain and domain.vnc]
 
     def address_conflicts(self, domain: Domain) -> list[ActiveConsole]:
-        """Return the consoles of other domains at the address of this domain."""
+        """Return the consoles of other domains that have the same address as the console of ``domain``."""
         there = self._consoles.get(_address(domain.vnc), []) if domain.vnc else []
         return [console for console in there if console.uuid != domain.uuid]
 
@@ -107,7 +107,7 @@ class LibvirtDriver:
                 self._forget_consoles()
             listener(event)
 
-        # Health also watches calls, so it may report an outage while the connection for events is alive.
+        # Health notices failing calls even while the connection for events is alive; the listener needs that, too.
         def answering(answers: bool) -> None:
             heard(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
 
@@ -174,9 +174,11 @@ class LibvirtDriver:
     def _active(self, connection: Any) -> _Active:
         """Return the active domains, as far as their XML can be read; runs in a thread.
 
-        libvirt is asked for the ids each time, so the result does not depend on events.  A domain with a known id and
-        console address is not read again: each start gives a domain a new id, and a running VNC server keeps its
-        address.  Another libvirtd may use the same ids for other domains, so a new connection drops the known domains.
+        libvirt is asked for the ids each time, so new and ended domains are noticed without events.  A domain with a
+        known id and console address is not read again: each start gives a domain a new id, and a running VNC server
+        keeps its address.  Domains without a console are not read again either, nor are unreadable domains before the
+        next event.  Another libvirtd may use the same ids for other domains, so a new connection drops the
+        known domains.
         """
         active = self._known
         known = active.domains

@@ -10,7 +10,7 @@ from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 
 
 def refusal_of(error: Exception, uri: str) -> Exception:
-    """Return the refusal for an error of libvirt; return other errors unchanged."""
+    """Return the refusal for an error of libvirt or for unusable XML; return other errors unchanged."""
     if isinstance(error, DomainXMLError):
         return ServiceUnavailable(f"the XML of a domain at {uri} can't be read: {error}")
     if not isinstance(error, libvirt.libvirtError):

@@ -9,8 +9,8 @@ from twisted.logger import Logger
 _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 5, 3
 """Seconds between keepalive messages, and how many of them may stay unanswered.
 
-libvirt closes the connection one interval after the last of them, 20 s after libvirtd's last message.  This ends a
-hanging call.
+If libvirtd sends nothing, libvirt sends these three messages after 5, 10 and 15 s, and closes the connection after
+20 s.  This ends a hanging call.
 """
 
 _lock = threading.Lock()

@@ -42,8 +42,8 @@ class _Worker:
 class _Job:
     """One call.  A lock guards the two flags that both the thread and the reactor use.
 
-    :ivar report: what the thread has to report about libvirt's health.  The reactor calls it together with the result,
-        so that a thread wakes the reactor only once.
+    :ivar report: reports the outcome to Health.  The thread sets it, and the reactor calls it when it gets the result,
+        so that each job wakes the reactor only once.
     """
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
@@ -109,7 +109,7 @@ class ConnectionPool:
         self._waiting: deque[_Job] = deque()
         self._jobs: set[_Job] = set()
         self.hung = 0
-        self._over: Deferred[None] | None = None  # fires when all threads have ended; None: the pool was not stopped
+        self._over: Deferred[None] | None = None  # what stop() returned; None: the pool was not stopped
 
     def start(self) -> None:
         """Make the threads; each connects when it is first needed."""

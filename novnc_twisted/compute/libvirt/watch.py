@@ -146,7 +146,7 @@ class Watch:
         self._notify(change_of(event, detail), domain)
 
     def _described(self, _connection: Any, domain: Any, _kind: int, _namespace: str | None, _opaque: Any) -> None:
-        """Handle a change of a domain's metadata, which may name another project now, in libvirt's thread."""
+        """Handle a change of a domain's metadata, in libvirt's thread.  The metadata may name another project now."""
         self._notify(Change.DESCRIBED, domain)
 
     def _notify(self, change: Change | None, domain: Any) -> None:
