@@ -44,7 +44,7 @@ LAYERS = {
 }
 
 # The third-party modules that a package may use; a name includes everything below it.
-LAYER_1 = {"cryptography", "defusedxml", "msgspec"}
+LAYER_1 = {"cryptography", "defusedxml", "orjson"}
 LAYER_2 = LAYER_1 | {"twisted", "zope.interface", "OpenSSL", "service_identity"}
 ALLOWED = {
     "_lazy": set(),

@@ -31,7 +31,7 @@ def encode(value: Any) -> str:
     """Encode a value as JSON.
 
     :raises TypeError: see :func:`.strict_json.dumps`.
-    :raises ValueError: see :func:`.strict_json.dumps`; also if the JSON is longer than :data:`MAX_MESSAGE`.
+    :raises ValueError: the JSON is longer than :data:`MAX_MESSAGE`.
     """
     text = strict_json.dumps(value)
     if len(text) > MAX_MESSAGE:

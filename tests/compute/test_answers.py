@@ -75,7 +75,7 @@ class LyingHostTests(ComputeCase):
         good = await self.host("one")
         good.add(domain(B, "true"))
         for name in ("uuid", "name", "state"):
-            for wrong in ([], {"a": 1}, "x\n", -1, 1.5, 10**400):
+            for wrong in ([], {"a": 1}, "x\n", -1, 1.5):
                 bad = {**INSTANCE, name: wrong}
                 self.answers = {"get_instance": bad, "list_instances": {"instances": [bad, INSTANCE]}}
                 listed = await self.api.list_instances()
@@ -84,7 +84,7 @@ class LyingHostTests(ComputeCase):
 
     async def test_an_optional_field_never_loses_a_server(self) -> None:
         for name in ("project_id", "project_name", "user_id", "user_name", "created", "vcpus", "memory_mb"):
-            for wrong in ([], {"a": 1}, "x\n", -1, 1.5, 10**400, True, "x" * 2000):
+            for wrong in ([], {"a": 1}, "x\n", -1, 1.5, True, "x" * 2000):
                 bad = {**INSTANCE, name: wrong}
                 self.answers = {"get_instance": bad, "list_instances": {"instances": [bad]}}
                 usable = {**INSTANCE, name: 0 if name in ("vcpus", "memory_mb") else None}

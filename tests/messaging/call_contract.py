@@ -6,6 +6,7 @@ from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from novnc_twisted import errors
+from novnc_twisted.contract.connect_info import ConnectInfo
 from tests.messaging.contract import TransportContract
 
 
@@ -39,7 +40,7 @@ class CallContract(TransportContract):
 
     async def test_results_are_json(self) -> None:
         async def pair() -> Any:
-            return (1, {2: 3})
+            return (1, {"2": 3})
 
         await self.serve(pair=pair)
         self.assertEqual(await self.transport.call("consoleauth", "pair"), [1, {"2": 3}])
@@ -58,10 +59,11 @@ class CallContract(TransportContract):
         await self.serve(echo=echo)
         endless: list[Any] = []
         endless.append(endless)
-        for value in (object(), {None: 1}, {"a": len}):
+        secret = ConnectInfo(host="h", port=1, instance_uuid="u", name="n", console_type="novnc", password="p")
+        for value in (object(), {None: 1}, {"a": len}, b"bytes", {1, 2}, "\ud800", endless, secret):
             with self.assertRaises(TypeError):
                 await self.transport.call("consoleauth", "echo", value=value)
-        for value in ("x" * 2_000_000, "ü" * 600_000, "\ud800", endless):
+        for value in ("x" * 2_000_000, "ü" * 600_000):
             with self.assertRaises(ValueError):
                 await self.transport.call("consoleauth", "echo", value=value)
 

@@ -186,6 +186,6 @@ class TransportTests(SynchronousTestCase):
         self.transport.start()
         self.failureResultOf(self.transport.call("t", "m", value=object()), TypeError)
         self.failureResultOf(self.transport.call("a b", "m"), ValueError)
-        self.failureResultOf(self.serve(info={"a": "\ud800"}), ValueError)
+        self.failureResultOf(self.serve(info={"a": "\ud800"}), TypeError)
         self.failureResultOf(self.serve(place="a@b"), ValueError)
         self.failureResultOf(self.transport.announce("", binary="b", host="h"), ValueError)

@@ -13,7 +13,7 @@ class DecodeTests(SynchronousTestCase):
             self.assertEqual(str(error), "no JSON")
 
     def test_numbers(self) -> None:
-        for value in (0, -1, 1.5, 1e308, -0.0, 5e-324, 1 << 70):
+        for value in (0, -1, 1.5, 1e308, -0.0, 5e-324, 2**64 - 1, -(2**63)):
             self.assertEqual(decode(encode([value])), [value])
 
     def test_no_numbers(self) -> None:
@@ -30,7 +30,7 @@ class DecodeTests(SynchronousTestCase):
     def test_deep_nesting(self) -> None:
         for text in ("[" * 100_000, '{"a":' * 100_000):
             error = self.assertRaises(ValueError, decode, text)
-            self.assertEqual(str(error), "nested too deep")
+            self.assertEqual(str(error), "no JSON")
 
     def test_the_limit_is_one_of_bytes(self) -> None:
         self.assertRaises(ValueError, encode, "名" * (MAX_MESSAGE // 3))
