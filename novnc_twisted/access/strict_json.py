@@ -22,7 +22,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Return a value as JSON, in UTF-8.  NaN and infinity become null.
+    """Return a value as JSON, in UTF-8.  NaN and infinity become null: the caller must not pass them.
 
     :raises TypeError: it contains a type that cannot be converted to JSON, a key that is not a text, an integer of more
         than 64 bits, or a lone surrogate; or it is nested too deep, or refers to itself.

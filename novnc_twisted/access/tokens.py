@@ -9,13 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 MAX_TOKEN: Final = 256
 """Maximum number of characters of a token that is looked up.  Our own tokens (UUIDs) have 36."""
 
-# The set-up and the end of a session call the two functions below about ten times with the same token.  If each session
-# kept the results, this would take 200 bytes.  The cache needs few entries: only those of the sessions that are being
-# set up or ended.
-_remember = lru_cache(maxsize=32)
+MOST_KEPT: Final = 32
+"""Maximum number of results that are kept: those of the sessions that are being set up or ended now.
+
+Set-up and end of a session call the two functions about ten times with the same token.  If each session kept the
+results, this would take 200 bytes.
+"""
 
 
-@_remember
 def hash_token(token: str) -> str:
     """Return the SHA-256 of a token in hexadecimal digits.  The bus and the store use it in place of the token.
 
@@ -25,7 +26,16 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-@_remember
+def hash_of_session(token: str) -> str:
+    """Return :func:`hash_token` for the token of a session, and remember the result for a short while."""
+    # Longer texts are not tokens, and must not fill the memory.
+    return _remembered(token) if len(token) <= MAX_TOKEN else hash_token(token)
+
+
+_remembered = lru_cache(maxsize=MOST_KEPT)(hash_token)
+
+
+@lru_cache(maxsize=MOST_KEPT)
 def link_id(token_hash: str) -> str:
     """Return a name for a token in logs and traces: 32 hexadecimal digits that reveal neither the token nor its hash.
 

@@ -38,7 +38,7 @@ def page(domains: Iterable[Domain], host: str, after: str) -> dict[str, Any]:
 
 
 def _size(instance: dict[str, Any]) -> int:
-    """Estimate the bytes of an instance as JSON, in which a character beyond ASCII takes 6 or 12 bytes."""
+    """Estimate the bytes of an instance as JSON in UTF-8, in which a character beyond ASCII takes up to 4 bytes."""
     # 300 bytes are for the field names, numbers and punctuation.
     texts = [value for value in instance.values() if isinstance(value, str)]
-    return 300 + sum(len(text) if text.isascii() else 12 * len(text) for text in texts)
+    return 300 + sum(len(text) if text.isascii() else 4 * len(text) for text in texts)

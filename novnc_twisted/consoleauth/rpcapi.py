@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from novnc_twisted.access.tokens import MAX_TOKEN, hash_token
+from novnc_twisted.access.tokens import MAX_TOKEN, hash_of_session
 from novnc_twisted.consoleauth.lease_calls import Lease, LeaseCalls
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
@@ -240,4 +240,4 @@ def _hashed(token: str) -> str:
     """
     if not token or len(token) > MAX_TOKEN:
         raise InvalidToken("it is empty or too long")
-    return hash_token(token)
+    return hash_of_session(token)

@@ -68,7 +68,7 @@ async def broadcast(
     """Implement :meth:`.ITransport.broadcast` with presence entries and calls.
 
     :raises TypeError: the arguments cannot be converted to JSON.
-    :raises ValueError: the arguments are too long, or contain NaN.
+    :raises ValueError: the arguments are too long.
     :raises ServiceUnavailable: the presence entries cannot be read within the deadline.
     """
     # Checked here, because gather() would turn the caller's mistake into a ServiceUnavailable of each server.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from novnc_twisted.access.tokens import hash_token, link_id
+from novnc_twisted.access.tokens import hash_of_session, link_id
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.mode import CONTROL
@@ -98,7 +98,7 @@ class Session:
     def token_hash(self) -> str:
         """The SHA-256 of the token, as on the bus and in the store; empty if the viewer sent none."""
         token = self.viewer.token
-        return hash_token(token) if token else ""
+        return hash_of_session(token) if token else ""
 
     @property
     def link_id(self) -> str:

@@ -6,10 +6,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.access import hash_token, scrub, token_of
+from novnc_twisted.access import hash_token, scrub, token_of, tokens
+from novnc_twisted.access.tokens import hash_of_session
 from tests.support.untimed import untimed
 
 TOKEN = "34ce7a44-6186-43d8-be14-2ea9e028b8fa"
+
+
+class KeptHashTests(SynchronousTestCase):
+    def test_the_same_result(self) -> None:
+        for token in ("", TOKEN, "\udcff", "x" * 100_000):
+            self.assertEqual(hash_of_session(token), hash_token(token))
+
+    def test_a_few_tokens_are_kept(self) -> None:
+        """Longer texts are not tokens, and must not fill the memory."""
+        tokens._remembered.cache_clear()
+        for number in range(100):
+            hash_of_session(f"{TOKEN}{number}")
+            hash_of_session("x" * (tokens.MAX_TOKEN + number + 1))
+        self.assertEqual(tokens._remembered.cache_info().currsize, tokens.MOST_KEPT)
+        self.assertEqual(tokens._remembered.cache_info().misses, 100)
 
 
 class TokenOfTests(SynchronousTestCase):

@@ -1,7 +1,8 @@
 """The pool with fake connections: threads that hang, and connections that end."""
 
 import threading
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
@@ -93,6 +94,17 @@ class PoolTests(TestCase):
         while pool.hung:
             await reactor_iteration()
         self.assertEqual(await pool.run(lambda c: 2), 2)
+
+    async def test_an_observer_of_the_health_that_fails(self) -> None:
+        """The calls get their results, and the thread goes on."""
+
+        def fails(*_: str) -> None:
+            raise RuntimeError("a bug")
+
+        pool = self.pool(workers=1, health=cast(Any, SimpleNamespace(well=fails)))
+        for number in range(3):
+            self.assertEqual(await pool.run(lambda c, n=number: n), number)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 3)
 
     async def test_one_that_hangs_does_not_stop_the_others(self) -> None:
         pool = self.pool(workers=2, deadline=DEADLINE)

@@ -1,5 +1,7 @@
 """Exclusive topics: what is called and logged when one is lost and regained."""
 
+import socket
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -49,6 +51,8 @@ class ExclusiveTopicTests(SynchronousTestCase):
     def test_origin(self) -> None:
         self.assertRegex(origin("192.0.2.1"), r"^[^,]+, 192\.0\.2\.1, process \d+$")
         self.assertRegex(origin(""), r"^[^,]+, process \d+$")
+        self.patch(socket, "gethostname", lambda: "host\udcff")
+        self.assertRegex(origin(""), r"^host\?, process \d+$")
 
     def test_both_processes_are_named(self) -> None:
         other = 'w {"binary":"b","host":"one","from":"web3, 10.0.0.3, process 7","info":{}}'

@@ -1,6 +1,6 @@
 """Scripts in Redis: some users load them, others wait for them."""
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from novnc_twisted.messaging.redis.running import FRESH
 from novnc_twisted.messaging.redis.scripts import ALL, ANNOUNCE, SERVICES
@@ -43,6 +43,18 @@ class WaitingTests(LinkCase):
         self.assertIn("stopped", self.unavailable(running))
         self.health.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_caller_that_cancels_during_the_stop(self) -> None:
+        """It gets what it asked for; another error could make it try again."""
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        self.link.start()
+        running = self.run_script(SERVICES)
+        self.advance(0.5)
+        stopping = Deferred.fromCoroutine(self.link.stop())
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+        self.clock.advance(0)
+        self.successResultOf(stopping)
 
     def test_says_so_once(self) -> None:
         self.redis.answers["EVALSHA"] = NOSCRIPT

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from novnc_twisted.compute.libvirt.errors import is_refused_call, reason_of, refusal_of
@@ -26,6 +27,8 @@ MAX_WAITING = 256
 """Maximum number of calls that run or wait for a thread; further calls fail at once."""
 
 _CLOSING = 2.0
+
+_log = Logger()
 
 
 class _Worker:
@@ -183,7 +186,6 @@ class ConnectionPool:
     def _done(self, worker: _Worker, job: _Job, result: Any) -> None:
         """Handle the end of a worker's job in the reactor, and give the worker the next job."""
         self._forget(job)
-        job.report()
         # The thread hung, but its call has returned now, so the thread can work again.
         if job.hung:
             self.hung -= 1
@@ -192,6 +194,11 @@ class ConnectionPool:
                 worker.queue.put(self._waiting.popleft())
             else:
                 self._idle.append(worker)
+        try:
+            # After the thread was given back, because the end of an outage may cause the next call at once.
+            job.report()
+        except Exception:
+            _log.failure("an observer of libvirt's health failed")
         if not job.result.called:
             job.result.callback(result)
 

@@ -99,7 +99,7 @@ class Calls:
         """See ITransport.
 
         :raises TypeError: the arguments cannot be converted to JSON.
-        :raises ValueError: the topic is invalid, or the arguments are too long or contain NaN.
+        :raises ValueError: the topic is invalid, or the arguments are too long.
         :raises ServiceUnavailable: the deadline is not more than 0, or is longer than MAX_DEADLINE.
         """
         check_topic(topic)

@@ -48,6 +48,7 @@ class CommandLink(Link):
         self._asks_policy = asks_policy
         self._heartbeat = Heartbeat(self._seconds)
         self._sending: set[Deferred[Any]] = set()
+        self._cancels = False  # whether stop() is cancelling them
         self.on_beat: Callable[[], None] = lambda: None
         # Services cannot announce themselves before Redis has the scripts, so a missing entry proves nothing yet.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
@@ -55,6 +56,7 @@ class CommandLink(Link):
     async def stop(self) -> None:
         """See Link; also ends the scripts that wait until Redis has them."""
         await super().stop()
+        self._cancels = True
         for sending in list(self._sending):
             sending.cancel()
 
@@ -122,7 +124,7 @@ class CommandLink(Link):
         try:
             return await within(sending, deadline - (sent - begun), self._reactor)
         except CancelledError:
-            if self._stopped:
+            if self._cancels:
                 raise ServiceUnavailable("the transport was stopped") from None
             raise
         except Late:

@@ -20,7 +20,9 @@ def origin(address: str) -> str:
 
     :param address: the local address of this process' connection to Redis; empty on a unix socket.
     """
-    return ", ".join(filter(None, (socket.gethostname()[:_MAX_NAME], address, f"process {os.getpid()}")))
+    # The name of a machine may contain bytes that are not UTF-8, which JSON cannot contain.
+    name = socket.gethostname()[:_MAX_NAME].encode("utf-8", "replace").decode()
+    return ", ".join(filter(None, (name, address, f"process {os.getpid()}")))
 
 
 class ExclusiveTopic:
