@@ -57,7 +57,8 @@ class FrontViewer:
 
         :param cause: why the token was refused; None: it is valid.
         """
-        make_room, self._make_room = self._make_room, None  # a live session must not keep its protocol
+        # make_room() belongs to the protocol, so drop it: a live session must not keep the protocol in memory.
+        make_room, self._make_room = self._make_room, None
         if cause is None:
             self.slot.authorised()
         elif make_room is not None:

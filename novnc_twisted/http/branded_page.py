@@ -18,7 +18,7 @@ LIGHT: Final = Color.read("#e7ebf0")
 """The page backgrounds on which the accent colour has the least contrast (``--hover`` of style.css)."""
 
 _CACHED: Final = 16
-"""Maximum number of pages in the cache.  A further page clears the cache, which may contain pages of old files."""
+"""Maximum number of pages in the cache.  A further page clears the cache, because it may hold pages of old files."""
 
 
 class BrandedPage:

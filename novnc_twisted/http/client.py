@@ -51,7 +51,7 @@ class BoundedClient:
         self._pending = 0
 
     def stop(self) -> Any:
-        """Close the connections; may return an awaitable."""
+        """Close the idle connections.  Return a Deferred that fires when they are closed."""
         return self._pool.closeCachedConnections()
 
     async def get(self, address: str, headers: Mapping[str, list[str]]) -> tuple[int, bytes]:

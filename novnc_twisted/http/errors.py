@@ -24,7 +24,7 @@ class HTTPError(Exception):
     :ivar status: the HTTP status.
     :ivar message: a sentence for the client; never contains a secret.
     :ivar headers: further header fields of the response.
-    :ivar reason: for the log, if the request is refused before the application handles it; otherwise None.
+    :ivar reason: why the request is refused before it reaches an API; None for any other error.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class HTTPError(Exception):
         self.reason = reason
 
     def refusal(self, service: str, address: str) -> RequestRefused | None:
-        """Return the event for this refusal; None if the application handled the request.
+        """Return the event for this refusal; None if the error has no ``reason``.
 
         :param service: the name of the server.
         :param address: the client's address.

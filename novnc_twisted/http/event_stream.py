@@ -1,4 +1,4 @@
-"""Server-sent events (HTML standard, section 9.2): a response that continues until the client leaves."""
+"""Server-sent events (HTML standard, section 9.2): a response that lasts until the client or the server ends it."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class ISubscriber(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether the client still has to read data that was sent.  While this is True, send nothing more."""
+        """Whether the connection's send buffer is full.  While this is True, send nothing more."""
 
 
 Subscribe = Callable[[ISubscriber], Callable[[], None]]

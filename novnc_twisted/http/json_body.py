@@ -40,8 +40,8 @@ def _is_flat(body: bytes) -> bool:
         return True
     # Brackets inside of strings do not nest.
     brackets = _STRINGS.sub(b"", body).translate(_ONE_KIND, _NO_BRACKETS)
-    # Each pass removes the innermost level.  A loop over all brackets would take a second for a body of 1 MiB, in which
-    # no other request would be answered.
+    # Each pass removes the innermost level.  A loop over all brackets of a body of 1 MiB would take a second.  During
+    # this time, no other request would be answered.
     for _ in range(MAX_DEPTH):
         if b"[]" not in brackets:
             break

@@ -25,7 +25,9 @@ LANGUAGES: Final = ("de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt-BR
 """The languages of the pages."""
 
 _SVG: Final = "{http://www.w3.org/2000/svg}svg"
-_BAR_CONTRAST: Final = 7.0  # more than texts need, because hints and buttons under the mouse have less contrast
+# Minimum contrast of the bar's normal text.  Readable text needs less (4.5), but hints and buttons under the mouse
+# have less contrast than the normal text.
+_BAR_CONTRAST: Final = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Logo:
 class PageSettings:
     """The settings.  A setting that is missing in the file leaves the page unchanged.
 
-    :ivar name: the name of the cloud or company, as the text for the logo.
+    :ivar name: the name of the cloud or company, which screen readers read in place of the logo.
     :ivar accent: the colour of main buttons and of chosen items.
     :ivar bar: the colour of the bar.
     :ivar help: the URL of the operator's own help.  The page replaces ``{language}`` by its language.

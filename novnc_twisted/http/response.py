@@ -22,7 +22,7 @@ class Response:
     :ivar body: a value to send as JSON, or bytes to send unchanged; None: an empty body.
     :ivar headers: header fields besides those of :meth:`body_headers`.
     :ivar content_type: the media type of the body; empty: plain text for bytes, JSON for other values.
-    :ivar events: instead of a body, a stream of events that ends when the client leaves.
+    :ivar events: instead of a body, a stream of events, until the client leaves or the server ends the stream.
     """
 
     status: int

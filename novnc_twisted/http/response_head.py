@@ -13,9 +13,10 @@ _ALWAYS: Final = (
 )
 
 ALONE: Final = (("Cross-Origin-Opener-Policy", "same-origin"),)
-"""Prevents windows of other sites from getting a reference to a page.  It is sent only over https, because over plain
-http Chromium ignores the header and logs a warning.  It is not sent if a page of the same site opens this page.  The
-list of servers, at another port, opens consoles, and uses the references to return to their tabs."""
+"""Prevents windows of other origins from getting a reference to a page.  It is sent only over https, because over plain
+http Chromium ignores the header and logs a warning.  It is not sent if a page of the same site opened this page.  An
+example is the list of servers.  It is of the same site, but of another origin, because its port is another.  It needs
+references to the consoles that it has opened, to return to their tabs."""
 
 DRAWING: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """The Content-Security-Policy of an SVG file, so that a file opened as a page runs no script."""
@@ -48,8 +49,8 @@ def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[
 def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], *, foreign: bool) -> str:
     """Return the Content-Security-Policy of a page.
 
-    :param host: the Host of the request.  It is listed because older browsers do not count ``ws:`` to the same host as
-        ``'self'``.  An IPv6 address is not listed, because the grammar of CSP does not allow it.
+    :param host: the Host of the request.  The policy lists its ``ws:`` and ``wss:`` URLs, because older browsers do not
+        include them in ``'self'``.  An IPv6 address is not listed, because the grammar of CSP does not allow it.
     :param foreign: whether the page is unmodified noVNC.  The policy for noVNC has no rule for scripts and styles,
         because noVNC has inline scripts and styles.
     """

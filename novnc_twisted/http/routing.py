@@ -9,8 +9,8 @@ from novnc_twisted.http.response import Response
 Handler = Callable[..., Awaitable[Response]]
 """Answers a request.
 
-The first argument may be an object of the application for the request.  The other arguments are the path segments that
-match the ``{}`` of the route's pattern (see :meth:`Resource.routes`).
+The arguments are the path segments that match the ``{}`` of the route's pattern (see :meth:`Resource.routes`).  Some
+applications pass one more argument, before these: an object that describes the request.
 """
 
 NOT_FOUND: Final = "The resource could not be found."
