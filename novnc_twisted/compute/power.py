@@ -1,7 +1,8 @@
 """Power actions on the domains of this host, with nova's rules about the states that allow them.
 
 nova's rules: ``nova/compute/api.py``, ``check_instance_state`` of start, stop, reboot, pause, unpause, suspend, resume.
-A caller gets its answer when the action has begun.  As with nova, the state of the server shows the end of the action.
+A caller gets its answer when the action has begun.  As with nova, the caller sees from the server's state when the
+action has ended.
 """
 
 from collections.abc import Mapping

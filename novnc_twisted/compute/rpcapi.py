@@ -1,4 +1,4 @@
-"""Calls to nova-compute: finds a server, lists servers, and requests new tokens."""
+"""Calls nova-compute to find and list servers, to get new consoles and screenshots, and to begin power actions."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -75,8 +75,10 @@ class ComputeAPI:
         """Return servers in the order of names and UUIDs, each once, and whether further servers follow.
 
         The states in the list are those after the latest events of libvirt.  Servers of a dead host, or of a host whose
-        libvirt does not answer, have the state "unknown".  A live host without a record is asked for its servers.  If
-        this host does not answer within :data:`LIST_DEADLINE`, a warning is logged and its servers are left out.
+        libvirt does not answer, have the state "unknown".  Live hosts without a usable record are asked for their
+        servers, but at most MAX_ASKED of these hosts.  If no record is current and none of these hosts answers within
+        :data:`LIST_DEADLINE`, they are asked once more.  For each host that has not answered, a warning is logged and
+        its servers are left out.
 
         :param project: the id or name of the project whose servers are listed; None: all projects.
         :param visible: whether the caller may see a server.
@@ -136,8 +138,8 @@ class ComputeAPI:
         """Return a server as reported by the host where it is active, or else by another host that knows it.
 
         First, the live hosts that published the server, and live hosts without a usable record, are asked.  This is
-        enough if a host reports the server as active, or if all answers agree with the published records.  If not, all
-        other live hosts are asked; in a large cloud, only the hosts without current records
+        enough if a host reports the server as active, or if all these hosts report the server in the state that they
+        published.  If not, all other live hosts are asked; in a large cloud, only the hosts without current records
         (see :meth:`.DomainDirectory.all_candidates`).
 
         Among equally good reports, one that the caller may see is preferred: a host that reports a wrong owner for
@@ -239,7 +241,7 @@ class ComputeAPI:
         return await self._calls.call(instance.host, reply, "get_screenshot", **asked)
 
     def _may_run_on(self, instance: Instance) -> str | None:
-        """Return another host whose record shows the server as active, but is no longer kept up to date; or None."""
+        """Return another host with a record that is not current and shows the server as active; None: no such host."""
         entries = self._directory.entries(instance.uuid)
         there = (host for host, entry in entries.items() if entry.is_active and not self._directory.is_current(host))
         return next((host for host in there if host != instance.host), None)
@@ -264,7 +266,7 @@ class ComputeAPI:
         return dict(zip(hosts, answers, strict=True))
 
     def _is_as_published(self, uuid: str, answers: Mapping[str, Instance | Refusal]) -> bool:
-        """Return whether a host has the server, and all answers agree with the published records."""
+        """Return whether hosts were asked, and all of them report the server in the state that they published."""
         entries = self._directory.entries(uuid)
         return any(isinstance(answer, Instance) for answer in answers.values()) and all(
             isinstance(answer, Instance) and host in entries and answer.state == entries[host].state

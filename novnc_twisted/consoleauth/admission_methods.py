@@ -59,9 +59,9 @@ class AdmissionMethods:
         :param people: whether console pages may show the session.  They can only show it if ``proxy`` is known.
         :param admission: a random id that the caller chooses for this admission.  If the caller repeats the call with
             the same id, the session is counted only once.  Empty: this method chooses the id.
-        :param again: whether a session that was admitted with this id asks again where its console is.  If such an
-            admission from the same client address is stored, the session is not counted or reported again.  If it is
-            not, this argument has no effect.
+        :param again: whether the session was admitted before, and only asks where its console is now.  Such a session
+            is not counted or reported again.  The argument is ignored unless an admission with this token, this id and
+            this client address is stored.
         :raises Refusal: see ``ConsoleAuthAPI.check_token``.
         """
         token_hash, address = arguments.token_hash(token_hash), arguments.client_address(client_address)
@@ -73,8 +73,8 @@ class AdmissionMethods:
         try:
             record = await self._policy.find(token_hash)
             await self._policy.check(token_hash, record, console_type, address)
-            # This cheap check spares the compute hosts calls for a used token.  It does not decide: another call may
-            # use the token before use() in _admit() does.
+            # A cheap check, so that no compute host is asked about a token that was used.  The decisive check is in
+            # _admit(), because another viewer may use the token while the compute host is asked.
             await self._policy.check_unused(token_hash, record)
             began = self._clock.seconds()
             place = await self._locate_unless_revoked(token_hash, record, limit)

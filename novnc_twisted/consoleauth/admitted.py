@@ -52,7 +52,8 @@ class AdmittedTokens:
     def add(self, token: str, address: str, info: ConnectInfo) -> None:
         """Remember a token that nova or :meth:`find` knew, and that the proxy therefore admitted.
 
-        A session may follow.  :meth:`find` returns the token only after a session has called :meth:`renew` for it.
+        The session may still fail to begin.  So :meth:`find` finds the token only after a live session has called
+        :meth:`renew` for it.
         """
         known = self._entries.get(_key(token, address))
         live = known is not None and known.live and known.instance_uuid == info.instance_uuid
@@ -72,7 +73,11 @@ class AdmittedTokens:
         self._put((str(token_hash), str(address)), str(instance_uuid), project_id, True)
 
     def find(self, token: str, address: str) -> Admitted | None:
-        """Return what a token opened for this client address, if it had a live session within the last 60 s."""
+        """Return what a token opened for this client address; None: the token is not remembered.
+
+        A token is found only if it had a live session, and only for :data:`GRACE` seconds after the last :meth:`add`,
+        :meth:`renew` or :meth:`take` for it.
+        """
         known = self._entries.get(_key(token, address))
         return known if known is not None and known.live and self._now() < known.until else None
 
