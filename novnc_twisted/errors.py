@@ -118,14 +118,14 @@ class IdleTimeout(Refusal):
 
 
 class SessionExpired(Refusal):
-    """The token has expired; and enforce_session_timeout is on, or the token was shared for a guest."""
+    """The token of a live session has expired, and either enforce_session_timeout is on, or a guest uses it."""
 
     close_code = 4408
     sentence = "The time of this console session is over. Ask for a new console link."
 
 
 class Revoked(Refusal):
-    """The token was revoked by an operator, or because the instance is gone."""
+    """A user or an operator revoked the token, the instance is gone, or the link that shared the token has ended."""
 
     close_code, status = 4410, 410
     sentence = "This console session was revoked. Ask for a new console link if you still need it."

@@ -60,7 +60,7 @@ class Record:
 
     __slots__: tuple[str, ...] = ()
 
-    if TYPE_CHECKING:  # for replace(), whose argument has to be a dataclass
+    if TYPE_CHECKING:  # for mypy: the argument of dataclasses.replace() has to be a dataclass
         __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def to_wire(self) -> dict[str, Any]:

@@ -18,7 +18,8 @@ class Revocation(Record):
 
     :ivar tokens: the number of valid tokens that were revoked.
     :ivar sessions: the number of sessions that were ended or changed.
-    :ivar unanswered: the topics of the proxies that did not answer; their sessions may go on until the proxies answer.
+    :ivar unanswered: the topics of the proxies that did not answer.  Until a proxy answers, its sessions may go on as
+        before: they are neither ended nor changed.
     """
 
     tokens: Annotated[int, fields.count] = 0

@@ -1,7 +1,7 @@
 """The roles of the services on the bus.
 
-With Redis' access control lists, each role has a Redis user of its own.  For the role ``compute``, each
-compute host has one.
+With Redis' access control lists, each role has a Redis user of its own.  The role ``compute`` is an exception: it has
+one Redis user for each compute host.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,8 +16,8 @@ ROLES: Final = (API, COMPUTE, CONSOLEAUTH, PROXY)
 """The roles that a caller can have.
 
 There is also the empty role (``""``): its callers may call every method.  Services that run together in one process
-have this role, and so has a user's own program.  Redis accepts their calls only from a Redis user with
-the rights to all our keys.
+have this role.  A program that an operator has written for the bus has it too.  To call with the empty role, a process
+must log in as a Redis user with the rights to all our keys.
 """
 
 EXPOSED: Final = (COMPUTE, PROXY)

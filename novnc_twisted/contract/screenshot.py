@@ -16,7 +16,7 @@ MAX_WIDTH: Final = 8192
 
 
 def picture_width(value: Any) -> int | None:
-    """Check for a width in pixels, or None: the screen's own width."""
+    """Check for a width in pixels, or for None, which stands for the screen's own width."""
     if value is None or (type(value) is int and MIN_WIDTH <= value <= MAX_WIDTH):
         return value
     raise ValueError(f"not a width of {MIN_WIDTH} to {MAX_WIDTH} pixels")
@@ -38,7 +38,7 @@ class Screenshot(Record):
     :ivar kind: one of :data:`FORMATS`.
     :ivar width: in pixels.
     :ivar height: in pixels.
-    :ivar data: the encoded picture in base64.
+    :ivar data: the picture file (:attr:`content`) in base64.
     """
 
     kind: Annotated[str, fields.one_of(*FORMATS)]
@@ -48,5 +48,5 @@ class Screenshot(Record):
 
     @property
     def content(self) -> bytes:
-        """The encoded picture."""
+        """The picture file: the bytes in the format :attr:`kind`."""
         return base64.b64decode(self.data)

@@ -35,7 +35,7 @@ class SessionFilter(Record):
     def from_arguments(cls, arguments: Mapping[str, Any]) -> Self:
         """Read the filter of a call.
 
-        :raises ServiceUnavailable: a field is unknown or invalid; the detail names an invalid field.
+        :raises ServiceUnavailable: a field is unknown or invalid; the detail names this field.
         """
         # A misspelled field would otherwise be ignored, and every session would match.
         if unknown := arguments.keys() - cls.__slots__:

@@ -23,7 +23,7 @@ class SessionInfo(Record):
     :ivar client_address: the address of the viewer; ``unknown`` if it is not known, for example on a unix socket.
     :ivar proxy: the ``host`` option of the proxy.
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
-    :ivar phase: the state of the session: the step of its set-up, or ``live``.
+    :ivar phase: the step of the set-up, or ``live``; for an ended session, the phase in which it ended.
     :ivar started_at: Unix time in seconds at which the connection was accepted.
     :ivar last_input_at: Unix time in seconds at which the viewer last sent RFB data; None: it has sent none yet.
     :ivar bytes_in: bytes of RFB received from the viewer.

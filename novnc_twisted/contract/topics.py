@@ -1,8 +1,8 @@
 """The topics on the bus, their methods, and the roles that may call each method.
 
-They are defined only in :data:`TOPICS`.  Each service registers the methods of its topic from this table.  The rights
-of the Redis users (:mod:`novnc_twisted.messaging.redis.acl`) and the table in ``docs/redis_acl.rst`` are generated from
-the table too.
+They are defined only in this module.  Each service registers the methods of its topic from these definitions.  The
+rights of the Redis users (:mod:`novnc_twisted.messaging.redis.acl`) and the table in ``docs/redis_acl.rst`` are
+generated from :data:`TOPICS`.
 """
 
 from collections.abc import Mapping
@@ -34,8 +34,8 @@ have entries of their own.
 RESTART: Final = 5.0
 """Seconds for which calls to consoleauth or a compute host wait after this service has stopped (on Redis only).
 
-The service may be restarting.  After this time, calls to it fail at once, and the callers ask other compute hosts.
-By default, a caller waits the same time for an answer.
+The service may be restarting.  After this time, calls to it fail at once.  If the service was a compute host, the
+callers can then ask other compute hosts.  The default deadline of a call is also 5 seconds.
 """
 
 

@@ -26,7 +26,7 @@ class EventLog:
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        """:param clock: gives the time, by which the number of lines is limited."""
+        """:param clock: measures the time between log lines about the same thing, to limit the number of lines."""
         self._refusals = RefusalLog(clock)
         self._frames = FrameLog(clock.seconds)
 
