@@ -44,7 +44,7 @@ class StaticFile:
     :ivar content_type: the media type, by the ending of the name.
     :ivar path: the path in the folder, with slashes.
     :ivar tag: the ETag.
-    :ivar unchanging: whether the name contains a hash, so that a file of this name never changes.
+    :ivar unchanging: whether our own build put a hash into the name, so that a file of this name never changes.
     :ivar encoding: the Content-Encoding of the content, or None.
     :ivar varies: whether the content depends on the request's Accept-Encoding.
     """
@@ -81,7 +81,8 @@ class StaticFolder:
 
         :param built: whether our own build made the files.  The build also makes the compressed files beside them, so
             these are up to date.  The content of a file with a hash in its name never changes.
-        :param names: path -> the files that are tried for it, in this order; ``()`` is the path ``/``.
+        :param names: the segments of a path -> the names of files in this folder.  They are tried in this order.  The
+            path ``/`` has no segments.
         """
         self.path = Path(os.path.realpath(folder))
         self._built = built

@@ -20,7 +20,7 @@ class UnreadableAddresses:
     def __init__(self, clock: IReactorTime) -> None:
         """Prepare to warn.
 
-        :param clock: gives the time between two warnings.
+        :param clock: measures the time since the last warning.
         """
         self._clock = clock
         self._warned_at: float | None = None

@@ -21,7 +21,7 @@ MAX_BODY: Final = 1 << 20
 
 @implementer(IPushProducer)
 class EventStream:
-    """Sends events as the response to a request, until the client leaves."""
+    """Sends events as the response to a request, until the client leaves or the stream is finished."""
 
     def __init__(self, request: "WireRequest") -> None:
         self._request = request
@@ -71,7 +71,7 @@ class EventStream:
         self.is_full = False
 
     def stopProducing(self) -> None:
-        """See IPushProducer: the client has left."""
+        """See IPushProducer.  Ends the subscription, because the client has left or :meth:`finish` was called."""
         if not self._gone:
             self._gone = True
             if self._end is not None:
@@ -107,7 +107,7 @@ class WireRequest(Request):
         """See Request.  Does not parse forms or the query."""
         self.method, self.uri, self.clientproto = command, path, version
         self.path = split_absolute(path.decode("latin-1"))[1].partition("?")[0].encode("latin-1")
-        # twisted.web's method is not called, because it would parse forms, which no application here uses.
+        # twisted.web's method is not called, because it would parse forms.  The applications parse their own forms.
         self.args = {}
         self.channel.factory.request_received(self)
 
@@ -121,7 +121,7 @@ class WireRequest(Request):
             return
         body = response.encode()
         for name, value in response.body_headers(body):
-            # Only files of a page set Cache-Control themselves, to be cached.
+            # body_headers() forbids caching.  Do not replace the Cache-Control of a file that may be cached.
             if name != "Cache-Control" or not self.responseHeaders.hasHeader(name):
                 self.responseHeaders.setRawHeaders(name, [value])
         # One write for everything: twisted.web sends the head together with the first part of the body.
