@@ -41,7 +41,7 @@ MAX_NAME: Final = 100
 
 READ, CONTROL = "read", "control"
 RIGHTS: Final = (READ, CONTROL)
-"""The rights of a token: to read lists, or to do everything that the user may do."""
+"""The rights of a token: to read lists, or to do what the user may do, except make and revoke API tokens."""
 
 _FORM: Final = re.compile(r"nvt_[A-Za-z0-9_-]{43}")
 _MAX_NOTED: Final = 10_000
@@ -57,6 +57,7 @@ class ITokenHolders(Protocol):
         field ``secret`` of the grant is encrypted before it is stored, with a key that is derived from the token.
 
         :param seconds: how long the new token is valid.
+        :raises HTTPError: the user cannot have an API token, or a service that is needed for it does not answer.
         """
         ...
 
@@ -76,8 +77,7 @@ class APIToken:
     :ivar id: identifies the token; it is not secret.
     :ivar right: one of :data:`RIGHTS`.
     :ivar project: the project for which the token is valid; None: no project.
-    :ivar used_at: time of the last recorded use, up to a minute before the real last use; None: the token was never
-        used.
+    :ivar used_at: time of the last recorded use, up to a minute before the real last use; None: no use was recorded.
     """
 
     id: str

@@ -151,15 +151,15 @@ class IBrowserLogins(Protocol):
         ...
 
     async def renewal(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """Extend the log-in of a request; return the header fields that the browser needs for it."""
+        """Extend the log-in of a request if it is due; return the header fields for the browser, if any."""
         ...
 
     async def projects(self, request: Request) -> Projects | None:
-        """Return the projects of the user; None: the log-in has ended."""
+        """Return the projects of the user; None: the log-in has ended.  Only called if ``has_projects`` is true."""
         ...
 
     async def choose(self, request: Request, project: str) -> bool:
-        """Choose a project by its id; False: the log-in has ended.
+        """Choose a project by its id; False: the log-in has ended.  Only called if ``has_projects`` is true.
 
         :raises HTTPError: the user has no role in this project.
         """
@@ -182,8 +182,8 @@ class LogOuts:
     """Records when users have logged out everywhere, and which single log-ins have ended.
 
     All times are those of the store (``IKeyedStore.now``).  The wall clocks of several API hosts differ, and a wall
-    clock can be set back.  By wall clocks, a log-in could have a later time than the log-out after it.  Such a log-in
-    would stay valid.
+    clock can be set back.  With the times of such clocks, a log-in could seem to have begun after a log-out that in
+    fact came later.  Such a log-in would stay valid.
     """
 
     def __init__(self, store: IKeyedStore) -> None:
@@ -207,7 +207,7 @@ class LogOuts:
     async def note(self, user: str, longest: float) -> None:
         """Record that a user logs out everywhere.
 
-        :param longest: maximum lifetime of a log-in in seconds.
+        :param longest: seconds for which this is remembered.  After that, no cookie of an earlier log-in may be valid.
         """
         await self._store.put(_key(user), {"at": await self._store.now()}, longest)
 

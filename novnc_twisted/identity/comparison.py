@@ -33,7 +33,7 @@ class Comparison:
         return waiter.result
 
     def begins(self) -> bool:
-        """Drop checks from the front of the queue until one may run; return whether a check is left."""
+        """Drop the checks at the front of the queue whose ``begin`` fails; return whether a check is left."""
         while self._waiters and not self._waiters[0].begins():
             self._waiters.popleft()
         return bool(self._waiters)

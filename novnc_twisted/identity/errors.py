@@ -52,7 +52,7 @@ def too_many_tokens() -> HTTPError:
 def not_admitted(cause: RefusalCause, answered: str) -> HTTPError:
     """Make the 403 for a request that noauth does not answer.
 
-    :param answered: the requests that noauth answers.
+    :param answered: what noauth answers (``only ...``), or does not answer (``no ...``); it follows "noauth answers".
     """
     message = f"auth_strategy noauth answers {answered}. Set up http_basic or keystone."
     return HTTPError(403, message, reason=RefusalReason(cause, "[api] auth_strategy"))

@@ -1,4 +1,4 @@
-"""Log-ins of browsers for the users of the file: the cookie contains a token.
+"""Log-ins of browsers for the users of the user file: the cookie contains a token.
 
 The token is of the same kind as the tokens that our identity service gives to API clients.  So a browser always has the
 current rights of the user.  The token of a browser is valid only in the cookie, and every copy of it becomes invalid
@@ -25,7 +25,11 @@ A person who opens no page is logged out when the token expires, even if a page 
 """
 
 KEPT: Final = TOKEN_TTL + 60.0
-"""Seconds for which a log-out is remembered: longer than a cookie can live whose renewal began before the log-out."""
+"""Seconds for which a log-out is remembered.
+
+A renewal that began before the log-out may set a cookie shortly after the log-out.  The log-out must be remembered for
+longer than this cookie is valid.
+"""
 
 
 class FileLogins:
@@ -69,12 +73,12 @@ class FileLogins:
         user = self._auth.user(found.caller.user)
         if user is None:
             return ()
-        # With the time of the log-in, and not with the present time: otherwise, if the person logged out everywhere
+        # The new token keeps the time of the log-in.  If it had the present time, and the person logged out everywhere
         # since _read(), the new cookie would be valid, because it would seem to come from a later log-in.
         return (await self._begin(request, user, found.caller.project, found.id, found.began_at),)
 
     async def projects(self, request: Request) -> Projects | None:
-        """See IBrowserLogins.  The users of the file cannot choose among projects."""
+        """See IBrowserLogins.  Users of the user file can name a project only when they log in."""
         return None
 
     async def choose(self, request: Request, project: str) -> bool:
