@@ -26,7 +26,10 @@ from novnc_twisted.errors import (
 from novnc_twisted.messaging.interfaces import Answer, ITransport
 
 DEADLINE: Final = 1.0
-"""Maximum number of seconds for the answers of the proxies.  The time limit of the method may leave fewer."""
+"""Maximum number of seconds for the answers of the proxies.
+
+The wait is shorter if less time is left for the method of consoleauth that asks them (:class:`.TimeLimit`).
+"""
 
 ON_ITS_WAY: Final = 5.0
 """Seconds that a proxy waits for an answer about a token.
@@ -89,8 +92,8 @@ class _Admission(NamedTuple):
     """An admitted session, which its proxy perhaps does not count yet.
 
     :ivar proxy: the topic of its worker.
-    :ivar link_id: the id of its link, for calls to the workers.  They must not contain the token's hash, because
-        somebody with a stolen proxy credential can read them.
+    :ivar link_id: the id of its link.  Calls to the workers contain this id, and not the token's hash, because
+        somebody with a stolen proxy credential can read these calls.
     :ivar session: the id of the session.
     :ivar at: when the session was admitted, in the clock's seconds.
     """
@@ -149,7 +152,11 @@ class SessionCounts:
                 await self._open.add(info.instance_uuid)
 
     async def ended(self, servers: Iterable[str]) -> None:
-        """Record that sessions have ended; each server is named once for each of its sessions."""
+        """Record that sessions have ended.
+
+        :param servers: the server of each ended session.  A server occurs several times if several of its sessions have
+            ended.
+        """
         if self.rules.max_sessions_per_server:
             for server, count in Counter(servers).items():
                 await self._open.remove(server, count)

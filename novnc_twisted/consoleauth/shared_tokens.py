@@ -1,8 +1,9 @@
 """Shared tokens.  A viewer makes a shared token for a guest from the viewer's own token, the source.
 
 A shared token has the server, the user and the project of its source, and never more rights.  It ends with its source:
-when the source is revoked or dropped, or when the source has expired and no session keeps it in use.  When a shared
-token expires, its sessions end too.  It cannot be shared again, so that only one source has to be checked.
+when the source is revoked or dropped, or when the source has expired and no session from the sharer's client address
+keeps the source in use.  When a shared token expires, its sessions end too.  It cannot be shared again, so that only
+one source has to be checked.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,7 +22,7 @@ MOST: Final = 16
 """Maximum number of live tokens that are shared from one token."""
 
 Find = Callable[[str], Awaitable[TokenRecord | None]]
-"""``async (token_hash)`` -> the record of a token that may be in use, or None."""
+"""``async (token_hash)`` -> the record of a token; None: the token is unknown or was dropped."""
 
 
 class SharedTokens:
@@ -29,7 +30,8 @@ class SharedTokens:
 
     Every method fails with ServiceUnavailable if the store does not answer.
 
-    :param find: returns the record of a token, also if the store has lost it.
+    :param find: returns the record of a token.  If the store has lost the record, ``find`` restores it from the memory
+        of this process, if possible.
     :param now: returns Unix time in seconds.
     :param reconnects: returns whether a session can keep a token in use after the token has expired.
     """
@@ -117,6 +119,6 @@ class SharedTokens:
         if record.connect_info.mode == VIEW:
             return state
         modes = (state.mode or CONTROL, above.mode or source.connect_info.mode)
-        # The record permits CONTROL.  Return CONTROL nevertheless, and not None for "unchanged": a live session that
-        # was limited to viewing learns from this mode that it has control again.
+        # Return CONTROL even if no mark has changed the mode.  From None ("not changed"), a live session that was
+        # limited to viewing would not learn that it has control again.
         return TokenState(None, VIEW if VIEW in modes else CONTROL, state.mode_by)

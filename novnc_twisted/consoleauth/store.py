@@ -1,12 +1,13 @@
 """Tokens in the keyed store: their records, indexes, leases and claims.
 
-Keys, with the SHA-256 of a token as HASH:
+Keys, with the SHA-256 of a token as HASH, and a hash of a client address as ADDRESS:
 
 * ``token:HASH``: the record.
 * ``owned:HASH``, ``project:HASH``, ``shared:HASH``: the token's entries in the indexes of its user, of its project, and
   of the token that it was shared from.
 * ``lease:HASH:ADDRESS``: a lease: until when a client address may use the token again, even after its expiry.
-* ``used:HASH``, ``bound:HASH``: a claim: the first client address that used the token, or that it is bound to.
+* ``used:HASH``: a claim: the first client address that used the token.
+* ``bound:HASH``: a claim: the only client address that may use the token, with ``bind_address``.
 * ``dropped:INDEX``: a time.  The tokens of this index that expire no later than this time were dropped.
 """
 
@@ -20,7 +21,7 @@ from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 LEASE = 60.0
-"""Seconds for which a token admits its viewer again after its session last renewed the lease."""
+"""Lifetime of a lease in seconds.  Within this time after the last renewal, the viewer may use the token again."""
 
 GRACE = 300.0
 """Seconds for which a record is kept beyond its lease, so that a session outlives an outage of consoleauth."""
@@ -160,8 +161,8 @@ class TokenStore:
         hashes = [key.removeprefix(_token("")) for key in await self._store.indexed(index, except_newest)]
         dropped = await self._remove(index, hashes, until)
         if hashes and not except_newest:
-            # Surplus tokens keep these entries, because their sessions go on.  By the entry of a shared token, a
-            # revocation of its source finds the sessions to end.
+            # If only the oldest tokens are dropped, the entries stay, because the sessions of the dropped tokens go on.
+            # When the source of a shared token is revoked, the entry is needed to find the sessions to end.
             await self._store.remove(*map(_shared, hashes))
         return dropped
 
@@ -174,11 +175,13 @@ class TokenStore:
         """Drop tokens of an index, and write one mark for all of them, so that no consoleauth restores one of them.
 
         :param until: the mark is for tokens that expire no later than this time; None: the latest expiry time of the
-            dropped tokens.  The last token in the index may expire earlier: a restored token is put at the end.
+            dropped tokens.
         """
         if not token_hashes:
             return 0
         if until is None:
+            # Read all records.  The last token in the index need not be the last to expire: a restored token is put at
+            # the end.
             records = [await self.get(token_hash) for token_hash in token_hashes]
             until = max((record.expires_at for record in records if record is not None), default=0.0)
         # Mark the tokens before they are removed: in between, a consoleauth could restore one of them.
@@ -190,8 +193,8 @@ class TokenStore:
     async def _mark_dropped(self, index: str, until: float) -> None:
         """Mark the tokens of an index that expire no later than ``until`` as dropped.  Earlier marks stay in force."""
         before = await self._store.get(_dropped(index))
-        # Keep the later time: after an older token is dropped, newer tokens that were dropped before must not become
-        # restorable.
+        # Keep the later time.  An earlier mark may be for tokens that expire after ``until``, and these tokens must not
+        # become restorable.
         until = until if before is None else max(until, float(before["until"]))
         await self._store.put(_dropped(index), {"until": until}, DROPPED)
 

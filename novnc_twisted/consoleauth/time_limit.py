@@ -15,7 +15,7 @@ LAST: Final = 0.5
 class TimeLimit:
     """One limit for all calls of a method.  It begins when the object is made.
 
-    :param clock: the clock of the calls' deadlines.
+    :param clock: measures the time.
     """
 
     def __init__(self, clock: IReactorTime) -> None:

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeVar
 from novnc_twisted.errors import ServiceUnavailable
 
 MAX_TEXT: Final = 1024
-"""Maximum number of characters of a text; paths and addresses are shorter."""
+"""Maximum number of characters that :data:`text` accepts."""
 
 # Control characters (Cc), and surrogates, which UTF-8 cannot encode.  isprintable() alone would be too strict: names of
-# people may contain blanks, joiners, and characters that are newer than this Python's Unicode tables.
+# people may contain no-break spaces, joiners, and characters that are newer than this Python's Unicode tables.
 _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -19,7 +19,7 @@ GIVE: Final = "give"
 """Hand control over, and only watch from then on."""
 
 TAKE: Final = "take"
-"""Take control from a session that received it from this session, or from a guest of this session.
+"""Take control from a session to which this session gave it, or from a guest.
 
 The guest's link must have been made from the link of this session.
 """
