@@ -31,10 +31,11 @@ class RequestRefused:
     """A connection or a request was refused before it became a session or reached the API.
 
     :cvar event: the name of this kind of event.
-    :ivar service: the service that refused: ``novncproxy``, ``xvpvncproxy`` or ``consoleapi``; ``proxies`` if both
-        proxies share the limit that was reached.
+    :ivar service: the service that refused: ``novncproxy``, ``xvpvncproxy``, ``consoleapi`` or ``monitoring``;
+        ``proxies`` if the connection limit of the proxies was reached, because they share it.
     :ivar cause: the cause, as one word.
-    :ivar address: the client's address; empty for a unix socket.
+    :ivar address: the client's address; its network if the connection was closed to make room for another one;
+        ``unknown`` if a trusted proxy sent an invalid address; empty for a unix socket.
     :ivar detail: what happened, in words.
     :ivar option: the option to change, and how to change it; empty if no option helps.
     :ivar status: the HTTP status that was sent; None if the connection was closed without a response.

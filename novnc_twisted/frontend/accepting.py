@@ -132,7 +132,7 @@ def _name_of(address: Any) -> str:
 
 
 def _hint(number: int | None) -> str:
-    """Return the end of the log line that says what to do about an error."""
+    """Return the part of the log line that says what to do about this error; empty for most errors."""
     if number == errno.EMFILE:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return (

@@ -35,7 +35,7 @@ class FrontConnection(Protocol):
     :ivar gone: fires when the connection is closed, or when a detached relay (:mod:`novnc_twisted.relay.detached`) has
         taken over its socket.
     :ivar end: the stream of the session or of the final response.  It gets every byte that arrives.  None: there is no
-        session and no final response yet.
+        session and no final response yet, or a detached relay has taken over the socket.
     """
 
     factory: "FrontFactory"
@@ -103,8 +103,8 @@ class FrontConnection(Protocol):
         self.set_deadline(None)
         self.end = end
         end.makeConnection(self.transport)
-        # Setting this after makeConnection() is early enough: a detached relay takes over the socket of a live session
-        # only.
+        # Setting this after makeConnection() is early enough: a detached relay takes over only the socket of a live
+        # session, and the session begins after this method.
         end.on_detach = self.detached
         if rest:
             end.dataReceived(rest)

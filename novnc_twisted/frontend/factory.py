@@ -63,14 +63,15 @@ class FrontFactory(Factory):
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: called regularly while a session lives.  Renews the
-            token's lease, so that the viewer may reconnect after the token has expired.
+            token's lease.  The lease lets the viewer reconnect, even after the token itself has expired.
         :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is not
             at the address in ``info``.  Returns the present address of the console, or None if this is not known; may
             take ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.
-        :param people: keeps pages informed about who is at their console; the XVP proxy has no pages.
+        :param people: the calls to consoleauth about the people at a console, about control and about links for guests;
+            None for the XVP proxy, whose viewers do not show them.
         :param limits: limits of sessions; may be shared with another proxy of this process.  Default: limits for this
             proxy only.
         :param failures: counts failed guesses of a token; may be shared, too.  Default: counts for this proxy only.
@@ -104,7 +105,7 @@ class FrontFactory(Factory):
         self.registry = SessionRegistry(services, self._session_ended)
 
     def use(self, settings: SessionSettings) -> None:
-        """Use other settings for new connections and sessions.  The limit of idle time changes for all sessions."""
+        """Use other settings for new connections and sessions, and for what the existing ones still have to do."""
         self.settings = settings
         self.registry.use(settings)
 
@@ -137,7 +138,10 @@ class FrontFactory(Factory):
         viewer.slot.release()
 
     def close_idle(self) -> None:
-        """Close all connections that are not sessions, even those whose request is being answered."""
+        """Close all connections that have neither a session nor a final response.
+
+        Connections whose request is still being answered are closed, too.
+        """
         for connection in list(self.connections):
             connection.hang_up()
 

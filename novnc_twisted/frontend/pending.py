@@ -109,7 +109,7 @@ class PendingConnection(Protocol):
     def _read_header(self) -> bool:
         """Read the PROXY header if it is complete.
 
-        :return: True: the header was read; False: it is incomplete, or it was refused and the connection is closed.
+        :return: True: the header was read.  False: the header is incomplete, or this method has closed the connection.
         """
         try:
             header = read_proxy_header(self._held)
@@ -140,8 +140,8 @@ class PendingConnection(Protocol):
         address = self._address = kind("TCP", header.host, header.port)
         self.transport.getPeer = lambda: address
         if self._slot is not None:
-            # From now on, the connection counts for the client, not for the proxy: all clients of a load balancer must
-            # not share one limit.
+            # From now on, the connection counts for the client's network, to which the limit of one network applies.
+            # This limit does not apply to trusted proxies.
             self._slot.release()
         self._slot = self._listener.front.connection_limits.admit(header.host)
         if self._slot is not None:

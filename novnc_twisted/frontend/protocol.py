@@ -19,7 +19,7 @@ from novnc_twisted.relay.stream_end import StreamEnd
 class FrontProtocol(FrontConnection):
     """A connection that receives HTTP heads, and answers each head or becomes a session.
 
-    :ivar requests: number of heads that were awaited.
+    :ivar requests: number of heads that this connection has awaited, including the present one.
     """
 
     requests = 0
@@ -40,7 +40,7 @@ class FrontProtocol(FrontConnection):
     def head_is_late(self) -> None:
         """Close a silent connection without a response; refuse a head that is incomplete."""
         if self._buffer.empty:
-            # An empty response closes the connection gracefully.
+            # Without data, this method only closes the connection, without a reset.
             self.send_final_response(b"", Stopping())
         else:
             self.bad_head(SetupTimeout("the head did not come in time"))
@@ -73,7 +73,8 @@ class FrontProtocol(FrontConnection):
     def begin_check(self, token: str | None, address: str) -> Check | None:
         """Begin the check of a token.
 
-        :return: None if the client made too many failed guesses and has to wait.  The observer was notified.
+        :return: the check.  None: the client made too many failed guesses and has to wait; the refusal was reported to
+            the observer.
         """
         if not token:
             return Check()  # a request without a token does not count as a guess
@@ -106,7 +107,7 @@ class FrontProtocol(FrontConnection):
         )
         self.factory.registry.begin(viewer, self.accepted_at)
 
-    # Each proxy implements the methods below.
+    # Each proxy implements head_received() and bad_head().
 
     def head_received(self, head: RequestHead, rest: bytes) -> None:
         """Answer a request, or begin a session.

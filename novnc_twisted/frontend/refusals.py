@@ -1,4 +1,4 @@
-"""Makes the events of refused requests from exceptions, and from what the connection limits report."""
+"""Finds the causes of refused request heads, and makes events from what the connection limits report."""
 
 from novnc_twisted.access.connection_limits import LimitObserver
 from novnc_twisted.errors import MessageTooBig, Refusal, SetupTimeout
