@@ -12,7 +12,9 @@ from novnc_twisted.messaging.interfaces import ITransport
 
 
 class PeopleAPI:
-    """The ``people`` of the noVNC proxy's factory; see :class:`novnc_twisted.session.people.People`.
+    """Makes the calls of one worker of the noVNC proxy.
+
+    The proxy's factory takes this object as its argument ``people``; see :class:`novnc_twisted.session.people.People`.
 
     :param topic: the topic of the worker's sessions, which consoleauth calls back.
     """

@@ -72,7 +72,8 @@ class PeopleMethods:
     async def attend(self, *, token_hash: str, topic: str) -> dict[str, Any]:
         """Record that a page on the calling worker shows the console of a server; update all pages of this console.
 
-        The token names the server, so a proxy learns only who is at the consoles that its own viewers have opened.
+        The call has no server id: consoleauth finds the server of the token.  A proxy knows only the tokens of its own
+        viewers, so it learns only who is at the consoles that these viewers have opened.
 
         :param topic: the topic of the worker, which consoleauth will call.
         :returns: an empty object.

@@ -68,8 +68,9 @@ class Places:
     async def published_owner(self, instance_uuid: str, owner: str) -> bool:
         """Return whether all published records of a server have this owner, the id or the name of a project.
 
-        Also return True if no host published the server, or if the records cannot be read.  So True proves nothing, and
-        only means that the records give no reason to ask the hosts.
+        If the records cannot be read now, those of the last update are used.  Also return True if no host published the
+        server, or if no records were ever read.  So True proves nothing, and only means that the records give no reason
+        to ask the hosts.
         """
         with suppress(ServiceUnavailable):
             await self._directory.refresh()
@@ -88,17 +89,18 @@ class Places:
         """Ask the host that made the token; if it is not live or does not run the server, ask other live hosts.
 
         A host that restarts counts as live, and answers only after the restart.  So the call to the host that made the
-        token may take all the time that is left for the search.  Other hosts are asked only after this host has
-        answered.
+        token may take all the time that is left for the search.  If this host is live, other hosts are asked only after
+        it has answered.
 
-        :param limit: the limit of the method that needs the place.
-        :param reserve: seconds to leave for later calls of this method.
+        :param limit: the time limit of the calling method.
+        :param reserve: seconds to leave for the calls that the calling method makes afterwards.
         :raises InstanceNotRunning: no host runs the server, but a live host knows it.
-        :raises InstanceNotFound: no live host knows the server, and the token's host is live.
+        :raises InstanceNotFound: no live host knows the server, the token's host is live or unknown, and all hosts that
+            published the server are live.
         :raises ConsoleTypeUnavailable: the server runs without a VNC display.
         :raises ConsoleUnreachable: two hosts run the server, or another running server claims the same address.
         :raises ServiceUnavailable: no host is live; a host that may run the server does not answer; or no live host
-            runs the server, and the host that had it last is not live.
+            knows the server, and the token's host or a host that published the server is not live.
         """
         asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": port}
         directory = self._directory
@@ -142,7 +144,8 @@ class Places:
         :param deadline: seconds for the check for address conflicts.
         """
         running = [host for host, answer in answers.items() if _runs(answer)]
-        # If several hosts run the server, none of them is chosen: a wrong one may show the screen of another server.
+        # If several hosts claim to run the server, none of them is chosen: one of the claims may be false, and the
+        # console would show another server's screen.
         if len(running) > 1:
             self._refuse_two_hosts(instance_uuid, running)
         host, answer = running[0], answers[running[0]]
@@ -307,7 +310,8 @@ def _uuids(compute_host: str, answer: Any) -> list[str]:
 def _place(compute_host: str, answer: Any, address: str) -> Place:
     """Read the place that a host reports.
 
-    :param address: the address that the host announced.  A report with any other address is refused.
+    :param address: the address that the host announced; empty: none.  If the host announced an address, a report with
+        any other address is refused.
     """
     place = read(Place, answer, f"compute host {compute_host}", compute_host=compute_host)
     # Redis lets a host announce only the address of its credential (redis.acl), but an answer could name any address.

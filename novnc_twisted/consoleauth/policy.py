@@ -18,7 +18,7 @@ from novnc_twisted.errors import ConsoleForbidden, InvalidToken
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 SETUP: Final = 30.0
-"""The deadline of a session's set-up: a session is live at most this number of seconds after its token was checked."""
+"""Maximum number of seconds from the check of a token until its session is live: the deadline of the set-up."""
 
 
 class TokenPolicy:
@@ -27,7 +27,7 @@ class TokenPolicy:
     Every method fails with ServiceUnavailable if the store does not answer.
 
     :param store: where tokens are kept.
-    :param clock: the clock by which this process forgets tokens that are no longer in use.
+    :param clock: measures for how long this process remembers the records of used tokens (see :class:`.LostTokens`).
     :param now: returns Unix time in seconds; None: the clock of the store, which all consoleauths share.
     :ivar shared: the tokens that viewers made for guests.
     """
@@ -240,7 +240,9 @@ class TokenPolicy:
         return await self._find_or_restore(token_hash)
 
     async def renew(self, token_hash: str, record: TokenRecord | None, address: str) -> str | None:
-        """Let a viewer reconnect with this token from the same address within 60 s, even if the token expires.
+        """Let a viewer reconnect with this token from this address within 60 s, even if the token expires.
+
+        If the rules permit no reconnection, do nothing and return None.
 
         :param record: what :meth:`find_in_use` returned.  If it is None or permits only one use, nothing is renewed.
         :return: the viewer's mode if it was changed; else None.

@@ -1,4 +1,4 @@
-"""Calls to nova-consoleauth.  Callers pass tokens, but only the hashes of tokens travel on the bus."""
+"""Calls to nova-consoleauth.  Most methods take a token, but only the hashes of tokens travel on the bus."""
 
 import secrets
 import time
@@ -41,15 +41,15 @@ class ConsoleAuthAPI:
     """The methods of consoleauth for the proxies and the API.
 
     Every method fails with :class:`~novnc_twisted.errors.ServiceUnavailable` if no consoleauth answers within
-    ``deadline`` seconds.  The factories of the proxies take :meth:`check_token`, :meth:`get_vnc_password`,
-    :meth:`keep_token`, :meth:`find_again` and :meth:`change_power` as ``authorise``, ``ask_password``, ``keep_token``,
-    ``find_again`` and ``change_power``.
+    ``deadline`` seconds.  The factories of the proxies take :meth:`check_token` as ``authorise``,
+    :meth:`get_vnc_password` as ``ask_password``, and :meth:`keep_token`, :meth:`find_again` and :meth:`change_power`
+    under their own names.
 
     :param now: returns the Unix time of this machine, in seconds.
     :param proxy: the topic of the worker whose sessions begin with :meth:`check_token`; empty: unknown.
-    :param people: whether console pages may show these sessions.
-    :param clock: the clock for repeating calls: one of several consoleauths may have died or may hang, so a call
-        without an answer is repeated.  None: no call is repeated.
+    :param people: whether console pages may list the sessions of this worker.
+    :param clock: the clock for repeating calls: one of several consoleauths may have died or may hang, so most methods
+        repeat a call without an answer.  None: no call is repeated.
     """
 
     def __init__(
