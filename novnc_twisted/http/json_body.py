@@ -22,7 +22,7 @@ def read_json(body: bytes) -> Any:
     :raises HTTPError: 400: the body is not JSON in UTF-8, or is nested too deep.
     """
     try:
-        # Checked before parsing: deep nesting takes the parser to Python's recursion limit.
+        # The parser itself would accept up to 1024 levels.
         if _is_flat(body):
             return strict_json.loads(body)
     except ValueError:
