@@ -5,10 +5,11 @@ A session has the right of its token, ``control`` or ``view``.  When a session h
 has this effect, while three conditions are true:
 
 * Both sessions are live.
-* Without this grant, the giver would have control.
-* The receiver's token was not limited to viewing after it was made.
+* The giver has the right ``control``, or is the receiver of another grant that counts.
+* The receiver has a token, and this token was not limited to viewing by a later change.
 
-A receiver can hand control on.  When a grant no longer counts, the later grants of this chain do not count either.
+A receiver can hand control on.  When a grant no longer counts, the later grants of this chain do not count either.  A
+grant by which a session would get control from itself, through other sessions, does not count.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -61,8 +62,8 @@ def _holds(
 ) -> bool:
     """Return whether a session is live, and has control to give: by its own right, or by a grant that counts.
 
-    :param through: the later sessions of the chain, which have control only through this one.  If this session is one
-        of them, the grants form a circle, and no session of it has control to give.
+    :param through: the later sessions of the chain, which would get control from this session.  If this session is one
+        of them, it would get control from itself, so the answer is no.
     """
     if one not in rights or one in through:
         return False

@@ -34,8 +34,8 @@ class Grants:
     async def add(self, to: SessionInfo, by: str, sessions: Iterable[SessionInfo]) -> None:
         """Give control to a session, from session ``by``.  This replaces an earlier grant to the same session.
 
-        :param sessions: all sessions of the server.  Those with the receiver's token are stored in the grant: they are
-            other viewers with the same link, so :meth:`give_back` must not take them for the receiver.
+        :param sessions: all sessions of the server.  The ids of those with the receiver's token are stored in the
+            grant.  These sessions already exist, so :meth:`give_back` must not pass the grant to them.
         """
         others = [one.id for one in sessions if one.token_hash == to.token_hash]
         grant = {"by": by, "token": to.token_hash, "address": to.client_address, "others": others}
@@ -74,8 +74,8 @@ class Grants:
         found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
         renewed: dict[SessionInfo, str] = {}
         for to, value in zip(watching, found, strict=True):
-            # A proxy could report a session whose id is the hash of this token.  Then the value could be the grant to
-            # that live session, because both have the same key.  Only receivers_ended() adds "to".
+            # Only receivers_ended() adds "to".  A value without it is the grant to a live session whose id is the hash
+            # of this token: a proxy could report such an id.
             if not isinstance(value, dict) or "to" not in value:
                 continue
             if to.id in value["others"] or to.client_address != value["address"]:
@@ -92,7 +92,7 @@ class Grants:
         return renewed
 
     async def barred(self, sessions: Iterable[SessionInfo]) -> set[str]:
-        """Return the ids of the sessions whose token is unknown, or was limited to viewing after it was made."""
+        """Return the ids of the sessions without a token, or whose token was later limited to viewing."""
         barred = set()
         for one in sessions:
             if not one.token_hash or (await self._policy.mark(one.token_hash)).mode == VIEW:

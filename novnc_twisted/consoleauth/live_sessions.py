@@ -79,7 +79,7 @@ class LiveSessions:
         self._repeating: Deferred[None] | None = None
 
     async def end(self, wanted: SessionFilter, reason: str) -> Outcome:
-        """End the sessions that match a filter, with Revoked (4410).
+        """End the sessions that match a filter, with the close code of Revoked (4410).
 
         :raises ServiceUnavailable: the list of proxies cannot be read.
         """
@@ -131,7 +131,7 @@ class LiveSessions:
         return Outcome(sum(map(_count, results)), unanswered)
 
     async def _repeat(self) -> None:
-        """Apply the changes to proxies that have not answered yet, each for :data:`REPEATED` seconds."""
+        """Repeat each change for :data:`REPEATED` seconds, on the proxies that have not applied it yet."""
         try:
             while self._pending:
                 await sleep(_PAUSE, self._clock)
@@ -155,7 +155,10 @@ class LiveSessions:
 
 
 def _set_fields(wanted: SessionFilter) -> dict[str, Any]:
-    """Return the filter for the workers, with the link_id instead of the token's hash: the hash can open a console."""
+    """Return the filter for the workers, with the link_id instead of the token's hash.
+
+    The hash must not reach all workers: consoleauth's methods accept it in place of the token.
+    """
     if wanted.token_hash is not None:
         wanted = replace(wanted, token_hash=None, link_id=link_id(wanted.token_hash))
     return {name: value for name, value in wanted.to_wire().items() if value is not None}

@@ -35,8 +35,8 @@ class ConsoleAuthManager:
     :param transport: calls, presence and the store.
     :param clock: for deadlines, delays and ages.
     :param token_ttl: seconds for which a token is valid.
-    :param enforce_session_timeout: whether a session ends when its token expires.  After that, its viewer cannot
-        reconnect.
+    :param enforce_session_timeout: whether a session ends when its token expires.  If so, its viewer cannot reconnect
+        after the token has expired.
     :param one_time: whether a token can be used only once, to open one console.
     :param bind_address: whether a token is valid from one client address only: the address that the API named, or else
         the first address that uses the token.
@@ -45,10 +45,12 @@ class ConsoleAuthManager:
         0: no limit.
     :param history_retention: seconds for which ended sessions are kept; 0: none are kept.
     :param session_rules: limits of sessions over all proxies; None: no limits.
-    :param hide_administrators: whether only administrators see an administrator who only watches a console.
+    :param hide_administrators: whether an administrator who only watches a console is hidden from users who are
+        not administrators.
     :param show_names: whether console pages show the names of users.
     :param host: the host name under which the service is listed.
-    :param now: returns Unix time in seconds; None: the clock of the store, which all managers share.
+    :param now: returns Unix time in seconds.  None: the clock of the store, which all managers share, for tokens; the
+        clock of this host for the history and for the number of a server's sessions.
     :param observer: called with an event for each token that is made, shared, used, refused or dropped, and for each
         request for control and change of control (``novnc_twisted.events``).
     """

@@ -25,7 +25,7 @@ SELECTORS = ("token_hash", "server_id", "user_id", "project_id")
 """The fields of a SessionFilter that select tokens to revoke: exactly one of them, and optionally ``owner``."""
 
 _CHANGERS: Final = ("", "user")
-"""Who may change a mode, as values for ``by`` of :func:`_changed`: an operator (empty), or a user."""
+"""Values for ``by`` of :func:`_changed`, one for each kind of key: of the operator's mode (empty), of the user's."""
 
 
 @record
@@ -69,7 +69,7 @@ class TokenState(NamedTuple):
 class TokenMarks:
     """The marks in the keyed store.  Every method fails with ServiceUnavailable if the store does not answer.
 
-    :ivar kept: minimum lifetime of a mark in seconds: at least the time for which a token that is made now can be used.
+    :ivar kept: minimum lifetime of a mark in seconds.  It is not shorter than the lifetime of a token that is made now.
     """
 
     def __init__(self, store: IKeyedStore, kept: float) -> None:

@@ -107,9 +107,10 @@ class NovaAuthority:
             return None
 
     async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> ConnectInfo | None:
-        """Return where the console is now, as its compute host reports it; None: nova does not permit this question.
+        """Return where the console is now, as its compute host reports it.
 
         :param info: what :meth:`check_token` returned.
+        :return: None: the credentials may not read the server, or may not ask for a new token.
         :raises Refusal: see :meth:`check_token`.
         """
         before = await self._nova.server(info.instance_uuid)
@@ -132,7 +133,7 @@ class NovaAuthority:
     async def _locate(
         self, token: str, instance_uuid: str, project_id: str | None, before: NovaServer | None
     ) -> ConnectInfo | None:
-        """Ask the compute host of a server, and check that the server did not move meanwhile.
+        """Let nova ask the server's compute host where the console is; check that the server did not move meanwhile.
 
         :param before: the server as nova has just shown it; None: the credentials may not read it.
         :return: None: the credentials may not read the server, or may not ask for a new token.

@@ -1,4 +1,4 @@
-"""An upper bound for the number of each server's sessions, so that the proxies are asked only near the limit."""
+"""An upper bound for the number of each server's sessions.  The proxies are asked only if it reaches the limit."""
 
 import secrets
 import time

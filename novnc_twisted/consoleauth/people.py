@@ -29,17 +29,17 @@ DEADLINE: Final = 1.5
 """Seconds for the answer of a worker.  An update takes two rounds of calls, and a proxy waits 5 s for consoleauth."""
 
 KEPT: Final = 604_800.0
-"""Seconds for which the workers of a server are remembered after the last update."""
+"""Seconds for which the workers of a server are remembered after consoleauth has last added or read them."""
 
 RETRY_DELAY: Final = 3.0
-"""Seconds until an incomplete update is repeated.
+"""Seconds until an update that was not final is repeated.
 
-Within this time, a worker that has ended disappears from the list of services.  Each further repetition doubles the
-delay.
+An update is final if :attr:`.ServerSessions.final` is true and all workers have answered.  Within this delay, a worker
+that has ended disappears from the list of services.  Each further repetition doubles the delay.
 """
 
 MAX_RETRY_DELAY: Final = 48.0
-"""An update that is still incomplete after this delay is not repeated any more."""
+"""Maximum delay in seconds.  If the repetition after this delay is not final either, no further one follows."""
 
 SETUP_DELAY: Final = 0.5
 """Seconds from the check of a token to the update of the pages.  By then, the new session is usually live."""
@@ -73,7 +73,8 @@ class ServerSessions(NamedTuple):
 class People:
     """Keeps the console pages informed about the people at their console.
 
-    :param hide_administrators: whether only administrators see an administrator who only watches.
+    :param hide_administrators: whether an administrator who only watches is hidden from users who are not
+        administrators.
     :param show_names: whether the names of users are shown.
     :ivar on_given_back: called with receiver and giver when the viewer of an ended receiver has come back, and its new
         session gets the grant.
@@ -94,7 +95,7 @@ class People:
         self.hide_administrators = hide_administrators
         self.show_names = show_names
         self._due: dict[str, IDelayedCall] = {}
-        self._waits: dict[str, float] = {}  # seconds until the next update, for servers whose last one was incomplete
+        self._waits: dict[str, float] = {}  # seconds until the next update, for servers whose last one was not final
         self._stopped = False
         self.on_given_back: Callable[[SessionInfo, SessionInfo], None] = lambda to, by: None
 
@@ -119,7 +120,7 @@ class People:
             self.changed(instance_uuid, SETUP_DELAY)
 
     async def notice(self, instance_uuid: str, topic: str) -> None:
-        """Call :meth:`admitted`, and log a failure: only the lists of people on pages depend on this call."""
+        """Call :meth:`admitted`.  A failure is only logged, because it affects only the lists on pages."""
         try:
             await self.admitted(instance_uuid, topic)
         except Refusal as refusal:
