@@ -182,6 +182,8 @@ class PowerActions:
             pass
         except Refusal as refusal:
             _log.error("{name} can't be switched off: {reason}", name=one_line(domain.name), reason=str(refusal))
+        except Exception:
+            _log.failure("{name} can't be switched off", name=one_line(domain.name))
         finally:
             self._end(domain.uuid, task)
 

@@ -10,6 +10,7 @@ from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.power import ACTIONS, PowerReply
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from tests.compute.harness import A, B, ComputeCase, domain
+from tests.support.logged import Logged
 
 STATES = ("running", "paused", "shutdown", "shutoff", "saved", "suspended", "crashed", "nostate")
 INACTIVE = ("shutoff", "saved", "nostate")
@@ -163,6 +164,20 @@ class PowerTests(ComputeCase):
             self.driver.working.errback(error)
             self.driver.working = None
             self.assertIsNone((await self.act("pause")).conflict)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    async def test_it_cannot_be_switched_off(self) -> None:
+        """After a shutdown to which the guest did not react; the next action is accepted."""
+        log = Logged(self)
+        for error in (ServiceUnavailable("libvirt refused it"), RuntimeError("unforeseen")):
+            await self.act("stop")
+            self.driver.working = Deferred()
+            self.clock.advance(60)
+            self.driver.working.errback(error)
+            self.driver.working = None
+            self.assertIsNone((await self.act("pause")).conflict)
+            self.driver.add(domain())
+        self.assertEqual(len(log.lines("can't be switched off")), 2)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     async def test_wrong_arguments(self) -> None:
