@@ -28,9 +28,9 @@ During a stall, presence entries of live services may expire.
 """
 
 MAX_BACKOFF = 1.0
-"""Maximum number of seconds from the start of one attempt to connect to the start of the next.
+"""Maximum number of seconds between the starts of two successive connection attempts.
 
-If the attempt itself takes nearly as long or longer, the next one follows shortly after its end (:mod:`.link`).
+If the first attempt takes nearly as long or longer, the second one follows shortly after its end (:mod:`.link`).
 """
 
 GRACE_PERIOD = 4.0
@@ -102,7 +102,7 @@ class Heartbeat:
         """Ask for the time each second until the connection ends; close it if Redis does not answer.
 
         :param report: called with each answer, Unix time in seconds.
-        :param before: called just before each question.  Commands that this function sends travel in the same packet.
+        :param before: called just before each question.  Commands that ``before`` sends share the question's packet.
         :raises Frozen: there was no answer within :data:`FROZEN` seconds.
         """
         pause = first_pause()

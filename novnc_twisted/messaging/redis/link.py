@@ -21,10 +21,10 @@ from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.waiting import Late, ended, ignore_cancellation, peek, sleep, within
 
 FIRST_BACKOFF = 0.05
-"""Minimum number of seconds from the end of one attempt to connect to the next attempt.
+"""Minimum number of seconds between the end of a connection, or of a failed attempt, and the next attempt.
 
 The time from the start of one attempt to the start of the next is random.  With each further failure it about doubles,
-up to MAX_BACKOFF.  After an attempt that took ANSWER_TIMEOUT or longer, the pause is this minimum.
+up to MAX_BACKOFF.  If an attempt and its connection together lasted ANSWER_TIMEOUT or longer, the pause is minimal.
 """
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
@@ -163,8 +163,8 @@ class Link:
                     return
                 lost = error
                 attempt += 1
-            # Set also after a failed first attempt, for the grace period of CommandLink: when Redis appears, other
-            # services may connect later than this one.
+            # CommandLink reads this flag, and begins a grace period when it connects.  A failed first attempt counts as
+            # a loss too: when Redis appears, other services may connect later than this one.
             self._lost_before = True
             self._health.down(self._purpose, lost)
             self._tried()
@@ -180,7 +180,8 @@ class Link:
 
         :param waited: seconds since the start of the last attempt, including the time for which its connection lasted.
         """
-        # A long attempt needs no further pause: such attempts do not burden a Redis that has just started.
+        # Long attempts do not burden a Redis that has just started.  After the loss of an older connection, the next
+        # attempt is made soon, because the outage may be short.
         if waited >= ANSWER_TIMEOUT:
             return FIRST_BACKOFF
         longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt)

@@ -214,7 +214,8 @@ class Presence:
             reply = await announce()
         if not isinstance(reply, list):
             return []  # the entry was renewed
-        # The script returns an empty list if the server that has the topic is at another address (TOPIC@PLACE).
+        # The script returns an empty list if the server that has the topic announces another place (the address of a
+        # compute host), or if this user may not read the entries.
         return reply or await self._elsewhere(one)
 
     async def _elsewhere(self, one: Announcement) -> list[Any]:

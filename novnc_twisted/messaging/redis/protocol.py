@@ -45,14 +45,14 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
     :ivar too_long: whether the connection was closed because a reply was longer than ``max_pending``.
     :ivar garbled: whether the connection was closed because the peer does not speak RESP.
     :ivar answered: whether a reply has come.
-    :ivar unfinished: bytes received since the last complete reply.
+    :ivar unfinished: bytes received after the piece of data in which the last complete reply ended.
     :ivar primary: host and port of the server, if a Sentinel named it.
     """
 
     noisy = False
 
     def __init__(self) -> None:
-        # Without conversion, because a token or a name of digits only must stay a text.
+        # Do not convert replies to numbers: a token or a name that has only digits must stay a string.
         super().__init__(charset="utf-8", convertNumbers=False)
         self.lost: Deferred[BaseException] = Deferred()
         self.max_pending = MAX_PENDING

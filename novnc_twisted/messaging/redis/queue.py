@@ -14,7 +14,10 @@ from novnc_twisted.messaging.redis.reasons import TROUBLES, sentence
 from novnc_twisted.messaging.waiting import Late, ended, settled, sleep, within
 
 BLOCK = 2
-"""Time-out of a BLPOP in seconds.  A connection that is silent for FROZEN seconds longer counts as frozen."""
+"""Time-out of a BLPOP in seconds.
+
+If Redis has not answered FROZEN seconds after the time-out of a BLPOP, the connection counts as frozen.
+"""
 
 LONG_BLOCK = 10
 """Time-out in seconds of a BLPOP for lists that only this process reads.
@@ -93,10 +96,10 @@ class Queue:
     async def stop(self, *, grace: float = 0.0, fed: bool = False) -> None:
         """Take no more messages, and close the connection.
 
-        :param grace: maximum seconds to wait for the end of a pending BLPOP.  A message that Redis sends on a
-            connection that is being closed is lost.
-        :param fed: whether messages may still be put into the lists.  If True, the BLPOP is not interrupted, because
-            the interruption could lose a message.
+        :param grace: maximum seconds to wait for the end of a pending BLPOP before the connection is closed.  Without
+            this wait, Redis could send a message while the connection is being closed, and the message would be lost.
+        :param fed: whether messages may still be put into the lists.  If True, the BLPOP is not interrupted during
+            ``grace``, because the interruption could lose a message.
         """
         running, self._running = self._running, None
         if running is not None:
