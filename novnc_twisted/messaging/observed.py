@@ -1,4 +1,4 @@
-"""A transport that reports each call: side (caller or server), topic, method, time and outcome.
+"""A transport that reports each call: side (caller or server), topic, method, duration, and error if any.
 
 Arguments and results are not reported.
 """
@@ -24,7 +24,7 @@ Report: TypeAlias = Callable[[str, str, str, float, BaseException | None], None]
 
 @implementer(ITransport)
 class ObservedTransport:
-    """Wraps a transport, and reports its calls on both sides: the caller's and the server's.
+    """Wraps a transport, and reports the calls that this process makes and the calls that it serves.
 
     :param transport: the wrapped transport.
     :param clock: measures how long a call takes.

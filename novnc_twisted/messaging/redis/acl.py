@@ -1,7 +1,7 @@
-"""The rights of each role in Redis (7.0 or newer), as the rules of an ACL user: one line of an aclfile.
+"""The rights of each role in Redis (7.0 or newer), as ACL rules.  Each Redis user has one line in an aclfile.
 
-The rights to call and to serve topics follow from the table in :mod:`novnc_twisted.contract.topics`.  The rights to the
-keyed store are defined here, each with its sentence for docs/redis_acl.rst.
+The rights to call and to serve topics follow from the table in :mod:`novnc_twisted.contract.topics`.  All other rights,
+such as those to the keyed store, are defined here, each with its description for docs/redis_acl.rst.
 
 All other commands and keys are denied, for example EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR.  A right
 consists of selectors (a term of Redis): a selector lists commands, and the patterns of the keys for which these
@@ -145,7 +145,7 @@ def _serves(topic: str, place: str, callers: Iterable[str]) -> list[str]:
 
 # SADD only: a service can add names to the list of services, but cannot remove any.
 def _be_listed(*kinds: str) -> str:
-    """Return the selector for adding names to the sets of these kinds of services."""
+    """Return the selector for adding kinds to the set of kinds, and names to the sets of services of ``kinds``."""
     return " ".join([f"%W~{keys.KINDS}", *(f"%W~{keys.services(kind)}" for kind in kinds), "+sadd"])
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 class Announcement:
     """One presence entry of this process, and the queues that this process serves under the entry's topic.
 
-    :ivar worker: the id of this server.
+    :ivar worker: the id of this entry.  If the process serves the topic, this is also the server's name.
     :ivar info: the text of a JSON object to announce.
     :ivar lists: the keys of the queues from which the server takes calls; empty if the topic is only announced.
-    :ivar place: the announced address of a compute host; empty for other services.  The Redis user of a compute host
-        may be permitted to announce only one address.
+    :ivar place: the announced address of a compute host; empty for other services.  If each compute host has its
+        own Redis user, Redis refuses any other address than that in the rights of this user.
     :ivar exclusive: whether this must be the only server of its topic.
     :ivar owned: called with True when an exclusive server may serve its topic, and with False when it must stop.
     :ivar returns_within: see ``ITransport.serve``.

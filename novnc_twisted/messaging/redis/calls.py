@@ -119,7 +119,7 @@ class Calls:
         return pending.result
 
     async def _queue(self, call_id: str, topic: str, method: str, arguments: dict[str, Any], until: float) -> None:
-        """Put a call into the topic's queue, once."""
+        """Put a call into the topic's queue; try again while the topic's server may come back."""
         names = [keys.servers(topic), keys.requests(topic, self._role)]
         while True:
             # A frozen Redis may run the script late.  Because of ``gives_up``, the script does not queue the call if
@@ -163,7 +163,7 @@ class _Pending:
         self._queuing.addErrback(self._not_queued)
 
     def answer(self, text: str) -> None:
-        """Fire with the result or refusal in a reply.
+        """Fire ``result`` with the result or refusal in a reply.
 
         :raises ValueError: the reply is invalid; the call keeps waiting.
         """

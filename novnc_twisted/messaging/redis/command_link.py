@@ -47,14 +47,14 @@ class CommandLink(Link):
         self._scripts = scripts
         self._asks_policy = asks_policy
         self._heartbeat = Heartbeat(self._seconds)
-        self._sending: set[Deferred[Any]] = set()
-        self._cancels = False  # whether stop() is cancelling them
+        self._sending: set[Deferred[Any]] = set()  # commands and scripts without a reply yet
+        self._cancels = False  # whether stop() is cancelling the Deferreds in _sending
         self.on_beat: Callable[[], None] = lambda: None
         # Services cannot announce themselves before Redis has the scripts, so a missing entry proves nothing yet.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     async def stop(self) -> None:
-        """See Link; also ends the scripts that wait until Redis has them."""
+        """See Link; also fails the calls of :meth:`run` that wait until Redis has the script."""
         await super().stop()
         self._cancels = True
         for sending in list(self._sending):
@@ -67,7 +67,7 @@ class CommandLink(Link):
 
     @property
     def waits_for_scripts(self) -> bool:
-        """Whether Redis did not have the script that this process ran last."""
+        """Whether Redis did not have the script that this process last tried to run."""
         return self._scripts.missing
 
     async def now(self) -> int:
@@ -117,7 +117,7 @@ class CommandLink(Link):
         begun = self._seconds()
         protocol = await self.connected(deadline)
         sent, cpu_before = self._seconds(), time.process_time()
-        # Compared at the end: a command that waited for scripts does not measure the speed of Redis.
+        # If this number changes, this time includes a wait for scripts, and says nothing about the speed of Redis.
         misses = self._scripts.misses
         sending = send(protocol)
         self._sending.add(sending)

@@ -27,7 +27,10 @@ from novnc_twisted.messaging.waiting import within
 from novnc_twisted.tls import ServerCheck, identity
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for TLS and log-in.  Before that, Sentinels, name look-up and connecting together may take twice as long."""
+"""Seconds for the TLS handshake and the log-in together; also the limit for connecting to a unix socket.
+
+Before these, a link asks the Sentinels, looks up the name and connects.  All this may take twice as long.
+"""
 
 ANSWER_TIMEOUT = 0.5
 """Seconds for one address to accept a TCP connection.
