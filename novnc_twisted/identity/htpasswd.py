@@ -19,7 +19,7 @@ MAX_WARNINGS = 20
 """Maximum number of warnings about one state of the file; further ones are only counted."""
 
 _HASH = re.compile(r"\$2[by]\$(0[4-9]|1[0-9]|2[0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
-# Control characters, line separators and lone surrogates; a name may have any other character.
+# Control characters, line separators and lone surrogates.
 _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MAX_SIZE = 1 << 20
 _MAX_NAME = 255
@@ -29,7 +29,7 @@ class UserRecords(NamedTuple):
     """The content of a user file.
 
     :ivar users: name -> user.
-    :ivar warnings: one line for each mistake that leaves the file usable, without hashes.
+    :ivar warnings: one line of text for each mistake that leaves the file usable.  The texts contain no hash.
     """
 
     users: dict[str, User]

@@ -89,7 +89,7 @@ class HTTPBasic:
                 self._file.users(),
                 name,
                 password,
-                # Checked again before the comparison: requests that were sent together must not get one guess each.
+                # Checked again, because other requests may have locked the user out while this one waited.
                 begin=lambda: self._refuse_locked_out(name, address),
                 done=lambda right: self._count(name, address, right),
             )
@@ -129,7 +129,7 @@ class HTTPBasic:
 
 
 def _basic(header: str) -> tuple[str | None, str]:
-    """Return name and password of an Authorization field (RFC 7617); the name is None if it is not a Basic field."""
+    """Return name and password of an Authorization field; the name is None without a valid Basic field (RFC 7617)."""
     scheme, _, value = header.partition(" ")
     if scheme.lower() != "basic":
         return None, ""

@@ -1,4 +1,4 @@
-"""Log-ins of browsers for the users of a Keystone: the cookie contains a secret, and the tokens stay in the server.
+"""Log-ins of browsers for the users of a Keystone: the cookie contains a secret, but no Keystone token.
 
 The tokens of a log-in are in the keyed store under a hash of the cookie, encrypted with a key that is derived from the
 cookie.  Neither the store nor the browser alone can use them.  The scoped token is validated at each request, like that
@@ -35,7 +35,7 @@ LONGEST: Final = 24 * 3600.0
 class _Session(NamedTuple):
     """A log-in.
 
-    :ivar began_at: in the time of the store.
+    :ivar began_at: when the log-in began, as ``IKeyedStore.now`` gave the time.
     :ivar until: Unix time at which the log-in ends at the latest.
     :ivar unscoped: the token with which a project is chosen.
     :ivar token: the token for the chosen project; empty: no project is chosen yet.
@@ -149,7 +149,8 @@ class KeystoneLogins:
         secret = secret_of(request) or ""
         session = await self._read(secret)
         if session is not None:
-            # Noted first, because choose() may store the record again at the same time.
+            # The end is noted before the record is removed.  If choose() stores the record again afterwards, it finds
+            # the note, and removes the record.
             await self._log_outs.note_one(_id(secret), LONGEST)
             await self._end(secret, session.token, session.unscoped)
         return cookie(request, "", 0)

@@ -12,7 +12,7 @@ FREE: Final = 32
 """While fewer places than this are taken, every client may take a place."""
 
 SHARE: Final = 16
-"""Maximum number of places of one network (an IPv4 address or an IPv6 /64) once :data:`FREE` places are taken."""
+"""Once :data:`FREE` places are taken, a network (an IPv4 address or an IPv6 /64) with this many gets no further one."""
 
 
 class FairShare:
@@ -25,7 +25,7 @@ class FairShare:
         return self._taken.total()
 
     def enter(self, address: str) -> bool:
-        """Take a place for a client; :meth:`leave` returns it.
+        """Take a place for a client; :meth:`leave` gives it back.
 
         :return: False if there is no place for this client now.
         """
@@ -36,7 +36,7 @@ class FairShare:
         return True
 
     def leave(self, address: str) -> None:
-        """Return a place."""
+        """Give back a place of a client."""
         network = network_of(address)
         self._taken[network] -= 1
         if not self._taken[network]:

@@ -1,4 +1,4 @@
-"""Uses Keystone's Identity v3 API to log a person in at the list of servers, and to choose a project."""
+"""Gets tokens and application credentials for users from Keystone (Identity API v3)."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ class KeystoneLogIn:
         delay = self._lockout.delay(name, address)
         if delay:
             await sleep(delay, self._clock)
-            # Checked again: requests that were sent together must not get one guess each.
+            # Checked again, because other requests may have locked the user out during the delay.
             self._refuse_locked_out(name, address)
         if self._in_work >= MAX_LOG_INS:
             raise too_many_log_ins()

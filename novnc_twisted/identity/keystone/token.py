@@ -14,12 +14,13 @@ from novnc_twisted.identity.users import Caller
 
 @dataclass(frozen=True, slots=True)
 class KeystoneToken:
-    """A valid token, without the token itself.
+    """Keystone's description of a valid token.  It does not contain the token's text.
 
     :ivar user: the id of the user.
     :ivar project: the id of the project for which the token was made; None if it was made without a project.
     :ivar is_system: whether the token was made for the whole system.
-    :ivar roles: the names of the roles in this scope, in lower case: Keystone does not distinguish case.
+    :ivar roles: the names of the user's roles in this project or in the system.  They are in lower case, because
+        Keystone does not distinguish case.
     :ivar admin_project: whether an administrator of this project is an administrator of the whole cloud.  If Keystone's
         option ``admin_project_name`` is set, this is True for that project only.
     :ivar expires_at: Unix time in seconds.
@@ -66,9 +67,10 @@ class KeystoneToken:
 class Roles:
     """The names of Keystone's roles that give rights here, in lower case.
 
-    :ivar admin: administrators, who see and do everything.
-    :ivar member: users of the servers of their project.
-    :ivar reader: users who may list the servers and sessions of their project, and nothing else.
+    :ivar admin: roles of administrators, who see and do everything.  If :attr:`KeystoneToken.admin_project` is False
+        for the project, such a role gives only the rights of a member.
+    :ivar member: roles of users who may use the servers of their project.
+    :ivar reader: roles of users who may list the servers and sessions of their project, and nothing else.
     """
 
     admin: frozenset[str] = frozenset({"admin"})

@@ -1,7 +1,8 @@
-"""Finds the users of API tokens in a Keystone.
+"""Finds the users of API tokens, and their current rights, with Keystone.
 
-For each API token, there is an application credential in Keystone, created with the user's own Keystone token.  At each
-use, Keystone reports the user's rights.  Keystone deletes the credential when the user loses the role or is removed.
+For each API token, there is an application credential in Keystone, created with the user's own Keystone token.  With
+the credential, this module gets a Keystone token, which is validated at each use like that of an API client.  Keystone
+deletes the credential when the user loses the role or is removed.
 """
 
 import secrets
