@@ -25,7 +25,8 @@ from novnc_twisted.session.settings import SessionSettings
 class NoVNCProxyFactory(FrontFactory):
     """Protocol factory for the page and its WebSocket on one port.  Works with any stream endpoint and with TLS.
 
-    Requests share no state.  In nova, the Host of one request changed the check of later requests (nova bug 2158919).
+    The check of a request's Origin does not depend on earlier requests.  In nova, the Host of one request changed the
+    check of later requests (nova bug 2158919).
     """
 
     name = "novncproxy"
@@ -59,7 +60,8 @@ class NoVNCProxyFactory(FrontFactory):
             :class:`novnc_twisted.errors.Refusal` if the token is refused; may take ``settings.token_deadline`` seconds.
         :param settings: default: :class:`SessionSettings` with its default values.
         :param web: the folder of the page.
-        :param base_url: ``novncproxy_base_url``; an Origin must have the same scheme.  None: http or https.
+        :param base_url: ``novncproxy_base_url``.  An Origin must have the same scheme, unless a trusted proxy names
+            another one.  None: http or https.
         :param allowed_origins: hosts whose pages may connect, besides the host to which a request was sent.
         :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are accepted.
         :param frame_ancestors: sites that may show the page in a frame, as sources of Content-Security-Policy.

@@ -25,8 +25,8 @@ _NAMES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
 class Page(StaticFolder):
     """The folder of the page.
 
-    :ivar foreign: whether the folder is not the shipped one.  Then it contains unmodified noVNC, which reads other
-        parameters of the URL.
+    :ivar foreign: whether the folder is not the shipped one.  Then it contains unmodified noVNC, which expects the
+        token inside the URL's parameter ``path`` (see :func:`redirect_of`).
     """
 
     def __init__(self, folder: str | Path) -> None:

@@ -43,7 +43,7 @@ METHODS: Final = "GET, HEAD, OPTIONS"
 
 
 class NoVNCProxyProtocol(FrontProtocol):
-    """One connection: either requests for the page, one after the other, or a session."""
+    """One connection: requests for the page, one after the other, until an upgrade turns it into a session."""
 
     factory: "NoVNCProxyFactory"
 
@@ -204,5 +204,5 @@ class NoVNCViewer(FrontViewer):
         """Do nothing: RFB begins right after the upgrade."""
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
-        """Return a handshake that sends the reason in RFB, which every viewer shows.  The close frame has it, too."""
+        """Return an RFB handshake that sends the reason, because every viewer shows it.  The close frame repeats it."""
         return refuse(cause.sentence)

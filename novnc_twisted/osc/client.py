@@ -15,8 +15,10 @@ def endpoint_of(console: str | None, compute: str | None) -> str:
     """Return the URL of the console API.
 
     :param console: the endpoint of the service ``console`` in the catalogue, or OS_CONSOLE_ENDPOINT_OVERRIDE.
-    :param compute: the endpoint of the Compute API.  If ``console`` is unusable, the result is made from this endpoint.
-    :raises CommandError: ``console`` is unusable, and ``compute`` is unknown.
+        An endpoint without ``/console/`` in it is ignored.
+    :param compute: the endpoint of the Compute API.  If ``console`` is None or ignored, the result is made from this
+        endpoint.
+    :raises CommandError: ``console`` is None or ignored, and ``compute`` is unknown.
     """
     # Check the path: with auth type "none", keystoneauth returns OS_ENDPOINT as the endpoint of every service.
     if console and "/console/" in console:

@@ -1,7 +1,7 @@
 """The engine: one edge-triggered epoll for the sockets of all sessions, and one buffer for all their reads.
 
-A side (:class:`.side.StreamSide`) has one socket of a session.  The other side of the session sends what this side
-reads.
+A detached relay takes the two sockets of a session from their Twisted transports, and returns them at the end.  A side
+(:class:`.side.StreamSide`) has one of these sockets.  The other side of the session sends what this side reads.
 
 epoll reports once that a socket has become readable.  A side that stops reading before its socket is empty therefore
 remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other side could not
@@ -29,10 +29,10 @@ HEADROOM: Final = 10
 """Bytes in the buffer before the received data: room for the longest header of a WebSocket frame."""
 
 ALONE: Final = range(4)
-"""The number of full buffers that a side may read in a round if no other side is ready, as a range for a loop."""
+"""The reads that a side may do in a round if no other side is ready, as a range for a loop."""
 
 AMONG_OTHERS: Final = range(1)
-"""Like :data:`ALONE`, for a round in which other sides are ready too."""
+"""Like :data:`ALONE`, if other sides are ready too, or if this round follows another one without a pause."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors handled in one round."""
@@ -46,12 +46,15 @@ DEAD: Final = getattr(select, "EPOLLHUP", 0) | getattr(select, "EPOLLERR", 0)
 ENDING: Final = DEAD | getattr(select, "EPOLLRDHUP", 0)
 _WATCH = IN | OUT | getattr(select, "EPOLLRDHUP", 0) | getattr(select, "EPOLLET", 0)
 
-# Tests make many reactors.  With weak keys, the engine and its epoll are freed with their reactor.
+# An entry is never freed, despite the weak key: the engine refers to its reactor.  Only tests make many reactors.
 _engines: "WeakKeyDictionary[Any, Engine]" = WeakKeyDictionary()
 
 
 def engine_of(reactor: Any) -> "Engine | None":
-    """Return the engine of a reactor, which the first call makes; None without epoll or for another kind of reactor."""
+    """Return the engine of a reactor.  The first call for this reactor makes the engine.
+
+    :return: None if the platform has no epoll, or if the reactor cannot watch descriptors (IReactorFDSet).
+    """
     engine = _engines.get(reactor)
     if engine is None and hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor):
         engine = _engines[reactor] = Engine(reactor)
@@ -122,8 +125,8 @@ class Engine:
         self.now = self._seconds()
         # pump() may add sides again, for the round after this one.
         again, self._again = self._again, {}
-        # A single side may read several buffers, which saves rounds.  If several sides are ready, each reads only one
-        # buffer, so that no side has to wait for long.
+        # A single side may read several times, which saves rounds.  If several sides are ready, each reads only once,
+        # so that no side has to wait for long.
         self.turns = ALONE if len(again) == 1 else AMONG_OTHERS
         for side in again:
             try:
