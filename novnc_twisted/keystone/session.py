@@ -14,7 +14,8 @@ LOGIN_TIMEOUT: Final = 20.0
 
 A log-in holds a lock of keystoneauth1, and all other requests wait for this lock.  Without a limit, a Keystone that
 hangs would block all requests of this process.  The limit is longer than the deadline of the request that needs the
-log-in: if Keystone is slow, that request fails, but later requests can use the token.
+log-in.  If Keystone is slow, that request fails, but the log-in continues in its thread, and later requests can use the
+token.
 """
 
 

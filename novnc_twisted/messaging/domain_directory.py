@@ -47,7 +47,8 @@ MAX_HEAD: Final = 32_768
 MAX_ASKED: Final = 64
 """Maximum number of hosts that are asked for a domain that no record contains.
 
-If more hosts are alive, a host with a current record is not asked: the record shows that the host lacks the domain.
+If more hosts are alive, a host that keeps its record up to date (:meth:`DomainDirectory.is_current`) is not asked: the
+record shows that the host lacks the domain.
 """
 
 _HOSTS_TOGETHER = 32  # hosts whose parts are requested at the same time
@@ -114,7 +115,7 @@ class DomainDirectory(Generic[T]):
             self._preparing.cancel()
 
     async def refresh(self) -> bool:
-        """Update the copy, unless it is recent enough to select the hosts to ask; return whether it was updated.
+        """Update the copy, unless it is recent enough (see :data:`REST`); return whether it was updated.
 
         :raises ServiceUnavailable: the presence entries of the hosts cannot be read.
         """
@@ -143,8 +144,8 @@ class DomainDirectory(Generic[T]):
         """Return the live hosts to ask for a domain that the hosts of :meth:`candidates` do not have.
 
         If at most :data:`MAX_ASKED` hosts are alive, return all of them.  If more are alive, return only the live hosts
-        that published the domain, and the live hosts whose records are not current.  A domain that moved to another
-        host in the last half second may then be missed.
+        that published the domain, and the live hosts whose records are not current.  A domain that has just moved to
+        another host may then be missed, until that host publishes it.
 
         :raises ServiceUnavailable: more than MAX_ASKED hosts are alive, and the records of more than MAX_ASKED of them
             are not current.  So the host of the domain is unknown.
@@ -157,7 +158,7 @@ class DomainDirectory(Generic[T]):
         return list(dict.fromkeys([*published, *self._not_current]))
 
     def has_record(self, host: str) -> bool:
-        """Return whether the record of this host is usable.  False for every host if the last update failed."""
+        """Return whether the record of this host is usable; False for every host while the records cannot be read."""
         record = self._records.get(host)
         return self._failure is None and record is not None and record.unusable is None
 
@@ -267,7 +268,7 @@ class DomainDirectory(Generic[T]):
         """
         answer = await self._transport.store.get(part_key(host, count, number))
         record = self._records[host]
-        # A later update may have found another number of parts while this part was being read.
+        # The answer is a part of a record with ``count`` parts: drop it if the copy has another number of parts.
         if not record.has_parts(count):
             return
         change = record.take(number, answer)

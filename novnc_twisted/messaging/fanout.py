@@ -56,7 +56,8 @@ async def gather(
     try:
         await done
     finally:
-        # In reverse order: a call that waits for a slot must not get the slot of a cancelled call.
+        # Cancel the last call first.  In broadcast(), the last calls wait for a slot of a semaphore.  If an earlier
+        # call were cancelled first, a waiting call would get its slot and begin.
         for call in reversed(pending):
             call.cancel()
     return answers

@@ -1,4 +1,4 @@
-"""Hedged calls: a call that is not answered soon, or fails, is repeated, because its server may have died."""
+"""Hedged calls: a call is repeated if it gets no answer soon, or a ServiceUnavailable: its server may have died."""
 
 from typing import Any
 
@@ -117,7 +117,7 @@ class _Hedged:
         self._pending.discard(call)
         if self._over:
             return
-        # Any other refusal explains more than a ServiceUnavailable.
+        # Keep the first failure that is not a ServiceUnavailable, because it explains more.
         if self._failure is None or self._failure.check(ServiceUnavailable):
             self._failure = failure
         # A repetition is scheduled even if another call is pending, because that call may never be answered.

@@ -80,8 +80,8 @@ class HostRecord(Generic[T]):
             version, rows = answer["version"], answer["rows"]
         else:
             malformed = True
-        # A part with more than ``most`` rows is malformed.  This limit is twice the average, because parts differ in
-        # length.
+        # A part with more than ``most`` rows is malformed.  If a record has MAX_DOMAINS domains, ``most`` is twice the
+        # average number of domains in a part, because parts differ in length.
         most = 2 * MAX_DOMAINS // len(self._parts)
         if malformed or len(rows) > most or not all(map(is_row, rows)):
             malformed, version = True, ""
@@ -110,7 +110,8 @@ class HostRecord(Generic[T]):
         for row in rows:
             uuid = row[0].lower() if isinstance(row, list) and len(row) == len(FIELDS) and is_uuid(row[0]) else ""
             try:
-                # Each domain belongs to one part.  Its UUID in another part could hide or repeat the domain.
+                # The UUID of a domain determines its part.  If a host could publish a UUID in two parts, the entry from
+                # one part would replace the entry from the other part.
                 if not uuid or part_number(uuid, count) != number:
                     raise ServiceUnavailable("not a domain of this part")
                 if len(found) >= room:

@@ -66,7 +66,7 @@ class TopicInUse(Exception):
 
 
 class UnusableRecord(ServiceUnavailable):
-    """The store answers, but the value of a key is not a valid object."""
+    """The store answers, but an object is invalid or too large, or a part of a compute host's record is missing."""
 
 
 class IKeyedStore(Interface):
@@ -195,15 +195,16 @@ class ITransport(Interface):
 
         Each call to the topic runs on one of its servers.
 
-        :param callers: the roles that may call each method (``novnc_twisted.contract.ROLES``).  A caller with another
-            role gets the same error as for an unknown method.  A caller without a role may call every method.  None:
-            all callers may call all methods.
+        :param callers: the roles that may call each method (:data:`novnc_twisted.contract.roles.ROLES`).  A caller
+            with another role gets the same error as for an unknown method.  A caller with the empty role may call every
+            method.  None: all callers may call all methods.
         :param place: the address that the server announces; ValueError if it is longer than 255 characters, or contains
             a space, an ``@`` or a character that is not printable ASCII.
         :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
-            with ``TopicInUse``.  On Redis, ``serve`` first waits until the entry of a crashed server would have
-            expired.  If another server is found later, for example because the bus was down at the start, this server
-            logs the conflict, and serves nothing while the other server is alive.
+            with ``TopicInUse``.  On Redis, the other server's entry may be left from a crash.  So ``serve`` first waits
+            until this entry is gone, but at most for the time that an entry lives without renewal.  If another server
+            is found later, for example because the bus was down at the start, this server logs the conflict, and serves
+            nothing while the other server is alive.
         :param returns_within: seconds, at most 10, for which calls wait for a new server after the last server has
             withdrawn, because the service may be restarting.  The topic counts as live during this time.  After a
             crash, calls do not wait.
