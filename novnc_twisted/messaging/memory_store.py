@@ -169,7 +169,7 @@ class MemoryStore:
             check_key(index)
         text = encode_object(value)
         now = self._sweep()
-        # Drop the former object first, which also removes the key from its index: the new index may be another one.
+        # Drop the former object and its place in its index.  The new object may belong to another index.
         self._drop(key)
         if ttl <= 0:
             return

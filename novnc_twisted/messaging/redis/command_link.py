@@ -117,7 +117,7 @@ class CommandLink(Link):
         begun = self._seconds()
         protocol = await self.connected(deadline)
         sent, cpu_before = self._seconds(), time.process_time()
-        # If this number changes, this time includes a wait for scripts, and says nothing about the speed of Redis.
+        # If this number has changed at the end, the duration includes a wait for scripts, so it is not recorded.
         misses = self._scripts.misses
         sending = send(protocol)
         self._sending.add(sending)
