@@ -2,8 +2,8 @@
 
 Failures are counted in three ways.
 
-* By user name and client address.  An IPv6 address counts as its /64, which belongs to one customer.  After a number of
-  failures, each further one locks this user out from this address for twice as long.
+* By user name and client address.  An IPv6 address counts as its /64, which belongs to one customer.  When the
+  failures reach a limit, this user is locked out from this address for a time that each further failure doubles.
 * By client address, for all user names.  Users who logged in from the address recently are exempt, because an office
   may have one address.  The owner of an IPv6 /48 has 65,536 networks of /64, so failures are also counted by /56 and
   /48, with higher limits.

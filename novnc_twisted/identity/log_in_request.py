@@ -47,8 +47,8 @@ class LogInRequest:
     def project_for(self, user: User) -> str | None:
         """Return the project that the log-in of ``user`` is for: by default the user's own.
 
-        :return: the project; None: the log-in is for no project.  Either the user has no project of their own, or an
-            administrator asked for ``{"scope": {"system": ...}}``.
+        :return: the project; None: the log-in is for no project.  Either the request has no scope (or the scope
+            ``unscoped``) and the user has no project, or an administrator asked for ``{"scope": {"system": ...}}``.
         :raises ScopeRefused: the user may not have this scope.
         """
         scope = self.scope

@@ -38,8 +38,8 @@ class NoAuth:
 
     A page of another site can reach a loopback address in two ways.  With DNS rebinding, its requests have a foreign
     Host.  With cross-site requests, they have an Origin or Sec-Fetch-Site field.  Clients of a reverse proxy on this
-    machine are recognised by the header fields that proxies add.  A proxy that adds no field, sends our own name as
-    Host and uses HTTP/1.1 cannot be distinguished from a client on this machine.
+    machine are recognised by the header fields that proxies add.  A proxy that adds no field, sends ``localhost`` or a
+    loopback address as Host, and uses HTTP/1.1 cannot be distinguished from a client on this machine.
     """
 
     own_identity = True
@@ -48,14 +48,14 @@ class NoAuth:
     def admit(self, request: Request) -> None:
         """Refuse requests of other machines, of web pages of other sites, and of proxies.
 
-        Even requests for version documents, which need no log-in, are refused.
+        This also applies to requests for version documents, although they need no log-in.
 
         :raises HTTPError: 403.
         """
         # Checked first, to report the right cause: behind a proxy, Host and the client's address depend on the proxy.
         _refuse_proxies(request)
-        # Three addresses must belong to this machine: the Host, the local end of the connection, and the client's.  A
-        # unix socket has no client address.
+        # Three addresses must be loopback addresses: the Host, the local end of the connection, and the client's.  The
+        # local end may also be a unix socket; then there is no client address.
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
             raise not_admitted("NotLocal", "only clients of this machine that ask localhost")
@@ -74,10 +74,10 @@ class NoAuth:
         return self.user(name)
 
     def browser_logins(self, store: IKeyedStore, tokens: Tokens, now: Callable[[], float]) -> None:
-        """See IAuth.  Nobody logs in."""
+        """See IAuth.  Browsers need no log-in."""
 
     def token_holders(self, logins: object, now: Callable[[], float]) -> None:
-        """See IAuth.  There are no API tokens, because there are no users."""
+        """See IAuth.  There are no API tokens, because clients need no token."""
 
     def user(self, name: str) -> User:
         """Return an administrator of this name."""

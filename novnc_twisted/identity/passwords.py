@@ -26,7 +26,7 @@ _BCRYPT_BYTES = 72
 
 
 class TooManyLogIns(Exception):
-    """:data:`MAX_WAITING` passwords wait to be compared; this one was not compared."""
+    """:data:`MAX_WAITING` comparisons run or wait already, so a password was not compared."""
 
 
 class Passwords:
@@ -59,10 +59,11 @@ class Passwords:
 
         :param begin: called just before the comparison.  If it raises an exception, the check fails with this
             exception, and ``done`` is not called.  If the check shares the comparison of an earlier check, ``begin`` is
-            called when the result is known.  ``begin`` is not called for a password that is not compared again.
+            called when the result is known.  ``begin`` is not called if the password is remembered as correct
+            (:data:`REMEMBERED`), because then nothing is compared.
         :param done: called with whether the name and the password are right.  It is also called if the request was
             cancelled in the meantime.
-        :raises TooManyLogIns: too many passwords wait to be compared.
+        :raises TooManyLogIns: too many comparisons run or wait.
         """
         user = users.get(name)
         # bcrypt takes at most 72 bytes.  Longer passwords are truncated, as htpasswd -B does.  A password with NUL is
@@ -95,7 +96,8 @@ class Passwords:
     def _substitute(self, users: Mapping[str, User], name: str) -> User:
         """Return the user whose hash is compared for an unknown name.
 
-        A name always gets the same user, so the duration does not reveal that the name is unknown.
+        Hashes of different costs take different times.  The same name always gets the same user, so its log-ins always
+        take the same time, like those of a known name.
         """
         digest = self._digest(b"substitute", name.encode("utf-8", "surrogatepass"))
         return list(users.values())[int.from_bytes(digest[:8]) % len(users)]

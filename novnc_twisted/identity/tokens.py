@@ -1,9 +1,9 @@
-"""Tokens of this program's own identity service.  They are encrypted, not stored, so each worker can read them.
+"""Tokens of this program's own identity service.  They are not stored; each worker reads them with a shared key.
 
-As in Keystone, a token is a Fernet message.  It contains the user, the scope, and a fingerprint of the user's row in
-the user file.  The key is in the keyed store.  So nobody can make a token with only the store or only the user file.  A
-user's tokens become invalid when the row is removed or changed, or when the user becomes an administrator or ceases to
-be one.
+As in Keystone, a token is a Fernet message.  It contains the user, the scope, and a fingerprint.  The fingerprint
+depends on the user's row in the user file, and on whether the user is an administrator.  If one of them changes, or the
+row is removed, the user's tokens become invalid.  The key is in the keyed store (:class:`.IKeyedStore`).  So nobody can
+make a token with only the store or only the user file.
 """
 
 import hashlib
@@ -36,8 +36,8 @@ class LogIn(NamedTuple):
     """The content of a token.
 
     :ivar expires_at: Unix time.
-    :ivar id: the id of a browser's log-in, also in renewed tokens of this log-in.  Empty: the token is for an API
-        client.
+    :ivar id: the id of a browser's log-in; renewed tokens of this log-in have the same id.  Empty: the token is for an
+        API client.
     :ivar began_at: for a browser's log-in, when the person logged in, by the clock of the store; else when the token
         was made, in Unix time.
     """
@@ -172,7 +172,7 @@ def _is_box(token: str) -> bool:
 
 
 def _fingerprint(secret: bytes, user: User) -> str:
-    """Return a digest of the user's row: name, password hash, project, and whether the user is an administrator."""
+    """Return a digest of the name, the password hash, the project, and whether the user is an administrator."""
     project = "" if user.project is None else f"project {user.project}"
     row = "\x00".join((user.name, user.password_hash, project, "admin" if user.is_admin else ""))
     return hmac.new(secret, row.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

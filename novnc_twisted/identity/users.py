@@ -41,8 +41,8 @@ class Caller:
     :ivar is_admin: whether the caller is an administrator; see :class:`User`.
     :ivar reads_only: whether the caller may list servers and sessions, but see no screen and change nothing.
     :ivar by_api_token: whether the request has an API token, instead of the log-in of a person.
-    :ivar name: the user's name where it is not the id; for pages.
-    :ivar project_name: the project's name where it is known; for pages.
+    :ivar name: the user's name, which pages show; if empty, they show ``user``.
+    :ivar project_name: the project's name, which pages show; if empty, they show ``project``.
     """
 
     user: str

@@ -79,8 +79,7 @@ class IdentityAPI:
         expires_at = self._now() + TOKEN_TTL
         if self._auth.tokens:
             found = await self._tokens.read(subject)
-            # Also 404 for the token of another user, as in Keystone: the caller must not learn that this token is
-            # valid.
+            # Also 404 for the token of another user: the caller must not learn that this token is valid.
             if found is None or (found[0].user != caller.user and not caller.is_admin):
                 raise HTTPError(404, "Could not find token.")
             caller, expires_at = found

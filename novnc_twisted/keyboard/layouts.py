@@ -30,10 +30,11 @@ _TWICE: Final = {
     "\u02c7": "\u030c",
     "\u02dd": "\u030b",
 }
-"""Both tables map an accent that stands alone to a combining mark.  The dead key of this mark types the accent.
+"""How dead keys type an accent that stands alone.
 
-An accent of ``_WITH_SPACE`` is typed by the dead key and Space.  An accent of ``_TWICE`` is typed by pressing the dead
-key twice.  These are the rules of X's compose tables.
+Both tables map the accent to a combining mark; the layouts denote a dead key by its combining mark.  An accent of
+``_WITH_SPACE`` is typed by the dead key and Space.  An accent of ``_TWICE`` is typed by pressing the dead key twice.
+These are the rules of X's compose tables.
 """
 
 
@@ -84,7 +85,10 @@ def _spell_one(character: str, ways: Mapping[str, _Way]) -> tuple[Chord, ...]:
 
 @cache
 def _direct(layout: str) -> Mapping[str, _Way]:
-    """Return the cheapest way to type each character, and each combining mark (by its dead key), with one chord."""
+    """Return the cheapest chord for each character that one chord types.
+
+    A combining mark stands for its dead key.
+    """
     found = {" ": _Way(((SPACE,),), 0.0), "\n": _Way(((ENTER,),), 0.0), "\t": _Way(((TAB,),), 0.0)}
     # The first text is the title of the layout.  Each other text has the characters of one level; a space means that
     # the key types nothing at this level.
@@ -99,10 +103,10 @@ def _direct(layout: str) -> Mapping[str, _Way]:
 def _composed(character: str, ways: Mapping[str, _Way]) -> Iterable[_Way | None]:
     """Return the ways to type a character with dead keys.
 
-    A character consists of a letter and marks.  In each way, dead keys type the last mark, or the last two, and so on,
-    in reverse order.  Then one key types the letter with the remaining marks.  For example, U+1EBF (e with circumflex
-    and acute) is typed by the dead keys acute and circumflex and the key e, or by the dead key acute and the key of e
-    with circumflex.
+    A character consists of a letter and marks.  There is one way for each number of dead keys.  The dead keys of the
+    last marks are pressed in reverse order; then one key types the letter with the remaining marks.  For example,
+    U+1EBF (e with circumflex and acute) is typed by the dead keys acute and circumflex and the key e, or by the dead
+    key acute and the key of e with circumflex.
     """
     if character in _WITH_SPACE:
         return [_sequence([ways.get(_WITH_SPACE[character]), ways.get(" ")])]

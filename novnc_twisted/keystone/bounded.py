@@ -25,7 +25,7 @@ _PIECE: Final = 16 << 10
 class UnusableAnswer(RequestException):
     """An answer is too long, takes too long, or redirects from https to http.
 
-    The error's text is one clause without its subject, which is the server.
+    The error's text begins with a verb.  :class:`.KeystoneClient` puts the server before it.
     """
 
 

@@ -136,7 +136,8 @@ class KeystoneClient:
             return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
         if (unusable := _unusable(error)) is not None:
             return f"{server} {unusable}"
-        # A time-out is also a ConnectionError.  A DiscoveryFailure names the server only if Keystone did not answer.
+        # A time-out is also a ConnectionError.  The text of a DiscoveryFailure has the server's address only if
+        # Keystone did not answer.
         if isinstance(error, exceptions.ConnectionError) or (
             isinstance(error, exceptions.DiscoveryFailure) and found is not None
         ):
