@@ -19,7 +19,7 @@ from twisted.internet.error import (
 from novnc_twisted.messaging.waiting import Late
 
 OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
-"""Codes after which the link reconnects: the server has become a replica, or is not ready yet."""
+"""Codes after which the link reconnects: the server is a replica, or is still loading its data."""
 
 TROUBLES = ("OOM", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN")
 """Codes with which Redis refuses at least every command that adds data, while the connection itself works."""
@@ -73,7 +73,7 @@ _WORDS = {
 
 
 def code_of(text: str) -> str:
-    """Return the code of an error: its first word, or one of our own codes if the first word is only ``ERR``."""
+    """Return the code that ``_TEXTS`` has for an error; otherwise its first word, or ``ERR`` if this is not a code."""
     for begin, code in _TEXTS:
         if text.startswith(begin):
             return code

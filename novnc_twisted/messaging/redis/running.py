@@ -15,8 +15,8 @@ RETRY = 0.2
 FRESH = 3 * RETRY
 """Length in seconds of the grace period that begins when Redis has got the scripts.
 
-Services that waited for the scripts announce themselves within this time.  Until its end, a missing presence entry
-proves nothing.
+Services that waited for the scripts announce themselves within this time.  Until the period ends, a service without a
+presence entry may still be alive.
 """
 
 _WAYS: list[tuple[tuple[str, ...], tuple[int, ...]]] = [(("SCRIPT", "LOAD"), ()), (("EVAL",), (0,))]
@@ -51,7 +51,7 @@ class Scripts:
         self._health = health
         self.misses = 0
         self._missing_since: float | None = None
-        self._fresh = False  # whether Redis had no scripts when this connection began
+        self._fresh = False  # whether a new connection found no scripts, and none has run since
         self._reported = False
         self.on_found: Callable[[], None] = lambda: None
         """Called when Redis has scripts that it did not have before."""
@@ -67,7 +67,8 @@ class Scripts:
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.
         """
-        # A new connection may lead to another Redis, so begin a new measurement of how long scripts are missing.
+        # A new connection may lead to another Redis.  So measure anew how long scripts are missing, unless this has
+        # been logged already.
         if not self._reported:
             self._missing_since = None
         try:
@@ -96,7 +97,8 @@ class Scripts:
                 self._found()
                 return reply
             self._not_found()
-            # Load before every second attempt only: if loading changed nothing, wait before the next attempt.
+            # If this user may load scripts, load them after the first failed attempt, wait after the second, load after
+            # the third, and so on.  Otherwise wait after each.
             loaded = bool(self._ways) and not loaded
             if loaded:
                 await self._load(protocol)

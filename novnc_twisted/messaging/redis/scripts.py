@@ -16,8 +16,11 @@ number by which Redis sorts a sorted set.
 ``i:INDEX``            sorted set  positions of the objects in an index; score: when the object expires
 =====================  ==========  ==================================================================================
 
-For callers without a role, ``:ROLE`` and ``ROLE:`` are left out.  Every key expires, so that nothing remains in Redis
-after all services have ended.
+PLACE is the address that a compute host announces; it is empty for other services.  For callers without a role,
+``:ROLE`` and ``ROLE:`` are left out.
+
+Keys expire, so that nothing remains in Redis after all services have ended.  Only consoleauth, or a process
+without a role, sets the expiry of ``services`` and ``services:KIND``.
 """
 
 from hashlib import sha1
@@ -58,7 +61,7 @@ class Script:
     The arguments of a script are the number of keys, the keys, and then the other arguments.  The first comment of each
     script names them: ``-- KEYS | OTHERS``.
 
-    :ivar writes: whether the script adds data, which a full Redis refuses.
+    :ivar writes: whether the purpose of the script is to add data, which a full Redis refuses.
     """
 
     def __init__(self, text: str, *, writes: bool = False) -> None:
@@ -156,17 +159,17 @@ return 1
 """Make a presence entry, or renew it, and return 1; or return the entries of other servers of an exclusive topic.
 
 If the entry is exclusive and its topic has another live server, the entry is not made, and the script returns the live
-entries of ``TOPIC@PLACE``.  This list is empty if the other server has announced another address (PLACE), or if the
-user may not read the entries.
+entries of ``TOPIC@PLACE``.  This list is empty if the other server has announced another PLACE, or if the Redis user
+of this process may not read the entries.
 
 Between two runs, plain commands renew the entry (:mod:`.presence`).
 
 A server that replaces a restarting one (worker ``~``, see ``WITHDRAW``) removes the entries of that worker.
 
 consoleauth maintains the sets ``services`` and ``services:KIND``: no other role may remove names from them, or set
-their expiry.  The sets outlive the entries.  If the sets expired while a killed consoleauth restarts, all services
-would be missing until each has renewed its entry.  Each run by consoleauth checks some names of each set, removes those
-of former services, and removes kinds without names.
+their expiry.  The sets outlive the entries.  If the sets expired while a killed consoleauth restarts, each service
+would be missing from the list of services until it has renewed its entry.  Each run by consoleauth checks some names of
+each set, removes those of former services, and removes kinds without names.
 """
 
 WITHDRAW = Script("""
@@ -196,9 +199,10 @@ return left
 
 The calls are returned so that they can be refused at once.  If another server may still take calls, return nil.
 
-If the last argument is above 0, the service is being restarted, and calls wait for it: the topic keeps its queues, and
-stays present for this number of milliseconds under the worker ``~``.  The server itself stays in the set of servers
-until it has closed its queues (at most 3 s), so that no other server gets an exclusive topic earlier.
+If the last argument is above 0, the last server of the topic is being restarted.  The waiting calls stay in the queues,
+and are not returned.  For this number of milliseconds, the worker ``~`` stands for the server, and callers with new
+calls try again (see ``QUEUE``).  The server itself stays in ``p:TOPIC`` until it has closed its queues (at most
+3 s), so that no other server gets an exclusive topic earlier.
 """
 
 SERVICES = Script("""
@@ -226,9 +230,9 @@ If a kind is given, the script reads only the set of this kind.  So a search for
 of compute hosts.  For a process that maintains the sets, the script also removes the names without a live entry.
 """
 
-# A stored object is "INDEX SPACE POSITION NEWLINE JSON"; without an index, the first line is empty.  POSITION is the
-# time of creation in microseconds, with a fixed width, then a space and the key.  So the positions' alphabetical order
-# is the order of creation.  The scripts call the position ``place``.
+# A stored object is "INDEX SPACE POSITION NEWLINE JSON"; without an index, the first line is empty.  POSITION has three
+# parts: the time of creation in microseconds (always 16 digits), a space, and the KEY of the object.  So the positions'
+# alphabetical order is the order of creation.  The scripts call the position ``place``.
 _LEAVE = """
 local function leave(key)
   local old = redis.call('GET', key)
@@ -260,7 +264,10 @@ return 1
 """,
     writes=True,
 )
-"""Store an object with a time to live, and add it to an index if one is given.  A former object leaves its index."""
+"""Store an object with a time to live, and add it to an index if one is given.
+
+An object that had the same key is replaced, and removed from its index.
+"""
 
 EXTEND = Script("""
 -- s:KEY | milliseconds

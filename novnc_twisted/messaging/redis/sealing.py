@@ -1,7 +1,7 @@
 """Encryption of replies, so that only the caller can read them (libsodium's sealed boxes).
 
-A request carries the public key of the calling process.  So anyone who can read Redis, its replicas or its files cannot
-learn tokens or VNC passwords from the replies.
+A request carries the public key of the calling process, and the reply is encrypted with this key.  So the replies do
+not reveal tokens or VNC passwords to somebody who can read Redis, its replicas or its files.
 """
 
 from base64 import b64decode, b64encode

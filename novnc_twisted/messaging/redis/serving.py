@@ -107,7 +107,8 @@ class Serving:
         """Take no more requests.
 
         :param untaken: what :meth:`.Presence.remove` returned.
-        :param grace: maximum seconds to wait for requests that Redis is sending.
+        :param grace: maximum seconds to wait for requests that Redis is sending.  There is no wait if ``untaken`` is
+            neither None nor empty.
         """
         if self._stopping:
             return
@@ -182,8 +183,8 @@ class Serving:
     async def _run(self, role: str, request: Request) -> str | None:
         """Run a request, and return the answer; None if its caller may have given up."""
         try:
-            # Ask Redis, because the estimate of its time may be a round trip behind: a call must not run after its
-            # caller gave up.
+            # Ask Redis for its time, because the estimate of CommandLink.now() may be a round trip behind.  A call must
+            # not run after its caller gave up.
             now = await self._link.exact_now()
         except ServiceUnavailable:
             # It is unknown whether the caller still waits, so do not run the call.

@@ -28,7 +28,7 @@ DEADLINE = 5.0
 class RedisStore:
     """An IKeyedStore whose keys expire by Redis' clock, to the millisecond.
 
-    :param keeps: whether this user has the right to set the expiry of groups.
+    :param keeps: whether the Redis user of this process has the right to set the expiry of groups (:meth:`join`).
     """
 
     may_lose_data = True

@@ -65,7 +65,7 @@ class RedisTransport:
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)
-        # This is not the name of the process on the bus, which is a secret (see _next_worker).
+        # Other services can read this id, so it must not be the name of this process on the bus (see _next_worker).
         self._worker = secrets.token_hex(6)
         self._workers = count(1)
         self._state = "new"
