@@ -29,7 +29,8 @@ class RedisURL:
     :ivar ca: the file of trusted authorities (PEM); None to trust the authorities that the system trusts.
     :ivar cert: the file of our own certificate (PEM); None to send no certificate.
     :ivar key: the file of our certificate's private key (PEM); None if the key is in ``cert``.
-    :ivar server_name: the name that the server's certificate must have; None for ``host``.
+    :ivar server_name: the name that the server's certificate must have; None: the host to which a
+        connection is made, a Sentinel or a Redis server.
     :ivar sentinels: the hosts and ports of the Sentinels; if there are any, host and port are unused.
     :ivar service: the name of the primary in the Sentinels' configuration.
     """
@@ -66,7 +67,7 @@ def _bracketed(host: str) -> str:
 def parse_redis_url(url: str) -> RedisURL:
     """Parse a ``redis://``, ``rediss://``, ``redis+unix://`` or ``redis+sentinel://`` URL.
 
-    User, password, path and query are percent-decoded.
+    Percent-escapes are decoded in the user, the password, the socket's path, the service and the query.
 
     :raises ValueError: the URL is invalid.  The text is one sentence, without user and password.
     """
@@ -87,7 +88,8 @@ def parse_redis_url(url: str) -> RedisURL:
     userinfo = parts.netloc.rpartition("@")[0]
     name, colon, password = userinfo.partition(":")
     username = unquote(name) or None
-    # Even for an ACL user without a password (nopass), AUTH needs a password; Redis accepts any password.
+    # For a user without a password, send an empty one: AUTH needs a password, and for an ACL user with nopass, Redis
+    # accepts any.
     secret = unquote(password) if colon or name else None
     if scheme == "redis+unix":
         return _unix(parts, port, form, query, username, secret)

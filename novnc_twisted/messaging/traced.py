@@ -1,4 +1,7 @@
-"""A transport that logs every call: topic, method, time and outcome, but no argument or result."""
+"""A transport that logs every call: topic, method, duration, and "answered" or the error.
+
+Arguments and return values are not logged.
+"""
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger

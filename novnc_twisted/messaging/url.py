@@ -21,7 +21,7 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
     """Make the transport for a URL; it is not started yet.
 
     :param reactor: IReactorTime for ``memory://``; a whole reactor for the others.
-    :param url: has one of these forms; percent-escapes are decoded:
+    :param url: has one of these forms.  Percent-escapes are decoded, but not in a host, and not in ``/db``.
 
         * ``memory://``
         * ``redis://[user:password@]host[:port][/db]``
@@ -31,7 +31,7 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
         * ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``
 
     :param role: the role of this process, one of ``novnc_twisted.contract.ROLES``.  Services may refuse calls by some
-        roles.  Empty: the process has no role, and services refuse none of its calls.
+        roles.  Empty: the process has no role, and services refuse none of its calls.  ``memory://`` ignores the role.
     :raises ValueError: the URL is invalid, a file that the URL names cannot be used, the role is unknown, or the extra
         ``[redis]`` is not installed.  The text is one sentence for the user, without the password.
     """

@@ -43,7 +43,10 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
 async def ended(running: Deferred[None], clock: IReactorTime) -> None:
     """Cancel a loop, and wait until it has ended.
 
-    The loop is cancelled in the next reactor iteration, because this function may be called from the loop itself.
+    The loop's own code may call this function, without waiting for the result.  A coroutine cannot be cancelled while
+    it runs, so cancel the loop in the next reactor iteration.
+
+    :param running: the Deferred of the loop's coroutine.
     """
     await sleep(0, clock)
     running.addErrback(ignore_cancellation)
@@ -82,7 +85,10 @@ def sleep(seconds: float, clock: IReactorTime) -> Deferred[None]:
 
 
 async def peek(fired: Deferred[T]) -> T:
-    """Return the result of a Deferred, which stays available for other callers.  The Deferred must not fail."""
+    """Wait until a Deferred has fired, and return its result; other callers can still get the result.
+
+    The Deferred must not fail.
+    """
     seen: Deferred[T] = Deferred()
 
     def see(result: T) -> T:

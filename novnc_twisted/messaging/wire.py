@@ -72,10 +72,10 @@ def check_topic(topic: str) -> str:
 
 
 def check_place(place: str) -> str:
-    """Return the address that a server announces; it may be empty.
+    """Return the address that a topic's server announces; it may be empty.
 
-    :raises ValueError: it has more than 255 characters, or contains a space, an ``@`` or a character that is not
-        printable ASCII.
+    :raises ValueError: the address has more than 255 characters, or contains a space, an ``@`` or a character that is
+        not printable ASCII.
     """
     if place and not (_TOPIC.match(place) and "@" not in place):
         raise ValueError("an address has at most 255 printable ASCII characters, no space and no @")
@@ -83,9 +83,9 @@ def check_place(place: str) -> str:
 
 
 def check_key(key: str) -> str:
-    """Return a name in the store (of an object, index, log or group).
+    """Return the key, the name of an object, index, log or group in the store.
 
-    :raises ValueError: the name does not have 1 to 512 characters, or contains white space.
+    :raises ValueError: the key does not have 1 to 512 characters, or contains white space.
     """
     # The space is the only printable white space.  Nearly all keys are printable, and for these the first check is
     # enough, which is faster than the pattern.
@@ -139,8 +139,10 @@ def _fits(method: Method, arguments: Mapping[str, Any]) -> bool:
 
 
 def refused(refusal: Refusal) -> dict[str, str]:
-    """Encode a refusal: the name of its class in :data:`novnc_twisted.errors.TABLE`, and its detail."""
-    # If the class is not in TABLE, send the name of its base class in TABLE, which every version of the services knows.
+    """Encode a refusal: the name of its class, and its detail.
+
+    If the class is not in :data:`novnc_twisted.errors.TABLE`, the name is that of its nearest base class in the table.
+    """
     row = next(row.__name__ for row in type(refusal).__mro__ if row.__name__ in TABLE)
     return {"error": row, "detail": refusal.detail}
 

@@ -15,7 +15,7 @@ from novnc_twisted.errors import TABLE
 from novnc_twisted.events.refused import RefusalCause
 
 OTHER: Final = "other"
-"""The value of a label that stands for all values outside the label's fixed set."""
+"""The label value that replaces every value outside the label's fixed set."""
 
 PARTS: Final = ("bus", "store", "libvirt", "page", "authority")
 """Parts that a command may need in order to be ready.
@@ -67,7 +67,7 @@ class Definition:
     sparse: bool = False
 
     def value(self, label: str, text: str) -> str:
-        """Return a value of a label, or :data:`OTHER` if it is not in the label's set."""
+        """Return ``text`` if it is one of the label's values, else :data:`OTHER`."""
         return text if text in self.labels[label] else OTHER
 
 

@@ -16,7 +16,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class _Collector:
-    """Yields the metrics of the given samples."""
+    """Yields all metrics, with the given samples and the sample of ``novnc_build_info``."""
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples

@@ -54,7 +54,7 @@ class Metrics:
     """Counts events, calls and sessions.  An instance is an ``Observer``."""
 
     def __init__(self) -> None:
-        # Imported here, so that only a process with a monitoring port loads the library.
+        # Imported here, so that only a process that counts metrics loads the library.
         from prometheus_client import CollectorRegistry
 
         # Not the library's global registry, which would mix the values of several tests or programs.

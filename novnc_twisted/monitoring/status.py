@@ -1,4 +1,7 @@
-"""The state that a process reports to its supervisor: the samples of its metrics, and the parts that are missing."""
+"""The status of a process or a command: its state, the samples of its metrics, and the parts that are missing.
+
+A worker reports its status to its supervisor.  The supervisor makes the status of the whole command from the reports.
+"""
 
 import math
 from collections.abc import Mapping
@@ -19,21 +22,25 @@ _SUFFIXES: Final = {"counter": ("",), "gauge": ("",), "info": ("",), "histogram"
 _SAMPLES: Final = {
     each.name + suffix: each for each in DEFINITIONS.values() for suffix in _SUFFIXES[each.kind] if each.kind != "info"
 }
-"""Name of a sample -> the metric to which it belongs."""
+"""Name of a sample -> the metric to which it belongs.  Metrics of kind ``info`` are left out."""
 
 
 def metric_of(sample: str) -> Definition | None:
-    """Return the metric to which a sample of this name belongs; None: no metric has such a sample."""
+    """Return the metric to which a sample of this name belongs.
+
+    Return None if no metric has such a sample, or if the metric is of kind ``info``.  Reports contain no samples of
+    ``info`` metrics; :func:`.exposition.exposition` adds these samples.
+    """
     return _SAMPLES.get(sample)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The report of a process.
+    """The status of a process, or of all processes of a command together.
 
     :ivar state: ``starting``, ``running`` or ``stopping``.
-    :ivar missing: part that the process needs but cannot use -> the reason.
-    :ivar samples: the samples of the process's metrics.
+    :ivar missing: part that is needed but cannot be used -> the reason.
+    :ivar samples: the samples of the metrics.
     """
 
     state: str = "starting"
@@ -42,11 +49,11 @@ class Status:
 
     @property
     def ready(self) -> bool:
-        """Whether new sessions should be sent to this process."""
+        """Whether new sessions should be sent to this process or command."""
         return self.state == "running" and not self.missing
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as a JSON object, for :meth:`from_json`."""
+        """Return the status as a JSON object, the report that :meth:`from_json` reads."""
         return {
             "state": self.state,
             "missing": dict(self.missing),

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 SETUP: Final = "console.setup"
-PLACE: Final = "console.place"
-"""The name of the span for the whole set-up, and the name of the span for the search for the console.
+"""The name of the span for the whole set-up."""
 
-The other spans have the names of the phases in :data:`~novnc_twisted.monitoring.definitions.PHASES`.
+PLACE: Final = "console.place"
+"""The name of the span for consoleauth's search for the console.
+
+The other spans have the names of their phases: ``token``, ``dial`` and ``negotiate``.
 """
 
 _LIVE: Final = "live"
