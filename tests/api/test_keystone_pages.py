@@ -247,6 +247,23 @@ class EndTests(KeystonePages):
         self.assertNotIn("api:session:", str(list(self.system.transport.store._entries)))
         self.assertTrue(self.logged_out())
 
+    def test_log_out_while_a_project_was_chosen(self) -> None:
+        """The choice is complete before the log-out is noted, but after the log-out has read the record."""
+        logins = self.system.site.application._logins
+        note = logins._log_outs.note_one
+
+        async def note_late(*arguments: Any) -> None:
+            noting.restore()
+            self.assertEqual(self.submit("/console/project", project="blue-id").status, 303)
+            await note(*arguments)
+
+        noting = self.patch(logins._log_outs, "note_one", note_late)
+        self.submit("/console/logout")
+        self.assertNotIn(
+            "blue-id", [one["token"].get("project", {}).get("id") for one in self.keystone.tokens.values()]
+        )
+        self.assertTrue(self.logged_out())
+
     def test_what_ends_event_streams(self) -> None:
         """Within seconds; a stream of another browser goes on."""
         self.log_in(project="red-id")

@@ -33,6 +33,10 @@ class AccessRuleTests(SynchronousTestCase):
             ("**", "/", True),
             ("/v2.1/servers/x*z", "/v2.1/servers/xyz", True),
             ("/v2.1/servers/x*z", "/v2.1/servers/xz", False),
+            # A brace that nothing closes is literal.
+            ("/v2.1/*{b", "/v2.1/abc", False),
+            ("/v2.1/*{b", "/v2.1/a{b", True),
+            ("/{b", "/anything", False),
         ):
             self.assertEqual(matches(pattern, path), expected, (pattern, path))
 

@@ -56,10 +56,11 @@ def matches(pattern: str, path: str) -> bool:
     """
     # The positions in the path at which a match of the pattern so far can end.
     ends = {0}
-    for part in _WILDCARD.split(pattern):
-        if part == "**":
+    # Every second part is a wildcard.  The others are literal, also if they contain a brace that nothing closes.
+    for number, part in enumerate(_WILDCARD.split(pattern)):
+        if number % 2 and part == "**":
             ends = set(range(min(ends), len(path) + 1))
-        elif part == "*" or part.startswith("{"):
+        elif number % 2:
             ends = _segment(path, ends)
         elif part:
             ends = {end + len(part) for end in ends if path.startswith(part, end)}

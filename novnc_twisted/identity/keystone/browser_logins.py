@@ -152,6 +152,8 @@ class KeystoneLogins:
             # The end is noted before the record is removed.  If choose() stores the record again afterwards, it finds
             # the note, and removes the record.
             await self._log_outs.note_one(_id(secret), LONGEST)
+            # Read again, because choose() may have stored a new token just before the end was noted.
+            session = await self._stored(secret) or session
             await self._end(secret, session.token, session.unscoped)
         return cookie(request, "", 0)
 
@@ -178,6 +180,14 @@ class KeystoneLogins:
         await self._store.put(_key(secret), {"box": box}, min(IDLE, session.until - self._now()))
 
     async def _read(self, secret: str) -> _Session | None:
+        """Return the record of a log-in that has not ended."""
+        session = await self._stored(secret)
+        if session is None or await self._log_outs.has_ended(session.user, session.began_at, _id(secret)):
+            return None
+        return session
+
+    async def _stored(self, secret: str) -> _Session | None:
+        """Return the record of a log-in that has not expired, even if the person has logged out."""
         found = await self._store.get(_key(secret)) if secret else None
         if found is None:
             return None
@@ -186,9 +196,7 @@ class KeystoneLogins:
             session = _Session(*content)
         except (InvalidToken, ValueError, TypeError):
             return None
-        if session.until <= self._now():
-            return None
-        return None if await self._log_outs.has_ended(session.user, session.began_at, _id(secret)) else session
+        return session if session.until > self._now() else None
 
 
 def _session(unscoped: NewToken, token: NewToken | None, began_at: float, until: float) -> _Session:
