@@ -3,7 +3,7 @@
 from twisted.internet.error import ConnectionDone
 
 from novnc_twisted.messaging.redis.heartbeat import MAX_BACKOFF
-from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES
+from novnc_twisted.messaging.redis.scripts import ANNOUNCE, QUEUE, SERVICES
 from tests.messaging.redis_case import LinkCase
 from tests.support.fake_redis import hello
 
@@ -106,7 +106,11 @@ class TroubleTests(LinkCase):
             self.assertIn(words, line)
             self.redis.answers["EVALSHA"] = b":1\r\n"
             self.run_script(SERVICES)  # it only reads
+            for answer in (b"$6\r\nnobody\r\n", b"$4\r\nfull\r\n", b":0\r\n"):  # these write nothing
+                self.redis.answers["EVALSHA"] = answer
+                self.run_script(QUEUE)
             self.assertEqual(len(self.redis_lines()), 1)
+            self.redis.answers["EVALSHA"] = b":1\r\n"
             for _ in range(2):
                 self.run_script(ANNOUNCE)
             self.assertEqual(self.redis_lines()[1:], ["accepts commands again"])

@@ -17,7 +17,7 @@ from novnc_twisted.messaging.redis.login import eviction_policy
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, sentence
 from novnc_twisted.messaging.redis.running import FRESH, Scripts
-from novnc_twisted.messaging.redis.scripts import Script
+from novnc_twisted.messaging.redis.scripts import WRITTEN, Script
 from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.waiting import Late, within
 
@@ -109,7 +109,7 @@ class CommandLink(Link):
             lambda protocol: Deferred.fromCoroutine(self._scripts.run(protocol, script, *words)), deadline
         )
         # A full Redis still runs scripts that add nothing.  Only a script that adds data shows that Redis accepts data.
-        if script.writes:
+        if script.writes and reply in WRITTEN:
             self._health.no_trouble()
         return reply
 

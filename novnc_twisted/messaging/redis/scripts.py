@@ -24,6 +24,7 @@ without a role, sets the expiry of ``services`` and ``services:KIND``.
 """
 
 from hashlib import sha1
+from typing import Final
 
 AWAY = 10**13
 """Added to the score of the worker ``~``, which stands for a server that is being restarted (:data:`WITHDRAW`).
@@ -70,6 +71,9 @@ class Script:
         self.sha = sha1(self.text.encode()).hexdigest()  # noqa: S324
         ALL.append(self)
 
+
+WRITTEN: Final = (1, "queued")
+"""The replies of a script with ``writes`` that has added data; with other replies, there was nothing to add."""
 
 ALL: list[Script] = []
 """All scripts.  A connection with the right to SCRIPT LOAD loads them into Redis."""
