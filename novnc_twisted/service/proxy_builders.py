@@ -132,7 +132,7 @@ def _proxy(
     :param binary: the proxy's name in the list of services.
     :param topic: the topic for calls about its sessions.
     :param replacement: the authority that checks the tokens instead of consoleauth; None: consoleauth checks them.
-        Only consoleauth keeps a history of the sessions.
+        With such an authority, there is no history of the sessions.
     """
     from novnc_twisted.service.ended_sessions import report_ended
     from novnc_twisted.session.manager import SessionManager
@@ -152,7 +152,8 @@ def _proxy(
     report_ended(context, front.registry, history=replacement is None)
 
     def stop() -> None:
-        # The ports are being closed, but an idle connection could still begin a session.
+        # Idle connections are closed, because they could still begin a session.  After a take-over, a connection whose
+        # first request has not arrived is kept: only this process can answer it.
         if shutdown.drain or shutdown.replaced:
             front.close_when_answered(first_requests=shutdown.replaced)
         else:
@@ -222,7 +223,9 @@ def _token_plugin(context: Context) -> "TokenPluginAuthority":
 def _front_arguments(
     context: Context, topic: str, replacement: "NovaAuthority | TokenPluginAuthority | None" = None
 ) -> dict[str, Any]:
-    """Return the arguments that the factories of both proxies have in common, and add the checks of readiness.
+    """Return the arguments that the factories of both proxies have in common.
+
+    Also make the readiness of this process depend on consoleauth, or on its replacement.
 
     :param topic: the topic for calls about the sessions.
     :param replacement: see :func:`_proxy`.
@@ -230,7 +233,7 @@ def _front_arguments(
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
     from novnc_twisted.consoleauth.token_events import reported
 
-    # Without sharing, no page shows the people at a console.
+    # Without sharing, console pages must not list the sessions of this proxy.
     people = context.conf.console.sharing
     consoleauth = ConsoleAuthAPI(context.transport, proxy=topic, people=people, clock=context.reactor)
     if replacement is None:

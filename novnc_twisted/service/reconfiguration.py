@@ -38,8 +38,9 @@ class Changes:
 class Reconfiguration:
     """Reads the configuration files again, and knows which option values are in use.
 
-    :ivar given: whether the current files came with a reload request.  If so, the new process of a take-over must use
-        these files, and not those of its command line.
+    :ivar given: whether the files in use were sent with a reload request (``novnc-reload``), to this process or to its
+        predecessor in a take-over.  If so, a new process that takes over must use them instead of those of the command
+        line.
     """
 
     log = Logger()
@@ -56,13 +57,13 @@ class Reconfiguration:
 
     @property
     def files(self) -> list[FlagFile]:
-        """The files of the last reload request that came with files; empty if there was no such request."""
+        """The files in use if ``given`` is true, otherwise an empty list."""
         return [one for one in self._sources if isinstance(one, FlagFile)] if self.given else []
 
     def read(self, files: Sequence[FlagFile] | None = None) -> Changes:
         """Read and check all options, but do not use them yet.
 
-        :param files: files that the caller has read; None: read the current files again.
+        :param files: files in memory, used instead of the sources; None: use the sources, and read their paths again.
         :raises Unusable: an option or a file has an error; the text is one line about the first error.
         """
         found = examine(self._command, self._sources if files is None else files, self._reactor)
@@ -82,11 +83,13 @@ class Reconfiguration:
         )
 
     def _refuses_all(self, conf: Any) -> bool:
-        """Return whether the proxies would refuse each connection with these options, until a restart."""
+        """Return whether the proxies would refuse all connections after a reload with these options."""
         return bool(self._values["[console] proxy_protocol", False]) and not conf.console.trusted_proxies
 
     def use(self, changes: Changes, *, given: bool) -> None:
-        """Record that these options are in use now.
+        """Record the options and files that are in use after a reload.
+
+        Options that need a restart keep their recorded values.
 
         :param given: whether the files came with the reload request.
         """

@@ -6,9 +6,11 @@ from novnc_twisted.service.options.types import LONGEST, NumberOpt
 
 
 def _over_all_proxies(name: str, whose: str) -> cfg.Opt:
-    """Return an option that limits the sessions of all proxies together.  consoleauth counts these sessions.
+    """Return an option that limits the sessions of each user, of each project or of each client address.
 
-    :param whose: that to which each limit applies, such as ``client address``, for the help.
+    consoleauth counts the sessions over all proxies.
+
+    :param whose: who or what has the limit, such as ``client address``; a part of the help.
     """
     return cfg.IntOpt(
         name,

@@ -27,7 +27,10 @@ TABLE: dict[str, list[cfg.Opt]] = {
 
 
 def names() -> Iterator[tuple[str, cfg.Opt, str]]:
-    """Yield the group, the option and its name; for each former name, yield the option again with that name."""
+    """Yield ``(group, option, name)`` for the name and each former name of every option.
+
+    ``group`` is always the option's current group, even if the former name was in another group.
+    """
     for group, options in TABLE.items():
         for option in options:
             yield group, option, option.name

@@ -38,7 +38,7 @@ class Items(types.List):
         super().__init__(item_type)
 
     def __call__(self, value: Any) -> list[Any]:
-        """Return the items.
+        """Return the items.  One comma after the last item is ignored.
 
         :raises ValueError: an item is empty, or the type of the items refuses it.
         """
