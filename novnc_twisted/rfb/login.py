@@ -36,7 +36,8 @@ def login(
 ) -> Handshake[ServerInit]:
     """Log in to a VNC server and read its ServerInit.
 
-    The handshake asks for a ``password`` only if the server requires one.  If VeNCrypt was chosen, it waits for TLS.
+    The handshake asks for a ``password`` only if the server requires one.  If the handshake
+    chooses VeNCrypt, it waits until its owner has started TLS.
 
     :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`.  The first one that the server offers is used.
         If it fails, no other scheme is tried: an attacker could make it fail so that a weaker scheme is used.
@@ -115,8 +116,8 @@ def _security_3_3(schemes: Authenticators) -> Handshake[None]:
     if number == SecurityType.INVALID:
         yield from _refused("the VNC server refuses us")
     for ours, authenticate in schemes.values():
-        # Version 3.3 has only these two types (appendix A.1); another number would change the meaning of the next
-        # bytes.
+        # Version 3.3 has only these two types (appendix A.1).  It does not define what the server sends after another
+        # number.
         if ours == number and number in (SecurityType.NONE, SecurityType.VNC):
             yield from authenticate()
             break

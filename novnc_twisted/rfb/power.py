@@ -1,4 +1,4 @@
-"""The xvp extension: a viewer can shut down, reboot or reset a server (rfbproto, "xvp Client Message").
+"""The xvp extension: a viewer can shut down, reboot or reset the VM (rfbproto, "xvp Client Message").
 
 The proxy handles these messages itself.  The VNC server does not see them, and does not decide who may send them.
 """
@@ -10,11 +10,11 @@ from typing import Final
 from .shield import Shield
 
 XVP_INIT: Final = b"\xfa\0\1\1"
-"""The server's message "xvp is available, version 1"; viewers then show their power buttons."""
+"""The message "xvp is available, version 1", sent by the proxy; viewers then show their power buttons."""
 
 
 class PowerCode(IntEnum):
-    """What a viewer asks for.  Only the server sends the other two codes, 0 and 1."""
+    """What a viewer asks for.  The other two codes, 0 and 1, are only sent to viewers."""
 
     SHUTDOWN = 2
     REBOOT = 3
@@ -22,14 +22,14 @@ class PowerCode(IntEnum):
 
 
 class PowerOffer:
-    """A filter that sends :data:`XVP_INIT` before the first bytes of the server, if the viewer supports xvp.
+    """A filter that sends :data:`XVP_INIT` before the first bytes of the VNC server, if the viewer supports xvp.
 
-    Before the first bytes, the stream is certainly between two messages.  Later, the filter would have to find the ends
+    Before the first bytes, the offer cannot fall inside another message.  Later, the filter would have to find the ends
     of all messages.  When the first bytes arrive, the viewer's encodings are already known, because QEMU sends nothing
     before it has received them.
 
     :param shield: knows the encodings that the viewer has listed.
-    :param done: called with this filter at the first bytes of the server, so that the filter is removed.
+    :param done: called with this filter at the first bytes of the VNC server, so that the filter is removed.
     """
 
     __slots__ = ("_done", "_shield")

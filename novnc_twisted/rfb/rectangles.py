@@ -1,7 +1,7 @@
 """Finds the lengths of rectangles in a FramebufferUpdate without decoding them (RFC 6143, section 7.7; rfbproto).
 
-Each reader is a generator that reads one rectangle, as :mod:`.server_messages` reads messages.  It yields the number of
-bytes that it needs next, and these are sent into it.  For bytes whose content does not matter, it yields :class:`Skip`.
+Each reader is a generator that reads the body of one rectangle.  It yields the number of bytes that it needs next, and
+:mod:`.server_messages` sends these bytes into it.  For bytes whose content does not matter, it yields :class:`Skip`.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -56,7 +56,11 @@ def _fixed(length: int) -> "Read":
 
 
 def _with_length(before: int = 0, after: int = 0) -> "Read":
-    """Return a reader of a 32-bit length, with other bytes before and after it, and of the data with this length."""
+    """Return a reader of a head and of data.  The head contains the length of the data, a 32-bit number.
+
+    :param before: the number of bytes before this number.
+    :param after: the number of bytes between this number and the data.
+    """
 
     def read(width: int, height: int, size: PixelSize) -> Reader:
         head = yield before + 4 + after
@@ -169,7 +173,7 @@ def _screens(width: int, height: int, size: PixelSize) -> Reader:
 
 
 Read: TypeAlias = Callable[[int, int, PixelSize], Reader]
-"""Reads the body of a rectangle of this width and height."""
+"""Takes the width, the height and the pixel size of a rectangle; returns the reader of its body."""
 
 LAST_RECT: Final = -224
 

@@ -86,7 +86,7 @@ class ServerMessages:
                 begins = self.between
                 # The reader sets _kind and _length, so pass the header to it before making the piece.
                 self._want = self._next(head)
-                # Keep the type byte until the header is complete, unless it is the whole message (such as Bell).
+                # Keep the type byte until the header is complete, unless the message has only this byte (as Bell).
                 if begins and not self.between:
                     self._type = head
                 else:

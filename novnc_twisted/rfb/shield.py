@@ -55,11 +55,11 @@ class Shield:
     * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; invalid
       pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not request.
     * Refused, if the clipboard text is an extended one: a text without flags; a text whose flags do not contain exactly
-      one action (the message that announces abilities may contain several); a text that cannot be unpacked, has bytes
-      after its zlib stream, or has over 1 MiB when unpacked.
+      one action (the message that announces abilities may contain several); data that cannot be unpacked, have bytes
+      after their zlib stream, or have over 1 MiB when unpacked.
     * Removed: xvp messages, the encodings in :data:`_STRIPPED`, and empty clipboard texts.
     * Held: an incomplete message, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, after the check
-      of its head.  Each piece of an extended text is checked before it is passed on.
+      of its head.  Each piece of the data in an extended text is checked before it is passed on.
 
     :ivar asks_for_power: whether the viewer has listed xvp in SetEncodings.
     :ivar power: called with the code of each xvp message (version 1); None: xvp messages are only removed.
@@ -70,7 +70,7 @@ class Shield:
     def __init__(self) -> None:
         self._held = b""  # the incomplete message
         self._body = 0  # missing bytes of a clipboard text
-        self._packed: _Packed | None = None  # checks the bytes of an extended text
+        self._packed: _Packed | None = None  # checks the data in an extended text
         self._listed = 0  # the encodings of _NEEDS that the viewer has listed, as bits of _BIT_OF
         self.asks_for_power = False
         self.power: Callable[[int], None] | None = None
@@ -82,7 +82,7 @@ class Shield:
 
     @property
     def unfinished(self) -> int:
-        """The missing bytes of a clipboard text whose first part was passed on; 0 between messages."""
+        """The missing bytes of a clipboard text whose first part was passed on; 0: none."""
         return self._body
 
     def from_client(self, data: bytes) -> bytes:
@@ -106,7 +106,7 @@ class Shield:
                 size = everyday[data[at]]
                 if not size:
                     # If only the first byte of a QEMU key event has arrived, this comparison fails.  _judge() then
-                    # holds the byte, because the head of the message is not complete.
+                    # returns 0, because the head of the message is not complete, and the loop ends: the byte is held.
                     if data[at : at + 2] == QEMU_KEY:
                         size = QEMU_KEY_SIZE
                     else:
@@ -135,9 +135,9 @@ class Shield:
     def _judge(self, data: bytes, at: int) -> tuple[int, bytes | None]:
         """Check a message that is not an everyday one.
 
-        :return: two values.  The first is the length of the message in bytes, or 0 if the message is incomplete; for a
-            clipboard text, only its head counts.  The second is the bytes to pass on instead of the message; None: pass
-            it on unchanged; empty bytes: remove it.
+        :return: two values.  The first is the length of the message in bytes, or 0 if the message is incomplete.  For a
+            clipboard text, it is the length of the head, or 0 if the head is incomplete.  The second is the bytes to
+            pass on instead of the message; None: pass it on unchanged; empty bytes: remove it.
         """
         size, kind = length_of(data, at), data[at]
         # A clipboard text may have 1 MiB, so it is passed on in pieces.  Every other message is held until it is
@@ -209,7 +209,7 @@ class Shield:
         """Check the piece of a clipboard text that begins at ``at``, and return where it ends."""
         piece = min(self._body, len(data) - at)
         if self._packed is not None:
-            # First: a piece that the check refuses must not be passed on.
+            # Raises for a refused piece, so that from_client() passes nothing on.
             self._packed.check(data[at : at + piece])
         self._body -= piece
         if not self._body:
@@ -232,7 +232,7 @@ class _Packed:
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj()
-        self._room = MAX_CUT_TEXT  # maximum number of bytes of the rest of the stream when unpacked
+        self._room = MAX_CUT_TEXT  # how many more unpacked bytes the stream may have
 
     def check(self, piece: bytes) -> None:
         """Check the next piece, before it is passed on."""
@@ -248,7 +248,7 @@ class _Packed:
 
 
 def _check_pixel_format(message: bytes) -> None:
-    """Check that a pixel can be drawn in a format (RFC 6143, section 7.4).
+    """Check that pixels can be drawn in the format that the viewer chose (RFC 6143, section 7.4).
 
     Other formats made QEMU divide by zero, or write past a pixel (CVE-2014-7815, CVE-2015-8504).
     """

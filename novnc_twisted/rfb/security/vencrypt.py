@@ -21,10 +21,10 @@ SUBTYPES: dict[str, tuple[VeNCryptSubtype, bool, Callable[[], Handshake[None]]]]
     "TLSNone": (VeNCryptSubtype.TLS_NONE, False, no_authentication),
     "TLSVnc": (VeNCryptSubtype.TLS_VNC, False, vnc_authentication),
 }
-"""Name of the sub-type -> its number, whether the server sends a certificate, and the handshake inside TLS."""
+"""Name of the sub-type -> its number, whether we verify the server's certificate, and the handshake inside TLS."""
 
 DEFAULT_SUBTYPES = ("X509None", "X509Vnc")
-"""The sub-types that verify the server."""
+"""The sub-types with a certificate of the server, which we verify."""
 
 
 def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
     """Choose a sub-type, start TLS, and authenticate inside it.
 
     :raises ConsoleUnreachable: the server does not support version 0.2, has no sub-type in common with us, or refuses
-        the chosen one; or the authentication fails.
+        the chosen one; or :func:`.vnc_authentication` raises this error.
     """
     yield from _version()
     count = (yield Need(1, "the VeNCrypt sub-types"))[0]

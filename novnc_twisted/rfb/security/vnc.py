@@ -15,8 +15,8 @@ KEY_LENGTH = 8
 def vnc_authentication() -> Handshake[None]:
     """Ask for the password, and answer the challenge with it.
 
-    :raises ConsoleUnreachable: there is no password; the password is empty, since an empty password does not protect a
-        VM (CVE-2016-5008); or OpenSSL refuses DES.  A password that begins with NUL counts as empty, as in C.
+    :raises ConsoleUnreachable: the password is missing or empty, or OpenSSL refuses DES.  An empty password does not
+        protect a VM (CVE-2016-5008).  A password that begins with NUL counts as empty, as in C.
     """
     challenge = yield Need(CHALLENGE_LENGTH, "the challenge of VNC authentication")
     password: str | None = yield Ask("password")
@@ -37,5 +37,5 @@ def response(password: str, challenge: bytes) -> bytes:
     key = password.encode("utf-8", "replace")[:KEY_LENGTH].ljust(KEY_LENGTH, b"\0")
     # VNC authentication uses the bits of each key byte in reverse order (RFC 6143, section 7.2.2).
     reversed_key = bytes(int(f"{byte:08b}"[::-1], 2) for byte in key)
-    encryptor = Cipher(TripleDES(reversed_key * 3), ECB()).encryptor()  # noqa: S305 - the protocol's, not our choice
+    encryptor = Cipher(TripleDES(reversed_key * 3), ECB()).encryptor()  # noqa: S305 - the protocol requires ECB
     return encryptor.update(challenge) + encryptor.finalize()
