@@ -128,8 +128,8 @@ def consoleapi(context: Context) -> Start:
     tls = context.api_tls
     factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
 
-    # Added now and not in start(): the step is also needed if the start of another service fails.  It ends what
-    # compute.prepare() begins in start(): the reading of the records that compute hosts publish.
+    # start() calls compute.prepare(), which begins to read the records that compute hosts publish.  compute.stop() ends
+    # the reading.
     context.shutdown.add(Phase.STOP_SERVICES, compute.stop)
     context.needs("bus", context.transport.ping)
     context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))

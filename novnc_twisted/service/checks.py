@@ -64,7 +64,7 @@ def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Co
 
 
 def _users(read: Configuration, reactor: Any) -> None:
-    """Check the file with the users of the API, or the credentials for the Keystone that has the users."""
+    """Check what ``[api] auth_strategy`` needs: a file with users, credentials for Keystone or a loopback address."""
     if read.conf.api.auth_strategy == "keystone":
         keystone_users.make(reactor, read.conf)
     users = settings.users_of_api(read.conf)

@@ -47,7 +47,7 @@ class Options(usage.Options):
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse the command line.  A mistake ends the process with one line and an exit code.
 
-        twistd itself would print all of its help, and exit with 0.
+        twistd itself would print all of its help.
 
         With ``--check-config``, the process ends after the check.  If a take-over (SIGUSR2) has started this process to
         replace an older one, some of twistd's own options are changed first (:meth:`.PredecessorChannel.adjust`).
@@ -95,8 +95,8 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
             spare_the_start(reactor)
             return service
         except Exception as error:
-            # Every exception is caught: twistd would print a traceback and all of its help, and systemd would restart
-            # the service again and again.
+            # Every exception is caught: twistd would print a traceback, and systemd would restart the service again and
+            # again.
             refuse(name, error)
 
     # twistd calls the attribute ``Options`` of each plug-in's module without arguments.

@@ -48,7 +48,7 @@ def _unused(read: Configuration, services: Sequence[str]) -> Iterator[str]:
 
 
 def _links(read: Configuration, services: Sequence[str]) -> Iterator[str]:
-    """Yield a warning for each base URL that probably does not lead to a proxy."""
+    """Yield a warning for each base URL with which console links probably do not work."""
     conf = read.conf
     alone = conf.transport_url.startswith("memory:")
     if "consolecompute" not in services and is_oslo_url(conf.transport_url):
@@ -140,7 +140,7 @@ def _page(conf: Any) -> Iterator[str]:
     option = f"web: the folder {folder}" if conf.web else f"web: it is not set, and the folder {folder}"
     page = Page(folder)
     if not page.exists:
-        return  # if the option web names a folder that does not exist, this is already an error
+        return  # examine() reports an error if the option web names a folder that does not exist
     name = urlsplit(conf.vnc.novncproxy_base_url).path.rpartition("/")[2]
     for path, why in (("/", "no page such as vnc.html or vnc_lite.html"), (f"/{name}", f"no {name}")):
         found = page.find(path)

@@ -1,4 +1,4 @@
-"""The service of a command that works in one process: starts its services, reloads them, and ends them in phases."""
+"""Runs the services of a command in one process: starts them, reloads them, and ends them in phases."""
 
 import math
 from collections.abc import Callable
@@ -77,7 +77,7 @@ class ConsoleService(CommandService):
         """Start all services at the same time.  Each one waits for the programs that it needs, such as Redis."""
         starts: list[Start] = [self._context.transport.start, *self._starts]
         if self._context.trail is not None:
-            # The audit trail is opened first, and without waiting, so that it gets all events.
+            # First, so that the audit trail gets all events: open_trail() is done before the next start begins.
             starts.insert(0, partial(open_trail, self._context.trail))
         self._starting = [Deferred.fromCoroutine(self._start(start)) for start in starts]
         DeferredList(self._starting).addCallback(self._all_started)
@@ -159,7 +159,8 @@ class ConsoleService(CommandService):
             failed = None
             for use in renewals:
                 use()
-            # The renewals are those of the context, and one more for each set of certificates and keys.
+            # renewals() adds a function for each TLS configuration to those of Context.renewals, which read no
+            # certificates.
             certificates = len(renewals) > len(self._context.renewals)
             self.log.info(
                 "SIGHUP: {what}",

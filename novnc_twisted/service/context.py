@@ -68,7 +68,7 @@ class Context:
 
     :ivar conf: the options.
     :ivar transport: the bus.
-    :ivar sockets: the listening sockets that were passed to the process.
+    :ivar sockets: the listening sockets of the process, whether they were passed to it or opened by it.
     :ivar gate: opens when this process may accept connections.
     :ivar shutdown: the steps that end the services.
     :ivar observer: called with each event.
@@ -83,7 +83,7 @@ class Context:
     :ivar renewals: functions for a reload.  Each reads files again, and returns a second function, which puts the new
         content into use.  The first function raises Unusable if a file is invalid.
     :ivar changes: functions for a reload.  Each is called with the new options.
-    :ivar api_addresses: the addresses and ports at which the API of this process listens; empty without the API.
+    :ivar api_addresses: the address and port of each TCP socket on which the API of this process listens.
     :ivar last_starts: start functions for the main process only, called after all others.
     :ivar peers: the other workers of this command.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.

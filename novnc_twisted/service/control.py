@@ -1,7 +1,7 @@
 """The control socket of a service, to which ``novnc-reload`` sends its requests.
 
-The socket is in the RuntimeDirectory of the service's unit.  On the socket, unlike after a signal, the service can
-answer with the outcome.  systemd has ``Type=notify-reload`` for this purpose, but only from version 253 on.
+The socket is in the RuntimeDirectory of the service's unit.  The service answers each request with its outcome.  It
+could not answer a signal.  systemd has ``Type=notify-reload`` for this purpose, but only from version 253 on.
 """
 
 import json
@@ -24,7 +24,7 @@ NAME = "control"
 """The socket's name in the RuntimeDirectory."""
 
 ASK_TIMEOUT = 5.0
-"""Seconds after the connection of a client within which its whole request must have arrived."""
+"""Seconds that a client has, after it has connected, to send its whole request."""
 
 MAX_REQUEST = 4 << 20
 """Maximum number of bytes of a request, which may contain configuration files."""
