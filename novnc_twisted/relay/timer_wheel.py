@@ -16,7 +16,7 @@ from twisted.logger import Logger
 RESOLUTION: Final = 1.0
 """Seconds by which a timer may be late if at most :data:`AT_ONCE` timers are due.
 
-A timer is at most two milliseconds early (see ``_TOLERANCE``).
+A timer is at most two milliseconds early: ``_TOLERANCE`` counts when it is set, and again when it is run.
 """
 
 AT_ONCE: Final = 8
@@ -25,7 +25,8 @@ AT_ONCE: Final = 8
 Hundreds may expire in the same second, and keystrokes must not wait for all of them.
 """
 
-_TOLERANCE: Final = 0.001  # seconds by which the reactor may make a delayed call too early, by its own clock
+# The reactor may make a delayed call slightly before its time.
+_TOLERANCE: Final = 0.001  # seconds
 
 
 class Timer:
@@ -67,13 +68,13 @@ class TimerWheel:
         self._clock = ref(clock)
         self._seconds: dict[int, set[Timer]] = {}
         self._call: IDelayedCall | None = None
-        self._at = 0  # the second of the call
+        self._at = 0  # the key in _seconds for which _call is set
 
     def __len__(self) -> int:
         return sum(map(len, self._seconds.values()))
 
     def callLater(self, delay: float, function: Callable[..., object], *arguments: Any) -> Timer:
-        """Call a function after ``delay`` seconds, or up to :data:`RESOLUTION` later.
+        """Call a function after ``delay`` seconds, or later (see :data:`RESOLUTION`).
 
         :raises RuntimeError: the clock no longer exists.
         """
@@ -132,8 +133,8 @@ class TimerWheel:
         if self._seconds:  # timers of this second may be left, for the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
         else:
-            # A timer that ran may have made and cancelled a new timer.  Then forget() has left the call of the new
-            # timer, because the set of the present second still existed.
+            # A timer that ran may have made and cancelled a new timer.  Then forget() has not cancelled the reactor's
+            # delayed call, because the set of the present second still existed.
             self._unset()
 
 

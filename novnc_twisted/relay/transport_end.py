@@ -1,4 +1,4 @@
-"""The transport of an end: watches its send buffer, and lends its socket to a detached relay."""
+"""The base class of the ends.  It watches the transport's send buffer, and lends the socket to a detached relay."""
 
 import socket
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +28,7 @@ class TransportEnd:
 
     :ivar clock: the reactor, or a clock.
     :ivar peer: the peer's address as text, for the log.
-    :ivar transport: the transport; while a detached relay has the socket, the side of the relay.
+    :ivar transport: the transport; while a detached relay has the socket, the relay's ``StreamSide`` in its place.
     :ivar on_detach: called once, when the socket leaves its first transport.  The protocol of this transport then drops
         all references to the transport.  May be None.
     """
@@ -42,7 +42,7 @@ class TransportEnd:
     def __init__(self, clock: IReactorTime, peer: str, lost: type[Refusal], stall: float) -> None:
         """Prepare; :meth:`makeConnection` follows.
 
-        :param lost: the cause if the peer leaves.
+        :param lost: the class of the refusal to report if the peer leaves, or counts as lost.
         :param stall: seconds for which the peer may accept nothing while the send buffer is full, before it counts as
             lost; 0: no limit.
         """
@@ -96,7 +96,8 @@ class TransportEnd:
     def _check_stall(self) -> None:
         """End if the peer has accepted nothing for too long.
 
-        Twisted's transports report only that the buffer is empty, and a slow peer may need more time to empty it.
+        Twisted's transports report only that the buffer is empty.  A slow peer may take longer than the limit to empty
+        it, so this method looks for any progress.
         """
         self._stall_timer = None
         now, waiting = self.clock.seconds(), self._waiting_bytes()
@@ -140,7 +141,7 @@ class TransportEnd:
     def come_back(self, taken: socket.socket, waiting: bytes) -> None:
         """Give the socket and the unsent bytes to a new transport.
 
-        Reading stays paused, since usually the end is closed next.
+        The new transport does not read yet, since usually the end is closed next.
         """
         self._side = None
         self._full, self._paused = False, True

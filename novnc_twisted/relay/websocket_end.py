@@ -44,11 +44,12 @@ class WebSocketEnd(StreamEnd):
 
         :param ping_every: seconds between pings; 0: no pings; None: PING_EVERY.
         """
-        # With linger: a browser whose connection is reset before it reads the close frame shows only "1006".
+        # Linger (see StreamEnd), because closing both directions could reset the connection before the browser has read
+        # the close frame.  The browser would then show only "1006".
         super().__init__(clock, peer, linger=True, stall=VIEWER_STALL)
         self.frames = FrameDecoder()
         self.alive = True
-        self._asked = False  # whether the ping that was due last was sent
+        self._asked = False  # whether the last tick sent a ping; it sends none while our buffer is full
         self._missed = 0
         self._pong: bytes | None = None  # the payload of a pong that waits for room
         self._every = PING_EVERY if ping_every is None else ping_every
@@ -99,7 +100,7 @@ class WebSocketEnd(StreamEnd):
     def resumeProducing(self) -> None:
         """See StreamEnd: also send a pong that waited for room."""
         self.alive = True  # the peer reads what we send
-        # Called first, because it marks the buffer as not full.  The pong may fill the buffer again.
+        # Called before the pong is written: if the pong fills the buffer, a later call would mark it as not full.
         super().resumeProducing()
         if self._pong is not None and not (self._full or self._closing):
             pong, self._pong = self._pong, None

@@ -101,9 +101,9 @@ EVERYDAY = bytes(
 """Type -> length of an everyday message, which needs no check of its content; 0 for all other types."""
 
 QEMU_KEY = b"\xff\0"
-"""The first bytes of a QEMU extended key event, which is an everyday message.
+"""The first bytes of a QEMU extended key event, which needs no check of its content.
 
-The type 255 alone is not enough: other messages of QEMU's extensions have this type, too.
+:data:`EVERYDAY` cannot list it, because other messages of QEMU's extensions have the type 255, too.
 """
 
 QEMU_KEY_SIZE = 12

@@ -49,11 +49,13 @@ class ClipboardPolicy:
 
     If the server's texts are limited, the filter must find the end of each server message.  Therefore:
 
-    * It removes the encodings whose rectangles have no readable length from SetEncodings.
+    * It removes from SetEncodings all encodings whose rectangles have no readable length.
     * It refuses a change of the pixels' size after the viewer has asked for the screen: it could not know which of the
       next server messages have the old size.
 
-    It buffers an incomplete head of a message, and an incomplete SetPixelFormat or SetEncodings: at most 4,100 bytes.
+    It buffers an incomplete head of a viewer's message, or an incomplete SetPixelFormat or SetEncodings: at most 4,100
+    bytes.  If the server's texts are limited, it also buffers an incomplete header in the server's stream: less than a
+    thousand bytes.
 
     :param pixel_format: the PIXEL_FORMAT in ServerInit.
     """

@@ -70,11 +70,17 @@ Handshake: TypeAlias = Generator[Step, Any, T]
 
 
 class Flooded(Exception):
-    """Thrown into a handshake if the peer sent or announced more bytes than the limit.  The text has the number."""
+    """Thrown into a handshake if the peer sent or announced more bytes than the limit.
+
+    The text of the exception contains the number of these bytes.
+    """
 
 
 class Injected(Flooded):
-    """Thrown into a handshake if bytes arrived in clear before TLS was started.  The text has their number."""
+    """Thrown into a handshake if unread bytes had arrived in clear before TLS started.
+
+    The text of the exception contains the number of these bytes.
+    """
 
 
 class HandshakeDriver(Generic[T]):
@@ -94,7 +100,7 @@ class HandshakeDriver(Generic[T]):
     def __init__(self, handshake: Handshake[T], limit: int = LIMIT) -> None:
         """Prepare a handshake that has not begun.
 
-        :param limit: maximum number of bytes held while the handshake waits, besides the last chunk.
+        :param limit: maximum number of bytes in one :class:`Need`, and of unused bytes in :attr:`rest`.
         """
         self._handshake = handshake
         self._limit = limit
@@ -118,7 +124,8 @@ class HandshakeDriver(Generic[T]):
         """Receive bytes of the peer.
 
         Bytes for which the handshake does not wait are held in :attr:`rest`, up to the limit.  Above the limit, the
-        handshake fails, even if it had ended with success.  After a failure, bytes are dropped.
+        handshake fails, even if it had ended with success.  If the handshake waits for TLS, any byte makes it fail.
+        After a failure, bytes are dropped.
         """
         if self.error is not None:
             return
