@@ -8,7 +8,7 @@ from typing import Any
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 
 LONGEST = 1 << 20
-"""Maximum number of bytes of a line; a longer line is logged in pieces."""
+"""Maximum number of bytes kept of a line whose end has not arrived.  A longer line is logged in pieces."""
 
 
 class RelayedLog:
@@ -39,7 +39,7 @@ class RelayedLog:
             self._text(line)
 
     def end(self) -> None:
-        """Log the last lines, which have no line end.  No more bytes follow."""
+        """Handle the last line of each stream if it has no line end.  No more bytes follow."""
         for name, left in self._buffers.items():
             self._buffers[name] = b""
             if left:

@@ -1,7 +1,8 @@
 """The command ``novnc-reload``, which the systemd units run as ``ExecReload``.
 
 It checks the configuration files, sends them to the service, and waits for the answer.  If the service cannot reload,
-the command prints one line and fails.  With ``--take-over``, the installed version replaces the running service.
+the command fails.  It prints the reason in one line, unless its standard error is the journal, where the service has
+logged the reason already.  With ``--take-over``, the installed version replaces the running service.
 """
 
 import argparse
@@ -92,7 +93,7 @@ def ask(path: Path, request: bytes, limit: float = LIMIT, what: str = "reload") 
 
     If no service answers, the command ends with one line.
 
-    :param request: a line without its end; see :class:`~novnc_twisted.service.control.Control`.
+    :param request: the line to send, without the newline; see :class:`~novnc_twisted.service.control.Control`.
     :param limit: seconds to wait.
     :param what: the name of the request, for the error.
     """

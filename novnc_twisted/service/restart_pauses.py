@@ -10,16 +10,18 @@ LONGEST_PAUSE: Final = 30.0
 
 
 class RestartPauses:
-    """Counts early deaths for each worker number, so that one worker that dies early does not delay the others."""
+    """Counts deaths for each worker number, so that a worker that dies repeatedly does not delay the others."""
 
     def __init__(self) -> None:
         self._deaths: dict[int, int] = {}
 
     def after_death(self, number: int, lived: float) -> float:
-        """Return the seconds until a worker is replaced: 0 after its first death, then 1, 2, 4 and so on.
+        """Return the seconds until a worker is replaced: 0 after the first death, then 1, 2, 4 and so on.
+
+        The maximum is :data:`LONGEST_PAUSE`.
 
         :param number: the number of the worker.
-        :param lived: how many seconds the worker lived.  After :data:`LONG_LIFE` seconds, the count begins again.
+        :param lived: how many seconds the worker lived.  If :data:`LONG_LIFE` or more, this death counts as the first.
         """
         deaths = self._deaths[number] = 1 if lived >= LONG_LIFE else self._deaths.get(number, 0) + 1
         return min(LONGEST_PAUSE, 2.0 ** (deaths - 2)) if deaths > 1 else 0.0

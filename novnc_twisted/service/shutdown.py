@@ -20,7 +20,8 @@ class Phase(IntEnum):
     """Close the listening sockets, and the connections without a session.
 
     If sessions may go on during the shutdown (``Shutdown.drain`` is not 0), requests that are being answered are
-    finished.  Their connections are then closed."""
+    finished.  Their connections are then closed.  After a take-over (``Shutdown.replaced``), connections that have not
+    sent a request yet stay open for their first request."""
 
     LEAVE_PRESENCE = 2
     """Remove this process from the list of services, so that it gets no new calls."""
@@ -97,7 +98,7 @@ class Shutdown:
                     limit = self._limit = _Limit(self._clock, self.drain)
                     unfinished += await self._run_phase(phase, limit)
                     self._limit = None
-                    # On a busy machine, the timer may be late.  This delay is not added to the total, so that the
+                    # On a busy machine, the timer may be late.  This delay is not added to ``end``, so that the
                     # process still ends in time.  The later phases get less time instead.
                     end += min(self._clock.seconds(), limit.ends_at) - begin
             else:

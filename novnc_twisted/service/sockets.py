@@ -102,7 +102,11 @@ class SocketCopies:
         self.named = [(name, one.dup()) for name, some in wanted for one in some]
 
     def close(self) -> None:
-        """Close the copies.  Otherwise the kernel would still complete connections, which nobody would accept."""
+        """Close the copies, because the process is being stopped.
+
+        If no other process has these sockets, an open copy would make the kernel complete connections that nobody
+        accepts.
+        """
         for _, one in self.named:
             one.close()
 

@@ -67,8 +67,8 @@ class TakeOver:
 
         :param listeners: the listening sockets, each with the name of its service.
         :param older: the processes of earlier take-overs that still have sessions.
-        :param files: returns configuration files in memory.  If there are any, the new process uses them in place of
-            those of its command line.
+        :param files: returns the configuration files that this process got by a reload request.  If there are any,
+            the new process uses them in place of those of its command line.
         :param status: collects the metrics of this process for the new one; None: there are no metrics.
         """
         self._reactor = reactor
@@ -100,7 +100,7 @@ class TakeOver:
     def _spawn(self, on_ready: OnReady) -> None:
         attempt = self._attempt = _Attempt(self, on_ready)
         try:
-            # The reactor and the new process have their own copies of the descriptors that _start() makes.
+            # Closes the descriptors that _start() makes: the reactor and the new process have their own copies.
             with ExitStack() as descriptors:
                 self._start(attempt, descriptors)
         except OSError as error:
@@ -138,7 +138,8 @@ class TakeOver:
             channel=channel,
             errors=channel + 1,
             files=[(file.path, channel + 2 + index) for index, file in enumerate(files)],
-            # Passed only if there are channels, because an earlier version does not know this argument.
+            # Passed only if there are channels: the new process may be of an earlier version, which does not know this
+            # argument.
             **({"channels": {pid: first_older + index for index, pid in enumerate(older)}} if older else {}),
         )
         # Opened before the process is started.  A new process whose channel could not be opened would conclude that
@@ -224,7 +225,11 @@ class _Attempt(ProcessProtocol):
         self._errors = (self._errors + data)[-TAIL:]
 
     def reported(self, line: str) -> None:
-        """Handle a line that the new process sent: ``ready``, ``failed: REASON``, or later ``status IDENTIFIER``."""
+        """Handle a line from the channel.
+
+        The new process sends ``ready`` or ``failed: REASON``.  After a success, the main process, which may be a later
+        one, sends ``status IDENTIFIER``.
+        """
         if line == "ready" and self._on_ready is not None and self.pid is not None and self.channel is not None:
             on_ready, self._on_ready = self._on_ready, None
             self._stop_timer()

@@ -34,14 +34,14 @@ _OURS: Final = 0
 """The key of this process in the totals.  An older process has its process id as the key."""
 
 _OF_MAIN: Final = ("novnc_workers", "novnc_missing")
-"""Gauges that only the main process reports, because they count or describe processes that accept connections."""
+"""Gauges that are dropped from the answers of older processes, because those no longer accept connections."""
 
 
 class OlderStatus:
     """The status of the main process, with the metrics of older processes.
 
     :ivar own: returns the status of this process.
-    :param channels: the channel of each older process, by its process id.
+    :param channels: the channel to each older process except the previous main process, by process id.
     """
 
     log = Logger()
@@ -82,7 +82,7 @@ class OlderStatus:
         return {pid: channel.fileno() for pid, channel in self._channels.items()}
 
     def status(self) -> "Deferred[Status]":
-        """Return the readiness of this process, and the metrics of all, after at most :data:`DEADLINE` seconds."""
+        """Return the readiness of this process, and the metrics of all processes, within :data:`DEADLINE` seconds."""
         return self._shared()
 
     async def _ask_all(self) -> "Status":
