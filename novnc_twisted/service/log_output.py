@@ -98,7 +98,12 @@ def output(
 
 
 def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
-    """Return an observer that writes the form of ``log_format`` to the file of ``--logfile``, rotated as by twistd."""
+    """Return an observer that writes the log to the file of ``--logfile``, in the form that ``log_format`` names.
+
+    The file is rotated as twistd rotates it.
+
+    :raises Unusable: the file can't be opened.
+    """
     from twisted.python.logfile import LogFile as RotatedFile
 
     try:

@@ -38,7 +38,7 @@ class LostSessions:
     :param observer: called with an event for each session that was live.
     :param transport: the bus to consoleauth, which keeps the history.  It is started for the first report, because a
         supervisor has no other use for it.  None: there is no history.
-    :param trail: the audit trail.  It is opened for its first entry, and closed by :meth:`stop`.
+    :param trail: the audit trail.  ``observer`` writes its entries; the first entry opens it.  :meth:`stop` closes it.
     :ivar count: how many sessions have ended because their worker was killed or crashed.
     """
 
@@ -83,8 +83,7 @@ class LostSessions:
             os.close(table)
         now, detail = time.time(), f"worker {worker} ended {how}"
         for row in rows:
-            # A row with a cause is that of a session that ended before its worker, and whose report consoleauth has not
-            # confirmed.
+            # If the row has a cause, the session ended before its worker, but consoleauth has not confirmed the report.
             if not row.cause:
                 self.count += 1
                 self._observer(row.closed(WorkerLost, detail, now))

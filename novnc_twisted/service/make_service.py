@@ -51,7 +51,8 @@ def check(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[st
 def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[str] = ()) -> CommandService:
     """Make a command's service.  Its sockets are bound here, so that a port in use is noticed before the log begins.
 
-    :param sources: the configuration files.  Worker processes get the content that is read here.
+    :param sources: the configuration files.  Files that the old process of a take-over has passed replace them.  Worker
+        processes get the content that is read here.
     :param warnings: further lines to log as warnings.
     :raises Unusable: the service cannot start; the text is one line with the reason.
     """
@@ -60,7 +61,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     # Called before anything is scheduled, because existing timers would keep their times of the wall clock.
     use_monotonic_clock(reactor)
     predecessor = channel_to_predecessor()
-    # The predecessor (the old process of a take-over) passes files only if it got them by a reload request.
+    # The old process of a take-over passes configuration files only if it got them with a reload request.
     given = predecessor is not None and predecessor.files
     sources = given or sources
     found = examine(command, sources, reactor)
@@ -117,7 +118,8 @@ def build(
 ) -> ConsoleService:
     """Build the service of a command for this process, and open the sockets that no other process has passed.
 
-    :param table: the table in which the supervisor finds the sessions of this process; None: this is not a worker.
+    :param table: the table in which the supervisor finds the sessions of this process; None: this is not a worker, or
+        the supervisor could not make a table.
     :raises Unusable: an option, a file or a socket cannot be used; the text is one line that names it.
     """
     context = Context.of(command, conf, reactor, sockets, table)

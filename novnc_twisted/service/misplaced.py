@@ -111,7 +111,10 @@ _COMMON_NAMES: Final = frozenset(
 
 
 def misplaced(files: Sequence[FlagFile]) -> Iterator[str]:
-    """Yield a warning for each section or option that is probably misspelt, and each option in a wrong section."""
+    """Yield warnings about sections and options that are probably misspelt, and about misplaced options.
+
+    An unknown section gets at most one warning, even if several of its options are misplaced.
+    """
     ours = _names_of_sections()
     for file in files:
         for section, keys in file.sections.items():
@@ -147,7 +150,10 @@ def _option(file: FlagFile, section: str, key: str, ours: dict[str, set[str]]) -
 
 
 def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dict[str, set[str]]) -> Iterator[str]:
-    """Yield a warning if this section, which is not read, has a name like one of our sections, or has our options."""
+    """Yield a warning about an unknown section if its name is like one of our names, or if it has our options.
+
+    Options in ``_COMMON_NAMES`` alone do not cause a warning.
+    """
     folded = {name.lower(): name for name in ours}
     near = difflib.get_close_matches(section.strip().lower(), folded, n=1, cutoff=0.75)
     named_like_ours = [key for key in keys if _sections_with(key, ours)]
@@ -160,6 +166,9 @@ def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dic
 
 
 def _sections_with(key: str, ours: dict[str, set[str]]) -> str:
-    """Return the sections in which an option has this name; if there are none, those in which it formerly had it."""
+    """Return the names of the sections that have an option of this name, joined by ``or``.
+
+    If there are none, return the sections in which this is the former name of an option.
+    """
     present = [section for section, options in TABLE.items() if any(option.name == key for option in options)]
     return " or ".join(f"[{name}]" for name in present or [name for name, known in ours.items() if key in known])

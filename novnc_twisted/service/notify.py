@@ -21,7 +21,8 @@ def watchdog_interval() -> float | None:
 
 def stopping(drain: float) -> str:
     """Return the state to send when a service begins to end, while sessions may go on for ``drain`` seconds."""
-    # Without EXTEND_TIMEOUT_USEC, systemd would kill the service after TimeoutStopSec.
+    # Without EXTEND_TIMEOUT_USEC, systemd would kill the service after TimeoutStopSec.  ``drain`` is infinite only in
+    # the old process of a take-over, which no longer sends anything to systemd.
     extend = f"\nEXTEND_TIMEOUT_USEC={math.ceil((drain + STOP_EXTENSION) * 1e6)}" if 0 < drain < math.inf else ""
     return f"STOPPING=1{extend}"
 

@@ -93,7 +93,9 @@ def base_url(conf: Any) -> str | None:
 
 
 def _section(conf: Any) -> str | None:
-    """Return the first section that has credentials, and register its options; None if no section has any.
+    """Return the first section that has credentials, and register its options; None if no section has credentials.
+
+    If keystoneauth1 is not installed, return the first of ``SECTIONS`` without checking it.
 
     :raises Unusable: the value of ``auth_section`` or ``auth_type`` cannot be used.
     """

@@ -39,7 +39,8 @@ class CommandLine:
     def __init__(self, program: str, arguments: Sequence[str]) -> None:
         """Parse the command line.
 
-        :param program: the name of the script; default configuration files may have this name.
+        :param program: the name of the script.  Without ``--config-file``, ``nova.conf`` and ``PROGRAM.conf`` are
+            read, if they exist.
         :raises Unusable: the command line has a mistake, or an option of it is refused; the text is one line about it.
         """
         self.options: dict[tuple[str, str], str] = {}
