@@ -59,13 +59,14 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return control_frame(CLOSE, code.to_bytes(2, "big") + text)
 
 
-# The loop of this function runs once for each key or mouse event that arrives together with others.
+# The loop of this function must be fast: it runs once for each key or mouse event that arrives together with others.
 def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
     """Decode the run of whole binary messages that begins at ``at``.  Each message is in one small frame.
 
-    Keys and the mouse arrive like this: 6 to 12 bytes each, with a mask of their own.  All payloads and all masks are
-    joined and unmasked in one step, since the general decoder would cost several times as much for each message.  Any
-    other frame (unfinished, longer, fragmented, control, invalid) ends the run, and the general decoder handles it.
+    Keys and the mouse arrive like this: 6 to 12 bytes each, with a mask of their own.  One XOR of the joined
+    payloads with the joined masks unmasks the whole run, since the general decoder would cost several times as much for
+    each message.  Any other frame (unfinished, empty, longer, fragmented, control, invalid) ends the run, and the
+    general decoder handles it.
 
     :param longest: maximum number of bytes of a payload; at most 125.
     :return: the payload, and the position after the run.
@@ -160,7 +161,7 @@ class FrameDecoder:
         self._rest = b""  # an unfinished header or control frame
         self._left = 0  # payload bytes of the present data frame that are still to come
         self._mask = b""  # the mask of this frame, rotated to the next byte
-        self._continues = False  # whether a message is unfinished
+        self._continues = False  # whether the message needs another data frame
         self._size = 0  # bytes of the unfinished message so far
         self._at_rest = True  # whether a message may begin, and nothing is unfinished
 

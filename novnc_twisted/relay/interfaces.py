@@ -45,7 +45,7 @@ class IEnd(Interface):
         """Detach the receiver, and hold these bytes for the next receiver, in front of bytes that arrive meanwhile."""
 
     def write(data: bytes) -> None:
-        """Send bytes; never raises, and does nothing after the end was lost or closed."""
+        """Send bytes; never raises, and does nothing after the connection is gone or the end was closed."""
 
     def pause_reading() -> None:
         """Stop reading from the peer.  While reading is stopped, the end may not notice that the peer leaves."""

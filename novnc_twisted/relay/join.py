@@ -18,7 +18,7 @@ def join(client: IEnd, upstream: IEnd, filters: Sequence[IFilter] = (), *, detac
     buffers.  The relay does not close the ends; its caller must.
 
     :param filters: the filters between the ends, in order from the viewer to the VNC server.
-    :param detached: use the detached relay (the fast engine) if both ends permit it.
+    :param detached: use the detached relay (the fast engine) if both ends and the reactor permit it.
     """
     if detached and isinstance(client, StreamEnd) and isinstance(upstream, StreamEnd):
         relay = detached_join(client, upstream, filters)

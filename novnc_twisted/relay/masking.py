@@ -17,7 +17,7 @@ EXCESS: Final = tuple(8 * (-length & 3) for length in range(SMALL + 1))
 
 
 def unmask(data: bytes, mask: bytes) -> bytes:
-    """Return the XOR with the mask of four bytes, repeated."""
+    """Return the XOR of the data with the mask of four bytes, which is repeated over the data."""
     length = len(data)
     return xor(data, (mask * (length // 4 + 1))[:length])
 

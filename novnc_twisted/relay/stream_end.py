@@ -139,7 +139,7 @@ class StreamEnd(TransportEnd):
             self._close_when_sent()
         else:
             self._hang_up()
-        # _hang_up() may have closed an idle connection at once.
+        # An idle connection may have been closed at once.
         if not self._gone:
             self._abort_timer = self.clock.callLater(CLOSE_GRACE, self.transport.abortConnection)
 
@@ -176,7 +176,7 @@ class StreamEnd(TransportEnd):
         # If we closed the connection, the receiver knows the cause already.
         if not self._closing:
             self._end(self._lost(loss_reason(reason)))
-        # Emptied first: a callback may call closed() again, or cancel another of these Deferreds.
+        # Do not keep Deferreds that have fired.
         waiting, self._waiting = self._waiting, ()
         for each in waiting:
             each.callback(None)

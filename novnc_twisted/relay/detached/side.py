@@ -20,13 +20,15 @@ SLOW: Final = 0.1
 """Seconds for which bytes may wait for a peer before the peer counts as slow."""
 
 QUICK: Final = 1 << 22
-"""Number of bytes, in full pieces, that a peer must accept without being slow before it counts as quick.
+"""Number of bytes that a peer must accept without being slow before it counts as quick.
 
-This is more than the buffer of its socket, so a peer that does not read never counts as quick.
+Only full reads count: those that return the maximum number of bytes.  A peer that does not read accepts hardly more
+than this, because Linux's default maximum for a send buffer is 4 MiB.  If such a peer counts as quick, at most one read
+of ``BUFFER`` bytes is held for it.
 """
 
 HELD: Final = 1 << 25
-"""If more bytes are held for all sessions together, every peer counts as slow."""
+"""If at least this number of bytes is held for all sessions together, every peer counts as slow."""
 
 _READABLE: Final = IN | ENDING
 
@@ -61,7 +63,7 @@ class StreamSide:
         self._relay = relay
         self._readable = False  # whether there may be unread bytes, which edge-triggered epoll does not report again
         self._ending = False  # whether the peer has ended its direction; bytes that it sent before are still read
-        self._accepted = 0  # bytes that the peer has accepted since it was last slow
+        self._accepted = 0  # bytes of full reads (see QUICK) that the peer has accepted since it was last slow
         self._since = 0.0  # when the bytes in _rest began to wait
         self._rest = _NOTHING  # bytes that could not be sent yet
         self.end = end
@@ -127,7 +129,7 @@ class StreamSide:
                     self._readable = False
                     return
             elif not other._rest:
-                # Count only full pieces.  Small ones fit into the socket's buffer, even if the peer reads slowly.
+                # Count only full reads.  Smaller ones fit into the socket's buffer, even if the peer reads slowly.
                 other._accepted += count
         if relay.live:
             engine.go_on(self)
@@ -166,9 +168,9 @@ class StreamSide:
         self.send(self._engine.space[:count])
 
     def write(self, data: bytes) -> None:
-        """Send a ping, a pong or a text message at once, or append it to the bytes that wait.
+        """Send bytes that are not part of the stream, such as a ping, at once, or append them to the bytes that wait.
 
-        If this fails, the next read reports the failure.
+        If sending fails, the next read reports the failure.
         """
         if self._rest:
             self._append(data)
@@ -202,7 +204,7 @@ class StreamSide:
 
     def stop(self) -> None:
         """Return the socket to a transport."""
-        # Remove the side first: the end gets the socket back, and its new transport registers it with the reactor.
+        # Remove the side first: the end gives the socket to a new transport, and the reactor may then watch the socket.
         self._engine.remove(self)
         # ``held`` is the sum for all sessions, so subtract the bytes of this side.
         self._engine.held -= len(self._rest)
@@ -212,8 +214,9 @@ class StreamSide:
     def _append(self, data: bytes | memoryview) -> None:
         """Append data to the bytes that wait already."""
         self._engine.held += len(data)
-        # This copies all waiting bytes.  That is rare: while bytes wait, only pings, pongs, text messages and the
-        # payload of one more read are added.
+        # This copies all waiting bytes.  That is rare: while bytes wait, the other side does not read, and the end
+        # sends no pings, pongs or text messages.  Only when the session begins, the other end may pass on bytes that it
+        # has held.
         self._rest = memoryview(b"".join((self._rest, data)))
 
     def _begin_to_hold(self, rest: bytes) -> None:
@@ -243,7 +246,7 @@ class StreamSide:
         if self._rest:
             return
         self._rest = _NOTHING  # an empty view would keep the whole buffer alive
-        # The peer was slow: data for it is read in small pieces again.
+        # If the peer was slow, data for it is read in small pieces again.
         if engine.now - self._since > SLOW:
             self._accepted = 0
         self.end.resumeProducing()
@@ -263,7 +266,7 @@ class StreamSide:
             self._readable = self._ending = True
             self._engine.go_on(self)
 
-    # Methods that the end calls: those of IReceiver, and unregisterProducer of a transport
+    # IReceiver, and unregisterProducer of a transport
 
     def end_lost(self, cause: Refusal) -> None:
         """See IReceiver: the session is over."""

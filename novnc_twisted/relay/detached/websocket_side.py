@@ -54,7 +54,7 @@ class WebSocketSide(StreamSide):
                         return
                 if data:
                     other.send(data)
-            # A filter may have ended the session because of the payload.
+            # Filtering or sending the payload may have ended the session.
             if frames.news and relay.live:
                 end.handle_news()
             if len(raw) < size:
