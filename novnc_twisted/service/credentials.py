@@ -76,7 +76,10 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
 
 
 def files(conf: Any) -> list[Callable[[], object]]:
-    """Return a function for each file.  Each one checks its file alone, and raises Unusable if the file is bad."""
+    """Return a function for each file that the options name.
+
+    Each function checks only its own file, not whether the files fit together.  It raises Unusable if the file is bad.
+    """
     if "vencrypt" not in conf.vnc.auth_schemes:
         return []
     parsers = {"ca_certs": certificates, "client_cert": certificates, "client_key": private_key}

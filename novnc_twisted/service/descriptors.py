@@ -7,7 +7,7 @@ PER_SESSION = 2
 """File descriptors of a session: the viewer's connection and the VNC server's."""
 
 RESERVE = 100
-"""File descriptors for everything else: files, the bus, connections that fetch the page or are being refused."""
+"""File descriptors for everything else: files, the bus, connections that fetch noVNC's page or are refused."""
 
 MANY = 1000
 """If ``max_sessions`` is off and fewer sessions than this are possible, the operator gets a warning."""
@@ -23,7 +23,8 @@ def connections_of_api(limit: int, *, with_proxies: bool) -> int:
     """Return the maximum number of connections of the API.
 
     :param limit: the limit of descriptors of the process.
-    :param with_proxies: whether the proxies are in the same process.  The API then gets a quarter of the descriptors.
+    :param with_proxies: whether the proxies are in the same process.  The API then gets at most a quarter of the
+        descriptors.
     """
     if limit == resource.RLIM_INFINITY:
         return API_CONNECTIONS

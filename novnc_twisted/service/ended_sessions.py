@@ -10,10 +10,10 @@ from novnc_twisted.session.registry import SessionRegistry
 
 
 def report_ended(context: Context, registry: SessionRegistry, *, history: bool) -> None:
-    """Report the ended sessions of this process to consoleauth.
+    """Report the sessions of this process to consoleauth, if it keeps a history, and to the supervisor.
 
-    A worker also writes all of its sessions to ``context.table``, which its supervisor can read.  If the worker is
-    killed, the supervisor reports the sessions in the table.
+    For the supervisor, a worker writes all of its sessions to ``context.table``.  If the worker is killed, the
+    supervisor reports the sessions in the table as ended.
 
     :param history: whether consoleauth keeps a history of the sessions.
     """
@@ -22,8 +22,8 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
         reports = ClosedReports(context.transport, context.reactor, table.forget if table is not None else None)
         registry.on_closed = reports.add
         context.shutdown.add(Phase.END_SESSIONS, partial(_last_reports, registry, reports))
-        # If a session does not end during END_SESSIONS, _last_reports() still waits for it.  This step then reports the
-        # other sessions.
+        # If a session does not end during END_SESSIONS, _last_reports() still waits for it in STOP_SERVICES.  The step
+        # added here reports the sessions that have ended.
         context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
     if table is None:
         return

@@ -16,7 +16,9 @@ START_FAILED: Final = 1
 
 
 class Unusable(Exception):
-    """The configuration cannot be used.  The text is one line that names the option or the file.
+    """The configuration cannot be used; the subclass :class:`StartFailed` is for other reasons.
+
+    The text is one line that names the option or the file.
 
     :ivar exit_code: the exit code of the command.
     """
@@ -25,7 +27,7 @@ class Unusable(Exception):
 
 
 class StartFailed(Unusable):
-    """The command cannot start, although its configuration is usable."""
+    """The command cannot start for a reason outside the configuration, such as a port in use."""
 
     exit_code = START_FAILED
 
@@ -46,7 +48,9 @@ def reason(error: BaseException) -> str:
 def refuse(command: str, error: BaseException) -> NoReturn:
     """End the process before its log begins, with one line on standard error.
 
-    :raises SystemExit: with the exit code.
+    In a take-over, the line is sent to the old process instead.
+
+    :raises SystemExit: with the ``exit_code`` of the error; START_FAILED if it has none.
     """
     from novnc_twisted.service.journal import error_line  # imported here, because --help does not need Twisted's log
     from novnc_twisted.service.takeover.successor import channel_to_predecessor
@@ -92,7 +96,8 @@ def exit_with(code: int) -> None:
 
 
 def _leave(code: int) -> None:
-    # Flushed here, because os._exit() does not do so, and the last line, which has the reason, could be lost.
+    # Flushed here, because os._exit() does not do so.  Otherwise, the last log line, which says why the process
+    # ends, could be lost.
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     # Not sys.exit(), which does not change the exit code in an atexit handler: twistd has already chosen 0.

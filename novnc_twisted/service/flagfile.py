@@ -27,7 +27,7 @@ class FlagFile(iniparser.BaseParser):
     :ivar sections: section -> key -> the key's values, in the order of the file.
     :ivar lines: the line number of the last assignment to a key, by section and key.
     :ivar commented: the section and key of each option whose last assignment seems to end with a comment.
-    :ivar faults: a message for each faulty line; a single message if the file cannot be read.
+    :ivar faults: a message for each faulty line, up to a maximum; a single message if the file cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -119,7 +119,11 @@ class FlagFile(iniparser.BaseParser):
             self.commented.add(place)
 
     def _split_key_value(self, line: str) -> tuple[str, list[str]]:
-        """See BaseParser.  A name that oslo.config would read as a section, as a comment or as empty is a mistake."""
+        """See BaseParser.  A line with an unusable name is a mistake.
+
+        After its leading dashes, a name must be printable, must not be empty, and must not begin with ``-``, ``[``,
+        ``#`` or ``;``.  oslo.config would read ``[`` as a section, and ``#`` or ``;`` as a comment.
+        """
         key, value = super()._split_key_value(line)
         self._begun = self.lineno
         written = re.split(r"[:=]", line, maxsplit=1)[-1].strip()

@@ -52,7 +52,7 @@ def error_line(text: str, stream: TextIO | None = None) -> str:
 def log_observer(stream: TextIO, form: Callable[[LogEvent], str | None] | None = None) -> ILogObserver:
     """Return the observer that writes the log to a stream.
 
-    :param form: returns the line of an event; None: the form is text.
+    :param form: formats an event; None: events are written as text.
     """
     to: ILogObserver
     if connected_to_journal(stream):
@@ -88,7 +88,7 @@ class JournalObserver:
 
 @implementer(ILogFilterPredicate)
 class WithoutPluginCache:
-    """Drops Twisted's message that dropin.cache cannot be written.  A service has no right to write it, and no need."""
+    """Drops Twisted's message that dropin.cache cannot be written.  A service does not need to write this file."""
 
     def __call__(self, event: LogEvent) -> Any:
         """See ILogFilterPredicate."""

@@ -47,16 +47,17 @@ class CommandService(Service):
     :ivar observer: if it is set, it replaces twistd's own log observer.
     :ivar log_file: the file of the log, which SIGHUP opens again.
     :ivar monitoring: the port of ``[monitoring] listen``; None: the option is unset.  Subclasses close the port last.
-    :ivar older_status: returns the metrics of this process and of those in ``older``; None: ``[monitoring] listen`` is
+    :ivar older_status: adds the metrics of older processes to those of this process; None: ``[monitoring] listen`` is
         unset.
     :ivar predecessor: the connection to the old process, if this process was started by a take-over; otherwise None.
     :ivar take_over: starts the new process of a take-over (the successor); None: SIGUSR2 is ignored, as in a worker.
     :ivar copies: copies of listening sockets, for a successor.
     :ivar older: the old processes of all earlier take-overs (the predecessors) that still have sessions.
     :ivar twistd: the options of twistd, which name its pid file.
-    :ivar leads: whether this is the main process: it or its workers accept connections.  A successor becomes the main
-        process when its predecessor sends the order, or has died.
-    :ivar released: whether a successor has taken over from this process.
+    :ivar leads: whether this process has become the main process, which accepts connections itself or in its workers.
+        A successor becomes the main process when its predecessor sends the order, or has died.  The value stays True
+        after a take-over (see ``released``).  It is also True in workers.
+    :ivar released: whether a successor has taken over from this process, which is then no longer the main process.
     :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
     """
 
@@ -155,8 +156,8 @@ class CommandService(Service):
         """Make the process with this id the main process, and end this one when its sessions have ended."""
         control, self._control = self._control, None
         if control is not None:
-            # Closed first, because closing removes the socket file.  Later, this would remove the file that the new
-            # process creates at the same path.
+            # Closed before the new process creates its socket file at the same path, because closing removes the file
+            # at this path.
             await maybeDeferred(control.stopListening)
         notify(f"MAINPID={pid}")
         # systemd accepts messages only from the main process, and logs a warning about messages from others.
@@ -182,7 +183,10 @@ class CommandService(Service):
             self.release()
 
     def status(self) -> "Deferred[Status]":
-        """Return the metrics and the readiness of the command; only if ``[monitoring] listen`` is set."""
+        """Return the metrics and the readiness of the command.
+
+        May be called only if ``[monitoring] listen`` is set.
+        """
         raise NotImplementedError
 
     def release(self) -> None:
@@ -247,9 +251,10 @@ class CommandService(Service):
         return self.reload(files)
 
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
-        """Read the options and files that a reload can change; sessions go on.
+        """Read the mutable options, and files such as certificates, again, and use the new values; sessions go on.
 
         :param files: the configuration files; None: read those of the command line again.
-        :return: fires with None, or with an error in one line.  After an error, nothing has changed.
+        :return: fires with None, or with an error in one line.  After an error, the previous options,
+            certificates and keys stay in use.
         """
         raise NotImplementedError

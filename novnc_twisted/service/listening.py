@@ -57,7 +57,7 @@ def open_unix_socket(path: str, mode: int, option: str) -> socket.socket:
     :raises StartFailed: the path cannot be used now, or another process listens on it.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # By the umask, the socket has its permissions from the beginning.
+    # With this umask, bind() creates the socket with the right permissions at once, without a later chmod().
     before = os.umask(0o777 & ~mode)
     try:
         if _is_left_over(path):

@@ -9,7 +9,9 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOE
 
 
 class LogFile:
-    """A file for lines of the log.  Each write goes to the file that is at the path when the write happens.
+    """A file for lines of the log.  Each write goes to the file that is at the path at that time.
+
+    If the file at the path cannot be opened, the write goes to the previous file.
 
     A line that can't be written is dropped, for example on a full disk.
 

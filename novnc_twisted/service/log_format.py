@@ -10,7 +10,7 @@ from typing import Any, Final
 from twisted.logger import LogEvent, LogLevel, eventAsText, formatEventAsClassicLogText
 
 LineFormat = Callable[[LogEvent], str | None]
-"""Returns the line of an event, with its line break; None for an event without text."""
+"""Returns the lines of an event, each with a line break; None for an event without text."""
 
 _LEVELS: Final = {LogLevel.warn: "WARNING"}
 """The levels of Twisted that have another name in Python's logging.  oslo.log uses the names of Python's logging."""
@@ -93,7 +93,7 @@ def exception_of(event: LogEvent) -> str:
     failure = event.get("log_failure") or event.get("failure")  # the second name is that of log.err()
     try:
         return str(failure.getTraceback()).rstrip("\n") if failure is not None else ""
-    except Exception as error:  # the failed object may raise anything when it is formatted
+    except Exception as error:  # an exception that is formatted may itself raise any exception
         return f"(the traceback can't be shown: {type(error).__name__})"
 
 
