@@ -73,7 +73,10 @@ class TLSOptions:
         return usable(partial(FrontTLS, self.cert, self.key or None, names=names, **rules))
 
     def files(self) -> list[Callable[[], object]]:
-        """Return a function for each file.  Each one checks its file alone, and raises Unusable if the file is bad."""
+        """Return a function for each file, which checks the file and raises Unusable if it is bad.
+
+        The functions do not check whether the certificate and the key belong together.
+        """
         files: list[Callable[[], object]] = []
         if self.cert:
             files.append(partial(read_option, self._name("cert"), self.cert, certificates))

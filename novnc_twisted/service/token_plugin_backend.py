@@ -42,8 +42,8 @@ def check(command: str, reactor: Any, conf: Any) -> None:
 def make(reactor: Any, conf: Any) -> "ITokenPlugin":
     """Make the plug-in, without contacting a server.
 
-    :raises Unusable: ``token_plugin`` or ``token_source`` is missing or cannot be used; the text is one line that names
-        the option.
+    :raises Unusable: ``token_plugin`` or ``token_source`` is missing, the source cannot be used, or an extra is not
+        installed; the text is one line that names one of the two options.
     """
     from novnc_twisted.token_plugins import make_plugin
 

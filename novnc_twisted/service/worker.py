@@ -54,7 +54,8 @@ class SupervisorPipe:
         """Begin to read the pipe.
 
         :param orders: the function for each order, called with the rest of the line.
-        :param on_end: called when the supervisor has ended or has closed the pipe.  The worker must then end at once.
+        :param on_end: must end the worker at once.  It is called when the supervisor has ended or has closed the pipe,
+            and also when the reactor stops.
         :param handle: the descriptor of the pipe.
         """
         self._reactor = reactor
@@ -91,7 +92,7 @@ class SupervisorPipe:
         """See IReadDescriptor: the pipe has ended, or the reactor stops."""
         # If the supervisor was killed, the reactor sees a hang-up of the pipe, and calls this method without doRead().
         self._reactor.removeReader(self)
-        # The alarm ends this process if its shutdown hangs, because there is no supervisor to kill it.
+        # The alarm ends this process if its shutdown hangs: there may be no supervisor any more to kill it.
         signal.alarm(ORPHAN_SECONDS)
         self._on_end()
 
@@ -154,7 +155,10 @@ class WorkerReports:
 
 
 def _plain(name: str, value: Any) -> bool:
-    """Return whether a field of a log event is sent to the supervisor: a plain value that is not Twisted's own."""
+    """Return whether a field of a log event is sent to the supervisor.
+
+    Twisted's own fields (``log_...``) are not sent, nor are values other than texts, numbers, booleans and None.
+    """
     return not name.startswith("log_") and (value is None or isinstance(value, str | int | float))
 
 
@@ -168,7 +172,7 @@ def main(arguments: list[str]) -> None:
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
-    # A copy of standard output, because Twisted's logging replaces the stream itself.
+    # A stream of its own for descriptor 1, because beginLoggingTo() replaces sys.stdout.
     reports = WorkerReports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
     globalLogBeginner.beginLoggingTo([reports])
     from novnc_twisted.service.worker_process import ACCEPT

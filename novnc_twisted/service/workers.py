@@ -46,7 +46,10 @@ REPORT_TIME = 0.3
 """Seconds for the reports about the sessions of killed workers, after ``STOP_TIMEOUT``."""
 
 LONGEST_START = 60.0
-"""Seconds within which a new worker must report that its reactor runs."""
+"""Seconds without a report after which a worker that is not ready yet is killed, if systemd's watchdog is used.
+
+A longer interval of the watchdog replaces this time.
+"""
 
 
 class Supervisor(CommandService):
@@ -77,7 +80,7 @@ class Supervisor(CommandService):
         :param files: descriptors of configuration files, for the workers.
         :param sockets: the workers accept on the sockets in ``taken``, except the monitoring port.
         :param check: reads the files that the workers will read at a reload; raises Unusable if one has an error.
-        :param drain: seconds for which the sessions of the workers may go on when they are stopped.
+        :param drain: ``drain_timeout``: seconds for which sessions may go on after the service is stopped.
         """
         super().__init__(reactor, warnings)
         self._command = command
@@ -101,7 +104,7 @@ class Supervisor(CommandService):
         self.lost: LostSessions | None = None
 
     def status(self) -> "Deferred[Status]":
-        """Return the metrics and the readiness of all workers together; only if ``[monitoring] listen`` is set."""
+        """Return the metrics and the readiness of all workers.  Called only if ``[monitoring] listen`` is set."""
         if self._status is None:
             self._status = WorkersStatus(self._reactor, self._living, self.lost)
         return self._status.status()
@@ -164,7 +167,10 @@ class Supervisor(CommandService):
             super().beat()
 
     def stopService(self) -> Deferred[None]:
-        """See Service; wait until the workers have ended."""
+        """See Service; fires when the workers and the older processes have ended, or at the time limit.
+
+        After a take-over, this process does not wait for older processes.
+        """
         control = super().stopService()
         notify(stopping(self._drain))
         for restart in self._restarts.values():
@@ -307,9 +313,8 @@ class Supervisor(CommandService):
         self._ready.discard(number)
         if self.lost is not None and worker.table is not None:
             self.lost.report(worker.table, number, how)
-        # The worker has ended because the service ends, so it is not replaced.
         if not self.running or self._failed:
-            return
+            return  # the service ends, so the worker is not replaced
         if worker.failure is not None:
             why, code = worker.failure
             if not self._was_ready:

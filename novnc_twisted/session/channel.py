@@ -29,7 +29,7 @@ PERIOD: Final = 10.0
 """Length in seconds of a period in which messages are counted.  The first message after a period begins the next."""
 
 RENEWAL: Final = 30.0
-"""Seconds between two requests for the list of people, while other people are at the console.
+"""Seconds between two requests of the proxy for the list of people.  :meth:`Channel.renew` says when it sends them.
 
 A worker (a process of a proxy) that has crashed does not report that its sessions have ended.  Without these requests,
 the page would show the people of the crashed worker for ever.
@@ -43,7 +43,7 @@ FIRST_RETRY: Final = 5.0
 LEASE: Final = 90.0
 """Seconds for which a session keeps control that another session has handed over to it.
 
-The time begins with the last list of people.
+Each list of people that arrives begins this time anew.
 """
 
 STATE_REPEATED: Final = 2.0
@@ -112,7 +112,8 @@ class Channel:
         """Accept messages, and request the list of people, which may arrive before this method returns."""
         self._end.on_text = self._received
         self.tell_rights()
-        if self._session.info.state not in ("", "running"):  # before the first message, the page assumes "running"
+        # Until it receives a "server" message, the page assumes "running".
+        if self._session.info.state not in ("", "running"):
             self._tell_server(self._session.info.state)
         self._wait()
         Deferred.fromCoroutine(self._attend())
@@ -294,7 +295,11 @@ class Channel:
     # --- who is there
 
     def renew(self) -> None:
-        """Request the list of people again if it may have changed or if the last request failed.
+        """Request the list of people again, if one of these holds:
+
+        * The page shows other people.
+        * This session has control only because another session has handed it over.
+        * The last request failed.
 
         If no list has arrived within :data:`LEASE`, end control that another session has handed over to this one.
         """
@@ -315,8 +320,8 @@ class Channel:
             await self._people.attend(self._session.viewer.token or "")
         except Refusal:
             if self._session.cause is None:
-                # Without this retry, a page that is alone at its console would never get a list: renew() sends no
-                # request for such a page, except after a failure.
+                # _retry_in makes renew() repeat the request, even if the page shows no other people, as before its
+                # first list.
                 self._retry_in = min(2 * self._retry_in, RENEWAL) if self._retry_in else FIRST_RETRY
                 self._wait()
         except Exception:

@@ -160,5 +160,5 @@ def described(**arguments: Any) -> str:
 def _text(handle: int) -> str:
     """Return the text of a file in memory, and close the file."""
     with open(handle, encoding="utf-8") as file:
-        file.seek(0)  # the position is shared with the predecessor's descriptor, so it is at the end
+        file.seek(0)  # the predecessor wrote the text, and its descriptor shares the position, which is at the end
         return file.read()
