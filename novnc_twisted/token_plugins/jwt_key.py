@@ -15,8 +15,9 @@ from novnc_twisted.access.pem import private_key
 class Algorithms(NamedTuple):
     """The algorithms of a type of key.
 
-    :ivar signature: algorithms of signed tokens (RFC 7518, section 3.1).
-    :ivar encryption: algorithms of encrypted tokens, for the key and for the content (sections 4.1 and 5.1).
+    :ivar signature: algorithms of signed tokens (RFC 7518, section 3.1; for OKP: RFC 8037 and RFC 9864).
+    :ivar encryption: algorithms of encrypted tokens, for the key and for the content (RFC 7518, sections 4.1 and
+        5.1).
     """
 
     signature: tuple[str, ...]
@@ -64,7 +65,10 @@ def read_key(text: bytes) -> tuple[Any, Algorithms]:
 
 
 def _parsed(text: bytes) -> tuple[bytes, Any]:
-    """Return the key in PEM form, and its public key."""
+    """Return the PEM text of a private or public key, and its public part.
+
+    If the text contains only a certificate, both are the public key of the certificate.
+    """
     try:
         if b"-----BEGIN CERTIFICATE" in text and b"PRIVATE KEY-----" not in text:
             public: Any = load_pem_x509_certificate(text).public_key()

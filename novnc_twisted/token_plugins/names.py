@@ -1,4 +1,4 @@
-"""Finds the plug-ins by their names in websockify."""
+"""Makes token plug-ins.  They have the names of websockify's plug-ins."""
 
 from typing import Any, Final
 
@@ -22,8 +22,8 @@ def make_plugin(reactor: Any, name: str, source: str, *, token_ttl: float = 600)
     :param name: one of :data:`NAMES`.
     :param source: a path, or the address of a Redis server or an HTTP API.
     :param token_ttl: seconds for which a JWT without ``exp`` is valid after its ``iat``.
-    :raises ValueError: the source cannot be used, or a needed extra of this package is not installed.  The text is one
-        sentence without a password.
+    :raises ValueError: the name is unknown, the source cannot be used, or a needed extra of this package is not
+        installed.  The error is one sentence, and does not contain a password.
     """
     if name == "JWTTokenApi":
         from novnc_twisted.token_plugins.jwt import JWTTokenApi

@@ -18,9 +18,10 @@ class UnixDomainSocketDirectory:
     """Finds sockets below a folder.
 
     No part of a token may be ``..`` or a symbolic link.  When a session connects, ``pinned_socket`` of
-    ``session/upstream`` checks the path again.  That check has no race condition, and refuses sockets of other users.
+    ``session/upstream`` checks the path again.  That check has no race condition.  It accepts only sockets of root,
+    QEMU's user and the proxy's user.
 
-    :ivar directories: the folder.  Add it to the ``socket_directories`` of the sessions.
+    :ivar directories: the folder, as the only item.  The proxy adds it to the folders of ``[vnc] socket_directories``.
     """
 
     max_token = LONGEST_TOKEN

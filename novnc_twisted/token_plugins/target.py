@@ -6,7 +6,7 @@ from typing import Any, Final
 from novnc_twisted.access.hosts import host_name, is_ip
 
 _SOCKET: Final = "unix_socket"
-"""The word that websockify writes instead of a host, before the path of a unix socket."""
+"""The word that stands in place of the host, before the path of a unix socket.  websockify uses the same word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from novnc_twisted.token_plugins.target import Target, parse_target, target_of
 
 _MARK: Final = "%s"
 _UNKNOWN: Final = frozenset((400, 401, 403, 404, 410, 422))
-"""Statuses that mean that the token is not valid.  Other error statuses are failures of the server."""
+"""Statuses that mean that the token is not valid.  All others, except 2xx, are failures of the HTTP server."""
 
 
 @implementer(ITokenPlugin)
@@ -52,7 +52,8 @@ class BaseTokenAPI:
 
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""
-        # Servers resolve dots in a path.  So a token "..", encoded or not, would lead to another resource of the API.
+        # Servers resolve ".." in a path, even if its dots are percent-encoded.  So the token ".." would lead to another
+        # resource of the API.
         if not token.isprintable() or not token.strip("."):
             raise InvalidToken("the token contains control characters, or only dots")
         address = self._address.replace(_MARK, quote(token, safe=""))

@@ -22,7 +22,8 @@ MAX_FILES: Final = 10_000
 """Maximum number of files in a folder."""
 
 MAX_FAULTS: Final = 20
-"""Maximum number of faulty lines that are logged for one load.  Every line of a wrong file may be faulty."""
+"""Maximum number of faulty lines that are logged for one load.  If a file is not a token file, every line may be
+faulty."""
 
 _TOO_LARGE: Final = f"it is larger than {MAX_BYTES >> 20} MiB"
 
@@ -59,7 +60,7 @@ class TokenFile:
             raise ValueError(_reason(source, error)) from None
 
     def start(self) -> None:
-        """See ITokenPlugin.  Logs the lines that were skipped."""
+        """See ITokenPlugin.  Logs which lines were skipped and why, without their text."""
         # Logged here and not while reading, because the files are read several times during a start.
         faults, self._faults = self._faults, _Faults()
         for line in faults.lines:
@@ -166,7 +167,7 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _lines(name: str, text: bytes, faults: _Faults) -> Iterator[tuple[str, Target]]:
-    """Yield the tokens of a file, and add a sentence to ``faults`` for each faulty line.
+    """Yield the tokens of a file with their targets, and add a sentence to ``faults`` for each faulty line.
 
     :param name: the path of the file, for these sentences.
     """

@@ -1,6 +1,7 @@
-"""``TokenRedis``: the token is a key in Redis, whose value names the VNC server.
+"""``TokenRedis``: looks a token up in Redis.
 
-The value is ``host:port``, or ``{"host": "host:port"}`` with an optional ``password``.
+The key is the token, or ``namespace:token`` if the source has a namespace.  The value is ``host:port``, or
+``{"host": "host:port"}`` with an optional ``password``.
 """
 
 import json
@@ -65,7 +66,8 @@ class TokenRedis:
         try:
             return _target(value.strip())
         except (ValueError, RecursionError):
-            # Not a fault of the server: without a namespace, a token can name any key of the database.
+            # Not ServiceUnavailable: the value may belong to another application.  Without a namespace, a client can
+            # send the name of any key of the database as its token.
             raise InvalidToken("the value of the key for the token is not host:port") from None
 
 

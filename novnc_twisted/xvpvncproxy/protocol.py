@@ -16,7 +16,8 @@ from novnc_twisted.relay.stream_end import VIEWER_STALL, StreamEnd
 from novnc_twisted.rfb.handshake import Handshake
 
 METHODS = "CONNECT, GET, HEAD, OPTIONS"
-"""GET with a token is accepted in place of CONNECT.  Without a token, GET, HEAD and OPTIONS are health checks."""
+"""GET with a token is accepted in place of CONNECT.  Without a token, OPTIONS of any path, and GET and HEAD of
+``/healthz``, are health checks."""
 
 READY = b"HTTP/1.1 200 OK\r\n\r\n"
 
@@ -30,7 +31,7 @@ class XVPVNCProxyProtocol(FrontProtocol):
     """One connection of a Java viewer."""
 
     def head_received(self, head: RequestHead, rest: bytes) -> None:
-        """Begin a session, or answer."""
+        """Begin a session, answer a health check, or refuse the request."""
         token = token_of(head.target)
         if any(name == "origin" or name.startswith("sec-fetch-") for name, _ in head.fields):
             # Any web page can make a visitor's browser send requests here.  Such requests do not count as guesses of a
@@ -56,12 +57,15 @@ class XVPVNCProxyProtocol(FrontProtocol):
         self.begin(XVPViewer, end, token, self.peer_address, check)
 
     def bad_head(self, cause: Refusal) -> None:
-        """Report a request that no viewer sends, and refuse it."""
+        """Notify the observer, and refuse a request.
+
+        Its head is malformed, too long or too late, or its method is not allowed.
+        """
         self.refused(cause_of(cause), self.peer_address, cause.status, cause.detail)
         self.refuse(cause)
 
     def refuse(self, cause: Refusal) -> None:
-        """Send the reason and close, without an event."""
+        """Send the reason as a status line, and close the connection.  The observer is not notified."""
         self.send_final_response(status_line(cause), cause)
 
 
@@ -75,6 +79,6 @@ class XVPViewer(FrontViewer):
         self.end.write(READY)
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
-        """Send a status line instead of the response to CONNECT."""
+        """Send the reason as a status line, instead of :data:`READY`."""
         self.end.write(status_line(cause))
         return None
