@@ -1,4 +1,4 @@
-"""Reports ended sessions of this process to consoleauth, which keeps the history."""
+"""Reports ended sessions to consoleauth, which keeps the history."""
 
 from collections import deque
 from collections.abc import Callable
@@ -63,8 +63,8 @@ class ClosedReports:
 
         Sessions that are added later are not reported.
 
-        Without ``on_done``, the number of unsent reports is logged.  With ``on_done``, nothing is logged: the caller
-        knows the unsent reports, because ``on_done`` was not called for them.
+        Without ``on_done``, the number of unsent reports is logged.  With ``on_done``, this number is not logged: the
+        caller knows the unsent reports, because ``on_done`` was not called for them.
         """
         self._stopped = True
         if self._timer is not None:
@@ -97,7 +97,7 @@ class ClosedReports:
             pass
 
     async def _send(self, deadline: float) -> bool:
-        """Send the oldest reports; return whether that succeeded.  The next call repeats unconfirmed reports."""
+        """Send the oldest reports; return whether that succeeded.  After a failure, they wait for the next attempt."""
         rows = [self._waiting[at] for at in range(min(MAX_IN_CALL, len(self._waiting)))]
         if not rows:
             return True

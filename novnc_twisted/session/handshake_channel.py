@@ -14,7 +14,7 @@ from novnc_twisted.rfb.handshake import Handshake, HandshakeDriver, StartTLS
 T = TypeVar("T")
 
 HOLD_LIMIT = 65536
-"""Maximum number of bytes held for a later step of the handshake."""
+"""Maximum number of bytes that are held until a handshake or :meth:`HandshakeChannel.some` asks for them."""
 
 Answer = Callable[[str], Awaitable[Any]]
 """Returns what a handshake asks for (:class:`~novnc_twisted.rfb.Ask`)."""
@@ -67,7 +67,8 @@ class HandshakeChannel:
 
         :param answer: needed for a handshake that asks for a password.
         :param start_tls: needed for a handshake that starts TLS.
-        :return: fires with the result, or fails with the Refusal that the handshake raised.
+        :return: fires with the result; fails with the handshake's Refusal, or an exception of ``answer`` or
+            ``start_tls``.
         """
         done: Deferred[T] = Deferred(self._cancelled)
         self._done, self._answer, self._start_tls = done, answer, start_tls
@@ -86,7 +87,7 @@ class HandshakeChannel:
                 break
             if not self._held:
                 return
-            # Cleared first: if receive() ends the handshake, _finish() puts the unread bytes back into _held.
+            # _held is cleared here: if this handshake ends, _finish() (below) puts the unread bytes back into _held.
             data, self._held = bytes(self._held), bytearray()
             driver.receive(data)
         if driver.done:
@@ -188,7 +189,7 @@ class HandshakeChannel:
             self._lost(cause)
 
     def pause_writing(self) -> None:
-        """Do nothing: only handshakes write to this end, and they write little."""
+        """Do nothing: during the set-up, little is written to this end."""
 
     def resume_writing(self) -> None:
         """See pause_writing."""

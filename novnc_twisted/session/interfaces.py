@@ -22,7 +22,7 @@ class IViewer(Interface):
         """Send what precedes RFB, such as the response to CONNECT.  Called after the log-in to the VNC server."""
 
     def refusal(cause: Refusal) -> Handshake[None] | None:
-        """Tell the viewer why it is refused, before RFB has begun.
+        """Tell the viewer why it is refused.  Called only if :meth:`welcome` was not called.
 
         :return: the handshake that sends the reason; None if this method has sent it already.
         """

@@ -45,7 +45,7 @@ class SessionLimits:
 
 def _server_of(info: ConnectInfo) -> str:
     """Return the key of a VNC server, which is equal for all sessions with this server."""
-    # An authority may not know the UUID of the VM.
+    # Without the UUID of the VM, which a token plug-in need not report, the address of the VNC server is the key.
     return info.instance_uuid or info.socket or f"{info.host}:{info.port}"
 
 

@@ -71,8 +71,8 @@ class LiveSession(Session):
         self.upstream = upstream
         self._lease: TokenLease | None = None  # if the token has one
         self._timers: tuple[Timer, ...] = ()
-        self._power: PowerControl | None = None  # if viewers may change the power
-        self._channel: Channel | None = None  # if the viewer is our page
+        self._power: PowerControl | None = None  # if viewers may change the power; None for guests
+        self._channel: Channel | None = None  # if the viewer is a console page, and pages get lists of people
         self._listed_at = 0.0  # the time of the newest list of people (PeopleList.at)
         self.right = info.mode
         self.resizes = True
@@ -108,8 +108,8 @@ class LiveSession(Session):
         changed = mode != self.right
         self.right = mode
         # If the mode of the token was changed, each renewal of the token's lease reports this mode again.  A repeated
-        # CONTROL must not give control back to a viewer that has handed it over.  A repeated VIEW ends control that
-        # another viewer has handed over to this one.
+        # CONTROL must not give control back to a viewer that has handed it over.  A repeated VIEW must end control
+        # that another viewer has handed over to this one: a viewer whose token was set to VIEW may not have control.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows.  If control was handed over, the present mode may already be the
         # new one.  In this case, set_rights() changes nothing, and does not inform the page.
@@ -181,7 +181,7 @@ class LiveSession(Session):
         try:
             console_type(self.viewer.console_type).change_rights(self.relay, self.info, resizes=self.resizes)
         except ValueError:
-            # Without the shield, nothing knows where a message of the viewer ends, so a new filter cannot begin between
+            # Without the shield, nothing knows where a message of the viewer ends, so no filter can be added between
             # two messages.  After a change of the mode, end the session: the page reconnects with the new rights.  A
             # change of the right to resize does not justify this.
             if not changed:
@@ -226,9 +226,9 @@ class LiveSession(Session):
             left = max(0.0, self.info.expires_at - time.time())
             self._timers = (timer_wheel_of(clock).callLater(left, self.end, SessionExpired()),)
         if self.services.settings.idle_timeout:
-            # The first check comes after the whole limit.  ``heard_at`` plus the limit may already be in the past: the
-            # viewer may have sent its handshake long before the VNC server was ready, or a reload may have set a
-            # shorter limit.
+            # The first check comes after the whole limit.  A check at ``heard_at`` plus the limit could end the session
+            # at once: the viewer may have sent its handshake long before the VNC server was ready, or a reload may have
+            # set a shorter limit.
             self._check_idleness_in(self.services.settings.idle_timeout)
 
     def use(self, services: "SessionServices") -> None:
@@ -278,7 +278,10 @@ class LiveSession(Session):
         }
 
     async def _close(self, cause: Refusal) -> None:
-        """Close both connections, end the token's lease, and wait for all three; each has a deadline.  Never raises."""
+        """Close both connections, renew the token's lease a last time if it may go on, and wait for all this.
+
+        Each part has a deadline.  Never raises.
+        """
         try:
             self._stop_parts()
         except Exception:
@@ -307,6 +310,6 @@ class LiveSession(Session):
             self._power.end()
         if self._channel is not None:
             self._channel.stop()
-        # Before the connections are closed: stop() of a detached relay returns the sockets to Twisted's transports,
-        # which send the final bytes.
+        # Before the connections are closed: a relay may have taken the sockets out of Twisted's transports.  stop()
+        # then returns the sockets to the transports, which send the final bytes.
         self.relay.stop()

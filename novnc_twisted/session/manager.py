@@ -137,7 +137,7 @@ class SessionManager:
     async def end_sessions(self, *, reason: str = "", **wanted: Any) -> dict[str, Any]:
         """End all sessions that match a filter, with Revoked (4410).
 
-        A session whose token is being checked is ended after the check, if it then matches the filter.
+        A session whose token is being checked may match only after the check.  It is ended then.
 
         :param reason: why, for the log.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
@@ -169,7 +169,7 @@ class SessionManager:
     async def count_sessions(self, *, checking: list[Any] | None = None, **wanted: Any) -> dict[str, Any]:
         """For each given field, count the sessions that match this field alone.
 
-        A session whose token is still being checked does not match a user, project, server or network yet.
+        A session whose token is still being checked does not match a user, project, owner, server or network yet.
 
         :param checking: ids of links (:func:`novnc_twisted.access.tokens.link_id`).
         :param wanted: fields of a :class:`SessionFilter`.
@@ -197,7 +197,8 @@ class SessionManager:
     ) -> dict[str, Any]:
         """Pass a list of people to the sessions of a server.
 
-        Each session shows the list, and gets the rights that the list contains for it.
+        The console pages show the list.  Each session in the list gets the rights that the list contains for it; a
+        session without a page gets only the right to change the size of the screen, or loses this right.
 
         :param at: the time of the list, Unix time in seconds; a session ignores a list that is older than its last one.
         :param people: each a :class:`Person`.

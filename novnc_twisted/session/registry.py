@@ -48,7 +48,7 @@ class SessionRegistry:
     def use(self, settings: SessionSettings) -> None:
         """Use other settings for new sessions, and for what existing sessions still have to do.
 
-        For example, a new ``idle_timeout`` applies to live sessions at once.
+        For example, a new ``idle_timeout`` also applies to live sessions, whose idle time begins again.
         """
         self.services = replace(self.services, settings=settings)
         for session in self:
