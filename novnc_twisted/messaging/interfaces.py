@@ -77,7 +77,7 @@ class IKeyedStore(Interface):
     Each method fails with ServiceUnavailable if the store does not answer in time, or refuses the operation.
     """
 
-    may_lose_data = Attribute("Whether its data can be lost while this process lives, as Redis' can.")
+    may_lose_data = Attribute("Whether its data can be lost while this process lives, like the data in Redis.")
 
     def put(key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
         """Store an object for ``ttl`` seconds; with an index, also append the object's key to that index.

@@ -73,7 +73,7 @@ class IFilter(Interface):
     """
 
     unfinished = Attribute(
-        """The missing bytes of a viewer's message whose first part the filter has passed on or removed; 0: none.
+        """The number of bytes that are missing of a viewer's message whose beginning was passed on or removed; 0: none.
 
         Only the first filter of a relay needs it.  That filter receives the viewer's bytes in pieces of any size, and
         passes on whole messages; only long messages are passed on in pieces.  This attribute shows the relay where a

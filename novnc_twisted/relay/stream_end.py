@@ -179,7 +179,8 @@ class StreamEnd(TransportEnd):
         # Do not keep Deferreds that have fired.
         waiting, self._waiting = self._waiting, ()
         for each in waiting:
-            each.callback(None)
+            if not each.called:  # the callback of one may cancel another
+                each.callback(None)
 
     def pauseProducing(self) -> None:
         """See :class:`TransportEnd`."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProtocol, ISSLTransport, ITCPTransport
 from twisted.internet.task import Clock
@@ -130,6 +131,15 @@ class Stream(EndCase):
         self.assertIsInstance(self.hears.lost[0], ClientLeft)
         self.assertEqual(self.transport.value(), b"")
         self.assertIsNone(self.successResultOf(end.closed()))
+
+    def test_one_that_waits_for_the_end_cancels_another(self) -> None:
+        end = self.make()
+        first, second, third = (end.closed() for _ in range(3))
+        first.addCallback(lambda _: second.cancel())
+        self.lose()
+        self.successResultOf(first)
+        self.failureResultOf(second, CancelledError)
+        self.successResultOf(third)
 
     def test_closing_unregisters_loses_and_aborts_on_a_timer(self) -> None:
         """dependencies.md, Twisted 3: with a producer still registered it would never close."""
