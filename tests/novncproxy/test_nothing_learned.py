@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.session import SessionSettings
-from tests.relay.test_stream_end import Transport
+from tests.relay.end_case import Transport
 
 UPGRADE = (
     "GET / HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{origin}\r\nX-Forwarded-Host: {origin}\r\n"

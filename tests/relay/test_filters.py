@@ -16,7 +16,7 @@ from novnc_twisted.rfb import Shield
 from novnc_twisted.rfb.constants import Encoding
 from novnc_twisted.rfb.power import XVP_INIT
 from novnc_twisted.session.rfb_console import RFBConsole
-from tests.relay.test_stream_end import GONE, Transport
+from tests.relay.end_case import GONE, Transport
 
 KEY = b"\4\1\0\0\0\0\0a"
 TEXT = b"\6\0\0\0\0\0\0\x0a" + b"0123456789"

@@ -5,8 +5,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleClosed, ProtocolViolation
 from novnc_twisted.relay import StreamEnd, WebSocketEnd
+from tests.relay.end_case import GONE, Transport
 from tests.relay.socket_ends import flow
-from tests.relay.test_stream_end import GONE, Transport
 from tests.session.harness import frame
 
 

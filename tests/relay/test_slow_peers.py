@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.relay import StreamEnd, transports
 from novnc_twisted.relay.stream_end import VIEWER_STALL
 from novnc_twisted.relay.transports import in_kernel
-from tests.relay.test_stream_end import GONE, Hears
+from tests.relay.end_case import GONE, Hears
 
 
 class Slow(FileDescriptor):

@@ -25,7 +25,7 @@ from novnc_twisted.identity import NoAuth
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 from tests.api.harness import FakeHost, instance, running
-from tests.relay.test_stream_end import Transport
+from tests.relay.end_case import Transport
 from tests.support.pki import CA
 
 SERVER = CA().issue("localhost")

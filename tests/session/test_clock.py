@@ -15,7 +15,7 @@ from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.relay.frames import close_frame
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
-from tests.relay.test_stream_end import Transport
+from tests.relay.end_case import Transport
 from tests.session.harness import HANDSHAKE
 
 

@@ -14,7 +14,7 @@ from novnc_twisted.errors import (
 from novnc_twisted.relay import StreamEnd
 from novnc_twisted.rfb.handshake import Ask, Handshake, Need, StartTLS, Write
 from novnc_twisted.session.handshake_channel import HOLD_LIMIT, HandshakeChannel
-from tests.relay.test_stream_end import GONE, Transport
+from tests.relay.end_case import GONE, Transport
 
 
 class Channels(SynchronousTestCase):

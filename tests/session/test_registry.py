@@ -18,7 +18,7 @@ from novnc_twisted.session import SessionLimits, SessionRegistry, SessionService
 from novnc_twisted.session import session as session_module
 from novnc_twisted.session.session import Session
 from novnc_twisted.session.token_index import TokenIndex
-from tests.relay.test_stream_end import GONE, Transport
+from tests.relay.end_case import GONE, Transport
 from tests.session.harness import TOKEN, FrontCase, introduce, refused
 
 SERVER = "11111111-2222-4333-8444-555555555555"
