@@ -40,14 +40,14 @@ class RFBConsole:
         return offer()
 
     def first_message(self, opening: ServerInit, info: ConnectInfo) -> bytes:
-        """Return the VNC server's ServerInit with the name that the owner gave to the VM."""
+        """Return the VNC server's ServerInit; ``info.name``, if known, replaces the name of the screen."""
         # QEMU's name may be "QEMU (instance-0000002a)", which users do not know.
         return (opening.renamed(one_line(info.name, MAX_TEXT)) if info.name else opening).encode()
 
     def filters(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
         """Choose the filters of a session: shield, clipboard policy and ViewOnly, as the settings and rights require.
 
-        The shield is the first filter, since it knows where the viewer's messages end.
+        The shield must be the first filter: the relay asks only the first filter where the viewer's messages end.
         """
         view = info.mode == VIEW
         # A view-only session has a shield even if the setting is off.  If the viewer gets control in the middle of a
@@ -96,8 +96,8 @@ class RFBConsole:
             wanted = FixedSize
         present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]  # also a FixedSize
         if wanted is not None and not any(type(each) is wanted for each in present):
-            # Before the present filter is removed, so that no message can pass without a filter.  PRESSED: the viewer
-            # may be holding keys, and the server must still get their releases.
+            # Add the new filter before the present one is removed, so that no message can pass without a filter.
+            # PRESSED: the viewer may be holding keys, and the server must still get their releases.
             added: Any = wanted(PRESSED) if wanted is ViewOnly else wanted()
             relay.add_filter(added)
         for each in present:

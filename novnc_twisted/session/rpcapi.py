@@ -17,8 +17,8 @@ from novnc_twisted.messaging.interfaces import ITransport, Service
 DEADLINE: Final = 3.5
 """Seconds for the answer of a worker (a process of a proxy).
 
-The bus lists live workers, and removes a dead one earlier than this.  So a worker that has not answered in this time,
-but is still listed, is alive.
+A worker that dies disappears from the bus's list of workers in less than this time.  So a worker that has not answered
+in this time, but is still listed, is alive.
 """
 
 
@@ -40,7 +40,8 @@ class _Worker:
 class SessionsAPI:
     """Calls the workers of all proxies.  If the bus no longer lists a worker, the worker's sessions have ended with it.
 
-    :raises ServiceUnavailable: (each method) a listed worker gives no valid answer; the detail names it.
+    :raises ServiceUnavailable: (each method) a listed worker gives no valid answer; the detail names it.  But if
+        another worker has the session that :meth:`find` looks for, :meth:`find` returns this session.
     """
 
     def __init__(self, transport: ITransport) -> None:
@@ -94,7 +95,7 @@ class SessionsAPI:
         return [_session(service, row) for _, service, row in rows[:limit]], more
 
     async def _services(self) -> list[Service]:
-        # Each worker has a topic of its own, so one entry for each topic is enough.
+        # Each worker has a topic of its own.  If the bus lists a topic twice, the worker is still called only once.
         return list({service.topic: service for service in await self._transport.services(PROXY.prefix)}.values())
 
     def _call(self, service: Service, wanted: SessionFilter, marker: str, limit: int) -> Any:

@@ -1,7 +1,8 @@
 """Checks that a VNC server shows the screen of the right VM: QEMU reports the name of its VM in ServerInit.
 
 Ports are reused after a stop or a migration, so an address can belong to another VM when the proxy connects to it
-(CVE-2013-0335).  The name in ServerInit comes over the same connection as the screen.
+(CVE-2013-0335).  The name in ServerInit comes over the same connection as the screen, so both belong to the same
+VM.
 """
 
 import re

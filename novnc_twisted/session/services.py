@@ -28,7 +28,7 @@ session: Revoked, and ConsoleForbidden if the server belongs to another project 
 """
 
 FindAgain = Callable[[str, str, ConnectInfo], Awaitable[ConnectInfo | None]]
-"""``async (token, client_address, info)`` -> where this server's console is now; None if this is unknown.
+"""``async (token, client_address, info)`` -> where the console of ``info`` is now; None if this is unknown.
 
 Raises a Refusal.
 """
@@ -49,13 +49,14 @@ class SessionServices:
     :ivar settings: the settings of the sessions.
     :ivar limits: how many sessions there may be; the two fronts of a process may share this object.
     :ivar observer: receives the events of sessions, for example when a session is live and when it has ended.
-    :ivar ask_password: returns the VNC password if the VNC server requires one and ConnectInfo has none.  If this
-        attribute is None, the proxy has no password for such a server.
+    :ivar ask_password: called if the VNC server requires a password and ConnectInfo has none; returns the password.  If
+        this attribute is None, the proxy has no password for such a server.
     :ivar keep_token: renews the token lease of a live session; None: tokens have no leases.
     :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are not offered any.
-    :ivar people: calls consoleauth about the people at a console and about control; None: pages show no list of people.
+    :ivar people: calls consoleauth about the people at a console and about control; None: console pages show none.
     :ivar turns: the queues of sessions that wait to connect to the same VNC server.
-    :ivar find_again: returns the present address of a console and the present state of its server; None: no search.
+    :ivar find_again: returns the present address of a console and the present state of its server.  If this attribute
+        is None, the proxy does not ask for them.
     """
 
     reactor: Any

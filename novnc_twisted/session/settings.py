@@ -15,7 +15,8 @@ from novnc_twisted.session.upstream.tls import UpstreamTLS
 class SessionSettings:
     """Settings of the sessions of one front (the noVNC proxy or the XVP proxy).
 
-    Times are in seconds.  0 switches a limit off.
+    Times are in seconds.  0 switches off ``idle_timeout``, ``ping_interval``, ``max_sessions``,
+    ``max_sessions_per_server`` and ``max_failures_per_minute``.
 
     :ivar host: the ``host`` option of this machine's compute service.  The proxy uses unix sockets of this host only.
     :ivar auth_schemes: RFB security schemes for the VNC server, in the order of preference.

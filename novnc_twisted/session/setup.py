@@ -52,7 +52,8 @@ class SessionSetup(Session):
         self._mode: str | None = None  # the mode that change_mode() set; None: the mode of the token
         self._revoked: list[tuple[SessionFilter, Refusal]] = []  # see end_if()
         self.ends: list[IEnd] = []  # connections to VNC servers, which a refusal has to close
-        # Last: attaching may call end() at once, which needs the attributes above.
+        # Last: the channel attaches itself to the viewer's connection, which may call self.end() at once.  end() needs
+        # the attributes above.
         self._client = HandshakeChannel(viewer.end, self.end)
 
     def start(self) -> None:
@@ -66,7 +67,7 @@ class SessionSetup(Session):
         self._deadline.end(cause)
 
     def end_if(self, wanted: SessionFilter, cause: Refusal) -> None:
-        """Remember a revocation, and end the session after the token check if it matches the filter.
+        """Remember a revocation.  After the token check, end the session if the session matches the filter.
 
         The filter cannot be applied now: the fields that it compares are known only when the answer of the token check
         has arrived.  This answer does not show the revocation if consoleauth sent it before the link was revoked.
@@ -139,8 +140,8 @@ class SessionSetup(Session):
     async def _connect(self, info: ConnectInfo, slot: SessionSlot) -> LiveSession:
         settings = self.services.settings
         console = console_type(self.viewer.console_type)
-        # Connect before the viewer is greeted.  This checks that the VNC server belongs to the right VM, so that the
-        # viewer never receives the screen of another VM.
+        # Connect before the viewer is greeted: unless name_check is off, reach() refuses a VNC server that reports the
+        # name of another VM.  The viewer then receives nothing from this server.
         reached = await reach(self, console, info)
         self.info = self._with_mode(reached.info)
         self.enter("offer")

@@ -4,9 +4,10 @@ A worker that is killed cannot report that its sessions have ended.  Therefore e
 file in memory, one row for each session.  The supervisor reads the file when the worker has ended: see
 :mod:`novnc_twisted.service.lost_sessions`.
 
-The worker writes a row when the session becomes live.  When the session ends, the worker marks the row as ended.  It
-frees the row when consoleauth, which keeps the history of sessions, has confirmed the report.  Without a history, the
-row is freed when the session ends.
+The worker writes a row when a session becomes live.  If consoleauth keeps a history of sessions, the worker writes the
+row again when the session ends, marked as ended.  A session that ends during its set-up, after its token was found
+valid, gets its only row then.  The worker frees the row when consoleauth has confirmed the report.  Without a history,
+the worker frees the row when the session ends.
 """
 
 import math
@@ -83,7 +84,7 @@ class SharedTable:
             self._timer = self._clock.callLater(_TICK, self._tick)
 
     def ended(self, ended: EndedSession) -> None:
-        """Mark the row of a session as ended.  The row stays until :meth:`forget` is called."""
+        """Write a session that has ended.  Its row stays until :meth:`forget` is called."""
         session = ended.session
         self._live.pop(session.id, None)
         row = Row(
@@ -125,7 +126,8 @@ class SharedTable:
     def _put(self, row: Row, state: int) -> bool:
         try:
             data = encode(row, state)
-        except ValueError:  # another program may pass long addresses; those of our proxies are short
+        except ValueError:
+            # The addresses of our proxies' viewers are short.  Another program's IViewer may have a longer address.
             self.forget(row.id)
             return False
         number = self._numbers.get(row.id)

@@ -169,7 +169,7 @@ def _text(row: Row, shortened: Collection[str], limit: int) -> bytes:
 
 
 def decode(data: bytes) -> list[Row]:
-    """Return the rows of a table that contain a session.  Rows that were not written completely are left out."""
+    """Return the rows of a table that contain a session.  Incomplete and invalid rows are left out."""
     found = (_row(data[at : at + SIZE]) for at in range(0, len(data), SIZE))
     return [row for row in found if row is not None]
 

@@ -1,4 +1,4 @@
-"""Finds sessions by the link_id of their token."""
+"""Finds sessions by the link_id of their token (:func:`novnc_twisted.access.tokens.link_id`)."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,8 @@ class TokenIndex:
     """The ids of the sessions of each token.
 
     With this index, a revocation by token need not hash the tokens of all sessions.  The index takes about 70 bytes for
-    a session: its keys are small numbers instead of hashes, and a token that only one session uses has no set.
+    a session: its keys are numbers of 60 bits instead of whole link_ids, and it makes a set for a token only when a
+    second session uses this token.
     """
 
     def __init__(self) -> None:

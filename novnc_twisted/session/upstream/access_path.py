@@ -12,8 +12,8 @@ _PATH = re.compile(r"[!-~]{1,1024}")
 async def request_access_path(channel: HandshakeChannel, path: str) -> None:
     """Request the console behind a path; bytes after the response stay in the channel.
 
-    nova's old xvp proxy searched for "200" anywhere in the response, and inverted the result.  Here the status must be
-    200.
+    nova's old xvp proxy searched the first line of the response for "200", but misread the result: it accepted every
+    line that did not begin with "200".  Here the status must be 200.
 
     :raises ConsoleUnreachable: the response has another status or is invalid; or the path is empty, is longer than 1024
         characters, or contains a space or a character that is not printable ASCII.
