@@ -8,7 +8,7 @@ from novnc_twisted.token_plugins.interfaces import ITokenPlugin
 
 
 class TokenPluginAuthority:
-    """Checks tokens with a plug-in; :meth:`check_token` is the ``authorise`` of a proxy's factory.
+    """Checks tokens with a plug-in.  Pass :meth:`check_token` to a proxy's factory as ``authorise``.
 
     :param plugin: finds the VNC server of a token.
     :param host: the ``host`` option of the proxy.  It becomes the ``compute_host`` of targets that are unix sockets,
@@ -26,7 +26,7 @@ class TokenPluginAuthority:
         self.directories = plugin.directories
 
     def start(self) -> None:
-        """Begin to connect, if the plug-in uses a server."""
+        """Start the plug-in (see ITokenPlugin)."""
         self._plugin.start()
 
     async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:

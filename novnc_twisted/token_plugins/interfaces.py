@@ -19,7 +19,7 @@ class ITokenPlugin(Interface):
     directories: tuple[str, ...] = Attribute("Folders with unix sockets that its tokens lead to.")
 
     def start() -> None:
-        """Begin to connect, if the plug-in uses a server."""
+        """Start the plug-in.  For example, a plug-in that reads from Redis begins to connect."""
 
     def stop() -> Any:
         """Close what :meth:`start` has opened; may return an awaitable."""

@@ -38,7 +38,7 @@ class JWTTokenApi:
 
         :param source: the file: a public or private key or a certificate (PEM), or a shared secret in base64url.
         :param token_ttl: seconds for which a token without ``exp`` is valid after its ``iat``.
-        :param now: Unix time in seconds.
+        :param now: returns Unix time in seconds.
         :raises ValueError: the file holds no usable key, or the extra ``[jwt]`` is not installed.
         """
         self._source = source

@@ -80,7 +80,11 @@ class _Attempt:
             self.settled.callback(number)
 
     def _error(self) -> int:
-        """Return 0 if the socket is connected, a number of :data:`_IN_PROGRESS`, or the number of the error."""
+        """Return the state of the attempt.
+
+        :return: 0 if the socket is connected, or if ``settled`` has fired; one of :data:`_IN_PROGRESS` if the kernel is
+            still connecting; else the number of the error.
+        """
         if self.settled.called:
             return 0
         number = self._dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

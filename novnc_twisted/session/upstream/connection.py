@@ -28,8 +28,9 @@ class UpstreamConnection:
     __slots__ = ("_attempt", "_end", "_info", "_lost_callback", "_secured_at", "_session", "channel")
 
     def __init__(self, session: "Session", end: UpstreamEnd, info: ConnectInfo, heard: Callable[[], None]) -> None:
-        """Attach to the end.
+        """Make the channel, which becomes the receiver of ``end``.
 
+        :param end: the connection to the VNC server.
         :param heard: called when the first bytes come.
         """
         self._session = session
@@ -46,7 +47,10 @@ class UpstreamConnection:
         return self.unless_lost(self.channel.run(handshake, self._answer, self._start_tls))
 
     def unless_lost(self, what: Awaitable[T]) -> Deferred[T]:
-        """Wait for a step.  The Deferred fails with the reason if the connection is lost, or was lost before."""
+        """Wait for a step.  Must be called before :meth:`keep`.
+
+        :return: fires with the result; fails with the reason if the connection is lost, or was lost before this call.
+        """
         return self._attempt.wait(what)
 
     def keep(self) -> None:
@@ -59,7 +63,10 @@ class UpstreamConnection:
         self._lost_callback = self._session.end
 
     async def _answer(self, what: str) -> str | None:
-        """Return the password of the connect info if it has one, else ask the authority.  The answer is not stored."""
+        """Return the VNC password if the handshake asks for it and if there is one, else None.
+
+        If the connect info has no password, ask the authority, and do not store the answer.
+        """
         services, viewer = self._session.services, self._session.viewer
         if what != "password":
             return None

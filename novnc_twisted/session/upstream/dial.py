@@ -27,11 +27,14 @@ ANSWER: Final = (0.5, 1.0)
 """Minimum and maximum seconds for one attempt to connect.  The time is random, so that many attempts spread out."""
 
 ATTEMPTS: Final = 5
-"""Number of attempts with this short limit.  One more attempt gets all the remaining time: the network may be slow."""
+"""Number of attempts limited by :data:`ANSWER`.
+
+One more attempt gets all the remaining time: the network may be slow.
+"""
 
 
 def place_of(info: ConnectInfo) -> str:
-    """Return where the console is, for messages: ``host:port``, or the path of a socket."""
+    """Return where the console is: ``host:port``, or the path of a socket."""
     return info.socket or f"{info.host}:{info.port}"
 
 

@@ -4,7 +4,9 @@ from novnc_twisted.errors import ConsoleUnreachable, MessageTooBig, Refusal, Too
 
 
 class Dropped(Exception):
-    """The connection was reset before the VNC server had sent anything: the server's kernel had no room for it.
+    """The connection was lost with an error, such as a reset, before the VNC server had sent anything.
+
+    Probably the server's kernel had no room for the connection.
 
     :ivar cause: the refusal with which the session ends if the proxy does not try to connect again.
     """
@@ -15,7 +17,7 @@ class Dropped(Exception):
 
 
 def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, suspicion: str) -> Refusal:
-    """Return the cause with which the session ends.
+    """Return the refusal that explains the loss.
 
     QEMU accepts 32 viewers (its own option ``connections``).  It lets the next one log in, and then closes the
     connection instead of sending ServerInit.  Other proxies and workers may have most of the 32 viewers.  So one live

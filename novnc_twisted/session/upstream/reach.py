@@ -1,4 +1,4 @@
-"""Reaches the right VNC server: dials it, logs in, and compares its name.
+"""Reaches the right VNC server: dials it, logs in, and compares the name of its screen with the name of the VM.
 
 If this fails, or if the server may be the wrong one, the proxy asks the authority (consoleauth or nova) once more where
 the console is.
@@ -35,7 +35,7 @@ class Reached:
     :ivar end: the connection.
     :ivar upstream: runs handshakes over it.
     :ivar opening: the result of the log-in (:meth:`.IConsoleType.log_in`).
-    :ivar proven: whether the server's name showed the right VM (the result of :meth:`.IConsoleType.verify`).
+    :ivar proven: the result of :meth:`.IConsoleType.verify`.  False: there was not enough information to compare.
     """
 
     info: ConnectInfo
@@ -50,10 +50,10 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
 
     The place of the server is looked up once more in three cases: the server cannot be reached; another VM answers
     there; or the place may be outdated and the VNC server does not report whose screen it shows.  If the second look-up
-    returns another place, this place is tried once.
+    returns another place, the proxy logs in there.  There is no third look-up.
 
     :raises ConsoleUnreachable: the server is not at the first place, and not at the second one, if there is one.
-    :raises Refusal: the second look-up was refused.
+    :raises Refusal: the second look-up or another step failed, or the VNC server accepts no more viewers.
     """
     reached = None
     try:
@@ -79,7 +79,7 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
 
 
 async def _log_in(setup: "SessionSetup", console: "IConsoleType", info: ConnectInfo) -> Reached:
-    """Dial one place, log in, and compare the name; try again if the connection is dropped before the first byte."""
+    """Dial one place, log in, and compare the names; try again if the connection is dropped before the first byte."""
     for pause in PAUSES:
         try:
             return await _attempt(setup, console, info)
@@ -94,7 +94,7 @@ async def _log_in(setup: "SessionSetup", console: "IConsoleType", info: ConnectI
 
 
 async def _attempt(setup: "SessionSetup", console: "IConsoleType", info: ConnectInfo) -> Reached:
-    """Make one connection, log in, and compare the name.
+    """Make one connection, log in, and compare the names.
 
     :raises Dropped: the connection was dropped before the first byte.
     """

@@ -85,7 +85,9 @@ class UpstreamTLS:
         self._chain, self._key, self._options = other._chain, other._key, other._options
 
     def prepare(self, subtypes: Sequence[str]) -> None:
-        """Create the TLS contexts for these sub-types of VeNCrypt, so that the first session does not wait for them.
+        """Check that OpenSSL supports these sub-types of VeNCrypt.
+
+        If one of them uses certificates, its TLS context is made now, so that the first session does not wait for it.
 
         :raises ValueError: this machine's OpenSSL does not support one of them.
         """
@@ -157,7 +159,10 @@ class UpstreamTLS:
 
     @property
     def suspicion(self) -> str:
-        """A guess why a server closed the connection right after the TLS handshake: it may reject our certificate."""
+        """A guess why a server closed the connection right after the TLS handshake.
+
+        It may reject our certificate, or require one although we have none.
+        """
         if not self._chain:
             return "it may want a client certificate (vencrypt_client_cert), and we have none"
         if self._chain[0].not_valid_after_utc < datetime.now(UTC):
