@@ -76,7 +76,7 @@ class HeadBuffer:
 
     @property
     def empty(self) -> bool:
-        """Whether no byte of an incomplete head is stored."""
+        """Whether nothing is stored: the next byte begins a new head."""
         return not self._data
 
     def receive(self, data: bytes) -> bytes | None:

@@ -38,11 +38,11 @@ class SessionMethods:
         """Revoke tokens, and end the sessions of a server, a user, a project or a token on all proxies.
 
         The revocation is stored first.  A proxy that does not answer is called again for two minutes.  After that, its
-        sessions end when they call ``keep_token``.  Sessions that may not reconnect do not call it.
+        sessions end when they call ``keep_token``.  Sessions that may not reconnect never call it, so they go on.
 
         :param reason: why, for the log.
-        :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id, and
-            ``owner``, which limits the revocation to the servers of a project.
+        :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id.  The
+            field ``owner`` is optional, and limits the revocation to the servers of a project.
         :returns: how many valid ``tokens`` were revoked, how many ``sessions`` were ended, and the topics of the
             proxies that did not answer (``unanswered``).  If a token is revoked, the numbers include the tokens that
             were shared from it, and their sessions.

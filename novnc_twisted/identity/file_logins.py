@@ -1,8 +1,8 @@
 """Log-ins of browsers for the users of the user file: the cookie contains a token.
 
-The token is of the same kind as the tokens that our identity service gives to API clients.  So a browser always has the
-current rights of the user.  The token of a browser is valid only in the cookie, and every copy of it becomes invalid
-when the user logs out.
+The token is of the same kind as the tokens that our identity service gives to API clients.  The rights of the user are
+looked up at each use of a token, so a browser always has the current rights.  The token of a browser is valid only in
+the cookie, and every copy of it becomes invalid when the user logs out.
 """
 
 import secrets

@@ -32,7 +32,7 @@ class UnusableAnswer(RequestException):
 class BoundedAdapter(BaseAdapter):
     """Reads the body of each answer with limits; the library ``requests`` alone would read a body of any length.
 
-    The limits apply to all answers: those of Keystone (version document, tokens), redirects, and those of the service.
+    The limits apply to all answers: of Keystone (version document, tokens), of nova, and to redirects.
 
     :param inner: the adapter that sends the requests.
     """

@@ -33,8 +33,8 @@ class _Entry:
 class MemoryStore:
     """An IKeyedStore in memory.
 
-    No timer is needed: so that the store does not grow, each operation on objects first drops some expired objects,
-    beginning with those that expired first.
+    Each operation on objects first drops some expired objects, beginning with those that expired first.  So the store
+    does not grow, and needs no timer.
 
     :param clock: IReactorTime.
     """

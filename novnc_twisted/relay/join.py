@@ -29,7 +29,7 @@ def join(client: IEnd, upstream: IEnd, filters: Sequence[IFilter] = (), *, detac
 
 @implementer(IRelay)
 class TransportRelay(FilteredRelay):
-    """The relay on Twisted's transports, for ends that cannot be detached, such as TLS."""
+    """The relay on Twisted's transports.  It is used if the detached relay is not possible, for example with TLS."""
 
     __slots__ = ("_client", "_upstream")
 

@@ -36,7 +36,7 @@ def connected_to_journal(stream: TextIO, environ: Mapping[str, str] | None = Non
     """Return whether a stream goes to the journal, whose device and inode are in JOURNAL_STREAM (systemd.exec(5))."""
     environ = os.environ if environ is None else environ
     try:
-        # Compared, because child processes inherit the variable even if their output goes elsewhere.
+        # The variable alone proves nothing: child processes inherit it even if their output goes elsewhere.
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False

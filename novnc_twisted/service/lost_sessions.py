@@ -38,7 +38,7 @@ class LostSessions:
     :param observer: called with an event for each session that was live.
     :param transport: the bus to consoleauth, which keeps the history.  It is started for the first report, because a
         supervisor has no other use for it.  None: there is no history.
-    :param trail: the audit trail.  ``observer`` writes its entries; the first entry opens it.  :meth:`stop` closes it.
+    :param trail: the audit trail, to which ``observer`` writes.  It is needed here only because :meth:`stop` closes it.
     :ivar count: how many sessions have ended because their worker was killed or crashed.
     """
 

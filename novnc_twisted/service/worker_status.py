@@ -42,9 +42,9 @@ class WorkersStatus:
         self._totals.ended(number)
 
     def status(self) -> "Deferred[Status]":
-        """Return the status of the command, after at most :data:`DEADLINE` seconds.
+        """Return the status of all workers together, after at most :data:`DEADLINE` seconds.
 
-        The command is ready if at least one worker is ready: while other workers are being started, the ready worker
+        They are ready if at least one worker is ready: while other workers are being started, the ready worker
         serves all connections.
         """
         return self._shared()

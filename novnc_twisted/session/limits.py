@@ -17,7 +17,7 @@ class SessionLimits:
         self._max = max_sessions
         self._max_per_server = max_sessions_per_server
         self._servers: Counter[str] = Counter()  # VNC server -> number of its sessions
-        self._live: Counter[str] = Counter()  # VNC server -> number of its live sessions
+        self._live: Counter[str] = Counter()  # VNC server -> number of its sessions whose set-up is over
 
     def change(self, max_sessions: int, max_sessions_per_server: int) -> None:
         """Use other limits for new sessions."""

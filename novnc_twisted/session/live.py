@@ -278,7 +278,9 @@ class LiveSession(Session):
         }
 
     async def _close(self, cause: Refusal) -> None:
-        """Close both connections, renew the token's lease a last time if it may go on, and wait for all this.
+        """Close both connections, and wait until they are gone.
+
+        Also renew the token's lease a last time, if the token may stay valid.
 
         Each part has a deadline.  Never raises.
         """
