@@ -48,7 +48,6 @@ class CommandLink(Link):
         self._asks_policy = asks_policy
         self._heartbeat = Heartbeat(self._seconds)
         self._sending: set[Deferred[Any]] = set()  # commands and scripts without a reply yet
-        self._cancels = False  # whether stop() is cancelling the Deferreds in _sending
         self.on_beat: Callable[[], None] = lambda: None
         # Services cannot announce themselves before Redis has the scripts, so a missing entry proves nothing yet.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
@@ -56,8 +55,8 @@ class CommandLink(Link):
     async def stop(self) -> None:
         """See Link; also fails the calls of :meth:`run` that wait until Redis has the script."""
         await super().stop()
-        self._cancels = True
-        for sending in list(self._sending):
+        waiting, self._sending = self._sending, set()
+        for sending in waiting:
             sending.cancel()
 
     @property
@@ -124,9 +123,9 @@ class CommandLink(Link):
         try:
             return await within(sending, deadline - (sent - begun), self._reactor)
         except CancelledError:
-            if self._cancels:
-                raise ServiceUnavailable("the transport was stopped") from None
-            raise
+            if sending in self._sending:  # the caller has cancelled it, not stop()
+                raise
+            raise ServiceUnavailable("the transport was stopped") from None
         except Late:
             if self.waits_for_scripts:
                 raise ServiceUnavailable("Redis has none of our scripts: no consoleauth has loaded them") from None
