@@ -19,7 +19,7 @@ _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXE
 class AuditFile:
     """A file to which lines are appended.
 
-    If the file was renamed or removed, the next write opens the path again, and creates a new file if there is none.
+    If the file was renamed or removed, the next write opens the path again, and creates the file if it is missing.
 
     :ivar name: how log lines name the file.
     """

@@ -42,8 +42,9 @@ class TokenPlaces:
     async def check_owner(self, record: TokenRecord, limit: TimeLimit) -> None:
         """Check that the server of a live session still belongs to the project of its token.
 
-        Compute hosts publish records of their servers.  If each published record of this server names this project, or
-        if there is none, the check succeeds.  Else the server's host is asked, and its answer decides.
+        Compute hosts publish records of their servers.  The check succeeds if each published record of this server
+        names this project, and also if no host has published the server.  Else the server's host is asked, and its
+        answer decides.
 
         :raises ConsoleForbidden: the server belongs to another project, or to no project.
         """

@@ -37,7 +37,7 @@ class FailureTable:
         return len(self._entries)
 
     def get(self, key: bytes) -> FailureEntry | None:
-        """Return the failures of a key; None if there are none or they were forgotten."""
+        """Return the failures of a key; None if the key has no failures, or if they were forgotten."""
         entry = self._entries.get(key)
         if entry is not None and entry.forgotten_at <= self._clock():
             del self._entries[key]

@@ -48,7 +48,8 @@ class Write:
 class Ask:
     """Ask the owner of the handshake; the answer is sent into the generator.
 
-    :ivar what: what is asked for.  ``password``: the answer is the VNC password as text, or None if there is none.
+    :ivar what: the kind of answer that is needed.  ``password``: the VNC password as text, or None if the VM has no
+        password.
     """
 
     what: str

@@ -168,7 +168,7 @@ def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dic
 def _sections_with(key: str, ours: dict[str, set[str]]) -> str:
     """Return the names of the sections that have an option of this name, joined by ``or``.
 
-    If there are none, return the sections in which this is the former name of an option.
+    If no section has an option of this name, return the sections in which this is the former name of an option.
     """
     present = [section for section, options in TABLE.items() if any(option.name == key for option in options)]
     return " or ".join(f"[{name}]" for name in present or [name for name, known in ours.items() if key in known])
