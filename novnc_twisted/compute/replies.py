@@ -75,7 +75,7 @@ def page(host: str, answer: Any) -> tuple[list[Instance], str]:
     last = next((one for one in uuids if fields.is_uuid(one)), None)
     if last is None:
         raise ServiceUnavailable(f"compute host {host}: a page without a valid server, and another page follows")
-    return found, str(last).lower()
+    return found, fields.uuid(last)
 
 
 def console(host: str, instance_uuid: str, answer: Any) -> Console:
