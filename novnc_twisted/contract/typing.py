@@ -100,7 +100,7 @@ def unseal(ticket: TypingTicket, number: int, sealed: Any) -> Strokes:
             tuple(map(_chord, found["chords"])), fields.count(found["hold"]), fields.boolean(found["more"])
         )
     except (KeyError, TypeError, RecursionError):
-        raise ValueError("not chords, a time and whether more follow") from None
+        raise ValueError("chords, hold or more is missing or has a wrong type") from None
     within = 0 < len(strokes.chords) <= MAX_CHORDS and 0 < strokes.hold <= MAX_HOLD
     if not within or strokes.seconds > MAX_SECONDS:
         raise ValueError("too many keys, or held for too long")

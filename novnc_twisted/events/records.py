@@ -245,7 +245,7 @@ class TokenRevoked(ConsoleEvent):
 class APITokenChanged(ConsoleEvent):
     """An API token was made, used or revoked.  ``link_id`` is the id of the API token, and ``console_type`` is empty.
 
-    Each process of the API reports at most one ``used`` event of a token a minute.
+    For each API token, each process of the API reports at most one ``used`` event in a minute.
 
     :cvar event: the name of this kind of event.
     :ivar change: ``made``, ``used`` or ``revoked``.

@@ -72,8 +72,8 @@ class FrontTLS:
         :return: a function that puts the new content into use.
         :raises BadTLS: a file cannot be used.
         """
-        # All checks are done before use() is called, and use() cannot fail.  So several certificates change together or
-        # not at all.
+        # All checks are done here, and use() cannot fail.  A caller with several certificates calls renewal() of each
+        # before the first use(), so that all of them change or none.
         context = self._read()
 
         def use() -> None:

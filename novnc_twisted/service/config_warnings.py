@@ -62,8 +62,8 @@ def _links(read: Configuration, services: Sequence[str]) -> Iterator[str]:
         gives_links = "consolecompute" in services and (proxy == "novncproxy" or read.is_set("vnc", option))
         if not alone and (gives_links or proxy in services) and is_loopback(url.hostname or ""):
             yield (
-                f"{named} leads users to their own machine; set it to the address of the {proxy}, on the compute "
-                "hosts too"
+                f"{named} leads users to their own machine; set this option to the address of the {proxy}, here and "
+                "on the compute hosts"
             )
         if proxy in services:
             yield from _front(conf, proxy, named, url)

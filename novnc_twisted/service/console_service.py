@@ -159,8 +159,7 @@ class ConsoleService(CommandService):
             failed = None
             for use in renewals:
                 use()
-            # renewals() adds a function for each TLS configuration to those of Context.renewals, which read no
-            # certificates.
+            # The functions of Context.renewals read no certificate.  renewals() adds one for each TLS configuration.
             certificates = len(renewals) > len(self._context.renewals)
             self.log.info(
                 "SIGHUP: {what}",

@@ -129,9 +129,9 @@ def worker_count(command: str, conf: Any) -> int:
 
 def no_take_over(command: str, conf: Any) -> str:
     """Return the reason why a command does not support a take-over (SIGUSR2); empty if it does."""
-    # A command with a single service and memory:// is a proxy, and nova or a plug-in checks its tokens.  In other
-    # cases, make_transport() in bus.py refuses to start.  Such a proxy has no consoleauth whose data would be lost in a
-    # take-over.
+    # With memory://, the only command with a single service is a proxy whose tokens nova or a plug-in checks:
+    # make_transport() in bus.py refuses to start others.  This proxy has no consoleauth whose data a take-over would
+    # lose.
     if not conf.transport_url.startswith("memory:") or len(SERVICES[command]) == 1:
         return ""
     return (

@@ -187,7 +187,7 @@ class KeyboardTests(ComputeCase):
         refusal = await self.refused(
             ServiceUnavailable, self.call("send_keys", instance_uuid=A, ticket=ticket.id, keys=keys)
         )
-        self.assertEqual(refusal.detail, "keys: not chords, a time and whether more follow")
+        self.assertEqual(refusal.detail, "keys: chords, hold or more is missing or has a wrong type")
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_a_ticket_that_ends_before_the_first_key(self) -> None:

@@ -71,7 +71,7 @@ class _Job:
     def abandon(self) -> bool:
         """Drop the job, in the reactor; return whether a thread has begun to work on it."""
         with self._lock:
-            # Set under the lock, so that a thread that begins at this moment either sees the flag or counts as hung.
+            # Under the lock: a thread that begins at this moment either sees the flag, or this method returns True.
             self._abandoned = True
             return self._begun
 
