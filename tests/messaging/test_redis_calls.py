@@ -12,7 +12,7 @@ from novnc_twisted.messaging.redis.messages import Request, read_request, write_
 from novnc_twisted.messaging.redis.scripts import EXTEND, INDEXED, PUT, QUEUE, REMOVE
 from novnc_twisted.messaging.redis.sealing import Opener
 from novnc_twisted.messaging.redis.store import RedisStore
-from novnc_twisted.messaging.wire import encode, refused
+from novnc_twisted.messaging.wire import MAX_MESSAGE, encode, refused
 from tests.messaging.redis_case import LinkCase
 from tests.support.fake_redis import EPOCH, NOPERM, bulk
 
@@ -69,6 +69,15 @@ class CallTests(LinkCase):
         self.assertAlmostEqual(self.queued().gives_up, 1000 * (EPOCH + 100 + 60 + 7), delta=2)
         called.cancel()
         self.failureResultOf(called, CancelledError)
+
+    def test_a_request_that_is_too_long(self) -> None:
+        """It is refused at once, also if only the request, not its arguments alone, is over the limit."""
+        empty = len(encode({"value": ""}))
+        self.redis.die()
+        for length in (MAX_MESSAGE, MAX_MESSAGE - empty):
+            with self.assertRaisesRegex(ValueError, f"over the limit of {MAX_MESSAGE}"):
+                self.call(value="x" * length)
+        self.assertEqual(self.calls.pending, [])
 
     def test_each_gets_its_own_answer(self) -> None:
         calls, requests = [], []

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -18,13 +19,16 @@ from novnc_twisted.messaging.redis.queue import Queue
 from novnc_twisted.messaging.redis.scripts import QUEUE
 from novnc_twisted.messaging.redis.sealing import Opener
 from novnc_twisted.messaging.waiting import sleep
-from novnc_twisted.messaging.wire import check_topic, encode_object, outcome
+from novnc_twisted.messaging.wire import check_topic, outcome
 
 MAX_WAITING = 1000
 """Maximum number of calls that wait in one queue."""
 
 RETRY = 0.1
 """Seconds between two attempts to queue a call while the topic's server is restarting, or may still be reconnecting."""
+
+_FAR_FUTURE = 9_999_999_999_999
+"""A time in milliseconds since 1970 with as many digits as each time until the year 2286."""
 
 _REFUSED = {
     "late": "Redis got the call for {} too late",
@@ -99,33 +103,34 @@ class Calls:
         """See ITransport.
 
         :raises TypeError: the arguments cannot be converted to JSON.
-        :raises ValueError: the topic is invalid, or the arguments are too long.
+        :raises ValueError: the topic is invalid, or the request is too long.
         :raises ServiceUnavailable: the deadline is not more than 0, or is longer than MAX_DEADLINE.
         """
         check_topic(topic)
+        call_id = secrets.token_hex(16)
+        request = Request(call_id, self.process, self._opener.public_key, _FAR_FUTURE, method, arguments)
         # Unusable arguments are the caller's error: raise it now, before anything is queued.
-        encode_object(arguments)
+        request.encode()
         if not 0 < deadline <= MAX_DEADLINE:
             raise ServiceUnavailable(
                 f"the deadline must be more than 0 and at most {MAX_DEADLINE:g} s, not {deadline:g} s"
             )
         if not self._started and self._connects_late:
             self._begin()
-        call_id = secrets.token_hex(16)
         pending = _Pending(self._reactor, topic, deadline, lambda: self._pending.pop(call_id, None))
         # Stored before the call is queued: the reply may come before the queuing script has answered.
         self._pending[call_id] = pending
-        pending.queue(self._queue(call_id, topic, method, arguments, self._reactor.seconds() + deadline))
+        pending.queue(self._queue(request, topic, self._reactor.seconds() + deadline))
         return pending.result
 
-    async def _queue(self, call_id: str, topic: str, method: str, arguments: dict[str, Any], until: float) -> None:
+    async def _queue(self, request: Request, topic: str, until: float) -> None:
         """Put a call into the topic's queue; try again while the topic's server may come back."""
         names = [keys.servers(topic), keys.requests(topic, self._role)]
         while True:
             # A frozen Redis may run the script late.  Because of ``gives_up``, the script does not queue the call if
             # its caller has given up by then.
             gives_up = await self._link.now() + int((until - self._reactor.seconds()) * 1000)
-            text = Request(call_id, self.process, self._opener.public_key, gives_up, method, arguments).encode()
+            text = replace(request, gives_up=gives_up).encode()
             left = until - self._reactor.seconds()
             answer = await self._link.run(QUEUE, names, text, gives_up, MAX_WAITING, deadline=left)
             if answer == "queued":
