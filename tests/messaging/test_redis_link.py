@@ -1,6 +1,7 @@
 """Connections to Redis: log-in, reconnection and deadlines."""
 
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -9,6 +10,7 @@ from twisted.internet.error import TimeoutError
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.redis.endpoint import ANSWER_TIMEOUT, CONNECT_TIMEOUT
 from novnc_twisted.messaging.redis.heartbeat import MAX_BACKOFF, PRESENCE
+from novnc_twisted.messaging.redis.link import FIRST_BACKOFF
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE
 from novnc_twisted.messaging.redis_url import RedisURL
 from tests.messaging.redis_case import LinkCase
@@ -63,6 +65,21 @@ class BackoffTests(LinkCase):
         self.redis.refuses = False
         self.advance(0.15)
         self.assertEqual(len(self.redis.connections), 1)
+
+    def test_a_restart_of_redis_under_many(self) -> None:
+        """Also the first attempts after old connections are spread: together, they would overflow Redis' backlog."""
+        uniform = Random(1).uniform
+        for _ in range(100):
+            self.made("x", uniform=uniform).start()
+        self.advance(60)
+        self.redis.die()
+        self.redis.refuses = False
+        before, lost_at = len(self.redis.attempts), self.clock.seconds()
+        self.advance(3 * FIRST_BACKOFF, step=0.001)
+        pauses = [at - lost_at for at in self.redis.attempts[before:]]
+        self.assertEqual(len(pauses), 100)
+        self.assertGreaterEqual(min(pauses), FIRST_BACKOFF - 1e-9)
+        self.assertGreater(len(set(pauses)), 50)
 
     def test_one_that_comes_and_goes(self) -> None:
         """There are pauses, but no long ones."""

@@ -24,7 +24,8 @@ FIRST_BACKOFF = 0.05
 """Minimum number of seconds between the end of a connection, or of a failed attempt, and the next attempt.
 
 The time from the start of one attempt to the start of the next is random.  With each further failure it about doubles,
-up to MAX_BACKOFF.  If an attempt and its connection together lasted ANSWER_TIMEOUT or longer, the pause is minimal.
+up to MAX_BACKOFF.  If an attempt and its connection together lasted ANSWER_TIMEOUT or longer, the next attempt follows
+after one to three times this minimum.
 """
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
@@ -47,6 +48,7 @@ class Link:
     :param on_up: called after each connection and log-in.
     :param max_pending: maximum number of bytes of one reply.
     :param seconds: a monotonic clock in seconds.
+    :param uniform: returns a random number between its two arguments.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Link:
         on_up: Callable[[], None] = lambda: None,
         max_pending: int = MAX_PENDING,
         seconds: Callable[[], float] = time.monotonic,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
@@ -73,6 +76,7 @@ class Link:
         self._on_up = on_up
         self._max_pending = max_pending
         self._seconds = seconds
+        self._uniform = uniform
         self._protocol: RedisProtocol | None = None
         self._waiting: set[Deferred[RedisProtocol]] = set()
         self._down_since = seconds()
@@ -180,13 +184,14 @@ class Link:
 
         :param waited: seconds since the start of the last attempt, including the time for which its connection lasted.
         """
+        # All pauses are random, so that the processes do not reconnect all at once and overload Redis.
+        #
         # Long attempts do not burden a Redis that has just started.  After the loss of an older connection, the next
         # attempt is made soon, because the outage may be short.
         if waited >= ANSWER_TIMEOUT:
-            return FIRST_BACKOFF
+            return self._uniform(FIRST_BACKOFF, 3 * FIRST_BACKOFF)
         longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt)
-        # Random, so that the processes do not reconnect all at once and overload Redis.
-        return max(FIRST_BACKOFF, random.uniform(longest / 2, longest) - waited)  # noqa: S311
+        return max(FIRST_BACKOFF, self._uniform(longest / 2, longest) - waited)
 
     async def _after_is_up(self) -> bool:
         """Wait until the link ``after`` is connected; return False if that link was lost or stopped meanwhile."""
