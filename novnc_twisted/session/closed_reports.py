@@ -63,8 +63,8 @@ class ClosedReports:
 
         Sessions that are added later are not reported.
 
-        Without ``on_done``, the number of unsent reports is logged.  With ``on_done``, this number is not logged: the
-        caller knows the unsent reports, because ``on_done`` was not called for them.
+        The number of dropped reports is logged.  Without ``on_done``, the unsent reports count as dropped.  With
+        ``on_done``, they do not: the caller knows them, because ``on_done`` was not called for them.
         """
         self._stopped = True
         if self._timer is not None:
@@ -76,10 +76,10 @@ class ClosedReports:
             while self._waiting and await self._send(deadline=1.0):
                 pass
         finally:  # also if this coroutine is cancelled
-            if self._waiting and self._on_done is None:
+            if self._on_done is None:
                 self._dropped += len(self._waiting)
                 self._waiting.clear()
-                self._log_dropped()
+            self._log_dropped()
 
     def _begin(self) -> None:
         self._timer = None

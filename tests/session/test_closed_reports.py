@@ -137,6 +137,15 @@ class ReportTests(SynchronousTestCase):
         self.successResultOf(stopped)
         self.assertEqual((len(done), logged.lines("did not answer")), (4, []))
 
+    def test_what_was_dropped_before_the_end(self) -> None:
+        """The supervisor does not know these sessions any more, so the number is logged here."""
+        logged = Logged(self)
+        self.patch(closed_reports, "MAX_WAITING", 3)
+        self.reports = ClosedReports(self.transport, self.clock, lambda session_id: None)
+        self.add(*range(5))
+        self.successResultOf(Deferred.fromCoroutine(self.reports.stop()))
+        self.assertEqual(len(logged.lines("consoleauth did not answer for too long: 2")), 1)
+
     def test_the_end_waits_a_second(self) -> None:
         self.serve()
         self.hangs = True
