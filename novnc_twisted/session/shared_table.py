@@ -55,6 +55,7 @@ class SharedTable:
         self._live: dict[str, Session] = {}
         self._round: Iterator[str] = iter(())  # sessions that are still to be written again in this round
         self._timer: IDelayedCall | None = None
+        self._stopped = False
         self._failed = False
 
     def opened(self, session: "Session") -> None:
@@ -80,7 +81,7 @@ class SharedTable:
         if not self._put(row, LIVE):
             return
         self._live[session.id] = session
-        if self._timer is None:
+        if self._timer is None and not self._stopped:
             self._timer = self._clock.callLater(_TICK, self._tick)
 
     def ended(self, ended: EndedSession) -> None:
@@ -118,7 +119,8 @@ class SharedTable:
             self._free.append(number)
 
     def stop(self) -> None:
-        """Stop updating the rows of live sessions."""
+        """Stop updating the rows of live sessions.  Sessions that become live or end later are still written."""
+        self._stopped = True
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()

@@ -199,6 +199,15 @@ class TableTests(FrontCase):
         self.table.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    async def test_live_after_the_stop(self) -> None:
+        """A session may become live later; it is written, but no timer begins."""
+        registry = await self.begin()
+        self.table.stop()
+        await self.live()
+        (session,) = registry
+        self.assertEqual([found.id for found in read_table(self.handle)], [session.id])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     async def test_no_secret(self) -> None:
         """The table has the hash of the token, as the bus has."""
         registry = await self.begin()
