@@ -3,6 +3,7 @@
 consoleauth keeps the tokens if another host has the domain.
 """
 
+import math
 from collections.abc import Coroutine
 from typing import Any
 
@@ -102,13 +103,18 @@ class VanishedDomains:
 
     async def _compare(self) -> None:
         """Find the domains that ended while libvirt reported no events."""
+        # While the list is being read, events add domains to the new set: the list may lack these domains.
+        before, self._known, began = self._known, set(), self._clock.seconds()
+        present = kept = before
         try:
             present = {domain.uuid for domain in await self._driver.list_domains()}
+            # The list may still have a domain that has migrated meanwhile.
+            kept = {uuid for uuid in present if self._migrated.get(uuid, -math.inf) < began}
         except Refusal as refusal:
             _log.debug("the domains could not be listed: {reason}", reason=str(refusal))
-            return
-        gone, self._known = self._known - present, present
-        for uuid in gone:
+        finally:
+            self._known |= kept
+        for uuid in before - present:
             self._spawn(uuid, self._follow(uuid))
 
     async def _follow(self, uuid: str) -> None:

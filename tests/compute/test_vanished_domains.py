@@ -1,8 +1,9 @@
 """Domains that end: which tokens are dropped and which are kept, also while other services are away."""
 
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import fail
+from twisted.internet.defer import Deferred, fail
 
 from novnc_twisted.compute import vanished_domains
 from novnc_twisted.compute.interfaces import Change
@@ -110,6 +111,51 @@ class DepartureTests(ComputeCase):
         lines = log.lines("too many domains end at once")
         self.assertEqual({uuid for uuid in (A, C) if any(uuid in line for line in lines)}, {A, C})
         self.assertEqual(len(lines), 2)
+
+    def slow_list(self) -> Callable[[], None]:
+        """Let the driver read the list now, and return a function that passes the list on."""
+        read, waiting = list(self.driver.domains.values()), list[Deferred[Any]]()
+
+        def list_domains() -> Deferred[Any]:
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        patch = self.patch(self.driver, "list_domains", list_domains)
+        self.driver.tell(Change.CONNECTED)
+
+        def answer() -> None:
+            patch.restore()
+            for one in waiting:
+                one.callback(read)
+
+        return answer
+
+    async def test_started_while_a_list_is_read(self) -> None:
+        """If the domain ends while libvirt is away, the next comparison finds that it is gone."""
+        answer = self.slow_list()
+        self.driver.add(domain(B))
+        self.driver.tell(Change.STARTED, B)
+        answer()
+        del self.driver.domains[B]
+        self.driver.tell(Change.CONNECTED)
+        self.assertEqual(self.dropped, [B])
+
+    async def test_migrated_while_a_list_is_read(self) -> None:
+        """The list still has the domain, but later it is not missed here."""
+        answer = self.slow_list()
+        self.end(Change.MIGRATED)
+        answer()
+        self.clock.advance(3600)
+        self.driver.tell(Change.CONNECTED)
+        self.assertEqual(self.dropped, [])
+
+    async def test_gone_after_a_list_that_failed(self) -> None:
+        self.driver.down = True
+        self.driver.tell(Change.CONNECTED)
+        self.driver.down = False
+        del self.driver.domains[A]
+        self.driver.tell(Change.CONNECTED)
+        self.assertEqual(self.dropped, [A])
 
     async def test_a_comparison_that_fails(self) -> None:
         """A bug; the log does not speak of a domain without a name."""
