@@ -23,8 +23,8 @@ class JWTTokenApi:
     """Verifies JWTs with a key from a file.
 
     A token must expire, so it needs ``exp`` or ``iat``.  Without ``exp``, it expires ``token_ttl`` seconds after
-    ``iat``.  An encrypted token must contain a signed token, because any client can encrypt with a public key.  Only
-    algorithms for the type of the key are accepted.
+    ``iat``.  An encrypted token must contain a signed token, because any client can encrypt with a public key.  The
+    type of the key, and the length of a secret, determine which algorithms are accepted.
 
     :ivar token_ttl: see the argument; may be changed.
     """
@@ -95,7 +95,7 @@ def _key_in(source: str) -> tuple[Any, Algorithms]:
 
 
 def _claims(token: str, key: Any, algorithms: Algorithms) -> dict[str, Any]:
-    from joserfc import jwe, jws
+    from joserfc import errors, jwe, jws
 
     try:
         signed = token.encode("ascii")
@@ -103,6 +103,11 @@ def _claims(token: str, key: Any, algorithms: Algorithms) -> dict[str, Any]:
             # Compression (zip) is not permitted, because a small token could unpack to many bytes.
             signed = jwe.decrypt_compact(signed, key, algorithms=list(algorithms.encryption)).plaintext or b""
         claims = json.loads(jws.deserialize_compact(signed, key, algorithms=list(algorithms.signature)).payload)
+    except errors.UnsupportedAlgorithmError:
+        accepted = ", ".join(algorithms.signature)
+        raise InvalidToken(
+            f"an algorithm of the JWT is not accepted with this key; accepted for signatures: {accepted}"
+        ) from None
     except Exception as error:
         # The client chose the bytes, so the libraries may raise any exception.
         raise InvalidToken(f"the JWT can't be verified: {type(error).__name__}") from None

@@ -25,8 +25,11 @@ class Algorithms(NamedTuple):
 
 
 _CONTENT: Final = ("A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM", "A192GCM", "A256GCM")
-_SHORTEST_SECRET: Final = 32
-"""Minimum number of bytes.  A shorter secret can be found from a single token by trial (RFC 7518, section 3.2)."""
+_SECRETS: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""The algorithms that sign with a secret, each with the minimum number of bytes of the secret (RFC 7518, section 3.2).
+
+A secret under 32 bytes can be found from a single token by trial.
+"""
 
 # RSA1_5 is left out on purpose: with RSA1_5, a client can decrypt other tokens by sending many tokens.
 RSA: Final = Algorithms(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA-OAEP", "RSA-OAEP-256", *_CONTENT))
@@ -34,10 +37,7 @@ EC: Final = Algorithms(
     ("ES256", "ES384", "ES512"), ("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW", *_CONTENT)
 )
 OKP: Final = Algorithms(("Ed25519", "Ed448", "EdDSA"), _CONTENT)
-SECRET: Final = Algorithms(
-    ("HS256", "HS384", "HS512"),
-    (*("dir", "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192GCMKW", "A256GCMKW"), *_CONTENT),
-)
+_WITH_SECRET: Final = (*("dir", "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192GCMKW", "A256GCMKW"), *_CONTENT)
 
 
 def read_key(text: bytes) -> tuple[Any, Algorithms]:
@@ -51,7 +51,9 @@ def read_key(text: bytes) -> tuple[Any, Algorithms]:
     # Issuers still use EdDSA, the former name of Ed25519 and Ed448.  The library would warn at each use.
     warnings.filterwarnings("ignore", category=errors.SecurityWarning)
     if b"-----BEGIN" not in text:
-        return jwk.OctKey.import_key(_secret(text)), SECRET
+        secret = _secret(text)
+        signature = tuple(name for name, shortest in _SECRETS.items() if len(secret) >= shortest)
+        return jwk.OctKey.import_key(secret), Algorithms(signature, _WITH_SECRET)
     pem, public = _parsed(text)
     if isinstance(public, rsa.RSAPublicKey):
         if public.key_size < 2048:
@@ -87,8 +89,9 @@ def _secret(text: bytes) -> bytes:
         secret = base64.b64decode(words + b"=" * (-len(words) % 4), altchars=b"-_", validate=True)
     except binascii.Error:
         raise ValueError("it is neither a key in PEM form nor a secret in base64url") from None
-    if len(secret) < _SHORTEST_SECRET:
+    shortest = min(_SECRETS.values())
+    if len(secret) < shortest:
         raise ValueError(
-            f"the secret has {len(secret)} bytes; {_SHORTEST_SECRET} are needed, as openssl rand -base64 32 makes them"
+            f"the secret has {len(secret)} bytes; {shortest} are needed, as openssl rand -base64 {shortest} makes them"
         )
     return secret

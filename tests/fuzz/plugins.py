@@ -22,7 +22,7 @@ from novnc_twisted.token_plugins.token_redis import _target, redis_source
 from .tools import Target, fits_a_log, holds, same, text_of
 
 NOW = 1_000_000
-SECRET = b"0123456789abcdef0123456789abcdef"
+SECRET = b"0123456789abcdef" * 4  # as HS512 needs it
 OUTSIDE = 9
 """The port in files that no token may lead to."""
 

@@ -96,6 +96,24 @@ class JWTTests(Case):
             encrypted(RSA, "RSA-OAEP", inner, zip="DEF"),
         )
 
+    def test_secrets_are_as_long_as_the_hash(self) -> None:
+        for count, algorithms in (
+            (32, ("HS256",)),
+            (47, ("HS256",)),
+            (48, ("HS256", "HS384")),
+            (63, ("HS256", "HS384")),
+            (64, ("HS256", "HS384", "HS512")),
+        ):
+            secret = b"s" * count
+            plugin = self.plugin(base64.urlsafe_b64encode(secret))
+            for algorithm in ("HS256", "HS384", "HS512"):
+                token = signed(jwk.OctKey.import_key(secret), algorithm)
+                if algorithm in algorithms:
+                    self.found(plugin, token)
+                else:
+                    reason = self.refused(plugin, token)
+                    self.assertTrue(reason.endswith(f"accepted for signatures: {', '.join(algorithms)}"), reason)
+
     def test_times(self) -> None:
         plugin = self.plugin(ED, ttl=600)
         for claims, words in (
