@@ -233,29 +233,28 @@ class TokenPolicy:
     async def find_in_use(self, token_hash: str) -> TokenRecord | None:
         """Return the record of a token that a session uses.  If the store has lost the record, it is restored.
 
-        :return: None: the rules permit no reconnection, or the token is unknown or was dropped.
+        :return: None: the token is unknown or was dropped.
         """
-        if not self._rules.reconnects:
-            return None
         return await self._find_or_restore(token_hash)
 
     async def renew(self, token_hash: str, record: TokenRecord | None, address: str) -> str | None:
         """Let a viewer reconnect with this token from this address within 60 s, even if the token expires.
 
-        If the rules permit no reconnection, do nothing and return None.
+        If the rules permit no reconnection, only keep the record: it names the server, the user and the project, by
+        which the next call finds a revocation.
 
-        :param record: what :meth:`find_in_use` returned.  If it is None or permits only one use, nothing is renewed.
+        :param record: what :meth:`find_in_use` returned.  If it is None, nothing is renewed.
         :return: the viewer's mode if it was changed; else None.
         :raises Revoked: the token was revoked.
         """
-        if not self._rules.reconnects:
-            return None
         revoked, mode, _ = await self.state(token_hash, record)
         if revoked is not None:
             raise revoked
-        if record is not None and not record.one_time:
+        if record is not None:
             self._lost.remember(token_hash, record)
-            await self._tokens.lease(token_hash, address, await self.time() + LEASE)
+            if self.reconnects(record):
+                await self._tokens.lease(token_hash, address, await self.time() + LEASE)
+            await self._tokens.keep(token_hash)
             if mode is not None:
                 await self._marks.keep(token_hash)
         return mode

@@ -38,7 +38,7 @@ class SessionMethods:
         """Revoke tokens, and end the sessions of a server, a user, a project or a token on all proxies.
 
         The revocation is stored first.  A proxy that does not answer is called again for two minutes.  After that, its
-        sessions end when they call ``keep_token``.  Sessions that may not reconnect never call it, so they go on.
+        sessions end when they call ``keep_token``.
 
         :param reason: why, for the log.
         :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id.  The

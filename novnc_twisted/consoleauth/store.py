@@ -212,9 +212,14 @@ class TokenStore:
         )
 
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:
-        """Let a client address use a token until a Unix time, at most ``LEASE`` seconds from now."""
+        """Let a client address use a token until a Unix time, at most ``LEASE`` seconds from now.
+
+        Without the record, the lease has no effect: see :meth:`keep`.
+        """
         await self._store.put(_lease(token_hash, client_address), {"until": until}, LEASE)
-        # The record must outlive the lease: without the record, the lease has no effect.
+
+    async def keep(self, token_hash: str) -> None:
+        """Keep the record of a token in use for at least ``LEASE + GRACE`` seconds from now."""
         await self._store.extend(_token(token_hash), LEASE + GRACE)
 
     async def leased_until(self, token_hash: str, client_address: str) -> float:

@@ -34,9 +34,9 @@ class ConnectInfo(Record):
     :ivar compute_host: the ``host`` option of the compute service that runs the instance.
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
-    :ivar keep_from: seconds that a live session waits before it calls ``keep_token`` for the first time.  This call
-        lets the viewer reconnect after the token has expired.  Until the token expires, the viewer can reconnect
-        without such a call.
+    :ivar keep_from: seconds that a live session waits before it calls ``keep_token`` for the first time.  If
+        ``reconnects`` is set, this call lets the viewer reconnect after the token has expired.  Until the token
+        expires, the viewer can reconnect without such a call.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
     :ivar shared_from: the SHA-256 of another token, if a viewer with that token made this one for a guest.

@@ -205,7 +205,7 @@ class LiveSession(Session):
     def _begin_lease(self) -> None:
         services, info = self.services, self.info
         # The start of the relay may have ended the session.
-        if services.keep_token is not None and info.reconnects and self.cause is None:
+        if services.keep_token is not None and self.cause is None:
             self._lease = TokenLease(
                 services.reactor,
                 services.keep_token,
@@ -292,7 +292,7 @@ class LiveSession(Session):
         try:
             if self._lease is not None:
                 # After these causes, a renewed lease would make the token valid again.
-                if isinstance(cause, (Revoked, SessionExpired, ConsoleForbidden)):
+                if isinstance(cause, (Revoked, SessionExpired, ConsoleForbidden)) or not self.info.reconnects:
                     self._lease.stop()
                 else:
                     stopping = isinstance(cause, Stopping)

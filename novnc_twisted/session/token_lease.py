@@ -1,6 +1,8 @@
 """Renews the lease of a live session's token, so that the viewer can reconnect after a network failure.
 
-With a lease, the viewer can use the token for a while even after the token has expired.
+With a lease, the viewer can use the token for a while even after the token has expired.  If the rules permit no
+reconnection, consoleauth grants no lease.  The proxy makes the calls nevertheless, because their answers report changes
+of the token.
 """
 
 from typing import Protocol

@@ -121,6 +121,24 @@ class Tokens(RevocationCase):
             refusal = await self.refused(Revoked, self.api.keep_token(TOKEN, VIEWER))
             self.assertEqual(refusal.detail, "by an administrator")
 
+    async def test_a_session_that_may_not_reconnect(self) -> None:
+        """It has no lease, but learns of each revocation that its proxy missed, however long it has lived."""
+        rules: tuple[dict[str, bool], ...] = ({"one_time": True}, {"enforce_session_timeout": True}, {})
+        selectors = ({"server_id": VM}, {"user_id": "u"}, {"project_id": "p"}, {"token_hash": hash_token(TOKEN)})
+        for policy in rules:
+            manager = await self.serve(token_ttl=100, **policy)
+            for wanted in selectors:
+                await self.token(one_time=not policy)
+                self.assertFalse((await self.check()).reconnects)
+                for _ in range(20):
+                    self.clock.advance(60)
+                    self.assertIsNone(await self.api.keep_token(TOKEN, VIEWER))
+                await self.refused(InvalidToken, self.check())
+                await self.revoke("x", **wanted)
+                await self.refused(Revoked, self.api.keep_token(TOKEN, VIEWER))
+                self.clock.advance(100_000)
+            await manager.stop()
+
     async def test_a_token_of_a_longer_token_ttl(self) -> None:
         """After a restart with a shorter one, what is noted about the token still lives as long as the token."""
         first = await self.serve(token_ttl=7 * 86400)

@@ -1,5 +1,6 @@
 """Tokens that a viewer makes for a guest: never more than the viewer's own right, and never longer."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -206,6 +207,25 @@ class Shared(ConsoleAuthCase):
             self.assertEqual((await self.share(seconds=1000)).expires_in, 60)
             self.clock.advance(10_000)
             await self.setUp()
+
+    async def test_the_guest_of_a_token_that_is_not_leased(self) -> None:
+        """Its session learns of the end of the source from consoleauth, too."""
+        ends: tuple[Callable[[], Awaitable[Any]], ...] = (
+            lambda: self.api.revoke(SessionFilter(token_hash=hash_token(TOKEN))),
+            lambda: self.token("newer"),  # it drops the source
+        )
+        for policy in ({"enforce_session_timeout": True}, {"one_time": True}):
+            for end in ends:
+                await self.begin(max_tokens_per_server=2, **policy)
+                await self.token()
+                await self.check()
+                link = await self.share()
+                info = await self.guest(link)
+                self.assertEqual((info.keep_from, info.reconnects), (0, False))
+                self.assertIsNone(await self.api.keep_token(link.token, GUEST))
+                await end()
+                await self.refused(Revoked, self.api.keep_token(link.token, GUEST))
+                await self.setUp()
 
     async def test_the_project_changes(self) -> None:
         await self.begin()

@@ -157,7 +157,7 @@ class Live(FrontCase):
         self.info = {"expires_at": time.time() + 0.1, "reconnects": False}
         viewer = await self.live()
         self.assertEqual(await viewer.until_closed(), (4408, errors.SessionExpired.sentence))
-        self.assertEqual(self.kept, [])
+        self.assertEqual(self.kept, [(TOKEN, "127.0.0.1")], "the lease is not renewed at the end")
 
     async def test_the_token_is_not_kept_after_these_ends(self) -> None:
         """A last renewal would make the token valid again."""
@@ -233,6 +233,32 @@ class Live(FrontCase):
         record = await self.ended()
         self.assertEqual((record["cause"], record["detail"]), ("ConsoleForbidden", "it was given away"))
         self.assertEqual(asked, [(TOKEN, "127.0.0.1")], "the lease is not renewed at the end")
+
+    async def test_a_session_that_may_not_reconnect(self) -> None:
+        """It also learns that its token was revoked.  At its end, there is nothing to renew."""
+        answers: list[Exception | None] = [None, errors.Revoked("gone"), None]
+        asked = []
+
+        async def keep(*arguments: str) -> None:
+            asked.append(arguments)
+            answer = answers[len(asked) - 1]
+            if answer is not None:
+                raise answer
+
+        self.info = {"reconnects": False}
+        self.novnc(settings=self.settings(keep_interval=0.01), keep_token=keep)
+        viewer = await self.websocket()
+        await introduce(viewer)
+        self.assertEqual((await viewer.until_closed())[0], 4410)
+        self.assertEqual((await self.ended())["detail"], "gone")
+        self.front.use(self.settings(keep_interval=3600))
+        viewer = await self.websocket()
+        await introduce(viewer)
+        [session] = self.front.registry
+        session.end(errors.IdleTimeout())
+        await viewer.until_closed()
+        await self.front.registry.none_left()
+        self.assertEqual(len(asked), 3)
 
     async def test_the_record_says_who_and_what_and_never_the_token(self) -> None:
         viewer = await self.live()
