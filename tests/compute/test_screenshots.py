@@ -132,8 +132,9 @@ class Stream:
 
     def recvAll(self, handler: Any, opaque: Any) -> None:
         for piece in self.pieces:
-            if handler(self, piece, opaque) < 0:
-                raise RuntimeError("aborted")
+            result = handler(self, piece, opaque)
+            if isinstance(result, int) and result < 0:
+                raise RuntimeError("recvAll handler returned %d" % result)
 
     def finish(self) -> None:
         pass
@@ -166,7 +167,8 @@ class LibvirtTests(SynchronousTestCase):
                 taken.append(1)
                 yield bytes(1 << 20)
 
-        self.assertRaises(RuntimeError, self.take, endless())
+        refusal = self.assertRaises(ServiceUnavailable, self.take, endless())
+        self.assertIn("more than 64 MiB", refusal.detail)
         self.assertEqual(len(taken), 65)
 
     def test_nonsense(self) -> None:

@@ -22,13 +22,15 @@ def screenshot(connection: Any, uuid: str, kind: str, width: int | None) -> Pict
 
     def receive(_stream: Any, data: bytes, _opaque: None) -> int:
         raw.extend(data)
-        # A negative result makes libvirt abort the stream.
-        return 0 if len(raw) <= MAX_RAW else -1
+        # recvAll() aborts the stream, and raises this exception again.
+        if len(raw) > MAX_RAW:
+            raise UnusablePicture(f"it has more than {MAX_RAW >> 20} MiB")
+        return 0
 
     domain.screenshot(stream, 0, 0)
-    stream.recvAll(receive, None)
-    stream.finish()
     try:
+        stream.recvAll(receive, None)
+        stream.finish()
         return convert(bytes(raw), kind, width)
     except UnusablePicture as error:
         raise ServiceUnavailable(f"libvirt's picture of the screen can't be used: {error}") from None
