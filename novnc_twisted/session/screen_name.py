@@ -23,8 +23,11 @@ FIELDS: Final = ("name", "instance_name", "uuid")
 _FIELDS_IN_BRACES: Final = ", ".join(f"{{{field}}}" for field in FIELDS)
 
 _QEMUS_NAME: Final = re.compile(rb"QEMU \((.*)\)\Z", re.DOTALL)
-_QEMUS_BUFFER: Final = 1023
-"""Maximum number of bytes of a name: QEMU cuts longer ones (``ui/vnc.c``, ``protocol_client_init``)."""
+_QEMUS_LONGEST: Final = 1023
+"""Maximum number of bytes of a name.
+
+Of a longer name, QEMU sends this many bytes and a NUL (``ui/vnc.c``, ``protocol_client_init``).
+"""
 
 _REFERENCE: Final = re.compile(r"\{([^{}]*)\}")
 
@@ -70,7 +73,9 @@ def check_name(shown: bytes, info: ConnectInfo, name_check: str) -> bool:
             return False
         expected = _REFERENCE.sub(lambda found: values[found[1]], name_check)
     # Compare bytes: QEMU may have cut the name in the middle of a character.
-    if shown != expected.encode()[:_QEMUS_BUFFER] and shown != expected.encode():
+    name = expected.encode()
+    cut = name[:_QEMUS_LONGEST] + b"\0" if len(name) > _QEMUS_LONGEST else name
+    if shown not in (name, cut):
         raise ConsoleUnreachable(
             f"another VM has this address now: its screen is named {shown.decode(errors='replace')}, not {expected}"
         )

@@ -54,9 +54,16 @@ class NameTests(SynchronousTestCase):
         self.refused(b"{name}", "{name}", name="a{name}")
 
     def test_a_long_name_is_cut_by_qemu(self) -> None:
-        long = "n" * 2000
-        self.passes(f"QEMU ({long})".encode()[:1023], instance_name=long)
-        self.passes(f"QEMU ({long})".encode(), instance_name=long)
+        """snprintf() writes 1023 bytes and a NUL into the buffer, and QEMU sends the whole buffer."""
+        template = "QEMU ({instance_name})"
+        for length in (1016, 1017, 2000):
+            long = "n" * length
+            sent = f"QEMU ({long})".encode()
+            cut = sent if len(sent) < 1024 else sent[:1023] + b"\0"
+            for name_check in ("auto", template):
+                self.passes(cut, name_check, instance_name=long)
+                self.passes(sent, name_check, instance_name=long)
+            self.refused(cut.replace(b"n", b"m", 1), template, instance_name=long)
 
     @untimed
     @given(st.text(min_size=1, max_size=300).filter(lambda text: text.isprintable()))
