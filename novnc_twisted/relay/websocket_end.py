@@ -81,16 +81,15 @@ class WebSocketEnd(StreamEnd):
             self._answer()
         if frames.heartbeat:
             self._answer_heartbeat()
+        closing = self._closing
         if frames.failure is not None:
             self._end(frames.failure)
-            # No readable answer to our close frame can come, so do not wait for it.
-            if self._closing:
-                self.transport.loseConnection()
         elif frames.close_code is not None:
             code = "no code" if frames.close_code == NO_CODE else str(frames.close_code)
             self._end(ClientLeft(f"closed with {code}"))
-            if self._closing:
-                self.transport.loseConnection()
+        # The answer to our close frame has come, or no readable answer can come.
+        if closing and (frames.failure is not None or frames.close_code is not None):
+            self._hang_up()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See StreamEnd."""

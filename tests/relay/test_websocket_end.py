@@ -155,3 +155,27 @@ class WebSocket(EndCase):
         self.assertEqual(self.transport.take(), close_frame(1002, ProtocolViolation.sentence))
         self.assertTrue(self.transport.half_closed, "nothing it sends can be understood: no answer is awaited")
         self.lose()
+
+    def test_a_violation_that_closes_at_once(self) -> None:
+        """A session closes its end inside end_lost().  A reset by unread bytes must not overtake the close frame."""
+        alsoProvides(self.transport, ITCPTransport)
+        end = self.make()
+        end.attach(self.hears)
+        self.hears.end_lost = end.close  # type: ignore[method-assign]
+        end.dataReceived(b"\xff\xff")
+        self.assertEqual(self.transport.take(), close_frame(1002, ProtocolViolation.sentence))
+        self.assertTrue(self.transport.half_closed)
+        self.assertFalse(self.transport.disconnecting)
+        self.lose()
+
+    def test_a_violation_instead_of_an_answer_to_our_close_frame(self) -> None:
+        """No answer can come any more, but our close frame must arrive."""
+        alsoProvides(self.transport, ITCPTransport)
+        end = self.make()
+        end.close(Stopping())
+        end.dataReceived(b"\xff\xff")
+        self.assertTrue(self.transport.half_closed)
+        self.assertFalse(self.transport.disconnecting)
+        self.clock.advance(CLOSE_GRACE)
+        self.assertTrue(self.transport.aborted)
+        self.lose()
