@@ -1,13 +1,14 @@
 """Makes arguments of the services from options, and raises Unusable if options do not fit together."""
 
 import importlib.util
+import ipaddress
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.access.forwarded import Network, networks
-from novnc_twisted.access.hosts import is_loopback
+from novnc_twisted.access.hosts import is_ip, is_loopback
 from novnc_twisted.service.commands import PROXIES, SERVICES
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.options.values import listen_address
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from novnc_twisted.identity.htpasswd import UserRecords
     from novnc_twisted.identity.lockout import LockoutSettings
     from novnc_twisted.identity.strategy import IAuth
-
-_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104
-"""The addresses that mean all addresses of the machine."""
 
 DEFAULT_LIBVIRT = "qemu:///system"
 """The URI for an empty ``connection_uri``, as in nova for KVM."""
@@ -104,9 +102,23 @@ def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
         ports.append(("[monitoring] listen", *monitoring))
     for option, host, port in ports:
         for other, its_host, its_port in seen:
-            if port == its_port and (host == its_host or {host, its_host} & _EVERYWHERE):
+            if port == its_port and _overlap(host, its_host):
                 yield f"{option}: {port} is also the port of {other}; use another port for one of them"
         seen.append((option, host, port))
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether two sockets can't have the same port; see :func:`.listening.open_socket`.
+
+    A host name counts as an address of its own, because it is not looked up here.
+    """
+    hosts = {one.lower(), other.lower()}
+    addresses = [ipaddress.ip_address(host) for host in hosts if is_ip(host)]
+    # An IPv6 address does not include IPv4 addresses, except "::".
+    if len({address.version for address in addresses}) == 2:
+        return "::" in hosts
+    same = len(hosts) == 1 or (len(addresses) == 2 and len(set(addresses)) == 1)
+    return same or any(address.is_unspecified for address in addresses)
 
 
 def worker_count(command: str, conf: Any) -> int:

@@ -225,6 +225,26 @@ class ErrorTests(CheckCase):
         self.assertEqual(self.errors(same + apart), [])
         self.assertEqual(self.errors(REDIS + same, "novncproxy"), [])
 
+    def test_addresses_of_one_port(self) -> None:
+        """``::`` alone means IPv4 as well; another IPv6 address does not (``open_socket``)."""
+        for one, other, together in (
+            ("0.0.0.0", "127.0.0.1", False),
+            ("0.0.0.0", "localhost", False),
+            ("::", "127.0.0.1", False),
+            ("::", "::1", False),
+            ("0::0", "::1", False),
+            ("::1", "0:0:0:0:0:0:0:1", False),
+            ("Control", "control", False),
+            ("0.0.0.0", "::1", True),
+            ("0.0.0.0", "0::0", True),
+            ("127.0.0.1", "::1", True),
+            ("control", "127.0.0.1", True),
+        ):
+            for novnc, xvp in ((one, other), (other, one)):
+                hosts = f"novncproxy_host = {novnc}\nxvpvncproxy_host = {xvp}\n"
+                found = self.errors(f"[vnc]\nnovncproxy_port = 7000\nxvpvncproxy_port = 7000\n{hosts}")
+                self.assertEqual(len(found), int(not together), (novnc, xvp, found))
+
     def test_empty_values_that_mean_nothing_is_set(self) -> None:
         empty = "web =\ncert =\nkey =\n[console]\nssl_ciphers =\nssl_client_ca =\n[libvirt]\nconnection_uri =\n"
         self.assertEqual(self.errors(empty), [])
