@@ -208,10 +208,10 @@ class Stopping(Refusal):
 
 
 class WorkerLost(Refusal):
-    """The worker process that had the session was killed or has crashed.
+    """The process that had the session was killed or has crashed.
 
-    The worker's supervisor process reports the end of the session.  Viewers never receive this refusal, because their
-    connection ends without a close frame.
+    The worker's supervisor process, or the next start of the proxy, reports the end of the session.  Viewers never
+    receive this refusal, because their connection ends without a close frame.
     """
 
     close_code = Stopping.close_code

@@ -122,6 +122,9 @@ class UnitTests(TestCase):
             )
             self.assertEqual(service["RuntimeDirectory"], [f"novnc-{command}"])
             self.assertEqual(service["RuntimeDirectoryMode"], ["0700"])
+            # The next start of a proxy finds the sessions of a killed one there.
+            kept = ["yes"] if has_proxy(command) else None
+            self.assertEqual(service.get("RuntimeDirectoryPreserve"), kept)
             self.assertEqual(service["LogsDirectory"], [f"novnc-{command}"])
             self.assertEqual(service["LogsDirectoryMode"], ["0700"])
 

@@ -214,7 +214,9 @@ class ConsoleService(CommandService):
         context = self._context
         alone = uses_nova(self._command, context.conf) or uses_plugin(self._command, context.conf)
         transport = None if alone else context.transport
-        return LostSessions(context.reactor, context.conf.host, context.observer, transport, context.trail)
+        return LostSessions(
+            context.reactor, context.conf.host, context.observer, transport, context.trail, context.tables
+        )
 
     def end(self) -> None:
         """See CommandService."""

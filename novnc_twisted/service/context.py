@@ -18,6 +18,7 @@ from novnc_twisted.service.commands import SERVICES, has_proxy, listening_servic
 from novnc_twisted.service.credentials import UpstreamCredentials
 from novnc_twisted.service.monitoring import make_monitor, make_tracing
 from novnc_twisted.service.peers import Peers
+from novnc_twisted.service.session_tables import SessionTables
 from novnc_twisted.service.shutdown import Phase, Shutdown, Step
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.tls_options import TLSOptions
@@ -87,7 +88,9 @@ class Context:
     :ivar last_starts: start functions for the main process only, called after all others.
     :ivar peers: the other workers of this command.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.
-    :ivar table: the table in which the supervisor finds the sessions of this process; None: this is not a worker.
+    :ivar table: the table in which the supervisor, or the next start of the proxy, finds the sessions of this process;
+        None: there is no table.
+    :ivar tables: makes tables, and finds those of killed processes.
     """
 
     reactor: Any
@@ -107,6 +110,7 @@ class Context:
     trail: "AuditTrail | None" = None
     monitor: "Monitor | None" = None
     table: "SharedTable | None" = None
+    tables: SessionTables = field(default_factory=SessionTables)
     renewals: list[Callable[[], Callable[[], None]]] = field(default_factory=list)
     changes: list[Callable[[Any], None]] = field(default_factory=list)
     api_addresses: list[tuple[str, int]] = field(default_factory=list)

@@ -1,21 +1,30 @@
 """Reports the sessions of this process that have ended."""
 
+from collections.abc import Callable
 from functools import partial
+
+from twisted.logger import Logger
 
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.service.context import Context
+from novnc_twisted.service.lost_sessions import ended_by_kill
+from novnc_twisted.service.session_tables import KILLED, SessionTables
 from novnc_twisted.service.shutdown import Phase
 from novnc_twisted.session.closed_reports import ClosedReports
 from novnc_twisted.session.registry import SessionRegistry
+from novnc_twisted.session.shared_table import SharedTable
+
+_log = Logger()
 
 
-def report_ended(context: Context, registry: SessionRegistry, *, history: bool) -> None:
-    """Report the sessions of this process to consoleauth, if it keeps a history, and to the supervisor.
+def report_ended(context: Context, registry: SessionRegistry, *, history: bool) -> Callable[[], None]:
+    """Report the sessions of this process to consoleauth, if it keeps a history, and write them to ``context.table``.
 
-    For the supervisor, a worker writes all of its sessions to ``context.table``.  If the worker is killed, the
-    supervisor reports the sessions in the table as ended.
+    If this process is killed, its supervisor or the next start of the proxy reports the sessions in the table as ended.
 
     :param history: whether consoleauth keeps a history of the sessions.
+    :return: a function to call before the first session.  It reports the sessions of killed processes, and makes the
+        table of a process without a supervisor.
     """
     table, reports = context.table, None
     if history:
@@ -25,8 +34,9 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
         # If a session does not end during END_SESSIONS, _last_reports() still waits for it in STOP_SERVICES.  The step
         # added here reports the sessions that have ended.
         context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
+    begin = partial(_begin, context, reports)
     if table is None:
-        return
+        return begin
 
     def closed(ended: EndedSession) -> None:
         if reports is None:
@@ -37,6 +47,35 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
 
     registry.on_opened, registry.on_closed = table.opened, closed
     context.shutdown.add(Phase.STOP_SERVICES, table.stop)
+    return begin
+
+
+def _begin(context: Context, reports: ClosedReports | None) -> None:
+    for rows, at in context.tables.left_behind():
+        for event, ended in ended_by_kill(rows, KILLED, at, context.conf.host):
+            if event is not None:
+                context.observer(event)
+            if reports is not None:
+                reports.add(ended)
+    table = context.table
+    if table is not None and table.handle is None:
+        table.handle = context.tables.make()
+        context.shutdown.add(Phase.DISCONNECT, partial(_leave, table, context.tables))
+
+
+def _leave(table: SharedTable, tables: SessionTables) -> None:
+    """Remove the table of this process, unless it has sessions that the next start has to report."""
+    if table.sessions:
+        _log.warn(
+            "ended sessions that could not be reported: {count}; the next start reports them if the files in {folder} "
+            "still exist",
+            count=table.sessions,
+            folder=tables.folder,
+        )
+        return
+    handle, table.handle = table.handle, None
+    if handle is not None:
+        tables.remove(handle)
 
 
 async def _last_reports(registry: SessionRegistry, reports: ClosedReports) -> None:

@@ -1,12 +1,12 @@
-"""The supervisor's reports about the sessions of workers that were killed.
+"""Reports about the sessions of workers that were killed, by their supervisor or by the next start of the proxy.
 
 Each worker writes its sessions to a table in memory (:class:`novnc_twisted.session.shared_table.SharedTable`), of which
 the supervisor also has a descriptor.  A worker that ends in an orderly way leaves no live session in its table, but
 perhaps sessions whose end consoleauth has not confirmed.
 """
 
-import os
 import time
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,12 +14,14 @@ from twisted.logger import Logger
 
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.errors import WorkerLost
+from novnc_twisted.service.session_tables import KILLED, SessionTables
 from novnc_twisted.session.closed_reports import ClosedReports
 from novnc_twisted.session.shared_table import read_table
+from novnc_twisted.session.table_rows import Row
 
 if TYPE_CHECKING:
     from novnc_twisted.audit import AuditTrail
-    from novnc_twisted.events import Observer
+    from novnc_twisted.events import Observer, SessionClosed
     from novnc_twisted.messaging.interfaces import ITransport
 
 VARIABLE: Final = "NOVNC_TWISTED_SESSION_TABLE"
@@ -39,6 +41,7 @@ class LostSessions:
     :param transport: the bus to consoleauth, which keeps the history.  It is started for the first report, because a
         supervisor has no other use for it.  None: there is no history.
     :param trail: the audit trail, to which ``observer`` writes.  It is needed here only because :meth:`stop` closes it.
+    :param tables: makes the tables; None: in the RuntimeDirectory.
     :ivar count: how many sessions have ended because their worker was killed or crashed.
     """
 
@@ -51,19 +54,21 @@ class LostSessions:
         observer: "Observer",
         transport: "ITransport | None",
         trail: "AuditTrail | None" = None,
+        tables: SessionTables | None = None,
     ) -> None:
         self._reactor = reactor
         self._host = host
         self._observer = observer
         self._transport = transport
         self._trail = trail
+        self._tables = SessionTables() if tables is None else tables
         self._reports: ClosedReports | None = None
         self.count = 0
 
     def make_table(self) -> int | None:
         """Return the descriptor of a new table; None after an error.  A worker also works without a table."""
         try:
-            return os.memfd_create("novnc sessions")
+            return self._tables.make()
         except OSError as error:
             self.log.error(
                 "can't make a table of sessions: {reason}; if the new worker is killed, the history and the audit "
@@ -80,15 +85,20 @@ class LostSessions:
         try:
             rows = read_table(table)
         finally:
-            os.close(table)
-        now, detail = time.time(), f"worker {worker} ended {how}"
-        for row in rows:
-            # If the row has a cause, the session ended before its worker, but consoleauth has not confirmed the report.
-            if not row.cause:
+            self._tables.remove(table)
+        self._report(ended_by_kill(rows, f"worker {worker} ended {how}", time.time(), self._host))
+
+    def report_left_behind(self) -> None:
+        """Report the sessions of a proxy that was killed as a whole before this start."""
+        for rows, at in self._tables.left_behind():
+            self._report(ended_by_kill(rows, KILLED, at, self._host))
+
+    def _report(self, sessions: "Iterable[tuple[SessionClosed | None, EndedSession]]") -> None:
+        for event, ended in sessions:
+            if event is not None:
                 self.count += 1
-                self._observer(row.closed(WorkerLost, detail, now))
-                row = row._replace(ended_at=now, cause=WorkerLost.__name__, detail=detail)
-            self._keep(row.ended(self._host))
+                self._observer(event)
+            self._keep(ended)
 
     def _keep(self, ended: EndedSession) -> None:
         if self._transport is None:
@@ -119,3 +129,22 @@ class LostSessions:
         if self._reports is not None and self._transport is not None:
             await self._reports.stop()
             await self._transport.stop()
+
+
+def ended_by_kill(
+    rows: Iterable[Row], detail: str, at: float, host: str
+) -> "Iterator[tuple[SessionClosed | None, EndedSession]]":
+    """Yield the event and the entry in the history for each session of a process that was killed.
+
+    The event is None if the session had ended before, but consoleauth has not confirmed the report.
+
+    :param detail: what the log says besides the cause.
+    :param at: Unix time in seconds at which the process ended.
+    :param host: the ``host`` option.
+    """
+    for row in rows:
+        if row.cause:
+            yield None, row.ended(host)
+            continue
+        lost = row._replace(ended_at=max(at, row.started_at), cause=WorkerLost.__name__, detail=detail)
+        yield row.closed(WorkerLost, detail, at), lost.ended(host)

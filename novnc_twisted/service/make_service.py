@@ -19,6 +19,7 @@ from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.monitoring import make_port, older_status
 from novnc_twisted.service.reconfiguration import Reconfiguration
+from novnc_twisted.service.session_tables import SessionTables
 from novnc_twisted.service.sockets import SocketCopies, Sockets
 from novnc_twisted.service.takeover.launch import TakeOver
 from novnc_twisted.service.takeover.predecessors import Predecessors
@@ -74,7 +75,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     sockets = Sockets.passed(predecessor.owners) if predecessor is not None else Sockets.of_environment(listening)
     older = Predecessors(reactor, predecessor.older if predecessor is not None else ())
     # Built even if workers do the work, because build() binds the ports and checks every value before the log begins.
-    service = build(command, conf, reactor, sockets, lines)
+    service = build(command, conf, reactor, sockets, lines, _own_table(command, reactor) if count == 1 else None)
     service.configuration = configuration = Reconfiguration(command, reactor, sources, conf)
     configuration.given = bool(given)
     result: CommandService = service
@@ -118,12 +119,18 @@ def build(
 ) -> ConsoleService:
     """Build the service of a command for this process, and open the sockets that no other process has passed.
 
-    :param table: the table in which the supervisor finds the sessions of this process; None: this is not a worker, or
-        the supervisor could not make a table.
+    :param table: the table to which this process writes its sessions; None: there is no table.
     :raises Unusable: an option, a file or a socket cannot be used; the text is one line that names it.
     """
     context = Context.of(command, conf, reactor, sockets, table)
     return ConsoleService(command, context, [BUILDERS[name](context) for name in SERVICES[command]], warnings)
+
+
+def _own_table(command: str, reactor: Any) -> "SharedTable | None":
+    """Return the table of a proxy without workers; None: the command has no proxy, or there is no folder for files."""
+    from novnc_twisted.session.shared_table import SharedTable
+
+    return SharedTable(None, reactor) if has_proxy(command) and SessionTables().folder else None
 
 
 def _descriptor_warnings(command: str, conf: Any) -> list[str]:

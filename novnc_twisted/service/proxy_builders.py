@@ -149,7 +149,7 @@ def _proxy(
     if proxies is not None:
         context.changes.append(partial(_change_proxies, factory))
     manager = SessionManager(context.transport, front.registry, host=conf.host, topic=topic)
-    report_ended(context, front.registry, history=replacement is None)
+    begin_reports = report_ended(context, front.registry, history=replacement is None)
 
     def stop() -> None:
         # Idle connections are closed, because they could still begin a session.  After a take-over, a connection whose
@@ -160,6 +160,7 @@ def _proxy(
             front.close_idle()
 
     async def start() -> None:
+        begin_reports()
         context.accept(listeners, factory, stop=stop, empty=front.empty)
         shutdown.add(Phase.END_SESSIONS, front.stop_sessions)
         name = announced_as(binary, conf.host)

@@ -110,7 +110,9 @@ class Supervisor(CommandService):
         return self._status.status()
 
     def begin(self) -> None:
-        """Start all workers."""
+        """Report the sessions of a proxy that was killed as a whole before this start; start all workers."""
+        if self.lost is not None:
+            self.lost.report_left_behind()
         for number in range(1, self._count + 1):
             if not self._failed:
                 self._spawn(number)

@@ -2,7 +2,8 @@
 
 A worker that is killed cannot report that its sessions have ended.  Therefore each worker writes its sessions into a
 file in memory, one row for each session.  The supervisor reads the file when the worker has ended: see
-:mod:`novnc_twisted.service.lost_sessions`.
+:mod:`novnc_twisted.service.lost_sessions`.  If the whole proxy is killed, its next start reads the file: see
+:mod:`novnc_twisted.service.session_tables`.
 
 The worker writes a row when a session becomes live.  If consoleauth keeps a history of sessions, the worker writes the
 row again when the session ends, marked as ended.  A session that ends during its set-up, after its token was found
@@ -42,12 +43,12 @@ _log = Logger()
 class SharedTable:
     """Writes the sessions of this process into the table.
 
-    :param handle: the descriptor of the table.
     :param clock: IReactorTime.
+    :ivar handle: the descriptor of the table; None: rows are not written yet.
     """
 
-    def __init__(self, handle: int, clock: IReactorTime) -> None:
-        self._handle = handle
+    def __init__(self, handle: int | None, clock: IReactorTime) -> None:
+        self.handle = handle
         self._clock = clock
         self._numbers: dict[str, int] = {}  # the id of a session -> the number of its row
         self._free: list[int] = []  # numbers of free rows
@@ -57,6 +58,11 @@ class SharedTable:
         self._timer: IDelayedCall | None = None
         self._stopped = False
         self._failed = False
+
+    @property
+    def sessions(self) -> int:
+        """The number of sessions in the table."""
+        return len(self._numbers)
 
     def opened(self, session: "Session") -> None:
         """Write a session that has become live."""
@@ -167,9 +173,11 @@ class SharedTable:
         return self._live.get(session_id)
 
     def _write(self, data: bytes, at: int) -> None:
+        if self.handle is None:
+            return
         try:
             # A row lies within one page of memory.  One call writes it completely, even if the process is killed.
-            os.pwrite(self._handle, data, at)
+            os.pwrite(self.handle, data, at)
         except OSError as error:
             if not self._failed:
                 self._failed = True

@@ -20,7 +20,16 @@ UPDATE = b"\3" + bytes(9)
 
 
 class NoVNCTest(SessionsCase):
-    """Two workers of a noVNC proxy."""
+    """Two workers of a noVNC proxy.
+
+    :ivar folder: the RuntimeDirectory of the proxy.
+    """
+
+    workers = 2
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
 
     def conf(self, workers: int, port: int | None = None, **default: str) -> str:
         self.trail = Path(self.mktemp()).absolute()
@@ -28,9 +37,10 @@ class NoVNCTest(SessionsCase):
         before = super().conf(workers, port, **default)
         return f"{before}\n[audit]\nfile = {self.trail}\n[monitoring]\nlisten = 127.0.0.1:{self.monitoring}\n"
 
-    async def started(self, command: str = "novncproxy", workers: int = 2) -> Twistd:
+    async def started(self, command: str = "novncproxy", workers: int = 0) -> Twistd:
         """Not forked: at a take-over, the process starts its own command line again."""
-        process = Twistd.start(self, command, self.conf(workers), forked=False)
+        environment = {**os.environ, "RUNTIME_DIRECTORY": str(self.folder)}
+        process = Twistd.start(self, command, self.conf(workers or self.workers), forked=False, env=environment)
         await process.ready()
         return process
 
@@ -121,6 +131,35 @@ class NoVNCTest(SessionsCase):
         self.assertEqual(await self.proxy.ended, 0, self.proxy.output)
         self.assertEqual({entry["session"] for entry in self.entries("session.closed")}, sessions)
         self.assertEqual(set(await self.history(2)), sessions)
+
+    async def test_the_whole_proxy_is_killed(self) -> None:
+        """Its next start, here without workers, reports the sessions of all workers."""
+        await self.begin()
+        await self.is_killed({(await self.opened_by(number))[0] for number in (1, 2)}, workers=1)
+
+    async def test_a_proxy_without_workers_is_killed(self) -> None:
+        """Its next start, here with workers, reports its sessions."""
+        self.workers = 1
+        await self.begin()
+        await self.opened()
+        while not (opened := self.entries("session.opened")):
+            await deferLater(reactor, 0.02)
+        await self.is_killed({entry["session"] for entry in opened}, workers=2)
+
+    async def is_killed(self, sessions: set[str], workers: int) -> None:
+        """Kill the proxy, start it with this number of workers, and await the reports; its files are removed."""
+        # Stopped first: otherwise, the workers would end in order when their supervisor is gone.
+        for sign in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in (*self.pids.values(), main_pid(self.proxy)):
+                os.kill(pid, sign)
+        await self.proxy.ended
+        self.workers = workers
+        self.proxy = await self.started(self.command)
+        causes = {(one, row["cause"]) for one, row in (await self.history(len(sessions))).items()}
+        self.assertEqual(causes, {(one, "WorkerLost") for one in sessions})
+        self.assertEqual({entry["session"] for entry in self.entries("session.closed")}, sessions)
+        self.assertEqual(await self.proxy.stop(), 0, self.proxy.output)
+        self.assertEqual(list(self.folder.glob("sessions-*")), [])
 
     async def test_a_worker_of_the_previous_process_is_killed(self) -> None:
         """After a take-over, its supervisor still reports its sessions."""

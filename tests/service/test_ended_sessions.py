@@ -1,5 +1,7 @@
 """Sessions that end with their process stand in the history, also if consoleauth is in the same process."""
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,12 +9,23 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted.messaging.memory import MemoryTransport
 from novnc_twisted.service.ended_sessions import report_ended
+from novnc_twisted.service.session_tables import KILLED, SessionTables
 from novnc_twisted.service.shutdown import Phase
+from novnc_twisted.session.shared_table import SharedTable, read_table
 from tests.service.test_lifecycle import ShutdownCase
+from tests.service.test_lost_sessions import write
 from tests.session.test_closed_reports import ended
+from tests.session.test_shared_table import row
 
 
-class LastReportsTests(ShutdownCase):
+class ReportsCase(ShutdownCase):
+    """The reports of a proxy without sessions, over a bus with a consoleauth.
+
+    :cvar with_table: whether the proxy has a table of its own.
+    """
+
+    with_table = False
+
     def setUp(self) -> None:
         super().setUp()
         self.reported: list[Any] = []
@@ -29,9 +42,22 @@ class LastReportsTests(ShutdownCase):
         serving = transport.serve("consoleauth", methods, binary="nova-consoleauth", host="control")
         self.stopping = self.shutdown()
         self.stop_consoleauth = self.successResultOf(serving)
-        context: Any = SimpleNamespace(transport=transport, reactor=self.clock, shutdown=self.stopping, table=None)
-        report_ended(context, self.registry, history=True)
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.events: list[Any] = []
+        self.context: Any = SimpleNamespace(
+            transport=transport,
+            reactor=self.clock,
+            shutdown=self.stopping,
+            table=SharedTable(None, self.clock) if self.with_table else None,
+            tables=SessionTables(str(self.folder)),
+            observer=self.events.append,
+            conf=SimpleNamespace(host="control1"),
+        )
+        self.begin = report_ended(self.context, self.registry, history=True)
 
+
+class LastReportsTests(ReportsCase):
     def test_sessions_that_end(self) -> None:
         # As in ``twistd console``: all services of a process stop in the same phase.
         self.stopping.add(Phase.STOP_SERVICES, self.stop_consoleauth)
@@ -54,3 +80,45 @@ class LastReportsTests(ShutdownCase):
         self.clock.pump([0.5, 0.5])
         self.successResultOf(over)
         self.assertEqual(self.reported, ["1"])
+
+
+class KilledTests(ReportsCase):
+    """A proxy without workers.  Its supervisor would be its next start."""
+
+    with_table = True
+
+    def test_the_next_start(self) -> None:
+        """It reports the sessions of a proxy that was killed."""
+        left = SessionTables(str(self.folder)).make()
+        write(left, row(1), row(2, cause="ClientLeft", ended_at=150.0))
+        os.close(left)
+        self.begin()
+        self.clock.advance(1)
+        self.assertEqual([(event.session_id, event.cause, event.detail) for event in self.events],
+                         [(row(1).id, "WorkerLost", KILLED)])  # fmt: skip
+        self.assertEqual(self.reported, [row(1).id, row(2).id])
+        self.last.callback(None)
+        self.successResultOf(self.run_it(self.stopping))
+
+    def test_an_orderly_end(self) -> None:
+        """A session is in the table until consoleauth has its report; an empty table is removed at the end."""
+        self.begin()
+        self.registry.on_closed(ended(1))
+        self.assertEqual([one.id for one in read_table(self.context.table.handle)], ["1"])
+        self.clock.advance(1)
+        self.assertEqual((self.reported, read_table(self.context.table.handle)), (["1"], []))
+        self.last.callback(None)
+        self.successResultOf(self.run_it(self.stopping))
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_an_end_without_consoleauth(self) -> None:
+        """The table stays for the next start."""
+        self.begin()
+        self.stop_consoleauth()
+        self.registry.on_closed(ended(1))
+        self.last.callback(None)
+        self.successResultOf(self.run_it(self.stopping))
+        self.assertEqual(len(self.logged.lines("that could not be reported: 1")), 1)
+        os.close(self.context.table.handle)
+        [(rows, _)] = SessionTables(str(self.folder)).left_behind()
+        self.assertEqual([one.id for one in rows], ["1"])

@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.contract import EndedSession
 from novnc_twisted.events import SessionClosed
 from novnc_twisted.messaging.memory import MemoryTransport
-from novnc_twisted.service import lost_sessions, workers
+from novnc_twisted.service import lost_sessions, session_tables, workers
 from novnc_twisted.service.lost_sessions import LostSessions
+from novnc_twisted.service.session_tables import KILLED, SessionTables
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.workers import STOP_TIMEOUT, Supervisor
 from novnc_twisted.session.table_rows import ENDED, LIVE, SIZE, Row, encode
@@ -37,7 +38,21 @@ class LostCase(SynchronousTestCase):
         self.transport = MemoryTransport(clock)
         self.events: list[Any] = []
         self.kept: list[EndedSession] = []
-        return LostSessions(clock, "control1", self.events.append, self.transport)
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        return LostSessions(clock, "control1", self.events.append, self.transport, tables=self.tables())
+
+    def tables(self) -> SessionTables:
+        """Return the tables of this process."""
+        return SessionTables(str(self.folder))
+
+    def killed_before(self, *rows: Row) -> None:
+        """Leave the table of an earlier proxy, which was killed as a whole."""
+        table = self.tables().make()
+        write(table, *rows)
+        [path] = self.folder.glob("sessions-*")
+        os.close(table)
+        os.utime(path, (160.0, 160.0))
 
     def serve(self) -> None:
         async def report_closed(sessions: list[Any]) -> dict[str, Any]:
@@ -53,7 +68,7 @@ class ReportTests(LostCase):
     def setUp(self) -> None:
         self.lost = self.begin(Clock())
 
-    def table(self, *rows: Row) -> int:
+    def made(self, *rows: Row) -> int:
         table = self.lost.make_table()
         assert table is not None
         write(table, *rows)
@@ -63,7 +78,7 @@ class ReportTests(LostCase):
         """One that had ended is not in the history yet; its event has been reported."""
         self.patch(lost_sessions.time, "time", lambda: 160.0)
         ended = row(2, cause="ClientLeft", ended_at=150.0)
-        self.lost.report(self.table(row(1), ended), 2, "by signal 9 (Killed)")
+        self.lost.report(self.made(row(1), ended), 2, "by signal 9 (Killed)")
         self.serve()
         self.clock.advance(1)
         [event] = self.events
@@ -78,7 +93,7 @@ class ReportTests(LostCase):
 
     def test_nothing_was_lost(self) -> None:
         """The table is closed, and the bus is not even started."""
-        table = self.table()
+        table = self.made()
         self.lost.report(table, 1, "with exit code 0")
         self.assertRaises(OSError, os.fstat, table)
         self.assertEqual((self.events, self.clock.getDelayedCalls()), ([], []))
@@ -86,7 +101,7 @@ class ReportTests(LostCase):
 
     def test_an_outage(self) -> None:
         """The reports wait for consoleauth."""
-        self.lost.report(self.table(row(1)), 1, "by signal 9 (Killed)")
+        self.lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
         self.clock.advance(1)
         self.assertEqual((len(self.events), self.kept), (1, []))
         self.serve()
@@ -95,14 +110,14 @@ class ReportTests(LostCase):
 
     def test_no_history(self) -> None:
         """With another authority than consoleauth."""
-        lost = LostSessions(self.clock, "control1", self.events.append, None)
-        lost.report(self.table(row(1)), 1, "by signal 9 (Killed)")
+        lost = LostSessions(self.clock, "control1", self.events.append, None, tables=self.tables())
+        lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
         self.assertEqual((len(self.events), self.clock.getDelayedCalls()), (1, []))
         self.successResultOf(Deferred.fromCoroutine(lost.stop(1.0)))
 
     def test_the_end(self) -> None:
         """What waits is sent at once."""
-        self.lost.report(self.table(row(1)), 1, "by signal 9 (Killed)")
+        self.lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
         self.serve()
         self.successResultOf(Deferred.fromCoroutine(self.lost.stop(1.0)))
         self.assertEqual((len(self.kept), self.clock.getDelayedCalls()), (1, []))
@@ -110,7 +125,7 @@ class ReportTests(LostCase):
     def test_the_end_in_an_outage(self) -> None:
         """It is not delayed for long, and the log says what is missing."""
         logged = Logged(self)
-        self.lost.report(self.table(row(1)), 1, "by signal 9 (Killed)")
+        self.lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
         methods = {"report_closed": lambda sessions: Deferred()}
         self.successResultOf(self.transport.serve("consoleauth", methods, binary="nova-consoleauth", host="c"))
         stopped = Deferred.fromCoroutine(self.lost.stop(0.5))
@@ -119,16 +134,32 @@ class ReportTests(LostCase):
         self.successResultOf(stopped)
         self.assertEqual(len(logged.lines("consoleauth did not answer for too long: 1")), 1)
 
+    def test_a_proxy_that_was_killed_before(self) -> None:
+        """The time of the end is that of the last write."""
+        self.serve()
+        self.killed_before(row(1), row(2, cause="ClientLeft", ended_at=150.0))
+        for _ in range(2):
+            self.lost.report_left_behind()
+            self.clock.advance(1)
+        [event] = self.events
+        self.assertEqual((event.cause, event.detail, event.seconds), ("WorkerLost", KILLED, 60.0))
+        self.assertEqual(
+            [(one.session.id, one.cause, one.detail, one.ended_at) for one in self.kept],
+            [(row(1).id, "WorkerLost", KILLED, 160.0), (row(2).id, "ClientLeft", "", 150.0)],
+        )
+        self.assertEqual(self.lost.count, 1)
+
     def test_no_table(self) -> None:
         """Workers start without one, and the log says what that means."""
         logged = Logged(self)
 
-        def none(*_: object) -> int:
+        def none(*_: object, **__: object) -> int:
             raise OSError(24, "Too many open files")
 
-        self.patch(lost_sessions.os, "memfd_create", none)
+        self.patch(session_tables, "mkstemp", none)
+        self.patch(os, "memfd_create", none)
         self.assertIsNone(self.lost.make_table())
-        self.assertEqual(len(logged.lines("Too many open files")), 1)
+        self.assertEqual(len(logged.lines("if the new worker is killed")), 1)
 
 
 class SupervisorTests(LostCase):
@@ -138,10 +169,15 @@ class SupervisorTests(LostCase):
         self.reactor = Spawning()
         self.supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [])
         self.supervisor.lost = self.begin(self.reactor)
+        self.killed_before(row(9))
         self.supervisor.running = True
         self.supervisor.begin()
         self.serve()
         self.addCleanup(self.close_tables)
+        self.reactor.advance(1)
+        self.assertEqual([one.session.id for one in self.kept], [row(9).id])
+        self.events.clear()
+        self.kept.clear()
 
     def close_tables(self) -> None:
         for worker in self.reactor.spawned:

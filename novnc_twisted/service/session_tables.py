@@ -1,0 +1,90 @@
+"""The files of the tables of sessions (:class:`novnc_twisted.session.shared_table.SharedTable`).
+
+The files are in the RuntimeDirectory of the service's unit.  Each file is locked as long as a process lives that writes
+to it.  If all processes of a proxy are killed, its next start finds their files without a lock, and reports their
+sessions.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkstemp
+from typing import TYPE_CHECKING, Final
+
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from novnc_twisted.session.table_rows import Row
+
+KILLED: Final = "the proxy was killed or has crashed"
+"""What the log, the history and the audit trail say about a session whose end no process could report."""
+
+_PREFIX: Final = "sessions-"
+
+_log = Logger()
+
+
+class SessionTables:
+    """Makes the files of this process, and finds those that killed processes have left behind.
+
+    :param folder: where the files are; None: the RuntimeDirectory.  Workers, and services without a RuntimeDirectory,
+        have no folder.  They find no files, and make files in memory, which are lost if all processes are killed.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self.folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] if folder is None else folder
+        self._paths: dict[int, str] = {}
+
+    def make(self) -> int:
+        """Return the descriptor of a new table, in memory if the folder can't be used.
+
+        :raises OSError: no table can be made.
+        """
+        if self.folder:
+            try:
+                table, path = mkstemp(prefix=_PREFIX, dir=self.folder)
+            except OSError as error:
+                _log.warn(
+                    "can't make a table of sessions in {folder}: {reason}; if this service is killed as a whole, the "
+                    "history and the audit trail will not show how its sessions ended; correct RUNTIME_DIRECTORY",
+                    folder=self.folder,
+                    reason=error.strerror,
+                )
+            else:
+                self._paths[table] = path
+                fcntl.flock(table, fcntl.LOCK_EX)
+                return table
+        return os.memfd_create("novnc sessions")
+
+    def remove(self, table: int) -> None:
+        """Close the descriptor of a table, and remove its file."""
+        path = self._paths.pop(table, None)
+        if path is not None:
+            with suppress(OSError):
+                Path(path).unlink()
+        os.close(table)
+
+    def left_behind(self) -> "Iterator[tuple[list[Row], float]]":
+        """Remove the tables of killed processes; yield the rows of each, and the time at which it was last written.
+
+        A table with live sessions is written each second.
+        """
+        from novnc_twisted.session.shared_table import read_table
+
+        for path in sorted(Path(self.folder).glob(f"{_PREFIX}*")) if self.folder else ():
+            try:
+                table = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+            except OSError:
+                continue
+            self._paths[table] = str(path)
+            try:
+                fcntl.flock(table, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found = read_table(table), os.fstat(table).st_mtime
+            except OSError:  # usually BlockingIOError: its process lives, such as the old process of a take-over
+                os.close(table)
+                del self._paths[table]
+                continue
+            self.remove(table)
+            yield found

@@ -1,0 +1,80 @@
+"""The files of tables: they outlive killed processes, and are not taken from live ones."""
+
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.service.session_tables import SessionTables
+from tests.service.test_lost_sessions import write
+from tests.session.test_shared_table import row
+from tests.support.logged import Logged
+
+
+class TableTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.tables = SessionTables(str(self.folder))
+
+    def left(self) -> list[str]:
+        """Return the ids of the sessions that the next start finds."""
+        return [one.id for rows, _ in SessionTables(str(self.folder)).left_behind() for one in rows]
+
+    def test_a_killed_process(self) -> None:
+        """Its table is found once, with the time of its last write."""
+        table = self.tables.make()
+        write(table, row(1))
+        [path] = self.folder.iterdir()
+        os.close(table)
+        os.utime(path, (50.0, 160.0))
+        [(rows, at)] = self.tables.left_behind()
+        self.assertEqual(([one.id for one in rows], at), ([row(1).id], 160.0))
+        self.assertEqual((self.left(), list(self.folder.iterdir())), ([], []))
+
+    def test_a_live_process(self) -> None:
+        """Its table stays, also while only a worker has the descriptor."""
+        table = self.tables.make()
+        workers = os.dup(table)
+        write(table, row(1))
+        for one in (table, workers):
+            self.assertEqual(self.left(), [])
+            os.close(one)
+        self.assertEqual(self.left(), [row(1).id])
+
+    def test_removed(self) -> None:
+        table = self.tables.make()
+        write(table, row(1))
+        self.assertEqual(next(self.folder.iterdir()).stat().st_mode & 0o777, 0o600)
+        self.tables.remove(table)
+        self.assertEqual(list(self.folder.iterdir()), [])
+        self.assertRaises(OSError, os.fstat, table)
+
+    def test_other_files(self) -> None:
+        """They stay, and a damaged table gives no rows."""
+        (self.folder / "control").write_text("x")
+        (self.folder / "sessions-broken").write_text("x" * 2000)
+        (self.folder / "sessions-link").symlink_to("/etc/passwd")
+        self.assertEqual(self.left(), [])
+        self.assertEqual({path.name for path in self.folder.iterdir()}, {"control", "sessions-link"})
+
+    def test_no_folder(self) -> None:
+        """A service without a RuntimeDirectory, and a worker, which does not get the variable."""
+        self.patch(os, "environ", {})
+        tables = SessionTables()
+        self.assertEqual(list(tables.left_behind()), [])
+        table = tables.make()
+        write(table, row(1))
+        tables.remove(table)
+        self.patch(os, "environ", {"RUNTIME_DIRECTORY": f"{self.folder}:/run/other"})
+        self.assertEqual(SessionTables().folder, str(self.folder))
+
+    def test_an_unusable_folder(self) -> None:
+        """The table is in memory then, and a line says what that means."""
+        logged = Logged(self)
+        tables = SessionTables(str(self.folder / "missing"))
+        self.assertEqual(list(tables.left_behind()), [])
+        table = tables.make()
+        write(table, row(1))
+        tables.remove(table)
+        self.assertEqual(len(logged.lines("No such file or directory")), 1)
