@@ -70,10 +70,12 @@ class TakeOverCase(ProxyCase):
 
     async def take_over(self, proxy: Twistd) -> None:
         """Until the new process is the main process; its predecessor has sessions, or ends."""
-        count = proxy.output.count("is ready (novnc_twisted")
+        count, failed = proxy.output.count("is ready (novnc_twisted"), proxy.output.count("take-over failed")
         os.kill(main_pid(proxy), signal.SIGUSR2)
         while proxy.output.count("is ready (novnc_twisted") == count:
             await proxy.more()
+            # On a busy machine, the new process may not be ready in time.  No other line would follow.
+            self.assertEqual(proxy.output.count("take-over failed"), failed, proxy.output)
 
     async def listed(self) -> list[Any]:
         """All sessions, over the bus."""
@@ -89,6 +91,8 @@ class TakeOverTests(TakeOverCase):
         await self.start_proxies()
         descriptors = [self.descriptors(proxy) for proxy in self.proxies]
         live = await gatherResults([self.open(url) for url in [self.novnc] * NOVNC + [self.xvp] * XVP])
+        # If the test fails, the tries must end with it.
+        self.addCleanup(setattr, self, "trying", False)
         tries = [Deferred.fromCoroutine(self.keep_trying(url)) for url in (self.novnc, self.xvp)]
         for number in range(TAKEOVERS):
             if number == 1:
