@@ -145,7 +145,7 @@ def run_host(data: bytes) -> None:
         try:
             told = read("host1", value)
         except ServiceUnavailable as refusal:
-            fits_a_log(refusal.detail, 100, "the detail")
+            fits_a_log(refusal.detail, 150, "the detail")
             continue
         for record in told if isinstance(told, list) else [told]:
             same(type(record).from_wire(decode(encode(record.to_wire())), **_local(record)), record, "what was sent on")
