@@ -23,10 +23,10 @@ from novnc_twisted.messaging.host_record import HostRecord
 from novnc_twisted.messaging.interfaces import ITransport, UnusableRecord
 from novnc_twisted.messaging.shared_call import SharedCall
 
-REST: Final = 50
+REST: Final = 200
 """After an update, the copy is used for ``REST`` times as long as the update took, but at most for :data:`MAX_AGE`.
 
-So updates take less than 1/50 of the time, except if an update takes longer than MAX_AGE / REST.
+So updates take less than 1/200 of the time, except if an update takes longer than MAX_AGE / REST.
 """
 
 MAX_AGE: Final = 5.0
