@@ -35,13 +35,12 @@ class Refusal(Exception):
     sentence: ClassVar[str]
 
     def __init__(self, detail: str = "") -> None:
-        # Cut first, to bound the time that the pattern takes.
-        detail = detail[:MAX_DETAIL]
-        # Nearly all details are plain ASCII, and this check costs less than the pattern.
-        if not (detail.isascii() and detail.isprintable()):
-            detail = _UNSAFE.sub("?", detail)
+        # Nearly all details are short and plain ASCII, and this check costs less than the pattern.
+        if not (len(detail) <= MAX_DETAIL and detail.isascii() and detail.isprintable()):
+            # Cut first, to bound the time that the pattern takes.
+            detail = _UNSAFE.sub("?", detail[:MAX_DETAIL])
+            self.args = (detail,)  # BaseException.__new__ has kept the detail as it was given
         self.detail = detail
-        super().__init__(self.detail)
 
     def __str__(self) -> str:
         return f"{type(self).__name__}: {self.detail}" if self.detail else type(self).__name__

@@ -253,6 +253,8 @@ class Places:
         if place.socket is not None:
             return
         neighbours = [host for host in self._directory.at(place.host) if host != place.compute_host]
+        if not neighbours:
+            return
         asked = {"host": place.host, "port": place.port, "socket": None}
         for host, answer in (await self._ask("get_instances_at_address", neighbours, deadline, asked)).items():
             # Missing answers and refusals are ignored: a host that hangs must not make consoles of other hosts

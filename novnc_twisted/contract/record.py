@@ -172,19 +172,20 @@ def _functions(
     write = ["def write(record):", " values = {}"]
     read = ["def read(record, message, local):", " get = message.get"]
     copy = ["def copy(record, other):"]
+    optional = {name for name, default in defaults.items() if default is not MISSING}
     for name, check in checks.items():
         # If the field contains another record, its check is from_wire of that record's class, a class method.
         value = "value.to_wire()" if isinstance(getattr(check, "__self__", None), type) else "value"
         # The comparison by identity is faster, and finds nearly all defaults: None, booleans and constants.
-        is_sent = f"value is not default_{name} and value != default_{name}"
-        write += [f" value = record.{name}", f" if {is_sent}: values[{name!r}] = {value}"]
+        is_sent = f" if value is not default_{name} and value != default_{name}:" if name in optional else ""
+        write += [f" value = record.{name}", f"{is_sent} values[{name!r}] = {value}"]
         read += [
             f" value = get({name!r}, default_{name})",
             f" if value is not default_{name}:",
             f"  try: value = check_{name}(value)",
             f"  except ValueError as error: value = default_or_error({name!r}, value, default_{name}, error)",
         ]
-        if defaults[name] is MISSING:
+        if name not in optional:
             read.append(f" else: missing({name!r})")
         read.append(f" record.{name} = value")
     read += [f" record.{name} = local.get({name!r}, default_{name})" for name in local]

@@ -1,7 +1,7 @@
 """ServerInit: the size, the pixel format and the name of a screen (RFC 6143, section 7.3.2)."""
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from .constants import MAX_NAME
@@ -34,7 +34,8 @@ class ServerInit:
         """Return the same screen with another name, in UTF-8, cut after at most :data:`MAX_NAME` bytes."""
         # The cut may fall inside a character; decoding with "ignore" drops the incomplete one.
         data = name.encode("utf-8", "replace")[:MAX_NAME]
-        return replace(self, name=data.decode("utf-8", "ignore").encode())
+        cut = data.decode("utf-8", "ignore").encode()
+        return type(self)(self.width, self.height, self.pixel_format, cut)
 
 
 def decode_head(data: bytes) -> tuple[int, int, bytes, int]:
