@@ -134,7 +134,7 @@ class Stream:
         for piece in self.pieces:
             result = handler(self, piece, opaque)
             if isinstance(result, int) and result < 0:
-                raise RuntimeError("recvAll handler returned %d" % result)
+                raise RuntimeError(f"recvAll handler returned {result}")
 
     def finish(self) -> None:
         pass

@@ -50,5 +50,7 @@ class Revocations(Resource):
         except ServiceUnavailable as cause:
             raise service_unavailable(cause) from cause
         if outcome.unanswered:
-            raise unanswered(outcome.unanswered, "The tokens are revoked. A proxy that can be reached again will end these sessions.")
+            raise unanswered(
+                outcome.unanswered, "The tokens are revoked. A proxy that answers again ends its sessions."
+            )
         return Response(200, {"sessions": outcome.sessions, "tokens": outcome.tokens})

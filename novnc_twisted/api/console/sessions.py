@@ -69,7 +69,7 @@ class Sessions(Resource):
         session = await self._find(call, session_id)
         outcome = await self._consoleauth.revoke(SessionFilter(token_hash=session.token_hash), reason)
         if outcome.unanswered:
-            raise unanswered(outcome.unanswered, "The token is revoked. A proxy that can be reached again will end these sessions.")
+            raise unanswered(outcome.unanswered, "The token is revoked. A proxy that answers again ends its sessions.")
         return Response(204)
 
     async def _change(self, call: ConsoleCall, session_id: str) -> Response:
@@ -77,7 +77,9 @@ class Sessions(Resource):
         session = await self._find(call, session_id)
         outcome = await self._consoleauth.set_mode(session.token_hash, mode)
         if outcome.unanswered:
-            raise unanswered(outcome.unanswered, "The token is changed. A proxy that can be reached again will change these sessions.")
+            raise unanswered(
+                outcome.unanswered, "The token is changed. A proxy that answers again changes its sessions."
+            )
         if not outcome.sessions:
             raise _not_found(session_id)
         return Response(200, {"session": view(replace(session, mode=mode))})
