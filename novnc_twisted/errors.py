@@ -39,7 +39,7 @@ class Refusal(Exception):
         if not (len(detail) <= MAX_DETAIL and detail.isascii() and detail.isprintable()):
             # Cut first, to bound the time that the pattern takes.
             detail = _UNSAFE.sub("?", detail[:MAX_DETAIL])
-            self.args = (detail,)  # BaseException.__new__ has kept the detail as it was given
+            self.args = (detail,)  # BaseException.__new__ has set it to the original detail
         self.detail = detail
 
     def __str__(self) -> str:
