@@ -109,7 +109,7 @@ class Run:
         # The sessions of a worker renew their leases together, once a second.
         at_once = plan.leases if work == "lease" else plan.at_once
         how = {"seconds": plan.seconds, "at_once": at_once} if rate and plan.seconds else {"count": plan.count}
-        memory = self._memory()
+        memory = self._stored()
         with Meter(self._system).run() as meter:
             done = self.generator.ask("repeat", work=work, **how)
         usage, count = meter.usage, max(1, done["count"] - done["failed"])
@@ -117,7 +117,7 @@ class Run:
             "calls": usage.calls / count,
             "commands": max(0.0, usage.total - self._idle.total * usage.seconds / self._idle.seconds) / count,
             "failed": done["failed"],
-            "redis_kib": max(0, self._memory() - memory) / 1024 / count,
+            "redis_kib": max(0, self._stored() - memory) / 1024 / count,
             "per_s": (done["count"] - done["failed"]) / done["seconds"],
             "p50_ms": done["p50_ms"],
             "p99_ms": done["p99_ms"],
@@ -130,6 +130,14 @@ class Run:
 
     def _memory(self) -> int:
         return int(self._system.info("memory")["used_memory"])
+
+    def _stored(self) -> int:
+        """Return the memory of Redis without the buffers of connections.
+
+        Redis frees a buffer only seconds after its last use.  The buffers of 1,000 hosts take 20 MB, or nothing.
+        """
+        memory = self._system.info("memory")
+        return int(memory["used_memory"]) - int(memory["mem_clients_normal"])
 
     # --- by the number of sessions
 

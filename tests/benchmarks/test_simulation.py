@@ -1,5 +1,6 @@
 """A small ``make simulate``: the costs that must not depend on the number of hosts, and idle hosts like real ones."""
 
+import dataclasses
 import resource
 from typing import Any
 
@@ -12,6 +13,7 @@ from benchmarks.simulation.__main__ import simulate
 from benchmarks.simulation.host_commands import HostCommands, publication, words
 from benchmarks.simulation.plan import TINY, sized
 from benchmarks.simulation.report import text
+from benchmarks.simulation.run import OURS, Run
 from novnc_twisted.compute import ComputeManager
 from novnc_twisted.compute.publisher import RENEWAL
 from novnc_twisted.messaging.hedged import MAX_CALLS
@@ -55,6 +57,38 @@ class SimulationTests(TestCase):
         """Check the calls of an operation; on a busy machine, calls without an answer are made again."""
         self.assertGreaterEqual(operation["calls"], calls)
         self.assertLessEqual(operation["calls"], calls * MAX_CALLS)
+
+
+class _Memory:
+    """A system whose Redis stores 3 KiB for two links, while the buffers of its connections grow by 1 MiB."""
+
+    def __init__(self) -> None:
+        self.links = 0
+
+    def info(self, _section: str) -> dict[str, str]:
+        buffers = self.links << 19
+        return {"used_memory": f"{5000 + 1536 * self.links + buffers}", "mem_clients_normal": f"{buffers}"}
+
+    def commands(self) -> dict[str, tuple[int, int]]:
+        return {}
+
+    def received(self) -> dict[str, int]:
+        return {}
+
+    def cpu(self) -> dict[str, float]:
+        return dict.fromkeys(OURS, 0.0)
+
+    def ask(self, _command: str, *, count: int, **_more: Any) -> dict[str, float]:
+        self.links += count
+        return {"count": count, "failed": 0, "seconds": 1.0, "p50_ms": 1.0, "p99_ms": 1.0}
+
+
+class MemoryTests(SynchronousTestCase):
+    def test_without_buffers(self) -> None:
+        system: Any = _Memory()
+        run = Run(dataclasses.replace(TINY, count=2), system, lambda _line: None)
+        run.generator = system
+        self.assertEqual(run._measure("link")["redis_kib"], 1.5)
 
 
 class PlanTests(SynchronousTestCase):
