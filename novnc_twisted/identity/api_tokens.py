@@ -128,9 +128,8 @@ class APITokens:
         """Make a token for the caller; return its description and its text.  The text is not stored.
 
         :param seconds: how long the token is valid; at most :data:`LONGEST`, also if a longer time is given.
-        :raises HTTPError: 400: the name is invalid; 403: the caller uses an API token, or has too many tokens; 404: all
-            tokens of the user were revoked while this token was being made.  Other statuses: see
-            :meth:`ITokenHolders.grant`.
+        :raises HTTPError: 400: the name is invalid; 403: the caller uses an API token, or has too many tokens; 404:
+            this token was revoked while it was being made.  Other statuses: see :meth:`ITokenHolders.grant`.
         """
         _need_log_in(caller)
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
@@ -165,11 +164,13 @@ class APITokens:
             await self._withdraw(request, caller.user, grant)
             raise
         if held is None or held["hash"] != digest:
-            # Meanwhile, all tokens of the user were revoked, which emptied the slot of this token.  So drop the token.
+            # Meanwhile, this token or all tokens of the user were revoked, which emptied the slot.  So drop the token.
             with suppress(ServiceUnavailable):
                 await self._store.remove(_key(digest))
             await self._withdraw(request, caller.user, grant)
-            raise HTTPError(404, "All your API tokens were revoked while this one was being made. Make it again.")
+            raise HTTPError(
+                404, "The new API token was not found: it was revoked while it was being made. Make it again."
+            )
         token = _token(shown)
         self._report("made", token, caller.user, request)
         return token, text

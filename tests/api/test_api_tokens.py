@@ -189,6 +189,29 @@ class LifeTests(TokenCase):
             self.assertEqual(self.send("POST", "/console/v1/tokens", body, Origin=ORIGIN).status, 400, body)
         self.assertEqual(self.listed(), [])
 
+    def test_revoked_while_it_is_made(self) -> None:
+        """By its id, which the list already shows.  Other tokens stay."""
+        _, kept = self.make()
+        store = self.system.transport.store
+        put = store.put
+
+        def late(key: str, *more: Any) -> Any:
+            if key.startswith("api:token:"):
+                self.patch(store, "put", put)
+                (id,) = [one["id"] for one in self.listed() if one["name"] == "new"]
+                self.assertEqual(self.send("DELETE", f"/console/v1/tokens/{id}", None, Origin=ORIGIN).status, 204)
+            return put(key, *more)
+
+        self.patch(store, "put", late)
+        answer = self.send("POST", "/console/v1/tokens", {"name": "new"}, Origin=ORIGIN)
+        self.assertEqual(answer.status, 404)
+        self.assertEqual(
+            answer.body["itemNotFound"]["message"],
+            "The new API token was not found: it was revoked while it was being made. Make it again.",
+        )
+        self.assertEqual([one["name"] for one in self.listed()], ["backup"])
+        self.assertEqual(self.status(kept), 200)
+
     def test_log_out_everywhere(self) -> None:
         """The tokens stay unless the person says otherwise."""
         _, token = self.make()

@@ -53,7 +53,7 @@ export const sentences = [
     'You have {count} API tokens, the most that one person may have. Revoke one first.',
     'There is no such API token.',
     'Log in to make or revoke API tokens. An API token cannot do it.',
-    'All your API tokens were revoked while this one was being made. Make it again.',
+    'The new API token was not found: it was revoked while it was being made. Make it again.',
     'The name of an API token has 1 to 100 printable characters.',
     'For scripts, use application credentials of Keystone.',
     'The resource could not be found.',
