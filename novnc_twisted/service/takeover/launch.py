@@ -10,14 +10,16 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from novnc_twisted.service.child_signals import without_sigusr2
 from novnc_twisted.service.configuration import in_memory
@@ -205,6 +207,7 @@ class _Attempt(ProcessProtocol):
         self._errors = b""
         self._reason = ""
         self._timer: IDelayedCall | None = None
+        self._leads = False
         self.pid: int | None = None
         self.channel: Channel | None = None
 
@@ -234,19 +237,30 @@ class _Attempt(ProcessProtocol):
             on_ready, self._on_ready = self._on_ready, None
             self._stop_timer()
             self._owner.log.info("the new process (pid {pid}) has taken over", pid=self.pid)
-            failed = self._owner.log.failure
-            Deferred.fromCoroutine(on_ready(self.pid, self._lead)).addErrback(
-                lambda failure: failed("the new process is ready, but the take-over could not be finished", failure)
-            )
+            Deferred.fromCoroutine(on_ready(self.pid, self._lead)).addErrback(self._unfinished)
         elif line.startswith("failed: "):
             self._reason = line.removeprefix("failed: ")
         elif line.startswith(f"{STATUS} ") and self._on_ready is None and self.channel is not None:
             self._owner.answer(line.removeprefix(f"{STATUS} "), self.channel)
 
     def _lead(self) -> None:
+        self._leads = True
         if self.channel is not None:
             self.channel.lead(stays=self._owner.answers)
         self._owner.ended("ok")
+
+    def _unfinished(self, failure: Failure) -> None:
+        """Log why ``on_ready`` failed.  Kill the new process, unless it is the main process already."""
+        self._owner.log.failure("the new process is ready, but the take-over could not be finished", failure)
+        if self._leads:
+            return
+        # Killed first: a new process whose channel is closed would become a second main process.
+        if self.transport is not None:
+            with suppress(ProcessExitedAlready):
+                self.transport.signalProcess("KILL")
+        if self.channel is not None:
+            self.channel.close()
+        self._owner.failed("the new process was ready, but this process has failed to hand over; see its log")
 
     def give_up(self, reason: str) -> None:
         """Kill the new process, unless it is ready already."""
