@@ -7,10 +7,11 @@ could not answer a signal.  systemd has ``Type=notify-reload`` for this purpose,
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -71,6 +72,17 @@ def listen_for_reload(reactor: Any, reload: Reload, take_over: TakeOver) -> Any:
             error=one_line(error),
         )
         return None
+
+
+async def stop_listening(port: Any) -> None:
+    """Close the control socket and remove its file.
+
+    :param port: what :func:`listen_for_reload` has returned; None: there is nothing to do.
+    """
+    if port is not None:
+        # Somebody may have removed the file.  This must not make a take-over or a shutdown fail.
+        with suppress(FileNotFoundError):
+            await maybeDeferred(port.stopListening)
 
 
 class ControlFactory(Factory):

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
 
-from novnc_twisted.service.control import listen_for_reload
+from novnc_twisted.service.control import listen_for_reload, stop_listening
 from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_output import LogSettings
@@ -155,10 +155,9 @@ class CommandService(Service):
     async def _hand_over(self, pid: int, lead: Callable[[], None]) -> None:
         """Make the process with this id the main process, and end this one when its sessions have ended."""
         control, self._control = self._control, None
-        if control is not None:
-            # Closed before the new process creates its socket file at the same path, because closing removes the file
-            # at this path.
-            await maybeDeferred(control.stopListening)
+        # Closed before the new process creates its socket file at the same path, because closing removes the file at
+        # this path.
+        await stop_listening(control)
         notify(f"MAINPID={pid}")
         # systemd accepts messages only from the main process, and logs a warning about messages from others.
         os.environ.pop("NOTIFY_SOCKET", None)
@@ -235,7 +234,7 @@ class CommandService(Service):
             self.take_over.abandon()
         if self.copies is not None:
             self.copies.close()
-        return maybeDeferred(self._control.stopListening) if self._control is not None else None
+        return Deferred.fromCoroutine(stop_listening(self._control))
 
     def reopen_and_reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
         """Handle SIGHUP: open the log file again, and reload; see :meth:`reload`."""

@@ -8,12 +8,14 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.service.control import Control, ControlFactory, listen_for_reload
+from novnc_twisted.service.control import Control, ControlFactory, listen_for_reload, stop_listening
 from novnc_twisted.service.flagfile import FlagFile
+from novnc_twisted.service.lifecycle import CommandService
 from tests.support.logged import Logged
 
 
@@ -146,6 +148,17 @@ class ReloadTests(TestCase):
         mode = (self.folder / "control").stat().st_mode
         self.assertTrue(stat.S_ISSOCK(mode))
         self.assertEqual(stat.S_IMODE(mode), 0o600)
+
+    async def test_its_file_was_removed(self) -> None:
+        """A take-over is finished nevertheless."""
+        port = listen_for_reload(reactor, self.reload, self.take_over)
+        (self.folder / "control").unlink()
+        service = CommandService(Clock(), [])
+        service._control = port
+        led: list[bool] = []
+        await service._hand_over(4711, lambda: led.append(service.released))
+        self.assertEqual(led, [True])
+        await stop_listening(None)
 
     def test_a_folder_that_cannot_be_used(self) -> None:
         """The service starts nevertheless."""
