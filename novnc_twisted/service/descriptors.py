@@ -65,17 +65,20 @@ def too_many_connections(limit: int, max_connections: int, *, with_api: bool) ->
         )
 
 
-def too_few(limit: int, max_sessions: int) -> Iterator[str]:
+def too_few(limit: int, max_sessions: int, *, with_api: bool) -> Iterator[str]:
     """Yield a warning if there are not enough descriptors for the sessions of one process.
 
     :param limit: the limit of descriptors of the process.
     :param max_sessions: the option; 0 is off.
+    :param with_api: whether the API is in the same process.  It has descriptors of its own.
     """
     if limit == resource.RLIM_INFINITY:
         return
-    room = max(0, (limit - RESERVE) // PER_SESSION)
-    if room < (max_sessions or MANY):
-        need = (max_sessions or MANY) * PER_SESSION + RESERVE
+    room = connections_of_proxies(limit, with_api=with_api)
+    if room < min(max_sessions or MANY, MOST):
+        need = (max_sessions or MANY) * PER_SESSION
+        # The API's share is a quarter of the sum, and so a third of what the sessions need.
+        need += RESERVE + (min(API_CONNECTIONS, (need - 1) // 3) if with_api else 0)
         wanted = f"max_sessions = {max_sessions} needs" if max_sessions else f"{MANY} sessions need"
         yield (
             f"RLIMIT_NOFILE: at most {limit} file descriptors are allowed, which is enough for {room} sessions of a "

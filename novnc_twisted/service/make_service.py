@@ -140,6 +140,6 @@ def _descriptor_warnings(command: str, conf: Any) -> list[str]:
         return []
     with_api = "consoleapi" in SERVICES[command]
     return [
-        *descriptors.too_few(limit, conf.console.max_sessions),
+        *descriptors.too_few(limit, conf.console.max_sessions, with_api=with_api),
         *descriptors.too_many_connections(limit, conf.console.max_connections, with_api=with_api),
     ]

@@ -29,13 +29,18 @@ class LimitTests(TestCase):
         (line,) = [line for line in limits if line.startswith("Max open files")]
         self.assertEqual(line.split()[3:5], ["400", "400"])
         (warning,) = [line for line in process.output.splitlines() if "RLIMIT_NOFILE" in line]
-        for word in ("400", "150 sessions", "max_sessions = 500", "1100", "LimitNOFILE"):
+        for word in ("400", "112 sessions", "max_sessions = 500", "1433", "LimitNOFILE"):
             self.assertIn(word, warning)
 
     def test_enough(self) -> None:
-        """Two for each session, and a reserve; many sessions where no number is named."""
-        self.assertEqual([*too_few(1100, 500), *too_few(2100, 0), *too_few(-1, 10**6)], [])
-        self.assertEqual(len([*too_few(1099, 500), *too_few(2099, 0)]), 2)
+        """Two for each session, a reserve, and the API's share; many sessions where no number is named."""
+        for limit, sessions, with_api in ((1100, 500, False), (2100, 0, False), (1433, 500, True), (2766, 0, True)):
+            self.assertEqual([*too_few(limit, sessions, with_api=with_api)], [])
+            (line,) = too_few(limit - 1, sessions, with_api=with_api)
+            self.assertIn(f"{limit}: raise LimitNOFILE", line)
+            fits = connections_of_proxies(limit - 1, with_api=with_api)
+            self.assertIn(f"enough for {fits} sessions", line)
+        self.assertEqual([*too_few(-1, 10**6, with_api=True), *too_few(10**6, 10**6, with_api=True)], [])
 
     def test_connections(self) -> None:
         """Two descriptors for each of the proxies' connections, one for the API's, which has a quarter beside them."""
