@@ -11,18 +11,23 @@ from osc_lib import exceptions
 _VERSION = re.compile(r"/v[0-9]+(?:\.[0-9]+)?(?:/[^/]*)?/?\Z")
 
 
-def endpoint_of(console: str | None, compute: str | None) -> str:
+def endpoint_of(override: str | None, catalogue: str | None, compute: str | None) -> str:
     """Return the URL of the console API.
 
-    :param console: the endpoint of the service ``console`` in the catalogue, or OS_CONSOLE_ENDPOINT_OVERRIDE.
-        An endpoint without ``/console/`` in it is ignored.
-    :param compute: the endpoint of the Compute API.  If ``console`` is None or ignored, the result is made from this
-        endpoint.
-    :raises CommandError: ``console`` is None or ignored, and ``compute`` is unknown.
+    :param override: OS_CONSOLE_ENDPOINT_OVERRIDE.
+    :param catalogue: the endpoint of the service ``console`` in the catalogue.  It is ignored if it does not contain
+        ``/console/``: with auth type "none", keystoneauth returns OS_ENDPOINT as the endpoint of every service.
+    :param compute: the endpoint of the Compute API.  If there is no other, the result is made from this endpoint.
+    :raises CommandError: ``override`` does not contain ``/console/``, or there is no endpoint at all.
     """
-    # Check the path: with auth type "none", keystoneauth returns OS_ENDPOINT as the endpoint of every service.
-    if console and "/console/" in console:
-        return console.rstrip("/")
+    if override and "/console/" not in override:
+        raise exceptions.CommandError(
+            f"OS_CONSOLE_ENDPOINT_OVERRIDE is {override}, without /console/. "
+            "Set it to the URL of the console API, such as http://controlnode:8774/console/v1."
+        )
+    for console in (override, catalogue):
+        if console and "/console/" in console:
+            return console.rstrip("/")
     if not compute:
         raise exceptions.CommandError("The console API is in no catalogue. Set OS_CONSOLE_ENDPOINT_OVERRIDE.")
     return _VERSION.sub("", compute).rstrip("/") + "/console/v1"

@@ -19,11 +19,13 @@ def make_client(instance: Any) -> ConsoleClient:
     config = instance.get_configuration()
     session, region, interface = instance.session, instance.region_name, instance.interface
 
-    def endpoint(service: str) -> str | None:
-        in_catalogue: str | None = session.get_endpoint(service_type=service, region_name=region, interface=interface)
-        return config.get(f"{service}_endpoint_override") or in_catalogue
+    def catalogue(service: str) -> str | None:
+        found: str | None = session.get_endpoint(service_type=service, region_name=region, interface=interface)
+        return found
 
-    return ConsoleClient(session, endpoint_of(endpoint("console"), endpoint("compute")))
+    compute = config.get("compute_endpoint_override") or catalogue("compute")
+    override = config.get("console_endpoint_override")
+    return ConsoleClient(session, endpoint_of(override, catalogue("console"), compute))
 
 
 def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

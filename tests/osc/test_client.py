@@ -17,17 +17,31 @@ UUID = "171e6299-34d7-4fc9-8e41-604712be3b25"
 
 class EndpointTests(SynchronousTestCase):
     def test_from_the_catalogue(self) -> None:
-        self.assertEqual(endpoint_of("http://h/console/v1/", "http://h/v2.1"), "http://h/console/v1")
+        self.assertEqual(endpoint_of(None, "http://h/console/v1/", "http://h/v2.1"), "http://h/console/v1")
+
+    def test_override(self) -> None:
+        catalogue = "http://h/console/v1"
+        self.assertEqual(endpoint_of("http://other/x/console/v1/", catalogue, None), "http://other/x/console/v1")
+        self.assertEqual(endpoint_of("", catalogue, None), catalogue)
+
+    def test_an_override_of_another_api(self) -> None:
+        """It is not replaced silently by another endpoint."""
+        for override in ("http://other:8774", "http://other:8774/v2.1", "http://other:8774/console"):
+            for catalogue in (None, "http://h/console/v1"):
+                error = self.assertRaises(
+                    exceptions.CommandError, endpoint_of, override, catalogue, "http://h:8774/v2.1"
+                )
+                self.assertIn(f"OS_CONSOLE_ENDPOINT_OVERRIDE is {override}, without /console/.", str(error))
 
     def test_beside_the_compute_api(self) -> None:
         """Without a catalogue, every service has the one endpoint that is set."""
         for compute in ("http://h:8774/v2.1", "http://h:8774/v2.1/", "http://h:8774/v2.1/red", "http://h:8774"):
             for console in (None, compute):
-                self.assertEqual(endpoint_of(console, compute), "http://h:8774/console/v1", compute)
-        self.assertEqual(endpoint_of(None, "http://h/compute/v2.1"), "http://h/compute/console/v1")
+                self.assertEqual(endpoint_of(None, console, compute), "http://h:8774/console/v1", compute)
+        self.assertEqual(endpoint_of(None, None, "http://h/compute/v2.1"), "http://h/compute/console/v1")
 
     def test_nowhere(self) -> None:
-        self.assertRaises(exceptions.CommandError, endpoint_of, None, None)
+        self.assertRaises(exceptions.CommandError, endpoint_of, None, None, None)
 
 
 class Response:
