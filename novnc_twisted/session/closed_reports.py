@@ -23,7 +23,10 @@ MAX_IN_CALL: Final = 100
 """Maximum number of sessions in one call."""
 
 MAX_WAITING: Final = 5000
-"""Maximum number of reports that wait for consoleauth.  If there are more, the oldest ones are dropped."""
+"""Maximum number of reports that wait during an outage.  For each further one, the oldest one is dropped.
+
+Without an outage, there is no limit: a proxy with more sessions may end, or may have been killed.
+"""
 
 _log = Logger()
 
@@ -45,13 +48,14 @@ class ClosedReports:
         self._on_done = on_done
         self._waiting: deque[EndedSession] = deque()
         self._dropped = 0
+        self._failed = False  # whether the last call failed
         self._stopped = False
         self._timer: IDelayedCall | None = None
         self._sending: Deferred[None] | None = None  # while calls are under way
 
     def add(self, ended: EndedSession) -> None:
         """Report a session that has ended."""
-        if len(self._waiting) >= MAX_WAITING:
+        if self._failed and len(self._waiting) >= MAX_WAITING:
             self._done(self._waiting.popleft())
             self._dropped += 1
         self._waiting.append(ended)
@@ -106,7 +110,9 @@ class ClosedReports:
                 CONSOLEAUTH.name, "report_closed", deadline=deadline, sessions=[row.to_wire() for row in rows]
             )
         except Refusal:
+            self._failed = True
             return False
+        self._failed = False
         for row in rows:
             # During the call, add() may have dropped some of these reports.
             if self._waiting and self._waiting[0] is row:

@@ -83,8 +83,9 @@ class ReportTests(SynchronousTestCase):
         """The oldest are dropped, which one line says when consoleauth is back."""
         logged = Logged(self)
         self.patch(closed_reports, "MAX_WAITING", 3)
-        self.add(*range(5))
+        self.add(0)
         self.clock.advance(1)
+        self.add(*range(1, 5))
         self.serve()
         self.clock.advance(5)
         self.assertEqual(self.calls, [[2, 3, 4]])
@@ -124,10 +125,12 @@ class ReportTests(SynchronousTestCase):
         done: list[str] = []
         self.patch(closed_reports, "MAX_WAITING", 3)
         self.reports = ClosedReports(self.transport, self.clock, done.append)
-        self.add(*range(4))
+        self.add(0)
+        self.clock.advance(1)
+        self.add(*range(1, 4))
         self.assertEqual(done, ["0"])
         self.serve()
-        self.clock.advance(1)
+        self.clock.advance(5)
         self.assertEqual(done, ["0", "1", "2", "3"])
         self.hangs = True
         self.add(4)
@@ -137,12 +140,23 @@ class ReportTests(SynchronousTestCase):
         self.successResultOf(stopped)
         self.assertEqual((len(done), logged.lines("did not answer")), (4, []))
 
+    def test_many_at_once(self) -> None:
+        """More than the limit, such as those of a proxy that was killed: reports are dropped in an outage only."""
+        logged = Logged(self)
+        self.patch(closed_reports, "MAX_WAITING", 3)
+        self.serve()
+        self.add(*range(5))
+        self.clock.advance(1)
+        self.assertEqual((self.calls, logged.lines("did not answer")), ([[0, 1, 2, 3, 4]], []))
+
     def test_what_was_dropped_before_the_end(self) -> None:
         """The supervisor does not know these sessions any more, so the number is logged here."""
         logged = Logged(self)
         self.patch(closed_reports, "MAX_WAITING", 3)
         self.reports = ClosedReports(self.transport, self.clock, lambda session_id: None)
-        self.add(*range(5))
+        self.add(0)
+        self.clock.advance(1)
+        self.add(*range(1, 5))
         self.successResultOf(Deferred.fromCoroutine(self.reports.stop()))
         self.assertEqual(len(logged.lines("consoleauth did not answer for too long: 2")), 1)
 
