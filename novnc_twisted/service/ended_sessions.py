@@ -51,16 +51,18 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
 
 
 def _begin(context: Context, reports: ClosedReports | None) -> None:
+    table = context.table
+    if table is not None and table.handle is None:
+        table.handle = context.tables.make()
+        context.shutdown.add(Phase.DISCONNECT, partial(_leave, table, context.tables))
     for rows, at in context.tables.left_behind():
         for event, ended in ended_by_kill(rows, KILLED, at, context.conf.host):
             if event is not None:
                 context.observer(event)
             if reports is not None:
+                if table is not None:
+                    table.ended(ended)
                 reports.add(ended)
-    table = context.table
-    if table is not None and table.handle is None:
-        table.handle = context.tables.make()
-        context.shutdown.add(Phase.DISCONNECT, partial(_leave, table, context.tables))
 
 
 def _leave(table: SharedTable, tables: SessionTables) -> None:

@@ -122,3 +122,16 @@ class KilledTests(ReportsCase):
         os.close(self.context.table.handle)
         [(rows, _)] = SessionTables(str(self.folder)).left_behind()
         self.assertEqual([one.id for one in rows], ["1"])
+
+    def test_a_start_without_consoleauth(self) -> None:
+        """The sessions of a killed proxy stay in a table until consoleauth has their reports."""
+        left = SessionTables(str(self.folder)).make()
+        write(left, row(1), row(2, cause="ClientLeft", ended_at=150.0))
+        os.close(left)
+        self.stop_consoleauth()
+        self.begin()
+        self.last.callback(None)
+        self.successResultOf(self.run_it(self.stopping))
+        os.close(self.context.table.handle)
+        [(rows, _)] = SessionTables(str(self.folder)).left_behind()
+        self.assertEqual([(one.id, one.cause) for one in rows], [(row(1).id, "WorkerLost"), (row(2).id, "ClientLeft")])
