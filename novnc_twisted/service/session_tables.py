@@ -44,7 +44,7 @@ class SessionTables:
         """
         if self.folder:
             try:
-                table, path = mkstemp(prefix=_PREFIX, dir=self.folder)
+                return self._make_file()
             except OSError as error:
                 _log.warn(
                     "can't make a table of sessions in {folder}: {reason}; if this service is killed as a whole, the "
@@ -52,11 +52,20 @@ class SessionTables:
                     folder=self.folder,
                     reason=error.strerror,
                 )
-            else:
-                self._paths[table] = path
-                fcntl.flock(table, fcntl.LOCK_EX)
-                return table
         return os.memfd_create("novnc sessions")
+
+    def _make_file(self) -> int:
+        table, name = mkstemp(prefix=".", dir=self.folder)
+        path = Path(name)
+        try:
+            fcntl.flock(table, fcntl.LOCK_EX)
+            # It gets its name under the lock: a start at the same moment would remove a table without a lock.
+            self._paths[table] = str(path.rename(path.with_name(_PREFIX + path.name[1:])))
+        except OSError:
+            os.close(table)
+            path.unlink()
+            raise
+        return table
 
     def remove(self, table: int) -> None:
         """Close the descriptor of a table, and remove its file."""

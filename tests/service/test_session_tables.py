@@ -1,7 +1,9 @@
 """The files of tables: they outlive killed processes, and are not taken from live ones."""
 
+import fcntl
 import os
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -78,3 +80,30 @@ class TableTests(SynchronousTestCase):
         write(table, row(1))
         tables.remove(table)
         self.assertEqual(len(logged.lines("No such file or directory")), 1)
+
+    def test_a_folder_without_locks(self) -> None:
+        """No file stays there: without a lock, the next start would take the table of a live process."""
+
+        def flock(*_: object) -> None:
+            raise OSError(37, "No locks available")
+
+        logged = Logged(self)
+        self.patch(fcntl, "flock", flock)
+        os.close(self.tables.make())
+        self.assertEqual(list(self.folder.iterdir()), [])
+        self.assertEqual(len(logged.lines("No locks available")), 1)
+
+    def test_another_start_at_the_same_time(self) -> None:
+        """It does not take the file before it is locked."""
+        flock = fcntl.flock
+
+        def slow(*arguments: Any) -> None:
+            self.patch(fcntl, "flock", flock)
+            self.assertEqual(self.left(), [])
+            flock(*arguments)
+
+        self.patch(fcntl, "flock", slow)
+        table = self.tables.make()
+        write(table, row(1))
+        os.close(table)
+        self.assertEqual(self.left(), [row(1).id])
