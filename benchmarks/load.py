@@ -183,9 +183,8 @@ class Load:
             answered = selector.select(self._step_deadline)
         text = self._process.stdout.readline() if answered else "no answer in time"
         if not text.startswith(word):
-            self._process.kill()
-            said = self._process.communicate()[1].strip() or text.strip()
-            raise LoadFailed((said or f"the generator died ({self._process.returncode})")[-300:])
+            said = self.complaints() or text.strip()
+            raise LoadFailed(said or f"the generator died ({self._process.returncode})")
         return text[len(word) :]
 
     def go(self, what: str = "") -> None:
@@ -204,6 +203,12 @@ class Load:
         """Wait for the end of a step, and return its results."""
         counted: dict[str, Any] = json.loads(self.line("DONE"))
         return counted
+
+    def complaints(self) -> str:
+        """End it; return the last of its errors in one line, each of them once."""
+        self._process.kill()
+        lines = self._process.communicate()[1].splitlines()
+        return " / ".join(dict.fromkeys(line.strip(": ") for line in lines))[-300:]
 
     def end(self) -> None:
         """Close all connections."""

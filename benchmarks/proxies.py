@@ -32,6 +32,8 @@ class Proxy:
     """Whether it forks a process for each session, so that thousands of sessions are too many."""
     rows: ClassVar[tuple[str, ...] | None] = None
     """The rows that are measured; None: all."""
+    faults: ClassVar[Mapping[str, str]] = {}
+    """Known faults of the program: words of the failure that each causes, and its description for the report."""
     front: ClassVar[str] = "novnc"
     scheme: ClassVar[str] = "ws"
 

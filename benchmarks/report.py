@@ -33,6 +33,11 @@ _OURS = {
 }
 
 
+def is_ours(name: str) -> bool:
+    """Whether a subject is our own proxy, of this or another checkout."""
+    return name.startswith(("ours", "beside"))
+
+
 def title(metric: str) -> str:
     """A metric's name for people."""
     if metric.startswith("kib_at_"):
@@ -225,9 +230,12 @@ def text(record: Mapping[str, Any], names: Sequence[str]) -> str:
         "## Not measured",
         _list(f"{what}: {why}" for what, why in record["unmeasured"].items()) or "Nothing is missing.",
     ]
-    if record["wrong"]:
-        wrong = _list(f"{name}: {why}" for name, why in record["wrong"].items())
-        parts = ["## WRONG: bytes changed or lost, or sessions that failed", wrong, *parts]
+    ours = _list(f"{name}: {why}" for name, why in record["wrong"].items() if is_ours(name))
+    others = _list(f"{name}: {why}" for name, why in record["wrong"].items() if not is_ours(name))
+    if others:
+        parts += ["## Failures of other proxies: bytes changed or lost, or sessions that failed", others]
+    if ours:
+        parts = ["## WRONG: bytes changed or lost, or sessions that failed", ours, *parts]
     return "\n\n".join(parts) + "\n"
 
 

@@ -236,7 +236,9 @@ class Run:
                 site.place(subject, row.place)
                 given = row.measure(site, subject)
             except LoadFailed as trouble:
-                self.wrong[f"{subject.name}: {name}"] = f"{trouble} {site.backend.complaints()}".strip()
+                said = f"{trouble} {site.backend.complaints()}".strip()
+                faults = [f" ({fault})" for words, fault in subject.proxy.faults.items() if words in said]
+                self.wrong[f"{subject.name}: {name}"] = said + "".join(faults)
             except Unavailable as trouble:
                 self.unmeasured[f"{name} of {subject.name}"] = str(trouble)
             self.values.setdefault(name, {}).setdefault(subject.name, []).append(given)

@@ -296,7 +296,7 @@ static int open_ses(struct ses *s) {            /* connect, upgrade, and RFB up 
     memset(s, 0, sizeof *s); memcpy(s->name, name_, 5);
     inet_pton(AF_INET, host_, &a.sin_addr);
     s->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (s->fd < 0 || connect(s->fd, (void *)&a, sizeof a)) return -1;
+    if (s->fd < 0 || connect(s->fd, (void *)&a, sizeof a)) { SAY("connect: %s\n", strerror(errno)); return -1; }
     setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
     nodelay(s->fd);
     if (kind != TCP) {
@@ -308,7 +308,10 @@ static int open_ses(struct ses *s) {            /* connect, upgrade, and RFB up 
         char *end = 0;
         for (n = 0; !end;) {                    /* just the head: RFB may follow at once */
             ssize_t k = recv(s->fd, b + n, sizeof b - 1 - n, MSG_PEEK);
-            if (k <= 0) return -1;
+            if (k <= 0) {
+                int e = errno; SAY("no answer to the request: %s\n", !k ? "closed" : e == EAGAIN ? "silent" : strerror(e));
+                errno = e; return -1;
+            }
             b[n + k] = 0; end = strstr(b, "\r\n\r\n");
             n += recv(s->fd, b + n, end ? end + 4 - b - n : k, 0);
         }

@@ -4,13 +4,15 @@ import io
 import resource
 import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import __main__, filters, instructions, long_list, pages, sessions
+from benchmarks import run as run_module
 from benchmarks.__main__ import subject_names
 from benchmarks.load import LOOPBACK, Unavailable, free_port
 from benchmarks.measure import Plan
@@ -36,6 +38,13 @@ class Refusing(Proxy):
 
     def version(self) -> str:
         return "1"
+
+
+class Faulty(Refusing):
+    """Refuses every session of the row ``set-up``, and has a known fault."""
+
+    name = "faulty"
+    faults: ClassVar[Mapping[str, str]] = {"refused": "a known fault", "silent": "another"}
 
 
 class RunTests(SynchronousTestCase):
@@ -66,7 +75,21 @@ class RunTests(SynchronousTestCase):
         self.assertIn("session 0: open: Connection refused", run.wrong["refusing"])
         report = text(run.record(), subject_names())
         self.assertIn("* missing: it ended with 1; no such thing", report)
+        self.assertRegex(report, "\n## Failures of other proxies: .*\n\n[*] refusing: ")
+        self.assertNotIn("WRONG", report)
+        run.wrong["ours: set-up"] = "1 of 5 sessions failed"
+        report = text(run.record(), subject_names())
         self.assertTrue(report.startswith("## WRONG"))
+        self.assertLess(report.index("* ours: set-up: 1 of 5 sessions failed"), report.index("## Failures of other"))
+
+    def test_why_a_session_failed_in_the_set_up(self) -> None:
+        self.patch(run_module, "check", lambda url: None)
+        run = self.run_of(Plan(rounds=1), ["set-up"], Faulty)
+        self.assertRegex(
+            run.wrong["faulty: set-up"],
+            r"\A(\d+) of \1 sessions failed: connect: Connection refused \(a known fault\)\Z",
+        )
+        self.assertEqual(run.values["set-up"]["faulty"], [None])
 
     def test_clouds_of_hosts(self) -> None:
         run = Run(Plan(seconds=0.02, hosts=(1, 3)), lambda line: None)
