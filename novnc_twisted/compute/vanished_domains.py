@@ -105,15 +105,14 @@ class VanishedDomains:
         """Find the domains that ended while libvirt reported no events."""
         # While the list is being read, events add domains to the new set: the list may lack these domains.
         before, self._known, began = self._known, set(), self._clock.seconds()
-        present = kept = before
+        present = before
         try:
             present = {domain.uuid for domain in await self._driver.list_domains()}
-            # The list may still have a domain that has migrated meanwhile.
-            kept = {uuid for uuid in present if self._migrated.get(uuid, -math.inf) < began}
         except Refusal as refusal:
             _log.debug("the domains could not be listed: {reason}", reason=str(refusal))
         finally:
-            self._known |= kept
+            # Both the list and the old set may have a domain that has migrated meanwhile.
+            self._known |= {uuid for uuid in present if self._migrated.get(uuid, -math.inf) < began}
         for uuid in before - present:
             self._spawn(uuid, self._follow(uuid))
 

@@ -9,6 +9,7 @@ from novnc_twisted.compute import vanished_domains
 from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.compute.vanished_domains import BACK_OFF
 from novnc_twisted.consoleauth.places import Places
+from novnc_twisted.errors import ServiceUnavailable
 from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
 from tests.support.logged import Logged
 
@@ -145,6 +146,18 @@ class DepartureTests(ComputeCase):
         answer = self.slow_list()
         self.end(Change.MIGRATED)
         answer()
+        self.clock.advance(3600)
+        self.driver.tell(Change.CONNECTED)
+        self.assertEqual(self.dropped, [])
+
+    async def test_migrated_while_a_list_fails(self) -> None:
+        """It is not missed here later, either."""
+        waiting: list[Deferred[Any]] = []
+        patch = self.patch(self.driver, "list_domains", lambda: waiting.append(Deferred()) or waiting[-1])
+        self.driver.tell(Change.CONNECTED)
+        self.end(Change.MIGRATED)
+        patch.restore()
+        waiting[0].errback(ServiceUnavailable("libvirt is gone"))
         self.clock.advance(3600)
         self.driver.tell(Change.CONNECTED)
         self.assertEqual(self.dropped, [])
