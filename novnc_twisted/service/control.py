@@ -80,8 +80,8 @@ async def stop_listening(port: Any) -> None:
     :param port: what :func:`listen_for_reload` has returned; None: there is nothing to do.
     """
     if port is not None:
-        # Somebody may have removed the file.  This must not make a take-over or a shutdown fail.
-        with suppress(FileNotFoundError):
+        # The file may be gone, or its folder may be read-only.  This must not make a take-over or a shutdown fail.
+        with suppress(OSError):
             await maybeDeferred(port.stopListening)
 
 

@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +152,23 @@ class ReloadTests(TestCase):
 
     async def test_its_file_was_removed(self) -> None:
         """A take-over is finished nevertheless."""
+        await self.hand_over()
+        await stop_listening(None)
+
+    async def test_its_file_cannot_be_removed(self) -> None:
+        await self.hand_over(Path.mkdir)
+
+    async def hand_over(self, replace: Callable[[Path], object] = lambda path: None) -> None:
+        """Finish a take-over after the file of the control socket was removed and replaced."""
         port = listen_for_reload(reactor, self.reload, self.take_over)
-        (self.folder / "control").unlink()
+        path = self.folder / "control"
+        path.unlink()
+        replace(path)
         service = CommandService(Clock(), [])
         service._control = port
         led: list[bool] = []
         await service._hand_over(4711, lambda: led.append(service.released))
         self.assertEqual(led, [True])
-        await stop_listening(None)
 
     def test_a_folder_that_cannot_be_used(self) -> None:
         """The service starts nevertheless."""
