@@ -85,7 +85,7 @@ def _project(call: Call) -> str | None:
 
 
 def _filter(call: Call) -> Callable[[Instance], bool]:
-    """Return a function that checks whether a server passes the filters of a request, except ``name``.
+    """Return a function that checks whether a server passes the filters of a request, except project and ``name``.
 
     nova's other filters do not apply to libvirt domains, and are ignored.
     """
@@ -93,7 +93,6 @@ def _filter(call: Call) -> Callable[[Instance], bool]:
     deleted = (get("deleted") or "").lower() in _TRUE
     uuid, status = get("uuid"), get("status")
     host = get("host") if call.caller.is_admin else None
-    project = _project(call) if call.caller.is_admin else None
 
     def wanted(instance: Instance) -> bool:
         return (
@@ -101,7 +100,6 @@ def _filter(call: Call) -> Callable[[Instance], bool]:
             and (uuid is None or uuid.lower() == instance.uuid)
             and (status is None or status.lower() == server_view.status_of(instance).lower())
             and (host is None or host == instance.host)
-            and (project is None or instance.belongs_to(project))
         )
 
     return wanted

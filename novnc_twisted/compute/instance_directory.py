@@ -128,6 +128,10 @@ class InstanceDirectory(DomainDirectory[Instance]):
         :param wanted: whether a visible server belongs in the list.
         :param unpublished: see :meth:`best`.
         """
+
+        def listed(instance: Instance) -> bool:
+            return visible(instance) and (project is None or instance.belongs_to(project))
+
         order = self._all if project is None else self._projects.get(project, _Order())
         keys = order.keys()
         if unpublished:
@@ -137,10 +141,10 @@ class InstanceDirectory(DomainDirectory[Instance]):
         start = 0 if after is None else bisect_right(keys, (after.name, after.uuid))
         found: list[Instance] = []
         for known_as, uuid in islice(keys, start, None):
-            instance = self.best(uuid, unpublished, visible) if name in known_as else None
+            instance = self.best(uuid, unpublished, listed) if name in known_as else None
             # A server has several keys if its hosts report different names.  List it only under the name in its best
             # report.
-            if instance is None or instance.name != known_as or not (visible(instance) and wanted(instance)):
+            if instance is None or instance.name != known_as or not (listed(instance) and wanted(instance)):
                 continue
             if limit is not None and len(found) >= limit:
                 return found, True

@@ -249,6 +249,13 @@ class PageTests(PublishedCase):
         self.assertEqual(await self.api.list_instances("red"), [])
         self.assertEqual([one.name for one in await self.api.list_instances("blue")], ["a2", "c"])
 
+    async def test_a_project_whose_host_published_nothing(self) -> None:
+        three = await self.host("three")
+        three.add(domain("99999999-2222-3333-4444-555555555555", "z", project_id="blue"), domain(A, "a"))
+        self.assertEqual([one.name for one in await self.api.list_instances("blue")], ["c", "z"])
+        self.assertEqual([one.host for one in await self.api.list_instances("red")], ["one"])
+        self.assertEqual(await self.api.list_instances("green"), [])
+
     async def test_names(self) -> None:
         servers, more = await self.api.page(name="m3", limit=3)
         self.assertEqual(({one.name for one in servers}, more), ({"vm3"}, True))
