@@ -128,7 +128,7 @@ class ListTests(ConsoleCase):
             ("proxy=edge2", []),
         ):
             self.assertEqual(self.ids(f"sessions?{query}"), found, query)
-        for query in ("server_id=x", "limit=0", "limit=-1", "limit=x", "marker=x", "user_id=%00"):
+        for query in ("server_id=x", "limit=0", "limit=-1", "limit=00", "limit=x", "marker=x", "user_id=%00"):
             self.assertIn(query[:5], self.fault(self.ask("GET", f"sessions?{query}"), 400, "badRequest"))
 
     def test_pages(self) -> None:
@@ -137,6 +137,8 @@ class ListTests(ConsoleCase):
         self.assertEqual((len(first["sessions"]), first["next"]), (2, BLUE))
         self.assertEqual(self.ids(f"sessions?limit=2&marker={first['next']}"), ["3"])
         self.assertIsNone(self.ask("GET", f"sessions?limit=2&marker={first['next']}").body["next"])
+        for limit in ("1000000000", "9" * 5000, "0" * 10 + "3"):
+            self.assertEqual(self.ids(f"sessions?limit={limit}"), ["1", "2", "3"])
 
     def test_a_proxy_does_not_answer(self) -> None:
         silent = self.start("edge2")

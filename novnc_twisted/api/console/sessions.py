@@ -124,9 +124,10 @@ def limit_of(call: ConsoleCall) -> int:
 
 
 def _positive(value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) or int(value) < 1:
+    number = re.fullmatch(r"0*([1-9][0-9]*)", value, re.ASCII)
+    if number is None:
         raise ValueError("not a positive number")
-    return min(int(value), MAX_LIMIT)
+    return min(int(number[1][:9]), MAX_LIMIT)  # nine digits are enough: int() refuses very long numbers
 
 
 def _session_id(value: str) -> str:
