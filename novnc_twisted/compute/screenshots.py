@@ -43,7 +43,7 @@ class Screenshots:
         self._kept = {known: kept for known, kept in self._kept.items() if now - kept[0] < MAX_AGE}
         if key in self._kept:
             return self._kept[key][1]
-        call = self._calls.setdefault(key, SharedCall(lambda: Deferred.fromCoroutine(self._take(key))))
+        call = self._calls.setdefault(key, SharedCall(lambda: Deferred.fromCoroutine(self._take(key)), joins=True))
         return await call()
 
     async def _take(self, key: _Key) -> Screenshot:
