@@ -157,7 +157,8 @@ class PowerActions:
             _log.failure("power action {action} on {name} failed", action=action, name=name)
         else:
             if self._is_shutting_down(domain.uuid, task, operations):
-                task.timer = self._driver.clock.callLater(self.shutdown_timeout, self._switch_off, domain, task)
+                seconds = self.shutdown_timeout  # a reload may change the option before the timer fires
+                task.timer = self._driver.clock.callLater(seconds, self._switch_off, domain, task, seconds)
                 return
         self._end(domain.uuid, task)
 
@@ -165,11 +166,11 @@ class PowerActions:
         waits = Operation.SHUTDOWN in operations and self.shutdown_timeout > 0
         return waits and not task.has_stopped and self._tasks.get(uuid) is task
 
-    def _switch_off(self, domain: Domain, task: _Task) -> None:
+    def _switch_off(self, domain: Domain, task: _Task, seconds: float) -> None:
         _log.warn(
             "{name} did not shut down within {seconds:g} s ([DEFAULT] shutdown_timeout) and is switched off",
             name=one_line(domain.name),
-            seconds=self.shutdown_timeout,
+            seconds=seconds,
         )
         Deferred.fromCoroutine(self._destroy(domain, task))
 

@@ -76,6 +76,14 @@ class PowerTests(ComputeCase):
         self.assertEqual(self.done(), [Op.SHUTDOWN, Op.DESTROY])
         self.assertIsNone((await self.act("pause")).conflict)
 
+    async def test_the_timeout_changes_while_a_guest_shuts_down(self) -> None:
+        """The log has the timeout that the guest got."""
+        log = Logged(self)
+        await self.act("stop")
+        self.managers["one"].use_shutdown_timeout(300)
+        self.clock.advance(60)
+        self.assertEqual(len(log.lines("did not shut down within 60 s")), 1)
+
     async def test_a_guest_that_shuts_down_is_left_alone(self) -> None:
         await self.act("stop")
         self.driver.add(domain(state="shutoff", active=False))
