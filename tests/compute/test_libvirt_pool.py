@@ -123,6 +123,25 @@ class PoolTests(TestCase):
         await self.assertFailure(waiting, ServiceUnavailable)
         self.assertIn("hangs", (await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)).detail)
 
+    async def test_a_call_that_waits_for_a_thread_does_not_hang(self) -> None:
+        """Nor does one that waited, until it has run as long as the deadline."""
+        troubles: list[str] = []
+        health = SimpleNamespace(trouble=lambda _source, reason: troubles.append(reason), well=lambda _source: None)
+        pool = self.pool(workers=1, deadline=DEADLINE, health=cast(Any, health))
+        slow = threading.Event()
+        self.addCleanup(slow.set)
+        calls = [pool.run(work) for work in (lambda c: slow.wait(30), self.hang, lambda c: 1)]
+        self.time.spend(1.5)
+        slow.set()
+        self.assertTrue(await calls[0])
+        await self.hangs
+        self.time.spend(DEADLINE - 1.5)
+        for call in calls[1:]:
+            await self.assertFailure(call, ServiceUnavailable)
+        self.assertEqual((troubles, pool.hung), ([], 0))
+        self.time.spend(1.5)
+        self.assertEqual((troubles, pool.hung), (["a call was not answered within 2 s"], 1))
+
     async def test_what_waits_is_bounded(self) -> None:
         pool = self.pool(workers=1, deadline=5)
         waiting = [pool.run(self.hang) for _ in range(MAX_WAITING)]

@@ -43,8 +43,10 @@ class _Worker:
 
 
 class _Job:
-    """One call.  A lock guards the two flags that both the thread and the reactor use.
+    """One call.
 
+    :ivar abandoned: whether the result is no longer wanted.  The reactor sets it, and the thread reads it.
+    :ivar began: when the call was given to a thread; None: it waits.
     :ivar report: reports the outcome to Health.  The thread sets it, and the reactor calls it when it gets the result,
         so that each job wakes the reactor only once.
     """
@@ -55,25 +57,11 @@ class _Job:
         self.result: Deferred[Any] = Deferred(self._cancelled)
         self.timer: IDelayedCall | None = None
         self.hung = False
-        self._lock = threading.Lock()
-        self._begun = False
-        self._abandoned = False
+        self.abandoned = False
+        self.began: float | None = None
 
     def _cancelled(self, _result: Deferred[Any]) -> None:
-        self.abandon()
-
-    def begin(self) -> bool:
-        """Begin in the thread; return whether the result is still wanted."""
-        with self._lock:
-            self._begun = not self._abandoned
-            return self._begun
-
-    def abandon(self) -> bool:
-        """Drop the job, in the reactor; return whether a thread has begun to work on it."""
-        with self._lock:
-            # Under the lock: a thread that begins at this moment either sees the flag, or this method returns True.
-            self._abandoned = True
-            return self._begun
+        self.abandoned = True
 
 
 class ConnectionPool:
@@ -86,7 +74,7 @@ class ConnectionPool:
         when libvirtd continues or ends.
     :param opened: called in the thread that made a connection, before it is used.
     :param health: is notified, in the reactor, of the outcome of calls.
-    :ivar hung: the number of threads whose call has not returned within its deadline.
+    :ivar hung: the number of threads whose call has run for ``deadline`` seconds and has not returned.
     """
 
     def __init__(
@@ -130,7 +118,7 @@ class ConnectionPool:
         self._over = over
         for job in list(self._jobs):
             self._forget(job)
-            job.abandon()
+            job.abandoned = True
             if not job.result.called:
                 job.result.errback(ServiceUnavailable("the libvirt driver is being stopped"))
         if not self._workers:
@@ -163,23 +151,32 @@ class ConnectionPool:
         if len(self._jobs) >= MAX_WAITING:
             return fail(ServiceUnavailable(f"libvirt at {self._uri} is too slow: {MAX_WAITING} calls wait"))
         job = _Job(work)
-        # The timer is not stopped when the caller cancels the Deferred, so that a thread that hangs is counted.
-        job.timer = self._clock.callLater(self._deadline, self._late, job)
         self._jobs.add(job)
         if self._idle:
-            self._idle.pop().queue.put(job)
+            self._give(self._idle.pop(), job)
         else:
             self._waiting.append(job)
+        # The timer is not stopped when the caller cancels the Deferred, so that a thread that hangs is counted.
+        job.timer = self._clock.callLater(self._deadline, self._late, job)
         return job.result
 
+    def _give(self, worker: _Worker, job: _Job) -> None:
+        job.began = self._clock.seconds()
+        worker.queue.put(job)
+
     def _late(self, job: _Job) -> None:
-        self._jobs.discard(job)
-        # Only a call that has begun occupies a thread; a call that still waits is dropped.
-        if job.abandon():
-            job.hung = True
-            self.hung += 1
+        job.abandoned = True
         reason = f"a call was not answered within {self._deadline:g} s"
-        self._health.trouble(CALLS, reason)
+        left = 0.0 if job.began is None else job.began + self._deadline - self._clock.seconds()
+        if left > 0:
+            # The call waited for a thread, so it is not known yet whether it hangs.
+            job.timer = self._clock.callLater(left, self._late, job)
+        else:
+            self._jobs.discard(job)
+            if job.began is not None:
+                job.hung = True
+                self.hung += 1
+                self._health.trouble(CALLS, reason)
         if not job.result.called:
             job.result.errback(ServiceUnavailable(f"libvirt at {self._uri}: {reason}"))
 
@@ -191,7 +188,7 @@ class ConnectionPool:
             self.hung -= 1
         if not worker.ending:
             if self._waiting:
-                worker.queue.put(self._waiting.popleft())
+                self._give(worker, self._waiting.popleft())
             else:
                 self._idle.append(worker)
         try:
@@ -211,7 +208,7 @@ class ConnectionPool:
         connection = None
         while (job := worker.queue.get()) is not None:
             result: Any = None
-            if job.begin():
+            if not job.abandoned:
                 try:
                     connection, result = self._attempt(connection, job)
                 except BaseException:
