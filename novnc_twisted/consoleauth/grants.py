@@ -70,7 +70,8 @@ class Grants:
         :param modes: the mode of each live session.
         :return: the new grants: receiver -> giver.
         """
-        watching = [one for one in sessions if modes[one.id] == VIEW and one.token_hash]
+        # A session that only watches although its own token permits control has given its control away.
+        watching = [one for one in sessions if modes[one.id] == VIEW and one.right == VIEW and one.token_hash]
         found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
         renewed: dict[SessionInfo, str] = {}
         for to, value in zip(watching, found, strict=True):

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from novnc_twisted.access.tokens import link_id
 from novnc_twisted.consoleauth import arguments
 from novnc_twisted.consoleauth.admissions import Admissions
+from novnc_twisted.consoleauth.control import settle
 from novnc_twisted.consoleauth.grants import Grants
 from novnc_twisted.consoleauth.host_methods import HostMethods
 from novnc_twisted.consoleauth.people import People
@@ -162,10 +163,16 @@ class PeopleMethods:
         own, other = acting.own, acting.other
         if not acting.has_control or not await self._may_control(own):
             return NO_CONTROL
-        # Giving control back to its giver removes the grant.  A second grant would make a circle, in which nobody has
-        # control.
-        if acting.grants.get(own.id) == other.id:
-            return await self._release(acting)
+        # A session that has given its control away only watches.  So end what the receiver has given, also a grant that
+        # does not count now, because the receiver's control could make it count again.
+        stored = await self._grants.of([one.id for one in acting.sessions])
+        gave = [to for to, by in stored.items() if by == other.id]
+        left = {to: by for to, by in acting.grants.items() if to not in gave}
+        if settle(acting.sessions, left).modes[own.id] != CONTROL:
+            # This session had its control from the receiver, and the receiver now has it again.  A further grant would
+            # make a circle.
+            await self._grants.drop(gave)
+            return None
         if not other.has_page:
             return BARRED
         mark = await self._policy.mark(other.token_hash)
@@ -174,6 +181,7 @@ class PeopleMethods:
                 return BARRED
             # This user has limited the guest's link to viewing before (_take), and now restores its right.
             await self._sessions.change_mode(other.token_hash, CONTROL, own.token_hash)
+        await self._grants.drop(gave)
         await self._grants.add(other, own.id, acting.sessions)
         return None
 

@@ -30,6 +30,67 @@ class Control(PeopleCase):
             self.assertEqual(self.modes(), "a")
         self.assertEqual(await self.two.change("b", "release"), "no-control")
 
+    async def test_given_to_one_who_gave_it_away(self) -> None:
+        """The receiver has control again, and the grants of the chain end."""
+        await self.begin()
+        for name, right in (("a", "control"), ("b", "view"), ("c", "view")):
+            await self.one.open(name, right)
+        await self.gives("ab", "bc", "ca")
+        self.assertEqual((self.modes(), self.shown("given_by")), ("a", ["", "", ""]))
+        # From the middle of a chain.
+        await self.gives("ab", "bc", "cb")
+        self.assertEqual(self.modes(), "b")
+        self.assertIsNone(await self.one.change("b", "release"))
+        self.assertEqual(self.modes(), "a")
+
+    async def test_given_between_those_whose_links_permit_it(self) -> None:
+        await self.begin()
+        for name, right in (("a", "control"), ("b", "view"), ("c", "control")):
+            await self.one.open(name, right)
+        await self.gives("cb", "ac")
+        self.assertEqual((self.modes(), self.shown("given_by")), ("c", ["", "", "a"]))
+        await self.gives("cb", "ba")
+        self.assertEqual((self.modes(), self.shown("given_by")), ("a", ["b", "c", ""]))
+        await self.gives("ac", "ca")
+        self.assertEqual(self.modes(), "a")
+        self.assertIsNone(await self.one.change("c", "take"))
+        self.assertEqual(self.modes(), "ac")
+
+    async def test_given_after_a_reconnection(self) -> None:
+        """A session whose own link permits control needs no grant of an earlier session, and gets none after it has
+        given its control away."""
+        await self.begin()
+        await self.one.open("a")
+        await self.two.open("b")
+        await self.two.open("z", "view")
+        await self.gives("ab")
+        del self.two.sessions["b"]
+        await self.report_closed("b")
+        await self.two.open("c", token_hash=hash_token("b"))
+        self.two.tokens["c"] = "b"
+        self.assertIsNone(await self.two.change("c", "give", "z"))
+        self.assertEqual(self.modes(), "az")
+
+    async def test_given_again_while_not_all_sessions_are_known(self) -> None:
+        """A grant that does not count is still stored then, and does not count again."""
+        await self.begin()
+        await self.one.open("a")
+        for name in "bc":
+            await self.one.open(name, "view")
+        await self.two.open("d", "view")
+        await self.gives("ab", "bc")
+        self.two.answers = {"get_sessions": {"sessions": [], "more": True}}
+        self.assertIsNone(await self.one.change("a", "take"))
+        await self.gives("ab")
+        self.assertEqual(self.modes(), "b")
+
+    async def gives(self, *pairs: str) -> None:
+        """Give control from the first session of each pair to the second, which must then be the only one of the two
+        with control."""
+        for giver, receiver in pairs:
+            self.assertIsNone(await self.one.change(giver, "give", receiver))
+            self.assertEqual(set(self.modes()) & {giver, receiver}, {receiver}, (giver, receiver))
+
     async def test_asked_for(self) -> None:
         await self.begin()
         await self.two.open("b", "view")
