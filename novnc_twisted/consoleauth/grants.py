@@ -15,7 +15,7 @@ from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 KEPT: Final = 86_400.0
-"""Seconds for which a grant is kept.  It has an effect only while both sessions live (:mod:`.control`)."""
+"""Seconds for which a grant is kept after consoleauth has last found that it counts (:mod:`.control`)."""
 
 RETURN_TIME: Final = 10.0
 """Seconds for which the grant of an ended receiver is kept for a new session with the same token.
@@ -40,6 +40,11 @@ class Grants:
         others = [one.id for one in sessions if one.token_hash == to.token_hash]
         grant = {"by": by, "token": to.token_hash, "address": to.client_address, "others": others}
         await self._store.put(_key(to.id), grant, KEPT)
+
+    async def keep(self, sessions: Iterable[str]) -> None:
+        """Keep the grants to these sessions for :data:`KEPT` seconds from now."""
+        for one in sessions:
+            await self._store.extend(_key(one), KEPT)
 
     async def drop(self, sessions: Collection[str]) -> None:
         """End the grants to these sessions."""

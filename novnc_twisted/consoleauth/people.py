@@ -232,6 +232,8 @@ class People:
     async def _settle(self, sessions: Sequence[SessionInfo], grants: Mapping[str, str], *, complete: bool) -> Settled:
         barred = await self._grants.barred([one for one in sessions if one.id in grants])
         settled = settle(sessions, grants, barred)
+        # Pages request the list again and again while both sessions live, so the grants that count stay in the store.
+        await self._grants.keep(settled.grants)
         if complete:
             await self._grants.drop(set(grants) - set(settled.grants))
         return settled

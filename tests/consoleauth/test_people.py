@@ -1,6 +1,7 @@
 """Who has control of a console, over two fake workers."""
 
 from novnc_twisted.access import hash_token
+from novnc_twisted.consoleauth.grants import KEPT
 from novnc_twisted.events import ControlChanged
 from tests.consoleauth.harness import VM
 from tests.consoleauth.people_case import PeopleCase
@@ -115,6 +116,17 @@ class Control(PeopleCase):
             self.assertEqual(self.modes(), left)
             self.one.sessions.clear()
             self.two.sessions.clear()
+
+    async def test_as_long_as_both_live(self) -> None:
+        """Also if that is longer than the store keeps a grant."""
+        await self.begin(token_ttl=10 * KEPT)
+        await self.one.open("a")
+        await self.two.open("b", "view")
+        await self.one.change("a", "give", "b")
+        for _ in range(3):
+            self.clock.advance(KEPT - 1)
+            await self.two.attend("b")
+            self.assertEqual(self.modes(), "b")
 
     async def test_the_receiver_comes_back(self) -> None:
         """The new session of the same token has control again, before or after the old one's end is reported."""
