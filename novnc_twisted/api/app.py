@@ -26,7 +26,7 @@ from novnc_twisted.api.console.sessions import Sessions
 from novnc_twisted.api.console.tokens import Tokens as APITokenRoutes
 from novnc_twisted.api.console.watch import Watch
 from novnc_twisted.api.consoles import Consoles
-from novnc_twisted.api.errors import fault_body
+from novnc_twisted.api.errors import fault_body, reads_only
 from novnc_twisted.api.flavors import Flavors
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.links import Links
@@ -228,9 +228,7 @@ class Application:
             raise unauthenticated(self._auth.identity_url(request))
         # Checked here for all APIs: readers may use only GET and HEAD.
         if caller.reads_only and not request.reads:
-            if caller.by_api_token:
-                raise HTTPError(403, "This API token may only read.")
-            raise HTTPError(403, "The role reader opens no console and changes nothing. Ask for the role member.")
+            raise reads_only(caller)
         return caller
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InvalidToken, Refusal
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.identity.errors import keystone_body
+from novnc_twisted.identity.users import Caller
 
 NAMES: Final = {
     400: "badRequest",
@@ -55,6 +56,13 @@ def overloaded(wait: int) -> HTTPError:
 def policy_refused(rule: str) -> HTTPError:
     """Make nova's 403 for a user who lacks a right."""
     return HTTPError(403, f"Policy doesn't allow {rule} to be performed.")
+
+
+def reads_only(caller: Caller) -> HTTPError:
+    """Make the 403 for a caller who may only read (:attr:`.Caller.reads_only`)."""
+    if caller.by_api_token:
+        return HTTPError(403, "This API token may only read.")
+    return HTTPError(403, "The role reader opens no console and changes nothing. Ask for the role member.")
 
 
 def error_of(refusal: Refusal, *, server_id: str = "", console_type: str = "") -> HTTPError:

@@ -181,6 +181,18 @@ class LogInTests(KeystonePages):
         self.log_in(project="blue")
         self.assertEqual(self.submit(path["blue"]).status, 403)  # a reader
 
+    def test_a_reader_is_offered_no_console(self) -> None:
+        consoles = f"/console/split?server={uuid_of('red-vm')}&server={uuid_of('blue-vm')}"
+        self.log_in(project="red")
+        page = self.visit().raw
+        self.assertEqual((b"Open console" in page, b"data-reads-only" in page), (True, False))
+        self.log_in(project="blue")
+        page = self.visit().raw
+        self.assertIn(b"blue-vm", page)
+        self.assertEqual((b"Open console" in page, b"data-reads-only" in page), (False, True))
+        answer = self.visit(consoles)
+        self.assertEqual((answer.status, b"The role reader opens no console" in answer.raw), (403, True))
+
     def test_nothing_readable_leaves_the_server(self) -> None:
         answer = self.log_in(project="red")
         told = answer.raw + str(answer.headers).encode() + self.visit().raw + self.stored().encode()

@@ -12,7 +12,7 @@ from twisted.internet.threads import blockingCallFromThread
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.contract.screenshot import Screenshot
-from novnc_twisted.identity import NoAuth
+from novnc_twisted.identity import Caller, NoAuth
 from tests.api.harness import FakeHost, System, instance, uuid_of
 from tests.support import published
 from tests.support.browser import with_page
@@ -124,6 +124,25 @@ class ListTests(ListCase):
         await self.visit(steps)
         self.assertEqual(self.host.power, [(uuid_of("web-9"), "reset")])
         self.assertEqual({width for *_, width in self.host.asked}, {320})
+
+    async def test_a_reader(self) -> None:
+        """No console, link, power action or picture is offered: each would be refused."""
+
+        async def reader(*_: Any) -> Caller:
+            return Caller("rita", "red", False, reads_only=True)
+
+        self.patch(self.system.site.application._auth, "caller", reader)
+
+        def steps(view: Any) -> None:
+            page = view.page
+            page.wait_for_selector(".tile")
+            page.get_by_text("2 servers").wait_for()
+            self.assertEqual(page.locator(".tile .nothing").all_text_contents(), ["Running", "Running"])
+            for choice in page.locator(".tile").locator("button, summary, input").all():
+                self.assertFalse(choice.is_visible() and choice.is_enabled())
+
+        await self.visit(steps)
+        self.assertEqual(self.host.asked, [])
 
     async def test_filters_are_addresses(self) -> None:
         def steps(view: Any) -> None:

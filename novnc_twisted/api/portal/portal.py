@@ -140,7 +140,7 @@ class Portal:
             raise HTTPError(404, "The page does not exist any more. Go back to the first one.") from None
         rows = [row(instance, visit.caller) for instance in page]
         following = page[-1].uuid if page and more else None
-        table = views.server_list(visit.words, visit.base, rows, following, filters, admin=visit.caller.is_admin)
+        table = views.server_list(visit.words, visit.base, rows, following, filters, visit.caller)
         return await self._frame.whole(visit, visit.words("Servers"), table, scripted=True)
 
     async def _server(self, visit: Visit, server_id: str) -> Response:

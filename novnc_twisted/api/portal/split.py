@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from novnc_twisted.api.console.servers import row
+from novnc_twisted.api.errors import reads_only
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.portal.forms import need
 from novnc_twisted.api.portal.frame import Frame, Visit
@@ -27,9 +28,12 @@ class SplitPage:
     async def answer(self, visit: Visit) -> Response:
         """Answer a request.
 
-        :raises HTTPError: 400: fewer than two servers, or more than :data:`MOST`; 404: a server is unknown.
+        :raises HTTPError: 400: fewer than two servers, or more than :data:`MOST`; 403: the caller may only read; 404:
+            a server is unknown.
         """
         need(visit.request, "GET", "HEAD")
+        if visit.caller.reads_only:
+            raise reads_only(visit.caller)
         wanted = list(dict.fromkeys(visit.request.query.get("server", [])))
         if not 2 <= len(wanted) <= MOST:
             raise HTTPError(400, "Choose two to four servers.")

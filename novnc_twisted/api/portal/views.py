@@ -92,11 +92,12 @@ def header(t: Words, base: str, caller: Caller, *, can_log_out: bool, switches: 
 
 
 def server_list(
-    t: Words, base: str, rows: Sequence[dict[str, Any]], following: str | None, filters: Filters, *, admin: bool
+    t: Words, base: str, rows: Sequence[dict[str, Any]], following: str | None, filters: Filters, caller: Caller
 ) -> Markup:
     """Return the list of servers as a table.  In the browser, the script of the list replaces the table with tiles."""
-    columns = ["Server", "State", "Project", *(["Host"] if admin else []), "Console"]
-    body = [_row(t, base, row, admin=admin) for row in rows]
+    admin, changes = caller.is_admin, not caller.reads_only
+    columns = ["Server", "State", "Project", *(["Host"] if admin else []), *(["Console"] if changes else [])]
+    body = [_row(t, base, row, admin=admin, changes=changes) for row in rows]
     none = "No server matches." if any(filters) else "There are no servers that you may see."
     empty = tag("p", t(none), class_="empty")
     table = tag(
@@ -110,7 +111,9 @@ def server_list(
         address = f"{base}?{filters.query(marker=following)}"
         more.append(tag("p", tag("a", t("More servers"), href=address), class_="more"))
     search = _search(t, base, filters, admin=admin)
-    return tag("main", tag("h1", t("Servers")), search, table if rows else empty, *more, id="list")
+    return tag(
+        "main", tag("h1", t("Servers")), search, table if rows else empty, *more, id="list", data_reads_only=not changes
+    )
 
 
 def _search(t: Words, base: str, filters: Filters, *, admin: bool) -> Markup:
@@ -140,7 +143,7 @@ def _search(t: Words, base: str, filters: Filters, *, admin: bool) -> Markup:
     )
 
 
-def _row(t: Words, base: str, row: dict[str, Any], *, admin: bool) -> Markup:
+def _row(t: Words, base: str, row: dict[str, Any], *, admin: bool, changes: bool) -> Markup:
     cells = [
         tag("th", tag("a", row["name"], href=f"{base}servers/{row['id']}"), scope="row"),
         tag("td", state(t, row["status"])),
@@ -148,9 +151,11 @@ def _row(t: Words, base: str, row: dict[str, Any], *, admin: bool) -> Markup:
     ]
     if admin:
         cells.append(tag("td", row["host"] or ""))
+    if changes:
+        cells.append(tag("td", open_form(t, base, row)))
     # The script of the list makes the first tiles from these attributes, before it has read the servers from the API.
     known = {f"data_{name}": row[name] for name in ("id", "status", "project", "host")}
-    return tag("tr", *cells, tag("td", open_form(t, base, row)), **known)
+    return tag("tr", *cells, **known)
 
 
 def open_form(t: Words, base: str, row: dict[str, Any]) -> Markup:

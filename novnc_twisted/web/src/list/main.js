@@ -80,7 +80,7 @@ if (root) {
     const rows = [...root.querySelectorAll('tbody > tr')].map((row) => ({
         host: null, project: null, ...row.dataset, name: row.querySelector('th').textContent,
     }));
-    new List(root, store, new Pictures(api, failed), run, base);
+    new List(root, store, new Pictures(api, failed), 'readsOnly' in root.dataset ? null : run, base);
     store.begin(rows);
     const load = async () => {
         try {

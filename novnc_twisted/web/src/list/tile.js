@@ -7,6 +7,7 @@ import { ACTIONS, say, STATES, text } from './words.js';
 export const LIVE = ['ACTIVE', 'PAUSED'];
 
 export class Tile {
+    /** @param run  what can be done with a server; null for a person who may only read */
     constructor(base, pictures, run, chosen) {
         this.pictures = pictures;
         this.base = base;
@@ -44,7 +45,7 @@ export class Tile {
         const began = changed && this.server && server.status === 'ACTIVE';
         this.server = server;
         this.shown = users;
-        const live = LIVE.includes(server.status);
+        const live = this.run !== null && LIVE.includes(server.status);
         this.link.textContent = server.name;
         this.link.href = `${this.base}servers/${server.id}`;
         this.state.textContent = STATES[server.status] ?? STATES.UNKNOWN;
@@ -64,7 +65,7 @@ export class Tile {
         this.share.setAttribute('aria-label', say.share({ name: server.name }));
         // people who speak to their computer say what they see, so the name has the visible state in it
         const state = this.state.textContent;
-        this.screen.setAttribute('aria-label', live ? say.open(server) : `${state}: ${say.noScreen(server)}`);
+        this.screen.setAttribute('aria-label', live ? say.open(server) : `${state}: ${this.run ? say.noScreen(server) : server.name}`);
         this.screen.lastElementChild.textContent = live ? '' : state;
         if (changed) {
             if (began) {
@@ -81,7 +82,7 @@ export class Tile {
 
     #actions(server) {
         const offered = ACTIONS.filter(({ states }) => states.includes(server.status));
-        this.menu.hidden = !offered.length;
+        this.menu.hidden = this.run === null || !offered.length;
         this.menu.lastElementChild.replaceChildren(...offered.map((action) => {
             const button = element('button', { type: 'button', textContent: action.label, title: action.consequence });
             button.addEventListener('click', () => {
