@@ -193,6 +193,16 @@ class LogInTests(KeystonePages):
         answer = self.visit(consoles)
         self.assertEqual((answer.status, b"The role reader opens no console" in answer.raw), (403, True))
 
+    def test_a_reader_is_offered_no_api_token(self) -> None:
+        self.log_in(project="red")
+        self.assertEqual(self.submit("/console/account/tokens", name="backup").status, 200)
+        for project, offered in (("red-id", True), ("blue-id", False)):
+            self.submit("/console/project", project=project)
+            page = self.visit("/console/account").raw
+            self.assertIn(b"backup", page)
+            for form in (b"/console/account/tokens", b"/console/account/revoke"):
+                self.assertEqual(form in page, offered, (project, form))
+
     def test_nothing_readable_leaves_the_server(self) -> None:
         answer = self.log_in(project="red")
         told = answer.raw + str(answer.headers).encode() + self.visit().raw + self.stored().encode()

@@ -43,7 +43,7 @@ class AccountPage:
 
     async def _show(self, visit: Visit, made: str = "") -> Response:
         tokens = await self._tokens.list(visit.caller.user)
-        body = _page(visit.words, visit.base, tokens, made)
+        body = _page(visit.words, visit.base, tokens, made, changes=not visit.caller.reads_only)
         return await self._frame.whole(visit, visit.words("Account"), body)
 
     async def _make(self, visit: Visit) -> Response:
@@ -63,7 +63,7 @@ class AccountPage:
         return html.see_other(f"{visit.base}account")
 
 
-def _page(t: Words, base: str, tokens: list[APIToken], made: str) -> Markup:
+def _page(t: Words, base: str, tokens: list[APIToken], made: str, *, changes: bool) -> Markup:
     about = t(
         "Scripts send an API token instead of a password, in the header X-Auth-Token or as Authorization: Bearer. "
         "It never gives more rights than you have."
@@ -78,8 +78,8 @@ def _page(t: Words, base: str, tokens: list[APIToken], made: str) -> Markup:
     return tag(
         "main",
         tag("h1", t("Account")),
-        tag("section", tag("h2", t("API tokens")), tag("p", about), _made(t, made), _table(t, base, tokens)),
-        _form(t, base),
+        tag("section", tag("h2", t("API tokens")), tag("p", about), _made(t, made), _table(t, base, tokens, changes)),
+        _form(t, base) if changes else "",
         tag(
             "section",
             tag("h2", t("Log out everywhere")),
@@ -99,10 +99,10 @@ def _made(t: Words, made: str) -> Markup:
     return tag("div", tag("label", t("The new token"), field), hint, class_="new")
 
 
-def _table(t: Words, base: str, tokens: list[APIToken]) -> Markup:
+def _table(t: Words, base: str, tokens: list[APIToken], changes: bool) -> Markup:
     if not tokens:
         return tag("p", t("You have no API tokens."), class_="empty")
-    columns = ("Name", "Right", "Project", "Valid until", "Last used", "Revoke")
+    columns = ("Name", "Right", "Project", "Valid until", "Last used", *(["Revoke"] if changes else []))
     rows = [
         tag(
             "tr",
@@ -111,7 +111,7 @@ def _table(t: Words, base: str, tokens: list[APIToken]) -> Markup:
             tag("td", token.project or t("none")),
             tag("td", _time(token.expires_at)),
             tag("td", t("never") if token.used_at is None else _time(token.used_at)),
-            tag("td", _revoke_form(t, base, token)),
+            tag("td", _revoke_form(t, base, token)) if changes else "",
         )
         for token in tokens
     ]
