@@ -64,14 +64,11 @@ def soak(plan: Plan, folder: Path, say: Callable[[str], None] = lambda line: Non
 
 def _hold(plan: Plan, console: Crowd, outcome: Outcome, stack: ExitStack, say: Callable[[str], None]) -> None:
     before = console.memory()
-    (first, *links) = console.links(plan.front, plan.sessions + 1)
-    outcome.links_kib = (console.memory() - before) / (plan.sessions + 1)
-    say(f"{len(links)} links of {servers(plan)} servers")
+    crowd = _links(console, plan.front, plan.sessions)
+    outcome.links_kib = (console.memory() - before) / plan.sessions
+    say(f"{plan.sessions} links of {servers(plan)} servers")
     base = console.urls[plan.front].split("?")[0].rstrip("/").removesuffix("/console")
-    warming, crowd = console.folder / "warming", console.folder / "crowd"
-    for file, some in ((warming, [first]), (crowd, links)):
-        file.write_text("".join(f"{path} {name}\n" for path, name in some))
-    with Load("hold", base, n=1, f=str(warming)):  # loads modules and tables, which stay
+    with Load("hold", base, n=1, f=_links(console, plan.front, 1)):  # loads modules and tables, which stay
         pass
     start = _settled(console)
     outcome.empty = _holding(console)
@@ -83,7 +80,7 @@ def _hold(plan: Plan, console: Crowd, outcome: Outcome, stack: ExitStack, say: C
             base,
             step_deadline=STEP_DEADLINE,
             n=plan.sessions,
-            f=str(crowd),
+            f=crowd,
             d=plan.period,
             p=plan.keys,
             r=1400,
@@ -112,8 +109,18 @@ def _hold(plan: Plan, console: Crowd, outcome: Outcome, stack: ExitStack, say: C
     while many((left := _holding(console)).more_than(outcome.empty), plan) and time.monotonic() < give_up:
         time.sleep(plan.period)  # a census interrupts the process: take it at the same rate
         console.disturb()
-        _until(lambda: console.descriptors() == start)  # the connection of the requests
+        # When consoleauth admits a session, it removes what it remembered of earlier admissions.
+        with Load("hold", base, n=1, f=_links(console, plan.front, 1)):
+            pass
+        _until(lambda: console.descriptors() == start)  # the connections of the requests and of the session
     outcome.left = left
+
+
+def _links(console: Crowd, front: str, count: int) -> str:
+    """Write this many new links to a file for the load generator, and return its path."""
+    file = console.folder / f"links-{count}"
+    file.write_text("".join(f"{path} {name}\n" for path, name in console.links(front, count)))
+    return str(file)
 
 
 def _look(console: Crowd, load: Load, typing: int, began: float) -> Look:

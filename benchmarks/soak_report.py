@@ -13,6 +13,9 @@ ROOM = 2048
 OBJECTS = 200
 """Number of objects of one type by which two censuses may differ by chance."""
 
+HISTORY = "novnc_twisted.messaging.memory_log._Entry"
+"""Type of the entries of the history, which has one for each session that has ended."""
+
 QUARTER = 5
 """The least number of censuses in a quarter, so that quarters can be compared."""
 
@@ -130,10 +133,10 @@ def growth(looks: Sequence[Look]) -> float | None:
 def many(more: Counter[str], plan: Plan) -> dict[str, int]:
     """The types of which there are so many more objects than before that sessions may have left them.
 
-    Objects that are kept for each server are bounded by the number of servers.
+    Objects that are kept for each server are bounded by the number of servers, and the history by that of the sessions.
     """
     most = OBJECTS + 2 * servers(plan)
-    return {name: count for name, count in more.items() if count > most}
+    return {name: count for name, count in (more - Counter({HISTORY: plan.sessions})).items() if count > most}
 
 
 def servers(plan: Plan) -> int:

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from benchmarks import soak, takeovers
 from benchmarks.crowd import Crowd
 from benchmarks.load import Backend, Load, LoadFailed, Unavailable
-from benchmarks.soak_report import Look, Outcome, Plan, growth, many, text
+from benchmarks.soak_report import HISTORY, Look, Outcome, Plan, growth, many, text
 
 SHORT = Plan(seconds=4, sessions=200, typing=40, keys=3, period=2, quiet=2)
 
@@ -50,7 +50,7 @@ class SoakTests(TestCase):
 
     async def test_xvp_without_shield(self) -> None:
         await self.held(
-            dataclasses.replace(SHORT, sessions=100, typing=20, seconds=2, period=2, quiet=0, shield=False, front="xvp")
+            dataclasses.replace(SHORT, sessions=400, typing=20, seconds=2, period=2, quiet=0, shield=False, front="xvp")
         )
 
 
@@ -104,3 +104,8 @@ class GrowthTests(SynchronousTestCase):
     def test_what_servers_bring_is_none_of_the_sessions(self) -> None:
         plan = Plan(sessions=1600)
         self.assertEqual(many(Counter(a=399, b=401), plan), {"b": 401})
+
+    def test_the_history_has_each_session_once(self) -> None:
+        plan = Plan(sessions=1600)
+        self.assertEqual(many(Counter({HISTORY: 2000}), plan), {})
+        self.assertEqual(many(Counter({HISTORY: 3200}), plan), {HISTORY: 1600})
