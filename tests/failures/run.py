@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 
 from tests.failures.cloud import Cloud
 from tests.failures.faults import Fault
@@ -279,8 +280,7 @@ class Run:
         for kind, made in self._attempts.items():
             self._say(f"{kind}: " + ", ".join(f"{one.began:.2f}-{one.ended:.2f} {one.outcome}" for one in made))
         for pending in self._pending:
-            pending.addErrback(lambda failure: failure.trap(CancelledError) and None)
-            pending.cancel()
+            give_up(pending)
         outcome = self.outcome
         for kind in ("link", "new", "elsewhere"):
             setattr(outcome, kind, self._kinds(kind, before))
@@ -322,7 +322,12 @@ class Run:
         while not work.called and time.monotonic() < ends:
             await pause(0.02)
         if not work.called:
-            work.addErrback(lambda failure: failure.trap(CancelledError) and None)
-            work.cancel()
+            give_up(work)
             return SILENT
         return await work
+
+
+def give_up(work: "Deferred[Any]") -> None:
+    """Cancel an attempt that has no outcome yet; it may still wait for a connection."""
+    work.addErrback(lambda failure: failure.trap(CancelledError, ConnectingCancelledError) and None)
+    work.cancel()

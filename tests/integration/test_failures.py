@@ -6,9 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests.failures.run import give_up
 from tests.failures.table import CLOUDS, FILE, GOES_ON, ROOT, broken, faults
 from tests.support.hosts import missing
 
@@ -83,3 +87,13 @@ class BrokenTests(SynchronousTestCase):
         self.assertEqual(self.broken(server="connection lost"), ["at the VNC server: connection lost"])
         self.assertEqual(self.broken(live="4504"), ["live session: 4504"])
         self.assertEqual(self.broken(notes=["new: 503 after the cure"]), ["new: 503 after the cure"])
+
+
+class GiveUpTests(SynchronousTestCase):
+    def test_an_attempt(self) -> None:
+        """It leaves no error, even while it waits for a connection."""
+        address = IPv4Address("TCP", "10.99.0.13", 8774)
+        connecting: Deferred[None] = Deferred(lambda self: self.errback(ConnectingCancelledError(address)))
+        for attempt in (connecting, Deferred()):
+            give_up(attempt)
+            self.assertIsNone(self.successResultOf(attempt))
