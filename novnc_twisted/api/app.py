@@ -118,8 +118,9 @@ class Application:
         self.compute = ComputeAPI(clock, outages, self._responder, resources)
         self.branding = Branding()
         admitted = self.compute.admitted
+        answered = partial(outages.answered, _PAGE)
         self._portal = Portal(
-            self._logins, self._api_tokens, inventory, links, power, admitted, report=self._report_page
+            self._logins, self._api_tokens, inventory, links, power, admitted, self._report_page, answered
         )
         self.console = ConsoleAPI(
             self._responder,
@@ -182,11 +183,7 @@ class Application:
             if segments and _VERSION.fullmatch(segments[0]):  # a version that the console API does not have
                 return console_api.choices(request)
             page = partial(self._portal.answer, request, segments, self._caller)
-            response = await self.branding.answer(request, segments, page)
-            # The portal returns a page for each error, so only the status shows whether the work succeeded.
-            if response.status < 500:
-                self._outages.answered(_PAGE)
-            return response
+            return await self.branding.answer(request, segments, page)
         if len(segments) == 1:
             return console_api.version(request)
         return await self.console.answer(request, request_id, self._caller, segments[1:])

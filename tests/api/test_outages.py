@@ -143,6 +143,19 @@ class APITests(SynchronousTestCase):
         (line,) = self.log.lines("Requests are answered again: nobody serves consoleauth")
         self.assertIn("refused requests: 5", line)
 
+    def test_pages(self) -> None:
+        """Files, the log-in form and errors ask no other service, so they do not show that an outage is over."""
+        page = f"/console/servers/{uuid_of('one')}"
+        self.host.trouble = ServiceUnavailable("libvirt at qemu:///system hangs")
+        self.assertEqual(self.system.get(page).status, 503)
+        for path in ("favicon.svg", "assets/none.js", "login", "nothing", "servers/x", "split"):
+            self.assertLess(self.system.get(f"/console/{path}").status, 500)
+        self.assertEqual(self.system.post("/console/", {}).status, 405)
+        self.assertEqual(self.log.lines("answered again"), [])
+        self.host.trouble = None
+        self.assertEqual(self.system.get(page).status, 200)
+        self.assertEqual(len(self.log.lines("answered again")), 1)
+
     def test_no_compute_host(self) -> None:
         self.successResultOf(self.system.undo[0]())
         for path in ("/v2.1/servers", "/v2.1/servers/detail", self.path):

@@ -51,6 +51,7 @@ class Portal:
     :param tokens: the API tokens of users; None with ``noauth``.
     :param power: begins power actions and reports them.
     :param report: called with each error that a page shows.
+    :param answered: called after each page or redirect for which compute hosts were asked without an error.
     :param admitted: returns a context manager for the work on a request.  It refuses the request if too many others are
         not answered yet; see :meth:`.ComputeAPI.admitted`.
     """
@@ -64,12 +65,14 @@ class Portal:
         power: Power,
         admitted: Callable[[], AbstractContextManager[None]],
         report: Report,
+        answered: Callable[[], None],
         assets: Assets | None = None,
     ) -> None:
         self._inventory = inventory
         self._links = links
         self._power = power
         self._admitted = admitted
+        self._answered = answered
         self._assets = Assets() if assets is None else assets
         self._frame = Frame(self._assets, logins, report)
         self._split = SplitPage(inventory, self._frame)
@@ -105,7 +108,10 @@ class Portal:
                 return self._log_in.form(request, base, _target(request))
             visit = Visit(request, caller, base, self._frame.words(request))
             with self._admitted():
-                return await self._page(visit, segments)
+                page = await self._page(visit, segments)
+            if segments[:1] != ("account",):  # the account page asks no compute host
+                self._answered()
+            return page
         except (HTTPError, Refusal) as raised:
             shown = raised if isinstance(raised, HTTPError) else error_of(raised)
             self._frame.report(request, shown, raised.__cause__ or raised)
