@@ -96,6 +96,8 @@ def explain_refusal(
         if forwarded_proto:
             reasons.append(f"its scheme is not {forwarded_proto}, the X-Forwarded-Proto of the trusted proxy")
             options.append("the X-Forwarded-Proto that the reverse proxy sends")
+        elif not scheme:
+            reasons.append("its scheme is neither http nor https")
         else:
             reasons.append(f"its scheme is not {scheme}, that of [vnc] novncproxy_base_url")
             options.append(

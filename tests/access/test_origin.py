@@ -86,6 +86,10 @@ class OriginTests(SynchronousTestCase):
                 self.assertIn(word, option)
             self.assertEqual((hosts in option, base in option), (hosts in changes, base in changes))
 
+    def test_the_reason_without_a_configured_scheme(self) -> None:
+        found = explain_refusal(["chrome-extension://h"], ["h:6080"], scheme="")
+        self.assertEqual(found, ("the Origin is chrome-extension://h: its scheme is neither http nor https", ""))
+
     def test_nothing_is_remembered(self) -> None:
         """nova bug 2158919: each request's Host was appended to the configured origins."""
         allowed = ["portal"]
