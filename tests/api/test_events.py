@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from novnc_twisted.api.console import watch
+from novnc_twisted.api.console import log_in_check, watch
 from novnc_twisted.http.event_stream import COMMENT, HEAD
 from tests.api.harness import instance, publish, quick_hash, uuid_of
 from tests.api.test_console_api import ALICE, BORIS, RED, ROOT
@@ -36,8 +36,8 @@ class EventsCase(UsersCase):
         self.look()
         return connection
 
-    def look(self, times: int = 1) -> None:
-        self.reactor.pump([0.5] * (2 * times))
+    def look(self, times: float = 1) -> None:
+        self.reactor.pump([0.5] * int(2 * times))
 
     def heard(self, connection: Connection) -> list[tuple[str, Any]]:
         """The events since the last time."""
@@ -55,6 +55,15 @@ def lose(connection: Connection) -> None:
 
 
 class EventsTests(EventsCase):
+    def test_the_last_stream_of_a_log_in_ends_during_a_check(self) -> None:
+        """The check is cancelled, and no error is logged."""
+        connection = self.listen()
+        check: Deferred[Any] = Deferred()
+        self.patch(self.system.site.application._auth, "caller", lambda *_: check)
+        self.look(log_in_check.INTERVAL)
+        lose(connection)
+        self.assertEqual((check.called, self.flushLoggedErrors()), (True, []))
+
     def test_the_head(self) -> None:
         connection = self.listen()
         data = connection.transport.value()
