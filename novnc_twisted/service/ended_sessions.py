@@ -3,18 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-from twisted.logger import Logger
-
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.service.context import Context
 from novnc_twisted.service.lost_sessions import ended_by_kill
-from novnc_twisted.service.session_tables import KILLED, SessionTables
+from novnc_twisted.service.session_tables import KILLED
 from novnc_twisted.service.shutdown import Phase
 from novnc_twisted.session.closed_reports import ClosedReports
 from novnc_twisted.session.registry import SessionRegistry
-from novnc_twisted.session.shared_table import SharedTable
-
-_log = Logger()
 
 
 def report_ended(context: Context, registry: SessionRegistry, *, history: bool) -> Callable[[], None]:
@@ -54,7 +49,7 @@ def _begin(context: Context, reports: ClosedReports | None) -> None:
     table = context.table
     if table is not None and table.handle is None:
         table.handle = context.tables.make()
-        context.shutdown.add(Phase.DISCONNECT, partial(_leave, table, context.tables))
+        context.shutdown.add(Phase.DISCONNECT, partial(context.tables.leave, table))
     for rows, at in context.tables.left_behind():
         for event, ended in ended_by_kill(rows, KILLED, at, context.conf.host):
             if event is not None:
@@ -63,21 +58,6 @@ def _begin(context: Context, reports: ClosedReports | None) -> None:
                 if table is not None:
                     table.ended(ended)
                 reports.add(ended)
-
-
-def _leave(table: SharedTable, tables: SessionTables) -> None:
-    """Remove the table of this process, unless it has sessions that the next start has to report."""
-    if table.sessions:
-        _log.warn(
-            "ended sessions that could not be reported: {count}; the next start reports them if the files in {folder} "
-            "still exist",
-            count=table.sessions,
-            folder=tables.folder,
-        )
-        return
-    handle, table.handle = table.handle, None
-    if handle is not None:
-        tables.remove(handle)
 
 
 async def _last_reports(registry: SessionRegistry, reports: ClosedReports) -> None:

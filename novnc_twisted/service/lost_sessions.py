@@ -16,7 +16,7 @@ from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.errors import WorkerLost
 from novnc_twisted.service.session_tables import KILLED, SessionTables
 from novnc_twisted.session.closed_reports import ClosedReports
-from novnc_twisted.session.shared_table import read_table
+from novnc_twisted.session.shared_table import SharedTable, read_table
 from novnc_twisted.session.table_rows import Row
 
 if TYPE_CHECKING:
@@ -62,17 +62,19 @@ class LostSessions:
         self._transport = transport
         self._trail = trail
         self._tables = SessionTables() if tables is None else tables
+        # The sessions that consoleauth does not know yet, for the next start of the proxy.
+        self._table = SharedTable(None, reactor) if self._tables.folder else None
         self._reports: ClosedReports | None = None
         self.count = 0
 
     def make_table(self) -> int | None:
-        """Return the descriptor of a new table; None after an error.  A worker also works without a table."""
+        """Return the descriptor of a new table; None after an error.  All processes also work without a table."""
         try:
             return self._tables.make()
         except OSError as error:
             self.log.error(
-                "can't make a table of sessions: {reason}; if the new worker is killed, the history and the audit "
-                "trail will not show how its sessions ended",
+                "can't make a table of sessions: {reason}; if a process of this proxy is killed, the history and the "
+                "audit trail may not show how its sessions ended",
                 reason=error.strerror,
             )
             return None
@@ -103,12 +105,17 @@ class LostSessions:
     def _keep(self, ended: EndedSession) -> None:
         if self._transport is None:
             return
+        table = self._table
         if self._reports is None:
-            self._reports = ClosedReports(self._transport, self._reactor)
+            self._reports = ClosedReports(self._transport, self._reactor, table.forget if table is not None else None)
+            if table is not None:
+                table.handle = self.make_table()
             failed = self.log.failure
             self._transport.start().addErrback(
                 lambda failure: failed("the bus could not be started, so the history lacks these sessions", failure)
             )
+        if table is not None:
+            table.ended(ended)
         self._reports.add(ended)
 
     async def stop(self, seconds: float) -> None:
@@ -122,6 +129,8 @@ class LostSessions:
         finally:
             if timer.active():
                 timer.cancel()
+            if self._table is not None:
+                self._tables.leave(self._table)
             if self._trail is not None:
                 self._trail.close()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.logger import Logger
 
 if TYPE_CHECKING:
+    from novnc_twisted.session.shared_table import SharedTable
     from novnc_twisted.session.table_rows import Row
 
 KILLED: Final = "the proxy was killed or has crashed"
@@ -74,6 +75,20 @@ class SessionTables:
             with suppress(OSError):
                 Path(path).unlink()
         os.close(table)
+
+    def leave(self, table: "SharedTable") -> None:
+        """Remove the table of this process, unless it has sessions that the next start has to report."""
+        if table.sessions:
+            _log.warn(
+                "ended sessions that could not be reported: {count}; the next start reports them if the files in "
+                "{folder} still exist",
+                count=table.sessions,
+                folder=self.folder,
+            )
+            return
+        handle, table.handle = table.handle, None
+        if handle is not None:
+            self.remove(handle)
 
     def left_behind(self) -> "Iterator[tuple[list[Row], float]]":
         """Remove the tables of killed processes; yield the rows of each, and the time at which it was last written.

@@ -123,16 +123,32 @@ class ReportTests(LostCase):
         self.assertEqual((len(self.kept), self.clock.getDelayedCalls()), (1, []))
 
     def test_the_end_in_an_outage(self) -> None:
-        """It is not delayed for long, and the log says what is missing."""
+        """It is not delayed for long, and the next start reports what is missing."""
         logged = Logged(self)
         self.lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
+        self.outage()
+        self.assertEqual(len(logged.lines("that could not be reported: 1")), 1)
+        (table,) = self.lost._tables._paths
+        os.close(table)
+        [(rows, _)] = self.tables().left_behind()
+        self.assertEqual([(one.id, one.cause) for one in rows], [(row(1).id, "WorkerLost")])
+
+    def test_the_end_in_an_outage_without_a_folder(self) -> None:
+        """The log says what is missing."""
+        logged = Logged(self)
+        self.lost = LostSessions(self.clock, "control1", self.events.append, self.transport, tables=SessionTables(""))
+        self.lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
+        self.outage()
+        self.assertEqual(len(logged.lines("consoleauth did not answer for too long: 1")), 1)
+
+    def outage(self) -> None:
+        """End while consoleauth does not answer."""
         methods = {"report_closed": lambda sessions: Deferred()}
         self.successResultOf(self.transport.serve("consoleauth", methods, binary="nova-consoleauth", host="c"))
         stopped = Deferred.fromCoroutine(self.lost.stop(0.5))
         self.assertNoResult(stopped)
         self.clock.advance(0.5)
         self.successResultOf(stopped)
-        self.assertEqual(len(logged.lines("consoleauth did not answer for too long: 1")), 1)
 
     def test_a_proxy_that_was_killed_before(self) -> None:
         """The time of the end is that of the last write."""
@@ -159,7 +175,7 @@ class ReportTests(LostCase):
         self.patch(session_tables, "mkstemp", none)
         self.patch(os, "memfd_create", none)
         self.assertIsNone(self.lost.make_table())
-        self.assertEqual(len(logged.lines("if the new worker is killed")), 1)
+        self.assertEqual(len(logged.lines("if a process of this proxy is killed")), 1)
 
 
 class SupervisorTests(LostCase):
