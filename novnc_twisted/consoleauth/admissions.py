@@ -6,6 +6,7 @@ When a proxy reports the end of a session, the report enters the history only if
 from collections.abc import Sequence
 from typing import Any, Final
 
+from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.session_info import SessionInfo
@@ -24,9 +25,15 @@ class Admissions:
     def __init__(self, store: IKeyedStore) -> None:
         self._store = store
 
-    async def add(self, token_hash: str, address: str, info: ConnectInfo) -> None:
-        """Record that a client address was admitted to a console with this token."""
-        # The keys are names of SessionInfo's fields.  The values are checked again when the history is read.
+    async def add(
+        self, token_hash: str, address: str, info: ConnectInfo, made_at: float | None = None, owner: str | None = None
+    ) -> None:
+        """Record that a client address was admitted to a console with this token.
+
+        :param made_at: see :class:`.TokenRecord`, also for ``owner``.  None: :meth:`token` does not find this record.
+        """
+        # All keys except "token" are names of SessionInfo's fields.  The values are checked again when the history is
+        # read.
         admitted = {
             "client_address": address,
             "server_id": info.instance_uuid,
@@ -36,6 +43,7 @@ class Admissions:
             "console_type": info.console_type,
             "compute_host": info.compute_host,
             "owners": info.owners,
+            "token": {"made_at": made_at, "owner": owner},
         }
         await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, _of_token(token_hash))
         # Only the report of a session's end removes an admission.  No report follows if the viewer leaves during the
@@ -51,10 +59,22 @@ class Admissions:
 
     async def server(self, token_hash: str) -> str | None:
         """Return the UUID of the server in an admission with this token; None: there is no such admission."""
-        keys = await self._store.indexed(_of_token(token_hash))
-        for value in await self._store.get_many(keys) if keys else ():
-            if isinstance(value, dict) and fields.is_uuid(server := value.get("server_id")):
+        for value in await self._with_token(token_hash):
+            if fields.is_uuid(server := value.get("server_id")):
                 return str(server)
+        return None
+
+    async def token(self, token_hash: str) -> TokenRecord | None:
+        """Return from an admission with this token a record with the fields by which revocations select tokens.
+
+        All other fields of the record are empty.  None: there is no such admission, or an earlier version wrote it.
+        """
+        for value in await self._with_token(token_hash):
+            of_token = value.get("token")
+            if of_token and of_token["made_at"] is not None:
+                about = {name: value[name] for name in ("user_id", "project_id")}
+                info = ConnectInfo(host="", port=0, instance_uuid=value["server_id"], **about)
+                return TokenRecord(connect_info=info, expires_at=0.0, **of_token)
         return None
 
     async def of(self, sessions: Sequence[SessionInfo]) -> list[dict[str, Any] | None]:
@@ -64,13 +84,20 @@ class Admissions:
         """
         values = await self._store.get_many(list(map(_key_of, sessions))) if sessions else []
         return [
-            value if isinstance(value, dict) and value.get("client_address") == session.client_address else None
+            {name: value[name] for name in value if name != "token"}
+            if isinstance(value, dict) and value.get("client_address") == session.client_address
+            else None
             for session, value in zip(sessions, values, strict=True)
         ]
 
     async def remove(self, sessions: Sequence[SessionInfo]) -> None:
         """Remove the admissions of sessions that are in the history."""
         await self._store.remove(*map(_key_of, sessions))
+
+    async def _with_token(self, token_hash: str) -> list[dict[str, Any]]:
+        keys = await self._store.indexed(_of_token(token_hash))
+        found = await self._store.get_many(keys) if keys else []
+        return [value for value in found if isinstance(value, dict)]
 
     async def _get(self, key: str) -> dict[str, Any] | None:
         try:

@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.consoleauth import arguments
+from novnc_twisted.consoleauth.admissions import Admissions
 from novnc_twisted.consoleauth.lease_calls import MAX_TOKENS
 from novnc_twisted.consoleauth.policy import TokenPolicy
 from novnc_twisted.consoleauth.time_limit import TimeLimit
@@ -20,11 +21,17 @@ class LeaseMethods:
     """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus."""
 
     def __init__(
-        self, clock: IReactorTime, policy: TokenPolicy, token_places: TokenPlaces, events: TokenEvents
+        self,
+        clock: IReactorTime,
+        policy: TokenPolicy,
+        token_places: TokenPlaces,
+        admissions: Admissions,
+        events: TokenEvents,
     ) -> None:
         self._clock = clock
         self._policy = policy
         self._token_places = token_places
+        self._admissions = admissions
         self._events = events
 
     async def keep_token(self, *, token_hash: str, client_address: str) -> dict[str, Any]:
@@ -35,7 +42,7 @@ class LeaseMethods:
         with all other tokens of its server).
 
         :returns: ``mode``: the viewer's rights if they were changed; else null.
-        :raises Revoked: the token was revoked.
+        :raises Revoked: the token was revoked, or dropped together with all other tokens of its server.
         :raises ConsoleForbidden: the server belongs to another project than when the token was made.
         """
         token_hash = arguments.token_hash(token_hash)
@@ -48,6 +55,10 @@ class LeaseMethods:
             except ConsoleForbidden as refusal:
                 self._events.refused(token_hash, record, address, refusal)
                 raise
+        elif (admitted := await self._admissions.token(token_hash)) is not None:
+            # The record was dropped, or has expired while the proxy could not call consoleauth.  In the meantime, the
+            # tokens of its server, its user or its project may have been revoked.
+            await self._policy.current(token_hash, admitted)
         return {"mode": await self._policy.renew(token_hash, record, address)}
 
     async def keep_tokens(self, *, tokens: list[Any]) -> dict[str, Any]:

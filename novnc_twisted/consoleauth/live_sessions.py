@@ -98,7 +98,7 @@ class LiveSessions:
             return
         for topic in outcome.unanswered:
             _log.warn(
-                "sessions of server {uuid} on {topic} may go on until this proxy answers",
+                "sessions of server {uuid} on {topic} may go on until this proxy answers or renews their tokens",
                 uuid=instance_uuid,
                 topic=topic,
             )

@@ -104,7 +104,7 @@ class ConsoleAuthManager:
             token_methods,
             AdmissionMethods(clock, policy, token_places, counts, admissions, people, events),
             session_methods,
-            LeaseMethods(clock, policy, token_places, events),
+            LeaseMethods(clock, policy, token_places, admissions, events),
             host_methods,
             PeopleMethods(policy, people, grants, session_methods, host_methods, admissions, token_methods, events),
         )

@@ -134,10 +134,14 @@ class TokenPolicy:
         limit = self._rules.max_tokens_per_user
         return await self._tokens.remove_of_user(user_id, limit) if limit else 0
 
-    async def drop_of_instance(self, instance_uuid: str) -> int:
-        """Drop the tokens of a server; return how many there were."""
+    async def drop_of_instance(self, instance_uuid: str, reason: str) -> int:
+        """Drop the tokens of a server; return how many there were.
+
+        :param reason: why, for the log of a proxy whose sessions go on until they call ``keep_token``.
+        """
         # Forget the tokens before the store drops them: a concurrent check must not restore one of them.
         self._lost.forget_instance(instance_uuid)
+        await self._marks.revoke(SessionFilter(server_id=instance_uuid), await self.time(), reason, 0.0)
         until = await self.time() + self._longest
         return await self._tokens.remove_of_instance(instance_uuid, until=until)
 

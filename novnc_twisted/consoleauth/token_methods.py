@@ -111,7 +111,7 @@ class TokenMethods:
             self._events.dropped(dropped, "max_tokens_per_user", SessionFilter(user_id=info.user_id))
 
     async def _drop(self, instance_uuid: str, reason: str) -> int:
-        deleted = await self._policy.drop_of_instance(instance_uuid)
+        deleted = await self._policy.drop_of_instance(instance_uuid, reason)
         self._events.dropped(deleted, reason, SessionFilter(server_id=instance_uuid))
         # Not awaited: a proxy that does not answer must not delay the caller.
         Deferred.fromCoroutine(self._sessions.end_of_server(instance_uuid, reason))

@@ -10,7 +10,7 @@ from novnc_twisted.consoleauth import recent
 from novnc_twisted.consoleauth.recent import RecentTokens
 from novnc_twisted.consoleauth.store import DROPPED, TokenRecord
 from novnc_twisted.contract import ConnectInfo
-from novnc_twisted.errors import InvalidToken
+from novnc_twisted.errors import InvalidToken, Revoked
 from tests.consoleauth.harness import TOKEN, VIEWER, VM, ConsoleAuthCase
 from tests.support.logged import Logged
 
@@ -109,7 +109,7 @@ class LostTests(ConsoleAuthCase):
             await self.check()
         self.assertEqual(await self.delete_tokens(VM), 1)
         for _ in range(4):
-            await self.api.keep_token(TOKEN, VIEWER)
+            await self.refused(Revoked, self.api.keep_token(TOKEN, VIEWER))
             await self.refused(InvalidToken, self.check())
         self.clock.advance(1)
         other = "0b3a1c7e-2f5d-4e0b-9c43-6a1f7d2e8b90"
@@ -144,7 +144,7 @@ class LostTests(ConsoleAuthCase):
         self.assertEqual(await self.delete_tokens(VM), 2)
         for _ in range(2):
             for token in (TOKEN, SECOND):
-                await self.api.keep_token(token, VIEWER)
+                await self.refused(Revoked, self.api.keep_token(token, VIEWER))
                 await self.refused(InvalidToken, self.check(token))
 
     async def test_surplus_tokens_after_one_was_restored(self) -> None:
@@ -166,7 +166,7 @@ class LostTests(ConsoleAuthCase):
     async def test_dropped_while_the_store_has_lost_it(self) -> None:
         await self.used()
         self.assertEqual(await self.delete_tokens(VM), 0)
-        await self.api.keep_token(TOKEN, VIEWER)
+        await self.refused(Revoked, self.api.keep_token(TOKEN, VIEWER))
         await self.refused(InvalidToken, self.check())
 
     async def test_one_time(self) -> None:

@@ -121,6 +121,36 @@ class Tokens(RevocationCase):
             refusal = await self.refused(Revoked, self.api.keep_token(TOKEN, VIEWER))
             self.assertEqual(refusal.detail, "by an administrator")
 
+    async def test_a_session_whose_token_is_no_longer_stored(self) -> None:
+        """It learns of each revocation, and that the tokens of its server were dropped, after any outage."""
+        self.hosts["one"].run(owner="o")
+        selectors = ({"server_id": VM}, {"user_id": "u"}, {"project_id": "p"}, {"project_id": "p", "owner": "o"}, None)
+        await self.serve(token_ttl=100)
+        for wanted in selectors:
+            for stored in (True, False):
+                token = f"token-{wanted}-{stored}"
+                await self.token(token, owner="o")
+                await self.check(token)
+                if not stored:
+                    self.clock.advance(600)
+                if wanted is None:
+                    self.assertEqual(await self.delete_tokens(), int(stored))
+                else:
+                    await self.revoke("x", **wanted)
+                self.clock.advance(600)
+                await self.refused(Revoked, self.api.keep_token(token, VIEWER))
+                self.clock.advance(100_000)
+
+    async def test_a_session_of_a_token_that_was_made_later(self) -> None:
+        await self.serve(token_ttl=100)
+        await self.revoke(server_id=VM)
+        await self.delete_tokens()
+        self.clock.advance(1)
+        await self.token()
+        await self.check()
+        self.clock.advance(600)
+        self.assertIsNone(await self.api.keep_token(TOKEN, VIEWER))
+
     async def test_a_session_that_may_not_reconnect(self) -> None:
         """It has no lease, but learns of each revocation that its proxy missed, however long it has lived."""
         rules: tuple[dict[str, bool], ...] = ({"one_time": True}, {"enforce_session_timeout": True}, {})

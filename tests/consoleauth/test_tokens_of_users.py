@@ -36,6 +36,7 @@ class UserTests(ConsoleAuthCase):
         self.clock.advance(100)
         await self.token("gone", instance_uuid=OTHER_VM)
         await self.delete_tokens(OTHER_VM)
+        self.clock.advance(1)
         for name in ("a", "b", "c"):
             await self.token(name)
         await self.token("d", instance_uuid=OTHER_VM)
@@ -48,6 +49,7 @@ class UserTests(ConsoleAuthCase):
         for name in ("a", "b"):
             await self.token(name)
         await self.delete_tokens(VM)
+        self.clock.advance(1)
         await self.token("c")
         await self.token("d")
         await self.good("old", "c", "d")
