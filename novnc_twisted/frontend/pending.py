@@ -95,15 +95,18 @@ class PendingConnection(Protocol):
         self.transport.abortConnection()
 
     @property
+    def _host(self) -> str:
+        """The client's address; empty for a client on a unix socket."""
+        return str(getattr(self._address, "host", ""))
+
+    @property
     def _first_byte_due(self) -> float:
         """Seconds from accept until the first byte of TLS or HTTP must have arrived."""
         return TLS_DEADLINE if self._listener.tls_only else PLAIN_DEADLINE
 
     def _is_late(self) -> None:
         if self._held:  # a connection without any byte is a health check, not worth an event
-            self._listener.refused(
-                "HeadTimeout", self.transport.getPeer().host, "the PROXY header did not come in time, or not whole"
-            )
+            self._listener.refused("HeadTimeout", self._host, "the PROXY header did not come in time, or not whole")
         self.hang_up()
 
     def _read_header(self) -> bool:
@@ -116,7 +119,7 @@ class PendingConnection(Protocol):
         except BadProxyHeader as error:
             self._listener.refused(
                 "BadProxyHeader",
-                self.transport.getPeer().host,
+                self._host,
                 f"no PROXY header: {error}",
                 "[console] proxy_protocol, or the proxy's own setting (send-proxy)",
             )
@@ -182,7 +185,7 @@ class PendingConnection(Protocol):
             self.hang_up()
             return
         self._held = b""
-        self._listener.refused("PlainText", self.transport.getPeer().host, "this port takes TLS only", status=400)
+        self._listener.refused("PlainText", self._host, "this port takes TLS only", status=400)
         self._end = StreamEnd(self._listener.reactor, linger=True)
         self._end.makeConnection(self.transport)
         self._end.write(TLS_WANTED)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -66,8 +66,8 @@ class ListenerTests(TestCase):
         return self.again(host)
 
     def again(self, host: str = "10.0.0.1") -> StringTransport:
-        """One more connection to the same listener."""
-        address = IPv4Address("TCP", host, 1234)
+        """One more connection to the same listener; without a host, on a unix socket."""
+        address: Any = IPv4Address("TCP", host, 1234) if host else UNIXAddress(None)
         transport = StringTransport(peerAddress=address)
         protocol: Any = self.listener.buildProtocol(address)
         transport.protocol = protocol
@@ -221,6 +221,20 @@ class ListenerTests(TestCase):
         self.receive(transport, b"\xff")
         self.assertEqual(transport.value(), b"")
         self.lost(transport)
+
+    def test_a_unix_socket(self) -> None:
+        """Its clients have no address; they are refused like others."""
+        late: dict[str, Any] = {"proxies": "127.0.0.1"}
+        for how, data, cause in (
+            ({"tls": True}, b"GET / HTTP/1.1\r\n\r\n", "PlainText"),
+            (late, b"GET / HTTP/1.1\r\n\r\n", "BadProxyHeader"),
+            (late, HEADER[:20], "HeadTimeout"),
+        ):
+            transport = self.enter(host="", **how)
+            self.receive(transport, data)
+            self.clock.advance(PROXY_DEADLINE)
+            self.assertEqual([(event.cause, event.address) for event in self.front.refusals], [(cause, "")])
+            self.lost(transport)
 
     def test_a_front_that_is_full(self) -> None:
         transport: Any = self.enter(maximum=1)
