@@ -81,10 +81,10 @@ class Acceptor:
             accepted.close()
             _log.failure("a new connection was closed because of an error in this program")
 
-    def _begin(self, accepted: socket.socket, address: tuple[Any, ...]) -> None:
+    def _begin(self, accepted: socket.socket, address: Any) -> None:
         """Make a protocol and its transport, in the same way as Twisted's own port."""
         port = self._port
-        if len(address) == 4 and address[3]:  # a link-local IPv6 address has a zone
+        if isinstance(address, tuple) and len(address) == 4 and address[3]:  # a link-local IPv6 address has a zone
             flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
             address = (socket.getnameinfo(address, flags)[0], *address[1:])
         protocol = port.factory.buildProtocol(port._buildAddr(address))

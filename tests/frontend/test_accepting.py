@@ -122,6 +122,12 @@ class AcceptorTests(SynchronousTestCase):
         acceptor.stop()
         self.assertEqual(self.reactor.readers, [])
 
+    def test_clients_on_a_unix_socket(self) -> None:
+        """The name of such a client is a text or bytes, also if it is as long as an IPv6 address has parts."""
+        for name in ("", "abcd", b"\0abc"):
+            self.accept((Accepted(), name)).doRead()
+            self.assertEqual([one.transport.address for one in self.made], [name])
+
     def test_a_client_that_left(self) -> None:
         """Nothing to say, and no pause; nor where another worker was faster."""
         for number in (errno.EAGAIN, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN):
