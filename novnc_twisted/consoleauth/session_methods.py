@@ -93,7 +93,8 @@ class SessionMethods:
         A proxy can add only sessions that consoleauth has admitted, and each of them only once.  It cannot read, change
         or remove a session.
 
-        :returns: ``kept``, the number of added sessions.
+        :returns: ``kept``, the number of added sessions.  If ``history_retention`` is 0, no session is added, and this
+            is the number of sessions that would otherwise be added.
         """
         kept = await self._history.add(sessions)
         await self._people.ended(filter(None, map(_server_and_id, sessions)))
