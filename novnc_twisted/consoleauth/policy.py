@@ -141,9 +141,9 @@ class TokenPolicy:
         """
         # Forget the tokens before the store drops them: a concurrent check must not restore one of them.
         self._lost.forget_instance(instance_uuid)
-        await self._marks.revoke(SessionFilter(server_id=instance_uuid), await self.time(), reason, 0.0)
-        until = await self.time() + self._longest
-        return await self._tokens.remove_of_instance(instance_uuid, until=until)
+        now = await self.time()
+        await self._marks.revoke(SessionFilter(server_id=instance_uuid), now, reason, 0.0)
+        return await self._tokens.remove_of_instance(instance_uuid, made_until=now)
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
         """Return the compute hosts that made the tokens of a server."""

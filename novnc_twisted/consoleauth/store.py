@@ -8,7 +8,8 @@ Keys, with the SHA-256 of a token as HASH, and a hash of a client address as ADD
 * ``lease:HASH:ADDRESS``: a lease: until when a client address may use the token again, even after its expiry.
 * ``used:HASH``: a claim: the first client address that used the token.
 * ``bound:HASH``: a claim: the only client address that may use the token, with ``bind_address``.
-* ``dropped:INDEX``: a time.  The tokens of this index that expire no later than this time were dropped.
+* ``dropped:INDEX``: two times.  The tokens of this index that expire no later than ``until``, and those that were made
+  no later than ``made_until``, were dropped.
 """
 
 from typing import Annotated
@@ -150,16 +151,18 @@ class TokenStore:
         return {key: record for key, record in found.items() if wanted.owner in (None, record.owner)}
 
     async def remove_of_instance(
-        self, instance_uuid: str, except_newest: int = 0, *, until: float | None = None
+        self, instance_uuid: str, except_newest: int = 0, *, made_until: float | None = None
     ) -> int:
         """Drop the tokens of a server, except a number of the newest; return how many were dropped.
 
-        :param until: a Unix time at which all dropped tokens will have expired; None: the latest expiry time in their
-            records.
+        :param made_until: a Unix time.  Tokens of the server that were made until then are not restored either, if the
+            store has lost them.  None: only stored tokens are dropped.
         """
         index = _of_instance(instance_uuid)
+        if made_until is not None:
+            await self._mark_dropped(index, made_until=made_until)
         hashes = [key.removeprefix(_token("")) for key in await self._store.indexed(index, except_newest)]
-        dropped = await self._remove(index, hashes, until)
+        dropped = await self._remove(index, hashes)
         if hashes and not except_newest:
             # If only the oldest tokens are dropped, the entries stay, because the sessions of the dropped tokens go on.
             # When the source of a shared token is revoked, the entry is needed to find the sessions to end.
@@ -171,39 +174,43 @@ class TokenStore:
         keys = await self._store.indexed(_of_user(user), except_newest)
         return await self._remove(_of_user(user), [key.removeprefix(_owned("")) for key in keys])
 
-    async def _remove(self, index: str, token_hashes: list[str], until: float | None = None) -> int:
-        """Drop tokens of an index, and write one mark for all of them, so that no consoleauth restores one of them.
-
-        :param until: the mark is for tokens that expire no later than this time; None: the latest expiry time of the
-            dropped tokens.
-        """
+    async def _remove(self, index: str, token_hashes: list[str]) -> int:
+        """Drop tokens of an index, and write one mark for all of them, so that no consoleauth restores one of them."""
         if not token_hashes:
             return 0
-        if until is None:
-            # Read all records.  The last token in the index need not be the last to expire: a restored token is put at
-            # the end.
-            records = [await self.get(token_hash) for token_hash in token_hashes]
-            until = max((record.expires_at for record in records if record is not None), default=0.0)
+        # Read all records.  The last token in the index need not be the last to expire: a restored token is put at the
+        # end.
+        records = [await self.get(token_hash) for token_hash in token_hashes]
         # Mark the tokens before they are removed: in between, a consoleauth could restore one of them.
-        await self._mark_dropped(index, until)
+        await self._mark_dropped(
+            index, until=max((record.expires_at for record in records if record is not None), default=0.0)
+        )
         found = await self._store.remove(*map(_token, token_hashes))
         await self._store.remove(*(entry(token_hash) for token_hash in token_hashes for entry in (_owned, _held)))
         return found
 
-    async def _mark_dropped(self, index: str, until: float) -> None:
-        """Mark the tokens of an index that expire no later than ``until`` as dropped.  Earlier marks stay in force."""
-        before = await self._store.get(_dropped(index))
-        # Keep the later time.  An earlier mark may be for tokens that expire after ``until``, and these tokens must not
-        # become restorable.
-        until = until if before is None else max(until, float(before["until"]))
-        await self._store.put(_dropped(index), {"until": until}, DROPPED)
+    async def _mark_dropped(self, index: str, *, until: float = -1.0, made_until: float = -1.0) -> None:
+        """Mark tokens of an index as dropped; earlier marks stay in force.
+
+        These are the tokens that expire no later than ``until``, and those that were made no later than ``made_until``.
+        """
+        before = await self._store.get(_dropped(index)) or {}
+        # Keep the later times.  An earlier mark may be for tokens that expire after ``until``, and these tokens must
+        # not become restorable.
+        times = {"until": until, "made_until": made_until}
+        mark = {name: max(time, float(before.get(name, -1.0))) for name, time in times.items()}
+        await self._store.put(_dropped(index), mark, DROPPED)
 
     async def was_dropped(self, record: TokenRecord) -> bool:
         """Return whether a token was dropped within the last ``DROPPED`` seconds."""
         info = record.connect_info
         indexes = [_of_instance(info.instance_uuid), *([_of_user(info.user_id)] if info.user_id else [])]
         marks = [await self._store.get(_dropped(index)) for index in indexes]
-        return any(mark is not None and record.expires_at <= float(mark["until"]) for mark in marks)
+        return any(
+            record.expires_at <= float(mark["until"]) or record.made_at <= float(mark.get("made_until", -1.0))
+            for mark in marks
+            if mark is not None
+        )
 
     async def restore(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
         """Store the record of a token that the store has lost, for ``ttl`` seconds."""

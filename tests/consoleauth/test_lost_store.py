@@ -147,6 +147,23 @@ class LostTests(ConsoleAuthCase):
                 await self.refused(Revoked, self.api.keep_token(token, VIEWER))
                 await self.refused(InvalidToken, self.check(token))
 
+    async def test_dropped_by_a_consoleauth_that_knows_only_shorter_lifetimes(self) -> None:
+        """Another one that remembers the token does not restore it, also if the store had lost it before the drop."""
+        for lost in (False, True):
+            await self.setUp()
+            first = await self.serve(token_ttl=86_400)
+            (await self.host()).run()
+            await self.token()
+            await first.stop()
+            second = await self.serve(token_ttl=600)
+            await self.check()
+            if lost:
+                await self.lose()
+            await self.manager(token_ttl=600)._policy.drop_of_instance(VM, "gone")
+            await self.refused(InvalidToken, self.check())
+            self.assertEqual(await self.transport.store.indexed(f"instance:{VM}"), [])
+            await second.stop()
+
     async def test_surplus_tokens_after_one_was_restored(self) -> None:
         """The oldest token is dropped after a newer one; both stay dropped."""
         await self.serve(max_tokens_per_server=2)
