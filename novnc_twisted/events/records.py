@@ -124,6 +124,11 @@ class ControlChanged(ConsoleEvent):
     other_session_id: str = ""
     action: str
 
+    def __post_init__(self) -> None:
+        # A proxy reports all of these texts to consoleauth, which makes the event.
+        clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name")
+        clean_texts(self, "console_type", "session_id", "other_session_id")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerAction(ConsoleEvent):

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import novnc_twisted.events
 from novnc_twisted.events import records
-from novnc_twisted.events.records import Event, SessionClosed, TokenMade, TokenRefused
+from novnc_twisted.events.records import ControlChanged, Event, SessionClosed, TokenMade, TokenRefused
 from novnc_twisted.events.refused import RequestRefused
 from tests.support.handed_out import secret
 
@@ -29,14 +29,17 @@ CHOSEN_BY_US = {
     *("link_id", "shared_link_id", "right"),
 }
 """Texts that no client and no other host chooses."""
+CHOSEN_BY_A_PROXY = {"session_id", "other_session_id", "console_type"}
+"""The exceptions to this in ControlChanged: consoleauth reads them in the answers of proxies."""
 
 
 def make(kind: Any, text: str) -> Any:
     """An event of this kind, in which this text stands wherever others choose the text."""
+    chosen_by_us = CHOSEN_BY_US - (CHOSEN_BY_A_PROXY if kind is ControlChanged else set())
     values = {
         field.name: REQUIRED.get(field.name, text)
         for field in fields(kind)
-        if field.name in REQUIRED or (field.type is str and field.name not in CHOSEN_BY_US)
+        if field.name in REQUIRED or (field.type is str and field.name not in chosen_by_us)
     }
     return kind(**values)
 
