@@ -77,7 +77,9 @@ def spell(text: str, layout: str) -> list[tuple[Chord, ...]]:
 
 def _spell_one(character: str, ways: Mapping[str, _Way]) -> tuple[Chord, ...]:
     """Return the chords of the cheapest way to type a character, with or without dead keys."""
-    found = [way for way in (ways.get(character), *_composed(character, ways)) if way is not None]
+    # The way of a combining mark is its dead key, which does not type the mark, but changes the next letter.
+    direct = None if unicodedata.combining(character) else ways.get(character)
+    found = [way for way in (direct, *_composed(character, ways)) if way is not None]
     if not found:
         raise CannotType(character)
     return min(found, key=lambda way: way.cost).chords

@@ -35,6 +35,13 @@ class LayoutTests(SynchronousTestCase):
             error = self.assertRaises(CannotType, spell, f"x{character}", "us")
             self.assertEqual(error.character, character)
 
+    def test_a_mark_that_is_not_part_of_a_letter(self) -> None:
+        """Its dead key alone would change the next letter."""
+        for text in ("q\u0301a", "\u0301a", "1\u0301"):
+            error = self.assertRaises(CannotType, spell, text, "us-intl")
+            self.assertEqual(error.character, "\u0301")
+        self.assertEqual(spell("a\u0301", "us-intl"), spell("\u00e1", "us-intl"))
+
     def test_every_layout_has_digits(self) -> None:
         for layout in LAYOUTS:
             self.assertEqual(len(spell("0123456789 ", layout)), 11)

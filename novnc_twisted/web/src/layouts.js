@@ -104,7 +104,8 @@ export function spell(text, layout = 'us') {
 }
 
 function spellOne(character, keys) {
-    const ways = [keys.get(character), ...composed(character, keys)].filter(Boolean);
+    // The key of a combining mark is its dead key, which does not type the mark, but changes the next letter.
+    const ways = [!DEAD.has(character) && keys.get(character), ...composed(character, keys)].filter(Boolean);
     if (ways.length) {
         const { chords } = ways.reduce((best, way) => (way.cost < best.cost ? way : best));
         return { chords, known: true };

@@ -58,6 +58,8 @@ test('an accented letter that has no key takes a dead key', () => {
     assert.deepEqual(codes('ΐ', 'gr'), ['Semicolon ShiftLeft+Semicolon KeyI']); // two marks
     assert.equal(spell('ó', 'es')[0].chords[0][0][0], 0xfe51); // XK_dead_acute
     assert.equal(spell('ó', 'us')[0].known, false);
+    // the dead key of a mark that is not part of a letter would change the next letter
+    assert.deepEqual(spell('q\u0301a', 'es').map(({ known }) => known), [true, false, true]);
     assert.equal(spell('<', 'us')[0].chords[0][1][1], 'Comma'); // not the key that US keyboards lack
 });
 
