@@ -115,9 +115,11 @@ class LimitedChannel(StrictChannel):
         self.is_last = True
         # A deadline runs only while the connection is new, or while a request is arriving.
         if first_request and self._deadline is not None:
+            # If the headers of the request have arrived, checkPersistence() is not called again.
+            if self.requests:
+                self.close_after_response()
             return
-        # twisted.web closes the connection after the present response.
-        self.persistent = False
+        self.close_after_response()
         if not self._handlingRequest or self.is_streaming:
             self.loseConnection()
 

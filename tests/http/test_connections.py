@@ -65,23 +65,27 @@ class EndTests(SynchronousTestCase):
         self.assertEqual([is_closed(one) for one in (idle, waiting)], [True, False])
         self.site.application.silent.callback(None)
         self.assertEqual(len(waiting.answers()), 1)
+        self.assertIn(b"connection: close", waiting.transport.value().lower())
         self.assertTrue(is_closed(waiting))
 
     def test_a_successor_listens(self) -> None:
         """A connection that has sent nothing yet, or half of a request, gets one response; idle ones are closed."""
-        fresh, half, idle = (Connection(self.site) for _ in range(3))
+        fresh, half, head, idle = (Connection(self.site) for _ in range(4))
         idle.send(GET)
         half.send(POST)
+        head.send(POST + b"Content-Length: 2\r\n\r\n{")
         self.site.answers_first_requests = True
         empty = self.site.empty()
         self.site.stopFactory()
-        self.assertEqual([is_closed(one) for one in (fresh, half, idle)], [False, False, True])
+        self.assertEqual([is_closed(one) for one in (fresh, half, head, idle)], [False, False, False, True])
         fresh.send(GET)
         half.send(b"Content-Length: 2\r\n\r\n{}")
-        for connection in (fresh, half):
+        head.send(b"}")
+        for connection in (fresh, half, head):
+            self.assertEqual(len(connection.answers()), 1)
             self.assertIn(b"connection: close", connection.transport.value().lower())
             self.assertTrue(is_closed(connection))
-        for connection in (fresh, half, idle):
+        for connection in (fresh, half, head, idle):
             self.assertNoResult(empty)
             connection.protocol.connectionLost(Failure(ConnectionDone()))
         self.successResultOf(empty)
