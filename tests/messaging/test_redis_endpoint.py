@@ -13,7 +13,7 @@ from novnc_twisted.messaging.redis import endpoint as module
 from novnc_twisted.messaging.redis.endpoint import ANSWER_TIMEOUT, ASK_TIMEOUT, endpoint_of
 from novnc_twisted.messaging.redis.protocol import RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import NoPrimary
-from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.redis_url import RedisURL, parse_redis_url
 from novnc_twisted.messaging.waiting import Late
 from tests.support.fake_redis import FakeRedis, bulk
 
@@ -148,3 +148,9 @@ class EndpointTests(SynchronousTestCase):
             with self.assertRaises(ValueError) as caught:
                 endpoint_of(self.clock, url)
             self.assertIn(words, str(caught.exception))
+
+    def test_an_invalid_server_name(self) -> None:
+        """It is reported at the start, also if the first connection is made to a Sentinel."""
+        for url in ("rediss://h/0?server_name=a..b", "redis+sentinel://h/nova?server_name=a..b"):
+            error = self.assertRaises(ValueError, endpoint_of, self.clock, parse_redis_url(url))
+            self.assertIn("'a..b' is neither a DNS name nor an IP address", str(error))

@@ -143,6 +143,11 @@ def _secured(address: RedisURL) -> Callable[[str, IStreamClientEndpoint], IStrea
     """Return a function that adds TLS to the endpoint of a host, if the URL asks for it."""
     if not address.tls:
         return lambda host, endpoint: endpoint
+    if address.server_name is not None:
+        try:
+            identity(address.server_name)
+        except ValueError as error:
+            raise ValueError(f"transport_url: no certificate can be checked: {error}") from None
     trust = platformTrust() if address.ca is None else trustRootFromCertificates(_certificates("ca", address.ca))
     ours: dict[str, Any] = {}
     if address.cert is not None:
@@ -159,10 +164,6 @@ class _NamedEndpoint:
     """Connects with TLS.  If the server's certificate is wrong, the protocol's ``lost`` fires with Untrusted."""
 
     def __init__(self, options: CertificateOptions, name: str, endpoint: IStreamClientEndpoint) -> None:
-        try:
-            identity(name)
-        except ValueError as error:
-            raise ValueError(f"transport_url: no certificate can be checked: {error}") from None
         self._options, self._name, self._endpoint = options, name, endpoint
 
     def connect(self, factory: Any) -> Deferred[IProtocol]:
