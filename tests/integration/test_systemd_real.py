@@ -15,6 +15,15 @@ CERTIFICATE = "import ssl, sys; print(ssl.get_server_certificate(('127.0.0.1', i
 PAGE = "curl --silent --show-error --insecure --fail --max-time 60 https://127.0.0.1:6080/vnc_auto.html"
 
 
+SESSION = """
+import sys, time
+from novnc_twisted.session.table_rows import LIVE, Row, encode
+row = Row("0" * 32, "0" * 64, "novnc", "192.0.2.7", "alice", "red", "", "vm", "live", started_at=time.time() - 9)
+open(sys.argv[1], "r+b").write(encode(row, LIVE))
+"""
+"""Writes a live session into a proxy's table."""
+
+
 class LifeTests(SystemdCase):
     """Starts, configuration errors, and services that hang."""
 
@@ -79,6 +88,22 @@ class LifeTests(SystemdCase):
         self.machine.until(lambda: bool(self.said("novncproxy", "is ready (pid", before)))
         self.assertEqual((self.pid("novncproxy"), self.machine.show("novncproxy", "NRestarts")), (first, "0"))
         self.assertIn(other, self.machine.run(f"cat /proc/{first}/task/{first}/children").split())
+
+    def test_a_proxy_is_killed_as_a_whole(self) -> None:
+        """systemd keeps its folder and starts it again, which reports the sessions and removes the tables."""
+        for unit in PROXIES:  # only novncproxy has workers
+            before, first = self.lines(unit), self.pid(unit)
+            tables = set(self.machine.run(f"ls /run/novnc-{unit}/sessions-*").split())
+            for table in tables:
+                self.machine.run(f"python -c {shlex.quote(SESSION)} {table}")
+            self.machine.run(f"systemctl kill --signal=KILL {unit}")
+            self.machine.until(lambda: self.pid(unit) not in (0, first) and self.active(unit))  # noqa: B023
+            lines = self.said(unit, "the proxy was killed or has crashed", before)
+            self.assertEqual(len(lines), len(tables), unit)
+            self.assertEqual(tables & set(self.machine.run(f"ls /run/novnc-{unit}/sessions-*").split()), set())
+            self.machine.run(f"systemctl stop {unit}")
+            self.assertEqual(self.machine.run(f"ls -A /run/novnc-{unit}").split(), [])
+            self.machine.run(f"systemctl start {unit}")
 
     def test_take_over(self) -> None:
         """SIGUSR2 to all processes of a unit replaces the main process; the new one is watched, reloaded and ended."""
