@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.keystone import Answer
 from novnc_twisted.messaging.interfaces import UnusableRecord
 from tests.api.test_keystone_pages import KeystonePages
 from tests.api.test_portal import ORIGIN
@@ -158,6 +159,17 @@ class KeystoneTokenTests(KeystonePages):
             patch.restore()
         self.assertNotIn("api:token", " ".join(store._entries))
         self.assertEqual([self.status(token) for token in tokens], [401, 401])
+
+    def test_keystone_makes_no_credential(self) -> None:
+        """Only a refusal of Keystone is one (403); other answers do not mean that the person may not have a token."""
+        self.log_in(project="red")
+        for status, expected in ((400, 403), (401, 403), (403, 403), (409, 403), (500, 503), (503, 503), (302, 503)):
+            self.patch(self.keystone, "_credential", lambda *_, status=status: Answer(status, None))
+            answer = self.system.post(
+                "/console/v1/tokens", {"name": "x"}, Cookie=f"novnc_login={self.cookie}", Origin=ORIGIN
+            )
+            self.assertEqual(answer.status, expected, status)
+            self.assertEqual(b"Try again" in answer.raw, expected == 503, status)
 
     def test_keystone_is_down(self) -> None:
         _, token = self.make()

@@ -124,8 +124,10 @@ class KeystoneLogIn:
         wanted = {"name": name, "expires_at": until, "unrestricted": False}
         path = f"/users/{quote(user, safe='')}/application_credentials"
         answer = await self._ask("POST", path, json={"application_credential": wanted}, headers={"X-Auth-Token": token})
-        if answer.status != 201:
+        if 400 <= answer.status < 500:
             raise HTTPError(403, f"Keystone makes no application credential for you (status {answer.status}).")
+        if answer.status != 201:
+            raise HTTPError(503, DOWN) from ServiceUnavailable(f"Keystone makes no credential: status {answer.status}")
         try:
             made = answer.body["application_credential"]
             return {"id": short_text(made["id"]), "secret": short_text(made["secret"])}
