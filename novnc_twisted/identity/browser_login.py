@@ -101,10 +101,15 @@ class LogInFields:
 
 
 class Project(NamedTuple):
-    """A project to choose: its id and its name, which includes the domain if two projects have the same name."""
+    """A project to choose.
+
+    :ivar name: the name for the page, which includes the domain if two projects have the same name.
+    :ivar name_in_domain: the name without the domain.
+    """
 
     id: str
     name: str
+    name_in_domain: str
 
 
 class Projects(NamedTuple):

@@ -1,9 +1,11 @@
 """Log-ins that a Keystone refuses, or does not answer."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.identity.keystone.log_in import MAX_LOG_INS
+from novnc_twisted.keystone import Answer
 from tests.api.test_keystone_pages import PASSWORD, KeystonePages
 from tests.api.test_portal import ORIGIN
 from tests.support.logged import Logged
@@ -26,6 +28,24 @@ class WrongTests(KeystonePages):
         answer = self.log_in()
         self.assertEqual((answer.status, "retry-after" in answer.headers), (429, True))
         self.assertEqual(len(self.keystone.asked), asked)
+
+    def test_a_name_of_two_projects(self) -> None:
+        """The person chooses one of them; the name with the domain, or an id, is enough."""
+        self.keystone.roles = {"red-id": ("member",), "blue-id": ("reader",)}
+        rows = [{"id": id, "name": "demo", "domain_id": id.removesuffix("-id")} for id in self.keystone.roles]
+        show = self.keystone._show
+
+        def show_two(path: str, **more: Any) -> Answer:
+            return Answer(200, {"projects": rows}) if path == "/auth/projects" else show(path, **more)
+
+        self.patch(self.keystone, "_show", show_two)
+        answer = self.log_in(project="demo", next="/console/?name=vm")
+        self.assertEqual(answer.status, 303)
+        answer = self.visit("/console/?name=vm")
+        self.assertEqual(answer["location"], "/console/project?next=%2Fconsole%2F%3Fname%3Dvm")
+        for project in ("demo (red)", "red-id"):
+            self.log_in(project=project)
+            self.assertIn(b"red-vm", self.visit().raw)
 
     def test_another_spelling_of_a_name_gives_no_further_guesses(self) -> None:
         """Keystone's database usually compares names without case, accents and spaces at the end."""

@@ -76,7 +76,8 @@ class KeystoneLogins:
         """See IBrowserLogins."""
         unscoped = await self._keystone.log_in(given, request.client)
         projects = await self._keystone.projects(unscoped.text) or ()
-        wanted = [one for one in projects if given.project in (one.id, one.name)] if given.project else list(projects)
+        # If several projects match, none is chosen yet, and the person chooses one on the next page.
+        wanted = [one for one in projects if not given.project or given.project in one]
         if given.project and not wanted:
             raise HTTPError(401, WRONG)
         token = await self._keystone.scoped(unscoped.text, wanted[0].id) if len(wanted) == 1 else None

@@ -97,7 +97,9 @@ class KeystoneLogIn:
         except (TypeError, KeyError, ValueError):
             raise HTTPError(503, DOWN) from None
         names = [name for _, name, _ in found]
-        named = [Project(id, f"{name} ({domain})" if names.count(name) > 1 else name) for id, name, domain in found]
+        named = [
+            Project(id, f"{name} ({domain})" if names.count(name) > 1 else name, name) for id, name, domain in found
+        ]
         return tuple(sorted(named, key=lambda one: one.name.casefold()))
 
     async def revoke(self, token: str) -> None:
