@@ -151,6 +151,24 @@ class BackoffTests(LinkCase):
         self.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_stopped_during_an_outage(self) -> None:
+        """A topic is withdrawn: the outage ends without its connection, and the next outage is logged too."""
+        follower = self.made("calls to x", after=self.link)
+        self.link.start()
+        follower.start()
+        self.redis.die()
+        self.advance(1)
+        stopping = Deferred.fromCoroutine(follower.stop())
+        self.advance(1)
+        self.successResultOf(stopping)
+        self.assertEqual(len(self.redis_lines()), 1)
+        self.redis.refuses = False
+        self.advance(2)
+        self.assertEqual(self.redis_lines()[1:], ["is back"])
+        self.redis.die()
+        self.advance(1)
+        self.assertIn("can't be reached", self.redis_lines()[2])
+
 
 class FrozenTests(LinkCase):
     """A Redis that no longer answers."""

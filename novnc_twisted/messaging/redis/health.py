@@ -48,7 +48,7 @@ class Health:
         self._suppressed = 0
 
     def up(self, connection: str) -> None:
-        """Record that a connection is logged in."""
+        """Record that a connection is logged in, or is no longer needed."""
         # Log "is back" only when all connections are back: they return one by one.
         self._down.discard(connection)
         if self._down:

@@ -104,6 +104,8 @@ class Link:
             self._after._followers.discard(self)
         if running is not None:
             await ended(running, self._reactor)
+        # Otherwise, Health would wait for this connection before it logs "is back".
+        self._health.up(self._purpose)
         self._tried()
         for waiting in list(self._waiting):
             if not waiting.called:

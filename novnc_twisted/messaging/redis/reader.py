@@ -38,8 +38,8 @@ class RedisReader:
 
     async def stop(self) -> None:
         """Close the connection."""
-        await self._link.stop()
         self._health.stop()
+        await self._link.stop()
 
     async def get(self, key: str) -> str | None:
         """Return the value of a key; None: the key does not exist, or its value is not a text.
