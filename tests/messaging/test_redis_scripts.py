@@ -32,6 +32,16 @@ class WaitingTests(LinkCase):
         self.assertIn("no consoleauth has loaded them", self.unavailable(running))
         self.assertEqual(self.redis.named(*LOADING), [])
 
+    def test_a_late_command_meanwhile(self) -> None:
+        """It needs no script, so its error does not mention them."""
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        self.link.start()
+        self.run_script(SERVICES).addErrback(lambda _: None)
+        self.redis.answers |= {"EVALSHA": None, "GET": None}
+        command = Deferred.fromCoroutine(self.link.execute("GET", "x", deadline=0.5))
+        self.advance(0.6)
+        self.assertEqual(self.unavailable(command), "Redis did not answer within 0.5 s")
+
     def test_the_stop_ends_the_wait(self) -> None:
         self.redis.answers["EVALSHA"] = NOSCRIPT
         self.link.start()

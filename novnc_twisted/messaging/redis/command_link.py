@@ -105,14 +105,18 @@ class CommandLink(Link):
         """Run a script; otherwise like :meth:`execute`."""
         words = (len(keys), *keys, *arguments)
         reply = await self._send(
-            lambda protocol: Deferred.fromCoroutine(self._scripts.run(protocol, script, *words)), deadline
+            lambda protocol: Deferred.fromCoroutine(self._scripts.run(protocol, script, *words)),
+            deadline,
+            needs_scripts=True,
         )
         # A full Redis still runs scripts that add nothing.  Only a script that adds data shows that Redis accepts data.
         if script.writes and reply in WRITTEN:
             self._health.no_trouble()
         return reply
 
-    async def _send(self, send: Callable[[RedisProtocol], Deferred[Any]], deadline: float) -> Any:
+    async def _send(
+        self, send: Callable[[RedisProtocol], Deferred[Any]], deadline: float, *, needs_scripts: bool = False
+    ) -> Any:
         begun = self._seconds()
         protocol = await self.connected(deadline)
         sent, cpu_before = self._seconds(), time.process_time()
@@ -127,7 +131,7 @@ class CommandLink(Link):
                 raise
             raise ServiceUnavailable("the transport was stopped") from None
         except Late:
-            if self.waits_for_scripts:
+            if needs_scripts and self.waits_for_scripts:
                 raise ServiceUnavailable("Redis has none of our scripts: no consoleauth has loaded them") from None
             raise ServiceUnavailable(f"Redis did not answer within {deadline:.3g} s") from None
         except ConnectionGone:
