@@ -54,6 +54,8 @@ class LifeTests(SynchronousTestCase):
         machine = life().partition(".")[0]
         for name in ("", ".", "..", machine, f"{machine}.", f"{machine}.1", f"{machine}.x.1", f"{machine}.../../etc.1"):
             self.assertFalse(has_ended(name), name)
+        for pid in (str(1 << 32), "9" * 5000):
+            self.assertFalse(has_ended(f"{machine}.{pid}.1"), pid)
 
     def test_without_proc(self) -> None:
         self.patch(process_life, "PROC", Path("/nonexistent"))

@@ -5,6 +5,7 @@ after the entry has expired.
 """
 
 import os
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def has_ended(name: str) -> bool:
     """Return whether the process with this name ran on this machine and has ended; False if that is not certain."""
     machine, _, rest = name.partition(".")
     pid, _, start = rest.partition(".")
-    if not (machine and start and pid.isascii() and pid.isdigit()) or machine != _machine():
+    # A peer wrote the name.  A longer number is not a process id: os.kill() or int() would raise an error.
+    if not (machine and start and re.fullmatch("[0-9]{1,9}", pid)) or machine != _machine():
         return False
     found = _start(int(pid))
     if not found and _exists(int(pid)):
