@@ -6,10 +6,14 @@ PROXY_HEADER: Final = 5.0
 """From accept until the PROXY header is complete."""
 
 TLS: Final = 5.0
-"""For a TLS handshake: from its first byte (proxies), from accept (HTTP server), or from its start (to a VNC server).
+"""For a TLS handshake: from its first byte (with a client), or from its start (with a VNC server).
 
-On a proxy's port that accepts only TLS, the first byte must also arrive within this time after accept.
+On a port that accepts only TLS, the first byte must also arrive within this time after accept.
 """
 
 HEAD: Final = 10.0
-"""For the head of an HTTP request: from accept, from the end of the TLS handshake, or from the last response."""
+"""For the head of an HTTP request (proxies), or for a whole request (HTTP server).
+
+The time begins at accept, or at the end of the TLS handshake.  For a further request on the same connection, it begins
+with the last response (proxies), or with the first byte of the request (HTTP server).
+"""

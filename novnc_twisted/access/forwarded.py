@@ -10,9 +10,9 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 UNKNOWN: Final = "unknown"
 """Stands for a client's address that is not known, for example because a trusted proxy sent an invalid one.
 
-The proxy's own address must not be used instead, because all its clients would have this address.  The failures of one
-client would count against all of them.  Each client could also use the console links of the others, although the
-option ``bind_address`` makes a link valid from one client address only.
+The proxy's own address must not be used instead, because all its clients would have this address.  Each client could
+then use the console links of the others, although the option ``bind_address`` makes a link valid from one client
+address only.
 """
 
 

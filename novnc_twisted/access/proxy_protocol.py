@@ -36,8 +36,8 @@ class BadProxyHeader(ValueError):
 class ProxyHeader(NamedTuple):
     """A complete header.
 
-    :ivar host: the client's address; ``unknown`` if the proxy does not know it; None if the connection is the proxy's
-        own (LOCAL: a health check).
+    :ivar host: the client's address; ``unknown`` if the header has no usable IP address; None if the connection is the
+        proxy's own (LOCAL: a health check).
     :ivar port: the client's port.
     :ivar length: the length of the header in bytes; the bytes after it belong to the client.
     """

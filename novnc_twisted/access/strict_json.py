@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-# A dataclass may have fields that must not be sent, such as the password of a ConnectInfo.
+# Dataclasses are refused, because they may have fields that must not be sent, such as the password of a ConnectInfo.
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 

@@ -12,8 +12,8 @@ MAX_TOKEN: Final = 256
 MOST_KEPT: Final = 32
 """Maximum number of results that are kept: those of the sessions that are being set up or ended now.
 
-Set-up and end of a session call :func:`hash_of_session` and :func:`link_id` about ten times for the same token.  If
-each session kept the results, this would take 200 bytes.
+Set-up and end of a session call :func:`hash_of_session` and :func:`link_id` about ten times for the same token.  A
+session does not store the results, because they would take 200 bytes.
 """
 
 

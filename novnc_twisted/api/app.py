@@ -88,7 +88,7 @@ class Application:
     ) -> None:
         """Prepare to answer.
 
-        :param clock: gives the time of deadlines and rates; it may be monotonic.
+        :param clock: gives the time of outages, rates and event streams; it may be monotonic.
         :param transport: carries calls to other services.  It also gives the list of live services, and the keyed store
             of log-ins and API tokens.
         :param observer: called with the events of all APIs: refused requests, power actions, screenshots, sent keys,

@@ -15,7 +15,7 @@ class Events(Resource):
     """Answers with a stream of events about the servers and sessions that the caller may see.
 
     The events ``servers`` and ``sessions`` carry ``changed`` (rows) and ``removed`` (ids).  The event ``reload`` says
-    that the client has missed events and should read its lists again.
+    that the client may have missed events and should read its lists again.
     """
 
     def __init__(self, watch: Watch) -> None:

@@ -52,7 +52,7 @@ class History(Resource):
 def _view(ended: EndedSession, *, with_detail: bool) -> dict[str, Any]:
     """Return an ended session as a JSON object.
 
-    :param with_detail: whether to show the detail of the cause.  This may contain internal addresses of the cloud.
+    :param with_detail: whether to show ``detail``, which may contain internal addresses of the cloud.
     """
     row = {**view(ended.session), "ended_at": time_text(ended.ended_at), "cause": ended.cause}
     return {**row, "detail": ended.detail} if with_detail else row

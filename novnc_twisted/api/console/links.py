@@ -63,5 +63,5 @@ class ConsoleLinks(Resource):
 def _seconds(value: Any) -> float:
     seconds = fields.number(value)
     if not 1 <= seconds <= 1e9:
-        raise ValueError("not a number of seconds from 1 on")
+        raise ValueError("not a number of seconds from 1 to 1000000000")
     return seconds
