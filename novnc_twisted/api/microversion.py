@@ -21,9 +21,10 @@ class Version(NamedTuple):
 
 MINIMUM = Version(2, 1)
 MAXIMUM = Version(2, 31)
-"""The latest supported version.  2.6 added remote-consoles, and 2.31 added os-console-auth-tokens.
+"""The latest supported version.
 
-Later versions show details that libvirt domains do not have.
+``remote-consoles`` needs 2.6.  ``os-console-auth-tokens`` needs 2.31: in nova's earlier versions, it shows only tokens
+of RDP consoles.  Later versions show details that libvirt domains do not have.
 """
 
 

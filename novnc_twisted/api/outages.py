@@ -11,15 +11,15 @@ MAX_CAUSES: Final = 100
 """Maximum number of causes that are remembered.  A further cause replaces the one that occurred longest ago."""
 
 SETTLED: Final = 60.0
-"""Seconds without an occurrence of a cause after which an answer to any request may show that the cause is over.
+"""If a cause has not occurred for this number of seconds, an answer to any request can show that the cause is over.
 
-Before that, only an answer to a similar request does.
+Before that, only an answer to a similar request can.
 """
 
 MAX_QUIET: Final = 600.0
-"""Seconds after its last occurrence within which a cause that was over counts as recurring, if it occurs again.
+"""A cause that was over recurs if it occurs again within this number of seconds after its last occurrence.
 
-It is also the maximum of :attr:`_Cause.quiet`: the time without an occurrence that a cause needs before it can be over.
+This number is also the maximum to which a recurrence raises :attr:`_Cause.quiet`.
 """
 
 # Matches a cause that concerns only one compute host, such as a libvirt that hangs.  Answers from other hosts do not
@@ -104,7 +104,7 @@ class Outages:
         :param cause: what happened, in words.
         :param work: what the request needed.
         :param status: the HTTP status of the response.
-        :param quiet: the ``quiet`` time of the cause (see :class:`_Cause`), unless this occurrence is a recurrence.
+        :param quiet: the ``quiet`` time (see :class:`_Cause`) of a cause that begins now and does not recur.
         """
         # Without the ids of the servers, an outage has one log line, and not one for each server.
         cause = _SERVER.sub("a server", cause)

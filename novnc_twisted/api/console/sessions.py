@@ -117,7 +117,7 @@ def filter_of(call: ConsoleCall) -> SessionFilter:
 def limit_of(call: ConsoleCall) -> int:
     """Return how many rows a request asks for, at most :data:`MAX_LIMIT`.
 
-    :raises HTTPError: 400: the limit is not a positive number.
+    :raises HTTPError: 400: the limit is not a positive number, or has more than nine digits.
     """
     limit: int | None = call.parameter("limit", _positive)
     return MAX_LIMIT if limit is None else limit

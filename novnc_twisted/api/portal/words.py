@@ -16,7 +16,7 @@ from novnc_twisted.http.request import Request
 ENGLISH: Final = "en"
 
 _MAX_WISHES: Final = 20
-"""Maximum number of languages that are read from one Accept-Language field."""
+"""Maximum number of languages that are read from the Accept-Language fields of a request."""
 
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _TRADITIONAL: Final = re.compile(r"zh-(hant|tw|hk|mo)\b")
