@@ -87,7 +87,7 @@ def _project(call: Call) -> str | None:
 def _filter(call: Call) -> Callable[[Instance], bool]:
     """Return a function that checks whether a server passes the filters of a request, except project and ``name``.
 
-    nova's other filters do not apply to libvirt domains, and are ignored.
+    nova's other filters are ignored.
     """
     get = call.request.parameter
     deleted = (get("deleted") or "").lower() in _TRUE

@@ -91,7 +91,7 @@ class AuditTrail:
     def close(self) -> None:
         """Close the file and the connection.
 
-        First write the number of lost entries to the target; if this fails, write the number to the log.
+        If a target has lost entries, first write their number to this target; if this fails, log the number.
         """
         for target in self._targets:
             lost = target.lost  # read before _write_gap(), which increases it on failure

@@ -152,7 +152,7 @@ class ConsoleMethods:
             :meth:`get_vnc_console`.
         """
         # The state is checked first, because validate_console_port must raise ConsoleTypeUnavailable and
-        # ConsoleUnreachable for active domains only: consoleauth concludes from them that the server runs here.
+        # ConsoleUnreachable for active domains only: consoleauth concludes from these errors that the server runs here.
         if not domain.active:
             raise InstanceNotRunning(f"{domain.name} is {domain.state}")
         if domain.migrating:

@@ -16,7 +16,7 @@ class Change(Enum):
     CONNECTED = "connected"
     """The hypervisor answers, for the first time or again.  Changes before this event may have been missed."""
     DISCONNECTED = "disconnected"
-    """The hypervisor reports no changes until it answers again."""
+    """The hypervisor does not answer, or the connection for events was lost.  Changes may be missed until CONNECTED."""
     DEFINED = "defined"
     DESCRIBED = "described"
     """The metadata of the domain changed.  It may name another project now."""

@@ -18,7 +18,7 @@ DEADLINE: Final = 10.0
 """Seconds for the answer to one message.  The compute host answers when it has pressed the keys of the message."""
 
 LONGEST: Final = 2.0
-"""Approximate number of seconds that the keys of one message take.
+"""Approximate maximum number of seconds that the keys of one message take.
 
 When the client leaves, no further message is sent, so the compute host stops pressing keys within about this time.
 """

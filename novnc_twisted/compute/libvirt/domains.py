@@ -165,7 +165,7 @@ class DomainReader:
         )
 
     def _aged(self, present: dict[str, Any]) -> set[str]:
-        """Forget domains that no longer exist; return the UUIDs of domains whose readings are too old."""
+        """Forget domains that no longer exist; return at most MAX_AGED UUIDs of domains whose readings are too old."""
         with self._lock:
             for uuid in self._reads.keys() - present.keys():
                 del self._reads[uuid]
