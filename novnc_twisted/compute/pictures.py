@@ -23,7 +23,7 @@ PNG has the limit of JPEG, because each picture is encoded as a JPEG first (:fun
 """
 
 SMALL: Final = 480
-"""Width in pixels up to which a picture is a thumbnail."""
+"""A picture that is requested with at most this width in pixels is a thumbnail."""
 
 MAX_SMALL: Final = 15_000
 """Maximum number of bytes of a thumbnail: a page shows fifty of them."""

@@ -18,8 +18,8 @@ _MAX_NAMED = 10
 MAX_LISTED: Final = 10_000
 """Maximum number of servers in one page of a host's list.
 
-Only a faulty host exceeds it: a message of 1 MiB has room for fewer valid servers than this, but for 500,000
-invalid entries.
+Only a faulty host exceeds it: a host puts fewer than 3,000 servers into one page (:mod:`.instance_pages`), but a
+message of 1 MiB has room for 500,000 invalid entries.
 """
 
 

@@ -102,7 +102,7 @@ class ComputeAPI:
         return self._directory.page(project, after, limit, name, visible, wanted, more)
 
     async def _unpublished(self) -> dict[str, Instance]:
-        """Ask the live hosts without a record; return their servers by UUID.
+        """Ask at most MAX_ASKED live hosts without a usable record; return their servers by UUID.
 
         :raises ServiceUnavailable: no host answers, and no record is current.
         """

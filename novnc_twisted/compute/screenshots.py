@@ -14,7 +14,7 @@ MAX_AGE: Final = 1.0
 """Seconds for which a picture is used for further requests."""
 
 MAX_KEPT: Final = 64
-"""Maximum number of pictures that are kept.  A further picture goes only to callers that wait while it is taken."""
+"""Maximum number of pictures that are kept.  A further picture goes only to the callers for which it is taken."""
 
 _Key = tuple[str, str, int | None]
 """The domain's UUID, the format, and the maximum width of a picture."""

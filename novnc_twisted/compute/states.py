@@ -38,5 +38,5 @@ def state_of(state: int, reason: int) -> tuple[str, int]:
 
 
 def is_migrating(state: int, reason: int) -> bool:
-    """Return whether a domain is moving to or from this host, so that its console here cannot be used."""
+    """Return whether a domain is paused by a migration to or from this host: its console here cannot be used."""
     return state == PAUSED and reason in PAUSED_FOR_MIGRATION

@@ -134,7 +134,7 @@ class VanishedDomains:
             if pause is not None:
                 await deferLater(self._clock, pause)
         _log.error(
-            "server {uuid} is gone, but its tokens could not be dropped; they stay valid until they expire: {reason}",
+            "server {uuid} may be gone: its tokens could not be dropped, and stay valid until they expire: {reason}",
             uuid=uuid,
             reason=reason,
         )
@@ -148,7 +148,7 @@ class VanishedDomains:
         return True
 
     async def _drop_unless_elsewhere(self, uuid: str) -> None:
-        """Ask consoleauth to drop the tokens.  consoleauth first asks all hosts whether they have the domain."""
+        """Ask consoleauth to drop the tokens.  consoleauth drops them only if it finds the domain on no host."""
         answer = await self._transport.call(CONSOLEAUTH.name, "instance_gone", instance_uuid=uuid)
         if isinstance(answer, dict) and answer.get("gone"):
             self._known.discard(uuid)

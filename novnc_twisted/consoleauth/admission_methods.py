@@ -112,9 +112,9 @@ class AdmissionMethods:
     async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord, limit: TimeLimit) -> Place:
         """Return where a token's console is now.
 
-        :raises Revoked: the console was not found, and the token was revoked.  For the viewer, this reason is the more
-            useful one.
-        :raises Refusal: the console was not found; see :meth:`.Places.locate`.
+        :raises Revoked: the console is not available, and the token was revoked.  For the viewer, this reason is the
+            more useful one.
+        :raises Refusal: the console is not available; see :meth:`.TokenPlaces.locate`.
         """
         try:
             reserve = LAST if self._counts.rules.counts else 0.0

@@ -91,7 +91,7 @@ class Admissions:
         ]
 
     async def remove(self, sessions: Sequence[SessionInfo]) -> None:
-        """Remove the admissions of sessions that are in the history."""
+        """Remove the admissions of sessions that have ended."""
         await self._store.remove(*map(_key_of, sessions))
 
     async def _with_token(self, token_hash: str) -> list[dict[str, Any]]:

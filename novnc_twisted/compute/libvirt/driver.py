@@ -107,7 +107,7 @@ class LibvirtDriver:
                 self._forget_consoles()
             listener(event)
 
-        # Health notices failing calls even while the connection for events is alive; the listener needs that, too.
+        # Calls may fail while the connection for events is alive.  Health notices this, and notifies the listener, too.
         def answering(answers: bool) -> None:
             heard(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
 

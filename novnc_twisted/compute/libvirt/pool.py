@@ -192,7 +192,7 @@ class ConnectionPool:
             else:
                 self._idle.append(worker)
         try:
-            # After the thread was given back, because the end of an outage may cause the next call at once.
+            # Called after the worker became idle or got its next job: the end of an outage may cause a call at once.
             job.report()
         except Exception:
             _log.failure("an observer of libvirt's health failed")
