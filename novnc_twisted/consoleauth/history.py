@@ -65,10 +65,10 @@ class History:
         self._on_ended = on_ended
 
     async def add(self, reported: Any) -> int:
-        """Append the sessions of a report, and remove their admissions; return how many sessions these are.
+        """Append the admitted sessions of a report, and remove their admissions; return the number of these sessions.
 
         Unreadable sessions, and those that consoleauth has not admitted, are left out.  If ``retention`` is 0, nothing
-        is appended.
+        is appended, but the number is the same.
 
         :raises ServiceUnavailable: the report is not a list, or too long.
         """
@@ -90,8 +90,8 @@ class History:
             await self._store.append(LOG, [row | now for row in rows], self.retention)
         # Remove the admissions only after the sessions were appended.  If this method is interrupted in between, the
         # proxy repeats its report, and the sessions are in the history twice; a page shows each of them once.  Call
-        # on_ended() last: it lowers the number of sessions that lists show for a server.  If the method is interrupted
-        # before this call, this number is too high for a while, but never too low.
+        # on_ended() last: it lowers the upper bound for a server's number of sessions (OpenSessions).  If this method
+        # is interrupted before that call, the bound is too high for a while, but never too low.
         await self._admissions.remove([one.session for one, _ in admitted.values()])
         if self._on_ended is not None:
             await self._on_ended(row["session"]["server_id"] for row in rows)

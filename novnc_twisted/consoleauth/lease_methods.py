@@ -37,9 +37,10 @@ class LeaseMethods:
     async def keep_token(self, *, token_hash: str, client_address: str) -> dict[str, Any]:
         """Renew the lease of a token: the viewer may reconnect from this client address in the next 60 s.
 
-        If the store has lost the token's record, the record is restored.  No lease is granted if the rules do not
-        permit a reconnection with the token, or if the token was dropped (deleted from the store, for example together
-        with all other tokens of its server).
+        If the store has lost the token's record, the record is restored if possible (see :meth:`.LostTokens.restore`).
+        No lease is granted if the record is still missing, or if the rules do not permit a reconnection with the token.
+        The record of a token that was dropped (deleted from the store, for example together with all other tokens of
+        its server) is not restored.
 
         :returns: ``mode``: the viewer's rights if they were changed; else null.
         :raises Revoked: the token was revoked, or dropped together with all other tokens of its server.

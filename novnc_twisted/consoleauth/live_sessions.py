@@ -22,16 +22,16 @@ DEADLINE: Final = 2.5
 REPEATED: Final = 120.0
 """Seconds for which a change is repeated for proxies that did not answer or were not listed.
 
-The lease of a token, which lets its viewer reconnect, lasts half as long.
+After that, such a proxy learns of a revocation or a changed mode only when it renews the leases of its tokens.
 """
 
 _PAUSE: Final = 3.0
 """Seconds between two attempts: the lifetime of a presence entry."""
 
 MAX_PENDING: Final = 1000
-"""Maximum number of changes that are repeated.  A further one drops the oldest.
+"""Maximum number of changes that are repeated.
 
-Proxies that have not applied the dropped change learn of it only when they renew the leases of their tokens.
+A further one drops the oldest, as if :data:`REPEATED` seconds had passed.
 """
 
 _log = Logger()

@@ -119,7 +119,10 @@ class ConsoleAuthManager:
         history_retention: float,
         session_rules: SessionRules,
     ) -> None:
-        """Use other values of these arguments for new tokens, new sessions and sessions that end from now on."""
+        """Use other values of these arguments for new tokens, new sessions and sessions that end from now on.
+
+        On Redis, ``history_retention`` also applies to earlier sessions as soon as another session enters the history.
+        """
         self._rules = replace(
             self._rules,
             token_ttl=token_ttl,

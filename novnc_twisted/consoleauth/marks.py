@@ -25,7 +25,7 @@ SELECTORS = ("token_hash", "server_id", "user_id", "project_id")
 """The fields of a SessionFilter that select tokens to revoke: exactly one of them, and optionally ``owner``."""
 
 _CHANGERS: Final = ("", "user")
-"""Values for ``by`` of :func:`_changed`, one for each kind of key: of the operator's mode (empty), of the user's."""
+"""The values of ``by`` with which :func:`_changed` returns the keys of the operator's mode and of the user's mode."""
 
 
 @record
@@ -124,7 +124,8 @@ class TokenMarks:
 def selector_of(wanted: SessionFilter) -> tuple[str, str]:
     """Return the field by which a filter selects tokens, and its value.
 
-    :raises ServiceUnavailable: the filter does not have exactly one of :data:`SELECTORS`.
+    :raises ServiceUnavailable: the filter does not have exactly one of :data:`SELECTORS`, or it has the id of a session
+        or of a link.
     """
     found = [(name, value) for name in SELECTORS if (value := getattr(wanted, name)) is not None]
     if len(found) != 1 or wanted.session_id is not None or wanted.link_id is not None:
@@ -154,7 +155,7 @@ def _revoked(name: str, value: str, owner: str | None) -> str:
     return f"revoked:{hash_token(selector)}"
 
 
-# The same servers, users and projects occur in many checks.  A token occurs in few.
+# The same servers, users and projects occur in many checks, so their keys are cached.  A token occurs in few.
 _often_revoked = lru_cache(maxsize=256)(_revoked)
 
 

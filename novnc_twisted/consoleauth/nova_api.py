@@ -90,7 +90,7 @@ class NovaAPI:
     async def look_up(self, token: str) -> TokenPlace:
         """Return where the console of a token was when the token was made.
 
-        :raises InvalidToken: nova does not know the token, or it has expired.
+        :raises InvalidToken: nova does not know the token, it has expired, or it cannot be one of nova's.
         :raises ServiceUnavailable: Keystone or nova does not answer, or refuses our credentials.
         """
         if not is_path_segment(token):

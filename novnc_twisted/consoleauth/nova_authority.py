@@ -70,7 +70,8 @@ class NovaAuthority:
             server belongs to another project than when the token was used before.
         :raises InstanceNotFound: the server was deleted.
         :raises InstanceNotRunning: the server has no screen in its present state.
-        :raises ServiceUnavailable: Keystone or nova does not answer.
+        :raises ConsoleTypeUnavailable: the server has no VNC display.
+        :raises ServiceUnavailable: Keystone or nova does not answer, or the server is moving to another host.
         """
         if console_type != NOVNC:
             raise ConsoleForbidden(f"nova has no tokens for {console_type}")

@@ -20,9 +20,9 @@ class OpenSessions:
 
     consoleauth adds a record when it admits a session, and removes one when a proxy reports the end of a session.  So a
     server has at least as many records as sessions, with the exceptions below.  It may have more records: no report
-    follows if the viewer left before consoleauth's answer reached the proxy, or if the proxy was killed.  When the
-    number of a server's records reaches the limit of its sessions, the proxies count its sessions, and
-    :meth:`drop_surplus` drops surplus records.
+    follows if the viewer left before consoleauth's answer reached the proxy, or if the proxy lost its report (for
+    example, at a power failure).  When the number of a server's records reaches the limit of its sessions, the proxies
+    count its sessions, and :meth:`drop_surplus` drops surplus records.
 
     The exceptions are three kinds of sessions without a record: those that began while the limit was off, those that
     last longer than 30 days, and those that were live when the store lost its data.

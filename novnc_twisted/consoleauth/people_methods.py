@@ -148,7 +148,8 @@ class PeopleMethods:
         record = await self._policy.known(token_hash) or await self._policy.find_in_use(token_hash)
         if record is not None:
             return (await self._policy.current(token_hash, record)).connect_info.instance_uuid
-        # A session may outlive the record of its token, for instance if the token was for one use only.
+        # A session may outlive the record of its token, for instance if the record was dropped because the server had
+        # more than max_tokens_per_server tokens.
         server = await self._admissions.server(token_hash)
         if server is None:
             raise InvalidToken("no session with it is known")
