@@ -48,7 +48,7 @@ class Places:
     Each compute host publishes a record of its servers (:mod:`novnc_twisted.messaging.domain_directory`).  These
     records only select the hosts to ask.  The answer of a live host decides.
 
-    :param clock: for deadlines, for the age of what was published, and to log a conflict once a minute.
+    :param clock: for deadlines, for the age of the copy of the records, and to log a conflict at most once a minute.
     """
 
     def __init__(self, transport: ITransport, clock: IReactorTime) -> None:
@@ -128,8 +128,8 @@ class Places:
             answers |= await self._ask("validate_console_port", missing, limit.left(deadline, reserve=later), asked)
             if any(map(_runs, answers.values())):
                 return await self._accept(instance_uuid, answers, limit.left(_CONFLICTS, reserve=reserve))
-            # Ask other hosts only if the token's host is not live, or has answered that it does not run the server.  If
-            # they were asked in other cases, an attacker who controls one of them could claim the server.
+            # Ask other hosts only if the token's host is unknown or not live, or has answered that it does not run the
+            # server.  If they were asked in other cases, an attacker who controls one of them could claim the server.
             if not isinstance(answers.get(first, InstanceNotFound()), InstanceNotFound | InstanceNotRunning):
                 break
         refusal = _not_running(instance_uuid, answers)

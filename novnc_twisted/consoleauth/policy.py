@@ -45,7 +45,7 @@ class TokenPolicy:
         self.use_rules(rules)
 
     def use_rules(self, rules: TokenRules) -> None:
-        """Use other rules for new tokens."""
+        """Use other rules.  A changed ``token_ttl`` applies to new tokens only."""
         self._rules = rules
         # Keep a longer lifetime of earlier rules: tokens that were made with it stay valid.
         self._longest = longest = max(self._longest, rules.token_ttl)
@@ -104,7 +104,7 @@ class TokenPolicy:
     async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
         """Change what the viewers of a token may do, also when they reconnect.
 
-        :param by: the SHA-256 of the token whose user changes it; empty: an operator does.
+        :param by: the SHA-256 of the token of the user who makes this change; empty: an operator makes it.
         """
         record = await self._tokens.get(token_hash)
         kept = _outlives(await self.time(), [] if record is None else [record])
@@ -243,6 +243,8 @@ class TokenPolicy:
 
     async def renew(self, token_hash: str, record: TokenRecord | None, address: str) -> str | None:
         """Let a viewer reconnect with this token from this address within 60 s, even if the token expires.
+
+        A shared token is refused after its expiry nevertheless.
 
         If the rules permit no reconnection, only keep the record: it names the server, the user and the project, by
         which the next call finds a revocation.

@@ -58,10 +58,11 @@ class SharedTokens:
         :param token_hash: the SHA-256 of the source.
         :param record: the record of the source, with its present mode.
         :param shared_hash: the SHA-256 of the new token.
-        :param address: the client address of the session that shares it.
+        :param address: the client address of the session that makes the new token.
         :param mode: what the viewers of the new token may do.
         :param seconds: how many seconds the new token is valid, at most :data:`LONGEST`.
-        :raises ConsoleForbidden: the token may not be shared, or not with this right.
+        :raises ConsoleForbidden: the source may not be shared, or not with this mode, or is the source of :data:`MOST`
+            live tokens already.
         """
         if record.shared_from is not None:
             raise ConsoleForbidden("a shared link cannot be shared again")

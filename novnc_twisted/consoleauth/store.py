@@ -164,8 +164,9 @@ class TokenStore:
         hashes = [key.removeprefix(_token("")) for key in await self._store.indexed(index, except_newest)]
         dropped = await self._remove(index, hashes)
         if hashes and not except_newest:
-            # If only the oldest tokens are dropped, the entries stay, because the sessions of the dropped tokens go on.
-            # When the source of a shared token is revoked, the entry is needed to find the sessions to end.
+            # If only the oldest tokens are dropped, the sessions of the dropped tokens go on.  So a shared token keeps
+            # its entry in the index of its source: when the source is revoked, the entry is needed to find these
+            # sessions.
             await self._store.remove(*map(_shared, hashes))
         return dropped
 
@@ -202,7 +203,7 @@ class TokenStore:
         await self._store.put(_dropped(index), mark, DROPPED)
 
     async def was_dropped(self, record: TokenRecord) -> bool:
-        """Return whether a token was dropped within the last ``DROPPED`` seconds."""
+        """Return whether a token may have been dropped within the last ``DROPPED`` seconds."""
         info = record.connect_info
         indexes = [_of_instance(info.instance_uuid), *([_of_user(info.user_id)] if info.user_id else [])]
         marks = [await self._store.get(_dropped(index)) for index in indexes]
@@ -235,19 +236,19 @@ class TokenStore:
         return float(value["until"]) if value is not None else 0.0
 
     async def claim(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> str:
-        """Claim a token for a purpose (``used``, ``bound``); return the client address that was the first to claim it.
+        """Claim a token for a purpose (``bound``); return the client address that was the first to claim it.
 
         :param client_address: the address that claims the token now; it is returned if it is the first.
         :param ttl: seconds for which the token is still valid, or more.
         """
         key = f"{purpose}:{token_hash}"
-        # The claim lives as long as the record can, so that a used token does not become unused again.
+        # The claim outlives the token, so that the token does not become unclaimed while it is valid.
         if await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + GRACE):
             return client_address
         return await self.claimed(purpose, token_hash) or ""
 
     async def claim_once(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> bool:
-        """Claim a token for a purpose; return True to exactly one of many callers."""
+        """Claim a token for a purpose (``used``); return True to exactly one of many callers."""
         key = f"{purpose}:{token_hash}"
         return await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + GRACE)
 

@@ -25,7 +25,7 @@ Check: TypeAlias = Callable[[str, str, str], Awaitable[ConnectInfo]]
 def reported(check: Check, observer: Observer) -> Check:
     """Return a token check that also reports an event for each used or refused token.
 
-    It is for a proxy whose tokens another service than consoleauth checks: consoleauth itself reports its checks.
+    It is for a proxy whose tokens consoleauth does not check: consoleauth reports the events of its own checks.
     """
 
     async def check_token(token: str, console_type: str, client_address: str) -> ConnectInfo:

@@ -35,8 +35,8 @@ class ConnectInfo(Record):
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
     :ivar keep_from: seconds that a live session waits before it calls ``keep_token`` for the first time.  If
-        ``reconnects`` is set, this call lets the viewer reconnect after the token has expired.  Until the token
-        expires, the viewer can reconnect without such a call.
+        ``reconnects`` is set and ``shared_from`` is not, this call lets the viewer reconnect after the token has
+        expired.  Until the token expires, the viewer can reconnect without such a call.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
     :ivar shared_from: the SHA-256 of another token, if a viewer with that token made this one for a guest.
@@ -49,8 +49,8 @@ class ConnectInfo(Record):
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
     :ivar password: the VNC password, if the part of the proxy that checks tokens knows it; else None, and the proxy
-        asks the compute host when the VNC server requires a password.  It is neither in the ``repr`` of the record nor
-        sent on the bus.
+        asks consoleauth when the VNC server requires a password.  This field is neither in the ``repr`` of the record
+        nor sent on the bus.
     """
 
     host: Annotated[str, fields.short_text]
