@@ -61,7 +61,10 @@ class InvalidToken(Refusal):
 
 
 class ConsoleForbidden(Refusal):
-    """The token is valid, but not at this proxy, not from this address, or not for this action."""
+    """The token is valid, but not at this proxy, not from this address, or not for this action.
+
+    The token is also refused if its server now belongs to another project.
+    """
 
     close_code, status, api_status = 4403, 403, 403
     sentence = "This console link may not be used here. Ask for a link of your own, for this kind of viewer."
@@ -82,7 +85,7 @@ class ConsoleTypeUnavailable(Refusal):
 
 
 class InstanceNotRunning(Refusal):
-    """The domain is not running, or its VNC port is -1."""
+    """The domain is not running or is migrating, or its VNC port is -1."""
 
     close_code, status, api_status = 4409, 409, 409
     sentence = "This server is not running. Start or resume it to use its console."
@@ -117,14 +120,18 @@ class IdleTimeout(Refusal):
 
 
 class SessionExpired(Refusal):
-    """The token of a live session has expired, and either enforce_session_timeout is on, or a guest uses it."""
+    """The token of a live session has expired, and either enforce_session_timeout is on, or the viewer is a guest."""
 
     close_code = 4408
     sentence = "The time of this console session is over. Ask for a new console link."
 
 
 class Revoked(Refusal):
-    """A user or an operator revoked the token, the instance is gone, or the link that shared the token has ended."""
+    """A user or an operator revoked the token, or the instance is gone.
+
+    A guest's token is also revoked when the link from which it was shared has ended.  If a token plug-in checks the
+    tokens, a live session also ends with this cause when its token is no longer valid.
+    """
 
     close_code, status = 4410, 410
     sentence = "This console session was revoked. Ask for a new console link if you still need it."
@@ -162,7 +169,7 @@ class TooManyFromAddress(TooManySessions):
 
 
 class TooManyFailures(Refusal):
-    """This client address has reached max_failures_per_minute.
+    """This client address has reached max_failures_per_minute, and another token from it is being checked.
 
     The noVNC proxy answers with the HTTP status 429 before the WebSocket upgrade.  So viewers never receive the close
     code.
@@ -180,7 +187,7 @@ class ProtocolViolation(Refusal):
 
 
 class TextRefused(Refusal):
-    """The client sent a WebSocket text message."""
+    """The client sent a WebSocket text message on a connection without the channel of the console page."""
 
     close_code = 1003
     sentence = "This console takes binary messages only. Use a noVNC viewer."

@@ -77,7 +77,8 @@ class Record:
         """Read a record from a decoded JSON object; unknown fields are ignored.
 
         :param local: the values of local fields.
-        :raises ValueError: a field is missing or invalid; the text is one clause that names the field.
+        :raises ValueError: the message is not an object, or a field is missing or invalid.  The text is one clause that
+            names the class or the field.
         """
         if not isinstance(message, dict):
             raise ValueError(f"{cls.__name__}: not an object")
@@ -165,7 +166,7 @@ def _functions(
 ) -> tuple[Callable[..., Any], ...]:
     """Return the functions ``write``, ``read`` and ``copy`` of a layout.
 
-    This function generates their Python code, with a line or two for each field, as :mod:`dataclasses` generates
+    This function generates their Python code, with some lines for each field, as :mod:`dataclasses` generates
     ``__init__``.  A loop over the fields would take two to five times as long, and several records are written and read
     for each session.
     """

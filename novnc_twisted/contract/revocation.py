@@ -18,8 +18,9 @@ class Revocation(Record):
 
     :ivar tokens: the number of valid tokens that were revoked.
     :ivar sessions: the number of sessions that were ended or changed.
-    :ivar unanswered: the topics of the proxies that did not answer.  Until a proxy answers, its sessions may go on as
-        before: they are neither ended nor changed.
+    :ivar unanswered: the topics of the proxies that did not answer.  Their sessions go on as before.  consoleauth
+        repeats the change for two minutes.  After that, a session is ended or changed when its proxy renews the lease
+        of its token.
     """
 
     tokens: Annotated[int, fields.count] = 0

@@ -21,7 +21,11 @@ must log in as a Redis user with the rights to all our keys.
 """
 
 EXPOSED: Final = (COMPUTE, PROXY)
-"""The roles of services that the Internet or the VMs can reach.  Their credentials are the most likely to be stolen."""
+"""The roles of services that the Internet or the VMs can reach.
+
+Their credentials are the most likely to be stolen.  So a service receives the calls from each of these roles on a
+separate connection to Redis, where they cannot delay the calls from other roles.
+"""
 
 _T = TypeVar("_T")
 

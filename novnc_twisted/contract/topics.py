@@ -35,7 +35,7 @@ RESTART: Final = 5.0
 """Seconds for which calls to consoleauth or a compute host wait after this service has stopped (on Redis only).
 
 The service may be restarting.  After this time, calls to it fail at once.  If the service was a compute host, the
-callers can then ask other compute hosts.  The default deadline of a call is also 5 seconds.
+callers can then ask other compute hosts.  With the default deadline, also 5 seconds, no call would wait longer.
 """
 
 
@@ -113,8 +113,9 @@ CONSOLEAUTH: Final = Topic(
 )
 """``consoleauth``: the tokens, the people at a console, and the history of sessions.
 
-Somebody with a stolen credential of a proxy cannot delete tokens, and can make a new token only from another token,
-whose hash must be known.  The new token has no more rights than the other token, and ends with it.
+Somebody with a stolen credential of a proxy can make a new token only from another token, whose hash must be known.
+The new token has no more rights than the other token, and ends with it.  A proxy cannot choose a token to delete, but
+if a server or a user has too many tokens, a new token replaces the oldest one.
 """
 
 COMPUTE: Final = Topic(
@@ -148,7 +149,7 @@ PROXY: Final = Topic(
     },
     family=True,
 )
-"""``proxy.HOST.WORKER``: the live sessions of one worker of a proxy."""
+"""``proxy.HOST.WORKER``: the sessions of one worker of a proxy, live or in their set-up."""
 
 TOPICS: Final = (CONSOLEAUTH, COMPUTE, PROXY)
 """All topics."""

@@ -39,7 +39,7 @@ _KEY_BYTES: Final = 32
 class TypingTicket(Record):
     """The right to type on a server's keyboard for a while.
 
-    :ivar id: the ticket's name; None: there is no ticket, because another caller's keys are still being sent.
+    :ivar id: the ticket's name; None: there is no ticket, because another ticket of this server is in use.
     :ivar secret: the key for encryption, in hexadecimal digits.
     """
 

@@ -208,8 +208,12 @@ class TokenUsed(ConsoleEvent):
 class TokenRefused(ConsoleEvent):
     """A proxy asked for the check of a token, and the token was refused.
 
+    consoleauth also reports this event if it refuses to renew the lease of a token, because the server now belongs to
+    another project.
+
     The fields of the user, project and server are set if consoleauth knows the token, and refuses it, for example
-    because the server does not run.  They are empty if the token is unknown, or if nova's API checks the tokens.
+    because the server does not run.  They are empty if the token is unknown, or if nova's API or a token plug-in checks
+    the tokens.
 
     :cvar event: the name of this kind of event.
     :ivar cause: the name of the :class:`~novnc_twisted.errors.Refusal`.

@@ -62,16 +62,17 @@ class FrontFactory(Factory):
         :param settings: default: :class:`SessionSettings` with its default values.
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
-        :param keep_token: ``async (token, client_address)``: called regularly while a session lives.  Renews the
-            token's lease.  The lease lets the viewer reconnect, even after the token itself has expired.
-        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is not
-            at the address in ``info``.  Returns the present address of the console, or None if this is not known; may
-            take ``settings.token_deadline`` seconds.
+        :param keep_token: ``async (token, client_address) -> str | None``: called regularly while a session lives.
+            Renews the token's lease, which lets the viewer reconnect, even after the token itself has expired.  Returns
+            what the viewer may do from now on, ``control`` or ``view``; None: no change.
+        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console may not
+            be at the address in ``info``, or if the console page asks for the state of the server.  Returns the present
+            address and state, or None if they are not known; may take ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.
         :param people: the calls to consoleauth about the people at a console, about control and about links for guests;
-            None for the XVP proxy, whose viewers do not show them.
+            None: viewers do not show them.  The XVP proxy does not use this argument.
         :param limits: limits of sessions; may be shared with another proxy of this process.  Default: limits for this
             proxy only.
         :param failures: counts failed guesses of a token; may be shared, too.  Default: counts for this proxy only.
@@ -166,7 +167,7 @@ class FrontFactory(Factory):
     def stop_sessions(self) -> Deferred[None]:
         """End all sessions, also those being set up, with Stopping (1001), and close all other connections.
 
-        A session that begins later is ended at once.
+        A connection with a final response closes itself.  A session that begins later is ended at once.
 
         :return: fires when no connection is left.
         """
