@@ -43,7 +43,7 @@ def is_check(request: Request) -> bool:
 
 
 def respond_to_check(request: Request) -> Response | None:
-    """Return the response to ``/healthz``, ``OPTIONS *`` and ``OPTIONS /``; None for any other request."""
+    """Return the response to GET or HEAD of ``/healthz``, ``OPTIONS *`` or ``OPTIONS /``; None for other requests."""
     if request.segments == _HEALTH and request.reads:
         return Response(200, HEALTHY)
     if request.method == "OPTIONS" and not request.segments:

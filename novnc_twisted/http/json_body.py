@@ -9,8 +9,8 @@ from novnc_twisted.http.errors import HTTPError
 MAX_DEPTH: Final = 32
 """Maximum levels of nesting in a body; nova's own requests have four."""
 
-# The possessive quantifier and the optional closing quote keep the time linear.  Without them, the time for a body of
-# quotes would grow with the square of its length.
+# Without the optional closing quote, the time for a body of escaped quotes would grow with the square of its length.
+# Without the possessive quantifier, a string of 1 MiB would take 120 MiB of memory.
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))

@@ -13,10 +13,14 @@ _ALWAYS: Final = (
 )
 
 ALONE: Final = (("Cross-Origin-Opener-Policy", "same-origin"),)
-"""Prevents windows of other origins from getting a reference to a page.  It is sent only over https, because over plain
-http Chromium ignores the header and logs a warning.  It is not sent if a page of the same site opened this page.  An
-example is the list of servers.  It is of the same site, but of another origin, because its port is another.  It needs
-references to the consoles that it has opened, to return to their tabs."""
+"""Prevents windows of other origins from getting a reference to a page.
+
+The header is sent only over https, because over plain http Chromium ignores the header and logs a warning.
+
+The header is not sent if a page of the same site has opened this page.  For example, the list of servers opens console
+pages of the same site, but of another origin, because the ports are different.  The list needs references to these
+pages, to return to their tabs.
+"""
 
 DRAWING: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """The Content-Security-Policy of an SVG file, so that a file opened as a page runs no script."""

@@ -88,7 +88,7 @@ class Site(HTTPFactory):
         """See Factory.  Open no access log of twisted.web, which would contain tokens, and start no timer for it."""
 
     def stopFactory(self) -> None:
-        """See Factory.  Close idle connections at once, and other connections after their response."""
+        """See Factory.  Close idle connections and streams at once, and other connections after their response."""
         for channel in list(self.connections):
             channel.close_when_idle(first_request=self.answers_first_requests)
 

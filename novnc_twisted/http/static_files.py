@@ -44,7 +44,7 @@ class StaticFile:
     :ivar content_type: the media type, by the ending of the name.
     :ivar path: the path in the folder, with slashes.
     :ivar tag: the ETag.
-    :ivar unchanging: whether our own build put a hash into the name, so that a file of this name never changes.
+    :ivar unchanging: whether our own code put a hash of the content into the name.  A file of this name never changes.
     :ivar encoding: the Content-Encoding of the content, or None.
     :ivar varies: whether the content depends on the request's Accept-Encoding.
     """

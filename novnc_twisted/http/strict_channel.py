@@ -73,7 +73,7 @@ class StrictChannel(HTTPChannel):
         self.refuse(431, "The request line or the header is too long.")
 
     def headerReceived(self, line: bytes) -> bool:
-        """See HTTPChannel.  The only transfer coding is ``chunked``, and lengths have few digits."""
+        """See HTTPChannel.  Refuse transfer codings other than ``chunked``, and lengths with too many digits."""
         name, _, value = line.partition(b":")
         name, value = name.lower(), value.strip(b" \t")
         if self.is_refused:
@@ -108,7 +108,7 @@ class StrictChannel(HTTPChannel):
             self.refuse(413, "Request is too large.", drain=True)
 
     def allContentReceived(self) -> None:
-        """See HTTPChannel.  Drop bytes that came after the request, and close the connection after its response."""
+        """See HTTPChannel.  If bytes came after the request, drop them, and close the connection after the response."""
         if self.is_refused:
             return
         # Refuse pipelined requests: a proxy may have sent the second one for another client.
@@ -137,7 +137,7 @@ class StrictChannel(HTTPChannel):
         if self.is_refused:
             return
         self.is_refused = True
-        # twisted.web's own timer would close the connection before the response is sent.
+        # From now on, CLOSE_TIMEOUT limits the time, instead of twisted.web's own timer.
         self.setTimeout(None)
         error = HTTPError(status, message, reason=RefusalReason(_CAUSES[status]))
         self.factory.report(error, getattr(self.transport.getPeer(), "host", ""))

@@ -81,7 +81,8 @@ class EventStream:
 class WireRequest(Request):
     """A request whose body is kept in memory and is not parsed as a form.  :class:`.site.Site` answers it.
 
-    :ivar client_address: the client's address, which may come from X-Forwarded-For; empty: not known yet.
+    :ivar client_address: the client's address, which may come from X-Forwarded-For; empty: not known yet, or the
+        connection came from a unix socket.
     :ivar check: whether the request looks like a health check, which is not logged if it succeeds.
     """
 
