@@ -48,7 +48,10 @@ _MAX_NOTED: Final = 10_000
 
 
 class ITokenHolders(Protocol):
-    """Finds the user of an API token, and the user's current rights.  Each ``auth_strategy`` has its own class."""
+    """Finds the user of an API token, and the user's current rights.
+
+    Each ``auth_strategy`` except noauth has its own class.
+    """
 
     async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
         """Return data (the grant) by which :meth:`holder` finds the user later.  It is stored with the new token.
@@ -62,7 +65,11 @@ class ITokenHolders(Protocol):
         ...
 
     async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
-        """Return the user of a token with the user's current rights; None if the user has no rights any more."""
+        """Return the user of a token with the user's current rights; None if the token is not valid any more.
+
+        :raises HTTPError: 403: the user has no rights here; 429 or 503: the rights were not checked.
+        :raises ServiceUnavailable: the service that checks the rights gives no usable answer.
+        """
         ...
 
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
@@ -243,7 +250,11 @@ class APITokens:
         return count
 
     async def _withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
-        """Undo a grant.  A failure is ignored, because nobody can use the grant without its token."""
+        """Undo a grant.
+
+        A failure is ignored.  A client can use the grant only with the token's text and the token's record, and one of
+        the two is gone: the text was not given out, or the record was removed.
+        """
         with suppress(ServiceUnavailable, HTTPError):
             await self._holders.withdraw(request, user, grant)
 
@@ -277,8 +288,8 @@ class APITokens:
 
 
 def _need_log_in(caller: Caller) -> None:
-    # An attacker with a stolen token must not be able to make more tokens: they would stay valid when the stolen token
-    # is revoked.
+    # An attacker with a stolen token must not be able to make tokens, which would stay valid when the stolen token is
+    # revoked, or to revoke the user's other tokens.
     if caller.by_api_token:
         raise HTTPError(403, "Log in to make or revoke API tokens. An API token cannot do it.")
 

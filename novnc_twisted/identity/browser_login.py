@@ -43,7 +43,7 @@ def secret_of(request: Request) -> str | None:
 def login_of(request: Request) -> str | None:
     """Return the value of the log-in cookie; None without this cookie, or if the request has other credentials.
 
-    :raises HTTPError: 403: a page of another site requests a change.
+    :raises HTTPError: 403: the request is for a change, and a page of another site may have made it.
     """
     # Browsers remember a password of HTTP Basic, and send it even with requests that pages of other sites make.
     if not request.reads and {"authorization", "origin"} <= request.headers.keys():
@@ -156,7 +156,7 @@ class IBrowserLogins(Protocol):
         ...
 
     async def renewal(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """Extend the log-in of a request if it is due; return the header fields for the browser, if any."""
+        """Extend the log-in of a request if a renewal is due; return the header fields for the browser, if any."""
         ...
 
     async def projects(self, request: Request) -> Projects | None:
@@ -212,7 +212,7 @@ class LogOuts:
     async def note(self, user: str, longest: float) -> None:
         """Record that a user logs out everywhere.
 
-        :param longest: seconds for which this is remembered.  After that, no cookie of an earlier log-in may be valid.
+        :param longest: seconds for which this is remembered.  By then, cookies of earlier log-ins must have expired.
         """
         await self._store.put(_key(user), {"at": await self._store.now()}, longest)
 

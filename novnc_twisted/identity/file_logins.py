@@ -88,7 +88,7 @@ class FileLogins:
     async def end(self, request: Request) -> tuple[str, str]:
         """See IBrowserLogins.
 
-        This ends all cookies of the log-in: without this, a cookie from before the last renewal would stay valid.
+        All cookies of the log-in become invalid, also those from before a renewal.
         """
         found = await self._read(secret_of(request) or "")
         if found is not None:

@@ -35,7 +35,7 @@ LONGEST: Final = 24 * 3600.0
 class _Session(NamedTuple):
     """A log-in.
 
-    :ivar began_at: when the log-in began, as ``IKeyedStore.now`` gave the time.
+    :ivar began_at: when the log-in began, by the clock of the store (``IKeyedStore.now``).
     :ivar until: Unix time at which the log-in ends at the latest.
     :ivar unscoped: the token with which a project is chosen.
     :ivar token: the token for the chosen project; empty: no project is chosen yet.

@@ -1,6 +1,6 @@
 """Limits the concurrent work for clients with unknown tokens, so that one network cannot use up all capacity.
 
-Each piece of work takes a place, for example the validation of a token by Keystone.
+Each piece of work, for example the validation of a token by Keystone, takes a place.
 """
 
 from collections import Counter

@@ -10,7 +10,7 @@ DEADLINE: Final = 5.0
 
 
 class IKeystone(Protocol):
-    """The part of :class:`novnc_twisted.keystone.KeystoneClient` that is called."""
+    """The part of :class:`novnc_twisted.keystone.KeystoneClient` that this package calls."""
 
     def request(
         self,

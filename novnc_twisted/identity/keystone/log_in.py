@@ -121,7 +121,7 @@ class KeystoneLogIn:
         """Make an application credential with the person's own token; return its ``id`` and ``secret``.
 
         :param until: the time at which it expires, in Keystone's format.
-        :raises HTTPError: 403: Keystone refuses; 503: Keystone does not answer.
+        :raises HTTPError: 403: Keystone answers with another status than 201; 503: Keystone gives no usable answer.
         """
         wanted = {"name": name, "expires_at": until, "unrestricted": False}
         path = f"/users/{quote(user, safe='')}/application_credentials"

@@ -2,7 +2,7 @@
 
 For each API token, there is an application credential in Keystone, created with the user's own Keystone token.  With
 the credential, this module gets a Keystone token, which is validated at each use like that of an API client.  Keystone
-deletes the credential when the user loses the role or is removed.
+deletes the credential when the user loses a role in the project or is removed.
 """
 
 import secrets
@@ -46,19 +46,20 @@ class KeystoneHolders:
     async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
         """See ITokenHolders.
 
-        :raises HTTPError: 403: Keystone refuses an application credential for this person; 503: Keystone does not
-            answer.
+        :raises HTTPError: see :meth:`.KeystoneLogIn.make_credential`.
         """
         token = await self._token_of(request)
         until = datetime.fromtimestamp(self._now() + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
-        # Keystone requires a unique name, which people see in `openstack application credential`.
+        # Keystone requires a unique name, which people see in `openstack application credential list`.
         name = f"console API token {secrets.token_hex(8)}"
         return await self._keystone.make_credential(token or "", caller.user, name, until)
 
     async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
         """See ITokenHolders.
 
-        :raises HTTPError: 403: the person has no rights here any more; 503: Keystone does not answer.
+        :raises HTTPError: 403: the person has no rights here any more; 429: see :meth:`.KeystoneUsers.caller`; 503:
+            Keystone does not answer the log-in with the credential.
+        :raises ServiceUnavailable: Keystone gives no usable answer about the token.
         """
         id = grant.get("id", "")
         known = self._tokens.get(id)

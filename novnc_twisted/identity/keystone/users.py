@@ -206,7 +206,7 @@ async def _no_token(_: str) -> None:
 
 def _reason(status: int, credentials: str) -> str:
     """Return why a token could not be validated, in one clause."""
-    # keystoneauth1 has renewed our own token by now, and sent the request again.
+    # A 401 is the second one: after the first, keystoneauth1 got a new token for us, and sent the request again.
     if status == 401:
         return f"Keystone refuses the credentials of {credentials}"
     if status == 403:
