@@ -85,9 +85,9 @@ class NoAuth:
 
 
 def _refuse_proxies(request: Request) -> None:
-    """Refuse requests with header fields of proxies, whether or not the peer is a trusted proxy.
+    """Refuse requests with header fields of proxies, and requests that do not use HTTP/1.1.
 
-    A client that forges these fields only excludes itself.
+    Requests of trusted proxies are refused, too.  A client that forges header fields of proxies only excludes itself.
 
     :raises HTTPError: 403.
     """

@@ -61,8 +61,8 @@ class Passwords:
             exception, and ``done`` is not called.  If the check shares the comparison of an earlier check, ``begin`` is
             called when the result is known.  ``begin`` is not called if the password is remembered as correct
             (:data:`REMEMBERED`), because then nothing is compared.
-        :param done: called with whether the name and the password are right.  It is also called if the request was
-            cancelled in the meantime.
+        :param done: called with True if the name and the password are right, else with False.  It is also called if
+            the request was cancelled in the meantime.
         :raises TooManyLogIns: too many comparisons run or wait.
         """
         user = users.get(name)

@@ -24,7 +24,7 @@ TOKEN_TTL = 3600
 """Seconds that a token is valid (Keystone's default)."""
 
 SECRET_TTL = 30 * 24 * 3600.0
-"""Seconds after the last log-in for which the key is kept."""
+"""Seconds for which the key is kept after the last token was made."""
 
 MAX_LENGTH = 4096
 """Maximum number of characters of a token."""
@@ -141,8 +141,8 @@ class Tokens:
 
         :param make: make the key if there is none, and extend the time for which it is kept.
         """
-        # Keep the known key while the store is asked.  If the key were dropped and the store failed, the next log-in
-        # would make a new key, and all tokens would become invalid.
+        # Keep the known key while the store is asked.  If the key were dropped, and the store failed and lost its data,
+        # the next log-in would make a new key, and all tokens would become invalid.
         stored = await self._store.get(_KEY)
         if stored is None and make:
             # If the store has lost the key, restore the one that this worker knows, so that tokens stay valid.

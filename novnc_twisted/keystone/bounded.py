@@ -73,7 +73,8 @@ class BoundedAdapter(BaseAdapter):
 
 
 def _read(raw: Any, until: float) -> bytes:
-    # read1() returns the available bytes, read() waits for a whole piece.  An old urllib3 has no read1().
+    # read1() returns the available bytes.  An old urllib3 has only read(), which waits for a whole piece, so that the
+    # time is checked later.
     read = getattr(raw, "read1", raw.read)
     pieces: list[bytes] = []
     size = 0

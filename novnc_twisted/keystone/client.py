@@ -82,8 +82,9 @@ class KeystoneClient:
         :param headers: further header fields.
         :param authenticated: whether to send our own token; False for a request with a user's password or token.
 
-        Fails with ServiceUnavailable if Keystone or the service does not answer, if Keystone refuses our credentials,
-        or if the request cannot be sent.  The detail gives the reason, and contains neither the path nor a secret.
+        Fails with ServiceUnavailable if Keystone or the service does not answer or sends an unusable answer, if
+        Keystone refuses our credentials, or if the request cannot be sent.  The detail gives the reason, and contains
+        neither the path nor a secret.
         An answer with an error status is an :class:`Answer` like any other.
         """
         return self._calls.run(lambda: self._send(method, path, json, headers or {}, authenticated))

@@ -68,7 +68,7 @@ class ThreadedCalls:
             return None if abandoned.is_set() else call()
 
         def ended(success: bool, outcome: Any) -> None:
-            # A cancelled call is also counted until here: until then, it is in the queue or holds a thread.
+            # A cancelled call is also counted until here, because it was in the queue or held a thread.
             self._pending -= 1
             if abandoned.is_set():
                 return

@@ -90,7 +90,7 @@ class DomainDirectory(Generic[T]):
         self._neighbours: dict[str, list[str]] = {}  # address -> live hosts
         self._malformed: dict[str, float] = {}  # host -> when its parts may be read again
         self._good_until: float | None = None
-        # Requests that arrive at the same time share one update.
+        # Requests that arrive during an update share the next one.
         self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()), cancels=True)
         self._preparing: Deferred[None] | None = None
         self._failure: ServiceUnavailable | None = None
@@ -205,7 +205,7 @@ class DomainDirectory(Generic[T]):
             await self._read_records()
         except ServiceUnavailable as failure:
             if self._failure is None:
-                _log.warn("the published domains can't be read, so all hosts are asked: {why}", why=str(failure))
+                _log.warn("the published domains can't be read, so live hosts are asked: {why}", why=str(failure))
             # Kept until an update succeeds: while the records cannot be read, last_host() must raise instead of
             # returning None.
             self._failure = failure

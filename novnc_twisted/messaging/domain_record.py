@@ -5,7 +5,8 @@ A record has a head and parts.  The head, ``domains:HOST``, has the version of e
 writes only one part and the head, and a reader (:mod:`.domain_directory`) reads only the parts with new versions.  On
 Redis, a host may write only its own record.  It may also add names to the group of hosts, but not remove any.
 
-Records are hints: they show which hosts to ask, and which domains a dead host had.  They never grant a right.
+Records are hints: they show which domains to list, which hosts to ask, and which domains a dead host had.  They never
+grant a right.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,7 +43,10 @@ def head_key(host: str) -> str:
 
 
 def part_key(host: str, count: int, number: int) -> str:
-    """Return the key of part ``number`` in a record of ``count`` parts.  The count is a part of the key."""
+    """Return the key of part ``number`` in a record of ``count`` parts.
+
+    The key contains the count, so that a record with a new number of parts does not overwrite its old parts.
+    """
     return f"domains:{host}/{count}.{number}"
 
 

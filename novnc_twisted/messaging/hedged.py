@@ -1,4 +1,7 @@
-"""Hedged calls: a call is repeated if it gets no answer soon, or a ServiceUnavailable: its server may have died."""
+"""Hedged calls: a call that gets no answer soon, or fails with ServiceUnavailable, is repeated.
+
+The server that took the call may have died.
+"""
 
 from typing import Any
 
