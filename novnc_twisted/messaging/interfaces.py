@@ -202,9 +202,9 @@ class ITransport(Interface):
             a space, an ``@`` or a character that is not printable ASCII.
         :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
             with ``TopicInUse``.  On Redis, the other server's entry may be left from a crash.  So ``serve`` first waits
-            until this entry is gone, but at most for the time that an entry lives without renewal.  If another server
-            is found later, for example because the bus was down at the start, this server logs the conflict, and serves
-            nothing while the other server is alive.
+            until this entry is gone, or until it would have expired without renewal.  If another server is found
+            later, for example because the bus was down at the start, this server logs the conflict, and serves nothing
+            while the other server is alive.
         :param returns_within: seconds, at most 10, for which calls wait for a new server after the last server has
             withdrawn, because the service may be restarting.  The topic counts as live during this time.  After a
             crash, calls do not wait.

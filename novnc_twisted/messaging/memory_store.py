@@ -33,8 +33,8 @@ class _Entry:
 class MemoryStore:
     """An IKeyedStore in memory.
 
-    Each operation on objects first drops some expired objects, beginning with those that expired first.  So the store
-    does not grow, and needs no timer.
+    Each operation on objects first drops some expired objects, beginning with those that expired first.  So expired
+    objects do not accumulate, and the store needs no timer.
 
     :param clock: IReactorTime.
     """
@@ -197,7 +197,7 @@ class MemoryStore:
             if entry is None:
                 continue
             if entry.expires_at > now:
-                # The entry was extended after this time was put into the heap.
+                # The entry was extended or replaced after this time was put into the heap.
                 heappush(self._expiries, (entry.expires_at, key))
             else:
                 self._drop(key)

@@ -127,7 +127,8 @@ def _selectors(identity: Identity) -> Iterable[str]:
 
 def _calls(role: str, topics: Iterable[Topic]) -> list[str]:
     """Return the selectors for calling these topics and for taking the replies."""
-    # Write only: a stolen credential of a caller must not read or remove the calls of others.
+    # Write only: somebody with a stolen credential of a caller must not read calls.  PEXPIRE can still remove the calls
+    # of callers with the same role.
     queues = " ".join(f"%W~{keys.requests(topic.pattern, role)}" for topic in topics)
     servers = " ".join(f"%R~{keys.servers(topic.pattern)}" for topic in topics)
     return [f"{queues} {_PUSH}", f"{servers} +zcount", f"~{keys.replies('*', role)} +blpop"]

@@ -46,7 +46,7 @@ class Announcement:
         :param origin: a description of this process for log lines.
         :param life: an id of this process; :func:`.has_ended` needs it to check an exclusive entry.
         """
-        # The order of the fields must not change: the entry is removed by its exact text.
+        # While the entry lives, its text must not change: the entry is renewed and removed by its exact text.
         names = f'"binary":{json.dumps(self.binary)},"host":{json.dumps(self.host)},"from":{json.dumps(origin)}'
         if self.exclusive and life:
             names += f',"life":{json.dumps(life)}'

@@ -28,7 +28,10 @@ RETRY = 0.1
 """Seconds between two attempts to queue a call while the topic's server is restarting, or may still be reconnecting."""
 
 _FAR_FUTURE = 9_999_999_999_999
-"""A time in milliseconds since 1970 with as many digits as each time until the year 2286."""
+"""A time in milliseconds since 1970 with as many digits as each time until the year 2286.
+
+A request with this time has its final length, so the length can be checked before Redis' time is known.
+"""
 
 _REFUSED = {
     "late": "Redis got the call for {} too late",

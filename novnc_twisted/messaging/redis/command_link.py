@@ -137,7 +137,7 @@ class CommandLink(Link):
         except ConnectionGone:
             raise ServiceUnavailable("the connection to Redis was lost before it answered") from None
         except RedisError as error:
-            # This server is not, or no longer, a usable primary.  A new connection asks the Sentinels again.
+            # OUTAGES: this server is not, or no longer, a usable primary.  A new connection asks the Sentinels again.
             if error.code in OUTAGES:
                 protocol.transport.abortConnection()
             elif error.code in TROUBLES:
@@ -181,5 +181,5 @@ class CommandLink(Link):
 
 
 def _first(failure: Failure) -> Failure:
-    """Return the failure of the first command that failed, or the failure itself if it is a cancellation."""
+    """Unwrap a FirstError to the failure of the command that failed first; return any other failure unchanged."""
     return failure.value.subFailure if isinstance(failure.value, FirstError) else failure

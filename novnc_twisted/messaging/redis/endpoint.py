@@ -29,7 +29,8 @@ from novnc_twisted.tls import ServerCheck, identity
 CONNECT_TIMEOUT = 3.0
 """Seconds for the TLS handshake and the log-in together; also the limit for connecting to a unix socket.
 
-Before these, a link asks the Sentinels, looks up the name and connects.  All this may take twice as long.
+The steps before the TLS handshake (asking the Sentinels, looking up the name, connecting) may together take twice this
+time.
 """
 
 ANSWER_TIMEOUT = 0.5

@@ -28,9 +28,9 @@ During a stall, presence entries of live services may expire.
 """
 
 MAX_BACKOFF = 1.0
-"""Maximum number of seconds between the starts of two successive connection attempts.
+"""Maximum number of seconds from the start of one connection attempt to the start of the next.
 
-If the first attempt takes nearly as long or longer, the second one follows shortly after its end (:mod:`.link`).
+If an attempt takes half a second or longer, the next one follows shortly after its end instead (:mod:`.link`).
 """
 
 GRACE_PERIOD = 4.0

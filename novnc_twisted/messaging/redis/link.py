@@ -115,7 +115,7 @@ class Link:
         """Close the sending side of the connection, and do not reconnect.
 
         Redis then ends a blocked command.  Redis drops a reply that it has not sent yet, so a message that arrives at
-        this moment can be lost.
+        this moment can be lost.  Without a connection, this method does nothing.
         """
         if self._protocol is not None:
             self._finishing = True
@@ -176,8 +176,8 @@ class Link:
             self._tried()
             if isinstance(lost, Frozen):
                 for other in list(self._followers):
-                    # A follower (a link whose ``after`` is this link) would notice this only after the time-out of its
-                    # BLPOP.
+                    # Otherwise a follower (a link whose ``after`` is this link) would notice the frozen Redis only
+                    # after the time-out of its BLPOP.
                     other._drop()
             await sleep(self._pause(attempt, self._seconds() - begun), self._reactor)
 
@@ -188,8 +188,8 @@ class Link:
         """
         # All pauses are random, so that the processes do not reconnect all at once and overload Redis.
         #
-        # Long attempts do not burden a Redis that has just started.  After the loss of an older connection, the next
-        # attempt is made soon, because the outage may be short.
+        # After a long attempt, the next one follows soon: long attempts are too rare to burden a Redis that has just
+        # started.  The next one also follows soon if a connection lasted this long, because the outage may be short.
         if waited >= ANSWER_TIMEOUT:
             return self._uniform(FIRST_BACKOFF, 3 * FIRST_BACKOFF)
         longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt)
