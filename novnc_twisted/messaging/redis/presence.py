@@ -40,7 +40,7 @@ _PERIOD = int(PRESENCE * 1000)
 
 
 class Presence:
-    """Renews the presence entries of one process, each second and when Redis is connected again.
+    """Renews the presence entries of one process, each second and after each connection to Redis.
 
     :param removes_expired: whether this process also maintains the list of services: it removes the names of services
         whose entries have expired, as consoleauth does.
@@ -82,7 +82,7 @@ class Presence:
             await self._renew(announcement)
 
     async def remove(self, announcement: Announcement, deadline: float = FROZEN) -> list[Any] | None:
-        """Remove an entry from the list of services, and stop serving its topic.
+        """Remove an entry from the list of services, so that no more calls are queued for its server.
 
         :return: one of these:
 
@@ -111,7 +111,7 @@ class Presence:
             await self._link.execute("ZREM", keys.servers(announcement.topic), announcement.server, deadline=deadline)
 
     def renew(self) -> None:
-        """Write all entries at once.  Called when Redis is connected again, since Redis may have lost the entries."""
+        """Write all entries now.  Called after each connection to Redis, since Redis may have lost the entries."""
         # _origin and _life are set only once: they are part of the text of each entry, which must not change.
         self._origin = self._origin or origin(self._link.local_address)
         self._life = self._life or life()

@@ -45,7 +45,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
     :ivar too_long: whether the connection was closed because a reply was longer than ``max_pending``.
     :ivar garbled: whether the connection was closed because the peer does not speak RESP.
     :ivar answered: whether a reply has come.
-    :ivar unfinished: bytes received after the piece of data in which the last complete reply ended.
+    :ivar unfinished: bytes received after the last call of :meth:`dataReceived` that completed a reply.
     :ivar primary: host and port of the server, if a Sentinel named it.
     """
 
@@ -77,7 +77,10 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
             self.transport.abortConnection()
 
     def replyReceived(self, reply: object) -> None:
-        """Handle one complete reply."""
+        """Handle one complete reply.
+
+        When the connection is lost, txredisapi also calls this method, with a ConnectionError for each pending command.
+        """
         self.unfinished = 0
         self.answered = self.answered or not isinstance(reply, txredisapi.ConnectionError)
         super().replyReceived(reply)

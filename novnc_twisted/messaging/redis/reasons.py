@@ -95,7 +95,10 @@ class Untrusted(Exception):
 
 
 class Frozen(Exception):
-    """The server did not answer in time on a connection that worked before."""
+    """The server did not answer in time.
+
+    Either the connection worked before, or the Sentinels named another primary while the server did not answer.
+    """
 
 
 class TooLong(Exception):
@@ -106,7 +109,8 @@ class NoLogIn(Exception):
     """The server accepted the connection, but did not answer as Redis does.
 
     :ivar what: its behaviour: ``silent``, ``closed`` or ``garbled``.
-    :ivar tls: whether the connection used TLS.
+    :ivar tls: whether the connection used TLS.  For ``silent``, False also if the server has answered an earlier
+        command, which shows that TLS works.
     """
 
     def __init__(self, what: str, *, tls: bool) -> None:

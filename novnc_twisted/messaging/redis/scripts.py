@@ -73,7 +73,7 @@ class Script:
 
 
 WRITTEN: Final = (1, "queued")
-"""The replies of a script with ``writes`` that has added data; with other replies, there was nothing to add."""
+"""The replies of a script with ``writes`` that has added data; with other replies, it may have added nothing."""
 
 ALL: list[Script] = []
 """All scripts.  A connection with the right to SCRIPT LOAD loads them into Redis."""

@@ -168,7 +168,7 @@ class Serving:
         request = self._read(message)
         if request is None:
             return
-        # stop() cancels only the method, and not a reply that is being sent.
+        # With this Deferred, stop() can cancel the method alone: the reply still gets FINAL_REPLIES seconds.
         running = Deferred.fromCoroutine(self._run(role, request))
         self._running.add(running)
         try:

@@ -198,7 +198,7 @@ def _object(stored: Any, limit: int = MAX_MESSAGE) -> dict[str, Any] | UnusableR
     except (ValueError, TypeError, AttributeError):
         value = None
     if not isinstance(value, dict):
-        return UnusableRecord("the value of a key in Redis is not an object of our store")
+        return UnusableRecord("the value of a key in Redis is not an object of our store, or is too large")
     return value
 
 

@@ -37,7 +37,7 @@ LONGEST_ENTRY = 10_000
 """Maximum lifetime of a presence entry in milliseconds; the scripts ignore entries that expire later."""
 
 GRACE = BLOCK + 0.5
-"""Seconds for which a service that withdraws waits for its pending BLPOP.
+"""Maximum number of seconds for which a service that withdraws waits for its pending BLPOP.
 
 After that, the service waits at most this time again for the calls that are running.
 """
@@ -147,7 +147,7 @@ class RedisTransport:
         return Deferred.fromCoroutine(ping())
 
     def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
-        """See ITransport; TypeError or ValueError if the arguments cannot be converted to JSON."""
+        """See ITransport; TypeError or ValueError if the topic or the arguments are unusable (:meth:`.Calls.call`)."""
         try:
             self._needs_start()
             return self.calls.call(topic, method, deadline, arguments)
