@@ -108,9 +108,9 @@ def entry_id(text: str) -> tuple[int, int]:
 async def perform(topic: str, methods: Mapping[str, Method], method: str, arguments: Mapping[str, Any]) -> str:
     """Run one served method; return its answer as the JSON text that :func:`outcome` reads.
 
-    If the method raises a refusal, the answer contains it.  Any other exception is a bug in the service: it is logged
-    here once, and the caller gets ServiceUnavailable.  If the method or an argument is unknown, or an argument is
-    missing, the caller also gets ServiceUnavailable, but nothing is logged.
+    If the method raises a refusal, the answer contains it.  Any other exception is a bug in the service: this function
+    logs the exception, and the caller gets ServiceUnavailable.  If the method or an argument is unknown, or an argument
+    is missing, the caller also gets ServiceUnavailable, but nothing is logged.
 
     :raises CancelledError: the method was cancelled.
     """

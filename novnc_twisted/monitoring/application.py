@@ -13,7 +13,7 @@ from novnc_twisted.monitoring.status import Status
 class MonitoringApplication:
     """Answers requests of monitoring.
 
-    :param status: returns the state of this command.
+    :param status: returns the status of this command.
     """
 
     def __init__(self, status: Callable[[], Awaitable[Status]]) -> None:

@@ -41,7 +41,7 @@ class _Collector:
 
 def exposition(samples: Samples) -> bytes:
     """Return all metrics in Prometheus' text format."""
-    # Imported here, so that only a process with a monitoring port loads the library.
+    # Imported here, so that a process without monitoring does not load the library.
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)

@@ -91,7 +91,7 @@ class Metrics:
             self._count("novnc_bus_failures_total", "method", method)
 
     def watch(self, sessions: Iterable[ISession]) -> None:
-        """Count the sessions that this collection contains at each scrape."""
+        """At each scrape, count the sessions that this collection contains."""
         self._fronts.append(sessions)
 
     def samples(self) -> Samples:

@@ -35,7 +35,7 @@ class Monitor:
         return measured
 
     def status(self) -> Deferred[Status]:
-        """Return the state of this process, after at most 1.5 s (``readiness.DEADLINE``)."""
+        """Return the status of this process, after at most 1.5 s (``readiness.DEADLINE``)."""
         return self._shared()
 
     async def _ask(self) -> Status:

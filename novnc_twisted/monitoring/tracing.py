@@ -24,7 +24,7 @@ SETUP: Final = "console.setup"
 PLACE: Final = "console.place"
 """The name of the span for consoleauth's search for the console.
 
-The other spans have the names of their phases: ``token``, ``dial`` and ``negotiate``.
+The spans within :data:`SETUP` have the names of their phases: ``token``, ``dial`` and ``negotiate``.
 """
 
 _LIVE: Final = "live"

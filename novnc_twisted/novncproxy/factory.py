@@ -69,11 +69,12 @@ class NoVNCProxyFactory(FrontFactory):
             contains ``'self'``, the API's list of servers may frame the page, too.
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
-        :param keep_token: ``async (token, client_address)``: called regularly while a session lives.  Renews the
-            token's lease, so that the viewer may reconnect after the token has expired.
+        :param keep_token: ``async (token, client_address) -> str | None``: called regularly while a session lives.
+            Renews the token's lease, so that the viewer may reconnect after the token has expired.  Returns what the
+            viewer may do from now on, ``control`` or ``view``, or None to change nothing.
         :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is not
-            at the address in ``info``.  Returns the present address of the console, or None if this is not known; may
-            take ``settings.token_deadline`` seconds.
+            at the address in ``info``, or may no longer be there.  Returns the present address of the console, or None
+            if this is not known; may take ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.

@@ -1,8 +1,9 @@
 """The opening handshake of a WebSocket (RFC 6455, section 4.2), checked by autobahn in memory.
 
-autobahn's server protocol gets a head at once, and its response is collected in memory.  The protocol has no transport,
-no timer and no second request.  The head contains only the fields that the upgrade depends on.  The protocol never sees
-the token, and never the Origin, which is checked by this project's own rules (:mod:`novnc_twisted.access.origin`).
+autobahn's server protocol gets a head in one piece, and its response is collected in memory.  The protocol has no
+transport, no timer and no second request.  The head contains only the fields that the upgrade depends on.  The protocol
+never sees the token, and never the Origin, which is checked by this project's own rules
+(:mod:`novnc_twisted.access.origin`).
 
 Most upgrades differ only in Sec-WebSocket-Key, so autobahn checks the other fields once for all of these upgrades.  If
 autobahn checked each upgrade, its parser would take 6 % of the instructions of the set-up of a session.

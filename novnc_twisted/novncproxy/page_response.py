@@ -1,4 +1,4 @@
-"""The response to a request for a file of the console page.  Opening the file is the only I/O."""
+"""The response to a request for a file of the console page.  The only I/O is on the files of the page."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class PageResponse:
 
     :ivar status: the HTTP status.
     :ivar fields: header fields, except those that every response has.
-    :ivar file: the open file to send; None if the response has no content.
+    :ivar file: the open file to send; None if the response sends no file.
     :ivar sentence: if not empty, the response consists of this sentence, and the connection is closed after it.
     """
 

@@ -61,7 +61,7 @@ class ChannelEnd(WebSocketEnd):
 
     def resumeProducing(self) -> None:
         """See WebSocketEnd: also send the messages that waited for room."""
-        # Called first, because it marks the buffer as not full.  The write below may fill the buffer again.
+        # Called before the write below: if the write fills the buffer, a later call would mark it as not full.
         super().resumeProducing()
         if self._unsent and not (self._full or self._closing):
             unsent, self._unsent = self._unsent, {}

@@ -1,4 +1,4 @@
-"""The engine: one edge-triggered epoll for the sockets of all sessions, and one buffer for all their reads.
+"""The engine: one edge-triggered epoll for the sockets of all sessions, and one buffer for reading plain streams.
 
 A detached relay takes the two sockets of a session from their Twisted transports, and returns them at the end.  A side
 (:class:`.side.StreamSide`) has one of these sockets.  The other side of the session sends what this side reads.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.detached.side import StreamSide
 
 BUFFER: Final = 1 << 18
-"""Maximum number of bytes of one read: as many as a fast network has ready."""
+"""Maximum number of bytes of one read from a plain stream: as many as a fast network has ready."""
 
 HEADROOM: Final = 10
 """Bytes in the buffer before the received data: room for the longest header of a WebSocket frame."""
@@ -35,7 +35,7 @@ AMONG_OTHERS: Final = range(1)
 """Like :data:`ALONE`, if other sides are ready too, or if this round follows another one without a pause."""
 
 EVENTS: Final = 128
-"""Maximum number of descriptors handled in one round."""
+"""Maximum number of descriptors that epoll reports for one round."""
 
 SLICE: Final = 0.01
 """Seconds for which rounds may follow one another before the engine returns to the reactor."""
@@ -65,9 +65,9 @@ def engine_of(reactor: Any) -> "Engine | None":
 class Engine:
     """All detached relays of one reactor.
 
-    :ivar buffer: :data:`HEADROOM`, then the bytes that a side has just read.
+    :ivar buffer: :data:`HEADROOM` bytes, then the bytes that a side has just read from a plain stream.
     :ivar view: the whole buffer.
-    :ivar space: the part that is read into.
+    :ivar space: the buffer without its first :data:`HEADROOM` bytes: plain streams are read into this part.
     :ivar now: the reactor's seconds at the start of the present round.
     :ivar turns: :data:`ALONE` or :data:`AMONG_OTHERS`, for the present round.
     :ivar held: the number of bytes of all sessions that could not be sent yet.
