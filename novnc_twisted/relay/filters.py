@@ -11,8 +11,9 @@ FilterFunction: TypeAlias = Callable[[bytes], bytes] | None
 
 
 def combined(filters: Sequence[Any], direction: str) -> FilterFunction:
-    """Return a function that calls the filters' methods for a direction, in this order; None if there are no methods.
+    """Return a function that calls the filters' methods for a direction; None if no filter has the method.
 
+    :param filters: the filters, in the order in which their methods are called.
     :param direction: the name of the method: ``from_client`` or ``from_upstream``.
     """
     # Looked up once, so that a filter without a method for this direction costs nothing in this direction.
@@ -75,8 +76,9 @@ class FilteredRelay:
     def _change(self, filters: tuple[IFilter, ...]) -> None:
         first = self.filters[0] if self.filters else None
         self.filters = filters
-        # A function that _until_boundary() returned is still in use for the viewer's bytes.  At the end of the message,
-        # it installs the filters set above.  The filters for the server's bytes change now.
+        # While _changing is set, the function that _until_boundary() returned is in use for the viewer's bytes.  At the
+        # end of the message, this function installs the filters set above.  The filters for the server's bytes change
+        # now.
         if self._changing:
             self._use(self._from_client, combined(filters[::-1], "from_upstream"))
             return

@@ -1,4 +1,4 @@
-"""The interfaces of an end of a session (one of its two connections), of an end's receiver, a relay and a filter."""
+"""The interfaces of an end (one of the two connections of a session), its receiver, a relay, and a filter."""
 
 from collections.abc import Callable
 
@@ -48,7 +48,7 @@ class IEnd(Interface):
         """Send bytes; never raises, and does nothing after the connection is gone or the end was closed."""
 
     def pause_reading() -> None:
-        """Stop reading from the peer.  While reading is stopped, the end may not notice that the peer leaves."""
+        """Stop reading from the peer.  While reading is stopped, the end may fail to notice that the peer leaves."""
 
     def resume_reading() -> None:
         """Read from the peer again."""
@@ -76,8 +76,8 @@ class IFilter(Interface):
         """The number of bytes that are missing of a viewer's message whose beginning was passed on or removed; 0: none.
 
         Only the first filter of a relay needs it.  That filter receives the viewer's bytes in pieces of any size, and
-        passes on whole messages; only long messages are passed on in pieces.  This attribute shows the relay where a
-        message ends, so that it can add and remove filters there.
+        may pass on a message in several pieces.  This attribute shows the relay where such a message ends, so that the
+        relay can add and remove filters there.
         """
     )
 

@@ -59,7 +59,7 @@ class StreamEnd(TransportEnd):
         """Prepare; :meth:`makeConnection` follows.
 
         :param peer: the peer's address as text.
-        :param lost: the cause if the peer leaves.
+        :param lost: the class of the cause to report if the peer leaves, or counts as lost.
         :param linger: whether to close only our sending direction, and wait until the peer closes the connection.  If
             we closed the connection while the peer still sends, the kernel would reset it and discard our last bytes,
             which contain the refusal.

@@ -52,8 +52,8 @@ class TransportEnd:
         self._lost = lost
         self._stall = stall
         self._stall_timer: Timer | None = None  # while the buffer is full
-        self._took_at = 0.0  # when the buffer became full, or the last check found that the peer had accepted bytes
-        self._unsent_before = 0  # the bytes in the buffer at the last check
+        self._took_at = 0.0  # when the buffer became full, or when a check last found progress of the peer
+        self._unsent_before = 0  # the bytes in our and the kernel's buffer when they were last counted
         self._full = False  # whether the transport's buffer is full
         self._paused = False  # whether we have stopped reading
         self._ended = False  # whether the peer can send no more

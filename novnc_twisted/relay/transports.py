@@ -29,7 +29,7 @@ class _Connected(Connection):
     # A flag of abstract.FileDescriptor; without it, Twisted discards writes.
     connected = 1
     logstr = "relay"
-    _shouldShutdown = False  # no other process has the descriptor
+    _shouldShutdown = False  # close() is enough, because no other process has the descriptor
     _tlsClientDefault = True  # startTLS() makes us the TLS client
 
 
@@ -51,7 +51,7 @@ def take(transport: Any) -> tuple[socket.socket, bytes]:
     transport.stopWriting()
     # Twisted has no public method for the unsent bytes (abstract.FileDescriptor).
     waiting = transport.dataBuffer[transport.offset :] + b"".join(transport._tempDataBuffer)
-    # Emptied, because a late write through an old reference would send these bytes again.
+    # Emptied, because the reactor may still call doWrite() for its present event, and send these bytes again.
     transport.dataBuffer, transport.offset, transport._tempDataBuffer, transport._tempDataLen = b"", 0, [], 0
     transport.connected = False  # a late call through an old reference must do nothing
     transport.protocol = None
@@ -133,7 +133,7 @@ def probe(transport: Any) -> None:
 def _tcp(transport: Any) -> socket.socket | None:
     """Return the socket of a TCP connection; None for another kind, or if the connection is gone."""
     tcp = getattr(transport, "socket", None)  # with TLS, the socket of the transport below
-    # Check the family, since Twisted's transports of unix sockets also provide ITCPTransport.
+    # Check the family, not ITCPTransport: Twisted's transports of unix sockets also provide that interface.
     return tcp if isinstance(tcp, socket.socket) and tcp.family in (socket.AF_INET, socket.AF_INET6) else None
 
 

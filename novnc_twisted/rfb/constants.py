@@ -29,7 +29,7 @@ MAX_SIDE = 32767
 
 
 class SecurityType(IntEnum):
-    """The registered security types (rfbproto, "Security types"); most are here for their names in the log."""
+    """Registered security types (rfbproto, "Security types"); most are here for their names in the log."""
 
     INVALID = 0
     NONE = 1
@@ -90,7 +90,7 @@ class Encoding(IntEnum):
 
 
 def security_type_name(number: int) -> str:
-    """Return a security type for the log: ``19 (VENCRYPT)``, or the bare number if it is not registered."""
+    """Return a security type for the log: ``19 (VENCRYPT)``, or the bare number if SecurityType does not have it."""
     return _name(SecurityType, number)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PIECE: Final = 1 << 14
 """Maximum number of bytes of one read if the peer to which they are sent may be slow.
 
-The bytes that this peer does not accept are held, so this bounds the memory.
+Bytes that this peer does not accept are held, so a small read bounds the memory.
 """
 
 SLOW: Final = 0.1
@@ -224,8 +224,7 @@ class StreamSide:
         self._rest = memoryview(rest)
         self._engine.held += len(rest)
         self._since = self._engine.now
-        # A transport with a full buffer also calls this.  The end then watches for a peer that accepts nothing for too
-        # long.
+        # Report a full buffer, as a transport does.  The end then watches for a peer that accepts nothing for too long.
         self.end.pauseProducing()
 
     def _flush(self) -> None:
