@@ -30,7 +30,8 @@ class Need:
     """Wait for exactly ``count`` bytes from the peer; they are sent into the generator.
 
     :ivar count: the number of bytes.
-    :ivar what: the RFC's name of the message to which the bytes belong; logged if the peer leaves or stays silent.
+    :ivar what: the name of the message to which the bytes belong, such as ``ServerInit``; see
+        :attr:`HandshakeDriver.waiting_for`.
     """
 
     count: int
@@ -186,7 +187,7 @@ class HandshakeDriver(Generic[T]):
 
     @property
     def waiting_for(self) -> str:
-        """The RFC's name of the message for which the handshake waits; empty if it waits for no bytes."""
+        """The name of the message for which the handshake waits; empty if the handshake waits for no bytes."""
         return self._need.what if self._need is not None else ""
 
     def _take(self, count: int) -> bytes:

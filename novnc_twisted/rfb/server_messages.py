@@ -47,7 +47,8 @@ class ServerMessages:
 
     It buffers the incomplete header of a message or a rectangle: less than a thousand bytes.
 
-    :ivar size: the size of the pixels in the following messages; the client's SetPixelFormat changes it.
+    :ivar size: the size of the pixels in the following messages.  The owner of this object sets the new size
+        when the client sends SetPixelFormat.
     :ivar between: whether the stream is between two messages, or at its beginning.
     """
 

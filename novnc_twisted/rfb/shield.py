@@ -93,7 +93,7 @@ class Shield:
         """
         # The fast path, without a copy or a slice.  It is correct only between messages.
         if EVERYDAY[data[0]] == len(data) and not (self._held or self._body):
-            return data  # one key, or the mouse
+            return data  # one everyday message
         if self._held:
             data, self._held = self._held + data, b""
         everyday, at, end = EVERYDAY, 0, len(data)

@@ -1,6 +1,7 @@
 """Finds all errors and warnings of a command's configuration, before anything is started.
 
-The check changes nothing, opens no port and contacts no peer.  ``--check-config`` does only this check.
+The check changes nothing, opens no port and contacts no peer.  ``--check-config`` does this check, checks ``log_file``,
+and starts nothing.
 """
 
 from collections.abc import Callable, Sequence

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 def without_sigusr2() -> Iterator[None]:
     """Block SIGUSR2 in the processes that are started in this context.
 
-    ``systemctl kill`` sends SIGUSR2 to all processes of a unit.  The signal would end a process that has not installed
-    a handler yet.  Ignoring the signal is not sufficient, because Twisted resets ignored signals in child processes.
+    ``systemctl kill --signal=USR2`` sends SIGUSR2 to all processes of a unit.  The signal would end a process that has
+    not installed a handler yet.  Ignoring the signal is not sufficient, because Twisted resets ignored signals in child
+    processes.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:

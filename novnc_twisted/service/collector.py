@@ -1,4 +1,4 @@
-"""Excludes the objects that the start of the process makes from Python's garbage collections."""
+"""Makes Python's garbage collections skip the objects that were made during the start of the process."""
 
 import gc
 from typing import Any

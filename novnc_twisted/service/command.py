@@ -99,5 +99,5 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
             # again.
             refuse(name, error)
 
-    # twistd calls the attribute ``Options`` of each plug-in's module without arguments.
+    # A class for each command, because twistd calls the ``Options`` of a command's module without arguments.
     return type("Options", (Options,), {"command": name, "__doc__": Options.__doc__}), make
