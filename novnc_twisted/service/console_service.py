@@ -159,7 +159,8 @@ class ConsoleService(CommandService):
             failed = None
             for use in renewals:
                 use()
-            # The functions of Context.renewals read no certificate.  renewals() adds one for each TLS configuration.
+            # The functions of Context.renewals read the files of token plug-ins.  renewals() adds one function for each
+            # TLS configuration.
             certificates = len(renewals) > len(self._context.renewals)
             self.log.info(
                 "SIGHUP: {what}",
@@ -221,7 +222,7 @@ class ConsoleService(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
-            # If drain_timeout is 0, sessions may go on without a limit after a take-over.  SIGTERM ends them at once.
+            # A drain_timeout of 0 means no limit after a take-over.  After SIGTERM, it means that sessions end at once.
             self._context.shutdown.wait_at_most(self.drain_timeout)
         super().end()
 
@@ -260,7 +261,7 @@ class ConsoleService(CommandService):
             self._context.trail.close()
 
     def status(self) -> "Deferred[Status]":
-        """Return the metrics and the readiness of this process; only if ``[monitoring] listen`` is set."""
+        """Return the metrics and the readiness of this process.  Called only if ``[monitoring] listen`` is set."""
         monitor = self._context.monitor
         if monitor is None:
             raise RuntimeError("there is no monitor")

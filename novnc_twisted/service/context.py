@@ -42,8 +42,8 @@ Start = Callable[[], Awaitable[Any]]
 class Gate:
     """Delays actions until this process may accept connections.
 
-    It may do so when it is the main process of the service, or a worker of the main process.  During a take-over
-    (SIGUSR2), the old process is the main process until the new process is ready.
+    A process may accept connections when it is the main process of the service, or a worker of the main process.
+    During a take-over (SIGUSR2), the old process is the main process until the new process is ready.
     """
 
     def __init__(self) -> None:

@@ -137,7 +137,7 @@ class Control(LineOnlyReceiver, TimeoutMixin):
             self._answer("failed: the only requests are: reload [FILES], take-over")
 
     def _answer(self, answer: str) -> None:
-        # The client may have left while the service reloaded.
         if self.transport is not None:
+            # If the client has left in the meantime, write() does nothing.
             self.transport.write(answer.encode() + b"\n")
             self.transport.loseConnection()

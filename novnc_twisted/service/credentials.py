@@ -51,8 +51,8 @@ class UpstreamCredentials:
 def upstream_tls(conf: Any) -> "UpstreamTLS":
     """Read the credentials for VeNCrypt; empty if ``auth_schemes`` does not name it.
 
-    :raises Unusable: a file cannot be used, or ``vencrypt_subtypes`` is empty or does not fit the files; the text is
-        one line that names the option.
+    :raises Unusable: a file or ``vencrypt_server_name`` cannot be used, or ``vencrypt_subtypes`` is empty or has a
+        sub-type that this machine's OpenSSL does not support; the text is one line that names the option.
     """
     from novnc_twisted.session import UpstreamTLS
 

@@ -16,7 +16,10 @@ API_CONNECTIONS = 1000
 """Maximum number of connections of the API, if there are descriptors for them."""
 
 MOST = 100_000
-"""Maximum number of connections of the proxies of one process, because each takes some kilobytes of memory."""
+"""Maximum number of connections of the proxies of one process if ``max_connections`` is 0.
+
+Each connection takes some kilobytes of memory.
+"""
 
 
 def connections_of_api(limit: int, *, with_proxies: bool) -> int:

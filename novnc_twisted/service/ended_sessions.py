@@ -13,7 +13,7 @@ from novnc_twisted.session.registry import SessionRegistry
 
 
 def report_ended(context: Context, registry: SessionRegistry, *, history: bool) -> Callable[[], None]:
-    """Report the sessions of this process to consoleauth, if it keeps a history, and write them to ``context.table``.
+    """Write each session of this process to ``context.table``, and report each ended session to consoleauth's history.
 
     If this process is killed, its supervisor or the next start of the proxy reports the sessions in the table as ended.
 

@@ -1,4 +1,4 @@
-"""Reads the credentials of Keystone in a section of the configuration, and checks each of their options."""
+"""Reads the credentials for Keystone from a section of the configuration, and checks each option of the section."""
 
 import re
 from pathlib import Path

@@ -237,7 +237,7 @@ class CommandService(Service):
         return Deferred.fromCoroutine(stop_listening(self._control))
 
     def reopen_and_reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
-        """Handle SIGHUP: open the log file again, and reload; see :meth:`reload`."""
+        """Handle SIGHUP or a reload request: open the log file again, and reload; see :meth:`reload`."""
         if self.log_file is not None:
             try:
                 self.log_file.reopen()
@@ -252,7 +252,8 @@ class CommandService(Service):
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
         """Read the mutable options, and files such as certificates, again, and use the new values; sessions go on.
 
-        :param files: the configuration files; None: read those of the command line again.
+        :param files: the configuration files; None: the files in use, which are read again unless they came with an
+            earlier reload request.
         :return: fires with None, or with an error in one line.  After an error, the previous options,
             certificates and keys stay in use.
         """

@@ -100,7 +100,7 @@ def output(
 def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
     """Return an observer that writes the log to the file of ``--logfile``, in the form that ``log_format`` names.
 
-    The file is rotated as twistd rotates it.
+    The file is rotated at the same size as by twistd's own observer.
 
     :raises Unusable: the file can't be opened.
     """

@@ -1,4 +1,4 @@
-"""Reports about the sessions of workers that were killed, by their supervisor or by the next start of the proxy.
+"""Reports the sessions of killed workers.  Their supervisor or the next start of the proxy makes these reports.
 
 Each worker writes its sessions to a table in memory (:class:`novnc_twisted.session.shared_table.SharedTable`), of which
 the supervisor also has a descriptor.  A worker that ends in an orderly way leaves no live session in its table, but

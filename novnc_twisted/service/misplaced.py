@@ -150,7 +150,7 @@ def _option(file: FlagFile, section: str, key: str, ours: dict[str, set[str]]) -
 
 
 def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dict[str, set[str]]) -> Iterator[str]:
-    """Yield a warning about an unknown section if its name is like one of our names, or if it has our options.
+    """Yield a warning about an unknown section if it is named like one of our sections, or if it has our options.
 
     Options in ``_COMMON_NAMES`` alone do not cause a warning.
     """
