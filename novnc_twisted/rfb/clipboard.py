@@ -17,6 +17,12 @@ UNLIMITED: Final = -1
 _WHOLE: Final = (ClientMessage.SET_ENCODINGS, ClientMessage.SET_PIXEL_FORMAT)
 """Messages that the filter reads completely.  Of all other messages, it reads only the head."""
 
+_REQUESTS: Final = (ClientMessage.FRAMEBUFFER_UPDATE_REQUEST, ClientMessage.ENABLE_CONTINUOUS_UPDATES)
+"""Messages after which the server may send the screen."""
+
+_CURSORS: Final = frozenset({Encoding.CURSOR, Encoding.VMWARE_CURSOR})
+"""Pseudo-encodings with pixels.  QEMU sends the cursor without a request for the screen."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClipboardLimits:
@@ -50,8 +56,8 @@ class ClipboardPolicy:
     If the server's texts are limited, the filter must find the end of each server message.  Therefore:
 
     * It removes from SetEncodings all encodings whose rectangles have no readable length.
-    * It refuses a change of the pixels' size after the viewer has asked for the screen: it could not know which of the
-      next server messages have the old size.
+    * It refuses a change of the pixels' size after the viewer has asked for the screen or for a cursor: it could not
+      know which of the next server messages have the old size.
 
     It buffers an incomplete head of a viewer's message, or an incomplete SetPixelFormat or SetEncodings: at most 4,100
     bytes.  If the server's texts are limited, it also buffers an incomplete header in the server's stream: less than a
@@ -67,7 +73,7 @@ class ClipboardPolicy:
         self._held = b""
         self._left = 0  # missing bytes of the viewer's unfinished message
         self._passes = True  # whether this message is passed on
-        self._asked = False  # whether the viewer has asked for the screen
+        self._asked = False  # whether the viewer has asked for the screen or for a cursor
         self._server = ServerMessages(PixelSize.of(pixel_format))
 
     @property
@@ -131,7 +137,7 @@ class ClipboardPolicy:
 
     def _may_pass(self, data: bytes, at: int) -> bool:
         kind = data[at]
-        if kind == ClientMessage.FRAMEBUFFER_UPDATE_REQUEST:
+        if kind in _REQUESTS:
             self._asked = True
         if kind != ClientMessage.CLIENT_CUT_TEXT:
             return True
@@ -145,7 +151,9 @@ class ClipboardPolicy:
             return self._encodings(message)
         size = PixelSize.of(message[4:])
         if self._reads_server and self._asked and size != self._server.size:
-            raise ProtocolViolation("SetPixelFormat after a request for the screen, in a session with clipboard limits")
+            raise ProtocolViolation(
+                "SetPixelFormat after a request for the screen or a cursor, in a session with clipboard limits"
+            )
         self._server.size = size
         return message
 
@@ -160,4 +168,5 @@ class ClipboardPolicy:
             for encoding in listed
             if encoding != Encoding.EXTENDED_CLIPBOARD and (not self._reads_server or is_readable(encoding))
         ] or [Encoding.RAW]
+        self._asked = self._asked or not _CURSORS.isdisjoint(kept)
         return message[:2] + struct.pack(f">H{len(kept)}i", len(kept), *kept)

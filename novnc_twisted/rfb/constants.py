@@ -80,6 +80,7 @@ class Encoding(IntEnum):
     """The encodings and pseudo-encodings that :mod:`.shield` and :mod:`.clipboard` need to know (rfbproto)."""
 
     RAW = 0
+    CURSOR = -239
     QEMU_AUDIO = -259
     GII = -305
     XVP = -309
@@ -87,6 +88,7 @@ class Encoding(IntEnum):
     CONTINUOUS_UPDATES = -313
     EXTENDED_MOUSE_BUTTONS = -316
     EXTENDED_CLIPBOARD = 0xC0A1E5CE - (1 << 32)
+    VMWARE_CURSOR = 0x574D5664
 
 
 def security_type_name(number: int) -> str:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from novnc_twisted.errors import ConsoleUnreachable
 
+from .constants import Encoding
 from .pixel_format import PixelSize
 
 
@@ -191,7 +192,7 @@ READERS: Final[Mapping[int, Read]] = MappingProxyType(
         -223: _fixed(0),  # DesktopSize
         LAST_RECT: _fixed(0),
         -232: _fixed(0),  # pointer position
-        -239: _cursor,
+        Encoding.CURSOR: _cursor,
         -240: _x_cursor,
         -257: _fixed(0),  # QEMU: relative pointer
         -258: _fixed(0),  # QEMU: extended key events
@@ -200,7 +201,7 @@ READERS: Final[Mapping[int, Read]] = MappingProxyType(
         -261: _fixed(1),  # QEMU: LED state
         -307: _with_length(),  # DesktopName
         -308: _screens,  # ExtendedDesktopSize
-        0x574D5664: _vmware_cursor,
+        Encoding.VMWARE_CURSOR: _vmware_cursor,
     }
 )
 """Encoding -> its reader."""

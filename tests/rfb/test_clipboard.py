@@ -21,6 +21,7 @@ FORMATS = {
     (1, 1): struct.pack(">4B3H3B3x", 8, 8, 0, 0, 0, 0, 0, 0, 0, 0),
 }
 REQUEST = struct.pack(">BBHHHH", 3, 1, 0, 0, 640, 400)
+CONTINUOUS = struct.pack(">BBHHHH", 150, 1, 0, 0, 640, 400)
 KEY = struct.pack(">BBxxI", 4, 1, 97)
 
 
@@ -171,9 +172,12 @@ class ViewerTests(SynchronousTestCase):
         self.assertEqual(policy.from_upstream(raw + text(b"secret") + raw), raw + raw)
         self.assertEqual(policy.from_client(small), small)
         self.assertRaises(ProtocolViolation, policy.from_client, set_format(TRUE_COLOUR))
-        late = self.policy(from_server=0)
-        late.from_client(REQUEST)
-        self.assertRaises(ProtocolViolation, late.from_client, small)
+        for asked in (REQUEST, KEY + CONTINUOUS, encodings(0, -239), encodings(0, 0x574D5664)):
+            late = self.policy(from_server=0)
+            self.assertEqual(late.from_client(asked), asked)
+            self.assertRaises(ProtocolViolation, late.from_client, small)
+        early = self.policy(from_server=0)
+        self.assertEqual(early.from_client(encodings(0, 7) + small), encodings(0, 7) + small)
 
     def test_the_size_of_pixels_does_not_matter_for_texts_to_the_server(self) -> None:
         policy = self.policy(to_server=1024)
