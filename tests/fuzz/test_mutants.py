@@ -94,7 +94,9 @@ class MutantTests(SynchronousTestCase):
 
     test_rfb_login_an_empty_screen = planted("rfb-login", f"{RFB}.login", "(0 < width", "(0 <= width")
     test_rfb_login_a_reason_of_4_gib = planted("rfb-login", f"{RFB}.login", "min(length, MAX_REASON)", "length")
-    test_json_a_line_of_the_log_broken = planted("json", "novnc_twisted.errors", '_UNSAFE.sub("?", detail)', "detail")
+    test_json_a_line_of_the_log_broken = planted(
+        "json", "novnc_twisted.errors", '_UNSAFE.sub("?", detail[:MAX_DETAIL])', "detail[:MAX_DETAIL]"
+    )
     test_rfb_login_the_server_s_order_a_downgrade = planted(
         "rfb-login",
         f"{RFB}.login",
