@@ -15,7 +15,7 @@ class Call:
     """A request to the Compute API, and what its path and headers mean.
 
     :ivar caller: who makes the request.
-    :ivar version: the microversion; 2.1 below ``/v2``.
+    :ivar version: the microversion; requests below the path ``/v2`` have 2.1.
     :ivar legacy: whether the path is below ``/v2``.  There, unknown fields of a body are ignored.
     :ivar prefix: the path before the resource: ``/v2.1`` or ``/v2.1/PROJECT``.
     :ivar bookmark: the prefix without the version, for links that stay valid in later versions: empty or ``/PROJECT``.

@@ -36,7 +36,7 @@ _TIGHT_SMALL: Final = 12
 
 def unreadable(what: str) -> ConsoleUnreachable:
     """Return the refusal for a message whose end cannot be found."""
-    return ConsoleUnreachable(f"the VNC server sent {what}, so that the clipboard policy can't be applied")
+    return ConsoleUnreachable(f"the clipboard policy can't be applied, because the VNC server sent {what}")
 
 
 def _skip(length: int) -> Skip:

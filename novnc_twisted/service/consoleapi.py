@@ -1,4 +1,4 @@
-"""``twistd consoleapi``: nova-api."""
+"""``twistd consoleapi``, which takes the place of nova-api."""
 
 from novnc_twisted.service.command import command
 

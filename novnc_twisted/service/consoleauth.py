@@ -1,4 +1,4 @@
-"""``twistd consoleauth``: nova-consoleauth."""
+"""``twistd consoleauth``, which takes the place of nova-consoleauth."""
 
 from novnc_twisted.service.command import command
 

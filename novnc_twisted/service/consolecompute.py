@@ -1,4 +1,4 @@
-"""``twistd consolecompute``: nova-compute."""
+"""``twistd consolecompute``, which takes the place of nova-compute."""
 
 from novnc_twisted.service.command import command
 

@@ -54,9 +54,9 @@ class CommandService(Service):
     :ivar copies: copies of listening sockets, for a successor.
     :ivar older: the old processes of all earlier take-overs (the predecessors) that still have sessions.
     :ivar twistd: the options of twistd, which name its pid file.
-    :ivar leads: whether this process has become the main process, which accepts connections itself or in its workers.
-        A successor becomes the main process when its predecessor sends the order, or has died.  The value stays True
-        after a take-over (see ``released``).  It is also True in workers.
+    :ivar leads: True in a worker, and in a process that has become the main process, which accepts connections itself
+        or in its workers.  A successor becomes the main process when its predecessor sends the order, or has died.  The
+        value stays True after a take-over (see ``released``).
     :ivar released: whether a successor has taken over from this process, which is then no longer the main process.
     :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
     """
@@ -115,7 +115,8 @@ class CommandService(Service):
             # the reactor.
             signal.signal(number, lambda *_: self._reactor.callFromThread(self._signalled))
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reopen_and_reload))
-        # Ignored at first: this discards a signal that arrived while SIGUSR2 was blocked.
+        # If another process of this command started this one, SIGUSR2 is still blocked (child_signals).  A SIGUSR2 that
+        # has arrived since then is discarded here.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         if self.predecessor is None:
             self._lead()

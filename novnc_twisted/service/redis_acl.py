@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
     """Write the files; return the paths of those that were written.
 
-    :param identities: the roles to add to those that have a file in the folder already.
+    :param identities: the roles to add.  Roles that already have a file in the folder keep it.
     :param url: the address of Redis, without user and password.
     :raises ValueError: the URL can't be used; a ``.conf`` file in the folder is not the file of a role, or has no
         transport_url with the role's password; a compute host already has a file, but with another

@@ -32,7 +32,7 @@ ALONE: Final = range(4)
 """The reads that a side may do in a round if no other side is ready, as a range for a loop."""
 
 AMONG_OTHERS: Final = range(1)
-"""Like :data:`ALONE`, if other sides are ready too, or if this round follows another one without a pause."""
+"""The reads of a side if several sides are ready, and in the second and later rounds of a reactor iteration."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors that epoll reports for one round."""
