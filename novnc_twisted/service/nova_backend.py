@@ -85,7 +85,8 @@ def make_client(reactor: Any, conf: Any) -> "KeystoneClient":
 def base_url(conf: Any) -> str | None:
     """Return ``novncproxy_base_url``; None if it is not set.
 
-    nova reads the option on compute hosts only.  Therefore, deployments such as kolla do not set it for the proxy.
+    nova reads the option on compute hosts only.  Therefore, deployments such as kolla do not set it for the proxy, and
+    its default would be the wrong URL there.
     """
     location = conf.get_location("novncproxy_base_url", "vnc")
     by_default = location is None or location.location.name in ("opt_default", "set_default")

@@ -1,7 +1,8 @@
 """The commands ``nova-novncproxy`` and ``nova-xvpvncproxy``, which start our proxies with nova's command lines.
 
 The options are those that nova registers for its command line (nova/cmd/novncproxy.py, nova/conf/novnc.py,
-nova/conf/vnc.py, and oslo.log).  Without ``--config-file``, the files are found as oslo.config finds them.
+nova/conf/vnc.py, and oslo.log), and ``--check-config``.  Without ``--config-file``, the files are found as oslo.config
+finds them.
 """
 
 import argparse
@@ -99,7 +100,7 @@ class CommandLine:
 
 
 class _Call(argparse.Action):
-    """Calls a function with the value of the option; without an argument if the option takes no value."""
+    """Calls a function with the value of the option; without an argument if the option has no value."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, to: Callable[..., None], **more: Any) -> None:
         super().__init__(option_strings, dest, **more)

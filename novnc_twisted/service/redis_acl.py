@@ -153,8 +153,8 @@ def _private(path: Path, text: str) -> None:
 def _conf(url: str, identity: Identity, password: str) -> str:
     """Return the configuration file of a role.
 
-    For a compute host, it also sets ``host`` and ``server_proxyclient_address``, because Redis permits this user to
-    announce the compute host under this name and address only.
+    The file of a compute host also sets ``host`` and ``server_proxyclient_address``, because Redis permits the user of
+    the role to announce the compute host under this name and address only.
     """
     scheme, _, rest = url.partition("://")
     lines = ["[DEFAULT]", f"transport_url = {scheme}://{quote(identity.user, safe='')}:{password}@{rest}"]
@@ -164,7 +164,7 @@ def _conf(url: str, identity: Identity, password: str) -> str:
 
 
 def _read(path: Path) -> tuple[Identity, str]:
-    """Read the file of a role that an earlier run has made; return the role and its password.
+    """Read a role's file, which an earlier run has made; return the role and its password.
 
     :raises ValueError: the name of the file is not that of a role, or the file has no transport_url of this role.
     """

@@ -1,8 +1,9 @@
 """The command ``novnc-reload``, which the systemd units run as ``ExecReload``.
 
-It checks the configuration files, sends them to the service, and waits for the answer.  If the service cannot reload,
-the command fails.  It prints the reason in one line, unless its standard error is the journal, where the service has
-logged the reason already.  With ``--take-over``, the installed version replaces the running service.
+The command checks the configuration files, sends them to the service, and waits for the answer.  If the service
+answers that it cannot reload, the command fails and prints the reason in one line.  If its standard error is the
+journal, the command does not print the reason, because the service has logged the reason there already.  With
+``--take-over``, the installed version replaces the running service.
 """
 
 import argparse

@@ -93,7 +93,7 @@ class SessionTables:
     def left_behind(self) -> "Iterator[tuple[list[Row], float]]":
         """Remove the tables of killed processes; yield the rows of each, and the time at which it was last written.
 
-        A table with live sessions is written each second.
+        A table with live sessions is written each second, so this time is close to the time of the kill.
         """
         from novnc_twisted.session.shared_table import read_table
 

@@ -1,4 +1,6 @@
-"""The options: names, defaults and former names as in nova.conf, with a module for each section.
+"""The options of the configuration files.  Most modules define the options of one section.
+
+Options that nova also has keep nova's names and former names.
 
 The sample file and parts of the documents are generated from the table of options.  oslo.config's generator finds the
 table by ``list_opts``.

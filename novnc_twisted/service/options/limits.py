@@ -50,7 +50,8 @@ LIMITS: list[cfg.Opt] = [
         "is reached, the connection that has been silent for the longest time is closed. When half of the limit "
         "is in use, one client address (/64 for IPv6) may have at most a tenth of the limit. This rule does not "
         "apply to trusted_proxies and to connections with a valid token. 0: derived from the limit of file "
-        "descriptors: (RLIMIT_NOFILE - 100) / 2, at most 100000.",
+        "descriptors: (RLIMIT_NOFILE - 100) / 2, at most 100000; less in twistd console, because its API needs file "
+        "descriptors as well.",
     ),
     cfg.IntOpt(
         "max_sessions",

@@ -46,7 +46,7 @@ class Items(types.List):
             text = value.strip().removesuffix(",")
             value = [item.strip() for item in text.split(",")] if text else []
         if not all(value):
-            raise ValueError("an item is missing between two commas")
+            raise ValueError("an item is missing before a comma")
         return [self.item_type(item) for item in value]
 
 

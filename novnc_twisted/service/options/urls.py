@@ -12,7 +12,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _AUTHORITY = re.compile(r"(?:\[(?P<ip>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?P<colon>:(?P<port>.*))?", re.S)
 
 DRIVER_PATHS: Final = {"qemu": ("/system", "/session", "/embed")}
-"""The paths that libvirt accepts, by driver.  The paths of other drivers are not checked here."""
+"""The paths that libvirt accepts, by driver.  A driver that is not listed may have any path, but ``test`` needs one."""
 
 
 def web_url(text: str) -> None:
@@ -26,7 +26,7 @@ def web_url(text: str) -> None:
 
 
 def libvirt_uri(text: str) -> None:
-    """Check a URI of libvirt, ``driver[+transport]://[user@][host][:port]/path``; empty means the default."""
+    """Check a URI of libvirt, ``driver[+transport]://[user@][host][:port]/path``; empty is accepted as well."""
     if not text:
         return
     parts = _split(text, "qemu:///system")

@@ -79,7 +79,7 @@ def absolute_folder(text: str) -> None:
     """Check an absolute path without ``..``."""
     path = PurePosixPath(text)
     if not path.is_absolute() or ".." in path.parts or "\0" in text:
-        raise ValueError(f"{text} is not an absolute folder")
+        raise ValueError(f"{text} is not an absolute path, or it contains ..")
 
 
 def absolute_file(text: str) -> None:
