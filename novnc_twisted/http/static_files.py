@@ -90,8 +90,8 @@ class StaticFolder:
 
     @property
     def exists(self) -> bool:
-        """Return whether the folder exists."""
-        return self.path.is_dir()
+        """Return whether the folder exists; False if this user may not search the folder above."""
+        return os.path.isdir(self.path)  # noqa: PTH112 (pathlib's is_dir() would raise PermissionError)
 
     def find(self, path: str, accepted: Container[str] = ()) -> StaticFile | None:
         """Return the file of a URL path (percent-encoded, without its query); None if there is no such file.

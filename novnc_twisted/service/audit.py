@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.folders import is_folder
 
 if TYPE_CHECKING:
     from novnc_twisted.audit import AuditTrail
@@ -43,12 +44,12 @@ async def open_trail(trail: "AuditTrail") -> None:
 def check_file(conf: Any) -> None:
     """Check the path of the audit trail's file, without creating the file.
 
-    :raises Unusable: the path is a folder, or is in a folder that does not exist.
+    :raises Unusable: the path is a folder, is in a folder that does not exist, or can't be examined.
     """
     if not conf.audit.file:
         return
     path = Path(conf.audit.file)
-    if path.is_dir():
+    if is_folder(path, "[audit] file"):
         raise Unusable(f"[audit] file: {path} is a folder")
-    if not path.parent.is_dir():
+    if not is_folder(path.parent, "[audit] file"):
         raise Unusable(f"[audit] file: the folder {path.parent} does not exist")

@@ -59,16 +59,21 @@ class LogSettings:
         """
         if self.path is None:
             return
-        path, folder = Path(self.path), Path(self.path).parent
+        reason = _obstacle(Path(self.path))
+        if reason:
+            raise Unusable(f"{self.option}: can't open {self.path}: {reason}")
+
+
+def _obstacle(path: Path) -> str:
+    """Return why a file can't be opened for writing, or an empty text."""
+    try:
         if path.is_dir():
-            reason = "Is a directory"
-        elif not folder.is_dir():
-            reason = "No such file or directory"
-        elif not os.access(path if path.exists() else folder, os.W_OK):
-            reason = "it is not writable"
-        else:
-            return
-        raise Unusable(f"{self.option}: can't open {self.path}: {reason}")
+            return "Is a directory"
+        if not path.parent.is_dir():
+            return "No such file or directory"
+        return "" if os.access(path if path.exists() else path.parent, os.W_OK) else "it is not writable"
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def output(

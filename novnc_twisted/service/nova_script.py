@@ -17,6 +17,7 @@ from oslo_config import cfg
 from novnc_twisted._version import __version__
 from novnc_twisted.service.exits import Unusable, end_by_signals, prepare_exit, refuse
 from novnc_twisted.service.flagfile import FlagFile
+from novnc_twisted.service.folders import is_folder
 from novnc_twisted.service.nova_script_options import FLAGS, IGNORED, IGNORED_FLAGS, REFUSED, VALUES
 
 
@@ -124,9 +125,9 @@ def _hyphens(argument: str) -> str:
 def _files_in(folder: Path) -> list[str]:
     """Return the files that oslo.config reads in a folder, in the order of oslo.config.
 
-    :raises Unusable: there is no such folder.
+    :raises Unusable: there is no such folder, or the path can't be examined.
     """
-    if not folder.is_dir():
+    if not is_folder(folder, "--config-dir"):
         raise Unusable(f"--config-dir {folder}: it is not a folder")
     return sorted(str(path) for path in folder.glob("*.conf"))
 

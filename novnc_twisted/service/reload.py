@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error("--take-over: the new process reads the files of the service's own command line")
         replace(Path(asked.folder) / NAME)
         return
-    paths = [str(path) for path in asked.files if not isinstance(path, _Optional) or Path(path).exists()]
+    paths = [str(path) for path in asked.files if not isinstance(path, _Optional) or path.may_exist()]
     texts = check(paths)
     request = b"reload " + json.dumps(texts).encode() if texts else b"reload"
     answer = ask(Path(asked.folder) / NAME, request)
@@ -67,6 +67,13 @@ class _Optional(str):
     """The path of a file that need not exist."""
 
     __slots__ = ()
+
+    def may_exist(self) -> bool:
+        """Return whether the file exists, or can't be examined; check() then says why."""
+        try:
+            return Path(self).exists()
+        except OSError:
+            return True
 
 
 def check(paths: Sequence[str]) -> list[tuple[str, str]]:

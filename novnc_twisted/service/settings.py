@@ -11,6 +11,7 @@ from novnc_twisted.access.forwarded import Network, networks
 from novnc_twisted.access.hosts import is_ip, is_loopback
 from novnc_twisted.service.commands import PROXIES, SERVICES
 from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.folders import is_folder
 from novnc_twisted.service.options.values import listen_address
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def web_folder(conf: Any) -> str | None:
 
     :raises Unusable: the option is set, but does not name a folder.
     """
-    if conf.web and not Path(conf.web).is_dir():
+    if conf.web and not is_folder(Path(conf.web), "web"):
         raise Unusable(f"web: {conf.web} is not a folder")
     return conf.web or None
 

@@ -53,6 +53,8 @@ def make(reactor: Any, conf: Any) -> "ITokenPlugin":
             raise Unusable(f"[consoleauth] {name}: it is missing, but backend = token_plugin needs it")
     try:
         return make_plugin(reactor, options.token_plugin, options.token_source, token_ttl=options.token_ttl)
+    except OSError as error:
+        raise Unusable(f"[consoleauth] token_source: can't examine {error.filename}: {error.strerror}") from None
     except ValueError as error:
         raise Unusable(f"[consoleauth] token_source: {error}") from None
 

@@ -40,6 +40,13 @@ class AuditTests(CheckCase):
         [line] = self.errors(f"file = {self.folder}/none/audit")
         self.assertIn(f"[audit] file: the folder {self.folder}/none does not exist", line)
 
+    def test_a_path_that_cannot_be_examined(self) -> None:
+        """For example, because this user may not search the folder above; here, because a name is too long."""
+        long = "x" * 300
+        for path, examined in ((f"/{long}", f"/{long}"), (f"/{long}/audit", f"/{long}/audit")):
+            [line] = self.errors(f"file = {path}")
+            self.assertRegex(line, rf":\d+: \[audit\] file: can't examine {examined}: File name too long$")
+
     def test_unset(self) -> None:
         self.assertIsNone(self.trail())
 

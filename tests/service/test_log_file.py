@@ -142,6 +142,7 @@ class OutputTests(SynchronousTestCase):
         for options, line in (
             ({"log_dir": "/nowhere"}, "log_dir: can't open /nowhere/nova-novncproxy.log: No such file or directory"),
             ({"log_file": "/nowhere/x"}, "log_file: can't open /nowhere/x: No such file or directory"),
+            ({"log_file": f"/{'x' * 300}"}, f"log_file: can't open /{'x' * 300}: File name too long"),
             ({"log_file": folder}, f"log_file: can't open {folder}: Is a directory"),
         ):
             settings = self.settings(**options)

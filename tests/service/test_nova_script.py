@@ -106,6 +106,7 @@ class CommandLineTests(SynchronousTestCase):
             (["--record", "x"], "--record: sessions are not recorded"),
             (["--record=x"], "--record: "),
             (["--config-dir", "/nowhere"], "--config-dir /nowhere: it is not a folder"),
+            (["--config-dir", "x" * 300], f"--config-dir: can't examine {'x' * 300}: File name too long"),
             (["--confg-file", "x"], "--confg-file"),
             (["argument"], "argument"),
             (["--cert"], "--cert"),

@@ -116,6 +116,13 @@ class ReloadTests(TestCase):
         more.write_text("[DEFAULT]\nworkers = many\n")
         self.assertEqual((await self.command("--optional-config-file", str(more)))[1], 1)
 
+    async def test_an_optional_file_that_cannot_be_examined(self) -> None:
+        """It may exist, so the service is not asked to read only the other files."""
+        self.listen()
+        errors, code = await self.command("--optional-config-file", "x" * 300)
+        self.assertEqual((errors.count("\n"), code, self.reloads), (1, 1, 0), errors)
+        self.assertIn("File name too long", errors)
+
     async def test_the_service_gets_the_files(self) -> None:
         """In the order of the command line, where later files win; a copy that systemd made at the start is stale."""
         self.listen()

@@ -36,6 +36,10 @@ class Mistakes(SynchronousTestCase):
             ("", "token_plugin: it is missing, but backend = token_plugin needs it"),
             ("token_plugin = TokenFile", "token_source: it is missing, but backend = token_plugin needs it"),
             ("token_plugin = TokenFile\ntoken_source = /nowhere", "token_source: /nowhere: No such file or directory"),
+            (
+                f"token_plugin = UnixDomainSocketDirectory\ntoken_source = /{'x' * 300}",
+                f"token_source: can't examine /{'x' * 300}: File name too long",
+            ),
             ("token_plugin = TokenRedis\ntoken_source = h:x:0:secret", "token_source: not of the form host[:port[:db"),
             (good + "one_time = true", "one_time: it can't be used with backend token_plugin"),
             (good + "bind_address = true", "bind_address: it can't be used"),

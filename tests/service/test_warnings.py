@@ -75,6 +75,12 @@ class WarningTests(CheckCase):
         (web / "vnc_lite.html").touch()
         self.assertEqual(self.warned(f"web = {web}\n{good}"), [])
 
+    def test_a_web_folder_that_cannot_be_examined(self) -> None:
+        """For example, because this user may not search the folder above; here, because its name is too long."""
+        web = "/" + "x" * 300
+        (line,) = self.examine(f"web = {web}\n{self.base('http://h:6080/vnc_auto.html')}").errors
+        self.assertRegex(line, rf":\d+: web: can't examine {web}: File name too long$")
+
     def test_certificates_out_of_their_time(self) -> None:
         good = self.base("https://h:6080/vnc_auto.html")
         for days, words in (((-2, -1), "expired on"), ((1, 2), "is not valid before")):

@@ -1,0 +1,17 @@
+"""Checks the folders that options name."""
+
+from pathlib import Path
+
+from novnc_twisted.service.exits import Unusable
+
+
+def is_folder(path: Path, option: str) -> bool:
+    """Return whether a path is a folder.
+
+    :param option: the option that names the path.
+    :raises Unusable: this is unknown, for example because this user may not search the folder above.
+    """
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise Unusable(f"{option}: can't examine {path}: {error.strerror}") from None
