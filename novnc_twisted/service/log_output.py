@@ -12,6 +12,7 @@ from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.journal import WithoutPluginCache, log_observer
 from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_format import FORMATS
+from novnc_twisted.service.takeover.successor import DAEMON
 
 PROGRAMS: Final = {"consolecompute": "nova-compute", "consoleapi": "nova-api"}
 """The names of our commands in nova.  For a command that is not listed, nova's name is ``nova-COMMAND``."""
@@ -87,23 +88,27 @@ def output(
     :return: the observer is None if twistd's own observer is to be used.
     :raises Unusable: the file can't be opened.
     """
-    form = FORMATS[settings.form]
-    named = twistd.get("logfile") if twistd is not None else None
-    if twistd is not None and twistd.get("syslog"):
+    options = {} if twistd is None else twistd
+    named, daemon = str(options.get("logfile") or ""), not options.get("nodaemon", True)
+    if options.get("syslog"):
         return None, None
-    if named not in (None, "", "-"):
-        return (None if settings.form == "text" else _to_twistds_file(str(named), settings)), None
-    if settings.path is not None:
+    if named in ("", "-") and settings.path is not None:
         file = settings.open()
-        to = FileLogObserver(cast(TextIO, file), form)
+        to = FileLogObserver(cast(TextIO, file), FORMATS[settings.form])
         return FilteringLogObserver(to, [WithoutPluginCache()]), file
-    if twistd is not None and not twistd.get("nodaemon", True):
-        return None, None  # a daemon has no standard output; twistd writes twistd.log
-    return log_observer(stream, None if settings.form == "text" else form), None
+    if daemon and named == "-":
+        return None, None  # twistd refuses it
+    if settings.form == "text" and (daemon or named not in ("", "-")):
+        return None, None
+    if not named and (daemon or options.get(DAEMON)):
+        named = "twistd.log"  # twistd's file for a daemon, which has no standard output
+    if named in ("", "-"):
+        return log_observer(stream, None if settings.form == "text" else FORMATS[settings.form]), None
+    return _to_twistds_file(named, settings), None
 
 
 def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
-    """Return an observer that writes the log to the file of ``--logfile``, in the form that ``log_format`` names.
+    """Return an observer that writes the log to twistd's file, in the form that ``log_format`` names.
 
     The file is rotated at the same size as by twistd's own observer.
 

@@ -136,6 +136,30 @@ class OutputTests(SynchronousTestCase):
         error = self.assertRaises(Unusable, output, LogSettings("json"), io.StringIO(), {"logfile": "/nowhere/x"})
         self.assertEqual(str(error), "--logfile: can't open /nowhere/x: No such file or directory")
 
+    def test_the_file_of_a_daemon(self) -> None:
+        """Also of the process that replaces a daemon and does not fork itself.  With log_file or -n, there is none."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.addCleanup(os.chdir, Path.cwd())
+        os.chdir(folder)
+        daemon = {"nodaemon": False, "logfile": None}
+        replaced = {"nodaemon": True, "daemon of the service": True, "logfile": None}
+        for options, form in ((daemon, "json"), (replaced, "json"), (replaced, "text")):
+            stream = io.StringIO()
+            observer, _ = output(LogSettings(form), stream, options)
+            Logger("tests", observer=observer).info("in this form: {form}", form=form)
+            self.assertEqual(stream.getvalue(), "")
+        lines = Path("twistd.log").read_text().splitlines()
+        self.assertEqual([line.startswith("{") for line in lines], [True, True, False])
+        self.assertEqual(output(LogSettings("json"), io.StringIO(), daemon | {"logfile": "-"}), (None, None))
+        for options in (daemon, replaced):
+            observer, file = output(LogSettings("json", "own.log"), io.StringIO(), options)
+            assert file is not None
+            self.addCleanup(file.close)
+        Path("twistd.log").unlink()
+        output(LogSettings("json"), io.StringIO(), {"nodaemon": True, "daemon of the service": False})
+        self.assertFalse(Path("twistd.log").exists())
+
     def test_what_cannot_be_opened(self) -> None:
         folder = self.mktemp()
         os.mkdir(folder)  # noqa: PTH102

@@ -318,6 +318,7 @@ class SuccessorTests(SynchronousTestCase):
         self.channel.adjust(options)
         self.assertEqual((options["pidfile"], options["nodaemon"], options["uid"]), ("", True, None))
         self.assertEqual(options["pidfile of the service"], "twistd.pid")
+        self.assertTrue(options["daemon of the service"])
 
     def test_the_variable_is_removed(self) -> None:
         """It must not reach the workers of this process."""

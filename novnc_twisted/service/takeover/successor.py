@@ -26,6 +26,9 @@ VARIABLE = "NOVNC_TWISTED_TAKEOVER"
 LEAD = b"lead"
 """The line by which the predecessor makes this process the main process."""
 
+DAEMON = "daemon of the service"
+"""A key of twistd's options: whether this process replaces a daemon.  It does not fork itself."""
+
 _STDERR = 2
 
 
@@ -76,6 +79,7 @@ class PredecessorChannel:
         """
         twistd["pidfile of the service"] = twistd.get("pidfile")
         twistd["pidfile"] = ""
+        twistd[DAEMON] = not twistd.get("nodaemon")
         twistd["nodaemon"] = True
         if os.geteuid() != 0:
             twistd["uid"] = twistd["gid"] = None
