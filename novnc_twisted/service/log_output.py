@@ -1,6 +1,7 @@
 """Chooses the destination and the form of a command's log (``log_format``, ``log_file``, ``log_dir``)."""
 
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ def output(
 def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
     """Return an observer that writes the log to twistd's file, in the form that ``log_format`` names.
 
-    The file is rotated at the same size as by twistd's own observer.
+    The file is rotated at the same size as by twistd's own observer, and at SIGUSR1.
 
     :raises Unusable: the file can't be opened.
     """
@@ -120,4 +121,12 @@ def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
         file: Any = RotatedFile.fromFullPath(path)
     except OSError as error:
         raise Unusable(f"--logfile: can't open {path}: {error.strerror}") from None
+    if not signal.getsignal(signal.SIGUSR1):  # SIG_DFL: otherwise, something else handles the signal
+
+        def rotate(*_: object) -> None:
+            from twisted.internet import reactor
+
+            reactor.callFromThread(file.rotate)  # type: ignore[attr-defined]
+
+        signal.signal(signal.SIGUSR1, rotate)
     return FilteringLogObserver(FileLogObserver(file, FORMATS[settings.form]), [WithoutPluginCache()])

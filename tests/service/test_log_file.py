@@ -2,13 +2,16 @@
 
 import io
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import deferLater
 from twisted.logger import FilteringLogObserver, Logger
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.lifecycle import CommandService
@@ -81,7 +84,10 @@ class LogFileTests(SynchronousTestCase):
         self.assertRaises(IsADirectoryError, LogFile, "/")
 
 
-class OutputTests(SynchronousTestCase):
+class OutputTests(TestCase):
+    def setUp(self) -> None:
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, signal.SIG_DFL))
+
     def settings(self, command: str = "novncproxy", **options: str) -> LogSettings:
         conf = cfg.ConfigOpts()
         conf.register_opts(DEFAULT)
@@ -159,6 +165,17 @@ class OutputTests(SynchronousTestCase):
         Path("twistd.log").unlink()
         output(LogSettings("json"), io.StringIO(), {"nodaemon": True, "daemon of the service": False})
         self.assertFalse(Path("twistd.log").exists())
+
+    async def test_sigusr1_rotates_the_file_of_twistd(self) -> None:
+        """As without log_format; if something else handles the signal, it stays so."""
+        path = Path(self.mktemp()).absolute()
+        output(LogSettings("json"), io.StringIO(), {"logfile": str(path)})
+        handler = signal.getsignal(signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await deferLater(reactor, 0, lambda: None)
+        self.assertTrue(path.with_name(f"{path.name}.1").exists())
+        output(LogSettings("json"), io.StringIO(), {"logfile": str(path)})
+        self.assertIs(signal.getsignal(signal.SIGUSR1), handler)
 
     def test_what_cannot_be_opened(self) -> None:
         folder = self.mktemp()
