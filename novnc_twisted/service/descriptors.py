@@ -39,8 +39,13 @@ def connections_of_proxies(limit: int, *, with_api: bool) -> int:
     """Return the maximum number of connections of all proxies in a process.  Each connection may become a session."""
     if limit == resource.RLIM_INFINITY:
         return MOST
+    return min(MOST, _room(limit, with_api=with_api))
+
+
+def _room(limit: int, *, with_api: bool) -> int:
+    """Return for how many connections of the proxies there are descriptors."""
     room = limit - RESERVE - (connections_of_api(limit, with_proxies=True) if with_api else 0)
-    return max(1, min(MOST, room // PER_SESSION))
+    return max(1, room // PER_SESSION)
 
 
 def current_limit() -> int:
@@ -60,7 +65,7 @@ def raise_limit() -> int:
 
 def too_many_connections(limit: int, max_connections: int, *, with_api: bool) -> Iterator[str]:
     """Yield a warning if there are not enough descriptors for ``max_connections``."""
-    fits = connections_of_proxies(limit, with_api=with_api)
+    fits = _room(limit, with_api=with_api)
     if limit != resource.RLIM_INFINITY and max_connections > fits:
         yield (
             f"[console] max_connections = {max_connections} is more than RLIMIT_NOFILE allows: {limit} descriptors "

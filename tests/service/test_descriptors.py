@@ -62,6 +62,9 @@ class LimitTests(TestCase):
         self.assertEqual(
             [*too_many_connections(1024, 462, with_api=False), *too_many_connections(-1, 10**6, with_api=True)], []
         )
+        self.assertEqual([*too_many_connections(10**6, 200_000, with_api=True)], [])
+        (line,) = too_many_connections(300_000, 200_000, with_api=False)
+        self.assertIn("enough for 149950 connections", line)
         (line,) = too_many_connections(1024, 463, with_api=False)
         for word in ("[console] max_connections = 463", "1024", "462", "LimitNOFILE"):
             self.assertIn(word, line)
