@@ -3,6 +3,7 @@
 For each part of the service that must be stopped, the builder adds a step to a phase of the shutdown.
 """
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -161,8 +162,9 @@ def _api_listeners(context: Context) -> "list[socket]":
     for listener in listeners:
         # systemd may pass a socket at another address than that of the option, or a unix socket.
         name = listener.getsockname()
-        is_unix = isinstance(name, str)
-        address = name if is_unix else name[0]
+        is_unix = isinstance(name, str | bytes)
+        # The name of an abstract unix socket is bytes, beginning with a zero byte; systemd writes it with "@".
+        address = os.fsdecode(name).replace("\0", "@", 1) if is_unix else name[0]
         if conf.api.auth_strategy.startswith("noauth") and not is_loopback(address):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
         if not is_unix:

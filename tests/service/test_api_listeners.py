@@ -1,6 +1,7 @@
 """The sockets of the API, as they are noted for the proxies."""
 
 import socket
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,11 @@ class Listeners(SynchronousTestCase):
         listener.bind(str(Path(self.mktemp()).relative_to(".")))
         return listener
 
+    def abstract(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"\0novnc-test-{uuid.uuid4()}")
+        return listener
+
     def test_tcp(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         self.assertEqual(self.noted(listener, "noauth"), [listener.getsockname()])
@@ -36,5 +42,11 @@ class Listeners(SynchronousTestCase):
     def test_a_unix_socket_has_no_port_for_browsers(self) -> None:
         self.assertEqual(self.noted(self.unix(), "http_basic"), [])
 
+    def test_an_abstract_unix_socket(self) -> None:
+        """Its name is bytes."""
+        self.assertEqual(self.noted(self.abstract(), "http_basic"), [])
+
     def test_a_unix_socket_without_authentication(self) -> None:
         self.assertRaises(Unusable, self.noted, self.unix(), "noauth")
+        error = self.assertRaises(Unusable, self.noted, self.abstract(), "noauth2")
+        self.assertIn("LISTEN_FDS passes @novnc-test-", str(error))
