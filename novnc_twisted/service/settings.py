@@ -65,7 +65,7 @@ def auth_schemes(conf: Any) -> tuple[str, ...]:
     :raises Unusable: the list is empty.
     """
     if not conf.vnc.auth_schemes:
-        raise Unusable("[vnc] auth_schemes is empty, so that no VNC server could be used; the default value: none,vnc")
+        raise Unusable("[vnc] auth_schemes: it is empty, so that no VNC server could be used; the default: none,vnc")
     return tuple(conf.vnc.auth_schemes)
 
 

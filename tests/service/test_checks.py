@@ -117,6 +117,10 @@ class ErrorTests(CheckCase):
             ],
         )
 
+    def test_no_security_type(self) -> None:
+        (line,) = self.examine("[vnc]\nauth_schemes =\n").errors
+        self.assertRegex(line, r"nova\.conf:2: \[vnc\] auth_schemes: it is empty, ")
+
     def test_mistakes_of_form_in_each_file(self) -> None:
         first, second = self.write("a", b"nonsense\n  of two lines\nhost = a\nmore\n"), self.write("b", b"[vnc\n")
         found = examine("console", [first, "/nowhere", second], MemoryReactorClock())
