@@ -92,7 +92,9 @@ def _front(conf: Any, proxy: str, named: str, url: SplitResult) -> Iterator[str]
 def _certificates(conf: Any, services: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     """Yield the option and the path of each file of certificates in use, and whether these are CA certificates."""
     with suppress(ValueError):  # not a URL of Redis; examine() reports an invalid URL as an error
-        redis = parse_redis_url(conf.transport_url)
+        # With these backends, transport_url is not used; see make_transport().
+        alone = conf.consoleauth.backend in ("nova", "token_plugin")
+        redis = parse_redis_url("memory://" if alone else conf.transport_url)
         if redis.cert:
             yield "transport_url", redis.cert, False
         if redis.ca:

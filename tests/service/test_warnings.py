@@ -103,6 +103,17 @@ class WarningTests(CheckCase):
         for line, path in zip(found.warnings, (cert, ca), strict=True):
             self.assertRegex(line, rf":1: transport_url: the certificate of CN=test expired on .* \({path}\)$")
 
+    def test_certificates_of_a_redis_that_is_not_used(self) -> None:
+        """With a token plug-in, a proxy calls no other service."""
+        old = self.write("c", OURS.issue("x", days=(-2, -1)).cert)
+        source = self.write("tokens", b"a: h:1\n")
+        found = self.examine(
+            f"transport_url = rediss://192.0.2.1?ca={old}\n[consoleauth]\nbackend = token_plugin\n"
+            f"token_plugin = TokenFile\ntoken_source = {source}\n",
+            "novncproxy",
+        )
+        self.assertEqual((found.errors, found.warnings), ([], []))
+
     def test_options_without_effect(self) -> None:
         """An operator who sets them believes that they have an effect."""
         for section, name, command in (
