@@ -1,12 +1,13 @@
 """Log lines about Redis: one when something is wrong, one when it is over, and never a flood."""
 
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.messaging.redis.health import MAX_LOSSES, QUIET, Health
 from novnc_twisted.messaging.redis.protocol import RedisError
-from novnc_twisted.messaging.redis.reasons import NoLogIn, code_of, loss, refusal, sentence
+from novnc_twisted.messaging.redis.reasons import NoLogIn, Untrusted, code_of, loss, refusal, sentence
 from tests.support.logged import Logged
 
 LOST = ConnectionDone()
@@ -69,6 +70,16 @@ class HealthTests(SynchronousTestCase):
         self.clock.advance(QUIET)
         self.health.complain("x")
         self.assertTrue(self.lines()[2].endswith("x (and 18 more such lines)"), self.lines())
+
+    def test_the_option_of_another_redis(self) -> None:
+        self.health = Health(self.clock, "redis://there", option="token_source")
+        reasons = (RedisError("WRONGPASS"), Untrusted("it has expired"), SSL.Error([("", "", "wrong version number")]))
+        for reason in reasons:
+            self.health.down("a", reason)
+        self.assertEqual([line.count("see token_source") for line in self.lines()], [1, 1, 1])
+        self.health.up("a")
+        self.health.down("a", NoLogIn("closed", tls=False))
+        self.assertIn("for which token_source is rediss://", self.lines()[4])
 
     def test_stopped(self) -> None:
         self.health.stop()

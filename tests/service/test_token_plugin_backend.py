@@ -41,6 +41,10 @@ class Mistakes(SynchronousTestCase):
                 f"token_source: can't examine /{'x' * 300}: File name too long",
             ),
             ("token_plugin = TokenRedis\ntoken_source = h:x:0:secret", "token_source: not of the form host[:port[:db"),
+            (
+                "token_plugin = TokenRedis\ntoken_source = rediss://h?ca=/nowhere",
+                "token_source: ca=/nowhere can't be read",
+            ),
             (good + "one_time = true", "one_time: it can't be used with backend token_plugin"),
             (good + "bind_address = true", "bind_address: it can't be used"),
             ("token_plugin = MyPlugin\ntoken_source = x", "token_plugin: Valid values are [TokenFile, "),

@@ -148,7 +148,7 @@ def _secured(address: RedisURL) -> Callable[[str, IStreamClientEndpoint], IStrea
         try:
             identity(address.server_name)
         except ValueError as error:
-            raise ValueError(f"transport_url: no certificate can be checked: {error}") from None
+            raise ValueError(f"no certificate can be checked: {error}") from None
     trust = platformTrust() if address.ca is None else trustRootFromCertificates(_certificates("ca", address.ca))
     ours: dict[str, Any] = {}
     if address.cert is not None:
@@ -183,7 +183,7 @@ def _read(what: str, file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise ValueError(f"transport_url: {what}={file} can't be read: {error.strerror}") from None
+        raise ValueError(f"{what}={file} can't be read: {error.strerror}") from None
 
 
 def _certificates(what: str, file: str) -> list[Certificate]:
@@ -194,7 +194,7 @@ def _certificates(what: str, file: str) -> list[Certificate]:
     except (crypto.Error, ValueError):
         found = []
     if not found:
-        raise ValueError(f"transport_url: {what}={file} contains no certificate (PEM)")
+        raise ValueError(f"{what}={file} contains no certificate (PEM)")
     return found
 
 
@@ -209,5 +209,5 @@ def _key(file: str, certificate: Certificate) -> KeyPair:
         # Checked with a temporary context; otherwise a wrong key would be noticed only at the first connection.
         context.check_privatekey()
     except (crypto.Error, SSL.Error, ValueError, TypeError):
-        raise ValueError(f"transport_url: key={file} is not the private key of cert (PEM, not encrypted)") from None
+        raise ValueError(f"key={file} is not the private key of cert (PEM, not encrypted)") from None
     return KeyPair(key)

@@ -30,14 +30,18 @@ class Health:
     :param clock: IReactorTime.
     :param label: the address, without user and password.
     :param wall: returns this machine's Unix time in seconds.
+    :param option: the option with the address.
     """
 
-    def __init__(self, clock: Any, label: str, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Any, label: str, wall: Callable[[], float] = time.time, option: str = "transport_url"
+    ) -> None:
         self._clock = clock
         self._wall = wall
         self._skewed = False
         self._policy = NO_EVICTION
         self._label = label
+        self._option = option
         self._down: set[str] = set()
         self._reported_down = False
         self._refusals: set[str] = set()
@@ -146,7 +150,7 @@ class Health:
             return
         more = f" (and {self._suppressed} more such lines)" if self._suppressed else ""
         self._suppressed = 0
-        _logger.warn("Redis at {label}: {what}{more}", label=self._label, what=what, more=more)
+        _logger.warn("Redis at {label}: {what}{more}", label=self._label, what=self._named(what), more=more)
 
     def stop(self) -> None:
         """Log nothing from now on."""
@@ -170,4 +174,8 @@ class Health:
 
     def _log(self, level: Any, words: str) -> None:
         if not self._stopped:
-            _logger.emit(level, "Redis at {label} {words}", label=self._label, words=words)
+            _logger.emit(level, "Redis at {label} {words}", label=self._label, words=self._named(words))
+
+    def _named(self, words: str) -> str:
+        """Return a sentence with the option of this Redis; the sentences of :mod:`.reasons` name ``transport_url``."""
+        return words.replace("transport_url", self._option)

@@ -27,7 +27,7 @@ class RedisReader:
         :raises ValueError: a file that the URL names (a certificate or key) cannot be used.
         """
         self._reactor = reactor
-        self._health = Health(reactor, address.label)
+        self._health = Health(reactor, address.label, option="token_source")
         self._link = Link(
             reactor, endpoint_of(reactor, address), address, self._health, "token look-ups", max_pending=_MAX_VALUE
         )
@@ -60,6 +60,8 @@ class RedisReader:
         except RedisError as error:
             if error.code == "WRONGTYPE":
                 return None
-            self._health.complain(f"answered {error.code} to a command: {sentence(error.code)}")
+            denied = "its user in token_source may not read the keys of tokens"
+            why = denied if error.code == "NOPERM" else sentence(error.code)
+            self._health.complain(f"answered {error.code} to a command: {why}")
             raise ServiceUnavailable(f"Redis answered {error.code}") from None
         return value if isinstance(value, str) else None
