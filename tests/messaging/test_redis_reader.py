@@ -38,3 +38,8 @@ class ReaderTests(SynchronousTestCase):
 
     def test_a_missing_right(self) -> None:
         self.assertTrue(self.line(NOPERM).endswith("its user in token_source may not read the keys of tokens"))
+
+    def test_a_long_value(self) -> None:
+        """The option proto-max-bulk-len of Redis cannot be set as low as the limit."""
+        line = self.line(b"$%d\r\n" % (1 << 17) + b"x" * (1 << 17))
+        self.assertTrue(line.endswith("for token look-ups was longer than 64 KiB and is dropped"), line)

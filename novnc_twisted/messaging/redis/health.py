@@ -21,6 +21,9 @@ MAX_SKEW = 5.0
 NO_EVICTION = "noeviction"
 """The eviction policy (``maxmemory-policy``) with which a full Redis refuses new data instead of dropping old data."""
 
+_BUS = "transport_url"
+"""The option for the Redis of the services."""
+
 _logger = Logger()
 
 
@@ -33,9 +36,7 @@ class Health:
     :param option: the option with the address.
     """
 
-    def __init__(
-        self, clock: Any, label: str, wall: Callable[[], float] = time.time, option: str = "transport_url"
-    ) -> None:
+    def __init__(self, clock: Any, label: str, wall: Callable[[], float] = time.time, option: str = _BUS) -> None:
         self._clock = clock
         self._wall = wall
         self._skewed = False
@@ -69,11 +70,10 @@ class Health:
         """
         if isinstance(reason, TooLong):
             # The message came from another process; Redis itself works.
-            self.complain(
-                f"a message on the connection for {connection} was {reason} and is dropped; have Redis refuse such "
-                "messages by proto-max-bulk-len 4mb in redis.conf",
-                connection,
-            )
+            what = f"a message on the connection for {connection} was {reason} and is dropped"
+            if self._option == _BUS:
+                what += "; have Redis refuse such messages by proto-max-bulk-len 4mb in redis.conf"
+            self.complain(what, connection)
             return
         # All connections of a process are lost together, so only the first loss is logged.  A refusal needs an
         # administrator, so each new one is logged.
@@ -178,4 +178,4 @@ class Health:
 
     def _named(self, words: str) -> str:
         """Return a sentence with the option of this Redis; the sentences of :mod:`.reasons` name ``transport_url``."""
-        return words.replace("transport_url", self._option)
+        return words.replace(_BUS, self._option)

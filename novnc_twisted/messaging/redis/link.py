@@ -238,7 +238,8 @@ class Link:
                 watching.addErrback(ignore_cancellation)
                 watching.cancel()
             if protocol.too_long:
-                return TooLong(f"longer than {self._max_pending >> 20} MiB")
+                limit = self._max_pending >> 10
+                return TooLong(f"longer than {limit} KiB" if limit < 1024 else f"longer than {limit >> 10} MiB")
             # If _watch() closed the connection, it returns the cause; the transport's reason then explains nothing.
             return (await watching) or reason
         finally:
