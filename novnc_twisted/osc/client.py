@@ -84,10 +84,18 @@ class ConsoleClient:
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         """Send a request; return the body of the response, or None if the body is empty.
 
-        :raises CommandError: the API answered with an error.  The text is the API's message and the HTTP status.
+        :raises CommandError: the API answered with an error, or the response is not JSON.  The text contains the HTTP
+            status, and the API's message if there is one.
         """
         response = self._adapter.request(path, method, raise_exc=False, **more)
-        body = response.json() if response.content else None
+        try:
+            body = response.json() if response.content else None
+        except ValueError:  # something else answered, such as a reverse proxy with a page in HTML
+            if response.status_code < 400:
+                raise exceptions.CommandError(
+                    f"The response is not JSON (HTTP {response.status_code}). Is this the console API?"
+                ) from None
+            body = None
         if response.status_code < 400:
             return body
         # nova's format of errors: {"itemNotFound": {"code": 404, "message": "..."}}

@@ -121,3 +121,13 @@ class PageTests(SynchronousTestCase):
             self.patch(self.client._adapter, "request", lambda *_, body=body, **__: Response(body, 404))
             error = self.assertRaises(exceptions.CommandError, self.client.show, "5")
             self.assertEqual(str(error), f"{why} (HTTP 404)")
+
+    def test_a_page_of_a_reverse_proxy(self) -> None:
+        page = Response({}, 502)
+        page.content, page.reason = "<html>", "Bad Gateway"
+        self.patch(self.client._adapter, "request", lambda *_, **__: page)
+        error = self.assertRaises(exceptions.CommandError, self.client.show, "5")
+        self.assertEqual(str(error), "Bad Gateway (HTTP 502)")
+        page.status_code = 200
+        error = self.assertRaises(exceptions.CommandError, self.client.show, "5")
+        self.assertIn("The response is not JSON (HTTP 200)", str(error))
