@@ -79,7 +79,9 @@ class Viewer(WebSocketServerProtocol):
         self.path = request.path
         self.refusal = None
         self.factory.console.viewers.append(self)
-        return "binary" if "binary" in request.protocols else None
+        # Like websockify, which does not strip blanks.
+        offered = request.headers.get("sec-websocket-protocol", "").split(",")
+        return "binary" if "binary" in offered else None
 
     def onOpen(self):
         console = self.factory.console

@@ -38,7 +38,8 @@ export class Connection extends EventTarget {
         this._gate = null; // until there is a session
         this._health = null;
 
-        const socket = new WebSocket(url, [CHANNEL, 'binary']);
+        // Websockify, and so nova-novncproxy, accepts "binary" only at the beginning of the list. Our proxy prefers CHANNEL.
+        const socket = new WebSocket(url, ['binary', CHANNEL]);
         this._close = socket.close.bind(socket);
         this.meter = new Meter(performance.now());
         const send = socket.send.bind(socket);
