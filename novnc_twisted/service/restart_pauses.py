@@ -24,4 +24,5 @@ class RestartPauses:
         :param lived: how many seconds the worker lived.  If :data:`LONG_LIFE` or more, this death counts as the first.
         """
         deaths = self._deaths[number] = 1 if lived >= LONG_LIFE else self._deaths.get(number, 0) + 1
-        return min(LONGEST_PAUSE, 2.0 ** (deaths - 2)) if deaths > 1 else 0.0
+        # The exponent is limited, because 2.0 ** 1024 raises OverflowError.
+        return min(LONGEST_PAUSE, 2.0 ** min(deaths - 2, 10)) if deaths > 1 else 0.0

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service import workers
 from novnc_twisted.service.relayed_log import LONGEST, RelayedLog
-from novnc_twisted.service.restart_pauses import LONG_LIFE, LONGEST_PAUSE
+from novnc_twisted.service.restart_pauses import LONG_LIFE, LONGEST_PAUSE, RestartPauses
 from novnc_twisted.service.settings import worker_count
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.workers import LONGEST_START, Supervisor
@@ -188,6 +188,10 @@ class PauseTests(TestCase):
     def test_longer_and_longer(self) -> None:
         """At once the first time, and never more than half a minute."""
         self.assertEqual([self.dies(0.5) for _ in range(8)], [0, 1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE])
+
+    def test_any_number_of_deaths(self) -> None:
+        pauses = RestartPauses()
+        self.assertEqual([pauses.after_death(1, 0.5) for _ in range(2000)][-1], LONGEST_PAUSE)
 
     def test_a_long_life_is_forgiven(self) -> None:
         pauses = [self.dies(0), self.dies(0), self.dies(LONG_LIFE), self.dies(0)]
