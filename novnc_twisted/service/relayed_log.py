@@ -66,7 +66,7 @@ class RelayedLog:
             more = {f"log_{name}": report[name] for name in ("namespace", "pid", "exception") if report.get(name)}
             text = str(report["text"])
             self._emit(float(report["time"]), level, report["system"], text, {**report["fields"], **more})
-        except (ValueError, KeyError, TypeError, AttributeError, LookupError):
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
             # Libraries may print to standard output.  Such a line is logged as text.
             self._text(line)
         return False

@@ -258,6 +258,15 @@ class RelayedLogTests(TestCase):
         self.assertEqual(self.lines()[0], "[worker 3 stderr#warn] plain")
         self.assertEqual(self.lines()[-1], "[worker 3 stderr#warn]   File")
 
+    def test_numbers_and_lists_of_any_size(self) -> None:
+        """Such a line is logged as text, like others that are not a report, and the next line is still read."""
+        odd = b'{"time": 1%s, "level": "info", "system": "-", "text": "t", "fields": {}}' % (b"0" * 400)
+        good = b'{"time": 1, "level": "info", "system": "-", "text": "good", "fields": {}}'
+        for line in (odd, b"[" * 100_000):
+            self.events.clear()
+            self.log.received(line + b"\n" + good + b"\n")
+            self.assertEqual([event["log_text"] for event in self.events], [line.decode(), "good"])
+
     def test_a_line_without_end(self) -> None:
         """Held up to a length, then passed on in pieces."""
         self.log.raw(b"x" * (LONGEST + 1))
