@@ -129,7 +129,7 @@ def _files_in(folder: Path) -> list[str]:
     """
     if not is_folder(folder, "--config-dir"):
         raise Unusable(f"--config-dir {folder}: it is not a folder")
-    return sorted(str(path) for path in folder.glob("*.conf"))
+    return sorted(str(path) for path in folder.glob("[!.]*.conf"))
 
 
 def novncproxy() -> None:

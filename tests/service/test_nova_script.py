@@ -81,7 +81,7 @@ class CommandLineTests(SynchronousTestCase):
 
     def test_files_of_oslo_config(self) -> None:
         """The default files without --config-file, the default folders without --config-dir."""
-        self.found, self.folders = ["/etc/nova"], [self.folder("b.conf", "a.conf", "c.txt"), "/nowhere"]
+        self.found, self.folders = ["/etc/nova"], [self.folder("b.conf", "a.conf", "c.txt", ".d.conf"), "/nowhere"]
         default = [f"{self.folders[0]}/a.conf", f"{self.folders[0]}/b.conf"]
         own = self.folder("z.conf")
         self.assertEqual(self.line().files, ["/etc/nova/nova-novncproxy", *default])
