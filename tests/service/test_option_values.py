@@ -173,8 +173,12 @@ class ValueTests(SynchronousTestCase):
             self.assertEqual(self.lines(option, value), [])
 
     def test_a_password_in_a_url_is_not_shown(self) -> None:
-        for url in ("http://me:secret@h/", "http://me:secret@h:x/", "http://me:secret@[::1/", "http://me:secret@h/ x"):
-            self.assertNotIn("secret", " ".join(self.lines("vnc.novncproxy_base_url", url)))
+        for url in (
+            *("http://me:secret@h/", "http://me:secret@h:x/", "http://me:secret@[::1/", "http://me:secret@h/ x"),
+            *("http://me:se/secret@h/", "http://me:se@secret@h:x/", "http://secret$:x/y@h/", "me:secret@h:80/"),
+        ):
+            self.assertNotIn("secret", "".join(self.lines("vnc.novncproxy_base_url", url)), url)
+            self.assertEqual(len(self.lines("keystone_authtoken.www_authenticate_uri", url)), 1)
 
     def test_a_value_with_a_mistake_in_each_item_shows_the_first(self) -> None:
         (line,) = self.lines("console.trusted_proxies", "10.0.0.1,first,second")

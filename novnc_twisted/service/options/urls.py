@@ -42,8 +42,11 @@ def libvirt_uri(text: str) -> None:
 
 
 def _shown(text: str) -> str:
-    """Return the URL without its user and password, which an error must not show."""
-    return re.sub(r"//[^/]*@", "//***@", text)
+    """Return the URL without its user and password, which an error must not show.
+
+    A password may contain ``/`` or ``@`` by mistake, so everything up to the last ``@`` is left out.
+    """
+    return re.sub(r"^([A-Za-z0-9+.-]*://)?.*@", r"\1***@", text, flags=re.S)
 
 
 def _split(text: str, example: str) -> SplitResult:
@@ -77,7 +80,7 @@ def _check_authority(text: str, authority: str) -> None:
     try:
         address(host)
     except ValueError:
-        raise ValueError(f"{_shown(text)} is not a URL: {host} is neither an IP address nor a host name") from None
+        raise ValueError(f"{_shown(text)} is not a URL: its host is neither an IP address nor a host name") from None
     is_ipv6, in_brackets = ":" in host, found["ip"] is not None
     if is_ipv6 != in_brackets:
         raise ValueError(f"{_shown(text)} is not a URL: only an IPv6 address stands in brackets")
