@@ -119,7 +119,7 @@ class HandshakeChannel:
 
     def _finish(self, driver: HandshakeDriver[Any]) -> None:
         # The callbacks below may run the next handshake on this channel, so the channel must be free.
-        done, self._done, self._driver = self._done, None, None
+        done = self._free()
         self.put_back(driver.rest)
         if done is not None and driver.error is not None:
             done.errback(driver.error)
@@ -127,16 +127,22 @@ class HandshakeChannel:
             done.callback(driver.result)
 
     def _failed(self, failure: Failure) -> None:
-        done, self._done, self._driver = self._done, None, None
+        done = self._free()
         if done is not None:
             done.errback(failure)
 
     def _cancelled(self, _: Deferred[Any]) -> None:
         serving, self._serving = self._serving, None
-        # Cleared before the cancellation, so that a cancelled answer cannot continue the handshake.
-        self._driver = self._done = None
+        # Before the cancellation, so that a cancelled answer cannot continue the handshake.
+        self._free()
         if serving is not None:
             serving.cancel()
+
+    def _free(self) -> Deferred[Any] | None:
+        """Forget the handshake, and its callbacks, which refer to this channel; return what :meth:`run` returned."""
+        done, self._done, self._driver = self._done, None, None
+        self._answer = self._start_tls = None
+        return done
 
     def some(self) -> Deferred[bytes]:
         """Return a Deferred that fires with the held bytes, or else with the next bytes that arrive."""

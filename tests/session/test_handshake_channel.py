@@ -1,5 +1,7 @@
 """The handshake channel: what a handshake reads and writes, and what is left for the relay."""
 
+import gc
+import weakref
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -109,3 +111,28 @@ class Channels(SynchronousTestCase):
         self.end.dataReceived(b"c")
         again = HandshakeChannel(self.end, self.lost.append)
         self.assertEqual(self.successResultOf(again.some()), b"abc")
+
+    def test_it_is_freed_without_a_garbage_collection(self) -> None:
+        """The callbacks of a handshake belong to an object that refers to the channel."""
+
+        class Upstream:
+            def __init__(self, channel: HandshakeChannel) -> None:
+                self.channel = channel
+
+            async def answer(self, what: str) -> bytes:
+                raise NotImplementedError
+
+            async def start_tls(self, step: StartTLS) -> None:
+                raise NotImplementedError
+
+        upstream = Upstream(HandshakeChannel(self.end, self.lost.append))
+        held = upstream.channel.run(self.handshake(), upstream.answer, upstream.start_tls)
+        self.end.dataReceived(b"abcd")
+        self.assertEqual(self.successResultOf(held), b"abcd")
+        upstream.channel.release()
+        HandshakeChannel(self.end, self.lost.append)  # the next receiver of the end
+        gone = weakref.ref(upstream)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        del upstream
+        self.assertIsNone(gone())
