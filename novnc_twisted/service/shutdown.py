@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 Step = Callable[[], Any]
-"""Stops one part of the process.  It returns a Deferred or a coroutine if that takes time."""
+"""Stops one part of the process, or waits for its end.  If this takes time, it returns a Deferred or coroutine."""
 
 
 class Phase(IntEnum):
@@ -24,7 +24,9 @@ class Phase(IntEnum):
     sent a request yet stay open for their first request."""
 
     LEAVE_PRESENCE = 2
-    """Remove this process from the list of services, so that it gets no new calls."""
+    """Remove the proxies of this process from the list of services.
+
+    After a take-over, also stop consoleauth and consolecompute, so that this process answers no calls to them."""
 
     WAIT_FOR_SESSIONS = 3
     """Let sessions go on for at most ``drain`` seconds.  Sessions that are being set up may become live.

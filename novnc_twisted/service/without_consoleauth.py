@@ -49,7 +49,7 @@ def check(command: str, conf: Any) -> None:
 
 
 def unused(read: Configuration, command: str) -> Iterator[str]:
-    """Yield a warning for each option that is set, but has no effect without consoleauth."""
+    """Yield a warning for each option that has no effect without consoleauth, but is set, and not to 0 or false."""
     try:
         name = backend(command, read.conf)
     except Unusable:

@@ -9,7 +9,7 @@ only after the order ``accept``).  Each FILE is a configuration file.
 
 Standard input is a pipe with the supervisor's orders; it closes when the supervisor ends.  Log events and reports go to
 standard output, as one JSON object in each line.  The supervisor writes the log events to the log of the service.  An
-environment variable names the descriptor of the table of sessions, which the supervisor reads if the worker is killed
+environment variable names the descriptor of the table of sessions, which the supervisor reads when the worker has ended
 (:mod:`novnc_twisted.service.lost_sessions`).
 """
 

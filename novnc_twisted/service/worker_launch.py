@@ -22,6 +22,8 @@ FOR_THE_SUPERVISOR: Final = (
 """Environment variables of systemd that are valid for the supervisor only.
 
 A worker must not notify systemd itself: its READY=1 or WATCHDOG=1 would hide the state of the other workers.
+Instead, the worker reports to the supervisor.  Without WATCHDOG_PID, the interval in WATCHDOG_USEC applies to the
+worker, too.
 """
 
 

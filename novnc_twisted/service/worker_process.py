@@ -46,8 +46,8 @@ class WorkerProcess(ProcessProtocol):
     :ivar last_report: when it last reported something, in the reactor's seconds.
     :ivar failure: why it could not start, and its exit code; None: no such failure is known.
     :ivar outbox: sends the values of other workers to it.
-    :ivar table: the supervisor's descriptor of the file in memory to which the worker writes its sessions (see
-        :mod:`novnc_twisted.session.shared_table`); None: there is no such file.
+    :ivar table: the supervisor's descriptor of the table to which the worker writes its sessions (see
+        :mod:`novnc_twisted.session.shared_table`); None: there is no table.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class WorkerProcess(ProcessProtocol):
             return succeed(None)
         texts = [(file.path, file.normalised()) for file in files]
         self.order(f"{RELOAD} {json.dumps(texts)}" if texts else RELOAD)
-        # The worker reports the outcome of each order, in the sequence of the orders.
+        # The worker reports the outcome of each reload, in the sequence of the orders.
         outcome: Deferred[str | None] = Deferred()
         self._reloads.append(outcome)
         return outcome

@@ -1,8 +1,8 @@
 """The supervisor of several worker processes on one port: starts them, replaces those that die, and ends them together.
 
-All workers accept on the same sockets, which this process has bound.  A separate socket for each worker (SO_REUSEPORT)
-would have two disadvantages.  Connections that wait at a dead or hanging worker would be lost, and a second instance on
-the same port would not be noticed.  Separate sockets would not distribute connections better, either
+All workers accept on the same sockets, which this process passes to them.  A separate socket for each worker
+(SO_REUSEPORT) would have two disadvantages.  Connections that wait at a dead or hanging worker would be lost, and a
+second instance on the same port would not be noticed.  Separate sockets would not distribute connections better, either
 (:class:`novnc_twisted.frontend.accepting.Acceptor`).
 """
 
@@ -56,7 +56,7 @@ class Supervisor(CommandService):
     """Keeps several workers of a command running.
 
     :ivar configuration: reads the options again at a reload; None: a reload does not change options.
-    :ivar listeners: the listening sockets, each with its service.
+    :ivar listeners: the listening sockets of the workers, each with its service.
     :ivar files: descriptors of configuration files, for the workers.
     :ivar lost: reports the sessions of workers that were killed; None: they are not reported.
     """

@@ -34,7 +34,7 @@ _OURS: Final = 0
 """The key of this process in the totals.  An older process has its process id as the key."""
 
 _OF_MAIN: Final = ("novnc_workers", "novnc_missing")
-"""Gauges that are dropped from the answers of older processes, because those no longer accept connections."""
+"""Gauges that are dropped from the answers of older processes, because these processes accept no connections."""
 
 
 class OlderStatus:

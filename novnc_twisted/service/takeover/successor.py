@@ -3,7 +3,9 @@
 The old process, the predecessor (:mod:`novnc_twisted.service.takeover.launch`), starts the same command again.  The
 environment variable ``NOVNC_TWISTED_TAKEOVER`` describes the descriptors that the old process passes.  One of them is
 the channel, which is one socket of a socket pair.  The new process reports ``ready`` or ``failed: REASON`` on the
-channel.  When it receives the line ``lead``, it accepts connections, and is the service's main process.
+channel.  When it receives the line ``lead``, it accepts connections, and is the service's main process.  If
+``[monitoring] listen`` is set, the main process then asks the old process for its metrics on the channel
+(:mod:`novnc_twisted.service.takeover.older_status`).
 """
 
 import contextlib
