@@ -52,7 +52,8 @@ STATE_REPEATED: Final = 2.0
 REQUEST_REPEATED: Final = 5.0
 """Seconds for which the proxy repeats the answer to a request for control, instead of asking consoleauth again.
 
-After each request for control, consoleauth sends the list of people to all pages of the console.
+A request for control makes consoleauth send the list of people to all pages of the console.  Without this limit, one
+page could cause this four times a second.
 """
 
 MAX_SECONDS: Final = 28_800.0
@@ -112,7 +113,7 @@ class Channel:
         """Accept messages, and request the list of people, which may arrive before this method returns."""
         self._end.on_text = self._received
         self.tell_rights()
-        # Until it receives a "server" message, the page assumes "running".
+        # The page assumes "running" until it receives a "server" message.
         if self._session.info.state not in ("", "running"):
             self._tell_server(self._session.info.state)
         self._wait()
@@ -320,8 +321,8 @@ class Channel:
             await self._people.attend(self._session.viewer.token or "")
         except Refusal:
             if self._session.cause is None:
-                # _retry_in makes renew() repeat the request, even if the page shows no other people, as before its
-                # first list.
+                # Without _retry_in, renew() would not repeat the request while the page shows no other people, for
+                # example before the first list has arrived.
                 self._retry_in = min(2 * self._retry_in, RENEWAL) if self._retry_in else FIRST_RETRY
                 self._wait()
         except Exception:

@@ -65,7 +65,7 @@ class ClosedReports:
     async def stop(self) -> None:
         """Send the waiting reports, until a call fails or has no answer within a second.
 
-        Sessions that are added later are not reported.
+        A session that is added later may be reported only by another call of this method.
 
         The number of dropped reports is logged.  Without ``on_done``, the unsent reports count as dropped.  With
         ``on_done``, they do not: the caller knows them, because ``on_done`` was not called for them.

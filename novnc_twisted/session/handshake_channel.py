@@ -164,7 +164,7 @@ class HandshakeChannel:
     def release(self) -> None:
         """End this channel, and give unread bytes back to the :class:`IEnd`, for its next receiver."""
         data, self._held = bytes(self._held), bytearray()
-        # The callback is a method of the session, and the session refers to this channel: break this reference cycle.
+        # The callback is a method of an object that refers to this channel: break this reference cycle.
         self._lost = _ignore
         self.end.give_back(data)
 

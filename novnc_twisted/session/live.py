@@ -119,7 +119,7 @@ class LiveSession(Session):
     def show_people(self, listed: PeopleList) -> bool:
         """Use a new list of the people at the console, and the rights that it gives to this session.
 
-        A list that is older than the last one is ignored.
+        A list is ignored if it is older than the last one, or if it does not contain this session.
 
         :return: whether the page of this session shows that somebody asks for control.
         """
@@ -291,7 +291,7 @@ class LiveSession(Session):
         parts: list[Deferred[Any]] = [*self.close_ends((self.upstream, self.viewer.end), cause)]
         try:
             if self._lease is not None:
-                # After these causes, a renewed lease would make the token valid again.
+                # After these causes, the viewer must not reconnect with the token, so the lease is not renewed.
                 if isinstance(cause, (Revoked, SessionExpired, ConsoleForbidden)) or not self.info.reconnects:
                     self._lease.stop()
                 else:

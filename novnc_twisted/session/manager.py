@@ -173,7 +173,7 @@ class SessionManager:
 
         :param checking: ids of links (:func:`novnc_twisted.access.tokens.link_id`).
         :param wanted: fields of a :class:`SessionFilter`.
-        :returns: for each field, how many sessions match it.  If ``checking`` is given, the result also has
+        :returns: for each field, how many sessions match it.  If the list ``checking`` has links, the result also has
             ``checking``: for each link, how many sessions wait for the check of its token.  Links without such sessions
             are left out.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.

@@ -13,7 +13,7 @@ from novnc_twisted.contract.shared_link import SharedLink
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleList:
-    """The people at the console of a server at one moment, as the page lists them.
+    """The people at the console of a server at one moment.
 
     :ivar at: the time of the list, by the clock of consoleauth's store.
     :ivar people: the first ``MAX_PEOPLE`` people, in the order of their arrival.

@@ -84,7 +84,7 @@ class SessionRegistry:
     def begin(self, viewer: IViewer, accepted_at: float) -> Session:
         """Begin a session.
 
-        :param accepted_at: when the connection was accepted, in the reactor's seconds.
+        :param accepted_at: see :class:`.Session`.
         """
         session = SessionSetup(self, os.urandom(16).hex(), viewer, accepted_at)
         if self._stopping:

@@ -48,7 +48,7 @@ class SessionsAPI:
         self._transport = transport
 
     async def find(self, wanted: SessionFilter) -> SessionInfo | None:
-        """Return the first session that matches, or None.
+        """Return the session that matches, or None.
 
         :param wanted: a filter that matches one session at most, such as ``session_id``.
         """

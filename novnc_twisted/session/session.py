@@ -34,7 +34,8 @@ class Session:
 
     :ivar id: 32 hexadecimal digits, unique among the sessions of all proxies.
     :ivar viewer: the viewer's connection and request.
-    :ivar accepted_at: when the connection was accepted, in the reactor's seconds.
+    :ivar accepted_at: when the connection was accepted or, if it had an earlier request, when the response to that
+        request was sent; in the reactor's seconds.
     :ivar info: where the console is, and the viewer's rights; None until the token check has succeeded.
     :ivar services: what all sessions of the same proxy share, for example the settings.
     :ivar cause: why the session ends; None until then.
@@ -167,7 +168,7 @@ class Session:
         return gone
 
     def closed(self, cause: Refusal) -> None:
-        """Report the end, and leave the registry; called after both connections have been closed."""
+        """Report the end, and leave the registry; called after all connections have been closed."""
         info, end = self.info, self.viewer.end
         event = SessionClosed(
             session_id=self.id,

@@ -40,7 +40,8 @@ class SessionSettings:
     :ivar dial_deadline: for connecting to the VNC server, including the wait for other sessions that connect to the
         same server.  The CONNECT request, if the server needs one, has the same deadline again.
     :ivar rfb_deadline: for each RFB handshake: the one with the VNC server, and the one with the viewer.
-    :ivar setup_deadline: for the whole set-up, from accept to the live session.
+    :ivar setup_deadline: for the whole set-up until the session is live.  It begins when the connection is accepted, or
+        when the response to the previous request on the connection was sent.
     :ivar refusal_deadline: for the viewer to read the reason of a refusal.
     :ivar keep_interval: from the end of a call of ``keep_token``, which renews the token's lease, to the next call.
     """
