@@ -3,12 +3,14 @@
 A worker that is killed cannot report that its sessions have ended.  Therefore each worker writes its sessions into a
 file in memory, one row for each session.  The supervisor reads the file when the worker has ended: see
 :mod:`novnc_twisted.service.lost_sessions`.  If the whole proxy is killed, its next start reads the file: see
-:mod:`novnc_twisted.service.session_tables`.
+:mod:`novnc_twisted.service.session_tables`.  A proxy without workers writes such a file, too, if its service has a
+RuntimeDirectory.
 
-The worker writes a row when a session becomes live.  If consoleauth keeps a history of sessions, the worker writes the
-row again when the session ends, marked as ended.  A session that ends during its set-up, after its token was found
-valid, gets its only row then.  The worker frees the row when consoleauth has confirmed the report.  Without a history,
-the worker frees the row when the session ends.
+The worker writes a row when a session becomes live.  Without a history of sessions, the worker frees the row when the
+session ends.  If consoleauth keeps a history, the worker writes the row again when the session ends, marked as ended,
+and reports the session to consoleauth.  If a session ends during its set-up, after its token was found valid, the
+worker writes its row only then.  The worker frees the row when consoleauth has confirmed the report, or when the report
+was dropped.
 """
 
 import math
@@ -44,7 +46,7 @@ class SharedTable:
     """Writes the sessions of this process into the table.
 
     :param clock: IReactorTime.
-    :ivar handle: the descriptor of the table; None: rows are not written yet.
+    :ivar handle: the descriptor of the table; None: no rows are written.
     """
 
     def __init__(self, handle: int | None, clock: IReactorTime) -> None:
@@ -135,7 +137,7 @@ class SharedTable:
         try:
             data = encode(row, state)
         except ValueError:
-            # The addresses of our proxies' viewers are short.  Another program's IViewer may have a longer address.
+            # Only an IViewer of another program can have an address that is too long.  Its session gets no row.
             self.forget(row.id)
             return False
         number = self._numbers.get(row.id)

@@ -78,9 +78,9 @@ class Row(NamedTuple):
     mode: str = CONTROL
 
     def closed(self, cause: type[Refusal], detail: str, now: float) -> SessionClosed:
-        """Return the event for the end of a session whose worker was killed.  Its row has no cause yet.
+        """Return the event for the end of a live session whose worker was killed.
 
-        :param cause: why the session ended.
+        :param cause: why the session ended; the row of a live session contains no cause.
         :param detail: what the log says besides the cause.
         :param now: Unix time of the end, in seconds.
         """

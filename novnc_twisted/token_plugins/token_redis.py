@@ -34,7 +34,8 @@ class TokenRedis:
 
         :param source: ``host[:port[:db[:password[:namespace]]]]``, or a URL such as
             ``rediss://[user:password@]host[:port][/db][#namespace]``.
-        :raises ValueError: the source has another form, or the extra ``[redis]`` is not installed.
+        :raises ValueError: the source has another form, a file that the URL names (a certificate or key) cannot be
+            used, or the extra ``[redis]`` is not installed.
         """
         address, namespace = redis_source(source)
         try:

@@ -52,7 +52,7 @@ class _Attempt:
     def __init__(self, reactor: IReactorFDSet, connecting: socket.socket, address: Any) -> None:
         self._reactor, self._dialled, self._address = reactor, connecting, address
         self.fileno = connecting.fileno
-        # Cancelling must take the socket out of the reactor before its number is closed and used again.
+        # Cancelling must take the socket out of the reactor before the descriptor is closed: its number is used again.
         self.settled: Deferred[int] = Deferred(lambda _: reactor.removeWriter(self))
         reactor.addWriter(self)
 

@@ -66,8 +66,8 @@ class UpstreamEnd(StreamEnd):
         done, self._tls_handshake = self._tls_handshake, None
         self.dropped = not self.bytes_in and reason.check(ConnectionDone) is None
         if done is not None:
-            # This prevents that super().connectionLost() notifies the receiver: only the Deferred reports a loss during
-            # the TLS handshake.
+            # Only the Deferred reports a loss during the TLS handshake: if _over is set, super().connectionLost() does
+            # not notify the receiver.
             self._over = self._lost(loss_reason(reason))
         super().connectionLost(reason)
         if done is not None:

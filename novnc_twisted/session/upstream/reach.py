@@ -48,9 +48,9 @@ class Reached:
 async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInfo) -> Reached:
     """Log in to the VNC server of a console.
 
-    The place of the server is looked up once more in three cases: the server cannot be reached; another VM answers
-    there; or the place may be outdated and the VNC server does not report whose screen it shows.  If the second look-up
-    returns another place, the proxy logs in there.  There is no third look-up.
+    The place of the server is looked up once more in three cases: the connection or the log-in fails; another VM
+    answers there; or the place may be outdated and the VNC server does not report whose screen it shows.  If the second
+    look-up returns another place, the proxy logs in there.  There is no third look-up.
 
     :raises ConsoleUnreachable: the server is not at the first place, and not at the second one, if there is one.
     :raises Refusal: the second look-up or another step failed, or the VNC server accepts no more viewers.

@@ -23,8 +23,8 @@ def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
     (CVE-2026-7374, CVE-2026-13201: a console's socket was replaced by a link).
 
     :param directories: the configured folders; the socket must be below one of them.
-    :raises ConsoleUnreachable: the path is outside of the folders, contains a link, is a hard link or not a socket, or
-        its owner is not trusted.
+    :raises ConsoleUnreachable: the path is outside of the folders, cannot be opened, contains a link, is a hard link or
+        not a socket, or its owner is not trusted.
     """
     base, steps = _below(path, directories)
     opened: list[int] = []

@@ -87,7 +87,7 @@ class UpstreamTLS:
     def prepare(self, subtypes: Sequence[str]) -> None:
         """Check that OpenSSL supports these sub-types of VeNCrypt.
 
-        If one of them uses certificates, its TLS context is made now, so that the first session does not wait for it.
+        If one of them uses certificates, also make the TLS context, so that the first session does not wait for it.
 
         :raises ValueError: this machine's OpenSSL does not support one of them.
         """

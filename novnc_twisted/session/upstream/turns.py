@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 
 
 class Turns:
-    """The queues of one proxy, one queue for each VNC server.  Other proxies have their own queues."""
+    """The queues of one proxy, one queue for each VNC server.  Other proxies and workers have their own queues."""
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[Turn]] = {}
