@@ -27,6 +27,7 @@ class FlagFile(iniparser.BaseParser):
     :ivar sections: section -> key -> the key's values, in the order of the file.
     :ivar lines: the line number of the last assignment to a key, by section and key.
     :ivar commented: the section and key of each option whose last assignment seems to end with a comment.
+    :ivar is_command_line: whether the options are those of the command line, and not of a file.
     :ivar faults: a message for each faulty line, up to a maximum; a single message if the file cannot be read.
     """
 
@@ -37,6 +38,7 @@ class FlagFile(iniparser.BaseParser):
         self.sections: dict[str, dict[str, list[str]]] = {"DEFAULT": {}}
         self.lines: dict[tuple[str, str], int] = {}
         self.commented: set[tuple[str, str]] = set()
+        self.is_command_line = False
         self.faults: list[str] = []
         self._begun = 0  # the line in which the current assignment begins
         self._has_comment = False
@@ -93,6 +95,7 @@ class FlagFile(iniparser.BaseParser):
         :param values: the values, by section and name.
         """
         self = cls("command line")
+        self.is_command_line = True
         for place, value in values.items():
             self.sections.setdefault(place[0], {})[place[1]] = [value]
             self.lines[place] = 0  # 0: messages contain no line number

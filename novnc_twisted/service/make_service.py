@@ -18,7 +18,7 @@ from novnc_twisted.service.lifecycle import CommandService
 from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.monitoring import make_port, older_status
-from novnc_twisted.service.reconfiguration import Reconfiguration
+from novnc_twisted.service.reconfiguration import Reconfiguration, replaced
 from novnc_twisted.service.session_tables import SessionTables
 from novnc_twisted.service.sockets import SocketCopies, Sockets
 from novnc_twisted.service.takeover.launch import TakeOver
@@ -63,8 +63,8 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     use_monotonic_clock(reactor)
     predecessor = channel_to_predecessor()
     # The old process of a take-over passes configuration files only if it got them with a reload request.
-    given = predecessor is not None and predecessor.files
-    sources = given or sources
+    given = (predecessor is not None and predecessor.files) or None
+    sources = replaced(sources, given)
     found = examine(command, sources, reactor)
     if found.errors:
         raise Unusable(found.errors[0])
@@ -77,7 +77,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     # Built even if workers do the work, because build() binds the ports and checks every value before the log begins.
     service = build(command, conf, reactor, sockets, lines, _own_table(command, reactor) if count == 1 else None)
     service.configuration = configuration = Reconfiguration(command, reactor, sources, conf)
-    configuration.given = bool(given)
+    configuration.given = given is not None
     result: CommandService = service
     listeners: list[tuple[str, socket]] = []
     if count > 1:

@@ -58,7 +58,8 @@ class Reconfiguration:
     @property
     def files(self) -> list[FlagFile]:
         """The files in use if ``given`` is true, otherwise an empty list."""
-        return [one for one in self._sources if isinstance(one, FlagFile)] if self.given else []
+        files = [one for one in self._sources if isinstance(one, FlagFile) and not one.is_command_line]
+        return files if self.given else []
 
     def read(self, files: Sequence[FlagFile] | None = None) -> Changes:
         """Read and check all options, but do not use them yet.
@@ -66,7 +67,7 @@ class Reconfiguration:
         :param files: files in memory, used instead of the sources; None: use the sources, and read their paths again.
         :raises Unusable: an option or a file has an error; the text is one line about the first error.
         """
-        found = examine(self._command, self._sources if files is None else files, self._reactor)
+        found = examine(self._command, replaced(self._sources, files), self._reactor)
         if not found.errors and has_proxy(self._command) and self._refuses_all(found.conf):
             found.add_error(
                 "[console] trusted_proxies: it is empty, and proxy_protocol stays on until a restart, so that no "
@@ -108,6 +109,16 @@ class Reconfiguration:
                 "SIGHUP: changed in the files, but in use only after a restart: {options}",
                 options=", ".join(changes.restart),
             )
+
+
+def replaced(sources: Sequence[str | FlagFile], files: Sequence[FlagFile] | None) -> Sequence[str | FlagFile]:
+    """Return ``files`` in place of the files in ``sources``; None: return ``sources``.
+
+    The options of the command line stay in use.
+    """
+    if files is None:
+        return sources
+    return [*files, *(one for one in sources if isinstance(one, FlagFile) and one.is_command_line)]
 
 
 def _values(conf: Any) -> Iterator[tuple[tuple[str, bool], Any]]:

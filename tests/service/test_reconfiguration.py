@@ -63,6 +63,20 @@ class ReadTests(SynchronousTestCase):
         self.options.use(self.options.read([file]), given=True)
         self.assertEqual((self.options.read().conf.console.max_sessions, self.options.files), (9, [file]))
 
+    def test_options_of_the_command_line(self) -> None:
+        """They stay in use; a new process reads its own command line, so it does not get them as a file."""
+        command_line = FlagFile.of_command_line({("console", "max_sessions"): "7", ("DEFAULT", "web"): "/srv"})
+        sources = [str(self.path), command_line]
+        self.options = Reconfiguration("novncproxy", Clock(), sources, read_configuration(sources)[0])
+        file = FlagFile.of_text("/etc/nova/nova.conf", f"{BUS}\n[console]\nmax_sessions = 9\nidle_timeout = 5\n")
+        changes = self.options.read([file])
+        self.assertEqual((changes.reloaded, changes.restart), (["[console] idle_timeout"], []))
+        self.options.use(changes, given=True)
+        self.assertEqual((self.options.read().conf.console.max_sessions, self.options.files), (7, [file]))
+        # Workers get all files from their supervisor.
+        worker = Reconfiguration("novncproxy", Clock(), [FlagFile.of_text("command line", "")], changes.conf)
+        self.assertEqual(len(worker.read(changes.files).files), 2)
+
 
 class UseTests(SynchronousTestCase):
     """What uses the options of a proxy after a reload."""
