@@ -46,14 +46,34 @@ class ReloadTests(TestCase):
         supervisor.configuration = Reconfiguration("novncproxy", reactor, [str(path)], conf)
         supervisor.running = True
         supervisor.begin()
-        path.write_text("[DEFAULT]\ntransport_url = redis://h\nworkers = 3\n[console]\nmax_sessions = 7\n")
+        path.write_text("[DEFAULT]\ntransport_url = redis://h\nworkers = 2\n[console]\nmax_sessions = 7\n")
         supervisor.reload()
         (pid, order), _ = reactor.orders
         (file,) = files_of(order.partition(b" ")[2])
         self.assertEqual((pid, file.path, file.sections["console"]), (100, str(path), {"max_sessions": ["7"]}))
         self.assertIn(b"max_sessions", os.pread(supervisor.files[0], 1000, 0))
         self.assertEqual(len(logged.lines("changed: [console] max_sessions")), 1)
-        self.assertEqual(len(logged.lines("in use only after a restart: workers")), 1)
+
+    def test_options_that_need_a_restart(self) -> None:
+        """A worker that is started later has the same options as the others."""
+        path = Path(self.mktemp())
+        path.write_text("[DEFAULT]\ntransport_url = redis://h\n")
+        reactor, logged = Spawning(), Logged(self)
+        conf, _ = read_configuration([str(path)])
+        files = [in_memory(FlagFile.read(str(path)))]
+        supervisor = Supervisor(reactor, "novncproxy", 1, files, Sockets(), [])
+        self.addCleanup(lambda: [os.close(one) for one in supervisor.files])
+        supervisor.configuration = Reconfiguration("novncproxy", reactor, [str(path)], conf)
+        supervisor.running = supervisor.leads = True
+        supervisor.begin()
+        path.write_text("[DEFAULT]\ntransport_url = redis://other\n[console]\nmax_sessions = 7\n")
+        supervisor.reload()
+        self.assertEqual(len(logged.lines("in use only after a restart: transport_url")), 1)
+        reactor.spawned[0].processEnded(Failure(ProcessTerminated(exitCode=1)))
+        reactor.advance(60)
+        self.assertNotIn(b"other", os.pread(supervisor.files[0], 1000, 0))
+        (_, first), (pid, reload), accept = reactor.orders
+        self.assertEqual((pid, reload, accept), (101, first, (101, b"accept\n")))
 
     def test_outcome(self) -> None:
         """It is the workers' own, and the first error counts."""
