@@ -26,6 +26,7 @@ from novnc_twisted.service.takeover.predecessors import Predecessors
 from novnc_twisted.service.takeover.successor import channel_to_predecessor
 
 if TYPE_CHECKING:
+    from novnc_twisted.service.takeover.successor import PredecessorChannel
     from novnc_twisted.session.shared_table import SharedTable
 
 
@@ -70,9 +71,8 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
         raise Unusable(found.errors[0])
     conf = found.conf
     count = settings.worker_count(command, conf)
-    listening = listening_services(command)
     lines = [*warnings, *found.warnings, *_descriptor_warnings(command, conf)]
-    sockets = Sockets.passed(predecessor.owners) if predecessor is not None else Sockets.of_environment(listening)
+    sockets = _passed_sockets(command, predecessor)
     older = Predecessors(reactor, predecessor.older if predecessor is not None else ())
     # Built even if workers do the work, because build() binds the ports and checks every value before the log begins.
     service = build(command, conf, reactor, sockets, lines, _own_table(command, reactor) if count == 1 else None)
@@ -93,6 +93,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     result.older_status = older_status(conf, reactor, result.status, predecessor)
     if result.older_status is not None:
         result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
+    sockets.close_unused()
     # Copies for the new process of a take-over: the service closes its own sockets when it stops accepting.  With
     # workers, only the monitoring port is copied, because this process itself accepts on no other socket.
     result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
@@ -124,6 +125,13 @@ def build(
     """
     context = Context.of(command, conf, reactor, sockets, table)
     return ConsoleService(command, context, [BUILDERS[name](context) for name in SERVICES[command]], warnings)
+
+
+def _passed_sockets(command: str, predecessor: "PredecessorChannel | None") -> Sockets:
+    """Take the sockets that the old process of a take-over, or systemd, has passed."""
+    if predecessor is not None:
+        return Sockets.passed(predecessor.owners)
+    return Sockets.of_environment(listening_services(command))
 
 
 def _own_table(command: str, reactor: Any) -> "SharedTable | None":

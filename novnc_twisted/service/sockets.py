@@ -89,6 +89,16 @@ class Sockets:
         self.taken[service] = listeners
         return listeners
 
+    def close_unused(self) -> None:
+        """Close the passed sockets that no service has taken, because nobody would accept on them.
+
+        For example, the old process of a take-over passes its monitoring port, but the configuration files no longer
+        set ``[monitoring] listen``.
+        """
+        for service in self._passed.keys() - self.taken.keys():
+            for one in self._passed.pop(service):
+                one.close()
+
 
 class SocketCopies:
     """Copies of the listening sockets, for the new process of a take-over.

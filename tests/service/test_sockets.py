@@ -6,12 +6,15 @@ import socket
 import stat
 import tempfile
 from itertools import zip_longest
+from pathlib import Path
+from types import SimpleNamespace
 
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from novnc_twisted.frontend import Acceptor
+from novnc_twisted.service import make_service
 from novnc_twisted.service.exits import StartFailed
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.listening import open_unix_socket
@@ -79,6 +82,20 @@ class OwnerTests(TestCase):
     def test_for_a_command_that_does_not_listen(self) -> None:
         with self.assertRaisesRegex(Unusable, "does not listen"):
             Sockets.of_environment((), self.environment(1))
+
+    def test_unused(self) -> None:
+        """A take-over passes the monitoring port, which is no longer set: its clients are refused, and do not hang."""
+        unused = listening(self)
+        predecessor = SimpleNamespace(files=[], owners=["monitoring"], older=[], channels={})
+        self.patch(make_service, "channel_to_predecessor", lambda: predecessor)
+        self.patch(make_service, "use_monotonic_clock", lambda _reactor: None)
+        self.patch(make_service, "_descriptor_warnings", lambda _command, _conf: [])
+        self.patch(Sockets, "passed", lambda _owners: Sockets({"monitoring": [unused]}))
+        path = Path(self.mktemp())
+        path.write_text("[DEFAULT]\ntransport_url = redis://192.0.2.1\n")
+        service = make_service.make_service("consoleauth", [str(path)])
+        self.assertIsNone(service.monitoring)
+        self.assertEqual(unused.fileno(), -1)
 
 
 class UnixSocketTests(SynchronousTestCase):
