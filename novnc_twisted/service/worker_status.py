@@ -24,6 +24,7 @@ class WorkersStatus:
     :param reactor: IReactorTime.
     :param workers: the workers that run, by their numbers.
     :param lost: counts the sessions of workers that were killed; None: they are not counted.
+    :ivar stopping: whether the command is being stopped.
     """
 
     log = Logger()
@@ -34,6 +35,7 @@ class WorkersStatus:
         self._reactor = reactor
         self._workers = workers
         self._lost = lost
+        self.stopping = False
         self._totals = Totals()
         self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask_all()), joins=True)
 
@@ -64,7 +66,7 @@ class WorkersStatus:
         total |= worker_samples(len(states), len(answers) - len(states))
         if any(one.ready for one in states):
             return Status(state="running", samples=total)
-        state = states[0].state if states else "starting"
+        state = states[0].state if states else "stopping" if self.stopping else "starting"
         return Status(
             state=state, missing={part: why for one in states for part, why in one.missing.items()}, samples=total
         )

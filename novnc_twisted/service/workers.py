@@ -108,6 +108,7 @@ class Supervisor(CommandService):
         """Return the metrics and the readiness of all workers.  Called only if ``[monitoring] listen`` is set."""
         if self._status is None:
             self._status = WorkersStatus(self._reactor, self._living, self.lost)
+        self._status.stopping = not self.running
         return self._status.status()
 
     def begin(self) -> None:

@@ -5,6 +5,7 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessTerminated
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
@@ -29,7 +30,7 @@ class Pipe(SimpleNamespace):
     """The transport of a worker's process."""
 
     def __init__(self) -> None:
-        super().__init__(pid=7, written=[])
+        super().__init__(pid=7, written=[], signalProcess=lambda _number: None)
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -115,6 +116,13 @@ class WorkersTests(SynchronousTestCase):
         status = self.successResultOf(asked)
         self.assertFalse(status.ready)
         self.assertEqual(status.missing, {"bus": "no answer", "authority": "nobody serves consoleauth"})
+
+    def test_the_workers_have_ended_before_older_processes(self) -> None:
+        self.supervisor.older.gone = Deferred
+        self.supervisor.stopService()
+        for worker in self.reactor.spawned:
+            worker.processEnded(Failure(ProcessTerminated(exitCode=0)))
+        self.assertEqual(self.successResultOf(self.supervisor.status()).state, "stopping")
 
     def test_nonsense(self) -> None:
         asked = self.supervisor.status()
