@@ -72,10 +72,12 @@ def is_file_name(token: str) -> bool:
 
 def _read(path: str) -> str:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(handle, "rb") as file:  # noqa: PTH123 (a descriptor)
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise FileNotFoundError
-        content = file.read(_LONGEST + 1)
+        content = os.read(handle, _LONGEST + 1)
+    finally:
+        os.close(handle)
     # If only the beginning of a longer file were read, the port could be wrong.
     if len(content) > _LONGEST:
         raise ValueError(f"it has more than {_LONGEST} bytes")

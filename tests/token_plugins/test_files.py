@@ -213,7 +213,9 @@ class TokenFileNameTests(Case):
         (self.folder / "link").symlink_to(self.folder.parent.absolute() / "x")
         (self.folder / "folder").mkdir()
         os.mkfifo(self.folder / "pipe")
+        before = os.listdir("/proc/self/fd")  # noqa: PTH208
         self.refused(self.plugin, *ESCAPES, "link", "folder", "pipe", "x" * 255, "x" * 256)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), len(before))  # noqa: PTH208
 
     def test_no_folder(self) -> None:
         self.assertRaises(ValueError, TokenFileName, "/dev/null")
