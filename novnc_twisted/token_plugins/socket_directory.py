@@ -7,10 +7,10 @@ from pathlib import Path
 
 from zope.interface import implementer
 
-from novnc_twisted.errors import InvalidToken
+from novnc_twisted.errors import InvalidToken, ServiceUnavailable
 from novnc_twisted.token_plugins.interfaces import LONGEST_TOKEN, ITokenPlugin
 from novnc_twisted.token_plugins.target import Target
-from novnc_twisted.token_plugins.token_file_name import is_file_name
+from novnc_twisted.token_plugins.token_file_name import is_file_name, is_missing
 
 
 @implementer(ITokenPlugin)
@@ -56,7 +56,11 @@ class UnixDomainSocketDirectory:
         try:
             mode = os.lstat(path).st_mode
             real = os.path.realpath(path)
-        except (OSError, ValueError):
+        except OSError as error:
+            if is_missing(error, self._folder):
+                raise InvalidToken("the token names no existing socket") from None
+            raise ServiceUnavailable(f"a file in {self._folder} can't be examined: {error.strerror}") from None
+        except ValueError:
             raise InvalidToken("the token names no existing socket") from None
         if not stat.S_ISSOCK(mode):
             raise InvalidToken("the file that the token names is not a socket")

@@ -1,5 +1,6 @@
 """``TokenFileName``: the token is the name of a file that contains ``host:port``."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from novnc_twisted.token_plugins.target import Target, parse_target
 
 _LONGEST: Final = 1024
 """Maximum number of bytes that are read from a file."""
+
+_MISSING: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV)
+"""Errors of files that do not exist, or that are symbolic links or special files."""
 
 
 @implementer(ITokenPlugin)
@@ -53,10 +57,12 @@ class TokenFileName:
             raise InvalidToken("the token is not the name of a file")
         try:
             text = _read(os.path.join(self._folder, token))  # noqa: PTH118 (joins the token unchanged)
-        except FileNotFoundError:
-            raise InvalidToken("no file has the token as its name") from None
-        except (OSError, UnicodeError) as error:
-            raise InvalidToken(f"the file of the token can't be read: {type(error).__name__}") from None
+        except OSError as error:
+            if is_missing(error, self._folder):
+                raise InvalidToken("no file has the token as its name") from None
+            raise ServiceUnavailable(f"a file in {self._folder} can't be read: {error.strerror}") from None
+        except UnicodeError:
+            raise InvalidToken("the file of the token is not text in UTF-8") from None
         except ValueError as error:
             raise ServiceUnavailable(f"the file of a token in {self._folder} is unusable: {error}") from None
         try:
@@ -70,11 +76,16 @@ def is_file_name(token: str) -> bool:
     return bool(token) and token not in (".", "..") and "/" not in token and token.isprintable()
 
 
+def is_missing(error: OSError, folder: str) -> bool:
+    """Return whether an error means that a folder has no suitable file of a name, and not that it can't be read."""
+    return error.errno in _MISSING and os.path.isdir(folder)  # noqa: PTH112 (raises no error)
+
+
 def _read(path: str) -> str:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise FileNotFoundError
+            raise FileNotFoundError(errno.ENOENT, "it is not a regular file")
         content = os.read(handle, _LONGEST + 1)
     finally:
         os.close(handle)

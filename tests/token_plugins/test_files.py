@@ -1,10 +1,12 @@
 """The plug-ins whose source is a file or a folder."""
 
+import errno
 import os
 import shutil
 import socket
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -217,6 +219,17 @@ class TokenFileNameTests(Case):
         self.refused(self.plugin, *ESCAPES, "link", "folder", "pipe", "x" * 255, "x" * 256)
         self.assertEqual(len(os.listdir("/proc/self/fd")), len(before))  # noqa: PTH208
 
+    def test_a_source_that_cannot_be_read(self) -> None:
+        """The token may be good."""
+
+        def fails(*_: object) -> int:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        with mock.patch("os.open", fails):
+            self.assertIn("Too many open files", self.refused(self.plugin, "a", error=ServiceUnavailable))
+        self.folder.rmdir()
+        self.refused(self.plugin, "a", error=ServiceUnavailable)
+
     def test_no_folder(self) -> None:
         self.assertRaises(ValueError, TokenFileName, "/dev/null")
 
@@ -250,6 +263,10 @@ class SocketTests(Case):
         (self.inside / "link").symlink_to(self.folder / "x")
         (self.inside / "up").symlink_to(self.folder)
         self.refused(self.plugin, *ESCAPES, "../vnc-other/x", "link", "up/x", f"{self.folder}/x", "x" * 256)
+
+    def test_the_folder_is_gone(self) -> None:
+        shutil.rmtree(self.inside)
+        self.refused(self.plugin, "a", error=ServiceUnavailable)
 
 
 class NameTests(SynchronousTestCase):
