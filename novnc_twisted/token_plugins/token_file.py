@@ -155,7 +155,8 @@ def _read(path: Path, limit: int) -> bytes:
     :param limit: maximum number of bytes.
     :raises ValueError: the path is not a file, or the file has more than ``limit`` bytes.
     """
-    with path.open("rb") as file:
+    # Without O_NONBLOCK, open() would wait until another process writes to a named pipe.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is neither a file nor a folder")
         content = file.read(limit + 1)

@@ -179,7 +179,9 @@ class TokenFileTests(Case):
         self.assertEqual(
             str(self.assertRaises(ValueError, TokenFile, "/nowhere")), "/nowhere: No such file or directory"
         )
-        self.assertIn("neither a file", str(self.assertRaises(ValueError, TokenFile, "/dev/null")))
+        os.mkfifo(self.path)
+        for path in ("/dev/null", str(self.path)):
+            self.assertIn("neither a file", str(self.assertRaises(ValueError, TokenFile, path)))
 
     def test_no_token_in_memory(self) -> None:
         self.write("secret-token: h:1\n")
