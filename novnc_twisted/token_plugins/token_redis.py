@@ -5,6 +5,7 @@ The key is the token, or ``namespace:token`` if the source has a namespace.  The
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -77,7 +78,8 @@ def redis_source(source: str) -> tuple[RedisURL, str]:
 
     :raises ValueError: the source has another form.  The error does not quote the source, which may have a password.
     """
-    if "://" in source:
+    # A password in the other form may contain "://".
+    if re.match(r"[A-Za-z0-9+.-]*://", source):
         url, _, namespace = source.partition("#")
         try:
             return parse_redis_url(url), namespace

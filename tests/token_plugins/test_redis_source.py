@@ -29,6 +29,7 @@ class SourceTests(SynchronousTestCase):
             ("h::3", RedisURL(host="h", db=3), ""),
             ("h:::p@/ %s", RedisURL(host="h", password="p@/ %s"), ""),
             ('h:7:1:"p:q":"a:b"', RedisURL(host="h", port=7, db=1, password="p:q"), "a:b"),
+            ('h:7:1:"p://w"', RedisURL(host="h", port=7, db=1, password="p://w"), ""),
             ('"2001:db8::1":7', RedisURL(host="2001:db8::1", port=7), ""),
             ("redis://:p@h:7/2#a:b", RedisURL(host="h", port=7, db=2, password="p"), "a:b"),
             ("rediss://u:p@h", RedisURL(host="h", username="u", password="p", tls=True), ""),
