@@ -108,11 +108,20 @@ def run_origin(data: bytes) -> None:
         except ValueError:  # brackets around something else than an address, which the operator allowed
             return
         same(parts.scheme, proto or "http", "the scheme that is allowed")
-        name = (parts.hostname or "").lower()
-        known = {re.sub(r"^\[|\]$", "", one.strip().lower()) for one in allowed}
-        known |= {re.sub(r"^\[|\]?(:[0-9]+)?$", "", one.strip().lower()) for one in hosts}
+        name = _shortest((parts.hostname or "").lower())
+        known = {_shortest(re.sub(r"^\[|\]$", "", one.strip().lower())) for one in allowed}
+        known |= {_shortest(re.sub(r"^\[|\]?(:[0-9]+)?$", "", one.strip().lower())) for one in hosts}
         holds(name and name in known, "a host that nobody knows", origins, hosts, allowed)
         holds(parts.path == "" and not parts.query and not parts.fragment and "@" not in parts.netloc, "more than that")
+
+
+def _shortest(host: str) -> str:
+    """A host for comparisons: an IPv6 address in its shortest form and without a zone, an IPv4-mapped one as IPv4."""
+    try:
+        ip = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    return str(ip.ipv4_mapped or ip)
 
 
 def run_token(data: bytes) -> None:
