@@ -15,11 +15,15 @@ from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import InstanceNotRunning, InvalidToken
 from novnc_twisted.messaging import transport_from_url
+from novnc_twisted.messaging.redis.acl import Identity, rules
 from novnc_twisted.rfb import HandshakeDriver, ServerInit, login, offer, refuse
 from tests.support.redis_server import RedisServer
 from tests.support.vnc_server import FakeVNCServer
 from tests.test_docs import DOCS
 from tests.test_docs_build import ENVIRONMENT, run
+
+COMMAND = re.compile(r"\+[a-z|]+")
+"""A command that an ACL permits."""
 
 
 class Bytes(TestCase):
@@ -117,8 +121,12 @@ class Examples(TestCase):
             self.assertTrue(out.startswith(expected), out)
 
     async def test_redis_user_may_do_what_the_services_do(self) -> None:
-        """``redis-acl.conf``, through everything that a transport asks of Redis; and it may do nothing else."""
-        redis = RedisServer(self, options=tuple((DOCS / "examples" / "redis-acl.conf").read_text().splitlines()))
+        """``redis-acl.conf``, through everything that a transport asks of Redis; and it may do nothing else.
+
+        The lines of ``redis.conf`` are in use as well.
+        """
+        files = (DOCS / "examples" / name for name in ("redis.conf", "redis-acl.conf"))
+        redis = RedisServer(self, options=tuple(line for file in files for line in file.read_text().splitlines()))
         url = redis.url.replace("//", "//novnc:redis-password@")
         caller, server = (transport_from_url(reactor, url) for _ in range(2))
         for transport in (caller, server):
@@ -138,7 +146,13 @@ class Examples(TestCase):
         self.assertEqual(await store.get("a"), {"b": 1})
         self.assertTrue(await store.extend("a", 100))
         self.assertEqual(await store.indexed("i"), ["a"])
+        self.assertEqual(await store.get_many(["a", "x"]), [{"b": 1}, None])
         self.assertEqual(await store.remove("a", "c"), 2)
+        await store.append("l", [{"d": 2}], 60)
+        self.assertEqual([value for _, value in await store.newest("l")], [{"d": 2}])
+        await store.join("g", "member", 60)
+        self.assertEqual(await store.members("g", 60), ["member"])
+        await store.leave("g", "member")
         await withdraw()
         with socket.create_connection(("127.0.0.1", redis.port), 5) as plain:
             stream = plain.makefile("rb")
@@ -151,6 +165,13 @@ class Examples(TestCase):
             ):
                 plain.sendall(words + b"\r\n")
                 self.assertTrue(stream.readline().startswith(answer), words)
+
+    def test_redis_user_has_the_commands_of_all_roles(self) -> None:
+        roles = ("api", "consoleauth", "proxy", "compute.one@192.0.2.1")
+        needed = {word for role in roles for rule in rules(Identity.parse(role)) for word in COMMAND.findall(rule)}
+        self.assertIn("+xadd", needed)
+        allowed = COMMAND.findall((DOCS / "examples" / "redis-acl.conf").read_text().split("-@all", 1)[1])
+        self.assertEqual(needed - set(allowed), set())
 
     async def test_links(self) -> None:
         server, port = await self.server(size=(640, 480), name=b"QEMU (x)")
