@@ -57,7 +57,7 @@ class InvalidToken(Refusal):
     """The token is unknown, used up or expired."""
 
     close_code, status, api_status = 4401, 401, 404
-    sentence = "This console link is not valid or has expired. Ask for a new one, as with nova get-vnc-console."
+    sentence = "This console link is not valid or has expired. Ask for a new one, for example with nova get-vnc-console."
 
 
 class ConsoleForbidden(Refusal):
@@ -169,7 +169,9 @@ class TooManyFromAddress(TooManySessions):
 
 
 class TooManyFailures(Refusal):
-    """This client address has reached max_failures_per_minute, and another token from it is being checked.
+    """This client address has reached max_failures_per_minute.
+
+    Even then, one of its tokens at a time is checked.  This refusal is for the tokens that come during such a check.
 
     The noVNC proxy answers with the HTTP status 429 before the WebSocket upgrade.  So viewers never receive the close
     code.
