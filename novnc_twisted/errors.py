@@ -57,7 +57,7 @@ class InvalidToken(Refusal):
     """The token is unknown, used up or expired."""
 
     close_code, status, api_status = 4401, 401, 404
-    sentence = "This console link is not valid or has expired. Ask for a new one, for example with nova get-vnc-console."
+    sentence = "This console link is not valid or has expired. Ask for a new one (nova get-vnc-console gives one)."
 
 
 class ConsoleForbidden(Refusal):

@@ -217,7 +217,7 @@ export const refusals = {
     1009: { title: 'Message too big', sentence: 'Your viewer sent a message that is too big. Send less at once.' },
     4401: {
         title: 'Link not valid',
-        sentence: 'This console link is not valid or has expired. Ask for a new one, for example with nova get-vnc-console.',
+        sentence: 'This console link is not valid or has expired. Ask for a new one (nova get-vnc-console gives one).',
         again: 'This link cannot reopen your session: the link has expired, or it is valid for one session only.',
         restarted: 'The console service was restarted or replaced, and may have lost this link.',
         waited: 'The link expired while this page waited for the server to start.',
