@@ -124,7 +124,7 @@ class NovaAuthority:
     async def find_rights(self) -> None:
         """Find out the rights of the credentials, and warn of missing rights.
 
-        If nova does not answer now, the first token check that needs one of the rights finds out whether it exists.
+        If nova does not answer now, a missing right is noticed at the first token check that needs it.
         """
         try:
             await self._nova.find_rights()

@@ -140,5 +140,5 @@ def _hint(number: int | None) -> str:
             "[console] max_connections or max_sessions"
         )
     if number == errno.ENFILE:
-        return " in the whole system. Raise the kernel's fs.file-max (sysctl)"
+        return ". Raise the kernel's fs.file-max (sysctl)"
     return ""

@@ -40,7 +40,7 @@ class SharedCall(Generic[T]):
         if self._running is None:
             self._waiting.append(wanted)
             self._begin()
-        # _cancelled() has emptied the list of callers if the running call is being cancelled.
+        # If the running call is being cancelled, _cancelled() has emptied _callers, and nobody can join this call.
         elif self._joins and self._callers:
             self._callers.append(wanted)
         else:

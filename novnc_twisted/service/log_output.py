@@ -121,7 +121,8 @@ def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
         file: Any = RotatedFile.fromFullPath(path)
     except OSError as error:
         raise Unusable(f"--logfile: can't open {path}: {error.strerror}") from None
-    if not signal.getsignal(signal.SIGUSR1):  # SIG_DFL: otherwise, something else handles the signal
+    # Keep a handler that somebody else has installed.
+    if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
 
         def rotate(*_: object) -> None:
             from twisted.internet import reactor

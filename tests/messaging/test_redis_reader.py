@@ -37,7 +37,7 @@ class ReaderTests(SynchronousTestCase):
         return line
 
     def test_a_missing_right(self) -> None:
-        self.assertIn("the Redis user that token_source names may not read", self.line(NOPERM))
+        self.assertIn("the Redis user in token_source has no right to read", self.line(NOPERM))
 
     def test_a_long_value(self) -> None:
         """The option proto-max-bulk-len of Redis cannot be set as low as the limit."""

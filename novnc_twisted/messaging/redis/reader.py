@@ -60,7 +60,7 @@ class RedisReader:
         except RedisError as error:
             if error.code == "WRONGTYPE":
                 return None
-            denied = "the Redis user that token_source names may not read the keys of tokens"
+            denied = "the Redis user in token_source has no right to read the keys of tokens"
             why = denied if error.code == "NOPERM" else sentence(error.code)
             self._health.complain(f"answered {error.code} to a command: {why}")
             raise ServiceUnavailable(f"Redis answered {error.code}") from None
