@@ -1,6 +1,6 @@
 /*
- * Builds dist/: the page under its three names, one hashed script and one hashed style sheet,
- * the icons, and the licences of what is bundled.
+ * Builds dist/: the console page under its three names; the scripts and style sheets of this page and of the list, and
+ * the texts of each language, with hashes in their names; the icons; and the licences of what is bundled.
  */
 import { build } from 'esbuild';
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -13,10 +13,10 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = join(here, 'dist');
-const staged = join(here, 'node_modules', '.dist'); // swapped in when it is whole, so that nobody serves a half
+const staged = join(here, 'node_modules', '.dist'); // replaces dist/ when complete, so dist/ is never a part of a build
 const novnc = join(here, 'node_modules', '@novnc', 'novnc');
 
-/* Both names are in links that people hold; stock noVNC's third one is in their bookmarks. */
+/* Nova's console links have one of the first two names; bookmarks of stock noVNC have the third. */
 const PAGES = ['vnc_auto.html', 'vnc_lite.html', 'vnc.html'];
 
 await rm(staged, { recursive: true, force: true });
@@ -70,7 +70,7 @@ const des = await readFile(join(novnc, 'core', 'crypto', 'des.js'), 'utf8');
 await writeFile(join(staged, 'LICENSE.noVNC-des.txt'), des.slice(0, des.indexOf('*/')).replace(/^\/?\*+/, ''));
 await copyFile(join(novnc, 'AUTHORS'), join(staged, 'LICENSE.noVNC-AUTHORS.txt'));
 
-/* What is text is compressed once, here: the proxy sends it so to browsers that take it. */
+/* Compressed once, here: the proxy sends the compressed file to browsers that accept it. */
 const SMALLEST = { params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY } };
 for (const folder of [staged, join(staged, 'assets')]) {
     for (const name of (await readdir(folder)).filter((each) => /\.(html|js|css|json)$/.test(each))) {

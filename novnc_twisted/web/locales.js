@@ -1,5 +1,6 @@
 /*
- * One file for each language beside the scripts, named by its content.  The page loads that of its language alone.
+ * One file of texts for each language beside the scripts, with a hash of its content in its name.  The page loads only
+ * the file of its own language.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
@@ -43,7 +44,7 @@ export async function portalWords(folder, scripted) {
     }]));
 }
 
-/* [English, text] of every text of a table without plural forms. */
+/* [English text, translated text] for every text of a table, except those with plural forms. */
 function pairs(english, other) {
     return Object.entries(english).flatMap(([name, value]) => {
         if (typeof value === 'string') {

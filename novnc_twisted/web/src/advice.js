@@ -10,7 +10,7 @@ export class Advice {
         $('advice-go').addEventListener('click', go);
     }
 
-    /** Show a sentence; '': show nothing.  `offers`: with the button; `busy`: which works, but not now. */
+    /** Show a sentence; '': show nothing.  `offers`: with the button; `busy`: its action is under way. */
     show(words, { offers = false, busy = false } = {}) {
         const focused = document.activeElement === $('advice-go');
         $('advice').hidden = !words;

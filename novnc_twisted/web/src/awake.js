@@ -25,7 +25,7 @@ export class Awake {
         }
         const allowed = window.self === window.top || document.featurePolicy?.allowsFeature('screen-wake-lock');
         if (document.hidden || !allowed || !navigator.wakeLock || (this._lock && !this._lock.released)) {
-            return; // the browser itself releases the lock of a hidden page, and complains in a frame that may not ask
+            return; // browsers release the lock of a hidden page, and complain if a frame may not request one
         }
         try {
             const lock = await navigator.wakeLock.request('screen');

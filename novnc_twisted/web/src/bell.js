@@ -1,5 +1,5 @@
 /*
- * The server's bell: the stage flashes, screen readers read it, and the title of a hidden tab shows it.
+ * The server's bell: the stage flashes, screen readers announce the bell, and the title of a hidden tab shows it.
  */
 import { $ } from './page.js';
 import { text } from './strings.js';

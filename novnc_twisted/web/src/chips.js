@@ -1,5 +1,5 @@
 /*
- * Chips in the bar: active states whose panel is closed.  A click on a chip ends its state.
+ * Chips in the bar: states that last, such as a modifier that is held down.  A click on a chip ends its state.
  */
 import { $, button, label } from './page.js';
 

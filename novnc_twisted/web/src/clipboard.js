@@ -51,7 +51,7 @@ export class Clipboard {
         }
     }
 
-    /** Handle a message of the proxy: in each direction, the operator may allow less text than the server, or none. */
+    /** Handle a message of the proxy: the operator may limit the text to the server, and the text from it. */
     limit({ type, clipboard, clipboard_from: from }) {
         if (type !== 'rights') {
             return;
@@ -120,7 +120,7 @@ export class Clipboard {
             return;
         }
         this._typing = true;
-        this._stopped = false; // on purpose
+        this._stopped = false; // whether the user stopped the typing
         this._modifiers.release(); // with Ctrl held down, the letters would be commands
         $('type').textContent = text.stop;
         const progress = { done: 0, count: 0 };

@@ -27,8 +27,9 @@ const CHANNEL = 'novnc-twisted.v1'; // binary messages, and text messages betwee
 const EMPTY = new Uint8Array(0); // our proxy answers an empty message with an empty message
 
 /**
- * Events: `connect`; `bell`; `health` when one of `stalled` and `unmoved` has changed; `name`, `clipboard`,
- * `clipping`, and `message`: one of the proxy on the channel (with `detail`); and exactly one `end`, whose detail is `{code, reason, opened, connected}`.
+ * Events without `detail`: `connect`; `bell`; `health`: `stalled` or `unmoved` has changed.
+ * Events with `detail`: `name`, `clipboard`, `clipping`; `message`: a message of the proxy on the channel; and exactly
+ * one `end` with `{code, reason, opened, connected}`.
  */
 export class Connection extends EventTarget {
     constructor(stage, url, view) {
@@ -76,7 +77,7 @@ export class Connection extends EventTarget {
     /** Apply the view: `{scale, resize, viewOnly, clip, drag, saveData}`. */
     show({ scale, resize = false, viewOnly, clip = false, drag = false, saveData = false }) {
         Object.assign(this.rfb, saveData ? SAVING : USUAL);
-        this.rfb.dragViewport = drag; // first: clipping may call this method again, with a newer view
+        this.rfb.dragViewport = drag; // first: the lines below may call this method again, with a newer `drag`
         this.rfb.clipViewport = clip;
         this.rfb.scaleViewport = scale;
         if (this.rfb.viewOnly !== viewOnly) {
@@ -87,7 +88,7 @@ export class Connection extends EventTarget {
         }
     }
 
-    /** Send a message to the proxy; it has a channel for that if a `message` came. */
+    /** Send a message to the proxy on the channel.  The proxy has a channel if it has sent a `message`. */
     tell(message) {
         if (this.connected) {
             this._tell(message);

@@ -13,7 +13,7 @@ export class KeyRow {
         this._typist = typist;
         for (const { name, label: words, key } of ROW) {
             const element = key ? this._key(name, key) : modifiers.button(name);
-            if (/\p{L}/u.test(name)) { // its name, as people say it who speak to their phone
+            if (/\p{L}/u.test(name)) { // no label: with voice control, people say the name that they see
                 element.title = words ?? '';
             } else {
                 label(element, words);

@@ -1,5 +1,6 @@
 /*
- * The language of the page: of its address, of the last choice, or of the browser; otherwise English.
+ * The language of the page: the one that the operator has fixed, or that of the address, of the last choice, of the
+ * operator's default, or of the browser; otherwise English.
  */
 import { languageOf } from './location.js';
 import { remember } from './memory.js';
@@ -10,7 +11,7 @@ const FILES = typeof LANGUAGES === 'undefined' ? {} : LANGUAGES;
 const KEY = 'language';
 const TEXTS_TIMEOUT = 5000; // ms to wait for the texts before the page begins in English
 const RIGHT_TO_LEFT = ['ar', 'fa', 'he', 'ur'];
-const TRADITIONAL = /^zh-(hant|tw|hk|mo)\b/i; // does not read zh-CN with ease
+const TRADITIONAL = /^zh-(hant|tw|hk|mo)\b/i; // their readers cannot easily read zh-CN
 
 /** Every language that the page has. */
 export const available = ['en', ...Object.keys(FILES)];

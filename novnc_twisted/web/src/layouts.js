@@ -74,7 +74,7 @@ function composed(character, keys) {
         keys.get((letter + marks.slice(0, i).join('')).normalize('NFC'))));
 }
 
-const layouts = new Map(); // by name, made when first used
+const layouts = new Map(); // by id, made when first used
 
 /** `[id, name]` of every layout that text can be typed for. */
 export const NAMES = Object.entries(DATA).map(([id, [name]]) => [id, name]).sort(([, a], [, b]) => (a < b ? -1 : 1));
@@ -83,7 +83,7 @@ export const NAMES = Object.entries(DATA).map(([id, [name]]) => [id, name]).sort
  * The keys for each character of a text: `{chords: [[[keysym, code], ...], ...], known}`.
  *
  * A character that the layout lacks is sent as its keysym alone: servers other than QEMU can still type it.
- * Other control characters are left out.  RangeError: there is no such layout.
+ * Control characters other than Tab and line breaks are left out.  RangeError: there is no such layout.
  */
 export function spell(text, layout = 'us') {
     if (!Object.hasOwn(DATA, layout)) {

@@ -4,7 +4,7 @@
 
 import { say, text, translated } from './words.js';
 
-const MOST_PAGES = 10; // of sessions; the stream of events watches as many
+const MOST_PAGES = 10; // of sessions that are read; the stream of events reports changes of as many
 
 /* Thrown when the log-in has ended. */
 export class LoggedOut extends Error {}

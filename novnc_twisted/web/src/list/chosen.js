@@ -23,7 +23,7 @@ export class Chosen {
         this.element.append(this.count, this.go);
     }
 
-    /* Choose a server, or do so no more; returns whether it is chosen now. */
+    /* Add a server to the chosen ones, or remove it; returns whether it is chosen now. */
     change(server, wanted) {
         if (wanted && this.#ids.size >= MOST) {
             note(text.fourAtMost);

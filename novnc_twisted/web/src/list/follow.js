@@ -10,7 +10,7 @@ export function follow(address, store, load) {
         events.addEventListener(kind, (event) => store.apply(kind, JSON.parse(event.data)));
     }
     events.addEventListener('error', () => {
-        // Closed permanently: the log-in has ended, or the server refuses.  Loading says which.
+        // Closed permanently: the log-in has ended, or the server refuses.  The error of `load` shows which.
         if (events.readyState === EventSource.CLOSED) {
             load();
             setTimeout(() => follow(address, store, load), 5000);

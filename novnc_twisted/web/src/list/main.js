@@ -1,5 +1,5 @@
 /*
- * The page of servers.  Without this script it is a table; with it, tiles that live.
+ * The page of servers.  Without this script it is a table; with it, tiles that follow each change.
  */
 import { Api } from './api.js';
 import { ask } from '../ask.js';

@@ -15,7 +15,7 @@ export class Pictures {
 
     constructor(api, failed) {
         this.api = api;
-        this.failed = failed; // called when the log-in has ended
+        this.failed = failed; // called with an error: the log-in has ended, or there is no answer
         this.observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: '100px' });
         document.addEventListener('visibilitychange', () => this.#next());
     }

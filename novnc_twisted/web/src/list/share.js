@@ -5,7 +5,8 @@ import { element } from './tile.js';
 import { say, text } from './words.js';
 
 const TIMES = [[300, text.minutes5], [600, text.minutes10], [3600, text.hour1], [28800, text.hours8]]; // seconds
-const SLACK = 30; // seconds that a link may be shorter than asked for, for clocks and the way of the answer
+/* Seconds by which clocks and the network may shorten a link.  The operator limited a link that is even shorter. */
+const SLACK = 30;
 let longest = Infinity; // seconds that the operator allows, as far as this page knows
 const RIGHTS = [['view', text.watchOnly], ['control', text.control]];
 

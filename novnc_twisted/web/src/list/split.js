@@ -9,7 +9,7 @@ import { startOf } from './starter.js';
 import { element, LIVE } from './tile.js';
 import { say, STATES, text } from './words.js';
 
-const BLOCKED_AFTER = 10000; // ms until a console that has not said that it is here counts as blocked
+const BLOCKED_AFTER = 10000; // ms until a console that has sent no message counts as blocked
 
 export function showSplit(root, api, base, starter) {
     new Split(root, api, base, starter);

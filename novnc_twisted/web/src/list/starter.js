@@ -1,5 +1,5 @@
 /*
- * Starts servers that are off for the consoles that this page has opened or shows: they ask for it (../start.js).
+ * Starts servers that are off or suspended.  The consoles that this page has opened or shows ask for it (../start.js).
  */
 import { ACTIONS } from './words.js';
 
@@ -35,7 +35,7 @@ export class Starter {
         }
     }
 
-    /* Answer a console: whether its server can be started, or that it was. */
+    /* Answer a console: by which action its server can be started, or whether the start has begun. */
     async answer({ data, source, origin }, id) {
         const reply = (list) => source.postMessage({ list }, origin);
         try {
@@ -57,7 +57,7 @@ export class Starter {
             if (action) {
                 await this.api.power(id, action.body);
             }
-            return true; // without an action: it runs already
+            return true; // without an action: it is neither off nor suspended
         } catch (error) {
             this.failed(error);
             return false;
