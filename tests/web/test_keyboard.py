@@ -39,7 +39,10 @@ class ConsoleTests(PageTest):
             page.wait_painted()
             self.to_tools(page)
             self.go(page, "cad", "ArrowLeft")
-            page.press("Enter")
+            for _ in range(3):  # a key that is held
+                page.page.keyboard.down("Enter")
+            self.assertTrue(page.page.locator("#cad.armed").count())
+            page.page.keyboard.up("Enter")
             page.press("Enter")
             self.wait_keys(page, held(taps(DELETE), CTRL, ALT))
             self.to_tools_from_anywhere(page, "keys")
