@@ -8,7 +8,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.contract import ConnectInfo
-from novnc_twisted.errors import InvalidToken
+from novnc_twisted.errors import InstanceNotRunning, InvalidToken
 from novnc_twisted.http.page_settings import read_page_settings
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from tests.support.axe import Axe
@@ -34,7 +34,12 @@ class ConsoleTests(TestCase):
         vnc = reactor.listenTCP(0, self.vnc, interface="127.0.0.1")  # type: ignore[attr-defined]
         self.addCleanup(maybeDeferred, vnc.stopListening)
 
+        self.asked: list[str] = []
+
         async def authorise(token: str, console_type: str, client_address: str) -> ConnectInfo:
+            self.asked.append(token)
+            if token == "off":
+                raise InstanceNotRunning("myserver20")
             if token != "good":
                 raise InvalidToken
             return ConnectInfo(host="127.0.0.1", port=vnc.getHost().port, name="myserver20")
@@ -74,6 +79,16 @@ class ConsoleTests(TestCase):
 
         seen = await with_page(self.url + "bad", steps, browser=self.browser)
         self.assertEqual(seen.complaints(), [])
+
+    async def test_a_link_keeps_the_focus_while_the_page_tries(self) -> None:
+        def steps(page):
+            page.page.focus("#links >> text=Help")
+            before = len(self.asked)
+            while len(self.asked) < before + 2:
+                page.page.wait_for_timeout(25)
+            self.assertEqual(page.page.evaluate("() => document.activeElement.textContent"), "Help")
+
+        await with_page(self.url + "off", steps, browser=self.browser)
 
     async def test_links_for_each_language(self) -> None:
         self.factory.page.use(

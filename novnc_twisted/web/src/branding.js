@@ -53,15 +53,18 @@ export function brand() {
 
 /** On the card of a refusal: the operator's help, and, if only a new link helps, where to get one. */
 export function offerLinks(newLink) {
-    $('links')?.remove();
     const links = [
         site.newLink && newLink && link(site.newLink, text.newLink),
         site.help && link(site.help, text.help),
     ].filter(Boolean);
+    const row = hint('');
+    row.id = 'links';
+    row.append(...links.flatMap((each, i) => (i ? [' · ', each] : [each])));
+    if ($('links')?.isEqualNode(row)) {
+        return; // a link that has the focus keeps it
+    }
+    $('links')?.remove();
     if (links.length) {
-        const row = hint('');
-        row.id = 'links';
-        row.append(...links.flatMap((each, i) => (i ? [' · ', each] : [each])));
         $('countdown').after(row);
     }
 }
