@@ -31,7 +31,7 @@ import { touch, View } from './view.js';
 import { Zoom } from './zoom.js';
 
 const options = viewOptions(location.href);
-initLogging(options.logging); // a refusal is not an error of the page: the card shows it
+initLogging(options.logging); // by default nothing: noVNC logs a refusal as an error, but the card shows it
 
 const screen = {
     get controlled() {
@@ -98,8 +98,8 @@ const clipboard = new Clipboard(screen, typist, modifiers, chips);
 const touchKeyboard = new TouchKeyboard($('field'), typist, () => clipboard.layout);
 toolbar.onopen = (id) => ({ clipboard, more: info, power })[id]?.opened();
 
-/* With a keyboard, close the panels and give the focus to the screen. On a phone, the panel stays open, because users
-   press several keys in a row. */
+/* Close the panels and give the focus to the screen. On a device with a touch screen, the panel stays open, because
+   users of phones press several keys in a row. */
 function keySent() {
     if (!touch) {
         toolbar.closePanels();

@@ -18,7 +18,7 @@ export class Meter {
         return this.network === null || this._whole === null ? null : Math.max(0, this._whole - this.network);
     }
 
-    /** Whether to ask now: both questions were answered, or never asked. */
+    /** Whether to ask now: the VNC server has answered the last question, or no question was asked. */
     ask(now) {
         if (this._asked.picture !== null) {
             return false;

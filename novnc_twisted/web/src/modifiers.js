@@ -27,7 +27,7 @@ export class Modifiers {
         [...this._held].forEach((name) => this._set(name, false));
     }
 
-    /** Release all now: no further keys are accepted. What waits to be typed is discarded. */
+    /** Release all now, and discard what waits to be typed: call this when the server receives no further keys. */
     releaseNow() {
         this.release();
         this._typist.stop();

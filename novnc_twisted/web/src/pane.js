@@ -10,9 +10,10 @@ export const PANE = '#pane';
 export const isPane = () => framed && location.hash === PANE;
 
 /**
- * Tell the page around this one the state of the console, that it has the focus, and that F6 asks for the next console.
+ * Send the page around this one the state of the console, and a message when this page gets the focus, or when F6 asks
+ * for the next console.
  *
- * The page around may have any origin: it learns nothing else.
+ * The page around may have any origin.  It receives nothing else, except the messages of start.js.
  *
  * @param {EventTarget} session
  * @param {Function} focus  gives the focus to the screen

@@ -1,6 +1,7 @@
 /*
- * Whether the server is paused, which VNC does not show: the proxy is asked while keys change nothing on the screen, and
- * now and then by those who may only watch, since they press no keys.  Pure.
+ * Whether the server is paused, which VNC does not show.  The page asks the proxy every few seconds while the server is
+ * paused or keys change nothing on the screen.  If the user may only watch, and so presses no keys, the page asks now
+ * and then.  Pure.
  */
 const AGAIN = 5000; // ms between two questions
 const WATCHING = 30000; // ms between two questions of somebody who only watches
@@ -27,7 +28,7 @@ export class Paused {
         this._set({ paused: false });
     }
 
-    /** A message of the proxy: it has a channel for questions. */
+    /** Handle a message of the proxy. Any message shows that the proxy has a channel for questions. */
     receive({ type, of, state, actions = [], shares, mode }) {
         this._channel = true;
         if (type === 'server') {

@@ -33,7 +33,7 @@ export class People {
         $('share-copy').addEventListener('click', () => this._copy());
     }
 
-    /** Handle a message of the proxy; answers to questions about the server are for others. */
+    /** Handle a message of the proxy, except the answers to `power` and `state`. */
     receive(message) {
         if (['power', 'state'].includes(message.of)) {
             return;

@@ -1,8 +1,8 @@
 /*
  * Why a connection ended, in words, and what the page does about it.  Pure.
  *
- * The codes are those of novnc_twisted/errors.py.  The close frame contains the sentence; if there is no close frame,
- * the page uses the sentences of strings.js.
+ * The codes are those of novnc_twisted/errors.py.  The sentence is that of the close frame or, without one, that of the
+ * RFB failure.  If there is no sentence, the page uses those of strings.js.
  */
 import { lost, refusals, translated } from './strings.js';
 
@@ -41,8 +41,9 @@ const NETWORK = { auto: { first: 1000, giveUpAfter: 300000 }, keep: true };
  *   `reason` is that of the close frame, or that of the RFB failure if there was no close frame; `connected`: this
  *   connection had a screen
  * @param {{token: boolean, ownWindow: boolean, before: boolean, restarted: boolean, previous: number|null}} past
- *   `token`: the page's address has one; `ownWindow`: another page opened this one; `before`: an earlier connection of this page had a screen; since then,
- *   `restarted`: the service was stopping or out of reach, `previous`: the code of the last failed try
+ *   `token`: the page's address has one; `ownWindow`: the console page opened this one in a window of its own;
+ *   `before`: an earlier connection of this page had a screen; `restarted`: since then, the service was stopping or out
+ *   of reach; `previous`: the code with which the last try since then failed
  * @returns {{code: number, title: string, sentence: string, hint: string, keep: boolean,
  *   newLink: boolean, auto: {poll?: boolean, first?: number, giveUpAfter?: number}|null, retry: string}}
  */

@@ -1,8 +1,8 @@
 /*
  * noVNC's RFB, without H.264.
  *
- * noVNC 1.7.0 leaves the picture frozen, with no error, when a browser cannot decode a rectangle of it.  So it is not
- * offered to the server.  See docs: RFC 6143, section 7.5.2, and the registered encoding 50.
+ * If a browser cannot decode an H.264 rectangle, noVNC 1.7.0 leaves the picture frozen, without an error.  So the page
+ * does not offer H.264 (the registered encoding 50) to the server in SetEncodings (RFC 6143, section 7.5.2).
  */
 import RFB from '@novnc/novnc';
 

@@ -37,7 +37,7 @@ export class Session extends EventTarget {
         this._advice = new Advice(() => this._paused.go(), () => this.connection?.rfb.focus({ preventScroll: true }));
         this._start = new Start(() => this._hurry());
         this._gaveUp = false;
-        // what `describe` takes into account
+        // what `describe` of refusals.js takes into account; `off` is for Starting
         this._past = {
             token: hasToken(location.href),
             ownWindow: isOwnWindow(location.href),

@@ -1,6 +1,6 @@
 /*
- * A server that is off is started from its console.  The page does not do it: its link opens a console, and starts nothing.
- * It asks the list of servers that opened it, or shows it beside others.  The list knows what the person may do, and acts.
+ * The button that starts a server that is off.  A console link cannot start a server.  So the page asks the list of
+ * servers that opened this page, or that shows it in a frame.  The list starts the server if the person may do so.
  */
 import { $ } from './page.js';
 import { isPane } from './pane.js';
@@ -33,7 +33,8 @@ export class Start {
         this._show('', '');
     }
 
-    /* The list knows the server by its own window or frame. The window's name is for a list that was loaded again. */
+    /* A list that shows this page in a frame knows the server by the frame. A list that opened this window knows the
+       server by its id, which is in the window's name. */
     _tell(message) {
         this._list?.postMessage({ console: message, server: NAME.exec(window.name)?.[1] }, '*');
     }
@@ -62,7 +63,7 @@ export class Start {
         }
     }
 
-    /* Show the button, and a sentence beside it; without words on it: neither. */
+    /* Show the button with a label, and a sentence beside it. Without a label, show neither. */
     _show(label = '', note = '') {
         const focused = document.activeElement === $('start');
         $('start').hidden = !label;

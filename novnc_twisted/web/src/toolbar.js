@@ -1,7 +1,8 @@
 /*
  * The bar's behaviour: one stop for Tab, arrow keys within (WAI-ARIA toolbar), panels that open below it, Escape.
  *
- * It listens on its own elements only, because every key belongs to the server while the server's screen has the focus.
+ * While the server's screen has the focus, every key belongs to the server.  So the bar handles keys on its own
+ * elements only, except Ctrl+Alt+Shift (`_chord`).
  */
 import { $ } from './page.js';
 

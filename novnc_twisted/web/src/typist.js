@@ -13,7 +13,7 @@ const CAPS_LOCK = false; // texts are typed as on a keyboard without it
 
 export class Typist {
     /**
-     * @param {(keysym: number, code: string|null, down: boolean, capsLock: boolean) => boolean} send
+     * @param {(keysym: number, code: string|null, down: boolean, capsLock: boolean|null) => boolean} send
      *   false: keys are not accepted now
      * @param {(ms: number) => Promise<void>} wait
      */

@@ -80,7 +80,7 @@ export class View {
         }
     }
 
-    /** A finger can't use scroll bars that lie under the picture: there the picture is clipped, and dragged. */
+    /** Whether the picture is clipped, and dragged instead of scrolled: a finger can't use scroll bars under it. */
     get clip() {
         return touch && !this.scale;
     }

@@ -15,7 +15,7 @@ function plural(language, count) {
     return new Intl.PluralRules(language).select(count);
 }
 
-/** The table `english` with the texts of `other` where it has them; plural forms are taken together. */
+/** The table `english` with the texts of `other` where it has them.  All plural forms of a text come from one table. */
 export function merged(english, other = {}) {
     return Object.fromEntries(Object.entries(english).map(([name, value]) => {
         const translation = other[name];

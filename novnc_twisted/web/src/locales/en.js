@@ -1,7 +1,8 @@
 /*
- * Every text of the console page in English (except the one for browsers without JavaScript).  The other languages are
- * in the JSON files beside this one, with the same names.  `{name}` is replaced by a value.  A text with plural forms is
- * an object of the forms by Intl.PluralRules, which are chosen by the value `count`.
+ * The texts of the console page in English, except those of power actions (power.en.js) and the one for browsers
+ * without JavaScript (page.html).  The other languages are in the JSON files beside this one, with the same names.
+ * `{name}` is replaced by a value.  A text with plural forms is an object of the forms by Intl.PluralRules, which are
+ * chosen by the value `count`.
  *
  * Texts in the page's HTML are named by `data-text`, `data-label` and `data-placeholder`.
  */
@@ -205,7 +206,7 @@ export const sysrq = {
     h: 'Show help',
 };
 
-/* By close code: a title, the sentence to use if the close frame has none, and hints that may follow it. */
+/* By close code: a title, the sentence to use if the proxy sent none, and hints that may follow the sentence. */
 export const refusals = {
     1000: { title: 'Disconnected', sentence: 'The console was closed. Reconnect to go on.' },
     1001: {
