@@ -30,11 +30,28 @@ export class Chosen {
             return false;
         }
         this.#ids[wanted ? 'add' : 'delete'](server.id);
+        this.#show();
+        return wanted;
+    }
+
+    has(id) {
+        return this.#ids.has(id);
+    }
+
+    /* Forget the chosen servers that are not among these any more. */
+    keep(servers) {
+        const gone = [...this.#ids].filter((id) => !servers.has(id));
+        if (gone.length) {
+            gone.forEach((id) => this.#ids.delete(id));
+            this.#show();
+        }
+    }
+
+    #show() {
         const count = this.#ids.size;
         this.element.hidden = !count;
         this.go.hidden = count < LEAST;
         this.count.textContent = count < LEAST ? text.chooseHint : say.chosen({ count });
-        return wanted;
     }
 }
 

@@ -38,6 +38,7 @@ export class List {
 
     #draw() {
         this.#options();
+        this.chosen.keep(this.store.servers);
         const servers = this.store.matching(this.filters);
         const wanted = new Set(servers.map((each) => each.id));
         for (const [id, tile] of this.#tiles) {

@@ -12,6 +12,7 @@ export class Tile {
         this.pictures = pictures;
         this.base = base;
         this.run = run;
+        this.chosen = chosen;
         this.element = element('li', { className: 'tile' });
         this.link = element('a', { className: 'name' });
         this.image = element('img', { alt: '', hidden: true, width: 320, height: 180 });
@@ -59,7 +60,8 @@ export class Tile {
         }
         this.screen.disabled = !live;
         this.share.hidden = !live;
-        this.choice.hidden = !live;
+        this.choose.checked = this.chosen.has(server.id);
+        this.choice.hidden = !live && !this.choose.checked; // a chosen server that is off can be removed again
         this.choose.setAttribute('aria-label', say.choose({ name: server.name }));
         this.choice.title = say.choose({ name: server.name });
         this.share.setAttribute('aria-label', say.share({ name: server.name }));
