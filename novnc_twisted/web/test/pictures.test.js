@@ -45,3 +45,14 @@ test('a server that begins to run gets a picture at once and another one soon; t
     await until(9000);
     assert.deepEqual(taken, ['a 0', 'a 2000', 'a 3500', 'a 8500']);
 });
+
+test('a picture that comes after the server has stopped is not shown', async () => {
+    let answer;
+    const pictures = new Pictures({ picture: () => new Promise((resolve) => { answer = resolve; }) }, assert.fail);
+    const image = { dataset: { id: 'a', live: 'yes' }, src: '', hidden: true, isConnected: true };
+    pictures.add(image);
+    image.dataset.live = '';
+    answer(new Blob());
+    await until(now);
+    assert.deepEqual([image.src, image.hidden], ['', true]);
+});

@@ -75,7 +75,7 @@ export class Pictures {
     async #take(image) {
         this.#visible.set(image, Date.now() + (this.#fresh.delete(image) ? SOON : PAUSE));
         const blob = await this.api.picture(image.dataset.id, WIDTH);
-        if (!blob || !image.isConnected) {
+        if (!blob || !image.isConnected || !image.dataset.live) {
             return;
         }
         const address = URL.createObjectURL(blob);
