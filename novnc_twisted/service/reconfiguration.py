@@ -13,7 +13,7 @@ from novnc_twisted.service.checks import examine
 from novnc_twisted.service.commands import has_proxy
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.flagfile import FlagFile
-from novnc_twisted.service.options.table import TABLE
+from novnc_twisted.service.options.table import TABLE, names
 
 Apply = Callable[[Any], None]
 """A function that applies new options."""
@@ -121,9 +121,43 @@ def replaced(sources: Sequence[str | FlagFile], files: Sequence[FlagFile] | None
     return [*files, *(one for one in sources if isinstance(one, FlagFile) and one.is_command_line)]
 
 
+def for_new_workers(previous: Sequence[FlagFile], changes: Changes) -> list[FlagFile]:
+    """Return the files with which a worker that is started after a reload has the options of the other workers.
+
+    These are the new files, but the options that need a restart are as in the previous files.
+
+    :param previous: the files for workers until this reload.
+    """
+    kept = {
+        place
+        for group, option, _ in names()
+        if _name(group, option) in changes.restart
+        for place in [(group, option.name), *((str(old.group), str(old.name)) for old in option.deprecated_opts)]
+    }
+    parts = [
+        *(_part(file, lambda place: place not in kept) for file in changes.files),
+        *(_part(file, lambda place: place in kept) for file in previous),
+    ]
+    return [one for one in parts if any(one.sections.values())]
+
+
+def _part(file: FlagFile, wanted: Callable[[tuple[str, str]], bool]) -> FlagFile:
+    """Return a file with some of the options of a file.
+
+    :param wanted: called with the section and the key of each option.
+    """
+    part = FlagFile(file.path)
+    for section, keys in file.sections.items():
+        part.sections[section] = {key: values for key, values in keys.items() if wanted((section, key))}
+    return part
+
+
 def _values(conf: Any) -> Iterator[tuple[tuple[str, bool], Any]]:
     """Yield ``(name, whether a reload changes the option), value`` for each option."""
     for group, options in TABLE.items():
         for option in options:
-            name = option.name if group == "DEFAULT" else f"[{group}] {option.name}"
-            yield (name, option.mutable), (conf if group == "DEFAULT" else conf[group])[option.dest]
+            yield (_name(group, option), option.mutable), (conf if group == "DEFAULT" else conf[group])[option.dest]
+
+
+def _name(group: str, option: Any) -> str:
+    return str(option.name) if group == "DEFAULT" else f"[{group}] {option.name}"

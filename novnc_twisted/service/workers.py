@@ -10,7 +10,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList, gatherResults, succeed
@@ -25,7 +25,7 @@ from novnc_twisted.service.lifecycle import CommandService, stop
 from novnc_twisted.service.lost_sessions import LostSessions
 from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.notify import notify, stopping, watchdog_interval
-from novnc_twisted.service.reconfiguration import Reconfiguration
+from novnc_twisted.service.reconfiguration import Reconfiguration, for_new_workers
 from novnc_twisted.service.relayed_log import RelayedLog
 from novnc_twisted.service.restart_pauses import RestartPauses
 from novnc_twisted.service.sockets import Sockets
@@ -92,7 +92,6 @@ class Supervisor(CommandService):
         self._kill_time = math.inf
         self._waiting: Deferred[None] | None = None  # fires when the wait for workers is over
         self.files = files
-        self._newer: Sequence[FlagFile] = ()  # the files with which a new worker reloads before it accepts connections
         self.listeners = [(name, one) for name, some in sockets.taken.items() for one in some if name != MONITORING]
         self._living: dict[int, WorkerProcess] = {}
         self._restarts: dict[int, Any] = {}
@@ -136,13 +135,11 @@ class Supervisor(CommandService):
             self._drain_timeout = changes.conf.drain_timeout
             if self.running:
                 self._drain = self._drain_timeout
-            # All workers must have the same options.  If some of the new options need a restart, a worker that is
-            # started later reads the previous files, and then reloads.
-            self._newer = changes.files if changes.restart else ()
-            if not changes.restart:
-                old, self.files = self.files, [in_memory(file) for file in changes.files]
-                for handle in old:
-                    os.close(handle)
+            # Workers that are started later read these files.
+            previous = [FlagFile.read(f"/proc/self/fd/{handle}") for handle in self.files]
+            old, self.files = self.files, [in_memory(file) for file in for_new_workers(previous, changes)]
+            for handle in old:
+                os.close(handle)
         outcomes = [worker.reload(changes.files if changes else ()) for worker in self._living.values()]
         if changes is not None and configuration is not None:
             configuration.report(changes)
@@ -263,17 +260,12 @@ class Supervisor(CommandService):
         if self.lost is not None:
             worker.table = self.lost.make_table()
         self._living[number] = worker
-        begin = ACCEPT if self.leads and not self._newer else WAIT
+        begin = ACCEPT if self.leads else WAIT
         try:
             launch(self._reactor, worker, self._command, self.listeners, self.files, begin)
         except OSError as error:  # for example: no memory, or the user of --uid may not run this Python
             worker.failure = f"{error.strerror}: {sys.executable}", START_FAILED
             self._died(worker, "before it began")
-            return
-        if self._newer:
-            worker.reload(self._newer)
-            if self.leads:
-                worker.order(ACCEPT)
 
     def _is_ready(self, worker: WorkerProcess) -> None:
         self._ready.add(worker.number)
