@@ -14,3 +14,21 @@ test('who is on a server, after each change', () => {
     store.fill([], { found: [], more: false });
     assert.deepEqual([store.users('a'), store.crowded], [[], false]);
 });
+
+test('events that arrive while everything is read are newer, and an older read is ignored', async () => {
+    const store = new Store();
+    const status = () => [...store.servers.values()].map((each) => each.status);
+    const off = [[{ id: 'a', status: 'SHUTOFF' }], { found: [], more: false }];
+    await store.load(async () => {
+        store.apply('servers', { changed: [{ id: 'a', status: 'ACTIVE' }], removed: [] });
+        return off;
+    });
+    assert.deepEqual(status(), ['ACTIVE']);
+    let answer;
+    const older = store.load(() => new Promise((resolve) => { answer = resolve; }));
+    await store.load(async () => [[{ id: 'a', status: 'PAUSED' }], { found: [], more: false }]);
+    answer(off);
+    await older;
+    assert.deepEqual(status(), ['PAUSED']);
+    await assert.rejects(store.load(async () => { throw new Error('no answer'); }), /no answer/);
+});

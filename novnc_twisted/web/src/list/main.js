@@ -84,7 +84,7 @@ if (root) {
     store.begin(rows);
     const load = async () => {
         try {
-            store.fill(...await Promise.all([api.servers(), api.sessions()]));
+            await store.load(() => Promise.all([api.servers(), api.sessions()]));
         } catch (error) {
             failed(error);
         }

@@ -9,11 +9,28 @@ export class Store extends EventTarget {
     complete = false; // whether the servers are all that the person may see
     crowded = false; // whether there are more sessions than these
     #names = null; // server -> the people on its console
+    #since = null; // events since the newest `load` began, while it runs
 
     /* The servers of the page's own table, which are the first ones. */
     begin(servers) {
         this.servers = new Map(servers.map((each) => [each.id, each]));
         this.#changed();
+    }
+
+    /* Fill the store with what `read` finds.  Events that arrive meanwhile may be newer, so they are applied again. */
+    async load(read) {
+        const since = this.#since = [];
+        try {
+            const found = await read();
+            if (this.#since === since) { // no newer load has begun
+                this.fill(...found);
+            }
+        } finally {
+            if (this.#since === since) {
+                this.#since = null;
+                since.forEach((event) => this.apply(...event));
+            }
+        }
     }
 
     fill(servers, { found, more }) {
@@ -26,6 +43,7 @@ export class Store extends EventTarget {
 
     /* Apply an event of the server: rows that changed, ids that are gone. */
     apply(kind, { changed, removed }) {
+        this.#since?.push([kind, { changed, removed }]);
         const rows = kind === 'servers' ? this.servers : this.sessions;
         for (const row of changed) {
             rows.set(row.id, row);
