@@ -187,6 +187,18 @@ class ListTests(ListCase):
         self.assertEqual(self.host.power, [(uuid_of("web-9"), "pause")])
         self.assertEqual(len(self.system.consoleauth.tokens), 1)
 
+    async def test_past_a_server_that_is_off(self) -> None:
+        def steps(view: Any) -> None:
+            page = view.page
+            page.locator(".tile:has-text('archive') .screen:disabled").wait_for()
+            page.locator(".screen").first.focus()
+            first = "<b>&\"'"
+            for key, name in (("ArrowRight", "web-9"), ("ArrowLeft", first), ("End", "web-10"), ("Home", first)):
+                page.keyboard.press(key)
+                self.assertEqual(page.evaluate("() => document.activeElement.ariaLabel"), f"Open the console of {name}")
+
+        await self.visit(steps, "console/")
+
     async def test_choosing_servers(self) -> None:
         """Two servers, taken back and chosen again, side by side."""
 

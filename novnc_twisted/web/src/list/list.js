@@ -130,7 +130,7 @@ export class List {
         this.draw();
     }
 
-    /* Arrow keys move between the screens of tiles. */
+    /* Arrow keys move between the screens of tiles, past those that are disabled. */
     #walk(event) {
         const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
         const columns = getComputedStyle(this.grid).gridTemplateColumns.split(' ').length;
@@ -141,7 +141,11 @@ export class List {
             return;
         }
         event.preventDefault();
-        screens[Math.max(0, Math.min(screens.length - 1, here + step))].focus();
+        const usable = (some) => some.filter((screen) => !screen.disabled);
+        const next = step > 0
+            ? usable(screens.slice(here + step))[0] ?? usable(screens).at(-1)
+            : usable(screens.slice(0, Math.max(0, here + step + 1))).at(-1) ?? usable(screens)[0];
+        next?.focus();
     }
 }
 
