@@ -159,6 +159,10 @@ class ListTests(ListCase):
             self.assertEqual(names.all_text_contents(), ["web-10"])
             page.go_back()
             page.wait_for_function("() => document.querySelectorAll('.tile').length === 4")
+            page.get_by_label("State").select_option("Off")
+            self.now("running")
+            page.locator(".empty:visible").wait_for()
+            self.assertIn("Off", page.get_by_label("State").inner_text().split("\n"))
 
         await self.visit(steps)
 

@@ -101,14 +101,13 @@ export class List {
         };
         for (const [name, options] of Object.entries(values)) {
             const field = this.fields[name];
-            const texts = options.map((value) => (name === 'state' ? STATES[value] : value));
             const chosen = this.filters[name];
             const shown = chosen && !options.includes(chosen) ? [...options, chosen] : options;
             field.closest('label').hidden = shown.length < 2 && !chosen;
             if (field.dataset.options !== JSON.stringify(shown)) {
                 field.dataset.options = JSON.stringify(shown);
                 field.replaceChildren(new Option(text.all, ''),
-                    ...shown.map((value, place) => new Option(texts[place] ?? value, value)));
+                    ...shown.map((value) => new Option((name === 'state' && STATES[value]) || value, value)));
             }
             field.value = chosen;
         }
