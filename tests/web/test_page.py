@@ -142,6 +142,18 @@ class RefusedInChromium(PageTest):
 
         await self.visit(steps)
 
+    async def test_try_again_by_keyboard(self):
+        """After the same refusal the button has the focus again."""
+        self.refuse(TooManySessions)
+
+        def steps(page):
+            for count in (1, 2, 3):
+                self.wait_viewers(page, count)
+                page.page.locator("#again:focus").wait_for()
+                page.press("Enter")
+
+        await self.visit(steps)
+
     async def test_nobody_there(self):
         """The page reports that the service can't be reached (Chromium itself complains in the console)."""
 

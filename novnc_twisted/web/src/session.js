@@ -37,6 +37,7 @@ export class Session extends EventTarget {
         this._advice = new Advice(() => this._paused.go(), () => this.connection?.rfb.focus({ preventScroll: true }));
         this._start = new Start(() => this._hurry());
         this._gaveUp = false;
+        this._quiet = false; // whether the page made the newest attempt by itself
         // what `describe` of refusals.js takes into account; `off` is for Starting
         this._past = {
             token: hasToken(location.href),
@@ -61,6 +62,7 @@ export class Session extends EventTarget {
     connect({ quietly = false } = {}) {
         clearInterval(this._timer);
         this._gaveUp = false;
+        this._quiet = quietly;
         this._leave();
         const attempt = new Connection($('stage'), socketURL(location.href), this._view);
         this.connection = attempt;
@@ -175,7 +177,7 @@ export class Session extends EventTarget {
         this._paused.reset();
         const past = this._past;
         const why = describe(end, past);
-        const repeated = past.previous === why.code;
+        const repeated = this._quiet && past.previous === why.code;
         past.restarted ||= why.code === 1001 || (why.code === 1006 && !end.opened);
         past.off ||= why.code === 4409;
         past.previous = why.code;
