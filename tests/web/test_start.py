@@ -11,7 +11,7 @@ from tests.support import published
 from tests.support.axe import OPPOSITES, Axe
 from tests.support.browser import TIMEOUT, with_page
 from tests.web.steps import LONG_TIMES_END_BY_THE_TEST
-from tests.web.test_split import SplitCase
+from tests.web.test_split import NAMES, SplitCase
 
 BUSY = {"state": "shutoff", "conflict": "task", "task": "powering-off"}
 RUNNING = {"state": "running"}
@@ -184,6 +184,22 @@ class SideBySide(StartCase):
         # Not judged by the browser's console: axe-core asks each frame for its part, and the browser reports that.
         await with_page(self.address("web-1", "web-2"), steps)
         self.heard("web-1", "start")
+
+    async def test_from_outside_all_panes(self) -> None:
+        """F6 moves to the first pane, and Shift+F6 to the last one."""
+        for name in NAMES:
+            self.host.instances[uuid_of(name)] |= {"state": "shutoff"}
+            await self.publish(name)
+
+        def steps(view: Any) -> None:
+            page = view.page
+            page.get_by_role("button", name="Start the server: web-3").wait_for(timeout=WAIT)
+            for key, name in (("F6", "web-1"), ("Shift+F6", "web-3")):
+                page.evaluate("() => document.activeElement.blur()")
+                page.keyboard.press(key)
+                self.assertEqual(page.evaluate("() => document.activeElement.ariaLabel"), f"Start the server: {name}")
+
+        await self.visit(self.address(*NAMES), steps)
 
     async def test_a_server_that_goes_off_in_its_pane(self) -> None:
         def steps(view: Any) -> None:

@@ -171,8 +171,9 @@ class Split {
 
     #move(from, step) {
         const open = this.panes.filter((pane) => target(pane));
-        const place = open.indexOf(from);
-        const to = open.at((place < 0 && step > 0 ? 0 : place + step) % open.length);
+        const found = open.indexOf(from);
+        const place = found < 0 && step < 0 ? 0 : found; // outside all panes: to the first one, or to the last one
+        const to = open.at((place + step) % open.length);
         if (to) {
             this.#focus(to);
         }
