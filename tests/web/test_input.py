@@ -273,6 +273,11 @@ class ClipboardLimits(PageTest):
             page.wait_said("Sent.")
             notify = b"\6\0\0\0\xff\xff\xff\xfc\x08\0\0\1"
             self.wait_heard(page, lambda: notify in self.console.messages, "no notification")
+            page.page.click("#more")
+            page.page.click("#connect")
+            page.wait_said("The console was closed.")
+            self.write_text(page, "€ 5")  # nothing is known of the next session's clipboard
+            self.assertEqual(page.page.locator("#typing").inner_text().count("clipboard"), 0)
 
         await self.visit(steps)
 

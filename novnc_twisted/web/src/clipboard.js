@@ -103,9 +103,9 @@ export class Clipboard {
         }
     }
 
-    /* Why a text cannot be put on the server's clipboard, for the user; '' if it can. */
+    /* Why a text cannot be put on the server's clipboard, for the user; '' if it can, or if there is no session. */
     _obstacle(words) {
-        const no = this._most && obstacle(words, this._screen.extendedClipboard, this._most);
+        const no = this._on && this._most && obstacle(words, this._screen.extendedClipboard, this._most);
         return no ? say[no.why]({ ...no, most: this._most }) : '';
     }
 
