@@ -193,6 +193,33 @@ class Control(PeopleCase):
         self.assertEqual(seen.complaints() + self.complaints, [])
         self.assertEqual(set(self.keys()), set("abc"))
 
+    async def test_two_ask_for_control(self) -> None:
+        """The second question waits until the first is answered."""
+        alice, bob, carol = await self.link("alice"), await self.link("bob", "view"), await self.link("carol", "view")
+
+        def steps(page: ConsolePage) -> None:
+            mine = page.page
+            mine.locator("#people:not([hidden])").wait_for()
+            others = [self.second(page, bob), self.second(page, carol)]
+            for name, other in zip(("bob", "carol"), others, strict=True):
+                self.drawn(mine, name)
+                other.bring_to_front()
+                other.locator("#people").click()
+                other.locator("#request-control").click()
+                other.locator("#people-note").filter(has_text="Asked").wait_for()
+                mine.locator("#asked-words").filter(has_text="bob asks for control").wait_for()
+            mine.bring_to_front()
+            mine.locator("#asked-not").click()
+            mine.locator("#asked-words").filter(has_text="carol asks for control").wait_for()
+            mine.locator("#asked-give").click()
+            others[1].locator("#people-said").filter(has_text="You have control").wait_for(state="attached")
+            self.wait_key(others[1], "c")
+            for other in others:
+                other.close()
+
+        await with_page(alice, steps, browser=self.browser)
+        self.assertEqual(set(self.keys()), {"c"})
+
 
 class ControlInFirefox(Control):
     """The same in Firefox, before a real QEMU, whose guest shows what it hears."""

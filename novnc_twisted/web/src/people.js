@@ -22,7 +22,7 @@ export class People {
         this._toolbar = toolbar;
         this._rights = null; // null: the proxy has no channel for this
         this._list = null;
-        this._asks = ''; // who asks for control
+        this._asking = []; // the sessions that ask for control; the page shows the first
         for (const id of ['request', 'take', 'release']) {
             $(`${id}-control`).addEventListener('click', () => session.tell({ type: id }));
         }
@@ -48,7 +48,7 @@ export class People {
     /** The session has ended: what is known about the people is over. */
     ended() {
         this._rights = this._list = null;
-        this._asked('');
+        this._ask([]);
         $('shared').hidden = true;
         $('shared-link').value = '';
         $('people-note').textContent = '';
@@ -65,7 +65,7 @@ export class People {
             this._note(''); // it was about the control that has just changed
         }
         if (rights.mode !== 'control') {
-            this._asked('');
+            this._ask([]);
         }
         this._render();
     }
@@ -77,14 +77,12 @@ export class People {
         if (said.length) {
             this._announce(said.join('. '));
         }
-        if (!list.people.some(({ id }) => id === this._asks)) {
-            this._asked('');
-        }
+        this._ask(this._asking);
         this._render();
     }
 
     _isAsked({ id }) {
-        this._asked(id);
+        this._ask([...new Set([...this._asking, id])]); // behind the others: a click must not answer another question
     }
 
     _isDone({ of }) {
@@ -120,19 +118,24 @@ export class People {
         }
     }
 
-    /* Somebody asks for control; '': nobody does any more. */
-    _asked(id) {
-        const person = this._list?.people.find((one) => one.id === id);
-        this._asks = person ? id : '';
+    /* These sessions ask for control, unless they have left. */
+    _ask(ids) {
+        const people = ids.map((id) => this._list?.people.find((one) => one.id === id)).filter(Boolean);
+        this._asking = people.map(({ id }) => id);
+        const [person] = people;
+        const words = person ? say.asks({ name: nameOf(person) }) : '';
         $('asked').hidden = !person;
-        $('asked-words').textContent = person ? say.asks({ name: nameOf(person) }) : '';
+        if ($('asked-words').textContent !== words) { // it is read out when it changes
+            $('asked-words').textContent = words;
+        }
     }
 
     _answer(yes) {
+        const [id, ...others] = this._asking;
         if (yes) {
-            this._session.tell({ type: 'give', id: this._asks });
+            this._session.tell({ type: 'give', id });
         }
-        this._asked('');
+        this._ask(yes ? [] : others); // who gives control cannot give it again
         this._toolbar.leave();
     }
 
