@@ -186,6 +186,28 @@ class SplitTest(SplitCase):
 
         await self.visit(self.address("web-1", "web-2"), steps, size=(390, 780))
 
+    async def test_a_link_that_is_refused(self) -> None:
+        """The pane says why, and its button asks again and keeps the focus."""
+        refusal = {"json": {"fault": {"message": "Not now."}}, "status": 503}
+
+        def steps(view: Any) -> None:
+            page = view.page
+            page.route("**/consoles", lambda route: route.fulfill(**refusal))
+            page.reload()
+            button = page.get_by_role("button", name="Try again: web-1")
+            button.wait_for()
+            self.assertIn("Not now.", page.locator("[data-name=web-1] .why").inner_text())
+            button.focus()
+            page.keyboard.press("Enter")
+            page.wait_for_function("() => document.activeElement.ariaLabel === 'Try again: web-1'")
+            page.unroute("**/consoles")
+            page.keyboard.press("Enter")
+            page.frame_locator("[data-name=web-1] iframe").locator("#state", has_text="Connected").wait_for()
+            page.wait_for_function("() => document.activeElement.title === 'web-1'")
+
+        # Not judged by the browser's console, which reports the refusals.
+        await with_page(self.address("web-1", "web-2"), steps, browser=self.browser)
+
     async def test_a_proxy_that_lets_nobody_show_it(self) -> None:
         """The page says what the operator has to set, and leads to the console."""
         self.proxy.list_addresses = []

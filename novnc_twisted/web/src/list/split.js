@@ -15,8 +15,11 @@ export function showSplit(root, api, base, starter) {
     new Split(root, api, base, starter);
 }
 
-/* What gets the keyboard in a pane: the console, or the button that starts its server. */
-const target = (pane) => pane.frame ?? pane.off?.querySelector('button');
+/* What gets the keyboard in a pane: the console, or the button that starts its server or tries again. */
+const target = (pane) => pane.frame ?? pane.root.querySelector('.none button, .why button');
+
+/* Whether the person works in no console. */
+const idle = () => [document.body, null].includes(document.activeElement);
 
 class Split {
     constructor(root, api, base, starter) {
@@ -78,9 +81,23 @@ class Split {
             pane.root.append(pane.frame);
         } catch (error) {
             if (!leave(this.base, error)) {
-                this.#why(pane, error.message);
+                this.#why(pane, error.message, ' ', this.#again(pane));
             }
         }
+    }
+
+    /* A button that asks for the console again. */
+    #again(pane) {
+        const again = element('button', { type: 'button', textContent: text.again });
+        again.setAttribute('aria-label', `${text.again}: ${pane.name}`);
+        again.addEventListener('click', async () => {
+            again.parentNode.remove();
+            await this.#open(pane);
+            if (idle()) {
+                this.#focus(pane);
+            }
+        });
+        return again;
     }
 
     /* A server without a screen: what its state is, and a button that starts it. */
@@ -164,7 +181,7 @@ class Split {
         } else if (message === 'focused' && document.activeElement !== pane.frame) {
             // Chromium does not notice that a click moved the focus to another frame of the same process.
             this.#focus(pane);
-        } else if (message === 'connected' && [document.body, null].includes(document.activeElement)) {
+        } else if (message === 'connected' && idle()) {
             this.#focus(this.panes.find(({ frame }) => frame)); // the person has chosen none yet
         }
     }

@@ -29,6 +29,7 @@ export const text = {
     chooseHint: 'Choose two to four servers.',
     openShort: 'Open',
     openTab: 'Open in a tab',
+    again: 'Try again',
     blocked: 'The console cannot be shown in this page. Open it in a tab.',
     splitTitle: 'Consoles side by side',
     moveHint: 'F6 moves to the next console. Inside a console, press Ctrl+Alt+Shift first.',
