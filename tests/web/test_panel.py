@@ -155,6 +155,22 @@ class Panel(Measured, PageTest):
 
         await self.visit_cleanly(steps, script=WAKE_LOCK)
 
+    async def test_stored_settings_that_the_page_does_not_know(self):
+        """The page starts with its defaults."""
+
+        def steps(page):
+            page.wait_painted()
+            page.wait_said("Connected")
+            self.assertTrue(page.page.is_checked("#scale"))
+            self.assertFalse(page.page.is_checked("#save-data"))
+            self.assertEqual(page.page.input_value("#layout"), "us")
+
+        stored = "".join(
+            f"localStorage.setItem('novnc_twisted.{name}', 'toString');"
+            for name in ("picture", "save-data", "layout", "language")
+        )
+        await self.visit_cleanly(steps, script=f"if (location.host) {{ {stored} }}")
+
     async def test_storage_is_blocked(self):
         """A browser that stores nothing still shows the console."""
 

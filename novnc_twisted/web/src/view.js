@@ -17,7 +17,7 @@ export class View {
      * @param {(view: View) => void} onchange
      */
     constructor({ picture, viewOnly }, onchange, toolbar) {
-        const last = PICTURES.find((each) => each === remembered('picture'));
+        const last = PICTURES.find((each) => each === remembered('picture')) ?? null; // with undefined, `setting` reads the stored value
         this.picture = setting('picture', picture, last) ?? 'scale';
         const saved = remembered('save-data');
         this.saveData = setting('save_data', null, saved && saved === 'yes') ?? false;
