@@ -26,12 +26,12 @@ export class Typist {
 
     /** Press chords one after another, behind what is being typed. `capsLock`: its state for them; null: it does not matter. */
     press(chords, capsLock = CAPS_LOCK) {
-        this._add(pressed(chords, capsLock));
+        this._add([pressed(chords, capsLock)]);
     }
 
     /** Press or release a modifier, behind what is being typed. `dropped`: called if it is not sent. */
     hold(key, down, dropped = () => {}) {
-        this._add({ events: [[...key, down, null]], ended: (sent) => sent || dropped() });
+        this._add([{ events: [[...key, down, null]], ended: (sent) => sent || dropped() }]);
     }
 
     /** Type a text.  Resolves to whether all was typed; `progress(done, all)` is called along the way. */
@@ -40,7 +40,7 @@ export class Typist {
             const characters = spell(text, layout);
             const items = characters.map(({ chords }, i) => (
                 { ...pressed(chords, CAPS_LOCK), sent: () => progress(i + 1, characters.length) }));
-            this._add(...items, { events: [], ended });
+            this._add([...items, { events: [], ended }]);
         });
     }
 
@@ -55,8 +55,8 @@ export class Typist {
         }
     }
 
-    async _add(...items) {
-        this._queue.push(...items);
+    async _add(items) {
+        this._queue = this._queue.concat(items); // not push(...items): a call takes some 100,000 arguments at most
         if (this._busy) {
             return;
         }

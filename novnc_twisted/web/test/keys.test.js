@@ -100,6 +100,15 @@ test('typing stops when it is stopped, and when nobody takes the keys', async ()
     assert.equal(await new Typist(() => false, async () => {}).type('abc'), false);
 });
 
+test('a text may be longer than what a call takes as arguments', async () => {
+    const sent = [];
+    const typist = new Typist((...event) => sent.push(event[1]) > 0, async () => typist.stop());
+    assert.equal(await typist.type('a'.repeat(300_000), 'us'), false);
+    typist.press(spell('b', 'us')[0].chords);
+    await new Promise(setImmediate);
+    assert.deepEqual(sent, ['KeyA', 'KeyA', 'KeyB', 'KeyB']);
+});
+
 test('keys pressed meanwhile come behind the text, and are forgotten with it', async () => {
     const sent = [];
     const typist = new Typist((...event) => event[2] && sent.push(event[1]) || true, async () => {});
