@@ -4,6 +4,16 @@ from tests.web.page_case import ASKS, PageTest
 from tests.web.steps import CTRL, F5, HOME, LEFT, LONG_TIMES_END_BY_THE_TEST, PHONE, TAB, held, taps
 from tests.web.synthetic_touch import SyntheticTouch
 
+FIX_THE_SIZE = """
+    document.addEventListener('readystatechange', () => { // before the page's own script
+        const settings = document.createElement('meta');
+        settings.name = 'page-settings';
+        settings.content = '{"fixed": {"picture": "original"}}';
+        document.head.append(settings);
+    });
+"""
+"""The operator has fixed the original size."""
+
 
 class Phone(PageTest):
     async def test_key_row(self):
@@ -176,6 +186,28 @@ class Phone(PageTest):
             )
 
         await self.visit_cleanly(steps, script=LONG_TIMES_END_BY_THE_TEST, **PHONE)
+
+    async def test_pinch_at_a_fixed_size(self):
+        """The original size that the operator has fixed returns when the zoom ends."""
+
+        def steps(page):
+            page.wait_painted()
+            box = page.page.locator("#stage canvas").bounding_box()
+            y = box["y"] + box["height"] / 2
+            chip = page.page.locator(".chip", has_text="Zoom")
+            for end in (
+                lambda: self.tap(page, ".chip[title^=Original]"),
+                lambda: self.swipe(page, (80, y, 185, y), (310, y, 205, y)),
+            ):
+                self.swipe(page, (180, y, 80, y), (210, y, 310, y))
+                chip.wait_for()
+                self.assertTrue(page.page.locator("#scale").is_checked())
+                end()
+                chip.wait_for(state="detached")
+                self.assertTrue(page.page.locator("#original").is_checked())
+                self.assertEqual(page.page.evaluate("document.querySelector('canvas').clientWidth"), 320)
+
+        await self.visit(steps, script=LONG_TIMES_END_BY_THE_TEST + FIX_THE_SIZE, **PHONE)
 
     async def test_targets(self):
         """Every target for a finger is at least 44 px wide and high."""

@@ -98,9 +98,9 @@ export class View {
         this._render();
     }
 
-    /** Scale the picture to the window. */
-    fit() {
-        this._set({ picture: 'scale' });
+    /** Scale the picture to the window, or show its original size, without a change of the user's choice. */
+    fit(on = true) {
+        this._set({ picture: on ? 'scale' : 'original' });
     }
 
     _choose(picture) {

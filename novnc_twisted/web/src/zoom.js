@@ -4,10 +4,12 @@
  * noVNC recognises the gestures, and would turn a pinch into Ctrl and the mouse's wheel.  The picture is enlarged by
  * making the element that noVNC fits it to larger than the stage, so noVNC's coordinates stay right.
  */
+import { site } from './site.js';
 import { language, say, text } from './strings.js';
 
 const LARGEST = 8;
 const SMALLEST = 1.03; // a smaller factor counts as 1: the whole picture
+const ORIGINAL = site.fixed.picture === 'original'; // the operator has fixed the original size: it returns after a zoom
 
 /** The new factor while two fingers move apart from `before` to `now` (px).  Pure. */
 export function scaled(factor, before, now) {
@@ -28,9 +30,12 @@ export class Zoom {
         }
     }
 
-    /** Show the whole picture again. */
+    /** End the zoom: show the whole picture again, or its original size if the operator has fixed this. */
     reset() {
         this._set(1);
+        if (ORIGINAL && this._view.scale) {
+            this._view.fit(false);
+        }
     }
 
     _gesture(event) {
@@ -47,6 +52,9 @@ export class Zoom {
         event.stopPropagation();
         if (event.type === 'gestureend') {
             this._moving = null;
+            if (this.factor === 1) {
+                this.reset();
+            }
         } else if (event.type === 'gesturemove') {
             this._move(event.detail);
         }
@@ -90,7 +98,7 @@ export class Zoom {
         stage.style.setProperty('--zoom', factor);
         stage.scrollTo(scrollX, scrollY);
         if (factor > 1) {
-            this._chips.show('zoom', say.zoom({ percent: factor.toLocaleString(language, { style: 'percent', maximumFractionDigits: 0 }) }), text.zoomEnd, () => this.reset());
+            this._chips.show('zoom', say.zoom({ percent: factor.toLocaleString(language, { style: 'percent', maximumFractionDigits: 0 }) }), ORIGINAL ? text.pictureOriginal : text.zoomEnd, () => this.reset());
         } else {
             this._chips.hide('zoom');
         }
