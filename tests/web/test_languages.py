@@ -83,6 +83,19 @@ class Languages(PageTest):
         seen = await self.visit(steps, "token=T&lang=ja")
         self.assertEqual(loaded(seen), [])
 
+    async def test_choice_replaces_that_of_the_address(self):
+        """A language that was chosen in the panel is used after a reload, too."""
+
+        def steps(page):
+            page.wait_said("接続済み")
+            page.page.click("#more")
+            page.page.select_option("#language", "de")
+            page.page.reload()
+            page.wait_said("Verbunden")
+            self.assertEqual([viewer.params["token"] for viewer in self.console.viewers], [["T"], ["T"]])
+
+        await self.visit(steps, "lang=ja&token=T")
+
     async def test_without_the_file(self):
         """The page is English if the texts of the language do not come."""
 

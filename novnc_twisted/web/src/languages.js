@@ -2,6 +2,7 @@
  * The choice of the language in the panel.
  */
 import { available, rememberLanguage } from './language.js';
+import { withLanguage } from './location.js';
 import { language } from './strings.js';
 
 /** Fill the list.  A choice counts from the next visit: loading the page again would end the session. */
@@ -14,6 +15,7 @@ export function offerLanguages(list, hint) {
     }
     list.addEventListener('change', () => {
         rememberLanguage(list.value);
+        history.replaceState(history.state, '', withLanguage(location.href, list.value));
         hint.hidden = list.value === language;
     });
 }

@@ -94,6 +94,15 @@ export function languageOf(href) {
     return last(query, 'lang');
 }
 
+/** The address, with `lang` changed to this language if the address has it. */
+export function withLanguage(href, language) {
+    const url = new URL(href);
+    if (url.searchParams.has('lang')) {
+        url.searchParams.set('lang', language);
+    }
+    return url.href;
+}
+
 /** The view that the address asks for, in stock noVNC's words: `resize=scale|off|remote`, `view_only=1`, `logging=debug`. */
 export function viewOptions(href) {
     const query = new URL(href).searchParams;
