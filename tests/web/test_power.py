@@ -66,7 +66,7 @@ class ByKeyboard(PowerCase):
             self.assertEqual(self.offered(view), ["Shut down", "Reboot", "Reset", "Pause", "Suspend"])
             view.keyboard.press("Enter")
             view.locator("dialog").wait_for()
-            self.assertIn("asked to shut down. After a minute it is switched off.", view.inner_text("dialog"))
+            self.assertIn("If it takes too long, it may be switched off.", view.inner_text("dialog"))
             self.assertEqual(view.evaluate("() => document.activeElement.textContent"), "Cancel")
             view.keyboard.press("Escape")
             view.locator("dialog").wait_for(state="detached")

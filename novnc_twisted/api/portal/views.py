@@ -35,7 +35,10 @@ ACTIONS: Final[Mapping[str, Action]] = MappingProxyType(
         "resume": Action(power.RESUME, "Resume", ("SUSPENDED",), "The server goes on where it was suspended."),
         "unpause": Action(power.UNPAUSE, "Continue", ("PAUSED",), "The server goes on where it was paused."),
         "os-stop": Action(
-            power.STOP, "Shut down", ("ACTIVE",), "The guest is asked to shut down. After a minute it is switched off."
+            power.STOP,
+            "Shut down",
+            ("ACTIVE",),
+            "The guest is asked to shut down. If it takes too long, it may be switched off.",
         ),
         "reboot-soft": Action(power.REBOOT, "Reboot", ("ACTIVE",), "The guest is asked to reboot."),
         "reboot-hard": Action(

@@ -27,7 +27,7 @@ export const actions = {
     stop: {
         label: 'Shut down',
         done: 'is asked to shut down.',
-        consequence: 'The guest is asked to shut down. After a minute it is switched off.',
+        consequence: 'The guest is asked to shut down. If it takes too long, it may be switched off.',
     },
     reboot: { label: 'Reboot', done: 'is asked to reboot.', consequence: 'The guest is asked to reboot.' },
     reset: { label: 'Reset', done: 'is being reset.', consequence: 'As the reset button: unsaved data of the guest is lost.' },
