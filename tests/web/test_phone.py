@@ -1,5 +1,7 @@
 """What a person does at the console page on a phone, judged by what the VNC server received."""
 
+import struct
+
 from tests.web.page_case import ASKS, PageTest
 from tests.web.steps import CTRL, F5, HOME, LEFT, LONG_TIMES_END_BY_THE_TEST, PHONE, TAB, held, taps
 from tests.web.synthetic_touch import SyntheticTouch
@@ -208,6 +210,25 @@ class Phone(PageTest):
                 self.assertEqual(page.page.evaluate("document.querySelector('canvas').clientWidth"), 320)
 
         await self.visit(steps, script=LONG_TIMES_END_BY_THE_TEST + FIX_THE_SIZE, **PHONE)
+
+    async def test_zoom_ends_when_the_server_fits_the_window(self):
+        """The server is asked for the size of the window, not for that of the enlarged picture."""
+        self.console.resizable = True
+
+        def asked():
+            return [struct.unpack_from(">HH", message, 2) for message in self.console.messages if message[0] == 251]
+
+        def steps(page):
+            page.wait_painted()
+            self.swipe(page, (180, 400, 80, 400), (210, 400, 310, 400))
+            page.page.wait_for_selector(".chip >> text=Zoom")
+            self.tap(page, "#more")
+            self.tap(page, "#remote")
+            self.wait_heard(page, asked, "no size")
+            self.assertEqual({width for width, _ in asked()}, {390})
+            self.assertEqual(page.page.locator(".chip >> text=Zoom").count(), 0)
+
+        await self.visit(steps, script=LONG_TIMES_END_BY_THE_TEST, **PHONE)
 
     async def test_targets(self):
         """Every target for a finger is at least 44 px wide and high."""

@@ -74,7 +74,7 @@ const view = new View(options, (changed) => {
     if (changed.viewOnly) {
         modifiers.releaseNow();
     }
-    if (!changed.scale) {
+    if (!changed.scale || changed.resize) { // the server would be requested to fit the enlarged picture
         zoom.reset();
     }
     session.connection?.show(changed);
