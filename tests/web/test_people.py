@@ -255,6 +255,10 @@ class People(PeopleCase):
             shared = mine.locator("#shared-link").input_value()
             self.assertEqual(urlsplit(shared)[:3], urlsplit(alice)[:3])
             self.assertNotIn("token-of-alice", shared)
+            mine.locator("#share-copy").click()
+            mine.locator("#people-note:not(:empty)").wait_for()
+            mine.locator("#share-make").click()
+            mine.locator("#people-note:empty").wait_for(state="attached")  # it was about the link before
             guest = self.second(page, shared)
             self.drawn(mine, "Guest of alice")
             guest.locator("#people").click()

@@ -94,6 +94,7 @@ export class People {
     }
 
     _haveLink({ token, seconds }) {
+        this._note('');
         $('shared').hidden = false;
         $('shared-link').value = shareURL(location.href, token);
         const until = new Date(Date.now() + seconds * 1000);
