@@ -124,6 +124,40 @@ class Tools(PageTest):
 
         await self.visit_cleanly(steps)
 
+    async def test_tool_that_is_shown_no_more(self):
+        """Tab and Ctrl+Alt+Shift reach the bar when the button used last was hidden or disabled."""
+
+        def steps(page):
+            page.wait_painted()
+            bar = page.page.locator("#tools")
+            for last, change in (
+                ("#fit", lambda: page.page.set_viewport_size({"width": 640, "height": 600})),
+                ("#cad", lambda: page.page.evaluate("document.getElementById('view-only').click()")),
+            ):
+                page.page.set_viewport_size({"width": 1000, "height": 600})
+                page.page.locator(last).focus()
+                self.focus_screen(page)
+                change()
+                bar.locator("#keys[tabindex='0']").wait_for()
+                page.press("Control+Alt+Shift")
+                bar.locator("#keys:focus").wait_for()
+            self.assertEqual(bar.locator("[tabindex='0']").count(), 1)
+
+        await self.visit_cleanly(steps)
+
+    async def test_tool_that_was_hidden_with_the_bar(self):
+        """The button that shows the bar again gives the focus to a tool of a window that is narrower now."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.locator("#fit").focus()
+            page.page.evaluate("document.getElementById('hide').click()")
+            page.page.set_viewport_size({"width": 640, "height": 600})
+            page.press("Control+Alt+Shift")
+            page.page.locator("#keys:focus").wait_for()
+
+        await self.visit_cleanly(steps)
+
     async def test_touch_keyboard(self):
         """Text from a phone's on-screen keyboard is sent as keys."""
 

@@ -56,6 +56,7 @@ export class Toolbar {
         this._tools.before($('chips'));
         $('show').hidden = true;
         if (focus) {
+            this._keepStop();
             this._shown().find((element) => element.tabIndex === 0)?.focus();
         }
     }
@@ -89,13 +90,26 @@ export class Toolbar {
             (element) => !element.disabled && element.getClientRects().length);
     }
 
+    /* Let Tab stop at this button of the bar, and at no other. */
+    _stopAt(button) {
+        for (const each of this._tools.querySelectorAll('button')) {
+            each.tabIndex = each === button ? 0 : -1;
+        }
+    }
+
+    /* The button at which Tab stops may have been hidden or disabled. */
+    _keepStop() {
+        const shown = this._shown();
+        if (shown.length && !shown.some(({ tabIndex }) => tabIndex === 0)) {
+            this._stopAt($('keys')); // shown at every width
+        }
+    }
+
     _rove() {
-        const all = [...this._tools.querySelectorAll('button')];
-        const stop = (element) => all.forEach((each) => {
-            each.tabIndex = each === element ? 0 : -1;
-        });
-        stop($('keys')); // shown at every width
-        this._tools.addEventListener('focusin', (event) => stop(event.target.closest('button')));
+        this._stopAt($('keys'));
+        this._tools.addEventListener('focusin', (event) => this._stopAt(event.target.closest('button')));
+        new ResizeObserver(() => this._keepStop()).observe(this._tools);
+        new MutationObserver(() => this._keepStop()).observe(this._tools, { attributeFilter: ['disabled', 'hidden'], subtree: true });
         this._tools.addEventListener('keydown', (event) => {
             const shown = this._shown();
             const at = shown.indexOf(document.activeElement);
