@@ -98,6 +98,28 @@ class ByKeyboardInFirefox(ByKeyboard):
 
 
 class PowerTests(PowerCase):
+    async def test_by_keyboard_in_a_narrow_window(self) -> None:
+        """The focus goes from the button in "View and connection" to the panel, and stays there; Escape closes it."""
+
+        def steps(page: ConsolePage) -> None:
+            view = page.page
+            view.locator("#power:not([hidden])").wait_for(state="attached")
+            view.locator("#more").click()
+            view.locator("#power-too").focus()
+            view.keyboard.press("Enter")
+            view.locator("#power-actions button:focus").wait_for()
+            view.get_by_role("button", name="Pause").focus()
+            view.keyboard.press("Enter")
+            view.keyboard.press("Tab")
+            view.keyboard.press("Enter")
+            view.locator("#power-actions button").filter(has_text="Continue").wait_for()
+            self.assertTrue(view.evaluate("() => Boolean(document.activeElement.closest('#panel-power'))"))
+            view.keyboard.press("Escape")
+            view.locator("#more:focus").wait_for()
+            self.assertFalse(view.locator("#panel-power").is_visible())
+
+        await with_page(await self.link("alice"), steps, size=(640, 600))
+
     async def test_on_a_phone(self) -> None:
         """By touch, from the panel "View and connection"; a refusal is said."""
         self.host.conflict = "state"

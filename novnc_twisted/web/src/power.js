@@ -59,8 +59,9 @@ export class Power {
             return; // a question about one of them may be open
         }
         this._actions = known;
-        const opened = document.activeElement === $('power') && !$('panel-power').hidden;
-        keepingFocus($('power-actions'), $('power'), () => $('power-actions').replaceChildren(...known.flatMap((action) => this._row(action))));
+        const panel = $('panel-power'); // it has the focus while there is no button in it
+        const opened = document.activeElement === panel;
+        keepingFocus($('power-actions'), panel, () => $('power-actions').replaceChildren(...known.flatMap((action) => this._row(action))));
         $('power-none').hidden = known.length > 0;
         if (opened) {
             $('power-actions').querySelector('button')?.focus();

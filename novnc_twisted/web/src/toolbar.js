@@ -67,7 +67,8 @@ export class Toolbar {
         $(id).setAttribute('aria-expanded', String(open));
         if (open) {
             this.onopen(id);
-            $(PANELS[id]).querySelector('button:not([hidden], :disabled), textarea, input:checked')?.focus();
+            const panel = $(PANELS[id]);
+            (panel.querySelector('button:not([hidden], :disabled), textarea, input:checked') ?? panel).focus();
         }
     }
 
