@@ -18,7 +18,7 @@ from novnc_twisted.consoleauth.token_places import TokenPlaces
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.place import Place
-from novnc_twisted.errors import Refusal
+from novnc_twisted.errors import InstanceNotFound, Refusal
 
 
 class AdmissionMethods:
@@ -119,6 +119,8 @@ class AdmissionMethods:
         try:
             reserve = LAST if self._counts.rules.counts else 0.0
             return await self._token_places.locate(record, limit, reserve=reserve)
-        except Refusal:
-            await self._policy.current(token_hash, record)  # raises Revoked if the token was revoked
+        except Refusal as refusal:
+            # If the server is gone and the token was dropped with it, InstanceNotFound is more useful than Revoked.
+            if not isinstance(refusal, InstanceNotFound) or await self._policy.known(token_hash) is not None:
+                await self._policy.current(token_hash, record)  # raises Revoked if the token was revoked
             raise

@@ -142,8 +142,10 @@ class TokenPolicy:
         # Forget the tokens before the store drops them: a concurrent check must not restore one of them.
         self._lost.forget_instance(instance_uuid)
         now = await self.time()
+        dropped = await self._tokens.remove_of_instance(instance_uuid, made_until=now)
+        # For sessions that go on, because their proxy cannot be reached now: keep_token ends them.
         await self._marks.revoke(SessionFilter(server_id=instance_uuid), now, reason, 0.0)
-        return await self._tokens.remove_of_instance(instance_uuid, made_until=now)
+        return dropped
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
         """Return the compute hosts that made the tokens of a server."""

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
 from novnc_twisted.contract.topics import PROXY
-from novnc_twisted.errors import ConsoleForbidden, InvalidToken, ServiceUnavailable
+from novnc_twisted.errors import ConsoleForbidden, InstanceNotFound, InvalidToken, ServiceUnavailable
 from tests.consoleauth.harness import ELSEWHERE, OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
 from tests.support.logged import Logged
 
@@ -203,6 +203,18 @@ class NumberTests(ConsoleAuthCase):
         self.assertEqual(await self.delete_tokens(VM), 0)
         await self.refused(InvalidToken, self.check("a"))
         await self.check("c")
+
+    async def test_its_tokens_are_dropped_while_its_host_is_asked(self) -> None:
+        """The viewer of a server that is gone learns this, not that the token was revoked."""
+        await self.serve()
+        await self.token()
+        held = self.hosts["one"].held["validate_console_port"] = Deferred()
+        check = Deferred.fromCoroutine(self.refused(InstanceNotFound, self.check()))
+        self.assertNoResult(check)
+        self.assertEqual(await self.delete_tokens(VM), 1)
+        del self.hosts["one"].consoles[VM]
+        held.callback(None)
+        await check
 
 
 class WireTests(ConsoleAuthCase):
