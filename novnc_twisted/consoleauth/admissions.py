@@ -30,7 +30,8 @@ class Admissions:
     ) -> None:
         """Record that a client address was admitted to a console with this token.
 
-        :param made_at: see :class:`.TokenRecord`, also for ``owner``.  None: :meth:`token` does not find this record.
+        :param made_at: as in :class:`.TokenRecord`; None: unknown, so that :meth:`token` skips this admission.
+        :param owner: as in :class:`.TokenRecord`.
         """
         # All keys except "token" are names of SessionInfo's fields.  The values are checked again when the history is
         # read.
@@ -65,9 +66,10 @@ class Admissions:
         return None
 
     async def token(self, token_hash: str) -> TokenRecord | None:
-        """Return from an admission with this token a record with the fields by which revocations select tokens.
+        """Return a record that is made from an admission with this token.
 
-        All other fields of the record are empty.  None: there is no such admission, or an earlier version wrote it.
+        It has only the fields by which revocations select tokens; all others are empty.  None: there is no such
+        admission, or an earlier version wrote it.
         """
         for value in await self._with_token(token_hash):
             of_token = value.get("token")

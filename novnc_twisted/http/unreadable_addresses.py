@@ -36,8 +36,8 @@ class UnreadableAddresses:
             self._warned_at = now
             _log.warn(
                 "the trusted proxy {peer} sent '{value}' as X-Forwarded-For, where an address cannot be read: such "
-                "clients count as one, named 'unknown', and bind_address refuses them. Let the proxy write the "
-                "client's address there (logged at most once a minute)",
+                "clients count as one, named 'unknown', and with [consoleauth] bind_address they are refused. Let "
+                "the proxy write the client's address there (logged at most once a minute)",
                 peer=clean(peer),
                 value=clean(", ".join(forwarded_for)[-200:]),
             )

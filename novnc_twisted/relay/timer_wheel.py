@@ -133,8 +133,8 @@ class TimerWheel:
         if self._seconds:  # timers of this second may be left, for the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
         else:
-            # A timer that ran may have made and cancelled a new timer.  Then forget() has not cancelled the reactor's
-            # delayed call, because the set of the present second still existed.
+            # A timer that ran may have made a new timer, and cancelled it.  forget() has then left the reactor's call,
+            # because the set of the present second, although empty, was still in _seconds.
             self._unset()
 
 
