@@ -39,8 +39,8 @@ class Refusal(Exception):
         if not (len(detail) <= MAX_DETAIL and detail.isascii() and detail.isprintable()):
             # Cut first, to bound the time that the pattern takes.
             detail = _UNSAFE.sub("?", detail[:MAX_DETAIL])
-            self.args = (detail,)  # BaseException.__new__ has set it to the original detail
         self.detail = detail
+        super().__init__(detail)
 
     def __str__(self) -> str:
         return f"{type(self).__name__}: {self.detail}" if self.detail else type(self).__name__

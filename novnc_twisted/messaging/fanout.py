@@ -17,8 +17,6 @@ from novnc_twisted.messaging.wire import encode_object
 
 T = TypeVar("T")
 
-_PENDING = object()
-
 MAX_AT_ONCE = 256
 """Maximum number of concurrent calls of one broadcast, since each answer may have 1 MiB."""
 
@@ -38,7 +36,7 @@ async def gather(
     pending = list(calls)
     if not pending:
         return []
-    answers: list[Any] = [_PENDING] * len(pending)
+    answers: list[T | Refusal] = [ServiceUnavailable("not waited for") for _ in pending]
     done: Deferred[None] = Deferred()
     left = len(pending)
 
@@ -62,9 +60,6 @@ async def gather(
         # call were cancelled first, a waiting call would get its slot and begin.
         for call in reversed(pending):
             call.cancel()
-    if left:
-        # A cancelled call need not fail at once.
-        return [ServiceUnavailable("not waited for") if one is _PENDING else one for one in answers]
     return answers
 
 

@@ -59,12 +59,9 @@ def size_of(text: str | bytes) -> int:
 
 def encode_object(value: Mapping[str, Any]) -> str:
     """Encode a mapping as a JSON object; raises TypeError for other values, and the errors of :func:`encode`."""
-    # The type is compared first, because the check against an abstract class is slow.
-    if type(value) is not dict:
-        if not isinstance(value, Mapping):
-            raise TypeError(f"a mapping is needed, not {type(value).__name__}")
-        value = dict(value)
-    return encode(value)
+    if not isinstance(value, Mapping):
+        raise TypeError(f"a mapping is needed, not {type(value).__name__}")
+    return encode(dict(value))
 
 
 def check_topic(topic: str) -> str:
