@@ -106,7 +106,7 @@ class AdmissionMethods:
         left = await self._policy.seconds_left(record)
         info = record.connect_info.at(place, admission=admission, **self._policy.session_terms(record, left))
         if not again:
-            await self._admissions.add(token_hash, address, info, record.made_at, record.owner)
+            await self._admissions.add(token_hash, address, info, made_at=record.made_at, owner=record.owner)
         return Admission(connect_info=info, expires_in=max(0.0, left))
 
     async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord, limit: TimeLimit) -> Place:

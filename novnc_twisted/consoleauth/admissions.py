@@ -25,13 +25,10 @@ class Admissions:
     def __init__(self, store: IKeyedStore) -> None:
         self._store = store
 
-    async def add(
-        self, token_hash: str, address: str, info: ConnectInfo, made_at: float | None = None, owner: str | None = None
-    ) -> None:
+    async def add(self, token_hash: str, address: str, info: ConnectInfo, *, made_at: float, owner: str | None) -> None:
         """Record that a client address was admitted to a console with this token.
 
-        :param made_at: as in :class:`.TokenRecord`; None: unknown, so that :meth:`token` skips this admission.
-        :param owner: as in :class:`.TokenRecord`.
+        :param made_at: as in :class:`.TokenRecord`, also for ``owner``.
         """
         # All keys except "token" are names of SessionInfo's fields.  The values are checked again when the history is
         # read.
@@ -72,8 +69,7 @@ class Admissions:
         admission, or an earlier version wrote it.
         """
         for value in await self._with_token(token_hash):
-            of_token = value.get("token")
-            if of_token and of_token["made_at"] is not None:
+            if of_token := value.get("token"):
                 about = {name: value[name] for name in ("user_id", "project_id")}
                 info = ConnectInfo(host="", port=0, instance_uuid=value["server_id"], **about)
                 return TokenRecord(connect_info=info, expires_at=0.0, **of_token)

@@ -56,7 +56,8 @@ class HistoryCase(ConsoleAuthCase):
             owners=session.owners,
             admission=session.admission,
         )
-        await Admissions(self.transport.store).add(session.token_hash, session.client_address, info)
+        admissions = Admissions(self.transport.store)
+        await admissions.add(session.token_hash, session.client_address, info, made_at=0.0, owner=None)
 
     async def reported(self, *ended: EndedSession) -> int:
         answer = await self.transport.call("consoleauth", "report_closed", sessions=[each.to_wire() for each in ended])
