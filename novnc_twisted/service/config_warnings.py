@@ -89,16 +89,21 @@ def _front(conf: Any, proxy: str, named: str, url: SplitResult) -> Iterator[str]
         yield f"{named} is https://, but cert is not set, so that port {listens} takes plain connections only"
 
 
-def _certificates(conf: Any, services: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
-    """Yield the option and the path of each file of certificates in use, and whether these are CA certificates."""
+def _certificates_of_redis(transport_url: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield the same as :func:`_certificates` for the files that transport_url names."""
     with suppress(ValueError):  # not a URL of Redis; examine() reports an invalid URL as an error
-        # With these backends, transport_url is not used; see make_transport().
-        alone = conf.consoleauth.backend in ("nova", "token_plugin")
-        redis = parse_redis_url("memory://" if alone else conf.transport_url)
+        redis = parse_redis_url(transport_url)
         if redis.cert:
             yield "transport_url", redis.cert, False
         if redis.ca:
             yield "transport_url", redis.ca, True
+
+
+def _certificates(conf: Any, services: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    """Yield the option and the path of each file of certificates in use, and whether these are CA certificates."""
+    # With the other backends, transport_url is not used; see make_transport().
+    if conf.consoleauth.backend not in ("nova", "token_plugin"):
+        yield from _certificates_of_redis(conf.transport_url)
     if "consoleapi" in services and conf.api.cert:
         yield "[api] cert", conf.api.cert, False
     if not set(PROXIES) & set(services):
