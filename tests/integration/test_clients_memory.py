@@ -273,7 +273,7 @@ class ConsoleSessionTests(Clients):
             admission=session.admission,
         )
         store = self.system.transport.store
-        await Admissions(store).add(first.info.token_hash, first.info.client_address, info)
+        await Admissions(store).add(first.info.token_hash, first.info.client_address, info, made_at=0.0, owner=None)
         await self.system.transport.call("consoleauth", "report_closed", sessions=[ended.to_wire()])
         settings = self.none("openstack")
         listed, filtered, shown, history, changed, deleted, missing = await self.run_all(
