@@ -18,9 +18,10 @@ from twisted.logger import (
     LogLevel,
     PredicateResult,
     eventAsText,
-    textFileLogObserver,
 )
 from zope.interface import implementer
+
+from novnc_twisted.service.log_format import text_line
 
 PRIORITIES = {
     LogLevel.debug: 7,
@@ -58,7 +59,7 @@ def log_observer(stream: TextIO, form: Callable[[LogEvent], str | None] | None =
     if connected_to_journal(stream):
         to = JournalObserver(stream, form or _text_for_journal)
     else:
-        to = textFileLogObserver(stream) if form is None else FileLogObserver(stream, form)
+        to = FileLogObserver(stream, form or text_line)
     return FilteringLogObserver(to, [WithoutPluginCache()])
 
 

@@ -5,9 +5,10 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
-from twisted.logger import LogEvent, LogLevel, eventAsText, formatEventAsClassicLogText
+from twisted.logger import LogEvent, LogLevel, eventAsText, formatEventAsClassicLogText, formatTime
 
 LineFormat = Callable[[LogEvent], str | None]
 """Returns the lines of an event, each with a line break; None for an event without text."""
@@ -20,6 +21,23 @@ _OURS: Final = ("time", "level", "namespace", "pid", "worker", "text", "exceptio
 
 An event's own field with one of these names gets the prefix ``field_``.
 """
+
+
+def text_line(event: LogEvent) -> str | None:
+    """Return the event in Twisted's classic form, with local time.
+
+    An event whose whole message is the field ``summary`` is formatted here.  The end of each session is logged in this
+    way, and Twisted's own formatting would take 2% of the CPU time of a session's set-up.
+    """
+    if event.get("log_format") != "{summary}" or "log_system" in event or "log_failure" in event:
+        return formatEventAsClassicLogText(event)
+    text = event["summary"].replace("\n", "\n\t")
+    return f"{_stamp(int(event['log_time']))} [{event['log_namespace']}#{event['log_level'].name}] {text}\n"
+
+
+@lru_cache(maxsize=1)
+def _stamp(second: int) -> str:
+    return formatTime(second)
 
 
 def oslo_line(event: LogEvent) -> str | None:
@@ -53,7 +71,7 @@ def json_line(event: LogEvent) -> str | None:
 
 
 FORMATS: Final[dict[str, LineFormat]] = {
-    "text": formatEventAsClassicLogText,
+    "text": text_line,
     "json": json_line,
     "oslo": oslo_line,
 }

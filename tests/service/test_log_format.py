@@ -5,11 +5,11 @@ import os
 import re
 from typing import Any
 
-from twisted.logger import Logger, LogLevel, globalLogPublisher
+from twisted.logger import Logger, LogLevel, formatEventAsClassicLogText, globalLogPublisher
 from twisted.python import log as legacy
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.service.log_format import json_line, oslo_line
+from novnc_twisted.service.log_format import json_line, oslo_line, text_line
 from novnc_twisted.service.relayed_log import RelayedLog
 
 # What kolla's fluentd looks for at the beginning of each event.
@@ -39,6 +39,17 @@ class FormTests(SynchronousTestCase):
         line = json_line(self.events[-1]) or ""
         self.assertEqual(line.count("\n"), 1)
         return json.loads(line)
+
+    def test_text_is_as_twisted_formats_it(self) -> None:
+        for level in LogLevel.iterconstants():
+            self.log.emit(level, "a {thing}", thing="text")
+            self.log.emit(level, "{summary}", summary="ended: {braces}, two\nlines")
+            self.log.emit(level, "{summary}", summary="ended", log_system="a system")
+        failure(self.log)
+        legacy.addObserver(self.events.append)
+        self.addCleanup(legacy.removeObserver, self.events.append)
+        legacy.msg("an old message")
+        self.assertEqual(list(map(text_line, self.events)), list(map(formatEventAsClassicLogText, self.events)))
 
     def test_oslo(self) -> None:
         for level in LogLevel.iterconstants():
