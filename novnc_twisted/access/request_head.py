@@ -6,7 +6,7 @@ different line endings in one head.  If two servers read a head differently, req
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 HEAD_LIMIT: Final = 16384
@@ -47,10 +47,15 @@ class RequestHead:
     target: str
     minor: int
     fields: tuple[tuple[str, str], ...] = ()
+    _values: dict[str, list[str]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.fields:
+            self._values.setdefault(name, []).append(value)
 
     def all(self, name: str) -> list[str]:
         """Return the values of all fields with this name, which must be given in lower case."""
-        return [value for key, value in self.fields if key == name]
+        return self._values.get(name, [])
 
     def one(self, name: str) -> str | None:
         """Return the value of the only field with this name; None if there is no such field, or more than one."""
