@@ -53,17 +53,17 @@ class ConnectInfo(Record):
         nor sent on the bus.
     """
 
-    host: Annotated[str, fields.short_text]
+    host: Annotated[str, fields.shared(fields.short_text)]
     port: Annotated[int, fields.port]
     socket: Annotated[str | None, fields.short_text] = None
     internal_access_path: Annotated[str | None, fields.text] = None
-    instance_uuid: Annotated[str, fields.uuid] = ""
-    name: Annotated[str, fields.text] = ""
-    instance_name: Annotated[str, fields.text] = ""
+    instance_uuid: Annotated[str, fields.shared(fields.uuid)] = ""
+    name: Annotated[str, fields.shared(fields.text)] = ""
+    instance_name: Annotated[str, fields.shared(fields.text)] = ""
     console_type: Annotated[str, fields.one_of(*CONSOLE_TYPES)] = NOVNC
-    user_id: Annotated[str | None, fields.text] = None
-    project_id: Annotated[str | None, fields.text] = None
-    compute_host: Annotated[str | None, fields.short_text] = None
+    user_id: Annotated[str | None, fields.shared(fields.text)] = None
+    project_id: Annotated[str | None, fields.shared(fields.text)] = None
+    compute_host: Annotated[str | None, fields.shared(fields.short_text)] = None
     expires_at: Annotated[float | None, fields.number] = None
     reconnects: Annotated[bool, fields.boolean] = True
     keep_from: Annotated[float, fields.number] = 0.0
@@ -71,7 +71,7 @@ class ConnectInfo(Record):
     administrator: Annotated[bool, fields.boolean] = False
     shared_from: Annotated[str | None, fields.token_hash] = None
     owners: Annotated[tuple[str, ...] | None, fields.owners] = None
-    state: Annotated[str, fields.short_text] = ""
+    state: Annotated[str, fields.shared(fields.short_text)] = ""
     admission: Annotated[str, fields.admission] = ""
     current: Annotated[bool, LOCAL] = True
     password: Annotated[str | None, LOCAL] = field(default=None, repr=False)

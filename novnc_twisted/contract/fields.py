@@ -6,6 +6,7 @@ never contains the value, which may be very long, or a secret.
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -72,6 +73,15 @@ def optional(check: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
     return lambda value: None if value is None else check(value)
 
 
+def shared(check: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Return a check that returns the same object for equal texts.
+
+    For texts that are equal in many live sessions, such as the names of hosts and projects: each session keeps about
+    eight such texts, which would take 400 bytes.
+    """
+    return lambda value: sys.intern(check(value))
+
+
 def port(value: Any) -> int:
     """Check for a TCP port; 0 means "no port"."""
     # type() instead of isinstance(): True and False are integers in Python.
@@ -134,11 +144,14 @@ def admission(value: Any) -> str:
     return value
 
 
+_shared_text = shared(text)
+
+
 def owners(value: Any) -> tuple[str, ...]:
     """Check for a list with at most two texts: the id and the name of a project."""
     if not isinstance(value, list | tuple) or len(value) > 2:
         raise ValueError("not a list of an id and a name")
-    return tuple(map(text, value))
+    return tuple(map(_shared_text, value))
 
 
 def one_of(*values: str) -> Callable[[Any], str]:

@@ -189,6 +189,12 @@ class PlaceTests(SynchronousTestCase):
         for wrong in ("p", ["a", "b", "c"], [None], [5], {"a": 1}, [""]):
             self.assertRaises(ValueError, Place.from_wire, {**place, "owners": wrong})
 
+    def test_equal_texts_of_live_sessions_are_one_object(self) -> None:
+        for name in ("host", "instance_uuid", "name", "user_id", "project_id", "compute_host"):
+            first, second = (getattr(travelled(EVERYTHING), name) for _ in range(2))
+            self.assertEqual(first, getattr(EVERYTHING, name))
+            self.assertIs(first, second, name)
+
     def test_connect_info_at_a_place(self) -> None:
         place = Place(host="h2", port=5901, name="now", owners=("p",), compute_host="two")
         info = EVERYTHING.at(place)
