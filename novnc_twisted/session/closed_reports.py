@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -27,6 +27,9 @@ MAX_WAITING: Final = 5000
 
 Without an outage, there is no limit: a proxy with more sessions may end, or may have been killed.
 """
+
+_KNOWN: Final = ("server_id", "server_name", "user_id", "project_id", "compute_host", "owners")
+"""The fields of a session that are not reported.  consoleauth knows them: it recorded them with the admission."""
 
 _log = Logger()
 
@@ -107,7 +110,7 @@ class ClosedReports:
             return True
         try:
             await self._transport.call(
-                CONSOLEAUTH.name, "report_closed", deadline=deadline, sessions=[row.to_wire() for row in rows]
+                CONSOLEAUTH.name, "report_closed", deadline=deadline, sessions=list(map(_report, rows))
             )
         except Refusal:
             self._failed = True
@@ -132,3 +135,11 @@ class ClosedReports:
     def _done(self, ended: EndedSession) -> None:
         if self._on_done is not None:
             self._on_done(ended.session.id)
+
+
+def _report(ended: EndedSession) -> dict[str, Any]:
+    report = ended.to_wire()
+    session = report["session"]
+    for name in _KNOWN:
+        session.pop(name, None)
+    return report

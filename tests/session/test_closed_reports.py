@@ -1,6 +1,7 @@
 """Reports of ended sessions: collected, in order, bounded, sent again after an outage and at the end."""
 
 from typing import Any
+from uuid import uuid4
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
@@ -14,12 +15,11 @@ from novnc_twisted.session.closed_reports import ClosedReports
 from tests.session.harness import FrontCase, introduce
 from tests.support.logged import Logged
 
+SESSION = SessionInfo(id="1", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="live", started_at=1.0)
+
 
 def ended(number: int) -> EndedSession:
-    session = SessionInfo(
-        id=str(number), console_type="novnc", client_address="192.0.2.7", proxy="p", phase="live", started_at=1.0
-    )
-    return EndedSession(session=session, ended_at=2.0, cause="ClientLeft")
+    return EndedSession(session=SESSION.copy(id=str(number)), ended_at=2.0, cause="ClientLeft")
 
 
 class ReportTests(SynchronousTestCase):
@@ -54,6 +54,18 @@ class ReportTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.calls, [[1, 2], [3]])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_consoleauth_knows_is_left_out(self) -> None:
+        reported: list[Any] = []
+
+        async def report_closed(sessions: Any) -> Any:
+            reported.extend(sessions)
+
+        self.transport.serve("consoleauth", {"report_closed": report_closed}, binary="nova-consoleauth", host="c")
+        session = SESSION.copy(server_id=str(uuid4()), server_name="n", user_id="u", project_id="p", owners=("p", "q"))
+        self.reports.add(EndedSession(session=session, ended_at=2.0, cause="ClientLeft"))
+        self.clock.advance(1)
+        self.assertEqual(reported, [EndedSession(session=SESSION, ended_at=2.0, cause="ClientLeft").to_wire()])
 
     def test_a_call_has_a_limit(self) -> None:
         self.serve()
