@@ -36,12 +36,14 @@ class IConsoleType(Protocol):
     def filters(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
         """Return the initial filters of the live session, as the viewer's rights and the settings require."""
 
-    def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
+    def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> None:
         """Offer power actions to the viewer, if it supports them.  Called before the relay starts.
 
         :param change: called with each action that the viewer requests: ``stop``, ``reboot`` or ``reset``.
-        :return: a function that ends the offer; later actions of the viewer are ignored.
         """
+
+    def withdraw_power(self, relay: IRelay) -> None:
+        """Ignore power actions that the viewer requests from now on."""
 
     def change_rights(self, relay: IRelay, info: ConnectInfo, *, resizes: bool = True) -> None:
         """Change the filters of a live session to the filters for the rights in ``info``.

@@ -27,7 +27,7 @@ class PowerControl:
     server, and does not know where these end.  The screen shows the outcome, and an event reports it.
     """
 
-    __slots__ = ("_begun", "_busy", "_change", "_end", "_session", "_since")
+    __slots__ = ("_begun", "_busy", "_change", "_session", "_since")
 
     def __init__(self, session: "LiveSession", change: ChangePower) -> None:
         """Offer the actions, before the relay starts."""
@@ -35,11 +35,11 @@ class PowerControl:
         self._change = change
         self._busy = False
         self._since, self._begun = 0.0, 0  # when the period began, and the actions in it
-        self._end = console_type(session.viewer.console_type).offer_power(session.relay, self._asked)
+        console_type(session.viewer.console_type).offer_power(session.relay, self._asked)
 
     def end(self) -> None:
         """Ignore later requests of the viewer."""
-        self._end()
+        console_type(self._session.viewer.console_type).withdraw_power(self._session.relay)
 
     @property
     def offered(self) -> bool:

@@ -1,6 +1,7 @@
 """Consoles that use RFB, for noVNC and for the Java viewer."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from novnc_twisted.access.display import one_line
@@ -59,28 +60,20 @@ class RFBConsole:
             chosen.append(ViewOnly())
         return chosen
 
-    def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
-        """Offer power actions (xvp) to the viewer.  Without a shield, which reads the xvp messages, do nothing.
+    def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> None:
+        """Offer power actions (xvp) to the viewer.  Without a shield, which reads the xvp messages, do nothing."""
+        shield = _shield(relay)
+        if shield is not None:
+            # A partial object takes less memory than a nested function.  Each live session keeps one.
+            shield.power = partial(_ask, change)
+            power_offer: Any = PowerOffer(shield, relay.remove_filter)  # type: ignore[arg-type]
+            relay.add_filter(power_offer)
 
-        :return: a function that ends the offer.
-        """
-        shield: Any = relay.filters[0] if relay.filters else None
-        if not isinstance(shield, Shield):
-            return lambda: None
-
-        def asked(code: int) -> None:
-            action = _POWER.get(code)
-            if action is not None:
-                change(action)
-
-        shield.power = asked
-        power_offer: Any = PowerOffer(shield, relay.remove_filter)  # type: ignore[arg-type]
-        relay.add_filter(power_offer)
-
-        def end() -> None:
+    def withdraw_power(self, relay: IRelay) -> None:
+        """Ignore the xvp messages of the viewer from now on."""
+        shield = _shield(relay)
+        if shield is not None:
             shield.power = None
-
-        return end
 
     def change_rights(self, relay: IRelay, info: ConnectInfo, *, resizes: bool = True) -> None:
         """Use the filter that the rights require.
@@ -103,3 +96,16 @@ class RFBConsole:
         for each in present:
             if type(each) is not wanted:
                 relay.remove_filter(each)
+
+
+def _shield(relay: IRelay) -> Shield | None:
+    """Return the shield of a relay, which is its first filter; None: it has no shield."""
+    first: Any = relay.filters[0] if relay.filters else None
+    return first if isinstance(first, Shield) else None
+
+
+def _ask(change: Callable[[str], None], code: int) -> None:
+    """Call ``change`` with the power action of an xvp message.  Unknown codes are ignored."""
+    action = _POWER.get(code)
+    if action is not None:
+        change(action)

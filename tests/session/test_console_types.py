@@ -18,7 +18,7 @@ METHODS = [name for name in vars(IConsoleType) if not name.startswith("_")]
 
 class ConsoleTypeTests(SynchronousTestCase):
     def test_a_session_knows_each_type(self) -> None:
-        self.assertEqual(len(METHODS), 7)
+        self.assertEqual(len(METHODS), 8)
         for name in CONSOLE_TYPES:
             for method in METHODS:
                 self.assertTrue(callable(getattr(console_type(name), method)), (name, method))
