@@ -8,8 +8,10 @@ has this effect, while three conditions are true:
 * The giver has the right ``control``, or is the receiver of another grant that counts.
 * The receiver has a token, and this token was not limited to viewing by a later change.
 
-A receiver can hand control on.  When a grant no longer counts, the later grants of this chain do not count either.  A
-grant by which a session would get control from itself, through other sessions, does not count.
+A receiver can hand control on.  When a grant no longer counts, the later grants of this chain do not count either.
+
+In a circle of grants, those to sessions with the right ``control`` do not count: otherwise, all sessions of the circle
+would only watch.  Two sessions make a circle if they hand their control over to each other at the same moment.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -41,11 +43,8 @@ def settle(sessions: Sequence[SessionInfo], grants: Mapping[str, str], barred: C
     :param barred: the sessions that may not receive control (see :meth:`.Grants.barred`).
     """
     rights = {session.id: session.right for session in sessions}
-    counting = {
-        to: by
-        for to, by in grants.items()
-        if to in rights and to not in barred and _holds(by, rights, grants, barred, (to,))
-    }
+    usable = {to: by for to, by in grants.items() if to in rights and by in rights and to not in barred}
+    counting = {to: by for to, by in usable.items() if _counts(to, rights, usable)}
     gave = set(counting.values())
     modes = {
         one: CONTROL if one not in gave and (right == CONTROL or one in counting) else VIEW
@@ -57,19 +56,19 @@ def settle(sessions: Sequence[SessionInfo], grants: Mapping[str, str], barred: C
     return Settled(modes, counting, None if first is None else first.id)
 
 
-def _holds(
-    one: str, rights: Mapping[str, str], grants: Mapping[str, str], barred: Collection[str], through: tuple[str, ...]
-) -> bool:
-    """Return whether a session is live, and has control to give: by its own right, or by a grant that counts.
+def _counts(to: str, rights: Mapping[str, str], grants: Mapping[str, str]) -> bool:
+    """Return whether the grant to a session counts.
 
-    :param through: the later sessions of the chain, which would get control from this session.  If this session is one
-        of them, it would get control from itself, so the answer is no.
+    :param grants: the grants between live sessions whose receivers may have control.
     """
-    if one not in rights or one in through:
-        return False
-    if rights[one] == CONTROL:
-        return True
-    return one in grants and one not in barred and _holds(grants[one], rights, grants, barred, (*through, one))
+    givers: set[str] = set()  # the earlier sessions of the chain
+    giver = grants.get(to)
+    while giver is not None and giver not in givers:
+        givers.add(giver)
+        giver = grants.get(giver)
+    if rights[to] == CONTROL and to in givers:
+        return False  # a circle
+    return any(rights[one] == CONTROL for one in givers)
 
 
 def _since(session: SessionInfo) -> tuple[bool, float, str]:

@@ -74,6 +74,11 @@ class Settle(SynchronousTestCase):
         self.assertEqual(settled({"a": "b", "b": "a"}, a=V, b=V), ("", {}))
         self.assertEqual(settled({"a": "b", "b": "a"}, a=C, b=V), ("b", {"b": "a"}))
         self.assertEqual(settled({"a": "a"}, a=C), ("a", {}))
+        # Not all have given control away: those with the right keep it.
+        self.assertEqual(settled({"a": "b", "b": "a"}, a=C, b=C), ("ab", {}))
+        self.assertEqual(settled({"a": "b", "b": "c", "c": "a"}, a=C, b=C, c=C), ("abc", {}))
+        self.assertEqual(settled({"a": "c", "b": "a", "c": "b"}, a=C, b=V, c=C), ("bc", {"b": "a"}))
+        self.assertEqual(settled({"a": "b", "b": "a", "c": "a"}, a=C, b=C, c=V), ("bc", {"c": "a"}))
 
     def test_the_first_resizes(self) -> None:
         sessions = [session("a", C, 5.0), session("b", C, 3.0), session("c", V), session("d", C, None, 1.0)]
@@ -90,8 +95,7 @@ class Settle(SynchronousTestCase):
     def test_always(self, rights: Any, grants: Any, barred: Any) -> None:
         found = settle([session(name, right) for name, right in rights.items()], grants, barred)
         controlling = {name for name, mode in found.modes.items() if mode == C}
-        if C not in rights.values():
-            self.assertEqual(controlling, set())
+        self.assertEqual(bool(controlling), C in rights.values())
         for name in controlling:
             self.assertTrue(rights[name] == C or (name in found.grants and name not in barred))
         # A session with the right keeps control, unless it gave it to a live one.

@@ -1,5 +1,9 @@
 """Who has control of a console, over two fake workers."""
 
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
 from novnc_twisted.access import hash_token
 from novnc_twisted.consoleauth.grants import KEPT
 from novnc_twisted.events import ControlChanged
@@ -56,6 +60,26 @@ class Control(PeopleCase):
         self.assertEqual(self.modes(), "a")
         self.assertIsNone(await self.one.change("c", "take"))
         self.assertEqual(self.modes(), "ac")
+
+    async def test_given_to_each_other_at_the_same_moment(self) -> None:
+        """Both had control when they gave it, so both keep it."""
+        await self.begin()
+        await self.one.open("a")
+        await self.two.open("b")
+        put, held = self.transport.store.put, []
+
+        async def put_later(*arguments: Any) -> None:
+            held.append(Deferred())
+            await held[-1]
+            await put(*arguments)
+
+        self.patch(self.transport.store, "put", lambda *arguments: Deferred.fromCoroutine(put_later(*arguments)))
+        given = [Deferred.fromCoroutine(self.one.change("a", "give", "b"))]
+        given += [Deferred.fromCoroutine(self.two.change("b", "give", "a"))]
+        for one in held:
+            one.callback(None)
+        self.assertEqual([self.successResultOf(answer) for answer in given], [None, None])
+        self.assertEqual((len(held), self.modes(), self.shown("given_by")), (2, "ab", ["", ""]))
 
     async def test_given_after_a_reconnection(self) -> None:
         """A session whose own link permits control needs no grant of an earlier session, and gets none after it has
