@@ -1,6 +1,6 @@
 """Ends and changes live sessions on the proxies, for consoleauth."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -42,12 +42,14 @@ class _Change:
     """A change of sessions.
 
     :ivar until: when the repetition ends, in the clock's seconds.
+    :ivar token_hash: the SHA-256 of the token whose mode is changed; empty: sessions are ended.
     :ivar answered: the topics of the proxies that have applied the change.
     """
 
     method: str
     arguments: dict[str, Any]
     until: float
+    token_hash: str = ""
     answered: set[str] = field(default_factory=set)
 
 
@@ -70,11 +72,17 @@ class Outcome:
 
 
 class LiveSessions:
-    """Ends and changes sessions on all proxies, and repeats the calls for proxies that were not reachable."""
+    """Ends and changes sessions on all proxies, and repeats the calls for proxies that were not reachable.
 
-    def __init__(self, transport: ITransport, clock: IReactorTime) -> None:
+    :param mode_of: returns what the viewers of a token may do now, from its SHA-256; None: unknown.
+    """
+
+    def __init__(
+        self, transport: ITransport, clock: IReactorTime, mode_of: Callable[[str], Awaitable[str | None]]
+    ) -> None:
         self._transport = transport
         self._clock = clock
+        self._mode_of = mode_of
         self._pending: list[_Change] = []
         self._repeating: Deferred[None] | None = None
 
@@ -103,12 +111,13 @@ class LiveSessions:
                 topic=topic,
             )
 
-    async def set_mode(self, wanted: SessionFilter, mode: str) -> Outcome:
-        """Change the mode of the sessions that match a filter.
+    async def set_mode(self, token_hash: str, mode: str) -> Outcome:
+        """Change the mode of the sessions with a token.
 
         :raises ServiceUnavailable: the list of proxies cannot be read.
         """
-        return await self._apply("set_mode", {**_set_fields(wanted), "mode": mode})
+        wanted = SessionFilter(token_hash=token_hash)
+        return await self._apply("set_mode", {**_set_fields(wanted), "mode": mode}, token_hash)
 
     def stop(self) -> None:
         """Stop repeating changes."""
@@ -117,8 +126,8 @@ class LiveSessions:
         if repeating is not None:
             repeating.cancel()
 
-    async def _apply(self, method: str, arguments: dict[str, Any]) -> Outcome:
-        change = _Change(method, arguments, self._clock.seconds() + REPEATED)
+    async def _apply(self, method: str, arguments: dict[str, Any], token_hash: str = "") -> Outcome:
+        change = _Change(method, arguments, self._clock.seconds() + REPEATED, token_hash)
         # Added before the first attempt, so that the change is repeated even if this attempt fails.  The slice keeps
         # the newest MAX_PENDING - 1 changes.
         self._pending = [*self._pending[1 - MAX_PENDING :], change]
@@ -148,7 +157,15 @@ class LiveSessions:
 
     async def _again(self, change: _Change, topics: set[str]) -> None:
         ordered = sorted(topics)
-        calls = (self._transport.call(at, change.method, deadline=DEADLINE, **change.arguments) for at in ordered)
+        arguments = change.arguments
+        if ordered and change.token_hash:
+            # The mode may have been changed again since then, also by another consoleauth.
+            try:
+                mode = await self._mode_of(change.token_hash)
+            except ServiceUnavailable:
+                return  # the store is down: try again after the pause
+            arguments = {**arguments, "mode": mode or arguments["mode"]}
+        calls = (self._transport.call(at, change.method, deadline=DEADLINE, **arguments) for at in ordered)
         for topic, answer in zip(ordered, await gather(calls), strict=True):
             if not isinstance(answer, Refusal):
                 change.answered.add(topic)

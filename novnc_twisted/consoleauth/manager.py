@@ -90,7 +90,7 @@ class ConsoleAuthManager:
         counts = self._counts = SessionCounts(transport, clock, session_rules or SessionRules(), opened)
         self._host = host
         events = TokenEvents(observer)
-        sessions = self._sessions = LiveSessions(transport, clock)
+        sessions = self._sessions = LiveSessions(transport, clock, policy.mode)
         admissions = Admissions(transport.store)
         history = self._history = History(transport.store, admissions, history_retention, now, counts.ended)
         grants = Grants(transport.store, policy)

@@ -110,6 +110,14 @@ class TokenPolicy:
         kept = _outlives(await self.time(), [] if record is None else [record])
         await self._marks.set_mode(token_hash, mode, by, kept)
 
+    async def mode(self, token_hash: str) -> str | None:
+        """Return what the viewers of a token may do now; None: the token was revoked, or nothing is known about it."""
+        record = await self._tokens.get(token_hash)
+        revoked, mode, _ = await self.state(token_hash, record)
+        if mode is None and revoked is None and record is not None:
+            mode = record.connect_info.mode
+        return mode
+
     async def mark(self, token_hash: str) -> TokenState:
         """Return the marks that were set for this token itself.
 

@@ -77,9 +77,7 @@ class SessionMethods:
         # The token is changed before its sessions: a viewer that reconnects meanwhile must not get its old rights.
         await self._policy.set_mode(token_hash, mode, by)
         modes = {token_hash: mode, **await self._policy.shared.modes(token_hash)}
-        own, *guests = await _side_by_side(
-            self._sessions.set_mode(_of_token(one), allowed) for one, allowed in modes.items()
-        )
+        own, *guests = await _side_by_side(self._sessions.set_mode(one, allowed) for one, allowed in modes.items())
         record = await self._policy.known(token_hash)
         if record is not None:
             # The change may have ended grants.  A grant is control that one session has handed over to another.  Update
