@@ -89,14 +89,18 @@ class LiveSessions:
     async def end(self, wanted: SessionFilter, reason: str) -> Outcome:
         """End the sessions that match a filter, with the close code of Revoked (4410).
 
+        :param wanted: the filter.  If ``made_until`` is set, a repetition spares sessions whose tokens were made later.
         :raises ServiceUnavailable: the list of proxies cannot be read.
         """
         return await self._apply("end_sessions", {**_set_fields(wanted), "reason": reason})
 
-    async def end_of_server(self, instance_uuid: str, reason: str) -> None:
-        """End the sessions of a server whose tokens were dropped; log the proxies that do not answer."""
+    async def end_of_server(self, instance_uuid: str, made_until: float, reason: str) -> None:
+        """End the sessions of a server whose tokens were dropped; log the proxies that do not answer.
+
+        :param made_until: see :meth:`end`.
+        """
         try:
-            outcome = await self.end(SessionFilter(server_id=instance_uuid), reason)
+            outcome = await self.end(SessionFilter(server_id=instance_uuid, made_until=made_until), reason)
         except ServiceUnavailable as error:
             _log.warn(
                 "the tokens of server {uuid} were dropped, but its sessions may go on: {reason}",
@@ -133,7 +137,9 @@ class LiveSessions:
         self._pending = [*self._pending[1 - MAX_PENDING :], change]
         if self._repeating is None:
             self._repeating = Deferred.fromCoroutine(self._repeat()).addErrback(lambda why: why.trap(CancelledError))
-        answers = await self._transport.broadcast(PROXY.prefix, method, deadline=DEADLINE, **arguments)
+        # made_until is only for repetitions: a proxy of an earlier version refuses calls with this field.
+        first = {name: value for name, value in arguments.items() if name != "made_until"}
+        answers = await self._transport.broadcast(PROXY.prefix, method, deadline=DEADLINE, **first)
         unanswered = tuple(answer.service.topic for answer in answers if answer.refusal is not None)
         change.answered.update(answer.service.topic for answer in answers if answer.refusal is None)
         results = [answer.result for answer in answers if answer.refusal is None]

@@ -124,11 +124,10 @@ class TokenMarks:
 def selector_of(wanted: SessionFilter) -> tuple[str, str]:
     """Return the field by which a filter selects tokens, and its value.
 
-    :raises ServiceUnavailable: the filter does not have exactly one of :data:`SELECTORS`, or it has the id of a session
-        or of a link.
+    :raises ServiceUnavailable: the filter does not have exactly one of :data:`SELECTORS`, or it has another field.
     """
-    found = [(name, value) for name in SELECTORS if (value := getattr(wanted, name)) is not None]
-    if len(found) != 1 or wanted.session_id is not None or wanted.link_id is not None:
+    found = [(name, value) for name, value in wanted.to_wire().items() if name != "owner"]
+    if len(found) != 1 or found[0][0] not in SELECTORS:
         raise ServiceUnavailable(f"tokens are selected by one of {', '.join(SELECTORS)}")
     return found[0]
 

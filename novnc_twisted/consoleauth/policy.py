@@ -91,15 +91,19 @@ class TokenPolicy:
         await self._tokens.put(token_hash, record, ttl)
         return record
 
-    async def revoke(self, wanted: SessionFilter, reason: str) -> int:
-        """Revoke the tokens that match a filter; return how many of them were valid until now."""
+    async def revoke(self, wanted: SessionFilter, reason: str) -> tuple[int, float]:
+        """Revoke the tokens that match a filter.
+
+        :return: how many of them were valid until now, and a Unix time: tokens that are made later are not revoked.
+        """
         selector_of(wanted)  # raises if the filter does not select by exactly one field
         now = await self.time()
         valid = {key: one for key, one in (await self._tokens.matching(wanted)).items() if one.expires_at > now}
         states = [await self.state(key, record) for key, record in valid.items()]
         # Read the time again, so that tokens that were made in the meantime are revoked too.
-        await self._marks.revoke(wanted, await self.time(), reason, _outlives(now, valid.values()))
-        return sum(state.revoked is None for state in states)
+        made_until = await self.time()
+        await self._marks.revoke(wanted, made_until, reason, _outlives(now, valid.values()))
+        return sum(state.revoked is None for state in states), made_until
 
     async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
         """Change what the viewers of a token may do, also when they reconnect.
@@ -142,10 +146,11 @@ class TokenPolicy:
         limit = self._rules.max_tokens_per_user
         return await self._tokens.remove_of_user(user_id, limit) if limit else 0
 
-    async def drop_of_instance(self, instance_uuid: str, reason: str) -> int:
-        """Drop the tokens of a server; return how many there were.
+    async def drop_of_instance(self, instance_uuid: str, reason: str) -> tuple[int, float]:
+        """Drop the tokens of a server.
 
         :param reason: why, for the log of a proxy whose sessions go on until they call ``keep_token``.
+        :return: how many tokens there were, and a Unix time: sessions with tokens that are made later may go on.
         """
         # Forget the tokens before the store drops them: a concurrent check must not restore one of them.
         self._lost.forget_instance(instance_uuid)
@@ -153,7 +158,7 @@ class TokenPolicy:
         dropped = await self._tokens.remove_of_instance(instance_uuid, made_until=now)
         # For sessions that go on, because their proxy cannot be reached now: keep_token ends them.
         await self._marks.revoke(SessionFilter(server_id=instance_uuid), now, reason, 0.0)
-        return dropped
+        return dropped, now
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
         """Return the compute hosts that made the tokens of a server."""
@@ -282,12 +287,13 @@ class TokenPolicy:
     def session_terms(self, record: TokenRecord, seconds_left: float) -> dict[str, Any]:
         """Return the terms of a token's session, as fields of its ConnectInfo.
 
-        They say when the session must end, whether its viewer may reconnect, and when the session calls ``keep_token``
-        for the first time (see :meth:`renew`).
+        They say when the session must end, when its token was made, whether its viewer may reconnect, and when the
+        session calls ``keep_token`` for the first time (see :meth:`renew`).
         """
         shared = record.shared_from is not None
         return {
             "expires_at": record.expires_at if shared or self._rules.enforce_session_timeout else None,
+            "made_at": record.made_at,
             "reconnects": self.reconnects(record),
             # A shared token ends with its source, the token that it was shared from.  A session with the shared token
             # notices this only when it calls keep_token, so it makes these calls from its beginning.

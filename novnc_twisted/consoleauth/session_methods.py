@@ -50,11 +50,14 @@ class SessionMethods:
         """
         chosen = SessionFilter.from_arguments(wanted)
         reason = fields.argument("reason", reason, fields.text) if reason != "" else ""
-        tokens = await self._policy.revoke(chosen, reason)
+        tokens, made_until = await self._policy.revoke(chosen, reason)
         self._events.dropped(tokens, reason or "revoked", chosen)
-        # The sessions of a server, a user or a project include those of guests.
-        shared = [] if chosen.token_hash is None else await self._policy.shared.of(chosen.token_hash)
-        own, *guests = await _side_by_side(self._sessions.end(one, reason) for one in (chosen, *map(_of_token, shared)))
+        if chosen.token_hash is None:
+            # The sessions of a server, a user or a project include those of guests.
+            ending = [replace(chosen, made_until=made_until)]
+        else:
+            ending = [chosen, *map(_of_token, await self._policy.shared.of(chosen.token_hash))]
+        own, *guests = await _side_by_side(self._sessions.end(one, reason) for one in ending)
         return {"tokens": tokens, **_reported(own.and_of(guests))}
 
     async def set_mode(self, *, token_hash: str, mode: str) -> dict[str, Any]:

@@ -111,8 +111,8 @@ class TokenMethods:
             self._events.dropped(dropped, "max_tokens_per_user", SessionFilter(user_id=info.user_id))
 
     async def _drop(self, instance_uuid: str, reason: str) -> int:
-        deleted = await self._policy.drop_of_instance(instance_uuid, reason)
+        deleted, made_until = await self._policy.drop_of_instance(instance_uuid, reason)
         self._events.dropped(deleted, reason, SessionFilter(server_id=instance_uuid))
         # Not awaited: a proxy that does not answer must not delay the caller.
-        Deferred.fromCoroutine(self._sessions.end_of_server(instance_uuid, reason))
+        Deferred.fromCoroutine(self._sessions.end_of_server(instance_uuid, made_until, reason))
         return deleted

@@ -46,6 +46,7 @@ class ConnectInfo(Record):
     :ivar state: the state of the server when its compute host was last asked, such as ``paused``; empty: unknown.
     :ivar admission: the id under which consoleauth has recorded that it admitted this session.  The proxy sends the id
         when it reports the end of the session.  Empty: consoleauth made no record.
+    :ivar made_at: Unix time in seconds at which the token was made, by the clock of consoleauth's store; None: unknown.
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
     :ivar password: the VNC password, if the part of the proxy that checks tokens knows it; else None, and the proxy
@@ -73,6 +74,7 @@ class ConnectInfo(Record):
     owners: Annotated[tuple[str, ...] | None, fields.owners] = None
     state: Annotated[str, fields.shared(fields.short_text)] = ""
     admission: Annotated[str, fields.admission] = ""
+    made_at: Annotated[float | None, fields.number] = None
     current: Annotated[bool, LOCAL] = True
     password: Annotated[str | None, LOCAL] = field(default=None, repr=False)
 

@@ -19,6 +19,8 @@ class SessionFilter(Record):
     :ivar owner: the id or the name of the project that its server belongs to.
     :ivar client_network: the IPv4 address or the IPv6 /64 of its viewer (``access.failures.network_of``).
     :ivar token_hash: the SHA-256 of its token, in hexadecimal digits.
+    :ivar made_until: Unix time in seconds.  A session whose token was made later does not match.  A session matches if
+        the time of its token is unknown.
     :ivar link_id: a name of its token that is not secret; see :func:`novnc_twisted.access.tokens.link_id`.
     """
 
@@ -29,6 +31,7 @@ class SessionFilter(Record):
     owner: Annotated[str | None, fields.text] = None
     client_network: Annotated[str | None, fields.short_text] = None
     token_hash: Annotated[str | None, fields.token_hash] = None
+    made_until: Annotated[float | None, fields.number] = None
     link_id: Annotated[str | None, fields.link_id] = None
 
     @classmethod

@@ -222,9 +222,10 @@ class SessionManager:
     def _chosen(self, wanted: dict[str, Any]) -> list[ISession]:
         """Return the sessions that a call changes.
 
-        :raises ServiceUnavailable: there is no filter; all sessions would match, probably by mistake.
+        :raises ServiceUnavailable: there is no filter, or only ``made_until``; all sessions would match, probably by
+            mistake.
         """
         chosen = SessionFilter.from_arguments(wanted)
-        if chosen == SessionFilter():
+        if chosen.copy(made_until=None) == SessionFilter():
             raise ServiceUnavailable("at least one field of a session filter is needed")
         return list(self._sessions.find(chosen))

@@ -17,9 +17,15 @@ def matches(session: Session, wanted: SessionFilter) -> bool:
         and (wanted.project_id is None or (info is not None and info.project_id == wanted.project_id))
         and (wanted.owner is None or (info is not None and wanted.owner in (info.owners or ())))
         and (wanted.client_network is None or (info is not None and _network(session) == wanted.client_network))
+        and (wanted.made_until is None or _made_at(session) <= wanted.made_until)
         and (wanted.token_hash is None or session.token_hash == wanted.token_hash)
         and (wanted.link_id is None or session.link_id == wanted.link_id)
     )
+
+
+def _made_at(session: Session) -> float:
+    """Return when the token of a session was made, in Unix time; if this is unknown, 0."""
+    return 0.0 if session.info is None else session.info.made_at or 0.0
 
 
 def _network(session: Session) -> str:

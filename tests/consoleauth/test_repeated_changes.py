@@ -1,5 +1,6 @@
 """Changes of sessions that a proxy has missed: they are repeated, and undo nothing that has happened since."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -8,9 +9,11 @@ from novnc_twisted.access import hash_token
 from novnc_twisted.access.tokens import link_id
 from novnc_twisted.consoleauth.live_sessions import DEADLINE
 from novnc_twisted.consoleauth.people_api import PeopleAPI
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import ServiceUnavailable
-from tests.consoleauth.harness import TOKEN, VIEWER
+from novnc_twisted.session.matching import matches
+from tests.consoleauth.harness import TOKEN, VIEWER, VM
 from tests.consoleauth.test_revocations import Proxy, RevocationCase
 
 
@@ -70,3 +73,60 @@ class Modes(RepeatedCase):
         await self.transport.store.remove(f"token:{hash_token(TOKEN)}", f"mode:{hash_token(TOKEN)}")
         self.repeat()
         self.assertEqual([wanted["mode"] for _, wanted in proxy.calls], ["view"])
+
+
+class Worker(Proxy):
+    """A worker of a proxy that ends its sessions as a real one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sessions: dict[str, Any] = {}
+
+    async def _note(self, method: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        answer = await super()._note(method, wanted)
+        chosen = SessionFilter.from_arguments({name: wanted[name] for name in wanted if name != "reason"})
+        self.sessions = {name: one for name, one in self.sessions.items() if not matches(one, chosen)}
+        return answer
+
+
+class Revocations(RepeatedCase):
+    """Links that are made after a revocation are valid, and so are their sessions."""
+
+    proxy_kind = Worker
+    revocations: tuple[dict[str, str], ...] = ({"server_id": VM}, {"user_id": "u"}, {"project_id": "p"})
+
+    async def open(self, worker: Any, token: str) -> None:
+        await self.token(token)
+        worker.sessions[token] = SimpleNamespace(info=await self.check(token))
+        self.clock.advance(1)
+
+    async def test_a_proxy_that_was_restarted(self) -> None:
+        await self.serve()
+        for number, wanted in enumerate(self.revocations):
+            await self.revoke(**wanted)
+            self.clock.advance(1)
+            await self.open(proxy := await self.proxy(f"restarted-{number}"), "new")
+            self.repeat()
+            self.assertEqual((len(proxy.calls), list(proxy.sessions)), (1, ["new"]))
+            self.clock.advance(10_000)
+
+    async def test_a_proxy_that_did_not_answer(self) -> None:
+        proxy: Any = await self.begin()
+        for wanted in self.revocations:
+            await self.open(proxy, "old")
+            await self.missed(proxy, self.revoke(**wanted))
+            await self.open(proxy, "new")
+            self.repeat()
+            self.assertEqual(list(proxy.sessions), ["new"])
+            self.clock.advance(10_000)
+
+    async def test_the_tokens_of_a_server_were_deleted(self) -> None:
+        proxy: Any = await self.begin()
+        await self.open(proxy, "old")
+        proxy.hangs = True
+        await self.delete_tokens()
+        self.clock.advance(DEADLINE)
+        proxy.hangs = False
+        await self.open(proxy, "new")
+        self.repeat()
+        self.assertEqual(list(proxy.sessions), ["new"])

@@ -35,13 +35,15 @@ class Proxy:
 
 
 class RevocationCase(ConsoleAuthCase):
+    proxy_kind = Proxy
+
     async def setUp(self) -> None:
         await super().setUp()
         (await self.host()).run()
         self.hosts["one"].run(OTHER_VM, port=5901)
 
     async def proxy(self, worker: str = "a") -> Proxy:
-        proxy = Proxy()
+        proxy = self.proxy_kind()
         methods = {"end_sessions": proxy.end_sessions, "set_mode": proxy.set_mode}
         await self.transport.serve(PROXY.of("h", worker), methods, binary="novnc-sessions", host="h")
         return proxy
@@ -188,8 +190,11 @@ class Tokens(RevocationCase):
 
     async def test_wrong_arguments(self) -> None:
         await self.serve()
-        narrowed = {"server_id": VM, "link_id": "0" * 32}
-        for wanted in ({}, {"server_id": VM, "user_id": "u"}, {"session_id": "s"}, {"owner": "p"}, narrowed):
+        narrowed = [
+            {"server_id": VM, **more}
+            for more in ({"user_id": "u"}, {"link_id": "0" * 32}, {"client_network": VIEWER}, {"made_until": 1.0})
+        ]
+        for wanted in ({}, {"session_id": "s"}, {"owner": "p"}, {"made_until": 1.0}, *narrowed):
             refusal = await self.refused(ServiceUnavailable, self.revoke(**wanted))
             self.assertIn("selected by one of", refusal.detail)
 

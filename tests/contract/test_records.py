@@ -49,6 +49,7 @@ EVERYTHING = ConnectInfo(
     administrator=True,
     shared_from="0af9" * 16,
     owners=("p", "demo"),
+    made_at=2.5,
 )
 
 SESSION = SessionInfo(id="s", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="dial", started_at=1.0)

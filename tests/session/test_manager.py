@@ -144,6 +144,7 @@ class SessionManagerTests(SynchronousTestCase):
             self.assertIn(word, self.refused("get_sessions", **arguments))
         self.assertIn("a session filter", self.refused("end_sessions"))
         self.assertIn("a session filter", self.refused("end_sessions", reason="why"))
+        self.assertIn("a session filter", self.refused("end_sessions", made_until=1.0))
         self.assertIn("a session filter", self.refused("set_mode", mode="view"))
         self.assertIn("mode", self.refused("set_mode", mode="all", user_id="u"))
         self.assertIn("reason", self.refused("end_sessions", user_id="u", reason="a\nb"))

@@ -123,6 +123,13 @@ class SetUps(SynchronousTestCase):
         for owner, found in (("p", [first]), ("demo", [first]), ("other", [])):
             self.assertEqual(self.registry.find(SessionFilter(owner=owner)), found)
 
+    def test_when_the_token_was_made(self) -> None:
+        first, second, unchecked = [self.begin(token) for token in ("one", "two", "three")]
+        first.info = ConnectInfo(host="h", port=1, made_at=10.0)
+        second.info = ConnectInfo(host="h", port=1)
+        for time, found in ((9.5, [second, unchecked]), (10.0, [first, second, unchecked])):
+            self.assertEqual(self.registry.find(SessionFilter(made_until=time)), found)
+
     def test_what_is_being_closed_is_not_found(self) -> None:
         """It has ended for its user, and only waits for its connections."""
         first, second = self.begin("one"), self.begin("two")
@@ -135,8 +142,8 @@ class SetUps(SynchronousTestCase):
         first, second = self.begin("one"), self.begin("two")
         self.assertEqual(self.registry.unchecked(), [first, second])
         for session in self.registry.unchecked():
-            session.end_if(SessionFilter(user_id="alice"), Revoked("why"))
-        self.asked["one"].callback(ConnectInfo(host="h", port=1, user_id="alice"))
+            session.end_if(SessionFilter(user_id="alice", made_until=2.0), Revoked("why"))
+        self.asked["one"].callback(ConnectInfo(host="h", port=1, user_id="alice", made_at=2.0))
         self.assertEqual(self.registry.unchecked(), [second])
         self.gone(first)
         (event,) = self.events
