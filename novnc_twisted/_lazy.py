@@ -1,4 +1,7 @@
-"""Lazy names of a package (PEP 562): importing one of our packages imports no large dependency and no reactor."""
+"""Lets a package import a sub-module only when a name of this sub-module is used (PEP 562).
+
+So importing one of our packages imports no large dependency and no reactor.
+"""
 
 import sys
 from collections.abc import Callable

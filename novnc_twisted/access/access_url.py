@@ -6,8 +6,9 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 def access_url(base_url: str, token: str) -> str:
     """Return the base URL with the token.
 
-    The link is ``BASE?token=T``, or ``BASE&token=T`` if the base URL has a query.  If this query has a ``path``, even
-    an empty one, the token goes into its value (``path=...%3Ftoken%3DT``), where noVNC 1.1 and later read it.
+    The link is ``BASE?token=T``, or ``BASE&token=T`` if the base URL has a query.  If this query has a parameter
+    ``path``, even an empty one, the token goes into the value of ``path`` (``path=...%3Ftoken%3DT``), where noVNC 1.1
+    and later read it.
     """
     parts = urlsplit(base_url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)

@@ -1,7 +1,7 @@
 """Limits for the number of connections: in all, and for each client network.
 
-A connection that has not sent a request costs its sender nothing.  Without a limit, one address can take every file
-descriptor of the process by connecting and staying silent.
+A connection without a request costs its client nothing.  Without a limit, one address can take every file descriptor of
+the process by opening connections and sending nothing.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,10 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.access.forwarded import Network, is_trusted
 
 SHARE: Final = 10
-"""While at least half of the maximum is in use, one network may have at most ``1 / SHARE`` of the maximum."""
+"""While at least half of the maximum is in use, one network may have at most ``1 / SHARE`` of the maximum.
+
+If this is less than one connection, the network may have one.
+"""
 
 LimitObserver: TypeAlias = Callable[[str, str], None]
 """Called with the address of a refused connection, or the network of a closed one, and with the reason."""
@@ -21,10 +24,10 @@ LimitObserver: TypeAlias = Callable[[str, str], None]
 class ConnectionLimits:
     """Counts connections, and decides whether a new connection may stay.
 
-    While less than half of the maximum is in use, every client may connect.  After that, a network (an IPv4 address or
-    an IPv6 /64) may have a tenth of the maximum.  This share does not apply to trusted proxies and unix sockets, which
-    carry the connections of many clients.  Connections whose clients have valid tokens do not count for the share: an
-    office behind one address may have any number of consoles.
+    While less than half of the maximum is in use, every client may connect.  While at least half is in use, a network
+    (an IPv4 address or an IPv6 /64) may have a tenth of the maximum.  This share does not apply to trusted proxies and
+    unix sockets, which carry the connections of many clients.  Connections whose clients have valid tokens do not count
+    for the share: an office behind one address may have any number of consoles.
 
     A new connection over the maximum, or over the share of its network, replaces an old one.  Over the share, the old
     connection must be of the same network.  A connection is *silent* while it waits for a request.  The connection that
@@ -90,8 +93,8 @@ class ConnectionLimits:
             self._observer(address, f"{why}, and none of them waits for its client")
             return False
         self._observer(slot.network, f"{why}; the one that has waited longest for its client was closed")
-        # Release the slot first, because the new connection needs it now.  close() calls release() again, which has no
-        # effect.
+        # Release the slot first, because the new connection needs it now.  When the old connection is lost, release()
+        # is called again, which has no effect.
         close = slot.close
         slot.release()
         if close is not None:
@@ -161,7 +164,7 @@ class ConnectionSlot:
 
     @property
     def network(self) -> str:
-        """The network of the client (see :func:`network_of`); empty if the connection does not count for a network."""
+        """The network of the client (see :func:`network_of`); empty for a unix socket, and after :meth:`authorised`."""
         return "" if self._network is None else self._network.key
 
     def silent(self, close: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Deadlines for the clients of every port, in seconds."""
+"""Deadlines in seconds: for the clients of every port, and for TLS with a VNC server."""
 
 from typing import Final
 
@@ -15,5 +15,5 @@ HEAD: Final = 10.0
 """For the head of an HTTP request (proxies), or for a whole request (HTTP server).
 
 The time begins at accept, or at the end of the TLS handshake.  For a further request on the same connection, it begins
-with the last response (proxies), or with the first byte of the request (HTTP server).
+after the previous response (proxies), or with the first byte of the request (HTTP server).
 """

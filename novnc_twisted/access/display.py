@@ -6,9 +6,9 @@ from typing import Final
 MAX_LOGGED: Final = 300
 """Maximum number of characters of a text in a log line."""
 
-# Controls, lone surrogates, line and paragraph separators, and the characters that reverse or embed text (Unicode
-# bidirectional controls, UAX #9): each of them can make a line look like another one.  Joiners (ZWNJ, ZWJ), direction
-# marks and blanks of any kind are parts of people's names and stay.
+# Control characters, line and paragraph separators, and the characters that reverse or embed text (Unicode
+# bidirectional controls, UAX #9) can make a line look like another one.  Lone surrogates cannot be written in UTF-8.
+# Joiners (ZWNJ, ZWJ), direction marks and blanks of any kind are parts of people's names and stay.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 # Matches each name that tokens.token_of() could read as "token", even if letters of the name are escaped several times,

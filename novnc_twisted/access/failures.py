@@ -1,4 +1,4 @@
-"""Failed token checks by client address: an address with too many of them in a minute has to wait."""
+"""Failed token checks by client address: after too many, tokens from the address are checked one at a time."""
 
 import ipaddress
 from collections import OrderedDict
@@ -23,7 +23,8 @@ class Failures:
     def __init__(self, limit: int, clock: Callable[[], float], max_addresses: int = MAX_ADDRESSES) -> None:
         """Begin without failures.
 
-        :param limit: an address with this number of failures in a minute has to wait; 0: no limit.
+        :param limit: after this number of failures in a minute, tokens from an address are checked one at a time; 0: no
+            limit.
         :param clock: returns the time in seconds.
         """
         self._limit = limit
@@ -36,7 +37,7 @@ class Failures:
 
     @property
     def limit(self) -> int:
-        """An address with this number of failures in a minute has to wait; 0: no limit."""
+        """After this number of failures in a minute, tokens from an address are checked one at a time; 0: no limit."""
         return self._limit
 
     def change(self, limit: int) -> None:
@@ -95,7 +96,10 @@ class Failures:
 
 
 class Check:
-    """A token that is being checked."""
+    """The check of a token, until :meth:`end` is called.
+
+    No other token has to wait for a check that was made without arguments.
+    """
 
     __slots__ = ("_checking", "_key")
 

@@ -12,7 +12,7 @@ UNKNOWN: Final = "unknown"
 
 The proxy's own address must not be used instead, because all its clients would have this address.  Each client could
 then use the console links of the others, although the option ``bind_address`` makes a link valid from one client
-address only.
+address only.  With ``bind_address``, consoleauth refuses a client with the address ``unknown``.
 """
 
 
@@ -43,9 +43,11 @@ def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
-    """Return the client's address: the peer, or the last address in ``X-Forwarded-For`` that is not a trusted proxy.
+    """Return the client's address, from the connection or from ``X-Forwarded-For``.
 
-    If all entries are trusted proxies, the first entry is returned.
+    ``peer`` is the client's address if ``peer`` is not a trusted proxy, or if there is no ``X-Forwarded-For``.  Behind
+    a trusted proxy, the client's address is the last entry in ``X-Forwarded-For`` that is not a trusted proxy; if all
+    entries are trusted proxies, the first entry.
 
     :param peer: the address from which the connection came.
     :param forwarded_for: the values of X-Forwarded-For, in order.  They are read from right to left, and an entry is

@@ -45,7 +45,7 @@ def judge_origin(
     allowed: Collection[str] = (),
     forwarded_proto: str | None = None,
 ) -> int:
-    """Return the HTTP status for a handshake: 200 if it may continue.
+    """Return the HTTP status for a WebSocket handshake: 200 if it may continue.
 
     :param origins: the values of its Origin fields.  A request without an Origin is allowed: browsers always send an
         Origin with a handshake, so the request does not come from a page.
@@ -55,7 +55,8 @@ def judge_origin(
     :param allowed: ``allowed_origins``: names and addresses besides the request's own Host.
     :param forwarded_proto: X-Forwarded-Proto of a trusted proxy, or None.  It is the scheme by which the page was
         loaded, so it is used in place of ``scheme``.
-    :return: 200; 403 for a foreign, blank or ``null`` Origin; 400 for two Origins or two Hosts.
+    :return: 200; 403 for an Origin that is invalid or ``null``, or has a foreign host or scheme; 400 for several
+        Origins or several Hosts.
     """
     # If there are two values, a reverse proxy may have checked one of them, and we would check the other one.
     if len(origins) > 1 or len(hosts) > 1:

@@ -9,7 +9,7 @@ from cryptography.x509 import Certificate, load_pem_x509_certificates
 def certificates(pem: bytes) -> list[Certificate]:
     """Return the certificates in a PEM text, at least one, in their order.
 
-    :raises ValueError: the text contains no certificate.
+    :raises ValueError: the text contains no certificate, or an invalid one.
     """
     try:
         return load_pem_x509_certificates(pem)
@@ -20,7 +20,7 @@ def certificates(pem: bytes) -> list[Certificate]:
 def private_key(pem: bytes) -> Any:
     """Return the private key in a PEM text, which may also contain certificates.
 
-    :raises ValueError: the text contains no usable key; the error does not quote it.
+    :raises ValueError: the text contains no usable key; the error does not quote the text.
     """
     try:
         return load_pem_private_key(pem, None)

@@ -38,7 +38,7 @@ class ProxyHeader(NamedTuple):
 
     :ivar host: the client's address; ``unknown`` if the header has no usable IP address; None if the connection is the
         proxy's own (LOCAL: a health check).
-    :ivar port: the client's port.
+    :ivar port: the client's port; 0 if ``host`` is not an IP address.
     :ivar length: the length of the header in bytes; the bytes after it belong to the client.
     """
 
@@ -51,7 +51,7 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
     """Return the header at the beginning of the data; None while it is incomplete.
 
     :param data: all bytes received so far.  A header has at most about 2 KiB.
-    :raises BadProxyHeader: as soon as the data cannot become a header.
+    :raises BadProxyHeader: the data is not the beginning of a valid header.
     """
     # Compare even a few bytes, so that the connection is refused at the first wrong one.
     if data.startswith(_V2_START[: len(data)]):

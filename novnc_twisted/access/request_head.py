@@ -69,7 +69,7 @@ class RequestHead:
 
 
 class HeadBuffer:
-    """Collects the bytes of a head, which may arrive in pieces of any size.  Over the limit, it discards them.
+    """Collects the bytes of a head, which may arrive in pieces of any size.  Discards a head that is too long.
 
     :ivar rest: the bytes that were received after the head.
     """

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 defines it: no NaN, no infinity, no number that is too large for a float, and no lone surrogates."""
+"""Strict JSON: no NaN and no infinity (as in RFC 8259), no number that is too large for a float, no lone surrogates."""
 
 from typing import Any, Final
 
@@ -11,8 +11,8 @@ _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATE
 def loads(text: str | bytes) -> Any:
     """Return the value of a JSON text.  Bytes are UTF-8.
 
-    :raises ValueError: it is not JSON, is nested too deep, or has a number that is too large.  The error does not
-        contain the text.
+    :raises ValueError: the text is not JSON, is nested too deep, or has a number that is too large.  The error
+        does not contain the text.
     """
     try:
         return orjson.loads(text)
@@ -24,8 +24,8 @@ def loads(text: str | bytes) -> Any:
 def dumps(value: Any) -> bytes:
     """Return a value as JSON, in UTF-8.  NaN and infinity become null: the caller must not pass them.
 
-    :raises TypeError: it contains a type that cannot be converted to JSON, a key that is not a text, an integer of more
-        than 64 bits, or a lone surrogate; or it is nested too deep, or refers to itself.
+    :raises TypeError: the value contains a type that cannot be converted to JSON, a key that is not a text, an integer
+        of more than 64 bits, or a lone surrogate; or the value is nested too deep, or refers to itself.
     """
     return orjson.dumps(value, _list_of, _OPTIONS)
 

@@ -40,7 +40,7 @@ def link_id(token_hash: str) -> str:
     """Return a name for a token in logs and traces: 32 hexadecimal digits that reveal neither the token nor its hash.
 
     All processes use the same name for a token, so that the reports of consoleauth and the proxies about one console
-    link can be matched.
+    link can be matched.  The name is empty if ``token_hash`` is empty.
     """
     return hashlib.sha256(b"link:" + token_hash.encode()).hexdigest()[:32] if token_hash else ""
 
@@ -49,6 +49,7 @@ def token_of(path: str, cookies: Iterable[str] = ()) -> str | None:
     """Return the token of a request: the last ``token`` of the query, or else the first of the cookies, or None.
 
     The cookies are read if the query has no ``token``, or if its last one is empty.  Empty cookies are skipped.
+    If the query has more than 100 parameters, the result is None, even if a cookie has a token.
 
     :param path: the request target, as sent.
     :param cookies: the values of the Cookie fields.  Cookies with other names, and malformed ones, are skipped.

@@ -1,4 +1,4 @@
-"""``POST /servers/ID/action``: calls the resource that performs the action named in the body."""
+"""``POST /servers/ID/action``: calls the object that performs the action named in the body."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from novnc_twisted.http.routing import Handler, Resource
 
 
 class Actions(Resource):
-    """Passes each action on to the resource that performs it."""
+    """Passes each action on to the object that performs it: ``Consoles`` or ``Power``."""
 
     def __init__(self, consoles: consoles.Consoles, power: power.Power) -> None:
         self._consoles = consoles

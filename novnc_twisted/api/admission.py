@@ -31,7 +31,8 @@ _BUSY: Final = 8
 requests arrive, not how fast the services are."""
 
 _PERIOD: Final = 0.5
-"""Seconds of busy time over which one sample of the rate is taken."""
+"""Minimum busy time, in seconds, for one sample of the rate.  The busy time is the time with at least :data:`_BUSY`
+requests in work."""
 
 _WEIGHT: Final = 0.25
 """Weight of one sample in the average.  With this weight, the average follows a change within some seconds."""
@@ -41,7 +42,7 @@ class Admission:
     """Counts the requests in work and measures how fast they are answered.
 
     :param clock: gives the time.
-    :ivar in_work: requests that were admitted and are not answered yet.
+    :ivar in_work: number of requests that were admitted and have not been answered or given up yet.
     :ivar rate: answers a second while the services were busy: an average in which newer samples have more weight.
     """
 
@@ -70,7 +71,8 @@ class Admission:
     def leave(self, *, answered: bool) -> None:
         """End the work for a request.
 
-        :param answered: False if a service did not answer in time, or the client left before the answer.
+        :param answered: False if a service did not answer in time, if the client left before the answer, or if the
+            request failed with an unexpected error.
         """
         self._measure()
         if self.in_work >= _BUSY:

@@ -20,8 +20,8 @@ class IComputeAPI(Protocol):
     async def find(self, instance_uuid: str, visible: Callable[[Instance], bool], /) -> Instance:
         """Return a server, as its compute host reports it; raises InstanceNotFound, ServiceUnavailable.
 
-        If several hosts report the server, a report in which it is active is preferred; in second place, a report
-        for which ``visible`` returns True.  The returned server may still be one for which ``visible`` returns False,
+        If several hosts report the server, a report in which it is active is preferred; among equal reports, one for
+        which ``visible`` returns True.  The returned server may still be one for which ``visible`` returns False,
         so the calling code has to check this.
         """
         ...
@@ -92,7 +92,7 @@ class IConsoleAuthAPI(Protocol):
     async def history(
         self, wanted: HistoryQuery, /, *, limit: int, marker: str = ...
     ) -> tuple[list[EndedSession], str | None]:
-        """Return ended sessions, newest first, and the marker of the next page."""
+        """Return ended sessions, newest first, and the marker of the next page; None: this is the last page."""
         ...
 
     async def show_token(self, token: str, /) -> dict[str, Any]:

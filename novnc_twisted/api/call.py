@@ -17,7 +17,7 @@ class Call:
     :ivar caller: who makes the request.
     :ivar version: the microversion; requests below the path ``/v2`` have 2.1.
     :ivar legacy: whether the path is below ``/v2``.  There, unknown fields of a body are ignored.
-    :ivar prefix: the path before the resource: ``/v2.1`` or ``/v2.1/PROJECT``.
+    :ivar prefix: the path before the resource, such as ``/v2.1`` or ``/v2.1/PROJECT``.
     :ivar bookmark: the prefix without the version, for links that stay valid in later versions: empty or ``/PROJECT``.
     """
 
@@ -36,7 +36,7 @@ class Call:
         """Return a link to a resource of this API.
 
         :param rel: ``self``, ``next`` or ``bookmark``.
-        :param path: the path below :attr:`prefix`.
+        :param path: the path of the resource below the prefix, without a leading slash.
         """
         prefix = self.bookmark if rel == "bookmark" else self.prefix
         return {"rel": rel, "href": f"{self.request.base_url}{prefix}/{path}"}

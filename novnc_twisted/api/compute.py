@@ -96,7 +96,7 @@ class ComputeAPI:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Count a request to other services as being in work until the block ends.
+        """Count a request as being in work until the block ends; for requests that call other services.
 
         :raises HTTPError: 429: too many requests are in work, so the new one could not be answered in time.
         """

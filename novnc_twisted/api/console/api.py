@@ -21,7 +21,8 @@ VERSION: Final = "v1"
 class ConsoleAPI:
     """Passes each request on to its resource.
 
-    :param admitted: counts a request in work, or refuses it if there are too many; see :meth:`.ComputeAPI.admitted`.
+    :param admitted: counts a request as being in work, or refuses it if too many are; see
+        :meth:`.ComputeAPI.admitted`.
     :ivar router: the routes below the version.
     """
 

@@ -65,7 +65,10 @@ class ConsoleCall:
             ) from None
 
     def reason(self, text: str | None) -> str:
-        """Return the reason for ending sessions, with the caller's user id, for the log and the history."""
+        """Return the reason for ending sessions, with the caller's user id, for the log and the history.
+
+        :param text: the reason that the caller gave; None: the caller gave no reason.
+        """
         name = one_line(self.caller.user, _LONGEST_REASON)
         return f"by {name}: {one_line(text, _LONGEST_REASON)}" if text else f"by {name}"
 

@@ -41,7 +41,7 @@ _KEYS_HOLD: Final = 50
 """Milliseconds between two key events, for a ``text`` (``_TEXT_HOLD``) and for ``keys`` (``_KEYS_HOLD``).
 
 QEMU's default is 10 ms.  Some boot menus read the keyboard only every 50 ms, so ``keys`` are sent that slowly.  A
-``text`` is sent faster, because a long text would take too much time."""
+``text`` is sent faster, because a long text would take too much time at 50 ms."""
 
 
 class Keys(Resource):
@@ -97,7 +97,7 @@ class Keys(Resource):
 def _wanted(body: Any) -> tuple[Chords, int]:
     """Return the chords (keys to press together) of a body, and the milliseconds between two key events.
 
-    :raises HTTPError: 400; its message does not repeat the text, which may be a password.
+    :raises HTTPError: 400; its message repeats at most one character of the text, which may be a password.
     """
     if isinstance(body, dict) and ("text" in body) == ("keys" in body):
         raise HTTPError(400, "Exactly one of text and keys is required.")

@@ -19,7 +19,7 @@ from novnc_twisted.http.routing import Handler, Resource
 class ConsoleLinks(Resource):
     """Makes console links, as the Compute API does.
 
-    Here, the caller also chooses the rights and the life time, and whether the link can be opened only once.
+    Here, the caller can also choose the rights and the life time, and can limit the link to one use.
 
     :param now: returns the Unix time in seconds.
     """

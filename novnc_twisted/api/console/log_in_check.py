@@ -1,6 +1,7 @@
 """Ends event streams soon after the end of the log-in with which they were opened.
 
-The log-in is checked every few seconds.  With ``keystone``, a check may use an earlier, cached answer of Keystone.
+The log-in is checked every few seconds.  With ``auth_strategy = keystone``, a check may use an earlier, cached answer
+of Keystone.
 """
 
 from collections.abc import Awaitable, Callable
