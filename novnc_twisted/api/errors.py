@@ -44,7 +44,10 @@ def instance_not_found(server_id: str) -> HTTPError:
 
 
 def no_such_action(name: str) -> HTTPError:
-    """Make nova's 400 for an action that does not exist, or does not exist in this version."""
+    """Make nova's 400 for an action that does not exist.
+
+    This API also sends it for an action that only other versions have.
+    """
     return HTTPError(400, f"There is no such action: {name[:100]}")
 
 

@@ -8,7 +8,7 @@ from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import NOT_FOUND
 
 PATHS: Final = ("image", "image/v2/images")
-"""All paths."""
+"""All paths of this service."""
 
 
 def versions(request: Request) -> Response:

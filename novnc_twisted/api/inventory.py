@@ -30,7 +30,7 @@ class Inventory:
         marker: str | None = None,
         limit: int | None = None,
     ) -> tuple[Sequence[Instance], bool]:
-        """Return the caller's servers, sorted by name and id, and whether more servers follow.
+        """Return servers that the caller may see, sorted by name and id, and whether more servers follow.
 
         A user gets the servers of the user's project, an administrator those of ``project``.
 
@@ -39,7 +39,7 @@ class Inventory:
         :param name: a text that the name of a server must contain.
         :param marker: the id of the last server of the previous page.
         :param limit: maximum number of servers; None: all.
-        :raises InstanceNotFound: the marker is not the id of a server of the caller.
+        :raises InstanceNotFound: the marker is not the id of a server that the caller may see.
         :raises ServiceUnavailable: no compute host answers.
         """
         return await self._compute.page(
@@ -53,7 +53,7 @@ class Inventory:
         )
 
     async def find(self, caller: Caller, server_id: str) -> Instance:
-        """Return one of the caller's servers by its id.
+        """Return the server with this id, if the caller may see it.
 
         :raises HTTPError: 404: there is no such server, the id is not a UUID, or the caller may not see the server.
         :raises ServiceUnavailable: a compute host that runs the server, or may run it, does not answer.

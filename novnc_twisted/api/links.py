@@ -56,7 +56,10 @@ class Links:
         """Make a link for a server.
 
         :param vnc: False: the caller asked for another protocol than VNC, so the request is refused with 400.
-        :raises HTTPError: no link was made; :func:`novnc_twisted.api.errors.error_of` has the messages.
+        :raises HTTPError: no link was made.  400: the server does not offer this console type; 404: there is no such
+            server, or the caller may not see it; 409: the server is stopped or migrating, or its VNC port is not known
+            yet; 502: another server claims the same VNC address, or another host also runs the server; 503: a service
+            or a host does not answer.
         """
         console_type = terms.console_type
         try:
@@ -81,12 +84,12 @@ class Links:
 
 
 def _owner(caller: Caller, instance: Instance) -> str | None:
-    """Return the project to which a link is bound; None: the project of the server does not matter.
+    """Return the project to which a link is bound, or None.
 
-    When the server no longer belongs to this project, the link becomes invalid.
+    When the server no longer belongs to this project, the link becomes invalid.  None: the link is bound to no project.
 
     For a user, the result is the user's own project.  An administrator makes links for servers of all projects, so the
-    result is the server's project: the project's id, or its name if nova's metadata has no id.
+    result is the server's project: the project's id, or its name if nova's metadata has no id; None if it has neither.
     """
     if not caller.is_admin and caller.project:
         return caller.project

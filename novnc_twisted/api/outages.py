@@ -17,9 +17,9 @@ Before that, only an answer to a similar request can.
 """
 
 MAX_QUIET: Final = 600.0
-"""A cause that was over recurs if it occurs again within this number of seconds after its last occurrence.
+"""A cause that is over *recurs* if it occurs again within this number of seconds after its last occurrence.
 
-This number is also the maximum to which a recurrence raises :attr:`_Cause.quiet`.
+A recurrence raises :attr:`_Cause.quiet` to at most this number.
 """
 
 # Matches a cause that concerns only one compute host, such as a libvirt that hangs.  Answers from other hosts do not

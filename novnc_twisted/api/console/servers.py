@@ -1,4 +1,4 @@
-"""``/servers``: the servers, with the few fields that a list of consoles shows."""
+"""``/servers``: the servers that the caller may see, each with a few fields."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""``/sessions``: list, show, end and change live sessions."""
+"""``/sessions``: list, show, end and change sessions that are live or being set up."""
 
 import re
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Sessions(Resource):
-    """Lists, ends and changes the live sessions that the caller may see.
+    """Lists, shows, ends and changes the sessions that the caller may see: live ones, and those that are being set up.
 
-    These are the sessions on servers of the caller's project; for an administrator, all live sessions.
+    These are the sessions on servers of the caller's project; for an administrator, all sessions.
     """
 
     def __init__(self, sessions: SessionsAPI, consoleauth: IConsoleAuthAPI) -> None:
@@ -87,8 +87,8 @@ class Sessions(Resource):
     async def _find(self, call: ConsoleCall, session_id: str) -> SessionInfo:
         """Return a session that the caller may see.
 
-        :raises HTTPError: 403: the caller belongs to no project; 404: the caller sees no such session; 503: a
-            proxy that may have the session does not answer.
+        :raises HTTPError: 403: the caller belongs to no project; 404: there is no such session, or the caller may
+            not see it; 503: a proxy that may have the session does not answer.
         """
         if not _ID.fullmatch(session_id):
             raise _not_found(session_id)
@@ -117,7 +117,7 @@ def filter_of(call: ConsoleCall) -> SessionFilter:
 def limit_of(call: ConsoleCall) -> int:
     """Return how many rows a request asks for, at most :data:`MAX_LIMIT`.
 
-    :raises HTTPError: 400: the limit is not a positive number, or has more than nine digits.
+    :raises HTTPError: 400: the limit is not a positive integer.
     """
     limit: int | None = call.parameter("limit", _positive)
     return MAX_LIMIT if limit is None else limit
@@ -127,7 +127,7 @@ def _positive(value: str) -> int:
     number = re.fullmatch(r"0*([1-9][0-9]*)", value, re.ASCII)
     if number is None:
         raise ValueError("not a positive number")
-    return min(int(number[1][:9]), MAX_LIMIT)  # nine digits are enough: int() refuses very long numbers
+    return min(int(number[1][:9]), MAX_LIMIT)  # the first nine digits, because int() refuses very long numbers
 
 
 def _session_id(value: str) -> str:

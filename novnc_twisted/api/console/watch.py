@@ -1,7 +1,7 @@
 """Sends events about changed servers and sessions to the clients that have an event stream open.
 
-Once a second, this module reads the servers and sessions, and compares them with those that it read before.  One such
-comparison is called a *look*.  Clients that may see the same servers and sessions form a *group*.
+Once a second, this module reads the servers and sessions, and compares them with those that it read before.  Reading
+and comparing once is called a *look*.  Clients that may see the same servers and sessions form a *group*.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ INTERVAL: Final = 1.0
 """Seconds between two looks."""
 
 QUIET: Final = 20
-"""After this number of consecutive looks without an event, a comment is sent to the clients of a group."""
+"""After this number of consecutive looks without an event for a group, a comment is sent to the group's clients."""
 
 MAX_AGE: Final = 300.0
 """Seconds after which a stream ends and its client connects again."""
@@ -63,7 +63,7 @@ class _Group:
     """Subscribers that see the same rows: all administrators, or the callers of one project.
 
     :ivar caller: the caller of the first subscriber; any caller of the group sees the same rows.
-    :ivar behind: subscribers that may have missed events, because they had not read what was sent before.
+    :ivar behind: subscribers that may have missed events, because their connections' send buffers were full.
     :ivar rows: the rows that were last read, by event name and id; empty before the first look.
     :ivar pause: number of looks to skip before the sessions are read again.
     :ivar quiet: number of looks since something was last sent.
@@ -81,8 +81,9 @@ class _Group:
 class Watch:
     """Finds, in each look, what has changed for each group, and sends it to the subscribers of the group.
 
-    A subscriber that has not read what was sent before gets no further events.  When it has read all of it, it gets
-    ``reload``, because it may have missed events and should read its lists again.
+    If the send buffer of a subscriber's connection is full during a look, the subscriber gets no events.  In the first
+    look after the buffer has room again, the subscriber gets ``reload``, because it may have missed events and should
+    read its lists again.
     """
 
     _log = Logger()
@@ -116,9 +117,9 @@ class Watch:
         subscriber.send(HEAD)
         age = self._clock.callLater(MAX_AGE, subscriber.finish)
         # All tabs of a browser have the same credentials and share one check.
-        shown = caller, call.credentials
-        log_in = self._log_ins.get(shown) or LogInCheck(self._clock, caller, call.again)
-        self._log_ins[shown] = log_in
+        key = caller, call.credentials
+        log_in = self._log_ins.get(key) or LogInCheck(self._clock, caller, call.again)
+        self._log_ins[key] = log_in
         log_in.ends.append(subscriber.finish)
         # A running look continues even if all subscribers have left.  If a new subscriber comes during this look, it
         # must not begin a second look.
@@ -131,7 +132,7 @@ class Watch:
             log_in.ends.remove(subscriber.finish)
             if not log_in.ends:
                 log_in.stop()
-                del self._log_ins[shown]
+                del self._log_ins[key]
             group.subscribers.discard(subscriber)
             group.behind.discard(subscriber)
             self._users -= Counter((caller.user,))  # drops counts of 0

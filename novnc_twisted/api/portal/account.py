@@ -15,7 +15,7 @@ from novnc_twisted.http.routing import NOT_FOUND
 from novnc_twisted.identity.api_tokens import CONTROL, MAX_NAME, READ, APIToken, APITokens
 
 LIVES: Final = MappingProxyType({"1": "1 day", "7": "7 days", "30": "30 days", "90": "90 days", "365": "1 year"})
-"""Life times that the form offers for a new token: number of days -> label."""
+"""Lifetimes that the form offers for a new token: number of days -> label."""
 
 _ENDS_ALL: Final = "This ends the log-ins of all your browsers."
 

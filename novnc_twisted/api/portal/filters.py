@@ -1,4 +1,7 @@
-"""The filters of the list of servers, in the query of its URL (see novnc_twisted/web/src/list/filters.js)."""
+"""The filters of the list of servers, in the query of its URL.
+
+In the browser, novnc_twisted/web/src/list/filters.js reads and writes the same query.
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -10,7 +13,7 @@ from novnc_twisted.http.request import Request
 class Filters(NamedTuple):
     """Filters for servers; an empty text matches every server.
 
-    :ivar name: a part of the server's name, in upper or lower case, or the beginning of its id.
+    :ivar name: a part of the server's name, or the beginning of the server's id; case does not matter.
     :ivar state: a status of nova, such as ``ACTIVE``.
     :ivar project: a project, by the name or id that the list shows.
     :ivar host: a compute host, which only administrators see.

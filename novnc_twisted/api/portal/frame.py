@@ -19,10 +19,10 @@ Report: TypeAlias = Callable[[Request, HTTPError, BaseException], None]
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request of a user who is logged in.
+    """A request whose caller is known.
 
     :ivar base: the path of the list of servers.
-    :ivar words: the texts of the reader's language.
+    :ivar words: the texts in the reader's language.
     """
 
     request: Request
@@ -48,7 +48,7 @@ class Frame:
         return self.assets.languages.of(request)
 
     def bare(self, request: Request, title: str, body: html.Markup, *, status: int = 200) -> Response:
-        """Return a page without a header, for people who are not logged in.
+        """Return a page without a header: the log-in form, or the page on which a user chooses a project.
 
         :param title: the title in English; this method translates it.
         """
@@ -58,7 +58,7 @@ class Frame:
     async def whole(
         self, visit: Visit, title: str, body: html.Markup, *, scripted: bool = False, frames: bool = False
     ) -> Response:
-        """Return a page for a logged-in user, and renew the log-in.
+        """Return a page with the header, and extend the user's log-in if a renewal is due.
 
         :param title: the title in the reader's language.
         :param scripted: whether the page loads :attr:`.Assets.script`.

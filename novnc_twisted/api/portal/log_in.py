@@ -1,4 +1,4 @@
-"""The pages that log a browser in and out, and that choose a project."""
+"""The pages that log a browser in and out, and the page on which a user chooses a project."""
 
 from novnc_twisted.api.errors import error_of
 from novnc_twisted.api.portal import html, log_in_views
@@ -64,7 +64,7 @@ class LogInPages:
 
         :param wanted: the path that the browser opens after the log-in.
         :param error: why the previous attempt failed.
-        :param given: the values that the form shows again: all but the password.
+        :param given: the fields of the previous attempt; the form shows them again, except the password.
         """
         if self._logins is None:
             return html.see_other(wanted)

@@ -1,4 +1,7 @@
-"""HTML of the log-in form and the choice of a project.  The parameter ``t`` translates into the reader's language."""
+"""HTML of the log-in form, and of the page on which a user chooses a project.
+
+The parameter ``t`` translates into the reader's language.
+"""
 
 from novnc_twisted.api.portal.html import Markup, tag
 from novnc_twisted.api.portal.words import Words

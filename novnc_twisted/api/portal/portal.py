@@ -45,13 +45,14 @@ _FOLDERS: Final = ("assets", "favicon.svg")
 
 
 class Portal:
-    """Answers the requests of browsers: the log-in, the list of servers, the page of a server, and their forms.
+    """Answers the requests for the pages, their forms and the files of the build; :data:`PATHS` lists their paths.
 
     :param logins: the log-ins of browsers; None: there is no log-in.
     :param tokens: the API tokens of users; None with ``noauth``.
     :param power: begins power actions and reports them.
     :param report: called with each error that a page shows.
-    :param answered: called after each page or redirect for which compute hosts were asked without an error.
+    :param answered: called after each request that needed the compute hosts, or the lists of VMs that they publish, and
+        was answered without an error.
     :param admitted: returns a context manager for the work on a request.  It refuses the request if too many others are
         not answered yet; see :meth:`.ComputeAPI.admitted`.
     """
@@ -109,7 +110,7 @@ class Portal:
             visit = Visit(request, caller, base, self._frame.words(request))
             with self._admitted():
                 page = await self._page(visit, segments)
-            if segments[:1] != ("account",):  # the account page asks no compute host
+            if segments[:1] != ("account",):  # the account page needs no compute host
                 self._answered()
             return page
         except (HTTPError, Refusal) as raised:

@@ -71,8 +71,10 @@ def state(t: Words, status: str) -> str:
 
 
 def header(t: Words, base: str, caller: Caller, *, can_log_out: bool, switches: bool) -> Markup:
-    """Return the header of every page for a logged-in user.
+    """Return the header of a page.  It names the user.
 
+    :param can_log_out: whether to show what only a user with a log-in needs: the account, the choice of another
+        project, and the button to log out.
     :param switches: whether the user may choose another project.
     """
     user, project = caller.name or caller.user, caller.project_name or caller.project
@@ -97,7 +99,10 @@ def header(t: Words, base: str, caller: Caller, *, can_log_out: bool, switches: 
 def server_list(
     t: Words, base: str, rows: Sequence[dict[str, Any]], following: str | None, filters: Filters, caller: Caller
 ) -> Markup:
-    """Return the list of servers as a table.  In the browser, the script of the list replaces the table with tiles."""
+    """Return the list of servers as a table.  In the browser, the script of the list replaces the table with tiles.
+
+    :param following: the marker of the next page; None: this is the last page.
+    """
     admin, changes = caller.is_admin, not caller.reads_only
     columns = ["Server", "State", "Project", *(["Host"] if admin else []), *(["Console"] if changes else [])]
     body = [_row(t, base, row, admin=admin, changes=changes) for row in rows]
