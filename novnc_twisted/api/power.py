@@ -51,7 +51,7 @@ class Power:
     async def act(self, call: Call, server_id: str, name: str, body: Any) -> Response:
         """Begin an action of :data:`ACTIONS`, and answer 202 without waiting for its end.
 
-        :raises HTTPError: 400: the body is wrong; 404; 409: the server's state does not allow the action; 503.
+        :raises HTTPError: 400: the body is wrong.  Other statuses: see :meth:`change`.
         """
         action = ACTIONS[name] or _REBOOTS[_reboot_type(call, name, body)]
         await self.change(call.caller, call.request.client, server_id, action, name)
@@ -63,7 +63,8 @@ class Power:
         :param address: the client's address, for the audit trail.
         :param action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
         :param name: the action's name in error messages.
-        :raises HTTPError: 404; 409: the server's state does not allow the action; 503.
+        :raises HTTPError: 404: the caller sees no such server; 409: the server's state does not allow the action,
+            an action or a migration is still running, or the domain is transient; 503: a service does not answer.
         """
         try:
             instance = await self._inventory.find(caller, server_id)

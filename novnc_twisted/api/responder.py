@@ -68,7 +68,7 @@ class Responder:
     ) -> None:
         """Report a refused request, and log the reason if the access log does not show it.
 
-        :param cause: the exception that caused the error, usually a Refusal; else the error itself.
+        :param cause: the exception that caused the error, usually a Refusal; if there is no such exception, the error.
         """
         event = error.refusal(self._service, request.client)
         if event is not None:

@@ -13,8 +13,8 @@ def choices(body: Any, name: str, fields: Mapping[str, Sequence[str]], *, lenien
     """Return the fields of a body ``{name: {field: one of its choices, ...}}``.  All fields are required.
 
     :param fields: the name of each field and its choices.
-    :param lenient: ignore further fields instead of refusing them, as nova does below ``/v2``.
-    :raises HTTPError: 400.
+    :param lenient: whether to ignore unknown fields, as nova does below ``/v2``; False: they are refused.
+    :raises HTTPError: 400: the body is wrong.
     """
     if not isinstance(body, dict):
         raise HTTPError(400, "Malformed request body")
@@ -36,7 +36,7 @@ def properties(body: Any, checks: Mapping[str, Callable[[Any], Any]], required: 
     :param checks: for each allowed field, a function that returns the checked value, or raises ValueError with a text
         such as "not a number".
     :param required: the fields that must not be missing.
-    :raises HTTPError: 400.
+    :raises HTTPError: 400: the body is wrong.
     """
     if not isinstance(body, dict):
         raise HTTPError(400, "Malformed request body")

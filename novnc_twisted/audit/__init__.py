@@ -1,4 +1,4 @@
-"""The audit trail: writes a JSON object for each event about a token, session or server, to a file or syslog."""
+"""The audit trail: writes a JSON object for each event about a token, session or server, to a file, syslog or both."""
 
 from novnc_twisted._lazy import lazy
 

@@ -33,7 +33,7 @@ class AuditFile:
     def open(self) -> None:
         """Open the path, even if a file is open already.  A new file gets mode 0600.
 
-        :raises OSError: the path can't be opened, or is not a regular file.  The previous file stays open.
+        :raises OSError: the path cannot be opened, or is not a regular file.  The previous file stays open.
         """
         # _FLAGS has O_NONBLOCK because the opening of some devices would wait.
         handle = os.open(self._path, _FLAGS, 0o600)

@@ -22,8 +22,9 @@ INTERVAL: Final = 60.0
 class AuditTrail:
     """Writes entries to a file, to syslog, or to both.  An instance is an ``Observer``.
 
-    If a target can't be written, sessions continue.  The entries for this target are lost, and an error is logged at
-    most once a minute.  When the target can be written again, an entry ``audit.gap`` in it states how many were lost.
+    If a target cannot be written, sessions continue.  The entries for this target are lost, and an error is logged at
+    most once a minute.  When the target can be written again, it gets an entry ``audit.gap`` with the number of lost
+    entries.
 
     :param clock: measures the time between two logged errors (:data:`INTERVAL`).
     :param file: the file; None: entries go to no file.
@@ -55,8 +56,8 @@ class AuditTrail:
         if entry is None:
             return
         for target in self._targets:
-            # If the gap entry can't be written, this entry is lost, too.  The failed write of the gap entry has already
-            # increased the number of lost entries, so that this entry is counted.
+            # If the gap entry cannot be written, this entry is lost, too.  The failed write of the gap entry has
+            # already increased the number of lost entries, so that this entry is counted.
             if not target.lost or self._write_gap(target):
                 target.write(entry)
 
@@ -64,7 +65,7 @@ class AuditTrail:
         """Write the gap entry, with the number of lost entries; return whether it was written.
 
         A failure increases the number of lost entries by 1.  This counts the entry that :meth:`__call__` would have
-        written next; the gap entry itself is not to be counted.
+        written next; the gap entry itself is not counted.
         """
         gap = make("audit.gap", self._uid(), self._now(), self._origin, {"entries": target.lost})
         if not target.write(gap):
@@ -75,7 +76,7 @@ class AuditTrail:
     def open(self) -> None:
         """Open the file, and connect to syslog.  If syslog does not answer, a log line says so.
 
-        :raises OSError: the file can't be opened.
+        :raises OSError: the file cannot be opened.
         """
         for target in self._targets:
             if isinstance(target.to, AuditFile):

@@ -7,7 +7,7 @@ from novnc_twisted.errors import InstanceNotFound
 
 
 def instance_uuid(value: Any) -> str:
-    """Check the UUID of a server; returns it in lower case.
+    """Check the UUID of a server, and return it in lower case.
 
     :raises InstanceNotFound: the value is not a UUID.
     """

@@ -23,7 +23,7 @@ _log = Logger()
 
 
 class ConsoleMethods:
-    """The methods about consoles.  :class:`.manager.ComputeManager` serves them on the bus with its own methods.
+    """The methods about consoles.  :class:`.manager.ComputeManager` serves them on the bus, besides its own methods.
 
     :param host: the name of this compute host.
     :param address: the name or address at which the proxies reach the VNC servers of this host.
@@ -53,7 +53,7 @@ class ConsoleMethods:
         self._found = found
 
     async def get_vnc_console(self, *, instance_uuid: str, console_type: str) -> dict[str, Any]:
-        """Create a token for the console of a domain; return it as a :class:`~novnc_twisted.contract.Console`.
+        """Return a new token for the console of a domain, in a :class:`~novnc_twisted.contract.Console`.
 
         The token opens nothing until consoleauth has authorised it.
 
@@ -87,8 +87,8 @@ class ConsoleMethods:
 
         Raises the same errors as :meth:`get_vnc_console`.
 
-        :param port: the console's port when the token was made.  If the port has changed, this is only logged: the
-            token stays valid, because it is for a VM, not for a port.
+        :param port: the console's port when the token was made; None: it is not compared.  If the port has changed,
+            this is only logged: the token stays valid, because it is for a VM, not for a port.
         """
         port = fields.argument("port", port, fields.optional(fields.port))
         domain, others = await self._read(instance_uuid)

@@ -16,7 +16,8 @@ from defusedxml.ElementTree import fromstring
 from novnc_twisted.contract import fields
 
 MAX_XML = 4 * 1024 * 1024
-"""Maximum length of XML: libvirt's own limit for a string (VIR_NET_MESSAGE_STRING_MAX)."""
+"""Maximum number of characters of XML.  libvirt limits a string to the same number of bytes
+(VIR_NET_MESSAGE_STRING_MAX)."""
 _MAX_VCPUS, _MAX_MEMORY_MB = 999_999, 999_999_999_999  # the limits in contract/instance.py
 _XML_BLANKS = " \t\r\n"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -43,7 +44,7 @@ _BYTES = {
 
 
 class DomainXMLError(ValueError):
-    """The XML can't be read; the error's text gives the reason, and does not quote the XML."""
+    """The XML cannot be used; the error's text gives the reason, and does not quote the XML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,15 @@ class Domain:
     :ivar vcpus: number of virtual processors.
     :ivar memory_mb: memory in MiB.
     :ivar vnc: its VNC display, or None.
-    :ivar project_id: the project's id in nova's metadata; None without metadata.
+    :ivar project_id: the project's id in nova's metadata, or None.
     :ivar project_name: the project's name in nova's metadata, or None.
     :ivar user_id: the user's id in nova's metadata, or None.
     :ivar user_name: the user's name in nova's metadata, or None.
     :ivar created: when nova created it, ISO 8601 in UTC, or None.
-    :ivar state: a name of :mod:`novnc_twisted.compute.states`; it is not in the XML.
+    :ivar state: a name of :mod:`novnc_twisted.compute.states`.  The XML does not contain the state, so
+        :func:`read_domain` leaves ``state``, ``power_state`` and ``migrating`` at their default values.
     :ivar power_state: nova's number of the state.
-    :ivar migrating: whether it is moving to or from this host, so that its console here cannot be used.
+    :ivar migrating: whether a migration to or from this host has paused it, so that its console here cannot be used.
     """
 
     uuid: str
@@ -136,7 +138,7 @@ def display_name(name: str) -> str:
 
 
 def read_vnc_password(xml: str) -> str | None:
-    """Return the VNC password from XML that was requested with VIR_DOMAIN_XML_SECURE, or None without a password.
+    """Return the VNC password from XML that was requested with VIR_DOMAIN_XML_SECURE; None: there is no password.
 
     :raises DomainXMLError: see :func:`read_domain`.
     """

@@ -72,8 +72,8 @@ class HostCalls:
                     raise ServiceUnavailable(f"compute host {host} did not list all of its servers in time")
             more, last = await self.call(host, replies.page, "list_instances", deadline=deadline, after=after)
             found += more
-            # ``last`` is the UUID of the last server of the page.  Stop if it does not increase, because a faulty host
-            # would repeat the same pages.
+            # ``last`` is the UUID of the last server of the page, or empty if no page follows.  Also stop if the UUID
+            # does not increase, because a faulty host would repeat the same pages.
             after = last if last > after else ""
         raise ServiceUnavailable(f"compute host {host} lists more than {MAX_PAGES} pages of servers")
 

@@ -45,7 +45,7 @@ class _Order:
         self._changed = True
 
     def keys(self) -> Sequence[_Key]:
-        """Return the keys in order; the caller must not change the list."""
+        """Return the keys in order, each key once; the caller must not change the list."""
         if self._changed:
             # The list is mostly sorted already, so that sorting takes about one pass.
             kept = [key for key in self._sorted if key in self._counts]

@@ -1,4 +1,4 @@
-"""Converts domains for the other services, and divides them into pages that fit into one message."""
+"""Converts domains for the other services, and divides them into pages, each of which fits into one message."""
 
 from collections.abc import Iterable
 from typing import Any

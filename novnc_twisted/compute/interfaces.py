@@ -22,7 +22,7 @@ class Change(Enum):
     """The metadata of the domain changed.  It may name another project now."""
     STARTED = "started"
     STATE = "state"
-    """The domain was paused, resumed, suspended, or has crashed."""
+    """The domain was paused, resumed or suspended, or has crashed."""
     STOPPED = "stopped"
     MIGRATED = "migrated"
     """The domain stopped on this host, because it now runs on another host."""
@@ -114,7 +114,7 @@ class IDriver(Interface):
         """Whether the domain stays defined when it is stopped; fails like ``get_domain``."""
 
     def operate(uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
-        """Do operations one after the other.  This may take minutes, and does not delay other calls.
+        """Do operations one after the other.  This may take minutes, and does not delay the calls of other methods.
 
         Fails like ``get_domain``, and with ServiceUnavailable if the hypervisor refuses an operation.
         """
@@ -134,4 +134,4 @@ class IDriver(Interface):
         """
 
     def get_vnc_password(uuid: str) -> Deferred[str | None]:
-        """Return the VNC password, which may be empty, or None without a password.  Fails like ``get_domain``."""
+        """Return the VNC password, which may be empty; None: there is no password.  Fails like ``get_domain``."""

@@ -41,10 +41,10 @@ class KeyboardAPI:
         The result is False if another caller's keys are being sent, or if the compute host has ended the ticket.
 
         :param hold: milliseconds between two events; each press and each release of a key is an event.
-        :param pressed: called after each message with the number of keys that it pressed.
+        :param pressed: called after each message, with the number of keys that were pressed for this message.
         :raises InstanceNotFound: the server is no longer on the host that reported it.
         :raises InstanceNotRunning: the server is stopped or paused.
-        :raises ServiceUnavailable: the host or its libvirt does not answer.
+        :raises ServiceUnavailable: the host or its libvirt does not answer, or libvirt refuses the keys.
         """
         answer = await self._call(instance, "begin_keys")
         ticket = read(TypingTicket, answer, f"compute host {instance.host}")
@@ -65,7 +65,7 @@ class KeyboardAPI:
 def in_messages(chords: Chords, hold: int) -> Iterator[Strokes]:
     """Divide the chords into messages.
 
-    A message ends when its keys take :data:`LONGEST` seconds, or when it has :data:`.MAX_CHORDS` chords.
+    A message ends when its keys take at least :data:`LONGEST` seconds, or when it has :data:`.MAX_CHORDS` chords.
     """
     begin, seconds = 0, 0.0
     for end, chord in enumerate(chords, 1):

@@ -80,7 +80,7 @@ class Keyboards:
             await self._check(uuid)
             # QEMU queues a few hundred events and silently drops further ones, so send one chord at a time.
             for chord in strokes.chords:
-                # The ticket may have ended while libvirt or the guest was slow.
+                # The ticket may have ended, for example because libvirt was slow, or because stop() was called.
                 if not typing.timer.active():
                     return False
                 typing.timer.reset(TICKET_LIFETIME)

@@ -57,7 +57,7 @@ class _Read:
 class DomainReader:
     """Reads and caches domains; safe to use from several threads.
 
-    :param now: monotonic seconds.
+    :param now: returns monotonic seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -89,7 +89,7 @@ class DomainReader:
             self._changed[uuid] = self._changes
 
     def fresh(self, handle: Any) -> Domain:
-        """Return a domain with its present XML and state.
+        """Read a domain's XML and state now, and return the domain.
 
         :raises DomainXMLError: the XML cannot be used; the text names the domain.
         """
@@ -104,7 +104,7 @@ class DomainReader:
         return _with_state(domain, state, reason)
 
     def recent(self, handle: Any) -> Domain:
-        """Return a domain without its state; its XML is read only if it may have changed since the last time.
+        """Return a domain without its state.  The XML is read only if it may have changed since it was last read.
 
         :raises DomainXMLError: the XML cannot be used.
         """
@@ -113,9 +113,9 @@ class DomainReader:
         return known.domain if known is not None and self._is_valid(known, handle) else self._read(handle).domain
 
     def all(self, connection: Any) -> tuple[list[Domain], list[Unreadable]]:
-        """Return all domains, stopped ones as well, and those that cannot be read.
+        """Return a list of all domains, stopped ones as well, and a list of those that cannot be read.
 
-        A domain with unusable XML is in both lists; in the first one, it has only its name, UUID and state.
+        A domain that cannot be read is in both lists; in the first one, it has only its name, UUID and state.
         """
         listed = _states(connection)
         present = {handle.UUIDString(): (handle, state, reason) for handle, state, reason in listed}
