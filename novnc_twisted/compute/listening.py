@@ -11,7 +11,7 @@ from novnc_twisted.compute.domain_xml import Vnc
 
 @lru_cache(1024)  # called with the same arguments for each connection to a console
 def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | None:
-    """Return the error in the addresses of a running VNC server and its remedy; None if there is no error.
+    """Return what is wrong with the addresses of a running VNC server, and how to mend it; None: nothing is wrong.
 
     :param server_listen: the address on which VMs should listen.
     :param proxyclient_address: the address to which the proxies connect.  A host name other than ``localhost`` is not

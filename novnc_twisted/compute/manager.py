@@ -1,6 +1,6 @@
 """nova-compute's methods on the message bus.
 
-They concern the domains of one host, the tokens for their consoles, and the addresses of the consoles.
+They concern the domains of one host: lists, consoles, power actions, screenshots and keyboards.
 """
 
 from collections.abc import Callable
@@ -174,7 +174,7 @@ class ComputeManager:
         """Return a :class:`~novnc_twisted.contract.typing.TypingTicket` for a domain's keyboard.
 
         :raises InstanceNotFound: this host has no such domain.
-        :raises InstanceNotRunning: the domain is stopped or paused.
+        :raises InstanceNotRunning: the domain is not running, for example because it is paused.
         """
         return (await self._keyboards.begin(arguments.instance_uuid(instance_uuid))).to_wire()
 
@@ -183,7 +183,7 @@ class ComputeManager:
 
         :param keys: encrypted by :func:`novnc_twisted.contract.typing.seal`.
         :raises InstanceNotFound: this host has no such domain.
-        :raises InstanceNotRunning: the domain is stopped or paused.
+        :raises InstanceNotRunning: the domain is not running, for example because it is paused.
         """
         return {"pressed": await self._keyboards.press(arguments.instance_uuid(instance_uuid), ticket, keys)}
 

@@ -11,7 +11,7 @@ from PIL import Image
 from novnc_twisted.compute.interfaces import Picture
 
 MAX_RAW: Final = 64 << 20
-"""Maximum number of bytes of the hypervisor's picture: 4096 x 4096 pixels of 3 bytes, and some more."""
+"""Maximum number of bytes of the hypervisor's picture: 4096 x 4096 pixels of 3 bytes, with some room."""
 
 MAX_PIXELS: Final = 1 << 24
 """Maximum number of pixels of a picture: 4096 x 4096."""
@@ -36,10 +36,10 @@ LARGE: Final = 1 << 21
 
 _QUALITIES: Final = (80, 60, 40, 20, 8)
 _HOPELESS: Final = 12
-"""If a JPEG is more than this many times too large, a JPEG of the lowest quality would be too large as well."""
+"""If a JPEG has more than this many times the permitted number of bytes, even the lowest quality would exceed it."""
 
 _NARROWEST: Final = 16
-"""Width in pixels below which a picture is not reduced, even if it has too many bytes."""
+"""A picture with too many bytes is made narrower, but not narrower than this number of pixels."""
 
 
 class UnusablePicture(Exception):
@@ -47,7 +47,7 @@ class UnusablePicture(Exception):
 
 
 def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
-    """Encode a screen.
+    """Encode the picture of a screen.  If the result would have too many bytes, the picture is made smaller.
 
     :param raw: the hypervisor's picture: PPM or PNG.
     :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.

@@ -22,7 +22,7 @@ from novnc_twisted.contract.power import PowerReply
 from novnc_twisted.errors import InstanceNotFound, Refusal
 
 SHUTDOWN_TIMEOUT: Final = 60.0
-"""Seconds for a guest to shut down after the ACPI request (nova's ``shutdown_timeout``)."""
+"""Seconds for a guest to shut down after the request to do so (nova's ``shutdown_timeout``)."""
 
 _CREATE, _DESTROY = Operation.CREATE, Operation.DESTROY
 
@@ -73,7 +73,8 @@ _log = Logger()
 class _Task:
     """A running action.
 
-    :ivar timer: runs while the guest shuts down.
+    :ivar name: nova's ``task_state`` for the action.
+    :ivar timer: runs while the guest shuts down; None: no shutdown is awaited.
     :ivar has_stopped: whether the domain stopped, was undefined or has migrated after the action began.
     """
 

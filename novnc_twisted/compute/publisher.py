@@ -85,7 +85,7 @@ class DomainPublisher:
             self._schedule(SOON)
 
     def changed(self, event: DomainEvent) -> None:
-        """Handle an event: publish the change in :data:`SOON` seconds, or after the present pause if it ends later."""
+        """Handle an event: publish the change in :data:`SOON` seconds, or at the end of the pause if that is later."""
         if event.change is Change.CONNECTED:
             self._connected = self._read_all = True
         elif event.change is Change.DISCONNECTED:
@@ -136,8 +136,8 @@ class DomainPublisher:
         try:
             # Renew even if a publication is due: on a busy host, a publication may be due at the time of every renewal.
             if self._clock.seconds() >= self._renew_at:
-                # The time is set first: if this renewal fails, the next attempt publishes the changes and renews
-                # nothing.
+                # The time of the next renewal is set first: if this renewal fails, the next attempt does not repeat it,
+                # but publishes the changes.
                 self._renew_at = self._clock.seconds() + RENEWAL
                 await self._renew()
             # The renewal itself may have set _due.
@@ -160,7 +160,7 @@ class DomainPublisher:
         self._next = began + took + max(APART, REST * took)
 
     async def _renew(self) -> None:
-        """Renew the record; if the store has lost it, write it again."""
+        """Renew the record.  If the store has lost it, let the next publication write it again."""
         reconcile = self._clock.seconds() >= self._reconcile_at
         if not await self._record.renew(parts=reconcile):
             self._record.rewrite()

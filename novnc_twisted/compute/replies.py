@@ -1,4 +1,4 @@
-"""Reads the answers of compute hosts.  ``host`` in a result is always the host that was asked."""
+"""Reads the answers of compute hosts.  The compute host in a result is always the host that was asked."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -62,10 +62,10 @@ def _label(answer: Any) -> str:
 
 
 def page(host: str, answer: Any) -> tuple[list[Instance], str]:
-    """Read a page of a host's list.  Also return the page's last UUID, or an empty text if no further page follows.
+    """Read a page of a host's list; return the page's servers and last UUID (empty if no further page follows).
 
-    :raises ServiceUnavailable: the answer is not a list, or is too long.  Or a further page follows, but no entry of
-        this page has a UUID from which the next page could begin.
+    :raises ServiceUnavailable: the answer has no list, or the list is too long.  Or a further page follows, but no
+        entry of this page has a UUID from which the next page could begin.
     """
     found = instances(host, answer)
     if answer.get("more") is not True:

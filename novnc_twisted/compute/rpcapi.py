@@ -77,8 +77,8 @@ class ComputeAPI:
         The states in the list are those after the latest events of libvirt.  Servers of a dead host, or of a host whose
         libvirt does not answer, have the state "unknown".  Live hosts without a usable record are asked for their
         servers, but at most MAX_ASKED of these hosts.  If no record is current and none of these hosts answers within
-        :data:`LIST_DEADLINE`, they are asked once more.  For each host that has not answered, a warning is logged and
-        its servers are left out.
+        :data:`LIST_DEADLINE`, they are asked once more.  For each host that has not answered, a warning is logged.  Its
+        servers are left out, or have the state "unknown" if the copy of the records still contains them.
 
         :param project: the id or name of the project whose servers are listed; None: all projects.
         :param visible: whether the caller may see a server.
@@ -86,8 +86,9 @@ class ComputeAPI:
         :param name: a text that the name must contain.
         :param marker: the UUID of the last server of the previous page.
         :param limit: the maximum number of servers; None: all.
-        :raises InstanceNotFound: the marker is not a visible server.
-        :raises ServiceUnavailable: no compute host answers.
+        :raises InstanceNotFound: the marker is not the UUID of a visible server.
+        :raises ServiceUnavailable: no record is current and no compute host answers, or the list of live hosts cannot
+            be read.
         """
         await self._directory.refresh()
         if not self._directory.any_current:
@@ -139,7 +140,7 @@ class ComputeAPI:
 
         First, the live hosts that published the server, and live hosts without a usable record, are asked.  This is
         enough if a host reports the server as active, or if all these hosts report the server in the state that they
-        published.  If not, all other live hosts are asked; in a large cloud, only the hosts without current records
+        published.  If not, all other live hosts are asked, or in a large cloud, only those without a current record
         (see :meth:`.DomainDirectory.all_candidates`).
 
         Among equally good reports, one that the caller may see is preferred: a host that reports a wrong owner for
@@ -147,8 +148,8 @@ class ComputeAPI:
 
         :param visible: whether the caller may see a server.  A server that the caller may not see can be returned.
         :raises InstanceNotFound: no live host has the server, or the id is not a UUID.
-        :raises ServiceUnavailable: no compute host is live; or no host that answered has the server, and another host
-            did not answer.
+        :raises ServiceUnavailable: no compute host is live, or the list of live hosts cannot be read.  Or no host
+            that answered has the server, and a host that may have it did not answer or was not asked.
         """
         uuid = arguments.instance_uuid(instance_uuid)
         updated = await self._directory.refresh()
@@ -179,7 +180,8 @@ class ComputeAPI:
     async def last_known(self, instance_uuid: str) -> Instance | None:
         """Return a server that a dead host published, in the state "unknown"; None: no dead host published it.
 
-        :raises ServiceUnavailable: the published records can't be read.
+        :raises ServiceUnavailable: the published records or the list of live hosts cannot be read, or the record of
+            a dead host cannot be used.
         """
         await self._directory.look()
         host = self._directory.last_host(instance_uuid.lower())

@@ -29,7 +29,10 @@ class Screenshots:
         self._kept: dict[_Key, tuple[float, Screenshot]] = {}
 
     async def take(self, uuid: str, kind: str, width: int | None) -> Screenshot:
-        """Return a picture of a domain's screen that is at most :data:`MAX_AGE` seconds old.
+        """Return a picture of a domain's screen.
+
+        If a picture for the same arguments was kept less than :data:`MAX_AGE` seconds ago, return that picture.  If one
+        is being taken now, wait for it.  If not, take a new one.
 
         :param uuid: in lower case.
         :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.

@@ -73,7 +73,7 @@ class VanishedDomains:
             pending.cancel()
 
     def _spawn(self, uuid: str, work: Coroutine[Any, Any, None]) -> None:
-        """Begin work about a domain.  If work about this domain is still running, begin new work when it has ended.
+        """Begin work about a domain.  If earlier work about this domain is still running, begin when that has ended.
 
         :param uuid: the domain; empty for :meth:`_compare`, which is about all domains.
         """
@@ -111,7 +111,7 @@ class VanishedDomains:
         except Refusal as refusal:
             _log.debug("the domains could not be listed: {reason}", reason=str(refusal))
         finally:
-            # Both the list and the old set may have a domain that has migrated meanwhile.
+            # Leave out domains that have migrated since ``began``: the list or the old set may still have them.
             self._known |= {uuid for uuid in present if self._migrated.get(uuid, -math.inf) < began}
         for uuid in before - present:
             self._spawn(uuid, self._follow(uuid))

@@ -60,8 +60,8 @@ class AdmissionMethods:
         :param admission: a random id that the caller chooses for this admission.  If the caller repeats the call with
             the same id, the session is counted only once.  Empty: this method chooses the id.
         :param again: whether the session was admitted before, and only asks where its console is now.  Such a session
-            is not counted or reported again.  The argument is ignored unless an admission with this token, this id and
-            this client address is stored.
+            is neither counted nor reported again.  Without a stored admission with this token, this id and this client
+            address, the argument is ignored.
         :raises Refusal: see ``ConsoleAuthAPI.check_token``.
         """
         token_hash, address = arguments.token_hash(token_hash), arguments.client_address(client_address)
@@ -79,7 +79,7 @@ class AdmissionMethods:
             began = self._clock.seconds()
             place = await self._locate_unless_revoked(token_hash, record, limit)
             place_seconds = self._clock.seconds() - began
-            # Read again, because the token may have been revoked or changed while the compute host was asked.
+            # Apply the token's marks only now: it may have been revoked or changed while the compute host was asked.
             record = await self._policy.current(token_hash, record)
             # Without an earlier admission, `again` is ignored: otherwise, somebody with a stolen proxy credential could
             # use a token without an entry in the audit trail.

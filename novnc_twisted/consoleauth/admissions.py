@@ -28,7 +28,8 @@ class Admissions:
     async def add(self, token_hash: str, address: str, info: ConnectInfo, *, made_at: float, owner: str | None) -> None:
         """Record that a client address was admitted to a console with this token.
 
-        :param made_at: as in :class:`.TokenRecord`, also for ``owner``.
+        :param made_at: as in :class:`.TokenRecord`.
+        :param owner: as in :class:`.TokenRecord`.
         """
         # All keys except "token" are names of SessionInfo's fields.  The values are checked again when the history is
         # read.
@@ -44,8 +45,9 @@ class Admissions:
             "token": {"made_at": made_at, "owner": owner},
         }
         await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, _of_token(token_hash))
-        # Only the report of a session's end removes an admission.  No report follows if the viewer leaves during the
-        # token check, and a viewer can repeat this.  Without a limit, all of these admissions would stay for 30 days.
+        # Usually, the report of a session's end removes its admission.  No report follows if the viewer leaves during
+        # the token check, and a viewer can repeat this.  Without a limit, all of these admissions would stay for 30
+        # days.
         surplus = await self._store.indexed(_of_token(token_hash), MOST)
         if surplus:
             await self._store.remove(*surplus)
@@ -65,8 +67,8 @@ class Admissions:
     async def token(self, token_hash: str) -> TokenRecord | None:
         """Return a record that is made from an admission with this token.
 
-        It has only the fields by which revocations select tokens; all others are empty.  None: there is no such
-        admission, or an earlier version wrote it.
+        The record has only the fields by which revocations select tokens; all others are empty.  None: there is no such
+        admission, or an earlier version of this program wrote it.
         """
         for value in await self._with_token(token_hash):
             if of_token := value.get("token"):
@@ -76,9 +78,9 @@ class Admissions:
         return None
 
     async def of(self, sessions: Sequence[SessionInfo]) -> list[dict[str, Any] | None]:
-        """Return for each reported session what :meth:`add` has stored about it.
+        """Return, for each reported session, the fields of SessionInfo that :meth:`add` has stored.
 
-        This is None if the session has no admission, or if the admission is for another client address.
+        The result for a session is None if it has no admission, or if its admission is for another client address.
         """
         values = await self._store.get_many(list(map(_key_of, sessions))) if sessions else []
         return [

@@ -30,7 +30,7 @@ _Known: TypeAlias = dict[int, Domain | None]
 
 
 class _Active:
-    """The active domains, with an index of their consoles, because a host may have hundreds of them.
+    """The active domains, and an index of their consoles by address, because a host may have hundreds of domains.
 
     :ivar domains: the domains by libvirt's id.
     """
@@ -83,14 +83,14 @@ class LibvirtDriver:
         self._pool = ConnectionPool(
             reactor, connection_uri, workers=workers, deadline=deadline, opened=self._forget, health=self._health
         )
-        # Power actions have their own threads, since some take long.  Saving and restoring large memories have further
-        # threads, so that a reboot does not wait for them.
+        # Power actions have their own threads, since some take long.  Saving and restoring have further threads, so
+        # that a reboot does not wait while large memories are saved or restored.
         self._power, saves, restores = (
             ConnectionPool(reactor, connection_uri, workers=2, deadline=POWER_DEADLINE, health=self._health)
             for _ in range(3)
         )
         self._long = {Operation.SAVE: saves, Operation.RESTORE: restores}
-        # Pictures have a thread of their own, so that the pictures of a page with fifty tiles do not delay a console.
+        # Pictures have a thread of their own, so that a page with fifty thumbnails does not delay a console.
         self._pictures = ConnectionPool(reactor, connection_uri, workers=1, deadline=deadline, health=self._health)
         self._pools = (self._pool, self._power, saves, restores, self._pictures)
         self._watch: Watch | None = None
@@ -107,7 +107,8 @@ class LibvirtDriver:
                 self._forget_consoles()
             listener(event)
 
-        # Calls may fail while the connection for events is alive.  Health notices this, and notifies the listener, too.
+        # Calls may fail while the connection for events is alive.  Health notices this, and calls answering(), which
+        # notifies the listener.
         def answering(answers: bool) -> None:
             heard(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
 
@@ -129,7 +130,10 @@ class LibvirtDriver:
         return stopped.addCallback(lambda _: None)
 
     def list_domains(self) -> Deferred[list[Domain]]:
-        """See IDriver; a domain whose XML can't be used is listed by name, UUID and state, and logged once."""
+        """See IDriver; a domain whose XML cannot be used is listed with only its name, UUID and state.
+
+        The reason why the XML cannot be used is logged once.
+        """
         return self._list()
 
     def _begin_list(self) -> Deferred[list[Domain]]:
@@ -176,9 +180,9 @@ class LibvirtDriver:
 
         libvirt is asked for the ids each time, so new and ended domains are noticed without events.  A domain with a
         known id and console address is not read again: each start gives a domain a new id, and a running VNC server
-        keeps its address.  Domains without a console are not read again either, nor are unreadable domains before the
-        next event.  Another libvirtd may use the same ids for other domains, so a new connection drops the
-        known domains.
+        keeps its address.  A domain without a console is not read again either.  An unreadable domain is read again
+        only after the next event of any domain.  Another libvirtd may use the same ids for other domains, so all known
+        domains are forgotten when a new connection is made.
         """
         active = self._known
         known = active.domains
@@ -203,10 +207,12 @@ class LibvirtDriver:
             try:
                 handle = handles.get(number) or connection.lookupByID(number)
                 domain = self._reader.recent(handle)
-                # A domain that was just started has port -1 until QEMU listens, so it is read again.
+                # A domain that was just started has port -1 until QEMU listens.  The cache may still have this port, so
+                # read the XML now.
                 found[number] = domain if _is_settled(domain) else self._reader.fresh(handle)
             except Exception:
-                # The domain has ended, or is unreadable, which list_domains() logs.  Still return the other domains.
+                # The domain has ended or is unreadable (list_domains() logs unreadable domains).  Return the other
+                # domains, unless the connection is dead.
                 if unusable(connection):
                     raise
                 found[number] = None

@@ -6,7 +6,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 EVENTS, CALLS = "events", "calls"
-"""The watched sources: the connection for events, and the connections for calls."""
+"""The sources of the reports to :class:`Health`: the connection for events, and the connections for calls."""
 
 HINT = (
     "Check that libvirtd runs, does not hang and has not reached max_clients (libvirtd.conf); that unix_sock_rw_perms "

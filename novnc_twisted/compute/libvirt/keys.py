@@ -7,7 +7,7 @@ import libvirt
 
 
 def send_keys(domain: Any, codes: Sequence[int], hold: int) -> None:
-    """Press keys together and release them; return before this is done.
+    """Press keys together and release them; do not wait until they are released.
 
     libvirt translates Linux's key codes for the hypervisor.
 

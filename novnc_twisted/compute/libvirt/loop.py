@@ -19,9 +19,9 @@ _log = Logger()
 
 
 def ensure_event_loop() -> None:
-    """Run libvirt's default event loop, once for each process and before the first connection.
+    """Start libvirt's default event loop in a thread, unless this process has already started it.
 
-    It delivers events and drives keepalive.  libvirt is also kept from printing its errors to stderr.
+    The loop delivers events and drives keepalive.  This function also keeps libvirt from printing its errors to stderr.
     """
     global _started
     with _lock:
@@ -40,7 +40,8 @@ def _run() -> None:
         try:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError as error:  # pragma: no cover
-            # poll() failed: libvirt cannot continue, and from now on calls end by their deadlines.
+            # poll() failed, so the loop cannot continue.  Without keepalive, a call that hangs fails only at its
+            # deadline.
             _log.error("libvirt's event loop failed: {reason}", reason=str(error))
             return
 
@@ -67,7 +68,7 @@ def unusable(connection: Any) -> bool:
 
 
 def close(connection: Any) -> None:
-    """Close a connection, in the thread that uses it."""
+    """Close a connection.  Call this in the thread that uses the connection."""
     try:
         connection.close()
     except libvirt.libvirtError as error:

@@ -65,14 +65,14 @@ class _Job:
 
 
 class ConnectionPool:
-    """Runs functions that use a libvirt connection in threads.
+    """Runs functions in threads, and gives each function the libvirt connection of its thread.
 
     :param reactor: IReactorTime and IReactorFromThreads.
     :param uri: libvirt's connection URI.
     :param workers: number of threads; each has at most one connection.
     :param deadline: seconds until a call fails.  The thread of a call that hangs is freed by libvirt's keepalive, or
         when libvirtd continues or ends.
-    :param opened: called in the thread that made a connection, before it is used.
+    :param opened: called for each new connection before its first use, in the thread that uses it.
     :param health: is notified, in the reactor, of the outcome of calls.
     :ivar hung: the number of threads whose call has run for ``deadline`` seconds and has not returned.
     """
@@ -169,7 +169,7 @@ class ConnectionPool:
         reason = f"a call was not answered within {self._deadline:g} s"
         left = 0.0 if job.began is None else job.began + self._deadline - self._clock.seconds()
         if left > 0:
-            # The call waited for a thread, so it is not known yet whether it hangs.
+            # The call began late, because it waited for a thread.  Check again when it has run for the whole deadline.
             job.timer = self._clock.callLater(left, self._late, job)
         else:
             self._jobs.discard(job)
@@ -192,7 +192,8 @@ class ConnectionPool:
             else:
                 self._idle.append(worker)
         try:
-            # Called after the worker became idle or got its next job: the end of an outage may cause a call at once.
+            # Called after the worker became idle or got its next job: if this report ends an outage, Health.on_change
+            # may lead to a call of run() at once.
             job.report()
         except Exception:
             _log.failure("an observer of libvirt's health failed")

@@ -22,7 +22,7 @@ def screenshot(connection: Any, uuid: str, kind: str, width: int | None) -> Pict
 
     def receive(_stream: Any, data: bytes, _opaque: None) -> int:
         raw.extend(data)
-        # recvAll() aborts the stream, and raises this exception again.
+        # If this function raises an exception, recvAll() aborts the stream, and raises the exception again.
         if len(raw) > MAX_RAW:
             raise UnusablePicture(f"it has more than {MAX_RAW >> 20} MiB")
         return 0

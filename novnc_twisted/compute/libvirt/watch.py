@@ -21,7 +21,10 @@ _SILENCE = 10.0
 """Seconds after which a libvirtd that accepts a connection but does not answer counts as unreachable."""
 
 _LOOK = 5.0
-"""Seconds between two checks of the connection, because libvirt may not report that the connection has ended."""
+"""Seconds between two checks of the connection.
+
+The checks are needed, because libvirt may not report that the connection has ended.
+"""
 
 _EVENTS = (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE)
 
@@ -181,7 +184,7 @@ class Watch:
 
 
 def change_of(event: int, detail: int) -> Change | None:
-    """Return the change that a lifecycle event reports, or None if it reports no change."""
+    """Return the :class:`Change` for a lifecycle event; None: the listener does not get the event."""
     if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
         return Change.MIGRATED if detail == libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED else Change.STOPPED
     if event == libvirt.VIR_DOMAIN_EVENT_UNDEFINED:
