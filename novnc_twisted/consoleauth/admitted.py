@@ -14,7 +14,10 @@ GRACE: Final = 60.0
 """Seconds for which a token is remembered after its last use or its last renewal by a session."""
 
 MAX_ADMITTED: Final = 20_000
-"""Maximum number of remembered tokens.  The one that was used least recently is forgotten first."""
+"""Maximum number of entries, one for each pair of a token and a client address.
+
+A further one drops the entry that was used or renewed longest ago.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class Admitted:
     """The server that a token opened.
 
     :ivar instance_uuid: the server.
-    :ivar project_id: the server's project when the token was admitted.
+    :ivar project_id: the server's project when the token was admitted; None: unknown.
     :ivar until: when this record expires.
     :ivar live: whether the token had a live session.
     """
@@ -34,10 +37,11 @@ class Admitted:
 
 
 class AdmittedTokens:
-    """Remembers which server each token has opened for each client address, for a limited number of tokens.
+    """Remembers which server each token has opened, separately for each client address.
 
     :param now: returns the time of any clock, in seconds.
-    :ivar share: sends an entry as JSON to the other workers; called regularly while a session lives, and when it ends.
+    :ivar share: sends an entry to the other workers: a list of the token's hash, the client address, the server's UUID
+        and its project.  Called regularly while a session lives, and when the session ends.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:

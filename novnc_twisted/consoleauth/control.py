@@ -8,7 +8,8 @@ has this effect, while three conditions are true:
 * The giver has the right ``control``, or is the receiver of another grant that counts.
 * The receiver has a token, and this token was not limited to viewing by a later change.
 
-A receiver can hand control on.  When a grant no longer counts, the later grants of this chain do not count either.
+A receiver can hand control on.  When a grant to a session with the right ``view`` no longer counts, the grants that
+this session has made do not count either.
 
 In a circle of grants, those to sessions with the right ``control`` do not count: otherwise, all sessions of the circle
 would only watch.  Two sessions make a circle if they hand their control over to each other at the same moment.

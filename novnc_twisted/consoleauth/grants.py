@@ -75,7 +75,7 @@ class Grants:
         :param modes: the mode of each live session.
         :return: the new grants: receiver -> giver.
         """
-        # A session that only watches although its own token permits control has given its control away.
+        # Leave out sessions whose tokens permit control: they only watch if they have given control away.
         watching = [one for one in sessions if modes[one.id] == VIEW and one.right == VIEW and one.token_hash]
         found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
         renewed: dict[SessionInfo, str] = {}
@@ -98,7 +98,7 @@ class Grants:
         return renewed
 
     async def barred(self, sessions: Iterable[SessionInfo]) -> set[str]:
-        """Return the ids of the sessions without a token, or whose token was later limited to viewing."""
+        """Return the ids of the sessions that have no token, or whose token was later limited to viewing."""
         barred = set()
         for one in sessions:
             if not one.token_hash or (await self._policy.mark(one.token_hash)).mode == VIEW:

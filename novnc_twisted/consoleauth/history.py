@@ -45,9 +45,9 @@ class History:
 
     :param admissions: what consoleauth knows about the sessions that it has admitted.
     :ivar retention: seconds for which ended sessions are kept; 0: none are kept.
-    :param now: Unix time in seconds.
-    :param on_ended: called with the server of each admitted session that has ended.  If two sessions of a server have
-        ended, the server is named twice.
+    :param now: returns Unix time in seconds; None: the clock of this host.
+    :param on_ended: called once for a report, with the servers of its admitted sessions.  If two of these sessions have
+        the same server, the server occurs twice.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class HostMethods:
     """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus.
 
     Each method checks the token as ``check_token`` does, with one exception.  A token that can be used only once
-    (``one_time``) must be unused for ``check_token``; for these methods, this client address must have used it.
+    (``one_time``) must be unused for ``check_token``.  For these methods, ``client_address`` must have used it before.
     """
 
     def __init__(

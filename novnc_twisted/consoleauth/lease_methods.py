@@ -38,9 +38,9 @@ class LeaseMethods:
         """Renew the lease of a token: the viewer may reconnect from this client address in the next 60 s.
 
         If the store has lost the token's record, the record is restored if possible (see :meth:`.LostTokens.restore`).
-        No lease is granted if the record is still missing, or if the rules do not permit a reconnection with the token.
         The record of a token that was dropped (deleted from the store, for example together with all other tokens of
-        its server) is not restored.
+        its server) is not restored.  No lease is granted without a record, or if the rules do not permit a
+        reconnection with the token.
 
         :returns: ``mode``: the viewer's rights if they were changed; else null.
         :raises Revoked: the token was revoked, or dropped together with all other tokens of its server.

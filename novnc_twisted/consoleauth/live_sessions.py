@@ -58,7 +58,7 @@ class Outcome:
     """The result of a change.
 
     :ivar sessions: the number of ended or changed sessions.
-    :ivar unanswered: the topics of the proxies that did not answer; their sessions may go on.
+    :ivar unanswered: the topics of the proxies that did not answer; their sessions may go on as before.
     """
 
     sessions: int

@@ -55,12 +55,12 @@ class LostTokens:
 
     def remember(self, token_hash: str, record: TokenRecord) -> None:
         """Remember a record in use, if the store can lose it and the rules permit its restoration."""
-        # A one-time token must not be restored: the store no longer knows whether the token was used.
+        # A one-time token must not be restored: after the loss, the store does not know whether the token was used.
         if self._store.may_lose_data and not self._rules.opens_once(record):
             self._recent.used(token_hash, record)
 
     def forget_instance(self, instance_uuid: str) -> None:
-        """Forget all tokens of a server, which are being dropped."""
+        """Forget all tokens of a server, because they are being dropped."""
         self._recent.forget_instance(instance_uuid)
 
     async def restore_valid(self, token_hash: str) -> TokenRecord:
@@ -79,10 +79,11 @@ class LostTokens:
     async def restore(self, token_hash: str, ttl: float) -> TokenRecord | None:
         """Restore a record that the store has lost, if this process remembers it and the token was not dropped.
 
-        The store has lost more than the record.  A one-time token is not restored, because the store no longer knows
-        whether the token was used.  With ``bind_address``, a token is restored only if its record contains the client
-        address.  A token whose record has none was bound to an address by its first use, and the store has lost this
-        address.
+        Together with the record, the store has lost how the token was used.  So two kinds of tokens are not restored:
+
+        * A one-time token: it may have been used already.
+        * With ``bind_address``, a token whose record contains no client address: it was bound to an address by its
+          first use, and the store has lost this address.
 
         :param ttl: seconds for which the restored record is stored.
         :return: the record; None: it was not restored.

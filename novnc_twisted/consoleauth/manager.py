@@ -161,7 +161,7 @@ class ConsoleAuthManager:
             callers=CONSOLEAUTH.methods,
             returns_within=RESTART,
         )
-        # This reads the lists of servers that compute hosts publish, in the background: the topic is served already.
+        # Begin to read, in the background, the lists of servers that compute hosts publish.
         self._places.prepare()
 
     async def _stop(self) -> None:

@@ -1,8 +1,8 @@
 """Marks: changes of tokens after they were made, in the keyed store.  A mark outlives the records of its tokens.
 
-* ``revoked:SELECTOR`` revokes the tokens that were made until a time: one token, or those of a server, a user or a
-  project.  So a revocation costs the same for one token and for thousands.  It also applies to a token that another
-  process is storing at the same time.
+* ``revoked:SELECTOR`` revokes the tokens that were made until a certain time: one token, or those of a server, a user
+  or a project.  So a revocation costs the same for one token and for thousands.  It also applies to a token that
+  another process is storing at the same time.
 * ``mode:HASH`` is the mode that an operator has set for a token.
 * ``mode:HASH:user`` is the mode that the user who shared the token has set.  It has a key of its own, so that no user
   overwrites the operator's mode.
@@ -77,8 +77,9 @@ class TokenMarks:
         self.kept = kept
 
     async def revoke(self, wanted: SessionFilter, at: float, reason: str, kept: float) -> None:
-        """Revoke the tokens that match a filter and were made until a time.
+        """Revoke the tokens that match a filter and were made no later than ``at``.
 
+        :param at: Unix time in seconds.
         :param kept: seconds for which the mark is kept, unless :attr:`kept` is longer.
         """
         mark = _Revocation(at=at, reason=reason)

@@ -20,7 +20,7 @@ from novnc_twisted.errors import (
 from novnc_twisted.keystone.client import Answer
 
 NO_SERVER: Final = "00000000-0000-0000-0000-000000000000"
-"""A UUID that no server has.  A request for it shows whether the credentials may read servers."""
+"""A UUID that no server has.  Requests for this UUID show what the credentials may do."""
 
 _MAX_TOKEN: Final = 255
 
@@ -153,7 +153,7 @@ class NovaAPI:
             raise ServiceUnavailable("nova does not know the token that it has just made") from None
 
     async def ping(self) -> None:
-        """Check that nova answers, with a request for a server that does not exist.
+        """Request a server that does not exist, to check that nova answers.
 
         :raises ServiceUnavailable: Keystone or nova does not answer.
         """
@@ -218,10 +218,11 @@ class NovaAPI:
 
 
 def is_path_segment(token: str) -> bool:
-    """Return whether a token can be part of a URL path without encoding (RFC 3986, section 2.3).
+    """Return whether a token has 1 to 255 characters, all of them ASCII letters, digits, ``-`` or ``_``.
 
-    Nova's tokens are UUIDs.  With "../" or "?" a token could name another resource of nova.  A token of more than 255
-    characters is refused here: an HTTP server's error for a very long path would look like an outage of nova.
+    These characters need no encoding in a URL path (RFC 3986, section 2.3), and nova's tokens are UUIDs.  With "../" or
+    "?" a token could name another resource of nova.  A longer token is refused here, because an HTTP server's error for
+    a very long path would look like an outage of nova.
     """
     return (
         0 < len(token) <= _MAX_TOKEN and token.isascii() and all(letter.isalnum() or letter in "-_" for letter in token)

@@ -33,7 +33,7 @@ _S = TypeVar("_S")
 
 _GONE: Final = frozenset(("DELETED", "SOFT_DELETED"))
 _OFF: Final = frozenset(("BUILD", "SHELVED", "SHELVED_OFFLOADED", "SHUTOFF", "SUSPENDED"))
-"""States of a server without a screen.  Nova still returns its last port, which another server may use now."""
+"""States in which a server has no screen.  Nova still returns its last port, which another server may use now."""
 
 
 class NovaAuthority:
@@ -43,7 +43,7 @@ class NovaAuthority:
     :ivar token_ttl: seconds for which nova's tokens are valid (``[consoleauth] token_ttl`` of nova-compute).
     :param enforce_session_timeout: whether a session ends ``token_ttl`` seconds after the first use of its token here.
         The first use counts because nova's API does not say when a token expires.
-    :param now: Unix time in seconds.
+    :param now: returns Unix time in seconds.
     :ivar admitted: the tokens whose viewers may reconnect.
     """
 
@@ -63,7 +63,7 @@ class NovaAuthority:
         self.admitted = AdmittedTokens(now)
 
     async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
-        """Return where the console of this token is.
+        """Return the console of this token.  The address may be outdated if ``ConnectInfo.current`` is False.
 
         :raises InvalidToken: nova does not know the token, it has expired, or it cannot be one of nova's.
         :raises ConsoleForbidden: ``console_type`` is not ``novnc``, the only type that nova has tokens for; or the
@@ -88,13 +88,13 @@ class NovaAuthority:
         return info
 
     async def _check_known(self, token: str, known: Admitted) -> ConnectInfo:
-        """Check a token that had a live session within the last 60 s; see :meth:`check_token`."""
+        """Check a token whose session is live or has just ended; see :meth:`check_token`."""
         place, server = await _both(self._place(token), self._nova.server(known.instance_uuid))
         if place is not None and place.instance_uuid == known.instance_uuid:
             _refuse_without_screen(server)
             return self._info(token, place, server, current=False)
-        # nova drops the tokens of a server that has moved.  The move also ends the session, so its viewer reconnects
-        # with a token that nova no longer knows.
+        # nova no longer knows the token: it has expired, or the server has moved.  A move ends the session, and nova
+        # drops the tokens of the server.
         info = await self._locate(token, known.instance_uuid, known.project_id, server)
         if info is None:
             raise InvalidToken("nova does not know the token")
@@ -175,7 +175,7 @@ class NovaAuthority:
         )
 
     async def ping(self) -> None:
-        """Check that Keystone and nova answer, with one request for a server that does not exist.
+        """Request a server that does not exist, to check that Keystone and nova answer.
 
         :raises ServiceUnavailable: one of them does not answer.
         """

@@ -1,4 +1,8 @@
-"""An upper bound for the number of each server's sessions.  The proxies are asked only if it reaches the limit."""
+"""An upper bound for the number of each server's sessions.
+
+If ``max_sessions_per_server`` is the only limit that is set, the proxies are asked for their numbers of sessions only
+when this bound has reached the limit.
+"""
 
 import secrets
 import time
@@ -27,7 +31,7 @@ class OpenSessions:
     The exceptions are three kinds of sessions without a record: those that began while the limit was off, those that
     last longer than 30 days, and those that were live when the store lost its data.
 
-    :param now: Unix time in seconds; None: the clock of this host.
+    :param now: returns Unix time in seconds; None: the clock of this host.
     """
 
     def __init__(self, store: IKeyedStore, now: Callable[[], float] | None = None) -> None:

@@ -3,7 +3,8 @@
 consoleauth stores which workers of proxies had sessions of a server (the group ``people:UUID``), and which session
 handed its control to which other session (a grant, ``control:SESSION``).  Everything else is read from the workers when
 it is needed.  So any of several consoleauth services can do this work, and nothing has to be removed when a session
-ends.  consoleauth asks the workers about a server only after a console page has opened the server's console.
+ends.  consoleauth asks the workers about a server only if a console page has opened the server's console, or if the
+mode of one of the server's tokens was changed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -208,7 +209,7 @@ class People:
             self._transport.call(topic, "show_people", deadline=DEADLINE, **arguments) for topic in topics
         )
         all_told = not any(isinstance(one, Refusal) for one in answers)
-        self._repeat(instance_uuid, unless_final=found.final and all_told)
+        self._repeat(instance_uuid, final=found.final and all_told)
         return sum(map(_pages_that_show, answers))
 
     async def settled(self, sessions: Sequence[SessionInfo], *, complete: bool) -> Settled:
@@ -232,7 +233,8 @@ class People:
     async def _settle(self, sessions: Sequence[SessionInfo], grants: Mapping[str, str], *, complete: bool) -> Settled:
         barred = await self._grants.barred([one for one in sessions if one.id in grants])
         settled = settle(sessions, grants, barred)
-        # Pages request the list again and again while both sessions live, so the grants that count stay in the store.
+        # Extend the grants that count.  While the two sessions of a grant live, their pages request the list again and
+        # again, so the grant stays in the store.
         await self._grants.keep(settled.grants)
         if complete:
             await self._grants.drop(set(grants) - set(settled.grants))
@@ -274,14 +276,16 @@ class People:
         await self._transport.store.leave(_group(instance_uuid), *gone, *(_PAGE + topic for topic in gone))
         return len(gone) == len(topics)
 
-    def _repeat(self, instance_uuid: str, *, unless_final: bool) -> None:
+    def _repeat(self, instance_uuid: str, *, final: bool) -> None:
         """Update the pages of a server again later, unless the last update was final.
 
         If the wait would be longer than :data:`MAX_RETRY_DELAY`, do not repeat the update any more.
+
+        :param final: whether the last update was final; see :data:`RETRY_DELAY`.
         """
         # The first wait is RETRY_DELAY; each further one is twice as long as the one before.
         wait = 2 * self._waits.pop(instance_uuid, RETRY_DELAY / 2)
-        if not unless_final and wait <= MAX_RETRY_DELAY:
+        if not final and wait <= MAX_RETRY_DELAY:
             self._waits[instance_uuid] = wait
             self.changed(instance_uuid, wait)
 
@@ -290,12 +294,12 @@ class People:
         Deferred.fromCoroutine(self.tell_or_log(instance_uuid))
 
     async def tell_or_log(self, instance_uuid: str) -> None:
-        """Call :meth:`tell`; log a failure instead of raising it, and repeat the update later."""
+        """Call :meth:`tell`; log a failure instead of raising it.  After a Refusal, repeat the update later."""
         try:
             await self.tell(instance_uuid)
         except Refusal as refusal:
             _warn(instance_uuid, refusal)
-            self._repeat(instance_uuid, unless_final=False)
+            self._repeat(instance_uuid, final=False)
         except Exception:
             _log.failure("a bug in this program: the pages of a server could not be updated with the people there")
 

@@ -78,7 +78,7 @@ class PeopleMethods:
 
         :param topic: the topic of the worker, which consoleauth will call.
         :returns: an empty object.
-        :raises InvalidToken: the token is unknown, and no session that was admitted with it is stored.
+        :raises InvalidToken: the token is unknown, and no admission with this token is stored.
         :raises Revoked: the token was revoked.
         :raises ServiceUnavailable: an argument is invalid.
         """
@@ -164,14 +164,15 @@ class PeopleMethods:
         own, other = acting.own, acting.other
         if not acting.has_control or not await self._may_control(own):
             return NO_CONTROL
-        # A session that has given its control away only watches.  So end what the receiver has given, also a grant that
-        # does not count now, because the receiver's control could make it count again.
+        # A session that has given control away only watches, even if it then receives control.  So end the grants that
+        # the receiver has made, also those that do not count now: when the receiver gets control, they could count
+        # again.
         stored = await self._grants.of([one.id for one in acting.sessions])
         gave = [to for to, by in stored.items() if by == other.id]
         left = {to: by for to, by in acting.grants.items() if to not in gave}
         if settle(acting.sessions, left).modes[own.id] != CONTROL:
-            # This session had its control from the receiver, and the receiver now has it again.  A further grant would
-            # make a circle.
+            # This session had its control from the receiver, directly or through other sessions.  Now the receiver has
+            # it again, and a further grant would make a circle.
             await self._grants.drop(gave)
             return None
         if not other.has_page:
