@@ -66,11 +66,13 @@ class Places:
         self._directory.stop()
 
     async def published_owner(self, instance_uuid: str, owner: str) -> bool:
-        """Return whether all published records of a server have this owner, the id or the name of a project.
+        """Return whether all hosts that published a server published it with this owner.
 
-        If the records cannot be read now, those of the last update are used.  Also return True if no host published the
-        server, or if no records were ever read.  So True proves nothing, and only means that the records give no reason
-        to ask the hosts.
+        If the records of the hosts cannot be read now, those of the last update are used.  Also return True if no host
+        published the server, or if no records were ever read.  So True proves nothing, and only means that the records
+        give no reason to ask the hosts.
+
+        :param owner: the id or the name of a project.
         """
         with suppress(ServiceUnavailable):
             await self._directory.refresh()
@@ -86,15 +88,19 @@ class Places:
         *,
         reserve: float = 0.0,
     ) -> Place:
-        """Ask the host that made the token; if it is not live or does not run the server, ask other live hosts.
+        """Ask compute hosts where the console of a token is now.
+
+        First ask the host that made the token.  Ask other live hosts only if this host is unknown, is not live, or
+        answers that it does not run the server.
 
         A host that restarts counts as live, and answers only after the restart.  So the call to the host that made the
-        token may take all the time that is left for the search.  If this host is live, other hosts are asked only after
-        it has answered.
+        token may take all the time that is left for the search.
 
+        :param port: the port of the console when the token was made; the host logs a change of the port.
+        :param compute_host: the host that made the token; None: unknown.
         :param limit: the time limit of the calling method.
         :param reserve: seconds to leave for the calls that the calling method makes afterwards.
-        :raises InstanceNotRunning: no host runs the server, but a live host knows it.
+        :raises InstanceNotRunning: no host has answered that it runs the server, but a live host knows the server.
         :raises InstanceNotFound: no live host knows the server, the token's host is live or unknown, and all hosts that
             published the server are live.
         :raises ConsoleTypeUnavailable: the server runs without a VNC display.
@@ -120,7 +126,7 @@ class Places:
         if first in directory.live and first not in answers:
             answers = await self._ask("validate_console_port", [first], limit.left(reserve=later), asked)
         likely, everywhere = directory.candidates(instance_uuid), partial(directory.all_candidates, instance_uuid)
-        # In the first round, `find` is list(), which returns no hosts: this round only evaluates the answer of the
+        # In the first round, `find` is `list`, which returns no hosts: this round only evaluates the answer of the
         # token's host.  The last round asks hosts that came back while the others were asked.
         others = (everywhere, _OTHERS)
         for find, deadline in ((list, 0.0), (lambda: likely, _LIKELY), others, others):
@@ -161,9 +167,11 @@ class Places:
     async def refuse_if_running_elsewhere(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
         """Refuse a token if a live host other than ``compute_host`` runs the server.
 
-        With a short deadline, ask the hosts that published the server, and live hosts without a usable record.
+        Ask the live hosts that published the server, and live hosts without a usable record.  A host that does not
+        answer soon is ignored.
 
         :raises ConsoleUnreachable: another host runs the server.
+        :raises ServiceUnavailable: the list of live hosts cannot be read.
         """
         await self._directory.refresh()
         others = [host for host in self._directory.candidates(instance_uuid) if host != compute_host]
@@ -180,7 +188,8 @@ class Places:
         that the answers of other hosts are lost (docs/redis_acl).
 
         :param hosts: the hosts that made tokens for the server; None stands for an unknown host.
-        :raises ServiceUnavailable: a host does not answer or is not live, and no other host knows the server.
+        :raises ServiceUnavailable: a host that may have the server does not answer or is not live, and no other host
+            knows the server.
         """
         directory, limit = self._directory, TimeLimit(self._clock)
         await directory.look()
@@ -217,8 +226,9 @@ class Places:
     def _refuse_while_away(self, instance_uuid: str, compute_host: str | None) -> None:
         """Refuse if a host that is not live may have the server.  The caller has just updated the directory.
 
-        :param compute_host: the host that had the server last, as far as the caller knows.
-        :raises ServiceUnavailable: this host is not live, or another host that is not live published the server.
+        :param compute_host: a host that made a token for the server; None: unknown.
+        :raises ServiceUnavailable: this host is not live; or another host that is not live published the server; or the
+            records of such hosts cannot be read.
         """
         if compute_host is not None and compute_host not in self._directory.live:
             raise ServiceUnavailable(f"{instance_uuid}: compute host {compute_host}, which had it, is not alive")
@@ -286,7 +296,10 @@ def _published_owners(_host: str, domain: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _runs(answer: Any) -> bool:
-    """Return whether an answer of validate_console_port means that the server is active on this host."""
+    """Return whether an answer of validate_console_port means that the server is active on this host.
+
+    A host answers with ConsoleTypeUnavailable or ConsoleUnreachable only if the server is active there.
+    """
     return isinstance(answer, dict | ConsoleTypeUnavailable | ConsoleUnreachable)
 
 
@@ -316,7 +329,8 @@ def _place(compute_host: str, answer: Any, address: str) -> Place:
         any other address is refused.
     """
     place = read(Place, answer, f"compute host {compute_host}", compute_host=compute_host)
-    # Redis lets a host announce only the address of its credential (redis.acl), but an answer could name any address.
+    # The Redis user of a host may announce only the host's own address (messaging/redis/acl.py), but an answer could
+    # name any address.
     if address and place.host != address:
         raise ServiceUnavailable(f"{compute_host} reported an address that it has not announced")
     if place.socket is None and place.port == 0:

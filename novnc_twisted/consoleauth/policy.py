@@ -18,11 +18,11 @@ from novnc_twisted.errors import ConsoleForbidden, InvalidToken
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 SETUP: Final = 30.0
-"""Maximum number of seconds from the check of a token until its session is live: the deadline of the set-up."""
+"""Maximum number of seconds from the check of a token until its session is live: ``setup_deadline`` of the proxies."""
 
 
 class TokenPolicy:
-    """Decides what each token opens, over a store that several consoleauths share.
+    """Decides whether a token is valid, and what its viewers may do.  Several consoleauths can share the store.
 
     Every method fails with ServiceUnavailable if the store does not answer.
 
@@ -108,7 +108,8 @@ class TokenPolicy:
     async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
         """Change what the viewers of a token may do, also when they reconnect.
 
-        :param by: the SHA-256 of the token of the user who makes this change; empty: an operator makes it.
+        :param by: if the user who shared this token makes this change, the SHA-256 of that user's own token; empty: an
+            operator makes it.
         """
         record = await self._tokens.get(token_hash)
         kept = _outlives(await self.time(), [] if record is None else [record])
@@ -149,19 +150,20 @@ class TokenPolicy:
     async def drop_of_instance(self, instance_uuid: str, reason: str) -> tuple[int, float]:
         """Drop the tokens of a server.
 
-        :param reason: why, for the log of a proxy whose sessions go on until they call ``keep_token``.
+        :param reason: why.  If a session of the server calls ``keep_token`` later, its proxy logs this reason.
         :return: how many tokens there were, and a Unix time: sessions with tokens that are made later may go on.
         """
         # Forget the tokens before the store drops them: a concurrent check must not restore one of them.
         self._lost.forget_instance(instance_uuid)
         now = await self.time()
         dropped = await self._tokens.remove_of_instance(instance_uuid, made_until=now)
-        # For sessions that go on, because their proxy cannot be reached now: keep_token ends them.
+        # If a proxy cannot be reached now, its sessions with this server go on.  With this mark, they end when they
+        # call keep_token.
         await self._marks.revoke(SessionFilter(server_id=instance_uuid), now, reason, 0.0)
         return dropped, now
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
-        """Return the compute hosts that made the tokens of a server."""
+        """Return the compute hosts that made the tokens of a server; None stands for an unknown host."""
         return await self._tokens.hosts_of_instance(instance_uuid)
 
     # --- using tokens
@@ -180,6 +182,8 @@ class TokenPolicy:
     async def find(self, token_hash: str) -> TokenRecord:
         """Return the record of a token, which may have expired.
 
+        A record that the store has lost is restored if possible, unless the token has expired.
+
         :raises InvalidToken: the token is unknown.
         """
         return await self._tokens.get(token_hash) or await self._lost.restore_valid(token_hash)
@@ -187,8 +191,9 @@ class TokenPolicy:
     async def check(self, token_hash: str, record: TokenRecord, console_type: str, address: str) -> None:
         """Check that a token is valid now, for this console type and client address.
 
-        :raises InvalidToken: the token has expired.
-        :raises ConsoleForbidden: the token is for another console type or another client address.
+        :raises InvalidToken: the token has expired, and no lease lets this client address use it.
+        :raises ConsoleForbidden: the token is for another console type; or ``bind_address`` is on, and the token is for
+            another client address, or the client address is unknown.
         """
         await self._check_time(token_hash, record, address)
         if record.connect_info.console_type != console_type:
@@ -250,9 +255,11 @@ class TokenPolicy:
         return record
 
     async def find_in_use(self, token_hash: str) -> TokenRecord | None:
-        """Return the record of a token that a session uses.  If the store has lost the record, it is restored.
+        """Return the record of a token that a session uses, which may have expired.
 
-        :return: None: the token is unknown or was dropped.
+        A record that the store has lost is restored if possible (:meth:`.LostTokens.restore`).
+
+        :return: None: the token is unknown or was dropped, or its record could not be restored.
         """
         return await self._find_or_restore(token_hash)
 
@@ -296,7 +303,7 @@ class TokenPolicy:
             "made_at": record.made_at,
             "reconnects": self.reconnects(record),
             # A shared token ends with its source, the token that it was shared from.  A session with the shared token
-            # notices this only when it calls keep_token, so it makes these calls from its beginning.
+            # may notice this only when it calls keep_token, so it makes these calls from its beginning.
             "keep_from": 0.0 if shared else max(0.0, seconds_left - LEASE - SETUP),
         }
 

@@ -31,7 +31,9 @@ _REPEATED: Final = frozenset(
         *("get_history", "revoke", "show_token"),
     }
 )
-"""The methods whose calls are repeated if no answer comes soon: users wait for them, and they may run twice.
+"""The methods whose calls are repeated if no answer comes soon (:class:`.HedgedCalls`).
+
+It does no harm if one of these methods runs twice.
 
 ``set_mode`` is not repeated: if the first call ran late, it would undo a later change.
 """
@@ -88,8 +90,8 @@ class ConsoleAuthAPI:
         :param connect_info: the console, with its server, the server's name and its compute host.
         :param client_address: the address of the client that asked for the token: with ``bind_address``, only this
             address may use it.
-        :param owner: the id or the name of the project that the server belongs to.  When the server belongs to another
-            project or none, the token becomes invalid.  None: the project does not matter.
+        :param owner: the id or the name of the project that the server belongs to.  While the server belongs to another
+            project or to no project, the token is refused.  None: the project does not matter.
         :param expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.
         :param one_time: whether the token can be used only once; False: the option ``one_time`` decides.
         :raises ConsoleForbidden: the token opens another console already.
@@ -134,7 +136,7 @@ class ConsoleAuthAPI:
         return replace(info, expires_at=self._now() + admission.expires_in)
 
     async def get_vnc_password(self, token: str, console_type: str, client_address: str) -> str | None:
-        """Return the VNC password of the token's server, for one connection; None: the server has no password."""
+        """Return the VNC password of the token's server; None: the server has no password."""
         answer = await self._call("get_vnc_password", token, console_type=console_type, client_address=client_address)
         password = answer.get("password")
         if password is not None and not isinstance(password, str):

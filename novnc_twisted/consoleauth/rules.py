@@ -7,7 +7,10 @@ from novnc_twisted.consoleauth.store import TokenRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRules:
-    """The options of ``[consoleauth]``; :class:`~novnc_twisted.consoleauth.ConsoleAuthManager` documents them."""
+    """The options of ``[consoleauth]`` with these names.
+
+    :class:`~novnc_twisted.consoleauth.ConsoleAuthManager` documents them.
+    """
 
     token_ttl: float = 600
     enforce_session_timeout: bool = False

@@ -32,13 +32,13 @@ The wait is shorter if less time is left for the method of consoleauth that asks
 """
 
 ON_ITS_WAY: Final = 5.0
-"""Seconds that a proxy waits for an answer about a token.
+"""Seconds that a proxy waits for an answer about a token (its ``token_deadline``).
 
 If the answer has not arrived after this time, the admission cannot become a session any more.
 """
 
 MAX_CHECKING: Final = 1000
-"""Maximum number of tokens in one question to the proxies."""
+"""Maximum number of ids of links in one call to a proxy."""
 
 _SERVER: Final = "server_id"
 """The filter field by which the proxies count the sessions of a server."""
@@ -94,7 +94,7 @@ class _Admission(NamedTuple):
     :ivar proxy: the topic of its worker.
     :ivar link_id: the id of its link.  Calls to the workers contain this id, and not the token's hash, because
         somebody with a stolen proxy credential can read these calls.
-    :ivar session: the id of the session.
+    :ivar session: the id of the admission, which is the same if the proxy repeats its call.
     :ivar at: when the session was admitted, in the clock's seconds.
     """
 
@@ -131,7 +131,8 @@ class SessionCounts:
     ) -> None:
         """Check that one more session may begin; it counts from now on.
 
-        :param session: an id of the session.  If it is checked again with the same id, it is not counted twice.
+        :param session: the id of the session's admission.  If the session is checked again with the same id, it is not
+            counted twice.
         :param proxy: the topic of its worker; empty: unknown.  A session without a known worker counts only after its
             proxy has received the answer.
         :param time: the limit of the method that admits the session.
@@ -164,8 +165,8 @@ class SessionCounts:
     async def _check(self, limits: Sequence[_Limit], session: str, time: TimeLimit) -> None:
         """Ask the proxies whether a limit is reached.
 
-        Do not ask them if the server's limit is the only one, and OpenSessions has fewer records of the server than
-        this limit.
+        If the server's limit is the only one, ask them only if the number of the server's records in OpenSessions has
+        reached this limit.
         """
         server = next((limit for limit in limits if limit.field == _SERVER), None)
         records = await self._open.of(server.value) if server is not None else []
@@ -239,7 +240,8 @@ class SessionCounts:
             yield
         finally:
             lock.release()
-            # If another check was waiting, release() may have run it to its end, and it has removed the lock then.
+            # If another check was waiting, release() may have run that check to its end.  Then that check has already
+            # removed the lock.
             if not lock.locked:
                 self._locks.pop(key, None)
 
@@ -251,7 +253,10 @@ def _number(result: Any, field: str) -> int:
 
 
 def _on_their_way(answer: Answer, admitted: Sequence[_Admission]) -> int:
-    """Return the number of admitted sessions that a proxy does not count yet, because it still waits for the answer."""
+    """Return the number of admitted sessions that a proxy does not count yet.
+
+    The proxy still waits for consoleauth's answers about the tokens of these sessions.
+    """
     checking = answer.result.get("checking") if isinstance(answer.result, dict) else None
     if not isinstance(checking, dict):
         return 0

@@ -74,7 +74,8 @@ class SessionMethods:
     async def change_mode(self, token_hash: str, mode: str, by: str = "") -> Outcome:
         """Change what the viewers of a token, and of the tokens that were shared from it, may do.
 
-        :param by: the SHA-256 of the token of the user who makes this change; empty: an operator makes it.
+        :param by: if the user who shared this token makes this change, the SHA-256 of that user's own token; empty: an
+            operator makes it.
         :return: how many sessions of the token itself were changed, and all proxies that did not answer.
         """
         # The token is changed before its sessions: a viewer that reconnects meanwhile must not get its old rights.
@@ -92,7 +93,7 @@ class SessionMethods:
         """Add ended sessions of a proxy to the history, each an ``EndedSession``.
 
         A proxy can add only sessions that consoleauth has admitted, and each of them only once.  It cannot read, change
-        or remove a session.
+        or remove the sessions in the history.
 
         :returns: ``kept``, the number of added sessions.  If ``history_retention`` is 0, no session is added, and this
             is the number of sessions that would otherwise be added.

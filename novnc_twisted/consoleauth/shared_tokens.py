@@ -69,8 +69,8 @@ class SharedTokens:
         if mode == CONTROL and record.connect_info.mode != CONTROL:
             raise ConsoleForbidden("the link is for viewing only")
         now = await self._now()
-        # If no session can keep the source in use (for example, a one-time token), the shared token must end when the
-        # source expires.
+        # If no session can keep the source in use, for example because the source is a one-time token, the shared token
+        # must end when the source expires.
         ttl = min(seconds, LONGEST if self._reconnects(record) else record.expires_at - now)
         info = replace(record.connect_info, mode=mode, administrator=False, shared_from=token_hash)
         # client_address stays None: the guest's address is not known yet.
@@ -103,7 +103,11 @@ class SharedTokens:
     async def limited(self, state: TokenState, record: TokenRecord) -> TokenState:
         """Return the state of a shared token, limited by the state of the token from which it was shared.
 
-        If the source is still valid and the record permits viewing only, ``state`` is returned unchanged.
+        If the source is still valid, and the record of the shared token permits viewing only, ``state`` is returned
+        unchanged.
+
+        :param state: the marks of the shared token itself.
+        :param record: the record of the shared token.
         """
         shared_from = record.shared_from or ""
         source = await self._find(shared_from)

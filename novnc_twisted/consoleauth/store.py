@@ -5,11 +5,11 @@ Keys, with the SHA-256 of a token as HASH, and a hash of a client address as ADD
 * ``token:HASH``: the record.
 * ``owned:HASH``, ``project:HASH``, ``shared:HASH``: the token's entries in the indexes of its user, of its project, and
   of the token that it was shared from.
-* ``lease:HASH:ADDRESS``: a lease: until when a client address may use the token again, even after its expiry.
-* ``used:HASH``: a claim: the first client address that used the token.
+* ``lease:HASH:ADDRESS``: a lease: until when a client address may use the token, even after the token has expired.
+* ``used:HASH``: a claim: the client address that used the token, if the token can be used only once.
 * ``bound:HASH``: a claim: the only client address that may use the token, with ``bind_address``.
-* ``dropped:INDEX``: two times.  The tokens of this index that expire no later than ``until``, and those that were made
-  no later than ``made_until``, were dropped.
+* ``dropped:INDEX``: a mark with the times ``until`` and ``made_until``.  The tokens of this index that expire no later
+  than ``until``, and those that were made no later than ``made_until``, were dropped.
 """
 
 from typing import Annotated
@@ -25,7 +25,10 @@ LEASE = 60.0
 """Lifetime of a lease in seconds.  Within this time after the last renewal, the viewer may use the token again."""
 
 GRACE = 300.0
-"""Seconds for which a record is kept beyond its lease, so that a session outlives an outage of consoleauth."""
+"""Seconds for which the record of a token in use is kept after its lease has expired.
+
+So after an outage of consoleauth, the next call of ``keep_token`` still finds the record.
+"""
 
 DROPPED = 3600.0
 """Seconds for which the store records that tokens were dropped.
@@ -41,7 +44,7 @@ _AT_ONCE = 500
 class TokenRecord(Record):
     """What a token opens.
 
-    :ivar connect_info: the console, with its address when the token was made.
+    :ivar connect_info: the console, with the address that it had when the token was made.
     :ivar expires_at: Unix time in seconds at which the token expires.
     :ivar client_address: the address of the client that asked for the token; None: unknown.
     :ivar owner: the id or the name of the project that the server must belong to; None: any project.
@@ -98,10 +101,11 @@ class TokenStore:
     async def put_shared(self, token_hash: str, record: TokenRecord, ttl: float, most: int) -> bool:
         """Store the record of a token that was shared from another one, as :meth:`put` does.
 
-        :return: False: ``most`` tokens are shared from the same token already, and nothing is stored.
+        :return: whether the record was stored; False: ``most`` tokens are shared from the same token already.
         """
         shared_from = record.shared_from or ""
-        # Store the index entry before the record: without it, the shared token would not end at once with its source.
+        # Store the index entry before the record.  A shared token without this entry would not end at once with its
+        # source.
         await self._store.put(_shared(token_hash), {}, ttl, _of_token(shared_from))
         # All callers see the entries in the same order, so simultaneous calls cannot exceed the limit together.
         if token_hash not in (await self.shared_of(shared_from))[:most]:
@@ -120,7 +124,7 @@ class TokenStore:
         return None if value is None else read(TokenRecord, value, "the store")
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
-        """Return the compute hosts that made the tokens of a server."""
+        """Return the compute hosts that made the tokens of a server; None stands for an unknown host."""
         keys = await self._store.indexed(_of_instance(instance_uuid))
         records = [await self.get(key.removeprefix(_token(""))) for key in keys]
         return {record.connect_info.compute_host for record in records if record is not None}

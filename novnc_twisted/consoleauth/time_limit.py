@@ -9,11 +9,11 @@ ANSWERED: Final = 4.5
 """Seconds within which a method answers.  Its caller waits 5 s, which include sending the call and the answer."""
 
 LAST: Final = 0.5
-"""Minimum number of seconds that earlier calls of a method leave for its last one."""
+"""Seconds that a method reserves for the last call that it makes."""
 
 
 class TimeLimit:
-    """One limit for all calls of a method.  It begins when the object is made.
+    """One limit for all calls that a method makes.  It begins when this object is made.
 
     :param clock: measures the time.
     """

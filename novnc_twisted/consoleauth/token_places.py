@@ -21,8 +21,8 @@ class TokenPlaces:
     async def locate(self, record: TokenRecord, limit: TimeLimit, *, reserve: float = 0.0) -> Place:
         """Return where a token's console is now.
 
-        :param limit: the limit of the method that needs the place.
-        :param reserve: seconds to leave for later calls of this method.
+        :param limit: the time limit of the calling method.
+        :param reserve: seconds to leave for the calls that the calling method makes afterwards.
         :raises ConsoleForbidden: the server belongs to another project than that of the token, or to no project.
         :raises ServiceUnavailable: the token is for one project, and the host does not report the server's project.
         :raises Refusal: see :meth:`.Places.locate`.
@@ -42,9 +42,9 @@ class TokenPlaces:
     async def check_owner(self, record: TokenRecord, limit: TimeLimit) -> None:
         """Check that the server of a live session still belongs to the project of its token.
 
-        Compute hosts publish records of their servers.  The check succeeds if each published record of this server
-        names this project, and also if no host has published the server.  Else the server's host is asked, and its
-        answer decides.
+        Compute hosts publish their servers.  If each host that published this server published it with this project, or
+        if no host published it, the check succeeds.  Else the server's host is asked.  Then the check fails only if
+        this host answers that the server belongs to another project or to no project.
 
         :raises ConsoleForbidden: the server belongs to another project, or to no project.
         """
@@ -57,5 +57,5 @@ class TokenPlaces:
         except ConsoleForbidden:
             raise
         except Refusal:
-            # No host reported the owner.  Such an outage must not end a session.
+            # No host reported the project, for example because of an outage, which must not end a session.
             return

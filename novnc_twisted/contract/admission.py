@@ -11,7 +11,8 @@ from novnc_twisted.contract.record import Record, record
 class Admission(Record):
     """The console that a valid token opens.
 
-    :ivar connect_info: where the console is now.  Its ``expires_at`` is a time of consoleauth's clock.
+    :ivar connect_info: where the console is now.  Its ``expires_at`` is a time of the clock that consoleauth uses.  The
+        clock of the proxy may differ.
     :ivar expires_in: seconds until the token expires; 0: the token has expired, but a viewer whose session was live
         until just now may still reconnect with it.
     """

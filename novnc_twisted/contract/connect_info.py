@@ -22,16 +22,16 @@ class ConnectInfo(Record):
 
     :ivar host: the host name or address to connect to (nova's ``server_proxyclient_address``).
     :ivar port: the TCP port of the VNC server; ignored if ``socket`` is set.
-    :ivar socket: the path of the VNC server's unix socket, on the host that runs the instance.
+    :ivar socket: the path of the VNC server's unix socket, on the compute host.
     :ivar internal_access_path: a path for a CONNECT request before the RFB handshake (nova's Xen consoles).
-    :ivar instance_uuid: the instance, for logs and limits.
-    :ivar name: the server's name, which viewers show as their title: with nova's API, the name that its owner gave it;
-        else the name of its libvirt domain.
+    :ivar instance_uuid: the UUID of the server; empty: unknown.
+    :ivar name: the server's name, which viewers show as their title.  If nova is the authority, this is the name that
+        the owner gave the server; else it is the name of the libvirt domain.
     :ivar instance_name: the name of the VM on its host, as QEMU reports it (``instance-00000001``); empty: unknown.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar user_id: the user who asked for the token.
     :ivar project_id: the project in which that user asked for the token.
-    :ivar compute_host: the ``host`` option of the compute service that runs the instance.
+    :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
     :ivar keep_from: seconds that a live session waits before it calls ``keep_token`` for the first time.  If
@@ -49,9 +49,9 @@ class ConnectInfo(Record):
     :ivar made_at: Unix time in seconds at which the token was made, by the clock of consoleauth's store; None: unknown.
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
-    :ivar password: the VNC password, if the part of the proxy that checks tokens knows it; else None, and the proxy
-        asks consoleauth when the VNC server requires a password.  This field is neither in the ``repr`` of the record
-        nor sent on the bus.
+    :ivar password: the VNC password, if the authority supplied it with the connect info (a token plug-in can).  Else
+        None; if consoleauth is the authority, the proxy asks it for the password when the VNC server requires one.
+        This field is neither in the ``repr`` of the record nor sent on the bus.
     """
 
     host: Annotated[str, fields.shared(fields.short_text)]
@@ -92,7 +92,7 @@ class ConnectInfo(Record):
             host=place.host,
             port=place.port,
             socket=place.socket,
-            # A place only has the name of the libvirt domain.  With nova's API, this method is not used.
+            # A place only has the name of the libvirt domain.  If nova is the authority, this method is not used.
             name=place.name,
             instance_name=place.name,
             compute_host=place.compute_host,

@@ -39,7 +39,7 @@ def argument(name: str, value: Any, check: Callable[[Any], _T]) -> _T:
 
 
 def text_up_to(limit: int) -> Callable[[Any], str]:
-    """Return a check for a text of 1 to ``limit`` characters, without control characters and lone surrogates."""
+    """Return a check for a text of 1 to ``limit`` characters, without control characters or lone surrogates."""
 
     def check(value: Any) -> str:
         # Nearly all texts are printable, and isprintable() is faster than the search for unusable characters.

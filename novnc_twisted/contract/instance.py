@@ -8,7 +8,7 @@ from novnc_twisted.contract import fields
 from novnc_twisted.contract.record import LOCAL, Record, record
 
 UNKNOWN: Final = "unknown"
-"""The state of a server whose host does not answer; no hypervisor reports it."""
+"""The state of a server whose host does not answer.  No hypervisor reports this state."""
 
 _INACTIVE: Final = ("shutoff", "saved", "nostate", UNKNOWN)
 

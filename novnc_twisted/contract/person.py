@@ -7,7 +7,7 @@ from novnc_twisted.contract.mode import CONTROL, MODES
 from novnc_twisted.contract.record import Record, record
 
 MAX_PEOPLE: Final = 32
-"""Maximum number of people at one console that are shown; QEMU itself accepts 32 viewers."""
+"""Maximum number of people in the people list of a console.  By default, QEMU accepts 32 viewers."""
 
 MAX_NAME: Final = 64
 """Maximum number of characters of a name that is shown."""
@@ -41,9 +41,9 @@ class Person(Record):
     """A live session, as other viewers of the same console see it.
 
     :ivar id: the id of the session.
-    :ivar name: the user; empty if the user is unknown or policy hides names.
+    :ivar name: the user; empty if the user is unknown, or if ``[console] show_user_names`` is false.
     :ivar mode: what the session may do now: ``control`` or ``view``.
-    :ivar resizes: whether the session may change the size of the screen, if it has control.
+    :ivar resizes: whether the session may change the size of the screen while it has control.
     :ivar guest: whether the session was opened with a link that was shared from the page.
     :ivar hosts: for a guest, the live sessions with the link from which the guest's link was made.  These sessions may
         take control from the guest.
