@@ -24,9 +24,10 @@ class Refusal(Exception):
     :cvar status: the HTTP status of the XVP proxy's response; None if the proxy never sends this refusal.
     :cvar api_status: the HTTP status of the Compute API; None if the API never gives this refusal.
     :cvar sentence: the text for the user.
-    :ivar detail: additional information for the log; never shown to a client and never a secret.  Because it may come
-        from another process, it is cleaned here for every log: one line of at most 500 characters, with ``?`` for each
-        character that could forge a line or control a terminal.
+    :ivar detail: further information for the log; never a secret, and never sent to a viewer.  The console API shows it
+        to administrators in the history, and to callers in some 503 errors.  Because the detail may come from another
+        process, it is cleaned here for every log: one line of at most 500 characters, with ``?`` for each character
+        that could forge a line or control a terminal.
     """
 
     close_code: ClassVar[int]
@@ -71,35 +72,48 @@ class ConsoleForbidden(Refusal):
 
 
 class InstanceNotFound(Refusal):
-    """No live compute host knows the instance."""
+    """No live compute host knows the instance.
+
+    If nova's API checks the tokens: nova does not know the instance, or shows it as deleted.
+    """
 
     close_code, status, api_status = 4404, 404, 404
     sentence = "This server no longer exists. Choose another server in your list."
 
 
 class ConsoleTypeUnavailable(Refusal):
-    """The instance has no VNC display, or VNC is switched off on its host."""
+    """The instance has no VNC display, VNC is switched off on its host, or the console type is unknown."""
 
     close_code, status, api_status = 4404, 404, 400
     sentence = "This server has no VNC display. Its administrator can add one to it."
 
 
 class InstanceNotRunning(Refusal):
-    """The domain is not running or is migrating, or its VNC port is -1."""
+    """The domain is stopped or migrating, or its VNC port is not known yet (-1).
+
+    A paused domain has a console.  But the API cannot send keys to a paused domain, and answers with this refusal.
+    """
 
     close_code, status, api_status = 4409, 409, 409
     sentence = "This server is not running. Start or resume it to use its console."
 
 
 class ConsoleUnreachable(Refusal):
-    """The VNC server is unreachable, silent, not RFB, or refuses the log-in; or two running VMs claim its address."""
+    """The VNC server is unreachable or silent, does not speak RFB, refuses the log-in, or belongs to another VM.
+
+    This is also the cause if two running VMs claim the same VNC address, or if two hosts run the VM.
+    """
 
     close_code, status, api_status = 4502, 502, 502
     sentence = "The console of this server can't be reached. Try again, or tell your administrator."
 
 
 class ServiceUnavailable(Refusal):
-    """consoleauth, Redis or the compute host does not answer, or the host that last ran the instance is not alive."""
+    """A service such as consoleauth, Redis, nova or the compute host does not answer, or its answer is invalid.
+
+    This is also the cause if the host that last ran the instance is not alive, and if a session fails because of a bug
+    in the proxy.
+    """
 
     close_code, status, api_status = 4503, 503, 503
     sentence = "The console service is not available. Try again in a moment."
@@ -227,7 +241,10 @@ class WorkerLost(Refusal):
 
 
 class ClientLeft(Refusal):
-    """The viewer closed the connection.  This is the usual end of a session, not a failure."""
+    """The viewer closed the connection, or the connection was lost.
+
+    This is the usual end of a session, not a failure.
+    """
 
     close_code = 1000
     sentence = "The console was closed."

@@ -42,7 +42,7 @@ WRONG_STATE: Final = "state"
 """The server's state does not allow the action."""
 
 BUSY: Final = "task"
-"""Another action is still running."""
+"""Another action is still running, or the domain is migrating."""
 
 TRANSIENT: Final = "transient"
 """The domain is transient, so the action would delete it."""
@@ -50,11 +50,11 @@ TRANSIENT: Final = "transient"
 
 @record
 class PowerReply(Record):
-    """The answer of a compute host to a power action: the action has begun, or why it has not.
+    """The answer of a compute host to a request for a power action: whether the action has begun and, if not, why.
 
     :ivar state: libvirt's name of the server's state when the action was requested.
     :ivar conflict: :data:`WRONG_STATE`, :data:`BUSY` or :data:`TRANSIENT`; None: the action has begun.
-    :ivar task: with :data:`BUSY`, nova's name of the running action (``powering-off``).
+    :ivar task: with :data:`BUSY`, nova's name of the running action, such as ``powering-off``, or ``migrating``.
     """
 
     state: Annotated[str, fields.short_text]

@@ -78,7 +78,7 @@ class Record:
 
         :param local: the values of local fields.
         :raises ValueError: the message is not an object, or a field is missing or invalid.  The text is one clause that
-            names the class or the field.
+            names the class, and the field if one is missing or invalid.
         """
         if not isinstance(message, dict):
             raise ValueError(f"{cls.__name__}: not an object")
@@ -109,10 +109,10 @@ _R = TypeVar("_R", bound=Record)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def record(kind: type[_R]) -> type[_R]:
-    """Make a class a record: a dataclass whose fields must not be assigned after its construction.
+    """Make a class a record: a dataclass whose instances must not be changed after they were made.
 
-    mypy refuses such an assignment, but Python permits it.  With ``frozen=True``, Python would refuse it too, but would
-    set each field with ``object.__setattr__``, and a record would take four times as long to make.
+    mypy refuses the assignment of a field, but Python permits it.  With ``frozen=True``, Python would refuse it too,
+    but would set each field with ``object.__setattr__``, and a record would take four times as long to make.
     """
     # unsafe_hash: the hash is made from the values of the fields, as in a frozen dataclass.
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(kind)
@@ -124,7 +124,7 @@ _KNOWN: dict[type[Record], _Layout] = {}
 def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
     """Read a record that a service sent.
 
-    :param sender: the name of the service for the error, such as ``compute host one``.
+    :param sender: the name of the service for the error, such as ``compute host host1``.
     :param local: the values of local fields.
     :raises ServiceUnavailable: the message is invalid; the detail names the sender and the field.
     """

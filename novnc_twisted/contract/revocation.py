@@ -1,4 +1,4 @@
-"""The answer to ``revoke`` and ``set_mode``."""
+"""The answer of consoleauth to ``revoke`` and ``set_mode``."""
 
 from typing import Annotated, Any
 
@@ -16,11 +16,11 @@ def _topics(value: Any) -> tuple[str, ...]:
 class Revocation(Record):
     """The result of a change of tokens and sessions.
 
-    :ivar tokens: the number of valid tokens that were revoked.
+    :ivar tokens: the number of valid tokens that were revoked; 0 for ``set_mode``.
     :ivar sessions: the number of sessions that were ended or changed.
-    :ivar unanswered: the topics of the proxies that did not answer.  Their sessions go on as before.  consoleauth
-        repeats the change for two minutes.  After that, a session is ended or changed when its proxy renews the lease
-        of its token.
+    :ivar unanswered: the topics of the proxies that did not answer.  Their sessions may go on as before.
+        consoleauth repeats the change for two minutes.  After that, a session is ended or changed when its proxy renews
+        the lease of its token.
     """
 
     tokens: Annotated[int, fields.count] = 0

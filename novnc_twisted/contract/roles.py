@@ -16,8 +16,8 @@ ROLES: Final = (API, COMPUTE, CONSOLEAUTH, PROXY)
 """The roles that a caller can have.
 
 There is also the empty role (``""``): its callers may call every method.  Services that run together in one process
-have this role.  A program that an operator has written for the bus has it too.  To call with the empty role, a process
-must log in as a Redis user with the rights to all our keys.
+have this role.  A program that an operator has written for the bus has it too.  On Redis, a process can call with the
+empty role only if it logs in as a user with the rights to all our keys.
 """
 
 EXPOSED: Final = (COMPUTE, PROXY)

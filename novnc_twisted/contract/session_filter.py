@@ -21,7 +21,8 @@ class SessionFilter(Record):
     :ivar token_hash: the SHA-256 of its token, in hexadecimal digits.
     :ivar made_until: Unix time in seconds.  A session whose token was made later does not match.  A session matches if
         the time of its token is unknown.
-    :ivar link_id: a name of its token that is not secret; see :func:`novnc_twisted.access.tokens.link_id`.
+    :ivar link_id: identifies its token, but reveals neither the token nor the token's hash; see
+        :func:`novnc_twisted.access.tokens.link_id`.
     """
 
     session_id: Annotated[str | None, fields.short_text] = None
@@ -40,7 +41,7 @@ class SessionFilter(Record):
 
         :raises ServiceUnavailable: a field is unknown or invalid; the detail names this field.
         """
-        # A misspelled field would otherwise be ignored, and every session would match.
+        # Without this check, a misspelled field would be ignored, and too many sessions would match.
         if unknown := arguments.keys() - cls.__slots__:
             raise ServiceUnavailable(f"a filter of sessions has an unknown field: {min(unknown)}")
         return read(cls, dict(arguments), "the caller")

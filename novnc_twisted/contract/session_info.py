@@ -11,20 +11,22 @@ from novnc_twisted.contract.record import Record, record
 class SessionInfo(Record):
     """A session, which may be in its set-up, live, or ended.
 
-    The last four fields are for services only: the API never shows them.
+    The API shows the fields up to ``recording``.  The fields after ``recording`` are for services only.
 
     :ivar id: the id of the session, unique among all proxies.
-    :ivar server_id: the UUID of the server; empty before the token was checked.
-    :ivar server_name: the server's name; empty before the token was checked.
+    :ivar server_id: the UUID of the server; empty: unknown, for example because the token was not checked yet.
+    :ivar server_name: the server's name; empty: unknown.
     :ivar user_id: the user who asked for the token.
     :ivar project_id: the project in which that user asked for the token.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
-    :ivar mode: ``control`` (the viewer may send keys and pointer events) or ``view`` (it may only watch).
+    :ivar mode: ``control`` (the viewer may send keys, pointer events and clipboard texts) or ``view`` (it may only
+        watch).
     :ivar client_address: the address of the viewer; ``unknown`` if it is not known, for example on a unix socket.
     :ivar proxy: the ``host`` option of the proxy.
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar phase: the step of the set-up, or ``live``; for an ended session, the phase in which it ended.
-    :ivar started_at: Unix time in seconds at which the connection was accepted.
+    :ivar started_at: Unix time in seconds at which the set-up began: when the connection was accepted or, if it had an
+        earlier request, when the response to that request had been sent.
     :ivar last_input_at: Unix time in seconds at which the viewer last sent RFB data; None: it has sent none yet.
     :ivar bytes_in: bytes of RFB received from the viewer.
     :ivar bytes_out: bytes of RFB sent to the viewer.

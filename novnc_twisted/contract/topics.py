@@ -32,10 +32,11 @@ have entries of their own.
 
 
 RESTART: Final = 5.0
-"""Seconds for which calls to consoleauth or a compute host wait after this service has stopped (on Redis only).
+"""Seconds for which calls to consoleauth or a compute host wait after this service was stopped (on Redis only).
 
 The service may be restarting.  After this time, calls to it fail at once.  If the service was a compute host, the
-callers can then ask other compute hosts.  With the default deadline, also 5 seconds, no call would wait longer.
+callers can then ask other compute hosts.  A longer time would have no effect on calls with the default deadline, which
+is also 5 seconds.
 """
 
 
@@ -113,9 +114,9 @@ CONSOLEAUTH: Final = Topic(
 )
 """``consoleauth``: the tokens, the people at a console, and the history of sessions.
 
-Somebody with a stolen credential of a proxy can make a new token only from another token, whose hash must be known.
-The new token has no more rights than the other token, and ends with it.  A proxy cannot choose a token to delete, but
-if a server or a user has too many tokens, a new token replaces the oldest one.
+Somebody with a stolen credential of a proxy can make a new token only from another token, and must know the hash of
+that token.  The new token has no more rights than the other token, and ends with it.  A proxy cannot choose a token to
+delete, but if a server or a user has too many tokens, a new token replaces the oldest one.
 """
 
 COMPUTE: Final = Topic(

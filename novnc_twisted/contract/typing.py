@@ -30,7 +30,7 @@ MAX_HOLD: Final = 200
 """Maximum of :attr:`Strokes.hold`, in milliseconds."""
 
 MAX_SECONDS: Final = 10.0
-"""Maximum number of seconds that the keys of one message take."""
+"""Maximum of :attr:`Strokes.seconds` for one message."""
 
 _KEY_BYTES: Final = 32
 
@@ -66,7 +66,10 @@ class Strokes:
 
     @property
     def seconds(self) -> float:
-        """How long the hypervisor takes to press and release all keys."""
+        """Seconds that the hypervisor takes to press and release all keys.
+
+        The compute host makes a short pause after the key Enter.  This pause is not counted.
+        """
         return sum(2 * len(chord) for chord in self.chords) * self.hold / 1000
 
 
@@ -88,7 +91,8 @@ def seal(ticket: TypingTicket, number: int, strokes: Strokes) -> str:
 def unseal(ticket: TypingTicket, number: int, sealed: Any) -> Strokes:
     """Decrypt and check strokes.
 
-    :raises ValueError: ``sealed`` was not encrypted with this ticket and number, or the strokes exceed a limit.
+    :raises ValueError: ``sealed`` was not encrypted with this ticket and number, or the strokes are invalid or exceed a
+        limit.
     """
     try:
         plain = _cipher(ticket).decrypt(_nonce(number), base64.b64decode(sealed, validate=True), None)

@@ -23,8 +23,8 @@ class ConsoleEvent:
 
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar address: the client's address.  X-Forwarded-For is used only if one of ``trusted_proxies`` sent it.
-    :ivar user_id: the user who asked for the token.
-    :ivar project_id: the project of that user's request.
+    :ivar user_id: the user who asked for the token; in an event about a request to the API, the user who sent it.
+    :ivar project_id: the project in which that user asked for the token, or sent the request.
     :ivar instance_uuid: the server's UUID.
     :ivar instance_name: the server's name.
     :ivar link_id: identifies the token in all events about it; see :func:`novnc_twisted.access.tokens.link_id`.

@@ -22,7 +22,7 @@ class EventLog:
 
     Each session has one line, at its end.  Refused requests are summarised: the first one for each service, cause and
     client network is logged at once; further ones are counted, and their number is logged once a minute.  All other
-    events, such as those about tokens, are not logged here, but in the audit trail.
+    events, such as those about tokens, are not logged here.  The audit trail contains them, if it is on.
     """
 
     def __init__(self, clock: IReactorTime) -> None:

@@ -19,8 +19,9 @@ class SessionOpened(ConsoleEvent):
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the session's id.
-    :ivar peer: the address from which the connection came: the viewer's, or that of a reverse proxy.
-    :ivar seconds: seconds from accepting the connection until the session was live.
+    :ivar peer: the address and port from which the connection came: the viewer's, or those of a reverse proxy.
+    :ivar seconds: seconds from the beginning of the set-up until the session was live.  The set-up begins when the
+        connection is accepted or, if it had an earlier request, when the response to that request has been sent.
     :ivar phases: the phases of the set-up in order, each with its seconds: token (its check), dial (the connection to
         the VNC server), access path (a CONNECT request, only with nova's ``internal_access_path``), login (to the VNC
         server), offer (the handshake with the viewer).
@@ -41,7 +42,10 @@ class SessionOpened(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionClosed(ConsoleEvent):
-    """A session has ended, in any phase.  Every session has exactly one such event.
+    """A session has ended, in any phase.
+
+    Every session has exactly one such event.  If the process of the session was killed, the event comes later, with the
+    cause ``WorkerLost``, or is missing.
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the session's id.
@@ -49,8 +53,8 @@ class SessionClosed(ConsoleEvent):
     :ivar close_code: the WebSocket close code of that cause.
     :ivar detail: more about the cause, for the log.
     :ivar phase: the phase in which the session ended: a phase of :class:`SessionOpened`, or ``live``.
-    :ivar peer: the address from which the connection came: the viewer's, or that of a reverse proxy.
-    :ivar seconds: seconds from accepting the connection until the end.
+    :ivar peer: the address and port from which the connection came: the viewer's, or those of a reverse proxy.
+    :ivar seconds: seconds from the beginning of the set-up (see :class:`SessionOpened`) until the end.
     :ivar bytes_in: bytes of RFB from the viewer.
     :ivar bytes_out: bytes of RFB to the viewer.
     :ivar phases: the phases of the set-up until the end, as in :class:`SessionOpened`; empty if the session was live.
@@ -75,7 +79,7 @@ class SessionClosed(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionChanged(ConsoleEvent):
-    """The rights of a live session's viewer were changed.
+    """The mode of a live session (what its viewer may do) was changed.
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the session's id.
@@ -109,7 +113,7 @@ class ConsoleShared(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlChanged(ConsoleEvent):
-    """The viewer of a console page asked for control of the console, handed it over, took it back, or returned it.
+    """The viewer of a console page asked for control of the console, handed it over, took it, or returned it.
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the viewer's session.
@@ -152,8 +156,8 @@ class ScreenshotTaken(ConsoleEvent):
     """A user of the API asked for a picture of a server's screen; ``console_type`` is empty.
 
     :cvar event: the name of this kind of event.
-    :ivar size: number of bytes of the picture; 0 if the picture was refused.
-    :ivar cause: why the picture was refused; empty if it was sent.
+    :ivar size: number of bytes of the picture; 0 if no picture was sent.
+    :ivar cause: why no picture was sent; empty if one was sent.
     """
 
     event: ClassVar[str] = "screenshot_taken"
@@ -208,12 +212,12 @@ class TokenUsed(ConsoleEvent):
 class TokenRefused(ConsoleEvent):
     """A proxy asked for the check of a token, and the token was refused.
 
-    consoleauth also reports this event if it refuses to renew the lease of a token, because the server now belongs to
+    consoleauth also reports this event if it does not renew the lease of a token because the server now belongs to
     another project.
 
-    The fields of the user, project and server are set if consoleauth knows the token, and refuses it, for example
-    because the server does not run.  They are empty if the token is unknown, or if nova's API or a token plug-in checks
-    the tokens.
+    The fields of the user, the project and the server are set if consoleauth knows the token but refuses it, for
+    example because the server does not run.  They are empty if the token is unknown, or if nova's API or a token
+    plug-in checks the tokens.
 
     :cvar event: the name of this kind of event.
     :ivar cause: the name of the :class:`~novnc_twisted.errors.Refusal`.
@@ -231,14 +235,16 @@ class TokenRefused(ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRevoked(ConsoleEvent):
-    """Valid tokens were revoked.
+    """Tokens were revoked or deleted.
+
+    Tokens are deleted if their server is gone, or if a server or a user has too many of them.
 
     The fields of ``ConsoleEvent`` show how the tokens were selected.  For example, only ``user_id`` is set if all
     tokens of a user were revoked.
 
     :cvar event: the name of this kind of event.
-    :ivar tokens: number of revoked tokens.
-    :ivar reason: a text that says why the tokens were revoked.
+    :ivar tokens: number of revoked or deleted tokens.
+    :ivar reason: a text that says why the tokens were revoked or deleted.
     """
 
     event: ClassVar[str] = "token_revoked"

@@ -23,7 +23,10 @@ RefusalCause: TypeAlias = Literal[
     "TooManyConnections",
     "TooManyFailures",
 ]
-"""Causes for which a request is refused before a session begins.  docs/operations explains each cause."""
+"""Causes for which a connection or a request is refused before it becomes a session or reaches the API.
+
+docs/operations explains each cause.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,8 @@ class FrameBlocked:
 
     :cvar event: the name of this kind of event.
     :ivar service: ``novncproxy``.
-    :ivar address: the client's address; empty for a unix socket.
+    :ivar address: the client's address; ``unknown`` if a trusted proxy sent an invalid address; empty for a unix
+        socket.
     :ivar origin: the origin of the page that has the frame; ``another site`` if the browser does not send the origin.
     :ivar option: the option to change.
     """

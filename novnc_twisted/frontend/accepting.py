@@ -95,7 +95,8 @@ class Acceptor:
         protocol.makeConnection(port.transport(accepted, protocol, address, port, number, self._reactor))
 
     def _pause(self, error: OSError) -> None:
-        # The socket stays readable while connections wait.  So the reactor would call doRead() at once, in a busy loop.
+        # The socket stays readable while connections wait.  Without the pause, the reactor would call doRead() again at
+        # once, in a busy loop.
         self._reactor.removeReader(self)
         self._resume = self._reactor.callLater(PAUSE, self._go_on)
         now = self._reactor.seconds()

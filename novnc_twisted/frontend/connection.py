@@ -28,8 +28,9 @@ class FrontConnection(Protocol):
 
     :ivar factory: the proxy's factory.  The factory sets ``factory`` and ``slot`` when it makes the protocol.
     :ivar slot: the connection's slot in the connection limits.
-    :ivar peer_address: the address of the connection's other side; empty for a unix socket.
-    :ivar peer: address and port of the other side, for the log.
+    :ivar peer_address: the address of the connection's other side or, if the connection began with a PROXY header, the
+        client's address in this header; empty for a unix socket.
+    :ivar peer: ``peer_address`` with its port, or ``unix socket``; for the log.
     :ivar accepted_at: when the set-up of a session began, in the reactor's seconds: at accept, or after the response to
         the previous request.
     :ivar gone: fires when the connection is closed, or when a detached relay (:mod:`novnc_twisted.relay.detached`) has

@@ -65,14 +65,15 @@ class FrontFactory(Factory):
         :param keep_token: ``async (token, client_address) -> str | None``: called regularly while a session lives.
             Renews the token's lease, which lets the viewer reconnect, even after the token itself has expired.  Returns
             what the viewer may do from now on, ``control`` or ``view``; None: no change.
-        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console may not
-            be at the address in ``info``, or if the console page asks for the state of the server.  Returns the present
-            address and state, or None if they are not known; may take ``settings.token_deadline`` seconds.
+        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is
+            perhaps not at the address in ``info``, or if the console page asks for the state of the server.  Returns
+            the present address and state, or None if they are not known; may take ``settings.token_deadline``
+            seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.
         :param people: the calls to consoleauth about the people at a console, about control and about links for guests;
-            None: viewers do not show them.  The XVP proxy does not use this argument.
+            None: console pages have no channel to the proxy.  The XVP proxy does not use this argument.
         :param limits: limits of sessions; may be shared with another proxy of this process.  Default: limits for this
             proxy only.
         :param failures: counts failed guesses of a token; may be shared, too.  Default: counts for this proxy only.

@@ -18,7 +18,7 @@ from novnc_twisted.frontend.pending import PendingConnection
 
 
 class Listener(ServerFactory):
-    """Accepts connections for a front, and passes each one on after its first bytes, which show its kind.
+    """Accepts connections for a front, and passes each one on after its first bytes, which show whether it uses TLS.
 
     :ivar waiting: the connections that have not been passed on yet.
     """

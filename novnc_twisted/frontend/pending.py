@@ -105,7 +105,8 @@ class PendingConnection(Protocol):
         return TLS_DEADLINE if self._listener.tls_only else PLAIN_DEADLINE
 
     def _is_late(self) -> None:
-        if self._held:  # a connection without any byte is a health check, not worth an event
+        # A health check sends nothing, or nothing after its PROXY header.  It is not worth an event.
+        if self._held:
             self._listener.refused("HeadTimeout", self._host, "the PROXY header did not come in time, or not whole")
         self.hang_up()
 
@@ -143,8 +144,8 @@ class PendingConnection(Protocol):
         address = self._address = kind("TCP", header.host, header.port)
         self.transport.getPeer = lambda: address
         if self._slot is not None:
-            # From now on, the connection counts for the client's network, to which the limit of one network applies.
-            # This limit does not apply to trusted proxies.
+            # From now on, the connection counts for the network of the client.  One network may have only a share of
+            # all connections; this limit does not apply to trusted proxies (see ConnectionLimits).
             self._slot.release()
         self._slot = self._listener.front.connection_limits.admit(header.host)
         if self._slot is not None:
