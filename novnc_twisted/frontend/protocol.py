@@ -46,7 +46,7 @@ class FrontProtocol(FrontConnection):
             self.bad_head(SetupTimeout("the head did not come in time"))
 
     def dataReceived(self, data: bytes) -> None:
-        """See Protocol: part of a head, or of a session."""
+        """See Protocol.  Receive part of a head, or bytes for the session or the final response."""
         if self.end is not None:
             self.end.dataReceived(data)
             return
@@ -73,8 +73,8 @@ class FrontProtocol(FrontConnection):
     def begin_check(self, token: str | None, address: str) -> Check | None:
         """Begin the check of a token.
 
-        :return: the check.  None: the client made too many failed guesses and has to wait; the refusal was reported to
-            the observer.
+        :return: the check.  None: too many failed guesses came from this address, and another of its tokens is being
+            checked.  So the client has to wait.  The refusal was reported to the observer.
         """
         if not token:
             return Check()  # a request without a token does not count as a guess
@@ -121,6 +121,6 @@ class FrontProtocol(FrontConnection):
         raise NotImplementedError
 
     def unexpected(self, data: bytes) -> None:
-        """Refuse bytes that arrive while the last request is being answered."""
+        """Report bytes that arrive while a request is being answered, and close the connection."""
         self.refused("BadRequest", self.peer_address, None, "bytes came before the last request was answered")
         self.hang_up()

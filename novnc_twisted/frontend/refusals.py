@@ -6,17 +6,17 @@ from novnc_twisted.events.records import Observer
 from novnc_twisted.events.refused import RefusalCause, RequestRefused
 
 
-def cause_of(head: Refusal) -> RefusalCause:
-    """Return the cause of the event for a request head that was refused: too long, too late, or malformed."""
-    if isinstance(head, MessageTooBig):
+def cause_of(refusal: Refusal) -> RefusalCause:
+    """Return the cause to report for a refused request head: too long, too late, or malformed."""
+    if isinstance(refusal, MessageTooBig):
         return "HeadTooBig"
-    return "HeadTimeout" if isinstance(head, SetupTimeout) else "BadRequest"
+    return "HeadTimeout" if isinstance(refusal, SetupTimeout) else "BadRequest"
 
 
 def limits_observer(service: str, observer: Observer, option: str = "") -> LimitObserver:
-    """Return an observer of :class:`.ConnectionLimits` that passes events on to ``observer``.
+    """Return an observer of :class:`.ConnectionLimits` that passes each report on to ``observer`` as an event.
 
-    :param option: the option that sets the limit.
+    :param option: the option to change if the limit is too low, and how to change it; empty: there is no option.
     """
 
     def observe(address: str, why: str) -> None:

@@ -42,10 +42,10 @@ class FrontTLS:
 
         :param cert: file (PEM) with the certificate, followed by intermediate certificates.
         :param key: file with the certificate's key; None: the key is in the file ``cert``.
-        :param ciphers: ciphers up to TLS 1.2, as OpenSSL's cipher list; None: the library's default.
+        :param ciphers: the ciphers for TLS 1.2 and older, as an OpenSSL cipher list; None: OpenSSL's default.
         :param minimum: the lowest TLS version, ``default`` or one of :data:`MINIMA`.
-        :param client_ca: file with CAs; every client must show a certificate issued by one of them.  None: no client
-            is asked for a certificate.
+        :param client_ca: file (PEM) with certificates of CAs; every client must show a certificate issued by one of
+            these CAs.  None: no client is asked for a certificate.
         :param names: argument -> name of the option that sets it, for errors; default: the argument's own name.
         :raises BadTLS: a file, the list of ciphers or the lowest version cannot be used.
         """

@@ -8,8 +8,8 @@ from twisted.internet import tcp, unix
 from twisted.python.failure import Failure
 
 BACKLOG: Final = 1024
-"""Connections that may wait to be accepted: enough for a burst of reconnecting viewers.  The kernel's limit is
-somaxconn."""
+"""Maximum number of connections that wait to be accepted: enough for a burst of reconnecting viewers.  The kernel
+allows at most somaxconn."""
 
 
 class SharedUnixPort(unix.Port):
@@ -27,7 +27,9 @@ class SharedUnixPort(unix.Port):
         port: Self = cls._fromListeningDescriptor(reactor, descriptor, factory)
         port.backlog = BACKLOG  # startListening() calls listen() with this value
         path = port._bindPath
-        if path[:1] != b"\0":  # an abstract socket has no file, and so no permissions
+        # startListening() sets the permissions of the path to ``mode``.  So set ``mode`` to the present permissions.
+        # An abstract socket has no file, and so no permissions.
+        if path[:1] != b"\0":
             port.mode = stat.S_IMODE(Path(path.decode("utf-8", "surrogateescape")).stat().st_mode)
         port.startListening()
         return port

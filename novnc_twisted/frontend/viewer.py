@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from novnc_twisted.access.failures import Check, Failures
 
 GUESSES = (InvalidToken, ConsoleForbidden)
-"""Refusals that count as a failed guess of a token: the token is unknown, has expired, or may not be used here."""
+"""Refusals that count as a failed guess of a token: it is unknown, used up or expired, or may not be used here."""
 
 
 @implementer(IViewer)

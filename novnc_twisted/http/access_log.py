@@ -23,7 +23,8 @@ class LoggedPaths:
         """Prepare to show paths.
 
         :param patterns: the paths of the application, without the first slash; ``{}`` stands for a variable segment.
-        :param secret_below: words; the variable segments of a pattern that contains one of these words are hidden.
+        :param secret_below: literal segments of patterns, such as ``tokens``.  If a pattern contains one of them, the
+            variable segments of its paths are hidden.
         """
         split = {tuple(pattern.split("/")) for pattern in patterns}
         self._words = {segment for pattern in split for segment in pattern} - {"{}"}

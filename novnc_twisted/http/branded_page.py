@@ -15,17 +15,19 @@ from novnc_twisted.http.static_files import TYPES, StaticFile
 
 DARK: Final = Color.read("#252d38")
 LIGHT: Final = Color.read("#e7ebf0")
-"""The page backgrounds on which the accent colour has the least contrast (``--hover`` of style.css)."""
+"""The backgrounds on which the accent colour has the least contrast, in the dark and in the light colour scheme of the
+pages (``--hover`` of style.css)."""
 
 _CACHED: Final = 16
-"""Maximum number of pages in the cache.  A further page clears the cache, because it may hold pages of old files."""
+"""Maximum number of pages in the cache.  A further page clears the cache, so that pages of replaced files do not stay
+in memory."""
 
 
 class BrandedPage:
     """Adds the settings to the files of a page.
 
-    :ivar style: the name of the style sheet; empty: the settings have neither colours nor a logo.
-    :ivar logo: the name of the logo; empty if the operator has set no logo.
+    :ivar style: the file name of the style sheet; empty if the settings have neither colours nor a logo.
+    :ivar logo: the file name of the logo; empty if the operator has set no logo.
     """
 
     def __init__(self, settings: PageSettings) -> None:
@@ -65,7 +67,7 @@ class BrandedPage:
         return whole
 
     def for_script(self) -> str:
-        """Return the settings as the script of the console page reads them (``site.js``)."""
+        """Return the settings as JSON, in the form that the script of the console page reads (``site.js``)."""
         settings = self._settings
         return json.dumps(
             {
@@ -126,7 +128,8 @@ def _bar(bar: Color, accent: Color | None) -> str:
         "accent": shown,
         "on-accent": shown.text(),
     }
-    # Set ``color``, too: otherwise elements inherit it from the body, where the variable ``--ink`` has another value.
+    # Set ``color``, too.  Otherwise the bar would inherit the text colour of the body, which the body has computed from
+    # its own value of the variable ``--ink``.
     return _rule("body > header, body > .show", variables, "background: var(--bar); color: var(--ink);")
 
 

@@ -1,4 +1,4 @@
-"""A client's connection from its beginning to its end: its slot and its deadlines."""
+"""A client's connection from its beginning to its end: its slot in the connection limits, and its deadlines."""
 
 from typing import Any, Final
 
@@ -26,8 +26,10 @@ class LimitedChannel(StrictChannel):
     twisted.web's own time-out begins anew with each byte, so a client that sends slowly would never reach it.
 
     :ivar slot: the connection's slot in the connection limits.
-    :ivar is_last: whether the connection closes after the response that is being made, because the site stops.
-    :ivar is_streaming: whether the response is a stream of server-sent events, which ends when the client leaves.
+    :ivar is_last: whether the present response, or else the next one, is the last one on this connection, because the
+        site stops.
+    :ivar is_streaming: whether the response is a stream of server-sent events, which lasts until the client or the
+        server ends it.
     """
 
     slot: ConnectionSlot
@@ -115,7 +117,8 @@ class LimitedChannel(StrictChannel):
         self.is_last = True
         # A deadline runs only while the connection is new, or while a request is arriving.
         if first_request and self._deadline is not None:
-            # If the headers of the request have arrived, checkPersistence() is not called again.
+            # checkPersistence() is called once for each request, when its headers have arrived.  If this has already
+            # happened, checkPersistence() did not see is_last.
             if self.requests:
                 self.close_after_response()
             return

@@ -15,7 +15,7 @@ from novnc_twisted.errors import ServiceUnavailable
 DEADLINE: Final = 4.0
 """Seconds for a whole request, including connection and TLS handshake.
 
-This is less than the 5 s within which a proxy must check the token of a session (``token_deadline``).
+This is less than the 5 s that the check of a token may take by default (``SessionSettings.token_deadline``).
 """
 
 MAX_ANSWER: Final = 16 << 10
@@ -55,10 +55,11 @@ class BoundedClient:
         return self._pool.closeCachedConnections()
 
     async def get(self, address: str, headers: Mapping[str, list[str]]) -> tuple[int, bytes]:
-        """Return the status and the body of an answer.
+        """Send a GET request, and return the status and the body of the answer.
 
         :param address: the URL; it may contain a token.
-        :raises ServiceUnavailable: there is no complete answer within the limits.  The detail does not contain the URL.
+        :raises ServiceUnavailable: the request failed, or the answer did not arrive in full within the limits.  The
+            detail does not contain the URL.
         """
         if self._pending >= MAX_PENDING:
             raise ServiceUnavailable(f"{self._name} is too slow: {MAX_PENDING} requests wait")
@@ -98,7 +99,7 @@ class _TooLong(Exception):
 
 
 def _was_cancelled(error: Exception) -> bool:
-    """Return whether an error of Agent wraps the cancellation of its request."""
+    """Return whether an error of Agent means that its request was cancelled."""
     reasons = getattr(error, "reasons", ())
     return isinstance(error, ConnectingCancelledError) or any(reason.check(CancelledError) for reason in reasons)
 

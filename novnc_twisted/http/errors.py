@@ -6,7 +6,7 @@ from novnc_twisted.events.refused import RefusalCause, RequestRefused
 
 
 class RefusalReason(NamedTuple):
-    """The reason, for the log, why a request is refused before it reaches an API.
+    """Why a request is refused before it reaches an API.  The reason is for the log.
 
     :ivar cause: a short name, such as ``LockedOut``.
     :ivar option: the option to change, and how to change it; empty if no option helps.

@@ -20,7 +20,7 @@ class ISubscriber(Protocol):
         """Send bytes of the stream; does nothing after the client has left."""
 
     def finish(self) -> None:
-        """End the stream; the client asks for a new one."""
+        """End the stream.  The client then requests a new one (see :data:`HEAD`)."""
 
     @property
     def is_full(self) -> bool:

@@ -7,7 +7,7 @@ from novnc_twisted.access import strict_json
 from novnc_twisted.http.errors import HTTPError
 
 MAX_DEPTH: Final = 32
-"""Maximum levels of nesting in a body; nova's own requests have four."""
+"""Maximum number of levels of nesting in a body; nova's own requests have four."""
 
 # Without the optional closing quote, the time for a body of escaped quotes would grow with the square of its length.
 # Without the possessive quantifier, a string of 1 MiB would take 120 MiB of memory.

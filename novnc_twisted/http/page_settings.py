@@ -46,9 +46,10 @@ class PageSettings:
     """The settings.  A setting that is missing in the file leaves the page unchanged.
 
     :ivar name: the name of the cloud or company, which screen readers read in place of the logo.
+    :ivar logo: the picture to show in the bar; None: no logo.
     :ivar accent: the colour of main buttons and of chosen items.
-    :ivar bar: the colour of the bar.
-    :ivar help: the URL of the operator's own help.  The page replaces ``{language}`` by its language.
+    :ivar bar: the colour of the bar at the top of the pages.
+    :ivar help: the URL of the operator's own help.  The page replaces ``{language}`` with the code of its language.
     :ivar new_link: the URL where people get a new console link.  The page replaces ``{language}`` here, too.
     :ivar defaults: settings of the page that apply until a person chooses others.
     :ivar fixed: settings that nobody can change.
@@ -67,7 +68,8 @@ class PageSettings:
 def read_page_settings(path: Path) -> PageSettings:
     """Read the file, and the logo that it names.
 
-    :raises ValueError: a file or a setting cannot be used.  The text is one clause that names the file or setting.
+    :raises ValueError: a file or a setting cannot be used.  The text is one clause, for a line that begins with the
+        name of the option.
     """
     found = _object(strict_json.loads(_content(path, MAX_FILE)), "the file")
     logo = found.pop("logo", None)

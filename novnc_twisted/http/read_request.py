@@ -52,7 +52,8 @@ def read_request(wire_request: WireRequest, trusted: Sequence[Network]) -> Reque
 def _host(wire_request: WireRequest, hosts: Sequence[str], authority: str | None) -> str:
     """Return the requested host.  An absolute target has precedence over the Host field (RFC 9112, section 3.2.2).
 
-    :raises HTTPError: 400: the target or the field is malformed, or an HTTP/1.1 request has no Host.
+    :raises HTTPError: 400: the host in the target or in the Host field is malformed, there is more than one Host field,
+        or an HTTP/1.1 request has no Host field.
     """
     if hosts or wire_request.clientproto != b"HTTP/1.0":
         host = hosts[0].strip() if len(hosts) == 1 else ""

@@ -25,7 +25,8 @@ class Request:
     :ivar prefix: the path below which a trusted proxy publishes this server, for instance ``/compute``; usually empty.
     :ivar protocol: the client's version of HTTP, for instance ``HTTP/1.1``.
     :ivar local: whether the local end of the connection is a loopback address or a unix socket.
-    :ivar client: the client's address, from X-Forwarded-For of a trusted proxy, else the peer's address.
+    :ivar client: the client's address, from X-Forwarded-For of a trusted proxy, else the peer's address.  ``unknown``
+        if a trusted proxy sent an invalid address; empty for a client on a unix socket.
     """
 
     method: str
@@ -51,8 +52,9 @@ class Request:
         return self.method in ("GET", "HEAD")
 
     def header(self, name: str) -> str | None:
-        """Return the value of a header field that may occur once; None if it is missing.
+        """Return the value of a header field that may occur at most once; None if it is missing.
 
+        :param name: the name in lower case.
         :raises HTTPError: 400: the field occurs more than once, so it is not clear which value is meant.
         """
         values = self.headers.get(name, [])

@@ -43,7 +43,10 @@ def response_head(
 
 
 def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[str, str], ...] = ()) -> bytes:
-    """Return a whole response with one sentence as its body.  The connection is closed after it."""
+    """Return a whole response with one sentence as its body.  The connection is closed after it.
+
+    :param body: whether to send the body; False for HEAD.
+    """
     data = f"{sentence}\n".encode()
     # The sentence may repeat text of the client, which no browser may run as a script.
     safe = (("Content-Security-Policy", "default-src 'none'"), ("Cache-Control", "no-store"), *fields)

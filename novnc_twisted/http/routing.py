@@ -20,7 +20,7 @@ class Resource(Protocol):
     """A group of paths and their handlers."""
 
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
-        """Return method, pattern (``{}`` matches one segment of the path) and handler of each path."""
+        """Return the method, the pattern (``{}`` matches one segment of a path) and the handler of each route."""
         ...
 
 
@@ -37,7 +37,7 @@ class Router:
             for resource in resources
             for method, pattern, handler in resource.routes()
         ]
-        # Literal patterns first: "servers/detail" before "servers/{}".
+        # Patterns with fewer variable segments first: "servers/detail" before "servers/{}".
         self._routes.sort(key=lambda route: route[1].count("{}"))
         self.table = frozenset((method, "/".join(pattern)) for method, pattern, _ in self._routes)
         self.names = frozenset(pattern[0] for _, pattern, _ in self._routes)

@@ -30,7 +30,7 @@ class IApplication(Protocol):
         ...
 
     def error_response(self, error: HTTPError) -> Response:
-        """Return the response to a request that cannot be read."""
+        """Return the response to a request that is malformed or too large."""
         ...
 
 
@@ -41,8 +41,8 @@ class Site(HTTPFactory):
     :ivar connection_limits: counts the connections, and decides whether a new connection may stay.
     :ivar observer: called with the event of each refused request.
     :ivar connections: the channels of the open connections.
-    :ivar answers_first_requests: whether the first request of a new connection is still answered after the site has
-        stopped.
+    :ivar answers_first_requests: whether the following requests are still answered after the site has stopped: a
+        request that is arriving, and the first request of a connection that has sent none yet.
     """
 
     answers_first_requests = False
@@ -67,7 +67,7 @@ class Site(HTTPFactory):
         :param observer: called with the event of each refused request.
         :param trusted_proxies: the proxies whose X-Forwarded-For, -Proto and -Prefix are accepted.
         :param logged_paths: shows paths in the log; default: all segments are hidden.
-        :param name: the server's name in the log.
+        :param name: the server's name in events.
         """
         super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)
         self.name = name

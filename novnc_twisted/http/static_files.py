@@ -1,4 +1,4 @@
-"""Static files: finds the file for a path.  Files outside of the folder, hidden files and listings are not served."""
+"""Finds the static file for a path.  Files outside of the folder, hidden files and lists of files are not served."""
 
 import os
 import re
@@ -42,9 +42,9 @@ class StaticFile:
     :ivar content: the open file, at its beginning; the receiver must close it.
     :ivar size: number of bytes.
     :ivar content_type: the media type, by the ending of the name.
-    :ivar path: the path in the folder, with slashes.
+    :ivar path: the path relative to the folder, for example ``app/name.js``.
     :ivar tag: the ETag.
-    :ivar unchanging: whether our own code put a hash of the content into the name.  A file of this name never changes.
+    :ivar unchanging: whether our own code put a hash of the content into the name.  Such a file never changes.
     :ivar encoding: the Content-Encoding of the content, or None.
     :ivar varies: whether the content depends on the request's Accept-Encoding.
     """
@@ -79,10 +79,10 @@ class StaticFolder:
     ) -> None:
         """Prepare.  The folder need not exist yet.
 
-        :param built: whether our own build made the files.  The build also makes the compressed files beside them, so
-            these are up to date.  The content of a file with a hash in its name never changes.
-        :param names: the segments of a path -> the names of files in this folder.  They are tried in this order.  The
-            path ``/`` has no segments.
+        :param built: whether our own build made the files.  If so, a file with a hash in its name never changes, and
+            the compressed files beside the files are up to date.  In other folders, this is not assumed.
+        :param names: the segments of a path -> the names of the files that may answer it.  The first one that exists in
+            this folder is used.  The path ``/`` has no segments.
         """
         self.path = Path(os.path.realpath(folder))
         self._built = built
@@ -163,7 +163,10 @@ def accepted_encodings(fields: Iterable[str]) -> set[str]:
 
 
 def _steps(path: str) -> tuple[str, ...] | None:
-    """Return the names in a path; None if a name is empty, is hidden, or leads out of the folder."""
+    """Return the decoded names in a path; None if the path cannot be that of a served file.
+
+    A name must not be empty or hidden, and must not contain a slash, a backslash or an unprintable character.
+    """
     if not path.startswith("/"):
         return None
     if path == "/":

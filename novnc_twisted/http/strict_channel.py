@@ -18,11 +18,13 @@ from novnc_twisted.http.response import phrase
 from novnc_twisted.http.wire_request import MAX_BODY, WireRequest
 
 MAX_DRAINED: Final = 16 * MAX_BODY
-"""Maximum number of bytes of a refused body that are read and dropped, so that the client receives the response."""
+"""Maximum number of bytes that are read and dropped after a refusal; with more, the connection is aborted.
+
+The rest of a refused body is read, so that the client receives the response (see :meth:`StrictChannel.refuse`).
+"""
 
 CLOSE_TIMEOUT: Final = 5.0
-"""Seconds that a client has to finish sending a refused request, and the same time again to read the response.
-"""
+"""Seconds that a client has to finish sending a refused body, and the same time again to read the response."""
 
 _CAUSES: Final[dict[int, RefusalCause]] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}
 _CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
@@ -32,7 +34,7 @@ _MAX_LENGTH_DIGITS: Final = 15
 class StrictChannel(HTTPChannel):
     """A connection whose requests are parsed strictly, one at a time.
 
-    :ivar is_refused: whether a request was refused.  After that, nothing more is parsed.
+    :ivar is_refused: whether a request was refused, or did not come in time.  After that, nothing more is parsed.
     """
 
     totalHeadersSize = HEAD_LIMIT
@@ -83,7 +85,7 @@ class StrictChannel(HTTPChannel):
         ):
             self._respondToBadRequestAndDisconnect()
             return False
-        # twisted.web's method may return True even if the request was refused during the call.
+        # A refused request must go no further, whatever twisted.web's method returns.
         return bool(super().headerReceived(line)) and not self.is_refused
 
     def allHeadersReceived(self) -> None:
@@ -108,7 +110,10 @@ class StrictChannel(HTTPChannel):
             self.refuse(413, "Request is too large.", drain=True)
 
     def allContentReceived(self) -> None:
-        """See HTTPChannel.  If bytes came after the request, drop them, and close the connection after the response."""
+        """See HTTPChannel.  Drop bytes that came after the request.
+
+        If these are not only line ends, close the connection after the response.
+        """
         if self.is_refused:
             return
         # Refuse pipelined requests: a proxy may have sent the second one for another client.

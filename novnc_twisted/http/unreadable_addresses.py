@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from novnc_twisted.access.display import clean
 
 INTERVAL: Final = 60.0
-"""Seconds between two warnings."""
+"""Minimum number of seconds between two warnings."""
 
 _log: Final = Logger(namespace="novnc_twisted.http")
 

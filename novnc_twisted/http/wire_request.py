@@ -1,4 +1,4 @@
-"""A request while it is being received: twisted.web's Request with a maximum length of the body."""
+"""A request from its first line to its response: twisted.web's Request with a maximum length of the body."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -45,7 +45,7 @@ class EventStream:
         self._end = subscribe(self)
         if self._gone:  # the stream ended during subscribe()
             self._end()
-        # Do not begin a stream while the server stops: the server would wait until the client leaves.
+        # End the stream at once if the server is stopping.  Otherwise the server would wait until the client leaves.
         elif self._request.channel.is_last:
             self.finish()
 
@@ -113,7 +113,7 @@ class WireRequest(Request):
         self.channel.factory.request_received(self)
 
     def send(self, response: Response) -> None:
-        """Send the response and finish the request."""
+        """Send the response, and finish the request.  A stream of events finishes the request later."""
         self.setResponseCode(response.status, phrase(response.status))
         for name, value in response.headers:
             self.responseHeaders.addRawHeader(name, value)
@@ -125,6 +125,6 @@ class WireRequest(Request):
             # body_headers() forbids caching.  Do not replace the Cache-Control of a file that may be cached.
             if name != "Cache-Control" or not self.responseHeaders.hasHeader(name):
                 self.responseHeaders.setRawHeaders(name, [value])
-        # One write for everything: twisted.web sends the head together with the first part of the body.
+        # The first write() also sends the head.
         self.write(body)
         self.finish()
