@@ -50,17 +50,18 @@ _MAX_NOTED: Final = 10_000
 class ITokenHolders(Protocol):
     """Finds the user of an API token, and the user's current rights.
 
-    Each ``auth_strategy`` except noauth has its own class.
+    Each ``auth_strategy`` except noauth implements this interface in a class of its own.
     """
 
     async def grant(self, request: Request, caller: Caller, seconds: float) -> dict[str, str]:
-        """Return data (the grant) by which :meth:`holder` finds the user later.  It is stored with the new token.
+        """Return the grant: data that are stored with the new token, and by which :meth:`holder` later finds the user.
 
         This method may also make something outside of this program, such as an application credential in Keystone.  A
         field ``secret`` of the grant is encrypted before it is stored, with a key that is derived from the token.
+        (The grants of consoleauth, with which one session hands control to another, are something else.)
 
         :param seconds: how long the new token is valid.
-        :raises HTTPError: the user cannot have an API token, or a service that is needed for it does not answer.
+        :raises HTTPError: the user cannot have an API token, or a service that is needed to make one does not answer.
         """
         ...
 
@@ -79,7 +80,7 @@ class ITokenHolders(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class APIToken:
-    """The description of an API token, without its secret text.
+    """The description of an API token, without its secret text.  Times are Unix times in seconds.
 
     :ivar id: identifies the token; it is not secret.
     :ivar right: one of :data:`RIGHTS`.
@@ -97,7 +98,10 @@ class APIToken:
 
 
 def api_token_of(request: Request) -> str | None:
-    """Return the API token of a request, from ``Authorization: Bearer`` or ``X-Auth-Token``, or None."""
+    """Return the API token of a request, from ``Authorization: Bearer`` or else ``X-Auth-Token``, or None.
+
+    :raises HTTPError: 400: the field came twice.
+    """
     authorization = request.header("authorization")
     if authorization is None:
         text = (request.header("x-auth-token") or "").strip()
@@ -134,7 +138,7 @@ class APITokens:
     ) -> tuple[APIToken, str]:
         """Make a token for the caller; return its description and its text.  The text is not stored.
 
-        :param seconds: how long the token is valid; at most :data:`LONGEST`, also if a longer time is given.
+        :param seconds: how long the token is valid.  A time longer than :data:`LONGEST` is reduced to it.
         :raises HTTPError: 400: the name is invalid; 403: the caller uses an API token, or has too many tokens; 404:
             this token was revoked while it was being made.  Other statuses: see :meth:`ITokenHolders.grant`.
         """
@@ -183,7 +187,7 @@ class APITokens:
         return token, text
 
     async def list(self, user: str) -> list[APIToken]:
-        """Return the valid tokens of a user, the newest first."""
+        """Return the tokens of a user that have neither expired nor been revoked, the newest first."""
         # A slot may be empty (None), or may have a record that cannot be read (UnusableRecord).
         found = [one for one in await self._store.get_many(_slots(user)) if isinstance(one, dict)]
         uses = await self._store.get_many([_used(one["hash"]) for one in found]) if found else []
@@ -209,6 +213,8 @@ class APITokens:
         """Return the user of a token as a caller, and record the use; None if the token is not valid.
 
         The caller has the user's current rights.  With a token whose right is ``read``, the caller may only read.
+
+        :raises HTTPError: see :meth:`ITokenHolders.holder`.
         """
         digest = _digest(text)
         record = await self._store.get(_key(digest))

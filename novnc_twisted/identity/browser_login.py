@@ -1,7 +1,8 @@
 """Log-ins of browsers: a secret in a cookie that scripts cannot read and other sites cannot use.
 
-Requests that change something need the ``Origin`` of this server (RFC 6454), so that pages of other sites cannot make
-them.  The cookie has ``SameSite=Lax``: with ``Strict``, users who follow a link in a mail would have to log in again.
+If a request relies on the cookie and changes something, it needs the ``Origin`` of this server (RFC 6454), so that
+pages of other sites cannot make such requests.  The cookie has ``SameSite=Lax``: with ``Strict``, users who follow a
+link in a mail would have to log in again.
 """
 
 import hashlib
@@ -85,7 +86,8 @@ class LogInFields:
     """The fields of the log-in form; a missing field is empty.
 
     :ivar domain: the domain of the user; only Keystone has domains.
-    :ivar project: the project to log in to; empty: the user's own project, or the user chooses one afterwards.
+    :ivar project: the project to log in to; empty: for a user of the user file, the user's own project; with Keystone,
+        the user's only project, or else the user chooses one on the next page.
     """
 
     user: str = ""
@@ -103,8 +105,8 @@ class LogInFields:
 class Project(NamedTuple):
     """A project to choose.
 
-    :ivar name: the name for the page, which includes the domain if two projects have the same name.
-    :ivar name_in_domain: the name without the domain.
+    :ivar name: the name for the page.  If two projects have the same name, the id of the domain is added.
+    :ivar name_in_domain: the name without the id of the domain.
     """
 
     id: str
@@ -148,6 +150,7 @@ class IBrowserLogins(Protocol):
         """Return the caller of a request whose cookie has the value ``secret``; None: the log-in has ended.
 
         :raises NoProject: a project has to be chosen first.
+        :raises HTTPError: 403: the user has no rights here; 429 or 503: the rights were not checked.
         """
         ...
 
@@ -160,13 +163,16 @@ class IBrowserLogins(Protocol):
         ...
 
     async def projects(self, request: Request) -> Projects | None:
-        """Return the projects of the user; None: the log-in has ended.  Only called if ``has_projects`` is true."""
+        """Return the projects of the user; None: the log-in has ended.  Only called if ``has_projects`` is true.
+
+        :raises HTTPError: 503: Keystone gives no usable answer.
+        """
         ...
 
     async def choose(self, request: Request, project: str) -> bool:
         """Choose a project by its id; False: the log-in has ended.  Only called if ``has_projects`` is true.
 
-        :raises HTTPError: the user has no role in this project.
+        :raises HTTPError: 403: the user has no role in this project; 503: Keystone gives no usable answer.
         """
         ...
 

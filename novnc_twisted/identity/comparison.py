@@ -25,7 +25,7 @@ class Comparison:
         self._waiters: deque[_Waiter] = deque()
 
     def join(self, begin: Callable[[], None], done: Callable[[bool], None]) -> Deferred[bool]:
-        """Wait for the result; see :meth:`Passwords.check` for the arguments."""
+        """Wait for the result; see :meth:`.Passwords.check` for the arguments."""
         # If a client leaves, only its own wait is cancelled.  The comparison goes on, because it runs in a thread,
         # which cannot be interrupted.
         waiter = _Waiter(begin, done, Deferred())

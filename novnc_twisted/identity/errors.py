@@ -13,7 +13,7 @@ UNAUTHENTICATED: Final = "The request you have made requires authentication."
 def keystone_body(error: HTTPError) -> dict[str, Any]:
     """Return the body of an error in Keystone's format: ``{"error": {"code": N, "title": "...", "message": "..."}}``.
 
-    A 401 of the other APIs has this format, too, because in front of nova, Keystone's middleware sends it.
+    A 401 of the other APIs has this format, too, because with nova, Keystone's middleware sends the 401.
     """
     return {"error": {"code": error.status, "title": HTTPStatus(error.status).phrase, "message": error.message}}
 
@@ -52,7 +52,7 @@ def too_many_tokens() -> HTTPError:
 def not_admitted(cause: RefusalCause, answered: str) -> HTTPError:
     """Make the 403 for a request that noauth does not answer.
 
-    :param answered: the words after "noauth answers" in the message, ``only ...`` or ``no ...``.
+    :param answered: the words after "noauth answers" in the message, for example ``no web pages of other sites``.
     """
     message = f"auth_strategy noauth answers {answered}. Set up http_basic or keystone."
     return HTTPError(403, message, reason=RefusalReason(cause, "[api] auth_strategy"))

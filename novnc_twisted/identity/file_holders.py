@@ -22,7 +22,7 @@ class FileHolders:
     async def holder(self, request: Request, user: str, project: str | None, grant: Mapping[str, str]) -> Caller | None:
         """See ITokenHolders.
 
-        The token becomes invalid when the user's row is removed, or when the user may no longer use the token's
+        The token becomes invalid when the user's line is removed, or when the user may no longer use the token's
         project.  After a change of the password, the token stays valid.
         """
         found = self._user_of(user)

@@ -1,8 +1,8 @@
 """Log-ins of browsers for the users of the user file: the cookie contains a token.
 
-The token is of the same kind as the tokens that our identity service gives to API clients.  The rights of the user are
-looked up at each use of a token, so a browser always has the current rights.  The token of a browser is valid only in
-the cookie, and every copy of it becomes invalid when the user logs out.
+The token is of the same kind as the tokens that our identity service gives to API clients.  If the user's line in the
+file or the user's rights change, the token becomes invalid, and the user has to log in again.  The token of a browser
+is accepted only in the cookie, and every copy of it becomes invalid when the user logs out.
 """
 
 import secrets
@@ -66,15 +66,15 @@ class FileLogins:
 
     async def renewal(self, request: Request) -> tuple[tuple[str, str], ...]:
         """See IBrowserLogins."""
-        # Read the cookie, since the request may have been admitted by other credentials.
+        # The cookie is checked here, because the request may have been admitted by other credentials.
         found = await self._read(secret_of(request) or "")
         if found is None or found.expires_at - self._now() > TOKEN_TTL - RENEWED_AFTER:
             return ()
         user = self._auth.user(found.caller.user)
         if user is None:
             return ()
-        # The new token keeps the time of the log-in.  If it had the present time, and the person logged out everywhere
-        # since _read(), the new cookie would be valid, because it would seem to come from a later log-in.
+        # The new token keeps the time of the log-in.  If it had the present time, and the person had logged out
+        # everywhere since _read(), the new cookie would be valid, because it would seem to come from a later log-in.
         return (await self._begin(request, user, found.caller.project, found.id, found.began_at),)
 
     async def projects(self, request: Request) -> Projects | None:

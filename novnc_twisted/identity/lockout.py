@@ -47,7 +47,7 @@ class LockoutSettings:
     :ivar failures: failed log-ins of one user from one address, before this user is locked out from this address.  0
         switches off this option and the next two.
     :ivar failures_per_address: failed log-ins from one address, for all user names, before the address is locked out.
-        The limit is four times as high for an IPv6 /56, and 16 times for a /48.  0 is off.
+        The limit is four times as high for an IPv6 /56, and 16 times as high for a /48.  0 is off.
     :ivar failures_per_user: failed log-ins of one user, from all addresses, before log-ins are delayed; 0 is off.
     :ivar first: seconds of the first lock-out; each further failure doubles this time.
     :ivar longest: maximum seconds of a lock-out.  Failures are also remembered for this many seconds after the last

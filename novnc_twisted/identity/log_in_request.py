@@ -45,7 +45,7 @@ class LogInRequest:
         return cls(name, password, auth.get("scope"))
 
     def project_for(self, user: User) -> str | None:
-        """Return the project that the log-in of ``user`` is for: by default the user's own.
+        """Return the project for which ``user`` logs in: by default, the user's own project.
 
         :return: the project; None: the log-in is for no project.  Either the request has no scope (or the scope
             ``unscoped``) and the user has no project, or an administrator asked for ``{"scope": {"system": ...}}``.

@@ -33,7 +33,7 @@ LONGEST: Final = 24 * 3600.0
 
 
 class _Session(NamedTuple):
-    """A log-in.
+    """The record of a log-in, after decryption.
 
     :ivar began_at: when the log-in began, by the clock of the store (``IKeyedStore.now``).
     :ivar until: Unix time at which the log-in ends at the latest.
@@ -100,7 +100,10 @@ class KeystoneLogins:
             raise HTTPError(503, DOWN) from error
 
     async def token_of(self, request: Request) -> str | None:
-        """Return the Keystone token of a request, from its header or from its log-in."""
+        """Return the Keystone token of a request, from its header or else from its log-in.
+
+        :return: None if the request has neither, or if the log-in has ended; empty if no project is chosen yet.
+        """
         given = request.header("x-auth-token")
         if given is not None:
             return given.strip()
@@ -141,12 +144,15 @@ class KeystoneLogins:
         await self._put(secret, session._replace(token=token.text, project=token.about.project or ""))
         if await self._read(secret) is not None:
             return True
-        # The person has logged out in the meantime, so end() did not know the new token.
+        # The person has logged out in the meantime.  end() may not have known the new token, so revoke the token here.
         await self._end(secret, token.text)
         return False
 
     async def end(self, request: Request) -> tuple[str, str]:
-        """See IBrowserLogins.  If Keystone answers, it revokes the tokens, too."""
+        """See IBrowserLogins.
+
+        If Keystone answers, it also revokes the unscoped token and the token for the chosen project.
+        """
         secret = secret_of(request) or ""
         session = await self._read(secret)
         if session is not None:
@@ -206,7 +212,7 @@ def _session(unscoped: NewToken, token: NewToken | None, began_at: float, until:
 
 
 def _id(secret: str) -> str:
-    """Return a name for a log-in that does not reveal its cookie."""
+    """Return the id of a log-in: a hash, which does not reveal the cookie."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

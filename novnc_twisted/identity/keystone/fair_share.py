@@ -12,7 +12,10 @@ FREE: Final = 32
 """While fewer places than this are taken, every client may take a place."""
 
 SHARE: Final = 16
-"""Once :data:`FREE` places are taken, a network (an IPv4 address or an IPv6 /64) with this many gets no further one."""
+"""Once :data:`FREE` places are taken, a network that has this many places gets no further one.
+
+A network is an IPv4 address or an IPv6 /64.
+"""
 
 
 class FairShare:

@@ -21,5 +21,8 @@ class IKeystone(Protocol):
         headers: Mapping[str, str] | None = ...,
         authenticated: bool = ...,
     ) -> "Deferred[Any]":
-        """Send a request; return its answer (``status``, ``body``, ``token``), or fail with ServiceUnavailable."""
+        """Send a request; return its answer (``status``, ``body``, ``token``), or fail with ServiceUnavailable.
+
+        :param authenticated: whether to send our own token; see :meth:`.KeystoneClient.request`.
+        """
         ...

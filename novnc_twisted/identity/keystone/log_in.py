@@ -52,8 +52,8 @@ class KeystoneLogIn:
     async def log_in(self, given: LogInFields, address: str) -> NewToken:
         """Return an unscoped token for a name and a password.
 
-        :raises HTTPError: 401: the name or the password is wrong; 429: the user is locked out; 503: Keystone does not
-            answer, or too many users log in at the same time.
+        :raises HTTPError: 401: the name, the password or the domain is wrong; 429: the user is locked out; 503:
+            Keystone gives no usable answer, or too many users log in at the same time.
         """
         name = _counted(given)
         self._refuse_locked_out(name, address)
@@ -79,14 +79,14 @@ class KeystoneLogIn:
     async def scoped(self, unscoped: str, project: str) -> NewToken | None:
         """Return a token for a project; None: the user has no role in the project, or ``unscoped`` is no longer valid.
 
-        :raises HTTPError: 503: Keystone does not answer.
+        :raises HTTPError: 503: Keystone gives no usable answer.
         """
         return await self._token({"methods": ["token"], "token": {"id": unscoped}}, {"project": {"id": project}})
 
     async def projects(self, unscoped: str) -> tuple[Project, ...] | None:
         """Return the projects in which the user has a role; None: the token is not valid any more.
 
-        :raises HTTPError: 503: Keystone does not answer.
+        :raises HTTPError: 503: Keystone gives no usable answer.
         """
         answer = await self._ask("GET", "/auth/projects", headers={"X-Auth-Token": unscoped})
         if answer.status == 401:
@@ -103,7 +103,7 @@ class KeystoneLogIn:
         return tuple(sorted(named, key=lambda one: one.name.casefold()))
 
     async def revoke(self, token: str) -> None:
-        """Revoke a token, authenticated by the token itself; an invalid token is ignored.
+        """Revoke a token.  The same token authenticates the request.  An invalid token is ignored.
 
         :raises HTTPError: 503: Keystone does not answer.
         """
@@ -112,7 +112,7 @@ class KeystoneLogIn:
     async def log_in_with(self, credential: str, secret: str) -> NewToken | None:
         """Return a token for an application credential; None: the credential is not valid any more.
 
-        :raises HTTPError: 503: Keystone does not answer.
+        :raises HTTPError: 503: Keystone gives no usable answer.
         """
         given = {"id": credential, "secret": secret}
         return await self._token({"methods": ["application_credential"], "application_credential": given}, None)
@@ -120,8 +120,8 @@ class KeystoneLogIn:
     async def make_credential(self, token: str, user: str, name: str, until: str) -> dict[str, str]:
         """Make an application credential with the person's own token; return its ``id`` and ``secret``.
 
-        :param until: the time at which it expires, in Keystone's format.
-        :raises HTTPError: 403: Keystone answers with another status than 201; 503: Keystone gives no usable answer.
+        :param until: the time at which the credential expires, in Keystone's format.
+        :raises HTTPError: 403: Keystone refuses (a status from 400 to 499); 503: Keystone gives no usable answer.
         """
         wanted = {"name": name, "expires_at": until, "unrestricted": False}
         path = f"/users/{quote(user, safe='')}/application_credentials"
@@ -137,7 +137,7 @@ class KeystoneLogIn:
             raise HTTPError(503, DOWN) from None
 
     async def end_credential(self, token: str, user: str, credential: str) -> None:
-        """Delete an application credential with the person's own token.
+        """Delete an application credential with the person's own token.  A refusal by Keystone is ignored.
 
         :raises HTTPError: 503: Keystone does not answer.
         """

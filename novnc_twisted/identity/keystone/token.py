@@ -22,7 +22,7 @@ class KeystoneToken:
     :ivar roles: the names of the user's roles in this project or in the system.  They are in lower case, because
         Keystone does not distinguish case.
     :ivar admin_project: whether an administrator of this project is an administrator of the whole cloud.  If Keystone's
-        option ``admin_project_name`` is set, this is True for that project only.
+        option ``admin_project_name`` is set, this is True only for the project that the option names.
     :ivar expires_at: Unix time in seconds.
     :ivar access_rules: the only requests that are allowed; None: all requests are allowed.
     :ivar user_name: the user's name, for pages.

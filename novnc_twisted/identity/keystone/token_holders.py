@@ -58,7 +58,7 @@ class KeystoneHolders:
         """See ITokenHolders.
 
         :raises HTTPError: 403: the person has no rights here any more; 429: see :meth:`.KeystoneUsers.caller`; 503:
-            Keystone does not answer the log-in with the credential.
+            Keystone gives no usable answer to the log-in with the credential.
         :raises ServiceUnavailable: Keystone gives no usable answer about the token.
         """
         id = grant.get("id", "")
@@ -83,7 +83,7 @@ class KeystoneHolders:
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
         """See ITokenHolders.
 
-        If Keystone does not answer, the credential exists until it expires, but nobody can use its secret any more.
+        If Keystone does not delete the credential, it exists until it expires.  But nobody can use its secret any more.
         """
         self._tokens.pop(grant.get("id", ""), None)
         token = await self._token_of(request)

@@ -1,7 +1,8 @@
 """The strategy ``keystone``: the users of an OpenStack cloud, whose tokens Keystone validates.
 
-The rules are those of keystonemiddleware's ``auth_token``, with two exceptions.  A request that changes something needs
-an answer of Keystone that is less than :data:`FRESH` seconds old.  Service tokens (``X-Service-Token``) are ignored.
+Most rules are those of keystonemiddleware's ``auth_token``.  There are two main differences.  A request that changes
+something needs an answer of Keystone that is less than :data:`FRESH` seconds old.  Service tokens
+(``X-Service-Token``) are ignored.
 """
 
 import re
@@ -99,7 +100,7 @@ class KeystoneUsers:
         return self._identity_url
 
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
-        """See IAuth.
+        """See IAuth.  If the token's access rules do not allow the request, return None, as for an invalid token.
 
         :raises HTTPError: 400: X-Auth-Token came twice; 403: the token gives no right here; 429: too many unknown
             tokens of this client's network are being validated.
@@ -117,7 +118,7 @@ class KeystoneUsers:
         return self._roles.caller(token)
 
     async def log_in(self, name: str, password: str, address: str = "") -> None:
-        """See IAuth.  API clients log in at Keystone."""
+        """See IAuth.  Always None: API clients log in at Keystone."""
 
     def browser_logins(self, store: IKeyedStore, tokens: Tokens, now: Callable[[], float]) -> "IBrowserLogins":
         """See IAuth."""
