@@ -16,8 +16,8 @@ from novnc_twisted.identity.users import Caller, User
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 # Names of header fields that proxies, load balancers and content delivery networks add.  Clients on this machine do not
-# send them, so an unnecessary name does no harm.  But if a name were missing here, remote clients would be
-# administrators.
+# send these fields, so an unnecessary name does no harm.  But if a name is missing, remote clients that come through a
+# proxy may become administrators.
 _FORWARDING = re.compile(
     r"""
     .*forward.*                              # Forwarded, X-Forwarded-*, X-Original-Forwarded-For, Max-Forwards
@@ -36,10 +36,11 @@ _PORTS = {"http": 80, "https": 443}
 class NoAuth:
     """Every client on this machine is an administrator.
 
-    A page of another site can reach a loopback address in two ways.  With DNS rebinding, its requests have a foreign
-    Host.  With cross-site requests, they have an Origin or Sec-Fetch-Site field.  Clients of a reverse proxy on this
-    machine are recognised by the header fields that proxies add.  A proxy that adds no field, sends ``localhost`` or a
-    loopback address as Host, and uses HTTP/1.1 cannot be distinguished from a client on this machine.
+    A page of another site can reach a loopback address in two ways.  With DNS rebinding, the page's requests have a
+    foreign Host.  Without it, they are cross-site requests, which have an Origin or Sec-Fetch-Site field.  Clients of a
+    reverse proxy on this machine are recognised by the header fields that proxies add.  A proxy that adds no such
+    field, sends ``localhost`` or a loopback address as Host, and uses HTTP/1.1 cannot be distinguished from a client on
+    this machine.
     """
 
     own_identity = True
@@ -54,8 +55,8 @@ class NoAuth:
         """
         # Checked first, to report the right cause: behind a proxy, Host and the client's address depend on the proxy.
         _refuse_proxies(request)
-        # Three addresses must be loopback addresses: the Host, the local end of the connection, and the client's.  The
-        # local end may also be a unix socket; then there is no client address.
+        # The Host must be ``localhost`` or a loopback address.  Both ends of the connection must have loopback
+        # addresses.  Or the local end is a unix socket, and the client has no address.
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
             raise not_admitted("NotLocal", "only clients of this machine that ask localhost")
@@ -95,14 +96,14 @@ def _refuse_proxies(request: Request) -> None:
         # Some proxies and WSGI servers treat "_" and "-" as the same character.
         if _FORWARDING.fullmatch(name.replace("_", "-")):
             raise not_admitted("ReverseProxy", f"no proxy (header {name[:60]})")
-    # A proxy_pass of nginx before 1.29.7, without further settings, adds no header field, but uses HTTP/1.0.  Today's
-    # clients use 1.1.
+    # A proxy_pass of nginx before 1.29.7, without further settings, adds none of these header fields, but uses
+    # HTTP/1.0.  Today's clients use 1.1.
     if request.protocol != "HTTP/1.1":
         raise not_admitted("ReverseProxy", "HTTP/1.1 only: a proxy speaks 1.0")
 
 
 def _refuse_pages(request: Request) -> None:
-    """Refuse requests of web pages, except pages of this server: of the same scheme, host and port.
+    """Refuse requests of web pages, except pages of this server, which have its scheme, host and port.
 
     :raises HTTPError: 403.
     """

@@ -32,8 +32,8 @@ class TooManyLogIns(Exception):
 class Passwords:
     """Checks passwords.
 
-    Simultaneous requests with the same name and password share one comparison.  Each of them still counts as one
-    log-in, and wrong passwords are not remembered, so guessing does not become cheaper.
+    Simultaneous checks of the same name and password share one comparison.  Each check still counts as one log-in, and
+    wrong passwords are not remembered, so guessing does not become cheaper.
 
     :param reactor: the clock and the thread pool.
     """
@@ -62,7 +62,7 @@ class Passwords:
             called when the result is known.  ``begin`` is not called if the password is remembered as correct
             (:data:`REMEMBERED`), because then nothing is compared.
         :param done: called with True if the name and the password are right, else with False.  It is also called if
-            the request was cancelled in the meantime.
+            the check was cancelled in the meantime.
         :raises TooManyLogIns: too many comparisons run or wait.
         """
         user = users.get(name)
@@ -96,8 +96,9 @@ class Passwords:
     def _substitute(self, users: Mapping[str, User], name: str) -> User:
         """Return the user whose hash is compared for an unknown name.
 
-        Hashes of different costs take different times.  The same name always gets the same user, so its log-ins always
-        take the same time, like those of a known name.
+        The time of a comparison depends on the cost of the hash.  So log-ins with one known name always take the same
+        time, and log-ins with one unknown name must do so, too.  Therefore, this method returns the same user for a
+        name each time, until the user file changes.
         """
         digest = self._digest(b"substitute", name.encode("utf-8", "surrogatepass"))
         return list(users.values())[int.from_bytes(digest[:8]) % len(users)]

@@ -1,4 +1,4 @@
-"""The interface of an authentication strategy, which finds the caller of a request for the API."""
+"""The interface of an authentication strategy, which finds the caller of a request to the API."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -11,7 +11,10 @@ from novnc_twisted.identity.users import Caller, User
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 TokenReader = Callable[[str], Awaitable[tuple[Caller, float] | None]]
-"""Returns the caller of a token and the Unix time at which it expires; None if the token is not valid."""
+"""Returns the caller of an API client's token, and the Unix time at which the token expires; see :meth:`.Tokens.read`.
+
+The result is None if the token is not valid, or is the token of a browser's log-in.
+"""
 
 
 def own_identity_url(request: Request) -> str:
@@ -23,8 +26,8 @@ class IAuth(Protocol):
     """An authentication strategy.
 
     :cvar own_identity: whether users log in at this server's own identity service (:class:`.IdentityAPI`).
-    :cvar tokens: whether this identity service makes a new token for each log-in.  If not, all log-ins get the same
-        text, which is not checked.
+    :cvar tokens: whether the server's own identity service makes a new token for each log-in.  If not, all its log-ins
+        get the same text, which is not checked.
     """
 
     own_identity: bool

@@ -1,9 +1,11 @@
 """Tokens of this program's own identity service.  They are not stored; each worker reads them with a shared key.
 
 As in Keystone, a token is a Fernet message.  It contains the user, the scope, and a fingerprint.  The fingerprint
-depends on the user's row in the user file, and on whether the user is an administrator.  If one of them changes, or the
-row is removed, the user's tokens become invalid.  The key is in the keyed store (:class:`.IKeyedStore`).  So nobody can
-make a token with only the store or only the user file.
+depends on the user's row in the user file, and on whether the user is an administrator.  The user's tokens become
+invalid when the row changes or is removed, and when the user becomes an administrator or stops being one.
+
+The key is in the keyed store (:class:`.IKeyedStore`), and the row is in the user file.  So an attacker who can read
+only one of the two cannot make a token.
 """
 
 import hashlib
@@ -38,8 +40,8 @@ class LogIn(NamedTuple):
     :ivar expires_at: Unix time.
     :ivar id: the id of a browser's log-in; renewed tokens of this log-in have the same id.  Empty: the token is for an
         API client.
-    :ivar began_at: for a browser's log-in, when the person logged in, by the clock of the store; else when the token
-        was made, in Unix time.
+    :ivar began_at: Unix time.  For a browser's log-in, when the person logged in, by the clock of the store.  For an
+        API client, when the token was made, by the clock of the machine that made it.
     """
 
     caller: Caller
@@ -51,8 +53,9 @@ class LogIn(NamedTuple):
 class Tokens:
     """Makes and reads tokens.
 
-    :param user_of: returns the user of this name in the current user file, or None.
-    :param now: returns the Unix time in seconds.  It must be a wall clock, because hosts read each other's tokens.
+    :param user_of: returns the current user with this name, or None.
+    :param now: returns the Unix time in seconds.  It must be a wall clock, because several machines read each other's
+        tokens.
     """
 
     def __init__(
@@ -87,28 +90,30 @@ class Tokens:
         return token.decode("ascii"), float(now + TOKEN_TTL)
 
     async def read(self, token: str) -> tuple[Caller, float] | None:
-        """Return the caller of a token, and the Unix time at which it expires; None if the token is not valid.
+        """Return the caller of an API client's token, and the Unix time at which the token expires.
 
+        :return: None if the token is not valid, or is the token of a browser's log-in.
         :raises ServiceUnavailable: the key has to be fetched, and the store does not answer.
         """
         found = await self._read(token)
         return None if found is None or found.id else (found.caller, found.expires_at)
 
     async def read_log_in(self, token: str) -> LogIn | None:
-        """Return the log-in of a browser whose cookie has this token; None: it is invalid, or an API client's token.
+        """Return the log-in of the browser whose cookie has this token.
 
+        :return: None if the token is not valid, or is for an API client.
         :raises ServiceUnavailable: see :meth:`read`.
         """
         found = await self._read(token)
         return found if found is not None and found.id else None
 
     async def _read(self, token: str) -> LogIn | None:
-        # Checked first, so that a text that is not a token causes no request to the store.
+        # Checked first, so that a text that cannot be a token causes no request to the store.
         if len(token) > MAX_LENGTH or not _is_box(token):
             return None
         found = self._open(token)
         if found is None:
-            # Another worker may have made a new key in the meantime.
+            # This worker may not have the key yet, or another worker may have made a new one.
             known = self._secret
             if await self._load(make=False) != known:
                 found = self._open(token)
@@ -137,9 +142,9 @@ class Tokens:
         return LogIn(user.caller(content["p"]), float(made + TOKEN_TTL), log_in, exact)
 
     async def _load(self, *, make: bool) -> Any:
-        """Return the key that all workers share.
+        """Return the key that all workers share; None if it does not exist.
 
-        :param make: make the key if there is none, and extend the time for which it is kept.
+        :param make: whether to make a missing key, and to extend the time for which the key is kept.
         """
         # Keep the known key while the store is asked.  If the key were dropped, and the store failed and lost its data,
         # the next log-in would make a new key, and all tokens would become invalid.

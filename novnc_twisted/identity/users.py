@@ -36,11 +36,12 @@ class User:
 class Caller:
     """The caller of a request.
 
-    :ivar user: the user's id; for users of the file, the name.
+    :ivar user: the user's id in Keystone; with the other strategies, the user's name.
     :ivar project: the name or the id of the project that the caller is scoped to; None: no project.
     :ivar is_admin: whether the caller is an administrator; see :class:`User`.
     :ivar reads_only: whether the caller may list servers and sessions, but see no screen and change nothing.
-    :ivar by_api_token: whether the request has an API token, instead of the log-in of a person.
+    :ivar by_api_token: whether the request was authenticated by an API token (:mod:`.api_tokens`), and not by the
+        log-in of a person.
     :ivar name: the user's name, which pages show; if empty, they show ``user``.
     :ivar project_name: the project's name, which pages show; if empty, they show ``project``.
     """

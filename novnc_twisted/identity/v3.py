@@ -25,7 +25,7 @@ class IdentityAPI:
     """Answers with version documents, and with tokens for the users of a strategy.
 
     :param auth: the strategy.
-    :param now: Unix time in seconds.
+    :param now: returns the Unix time in seconds.
     """
 
     def __init__(self, auth: IAuth, tokens: Tokens, now: Callable[[], float] = time.time) -> None:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 Chord = tuple[int, ...]
-"""The codes of keys that are pressed in this order, held, and then released."""
+"""The codes of keys that are pressed in this order, held together, and then released."""
 
 SHIFT: Final = 42
 ALTGR: Final = 100
@@ -20,10 +20,10 @@ INTERNATIONAL: Final = frozenset((86, 89, 124))
 """Printing keys that not every keyboard has: the key beside the left Shift, and two keys of Japanese keyboards."""
 
 PRINTING: Final = (
-    *(41, *range(2, 14), 124),  # ` 1 to = and Yen
-    *(*range(16, 28), 43),  # Q to ] and backslash
+    *(41, *range(2, 14), 124),  # `, then 1 to =, and Yen
+    *(*range(16, 28), 43),  # Q to ], and backslash
     *range(30, 41),  # A to '
-    *(86, *range(44, 54), 89),  # the key beside Shift, Z to / and Ro
+    *(86, *range(44, 54), 89),  # the key beside the left Shift, then Z to /, and Ro
 )
 """The keys that type characters, in the same order as in the texts of :mod:`.layout_data`."""
 
@@ -47,7 +47,7 @@ KEYS: Final = MappingProxyType(
 
 
 class UnknownKey(ValueError):
-    """The name of a key is unknown, or the same key was named before.  The text of the error is the name."""
+    """A name is unknown, or names a key that occurs earlier in the chord.  The text of the error is this name."""
 
 
 def chord_of(names: Iterable[str]) -> Chord:

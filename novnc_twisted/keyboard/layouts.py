@@ -63,6 +63,8 @@ class _Way:
 def spell(text: str, layout: str) -> list[tuple[Chord, ...]]:
     """Return the chords for each character of a text.  A line break becomes Enter.
 
+    The text is normalised to NFC first, so a letter and its marks may become one character.
+
     :param layout: one of :data:`LAYOUTS`.
     :raises CannotType: the layout has no keys for a character.
     """
@@ -92,8 +94,8 @@ def _direct(layout: str) -> Mapping[str, _Way]:
     A combining mark stands for its dead key.
     """
     found = {" ": _Way(((SPACE,),), 0.0), "\n": _Way(((ENTER,),), 0.0), "\t": _Way(((TAB,),), 0.0)}
-    # The first text is the title of the layout.  Each other text has the characters of one level; a space means that
-    # the key types nothing at this level.
+    # The first text is the title of the layout.  Each other text has the characters of one level.  A space, or a
+    # missing character at the end of a text, means that the key types nothing at this level.
     for text, (modifiers, level_cost) in zip(DATA[layout][1:], _LEVELS, strict=False):
         for character, code in zip(text, PRINTING, strict=False):
             cost = level_cost + (_INTERNATIONAL_COST if code in INTERNATIONAL else 0.0)
@@ -105,10 +107,12 @@ def _direct(layout: str) -> Mapping[str, _Way]:
 def _composed(character: str, ways: Mapping[str, _Way]) -> Iterable[_Way | None]:
     """Return the ways to type a character with dead keys.
 
-    A character consists of a letter and marks.  There is one way for each number of dead keys.  The dead keys of the
-    last marks are pressed in reverse order; then one key types the letter with the remaining marks.  For example,
-    U+1EBF (e with circumflex and acute) is typed by the dead keys acute and circumflex and the key e, or by the dead
-    key acute and the key of e with circumflex.
+    An accent that stands alone has one way (see ``_WITH_SPACE`` and ``_TWICE``).  A letter with marks has one way for
+    each number of dead keys: the dead keys of the last marks are pressed in reverse order; then one key types the
+    letter with the remaining marks.  For example, U+1EBF (e with circumflex and acute) is typed by the dead keys acute
+    and circumflex and the key e, or by the dead key acute and the key of e with circumflex.
+
+    :return: the ways; None stands for a way that needs a key that the layout does not have.
     """
     if character in _WITH_SPACE:
         return [_sequence([ways.get(_WITH_SPACE[character]), ways.get(" ")])]

@@ -1,4 +1,4 @@
-"""Limits the size of answers, and the time for reading them."""
+"""Limits the size of HTTP answers, and the time for reading them."""
 
 import time
 from typing import Any, Final
@@ -32,7 +32,7 @@ class UnusableAnswer(RequestException):
 class BoundedAdapter(BaseAdapter):
     """Reads the body of each answer with limits; the library ``requests`` alone would read a body of any length.
 
-    The limits apply to all answers: of Keystone (version document, tokens), of nova, and to redirects.
+    The limits apply to all answers of Keystone (version document, tokens) and of nova, including redirects.
 
     :param inner: the adapter that sends the requests.
     """

@@ -79,13 +79,14 @@ class KeystoneClient:
     ) -> "Deferred[Answer]":
         """Send a request to a path below the service's endpoint.
 
-        :param headers: further header fields.
-        :param authenticated: whether to send our own token; False for a request with a user's password or token.
-
         Fails with ServiceUnavailable if Keystone or the service does not answer or sends an unusable answer, if
         Keystone refuses our credentials, or if the request cannot be sent.  The detail gives the reason, and contains
         neither the path nor a secret.
+
         An answer with an error status is an :class:`Answer` like any other.
+
+        :param headers: further header fields.
+        :param authenticated: whether to send our own token; False for a request with a user's password or token.
         """
         return self._calls.run(lambda: self._send(method, path, json, headers or {}, authenticated))
 
@@ -137,8 +138,8 @@ class KeystoneClient:
             return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
         if (unusable := _unusable(error)) is not None:
             return f"{server} {unusable}"
-        # A time-out is also a ConnectionError.  The text of a DiscoveryFailure has the server's address only if
-        # Keystone did not answer.
+        # A time-out is also a ConnectionError.  If Keystone does not answer, the text of a DiscoveryFailure quotes the
+        # error of the connection, which contains the server's address.
         if isinstance(error, exceptions.ConnectionError) or (
             isinstance(error, exceptions.DiscoveryFailure) and found is not None
         ):

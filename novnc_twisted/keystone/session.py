@@ -20,7 +20,7 @@ token.
 
 
 class NonReentrantSession(Session):
-    """A session that refuses to log in while the same thread logs in.
+    """A session in which a thread that is logging in cannot begin a second log-in.
 
     keystoneauth1 requests Keystone's version document without a token.  If the answer is a 401, keystoneauth1 wants to
     repeat the request with a token.  To get the token, it waits for a lock that the same thread already holds.  This

@@ -44,7 +44,7 @@ class ThreadedCalls:
         self._pool.start()
 
     def stop(self) -> None:
-        """Accept no further call.  The calls that run or wait are still made."""
+        """Accept no further call.  Calls that wait are still made, unless the process ends first."""
         pool, self._pool = self._pool, None
         if pool is not None:
             threading.Thread(target=pool.stop, daemon=True).start()  # stop() waits for the calls

@@ -26,7 +26,7 @@ from novnc_twisted.messaging.shared_call import SharedCall
 REST: Final = 200
 """After an update, the copy is used for ``REST`` times as long as the update took, but at most for :data:`MAX_AGE`.
 
-So updates take less than 1/200 of the time, except if an update takes longer than MAX_AGE / REST.
+So updates take less than 1/200 of the time, unless an update takes longer than MAX_AGE / REST seconds.
 """
 
 MAX_AGE: Final = 5.0
@@ -47,8 +47,8 @@ MAX_HEAD: Final = 32_768
 MAX_ASKED: Final = 64
 """Maximum number of hosts that are asked for a domain that no record contains.
 
-If more hosts are alive, a host that keeps its record up to date (:meth:`DomainDirectory.is_current`) is not asked: the
-record shows that the host lacks the domain.
+If more hosts than this are alive, a host that keeps its record up to date (:meth:`DomainDirectory.is_current`) is not
+asked, because the record shows that the host does not have the domain.
 """
 
 _HOSTS_TOGETHER = 32  # hosts whose parts are requested at the same time
@@ -65,7 +65,7 @@ _log = Logger()
 class DomainDirectory(Generic[T]):
     """A copy of all records.
 
-    The attributes show the state after the last update.  They change only during an update.
+    The attributes show the state after the last update.  They change only during an update, and not all at once.
 
     :param read: makes an entry from a host and a published domain (a mapping with the keys
         :data:`.domain_record.FIELDS`).  It raises ServiceUnavailable for a domain that cannot be used; this domain is
@@ -73,7 +73,7 @@ class DomainDirectory(Generic[T]):
     :param now: a clock in seconds, for the age of the copy; None: every refresh updates the copy.
     :ivar live: the address of each live host (``Service.place``), by host.
     :ivar unpublished: the live hosts without a usable record.
-    :ivar any_current: whether :meth:`is_current` is true for any host.
+    :ivar any_current: whether :meth:`is_current` is true for at least one host.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class DomainDirectory(Generic[T]):
         self._neighbours: dict[str, list[str]] = {}  # address -> live hosts
         self._malformed: dict[str, float] = {}  # host -> when its parts may be read again
         self._good_until: float | None = None
-        # Requests that arrive during an update share the next one.
+        # Requests that arrive during an update share the next update.
         self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()), cancels=True)
         self._preparing: Deferred[None] | None = None
         self._failure: ServiceUnavailable | None = None
@@ -147,8 +147,8 @@ class DomainDirectory(Generic[T]):
         that published the domain, and the live hosts whose records are not current.  A domain that has just moved to
         another host may then be missed, until that host publishes it.
 
-        :raises ServiceUnavailable: more than MAX_ASKED hosts are alive, and the records of more than MAX_ASKED of them
-            are not current.  So the host of the domain is unknown.
+        :raises ServiceUnavailable: the records of more than MAX_ASKED live hosts are not current.  These are too many
+            hosts to ask.
         """
         if len(self.live) <= MAX_ASKED:
             return list(self.live)
@@ -173,7 +173,8 @@ class DomainDirectory(Generic[T]):
     def last_host(self, uuid: str) -> str | None:
         """Return a dead host that published a domain, or None.
 
-        :raises ServiceUnavailable: the records could not be read, or the record of a dead host cannot be used.
+        :raises ServiceUnavailable: the answer is unknown, because the records could not be read, or because the record
+            of a dead host cannot be used.
         """
         if self._failure is not None:
             raise self._failure

@@ -1,9 +1,10 @@
 """The record in which a compute host publishes its domains: its keys in the store, its format, and its writer.
 
 A record has a head and parts.  The head, ``domains:HOST``, has the version of each part.  The parts,
-``domains:HOST/COUNT.NUMBER``, contain the domains, distributed by UUID.  So after a change of one domain, the host
-writes only one part and the head, and a reader (:mod:`.domain_directory`) reads only the parts with new versions.  On
-Redis, a host may write only its own record.  It may also add names to the group of hosts, but not remove any.
+``domains:HOST/COUNT.NUMBER`` (COUNT is the number of parts), contain the domains, distributed by UUID.  So after a
+change of one domain, the host writes only one part and the head, and a reader (:mod:`.domain_directory`) reads only the
+parts with new versions.  On Redis, a host may write only its own record.  It may also add names to the group of hosts,
+but not remove any.
 
 Records are hints: they show which domains to list, which hosts to ask, and which domains a dead host had.  They never
 grant a right.
@@ -30,7 +31,7 @@ GROUP: Final = "compute-hosts"
 MAX_PARTS: Final = 128
 """Maximum number of parts of one record."""
 
-_ROWS: Final = 32  # planned domains per part; if the average is more than twice as many, the number of parts grows
+_ROWS: Final = 32  # planned domains per part; if the average is more than twice this, the number of parts grows
 _ROOM = MAX_MESSAGE - 1000  # maximum number of bytes of the domains in one part
 
 Row = list[Any]
@@ -165,7 +166,7 @@ class DomainRecord:
         return left_out
 
     async def renew(self, *, parts: bool = False) -> bool:
-        """Keep the record for :data:`KEPT` more seconds; return False if the store has lost one of the renewed keys.
+        """Keep the record for :data:`KEPT` more seconds; return False if the store has lost one of the keys to renew.
 
         This also adds the host's name to the group again.
 
@@ -207,7 +208,7 @@ class DomainRecord:
         return not few and (domains <= 2 * _ROWS * count or count == MAX_PARTS)
 
     def _divide(self, domains: int) -> None:
-        """Replace the parts by empty ones, in a number that suits this number of domains."""
+        """Replace the parts with empty ones.  Their number suits this number of domains."""
         count = 1
         while count * _ROWS < domains and count < MAX_PARTS:
             count *= 2

@@ -29,8 +29,8 @@ async def gather(
     Any other error is returned as a ServiceUnavailable.  If the wait for the answers is cancelled, every call is
     cancelled.
 
-    :param enough: called with each answer.  Once it returns True, the calls that are still pending are cancelled, and
-        their answer is a ServiceUnavailable.
+    :param enough: called with each answer, but not with a Refusal.  Once it returns True, the calls that are still
+        pending are cancelled, and a ServiceUnavailable is returned for each of them.
     """
     # ``calls`` may be a generator: list() begins all calls before the first is awaited.
     pending = list(calls)

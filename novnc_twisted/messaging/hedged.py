@@ -1,6 +1,6 @@
 """Hedged calls: a call that gets no answer soon, or fails with ServiceUnavailable, is repeated.
 
-The server that took the call may have died.
+The reason is that the server that took the call may have died.
 """
 
 from typing import Any
@@ -15,7 +15,8 @@ from novnc_twisted.messaging.interfaces import ITransport
 AFTER = 1.0
 """Seconds without an answer after which the first call is repeated.
 
-Only the first call is repeated for this reason.  Any call is repeated after a ServiceUnavailable (:data:`PAUSE`).
+A repetition without an answer causes no further repetition.  After a ServiceUnavailable, both the first call and
+repetitions are repeated (:data:`PAUSE`).
 """
 
 SHARE = 0.1
@@ -40,7 +41,8 @@ class HedgedCalls:
     When a server is killed or hangs, the calls that it has taken from the queue are lost.  When the primary Redis dies,
     all pending calls are lost.  If several calls get a result, the first result is used.
 
-    :param inconclusive: classes of refusals after which a hedged call still waits for its other pending calls.
+    :param inconclusive: classes of refusals.  If a call fails with one of them, the hedged call still waits for its
+        other pending calls.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class HedgedCalls:
         self._budget = MOST
 
     def call(self, topic: str, method: str, /, *, deadline: float, **arguments: Any) -> Deferred[Any]:
-        """Call a method as ITransport does.  ``deadline`` limits the first call and its repetitions together."""
+        """See ITransport.call.  ``deadline`` limits the first call and its repetitions together."""
         self._budget = min(MOST, self._budget + SHARE)
         return _Hedged(self, topic, method, deadline, arguments).result
 
@@ -84,7 +86,7 @@ class _Hedged:
         self._call()
 
     def _wait(self, seconds: float) -> bool:
-        """Schedule the next repetition, and cancel an earlier schedule.
+        """Schedule the next repetition, in place of one that is already scheduled.
 
         Return False if the deadline or MAX_CALLS does not permit another repetition.
         """

@@ -74,7 +74,7 @@ class HostRecord(Generic[T]):
         version, rows = "", []  # a part without a version is read again by the next update
         malformed = answer is not None and len(answer) != 2  # a part has two fields: version and rows
         if answer is None:
-            # Usually, the record was divided into another number of parts after its head was read.
+            # The usual cause: after the head was read, the host divided its record into another number of parts.
             self.unusable = UnusableRecord(f"a part of the record of compute host {self._host} is missing")
         elif isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
             version, rows = answer["version"], answer["rows"]

@@ -1,6 +1,7 @@
 """The interfaces of the bus: calls, broadcasts, presence (which services are live) and a keyed store.
 
 Calls are made to a *topic*, a name such as ``consoleauth`` or ``compute.host1``.  One or more servers serve a topic.
+In this module, a server is a service that runs the calls to a topic, not a VM.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -31,7 +32,7 @@ class Service:
     :ivar updated_at: Unix time of the entry's last renewal, in seconds.
     :ivar info: further data that the service announces, as JSON values.
     :ivar place: the address that a compute host announces; empty for other services.  Redis can permit each host to
-        announce only its own address (see ``redis.acl``).
+        announce only its own address (see :mod:`.redis.acl`).
     """
 
     topic: str
@@ -95,7 +96,9 @@ class IKeyedStore(Interface):
         """Return the live object, or None; fails with UnusableRecord if the value is not an object of the store."""
 
     def get_many(keys: Sequence[str], limit: int = ...) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
-        """Return the live objects of several keys, in the order of the keys; UnusableRecord for an invalid object.
+        """Return the live objects of several keys, in the order of the keys.
+
+        The result is None for a key without a live object, and an UnusableRecord for an invalid object.
 
         :param limit: maximum size of an object in bytes.  A larger object is not decoded; its result is UnusableRecord.
         """
@@ -122,9 +125,9 @@ class IKeyedStore(Interface):
         """
 
     def newest(log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
-        """Return at most ``limit`` live entries of a log with their ids, newest first.
+        """Return at most ``limit`` entries of a log with their ids, newest first.
 
-        On Redis, expired entries are also returned until they are dropped.
+        In memory, only live entries are returned.  On Redis, expired entries are also returned until they are dropped.
 
         :param before: the id of an entry; only older entries are returned.  ValueError if this text is not an id.
         """
@@ -148,13 +151,13 @@ class ITransport(Interface):
     store = Attribute("An IKeyedStore.")
 
     def start() -> Deferred[None]:
-        """Connect; fires after the first attempt.  If the bus is down, further attempts follow."""
+        """Connect; fires after the first attempt.  If this attempt fails, further attempts follow."""
 
     def stop() -> Deferred[None]:
         """Withdraw all topics and entries, fail pending calls with ServiceUnavailable, and disconnect."""
 
     def ping(topic: str = "", *, deadline: float = 2.0) -> Deferred[None]:
-        """Check that the bus answers and, with a topic, that the topic has a live server.  No server is called.
+        """Check that the bus answers and, with a topic, that the topic has a live server.  The server is not called.
 
         Fails with ServiceUnavailable if the check fails, after at most ``deadline`` seconds.  With a topic, this
         process must have a role that may call the topic.
