@@ -27,7 +27,7 @@ from novnc_twisted.messaging.wire import (
 
 @dataclass(slots=True, eq=False)
 class _Served:
-    """One topic that is served or announced."""
+    """A server of a topic, or (if ``methods`` is None) an entry that is only announced."""
 
     topic: str
     worker: str
@@ -51,8 +51,8 @@ class _Call:
 
     def run(self, method: str, request: str) -> None:
         """Run the method."""
-        # fromCoroutine() runs the method up to its first wait.  If the method stops the transport or its topic there,
-        # the call ends before _work is set, and the method is not cancelled.  So cancel it here.
+        # fromCoroutine() runs the method up to its first wait.  If the method stops the transport or its own topic
+        # before that wait, the call ends before _work is set, and the method is not cancelled.  So cancel it here.
         self._work = Deferred.fromCoroutine(self._run(method, request))
         if self._over:
             self._end()
@@ -100,7 +100,9 @@ class _Call:
 
 @implementer(ITransport)
 class MemoryTransport:
-    """A transport between the services of one process.  Even so, arguments and results are converted to JSON and back.
+    """A transport between the services of one process.
+
+    Arguments and results are converted to JSON and back, as on Redis.
 
     A method begins to run before ``call`` returns, unless its server already runs MAX_CONCURRENCY calls.  When the
     method ends, the Deferred of the call fires at once.  So tests advance a ``task.Clock`` only to reach a deadline.
@@ -141,7 +143,7 @@ class MemoryTransport:
         return succeed(None)
 
     def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
-        """See ITransport; TypeError or ValueError if the arguments cannot be converted to JSON."""
+        """See ITransport; also fails with the TypeError or ValueError of :func:`.encode_object`."""
         try:
             request = encode_object(arguments)
         except (TypeError, ValueError):

@@ -27,8 +27,8 @@ class MemoryGroups:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._groups: dict[str, _Group] = {}
-        # A heap of (expiry, group), one for each group.  If the expiry of a group changes, the heap keeps the old one.
-        # When the old expiry comes, _sweep() puts the new one into the heap.
+        # A heap with one pair (expiry, group) for each group.  If the expiry of a group changes, the pair keeps the old
+        # expiry.  When the old expiry comes, _sweep() replaces the pair by one with the new expiry.
         self._expiries: list[tuple[float, str]] = []
 
     def __len__(self) -> int:

@@ -112,7 +112,7 @@ class MemoryStore:
             entry = self._live(check_key(key), now)
             if entry is None:
                 return False
-            # When the old expiry comes, _sweep() puts the new one into the heap.
+            # The heap keeps the old expiry.  When that time comes, _sweep() puts the new expiry into the heap.
             entry.expires_at = max(entry.expires_at, now + ttl)
             return True
 

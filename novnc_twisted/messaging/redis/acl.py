@@ -127,8 +127,8 @@ def _selectors(identity: Identity) -> Iterable[str]:
 
 def _calls(role: str, topics: Iterable[Topic]) -> list[str]:
     """Return the selectors for calling these topics and for taking the replies."""
-    # Write only: somebody with a stolen credential of a caller must not read calls.  PEXPIRE can still remove the calls
-    # of callers with the same role.
+    # Write only: somebody with a stolen credential of a caller must not read calls.  With PEXPIRE, which callers
+    # need, this person can still delete the waiting calls of callers with the same role.
     queues = " ".join(f"%W~{keys.requests(topic.pattern, role)}" for topic in topics)
     servers = " ".join(f"%R~{keys.servers(topic.pattern)}" for topic in topics)
     return [f"{queues} {_PUSH}", f"{servers} +zcount", f"~{keys.replies('*', role)} +blpop"]
@@ -146,7 +146,7 @@ def _serves(topic: str, place: str, callers: Iterable[str]) -> list[str]:
 
 # SADD only: a service can add names to the list of services, but cannot remove any.
 def _be_listed(*kinds: str) -> str:
-    """Return the selector for adding kinds to the set of kinds, and names to the sets of services of ``kinds``."""
+    """Return the selector for adding names to the sets of services of these kinds, and any kind to the set of kinds."""
     return " ".join([f"%W~{keys.KINDS}", *(f"%W~{keys.services(kind)}" for kind in kinds), "+sadd"])
 
 

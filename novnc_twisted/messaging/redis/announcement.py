@@ -44,7 +44,8 @@ class Announcement:
         """Return the entry as text: its worker, a space, and a JSON object.
 
         :param origin: a description of this process for log lines.
-        :param life: an id of this process; :func:`.has_ended` needs it to check an exclusive entry.
+        :param life: the name of this process (:mod:`.process_life`), or empty.  Only an exclusive entry contains it.
+            With this name, the next server on the same machine can check whether this process has ended.
         """
         # While the entry lives, its text must not change: the entry is renewed and removed by its exact text.
         names = f'"binary":{json.dumps(self.binary)},"host":{json.dumps(self.host)},"from":{json.dumps(origin)}'

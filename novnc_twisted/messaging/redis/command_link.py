@@ -49,7 +49,8 @@ class CommandLink(Link):
         self._heartbeat = Heartbeat(self._seconds)
         self._sending: set[Deferred[Any]] = set()  # commands and scripts without a reply yet
         self.on_beat: Callable[[], None] = lambda: None
-        # Services cannot announce themselves before Redis has the scripts, so a missing entry proves nothing yet.
+        # Services cannot announce themselves before Redis has the scripts.  So when Redis has just got the scripts, a
+        # missing entry does not prove that its service is gone.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     async def stop(self) -> None:
@@ -72,7 +73,7 @@ class CommandLink(Link):
     async def now(self) -> int:
         """Return an estimate of Redis' time, in milliseconds since 1970.
 
-        The estimate is never ahead of Redis, and at most one round trip behind.
+        Unless Redis' clock jumps, the estimate is never ahead of Redis, and at most one round trip behind.
 
         :raises ServiceUnavailable: there is no connection.
         """
@@ -102,7 +103,7 @@ class CommandLink(Link):
         return replies
 
     async def run(self, script: Script, keys: list[str], *arguments: str | int, deadline: float) -> Any:
-        """Run a script; otherwise like :meth:`execute`."""
+        """Run a script as soon as Redis has it; the deadline and the errors are those of :meth:`execute`."""
         words = (len(keys), *keys, *arguments)
         reply = await self._send(
             lambda protocol: Deferred.fromCoroutine(self._scripts.run(protocol, script, *words)),
@@ -120,7 +121,7 @@ class CommandLink(Link):
         begun = self._seconds()
         protocol = await self.connected(deadline)
         sent, cpu_before = self._seconds(), time.process_time()
-        # If this number has changed at the end, the duration includes a wait for scripts, so it is not recorded.
+        # If this number has changed at the end, the duration may include a wait for scripts, and is not recorded.
         misses = self._scripts.misses
         sending = send(protocol)
         self._sending.add(sending)

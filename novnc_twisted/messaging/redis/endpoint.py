@@ -74,8 +74,8 @@ def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
 class _SentinelEndpoint:
     """Connects to the primary that a Sentinel names.  The Sentinels are asked again for each connection.
 
-    The Sentinel that answered last is asked first, so that a dead Sentinel does not delay every connection.  If the
-    URL asks for TLS, the connections to the Sentinels use TLS too.
+    The Sentinel that named the primary most recently is asked first, so that a dead Sentinel does not delay every
+    connection.  If the URL asks for TLS, the connections to the Sentinels use TLS too.
     """
 
     def __init__(self, reactor: Any, address: RedisURL, endpoint: Callable[[str, int], IStreamClientEndpoint]) -> None:
@@ -109,7 +109,7 @@ class _SentinelEndpoint:
         return Deferred.fromCoroutine(connect())
 
     async def moved(self, protocol: RedisProtocol) -> bool:
-        """Ask the Sentinels whether the primary is now another server than that of a connection.
+        """Ask the Sentinels for the primary; return whether it is another server than the one of this connection.
 
         The first answer counts.  Return False if no Sentinel answers.
         """
@@ -201,7 +201,8 @@ def _certificates(what: str, file: str) -> list[Certificate]:
 def _key(file: str, certificate: Certificate) -> KeyPair:
     pem = _read("key", file)
     try:
-        # With an empty passphrase, OpenSSL fails for an encrypted key.  Without one, it would ask on the terminal.
+        # With an empty passphrase, OpenSSL fails for an encrypted key.  Without the argument ``passphrase``, OpenSSL
+        # would ask for the passphrase on the terminal.
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, pem, passphrase=b"")
         context = SSL.Context(SSL.TLS_METHOD)
         context.use_certificate(certificate.original)

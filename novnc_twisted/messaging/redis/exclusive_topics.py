@@ -30,7 +30,7 @@ class ExclusiveTopic:
 
     :param topic: the topic.
     :param owned: called with True when this process gets the topic, and with False when it loses the topic.
-    :param health: notified when the topic is lost and when it is regained.
+    :param health: logs a conflict about the topic, and the end of the conflict.
     """
 
     def __init__(self, topic: str, owned: Callable[[bool], None], health: Health) -> None:
@@ -58,10 +58,10 @@ class ExclusiveTopic:
 
 
 def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
-    """Return an error: two processes want to serve one topic.
+    """Return the sentence for an error: several processes want to serve one exclusive topic.
 
-    The error names both processes and the option to change.  It begins with a verb, because the caller puts "Redis" in
-    front of it.
+    The sentence names the processes and the option to change.  It begins with a verb, because the caller puts "Redis"
+    in front of it.
 
     :param host: this service's ``host`` option.
     :param mine: the description of this process (:func:`origin`).
@@ -82,7 +82,7 @@ def left_by_ended(member: Any) -> bool:
 
 
 def _field(member: Any, name: str) -> Any:
-    """Return a field of a presence entry, which another process wrote; None if it is missing."""
+    """Return a field of a presence entry of another process; None if the entry is invalid or has no such field."""
     try:
         return decode(member.split(" ", 1)[1])[name]
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):

@@ -1,4 +1,4 @@
-"""Logs the state of Redis: one line when a problem begins, one when it ends, and a limited number in all."""
+"""Logs the state of Redis: a line when a problem begins, and a line when it ends.  The number of lines is limited."""
 
 import time
 from collections import deque
@@ -22,13 +22,13 @@ NO_EVICTION = "noeviction"
 """The eviction policy (``maxmemory-policy``) with which a full Redis refuses new data instead of dropping old data."""
 
 _BUS = "transport_url"
-"""The option for the Redis of the services."""
+"""The option with the address of the Redis that connects the services."""
 
 _logger = Logger()
 
 
 class Health:
-    """Logs the state of all connections of one transport.
+    """Logs the state of all connections of this process to one Redis.
 
     :param clock: IReactorTime.
     :param label: the address, without user and password.
@@ -95,13 +95,16 @@ class Health:
             self._troubles.add(code)
 
     def no_trouble(self) -> None:
-        """Record that Redis has executed a command that writes."""
+        """Record that Redis has executed a script that adds data."""
         if self._troubles:
             self._troubles.clear()
             self.solved("accepts commands again")
 
     def problem(self, kind: str, words: str) -> bool:
-        """Log a lasting problem as an error.  Return whether it was logged; if so, :meth:`solved` has to follow."""
+        """Log a lasting problem as an error, and return whether it was logged.
+
+        If it was logged, the caller must call :meth:`solved` when the problem ends.
+        """
         due = self._is_due(kind)
         if due:
             self._log(LogLevel.error, words)

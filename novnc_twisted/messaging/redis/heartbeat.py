@@ -63,7 +63,7 @@ class Heartbeat:
     def now(self) -> int:
         """Return an estimate of Redis' time, in milliseconds since 1970.
 
-        The estimate is never ahead of Redis, and at most one round trip behind.
+        Unless Redis' clock jumps, the estimate is never ahead of Redis, and at most one round trip behind.
         """
         # The fastest answer has the largest difference, and is nearest to Redis' clock.
         return int((self._seconds() + max(self._ahead)) * 1000)
@@ -99,7 +99,9 @@ class Heartbeat:
         report: Callable[[float], None],
         before: Callable[[], None] = lambda: None,
     ) -> None:
-        """Ask for the time each second until the connection ends; close it if Redis does not answer.
+        """Ask for the time each second until the connection ends.
+
+        Close the connection if Redis does not answer, or answers with an error.
 
         :param report: called with each answer, Unix time in seconds.
         :param before: called just before each question.  Commands that ``before`` sends share the question's packet.
@@ -142,6 +144,6 @@ def first_pause() -> float:
 
 
 def milliseconds(reply: Any) -> int:
-    """Convert an answer to TIME to milliseconds."""
+    """Return the time in a reply to TIME, in milliseconds."""
     seconds, microseconds = reply
     return int(seconds) * 1000 + int(microseconds) // 1000

@@ -1,4 +1,4 @@
-"""The names of keys in Redis.  The rights of each user are patterns of these names (:mod:`.acl`)."""
+"""The names of keys in Redis.  The rights of each user contain patterns of these names (:mod:`.acl`)."""
 
 PREFIX = "novnc:"
 
@@ -25,7 +25,7 @@ def services(kind: str) -> str:
 def requests(topic: str, role: str = "") -> str:
     """Queue key for calls to ``topic`` from callers with ``role``.
 
-    Only these callers may write to the queue, so the queue proves the role.
+    If each role has a Redis user of its own, only these callers may write to the queue, so the queue proves the role.
     """
     return f"{PREFIX}q:{topic}:{role}" if role else f"{PREFIX}q:{topic}"
 
@@ -36,7 +36,7 @@ def replies(process: str, role: str = "") -> str:
 
 
 def servers(topic: str) -> str:
-    """Key of the set of the processes that serve a topic."""
+    """Key of the set of the servers of a topic, by their ``worker`` names (see :mod:`.scripts`)."""
     return f"{PREFIX}p:{topic}"
 
 

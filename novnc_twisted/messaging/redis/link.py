@@ -104,7 +104,7 @@ class Link:
             self._after._followers.discard(self)
         if running is not None:
             await ended(running, self._reactor)
-        # Otherwise, Health would wait for this connection before it logs "is back".
+        # Without this call, Health would wait for this connection before it logs "is back".
         self._health.up(self._purpose)
         self._tried()
         for waiting in list(self._waiting):
@@ -175,9 +175,9 @@ class Link:
             self._health.down(self._purpose, lost)
             self._tried()
             if isinstance(lost, Frozen):
+                # Close the connections of the followers (links whose ``after`` is this link).  Without this, a follower
+                # would notice the frozen Redis only after the time-out of its BLPOP.
                 for other in list(self._followers):
-                    # Otherwise a follower (a link whose ``after`` is this link) would notice the frozen Redis only
-                    # after the time-out of its BLPOP.
                     other._drop()
             await sleep(self._pause(attempt, self._seconds() - begun), self._reactor)
 
@@ -188,8 +188,9 @@ class Link:
         """
         # All pauses are random, so that the processes do not reconnect all at once and overload Redis.
         #
-        # After a long attempt, the next one follows soon: long attempts are too rare to burden a Redis that has just
-        # started.  The next one also follows soon if a connection lasted this long, because the outage may be short.
+        # After an attempt that took ANSWER_TIMEOUT or longer, the next one follows soon: attempts that take so long are
+        # too rare to burden a Redis that has just started.  The next attempt also follows soon after a connection that
+        # lasted so long, because the outage may be short.
         if waited >= ANSWER_TIMEOUT:
             return self._uniform(FIRST_BACKOFF, 3 * FIRST_BACKOFF)
         longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt)
@@ -263,7 +264,7 @@ class Link:
     def _up(self, protocol: RedisProtocol) -> None:
         self._protocol = protocol
         self._health.up(self._purpose)
-        # Called before the waiting calls continue: presence entries must be back when calls look for servers.
+        # Call on_up before the waiting calls continue: presence entries must be back when calls look for servers.
         self._on_up()
         self._tried()
         for waiting in list(self._waiting):

@@ -31,7 +31,7 @@ class Request:
     arguments: dict[str, Any]
 
     def encode(self) -> str:
-        """Return the request as JSON; ValueError if it is too long."""
+        """Return the request as JSON; raises the errors of :func:`.wire.encode`."""
         return encode(
             {
                 "id": self.call_id,
@@ -58,7 +58,7 @@ def read_request(text: Any) -> Request:
         raise ValueError("no method, or no arguments")
     if type(until) is not int or not isinstance(key, str):
         raise ValueError("no deadline, or no key")
-    # Only checks the key: a call whose reply cannot be sealed must not run.
+    # Check the form of the key: if the key is malformed, the reply cannot be sealed, so the call must not run.
     Sealer(key)
     return Request(call_id, reply_to, key, until, method, arguments)
 
