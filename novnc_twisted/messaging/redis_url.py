@@ -29,8 +29,8 @@ class RedisURL:
     :ivar ca: the file of trusted authorities (PEM); None to trust the authorities that the system trusts.
     :ivar cert: the file of our own certificate (PEM); None to send no certificate.
     :ivar key: the file of our certificate's private key (PEM); None if the key is in ``cert``.
-    :ivar server_name: the name that the server's certificate must have; None: the host to which a
-        connection is made, a Sentinel or a Redis server.
+    :ivar server_name: the name that the certificate of each Sentinel or Redis server must have; None: the host to
+        which the connection is made.
     :ivar sentinels: the hosts and ports of the Sentinels; if there are any, host and port are unused.
     :ivar service: the name of the primary in the Sentinels' configuration.
     """

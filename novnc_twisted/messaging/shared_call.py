@@ -12,7 +12,8 @@ class SharedCall(Generic[T]):
     """Runs a costly call once for several callers.
 
     By default, a caller does not get the result of a call that began before the caller asked, because this result may
-    be too old.  All callers that ask while a call runs share the next call, which begins after it.
+    be too old.  All callers that ask while a call runs share the next call, which begins when the running call
+    has ended.
 
     :param call: begins the call.
     :param joins: whether callers that ask while a call runs get the result of this call.  With True, no caller waits

@@ -1,4 +1,4 @@
-"""A transport that logs every call: topic, method, duration, and "answered" or the error.
+"""A transport that logs every call: side, topic, method, duration, and "answered" or the error.
 
 Arguments and return values are not logged.
 """

@@ -28,12 +28,14 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
         * ``rediss://``: like ``redis://``, but over TLS; the server's certificate is verified.  Query parameters:
           ``ca``, ``cert``, ``key`` (PEM files) and ``server_name``.
         * ``redis+unix://[user:password@]/path/to.sock[?db=N]``
-        * ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``
+        * ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``.  The further query
+          parameters are those of ``rediss://``.
 
     :param role: the role of this process, one of ``novnc_twisted.contract.ROLES``.  Services may refuse calls by some
         roles.  Empty: the process has no role, and services refuse none of its calls.  ``memory://`` ignores the role.
-    :raises ValueError: the URL is invalid, a file that the URL names cannot be used, the role is unknown, or the extra
-        ``[redis]`` is not installed.  The text is one sentence for the user, without the password.
+    :raises ValueError: the URL is invalid, a file that the URL names cannot be used, ``server_name`` is invalid, the
+        role is unknown, or the extra ``[redis]`` is not installed.  The text is one sentence for the user, without the
+        password.
     """
     scheme, found, rest = url.partition("://")
     if scheme == "memory" and found:

@@ -24,9 +24,9 @@ TOPIC_RETRY = 0.25
 """Seconds between two attempts to get an exclusive topic that another server has."""
 
 KEPT = 30.0
-"""Seconds from the last run of the script ``ANNOUNCE`` until the keys of an entry expire.
+"""Seconds from the last run of the script ``ANNOUNCE`` until the Redis keys of an entry expire.
 
-The entry counts as live only for :data:`.PRESENCE` seconds after its last renewal.
+The entry itself counts as live only for :data:`.PRESENCE` seconds after its last renewal.
 """
 
 PLAIN = 9
@@ -42,8 +42,8 @@ _PERIOD = int(PRESENCE * 1000)
 class Presence:
     """Renews the presence entries of one process, each second and after each connection to Redis.
 
-    :param removes_expired: whether this process also maintains the list of services: it removes the names of services
-        whose entries have expired, as consoleauth does.
+    :param removes_expired: whether this process also maintains the list of services: its renewals remove the names of
+        services whose entries have expired.  True for consoleauth, and for a process without a role.
     :param health: logs when another process has an exclusive topic of this process.
     """
 
@@ -88,10 +88,10 @@ class Presence:
 
             * the waiting calls, one list for each queue: this was the last server of the topic.  The calls must be
               answered with an error.
-            * an empty list: the entry has no queues, or the topic waits for a server that is being started
-              (``returns_within``).  In the second case, the calls stay in the queues, and the caller must call
-              :meth:`leave` later.
-            * None: another server takes the calls, Redis does not answer, or the entry does not exist.
+            * an empty list: the entry has no queues, or this was the last server of a topic with ``returns_within``.
+              In the second case, the calls stay in the queues for the next server, and :meth:`leave` must be called
+              later.
+            * None: another server takes the calls, Redis does not answer, or this process has no such entry.
         """
         if self._announced.pop(announcement, None) is None:
             return None
@@ -119,9 +119,10 @@ class Presence:
         self._renew_all()
 
     async def _run(self) -> None:
-        """While Redis does not have the scripts, renew the entries more often than with each heartbeat.
+        """While Redis does not have the scripts, renew the entries every :data:`.running.RETRY` seconds.
 
-        So the services see each other soon after the scripts are loaded.
+        Renewals with the heartbeats alone would be too rare: the services must see each other soon after the scripts
+        are loaded.
         """
         while True:
             waits = self._link.waits_for_scripts
@@ -149,7 +150,7 @@ class Presence:
                 await sleep(TOPIC_RETRY, self._reactor)
                 waited += TOPIC_RETRY
         except ServiceUnavailable:
-            return  # Redis can't be reached: the next renewal tries again
+            return  # Redis cannot be reached: the next renewal tries again
 
     async def _renew(self, one: Announcement) -> None:
         try:
@@ -165,7 +166,8 @@ class Presence:
             topic.lost(self._conflict(one, others))
         else:
             topic.won()
-            # Random at first, so that services that started together do not run the script together.
+            # The first number of plain renewals is random, so that services that started together do not run the
+            # script together.
             self._plain[one] = PLAIN if one in self._plain else random.randint(0, PLAIN)  # noqa: S311
 
     async def _renew_plainly(self, one: Announcement) -> bool:
@@ -178,8 +180,8 @@ class Presence:
             return False
         self._plain[one] = left - 1
         expires = await self._link.now() + _PERIOD
-        # XX: do not add an entry that has expired, because another server may have the exclusive topic now.  Only the
-        # script checks this.
+        # XX: do not add an entry that is missing.  It may have expired, and another server may have the exclusive topic
+        # now.  Only the script checks this.
         commands = [
             ("SADD", keys.services(keys.kind_of(one.topic)), one.name),
             ("ZADD", keys.announced(one.name), "XX", "CH", expires, self._member(one)),
@@ -225,7 +227,8 @@ class Presence:
             found = await self._link.run(SERVICES, [keys.KINDS], *words, deadline=FROZEN)
         except ServiceUnavailable:
             found = []
-        # The script has just found another server, so never return an empty list, which means that the topic is free.
+        # The script ``ANNOUNCE`` has just found another server.  So never return an empty list: it would mean that the
+        # topic is free.
         return found[1::3] or [""]
 
     def _member(self, one: Announcement) -> str:

@@ -1,4 +1,4 @@
-"""Names of processes.  With such a name, another process on the same machine can check whether the process has ended.
+"""Names of processes.  Another process on the same machine can check by the name whether the named process has ended.
 
 A killed service leaves a presence entry.  Without this check, the restarted service would get an exclusive topic only
 after the entry has expired.
@@ -16,7 +16,7 @@ _STATE, _START = 0, 19
 
 
 def life() -> str:
-    """Return the name of this process: machine, process id, time of its start; empty if that cannot be read."""
+    """Return the name of this process: machine, process id, time of its start; empty if /proc cannot be read."""
     pid = os.getpid()
     machine, start = _machine(), _start(pid)
     return f"{machine}.{pid}.{start}" if machine and start else ""
@@ -26,18 +26,18 @@ def has_ended(name: str) -> bool:
     """Return whether the process with this name ran on this machine and has ended; False if that is not certain."""
     machine, _, rest = name.partition(".")
     pid, _, start = rest.partition(".")
-    # A peer wrote the name.  A longer number is not a process id: os.kill() or int() would raise an error.
+    # A peer wrote the name.  More than 9 digits are not a process id, and could make os.kill() or int() raise an error.
     if not (machine and start and re.fullmatch("[0-9]{1,9}", pid)) or machine != _machine():
         return False
     found = _start(int(pid))
-    if not found and _exists(int(pid)):
+    if not found and _of_another_user(int(pid)):
         return False  # /proc hides the processes of other users (hidepid)
     # If the start time differs, a later process has the same id.
     return found != start
 
 
 def _machine() -> str:
-    """Return a hash of this machine's boot id and namespace of process ids; empty if they can't be read."""
+    """Return a hash of this machine's boot id and namespace of process ids; empty if they cannot be read."""
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text()
         namespace = (PROC / "self/ns/pid").readlink()
@@ -46,7 +46,7 @@ def _machine() -> str:
     return sha256(f"{boot} {namespace}".encode()).hexdigest()[:16]
 
 
-def _exists(pid: int) -> bool:
+def _of_another_user(pid: int) -> bool:
     """Return whether another user has a process with this id."""
     try:
         os.kill(pid, 0)

@@ -64,7 +64,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:
         """Parse replies; close the connection if the data is not RESP, or a reply is too long."""
-        # hiredis keeps an unfinished reply in memory without a limit.
+        # hiredis keeps an unfinished reply in memory without a limit, so its bytes are counted here.
         self.unfinished += len(data)
         try:
             super().dataReceived(data)

@@ -36,7 +36,8 @@ This BLPOP asks only for the other lists.  It must end soon, because the full li
 MAX_PENDING = 4 << 20
 """Maximum number of bytes of one message.  A longer message closes the queue's connection.
 
-The longest valid message is the sealed form of a reply of MAX_MESSAGE bytes, which is about a third longer.
+The longest valid message is the sealed form of a reply of :data:`.wire.MAX_MESSAGE` bytes.  The sealed form is about a
+third longer.
 """
 
 
@@ -79,7 +80,7 @@ class Queue:
         self._busy = dict.fromkeys(self._keys, 0)
         self._paused = False
         self._last = False  # whether to send no further BLPOP
-        self._freed: Deferred[None] | None = None  # fires when messages may be taken again
+        self._freed: Deferred[None] | None = None  # fires when _run() must check again whether to take messages
         self._running: Deferred[None] | None = None
 
     @property
@@ -151,7 +152,7 @@ class Queue:
         self._keys.append(key)
 
     async def _pop(self, keys: list[str], block: float) -> tuple[str, Any] | None:
-        """Return one message and its list's key, or None if there is no message for now."""
+        """Return the key of a list and one of its messages; None if there is no message for now."""
         try:
             protocol = await self._link.connected(BLOCK)
         except ServiceUnavailable:
@@ -162,9 +163,9 @@ class Queue:
             popping = protocol.command("BLPOP", *keys, f"{block:g}")
             reply: Any = await within(popping, block + FROZEN, self._reactor)
         except ConnectionGone:
-            # Redis has already removed the message that was too long.  The list may contain more such messages, so
-            # begin with another list next time.
             if protocol.too_long:
+                # Redis has already removed the message that was too long.  The list may contain more such messages, so
+                # begin with another list next time.
                 self._rotate(keys[0])
             return None
         except Late:

@@ -24,7 +24,8 @@ class RedisReader:
     def __init__(self, reactor: Any, address: RedisURL) -> None:
         """Prepare; :meth:`start` connects.
 
-        :raises ValueError: a file that the URL names (a certificate or key) cannot be used.
+        :raises ValueError: a file that the URL names (a certificate or key) cannot be used, or ``server_name`` is
+            invalid.
         """
         self._reactor = reactor
         self._health = Health(reactor, address.label, option="token_source")

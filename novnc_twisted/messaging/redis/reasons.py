@@ -91,7 +91,7 @@ class NoPrimary(Exception):
 
 
 class Untrusted(Exception):
-    """The server's certificate is not valid; the text is our own description of why."""
+    """The server's certificate is not valid; the text gives the reason in our own words."""
 
 
 class Frozen(Exception):

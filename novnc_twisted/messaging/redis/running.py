@@ -58,7 +58,7 @@ class Scripts:
 
     @property
     def missing(self) -> bool:
-        """Whether Redis did not have the script that was run last."""
+        """Whether Redis lacked the script at the last attempt to run one."""
         return self._missing_since is not None
 
     async def begin(self, protocol: RedisProtocol) -> None:
@@ -67,8 +67,8 @@ class Scripts:
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.
         """
-        # A new connection may lead to another Redis.  So measure anew how long scripts are missing, unless this has
-        # been logged already.
+        # A new connection may lead to another Redis.  So measure anew how long scripts are missing, unless their
+        # absence has been logged already.
         if not self._reported:
             self._missing_since = None
         try:

@@ -4,9 +4,9 @@ The keys that the scripts use are listed below, without their prefix ``novnc:`` 
 number by which Redis sorts a sorted set.
 
 =====================  ==========  ==================================================================================
-``q:TOPIC:ROLE``       list        queue of the calls to a topic that callers of a role have made
+``q:TOPIC:ROLE``       list        queue of the calls to a topic from callers with a role
 ``r:ROLE:PROCESS``     list        queue of the replies for a process
-``p:TOPIC``            sorted set  workers that serve the topic; score: the Unix time in ms at which the entry
+``p:TOPIC``            sorted set  WORKER of each server of the topic; score: the Unix time in ms at which this member
                                    expires; for the worker ``~``, which marks a restart, ``AWAY`` is added
 ``a:TOPIC@PLACE``      sorted set  presence entries of the topic, ``WORKER JSON``; score: when the entry expires
 ``services``           set         all kinds of topics; the kind is the part of a topic's name before the first dot
@@ -16,8 +16,8 @@ number by which Redis sorts a sorted set.
 ``i:INDEX``            sorted set  positions of the objects in an index; score: when the object expires
 =====================  ==========  ==================================================================================
 
-PLACE is the address that a compute host announces; it is empty for other services.  For callers without a role,
-``:ROLE`` and ``ROLE:`` are left out.
+WORKER is the name of one server or presence entry (``Announcement.worker``).  PLACE is the address that a compute host
+announces; it is empty for other services.  For callers without a role, ``:ROLE`` and ``ROLE:`` are left out.
 
 Keys expire, so that nothing remains in Redis after all services have ended.  Only consoleauth, or a process
 without a role, sets the expiry of ``services`` and ``services:KIND``.
@@ -95,7 +95,7 @@ return 'queued'
 )
 """Put a call into a queue, if the topic has a server and the caller still waits.
 
-A frozen Redis runs the script later.  If the caller has given up by then, the answer is ``late``.
+If Redis was frozen, it runs the script late.  If the caller has given up by then, the answer is ``late``.
 
 While the service is being restarted, the answer is ``away``, and the caller tries again.  If the call were queued at
 this time, Redis could send it on a connection that the former server is closing, and the call would be lost.
@@ -201,12 +201,13 @@ return left
 """)
 """Remove a presence entry.  If its server was the last one of the topic, also remove and return the waiting calls.
 
-The calls are returned so that they can be refused at once.  If another server may still take calls, return nil.
+The calls are returned so that they can be refused at once.  If another server may still take calls, return nil.  For an
+entry without a server, return an empty list.
 
 If the last argument is above 0, the last server of the topic is being restarted.  The waiting calls stay in the queues,
-and are not returned.  For this number of milliseconds, the worker ``~`` stands for the server, and callers with new
-calls try again (see ``QUEUE``).  The server itself stays in ``p:TOPIC`` until it has closed its queues (at most
-3 s), so that no other server gets an exclusive topic earlier.
+and the script returns an empty list.  For this number of milliseconds, the worker ``~`` stands for the server, and
+callers with new calls try again (see ``QUEUE``).  The server itself stays in ``p:TOPIC`` until it has closed its queues
+(at most 3 s), so that no other server gets an exclusive topic earlier.
 """
 
 SERVICES = Script("""
@@ -228,15 +229,16 @@ for _, kind in ipairs(ARGV[4] == '' and redis.call('SMEMBERS', KEYS[1]) or {ARGV
 end
 return answer
 """)
-"""List the live presence entries of some topics: name, member and score of each.
+"""List the live presence entries of some topics: ``TOPIC@PLACE``, ``WORKER JSON`` and score of each.
 
 If a kind is given, the script reads only the set of this kind.  So a search for proxies does not depend on the number
 of compute hosts.  For a process that maintains the sets, the script also removes the names without a live entry.
 """
 
-# A stored object is "INDEX SPACE POSITION NEWLINE JSON"; without an index, the first line is empty.  POSITION has three
-# parts: the time of creation in microseconds (always 16 digits), a space, and the KEY of the object.  So the positions'
-# alphabetical order is the order of creation.  The scripts call the position ``place``.
+# A stored object is "INDEX SPACE POSITION NEWLINE JSON"; without an index, the first line is empty.  INDEX is the whole
+# key of the index in Redis (``novnc:i:...``).  POSITION has three parts: the time of creation in microseconds (always
+# 16 digits), a space, and the KEY of the object.  So the positions' alphabetical order is the order of creation.  The
+# scripts call the position ``place``.
 _LEAVE = """
 local function leave(key)
   local old = redis.call('GET', key)

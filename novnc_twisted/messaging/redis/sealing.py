@@ -30,8 +30,8 @@ class Opener:
             text = self._box.decrypt(b64decode(sealed, validate=True)).decode()
         except CryptoError:
             raise ValueError("not sealed for this process") from None
-        # The sealed text begins with the id of the call.  Otherwise a service could send the sealed answer to one call
-        # as the answer to another call.
+        # The sealed text begins with the id of the call.  Without this id, a service could send the sealed answer to
+        # one call as the answer to another call.
         found, space, answer = text.partition(" ")
         if not space or found != call_id:
             raise ValueError("sealed for another call")

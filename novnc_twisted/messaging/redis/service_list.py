@@ -78,7 +78,7 @@ class ServiceList:
             words = keys.announced(""), self._keeps, prefix, kind
             found = list(await self._link.run(SERVICES, [keys.KINDS], *words, deadline=deadline))
             names, known = Counter(found[::3]), self._known.get(prefix)
-            # Read this after the answer: an outage during the command begins a grace period.
+            # Read the grace period after the answer, because an outage during the command begins one.
             grace = self._link.grace_period
             # The answer is complete if no grace period runs, or if every service of the last complete answer is back.
             if not grace or (known is not None and names >= known):

@@ -42,7 +42,7 @@ class Serving:
     somebody with a stolen credential of this role cannot delay other roles with huge or many messages.  All other
     queues share one connection, but each queue has its own limit of concurrent calls.
 
-    :param connect: makes the link for a queue, given its purpose.
+    :param connect: makes the link for a :class:`.Queue`, given the purpose of the link.
     :param link: sends the replies.
     :param callers: the roles that may call each method; None: all roles may call all methods.
     :param health: logs requests that are invalid or cannot be answered.
@@ -72,7 +72,7 @@ class Serving:
         self._working: set[Deferred[None]] = set()  # requests whose replies have not been sent
         self._running: set[Deferred[str | None]] = set()  # methods that have not ended
         self._stopping = False
-        self._queues = [self._queue(connect, roles) for roles in _shared(self._methods, callers)]
+        self._queues = [self._queue(connect, roles) for roles in _by_connection(self._methods, callers)]
         self._queue_of = {key: queue for queue in self._queues for key in queue.keys}
 
     def _queue(self, connect: Callable[[str], Link], roles: Collection[str]) -> Queue:
@@ -107,8 +107,8 @@ class Serving:
         """Take no more requests.
 
         :param untaken: what :meth:`.Presence.remove` returned.
-        :param grace: maximum seconds to wait for requests that Redis is sending.  There is no wait if ``untaken`` is
-            neither None nor empty.
+        :param grace: maximum seconds to wait for requests that Redis is sending.  There is a wait only if ``untaken``
+            is None or empty.
         """
         if self._stopping:
             return
@@ -238,9 +238,12 @@ class Serving:
             self._health.complain(f"an answer of {self._topic} was lost: {error.detail}")
 
 
-def _shared(
+def _by_connection(
     methods: Mapping[str, Mapping[str, Method]], callers: Mapping[str, Collection[str]] | None
 ) -> list[list[str]]:
-    """Group the roles by connection: each exposed role that may call a method has its own."""
+    """Group the roles by connection.
+
+    With ``callers``, each exposed role that may call a method has its own connection.  All other roles share one.
+    """
     apart = [role for role in EXPOSED if methods[role]] if callers is not None else []
     return [*([role] for role in apart), [role for role in methods if role not in apart]]

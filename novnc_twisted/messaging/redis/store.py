@@ -57,6 +57,7 @@ class RedisStore:
         async def put_new() -> bool:
             name, text = names.stored(check_key(key)), encode_object(value)
             if ttl <= 0:
+                # The object would expire at once, so do not store it.  Only check whether the key has a live object.
                 return (await self._link.execute("GET", name, deadline=DEADLINE)) is None
             words = ("SET", name, "\n" + text, "PX", _milliseconds(ttl), "NX")
             return bool(await self._link.execute(*words, deadline=DEADLINE) == "OK")
@@ -190,7 +191,11 @@ def _decoded(text: Any) -> dict[str, Any]:
 
 
 def _object(stored: Any, limit: int = MAX_MESSAGE) -> dict[str, Any] | UnusableRecord | None:
-    """Return the object in a stored text.  The first line of the text is the object's position in an index."""
+    """Return the object in a stored text; None if there is no text.
+
+    The first line of the text is the object's position in an index.  If the rest is not a JSON object, or is longer
+    than ``limit`` bytes, return UnusableRecord.
+    """
     if stored is None:
         return None
     try:

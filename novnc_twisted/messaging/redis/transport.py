@@ -39,7 +39,7 @@ LONGEST_ENTRY = 10_000
 GRACE = BLOCK + 0.5
 """Maximum number of seconds for which a service that withdraws waits for its pending BLPOP.
 
-After that, the service waits at most this time again for the calls that are running.
+After that, the service waits for the calls that are running, at most for the same time again.
 """
 
 
@@ -56,7 +56,8 @@ class RedisTransport:
     :param role: the role of this process; empty: it has no role, and may do everything.
     :ivar link: the connection for commands.
     :ivar calls: the calls of this process.
-    :raises ValueError: a file that the address names cannot be used, or the role is unknown.
+    :raises ValueError: a file that the address names cannot be used, ``server_name`` is invalid, or the role is
+        unknown.
     """
 
     def __init__(self, reactor: Any, address: RedisURL, role: str = "") -> None:
@@ -89,7 +90,7 @@ class RedisTransport:
         self.store: IKeyedStore = RedisStore(self.link, keeps=role != "compute")
 
     def _connect(self, purpose: str) -> Link:
-        """Make the link for a queue."""
+        """Make the link for a :class:`.Queue`."""
         return Link(
             self._reactor,
             self._endpoint,
