@@ -43,8 +43,8 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
 async def ended(running: Deferred[None], clock: IReactorTime) -> None:
     """Cancel a loop, and wait until it has ended.
 
-    The loop's own code may call this function, without waiting for the result.  A coroutine cannot be cancelled while
-    it runs, so cancel the loop in the next reactor iteration.
+    The code of the loop may call this function, but must not wait for the result.  A coroutine cannot be cancelled
+    while its code runs, so this function cancels the loop in the next reactor iteration.
 
     :param running: the Deferred of the loop's coroutine.
     """

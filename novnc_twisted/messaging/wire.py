@@ -87,8 +87,8 @@ def check_key(key: str) -> str:
 
     :raises ValueError: the key does not have 1 to 512 characters, or contains white space.
     """
-    # The space is the only printable white space.  Nearly all keys are printable, and for these the first check is
-    # enough, which is faster than the pattern.
+    # The first check is faster than the pattern, and accepts nearly all keys.  It tests for the space only, because no
+    # other white space is printable.
     if not (0 < len(key) <= 512 and key.isprintable() and " " not in key) and not _KEY.match(key):
         raise ValueError("a key of the store has 1 to 512 characters and no white space")
     return key

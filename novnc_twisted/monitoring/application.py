@@ -11,7 +11,7 @@ from novnc_twisted.monitoring.status import Status
 
 
 class MonitoringApplication:
-    """Answers requests of monitoring.
+    """Answers the requests on the monitoring port.
 
     :param status: returns the status of this command.
     """

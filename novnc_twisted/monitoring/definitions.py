@@ -55,8 +55,8 @@ class Definition:
     :ivar help: a text that says what the metric counts or measures, with the unit.
     :ivar labels: label -> all of its values; an empty tuple for the labels of ``novnc_build_info``.
     :ivar buckets: upper limits of a histogram's buckets, in seconds.
-    :ivar sparse: True: each time series appears with its first value.  False: it is 0 from the start of the process,
-        so that Prometheus sees the first value as an increase.
+    :ivar sparse: True: each time series appears with its first value.  False: each time series is 0 from the start of
+        the process, so that Prometheus sees the first value as an increase.
     """
 
     name: str

@@ -95,7 +95,7 @@ class Metrics:
         self._fronts.append(sessions)
 
     def samples(self) -> Samples:
-        """Return the present samples, except those of ``novnc_missing``, ``novnc_workers``, ``novnc_build_info``."""
+        """Return the samples of all metrics except ``novnc_missing``, ``novnc_workers`` and ``novnc_build_info``."""
         found: Samples = {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
             for family in self._registry.collect()

@@ -64,8 +64,8 @@ class Status:
     def from_json(cls, report: Mapping[str, Any]) -> Self:
         """Read the report of a worker.
 
-        These are left out: samples of unknown metrics or with unknown labels, values that are not finite, and unknown
-        parts.
+        These are left out: samples of unknown metrics, with unknown labels or label values, or with a value that is
+        not finite; and unknown parts.
 
         :raises ValueError: the report is malformed.
         """

@@ -7,11 +7,11 @@ from novnc_twisted.monitoring.status import Key, Samples, metric_of
 
 
 class Totals:
-    """Adds up the reports of a command's workers.
+    """Adds up the metrics of a command's processes: its workers, or the old and new processes after a take-over.
 
     A counter must never decrease, because Prometheus would take the decrease for a restart and count the whole value
-    again.  Therefore the sums include the last known counters of workers that do not answer, or that have ended.
-    Gauges are sums over the workers that have answered.
+    again.  Therefore the sums include the last known counters of processes that do not answer, or that have ended.
+    Gauges are sums over the processes that have answered.
     """
 
     def __init__(self) -> None:
@@ -19,14 +19,15 @@ class Totals:
         self._ended: Samples = {}
 
     def ended(self, number: int) -> None:
-        """Keep the counters of a worker that has ended.  A new worker with the same number begins with 0."""
+        """Keep the counters of a process that has ended.  A new process with the same number begins with 0."""
         for key, value in self._last.pop(number, {}).items():
             self._ended[key] = self._ended.get(key, 0.0) + value
 
     def add(self, answers: Mapping[int, Samples | None]) -> Samples:
-        """Return the sums, and remember the counters of each worker.
+        """Return the sums, and remember the counters of each process.
 
-        :param answers: the samples of each worker, by its number; None for a worker that did not answer in time.
+        :param answers: the samples of each process, by a number that identifies it; None for a process that did not
+            answer in time.
         """
         total: Samples = dict(self._ended)
         for number, samples in answers.items():

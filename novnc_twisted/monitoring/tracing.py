@@ -1,8 +1,8 @@
 """OpenTelemetry spans for the phases of a session's set-up, made by an observer of events.
 
-The spans are made after the set-up, with the times of its phases.  All spans about one console link have the same trace
-id, in all processes.  The id is derived from the token (:func:`novnc_twisted.access.tokens.link_id`), so calls between
-the services need not carry it.
+The spans are made from events, when the work is over.  Their times are computed from the durations in the events.
+All spans about one console link have the same trace id, in all processes.  The id is derived from the token
+(:func:`novnc_twisted.access.tokens.link_id`), so calls between the services need not carry it.
 """
 
 import time
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 SETUP: Final = "console.setup"
-"""The name of the span for the whole set-up."""
+"""The name of the span for the whole set-up.
+
+The spans within it have the names of their phases: ``token``, ``dial`` and ``negotiate``.
+"""
 
 PLACE: Final = "console.place"
-"""The name of the span for consoleauth's search for the console.
-
-The spans within :data:`SETUP` have the names of their phases: ``token``, ``dial`` and ``negotiate``.
-"""
+"""The name of the span for consoleauth's search for the console."""
 
 _LIVE: Final = "live"
 _NANOSECONDS: Final = 1_000_000_000
 
-# With these causes, the viewer or an operator ended the set-up; it did not fail.
+# These causes are not errors: the viewer left, the token was revoked, or the proxy is being stopped.
 _NO_ERROR: Final = frozenset(("ClientLeft", "Revoked", "Stopping"))
 
 
@@ -93,7 +93,10 @@ class SetupSpans:
             span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, sentence))
 
     def _context_of(self, link: str) -> "Context | None":
-        """Return the context that gives a span the trace id of a link; None: the span begins a new trace."""
+        """Return the context that gives a span the trace id of a link.
+
+        Without a link, return None: the span begins a new trace.
+        """
         if not link:
             return None
         # A tracer takes a trace id only from a parent span, so name a parent that does not exist.  Its span id has
@@ -109,7 +112,7 @@ def _attributes(event: SessionOpened | SessionClosed | TokenUsed) -> dict[str, s
 
 
 def _merged(phases: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
-    """Convert the phases of a session to those of the metrics, where all phases after ``dial`` are ``negotiate``."""
+    """Convert the phases of a session to those of the metrics; adjacent phases of the same name become one."""
     merged: list[tuple[str, float]] = []
     for name, seconds in phases:
         phase = PHASE_OF.get(name, name)

@@ -72,13 +72,13 @@ class NoVNCProxyFactory(FrontFactory):
         :param keep_token: ``async (token, client_address) -> str | None``: called regularly while a session lives.
             Renews the token's lease, so that the viewer may reconnect after the token has expired.  Returns what the
             viewer may do from now on, ``control`` or ``view``, or None to change nothing.
-        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is not
-            at the address in ``info``, or may no longer be there.  Returns the present address of the console, or None
-            if this is not known; may take ``settings.token_deadline`` seconds.
+        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console may not
+            be at the address in ``info``, or if the console page asks for the state of the server.  Returns the present
+            address and state, or None if they are not known; may take ``settings.token_deadline`` seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.
-        :param people: keeps pages informed about who is at their console, and changes who has control (see
+        :param people: calls consoleauth about the people at a console, about control and about links for guests (see
             :class:`novnc_twisted.session.people.People`).  None: pages have no channel to the proxy.
         :param limits: limits of sessions; may be shared with another proxy of this process.  Default: limits for this
             proxy only.

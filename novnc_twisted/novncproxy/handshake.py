@@ -1,8 +1,8 @@
 """The opening handshake of a WebSocket (RFC 6455, section 4.2), checked by autobahn in memory.
 
-autobahn's server protocol gets a head in one piece, and its response is collected in memory.  The protocol has no
-transport, no timer and no second request.  The head contains only the fields that the upgrade depends on.  The protocol
-never sees the token, and never the Origin, which is checked by this project's own rules
+autobahn's server protocol gets the head of a request in one piece, and its response is collected in memory.  The
+protocol has no transport, no timer and no second request.  The head contains only the fields that the upgrade depends
+on.  The protocol sees neither the token nor the Origin.  This project checks the Origin with rules of its own
 (:mod:`novnc_twisted.access.origin`).
 
 Most upgrades differ only in Sec-WebSocket-Key, so autobahn checks the other fields once for all of these upgrades.  If
@@ -35,7 +35,7 @@ It is chosen only if a client offers it.  Unmodified noVNC never offers it.
 
 VERSION_FIELD: Final = "sec-websocket-version"
 VERSION: Final = "13"
-"""The version of RFC 6455, the only one that is accepted."""
+"""The WebSocket version of RFC 6455.  No other version is accepted."""
 
 KEY_FIELD: Final = "sec-websocket-key"
 

@@ -25,8 +25,8 @@ _NAMES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
 class Page(StaticFolder):
     """The folder of the page.
 
-    :ivar foreign: whether the folder is not the shipped one.  Then it contains unmodified noVNC, which expects the
-        token inside the URL's parameter ``path`` (see :func:`redirect_of`).
+    :ivar foreign: whether the folder contains unmodified noVNC instead of the shipped page.  noVNC expects the token
+        inside the URL's parameter ``path`` (see :func:`redirect_of`).
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -37,7 +37,10 @@ class Page(StaticFolder):
         self._branded: BrandedPage | None = None
 
     def use(self, settings: PageSettings | None) -> None:
-        """Show the shipped page with an operator's settings from now on.  A foreign page is not changed."""
+        """Show the shipped page with these settings of the operator from now on; None: as it was shipped.
+
+        A foreign page is not changed.
+        """
         self._branded = None if settings is None or self.foreign else BrandedPage(settings)
 
     def find(self, path: str, accepted: Container[str] = ()) -> StaticFile | None:
@@ -59,7 +62,7 @@ def redirect_of(file: StaticFile, query: str) -> str | None:
     The location is relative, so it is correct even behind a reverse proxy with a path prefix.  It is made from the name
     of the found file, so it cannot lead to another site (CVE-2021-3654).
 
-    :return: None if the query has no ``token`` or already has a ``path``, or if the file is not a page.
+    :return: None if the query has no ``token``, already has a ``path`` or cannot be parsed, or if the file is not HTML.
     """
     if not file.html:
         return None

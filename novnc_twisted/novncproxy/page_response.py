@@ -47,7 +47,7 @@ def page_response(head: RequestHead, page: Page, *, frame_ancestors: tuple[str, 
         return PageResponse(status=302, fields=(("Location", location), ("Cache-Control", "no-store")))
     picture = file.content_type == "image/svg+xml"
     policy = DRAWING if picture else content_security_policy(head.one("host"), frame_ancestors, foreign=page.foreign)
-    # A page of the same site may have opened this tab, such as the list of servers at another port.  That page needs a
+    # A page of the same site, such as the list of servers at another port, may have opened this tab.  That page needs a
     # reference to the tab, to show the tab again.  ALONE (Cross-Origin-Opener-Policy) would take the reference away.
     # Older browsers do not send Sec-Fetch-Site, so over https they always get ALONE.
     alone = file.html and secure and head.one("sec-fetch-site") != "same-site"

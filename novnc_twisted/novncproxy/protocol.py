@@ -57,7 +57,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         if body or (rest and not upgrade):
             self._refuse(400, "A request to this port must have no body, and must wait for the previous response.")
         elif len(hosts) > 1 or (head.minor and not hosts) or not all(map(is_host, hosts)):
-            # Required by RFC 9112, section 3.2, for HTTP/1.1.
+            # Required by RFC 9112, section 3.2.  A request with HTTP/1.0 may have no Host.
             self._refuse(400, "A request must have exactly one valid Host.")
         elif upgrade:
             self._upgrade(head, rest)
@@ -177,7 +177,7 @@ class NoVNCProxyProtocol(FrontProtocol):
 
         def over(result: bytes | Failure) -> None:
             file.content.close()
-            if not isinstance(result, Failure):  # a failure means that the client left
+            if not isinstance(result, Failure):  # a failure means that the connection is gone
                 self._answered(close)
 
         sent.addBoth(over)

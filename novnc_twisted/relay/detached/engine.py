@@ -3,10 +3,10 @@
 A detached relay takes the two sockets of a session from their Twisted transports, and returns them at the end.  A side
 (:class:`.side.StreamSide`) has one of these sockets.  The other side of the session sends what this side reads.
 
-epoll reports once that a socket has become readable.  A side that stops reading before its socket is empty therefore
-remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other side could not
-send everything resumes when the other side has sent it.  A side that has read its share of a round (:data:`ALONE`,
-:data:`AMONG_OTHERS`) resumes in the next round.
+epoll reports only once that a socket has become readable.  Therefore a side that stops reading before its socket is
+empty remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other side
+could not send everything resumes when the other side has sent it.  A side that has read its share of a round
+(:data:`ALONE`, :data:`AMONG_OTHERS`) resumes in the next round.
 """
 
 import select
@@ -32,7 +32,7 @@ ALONE: Final = range(4)
 """The reads that a side may do in a round if no other side is ready, as a range for a loop."""
 
 AMONG_OTHERS: Final = range(1)
-"""The reads of a side if several sides are ready, and in the second and later rounds of a reactor iteration."""
+"""The same if several sides are ready, and in all rounds of :meth:`Engine.doRead` after the first one."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors that epoll reports for one round."""
@@ -46,7 +46,8 @@ DEAD: Final = getattr(select, "EPOLLHUP", 0) | getattr(select, "EPOLLERR", 0)
 ENDING: Final = DEAD | getattr(select, "EPOLLRDHUP", 0)
 _WATCH = IN | OUT | getattr(select, "EPOLLRDHUP", 0) | getattr(select, "EPOLLET", 0)
 
-# An entry is never freed, despite the weak key: the engine refers to its reactor.  Only tests make many reactors.
+# An entry is never freed, despite the weak key, because the engine refers to its reactor.  This does no harm, because
+# only tests make many reactors.
 _engines: "WeakKeyDictionary[Any, Engine]" = WeakKeyDictionary()
 
 
@@ -101,14 +102,15 @@ class Engine:
         self._epoll.register(side.descriptor, _WATCH)
 
     def remove(self, side: "StreamSide") -> None:
-        """Stop watching a socket; does nothing if it is not watched."""
+        """Stop watching a socket; do nothing if it is not watched."""
         if self._sides.pop(side.descriptor, None) is None:
             return
         # The events of this round are fetched already.  One of them may be for this descriptor, and a new socket may
         # get the descriptor's number.
         self._removed.add(side.descriptor)
         self._again.pop(side, None)
-        # Unregister before the socket returns to a transport: epoll would continue to report an open descriptor.
+        # Unregister before the socket returns to a transport.  The socket stays open there, so epoll would continue to
+        # report it.
         self._epoll.unregister(side.descriptor)
         # Leave no reader in the reactor when there are no sessions.
         if not self._sides:
@@ -135,9 +137,9 @@ class Engine:
                 self._fault(side)
 
     def _fault(self, side: "StreamSide") -> None:
-        """Log a bug in the program, and end one session.
+        """Log the exception that is being handled, which is a bug in the program, and end the session of this side.
 
-        If the engine raised the exception, the reactor would drop the engine, with all sessions.
+        If the exception reached the reactor, the reactor would drop the engine, with all sessions.
         """
         self.log.failure("a session failed because of a bug in this program")
         side.end_lost(ServiceUnavailable("a bug in the relay; the proxy's log has the traceback"))
