@@ -35,7 +35,7 @@ def combined(filters: Sequence[Any], direction: str) -> FilterFunction:
 class FilteredRelay:
     """The common base of both kinds of relays: it reports once that the relay is over, and changes the filters.
 
-    :ivar live: whether bytes flow.
+    :ivar live: True until the relay has ended or was stopped.
     :ivar filters: the filters; the first one is nearest to the viewer.  After a change, the viewer's bytes pass through
         the new filters from the next whole message on.
     """

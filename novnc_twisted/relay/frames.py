@@ -21,7 +21,7 @@ PING: Final = 0x9
 PONG: Final = 0xA
 
 EMPTY: Final = b"\x82\x00"
-"""An empty binary message: the page sends it to check the connection, and the proxy sends one back.
+"""The proxy's empty binary message: the answer to an empty message that the page sends to check the connection.
 
 A browser's script cannot send pings.  In the stream of RFB, a message without payload has no other meaning.
 """
@@ -30,7 +30,7 @@ NO_CODE: Final = 1005
 """The code that is reported for a close frame without a code (RFC 6455, section 7.1.5)."""
 
 _FIN = 0x80
-_WHOLE = _FIN | BINARY  # the first byte of a message in one frame
+_WHOLE = _FIN | BINARY  # the first byte of a binary message in one frame
 _SMALL_HEADERS = tuple(bytes((_FIN | BINARY, length)) for length in range(126))
 
 
@@ -63,10 +63,10 @@ def close_frame(code: int, reason: str = "") -> bytes:
 def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
     """Decode the run of whole binary messages that begins at ``at``.  Each message is in one small frame.
 
-    Keys and the mouse arrive like this: 6 to 12 bytes each, with a mask of their own.  One XOR of the joined
-    payloads with the joined masks unmasks the whole run, since the general decoder would cost several times as much for
-    each message.  Any other frame (unfinished, empty, longer, fragmented, control, invalid) ends the run, and the
-    general decoder handles it.
+    Key and mouse events arrive like this: each has 6 to 12 bytes and its own mask.  One XOR of the joined payloads with
+    the joined masks unmasks the whole run.  The general decoder would cost several times as much for each message.  Any
+    other frame (unfinished, empty, longer, fragmented, control, invalid) ends the run, and the general decoder handles
+    this frame.
 
     :param longest: maximum number of bytes of a payload; at most 125.
     :return: the payload, and the position after the run.
@@ -135,7 +135,7 @@ def payload_length(data: bytes, at: int, end: int) -> tuple[int, int]:
 class FrameDecoder:
     """Decodes the bytes of a client into the payload of its binary messages.
 
-    After a close frame, or after the client broke the protocol, everything else is ignored.
+    After a close frame, or after the client broke the protocol, all later bytes are ignored.
 
     :ivar pings: payloads of the pings that arrived and are not yet answered: answer the pings and clear the list.
     :ivar close_code: the code of the close frame that arrived (``NO_CODE`` if it had no code), else None.
@@ -162,7 +162,7 @@ class FrameDecoder:
         self._left = 0  # payload bytes of the present data frame that are still to come
         self._mask = b""  # the mask of this frame, rotated to the next byte
         self._continues = False  # whether the message needs another data frame
-        self._size = 0  # bytes of the unfinished message so far
+        self._size = 0  # payload bytes of the message's frames so far; 0 if it needs no other data frame
         self._at_rest = True  # whether a message may begin, and nothing is unfinished
 
     @property
@@ -180,7 +180,7 @@ class FrameDecoder:
             # One key or mouse event, like nearly all messages.
             key = to_int(data[2:6]) * REPEAT[length] >> EXCESS[length]
             return (to_int(data[6:]) ^ key).to_bytes(length)
-        # RFC 6455, section 5.5.1: after a close frame nothing more is read.
+        # RFC 6455, section 1.4: after a close frame, all further data is discarded.
         if self.failure is not None or self.close_code is not None:
             return b""
         if self._rest:
@@ -208,7 +208,7 @@ class FrameDecoder:
                 if not used:
                     self._rest = data[at:]
                     break
-                # Bytes after a close frame are discarded, as section 5.5.1 allows.
+                # Bytes after a close frame are discarded here, too (section 1.4).
                 at = end if self.close_code is not None else at + used
         except Refusal as failure:
             self.failure, self.news = failure, True
@@ -237,7 +237,7 @@ class FrameDecoder:
         used, length = payload_length(data, at, end)
         if not used:
             return 0
-        # Checked here, because small_messages() does not decode empty frames.
+        # An empty message: small_messages() does not decode it, so every empty message comes here.
         if not length and first == _WHOLE:
             self.heartbeat = self.news = True
         # Check the announced length before the payload arrives.

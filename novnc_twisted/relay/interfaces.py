@@ -9,7 +9,7 @@ from novnc_twisted.errors import Refusal
 
 
 class IReceiver(Interface):
-    """Receives the bytes of an end.  The handshakes of the set-up are the first receivers, the relay is the last."""
+    """Receives the bytes of an end: first a handshake channel of the set-up, then the relay."""
 
     def data_received(data: bytes) -> None:
         """Receive bytes of the stream (RFB), without framing; at least one byte."""
@@ -21,10 +21,10 @@ class IReceiver(Interface):
         """
 
     def pause_writing() -> None:
-        """Called when the end's buffer is full: stop writing to it."""
+        """Called when the write buffer of the end is full: stop writing to the end."""
 
     def resume_writing() -> None:
-        """Called when the end's buffer has room again."""
+        """Called when the write buffer of the end has room again."""
 
 
 class IEnd(Interface):
@@ -38,7 +38,7 @@ class IEnd(Interface):
     def attach(receiver: IReceiver) -> None:
         """Pass all received bytes to this receiver from now on, beginning with the bytes that the end has held.
 
-        If the end was lost or its buffer became full before this call, the receiver is notified immediately.
+        If the end was lost or its write buffer became full before this call, the receiver is notified immediately.
         """
 
     def give_back(data: bytes) -> None:

@@ -14,8 +14,8 @@ from novnc_twisted.relay.stream_end import StreamEnd
 def join(client: IEnd, upstream: IEnd, filters: Sequence[IFilter] = (), *, detached: bool = True) -> IRelay:
     """Make a relay between two ends.  Its ``start`` begins to copy bytes.
 
-    While the write buffer of one end is full, the relay does not read from the other end.  So it holds at most two full
-    buffers.  The relay does not close the ends; its caller must.
+    While the write buffer of one end is full, the relay does not read from the other end.  So at most two full buffers
+    are in memory, one for each end.  The relay does not close the ends: the caller of this function must close them.
 
     :param filters: the filters between the ends, in order from the viewer to the VNC server.
     :param detached: use the detached relay (the fast engine) if both ends and the reactor permit it.

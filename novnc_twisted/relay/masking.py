@@ -13,7 +13,7 @@ REPEAT: Final = tuple(to_int(b"\0\0\0\1" * (length + 3 >> 2)) for length in rang
 """Indexed by the length of a payload: the factor that repeats the four bytes of a mask over the payload."""
 
 EXCESS: Final = tuple(8 * (-length & 3) for length in range(SMALL + 1))
-"""Indexed by the length of a payload: the number of excess bits of the repeated mask."""
+"""Indexed by the length of a payload: the number of bits by which the repeated mask is longer than the payload."""
 
 
 def unmask(data: bytes, mask: bytes) -> bytes:

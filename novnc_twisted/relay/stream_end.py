@@ -1,4 +1,4 @@
-"""One end of a session (see :class:`IEnd`) on a plain stream: TCP, unix socket or TLS."""
+"""One end of a session (see :class:`IEnd`) on a transport of Twisted: TCP, unix socket or TLS."""
 
 from typing import Any
 
@@ -30,12 +30,12 @@ HOLD_LIMIT = 65536
 
 @implementer(IEnd, IProtocol)
 class StreamEnd(TransportEnd):
-    """A stream of bytes over a transport.
+    """An end that reads and writes a stream of bytes on a transport.
 
-    It is the protocol of its transport, or another protocol forwards the transport's calls to it.
+    The end is the protocol of its transport, or another protocol forwards the transport's calls to the end.
 
-    RFB has no half-closed streams: a peer that closes its sending direction counts as gone.  Bytes that it sent before
-    are still delivered.
+    RFB has no half-closed streams: a peer that closes its sending direction counts as gone.  Bytes that the peer sent
+    before are still delivered.
 
     :cvar frames: the decoder of the stream's frames; None: the stream has no frames.
     """
@@ -60,9 +60,9 @@ class StreamEnd(TransportEnd):
 
         :param peer: the peer's address as text.
         :param lost: the class of the cause to report if the peer leaves, or counts as lost.
-        :param linger: whether to close only our sending direction, and wait until the peer closes the connection.  If
-            we closed the connection while the peer still sends, the kernel would reset it and discard our last bytes,
-            which contain the refusal.
+        :param linger: whether :meth:`close` closes only our sending direction, and waits until the peer closes the
+            connection.  If we closed the connection while the peer still sends, the kernel would reset it and discard
+            our last bytes, which contain the refusal.  With TLS, ``linger`` does nothing.
         :param stall: seconds for which the peer may accept nothing while our send buffer is full, before it counts as
             lost; 0: no limit.
         """
@@ -73,7 +73,7 @@ class StreamEnd(TransportEnd):
         self._linger = linger
         self._receiver: IReceiver | None = None
         self._held = b""
-        self._over: Refusal | None = None  # why no more bytes come; None until then
+        self._over: Refusal | None = None  # why no more bytes come from the peer; None: more may come
         self._closing = False
         self._abort_timer: IDelayedCall | None = None
         self._waiting: tuple[Deferred[None], ...] = ()
@@ -203,7 +203,7 @@ class StreamEnd(TransportEnd):
         transport = self.transport
         # TLS has its own closing alert; half-closing TCP below it would break that.
         if self._linger and ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
-            # Keep reading: only the end of the peer's direction proves that it has received everything.
+            # Keep reading: the only proof that the peer has received everything is that it closes its direction.
             self.resume_reading()
             transport.loseWriteConnection()
         else:

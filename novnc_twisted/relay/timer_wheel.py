@@ -16,7 +16,7 @@ from twisted.logger import Logger
 RESOLUTION: Final = 1.0
 """Seconds by which a timer may be late if at most :data:`AT_ONCE` timers are due.
 
-A timer is at most two milliseconds early: ``_TOLERANCE`` counts when it is set, and again when it is run.
+A timer is at most two milliseconds early: ``_TOLERANCE`` counts when the timer is set and when it is run.
 """
 
 AT_ONCE: Final = 8
@@ -64,7 +64,7 @@ class TimerWheel:
     log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
-        # The clock is the weak key of this wheel in _wheels; a strong reference here would keep it for ever.
+        # The clock is the weak key of this wheel in _wheels; a strong reference here would keep the clock for ever.
         self._clock = ref(clock)
         self._seconds: dict[int, set[Timer]] = {}
         self._call: IDelayedCall | None = None
@@ -119,7 +119,7 @@ class TimerWheel:
         left = AT_ONCE
         # The oldest first, so that a backlog is processed in order.
         for second in sorted(second for second in self._seconds if second <= now):
-            # A timer that ran may have cancelled all others of this second, and so removed the set.
+            # A timer of an earlier second may have cancelled all timers of this second, and so removed the set.
             timers = self._seconds.get(second, set())
             while timers and left:
                 left -= 1
@@ -127,7 +127,8 @@ class TimerWheel:
                     timers.pop().run()
                 except Exception:  # the other timers still have to run
                     self.log.failure("a timer failed because of a bug in this program")
-            # A timer may also have caused a new set for this second; do not delete the new set.
+            # A timer that ran may have cancelled all others of this second, and so removed the set.  A timer that was
+            # then set for this second is in a new set, which must not be deleted.
             if not timers and self._seconds.get(second) is timers:
                 del self._seconds[second]
         if self._seconds:  # timers of this second may be left, for the next iteration of the reactor

@@ -51,7 +51,7 @@ class TransportEnd:
         self.on_detach: Callable[[], None] | None = None
         self._lost = lost
         self._stall = stall
-        self._stall_timer: Timer | None = None  # while the buffer is full
+        self._stall_timer: Timer | None = None  # set while the buffer is full
         self._took_at = 0.0  # when the buffer became full, or when a check last found progress of the peer
         self._unsent_before = 0  # the bytes in our and the kernel's buffer when they were last counted
         self._full = False  # whether the transport's buffer is full
@@ -96,8 +96,8 @@ class TransportEnd:
     def _check_stall(self) -> None:
         """End if the peer has accepted nothing for too long.
 
-        Twisted's transports report only that the buffer is empty.  A slow peer may take longer than the limit to empty
-        it, so this method looks for any progress.
+        After its buffer was full, a transport of Twisted reports nothing until the buffer is empty.  A slow peer may
+        take longer than the limit to empty the buffer, so this method looks for any progress.
         """
         self._stall_timer = None
         now, waiting = self.clock.seconds(), self._waiting_bytes()
@@ -121,7 +121,7 @@ class TransportEnd:
     # Lending the socket to a detached relay
 
     def can_leave(self) -> bool:
-        """Return whether the socket can leave: it is connected, and its transport is a plain one of Twisted's."""
+        """Return whether the socket can leave: it is connected, and its transport is Twisted's own, without TLS."""
         return not self._gone and is_plain(self.transport)
 
     def leave(self, side: "StreamSide") -> tuple[socket.socket, bytes]:

@@ -56,7 +56,7 @@ class WebSocketEnd(StreamEnd):
         self._ping: Timer | None = timer_wheel_of(clock).callLater(self._every, self._tick) if self._every else None
 
     def write(self, data: bytes) -> None:
-        """Send a message."""
+        """See IEnd: send the bytes as one binary message."""
         if self._closing or self._gone or not data:
             return
         self.bytes_out += len(data)
@@ -73,7 +73,10 @@ class WebSocketEnd(StreamEnd):
             self.handle_news()
 
     def handle_news(self) -> None:
-        """Handle news of the frame decoder: answer pings; end at a close frame or a violation of the protocol."""
+        """Handle news of the frame decoder.
+
+        Answer pings and empty messages; end at a close frame or a violation of the protocol.
+        """
         frames = self.frames
         frames.news = False
         # Answer first: a close frame in the same bytes ends the session below.
@@ -99,7 +102,7 @@ class WebSocketEnd(StreamEnd):
     def resumeProducing(self) -> None:
         """See StreamEnd: also send a pong that waited for room."""
         self.alive = True  # the peer reads what we send
-        # Called before the pong is written: if the pong fills the buffer, a later call would mark it as not full.
+        # Called first, because the pong may fill the buffer.  A later call would then mark the full buffer as not full.
         super().resumeProducing()
         if self._pong is not None and not (self._full or self._closing):
             pong, self._pong = self._pong, None

@@ -58,7 +58,7 @@ def _client_fence(head: bytes) -> int:
     return length
 
 
-# Each of the screens in SetDesktopSize has 16 bytes; their number is one byte, so at most 4,080 bytes follow.
+# Each screen in SetDesktopSize has 16 bytes.  The number of screens is one byte, so at most 4,080 bytes follow.
 def _set_desktop_size(head: bytes) -> int:
     return 16 * head[6]
 
@@ -80,7 +80,7 @@ _WHOLE: dict[int, int] = {
     ClientMessage.ENABLE_CONTINUOUS_UPDATES: 10,
     ClientMessage.XVP: 4,
 }
-"""Type -> length of the message in bytes."""
+"""Type of fixed length -> the length of the message in bytes."""
 
 _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
     ClientMessage.SET_ENCODINGS: (4, _set_encodings),
@@ -89,9 +89,12 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
     ClientMessage.SET_DESKTOP_SIZE: (8, _set_desktop_size),
     ClientMessage.QEMU: (4, _qemu),
 }
-"""Type -> the length of its head, and a function that returns the number of bytes after the head."""
+"""Type of variable length -> the length of the message's head, and a function that reads the head.
 
-# The shield needs the length of every message of a viewer.  For the usual types, this table saves it a call.
+The function returns the number of bytes after the head, or raises the errors of :func:`length_of`.
+"""
+
+# The shield needs the length of every message of a viewer.  For the usual types, this table saves a call.
 EVERYDAY = bytes(
     _WHOLE[kind]
     if kind in (ClientMessage.FRAMEBUFFER_UPDATE_REQUEST, ClientMessage.KEY_EVENT, ClientMessage.POINTER_EVENT)

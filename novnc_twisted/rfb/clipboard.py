@@ -56,8 +56,8 @@ class ClipboardPolicy:
     If the server's texts are limited, the filter must find the end of each server message.  Therefore:
 
     * It removes from SetEncodings all encodings whose rectangles have no readable length.
-    * It refuses a change of the pixels' size after the viewer has asked for the screen or for a cursor: it could not
-      know which of the next server messages have the old size.
+    * It refuses a change of the pixels' size after the viewer has asked for the screen or for a cursor.  After
+      such a change, the filter could not know which of the next server messages have the old size.
 
     It buffers an incomplete head of a viewer's message, or an incomplete SetPixelFormat or SetEncodings: at most 4,100
     bytes.  If the server's texts are limited, it also buffers an incomplete header in the server's stream: less than a

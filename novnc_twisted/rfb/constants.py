@@ -77,7 +77,7 @@ class SecurityResult(IntEnum):
 
 
 class Encoding(IntEnum):
-    """The encodings and pseudo-encodings that :mod:`.shield` and :mod:`.clipboard` need to know (rfbproto)."""
+    """The encodings that the filters know by name, most of them pseudo-encodings (rfbproto)."""
 
     RAW = 0
     CURSOR = -239

@@ -10,8 +10,8 @@ A handshake reads like the RFC::
 :class:`HandshakeDriver` runs a handshake, with any transport or without one.
 
 TLS inside RFB (VeNCrypt) is a step as well: the driver stops at :class:`StartTLS`, and the owner of the transport
-starts TLS and calls :meth:`HandshakeDriver.tls_started`.  If unread bytes have arrived in clear by then, the handshake
-fails, so that they are never read as if TLS had protected them.
+starts TLS and calls :meth:`HandshakeDriver.tls_started`.  If unread bytes arrive in clear before TLS starts, the
+handshake fails, so that they are never read as if TLS had protected them.
 """
 
 from collections.abc import Callable, Generator
@@ -58,7 +58,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class StartTLS:
-    """Start TLS, as its client.  Nothing is sent into the generator.
+    """Start TLS, as the TLS client.  No value is sent into the generator.
 
     :ivar verified: whether the server has a certificate, which must be verified; False: anonymous TLS.
     """
@@ -88,9 +88,9 @@ class Injected(Flooded):
 class HandshakeDriver(Generic[T]):
     """Drives a handshake by bytes, without I/O.  The bytes may arrive in chunks of any size.
 
-    Call :meth:`start`, then :meth:`receive` for bytes that arrive.  After each call, send :meth:`to_send` and check
-    :attr:`asks`, ``starts_tls`` and :attr:`done`.  No call raises because of the peer's bytes: if they make the
-    handshake fail, :attr:`error` has the reason.
+    Call :meth:`start`, then :meth:`receive` for bytes that arrive.  After each call, send the bytes of :meth:`to_send`
+    to the peer, and check :attr:`asks`, ``starts_tls`` and :attr:`done`.  No call raises because of the peer's bytes:
+    if they make the handshake fail, :attr:`error` has the reason.
 
     :ivar done: whether the handshake has ended, with success or not.
     :ivar result: the result of the handshake; None before its end and after a failure.
@@ -170,7 +170,7 @@ class HandshakeDriver(Generic[T]):
         self._run(self._handshake.send, None)
 
     def to_send(self) -> bytes:
-        """Return the bytes for the peer since the last call."""
+        """Return the bytes for the peer that were written since the last call."""
         data = bytes(self._written)
         self._written.clear()
         return data

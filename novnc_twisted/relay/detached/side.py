@@ -41,9 +41,9 @@ class StreamSide:
 
     Without a filter, the other side sends from the engine's buffer, without a copy.
 
-    :ivar end: the end that owns the socket.
-    :ivar filter: the filters as one function, which returns the bytes to send on; None: all bytes are sent on without
-        inspection.
+    :ivar end: the end from which this side has taken the socket.
+    :ivar filter: the filters for the bytes that this side reads, as one function, which returns the bytes to send on;
+        None: all bytes are sent on without inspection.
     :ivar other: the other side.
     """
 
@@ -195,7 +195,7 @@ class StreamSide:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether this side does not read its peer at present, because the other side is full."""
+        """Whether this side does not read from its peer at present, because bytes wait to be sent on the other side."""
         return bool(self.other._rest)
 
     def release(self) -> None:
