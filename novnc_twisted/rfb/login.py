@@ -47,8 +47,9 @@ def login(
     :raises ValueError: (by this call) a scheme is unknown; or VeNCrypt is one of the schemes, and ``vencrypt_subtypes``
         is empty or contains an unknown name.
     :raises ConsoleUnreachable: (by the handshake) the server does not speak RFB, refuses the connection or the log-in,
-        offers no security type that is permitted here, breaks the protocol or exceeds a limit; or there is no password
-        that can be used.  If the server sent a reason, the detail contains the reason.
+        offers no security type that is permitted here, breaks the protocol or exceeds a limit; or
+        the handshake cannot answer a password challenge, because the password is missing or empty, or because OpenSSL
+        refuses DES.  If the server sent a reason, the detail contains the reason.
     """
     return _login(authenticators(schemes, vencrypt_subtypes), shared)
 
@@ -67,8 +68,8 @@ def _login(schemes: Authenticators, shared: bool) -> Handshake[ServerInit]:
 def _protocol_version() -> Handshake[bytes]:
     """Read the server's version, answer it, and return our answer (section 7.1.1).
 
-    3.3 to 3.6 count as 3.3 (UltraVNC announces 3.4 and 3.6).  3.889 (Apple), 3.9 and 4.x (Intel, RealVNC) and 5.x
-    (RealVNC) accept 3.8.
+    Versions 3.3 to 3.6 count as 3.3 (UltraVNC announces 3.4 and 3.6).  Servers that announce one of the following
+    versions accept 3.8: 3.889 (Apple), 3.9 and 4.x (Intel and RealVNC), 5.x (RealVNC).
     """
     data = yield Need(4, "ProtocolVersion")
     if data == b"RFB ":  # another protocol may send fewer than 12 bytes, and we would wait for the rest
@@ -116,8 +117,8 @@ def _security_3_3(schemes: Authenticators) -> Handshake[None]:
     if number == SecurityType.INVALID:
         yield from _refused("the VNC server refuses us")
     for ours, authenticate in schemes.values():
-        # Version 3.3 has only these two types (appendix A.1).  It does not define what the server sends after another
-        # number.
+        # Version 3.3 has only the types None and VNC Authentication (appendix A.1).  It does not define what the server
+        # sends after the number of another type.
         if ours == number and number in (SecurityType.NONE, SecurityType.VNC):
             yield from authenticate()
             break
@@ -128,7 +129,7 @@ def _security_3_3(schemes: Authenticators) -> Handshake[None]:
 
 
 def _no_common_type(schemes: Iterable[str], offered: Sequence[int]) -> ConsoleUnreachable:
-    theirs = ", ".join(security_type_name(number) for number in offered[:16])  # it must fit into one line of the log
+    theirs = ", ".join(security_type_name(number) for number in offered[:16])  # a long list would not fit into the log
     return ConsoleUnreachable(
         f"no common security type: the VNC server offers {theirs}; we may use {', '.join(schemes)}"
     )
@@ -160,7 +161,7 @@ def _server_init() -> Handshake[ServerInit]:
     """Read ServerInit (section 7.3.2)."""
     head = yield Need(HEAD_LENGTH, "ServerInit")
     width, height, pixel_format, name_length = decode_head(head)
-    # The viewer allocates its canvas by these numbers, so check them before they reach it.
+    # The viewer makes its canvas in this size, so check the size before the viewer receives it.
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise ConsoleUnreachable(f"the VNC server claims a screen of {width} x {height} pixels")
     if name_length > MAX_NAME:

@@ -33,8 +33,9 @@ class ClientInit:
 def offer() -> Handshake[ClientInit]:
     """Offer RFB 3.8 and security type None, and read ClientInit; after that, the caller sends ServerInit.
 
-    :raises ProtocolViolation: the viewer answers with another version than 3.3, 3.5, 3.7 and 3.8, or chooses a security
-        type that was not offered.  The refusal was sent to the viewer already, in the form of the viewer's version.
+    :raises ProtocolViolation: the viewer answers with a version other than 3.3, 3.5, 3.7 or 3.8, or chooses a security
+        type that was not offered.  The handshake has already sent the refusal: in the form of the viewer's version,
+        or in the form of 3.8 if this version is unknown.
     """
     version = yield from _client_version()
     if version in _COUNTS_AS_3_3:
@@ -56,7 +57,7 @@ def _security(version: bytes) -> Handshake[None]:
     # A list with one type.
     yield Write(bytes([1, SecurityType.NONE]))
     choice = (yield Need(1, "the security type"))[0]
-    if choice != SecurityType.NONE:  # RealVNC once accepted this (CVE-2006-2369)
+    if choice != SecurityType.NONE:  # RealVNC once accepted a type that it had not offered (CVE-2006-2369)
         reason = _reason(ProtocolViolation.sentence) if version == VERSION_3_8 else b""
         yield Write(_U32.pack(SecurityResult.FAILED) + reason)
         raise ProtocolViolation(f"the viewer chose security type {choice}, which was not offered")

@@ -22,14 +22,15 @@ class PowerCode(IntEnum):
 
 
 class PowerOffer:
-    """A filter that sends :data:`XVP_INIT` before the first bytes of the VNC server, if the viewer supports xvp.
+    """A filter that sends :data:`XVP_INIT` to the viewer, if the viewer supports xvp.
 
-    Before the first bytes, the offer cannot fall inside another message.  Later, the filter would have to find the ends
-    of all messages.  When the first bytes arrive, the viewer's encodings are already known, because QEMU sends nothing
-    before it has received them.
+    The filter sends this message before the first bytes that the VNC server sends after ServerInit.  At this place, the
+    message cannot fall inside another one.  Later, the filter would have to find the ends of all messages.  When the
+    first bytes arrive, the viewer's encodings are already known, because QEMU sends nothing before it has received
+    them.
 
     :param shield: knows the encodings that the viewer has listed.
-    :param done: called with this filter at the first bytes of the VNC server, so that the filter is removed.
+    :param done: called with this filter when the first bytes of the VNC server arrive, so that the filter is removed.
     """
 
     __slots__ = ("_done", "_shield")
@@ -39,7 +40,7 @@ class PowerOffer:
         self._done = done
 
     def from_upstream(self, data: bytes) -> bytes:
-        """Call ``done``.  If the viewer supports xvp, return the offer and the bytes; else switch xvp off."""
+        """Call ``done``.  Put :data:`XVP_INIT` before the bytes if the viewer supports xvp; if not, switch xvp off."""
         self._done(self)
         if not self._shield.asks_for_power:
             self._shield.power = None

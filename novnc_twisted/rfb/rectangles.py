@@ -120,7 +120,8 @@ def _tight_rectangle(width: int, height: int, size: PixelSize, *, png: bool) -> 
     elif kind == _TIGHT_JPEG or (png and kind == _TIGHT_PNG):
         yield from _compact()
     elif kind < _TIGHT_FILL:  # basic compression; QEMU also uses it in TightPNG, for screens with 8 bits
-        # If 4 is set in ``kind``, the next byte names the filter; otherwise no filter is used (rfbproto).
+        # If the bit with the value 4 is set in ``kind``, the next byte names the filter.  If not, no filter is used
+        # (rfbproto).
         yield from _tight_basic(width, height, size, explicit=bool(kind & 4))
     else:
         raise unreadable(f"Tight compression {kind}")

@@ -33,7 +33,8 @@ class Piece(NamedTuple):
     """A part of the server's stream; all its bytes belong to one message.
 
     :ivar kind: the type of this message.
-    :ivar length: for ServerCutText, the length of the text in bytes, negative in the extended form; for others, 0.
+    :ivar length: for ServerCutText, the length of the text in bytes, negative in the extended form; for all other
+        messages, 0.
     :ivar data: the bytes.
     """
 
@@ -97,7 +98,7 @@ class ServerMessages:
         self._held = data[at:]
 
     def _next(self, head: bytes | None = None) -> int | Skip:
-        """Pass the header, if any, to the reader.  Return what the reader needs next, but no Skip of zero bytes."""
+        """Pass the header, if any, to the reader.  Return what the reader needs next, without Skips of zero bytes."""
         want = next(self._reader) if head is None else self._reader.send(head)
         while isinstance(want, Skip) and not want.length:
             want = next(self._reader)

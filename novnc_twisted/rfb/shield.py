@@ -5,7 +5,7 @@ unknown length, no message before it is complete, and no value that is known to 
 text is passed on in pieces.  A refused message ends the session; an unwanted message is removed.
 
 Nearly all messages are everyday messages: keys, pointer events and requests for the screen.  A table gives their
-lengths, and a run of them is passed on in one piece.
+lengths, and several of them in a row are passed on in one piece.
 """
 
 import struct
@@ -125,8 +125,8 @@ class Shield:
             raise
         if at == end and not begin:
             return data
-        # ``size`` is the size of the last message in the loop: step back to its beginning.
-        if at > end:  # the last message is incomplete
+        # If the last message is incomplete, step back to its beginning.  ``size`` is still the size of this message.
+        if at > end:
             at -= size
         self._held = data[at:]
         done.append(data[begin:at])
@@ -266,7 +266,10 @@ def _check_pixel_format(message: bytes) -> None:
 
 
 def _check_audio_format(form: bytes) -> None:
-    """Check an audio format (sample format, channels, frequency) as QEMU itself does today (CVE-2017-15124)."""
+    """Check an audio format: sample format, channels and frequency.
+
+    The upper limits are those that QEMU itself has today (CVE-2017-15124).
+    """
     sample, channels, frequency = struct.unpack(">BBI", form)
     if sample > 5 or channels not in (1, 2) or not 0 < frequency <= 48000:
         raise ProtocolViolation(f"QEMU audio format {sample} with {channels} channels at {frequency} Hz")

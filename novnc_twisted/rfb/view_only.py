@@ -45,7 +45,7 @@ class ViewOnly:
     passed: ClassVar[frozenset[int]] = PASSED
 
     def __init__(self, releases: int = 0) -> None:
-        """Begin between two messages.
+        """Prepare the filter.  The first byte that it receives must be the first byte of a message.
 
         :param releases: the maximum number of key releases that are passed on.
         """

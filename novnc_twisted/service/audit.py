@@ -33,7 +33,7 @@ async def open_trail(trail: "AuditTrail") -> None:
 
     If the syslog daemon does not run yet, a log line says so, and the service starts nevertheless.
 
-    :raises Unusable: the file can't be opened.
+    :raises Unusable: the file cannot be opened.
     """
     try:
         trail.open()
@@ -44,7 +44,7 @@ async def open_trail(trail: "AuditTrail") -> None:
 def check_file(conf: Any) -> None:
     """Check the path of the audit trail's file, without creating the file.
 
-    :raises Unusable: the path is a folder, is in a folder that does not exist, or can't be examined.
+    :raises Unusable: the path is a folder, is in a folder that does not exist, or cannot be examined.
     """
     if not conf.audit.file:
         return

@@ -147,9 +147,10 @@ def consoleapi(context: Context) -> Start:
 
 
 def _api_listeners(context: Context) -> "list[socket]":
-    """Take the sockets of the API, and record their addresses in ``context.api_addresses``.
+    """Take the sockets of the API, and record the address and port of each TCP socket in ``context.api_addresses``.
 
-    :raises Unusable: the API authenticates nobody, and a socket is not at a loopback address.
+    :raises Unusable: the API authenticates nobody, and a socket is not at a loopback address; or a socket cannot be
+        opened.
     """
     conf = context.conf
     listeners = context.sockets.take(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":
     """Make the transport that ``transport_url`` names.
 
-    If nova or a plug-in checks the tokens, the command needs no other service, and the transport is ``memory://``.
+    If nova or a token plug-in checks the tokens, the command calls none of our other services.  The transport is then
+    ``memory://``.
 
     :raises Unusable: the command cannot use this ``transport_url`` or ``[consoleauth] backend``; the text is
         one line that begins with the option.

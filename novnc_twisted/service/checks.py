@@ -35,7 +35,7 @@ def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Co
     services = SERVICES[command]
     read = read_all(sources)
     if any(file.faults for file in read.files):
-        return read  # the unreadable lines are missing, which would cause further errors
+        return read  # the options of the faulty lines are missing, which would cause further errors
     conf = read.conf
     _attempt(read, partial(make_transport, command, conf, reactor), partial(settings.worker_count, command, conf))
     _attempt(read, partial(nova_backend.check, command, reactor, conf))
@@ -88,7 +88,8 @@ def _attempt(read: Configuration, *steps: Step) -> bool:
 def _tls(read: Configuration, missing: Sequence[str], files: Sequence[Step], whole: Step) -> None:
     """Check each file of one TLS configuration alone, and then all of them together.
 
-    :param missing: errors about options that need another option, which is not set.
+    :param missing: errors about options that need another option, which is not set.  If there are any, no file is
+        checked.
     """
     for line in missing:
         read.add_error(line)

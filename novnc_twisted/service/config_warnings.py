@@ -101,7 +101,7 @@ def _certificates_of_redis(transport_url: str) -> Iterator[tuple[str, str, bool]
 
 def _certificates(conf: Any, services: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     """Yield the option and the path of each file of certificates in use, and whether these are CA certificates."""
-    # With the other backends, transport_url is not used; see make_transport().
+    # With the backends nova and token_plugin, transport_url is not used; see make_transport().
     if conf.consoleauth.backend not in ("nova", "token_plugin"):
         yield from _certificates_of_redis(conf.transport_url)
     if "consoleapi" in services and conf.api.cert:
@@ -120,7 +120,7 @@ def _certificates(conf: Any, services: Sequence[str]) -> Iterator[tuple[str, str
 
 
 def validity(option: str, path: str, *, authorities: bool = False, now: datetime | None = None) -> Iterator[str]:
-    """Yield a warning if a certificate in this file is not valid now; nothing if the file can't be read.
+    """Yield a warning if a certificate in this file is not valid now; nothing if the file cannot be read.
 
     :param authorities: whether the file has CA certificates, of which only one needs to be valid.
     """

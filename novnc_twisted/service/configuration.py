@@ -44,7 +44,7 @@ class Configuration:
 
     :ivar conf: the options.  An option whose value is refused has its default.
     :ivar files: the parsed files; later ones override earlier ones.
-    :ivar errors: one line for each error.  The command can't start if there are any.
+    :ivar errors: one line for each error.  The command cannot start if there are any.
     :ivar warnings: one line for each warning.
     :ivar logged_later: warnings that ``--check-config`` prints.  A start does not report them, because the service logs
         them itself later.
@@ -95,7 +95,7 @@ class Configuration:
         self.conf.set_override(option.name, option.default, None if group == "DEFAULT" else group)
 
     def check_value(self, group: str, option: cfg.Opt) -> None:
-        """Refuse the option's value, if it can't be used."""
+        """Refuse the option's value, if it cannot be used."""
         place = self._place(group, option.name)
         if place is None:
             return

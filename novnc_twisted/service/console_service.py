@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class ConsoleService(CommandService):
     """Runs the services of a command in this process.
 
-    :ivar drain_timeout: the option.
+    :ivar drain_timeout: the option ``drain_timeout``, in seconds; a reload may change it.
     :ivar configuration: reads the options again at a reload; None: a reload does not change options.
     :ivar reports_changes: whether a reload logs which options have changed.  False in a worker, because the
         supervisor logs them.
@@ -239,7 +239,10 @@ class ConsoleService(CommandService):
         stop(self._context.reactor)
 
     def stopService(self) -> Deferred[None]:
-        """See Service; fires when all phases of the shutdown are over, and the control socket is closed."""
+        """See Service.
+
+        :return: fires when all phases of the shutdown are over, and the control socket is closed.
+        """
         control = super().stopService()
         self._set_state("stopping")
         drain, sessions = self._context.shutdown.drain, len(self._context.limits)

@@ -28,7 +28,7 @@ DEFAULT_SUBTYPES = ("X509None", "X509Vnc")
 
 
 def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names, if they are known.
+    """Check that all names are known, and return them as a tuple.
 
     :raises ValueError: a name is unknown, or there are no names.
     """
