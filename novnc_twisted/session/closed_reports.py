@@ -23,9 +23,9 @@ MAX_IN_CALL: Final = 100
 """Maximum number of sessions in one call."""
 
 MAX_WAITING: Final = 5000
-"""Maximum number of reports that wait during an outage.  For each further one, the oldest one is dropped.
+"""If at least this number of reports wait during an outage, each further report replaces the oldest one.
 
-Without an outage, there is no limit: a proxy with more sessions may end, or may have been killed.
+Without an outage, there is no limit: when a proxy stops or is killed, more sessions than this may end together.
 """
 
 _KNOWN: Final = ("server_id", "server_name", "user_id", "project_id", "compute_host", "owners")
@@ -35,7 +35,7 @@ _log = Logger()
 
 
 class ClosedReports:
-    """Collects ended sessions, and sends them in the order of their ends.
+    """Collects reports of ended sessions, and sends them to consoleauth in the order in which they were added.
 
     :param transport: the bus.
     :param clock: IReactorTime.
@@ -68,10 +68,10 @@ class ClosedReports:
     async def stop(self) -> None:
         """Send the waiting reports, until a call fails or has no answer within a second.
 
-        A session that is added later may be reported only by another call of this method.
+        A report that is added after this call has ended is sent only by another call of this method.
 
-        The number of dropped reports is logged.  Without ``on_done``, the unsent reports count as dropped.  With
-        ``on_done``, they do not: the caller knows them, because ``on_done`` was not called for them.
+        The number of dropped reports is logged.  Without ``on_done``, the unsent reports are dropped here.  With
+        ``on_done``, they are kept and not counted: the caller knows them, because ``on_done`` was not called for them.
         """
         self._stopped = True
         if self._timer is not None:
@@ -104,7 +104,7 @@ class ClosedReports:
             pass
 
     async def _send(self, deadline: float) -> bool:
-        """Send the oldest reports; return whether that succeeded.  After a failure, they wait for the next attempt."""
+        """Send the oldest reports; return whether that succeeded.  If it failed, they wait for the next attempt."""
         rows = [self._waiting[at] for at in range(min(MAX_IN_CALL, len(self._waiting)))]
         if not rows:
             return True

@@ -17,7 +17,7 @@ class IConsoleType(Protocol):
     """
 
     def log_in(self, settings: SessionSettings) -> Handshake[Any]:
-        """Return the handshake with the server.  Its result is the ``opening`` of the other methods."""
+        """Return the handshake with the server.  Its result is the argument ``opening`` of the other methods."""
 
     def verify(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> bool:
         """Compare what the server says about itself with the VM that was asked for.

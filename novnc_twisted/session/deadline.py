@@ -23,7 +23,7 @@ class Deadline:
     def __init__(self, clock: IReactorTime) -> None:
         self.over: Refusal | None = None
         self._clock = clock
-        self._pending: Deferred[Any] | None = None  # the wait
+        self._pending: Deferred[Any] | None = None  # what wait() returned
         self._doing: Deferred[Any] | None = None  # what is waited for
         self._timer: IDelayedCall | None = None
 
@@ -39,7 +39,10 @@ class Deadline:
         When the time is over, or when :meth:`end` is called, the Deferred or coroutine is cancelled.  If it ignores the
         cancellation, its later result is dropped.
 
-        :return: fires with the result; fails with ``late`` after ``seconds``, or with the cause of :meth:`end`.
+        :param seconds: the time limit; None: there is no limit.
+        :param late: the error after ``seconds``; without it, ``seconds`` has no effect.
+        :return: fires with the result; fails with the error of ``what``, with ``late``, or with the cause of
+            :meth:`end`.
         """
         if self.over is not None:
             if isinstance(what, CoroutineType):

@@ -20,7 +20,7 @@ Answer = Callable[[str], Awaitable[Any]]
 """Returns what a handshake asks for (:class:`~novnc_twisted.rfb.Ask`)."""
 
 Secure = Callable[[StartTLS], Awaitable[None]]
-"""Starts TLS on the end, and returns when it is established."""
+"""Starts TLS on the end, and returns when TLS is established."""
 
 
 @implementer(IReceiver)
@@ -53,7 +53,10 @@ class HandshakeChannel:
 
     @property
     def awaits(self) -> str:
-        """The message that the handshake waits for, if no byte of it has arrived; else an empty string."""
+        """The name of the message for which the handshake waits.
+
+        Empty: the handshake waits for no bytes, or some of the bytes for which it waits have arrived.
+        """
         driver = self._driver
         return "" if driver is None or driver.rest else driver.waiting_for
 
@@ -62,8 +65,8 @@ class HandshakeChannel:
     ) -> Deferred[T]:
         """Run a handshake.
 
-        No coroutine drives the handshake.  A set-up has eight messages, and resuming a coroutine for each of them would
-        take more CPU time than plain calls.
+        No coroutine drives the handshake.  A set-up receives several messages, and resuming a coroutine for each of
+        them would take more CPU time than plain calls.
 
         :param answer: needed for a handshake that asks for a password.
         :param start_tls: needed for a handshake that starts TLS.
@@ -87,7 +90,7 @@ class HandshakeChannel:
                 break
             if not self._held:
                 return
-            # _held is cleared here: if this handshake ends, _finish() (below) puts the unread bytes back into _held.
+            # Clear _held, since the driver gets its bytes.  When the handshake ends, _finish() puts unread bytes back.
             data, self._held = bytes(self._held), bytearray()
             driver.receive(data)
         if driver.done:
@@ -103,8 +106,8 @@ class HandshakeChannel:
         elif driver.starts_tls is not None and self._start_tls is not None:
             injected, self._held = bytes(self._held), bytearray()
             if injected:
-                # An attacker may have inserted these bytes, since they came before TLS.  receive() then fails the
-                # handshake.
+                # These bytes came before TLS, so an attacker may have inserted them.  receive() makes the handshake
+                # fail.
                 driver.receive(injected)
             else:
                 await self._start_tls(driver.starts_tls)
@@ -139,8 +142,9 @@ class HandshakeChannel:
             serving.cancel()
 
     def _free(self) -> Deferred[Any] | None:
-        """Forget the handshake, and its callbacks, which refer to this channel; return what :meth:`run` returned."""
+        """Forget the handshake; return the Deferred that :meth:`run` returned for it."""
         done, self._done, self._driver = self._done, None, None
+        # The callbacks are methods of an object that refers to this channel: break this reference cycle.
         self._answer = self._start_tls = None
         return done
 

@@ -69,9 +69,9 @@ class LiveSession(Session):
         super().__init__(setup.registry, setup.id, setup.viewer, setup.accepted_at, info)
         self._slot = slot
         self.upstream = upstream
-        self._lease: TokenLease | None = None  # if the token has one
+        self._lease: TokenLease | None = None  # None until start(), and without keep_token
         self._timers: tuple[Timer, ...] = ()
-        self._power: PowerControl | None = None  # if viewers may change the power; None for guests
+        self._power: PowerControl | None = None  # None: this viewer is offered no power actions
         self._channel: Channel | None = None  # if the viewer is a console page, and pages get lists of people
         self._listed_at = 0.0  # the time of the newest list of people (PeopleList.at)
         self.right = info.mode
@@ -153,7 +153,7 @@ class LiveSession(Session):
     def set_rights(self, mode: str, *, resizes: bool) -> bool:
         """Change what the viewer may do from its next message on, and inform its page.
 
-        The mode may be more than the token allows, because another viewer may have handed control over.
+        ``mode`` may permit more than the token does, because another viewer may have handed control over.
 
         :param resizes: whether the viewer may change the size of the screen, if it has control.
         :return: whether anything changed.
@@ -182,8 +182,8 @@ class LiveSession(Session):
             console_type(self.viewer.console_type).change_rights(self.relay, self.info, resizes=self.resizes)
         except ValueError:
             # Without the shield, nothing knows where a message of the viewer ends, so no filter can be added between
-            # two messages.  After a change of the mode, end the session: the page reconnects with the new rights.  A
-            # change of the right to resize does not justify this.
+            # two messages.  After a change of the mode, end the session: the page reconnects with the new rights.  If
+            # only the right to resize has changed, the session goes on with the old filters.
             if not changed:
                 return
             self.end(ServiceUnavailable("the mode changed, and [console] shield is off: the session must begin anew"))
@@ -280,7 +280,7 @@ class LiveSession(Session):
     async def _close(self, cause: Refusal) -> None:
         """Close both connections, and wait until they are gone.
 
-        Also renew the token's lease a last time, if the token may stay valid.
+        Also renew the token's lease a last time, if the viewer may reconnect with the token.
 
         Each part has a deadline.  Never raises.
         """
@@ -291,7 +291,7 @@ class LiveSession(Session):
         parts: list[Deferred[Any]] = [*self.close_ends((self.upstream, self.viewer.end), cause)]
         try:
             if self._lease is not None:
-                # After these causes, the viewer must not reconnect with the token, so the lease is not renewed.
+                # In these cases, the viewer must not reconnect with the token, so the lease is not renewed.
                 if isinstance(cause, (Revoked, SessionExpired, ConsoleForbidden)) or not self.info.reconnects:
                     self._lease.stop()
                 else:

@@ -24,7 +24,7 @@ MAX_PAGE = 1000
 """Maximum number of sessions in one answer."""
 
 _ROOM = MAX_MESSAGE - 1000
-"""Maximum number of bytes of the sessions in one answer; the rest is for the other fields of the message."""
+"""Maximum number of bytes of the sessions in one answer; the other fields of the message need the remaining bytes."""
 
 
 class ISession(Protocol):
@@ -71,7 +71,7 @@ class ISessionRegistry(Protocol):
 def new_topic(host: str) -> str:
     """Return a topic for a worker, ``proxy.HOST.WORKER``.
 
-    Each call returns a new random WORKER.  So a restarted worker is never called for the sessions of its predecessor.
+    Each call chooses a new random WORKER.  So a restarted worker is never called for the sessions of its predecessor.
 
     :param host: the ``host`` option.
     """
@@ -112,7 +112,7 @@ class SessionManager:
     async def get_sessions(self, *, limit: int = MAX_PAGE, marker: str = "", **wanted: Any) -> dict[str, Any]:
         """List sessions in the order of their ids.
 
-        :param limit: the maximum number of sessions.
+        :param limit: the maximum number of sessions, from 1 to :data:`MAX_PAGE`.
         :param marker: the id of the last session of the previous page; empty for the first page.
         :param wanted: the fields of a :class:`SessionFilter`.
         :returns: ``sessions``, and ``more``: whether further sessions follow.
@@ -135,9 +135,10 @@ class SessionManager:
         return {"sessions": rows, "more": len(rows) < len(page)}
 
     async def end_sessions(self, *, reason: str = "", **wanted: Any) -> dict[str, Any]:
-        """End all sessions that match a filter, with Revoked (4410).
+        """End all sessions that match a filter, with the cause Revoked (close code 4410).
 
-        A session whose token is being checked may match only after the check.  It is ended then.
+        A session whose token is still being checked can begin to match when the check ends.  If it does, it is ended
+        then.
 
         :param reason: why, for the log.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
@@ -157,7 +158,7 @@ class SessionManager:
 
         :param mode: ``control`` or ``view``.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
-        :returns: ``changed``, the number of these sessions.
+        :returns: ``changed``, the number of sessions that match.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
         mode = fields.argument("mode", mode, fields.one_of(*MODES))

@@ -36,6 +36,8 @@ class People(Protocol):
     async def change_control(self, server_id: str, session_id: str, token: str, action: str, other: str) -> str | None:
         """Ask for control, hand it over, take it back or return it.
 
+        :param action: one of :data:`novnc_twisted.contract.person.CONTROL_ACTIONS`.
+        :param other: the id of the session that gets control or loses it; empty: the page named no session.
         :return: why nothing was changed, or None.
         """
 

@@ -34,11 +34,11 @@ class PowerControl:
         self._session = session
         self._change = change
         self._busy = False
-        self._since, self._begun = 0.0, 0  # when the period began, and the actions in it
+        self._since, self._begun = 0.0, 0  # when the period began, and the number of actions in it
         console_type(session.viewer.console_type).offer_power(session.relay, self._asked)
 
     def end(self) -> None:
-        """Ignore later requests of the viewer."""
+        """Ignore later xvp messages of the viewer."""
         console_type(self._session.viewer.console_type).withdraw_power(self._session.relay)
 
     @property
@@ -52,7 +52,7 @@ class PowerControl:
         :return: why the action was not begun: ``busy``, ``state``, ``task``, ``transient``, or the name of a refusal.
             Empty: it was begun.
         """
-        if self._busy or not self._is_next():
+        if self._busy or not self._is_within_limit():
             return "busy"
         self._busy = True
         return await self._run(action)
@@ -63,7 +63,7 @@ class PowerControl:
         if self._session.info.mode == CONTROL and self._session.cause is None:
             Deferred.fromCoroutine(self.begin(action))
 
-    def _is_next(self) -> bool:
+    def _is_within_limit(self) -> bool:
         """Count an action; return whether it is within the limit."""
         now = self._session.services.reactor.seconds()
         if not self._begun or now - self._since >= PERIOD:

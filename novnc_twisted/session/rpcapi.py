@@ -28,7 +28,7 @@ class _Worker:
 
     :ivar rows: its sessions after the marker, in the order of their ids.
     :ivar last: the highest id up to which all its sessions are known.
-    :ivar more: whether the worker has further sessions.
+    :ivar more: whether the worker may have further sessions.
     """
 
     service: Service
@@ -136,7 +136,7 @@ class SessionsAPI:
 def _take(worker: _Worker, rows: list[Any], more: bool) -> None:
     """Add an answer of a worker to its record.
 
-    :raises ServiceUnavailable: the answer cannot be used.
+    :raises ServiceUnavailable: the sessions in the answer are not in the order of their ids.
     """
     ids = [worker.last, *(str(row.get("id", "")) if isinstance(row, dict) else "" for row in rows)]
     # Without this check, a worker could keep the caller in an endless loop.
@@ -148,7 +148,10 @@ def _take(worker: _Worker, rows: list[Any], more: bool) -> None:
 
 
 def _rows(answer: Any) -> list[Any] | None:
-    """Return the sessions in the answer of a worker; None: it is a Refusal or invalid, so its sessions are unknown."""
+    """Return the sessions in an answer of a worker.
+
+    None: the answer is a Refusal or invalid, so the sessions of the worker are unknown.
+    """
     rows = answer.get("sessions") if isinstance(answer, dict) else None
     return rows if isinstance(rows, list) else None
 
@@ -158,5 +161,5 @@ def _id(row: tuple[str, Service, dict[str, Any]]) -> str:
 
 
 def _session(service: Service, row: Any) -> SessionInfo:
-    """Read a session.  Its ``proxy`` is the host that was called, not the value in the answer."""
+    """Read a session.  Its ``proxy`` is the host that the bus lists for the worker, not the value in the answer."""
     return replace(read(SessionInfo, row, service.topic), proxy=service.host)

@@ -24,7 +24,7 @@ _FIELDS_IN_BRACES: Final = ", ".join(f"{{{field}}}" for field in FIELDS)
 
 _QEMUS_NAME: Final = re.compile(rb"QEMU \((.*)\)\Z", re.DOTALL)
 _QEMUS_LONGEST: Final = 1023
-"""Maximum number of bytes of a name.
+"""Maximum number of bytes of a name that QEMU sends as a whole.
 
 Of a longer name, QEMU sends this many bytes and a NUL (``ui/vnc.c``, ``protocol_client_init``).
 """

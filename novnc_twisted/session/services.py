@@ -24,7 +24,7 @@ KeepToken = Callable[[str, str], Awaitable[str | None]]
 """``async (token, client_address)``: renews the lease of the token of a live session.
 
 The result is what the viewer may do from now on, ``control`` or ``view``; None changes nothing.  Two errors end the
-session: Revoked, and ConsoleForbidden if the server belongs to another project now.
+session: Revoked, and ConsoleForbidden, which means that the server now belongs to another project.
 """
 
 FindAgain = Callable[[str, str, ConnectInfo], Awaitable[ConnectInfo | None]]
@@ -52,8 +52,8 @@ class SessionServices:
     :ivar ask_password: called if the VNC server requires a password and ConnectInfo has none; returns the password.  If
         this attribute is None, the proxy has no password for such a server.
     :ivar keep_token: renews the token lease of a live session; None: tokens have no leases.
-    :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are not offered any.
-    :ivar people: calls consoleauth about the people at a console and about control; None: console pages show none.
+    :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are offered no actions.
+    :ivar people: calls consoleauth about the people at a console and about control; None: console pages show neither.
     :ivar turns: the queues of sessions that wait to connect to the same VNC server.
     :ivar find_again: returns the present address of a console and the present state of its server.  If this attribute
         is None, the proxy does not ask for them.

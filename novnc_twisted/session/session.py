@@ -90,8 +90,8 @@ class Session:
     def right(self) -> str:
         """The mode that the token allows, ``control`` or ``view``.
 
-        During the set-up, it is ``info.mode``.  In a live session, ``info.mode`` may differ from it, because control
-        can be handed over from one session to another.
+        It is ``control`` before the token check has succeeded, and ``info.mode`` during the rest of the set-up.  In a
+        live session, ``info.mode`` may differ from it, because control can be handed over from one session to another.
         """
         return self.info.mode if self.info else CONTROL
 
@@ -146,7 +146,7 @@ class Session:
         return ()
 
     def fault(self) -> Refusal:
-        """Log the exception that is being handled, which is a bug in the program.
+        """Log the exception that is being handled.  It shows that this program has a bug.
 
         :return: the cause with which the session should end.
         """

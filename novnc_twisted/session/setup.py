@@ -145,15 +145,15 @@ class SessionSetup(Session):
         reached = await reach(self, console, info)
         self.info = self._with_mode(reached.info)
         self.enter("offer")
-        # From now on, the reason of a refusal is sent in the close frame only.  A refusal in RFB would break the
-        # handshake that begins here.
+        # From now on, _refuse() sends no refusal in RFB, because it would break the handshake that begins here.  A
+        # WebSocket viewer still gets the reason in the close frame; the Java viewer gets no reason.
         self._greeted = True
         self.viewer.welcome()
         slow = SetupTimeout("the viewer did not finish its RFB handshake in time")
         await self.in_time(self._client.run(console.greet()), settings.rfb_deadline, slow)
         self.viewer.end.write(console.first_message(reached.opening, self.info))
-        # A channel may hold bytes that its handshake has not read.  release() returns them to the connection (IEnd),
-        # which delivers them to the relay before all later bytes.
+        # A HandshakeChannel may hold bytes that no handshake has read.  release() returns them to the connection
+        # (IEnd), which delivers them to the relay before all later bytes.
         self._client.release()
         reached.upstream.channel.release()
         info = self.info  # read again: change_mode() may have been called during the handshake
@@ -192,5 +192,5 @@ class SessionSetup(Session):
         try:
             late = SetupTimeout("the viewer did not read the reason in time")
             await self._deadline.wait(self._client.run(handshake), seconds, late)
-        except Refusal:  # the viewer left, does not read or broke the protocol; the close frame also has the reason
+        except Refusal:  # the viewer left, did not read, or broke the protocol; the close frame also has the reason
             return

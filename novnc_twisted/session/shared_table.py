@@ -2,15 +2,16 @@
 
 A worker that is killed cannot report that its sessions have ended.  Therefore each worker writes its sessions into a
 file in memory, one row for each session.  The supervisor reads the file when the worker has ended: see
-:mod:`novnc_twisted.service.lost_sessions`.  If the whole proxy is killed, its next start reads the file: see
-:mod:`novnc_twisted.service.session_tables`.  A proxy without workers writes such a file, too, if its service has a
-RuntimeDirectory.
+:mod:`novnc_twisted.service.lost_sessions`.
+
+If the service has a RuntimeDirectory, the files are in this directory, and a proxy without workers writes such a file,
+too.  If the whole proxy is killed, its next start reads these files: see :mod:`novnc_twisted.service.session_tables`.
 
 The worker writes a row when a session becomes live.  Without a history of sessions, the worker frees the row when the
 session ends.  If consoleauth keeps a history, the worker writes the row again when the session ends, marked as ended,
 and reports the session to consoleauth.  If a session ends during its set-up, after its token was found valid, the
-worker writes its row only then.  The worker frees the row when consoleauth has confirmed the report, or when the report
-was dropped.
+worker writes a row only at the end of the session.  The worker frees the row when consoleauth has confirmed the report,
+or when the report was dropped.
 """
 
 import math
