@@ -32,7 +32,7 @@ class Service:
     :ivar updated_at: Unix time of the entry's last renewal, in seconds.
     :ivar info: further data that the service announces, as JSON values.
     :ivar place: the address that a compute host announces; empty for other services.  Redis can permit each host to
-        announce only its own address (see :mod:`.redis.acl`).
+        announce only its own address (see ``redis/acl.py``).
     """
 
     topic: str
