@@ -77,19 +77,19 @@ class Context:
     :ivar failures: counts invalid tokens at both proxies.
     :ivar proxy_connections: the limits for the connections of both proxies together.
     :ivar api_connections: the limits for the connections of the API.
-    :ivar proxies_tls: TLS at the ports of the proxies; None if it is not configured.
-    :ivar api_tls: TLS at the port of the API; None if it is not configured.
+    :ivar proxies_tls: TLS at the ports of the proxies; None without a proxy, or if it is not configured.
+    :ivar api_tls: TLS at the port of the API; None without the API, or if it is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
     :ivar trail: the audit trail; None if it is off.
-    :ivar renewals: functions for a reload.  Each reads files again, and returns a second function, which puts the new
-        content into use.  The first function raises Unusable if a file is invalid.
+    :ivar renewals: functions for a reload.  Each one reads files again, raises Unusable if a file is invalid, and
+        otherwise returns a function that puts the new content into use.
     :ivar changes: functions for a reload.  Each is called with the new options.
     :ivar api_addresses: the address and port of each TCP socket on which the API of this process listens.
-    :ivar last_starts: start functions for the main process only, called after all others.
-    :ivar peers: the other workers of this command.
+    :ivar last_starts: start functions that only the main process calls, after all other starts are done.
+    :ivar peers: sends values to the other workers of this command, and receives values from them.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.
-    :ivar table: the table in which the supervisor, or the next start of the proxy, finds the sessions of this process;
-        None: there is no table.
+    :ivar table: the table to which this process writes its sessions; None: there is no table.  When this process has
+        ended, its supervisor or the next start of the proxy reads the table.
     :ivar tables: makes tables, and finds those of killed processes.
     """
 
@@ -121,7 +121,7 @@ class Context:
     def of(cls, command: str, conf: Any, reactor: Any, sockets: Sockets, table: "SharedTable | None" = None) -> Self:
         """Make the objects that the services of a command share.
 
-        :raises Unusable: an option is wrong; the text is one line that names it.
+        :raises Unusable: an option or a file cannot be used; the text is one line that names it.
         """
         from novnc_twisted.access import Failures
         from novnc_twisted.events import EventLog, Observers
@@ -221,7 +221,8 @@ class Context:
 
         shutdown.add(Phase.WAIT_FOR_SESSIONS, all_gone)
         if first is not None:
-            # After a take-over, connections whose first bytes have not come yet may still become sessions.
+            # After a take-over, connections whose first bytes have not come yet stay open: only this process can answer
+            # their first requests.
             shutdown.add(Phase.STOP_ACCEPTING, lambda: None if shutdown.replaced else first.stop())
             shutdown.add(Phase.END_SESSIONS, first.stop)
 

@@ -7,7 +7,7 @@ PER_SESSION = 2
 """File descriptors of a session: the viewer's connection and the VNC server's."""
 
 RESERVE = 100
-"""File descriptors for everything else: files, the bus, connections that fetch noVNC's page or are refused."""
+"""File descriptors for everything else: files, the bus, the monitoring port, connections that are being refused."""
 
 MANY = 1000
 """If ``max_sessions`` is off and fewer sessions than this are possible, the operator gets a warning."""
@@ -78,14 +78,14 @@ def too_few(limit: int, max_sessions: int, *, with_api: bool) -> Iterator[str]:
 
     :param limit: the limit of descriptors of the process.
     :param max_sessions: the option; 0 is off.
-    :param with_api: whether the API is in the same process.  It has descriptors of its own.
+    :param with_api: whether the API, which also needs descriptors, is in the same process.
     """
     if limit == resource.RLIM_INFINITY:
         return
     room = connections_of_proxies(limit, with_api=with_api)
     if room < min(max_sessions or MANY, MOST):
         need = (max_sessions or MANY) * PER_SESSION
-        # The API's share is a quarter of the sum, and so a third of what the sessions need.
+        # The API gets a quarter of all descriptors besides RESERVE, which is a third of what the sessions get.
         need += RESERVE + (min(API_CONNECTIONS, (need - 1) // 3) if with_api else 0)
         wanted = f"max_sessions = {max_sessions} needs" if max_sessions else f"{MANY} sessions need"
         yield (

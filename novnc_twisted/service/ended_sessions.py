@@ -13,11 +13,11 @@ from novnc_twisted.session.registry import SessionRegistry
 
 
 def report_ended(context: Context, registry: SessionRegistry, *, history: bool) -> Callable[[], None]:
-    """Write each session of this process to ``context.table``, and report each ended session to consoleauth's history.
+    """Make a registry write its sessions to ``context.table``, and report ended sessions to consoleauth's history.
 
     If this process is killed, its supervisor or the next start of the proxy reports the sessions in the table as ended.
 
-    :param history: whether consoleauth keeps a history of the sessions.
+    :param history: whether consoleauth keeps a history of the sessions; False: nothing is reported to it.
     :return: a function to call before the first session.  It reports the sessions of killed processes, and makes the
         table of a process without a supervisor.
     """
@@ -26,8 +26,8 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
         reports = ClosedReports(context.transport, context.reactor, table.forget if table is not None else None)
         registry.on_closed = reports.add
         context.shutdown.add(Phase.END_SESSIONS, partial(_last_reports, registry, reports))
-        # If a session does not end during END_SESSIONS, _last_reports() still waits for it in STOP_SERVICES.  The step
-        # added here reports the sessions that have ended.
+        # If one session does not end during END_SESSIONS, _last_reports() still waits for it in STOP_SERVICES.  The
+        # step added here sends the reports about all sessions that have ended by then.
         context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
     begin = partial(_begin, context, reports)
     if table is None:

@@ -124,8 +124,9 @@ class FlagFile(iniparser.BaseParser):
     def _split_key_value(self, line: str) -> tuple[str, list[str]]:
         """See BaseParser.  A line with an unusable name is a mistake.
 
-        After its leading dashes, a name must be printable, must not be empty, and must not begin with ``-``, ``[``,
-        ``#`` or ``;``.  oslo.config would read ``[`` as a section, and ``#`` or ``;`` as a comment.
+        First the leading dashes are removed from the name, then the spaces around it.  What remains must be printable,
+        must not be empty, and must not begin with ``-``, ``[``, ``#`` or ``;``.  In the normalised text, oslo.config
+        would read ``[`` as a section, and ``#`` or ``;`` as a comment.
         """
         key, value = super()._split_key_value(line)
         self._begun = self.lineno
@@ -141,7 +142,7 @@ class FlagFile(iniparser.BaseParser):
         return name, value
 
     def error_invalid_assignment(self, line: str) -> Any:
-        """See BaseParser: a line without ``=`` is a flag of Essex, or a mistake."""
+        """See BaseParser: a line without ``=`` and ``:`` is a flag of Essex, or a mistake."""
         flag = line.strip()
         if flag.startswith("--no"):
             return flag[4:], ["false"]

@@ -25,7 +25,7 @@ def has_credentials(conf: Any, section: str) -> bool:
     from keystoneauth1 import loading
 
     conf.register_opt(_auth_section(), group=section)
-    _value(conf, section, "auth_section")  # checked first, because keystoneauth1 reads it to register the others
+    _value(conf, section, "auth_section")  # first, because keystoneauth1 reads it to register the other options
     loading.register_auth_conf_options(conf, section)
     if not conf[section].auth_section and not _value(conf, section, "auth_type"):
         return False

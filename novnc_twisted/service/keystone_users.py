@@ -1,4 +1,4 @@
-"""Makes the authentication of ``auth_strategy = keystone``: a Keystone validates the tokens of users."""
+"""Makes the API's authentication for ``auth_strategy = keystone``: Keystone validates the tokens that it has issued."""
 
 import importlib.util
 from typing import TYPE_CHECKING, Any, Final
@@ -38,8 +38,8 @@ def make(reactor: Any, conf: Any) -> "tuple[KeystoneUsers, KeystoneClient]":
         raise Unusable(
             f"[{section}] auth_type: this type does not log in to a Keystone; use password or v3applicationcredential"
         )
-    # AUTH_INTERFACE is the auth_url, which this machine must reach to log in.  Keystone's address in the catalogue may
-    # be unreachable from this machine.
+    # AUTH_INTERFACE stands for the auth_url, which this machine must reach anyway, in order to log in.  Keystone's
+    # address in the catalogue may be unreachable from this machine.
     interface: Any = AUTH_INTERFACE
     keystone = adapter.Adapter(session, service_type="identity", interface=interface, version="3.0")
     client = KeystoneClient(reactor, keystone, service="Keystone", credentials=f"[{section}]")

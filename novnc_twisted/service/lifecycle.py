@@ -46,17 +46,18 @@ class CommandService(Service):
     :ivar log_settings: where the log goes.
     :ivar observer: if it is set, it replaces twistd's own log observer.
     :ivar log_file: the file of the log, which SIGHUP opens again.
-    :ivar monitoring: the port of ``[monitoring] listen``; None: the option is unset.  Subclasses close the port last.
-    :ivar older_status: adds the metrics of older processes to those of this process; None: ``[monitoring] listen`` is
-        unset.
+    :ivar monitoring: the port of ``[monitoring] listen``; None in a worker, or if the option is unset.  Subclasses
+        close the port last.
+    :ivar older_status: adds the metrics of older processes to those of this process; None in a worker, or if
+        ``[monitoring] listen`` is unset.
     :ivar predecessor: the connection to the old process, if this process was started by a take-over; otherwise None.
     :ivar take_over: starts the new process of a take-over (the successor); None: SIGUSR2 is ignored, as in a worker.
     :ivar copies: copies of listening sockets, for a successor.
     :ivar older: the old processes of all earlier take-overs (the predecessors) that still have sessions.
     :ivar twistd: the options of twistd, which name its pid file.
     :ivar leads: True in a worker, and in a process that has become the main process, which accepts connections itself
-        or in its workers.  A successor becomes the main process when its predecessor sends the order, or has died.  The
-        value stays True after a take-over (see ``released``).
+        or in its workers.  A successor becomes the main process when its predecessor sends the line ``lead``, or has
+        died.  The value stays True after a take-over (see ``released``).
     :ivar released: whether a successor has taken over from this process, which is then no longer the main process.
     :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
     """
@@ -116,7 +117,7 @@ class CommandService(Service):
             signal.signal(number, lambda *_: self._reactor.callFromThread(self._signalled))
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reopen_and_reload))
         # If another process of this command started this one, SIGUSR2 is still blocked (child_signals).  A SIGUSR2 that
-        # has arrived since then is discarded here.
+        # has arrived since the start of this process is discarded here.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         if self.predecessor is None:
             self._lead()
@@ -125,7 +126,7 @@ class CommandService(Service):
         self.begin()
 
     def _lead(self) -> None:
-        """Begin the tasks of the main process."""
+        """Begin the tasks of the main process, or of a worker."""
         self.leads = True
         if self.take_over is not None:
             signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._replace))
@@ -154,7 +155,11 @@ class CommandService(Service):
         return self.take_over.begin(self._hand_over)
 
     async def _hand_over(self, pid: int, lead: Callable[[], None]) -> None:
-        """Make the process with this id the main process, and end this one when its sessions have ended."""
+        """Make the new process the main process, and end this one when its sessions have ended.
+
+        :param pid: the id of the new process.
+        :param lead: notifies the new process that it is the main process.
+        """
         control, self._control = self._control, None
         # Closed before the new process creates its socket file at the same path, because closing removes the file at
         # this path.
@@ -251,7 +256,7 @@ class CommandService(Service):
         return self.reload(files)
 
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
-        """Read the mutable options, and files such as certificates, again, and use the new values; sessions go on.
+        """Read the mutable options and files such as certificates again, and use their new content; sessions go on.
 
         :param files: the configuration files; None: the files in use, which are read again unless they came with an
             earlier reload request.

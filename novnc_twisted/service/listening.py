@@ -30,7 +30,7 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
         raise Unusable(f"{host_option}: {host!r} is neither an address nor a host name") from None
     try:
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:  # this machine has no IPv6
+    except OSError as error:  # for example: this machine has no IPv6
         raise StartFailed(f"{host_option}: can't listen on {host}: {error.strerror}") from None
     try:
         # Without SO_REUSEADDR, connections of the last run in TIME_WAIT would block the port after a restart.
@@ -39,7 +39,8 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
             # "::" means IPv4 as well, as in nova's proxies; any other IPv6 address means IPv6 only.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         listener.bind(address)
-        # A burst of reconnecting viewers waits in the queue instead of being dropped; the kernel caps it at somaxconn.
+        # With a long queue, a burst of reconnecting viewers waits instead of being dropped.  The kernel limits the
+        # length to somaxconn.
         listener.listen(1024)
     except OSError as error:
         listener.close()

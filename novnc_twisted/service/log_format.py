@@ -1,4 +1,8 @@
-"""The forms of log lines, from which ``[DEFAULT] log_format`` chooses."""
+"""The forms of log lines, from which ``[DEFAULT] log_format`` chooses.
+
+An event that a worker has logged has its message in ``log_message``, its traceback in ``log_exception``, and the
+worker's process id in ``log_pid`` (:mod:`novnc_twisted.service.relayed_log`).
+"""
 
 import json
 import os

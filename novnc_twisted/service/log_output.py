@@ -84,8 +84,8 @@ def output(
     """Return the observer of the log, and the file to open again at SIGHUP.
 
     :param stream: the destination of the log if there is no file.
-    :param twistd: the options of twistd.  ``--logfile FILE`` overrides ``log_file`` and ``log_dir``; ``--syslog``
-        overrides ``log_format`` as well.
+    :param twistd: the options of twistd; None: this process runs without twistd.  ``--logfile FILE`` overrides
+        ``log_file`` and ``log_dir``; ``--syslog`` overrides ``log_format`` as well.
     :return: the observer is None if twistd's own observer is to be used.
     :raises Unusable: the file can't be opened.
     """
@@ -98,7 +98,7 @@ def output(
         to = FileLogObserver(cast(TextIO, file), FORMATS[settings.form])
         return FilteringLogObserver(to, [WithoutPluginCache()]), file
     if daemon and named == "-":
-        return None, None  # twistd refuses it
+        return None, None  # twistd refuses to write the log of a daemon to standard output
     if settings.form == "text" and (daemon or named not in ("", "-")):
         return None, None
     if not named and (daemon or options.get(DAEMON)):

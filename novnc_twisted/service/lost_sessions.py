@@ -38,11 +38,11 @@ class LostSessions:
     :param reactor: the reactor.
     :param host: the ``host`` option.
     :param observer: called with an event for each session that was live.
-    :param transport: the bus to consoleauth, which keeps the history.  It is started for the first report, because a
-        supervisor has no other use for it.  None: there is no history.
+    :param transport: the bus to consoleauth, which keeps the history.  The bus is started only for the first report,
+        because a supervisor has no other use for it.  None: there is no history.
     :param trail: the audit trail, to which ``observer`` writes.  It is needed here only because :meth:`stop` closes it.
-    :param tables: makes the tables; None: in the RuntimeDirectory.
-    :ivar count: how many sessions have ended because their worker was killed or crashed.
+    :param tables: makes the tables; None: they are made in the RuntimeDirectory.
+    :ivar count: the number of reported sessions that were live when their process was killed or crashed.
     """
 
     log = Logger()
@@ -62,13 +62,17 @@ class LostSessions:
         self._transport = transport
         self._trail = trail
         self._tables = SessionTables() if tables is None else tables
-        # The sessions that consoleauth does not know yet, for the next start of the proxy.
+        # Holds the ended sessions that consoleauth has not confirmed.  If some are left at the end of this process, the
+        # next start of the proxy reports them.
         self._table = SharedTable(None, reactor) if self._tables.folder else None
         self._reports: ClosedReports | None = None
         self.count = 0
 
     def make_table(self) -> int | None:
-        """Return the descriptor of a new table; None after an error.  All processes also work without a table."""
+        """Return the descriptor of a new table; None after an error.
+
+        Workers, and this object itself, also work without a table.
+        """
         try:
             return self._tables.make()
         except OSError as error:
@@ -82,6 +86,8 @@ class LostSessions:
     def report(self, table: int, worker: int, how: str) -> None:
         """Report the sessions of a worker that has ended, and close its table.
 
+        :param table: the descriptor of the table.
+        :param worker: the number of the worker.
         :param how: how the worker has ended, such as ``by signal 9 (Killed)``.
         """
         try:

@@ -152,7 +152,8 @@ def _option(file: FlagFile, section: str, key: str, ours: dict[str, set[str]]) -
 def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dict[str, set[str]]) -> Iterator[str]:
     """Yield a warning about an unknown section if it is named like one of our sections, or if it has our options.
 
-    Options in ``_COMMON_NAMES`` alone do not cause a warning.
+    A similar name of at most four characters counts only if it differs in the case alone, or if the section has one of
+    our options.  If the name does not count, options in ``_COMMON_NAMES`` alone do not cause a warning.
     """
     folded = {name.lower(): name for name in ours}
     near = difflib.get_close_matches(section.strip().lower(), folded, n=1, cutoff=0.75)
@@ -168,7 +169,8 @@ def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dic
 def _sections_with(key: str, ours: dict[str, set[str]]) -> str:
     """Return the names of the sections that have an option of this name, joined by ``or``.
 
-    If no section has an option of this name, return the sections in which this is the former name of an option.
+    If no section has an option of this name, return the sections in which this is the former name of an option.  If
+    there is no such section either, return an empty text.
     """
     present = [section for section, options in TABLE.items() if any(option.name == key for option in options)]
     return " or ".join(f"[{name}]" for name in present or [name for name, known in ours.items() if key in known])

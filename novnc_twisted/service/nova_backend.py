@@ -1,4 +1,4 @@
-"""The backend ``nova``: nova's API checks the tokens, and the proxy calls it with credentials of Keystone."""
+"""The backend ``nova``: the proxy asks nova's API about each token, with credentials for Keystone."""
 
 import importlib.util
 from typing import TYPE_CHECKING, Any, Final
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from novnc_twisted.keystone import KeystoneClient
 
 SECTIONS: Final = ("nova", "service_user", "keystone_authtoken")
-"""The sections that may have credentials of Keystone.
+"""The sections that may have our credentials for Keystone.
 
 The first one with an ``auth_type`` or an ``auth_section`` is used.
 """
 
 SERVED_BY_NOVA: Final = "novncproxy"
-"""The command that can have this backend."""
+"""The only command that can have this backend."""
 
 
 def uses_nova(command: str, conf: Any) -> bool:
@@ -24,7 +24,8 @@ def uses_nova(command: str, conf: Any) -> bool:
 
     To find the credentials, the function registers their options in ``conf``.
 
-    :raises Unusable: the command cannot have this backend, or credentials are missing.
+    :raises Unusable: the command cannot have this backend, or the credentials are missing, or the value of
+        ``auth_section`` or ``auth_type`` cannot be used.
     """
     backend = conf.consoleauth.backend
     automatic = backend == "auto" and is_oslo_url(conf.transport_url) and command == SERVED_BY_NOVA
@@ -37,7 +38,7 @@ def uses_nova(command: str, conf: Any) -> bool:
     if _section(conf) is not None:
         return True
     if automatic:
-        return False  # the transport_url is then refused, with a text that lists all possible settings
+        return False  # make_transport() then refuses the transport_url, with a text that lists the supported forms
     raise Unusable(
         "[consoleauth] backend: nova needs credentials of Keystone; set auth_type, auth_url and the others in [nova] "
         "(or in [service_user] or [keystone_authtoken], as nova itself does)"
