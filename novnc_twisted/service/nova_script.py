@@ -1,7 +1,7 @@
 """The commands ``nova-novncproxy`` and ``nova-xvpvncproxy``, which start our proxies with nova's command lines.
 
-The options are those that nova registers for its command line (nova/cmd/novncproxy.py, nova/conf/novnc.py,
-nova/conf/vnc.py, and oslo.log), and ``--check-config``.  Without ``--config-file``, the files are found as oslo.config
+The options are those of nova's command line (nova/cmd/novncproxy.py, nova/conf/novnc.py, nova/conf/vnc.py, and
+oslo.log), and a few others, such as ``--check-config``.  Without ``--config-file``, the files are found as oslo.config
 finds them.
 """
 
@@ -32,7 +32,8 @@ class _Parser(argparse.ArgumentParser):
 class CommandLine:
     """The parsed command line of one of the two commands.
 
-    :ivar files: the configuration files, then those of configuration folders; later ones override earlier ones.
+    :ivar files: the paths of the configuration files, followed by the paths of the files in configuration folders.
+        Later files override earlier ones.
     :ivar options: the values that the command line sets, by section and name of the option in nova.conf.
     :ivar ignored: options of nova on the command line that have no effect here.
     :ivar check_only: whether only the configuration is to be checked.
@@ -41,9 +42,11 @@ class CommandLine:
     def __init__(self, program: str, arguments: Sequence[str]) -> None:
         """Parse the command line.
 
-        :param program: the name of the script.  Without ``--config-file``, ``nova.conf`` and ``PROGRAM.conf`` are
+        :param program: the name of the command.  Without ``--config-file``, ``nova.conf`` and ``PROGRAM.conf`` are
             read, if they exist.
-        :raises Unusable: the command line has a mistake, or an option of it is refused; the text is one line about it.
+        :raises Unusable: the command line has a mistake or a refused option, or names a folder that can't be used; the
+            text is one line with the reason.
+        :raises SystemExit: the command line has ``--help`` or ``--version``.
         """
         self.options: dict[tuple[str, str], str] = {}
         self.ignored: list[str] = []
@@ -101,7 +104,7 @@ class CommandLine:
 
 
 class _Call(argparse.Action):
-    """Calls a function with the value of the option; without an argument if the option has no value."""
+    """Calls a function with the value of the option, or without an argument if the option has no value."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, to: Callable[..., None], **more: Any) -> None:
         super().__init__(option_strings, dest, **more)
@@ -145,7 +148,8 @@ def xvpvncproxy() -> None:
 def main(program: str, command: str, arguments: Sequence[str]) -> None:
     """Run a command in the foreground until a signal ends it.
 
-    :raises SystemExit: the command can't start, or ``--check-config`` was given.
+    :raises SystemExit: the command can't start, or an option asks for something else, such as ``--check-config`` or
+        ``--help``.
     """
     end_by_signals()  # before the imports, which take longest
     prepare_exit()

@@ -20,7 +20,7 @@ class Option(NamedTuple):
 
 
 def _vnc(name: str, text: str) -> Option:
-    """Return an option of [vnc].  Its names on the command line are ``--vnc-NAME`` and nova's former ``--NAME``."""
+    """Return an option of [vnc].  Its names on the command line are ``--vnc-NAME`` and the shorter ``--NAME``."""
     hyphens = name.replace("_", "-")
     return Option((f"--vnc-{hyphens}", f"--{hyphens}"), ("vnc", name), text)
 

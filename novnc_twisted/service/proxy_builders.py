@@ -69,7 +69,7 @@ def novncproxy(context: Context) -> Start:
 
 
 def _novnc_listeners(context: Context) -> list[socket.socket]:
-    """Take the sockets of the noVNC proxy."""
+    """Return the sockets on which the noVNC proxy listens."""
     options = context.conf.vnc
     if options.novncproxy_socket:
         mode = int(options.novncproxy_socket_mode, 8)
@@ -126,7 +126,7 @@ def _proxy(
     topic: str,
     replacement: "NovaAuthority | TokenPluginAuthority | None" = None,
 ) -> Start:
-    """Build the part that both proxies have in common; return the start function.
+    """Build what both proxies have in common; return the start function.
 
     :param front: the factory of the proxy's connections.
     :param binary: the proxy's name in the list of services.
@@ -152,8 +152,9 @@ def _proxy(
     begin_reports = report_ended(context, front.registry, history=replacement is None)
 
     def stop() -> None:
-        # Idle connections are closed, because they could still begin a session.  After a take-over, a connection whose
-        # first request has not arrived is kept: only this process can answer it.
+        # Connections without a session are closed, because they could still begin one.  If sessions may go on, requests
+        # that are being answered are finished first.  After a take-over, a connection whose first request has not
+        # arrived is kept, because only this process can answer the request.
         if shutdown.drain or shutdown.replaced:
             front.close_when_answered(first_requests=shutdown.replaced)
         else:
@@ -174,8 +175,8 @@ def _proxy(
 
 
 def _change_proxies(listener: Listener, conf: Any) -> None:
-    # The new list of addresses is used at once.  But proxy_protocol itself stays on until a restart, even if the files
-    # switch it off.
+    # The new list of addresses is used at once.  But PROXY headers are expected until a restart, even if the files now
+    # switch proxy_protocol off.
     listener.proxies = networks(conf.console.trusted_proxies)
 
 
@@ -198,7 +199,7 @@ def _nova(context: Context) -> "NovaAuthority":
         enforce_session_timeout=options.enforce_session_timeout,
     )
     context.changes.append(partial(_change_token_ttl, authority))
-    # Workers share the tokens that nova has accepted, because a viewer that reconnects after a live migration may reach
+    # Workers share the tokens of their live sessions, because a viewer that reconnects after a live migration may reach
     # another worker.
     context.peers.take = authority.admitted.take
     authority.admitted.share = lambda entry: context.peers.send(entry)  # looked up late: a worker sets send() later
@@ -226,7 +227,7 @@ def _front_arguments(
 ) -> dict[str, Any]:
     """Return the arguments that the factories of both proxies have in common.
 
-    Also make the readiness of this process depend on consoleauth, or on its replacement.
+    Also make the readiness of this process depend on the bus and consoleauth, or on the replacement alone.
 
     :param topic: the topic for calls about the sessions.
     :param replacement: see :func:`_proxy`.
@@ -234,7 +235,7 @@ def _front_arguments(
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
     from novnc_twisted.consoleauth.token_events import reported
 
-    # Without sharing, console pages must not list the sessions of this proxy.
+    # If the option ``sharing`` is off, console pages must not list the sessions of this proxy.
     people = context.conf.console.sharing
     consoleauth = ConsoleAuthAPI(context.transport, proxy=topic, people=people, clock=context.reactor)
     if replacement is None:
@@ -264,7 +265,8 @@ def _settings(
 
     max_token = getattr(replacement, "max_token", MAX_TOKEN)
     folders = getattr(replacement, "directories", ())
-    # ``conf`` has the options that a reload may change; those of ``context.conf`` need a restart.
+    # Options that a reload may change are read from ``conf``.  Options that need a restart are read from
+    # ``context.conf``, which keeps the values of the start.
     return SessionSettings(
         host=context.conf.host,
         auth_schemes=settings.auth_schemes(context.conf),

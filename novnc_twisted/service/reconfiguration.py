@@ -24,9 +24,9 @@ class Changes:
     """The result of reading the options for a reload.
 
     :ivar conf: the new options.
-    :ivar files: the files from which the options were read.
-    :ivar reloaded: the names of the options that change now.
-    :ivar restart: the names of the options that have changed since the start, but need a restart.
+    :ivar files: the files, and the options of the command line, from which ``conf`` was read.
+    :ivar reloaded: the names of the options whose new values the reload puts into use.
+    :ivar restart: the names of the options that have changed since the start, but whose new values need a restart.
     """
 
     conf: Any
@@ -46,7 +46,8 @@ class Reconfiguration:
     log = Logger()
 
     def __init__(self, command: str, reactor: Any, sources: Sequence[str | FlagFile], conf: Any) -> None:
-        """:param sources: the configuration files: paths, which are read again, or files in memory.
+        """:param sources: the configuration files, and perhaps the options of the command line.  A configuration file
+            is a path, which each reload reads again, or a file in memory.
         :param conf: the options that are in use.
         """
         self._command = command
@@ -57,14 +58,15 @@ class Reconfiguration:
 
     @property
     def files(self) -> list[FlagFile]:
-        """The files in use if ``given`` is true, otherwise an empty list."""
+        """The configuration files in use if ``given`` is true, otherwise an empty list."""
         files = [one for one in self._sources if isinstance(one, FlagFile) and not one.is_command_line]
         return files if self.given else []
 
     def read(self, files: Sequence[FlagFile] | None = None) -> Changes:
         """Read and check all options, but do not use them yet.
 
-        :param files: files in memory, used instead of the sources; None: use the sources, and read their paths again.
+        :param files: files in memory, used instead of the configuration files in use.  None: the configuration files
+            in use; those that are paths are read again.
         :raises Unusable: an option or a file has an error; the text is one line about the first error.
         """
         found = examine(self._command, replaced(self._sources, files), self._reactor)
@@ -112,9 +114,9 @@ class Reconfiguration:
 
 
 def replaced(sources: Sequence[str | FlagFile], files: Sequence[FlagFile] | None) -> Sequence[str | FlagFile]:
-    """Return ``files`` in place of the files in ``sources``; None: return ``sources``.
+    """Return ``files``, and the options of the command line from ``sources``.
 
-    The options of the command line stay in use.
+    :param files: the files that replace those in ``sources``; None: nothing is replaced, and the result is ``sources``.
     """
     if files is None:
         return sources
@@ -122,11 +124,11 @@ def replaced(sources: Sequence[str | FlagFile], files: Sequence[FlagFile] | None
 
 
 def for_new_workers(previous: Sequence[FlagFile], changes: Changes) -> list[FlagFile]:
-    """Return the files with which a worker that is started after a reload has the options of the other workers.
+    """Return the files for a worker that is started after a reload, so that it has the options of the other workers.
 
-    These are the new files, but the options that need a restart are as in the previous files.
+    The options in ``changes.restart`` are taken from the previous files, and all others from the new files.
 
-    :param previous: the files for workers until this reload.
+    :param previous: the files for workers that were started before this reload.
     """
     kept = {
         place
@@ -142,9 +144,9 @@ def for_new_workers(previous: Sequence[FlagFile], changes: Changes) -> list[Flag
 
 
 def _part(file: FlagFile, wanted: Callable[[tuple[str, str]], bool]) -> FlagFile:
-    """Return a file with some of the options of a file.
+    """Return a copy of a file with only some of its options.
 
-    :param wanted: called with the section and the key of each option.
+    :param wanted: called with the section and the key of each option; returns whether the copy has the option.
     """
     part = FlagFile(file.path)
     for section, keys in file.sections.items():

@@ -33,7 +33,7 @@ FOLDER.  To add a role later, name that role alone; the others stay unchanged.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a mistake ends it with one line and an exit code."""
+    """Run the command.  An error ends it with a message on standard error and an exit code that is not 0."""
     parser = argparse.ArgumentParser("novnc-redis-acl", description=_DESCRIPTION)
     parser.add_argument(
         "roles",

@@ -67,7 +67,7 @@ class RelayedLog:
             text = str(report["text"])
             self._emit(float(report["time"]), level, report["system"], text, {**report["fields"], **more})
         except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
-            # Libraries may print to standard output.  Such a line is logged as text.
+            # The line is neither a log event nor a report.  A library may have printed it to standard output.
             self._text(line)
         return False
 

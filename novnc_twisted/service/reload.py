@@ -1,9 +1,10 @@
 """The command ``novnc-reload``, which the systemd units run as ``ExecReload``.
 
-The command checks the configuration files, sends them to the service, and waits for the answer.  If the service
-answers that it cannot reload, the command fails and prints the reason in one line.  If its standard error is the
-journal, the command does not print the reason, because the service has logged the reason there already.  With
-``--take-over``, the installed version replaces the running service.
+The command checks the configuration files that its options name, sends them to the service, and waits for the answer.
+Without such options, the service reads its own files again.  If the service answers that it cannot reload, the command
+fails and prints the reason in one line.  If the command's standard error goes to the journal, the command does not
+print the reason, because the service has logged it there already.  With ``--take-over``, the installed version replaces
+the running service.
 """
 
 import argparse
@@ -69,7 +70,10 @@ class _Optional(str):
     __slots__ = ()
 
     def may_exist(self) -> bool:
-        """Return whether the file exists, or can't be examined; check() then says why."""
+        """Return whether the file exists or may exist.
+
+        If the path can't be examined, the result is True, so that check() tries to read the file and reports the error.
+        """
         try:
             return Path(self).exists()
         except OSError:
@@ -77,7 +81,7 @@ class _Optional(str):
 
 
 def check(paths: Sequence[str]) -> list[tuple[str, str]]:
-    """Check the configuration files; return the path and the text of each.  A mistake ends the command."""
+    """Check the configuration files; return the path and the text of each.  An error ends the command."""
     from novnc_twisted.service.configuration import read_configuration
 
     try:
@@ -97,12 +101,12 @@ def replace(path: Path) -> None:
 
 
 def ask(path: Path, request: bytes, limit: float = LIMIT, what: str = "reload") -> str:
-    """Send a request to the service; return the answer, which is empty if the service closed the connection.
+    """Send a request to the service; return the answer, or an empty text if the connection ends without an answer.
 
-    If no service answers, the command ends with one line.
+    If the service can't be reached, or does not answer in time, the command ends with one line.
 
     :param request: the line to send, without the newline; see :class:`~novnc_twisted.service.control.Control`.
-    :param limit: seconds to wait.
+    :param limit: seconds to wait for the answer.
     :param what: the name of the request, for the error.
     """
     with socket.socket(socket.AF_UNIX) as connection:

@@ -3,7 +3,7 @@
 from typing import Final
 
 LONG_LIFE: Final = 10.0
-"""Seconds.  A worker that dies after a longer life is replaced without a pause."""
+"""Seconds.  A worker that has lived at least this long when it dies is replaced without a pause."""
 
 LONGEST_PAUSE: Final = 30.0
 """Maximum number of seconds until a worker that dies repeatedly is replaced."""
@@ -16,12 +16,13 @@ class RestartPauses:
         self._deaths: dict[int, int] = {}
 
     def after_death(self, number: int, lived: float) -> float:
-        """Return the seconds until a worker is replaced: 0 after the first death, then 1, 2, 4 and so on.
+        """Count a death, and return the seconds until the worker is replaced.
 
-        The maximum is :data:`LONGEST_PAUSE`.
+        The pause is 0 after the first death, then 1, 2, 4 and so on, at most :data:`LONGEST_PAUSE`.
 
         :param number: the number of the worker.
-        :param lived: how many seconds the worker lived.  If :data:`LONG_LIFE` or more, this death counts as the first.
+        :param lived: how many seconds the worker lived.  After :data:`LONG_LIFE` or more, the count begins again, and
+            this death is the first one.
         """
         deaths = self._deaths[number] = 1 if lived >= LONG_LIFE else self._deaths.get(number, 0) + 1
         # The exponent is limited, because 2.0 ** 1024 raises OverflowError.

@@ -1,8 +1,8 @@
 """The files of the tables of sessions (:class:`novnc_twisted.session.shared_table.SharedTable`).
 
-The files are in the RuntimeDirectory of the service's unit.  Each file is locked as long as a process lives that writes
-to it.  If all processes of a proxy are killed, its next start finds their files without a lock, and reports their
-sessions.
+The files are in the RuntimeDirectory of the service's unit.  Each file is locked as long as the process that writes to
+it lives, or the supervisor of this process.  If all processes of a proxy are killed, the next start of the proxy finds
+the files without a lock, and reports the sessions in them.
 """
 
 import fcntl
@@ -30,8 +30,9 @@ _log = Logger()
 class SessionTables:
     """Makes the files of this process, and finds those that killed processes have left behind.
 
-    :param folder: where the files are; None: the RuntimeDirectory.  Workers, and services without a RuntimeDirectory,
-        have no folder.  They find no files, and make files in memory, which are lost if all processes are killed.
+    :param folder: where the files are; empty: there is no folder; None: the RuntimeDirectory.  Workers, and services
+        without a RuntimeDirectory, have no folder.  Without a folder, no files are found, and new files are made in
+        memory.  Such files are lost if all processes of the proxy are killed.
     """
 
     def __init__(self, folder: str | None = None) -> None:
@@ -39,7 +40,7 @@ class SessionTables:
         self._paths: dict[int, str] = {}
 
     def make(self) -> int:
-        """Return the descriptor of a new table, in memory if the folder can't be used.
+        """Return the descriptor of a new table.  The table is in memory if there is no folder, or it can't be used.
 
         :raises OSError: no table can be made.
         """
@@ -60,7 +61,8 @@ class SessionTables:
         path = Path(name)
         try:
             fcntl.flock(table, fcntl.LOCK_EX)
-            # It gets its name under the lock: a start at the same moment would remove a table without a lock.
+            # The file is locked before it gets the name of a table, because a start of the proxy at this moment would
+            # remove a table without a lock.
             self._paths[table] = str(path.rename(path.with_name(_PREFIX + path.name[1:])))
         except OSError:
             os.close(table)
@@ -91,9 +93,10 @@ class SessionTables:
             self.remove(handle)
 
     def left_behind(self) -> "Iterator[tuple[list[Row], float]]":
-        """Remove the tables of killed processes; yield the rows of each, and the time at which it was last written.
+        """Remove the tables of killed processes; yield the rows of each table, and when the table was last written.
 
-        A table with live sessions is written each second, so this time is close to the time of the kill.
+        The time of the last write is Unix time in seconds.  It is close to the time of the kill, because a process with
+        live sessions writes to its table each second.
         """
         from novnc_twisted.session.shared_table import read_table
 
@@ -106,7 +109,7 @@ class SessionTables:
             try:
                 fcntl.flock(table, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 found = read_table(table), os.fstat(table).st_mtime
-            except OSError:  # usually BlockingIOError: its process lives, such as the old process of a take-over
+            except OSError:  # usually BlockingIOError: a live process uses it, such as the old process of a take-over
                 os.close(table)
                 del self._paths[table]
                 continue

@@ -88,7 +88,7 @@ def monitoring_address(conf: Any) -> tuple[str, int] | None:
 
 
 def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
-    """Yield an error for each port on which two services of one process would listen."""
+    """Yield an error for each pair of options with which one process would listen twice on the same port."""
     listening = {
         "consoleapi": ("osapi_compute_listen_port", conf.osapi_compute_listen, conf.osapi_compute_listen_port),
         "novncproxy": ("[vnc] novncproxy_port", conf.vnc.novncproxy_host, conf.vnc.novncproxy_port),
@@ -109,9 +109,9 @@ def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Return whether two sockets can't have the same port; see :func:`.listening.open_socket`.
+    """Return whether sockets on these two hosts can't have the same port; see :func:`.listening.open_socket`.
 
-    A host name counts as an address of its own, because it is not looked up here.
+    A host name is not looked up here, so it counts as an address that no other host has.
     """
     hosts = {one.lower(), other.lower()}
     addresses = [ipaddress.ip_address(host) for host in hosts if is_ip(host)]
@@ -136,15 +136,15 @@ def worker_count(command: str, conf: Any) -> int:
         )
     if command not in PROXIES:
         return 1
-    # The cores that this process may use; in a container, these may be fewer than the machine has.
+    # 0: one worker for each core that this process may use.  In a container, the machine may have more cores.
     return int(conf.workers) or len(os.sched_getaffinity(0))
 
 
 def no_take_over(command: str, conf: Any) -> str:
     """Return the reason why a command does not support a take-over (SIGUSR2); empty if it does."""
-    # With memory://, the only command with a single service is a proxy whose tokens nova or a plug-in checks:
-    # make_transport() in bus.py refuses to start others.  This proxy has no consoleauth whose data a take-over would
-    # lose.
+    # With memory://, a command with a single service can only be a proxy whose tokens nova or a plug-in checks, because
+    # make_transport() in bus.py refuses all others.  A take-over of such a proxy loses no data of consoleauth, because
+    # consoleauth is not in its process.
     if not conf.transport_url.startswith("memory:") or len(SERVICES[command]) == 1:
         return ""
     return (
@@ -181,7 +181,7 @@ def users_of_api(conf: Any) -> "UserRecords | None":
 
 
 def authentication(reactor: Any, conf: Any) -> "IAuth":
-    """Make the authentication of the API for ``noauth`` and ``http_basic``.
+    """Make the authentication of the API for an ``auth_strategy`` other than ``keystone``.
 
     :raises Unusable: as for :func:`users_of_api`.
     """

@@ -1,9 +1,9 @@
-"""The options of the configuration files.  Most modules define the options of one section.
+"""The options of the configuration files.  A module with the name of a section defines the options of this section.
 
 Options that nova also has keep nova's names and former names.
 
-The sample file and parts of the documents are generated from the table of options.  oslo.config's generator finds the
-table by ``list_opts``.
+:mod:`novnc_twisted.service.options.table` puts all options into one table.  The sample file and parts of the documents
+are generated from this table.  oslo.config's generator of the sample file gets the table from ``list_opts``.
 """
 
 from novnc_twisted._lazy import lazy

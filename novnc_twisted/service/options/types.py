@@ -54,7 +54,7 @@ class Number(types.Float):
     """A finite number."""
 
     def __call__(self, value: Any) -> Any:
-        """Return the number.
+        """Return the number; None if the value is an empty text.
 
         :raises ValueError: the value is not a finite number, or is out of bounds.
         """
@@ -90,10 +90,10 @@ class NumberOpt(cfg.Opt):
 
 
 def formerly(*names: str) -> list[DeprecatedOpt]:
-    """Return former names of an option.
+    """Return the former names of an option in oslo.config's form, for ``deprecated_opts``.
 
-    :param names: the former names.  A name in another section than [DEFAULT] begins with the section and a dot, such as
-        ``vnc.vncserver_listen``.
+    :param names: the former names.  If the section was not [DEFAULT], the section and a dot stand before the name, such
+        as ``vnc.vncserver_listen``.
     """
     found = []
     for name in names:
