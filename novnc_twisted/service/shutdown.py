@@ -10,7 +10,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 Step = Callable[[], Any]
-"""Stops one part of the process, or waits for its end.  If this takes time, it returns a Deferred or coroutine."""
+"""Stops one part of the process, or waits until something has ended.
+
+A step that takes time returns a Deferred or a coroutine.
+"""
 
 
 class Phase(IntEnum):
@@ -19,9 +22,9 @@ class Phase(IntEnum):
     STOP_ACCEPTING = 1
     """Close the listening sockets, and the connections without a session.
 
-    If sessions may go on during the shutdown (``Shutdown.drain`` is not 0), requests that are being answered are
-    finished.  Their connections are then closed.  After a take-over (``Shutdown.replaced``), connections that have not
-    sent a request yet stay open for their first request."""
+    A connection whose request is being answered is closed after the response.  But a proxy closes it at once if no
+    session may go on during the shutdown (``Shutdown.drain`` is 0).  After a take-over (``Shutdown.replaced``), a
+    connection that has not sent a request yet stays open for its first request."""
 
     LEAVE_PRESENCE = 2
     """Remove the proxies of this process from the list of services.
@@ -37,7 +40,7 @@ class Phase(IntEnum):
     """Close the remaining sessions, with close code 1001."""
 
     STOP_SERVICES = 5
-    """Stop answering other services.  Until this phase, sessions can call a consoleauth in the same process."""
+    """Stop the services.  They stop after the sessions, because sessions may call a consoleauth in the same process."""
 
     DISCONNECT = 6
     """Disconnect from the bus."""
@@ -63,8 +66,8 @@ class Shutdown:
     A step that takes longer than its phase does not delay the next phase.  It continues during later phases, and is
     cancelled when all phases are over.  The failure of a step is logged, and does not affect other steps.
 
-    :ivar drain: seconds for which sessions may go on.  After the shutdown has begun, only :meth:`wait_at_most` changes
-        the time.
+    :ivar drain: seconds for which sessions may go on.  Set it only before the shutdown begins; later, call
+        :meth:`wait_at_most`.
     :ivar replaced: whether another process now accepts on the same sockets.  If so, connections that this process has
         accepted may still become sessions.
     """
@@ -84,7 +87,10 @@ class Shutdown:
         self._steps[phase] += steps
 
     def wait_at_most(self, seconds: float) -> None:
-        """Let sessions go on for this many seconds from now, even if the shutdown is already waiting for them."""
+        """Let sessions go on for this many seconds; infinity: until they end.
+
+        If the shutdown already waits for sessions, the time begins now, otherwise when this wait begins.
+        """
         self.drain = seconds
         if self._limit is not None:
             self._limit.reset(seconds)

@@ -1,6 +1,7 @@
 """The listening sockets of a process.
 
-systemd, the supervisor of a worker or the old process of a take-over passes them, or they are opened here.
+Each socket was passed to the process (by systemd, by the supervisor of a worker, or by the old process of a take-over),
+or was opened by the process itself.
 """
 
 import os
@@ -32,13 +33,13 @@ class Sockets:
     def of_environment(cls, services: tuple[str, ...], environ: Mapping[str, str] | None = None) -> "Sockets":
         """Take the sockets that systemd passes to this process (LISTEN_FDS, LISTEN_PID).
 
-        LISTEN_FDNAMES has the service of each socket, with or without ``.socket`` at the end.  If it names no service,
-        the sockets belong to the listening services of the command, in the order of :data:`LISTENING`; if there is only
-        one such service, it gets all sockets.
+        LISTEN_FDNAMES contains the service of each socket, with or without ``.socket`` at the end.  If LISTEN_FDNAMES
+        names none of the services in :data:`LISTENING`, the sockets belong to ``services``, one to each in this order;
+        if there is only one service, it gets all sockets.
 
         :param services: the services of the command that listen.
         :param environ: the environment; None: the one with which the process was started.
-        :raises Unusable: a descriptor is not a listening TCP or unix socket, or belongs to no service.
+        :raises Unusable: a descriptor is not a listening TCP or unix socket, or belongs to no service of the command.
         """
         environ = _first_environment() if environ is None else environ
         pid, count, names = (environ.get(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))

@@ -73,9 +73,9 @@ class TLSOptions:
         return usable(partial(FrontTLS, self.cert, self.key or None, names=names, **rules))
 
     def files(self) -> list[Callable[[], object]]:
-        """Return a function for each file, which checks the file and raises Unusable if it is bad.
+        """Return a function for each file.  It checks the file, and raises Unusable if the file cannot be used.
 
-        The functions do not check whether the certificate and the key belong together.
+        No function checks whether the certificate and the key belong together.
         """
         files: list[Callable[[], object]] = []
         if self.cert:

@@ -31,7 +31,7 @@ def uses_plugin(command: str, conf: Any) -> bool:
 
 
 def check(command: str, reactor: Any, conf: Any) -> None:
-    """Check ``token_source``, if a token plug-in checks the tokens.
+    """Check ``token_plugin`` and ``token_source``, if a token plug-in checks the tokens.
 
     :raises Unusable: as for :func:`uses_plugin` and :func:`make`.
     """
@@ -42,8 +42,8 @@ def check(command: str, reactor: Any, conf: Any) -> None:
 def make(reactor: Any, conf: Any) -> "ITokenPlugin":
     """Make the plug-in, without contacting a server.
 
-    :raises Unusable: ``token_plugin`` or ``token_source`` is missing, the source cannot be used, or an extra is not
-        installed; the text is one line that names one of the two options.
+    :raises Unusable: ``token_plugin`` or ``token_source`` is missing, the source cannot be used, or an extra of this
+        package, which the plug-in needs, is not installed.  The text is one line that names one of the two options.
     """
     from novnc_twisted.token_plugins import make_plugin
 

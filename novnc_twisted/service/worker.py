@@ -5,7 +5,7 @@ version may run it, so the arguments must stay compatible.
 NUMBER is the worker's number.  The worker does not use it; it is for lists of processes, such as that of ``ps``.
 REACTOR is the module of the reactor.  The listening sockets are descriptors from 3 on, and SOCKETS names the service of
 each (``novncproxy,novncproxy``).  BEGIN is ``accept`` (accept connections from the start on) or ``wait`` (accept them
-only after the order ``accept``).  Each FILE is a configuration file.
+only after the order ``accept``).  Each FILE is a configuration file, named ``/proc/self/fd/DESCRIPTOR``.
 
 Standard input is a pipe with the supervisor's orders; it closes when the supervisor ends.  Log events and reports go to
 standard output, as one JSON object in each line.  The supervisor writes the log events to the log of the service.  An
@@ -144,7 +144,7 @@ class WorkerReports:
         self._send(ready=True)
 
     def failed(self, error: Exception) -> int:
-        """Report that the worker can't start; return its exit code."""
+        """Report that the worker cannot start; return its exit code."""
         code = int(getattr(error, "exit_code", START_FAILED))
         self._send(report="failed", reason=reason(error), code=code)
         return code
@@ -157,13 +157,16 @@ class WorkerReports:
 def _plain(name: str, value: Any) -> bool:
     """Return whether a field of a log event is sent to the supervisor.
 
-    Twisted's own fields (``log_...``) are not sent, nor are values other than texts, numbers, booleans and None.
+    Only fields with a text, a number, a boolean or None are sent, without Twisted's own fields (``log_...``).
     """
     return not name.startswith("log_") and (value is None or isinstance(value, str | int | float))
 
 
 def main(arguments: list[str]) -> None:
-    """Run until SIGTERM, or until the supervisor ends."""
+    """Run the worker.
+
+    It ends after SIGTERM or the order ``release``, when the supervisor ends, or if a service cannot start.
+    """
     prepare_exit()
     # A terminal sends SIGINT to the supervisor, too.  The supervisor then ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -191,7 +194,7 @@ def main(arguments: list[str]) -> None:
     if begin != ACCEPT:
         service.on_lead = lambda: None  # connections are accepted after the supervisor's order ACCEPT instead
     SupervisorPipe(reactor, _orders(service, reports), service.end_now)
-    # As twistd does for an application; a worker runs without twistd.
+    # twistd does this for an application, but a worker runs without twistd.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()
     spare_the_start(reactor)

@@ -1,4 +1,4 @@
-"""Starts the process of a worker: its arguments, its environment and its descriptors."""
+"""Starts the process of a worker, with its arguments, environment and descriptors."""
 
 import os
 import sys

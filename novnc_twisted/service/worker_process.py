@@ -32,7 +32,7 @@ WAIT: Final = "wait"
 RELEASE: Final = "release"
 """The order to end as soon as the worker's sessions have ended, at the latest after ``drain_timeout`` (0: no limit).
 
-The supervisor sends it after another process has taken over.
+The supervisor sends this order after a new process has taken over (SIGUSR2).
 """
 
 
@@ -62,8 +62,8 @@ class WorkerProcess(ProcessProtocol):
         """Prepare for ``spawnProcess``.
 
         :param on_ready: called when the worker is ready.
-        :param on_end: called when it has ended, with a description of how.
-        :param on_share: called with a value for the other workers.
+        :param on_end: called when the worker has ended, with a text such as ``with exit code 1``.
+        :param on_share: called with each value that the worker sends for the other workers.
         """
         self.number = number
         self.began = began

@@ -46,8 +46,8 @@ class WorkersStatus:
     def status(self) -> "Deferred[Status]":
         """Return the status of all workers together, after at most :data:`DEADLINE` seconds.
 
-        They are ready if at least one worker is ready: while other workers are being started, the ready worker
-        serves all connections.
+        The command is ready if at least one worker is ready: while other workers are being started, the ready ones
+        accept all connections.
         """
         return self._shared()
 

@@ -300,7 +300,7 @@ class Supervisor(CommandService):
             self._log_ready()
 
     def _give_up(self, why: str, code: int) -> None:
-        """End the command, because a worker can't start and the command has never been ready."""
+        """End the command, because a worker cannot start and the command has never been ready."""
         self._failed = True
         if self.predecessor is not None and not self.leads:
             self.predecessor.failed(why)  # the previous process continues, and logs the reason

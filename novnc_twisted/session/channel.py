@@ -31,8 +31,8 @@ PERIOD: Final = 10.0
 RENEWAL: Final = 30.0
 """Seconds between two requests of the proxy for the list of people.  :meth:`Channel.renew` says when it sends them.
 
-A worker (a process of a proxy) that has crashed does not report that its sessions have ended.  Without these requests,
-the page would show the people of the crashed worker for ever.
+If the machine of another proxy crashes, nobody reports that its sessions have ended.  Without these requests, the page
+would show the people of these sessions for ever.
 """
 
 FIRST_RETRY: Final = 5.0
@@ -41,9 +41,9 @@ FIRST_RETRY: Final = 5.0
 """
 
 LEASE: Final = 90.0
-"""Seconds for which a session keeps control that another session has handed over to it.
+"""Seconds without a new list of people after which a session loses control that another session has handed over to it.
 
-Each list of people that arrives begins this time anew.
+:meth:`Channel.renew` makes this change, at most about :data:`RENEWAL` seconds after this time.
 """
 
 STATE_REPEATED: Final = 2.0
@@ -101,7 +101,7 @@ class Channel:
         self._clipboard = [None if each == UNLIMITED else each for each in (limits.to_server, limits.from_server)]
         self._busy = False
         self._waiting: tuple[str, dict[str, Any]] | None = None
-        self._since, self._counted = 0.0, 0  # when the present PERIOD began, and the messages in it
+        self._since, self._counted = 0.0, 0  # when the present PERIOD began, and its number of messages
         self._state = ("", float("-inf"))  # the last known state of the server, and its time
         self._asked: tuple[str | None, float] = (None, float("-inf"))  # the last answer to REQUEST, and its time
         self._shown = session.services.reactor.seconds()  # when a list of people was last shown

@@ -69,8 +69,9 @@ class TakeOver:
 
         :param listeners: the listening sockets, each with the name of its service.
         :param older: the processes of earlier take-overs that still have sessions.
-        :param files: returns the configuration files that this process got by a reload request.  If there are any,
-            the new process uses them in place of those of its command line.
+        :param files: returns the configuration files in use if they came with a reload request (``novnc-reload``), to
+            this process or to an older one; otherwise an empty sequence.  If there are such files, the new process uses
+            them in place of those of its command line.
         :param status: collects the metrics of this process for the new one; None: there are no metrics.
         """
         self._reactor = reactor
@@ -102,7 +103,7 @@ class TakeOver:
     def _spawn(self, on_ready: OnReady) -> None:
         attempt = self._attempt = _Attempt(self, on_ready)
         try:
-            # Closes the descriptors that _start() makes: the reactor and the new process have their own copies.
+            # This closes the descriptors that _start() makes: the reactor and the new process have their own copies.
             with ExitStack() as descriptors:
                 self._start(attempt, descriptors)
         except OSError as error:
@@ -114,9 +115,10 @@ class TakeOver:
         self.log.info("SIGUSR2: the new process (pid {pid}) is being started", pid=attempt.pid)
 
     def _start(self, attempt: "_Attempt", descriptors: ExitStack) -> None:
-        """Start the new process; raises OSError if it was not started.
+        """Start the new process.
 
         :param descriptors: closes the descriptors that are made here.
+        :raises OSError: the process was not started.
         """
         ours, theirs = (descriptors.enter_context(one) for one in socket.socketpair())
         # At first, the standard error of the new process is a pipe to this process.  When the new process becomes the
@@ -144,8 +146,8 @@ class TakeOver:
             # argument.
             **({"channels": {pid: first_older + index for index, pid in enumerate(older)}} if older else {}),
         )
-        # Opened before the process is started.  A new process whose channel could not be opened would conclude that
-        # this process has died, and become a second main process.
+        # The channel is opened before the process is started.  If opening it failed afterwards, the new process would
+        # find its channel closed, conclude that this process has died, and become a second main process.
         factory = Factory.forProtocol(lambda: Channel(attempt.opened, attempt.reported))
         factory.noisy = False
         self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, factory)
@@ -167,7 +169,7 @@ class TakeOver:
 
             def failed(failure: Any) -> None:
                 self.log.failure("the metrics of this process could not be sent to the new process", failure)
-                # Sent without metrics, because the new process asks again only after an answer.
+                # An answer without metrics, because the new process asks again only after an answer.
                 channel.answer(question)
 
             self._status.own().addCallbacks(lambda status: channel.answer(question, status.to_json()), failed)
@@ -220,7 +222,7 @@ class _Attempt(ProcessProtocol):
         self.channel = channel
 
     def watch(self, timer: IDelayedCall) -> None:
-        """Set the timer of the attempt.  The timer is cancelled when the attempt ends."""
+        """Set the timer of the attempt.  The timer is cancelled when the new process is ready or has ended."""
         self._timer = timer
 
     def errReceived(self, data: bytes) -> None:
@@ -230,8 +232,9 @@ class _Attempt(ProcessProtocol):
     def reported(self, line: str) -> None:
         """Handle a line from the channel.
 
-        The new process sends ``ready`` or ``failed: REASON``.  After a success, the main process, which may be a later
-        one, sends ``status IDENTIFIER``.
+        The new process sends ``ready`` or ``failed: REASON``.  After a successful take-over, the main process sends
+        ``status IDENTIFIER``.  The main process is the new process or, after further take-overs, a later one, to which
+        the end of the channel was passed.
         """
         if line == "ready" and self._on_ready is not None and self.pid is not None and self.channel is not None:
             on_ready, self._on_ready = self._on_ready, None

@@ -34,7 +34,10 @@ _OURS: Final = 0
 """The key of this process in the totals.  An older process has its process id as the key."""
 
 _OF_MAIN: Final = ("novnc_workers", "novnc_missing")
-"""Gauges that are dropped from the answers of older processes, because these processes accept no connections."""
+"""Gauges that count processes which accept connections.
+
+They are dropped from the answers of older processes, which accept none.
+"""
 
 
 class OlderStatus:
@@ -60,7 +63,7 @@ class OlderStatus:
         self._passed = dict(channels)
 
     def lead(self, pid: int, channel: socket.socket | None) -> None:
-        """Begin to read the channels, because this is the main process now.
+        """Begin to read the channels, because this process is the main process now.
 
         :param pid: the process id of the previous main process.
         :param channel: the channel to the previous main process; None: that process has closed the channel.
@@ -183,7 +186,7 @@ class _Channel:
             self.connectionLost(None)
 
     def connectionLost(self, reason: Any) -> None:
-        """See IReadDescriptor: the process has ended, or the channel is being closed here."""
+        """See IReadDescriptor: the older process has ended, the channel is no longer needed, or the reactor stops."""
         if self._socket.fileno() >= 0:
             self._reactor.removeReader(self)
             self._socket.close()

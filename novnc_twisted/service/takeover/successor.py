@@ -23,13 +23,16 @@ from novnc_twisted.service.exits import one_line
 from novnc_twisted.service.flagfile import FlagFile
 
 VARIABLE = "NOVNC_TWISTED_TAKEOVER"
-"""The environment variable, a JSON object with the arguments of :class:`PredecessorChannel`."""
+"""The name of the environment variable.  Its value is a JSON object: the arguments of :class:`PredecessorChannel`."""
 
 LEAD = b"lead"
 """The line by which the predecessor makes this process the main process."""
 
 DAEMON = "daemon of the service"
-"""A key of twistd's options: whether this process replaces a daemon.  It does not fork itself."""
+"""A key of twistd's options: whether the service was started as a daemon.
+
+The option ``nodaemon`` does not show this: it is always set in the new process, which must not fork.
+"""
 
 _STDERR = 2
 
@@ -39,10 +42,10 @@ class PredecessorChannel:
     """The new process's connection to its predecessor.
 
     :ivar owners: the service of each listening socket; the sockets are descriptors from 3 on.
-    :ivar older: the ids of the processes that still have sessions; the last one is that of the predecessor.
+    :ivar older: the ids of the older processes that still have sessions; the last one is that of the predecessor.
     :ivar channels: the channels to older processes, on which the main process asks for their metrics.
-    :ivar files: the configuration files that the predecessor got by a reload.  If there are any, they replace those of
-        the command line.
+    :ivar files: the configuration files that the predecessor passes, because they came with a reload request.  If there
+        are any, they replace those of the command line.
     """
 
     def __init__(
@@ -89,7 +92,8 @@ class PredecessorChannel:
     def watch(self, reactor: Any, on_lead: Callable[[], None]) -> None:
         """Wait for the line ``lead`` on the channel.
 
-        :param on_lead: called when this process becomes the main process; also if the predecessor has died.
+        :param on_lead: called when this process becomes the main process: after the line ``lead``, or if the
+            predecessor has died.
         """
         self._reactor, self._on_lead = reactor, on_lead
         self._channel.setblocking(False)
@@ -107,7 +111,7 @@ class PredecessorChannel:
         self._send("ready")
 
     def failed(self, reason: object) -> None:
-        """Report why this process can't start; the predecessor logs the line."""
+        """Report why this process cannot start; the predecessor logs the reason."""
         self._send(f"failed: {one_line(reason)}")
 
     def _send(self, line: str) -> None:
