@@ -130,7 +130,7 @@ class Row(NamedTuple):
 
 
 _TEXTS: Final = Row._fields.index("started_at")
-"""The number of fields that are texts; they are the first ones."""
+"""The number of fields that are stored as texts; they are the first ones."""
 
 _WRITTEN: Final = Row._fields.index("bytes_in")
 """The number of fields in the text of a row: the texts and two times."""

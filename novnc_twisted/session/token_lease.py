@@ -1,8 +1,8 @@
 """Renews the lease of a live session's token, so that the viewer can reconnect after a network failure.
 
 With a lease, the viewer can use the token for a while even after the token has expired.  If the rules permit no
-reconnection, consoleauth grants no lease.  The proxy makes the calls nevertheless, because their answers report changes
-of the token.
+reconnection, consoleauth grants no lease.  The proxy calls ``keep_token`` nevertheless, because the answers report
+changes of the token.
 """
 
 from typing import Protocol
@@ -28,10 +28,10 @@ class ILeased(Protocol):
 
 
 class TokenLease:
-    """Calls ``keep_token`` regularly while the session lives.  For its end, see :meth:`last`.
+    """Calls ``keep_token`` regularly while the session lives.  For the call at the session's end, see :meth:`last`.
 
-    The first call usually comes 60 to 90 s before the token expires; most sessions end earlier.  If calls fail, only
-    the first failure is logged, and the session goes on.
+    With consoleauth, the first call usually comes 60 to 90 s before the token expires.  Most sessions end before this
+    call.  If calls fail, only the first failure is logged, and the session goes on.
 
     The answers also report changes that the proxy may have missed.  If the token was revoked, or if the server has
     another project now, the session ends.  If the rights of the token were changed, the session gets the new rights.
@@ -58,9 +58,9 @@ class TokenLease:
     ) -> None:
         """Prepare; :meth:`start` begins.
 
+        :param session: the session to end if its token is no longer valid, or to change if its rights have changed.
         :param every: seconds from the end of a call to the next one.
         :param deadline: seconds that a call may take.
-        :param session: the session to end if its token is no longer valid, or to change if its rights have changed.
         :param after: seconds until the first call.
         """
         self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
@@ -120,7 +120,7 @@ class TokenLease:
         except (Revoked, ConsoleForbidden) as cause:
             self._session.end(cause)
         except Exception as error:
-            # If stop() has cancelled the call, it is not a failure.
+            # A call that stop() has cancelled is not logged as a failure.
             if not self._failed and self._stopped == stopped:
                 self._failed = True
                 self.log.warn(

@@ -1,4 +1,8 @@
-"""websockify's token plug-ins.  They replace consoleauth: they check tokens by files, JWTs, Redis or an HTTP API."""
+"""Token plug-ins with the names of websockify's.  A proxy that checks tokens with a plug-in needs no consoleauth.
+
+A plug-in finds the VNC server of a token in files, in a folder of sockets, in the token itself (JWT), in Redis, or by
+asking an HTTP API.
+"""
 
 from novnc_twisted._lazy import lazy
 

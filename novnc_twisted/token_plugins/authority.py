@@ -49,9 +49,9 @@ class TokenPluginAuthority:
     async def ping(self) -> None:
         """Check that the plug-in's source can be read.
 
-        :raises ServiceUnavailable: the source can't be read.
+        :raises ServiceUnavailable: the source cannot be read.
         """
-        # The source has no token "readyz", but InvalidToken shows that the source was read.
+        # The token "readyz" need not exist: InvalidToken also shows that the source was read.
         with contextlib.suppress(InvalidToken):
             await self._plugin.look_up("readyz")
 

@@ -39,7 +39,7 @@ class JWTTokenApi:
         :param source: the file: a public or private key or a certificate (PEM), or a shared secret in base64url.
         :param token_ttl: seconds for which a token without ``exp`` is valid after its ``iat``.
         :param now: returns Unix time in seconds.
-        :raises ValueError: the file holds no usable key, or the extra ``[jwt]`` is not installed.
+        :raises ValueError: the file cannot be read or holds no usable key, or the extra ``[jwt]`` is not installed.
         """
         self._source = source
         self._key, self._algorithms = _key_in(source)
@@ -82,7 +82,7 @@ class JWTTokenApi:
 def _key_in(source: str) -> tuple[Any, Algorithms]:
     """Read the key from a file.
 
-    :raises ValueError: the file holds no usable key, or the extra ``[jwt]`` is not installed.
+    :raises ValueError: the file cannot be read or holds no usable key, or the extra ``[jwt]`` is not installed.
     """
     try:
         return read_key(Path(source).read_bytes())
@@ -100,7 +100,7 @@ def _claims(token: str, key: Any, algorithms: Algorithms) -> dict[str, Any]:
     try:
         signed = token.encode("ascii")
         if token.count(".") == _ENCRYPTED_PARTS - 1:
-            # Compression (zip) is not permitted, because a small token could unpack to many bytes.
+            # Compression (zip) is not among the algorithms, because a small token could unpack to many bytes.
             signed = jwe.decrypt_compact(signed, key, algorithms=list(algorithms.encryption)).plaintext or b""
         claims = json.loads(jws.deserialize_compact(signed, key, algorithms=list(algorithms.signature)).payload)
     except errors.UnsupportedAlgorithmError:

@@ -15,7 +15,8 @@ from novnc_twisted.access.pem import private_key
 class Algorithms(NamedTuple):
     """The algorithms of a type of key.
 
-    :ivar signature: algorithms of signed tokens (RFC 7518, section 3.1; for OKP: RFC 8037 and RFC 9864).
+    :ivar signature: algorithms of signed tokens (RFC 7518, section 3.1; for Ed25519 and Ed448: RFC 8037 and
+        RFC 9864).
     :ivar encryption: algorithms of encrypted tokens, for the key and for the content (RFC 7518, sections 4.1 and
         5.1).
     """
@@ -28,7 +29,7 @@ _CONTENT: Final = ("A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM",
 _SECRETS: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 """The algorithms that sign with a secret, each with the minimum number of bytes of the secret (RFC 7518, section 3.2).
 
-A secret under 32 bytes can be found from a single token by trial.
+A short secret can be found from a single token by trial.
 """
 
 # RSA1_5 is left out on purpose: with RSA1_5, a client can decrypt other tokens by sending many tokens.
@@ -36,6 +37,7 @@ RSA: Final = Algorithms(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), 
 EC: Final = Algorithms(
     ("ES256", "ES384", "ES512"), ("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW", *_CONTENT)
 )
+# Ed25519 and Ed448 keys can only sign, so ``encryption`` has no algorithm for the key: encrypted tokens are refused.
 OKP: Final = Algorithms(("Ed25519", "Ed448", "EdDSA"), _CONTENT)
 _WITH_SECRET: Final = (*("dir", "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192GCMKW", "A256GCMKW"), *_CONTENT)
 
@@ -43,7 +45,8 @@ _WITH_SECRET: Final = (*("dir", "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192
 def read_key(text: bytes) -> tuple[Any, Algorithms]:
     """Read a key: PEM, or a shared secret in base64url.
 
-    :raises ValueError: the text has another form, or the key is too weak; the error does not quote the text.
+    :raises ValueError: the text has another form, or the key is too weak or of another type; the error does not quote
+        the text.
     :raises ImportError: the extra ``[jwt]`` is not installed.
     """
     from joserfc import errors, jwk

@@ -24,6 +24,8 @@ def make_plugin(reactor: Any, name: str, source: str, *, token_ttl: float = 600)
     :param token_ttl: seconds for which a JWT without ``exp`` is valid after its ``iat``.
     :raises ValueError: the name is unknown, the source cannot be used, or a needed extra of this package is not
         installed.  The error is one sentence, and does not contain a password.
+    :raises OSError: the folder of ``TokenFileName`` or ``UnixDomainSocketDirectory`` cannot be examined, for example
+        because permission is missing.
     """
     if name == "JWTTokenApi":
         from novnc_twisted.token_plugins.jwt import JWTTokenApi

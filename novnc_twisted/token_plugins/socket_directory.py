@@ -1,4 +1,4 @@
-"""``UnixDomainSocketDirectory``: the token is the path of a unix socket below a folder."""
+"""``UnixDomainSocketDirectory``: the token is the path of a unix socket, relative to a folder."""
 
 import os
 import stat
@@ -18,8 +18,8 @@ class UnixDomainSocketDirectory:
     """Finds sockets below a folder.
 
     No part of a token may be ``..`` or a symbolic link.  When a session connects, ``pinned_socket`` of
-    ``session/upstream`` checks the path again.  That check has no race condition.  It accepts only sockets of root,
-    QEMU's user and the proxy's user.
+    ``session/upstream/socket_path.py`` checks the path again.  That check has no race condition.  It accepts only
+    sockets of root, QEMU's user and the proxy's user.
 
     :ivar directories: the folder, as the only item.  The proxy adds it to the folders of ``[vnc] socket_directories``.
     """
@@ -32,6 +32,7 @@ class UnixDomainSocketDirectory:
 
         :param source: the folder.
         :raises ValueError: the source is not a folder.
+        :raises OSError: the source cannot be examined, for example because permission is missing.
         """
         if not Path(source).is_dir():
             raise ValueError(f"{source} is not a folder")

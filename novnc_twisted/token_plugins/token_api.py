@@ -30,7 +30,7 @@ class BaseTokenAPI:
     def __init__(self, reactor: Any, source: str, *, tls_policy: Any = None) -> None:
         """Prepare, without connecting.
 
-        :param source: a URL with ``%s`` in its path or query, which the token replaces.
+        :param source: a URL with one ``%s`` in its path or query.  The token replaces the ``%s``.
         :param tls_policy: an ``IPolicyForHTTPS``; None: the system's certificate authorities.
         :raises ValueError: the source has another form.  The error does not quote the source, which may have a
             password.

@@ -48,7 +48,7 @@ class TokenFile:
     def __init__(self, source: str) -> None:
         """Read the source.
 
-        :raises ValueError: the source can't be read; the text is one sentence.
+        :raises ValueError: the source cannot be read; the text is one sentence.
         """
         self._source = source
         self._state: _State = ()
@@ -153,9 +153,9 @@ def _read(path: Path, limit: int) -> bytes:
     """Return the content of a file.
 
     :param limit: maximum number of bytes.
-    :raises ValueError: the path is not a file, or the file has more than ``limit`` bytes.
+    :raises ValueError: the path is not a regular file, or the file has more than ``limit`` bytes.
     """
-    # Without O_NONBLOCK, open() would wait until another process writes to a named pipe.
+    # If the path is a named pipe, open() without O_NONBLOCK would wait until another process opens it for writing.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is neither a file nor a folder")

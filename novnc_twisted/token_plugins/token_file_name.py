@@ -36,6 +36,7 @@ class TokenFileName:
 
         :param source: the folder.
         :raises ValueError: the source is not a folder.
+        :raises OSError: the source cannot be examined, for example because permission is missing.
         """
         if not Path(source).is_dir():
             raise ValueError(f"{source} is not a folder")
@@ -77,7 +78,7 @@ def is_file_name(token: str) -> bool:
 
 
 def is_missing(error: OSError, folder: str) -> bool:
-    """Return whether an error means that a folder has no suitable file of a name, and not that it can't be read."""
+    """Return whether an error means that the folder exists, but has no suitable file of the given name."""
     return error.errno in _MISSING and os.path.isdir(folder)  # noqa: PTH112 (raises no error)
 
 

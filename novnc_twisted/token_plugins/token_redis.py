@@ -78,7 +78,7 @@ def redis_source(source: str) -> tuple[RedisURL, str]:
 
     :raises ValueError: the source has another form.  The error does not quote the source, which may have a password.
     """
-    # A password in the other form may contain "://".
+    # Look for a scheme only at the beginning: in the form ``host:port:...``, a password may contain "://".
     if re.match(r"[A-Za-z0-9+.-]*://", source):
         url, _, namespace = source.partition("#")
         try:

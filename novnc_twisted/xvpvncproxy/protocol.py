@@ -16,8 +16,11 @@ from novnc_twisted.relay.stream_end import VIEWER_STALL, StreamEnd
 from novnc_twisted.rfb.handshake import Handshake
 
 METHODS = "CONNECT, GET, HEAD, OPTIONS"
-"""GET with a token is accepted in place of CONNECT.  Without a token, OPTIONS of any path, and GET and HEAD of
-``/healthz``, are health checks."""
+"""The methods of this port, for the Allow field of the response to OPTIONS.
+
+GET with a token is accepted in place of CONNECT.  Without a token, OPTIONS of any path, and GET and HEAD of
+``/healthz``, are health checks.
+"""
 
 READY = b"HTTP/1.1 200 OK\r\n\r\n"
 

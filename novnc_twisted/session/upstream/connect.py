@@ -41,18 +41,19 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
 
 @implementer(IReadWriteDescriptor)
 class _Attempt:
-    """Waits until the kernel has connected the socket or has failed.
+    """Waits until the kernel has connected the socket, or the attempt has failed.
 
     The reactor may report an event of an older socket that had the same descriptor number.  So an event is only a
     reason to ask the kernel for the state of this socket.
 
-    :ivar settled: fires with 0, or the number of the error.
+    :ivar settled: fires with 0 if the socket is connected, else with the number of the error (errno).
     """
 
     def __init__(self, reactor: IReactorFDSet, connecting: socket.socket, address: Any) -> None:
         self._reactor, self._dialled, self._address = reactor, connecting, address
         self.fileno = connecting.fileno
-        # Cancelling must take the socket out of the reactor before the descriptor is closed: its number is used again.
+        # A cancellation must take the socket out of the reactor before the descriptor is closed.  After the close,
+        # another socket may get the same descriptor number.
         self.settled: Deferred[int] = Deferred(lambda _: reactor.removeWriter(self))
         reactor.addWriter(self)
 

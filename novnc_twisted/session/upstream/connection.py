@@ -65,7 +65,8 @@ class UpstreamConnection:
     async def _answer(self, what: str) -> str | None:
         """Return the VNC password if the handshake asks for it and if there is one, else None.
 
-        If the connect info has no password, ask the authority, and do not store the answer.
+        If the connect info has no password, call ``ask_password`` of the session's services, if it is set.  The answer
+        is not stored.
         """
         services, viewer = self._session.services, self._session.viewer
         if what != "password":
@@ -89,7 +90,7 @@ class UpstreamConnection:
         """Report why the VNC server left before the session was live."""
         services = self._session.services
         # In TLS 1.3, our side completes the handshake before the server has checked our certificate.  A server that
-        # rejects our certificate then closes the connection without sending anything else.
+        # rejects our certificate then closes the connection before it has sent any data inside TLS.
         refused_tls = self._end.bytes_in == self._secured_at
         loss = loss_before_session(
             cause,

@@ -52,7 +52,8 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
             while not await _connect_unix(reactor, info.socket, settings, end):
                 await sleep(uniform(0.02, 0.1), reactor)  # noqa: S311
         elif IReactorFDSet.providedBy(reactor) and (found := _numeric(info.host, info.port)) is not None:
-            # Reactors without file descriptors, such as the fake reactor of the tests, use endpoints.
+            # Names use endpoints (below), and so do reactors without file descriptors, such as the fake reactor of the
+            # tests.
             connected(reactor, await _connect_tcp(reactor, *found), end)
         else:
             await _endpoint(reactor, info.host, info.port).connect(_EndFactory(end))

@@ -44,8 +44,8 @@ class UpstreamEnd(StreamEnd):
     def start_tls(self, creator: IOpenSSLClientConnectionCreator) -> Deferred[None]:
         """Start TLS on this connection, as the TLS client.
 
-        :return: fires when the TLS handshake is done.  If the connection is lost before, the Deferred fails with the
-            reason, and the receiver is not notified.
+        :return: fires when the TLS handshake is done.  If the connection is lost before that, the Deferred fails with
+            the reason, and the receiver is not notified.
         """
         done: Deferred[None] = Deferred(self._tls_cancelled)
         if self._gone or self._closing:

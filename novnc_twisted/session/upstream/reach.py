@@ -31,9 +31,9 @@ PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 class Reached:
     """A VNC server after the log-in.
 
-    :ivar info: the place of the console.
+    :ivar info: the connect info of the console.
     :ivar end: the connection.
-    :ivar upstream: runs handshakes over it.
+    :ivar upstream: runs handshakes over this connection.
     :ivar opening: the result of the log-in (:meth:`.IConsoleType.log_in`).
     :ivar proven: the result of :meth:`.IConsoleType.verify`.  False: there was not enough information to compare.
     """
@@ -101,7 +101,7 @@ async def _attempt(setup: "SessionSetup", console: "IConsoleType", info: Connect
     services = setup.services
     settings = services.settings
     setup.enter("dial")
-    # Behind one HTTP server, each access path leads to another VNC server, which has a queue of its own.
+    # Behind one HTTP server, each access path leads to another VNC server, so each path has its own queue of turns.
     turn = services.turns.take(services.reactor, place_of(info) + (info.internal_access_path or ""))
     try:
         end = await _connect(setup, info, turn)

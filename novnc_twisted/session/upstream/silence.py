@@ -19,7 +19,10 @@ probes, because its kernel answers them.
 
 
 class Silence:
-    """Ends the turn when the first bytes come; probes the connection if they do not come within :data:`PROBE`."""
+    """Gives the turn back when the first bytes come.
+
+    If no bytes come within :data:`PROBE`, gives the turn back then, and probes the connection.
+    """
 
     __slots__ = ("_end", "_probing", "_timer", "_turn")
 

@@ -33,8 +33,8 @@ _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
 class UpstreamTLS:
     """Credentials for TLS in VeNCrypt.  PEM parameters are contents as bytes, not paths.
 
-    :ivar server_name: the name that every VNC server's certificate must have, or None.  ``{host}`` in the name stands
-        for the compute host.
+    :ivar server_name: the name that every VNC server's certificate must have; None: see :meth:`name_of`.  ``{host}`` in
+        the name stands for the compute host.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class UpstreamTLS:
     ) -> None:
         """Check the credentials.
 
-        :param ca_certs: certificates (PEM) of the authorities that certify VNC servers; None: the system's.
+        :param ca_certs: certificates (PEM) of the authorities that certify VNC servers; None: the system's CAs.
         :param client_cert: our certificate and its intermediate certificates (PEM); None: we send no certificate.
         :param client_key: the key of ``client_cert`` (PEM, without a passphrase); None: ``client_cert`` contains it.
         :param server_name: a DNS name or an IP address to expect instead of the address of the connection.  ``{host}``
@@ -112,8 +112,8 @@ class UpstreamTLS:
     def name_of(self, info: ConnectInfo) -> str:
         """Return the name that the VNC server's certificate must have.
 
-        This is ``server_name`` if it is set, else the address that was dialled.  A unix socket has no address, so the
-        compute host is used instead.
+        This is ``server_name`` if it is set, else the host name or address that was dialled.  A unix socket has
+        neither, so the compute host is used instead.
 
         :raises ConsoleUnreachable: the name depends on the compute host, which is unknown: ``server_name`` contains
             ``{host}``, or ``server_name`` is not set and the server has a unix socket.
@@ -161,7 +161,7 @@ class UpstreamTLS:
     def suspicion(self) -> str:
         """A guess why a server closed the connection right after the TLS handshake.
 
-        It may reject our certificate, or require one although we have none.
+        The server may reject our certificate, or require one although we have none.
         """
         if not self._chain:
             return "it may want a client certificate (vencrypt_client_cert), and we have none"

@@ -1,4 +1,4 @@
-"""Lets one connection at a time be made to each VNC server, because QEMU loses connections that are made together.
+"""Limits each VNC server to one new connection at a time, because QEMU loses connections that are made together.
 
 QEMU listens with a backlog of 1, so the kernel of its host queues at most two connections that QEMU has not accepted.
 With more connections, the following happens (Linux, ``net/ipv4/tcp_input.c``, ``tcp_conn_request``):
