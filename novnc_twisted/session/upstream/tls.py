@@ -33,7 +33,7 @@ _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
 class UpstreamTLS:
     """Credentials for TLS in VeNCrypt.  PEM parameters are contents as bytes, not paths.
 
-    :ivar server_name: the name that every VNC server's certificate must have; None: see :meth:`name_of`.  ``{host}`` in
+    :ivar server_name: the name that every VNC server's certificate must have; None: see ``name_of``.  ``{host}`` in
         the name stands for the compute host.
     """
 
