@@ -75,6 +75,29 @@ class DefaultTests(TestCase):
         saved.set()
         await gatherResults(saving)
 
+    async def test_keys_and_power_actions_are_not_repeated(self) -> None:
+        """Their request may have reached libvirtd before the connection ended."""
+        await self.create()
+        done, dead = list[str](), list[object]()
+
+        def work(domain: "libvirt.virDomain", *_: object) -> None:
+            done.append(domain.UUIDString())
+            if len(done) % 2 == 0:
+                dead.append(domain.connect())
+                raise Error(libvirt.VIR_ERR_INTERNAL_ERROR)
+
+        for name in ("operate", "send_keys"):
+            self.patch(libvirt_driver, name, work)
+        self.patch(libvirt_pool, "unusable", lambda connection: connection in dead)
+        for call in (
+            lambda: self.driver.operate(self.uuid, [Operation.REBOOT]),
+            lambda: self.driver.send_keys(self.uuid, [28], 30),
+        ):
+            done.clear()
+            await call()
+            await self.assertFailure(call(), ServiceUnavailable)
+            self.assertEqual(done, [self.uuid, self.uuid])
+
     async def test_an_outage_ends(self) -> None:
         """One event says so, because all domains are compared for each."""
         original, attempts = libvirt_watch.open_connection, list[str]()

@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.compute.libvirt import pool as libvirt_pool
+from novnc_twisted.compute.libvirt.health import CALLS
 from novnc_twisted.compute.libvirt.pool import MAX_WAITING, ConnectionPool
 from novnc_twisted.errors import ServiceUnavailable
 from tests.support.held_time import HeldTime
@@ -36,6 +37,7 @@ class PoolTests(TestCase):
         self.connections: list[Connection] = []
         self.time = HeldTime()
         self.release = threading.Event()
+        self.work_done: list[int] = []
         self.hangs: Deferred[None] = Deferred()
         self.addCleanup(self.release.set)
         self.patch(libvirt_pool, "open_connection", self.open)
@@ -170,6 +172,81 @@ class PoolTests(TestCase):
             return "again"
 
         self.assertEqual(await pool.run(work), "again")
+
+    def dying(self, connection: Connection) -> None:
+        """Hang until the test says so; then the first connection is dead, as keepalive closes it."""
+        self.work_done.append(self.connections.index(connection))
+        if connection is self.connections[0]:
+            self.hang(connection)
+            connection.dead = True
+            raise Broken
+
+    async def abandoned(self, pool: ConnectionPool, call: "Deferred[None]") -> None:
+        """Let a call hang past its deadline, let its connection end, and wait until its thread is free."""
+        await self.hangs
+        self.time.spend(DEADLINE)
+        await self.assertFailure(call, ServiceUnavailable)
+        self.release.set()
+        while pool.hung:
+            await reactor_iteration()
+
+    async def test_an_abandoned_call_is_not_repeated(self) -> None:
+        """But a new connection shows that libvirt answers again."""
+        health: list[str] = []
+        observer = SimpleNamespace(
+            trouble=lambda source, _reason: health.append(f"no {source}"), well=lambda source: health.append(source)
+        )
+        pool = self.pool(workers=1, deadline=DEADLINE, health=cast(Any, observer))
+        await pool.run(lambda c: None)
+        await self.abandoned(pool, pool.run(self.dying))
+        self.assertEqual((self.work_done, len(self.connections)), ([0], 2))
+        self.assertEqual(health, [CALLS, f"no {CALLS}", CALLS])
+
+    async def test_an_abandoned_call_on_a_new_connection(self) -> None:
+        """The call was abandoned while the connection was being opened."""
+
+        def slow(uri: str) -> Connection:
+            connection = self.open(uri)
+            self.hang(connection)
+            return connection
+
+        self.patch(libvirt_pool, "open_connection", slow)
+        pool = self.pool(workers=1, deadline=DEADLINE)
+        await self.abandoned(pool, pool.run(lambda _connection: self.work_done.append(0)))
+        self.assertEqual(self.work_done, [])
+
+    async def test_an_action_is_not_repeated(self) -> None:
+        """Its request may have reached libvirtd."""
+        pool = self.pool(workers=1)
+        await pool.run(lambda c: None)
+
+        def action(connection: Connection) -> None:
+            self.work_done.append(0)
+            connection.dead = True
+            raise Broken
+
+        await self.assertFailure(pool.act(lambda c: c, action), Broken)
+        self.assertEqual(self.work_done, [0])
+        self.assertEqual(await pool.run(lambda c: self.connections.index(c)), 1)
+
+    async def test_an_action_whose_look_up_fails(self) -> None:
+        """The look-up is repeated on a new connection: the request has not reached libvirtd."""
+        pool = self.pool(workers=1)
+        await pool.run(lambda c: None)
+
+        def find(connection: Connection) -> Connection:
+            if connection is self.connections[0]:
+                connection.dead = True
+                raise Broken
+            return connection
+
+        self.assertEqual(await pool.act(find, lambda c: self.connections.index(c)), 1)
+
+    async def test_an_abandoned_action(self) -> None:
+        """It does not begin when the look-up ends after the deadline."""
+        pool = self.pool(workers=1, deadline=DEADLINE)
+        await self.abandoned(pool, pool.act(self.hang, lambda _found: self.work_done.append(0)))
+        self.assertEqual(self.work_done, [])
 
     async def test_a_libvirtd_that_always_dies(self) -> None:
         pool = self.pool(workers=1)

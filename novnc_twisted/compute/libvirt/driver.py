@@ -3,6 +3,7 @@
 from __future__ import annotations  # otherwise, annotations of inner functions are evaluated at each call
 
 from collections.abc import Callable, Sequence
+from operator import methodcaller
 from typing import Any, TypeAlias
 
 import libvirt
@@ -239,7 +240,7 @@ class LibvirtDriver:
     def operate(self, uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
         """See IDriver."""
         pool = next((self._long[one] for one in operations if one in self._long), self._power)
-        return pool.run(lambda connection: operate(connection.lookupByUUIDString(uuid), operations))
+        return pool.act(methodcaller("lookupByUUIDString", uuid), lambda domain: operate(domain, operations))
 
     def screenshot(self, uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
         """See IDriver."""
@@ -247,7 +248,7 @@ class LibvirtDriver:
 
     def send_keys(self, uuid: str, codes: Sequence[int], hold: int) -> Deferred[None]:
         """See IDriver."""
-        return self._pool.run(lambda connection: send_keys(connection.lookupByUUIDString(uuid), codes, hold))
+        return self._pool.act(methodcaller("lookupByUUIDString", uuid), lambda domain: send_keys(domain, codes, hold))
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         """See IDriver; this is the only call that asks libvirt for secrets."""

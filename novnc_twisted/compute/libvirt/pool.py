@@ -22,6 +22,7 @@ from novnc_twisted.compute.libvirt.loop import close, open_connection, unusable
 from novnc_twisted.errors import ServiceUnavailable
 
 T = TypeVar("T")
+H = TypeVar("H")
 
 MAX_WAITING = 256
 """Maximum number of calls that run or wait for a thread; further calls fail at once."""
@@ -46,6 +47,7 @@ class _Job:
     """One call.
 
     :ivar abandoned: whether the result is no longer wanted.  The reactor sets it, and the thread reads it.
+    :ivar acted: whether the work may already have changed a domain, so that it must not be repeated.
     :ivar began: when the call was given to a thread; None: it waits.
     :ivar report: reports the outcome to Health.  The thread sets it, and the reactor calls it when it gets the result,
         so that each job wakes the reactor only once.
@@ -58,6 +60,7 @@ class _Job:
         self.timer: IDelayedCall | None = None
         self.hung = False
         self.abandoned = False
+        self.acted = False
         self.began: float | None = None
 
     def _cancelled(self, _result: Deferred[Any]) -> None:
@@ -138,11 +141,33 @@ class ConnectionPool:
         return over.addCallback(closed)
 
     def run(self, work: Callable[[Any], T]) -> Deferred[T]:
-        """Call ``work(connection)`` in a thread; ``work`` may be called twice if libvirtd was restarted.
+        """Call ``work(connection)``, which only reads, in a thread.
+
+        It is called once more if the connection ends during the call, but not after the deadline.
 
         Fails with the Refusal for libvirt's error; with ServiceUnavailable after the deadline; and with
         ServiceUnavailable at once if every thread hangs or too many calls wait.
         """
+        return self._submit(_Job(work))
+
+    def act(self, find: Callable[[Any], H], action: Callable[[H], T]) -> Deferred[T]:
+        """Call ``action(find(connection))`` in a thread.  ``find`` only reads; ``action`` changes what was found.
+
+        ``action`` is called at most once, because libvirtd may have received the request before the connection ended,
+        and it does not begin after the deadline.  Fails like :meth:`run`.
+        """
+
+        def work(connection: Any) -> T | None:
+            found = find(connection)
+            if job.abandoned:
+                return None
+            job.acted = True
+            return action(found)
+
+        job = _Job(work)
+        return self._submit(job)
+
+    def _submit(self, job: _Job) -> Deferred[Any]:
         if self._over is not None or not self._workers:
             return fail(ServiceUnavailable("the libvirt driver is not started"))
         # If all threads hang, a call would only wait for its deadline, so fail at once.
@@ -150,7 +175,6 @@ class ConnectionPool:
             return fail(ServiceUnavailable(f"libvirt at {self._uri} hangs"))
         if len(self._jobs) >= MAX_WAITING:
             return fail(ServiceUnavailable(f"libvirt at {self._uri} is too slow: {MAX_WAITING} calls wait"))
-        job = _Job(work)
         self._jobs.add(job)
         if self._idle:
             self._give(self._idle.pop(), job)
@@ -231,7 +255,8 @@ class ConnectionPool:
             if connection is None:
                 connection = open_connection(self._uri)
                 self._opened()
-            result = job.work(connection)
+            # Opening the connection may have taken longer than the deadline.
+            result = None if job.abandoned else job.work(connection)
         except Exception as error:
             failure = Failure(refusal_of(error, self._uri))
             if connection is None:
@@ -247,8 +272,8 @@ class ConnectionPool:
             return connection, result
         close(connection)
         # The connection ended during the call, for example because libvirtd was restarted: repeat the call once, on a
-        # new connection.
-        return (None, failure) if fresh else self._attempt(None, job)
+        # new connection.  Abandoned work is not repeated, but a new connection shows Health that libvirt answers again.
+        return self._attempt(None, job) if job.abandoned or not (fresh or job.acted) else (None, failure)
 
     def _ended(self, worker: _Worker) -> None:
         self._workers.discard(worker)
