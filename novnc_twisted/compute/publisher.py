@@ -121,6 +121,8 @@ class DomainPublisher:
         self._work.addCallback(self._over)
 
     def _unexpected(self, failure: Failure) -> None:
+        # The changes of this attempt may be lost, so the next one reads all domains.
+        self._failing = self._due = self._read_all = True
         _log.failure("the domains of this host could not be published", failure)
 
     def _over(self, _result: None) -> None:

@@ -187,6 +187,18 @@ class PublicationTests(PublishedCase):
         self.assertEqual(await self.names(), [])
         self.assertEqual(await self.listed(), [("b", "running", "two")])
 
+    async def test_an_unexpected_exception_loses_no_change(self) -> None:
+        """Neither while domains are read nor while their record is written."""
+        for owner, method in ((self.one, "get_domain"), (DomainRecord, "write")):
+            name = f"a-{method}"
+            with mock.patch.object(owner, method, lambda *_, **__: fail(ZeroDivisionError())):
+                self.one.add(domain(A, name))
+                self.one.tell(Change.DESCRIBED, A)
+                self.clock.pump([1.0] * 20)
+            self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
+            self.clock.pump([1.0] * 6)
+            self.assertEqual(await self.names(), [name])
+
     async def test_more_than_a_part_holds(self) -> None:
         long = dict.fromkeys(
             ("project_id", "project_name", "user_id", "user_name", "created"), "😀" * 1024
