@@ -142,7 +142,8 @@ class VanishedDomains:
     async def _is_here(self, uuid: str) -> bool:
         """Return whether this host has the domain, which may be defined but stopped, or running but not defined."""
         try:
-            await self._driver.get_domain(uuid)
+            # Any look-up will do, but get_domain() fails for a domain whose XML can't be used.
+            await self._driver.is_persistent(uuid)
         except InstanceNotFound:
             return False
         return True

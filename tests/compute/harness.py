@@ -90,6 +90,8 @@ class FakeDriver:
         return self._give("active_consoles", self._consoles())
 
     def is_persistent(self, uuid: str) -> Deferred[bool]:
+        if uuid not in self.domains and not self.down:
+            return fail(InstanceNotFound(""))
         return self._give("is_persistent", uuid not in self.transient) if self.persistent is None else self.persistent
 
     def operate(self, uuid: str, operations: Sequence[Operation]) -> Deferred[None]:

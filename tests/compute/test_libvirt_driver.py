@@ -126,8 +126,8 @@ class DefaultTests(TestCase):
         self.assertEqual((domain.vcpus, domain.memory_mb), (1, 16))
 
     async def test_unknown(self) -> None:
-        await self.assertFailure(self.driver.get_domain(self.uuid), InstanceNotFound)
-        await self.assertFailure(self.driver.get_vnc_password(self.uuid), InstanceNotFound)
+        for call in (self.driver.get_domain, self.driver.get_vnc_password, self.driver.is_persistent):
+            await self.assertFailure(call(self.uuid), InstanceNotFound)
 
     async def test_list(self) -> None:
         await self.create()

@@ -62,6 +62,12 @@ class DepartureTests(ComputeCase):
         self.driver.tell(Change.STOPPED, A)
         self.assertEqual(self.dropped, [])
 
+    async def test_stopped_and_its_xml_can_not_be_used(self) -> None:
+        """The domain exists, so nothing is tried again."""
+        self.driver.get_domain = lambda _uuid: fail(ServiceUnavailable("bad XML"))  # type: ignore[method-assign]
+        self.driver.tell(Change.STOPPED, A)
+        self.assertEqual((self.dropped, self.waiting()), ([], []))
+
     async def test_undefined_while_it_runs(self) -> None:
         self.driver.tell(Change.UNDEFINED, A)
         self.assertEqual(self.dropped, [])
