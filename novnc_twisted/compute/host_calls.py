@@ -40,7 +40,8 @@ class HostCalls:
         :param read: checks the answer of the host, and returns the result.
         :raises ServiceUnavailable: there is no usable answer; the detail names the host.
         """
-        called = self._transport.call(COMPUTE.of(host), method, deadline=deadline or self._deadline, **arguments)
+        seconds = self._deadline if deadline is None else deadline
+        called = self._transport.call(COMPUTE.of(host), method, deadline=seconds, **arguments)
         return called.addErrback(_with_host, host).addCallback(lambda answer: read(host, answer))
 
     async def lists(self, hosts: list[str], deadline: float) -> tuple[list[list[Instance]], dict[str, Refusal]]:

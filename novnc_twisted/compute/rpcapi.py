@@ -112,10 +112,11 @@ class ComputeAPI:
         if len(hosts) < len(directory.unpublished):
             left_out = len(directory.unpublished) - len(hosts)
             _log.warn("compute hosts without published servers, which are not listed yet: {count}", count=left_out)
-        lists, silent = await self._calls.lists(hosts, LIST_DEADLINE)
-        if silent and not lists and not current:
+        first = min(LIST_DEADLINE, self._deadline)
+        lists, silent = await self._calls.lists(hosts, first)
+        if silent and not lists and not current and first < self._deadline:
             # Ask again with the rest of the deadline: a late answer is better than no answer.
-            lists, silent = await self._calls.lists(hosts, self._deadline - LIST_DEADLINE)
+            lists, silent = await self._calls.lists(hosts, self._deadline - first)
         if not lists and not current:
             raise ServiceUnavailable(f"no compute host answers: {self._why(silent)}")
         for host, refusal in silent.items():

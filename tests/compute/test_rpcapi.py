@@ -69,6 +69,14 @@ class ApiTests(ComputeCase):
         self.clock.advance(5)
         await self.assertFailure(finding, ServiceUnavailable)
 
+    async def test_a_list_ends_at_the_deadline(self) -> None:
+        """Also if no second round, or not even a whole first round, fits before the deadline."""
+        await self.hang("one")
+        for deadline in (1.0, 2.0, 3.0):
+            listing = Deferred.fromCoroutine(ComputeAPI(self.transport, deadline=deadline).list_instances())
+            self.clock.pump([0.5] * int(2 * deadline))
+            self.failureResultOf(listing, ServiceUnavailable)
+
     async def test_no_host_answers(self) -> None:
         (await self.host("one")).down = True
         await self.refused(ServiceUnavailable, self.api.list_instances())
