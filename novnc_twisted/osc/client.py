@@ -101,5 +101,5 @@ class ConsoleClient:
             return body
         # nova's format of errors: {"itemNotFound": {"code": 404, "message": "..."}}
         faults = [fault for fault in body.values() if isinstance(fault, dict)] if isinstance(body, dict) else []
-        sentence = faults[0].get("message") if faults else response.reason
+        sentence = (faults[0].get("message") if faults else None) or response.reason
         raise exceptions.CommandError(f"{sentence} (HTTP {response.status_code})")

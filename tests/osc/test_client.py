@@ -117,7 +117,8 @@ class PageTests(SynchronousTestCase):
     def test_an_error(self) -> None:
         """Its sentence is that of the API, or the reason phrase of whatever else answers."""
         fault = {"itemNotFound": {"code": 404, "message": "Session 5 could not be found."}}
-        for body, why in ((fault, "Session 5 could not be found."), (["x"], "Not Found"), ({"x": 1}, "Not Found")):
+        bodies: list[Any] = [["x"], {"x": 1}, {"itemNotFound": {"code": 404}}, {"itemNotFound": {"message": None}}]
+        for body, why in ((fault, "Session 5 could not be found."), *((body, "Not Found") for body in bodies)):
             self.patch(self.client._adapter, "request", lambda *_, body=body, **__: Response(body, 404))
             error = self.assertRaises(exceptions.CommandError, self.client.show, "5")
             self.assertEqual(str(error), f"{why} (HTTP 404)")
