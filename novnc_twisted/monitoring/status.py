@@ -77,7 +77,8 @@ class Status:
                     samples[key] = float(value)
             missing = {part: clean(str(why)) for part, why in report["missing"].items() if part in PARTS}
             return cls(state=str(report["state"]), missing=missing, samples=samples)
-        except (KeyError, TypeError, AttributeError) as error:
+        # OverflowError: an integer is too large for a float.
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"a worker's report is malformed: {type(error).__name__}") from None
 
 

@@ -95,5 +95,6 @@ class StatusTests(SynchronousTestCase):
         for report in (
             *reports,
             {"state": "x", "missing": {}, "samples": [["novnc_sessions", {"type": "novnc"}, "1"]]},
+            {"state": "x", "missing": {}, "samples": [["novnc_sessions", {"type": "novnc"}, 10**400]]},
         ):
             self.assertRaises(ValueError, Status.from_json, report)
