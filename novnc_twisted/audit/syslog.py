@@ -28,7 +28,7 @@ class Syslog:
         """
         self.name = path
         self._path = path
-        self._origin = f"{_field(host, 255)} {_field(program, 48)} {os.getpid()}"
+        self._origin = f"{_field(host, 255)} {_field(program, 48)}"
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
@@ -62,7 +62,8 @@ class Syslog:
         :raises OSError: the message was not sent.
         """
         priority = _AUTHPRIV * 8 + (_WARNING if warning else _INFO)
-        message = f"<{priority}>1 {time} {self._origin} {code} - ".encode("ascii") + text
+        # The PROCID is read for each message, because twistd may fork between __init__() and the first message.
+        message = f"<{priority}>1 {time} {self._origin} {os.getpid()} {code} - ".encode("ascii") + text
         if self._socket is None:
             self.open()
         try:

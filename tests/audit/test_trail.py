@@ -203,6 +203,12 @@ class SyslogTests(TrailCase):
         self.assertEqual(entry["code"], found[2])
         return entry | {"priority": int(found[1])}
 
+    def test_a_process_that_became_a_daemon(self) -> None:
+        """twistd forks after it has made the services, so messages have the id of the new process."""
+        self.patch(os, "getpid", lambda: 4711)
+        self.trail(TokenUsed(user_id="u"))
+        self.assertEqual(self.received()["event"], "token.used")
+
     def test_messages(self) -> None:
         self.trail(TokenUsed(user_id="u"))
         self.trail(TokenRefused(cause="InvalidToken"))
