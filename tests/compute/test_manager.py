@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from novnc_twisted.compute.domain_xml import Vnc
+from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.compute.replies import MAX_LISTED
 from novnc_twisted.contract import CONSOLE_TYPES, ConnectInfo
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
@@ -227,6 +228,22 @@ class InstanceTests(ComputeCase):
         self.assertEqual(await self.call("get_instance", instance_uuid=A), expected)
         self.assertEqual(await self.call("list_instances"), {"instances": [expected], "more": False})
         await self.refused(InstanceNotFound, self.call("get_instance", instance_uuid=B))
+
+    async def test_pages(self) -> None:
+        """Each fits into a message, also if its names need escapes, and has fewer servers than a caller accepts."""
+        driver = await self.host()
+        for name, count in (('"' * 1024, 1000), ("\\" * 1024, 1000), ("😀" * 1024, 500), ("a", MAX_LISTED + 1)):
+            driver.domains.clear()
+            uuids = [f"{n:08x}-2222-3333-4444-555555555555" for n in range(count)]
+            driver.add(*(Domain(uuid=uuid, name=name) for uuid in uuids))
+            listed, after, more = list[str](), "", True
+            while more:
+                answer = await self.call("list_instances", after=after)
+                page, more = [one["uuid"] for one in answer["instances"]], answer["more"]
+                self.assertLess(len(page), MAX_LISTED)
+                listed += page
+                after = page[-1]
+            self.assertEqual(listed, uuids)
 
     async def test_claims(self) -> None:
         driver = await self.host(server_proxyclient_address="10.0.0.5")
