@@ -80,8 +80,8 @@ class HostCalls:
 
 
 def _with_host(failure: Failure, host: str) -> Failure:
-    """Add the host's name to the detail of a ServiceUnavailable: errors of libvirt do not contain this name."""
+    """Add the host's name to the detail of a ServiceUnavailable, unless it has the topic, as errors of the bus do."""
     error = failure.value
-    if isinstance(error, ServiceUnavailable) and host not in error.detail:
+    if isinstance(error, ServiceUnavailable) and COMPUTE.of(host) not in error.detail:
         return Failure(ServiceUnavailable(f"compute host {host}: {error.detail}"))
     return failure

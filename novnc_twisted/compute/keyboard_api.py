@@ -7,10 +7,10 @@ has it at a time.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from novnc_twisted.compute.host_calls import HostCalls
 from novnc_twisted.compute.keyboards import AFTER_ENTER, ENTER
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.record import read
-from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.contract.typing import MAX_CHORDS, Strokes, TypingTicket, seal
 from novnc_twisted.messaging.interfaces import ITransport
 
@@ -31,7 +31,7 @@ class KeyboardAPI:
     """Sends keys to the compute hosts of servers."""
 
     def __init__(self, transport: ITransport) -> None:
-        self._transport = transport
+        self._calls = HostCalls(transport, DEADLINE, None)
 
     async def press(
         self, instance: Instance, chords: Chords, hold: int, pressed: Callable[[int], None] = lambda _keys: None
@@ -58,8 +58,8 @@ class KeyboardAPI:
         return True
 
     async def _call(self, instance: Instance, method: str, **arguments: Any) -> Any:
-        topic = COMPUTE.of(instance.host)
-        return await self._transport.call(topic, method, deadline=DEADLINE, instance_uuid=instance.uuid, **arguments)
+        uuid = instance.uuid
+        return await self._calls.call(instance.host, lambda _, answer: answer, method, instance_uuid=uuid, **arguments)
 
 
 def in_messages(chords: Chords, hold: int) -> Iterator[Strokes]:

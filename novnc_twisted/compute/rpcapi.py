@@ -259,7 +259,7 @@ class ComputeAPI:
             instance = replies.instance(host, answer)
             # A wrong answer must not give access to a server of another project.
             if instance.uuid != uuid:
-                raise ServiceUnavailable(f"{host} reported another instance")
+                raise ServiceUnavailable(f"compute host {host} reported another instance")
             return instance
 
         answers = await gather(

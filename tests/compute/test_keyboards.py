@@ -116,6 +116,11 @@ class KeyboardTests(ComputeCase):
         self.assertEqual(self.pressed, [5])
         self.assertEqual(self.waiting(), [])
 
+    def test_an_error_names_the_host(self) -> None:
+        self.driver.down = True
+        refusal = self.failureResultOf(self.press(), ServiceUnavailable).value
+        self.assertEqual(refusal.detail, "compute host one: libvirt is down")
+
     def test_a_long_text(self) -> None:
         chords = [(30 + i % 8,) for i in range(1000)]
         answer = self.press(chords)

@@ -82,6 +82,18 @@ class ApiTests(ComputeCase):
         await self.refused(ServiceUnavailable, self.api.list_instances())
         await self.refused(ServiceUnavailable, self.api.find(A))
 
+    async def test_the_host_is_named_once(self) -> None:
+        """Also if its name is a part of what libvirt or another host says."""
+        (await self.host("virt")).down = True
+        refusal = await self.refused(ServiceUnavailable, self.api.find(A))
+        self.assertEqual(refusal.detail, "compute host virt: libvirt is down")
+        await self.managers["virt"].stop()
+        await self.hang("compute")
+        finding = Deferred.fromCoroutine(self.api.find(A))
+        self.clock.advance(5)
+        refusal = self.failureResultOf(finding, ServiceUnavailable).value
+        self.assertEqual(refusal.detail, "compute.compute did not answer within 5 s")
+
     async def test_no_host_is_live(self) -> None:
         """An empty list would say that there are no servers."""
         await self.refused(ServiceUnavailable, self.api.list_instances())
