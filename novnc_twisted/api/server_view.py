@@ -5,14 +5,12 @@ from typing import Any
 
 from novnc_twisted.api.call import Call
 from novnc_twisted.api.flavors import flavor_id
-from novnc_twisted.contract.instance import Instance
+from novnc_twisted.contract.instance import UNKNOWN, Instance
 
 _STATES = {
     "running": ("ACTIVE", "active"),
-    "blocked": ("ACTIVE", "active"),
     "paused": ("PAUSED", "paused"),
     "suspended": ("SUSPENDED", "suspended"),
-    "pmsuspended": ("SUSPENDED", "suspended"),
     # In libvirt, a domain in this state is being shut down, and still runs.
     "shutdown": ("ACTIVE", "active"),
     "shutoff": ("SHUTOFF", "stopped"),
@@ -112,5 +110,5 @@ def _for_admins(instance: Instance, host: str, minor: int) -> dict[str, Any]:
             f"{prefix}user_data": None,
         }
     if minor >= 16:
-        more["host_status"] = "UNKNOWN" if _state(instance)[0] == "UNKNOWN" else "UP"
+        more["host_status"] = "UNKNOWN" if instance.state == UNKNOWN else "UP"
     return more

@@ -156,6 +156,13 @@ class NobodyThereTests(SynchronousTestCase):
                 "The console service is not available. Try again in a moment.",
             )
 
+    def test_a_state_that_libvirt_does_not_know(self) -> None:
+        """The status of the server is unknown, but its host is alive."""
+        system = running(self, NoAuth(), FakeHost("host1", instance("one", state="nostate", power_state=0)))
+        path = f"/v2.1/servers/{uuid_of('one')}"
+        server = system.get(path, X_OpenStack_Nova_API_Version="2.31").body["server"]
+        self.assertEqual((server["status"], server["host_status"]), ("UNKNOWN", "UP"))
+
     def test_a_host_that_died(self) -> None:
         """Its servers are listed with the status UNKNOWN, as nova does, and any request for one is a 503."""
         one, two = instance("one", project_id="p-1"), instance("two")
