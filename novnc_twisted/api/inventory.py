@@ -1,10 +1,10 @@
 """The servers that a caller may see."""
 
-import uuid
 from collections.abc import Callable, Sequence
 
 from novnc_twisted.api.backends import IComputeAPI
 from novnc_twisted.api.errors import instance_not_found
+from novnc_twisted.contract import fields
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from novnc_twisted.identity.users import Caller
@@ -59,7 +59,7 @@ class Inventory:
         :raises ServiceUnavailable: a compute host that runs the server, or may run it, does not answer.
         """
         try:
-            normal = str(uuid.UUID(server_id))
+            normal = fields.uuid(server_id)
         except ValueError:
             raise instance_not_found(server_id) from None
         try:

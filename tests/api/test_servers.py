@@ -1,4 +1,5 @@
 from typing import Any
+from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -76,6 +77,13 @@ class ServerTests(SynchronousTestCase):
             self.assertEqual(answer.status, 404)
             self.assertRegex(answer.body["itemNotFound"]["message"], r"(?s)^Instance .* could not be found\.$")
             self.assertEqual(answer["content-type"], "application/json; charset=UTF-8")
+
+    def test_an_id_in_another_form(self) -> None:
+        """Only the usual form is an id, as in nova, which looks up the unchanged text."""
+        identity = uuid_of("myserver20")
+        wide = "".join(chr(ord(letter) + 0xFEE0) if letter.isdigit() else letter for letter in identity)
+        for written in (identity.replace("-", ""), f"{{{identity}}}", f"urn:uuid:{identity}", f"{identity}-", wide):
+            self.assertEqual(self.system.get(f"/v2.1/servers/{quote(written)}").status, 404, written)
 
     def test_name_is_a_literal_substring(self) -> None:
         self.assertEqual(self.names("?name=myserver2"), ["myserver2", "myserver20"])
