@@ -58,9 +58,6 @@ from novnc_twisted.session.rpcapi import SessionsAPI
 NAME: Final = "consoleapi"
 """The server's name in events and in the log."""
 
-_PAGE: Final = Work("page")
-"""The work of a request for a page.  The log of outages does not distinguish between pages."""
-
 _VERSION: Final = re.compile(r"v[0-9]+")
 
 _API = Callable[[Request, str, tuple[str, ...]], Awaitable[Response]]
@@ -118,9 +115,8 @@ class Application:
         self.compute = ComputeAPI(clock, outages, self._responder, resources)
         self.branding = Branding()
         admitted = self.compute.admitted
-        answered = partial(outages.answered, _PAGE)
         self._portal = Portal(
-            self._logins, self._api_tokens, inventory, links, power, admitted, self._report_page, answered
+            self._logins, self._api_tokens, inventory, links, power, admitted, self._report_page, self._page_answered
         )
         self.console = ConsoleAPI(
             self._responder,
@@ -189,7 +185,10 @@ class Application:
         return await self.console.answer(request, request_id, self._caller, segments[1:])
 
     def _report_page(self, request: Request, error: HTTPError, cause: BaseException) -> None:
-        self._responder.report(request, "page", _PAGE, error, cause)
+        self._responder.report(request, "page", _work_of_page(request), error, cause)
+
+    def _page_answered(self, request: Request) -> None:
+        self._outages.answered(_work_of_page(request))
 
     async def _answer_identity(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
         if not self._auth.own_identity:
@@ -227,6 +226,11 @@ class Application:
         if caller.reads_only and not request.reads:
             raise reads_only(caller)
         return caller
+
+
+def _work_of_page(request: Request) -> Work:
+    """Return the work of a request for a page.  Only pages of the same servers do the same work."""
+    return Work("page", (*request.segments[2:3], *request.query.get("server", [])))
 
 
 def _is_browser(request: Request) -> bool:

@@ -156,6 +156,23 @@ class APITests(SynchronousTestCase):
         self.assertEqual(self.system.get(page).status, 200)
         self.assertEqual(len(self.log.lines("answered again")), 1)
 
+    def test_pages_of_other_servers(self) -> None:
+        """They do not show that a host answers again; another page of the same server does."""
+        other = FakeHost("host2", instance("two"), instance("three"))
+        self.system = running(self, NoAuth(), self.host, other, reactor=self.reactor)
+        one, two, three = (uuid_of(name) for name in ("one", "two", "three"))
+        for page in (f"servers/{one}", f"split?server={one}&server={two}"):
+            self.host.trouble = ServiceUnavailable("libvirt at qemu:///system hangs")
+            self.assertEqual(self.system.get(f"/console/{page}").status, 503)
+            for answered in ("", f"servers/{two}", f"split?server={two}&server={three}"):
+                self.assertEqual(self.system.get(f"/console/{answered}").status, 200)
+            self.assertEqual(self.log.lines("answered again"), [])
+            self.host.trouble = None
+            self.assertEqual(self.system.get(f"/console/{page}").status, 200)
+            self.assertEqual(len(self.log.lines("answered again")), 1)
+            self.log.clear()
+            self.reactor.advance(MAX_QUIET)
+
     def test_no_compute_host(self) -> None:
         self.successResultOf(self.system.undo[0]())
         for path in ("/v2.1/servers", "/v2.1/servers/detail", self.path):

@@ -51,7 +51,7 @@ class Portal:
     :param tokens: the API tokens of users; None with ``noauth``.
     :param power: begins power actions and reports them.
     :param report: called with each error that a page shows.
-    :param answered: called after each request that needed the compute hosts, or the lists of VMs that they publish, and
+    :param answered: called with each request that needed the compute hosts, or the lists of VMs that they publish, and
         was answered without an error.
     :param admitted: returns a context manager for the work on a request.  It refuses the request if too many others are
         not answered yet; see :meth:`.ComputeAPI.admitted`.
@@ -66,7 +66,7 @@ class Portal:
         power: Power,
         admitted: Callable[[], AbstractContextManager[None]],
         report: Report,
-        answered: Callable[[], None],
+        answered: Callable[[Request], None],
         assets: Assets | None = None,
     ) -> None:
         self._inventory = inventory
@@ -111,7 +111,7 @@ class Portal:
             with self._admitted():
                 page = await self._page(visit, segments)
             if segments[:1] != ("account",):  # the account page needs no compute host
-                self._answered()
+                self._answered(request)
             return page
         except (HTTPError, Refusal) as raised:
             shown = raised if isinstance(raised, HTTPError) else error_of(raised)
