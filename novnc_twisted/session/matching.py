@@ -6,13 +6,14 @@ from novnc_twisted.session.session import Session
 
 
 def matches(session: Session, wanted: SessionFilter) -> bool:
-    """Return whether a session matches all fields of a filter except ``session_id``, which the registry compares.
+    """Return whether a session matches all fields of a filter.
 
-    Before the token check has succeeded, only ``token_hash`` and ``link_id`` can match.
+    Before the token check has succeeded, only ``session_id``, ``token_hash`` and ``link_id`` can match.
     """
     info = session.info
     return (
-        (wanted.server_id is None or (info is not None and info.instance_uuid == wanted.server_id))
+        (wanted.session_id is None or session.id == wanted.session_id)
+        and (wanted.server_id is None or (info is not None and info.instance_uuid == wanted.server_id))
         and (wanted.user_id is None or (info is not None and info.user_id == wanted.user_id))
         and (wanted.project_id is None or (info is not None and info.project_id == wanted.project_id))
         and (wanted.owner is None or (info is not None and wanted.owner in (info.owners or ())))

@@ -14,7 +14,7 @@ from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Refusal, Revoked
 from novnc_twisted.events import SessionClosed, SessionOpened
 from novnc_twisted.relay import StreamEnd
-from novnc_twisted.session import SessionLimits, SessionRegistry, SessionServices, SessionSettings
+from novnc_twisted.session import SessionLimits, SessionRegistry, SessionServices, SessionSettings, setup
 from novnc_twisted.session import session as session_module
 from novnc_twisted.session.session import Session
 from novnc_twisted.session.token_index import TokenIndex
@@ -148,6 +148,16 @@ class SetUps(SynchronousTestCase):
         self.gone(first)
         (event,) = self.events
         self.assertEqual((event.cause, event.detail, event.phase), ("Revoked", "why", "token"))
+
+    def test_another_session_is_ended_while_the_token_is_checked(self) -> None:
+        """The id of the session is compared too, and with a filter of two fields both must match."""
+        self.patch(setup, "reach", lambda *_: Deferred())
+        first, second = self.begin("one"), self.begin("two")
+        for wanted in (SessionFilter(session_id=first.id), SessionFilter(session_id=first.id, user_id="alice")):
+            second.end_if(wanted, Revoked("why"))
+        self.asked["two"].callback(ConnectInfo(host="h", port=1, user_id="alice"))
+        self.assertIsNone(second.cause)
+        self.assertEqual(self.registry.find(SessionFilter(user_id="alice")), [second])
 
     def test_description(self) -> None:
         """The record that travels on the bus, before and after the token was checked."""
