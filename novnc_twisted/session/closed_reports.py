@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -12,6 +13,9 @@ from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.topics import CONSOLEAUTH
 from novnc_twisted.errors import Refusal
 from novnc_twisted.messaging.interfaces import ITransport
+from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object, size_of
+
+T = TypeVar("T")
 
 PAUSE: Final = 1.0
 """Seconds for which reports are collected.  Sessions that end together are then reported in one call."""
@@ -21,6 +25,9 @@ RETRY_PAUSE: Final = 5.0
 
 MAX_IN_CALL: Final = 100
 """Maximum number of sessions in one call."""
+
+_ROOM: Final = MAX_MESSAGE - 1000
+"""Maximum number of bytes of the sessions in one call; the rest is for the other fields of the message."""
 
 MAX_WAITING: Final = 5000
 """If at least this number of reports wait during an outage, each further report replaces the oldest one.
@@ -52,6 +59,7 @@ class ClosedReports:
         self._waiting: deque[EndedSession] = deque()
         self._dropped = 0
         self._failed = False  # whether the last call failed
+        self._logged = False  # whether an unexpected error was logged since the last success
         self._stopped = False
         self._timer: IDelayedCall | None = None
         self._sending: Deferred[None] | None = None  # while calls are under way
@@ -94,34 +102,51 @@ class ClosedReports:
         # The errback is for stop(), which cancels the Deferred.
         sending.addErrback(lambda failure: failure.trap(CancelledError)).addBoth(self._sent)
 
-    def _sent(self, _result: object) -> None:
+    def _sent(self, result: T) -> T:
         self._sending = None
         if self._waiting and not self._stopped:
             self._timer = self._clock.callLater(RETRY_PAUSE, self._begin)
+        return result  # Twisted logs it if it is a Failure
 
     async def _send_all(self) -> None:
         while self._waiting and await self._send(deadline=5.0):
             pass
 
     async def _send(self, deadline: float) -> bool:
-        """Send the oldest reports; return whether that succeeded.  If it failed, they wait for the next attempt."""
-        rows = [self._waiting[at] for at in range(min(MAX_IN_CALL, len(self._waiting)))]
-        if not rows:
-            return True
+        """Send the oldest reports; return whether that succeeded.  After a failure, they wait for the next attempt."""
         try:
-            await self._transport.call(
-                CONSOLEAUTH.name, "report_closed", deadline=deadline, sessions=list(map(_report, rows))
-            )
-        except Refusal:
+            sessions = self._oldest()
+            if not sessions:
+                return True
+            rows = list(islice(self._waiting, len(sessions)))
+            await self._transport.call(CONSOLEAUTH.name, "report_closed", deadline=deadline, sessions=sessions)
+        except CancelledError:
+            raise
+        except Exception as error:
             self._failed = True
+            if not self._logged and not isinstance(error, Refusal):
+                self._logged = True
+                _log.failure("ended sessions cannot be reported to consoleauth's history; this is tried again")
             return False
-        self._failed = False
+        self._failed = self._logged = False
         for row in rows:
             # During the call, add() may have dropped some of these reports.
             if self._waiting and self._waiting[0] is row:
                 self._done(self._waiting.popleft())
         self._log_dropped()
         return True
+
+    def _oldest(self) -> list[dict[str, Any]]:
+        """Return the oldest reports that fit into one call; the first one in any case."""
+        sessions: list[dict[str, Any]] = []
+        size = 0
+        for ended in islice(self._waiting, MAX_IN_CALL):
+            session = _report(ended)
+            size += size_of(encode_object(session)) + 1
+            if sessions and size > _ROOM:
+                break
+            sessions.append(session)
+        return sessions
 
     def _log_dropped(self) -> None:
         if self._dropped:

@@ -1,9 +1,11 @@
 """Reports of ended sessions: collected, in order, bounded, sent again after an outage and at the end."""
 
+import gc
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -74,6 +76,55 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual([len(call) for call in self.calls], [100, 100, 50])
         self.assertEqual([number for call in self.calls for number in call], list(range(250)))
 
+    def test_long_rows(self) -> None:
+        """A call fits into one message of the bus, however long the texts of its sessions are."""
+        self.serve()
+        text = "\U0001f5a5" * 1024
+        info = replace(ended(1).session, server_name=text, user_id=text, project_id=text, owners=(text, text))
+        for number in range(100):
+            self.reports.add(replace(ended(1), session=replace(info, id=str(number)), detail=text * 3))
+        self.clock.advance(1)
+        self.assertEqual([number for call in self.calls for number in call], list(range(100)))
+        self.assertGreater(len(self.calls), 1)
+
+    def test_what_can_not_be_sent(self) -> None:
+        """One line says why in each outage, and the queue has a limit."""
+        self.patch(closed_reports, "MAX_WAITING", 3)
+        self.serve()
+        for _ in range(2):
+            self.patch(self.transport, "call", lambda *_, **__: fail(ValueError("planted")))
+            self.add(0)
+            self.clock.pump([1, 5, 5])
+            self.assertEqual([str(each.value) for each in self.flushLoggedErrors(ValueError)], ["planted"])
+            self.add(*range(1, 5))
+            del self.transport.call
+            self.clock.advance(5)
+        self.assertEqual(self.calls, [[2, 3, 4]] * 2)
+
+    def test_what_can_not_be_sent_at_the_end(self) -> None:
+        """The error is logged, and does not fail the shutdown."""
+        logged = Logged(self)
+        self.patch(self.transport, "call", lambda *_, **__: fail(ValueError("planted")))
+        self.add(1)
+        self.successResultOf(Deferred.fromCoroutine(self.reports.stop()))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(len(logged.lines("did not answer for too long: 1")), 1)
+
+    def test_an_error_after_the_answer(self) -> None:
+        """It is logged, and the other reports are sent."""
+
+        def done(session_id: str) -> None:
+            if session_id == "1":
+                raise ValueError("planted")
+
+        self.reports = ClosedReports(self.transport, self.clock, done)
+        self.serve()
+        self.add(1, 2)
+        self.clock.pump([1, 5])
+        gc.collect()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(self.calls, [[1, 2], [2]])
+
     def test_after_an_outage(self) -> None:
         self.add(1)
         self.clock.advance(1)
@@ -118,7 +169,7 @@ class ReportTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(self.reports.stop()))
         self.assertEqual([len(call) for call in self.calls], [100, 100, 50])
 
-    def test_what_can_not_be_sent_at_the_end(self) -> None:
+    def test_no_answer_at_the_end(self) -> None:
         """One line says how many; also if the end does not even wait a second."""
         self.serve()
         self.hangs = True
