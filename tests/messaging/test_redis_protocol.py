@@ -68,12 +68,15 @@ class ProtocolTests(SynchronousTestCase):
         self.assertEqual((error.code, str(error), error.__cause__), ("WRONGPASS", "WRONGPASS", None))
 
     def test_garbage_ends_it(self) -> None:
-        reply = self.command("PING")
-        self.protocol.dataReceived(b"SSH-2.0-OpenSSH_9.2p1\r\n")
-        self.assertTrue(self.protocol.garbled)
-        self.assertTrue(self.transport.disconnected)
-        self.lose()
-        self.failureResultOf(reply, ConnectionGone)
+        """It also ends if hiredis can parse the bytes, but not represent them: a map with a list as a key."""
+        for garbage in (b"SSH-2.0-OpenSSH_9.2p1\r\n", b"%1\r\n*0\r\n:1\r\n", b"*1\r\n%1\r\n%0\r\n:1\r\n"):
+            self.setUp()
+            reply = self.command("PING")
+            self.protocol.dataReceived(garbage)
+            self.assertTrue(self.protocol.garbled)
+            self.assertTrue(self.transport.disconnected)
+            self.lose()
+            self.failureResultOf(reply, ConnectionGone)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_reply_that_is_too_long_ends_it(self) -> None:

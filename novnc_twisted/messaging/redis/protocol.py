@@ -68,7 +68,9 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
         self.unfinished += len(data)
         try:
             super().dataReceived(data)
-        except txredisapi.InvalidData:
+        except Exception:
+            # Not only InvalidData: for a map with a list as a key, hiredis raises TypeError.  All these errors are of
+            # the parser, because what replyReceived() calls are Deferreds, which keep their errors.
             self.garbled = True
             self.transport.abortConnection()
             return
