@@ -30,7 +30,7 @@ class Need:
     """Wait for exactly ``count`` bytes from the peer; they are sent into the generator.
 
     :ivar count: the number of bytes.
-    :ivar what: the name of the message to which the bytes belong, such as ``ServerInit``; see
+    :ivar what: the name of these bytes, a message or a part of it, such as ``ServerInit``; see
         :attr:`HandshakeDriver.waiting_for`.
     """
 
@@ -187,7 +187,7 @@ class HandshakeDriver(Generic[T]):
 
     @property
     def waiting_for(self) -> str:
-        """The name of the message for which the handshake waits; empty if the handshake waits for no bytes."""
+        """What the handshake waits for (``what`` of :class:`Need`); empty if the handshake waits for no bytes."""
         return self._need.what if self._need is not None else ""
 
     def _take(self, count: int) -> bytes:

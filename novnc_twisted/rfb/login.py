@@ -166,5 +166,6 @@ def _server_init() -> Handshake[ServerInit]:
         raise ConsoleUnreachable(f"the VNC server claims a screen of {width} x {height} pixels")
     if name_length > MAX_NAME:
         raise ConsoleUnreachable(f"the VNC server claims a name of {name_length} bytes")
-    name = yield Need(name_length, "ServerInit")
+    # Not "ServerInit" again: QEMU closes a connection above its limit before this message, not within it.
+    name = yield Need(name_length, "the name in ServerInit")
     return ServerInit(width, height, pixel_format, name)

@@ -53,10 +53,7 @@ class HandshakeChannel:
 
     @property
     def awaits(self) -> str:
-        """The name of the message for which the handshake waits.
-
-        Empty: the handshake waits for no bytes, or some of the bytes for which it waits have arrived.
-        """
+        """What the handshake waits for (``what`` of a ``Need``), if no byte of it has arrived; else an empty string."""
         driver = self._driver
         return "" if driver is None or driver.rest else driver.waiting_for
 

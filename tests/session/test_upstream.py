@@ -45,11 +45,11 @@ class UpstreamPhases(FrontCase):
         self.assertIn("max_sessions_per_server", self.log_text())
 
     async def test_a_server_that_hangs_up(self) -> None:
-        """Before the log-in is over, or with no other session, it is broken."""
+        """Before the log-in is over, within ServerInit, or with no other session, it is broken."""
         await self.closes("init")
         self.novnc()
         await introduce(await self.websocket())
-        for phase in ("version", "security", "result"):
+        for phase in ("version", "security", "result", "name"):
             self.server.close = phase
             viewer = await self.websocket()
             self.assertEqual(await refused(viewer), errors.ConsoleUnreachable.sentence, phase)

@@ -11,7 +11,7 @@ that sends any other bytes is a script: see tests/support/scripted.py, which tak
     kind, message = await connection.inbox.get()                 # the next message of its client
 
 Phases, in the order of what is sent: version, security, subtypes, ack and tls (VeNCrypt), challenge (if it wants a
-password), result, init, live.
+password), result, init, name (within ServerInit, only for ``close``), live.
 """
 
 import struct
@@ -196,7 +196,9 @@ class FakeVNCConnection(Protocol):
         if result:
             self._hang_up()
         self.shared = await self._read(1) != b"\0"
-        await self._say("init", server_init(server.name, server.size))
+        init = server_init(server.name, server.size)
+        await self._say("init", init[:24] if server.close == "name" else init)
+        await self._say("name", b"")
         server.live.put(self)
         if server.deaf:
             self.transport.pauseProducing()

@@ -25,7 +25,7 @@ def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, sus
     server is assumed to be broken.
 
     :param cause: how the connection ended.
-    :param awaited: the message that the server should have sent next; empty if part of it had arrived.
+    :param awaited: what the server should have sent next (``what`` of a ``Need``); empty if a part of it had arrived.
     :param live_sessions: the number of live sessions of this process with the same server.
     :param suspicion: what may be wrong with TLS; empty if the connection did not end right after the TLS handshake.
     """
