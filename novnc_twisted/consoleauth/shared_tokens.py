@@ -103,10 +103,10 @@ class SharedTokens:
     async def limited(self, state: TokenState, record: TokenRecord) -> TokenState:
         """Return the state of a shared token, limited by the state of the token from which it was shared.
 
-        If the source is still valid, and the record of the shared token permits viewing only, ``state`` is returned
-        unchanged.
+        If the source is still valid and the shared token was made for viewing, ``state`` is returned unchanged, unless
+        an operator has changed its mode to control.
 
-        :param state: the marks of the shared token itself.
+        :param state: the marks of the shared token itself; the token is not revoked.
         :param record: the record of the shared token.
         """
         shared_from = record.shared_from or ""
@@ -121,7 +121,7 @@ class SharedTokens:
             leased = await self._tokens.leased_until(shared_from, record.sharer_address or "")
             if leased <= now:
                 return TokenState(Revoked("the session that shared it has ended"), None)
-        if record.connect_info.mode == VIEW:
+        if record.connect_info.mode == VIEW and state.mode != CONTROL:
             return state
         modes = (state.mode or CONTROL, above.mode or source.connect_info.mode)
         # Return CONTROL even if no mark has changed the mode.  From None ("not changed"), a live session that was

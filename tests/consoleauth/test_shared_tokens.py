@@ -251,6 +251,22 @@ class Shared(ConsoleAuthCase):
         self.assertIsNone(await self.api.keep_token(watching.token, GUEST))
         self.assertEqual((await self.guest(watching)).mode, "view")
 
+    async def test_a_guest_whose_right_an_operator_has_raised(self) -> None:
+        """The link was made for viewing, but may control now: it still has no more than its source."""
+        await self.begin()
+        proxy = await self.proxy()
+        await self.token()
+        link = await self.share("view")
+        await self.api.set_mode(hash_token(link.token), "control")
+        self.assertEqual((await self.guest(link)).mode, "control")
+        proxy.calls.clear()
+        for mode in ("view", "control"):
+            await self.api.set_mode(hash_token(TOKEN), mode)
+            self.assertEqual((await self.guest(link)).mode, mode)
+            self.assertEqual(await self.api.keep_token(link.token, GUEST), mode)
+            self.assertEqual([arguments["mode"] for _, arguments in proxy.calls], [mode, mode])
+            proxy.calls.clear()
+
     async def test_after_the_store_has_lost_everything(self) -> None:
         """The sharer's own session brings its token back, and what was shared from it lives on."""
         await self.begin()
