@@ -140,14 +140,16 @@ def validity(option: str, path: str, *, authorities: bool = False, now: datetime
 
 
 def _page(conf: Any) -> Iterator[str]:
-    """Yield a warning if the folder of the console page has no page at all, or lacks the page to which links lead."""
+    """Yield a warning if there is no console page, or if its folder lacks the page to which links lead."""
     from novnc_twisted.novncproxy.page import SHIPPED, Page
 
     folder = conf.web or SHIPPED
     option = f"web: the folder {folder}" if conf.web else f"web: it is not set, and the folder {folder}"
     page = Page(folder)
     if not page.exists:
-        return  # examine() reports an error if the option web names a folder that does not exist
+        if not conf.web:  # otherwise, examine() reports an error
+            yield f"{option} does not exist; build the page, or set web to a folder of noVNC"
+        return
     name = urlsplit(conf.vnc.novncproxy_base_url).path.rpartition("/")[2]
     for path, why in (("/", "no page such as vnc.html or vnc_lite.html"), (f"/{name}", f"no {name}")):
         found = page.find(path)

@@ -5,12 +5,20 @@ from pathlib import Path
 
 from twisted.internet.testing import MemoryReactorClock
 
+from novnc_twisted.novncproxy import page
 from novnc_twisted.service.checks import examine
 from novnc_twisted.service.config_warnings import validity
 from tests.service.test_checks import OURS, REDIS, CheckCase
 
 
 class WarningTests(CheckCase):
+    def setUp(self) -> None:
+        super().setUp()
+        built = self.folder / "dist"
+        built.mkdir()
+        (built / "vnc_lite.html").touch()
+        self.patch(page, "SHIPPED", built)
+
     def warned(self, text: str, command: str = "novncproxy") -> list[str]:
         found = self.examine(REDIS + text, command)
         self.assertEqual(found.errors, [])
@@ -74,6 +82,14 @@ class WarningTests(CheckCase):
         self.assertIn("has no vnc_auto.html, which novncproxy_base_url names", line)
         (web / "vnc_lite.html").touch()
         self.assertEqual(self.warned(f"web = {web}\n{good}"), [])
+
+    def test_the_page_is_not_built(self) -> None:
+        good = self.base("http://h:6080/vnc_auto.html")
+        missing = self.folder / "missing"
+        self.patch(page, "SHIPPED", missing)
+        (line,) = self.warned(good)
+        self.assertIn(f"web: it is not set, and the folder {missing} does not exist; build the page", line)
+        self.assertEqual(self.warned(good, "consoleauth"), [])
 
     def test_a_web_folder_that_cannot_be_examined(self) -> None:
         """For example, because this user may not search the folder above; here, because its name is too long."""
