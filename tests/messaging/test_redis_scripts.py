@@ -181,6 +181,17 @@ class LoadingTests(LinkCase):
         for script in ALL:
             self.assertTrue(script.text.lstrip().startswith("if #ARGV == 0 then return"))
 
+    def test_denied_to_several_at_once(self) -> None:
+        """Each of them then uses EVAL."""
+        self.link.start()
+        self.redis.answers |= dict.fromkeys(("EVALSHA", *LOADING))
+        running = [self.run_script(ANNOUNCE) for _ in range(3)]
+        for answer in (NOSCRIPT, NOPERM, *(OK for _ in ALL), b":1\r\n"):
+            for _ in running:
+                self.redis.connections[0].say(answer)
+        self.assertEqual([self.successResultOf(one) for one in running], [1, 1, 1])
+        self.assertEqual(len(self.redis.named("EVAL")), 3 * len(ALL))
+
     def test_denied_both(self) -> None:
         """It then waits like the others, and does not try again."""
         self.redis.answers |= {"SCRIPT": NOPERM, "EVAL": NOPERM, "EVALSHA": NOSCRIPT}

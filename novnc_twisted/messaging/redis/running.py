@@ -107,14 +107,15 @@ class Scripts:
 
     async def _load(self, protocol: RedisProtocol) -> None:
         while self._ways:
-            before, after = self._ways[0]
+            way = before, after = self._ways[0]
             try:
                 for script in ALL:
                     await protocol.command(*before, script.text, *after)
             except RedisError as error:
                 if error.code != "NOPERM":
                     raise
-                del self._ways[0]
+                if way in self._ways:  # else a concurrent call has removed it
+                    self._ways.remove(way)
             else:
                 return
 
