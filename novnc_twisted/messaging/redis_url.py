@@ -184,7 +184,8 @@ def _split(url: str) -> tuple[SplitResult | None, int | None]:
 
 def _query(query: str, known: tuple[str, ...], form: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    # parse_qsl() reads "+" as a space, as in forms.  Here it stands for itself, as in the other parts of the URL.
+    for name, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
         if name not in known or name in found or not value:
             what = "an empty" if name in known and not value else "an unknown or repeated"
             shown = name if re.fullmatch(r"[a-z_]{1,32}", name) else "?"

@@ -26,6 +26,9 @@ class ParseTests(SynchronousTestCase):
             "redis://u%40x:p%2F%23%3a%C3%BC@control": RedisURL(host="control", username="u@x", password="p/#:ü"),
             "redis://user@control": RedisURL(host="control", username="user", password=""),
             "rediss://control?ca=/etc/ca%20x.pem": RedisURL(host="control", tls=True, ca="/etc/ca x.pem"),
+            "rediss://a+b:c+d@control?ca=/etc/c++%2B.pem": RedisURL(
+                host="control", tls=True, username="a+b", password="c+d", ca="/etc/c+++.pem"
+            ),
             "rediss://u:p@10.0.0.1:7/1?ca=a&cert=c&key=k&server_name=redis.example": RedisURL(
                 host="10.0.0.1",
                 port=7,
