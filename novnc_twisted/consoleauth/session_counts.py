@@ -241,9 +241,9 @@ class SessionCounts:
         finally:
             lock.release()
             # If another check was waiting, release() may have run that check to its end.  Then that check has already
-            # removed the lock.
-            if not lock.locked:
-                self._locks.pop(key, None)
+            # removed the lock, and a third check may have begun with a lock of its own.
+            if not lock.locked and self._locks.get(key) is lock:
+                del self._locks[key]
 
 
 def _number(result: Any, field: str) -> int:

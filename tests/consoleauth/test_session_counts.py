@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 
 from novnc_twisted.access import hash_token
 from novnc_twisted.access.tokens import link_id
@@ -198,6 +198,23 @@ class CountTests(CountCase):
         self.counts = {}
         await self.check("other")
         self.assertEqual((len(manager._counts._keys), len(manager._counts._admitted)), (1, 2))
+
+    async def test_a_check_that_begins_when_another_one_ends(self) -> None:
+        """It begins within the release of the lock by an earlier check, which must leave its lock in place."""
+        await self.begin(max_sessions_per_user=5)
+        first, third = Deferred[Any](), Deferred[Any]()
+        answers: list[Deferred[Any]] = [first, fail(ServiceUnavailable()), third, succeed([])]
+        self.patch(self.transport, "broadcast", lambda *_, **__: answers.pop(0))
+        later: list[Deferred[Any]] = []
+        checks = [Deferred.fromCoroutine(self.check()) for _ in range(2)]
+        checks[1].addErrback(lambda _: later.append(Deferred.fromCoroutine(self.check())))
+        first.callback([])
+        later.append(Deferred.fromCoroutine(self.check()))
+        for each in later:
+            self.assertNoResult(each)
+        third.callback([])
+        for each in later:
+            self.successResultOf(each)
 
 
 class ServerTests(CountCase):
