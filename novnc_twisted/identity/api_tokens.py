@@ -267,7 +267,8 @@ class APITokens:
     def _note(self, request: Request, user: str, token: APIToken, digest: str) -> None:
         """Record the use of a token, at most once a minute, without delaying the request."""
         now = self._now()
-        if now - self._noted.get(digest, -NOTED_AGAIN) < NOTED_AGAIN:
+        # Below 0, the clock was set back.
+        if 0 <= now - self._noted.get(digest, -NOTED_AGAIN) < NOTED_AGAIN:
             return
         self._noted[digest] = now
         self._noted.move_to_end(digest)

@@ -158,6 +158,15 @@ class LifeTests(TokenCase):
         self.assertEqual((self.status(token), self.listed()), (401, []))
         self.assertEqual(self.send("DELETE", f"/console/v1/tokens/{id}", None, Origin=ORIGIN).status, 404)
 
+    def test_used_after_the_clock_was_set_back(self) -> None:
+        _, token = self.make()
+        self.reactor.advance(7200)
+        self.status(token)
+        self.reactor.rightNow -= 3600
+        self.status(token)
+        self.assertEqual(self.listed()[0]["used_at"], "1970-01-01T01:00:00.000Z")
+        self.assertEqual([event.change for event in self.events], ["made", "used", "used"])
+
     def test_what_is_stored_opens_nothing(self) -> None:
         id, token = self.make()
         stored = json.dumps([[key, entry.text] for key, entry in self.system.transport.store._entries.items()])
