@@ -247,45 +247,6 @@ class EndTests(KeystonePages):
         self.assertEqual((answer.status, b"None of your roles in this project" in answer.raw), (403, True))
         self.assertIn(b'href="/console/project"', answer.raw)
 
-    def test_log_out_revokes_the_tokens(self) -> None:
-        answer = self.submit("/console/logout")
-        self.assertEqual((answer.status, answer["location"]), (303, "/console/login"))
-        self.assertEqual(self.keystone.tokens, {})
-        self.assertTrue(self.logged_out())
-
-    def test_log_out_while_a_project_is_chosen(self) -> None:
-        """The answer of Keystone must not restore the log-in, and the new token is revoked as well."""
-        keystone = self.system.site.application._logins._keystone
-        scoped = keystone.scoped
-
-        async def scoped_late(*arguments: Any) -> Any:
-            token = await scoped(*arguments)
-            self.assertEqual(self.submit("/console/logout").status, 303)
-            return token
-
-        self.patch(keystone, "scoped", scoped_late)
-        self.submit("/console/project", project="blue-id")
-        self.assertEqual(self.keystone.tokens, {})
-        self.assertNotIn("api:session:", str(list(self.system.transport.store._entries)))
-        self.assertTrue(self.logged_out())
-
-    def test_log_out_while_a_project_was_chosen(self) -> None:
-        """The choice is complete before the log-out is noted, but after the log-out has read the record."""
-        logins = self.system.site.application._logins
-        note = logins._log_outs.note_one
-
-        async def note_late(*arguments: Any) -> None:
-            noting.restore()
-            self.assertEqual(self.submit("/console/project", project="blue-id").status, 303)
-            await note(*arguments)
-
-        noting = self.patch(logins._log_outs, "note_one", note_late)
-        self.submit("/console/logout")
-        self.assertNotIn(
-            "blue-id", [one["token"].get("project", {}).get("id") for one in self.keystone.tokens.values()]
-        )
-        self.assertTrue(self.logged_out())
-
     def test_what_ends_event_streams(self) -> None:
         """Within seconds; a stream of another browser goes on."""
         self.log_in(project="red-id")

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from cryptography.fernet import Fernet, InvalidToken
+from twisted.internet.defer import Deferred
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.http.errors import HTTPError
@@ -75,16 +76,23 @@ class KeystoneLogins:
     async def log_in(self, request: Request, given: LogInFields) -> tuple[str, str]:
         """See IBrowserLogins."""
         unscoped = await self._keystone.log_in(given, request.client)
-        projects = await self._keystone.projects(unscoped.text) or ()
-        # If several projects match, none is chosen yet, and the person chooses one on the next page.
-        wanted = [one for one in projects if not given.project or given.project in one]
-        if given.project and not wanted:
-            raise HTTPError(401, WRONG)
-        token = await self._keystone.scoped(unscoped.text, wanted[0].id) if len(wanted) == 1 else None
-        secret = secrets.token_urlsafe(32)
-        now = self._now()
-        until = min(unscoped.about.expires_at, now + LONGEST)
-        await self._put(secret, _session(unscoped, token, await self._store.now(), until))
+        made = [unscoped.text]
+        try:
+            projects = await self._keystone.projects(unscoped.text) or ()
+            # If several projects match, none is chosen yet, and the person chooses one on the next page.
+            wanted = [one for one in projects if not given.project or given.project in one]
+            if given.project and not wanted:
+                raise HTTPError(401, WRONG)
+            token = await self._keystone.scoped(unscoped.text, wanted[0].id) if len(wanted) == 1 else None
+            if token is not None:
+                made.append(token.text)
+            secret = secrets.token_urlsafe(32)
+            now = self._now()
+            until = min(unscoped.about.expires_at, now + LONGEST)
+            await self._put(secret, _session(unscoped, token, await self._store.now(), until))
+        except Exception:
+            self._revoke_later(*made)
+            raise
         return cookie(request, secret, until - now)
 
     async def caller(self, request: Request, secret: str) -> Caller | None:
@@ -141,8 +149,11 @@ class KeystoneLogins:
             if await self._keystone.projects(session.unscoped) is None:
                 return False
             raise HTTPError(403, NO_ROLE)
+        # Read again, because another request may have chosen a project in the meantime.
+        session = await self._stored(secret) or session
         await self._put(secret, session._replace(token=token.text, project=token.about.project or ""))
         if await self._read(secret) is not None:
+            self._revoke_later(session.token)
             return True
         # The person has logged out in the meantime.  end() may not have known the new token, so revoke the token here.
         await self._end(secret, token.text)
@@ -167,11 +178,19 @@ class KeystoneLogins:
     async def _end(self, secret: str, *tokens: str) -> None:
         """Remove the record of a log-in, and revoke these tokens."""
         await self._store.remove(_key(secret))
+        await self._revoke(*tokens)
+
+    def _revoke_later(self, *tokens: str) -> None:
+        """Revoke these tokens, for which the person does not wait."""
+        Deferred.fromCoroutine(self._revoke(*tokens))
+
+    async def _revoke(self, *tokens: str) -> None:
+        """Revoke these tokens; empty ones are skipped."""
         try:
             for token in filter(None, tokens):
                 await self._keystone.revoke(token)
         except HTTPError:
-            pass  # Keystone does not answer: the tokens expire later, but their record is removed already
+            pass  # Keystone does not answer: the tokens expire later, but no record has them any more
 
     async def user_of(self, request: Request) -> str | None:
         """See IBrowserLogins."""
