@@ -25,8 +25,8 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
     mend = _mend(proxyclient_address)
     if proxy_address is not None and not any(listen is None or _reaches(listen, proxy_address) for listen in listens):
         return (
-            f"listens on {', '.join(vnc.listens)}, where the proxies, which dial server_proxyclient_address "
-            f"{proxyclient_address}, can't reach it; {mend}"
+            f"listens on {', '.join(vnc.listens)}, but the proxies connect to server_proxyclient_address "
+            f"{proxyclient_address} and can't reach it; {mend}"
         )
     if meant is not None and meant.is_unspecified:
         return None

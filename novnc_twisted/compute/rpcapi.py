@@ -111,7 +111,11 @@ class ComputeAPI:
         hosts, current = list(directory.unpublished[:MAX_ASKED]), directory.any_current
         if len(hosts) < len(directory.unpublished):
             left_out = len(directory.unpublished) - len(hosts)
-            _log.warn("compute hosts without published servers, which are not listed yet: {count}", count=left_out)
+            _log.warn(
+                "{count} compute hosts have not published a usable list of their servers and were not asked; their "
+                "servers are not listed",
+                count=left_out,
+            )
         first = min(LIST_DEADLINE, self._deadline)
         lists, silent = await self._calls.lists(hosts, first)
         if silent and not lists and not current and first < self._deadline:

@@ -111,10 +111,10 @@ class Handshaker:
 
     def _judge(self, head: RequestHead) -> Accepted:
         if head.all(VERSION_FIELD) != [VERSION]:  # autobahn accepts every text that int() reads as 13, such as "013"
-            raise HandshakeFailed("another version of WebSocket than 13")
+            raise HandshakeFailed("the WebSocket version is not 13")
         fields = [(name, value) for name, value in head.fields if name in _DECIDING]
         if not all(value.isascii() for _, value in fields):  # autobahn would strip Unicode spaces
-            raise HandshakeFailed("characters that no field of a handshake has")
+            raise HandshakeFailed("a header field contains characters that are not ASCII")
         # The target is replaced by "/", because it contains the token.
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
         judge = _Judge(self._factory, (CHANNEL, SUBPROTOCOL) if self._channel else (SUBPROTOCOL,))

@@ -46,7 +46,7 @@ def client_of(app: Any) -> ConsoleClient:
 def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", metavar="<server>", help="Sessions of this server (name or ID)")
     parser.add_argument("--user", metavar="<user>", help="Sessions of this user (ID)")
-    parser.add_argument("--project", metavar="<project>", help="Sessions for this project (ID)")
+    parser.add_argument("--project", metavar="<project>", help="Sessions of this project (ID)")
     parser.add_argument("--proxy", metavar="<host>", help="Sessions of this proxy")
     parser.add_argument("--long", action="store_true", help="List additional fields")
 

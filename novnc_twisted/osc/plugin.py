@@ -34,6 +34,6 @@ def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentPar
         "--os-console-api-version",
         metavar="<console-api-version>",
         default=DEFAULT_API_VERSION,
-        help="Version of the console API; there is 1 only",
+        help="Version of the console API (only version 1 exists)",
     )
     return parser

@@ -151,7 +151,7 @@ class ClosedReports:
     def _log_dropped(self) -> None:
         if self._dropped:
             _log.warn(
-                "ended sessions that are missing in the history, because consoleauth did not answer for too long: "
+                "ended sessions that are missing from the history, because consoleauth did not answer for too long: "
                 "{count}",
                 count=self._dropped,
             )

@@ -185,8 +185,8 @@ class SharedTable:
             if not self._failed:
                 self._failed = True
                 _log.error(
-                    "if this process is killed, the history and the audit trail will not show how some sessions ended: "
-                    "{reason}",
+                    "the table of sessions cannot be written: {reason}; if this process is killed, the history and the "
+                    "audit trail will not show how some sessions ended",
                     reason=error.strerror,
                 )
 

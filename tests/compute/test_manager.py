@@ -278,7 +278,7 @@ class ReportTests(ComputeCase):
         for _ in range(3):
             await self.call("get_vnc_console", instance_uuid=A, console_type="novnc")
         self.assertEqual(len(self.said), 2, self.said)
-        self.assertIn(f"myserver20 ({A}) listens on 127.0.0.1, where the proxies", self.said[0])
+        self.assertIn(f"myserver20 ({A}) listens on 127.0.0.1, but the proxies connect to", self.said[0])
         self.assertIn("<listen type='address' address='10.0.0.5'/>", self.said[0])
         self.assertIn("wider than server_listen 127.0.0.1", self.said[1])
 

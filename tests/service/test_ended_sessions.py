@@ -68,7 +68,7 @@ class LastReportsTests(ReportsCase):
         self.last.callback(None)
         self.successResultOf(over)
         self.assertEqual(self.reported, ["1", "2"])
-        self.assertEqual(self.logged.lines("missing in the history"), [])
+        self.assertEqual(self.logged.lines("missing from the history"), [])
 
     def test_a_session_that_does_not_end(self) -> None:
         """The others are reported when the time of the sessions is over, to a consoleauth in another process."""

@@ -252,4 +252,4 @@ class TableTests(FrontCase):
         self.clock.advance(1)
         (session,) = registry
         self.assertIsNone(session.cause)
-        self.assertEqual(len(logged.lines("No space left on device")), 1)
+        self.assertEqual(len(logged.lines("the table of sessions cannot be written: No space left on device; if")), 1)
