@@ -1,8 +1,8 @@
 """The commands ``nova-novncproxy`` and ``nova-xvpvncproxy``, which start our proxies with nova's command lines.
 
 The options are those of nova's command line (nova/cmd/novncproxy.py, nova/conf/novnc.py, nova/conf/vnc.py, and
-oslo.log), and a few others, such as ``--check-config``.  Without ``--config-file``, the files are found as oslo.config
-finds them.
+oslo.log), and a few others, such as ``--check-config``.  The files are found, and override each other, as in
+oslo.config.
 """
 
 import argparse
@@ -32,9 +32,8 @@ class _Parser(argparse.ArgumentParser):
 class CommandLine:
     """The parsed command line of one of the two commands.
 
-    :ivar files: the paths of the configuration files, followed by the paths of the files in configuration folders.
-        Later files override earlier ones.
-    :ivar options: the values that the command line sets, by section and name of the option in nova.conf.
+    :ivar sources: the configuration files, and the options of the command line; later ones override earlier ones.
+        The default files come first, then the default folders, and then the command line in its order.
     :ivar ignored: options of nova on the command line that have no effect here.
     :ivar check_only: whether only the configuration is to be checked.
     """
@@ -48,17 +47,17 @@ class CommandLine:
             text is one line with the reason.
         :raises SystemExit: the command line has ``--help`` or ``--version``.
         """
-        self.options: dict[tuple[str, str], str] = {}
+        self.sources: list[str | FlagFile] = []
         self.ignored: list[str] = []
-        parsed = self._parser(program).parse_args([_hyphens(argument) for argument in arguments])
-        self.check_only = parsed.check_config
-        files = parsed.config_file or cfg.find_config_files("nova", program)
-        folders = parsed.config_dir or [
-            folder for folder in cfg.find_config_dirs("nova", program) if Path(folder).is_dir()
-        ]
-        self.files = [str(Path(file).expanduser()) for file in files]
-        for folder in folders:
-            self.files += _files_in(Path(folder).expanduser())
+        words = [_hyphens(argument) for argument in arguments]
+        given = {word.partition("=")[0] for word in words}
+        if "--config-file" not in given:
+            self.sources += cfg.find_config_files("nova", program)
+        if "--config-dir" not in given:
+            for folder in cfg.find_config_dirs("nova", program):
+                if Path(folder).is_dir():
+                    self._add_folder(folder)
+        self.check_only = self._parser(program).parse_args(words).check_config
 
     @property
     def warnings(self) -> list[str]:
@@ -67,17 +66,13 @@ class CommandLine:
             return []
         return [f"options of nova that have no effect here: {', '.join(dict.fromkeys(self.ignored))}"]
 
-    @property
-    def sources(self) -> list[str | FlagFile]:
-        """The files, and the options of the command line."""
-        return [*self.files, FlagFile.of_command_line(self.options)]
-
     def _parser(self, program: str) -> argparse.ArgumentParser:
         parser = _Parser(program, allow_abbrev=False, description="Options of nova's command that take effect here.")
         add = parser.add_argument
         add("--version", action="version", version=f"novnc_twisted {__version__}")
-        add("--config-file", action="append", metavar="PATH", help="a file in nova.conf's format (may be repeated)")
-        add("--config-dir", action="append", metavar="DIR", help="a folder with *.conf files, read after the files")
+        file_help = "a file in nova.conf's format (may be repeated)"
+        add("--config-file", action=_Call, to=self._add_file, metavar="PATH", help=file_help)
+        add("--config-dir", action=_Call, to=self._add_folder, metavar="DIR", help="a folder with *.conf files")
         add("--check-config", action="store_true", help="only check the configuration")
         for option in VALUES:
             add(*option.names, action=_Call, to=partial(self._set, option.place), metavar="VALUE", help=option.help)
@@ -96,8 +91,14 @@ class CommandLine:
         add("--nodaemon", action="store_true", help=argparse.SUPPRESS)
         return parser
 
+    def _add_file(self, path: str) -> None:
+        self.sources.append(str(Path(path).expanduser()))
+
+    def _add_folder(self, path: str) -> None:
+        self.sources += _files_in(Path(path).expanduser())
+
     def _set(self, place: tuple[str, str], value: str) -> None:
-        self.options[place] = value
+        self.sources.append(FlagFile.of_command_line({place: value}))
 
     def _ignore(self, name: str, *_: str) -> None:
         self.ignored.append(name)

@@ -116,11 +116,15 @@ class Reconfiguration:
 def replaced(sources: Sequence[str | FlagFile], files: Sequence[FlagFile] | None) -> Sequence[str | FlagFile]:
     """Return ``files``, and the options of the command line from ``sources``.
 
+    The options of the command line stay in use.  Those that precede its first file are overridden by the files.
+
     :param files: the files that replace those in ``sources``; None: nothing is replaced, and the result is ``sources``.
     """
     if files is None:
         return sources
-    return [*files, *(one for one in sources if isinstance(one, FlagFile) and one.is_command_line)]
+    options = [one for one in sources if isinstance(one, FlagFile) and one.is_command_line]
+    first = next((number for number, one in enumerate(sources) if one not in options), 0)
+    return [*options[:first], *files, *options[first:]]
 
 
 def for_new_workers(previous: Sequence[FlagFile], changes: Changes) -> list[FlagFile]:

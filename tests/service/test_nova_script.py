@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from itertools import permutations
 from pathlib import Path
 
 from oslo_config import cfg
@@ -42,6 +43,9 @@ class CommandLineTests(SynchronousTestCase):
             (path / name).touch()
         return str(path)
 
+    def files(self, *arguments: str) -> list[str]:
+        return [one for one in self.line(*arguments).sources if isinstance(one, str)]
+
     def test_options_of_nova(self) -> None:
         """With underscores and hyphens, with the group and without, with = and without; the last one wins."""
         line = self.line(
@@ -50,7 +54,12 @@ class CommandLineTests(SynchronousTestCase):
             *("--log_dir", "/l", "--vnc-vencrypt_ca_certs", "ca.pem", "--auth_schemes", "vencrypt,none"),
         )
         self.assertEqual(
-            {f"{group}.{name}": value for (group, name), value in line.options.items()},
+            {
+                f"{group}.{name}": value
+                for source in line.sources
+                for group, keys in source.sections.items()
+                for name, [value] in keys.items()
+            },
             {
                 "DEFAULT.ssl_only": "true",
                 "DEFAULT.cert": "c.pem",
@@ -84,10 +93,26 @@ class CommandLineTests(SynchronousTestCase):
         self.found, self.folders = ["/etc/nova"], [self.folder("b.conf", "a.conf", "c.txt", ".d.conf"), "/nowhere"]
         default = [f"{self.folders[0]}/a.conf", f"{self.folders[0]}/b.conf"]
         own = self.folder("z.conf")
-        self.assertEqual(self.line().files, ["/etc/nova/nova-novncproxy", *default])
-        self.assertEqual(self.line("--config-file", "x", "--config-file=y").files, ["x", "y", *default])
-        self.assertEqual(self.line("--config-dir", own).files, ["/etc/nova/nova-novncproxy", f"{own}/z.conf"])
-        self.assertEqual(self.line("--config-file", "~/x", "--config-dir", own).files[0], str(Path("~/x").expanduser()))
+        self.assertEqual(self.files(), ["/etc/nova/nova-novncproxy", *default])
+        self.assertEqual(self.files("--config-file", "x", "--config-file=y"), [*default, "x", "y"])
+        self.assertEqual(self.files("--config-dir", own), ["/etc/nova/nova-novncproxy", f"{own}/z.conf"])
+        self.assertEqual(self.files("--config-file", "~/x", "--config-dir", own)[0], str(Path("~/x").expanduser()))
+
+    def test_the_order_of_the_command_line(self) -> None:
+        """Files, folders and options override what comes before them, as in oslo.config."""
+        folder, file = self.folder(), Path(self.mktemp())
+        (Path(folder) / "a.conf").write_text("[DEFAULT]\nweb = /folder\ndebug = true\n")
+        file.write_text("[DEFAULT]\nweb = /file\ndebug = false\n")
+        parts = ("--config-dir", folder), ("--config-file", str(file)), ("--web", "/line", "--debug")
+        for count in (1, 2, 3):
+            for order in permutations(parts, count):
+                for self.folders in ([], [folder]):
+                    arguments = [word for part in order for word in part]
+                    real = cfg.ConfigOpts()
+                    real.register_cli_opts([cfg.StrOpt("web"), cfg.BoolOpt("debug", default=False)])
+                    real(arguments, default_config_files=[], default_config_dirs=self.folders)
+                    conf = read_all(self.line(*arguments).sources).conf
+                    self.assertEqual((conf.web, conf.debug), (real.web, real.debug), arguments)
 
     def test_options_without_effect(self) -> None:
         line = self.line("-v", "--verbose", "--use-journal", "--nouse-syslog", "--log-config", "x", "--source_is_ipv6")
@@ -98,7 +123,7 @@ class CommandLineTests(SynchronousTestCase):
                 "--log-config-append, --source-is-ipv6"
             ],
         )
-        self.assertEqual(line.options, {})
+        self.assertEqual(line.sources, [])
 
     def test_what_is_refused(self) -> None:
         for arguments, words in (

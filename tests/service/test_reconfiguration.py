@@ -10,7 +10,7 @@ from novnc_twisted.service.configuration import read_configuration
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.make_service import build
-from novnc_twisted.service.reconfiguration import Reconfiguration
+from novnc_twisted.service.reconfiguration import Reconfiguration, replaced
 from novnc_twisted.service.sockets import Sockets
 from tests.support.logged import Logged
 from tests.support.twistd import free_port
@@ -76,6 +76,13 @@ class ReadTests(SynchronousTestCase):
         # Workers get all files from their supervisor.
         worker = Reconfiguration("novncproxy", Clock(), [FlagFile.of_text("command line", "")], changes.conf)
         self.assertEqual(len(worker.read(changes.files).files), 2)
+
+    def test_options_before_the_files(self) -> None:
+        """The files of the command line override them, and so do the files of the caller."""
+        before, after = (FlagFile.of_command_line({("DEFAULT", "web"): path}) for path in ("/before", "/after"))
+        file = FlagFile.of_text("/etc/nova/nova.conf", "")
+        self.assertEqual(replaced([before, "a", after, "b"], [file]), [before, file, after])
+        self.assertEqual(replaced([before, after], [file]), [file, before, after])
 
 
 class UseTests(SynchronousTestCase):
