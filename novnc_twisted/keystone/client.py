@@ -17,7 +17,7 @@ from novnc_twisted.keystone.threads import ThreadedCalls
 TIMEOUT: Final = 4.0
 """Maximum number of seconds for connecting.  A wait for the next part of an answer has the same limit."""
 
-_SERVER: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?=/|\s|$)")
+_SERVER: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]*[A-Za-z0-9.\]](?=/|:?\s|$)")
 
 # These libraries log the URLs of requests, which contain console tokens.
 for _name in ("keystoneauth", "urllib3"):
@@ -118,11 +118,14 @@ class KeystoneClient:
             body = None
         return Answer(response.status_code, body, response.headers.get("X-Subject-Token", ""))
 
-    def _reason(self, error: Exception) -> str:
+    def _reason(self, error: BaseException) -> str:
         """Return why a request failed, in one clause.
 
         The error's own text may contain a token, so nothing of it is shown except the server's address.
         """
+        if isinstance(error, exceptions.DiscoveryFailure):
+            # If keystoneauth1 can't connect to Keystone to find its version, it hides the error of the connection.
+            error = _cause(error, exceptions.ConnectionError) or error
         found = _SERVER.search(str(error))
         server = found[0] if found else self._service
         if isinstance(error, exceptions.Unauthorized):
@@ -136,13 +139,9 @@ class KeystoneClient:
             )
         if isinstance(error, exceptions.SSLError):
             return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
-        if (unusable := _unusable(error)) is not None:
+        if (unusable := _cause(error, UnusableAnswer)) is not None:
             return f"{server} {unusable}"
-        # A time-out is also a ConnectionError.  If Keystone does not answer, the text of a DiscoveryFailure quotes the
-        # error of the connection, which contains the server's address.
-        if isinstance(error, exceptions.ConnectionError) or (
-            isinstance(error, exceptions.DiscoveryFailure) and found is not None
-        ):
+        if isinstance(error, exceptions.ConnectionError):  # a time-out is also a ConnectionError
             return f"{server} does not answer"
         if isinstance(error, exceptions.DiscoveryFailure):
             return f"auth_url of {self._credentials} does not lead to a Keystone"
@@ -151,10 +150,8 @@ class KeystoneClient:
         return f"a request to {self._service} failed: {type(error).__name__}"
 
 
-def _unusable(error: BaseException | None) -> UnusableAnswer | None:
-    """Return the UnusableAnswer that caused an error of keystoneauth1, or None."""
-    while error is not None:
-        if isinstance(error, UnusableAnswer):
-            return error
+def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    """Return the first error of this kind among an error and the errors that caused it, or None."""
+    while error is not None and not isinstance(error, kind):
         error = error.__context__
-    return None
+    return error

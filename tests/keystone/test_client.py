@@ -8,7 +8,7 @@ from typing import Any
 
 from oslo_config import cfg
 from requests import Request as Asked
-from requests import Response
+from requests import Response, exceptions
 from requests.adapters import BaseAdapter
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
@@ -99,6 +99,35 @@ class ClientTests(ClientCase):
         client = self.client(auth_url=f"{self.cloud.url}/compute/v2.1")
         for _ in range(10):  # more than there are threads: none of them may wait for ever
             self.assertIn("auth_url of [service_user]", await self.unavailable(client))
+
+    async def test_a_page_instead_of_a_keystone(self) -> None:
+        """keystoneauth1 quotes the beginning of the page, which contains an address of someone else."""
+        self.cloud.identity_body = lambda _: b'<html xmlns="http://www.w3.org/1999/xhtml"><body>Horizon</body></html>'
+        detail = await self.unavailable(self.client(auth_url=f"{self.cloud.url}/identity"))
+        self.assertEqual(detail, "auth_url of [service_user] does not lead to a Keystone")
+
+    async def test_a_keystone_that_cannot_be_reached(self) -> None:
+        """The reason is the same whether or not keystoneauth1 has to discover the version first."""
+
+        class Failing(BaseAdapter):
+            def __init__(self, failure: Exception) -> None:
+                super().__init__()
+                self.failure = failure
+
+            def send(self, request: Any, **options: Any) -> Response:  # type: ignore[override]
+                raise self.failure
+
+        for failure, reason in (
+            (exceptions.SSLError("self-signed"), "the TLS certificate of {} cannot be verified (cafile of {})"),
+            (exceptions.ConnectionError("refused"), "{} does not answer"),
+            (exceptions.Timeout(), "{} does not answer"),
+            (UnusableAnswer("redirects"), "{} redirects"),
+        ):
+            for path in ("", "/", "/v3", "/v2.0"):
+                client = self.client(auth_url=f"https://keystone:5000{path}")
+                client._adapter.session.session.mount("https://", Failing(failure))
+                expected = reason.format("https://keystone:5000", "[service_user]")
+                self.assertEqual(await self.unavailable(client), expected)
 
     async def test_a_keystone_that_hangs(self) -> None:
         """A log-in holds the lock behind which all requests wait: it must end."""
