@@ -61,9 +61,7 @@ class ConsoleService(CommandService):
         self.on_failure: Callable[[Exception], None] = self._log_failure
 
     def end_with(self, older: Predecessors) -> None:
-        """Make the shutdown wait until the older processes have ended.
-
-        If a new process has replaced this one, the new process waits for them instead.
+        """Make the shutdown of the main process wait until the older processes have ended.
 
         :param older: the processes that were replaced by earlier take-overs, and still have sessions.
         """
@@ -71,7 +69,7 @@ class ConsoleService(CommandService):
         # Added to two phases: WAIT_FOR_SESSIONS is skipped without drain_timeout, and its time may be over before the
         # older processes have ended.
         for phase in (Phase.WAIT_FOR_SESSIONS, Phase.END_SESSIONS):
-            shutdown.add(phase, lambda: None if shutdown.replaced else older.gone())
+            shutdown.add(phase, lambda: older.gone() if self.is_main else None)
 
     def begin(self) -> None:
         """Start all services at the same time.  Each one waits for the programs that it needs, such as Redis."""

@@ -94,6 +94,14 @@ class CommandService(Service):
         self.older_status: OlderStatus | None = None
         self.alive: Callable[[], None] = lambda: notify("WATCHDOG=1")
 
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the main process, which ends the older processes and waits for them.
+
+        In a successor that does not lead yet, ``older`` includes its predecessor, which still serves.
+        """
+        return self.leads and not self.released
+
     def setServiceParent(self, parent: Any) -> None:
         """See Service; twistd logs with the observer of its application."""
         super().setServiceParent(parent)
@@ -202,7 +210,7 @@ class CommandService(Service):
         """Accept connections, because this is the main process from now on."""
 
     def _signalled(self) -> None:
-        if not self.released:  # after a take-over, the new process ends the older processes
+        if self.is_main:
             self.older.end()
         if self._ending and self.second_signal_ends_sessions:
             self.end_now()

@@ -171,9 +171,9 @@ class Supervisor(CommandService):
             super().beat()
 
     def stopService(self) -> Deferred[None]:
-        """See Service; fires when the workers and the older processes have ended, or at the time limit.
+        """See Service; fires when the workers have ended, or at the time limit.
 
-        After a take-over, this process does not wait for older processes.
+        The main process also waits for the older processes.
         """
         control = super().stopService()
         notify(stopping(self._drain))
@@ -222,7 +222,7 @@ class Supervisor(CommandService):
             for worker in workers:
                 worker.signal(signal.SIGTERM)
         self._kill_later()
-        predecessors = [] if self.released else [self.older.gone()]
+        predecessors = [self.older.gone()] if self.is_main else []
         DeferredList([*(worker.ended for worker in workers), *predecessors]).addCallback(lambda _: self._end_waiting())
         await over
         if self.lost is not None:

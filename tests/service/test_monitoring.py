@@ -118,6 +118,7 @@ class WorkersTests(SynchronousTestCase):
         self.assertEqual(status.missing, {"bus": "no answer", "authority": "nobody serves consoleauth"})
 
     def test_the_workers_have_ended_before_older_processes(self) -> None:
+        self.supervisor.leads = True
         self.supervisor.older.gone = Deferred
         self.supervisor.stopService()
         for worker in self.reactor.spawned:

@@ -206,11 +206,14 @@ class TakeOverTests(SynchronousTestCase):
         self.assertEqual(self.logged.lines("Traceback"), [])
 
     def test_it_hangs(self) -> None:
-        process = self.begin()
-        self.reactor.advance(LONGEST_START)
-        self.assertEqual(self.reactor.killed, ["KILL"])
-        process.processEnded(Failure(ProcessTerminated(signal=9)))
-        self.assertEqual(len(self.logged.lines("not ready within 60 s")), 1)
+        """It is killed.  If it has sent a reason before, this reason counts."""
+        for report, reason in (("", "not ready within 60 s"), ("failed: cert: no certificate", "cert: no certificate")):
+            process = self.begin()
+            self.channel_says(report)
+            self.reactor.advance(LONGEST_START)
+            self.assertEqual(self.reactor.killed.pop(), "KILL")
+            process.processEnded(Failure(ProcessTerminated(signal=9)))
+            self.assertEqual(self.successResultOf(self.outcome), f"failed: {reason}")
 
     def test_it_cannot_be_started(self) -> None:
         self.reactor.broken = True

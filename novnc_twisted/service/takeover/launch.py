@@ -266,9 +266,9 @@ class _Attempt(ProcessProtocol):
         self._owner.failed("the new process was ready, but this process has failed to hand over; see its log")
 
     def give_up(self, reason: str) -> None:
-        """Kill the new process, unless it is ready already."""
+        """Kill the new process, unless it is ready already.  A reason that it has sent counts more than this one."""
         if self._on_ready is not None and self.transport is not None:
-            self._reason = reason
+            self._reason = self._reason or reason
             self.transport.signalProcess("KILL")
 
     def abandon(self) -> None:
