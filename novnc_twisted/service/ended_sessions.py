@@ -48,7 +48,7 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
 def _begin(context: Context, reports: ClosedReports | None) -> None:
     table = context.table
     if table is not None and table.handle is None:
-        table.handle = context.tables.make()
+        table.handle = context.tables.make_if_possible()
         context.shutdown.add(Phase.DISCONNECT, partial(context.tables.leave, table))
     for rows, at in context.tables.left_behind():
         for event, ended in ended_by_kill(rows, KILLED, at, context.conf.host):

@@ -69,19 +69,8 @@ class LostSessions:
         self.count = 0
 
     def make_table(self) -> int | None:
-        """Return the descriptor of a new table; None after an error.
-
-        Workers, and this object itself, also work without a table.
-        """
-        try:
-            return self._tables.make()
-        except OSError as error:
-            self.log.error(
-                "can't make a table of sessions: {reason}; if a process of this proxy is killed, the history and the "
-                "audit trail may not show how its sessions ended",
-                reason=error.strerror,
-            )
-            return None
+        """Return the descriptor of a new table; None after an error, which is logged."""
+        return self._tables.make_if_possible()
 
     def report(self, table: int, worker: int, how: str) -> None:
         """Report the sessions of a worker that has ended, and close its table.

@@ -56,6 +56,18 @@ class SessionTables:
                 )
         return os.memfd_create("novnc sessions")
 
+    def make_if_possible(self) -> int | None:
+        """Return the descriptor of a new table; None after an error.  All processes also work without a table."""
+        try:
+            return self.make()
+        except OSError as error:
+            _log.error(
+                "can't make a table of sessions: {reason}; if a process of this proxy is killed, the history and the "
+                "audit trail may not show how its sessions ended",
+                reason=error.strerror,
+            )
+            return None
+
     def _make_file(self) -> int:
         table, name = mkstemp(prefix=".", dir=self.folder)
         path = Path(name)

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from novnc_twisted.messaging.memory import MemoryTransport
+from novnc_twisted.service import session_tables
 from novnc_twisted.service.ended_sessions import report_ended
 from novnc_twisted.service.session_tables import KILLED, SessionTables
 from novnc_twisted.service.shutdown import Phase
@@ -122,6 +123,25 @@ class KilledTests(ReportsCase):
         os.close(self.context.table.handle)
         [(rows, _)] = SessionTables(str(self.folder)).left_behind()
         self.assertEqual([one.id for one in rows], ["1"])
+
+    def test_a_start_without_descriptors(self) -> None:
+        """The proxy works without a table, and the sessions of a killed proxy are reported."""
+        left = SessionTables(str(self.folder)).make()
+        write(left, row(1))
+        os.close(left)
+
+        def none(*_: object, **__: object) -> int:
+            raise OSError(24, "Too many open files")
+
+        self.patch(session_tables, "mkstemp", none)
+        self.patch(os, "memfd_create", none)
+        self.begin()
+        self.assertEqual(len(self.logged.lines("if a process of this proxy is killed")), 1)
+        self.registry.on_closed(ended(1))
+        self.clock.advance(1)
+        self.assertEqual(self.reported, [row(1).id, "1"])
+        self.last.callback(None)
+        self.successResultOf(self.run_it(self.stopping))
 
     def test_a_start_without_consoleauth(self) -> None:
         """The sessions of a killed proxy stay in a table until consoleauth has their reports."""
