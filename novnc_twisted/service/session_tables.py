@@ -93,11 +93,12 @@ class SessionTables:
     def leave(self, table: "SharedTable") -> None:
         """Remove the table of this process, unless it has sessions that the next start has to report."""
         if table.sessions:
+            in_file = f"the next start reports them if the files in {self.folder} still exist"
+            in_memory = f"the history will not show them, because there is no table of sessions in {self.folder}"
             _log.warn(
-                "ended sessions that could not be reported: {count}; the next start reports them if the files in "
-                "{folder} still exist",
+                "ended sessions that could not be reported: {count}; {what}",
                 count=table.sessions,
-                folder=self.folder,
+                what=in_file if table.handle in self._paths else in_memory,
             )
             return
         handle, table.handle = table.handle, None

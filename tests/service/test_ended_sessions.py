@@ -124,6 +124,18 @@ class KilledTests(ReportsCase):
         [(rows, _)] = SessionTables(str(self.folder)).left_behind()
         self.assertEqual([one.id for one in rows], ["1"])
 
+    def test_an_end_without_consoleauth_and_folder(self) -> None:
+        """The table is in memory, so the next start cannot report the sessions."""
+        self.folder.rmdir()
+        self.begin()
+        self.stop_consoleauth()
+        self.registry.on_closed(ended(1))
+        self.last.callback(None)
+        self.successResultOf(self.run_it(self.stopping))
+        self.assertEqual(len(self.logged.lines("that could not be reported: 1; the history will not show them")), 1)
+        self.assertEqual(self.logged.lines("the next start"), [])
+        os.close(self.context.table.handle)
+
     def test_a_start_without_descriptors(self) -> None:
         """The proxy works without a table, and the sessions of a killed proxy are reported."""
         left = SessionTables(str(self.folder)).make()
