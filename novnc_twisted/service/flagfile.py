@@ -128,6 +128,10 @@ class FlagFile(iniparser.BaseParser):
         must not be empty, and must not begin with ``-``, ``[``, ``#`` or ``;``.  In the normalised text, oslo.config
         would read ``[`` as a section, and ``#`` or ``;`` as a comment.
         """
+        begin, *comment = _COMMENT.split(line, maxsplit=1)
+        in_name = bool(comment) and not re.search("[:=]", begin)  # a comment after a flag, or in place of a value
+        if in_name and begin.startswith("--"):
+            line = begin
         key, value = super()._split_key_value(line)
         self._begun = self.lineno
         written = re.split(r"[:=]", line, maxsplit=1)[-1].strip()
@@ -135,8 +139,8 @@ class FlagFile(iniparser.BaseParser):
             value = [written]
         # iniparser has removed the quotes.  A "#" inside quotes does not begin a comment.
         quoted = written != value[0] and len(written) > 1
-        self._has_comment = not quoted and _COMMENT.search(value[0]) is not None
-        name = key.lstrip("-").strip()
+        self._has_comment = in_name or (not quoted and _COMMENT.search(value[0]) is not None)
+        name = (_COMMENT.split(key)[0] if in_name else key).lstrip("-").strip()
         if not name or name[0] in "-[#;" or not name.isprintable():
             raise self.parse_exc("no name of an option", self.lineno, line)
         return name, value

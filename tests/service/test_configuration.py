@@ -137,6 +137,19 @@ class ConfigurationTests(TestCase):
             said = self.unusable(f"[DEFAULT]\nhost = a\n{line}\nmy_ip = b\n")
             self.assertIn("line 3: ", said)
 
+    def test_a_comment_after_a_flag(self) -> None:
+        """It is refused as after a value, and ignored after an option of someone else."""
+        for line in (
+            "--ssl_only # plain connections are refused",
+            "--ssl_only\t; see a = b",
+            "--nossl_only # as in 2012: a test",
+            "ssl_only # plain connections are refused = true",
+            "ssl_only = true # plain connections are refused",
+        ):
+            self.assertIn(":2: [DEFAULT] ssl_only: the value seems to end with a comment", self.unusable(f"\n{line}\n"))
+            _, warnings = self.read(line.replace("ssl_only", "use_forwarded_for"))
+            self.assertEqual(warnings, [])
+
     def test_a_line_that_is_no_assignment_names_its_number_only(self) -> None:
         line = self.unusable("[DEFAULT]\nhost = a\nsecretword\n")
         self.assertIn("line 3", line)
