@@ -161,7 +161,7 @@ class ConsoleService(CommandService):
             # TLS configuration.
             certificates = len(renewals) > len(self._context.renewals)
             self.log.info(
-                "SIGHUP: {what}",
+                "reload: {what}",
                 what="certificates were read again" if certificates else "no certificate to read again",
             )
             if changes is not None and self.configuration is not None:

@@ -105,10 +105,10 @@ class Reconfiguration:
     def report(self, changes: Changes) -> None:
         """Log which options have changed."""
         if changes.reloaded:
-            self.log.info("SIGHUP: changed: {options}", options=", ".join(changes.reloaded))
+            self.log.info("reload: changed: {options}", options=", ".join(changes.reloaded))
         if changes.restart:
             self.log.warn(
-                "SIGHUP: changed in the files, but in use only after a restart: {options}",
+                "reload: changed in the files, but in use only after a restart: {options}",
                 options=", ".join(changes.restart),
             )
 

@@ -72,6 +72,6 @@ def renewal(plugin: "ITokenPlugin") -> Callable[[], None]:
 
     def renew() -> None:
         use()
-        _log.info("SIGHUP: token_source was read again")
+        _log.info("reload: token_source was read again")
 
     return renew

@@ -52,7 +52,7 @@ class ReloadTests(TestCase):
         (file,) = files_of(order.partition(b" ")[2])
         self.assertEqual((pid, file.path, file.sections["console"]), (100, str(path), {"max_sessions": ["7"]}))
         self.assertIn(b"max_sessions", os.pread(supervisor.files[0], 1000, 0))
-        self.assertEqual(len(logged.lines("changed: [console] max_sessions")), 1)
+        self.assertEqual(len(logged.lines("reload: changed: [console] max_sessions")), 1)
 
     def test_options_that_need_a_restart(self) -> None:
         """A worker that is started later has the same options as the others, from its start on.

@@ -241,6 +241,7 @@ class TakeOverTests(SynchronousTestCase):
         self.begin()
         second = self.successResultOf(self.take_over.begin(self.hand_over))
         self.assertEqual((len(self.reactor.spawned), second), (1, "failed: another take-over has not ended yet"))
+        self.assertEqual(self.logged.lines("SIGUSR2"), [])  # novnc-reload may have caused it
         self.assertNoResult(self.outcome)
 
     def test_the_service_ends_meanwhile(self) -> None:

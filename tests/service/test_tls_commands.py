@@ -177,7 +177,7 @@ class ReloadTests(ProxyCase):
         await self.begin()
         self.proxy = await self.started(workers=1)
         self.proxy.process.signalProcess(signal.SIGHUP)
-        await self.proxy.seen("SIGHUP: no certificate to read again")
+        await self.proxy.seen("reload: no certificate to read again")
         self.assertEqual(await self.proxy.stop(), 0)
 
 

@@ -95,8 +95,8 @@ class ProxyTests(TestCase):
             viewer.leave()
             if token == jwt:
                 proxy.process.signalProcess("HUP")
-                await proxy.seen("SIGHUP: token_source was read again")
-                await proxy.seen("SIGHUP: no certificate to read again")
+                await proxy.seen("reload: token_source was read again")
+                await proxy.seen("reload: no certificate to read again")
                 (folder / "key.pem").write_text("x")
                 proxy.process.signalProcess("HUP")
                 await proxy.seen("reload failed, the previous files stay in use: [consoleauth] token_source: ")

@@ -94,7 +94,7 @@ class TakeOver:
             self.log.error("take-over refused: {reason}", reason=self.refusal)
             return succeed(f"refused: {self.refusal}")
         if self._attempt is not None:
-            self.log.info("SIGUSR2 ignored: another take-over has not ended yet")
+            self.log.info("take-over ignored: another one has not ended yet")
             return succeed("failed: another take-over has not ended yet")
         ended = self._ended = Deferred()
         self._spawn(on_ready)
@@ -112,7 +112,7 @@ class TakeOver:
             self.failed(one_line(error))
             return
         attempt.watch(self._reactor.callLater(LONGEST_START, attempt.give_up, f"not ready within {LONGEST_START:g} s"))
-        self.log.info("SIGUSR2: the new process (pid {pid}) is being started", pid=attempt.pid)
+        self.log.info("take-over: the new process (pid {pid}) is being started", pid=attempt.pid)
 
     def _start(self, attempt: "_Attempt", descriptors: ExitStack) -> None:
         """Start the new process.
