@@ -34,10 +34,12 @@ class HandOverTests(SynchronousTestCase):
         self.assertEqual((self.reactor.transport.value(), self.reactor.transport.disconnecting), (b"", True))
         self.reactor.spawned[-1].processEnded(Failure(ProcessTerminated(signal=9)))
         self.assertEqual(len(self.logged.lines("take-over failed")), 1)
+        self.assertEqual(self.logged.lines("has taken over"), [])
         self.broken = False
         outcome = self.take_over.begin(self.hand_over)
         self.reactor.channel.dataReceived(b"ready\n")
         self.assertEqual(self.successResultOf(outcome), "ok")
+        self.assertEqual(len(self.logged.lines("the new process (pid 4711) has taken over")), 1)
 
     def test_a_bug_after_the_new_process_leads(self) -> None:
         """It stays the main process."""

@@ -239,7 +239,6 @@ class _Attempt(ProcessProtocol):
         if line == "ready" and self._on_ready is not None and self.pid is not None and self.channel is not None:
             on_ready, self._on_ready = self._on_ready, None
             self._stop_timer()
-            self._owner.log.info("the new process (pid {pid}) has taken over", pid=self.pid)
             Deferred.fromCoroutine(on_ready(self.pid, self._lead)).addErrback(self._unfinished)
         elif line.startswith("failed: "):
             self._reason = line.removeprefix("failed: ")
@@ -248,6 +247,7 @@ class _Attempt(ProcessProtocol):
 
     def _lead(self) -> None:
         self._leads = True
+        self._owner.log.info("the new process (pid {pid}) has taken over", pid=self.pid)
         if self.channel is not None:
             self.channel.lead(stays=self._owner.answers)
         self._owner.ended("ok")
