@@ -37,12 +37,17 @@ def uses_nova(command: str, conf: Any) -> bool:
         )
     if _section(conf) is not None:
         return True
-    if automatic:
-        return False  # make_transport() then refuses the transport_url, with a text that lists the supported forms
-    raise Unusable(
-        "[consoleauth] backend: nova needs credentials of Keystone; set auth_type, auth_url and the others in [nova] "
-        "(or in [service_user] or [keystone_authtoken], as nova itself does)"
+    needed = (
+        "set auth_type, auth_url and the others in [nova] (or in [service_user] or [keystone_authtoken], as nova "
+        "itself does)"
     )
+    if automatic:
+        raise Unusable(
+            "transport_url: with a bus of oslo.messaging, nova checks the tokens, which needs credentials; "
+            f"{needed}, or set transport_url to redis://, rediss://, redis+unix:// or redis+sentinel:// in a later "
+            "--config-file"
+        )
+    raise Unusable(f"[consoleauth] backend: nova needs credentials of Keystone; {needed}")
 
 
 def check(command: str, reactor: Any, conf: Any) -> None:

@@ -59,6 +59,14 @@ class KeystoneErrorTests(CheckCase):
         self.assertNotIn("secret", line)
         return re.sub(r"^\S+:\d+: ", "", line)
 
+    def test_no_credentials(self) -> None:
+        """With nova's transport_url, nova is meant to check the tokens."""
+        error = self.error("transport_url = rabbit://x:secret@h//\n")
+        self.assertTrue(error.startswith("transport_url: "), error)
+        self.assertIn("set auth_type, auth_url and the others in [nova] (or in [service_user]", error)
+        self.assertIn("redis://", error)
+        self.assertNotIn("memory://", error)  # only twistd console can use it
+
     def test_a_dollar(self) -> None:
         for password in ("se$secret", "${secret}", "$secret", "$DEFAULT.secret", "$nova.secret"):
             self.assertRegex(self.error(NOVA + password), r"^\[service_user\] password: .* write \$\$ for a \$")
