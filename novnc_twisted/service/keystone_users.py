@@ -72,6 +72,6 @@ def _section(conf: Any) -> str:
         if has_credentials(conf, section):
             return section
     raise Unusable(
-        "[api] auth_strategy: keystone needs credentials of Keystone; set auth_type, auth_url and the others in "
+        "[api] auth_strategy: keystone needs credentials for Keystone; set auth_type, auth_url and the others in "
         "[keystone_authtoken] (or in [nova] or [service_user])"
     )

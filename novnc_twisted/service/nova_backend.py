@@ -1,4 +1,4 @@
-"""The backend ``nova``: the proxy asks nova's API about each token, with credentials for Keystone."""
+"""The backend ``nova``: nova's API checks the tokens, and the proxy calls it with credentials for Keystone."""
 
 import importlib.util
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from novnc_twisted.keystone import KeystoneClient
 
 SECTIONS: Final = ("nova", "service_user", "keystone_authtoken")
-"""The sections that may have our credentials for Keystone.
+"""The sections that may have credentials for Keystone.
 
 The first one with an ``auth_type`` or an ``auth_section`` is used.
 """
@@ -47,7 +47,7 @@ def uses_nova(command: str, conf: Any) -> bool:
             f"{needed}, or set transport_url to redis://, rediss://, redis+unix:// or redis+sentinel:// in a later "
             "--config-file"
         )
-    raise Unusable(f"[consoleauth] backend: nova needs credentials of Keystone; {needed}")
+    raise Unusable(f"[consoleauth] backend: nova needs credentials for Keystone; {needed}")
 
 
 def check(command: str, reactor: Any, conf: Any) -> None:

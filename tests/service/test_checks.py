@@ -52,7 +52,7 @@ class PageSettingsTests(CheckCase):
 
 
 class KeystoneErrorTests(CheckCase):
-    """Credentials of Keystone: whatever is wrong with them is one line that names the option, and shows no password."""
+    """Credentials for Keystone: each mistake gives one line that names the option, without a password."""
 
     def error(self, text: str) -> str:
         (line,) = self.examine(text, "novncproxy").errors
