@@ -153,7 +153,7 @@ class WorkersTests(ProxyCase):
         trail.rename(f"{trail}.1")
         self.proxy.process.signalProcess("HUP")
         for number in self.pids:
-            await self.proxy.seen(f"worker {number} novnc_twisted.service.console_service.ConsoleService#info] SIGHUP")
+            await self.proxy.seen(f"worker {number} novnc_twisted.service.console_service.ConsoleService#info] reload")
         self.assertEqual((trail.read_text(), trail.stat().st_mode & 0o777), ("", 0o600))
         await self.bus.stop()
         status, body = await self.asked(port, "/readyz")
