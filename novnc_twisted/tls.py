@@ -20,18 +20,18 @@ _WHY = {
     7: "its signature is not the trusted CA's",
     9: "it is not valid yet",
     10: "it has expired",
-    18: "it is self-signed, and not one of the trusted",
+    18: "it is self-signed, and not one of the trusted certificates",
     19: "its CA is not trusted",
     20: "its CA is not trusted, or not known",
     21: "its CA is not trusted, or not known",
     23: "it was revoked",
-    24: "its issuer is not a CA",
     26: "it is not made for servers",
     66: "its key is too weak",
-    67: "its CA's key is too weak",
+    67: "its key is too weak",
     68: "its digest is too weak",
+    79: "it is not a CA",
 }
-"""OpenSSL's X509_V_ERR_... codes that occur in practice, in words."""
+"""The X509_V_ERR_... codes of OpenSSL 3 that occur in practice, as clauses about the certificate with the error."""
 
 
 @implementer(IOpenSSLClientConnectionCreator)

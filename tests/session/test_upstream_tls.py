@@ -79,6 +79,22 @@ class Wrong(UpstreamCase):
     async def test_an_unknown_intermediate_ca(self) -> None:
         await self.refused_for(CA("intermediate", above=OURS).issue("127.0.0.1"), "CA is not trusted, or not known")
 
+    async def test_an_intermediate_that_is_not_a_ca(self) -> None:
+        between = CA("intermediate", above=OURS, is_ca=False)
+        chain = [ssl.Certificate.loadPEM(between.pem).original]
+        self.serve(served(between.issue("127.0.0.1"), chain=chain))
+        self.front_with()
+        self.assertIn("the VNC server's CA certificate: it is not a CA", await self.detail())
+
+    async def test_a_ca_with_a_weak_key(self) -> None:
+        weak = CA("weak CA", weak=True)
+        await self.refused_for(
+            weak.issue("127.0.0.1"), "the VNC server's CA certificate: its key is too weak", ca_certs=weak.pem
+        )
+
+    async def test_a_self_signed_certificate(self) -> None:
+        await self.refused_for(CA().credential, "it is self-signed, and not one of the trusted certificates")
+
     async def test_a_unix_socket_of_another_host(self) -> None:
         tls = UpstreamTLS()
         self.assertEqual(tls.name_of(ConnectInfo(host="", port=0, socket="/x", compute_host="compute1")), "compute1")

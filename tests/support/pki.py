@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -34,30 +34,47 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
+def _key_pem(key: Any) -> bytes:
+    pem: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem
+
+
 class CA:
     """A certificate authority.
 
     :ivar pem: its certificate.
+    :ivar credential: its certificate, with its key.
     """
 
-    def __init__(self, common_name: str = "our CA", *, above: "CA | None" = None, key_ids: bool = True) -> None:
+    def __init__(
+        self,
+        common_name: str = "our CA",
+        *,
+        above: "CA | None" = None,
+        key_ids: bool = True,
+        is_ca: bool = True,
+        weak: bool = False,
+    ) -> None:
         """Make one.
 
         :param above: the CA that signs its certificate; None: self-signed.
         :param key_ids: whether certificates identify the keys of subject and issuer (RFC 5280, section 4.2.1).  Clients
             on Python 3.13 require it; without it, a CA is found by its name alone.
+        :param is_ca: False: its certificate says that it is not a CA.
+        :param weak: whether its key is too short for OpenSSL's security level 2.
         """
         self._key_ids = key_ids
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key: Any = rsa.generate_private_key(65537, 1024) if weak else ec.generate_private_key(ec.SECP256R1())
         self._subject = _name(common_name)
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         builder = (
             self._builder(self._subject, self._key.public_key(), above or self, days=(-10, 10))
             .issuer_name(above._subject if above else self._subject)
-            .add_extension(x509.BasicConstraints(True, None), True)
+            .add_extension(x509.BasicConstraints(is_ca, None), True)
             .add_extension(usage, True)
         )
         self.pem = builder.sign(above._key if above else self._key, SHA256()).public_bytes(Encoding.PEM)
+        self.credential = Credential(self.pem, _key_pem(self._key))
 
     def issue(
         self,
@@ -84,10 +101,7 @@ class CA:
         found = [_general_name(name) for name in names] + ([san] if san else [])
         if found:
             builder = builder.add_extension(x509.SubjectAlternativeName(found), False)
-        return Credential(
-            builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM),
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        )
+        return Credential(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM), _key_pem(key))
 
     def _builder(
         self, subject: x509.Name, key: Any, issuer: "CA", days: tuple[float, float]
