@@ -7,10 +7,10 @@ from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet import ssl
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IOpenSSLContextFactory
+from twisted.internet.interfaces import IHandshakeListener, IOpenSSLContextFactory
 from twisted.internet.main import CONNECTION_LOST
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from novnc_twisted import errors
 from novnc_twisted.contract import ConnectInfo
@@ -19,6 +19,7 @@ from novnc_twisted.session.upstream import tls
 from novnc_twisted.session.upstream.tls import anonymous_context
 from tests.session.upstream_tls_case import NAMED, OTHER, OURS, UpstreamCase, served
 from tests.support.pki import CA, CLIENT, SERVER, Credential
+from tests.support.vnc_server import FakeVNCConnection, FakeVNCServer
 
 
 class Wrong(UpstreamCase):
@@ -117,6 +118,27 @@ class Wrong(UpstreamCase):
             self.assertIn("neither a DNS name nor an IP address", failure.detail)
 
 
+@implementer(IOpenSSLContextFactory)
+class _Served:
+    """TLS of a server with another context than CertificateOptions make."""
+
+    def __init__(self, context: SSL.Context) -> None:
+        self._context = context
+
+    def getContext(self) -> SSL.Context:
+        return self._context
+
+
+class _LeavesAfterTLS(FakeVNCServer):
+    """A server that closes each connection as soon as its TLS handshake is complete."""
+
+    def buildProtocol(self, addr: object) -> FakeVNCConnection:
+        connection = super().buildProtocol(addr)
+        connection.handshakeCompleted = lambda: connection.transport.loseConnection()  # type: ignore[attr-defined]
+        alsoProvides(connection, IHandshakeListener)
+        return connection
+
+
 class Failing(UpstreamCase):
     async def test_our_certificate_is_wanted(self) -> None:
         """TLS 1.3 has it that we are done before the server has looked."""
@@ -140,6 +162,15 @@ class Failing(UpstreamCase):
             self.front_with(client_cert=ours.cert, client_key=ours.key)
             self.events.clear()
             self.assertIn(hint, await self.detail())
+
+    async def test_no_guess_about_certificates_after_anonymous_tls(self) -> None:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        context.set_cipher_list(b"AECDH:@SECLEVEL=0")
+        self.server = _LeavesAfterTLS(tls=_Served(context), subtypes=(257,), stall="result")
+        self.port = self.listen(self.server)
+        self.front_with(vencrypt_subtypes=("TLSNone",))
+        self.assertEqual(await self.detail(), "the VNC server closed the connection")
 
     async def test_injected_plaintext(self) -> None:
         self.serve(served(NAMED), injected=b"\0\0\0\0" + bytes(24))
@@ -171,12 +202,7 @@ class Failing(UpstreamCase):
         context.use_certificate(loaded.original)
         context.use_privatekey(loaded.privateKey.original)
 
-        @implementer(IOpenSSLContextFactory)
-        class Old:
-            def getContext(self) -> SSL.Context:
-                return context
-
-        self.serve(Old())
+        self.serve(_Served(context))
         self.front_with()
         self.assertRegex(await self.detail(), "the TLS handshake with the VNC server failed: .*(version|protocol)")
 

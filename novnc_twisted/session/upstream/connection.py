@@ -39,7 +39,8 @@ class UpstreamConnection:
         self._lost_callback: Callable[[Refusal], None] = self._attempt.end
         self._end = end
         self._info = info
-        self._secured_at = -1  # the number of bytes received until TLS was established; -1: no TLS
+        # The number of bytes received until TLS with certificates was established; -1: no such TLS.
+        self._secured_at = -1
         self.channel = HandshakeChannel(end, self._lost, heard)
 
     def run(self, handshake: Handshake[T]) -> Deferred[T]:
@@ -84,7 +85,8 @@ class UpstreamConnection:
         name = tls.name_of(self._info) if step.verified else None
         late = ConsoleUnreachable("the VNC server did not finish the TLS handshake in time")
         await Deadline(services.reactor).wait(tls.start(self._end, name), services.settings.tls_deadline, late)
-        self._secured_at = self._end.bytes_in
+        if step.verified:
+            self._secured_at = self._end.bytes_in
 
     def _lost(self, cause: Refusal) -> None:
         """Report why the VNC server left before the session was live."""
