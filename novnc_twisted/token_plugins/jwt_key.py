@@ -39,14 +39,16 @@ EC: Final = Algorithms(
 )
 # Ed25519 and Ed448 keys can only sign, so ``encryption`` has no algorithm for the key: encrypted tokens are refused.
 OKP: Final = Algorithms(("Ed25519", "Ed448", "EdDSA"), _CONTENT)
+_CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+"""The curves of the algorithms in ``EC.signature`` (RFC 7518, section 3.4)."""
 _WITH_SECRET: Final = (*("dir", "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192GCMKW", "A256GCMKW"), *_CONTENT)
 
 
 def read_key(text: bytes) -> tuple[Any, Algorithms]:
     """Read a key: PEM, or a shared secret in base64url.
 
-    :raises ValueError: the text has another form, or the key is too weak or of another type; the error does not quote
-        the text.
+    :raises ValueError: the text has another form, or the key is too weak, on another curve or of another type; the
+        error does not quote the text.
     :raises ImportError: the extra ``[jwt]`` is not installed.
     """
     from joserfc import errors, jwk
@@ -63,10 +65,12 @@ def read_key(text: bytes) -> tuple[Any, Algorithms]:
             raise ValueError(f"the RSA key has {public.key_size} bits; 2048 are needed")
         return jwk.RSAKey.import_key(pem), RSA
     if isinstance(public, ec.EllipticCurvePublicKey):
+        if not isinstance(public.curve, _CURVES):
+            raise ValueError(f"the EC key is on the curve {public.curve.name}; one of P-256, P-384, P-521 is needed")
         return jwk.ECKey.import_key(pem), EC
     if isinstance(public, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         return jwk.OKPKey.import_key(pem), OKP
-    raise ValueError("the key is neither an RSA, an EC nor an Ed25519 key")
+    raise ValueError("the key is not an RSA, EC, Ed25519 or Ed448 key")
 
 
 def _parsed(text: bytes) -> tuple[bytes, Any]:

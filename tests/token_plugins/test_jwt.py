@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from joserfc import jwe, jwk, jws
 
 from novnc_twisted.token_plugins import JWTTokenApi, Target
@@ -177,6 +178,29 @@ class JWTTests(Case):
             self.assertIn(words, error)
             self.assertNotIn("secret_sauce", error)
         self.assertIn("No such file", str(self.assertRaises(ValueError, JWTTokenApi, "/nowhere")))
+
+    def test_curves(self) -> None:
+        """A key on a curve that no algorithm can use is refused when it is read, with the name of the curve."""
+        for curve, algorithm in (("P-256", "ES256"), ("P-384", "ES384"), ("P-521", "ES512")):
+            key = jwk.ECKey.generate_key(curve)
+            self.found(self.plugin(key), signed(key, algorithm))
+        for curve in (ec.SECP192R1, ec.SECP224R1, ec.SECP256K1, ec.BrainpoolP256R1):
+            private = ec.generate_private_key(curve())
+            for text in (
+                private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+                private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            ):
+                error = str(self.assertRaises(ValueError, self.plugin, text))
+                self.assertIn(f"the EC key is on the curve {curve.name}; one of P-256, P-384, P-521 is needed", error)
+
+    def test_other_kinds_of_keys(self) -> None:
+        key = jwk.OKPKey.generate_key("Ed448")
+        self.found(self.plugin(key), signed(key, "Ed448"))
+        public = x25519.X25519PrivateKey.generate().public_key()
+        error = self.assertRaises(
+            ValueError, self.plugin, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        )
+        self.assertIn("the key is not an RSA, EC, Ed25519 or Ed448 key", str(error))
 
 
 def _weak() -> bytes:
