@@ -58,7 +58,7 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
         return _version_2(data)
     if data.startswith(_V1_START[: len(data)]):
         return _version_1(data)
-    raise BadProxyHeader("it does not begin like a PROXY header")
+    raise BadProxyHeader("no PROXY header")
 
 
 def _version_1(data: bytes) -> ProxyHeader | None:
@@ -66,21 +66,21 @@ def _version_1(data: bytes) -> ProxyHeader | None:
     end = data.find(b"\r\n", 0, _V1_LONGEST)
     if end < 0:
         if len(data) >= _V1_LONGEST:
-            raise BadProxyHeader("version 1: the line is too long")
+            raise BadProxyHeader("invalid PROXY header: version 1: the line is too long")
         return None
     try:
         words = data[:end].decode("ascii").split(" ")
     except UnicodeDecodeError:
-        raise BadProxyHeader("version 1: not ASCII") from None
+        raise BadProxyHeader("invalid PROXY header: version 1: not ASCII") from None
     if words[1] == "UNKNOWN":
         return ProxyHeader(UNKNOWN, 0, end + 2)
     if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
-        raise BadProxyHeader("version 1: not a protocol, two addresses and two ports")
+        raise BadProxyHeader("invalid PROXY header: version 1: not a protocol, two addresses and two ports")
     kind = ipaddress.IPv4Address if words[1] == "TCP4" else ipaddress.IPv6Address
     try:
         source, _ = kind(words[2]), kind(words[3])
     except ValueError:
-        raise BadProxyHeader("version 1: invalid address") from None
+        raise BadProxyHeader("invalid PROXY header: version 1: invalid address") from None
     port, _ = _port(words[4]), _port(words[5])
     return _header(source, port, end + 2)
 
@@ -88,7 +88,7 @@ def _version_1(data: bytes) -> ProxyHeader | None:
 def _port(word: str) -> int:
     # Accept one form of each number only: str(int()) removes leading zeros.
     if not (word.isdecimal() and len(word) <= 5 and int(word) <= 0xFFFF and str(int(word)) == word):
-        raise BadProxyHeader("version 1: invalid port")
+        raise BadProxyHeader("invalid PROXY header: version 1: invalid port")
     return int(word)
 
 
@@ -97,15 +97,15 @@ def _version_2(data: bytes) -> ProxyHeader | None:
         return None
     command, family, payload = struct.unpack_from(">BBH", data, len(_V2_START))
     if command not in (_LOCAL, _PROXY):
-        raise BadProxyHeader("version 2: neither LOCAL nor PROXY")
+        raise BadProxyHeader("invalid PROXY header: version 2: neither LOCAL nor PROXY")
     if payload > MAX_PAYLOAD:
-        raise BadProxyHeader(f"version 2: longer than {MAX_PAYLOAD} bytes")
+        raise BadProxyHeader(f"invalid PROXY header: version 2: longer than {MAX_PAYLOAD} bytes")
     length = _V2_FIXED + payload
     if command == _PROXY:
         if family not in _LENGTHS:
-            raise BadProxyHeader("version 2: not the addresses of a stream")
+            raise BadProxyHeader("invalid PROXY header: version 2: not the addresses of a stream")
         if payload < _LENGTHS[family]:
-            raise BadProxyHeader("version 2: too short for its addresses")
+            raise BadProxyHeader("invalid PROXY header: version 2: too short for its addresses")
     if len(data) < length:
         return None
     # The addresses in a LOCAL header must be ignored (section 2.2).

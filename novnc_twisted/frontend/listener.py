@@ -67,7 +67,7 @@ class Listener(ServerFactory):
                 "NotATrustedProxy",
                 host,
                 "[console] proxy_protocol is on",
-                "[console] trusted_proxies, if this is a proxy",
+                "[console] trusted_proxies, if the address is that of a reverse proxy",
             )
             return None
         slot = self.front.connection_limits.admit(host)

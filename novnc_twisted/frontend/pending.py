@@ -107,7 +107,8 @@ class PendingConnection(Protocol):
     def _is_late(self) -> None:
         # A health check sends nothing, or nothing after its PROXY header.  It is not worth an event.
         if self._held:
-            self._listener.refused("HeadTimeout", self._host, "the PROXY header did not come in time, or not whole")
+            why = f"the PROXY header was not complete within {PROXY_DEADLINE:g} s"
+            self._listener.refused("HeadTimeout", self._host, why)
         self.hang_up()
 
     def _read_header(self) -> bool:
@@ -121,7 +122,7 @@ class PendingConnection(Protocol):
             self._listener.refused(
                 "BadProxyHeader",
                 self._host,
-                f"no PROXY header: {error}",
+                str(error),
                 "[console] proxy_protocol, or the proxy's own setting (send-proxy)",
             )
             self.hang_up()

@@ -85,9 +85,9 @@ class FrontProtocol(FrontConnection):
                 "TooManyFailures",
                 address,
                 TooManyFailures.status,
-                f"at least {failures.limit} unknown or expired tokens came from this address in a minute, and one is "
-                "being checked",
-                "[console] max_failures_per_minute, or trusted_proxies where a reverse proxy has this address",
+                f"at least {failures.limit} failed guesses of a token came from this address in a minute, and another "
+                "token from it is being checked",
+                "[console] max_failures_per_minute, or trusted_proxies, if the address is that of a reverse proxy",
             )
         return check
 
@@ -122,5 +122,5 @@ class FrontProtocol(FrontConnection):
 
     def unexpected(self, data: bytes) -> None:
         """Report bytes that arrive while a request is being answered, and close the connection."""
-        self.refused("BadRequest", self.peer_address, None, "bytes came before the last request was answered")
+        self.refused("BadRequest", self.peer_address, None, "bytes came before the previous request was answered")
         self.hang_up()

@@ -35,9 +35,9 @@ class UnreadableAddresses:
         if self._warned_at is None or now - self._warned_at >= INTERVAL:
             self._warned_at = now
             _log.warn(
-                "the trusted proxy {peer} sent '{value}' as X-Forwarded-For, where an address cannot be read: such "
-                "clients count as one, named 'unknown', and with [consoleauth] bind_address they are refused. Let "
-                "the proxy write the client's address there (logged at most once a minute)",
+                "the X-Forwarded-For from the trusted proxy {peer} contains no valid client address: '{value}'. All "
+                "clients without a valid address count as one client, 'unknown'; with [consoleauth] bind_address, they "
+                "are refused. Let the proxy write the client's address there (logged at most once a minute)",
                 peer=clean(peer),
                 value=clean(", ".join(forwarded_for)[-200:]),
             )

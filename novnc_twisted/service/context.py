@@ -233,8 +233,8 @@ def _proxy_connections(command: str, conf: Any, observer: "Observer") -> "Connec
 
     most = _most_connections(command, conf)
     option = (
-        "[console] max_connections (by default as many as LimitNOFILE allows); trusted_proxies, where this is a "
-        "reverse proxy's address"
+        "[console] max_connections (by default as many as LimitNOFILE allows), or trusted_proxies, if the address is "
+        "that of a reverse proxy"
     )
     trusted = networks(conf.console.trusted_proxies)
     return ConnectionLimits(most, trusted=trusted, observer=limits_observer("proxies", observer, option))

@@ -207,7 +207,7 @@ class Events(FrontCase):
         await self.send(request(("Origin", "http://evil"), ("X-Forwarded-For", "203.0.113.7:51008")))
         await self.send(request(("Origin", "http://evil"), ("X-Forwarded-For", "unix:")))
         self.assertEqual([event.address for event in events], ["203.0.113.7", "unknown"])
-        self.assertIn("'unix:' as X-Forwarded-For", self.log_text().replace("{value}", "unix:"))
+        self.assertIn("no valid client address: 'unix:'", self.log_text().replace("{value}", "unix:"))
 
     async def test_too_many_failures(self) -> None:
         events = self.front_with_events(self.novnc, settings=self.settings(max_failures_per_minute=1))
@@ -216,6 +216,7 @@ class Events(FrontCase):
         await self.send(request())
         ((event),) = events
         self.assertEqual((event.cause, event.status, event.address), ("TooManyFailures", 429, "127.0.0.1"))
+        self.assertIn("at least 1 failed guesses of a token came from this address in a minute", event.detail)
         self.assertIn("[console] max_failures_per_minute", event.option)
         self.assertIn("trusted_proxies", event.option)
         check.end()

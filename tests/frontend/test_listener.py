@@ -124,6 +124,7 @@ class ListenerTests(TestCase):
         self.closes_after(transport, PROXY_DEADLINE)
         ((event),) = self.front.refusals
         self.assertEqual((event.cause, event.address), ("HeadTimeout", "10.0.0.1"))
+        self.assertEqual(event.detail, "the PROXY header was not complete within 5 s")
 
     def test_silence_behind_a_header(self) -> None:
         """Seconds from accept, not from the header."""
@@ -155,12 +156,18 @@ class ListenerTests(TestCase):
             self.assertEqual((transport.protocol.data, transport.getPeer().host), (b"x", "unknown"))
 
     def test_garbage(self) -> None:
-        for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b"PROXY x\r\n", b"PROXY " + b"9" * 65536):
+        for data, detail in (
+            (b"GET / HTTP/1.1\r\n\r\n", "no PROXY header"),
+            (b"\x16\x03\x01", "no PROXY header"),
+            (b"PROXY x\r\n", "invalid PROXY header: version 1: not a protocol, two addresses and two ports"),
+            (b"PROXY " + b"9" * 65536, "invalid PROXY header: version 1: the line is too long"),
+        ):
             transport = self.enter(proxies="10.0.0.0/8")
             self.receive(transport, data)
             self.lost(transport)
             (event,) = self.front.refusals
             self.assertEqual((event.cause, event.address, event.severe), ("BadProxyHeader", "10.0.0.1", True))
+            self.assertEqual(event.detail, detail)
             self.assertIn("[console] proxy_protocol", event.option)
 
     def test_bounded(self) -> None:
