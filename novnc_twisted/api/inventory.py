@@ -68,7 +68,8 @@ class Inventory:
             known = await self._compute.last_known(normal)
             # Only callers who may see the server get this error.  Others must not learn that the server exists.
             if known is not None and caller.sees(known):
-                raise ServiceUnavailable(f"compute host {known.host}, which has it, is not alive") from None
+                detail = f"compute host {known.host}, which last had the server, is not alive"
+                raise ServiceUnavailable(detail) from None
             raise instance_not_found(server_id) from None
         # 404 and not 403, as in nova: a 403 would reveal that there is such a server.
         if not caller.sees(instance):

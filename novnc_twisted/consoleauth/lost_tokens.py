@@ -73,7 +73,7 @@ class LostTokens:
         left = 0.0 if known is None else known.expires_at - await self._now()
         record = await self.restore(token_hash, left + LEASE) if left > 0 else None
         if record is None:
-            raise InvalidToken("it is unknown")
+            raise InvalidToken("the token is unknown")
         return record
 
     async def restore(self, token_hash: str, ttl: float) -> TokenRecord | None:

@@ -152,7 +152,7 @@ class PeopleMethods:
         # more than max_tokens_per_server tokens.
         server = await self._admissions.server(token_hash)
         if server is None:
-            raise InvalidToken("no session with it is known")
+            raise InvalidToken("no session with the token is known")
         return server
 
     async def _request(self, acting: "_Acting") -> str | None:

@@ -231,10 +231,12 @@ class Places:
             records of such hosts cannot be read.
         """
         if compute_host is not None and compute_host not in self._directory.live:
-            raise ServiceUnavailable(f"{instance_uuid}: compute host {compute_host}, which had it, is not alive")
+            raise ServiceUnavailable(
+                f"{instance_uuid}: compute host {compute_host}, which last had the server, is not alive"
+            )
         last = self._directory.last_host(instance_uuid)
         if last is not None:
-            raise ServiceUnavailable(f"{instance_uuid}: compute host {last}, which has it, is not alive")
+            raise ServiceUnavailable(f"{instance_uuid}: compute host {last}, which last had the server, is not alive")
 
     async def _ask(
         self, method: str, hosts: Iterable[str], deadline: float, asked: Mapping[str, Any]
@@ -251,7 +253,7 @@ class Places:
         self._report(
             f"server {instance_uuid} runs on {' and '.join(hosts)}: its console is refused until one of them is stopped"
         )
-        raise ConsoleUnreachable(f"{len(hosts)} hosts run it")
+        raise ConsoleUnreachable(f"{len(hosts)} hosts run the server")
 
     async def _refuse_conflicts(self, instance_uuid: str, place: Place, deadline: float) -> None:
         """Refuse an address that a running server of another host claims as well.
@@ -277,7 +279,7 @@ class Places:
                     f"VNC address, {place.host} port {place.port}: both are refused; give each host a "
                     "server_proxyclient_address of its own"
                 )
-                raise ConsoleUnreachable("two running servers claim its address")
+                raise ConsoleUnreachable("two running servers claim the address of the console")
 
     def _report(self, line: str) -> None:
         now = self._clock.seconds()
@@ -312,7 +314,7 @@ def _not_running(instance_uuid: str, answers: Mapping[str, Any]) -> Refusal:
     silent = [host for host, answer in answers.items() if not isinstance(answer, InstanceNotFound)]
     if silent:
         return ServiceUnavailable(f"{instance_uuid}: {silent[0]} sent an invalid answer")
-    return InstanceNotFound(f"{instance_uuid}: no live host knows it")
+    return InstanceNotFound(f"{instance_uuid}: no live host knows the server")
 
 
 def _uuids(compute_host: str, answer: Any) -> list[str]:

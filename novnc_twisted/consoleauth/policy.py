@@ -197,7 +197,7 @@ class TokenPolicy:
         """
         await self._check_time(token_hash, record, address)
         if record.connect_info.console_type != console_type:
-            raise ConsoleForbidden(f"it is for a console of type {record.connect_info.console_type}")
+            raise ConsoleForbidden(f"the token is for a console of type {record.connect_info.console_type}")
         if self._rules.bind_address:
             await self._check_address(token_hash, record, address)
 
@@ -219,7 +219,7 @@ class TokenPolicy:
         :raises InvalidToken: the token was used.
         """
         if self._rules.opens_once(record) and await self._tokens.claimed("used", token_hash) is not None:
-            raise InvalidToken("it was used already")
+            raise InvalidToken("the token was used already")
 
     async def use(self, token_hash: str, record: TokenRecord, address: str) -> None:
         """Record the use of a token.  If the token is for one use, exactly one of several concurrent callers succeeds.
@@ -229,7 +229,7 @@ class TokenPolicy:
         if self._rules.opens_once(record):
             ttl = max(self._longest, await self.seconds_left(record))
             if not await self._tokens.claim_once("used", token_hash, address, ttl):
-                raise InvalidToken("it was used already")
+                raise InvalidToken("the token was used already")
         self._lost.remember(token_hash, record)
 
     async def check_used_by(self, token_hash: str, record: TokenRecord, address: str) -> None:
@@ -238,7 +238,7 @@ class TokenPolicy:
         :raises InvalidToken: the token was not used, or another address used it.
         """
         if self._rules.opens_once(record) and await self._tokens.claimed("used", token_hash) != address:
-            raise InvalidToken("it was not used from here")
+            raise InvalidToken("the token was not used from this client address")
 
     async def valid(self, token_hash: str) -> TokenRecord:
         """Return the record of a token that has not expired.
@@ -249,9 +249,9 @@ class TokenPolicy:
         """
         record = await self._tokens.get(token_hash)
         if record is None or record.expires_at <= await self.time():
-            raise InvalidToken("it is unknown or has expired")
+            raise InvalidToken("the token is unknown or has expired")
         if (await self.state(token_hash, record)).revoked is not None:
-            raise InvalidToken("it was revoked")
+            raise InvalidToken("the token was revoked")
         return record
 
     async def find_in_use(self, token_hash: str) -> TokenRecord | None:
@@ -319,7 +319,7 @@ class TokenPolicy:
             return
         leases = self.reconnects(record) and record.shared_from is None
         if not leases or await self._tokens.leased_until(token_hash, address) <= now:
-            raise InvalidToken("it has expired")
+            raise InvalidToken("the token has expired")
 
     async def _check_address(self, token_hash: str, record: TokenRecord, address: str) -> None:
         # All clients whose address is unknown look alike.  A token that is bound to UNKNOWN would admit all of them.
@@ -328,7 +328,7 @@ class TokenPolicy:
         ttl = max(self._longest, await self.seconds_left(record))
         bound = record.client_address or await self._tokens.claim("bound", token_hash, address, ttl)
         if bound != address:
-            raise ConsoleForbidden("it is bound to another client address")
+            raise ConsoleForbidden("the token is bound to another client address")
 
     async def _find_or_restore(self, token_hash: str) -> TokenRecord | None:
         return await self._tokens.get(token_hash) or await self._lost.restore(token_hash, LEASE + GRACE)

@@ -241,5 +241,5 @@ def _hashed(token: str) -> str:
     :raises InvalidToken: the token is empty or too long.  Clients must not make us hash megabytes.
     """
     if not token or len(token) > MAX_TOKEN:
-        raise InvalidToken("it is empty or too long")
+        raise InvalidToken("the token is empty or too long")
     return hash_of_session(token)

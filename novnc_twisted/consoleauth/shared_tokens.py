@@ -112,18 +112,18 @@ class SharedTokens:
         shared_from = record.shared_from or ""
         source = await self._find(shared_from)
         if source is None:
-            return TokenState(Revoked("the link that it was shared from no longer exists"), None)
+            return TokenState(Revoked("the source of the guest's link no longer exists"), None)
         above = await self._marks.state(shared_from, source)
         if above.revoked is not None:
-            return TokenState(Revoked("the link that it was shared from was revoked"), None)
+            return TokenState(Revoked("the source of the guest's link was revoked"), None)
         now = await self._now()
         if now >= source.expires_at:
             leased = await self._tokens.leased_until(shared_from, record.sharer_address or "")
             if leased <= now:
-                return TokenState(Revoked("the session that shared it has ended"), None)
+                return TokenState(Revoked("the session with the source of the guest's link has ended"), None)
         if record.connect_info.mode == VIEW and state.mode != CONTROL:
             return state
         modes = (state.mode or CONTROL, above.mode or source.connect_info.mode)
-        # Return CONTROL even if no mark has changed the mode.  From None ("not changed"), a live session that was
-        # limited to viewing would not learn that it has control again.
+        # Return CONTROL, not None ("not changed").  The source may have been limited to viewing, and have control again
+        # now.  With None, a live session of the shared token would stay limited to viewing.
         return TokenState(None, VIEW if VIEW in modes else CONTROL, state.mode_by)

@@ -96,9 +96,13 @@ class OutageTests(SynchronousTestCase):
     def test_the_id_of_a_server_makes_no_new_cause(self) -> None:
         for number in range(100):
             server = uuid_of(f"vm{number}")
-            self.outages.refused(f"{server}: compute host host1, which has it, is not alive", Work("show", (server,)))
+            self.outages.refused(
+                f"{server}: compute host host1, which last had the server, is not alive", Work("show", (server,))
+            )
         self.assertEqual(self.counts(), (1, 0))
-        self.assertIn("503: a server: compute host host1, which has it, is not alive.", self.log.lines()[0])
+        self.assertIn(
+            "503: a server: compute host host1, which last had the server, is not alive.", self.log.lines()[0]
+        )
 
     def test_any_number_of_causes(self) -> None:
         for number in range(10 * MAX_CAUSES):

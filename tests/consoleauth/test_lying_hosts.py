@@ -25,7 +25,7 @@ class LyingHostTests(ConsoleAuthCase):
         self.liar.run()
         for host in ("one", "liar"):
             refusal = await self.refused(ConsoleUnreachable, self.token(compute_host=host))
-            self.assertEqual(refusal.detail, "2 hosts run it")
+            self.assertEqual(refusal.detail, "2 hosts run the server")
         await self.refused(InvalidToken, self.check())
 
     async def test_a_host_that_hangs_delays_other_tokens_only_briefly(self) -> None:

@@ -267,6 +267,8 @@ class WireTests(ConsoleAuthCase):
         refusals = [await self.refused(ConsoleForbidden, self.check(viewer=ELSEWHERE))]
         await self.token("another")
         refusals.append(await self.refused(InvalidToken, self.check()))
+        details = [refusal.detail for refusal in refusals]
+        self.assertEqual(details, ["the token is bound to another client address", "the token is unknown"])
         text = " ".join([*seen, *map(repr, refusals), *map(str, refusals)])
         for secret in (TOKEN, sha256(TOKEN.encode()).hexdigest(), "secret"):
             self.assertNotIn(secret, text)

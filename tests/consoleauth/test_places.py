@@ -66,7 +66,7 @@ class PlacesTests(ConsoleAuthCase):
         """No live host can say that the server is gone."""
         await self.gone["one"]()
         refusal = await self.refused(ServiceUnavailable, self.check())
-        self.assertIn("compute host one, which had it, is not alive", refusal.detail)
+        self.assertIn("compute host one, which last had the server, is not alive", refusal.detail)
         await self.host("one")
         await self.refused(InstanceNotFound, self.check())
 
@@ -114,7 +114,7 @@ class PlacesTests(ConsoleAuthCase):
         await self.refused(InstanceNotFound, self.check())  # two is alive, and says that it has it no more
         await self.gone["two"]()
         refusal = await self.refused(ServiceUnavailable, self.check())
-        self.assertIn("compute host two, which has it, is not alive", refusal.detail)
+        self.assertIn("compute host two, which last had the server, is not alive", refusal.detail)
         await self.refused(ServiceUnavailable, self.api.get_vnc_password(TOKEN, "novnc", VIEWER))
         await publish(store, "two", [{"uuid": OTHER_VM}])
         await self.refused(InstanceNotFound, self.check())

@@ -39,9 +39,9 @@ class Shared(ConsoleAuthCase):
         await self.transport.serve(PROXY.of("h", "w"), methods, binary="novnc-sessions", host="h")
         return proxy
 
-    async def ends(self, link: SharedLink) -> None:
+    async def ends(self, link: SharedLink, detail: str) -> None:
         """Assert that the link opens nothing, and that a live session of it ends."""
-        await self.refused(Revoked, self.guest(link))
+        self.assertEqual((await self.refused(Revoked, self.guest(link))).detail, detail)
         await self.refused(Revoked, self.api.keep_token(link.token, GUEST))
 
     async def test_what_a_guest_gets(self) -> None:
@@ -124,7 +124,7 @@ class Shared(ConsoleAuthCase):
         link = await self.share()
         proxy = await self.proxy()
         outcome = await self.api.revoke(SessionFilter(token_hash=hash_token(TOKEN)), "x")
-        await self.ends(link)
+        await self.ends(link, "the source of the guest's link was revoked")
         ended = [wanted["link_id"] for _, wanted in proxy.calls]
         self.assertEqual(ended, [link_id(hash_token(token)) for token in (TOKEN, link.token)])
         # The fake proxy ends two sessions of each token.
@@ -153,14 +153,14 @@ class Shared(ConsoleAuthCase):
         await self.token()
         link = await self.share()
         await self.api.revoke(SessionFilter(user_id="u"))
-        await self.ends(link)
+        await self.ends(link, "")
 
     async def test_dropped_with_the_sharer(self) -> None:
         await self.begin(max_tokens_per_server=2)
         await self.token()
         link = await self.share()
         await self.token("newer")
-        await self.ends(link)
+        await self.ends(link, "the source of the guest's link no longer exists")
 
     async def test_a_surplus_link_still_ends_with_its_source(self) -> None:
         """The session of a token that is dropped as one too many goes on, but not longer than that of its source."""
@@ -196,7 +196,7 @@ class Shared(ConsoleAuthCase):
         await self.guest(link)
         self.assertIsNone(await self.api.keep_token(link.token, GUEST))
         self.clock.advance(1)
-        await self.ends(link)
+        await self.ends(link, "the session with the source of the guest's link has ended")
 
     async def test_no_longer_than_a_token_that_is_not_leased(self) -> None:
         for policy in ({"enforce_session_timeout": True}, {"one_time": True}):

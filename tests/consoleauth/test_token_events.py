@@ -30,7 +30,7 @@ class ReportedTests(SynchronousTestCase):
 
     async def check(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
         if token != TOKEN:
-            raise InvalidToken("it is unknown")
+            raise InvalidToken("the token is unknown")
         return ConnectInfo(host="h", port=5900, name="myserver20", instance_uuid=VM, user_id="u", project_id="p")
 
     def test_used_and_refused(self) -> None:
@@ -43,7 +43,7 @@ class ReportedTests(SynchronousTestCase):
         link = link_id(hash_token("guessed"))
         expected = [
             TokenUsed(**ABOUT, link_id=LINK, address=VIEWER),
-            TokenRefused(**about, link_id=link, cause="InvalidToken", detail="it is unknown"),
+            TokenRefused(**about, link_id=link, cause="InvalidToken", detail="the token is unknown"),
         ]
         self.assertEqual(self.events, expected)
 
@@ -94,7 +94,7 @@ class EventTests(ConsoleAuthCase):
         await self.begin()
         await self.refused(InvalidToken, self.check("guessed"))
         link = link_id(hash_token("guessed"))
-        refused = TokenRefused(address=VIEWER, link_id=link, cause="InvalidToken", detail="it is unknown")
+        refused = TokenRefused(address=VIEWER, link_id=link, cause="InvalidToken", detail="the token is unknown")
         self.assertEqual(self.taken(), [refused])
         await self.token()
         self.taken()

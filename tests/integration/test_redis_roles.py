@@ -209,5 +209,5 @@ class WorkTests(RolesCase):
         token = await self.make_token()
         self.drivers["two"].add(domain(A, "of-red", project_id="red"))
         self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
-        self.assertEqual(await self.refused(ConsoleUnreachable, self.make_token()), "2 hosts run it")
+        self.assertEqual(await self.refused(ConsoleUnreachable, self.make_token()), "2 hosts run the server")
         self.assertEqual(len(self.logged.lines(f"server {A} runs on one and two")), 1)

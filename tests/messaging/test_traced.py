@@ -26,7 +26,7 @@ class TracedTests(SynchronousTestCase):
         async def check_token(*, secret: str) -> dict[str, Any]:
             await self.later
             if secret == "wrong":
-                raise InvalidToken("it is unknown")
+                raise InvalidToken("the token is unknown")
             return {"password": secret}
 
         methods = {"check_token": check_token}
@@ -48,7 +48,7 @@ class TracedTests(SynchronousTestCase):
     def test_a_refusal(self) -> None:
         self.later.callback(None)
         self.failureResultOf(self.transport.call("consoleauth", "check_token", secret="wrong"), InvalidToken)
-        line = "consoleauth check_token: InvalidToken: it is unknown after 0.0 ms"
+        line = "consoleauth check_token: InvalidToken: the token is unknown after 0.0 ms"
         self.assertEqual(self.lines(), [f"served {line}", f"called {line}"])
 
     def test_nobody(self) -> None:
