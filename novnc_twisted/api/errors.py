@@ -52,8 +52,9 @@ def no_such_action(name: str) -> HTTPError:
 
 
 def overloaded(wait: int) -> HTTPError:
-    """Make the 429 for a request that could not be answered in time, because too many others are in work."""
-    return HTTPError(429, f"Too many requests are in work. Try again in {wait} s.", (("Retry-After", str(wait)),))
+    """Make the 429 for a request that could not be answered in time, because too many others are being processed."""
+    message = f"Too many requests are being processed. Try again in {wait} s."
+    return HTTPError(429, message, (("Retry-After", str(wait)),))
 
 
 def policy_refused(rule: str) -> HTTPError:
@@ -65,7 +66,8 @@ def reads_only(caller: Caller) -> HTTPError:
     """Make the 403 for a caller who may only read (:attr:`.Caller.reads_only`)."""
     if caller.by_api_token:
         return HTTPError(403, "This API token may only read.")
-    return HTTPError(403, "The role reader opens no console and changes nothing. Ask for the role member.")
+    message = "A user with the role reader cannot open consoles or change anything. Ask for the role member."
+    return HTTPError(403, message)
 
 
 def error_of(refusal: Refusal, *, server_id: str = "", console_type: str = "") -> HTTPError:

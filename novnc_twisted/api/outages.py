@@ -119,7 +119,8 @@ class Outages:
             known.quiet = min(MAX_QUIET, max(SETTLED, 2 * known.quiet)) if recurs else quiet
             known.over, known.began, known.count = False, now, 0
             self.log.warn(
-                "Requests are refused with {status}: {cause}. {hint}Until this is over, further ones are counted only",
+                "Requests are refused with {status}: {cause}. {hint}Until this is over, further refusals are counted "
+                "but not logged",
                 status=status,
                 cause=cause,
                 hint=next((f"{hint} " for pattern, hint in _HINTS if pattern.search(cause)), ""),

@@ -158,7 +158,7 @@ class OverloadTests(SynchronousTestCase):
         self.assertEqual([answer.status for answer in answers], [429] * 50)
         answer = answers[0]
         self.assertEqual(answer["retry-after"], "3")
-        message = "Too many requests are in work. Try again in 3 s."
+        message = "Too many requests are being processed. Try again in 3 s."
         self.assertEqual(answer.body, {"overLimit": {"code": 429, "message": message, "retryAfter": "3"}})
         self.assertEqual(answer["openstack-api-version"], "compute 2.1")
         self.host.release()

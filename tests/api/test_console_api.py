@@ -297,7 +297,14 @@ class ReaderTests(ConsoleCase):
             ("POST", link, {"type": "novnc", "mode": "view"}),
             ("POST", f"servers/{uuid_of('red-vm')}/keys", {"text": "a"}),
         ):
-            self.fault(self.ask(method, path, body), 403, "forbidden")
+            answer = self.ask(method, path, body)
+            self.fault(answer, 403, "forbidden")
+            sentence = "A user with the role reader cannot open consoles or change anything. Ask for the role member."
+            self.assertEqual(answer.body["forbidden"]["message"], sentence)
+        answer = self.ask("GET", f"servers/{uuid_of('red-vm')}/screenshot")
+        self.fault(answer, 403, "forbidden")
+        sentence = "A user with the role reader cannot see screens. Ask for the role member."
+        self.assertEqual(answer.body["forbidden"]["message"], sentence)
 
 
 class VersionTests(ConsoleCase):

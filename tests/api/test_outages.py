@@ -35,7 +35,7 @@ class OutageTests(SynchronousTestCase):
         self.assertEqual(
             line,
             "Requests are refused with 503: consoleauth did not answer within 5 s. Is consoleauth running, with the "
-            "same [DEFAULT] transport_url? Until this is over, further ones are counted only",
+            "same [DEFAULT] transport_url? Until this is over, further refusals are counted but not logged",
         )
 
     def test_over(self) -> None:

@@ -55,7 +55,7 @@ class KeystoneUsersTests(Clients):
         self.assertRegex(dict(self.rows(console)[1:])["url"], NOVNC_URL)
         self.assertEqual(self.rows(listed), [["Name"], ["myserver2"], ["myserver20"]])
         self.assertEqual((refused[2], wrong[2]), (1, 1))
-        self.assertIn("The role reader opens no console", refused[1])
+        self.assertIn("A user with the role reader cannot open consoles", refused[1])
         # One token for each client, validated once, since each took less than the time of the cache.
         self.assertEqual(self.validations(), 3)
         log = Logged(self)

@@ -39,7 +39,7 @@ class Screenshots(Resource):
         if call.caller.reads_only:
             if call.caller.by_api_token:
                 raise HTTPError(403, "This API token may only read lists.")
-            raise HTTPError(403, "The role reader sees no screen. Ask for the role member.")
+            raise HTTPError(403, "A user with the role reader cannot see screens. Ask for the role member.")
         width = call.parameter("width", _width)
         media_type = best_of(call.request.headers.get("accept", []), _TYPES)
         if media_type is None:
