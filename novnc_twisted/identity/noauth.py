@@ -59,7 +59,7 @@ class NoAuth:
         # addresses.  Or the local end is a unix socket, and the client has no address.
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
-            raise not_admitted("NotLocal", "only clients of this machine that ask localhost")
+            raise not_admitted("NotLocal", "only clients on this machine that use localhost as the host")
         _refuse_pages(request)
 
     def identity_url(self, request: Request) -> str:
@@ -99,7 +99,7 @@ def _refuse_proxies(request: Request) -> None:
     # A proxy_pass of nginx before 1.29.7, without further settings, adds none of these header fields, but uses
     # HTTP/1.0.  Today's clients use 1.1.
     if request.protocol != "HTTP/1.1":
-        raise not_admitted("ReverseProxy", "HTTP/1.1 only: a proxy speaks 1.0")
+        raise not_admitted("ReverseProxy", "only HTTP/1.1, because reverse proxies often use HTTP/1.0")
 
 
 def _refuse_pages(request: Request) -> None:
