@@ -62,7 +62,7 @@ class BoundedClient:
             detail does not contain the URL.
         """
         if self._pending >= MAX_PENDING:
-            raise ServiceUnavailable(f"{self._name} is too slow: {MAX_PENDING} requests wait")
+            raise ServiceUnavailable(f"{self._name} is too slow: {MAX_PENDING} requests are unanswered")
         self._pending += 1
         try:
             return await ensureDeferred(self._ask(address, headers)).addTimeout(DEADLINE, self._reactor, _time_out)

@@ -59,7 +59,7 @@ class ThreadedCalls:
         if self._pool is None:
             return fail(ServiceUnavailable(f"the requests to {self._name} are stopped"))
         if self._pending >= MAX_PENDING:
-            return fail(ServiceUnavailable(f"{self._name} is too slow: {MAX_PENDING} requests wait"))
+            return fail(ServiceUnavailable(f"{self._name} is too slow: {MAX_PENDING} requests run or wait"))
         self._pending += 1
         abandoned = threading.Event()
         result: Deferred[T] = Deferred(lambda _: abandoned.set())

@@ -124,7 +124,8 @@ class TokenLease:
             if not self._failed and self._stopped == stopped:
                 self._failed = True
                 self.log.warn(
-                    "the token of a live session could not be renewed; its viewer may be unable to reconnect: {error}",
+                    "the token lease of a live session could not be renewed; its viewer may be unable to reconnect: "
+                    "{error}",
                     error=str(error)[:200],
                 )
         finally:

@@ -51,13 +51,17 @@ class AccessPath(FrontCase):
         self.assertIn("closed", await self.answered(b"HTTP/1.1 200 OK\r\n", close=True))
 
     async def test_a_bad_path_is_not_sent(self) -> None:
-        self.info = {"internal_access_path": "/x\r\nEvil: 1"}
-        self.novnc()
-        viewer = await self.websocket()
-        await refused(viewer)
-        connection = await self.server.accepted.get()
-        await connection.gone
-        self.assertEqual(connection.client_version, b"")
+        for path in ("/x\r\nEvil: 1", "/" + "x" * 1024):
+            self.info = {"internal_access_path": path}
+            self.novnc()
+            viewer = await self.websocket()
+            await refused(viewer)
+            connection = await self.server.accepted.get()
+            await connection.gone
+            self.assertEqual(connection.client_version, b"")
+            detail = (await self.ended())["detail"]
+            self.assertIn("is empty, is longer than 1024 characters, or contains characters", detail)
+            self.events.clear()
 
     async def test_bytes_that_come_with_the_200_are_kept(self) -> None:
         server = self.server

@@ -215,7 +215,8 @@ class Live(FrontCase):
             await viewer.step()
         viewer.raw.transport.abortConnection()
         await self.all_over()
-        warnings = [event for event in self.events if "could not be renewed" in (event.get("log_format") or "")]
+        words = "the token lease of a live session could not be renewed"
+        warnings = [event for event in self.events if words in (event.get("log_format") or "")]
         self.assertEqual(len(warnings), 1)
 
     async def test_it_ends_when_the_token_may_not_be_used_any_more(self) -> None:

@@ -20,7 +20,10 @@ async def request_access_path(channel: HandshakeChannel, path: str) -> None:
     """
     # A line break in the path would add header fields, or a second request.
     if _PATH.fullmatch(path) is None:
-        raise ConsoleUnreachable("internal_access_path contains characters that are not allowed in a request")
+        raise ConsoleUnreachable(
+            "internal_access_path is empty, is longer than 1024 characters, or contains characters that are not "
+            "allowed in a request"
+        )
     channel.end.write(f"CONNECT {path} HTTP/1.1\r\n\r\n".encode())
     buffer = HeadBuffer()
     try:
