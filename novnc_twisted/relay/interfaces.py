@@ -33,7 +33,9 @@ class IEnd(Interface):
     peer = Attribute("The peer's address as text, for the log.")
     bytes_in = Attribute("Bytes of the stream received, without framing.")
     bytes_out = Attribute("Bytes of the stream written, without framing.")
-    heard_at = Attribute("The clock's seconds when bytes of the stream last arrived; at first, when the end was made.")
+    heard_at = Attribute(
+        "The clock's seconds when bytes of the stream last arrived; before the first bytes, when the end was made."
+    )
 
     def attach(receiver: IReceiver) -> None:
         """Pass all received bytes to this receiver from now on, beginning with the bytes that the end has held.
@@ -73,11 +75,11 @@ class IFilter(Interface):
     """
 
     unfinished = Attribute(
-        """The number of bytes that are missing of a viewer's message whose beginning was passed on or removed; 0: none.
+        """The number of missing bytes of a viewer's message whose first part was passed on or removed; 0: none.
 
-        Only the first filter of a relay needs it.  That filter receives the viewer's bytes in pieces of any size, and
-        may pass on a message in several pieces.  This attribute shows the relay where such a message ends, so that the
-        relay can add and remove filters there.
+        Only the first filter of a relay needs this attribute.  That filter receives the viewer's bytes in pieces of any
+        size, and may pass on a message in several pieces.  This attribute shows the relay where such a message ends, so
+        that the relay can add and remove filters there.
         """
     )
 

@@ -16,7 +16,7 @@ class ITokenPlugin(Interface):
 
     max_token: int = Attribute("Maximum number of characters of a token.")
     reads_once: bool = Attribute("Whether the source is read only at the start and by :meth:`renewal`.")
-    directories: tuple[str, ...] = Attribute("Folders with unix sockets that its tokens lead to.")
+    directories: tuple[str, ...] = Attribute("Folders with unix sockets to which the plug-in's tokens lead.")
 
     def start() -> None:
         """Start the plug-in.  For example, a plug-in that reads from Redis begins to connect."""

@@ -182,7 +182,8 @@ _STORE_RIGHTS: Final = {
         _LIST_SERVICES,
         _READ_DOMAINS,
         StoreRight(
-            "The key of the tokens that ``/identity/v3`` issues, API tokens by their hashes, and log-ins of browsers.",
+            "The key that encrypts and signs the tokens of ``/identity/v3``, API tokens by their hashes, and log-ins "
+            "of browsers.",
             (f"~{keys.stored('api:*')} +get +mget +set +del +pexpireat",),
         ),
     ),
