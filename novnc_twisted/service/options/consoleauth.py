@@ -56,7 +56,7 @@ CONSOLEAUTH: list[cfg.Opt] = [
         mutable=True,
         default=64,
         min=0,
-        help="Maximum number of valid tokens for one VM. A further token removes the oldest one. 0: off.",
+        help="Maximum number of valid tokens for one VM. A further token removes the oldest one. 0: no limit.",
     ),
     cfg.IntOpt(
         "max_tokens_per_user",
@@ -64,7 +64,7 @@ CONSOLEAUTH: list[cfg.Opt] = [
         default=1024,
         min=0,
         help="Maximum number of valid tokens that one user of the API has requested, for all VMs together. A further "
-        "token removes the oldest one. 0: off. A portal that requests links for many people as one user may need "
+        "token removes the oldest one. 0: no limit. A portal that requests links for many people as one user may need "
         "more. With noauth, everyone is one user.",
     ),
 ]

@@ -18,7 +18,7 @@ def _over_all_proxies(name: str, whose: str) -> cfg.Opt:
         default=0,
         min=0,
         help=f"Maximum number of sessions of one {whose}, over all proxies. consoleauth counts them when a link is "
-        "opened. A lost session counts until its proxy notices the loss. 0: off.",
+        "opened. A lost session counts until its proxy notices the loss. 0: no limit.",
     )
 
 
@@ -29,7 +29,7 @@ LIMITS: list[cfg.Opt] = [
         max=LONGEST,
         default=0,
         min=0,
-        help="A session is closed after this number of seconds without a message from its viewer. 0: off.",
+        help="A session is closed after this number of seconds without a message from its viewer. 0: no limit.",
     ),
     NumberOpt(
         "ping_interval",
@@ -39,7 +39,7 @@ LIMITS: list[cfg.Opt] = [
         min=0,
         help="Seconds between two pings from the noVNC proxy to each viewer (websockify's heartbeat). Pings keep the "
         "connection open through load balancers. A viewer that answers none of three pings counts as gone. 0: "
-        "off.",
+        "no pings.",
     ),
     cfg.IntOpt(
         "max_connections",
@@ -58,15 +58,15 @@ LIMITS: list[cfg.Opt] = [
         mutable=True,
         default=0,
         min=0,
-        help="Maximum number of live sessions of one proxy process. 0: off.",
+        help="Maximum number of live sessions of one proxy process. 0: no limit.",
     ),
     cfg.IntOpt(
         "max_sessions_per_server",
         mutable=True,
         default=16,
         min=0,
-        help="Maximum number of live sessions of one VM (QEMU accepts 32 viewers). 0: off. Each proxy process counts "
-        "its own sessions. consoleauth counts those of all proxies, and asks the proxies only if the limit may "
+        help="Maximum number of live sessions of one VM (QEMU accepts 32 viewers). 0: no limit. Each proxy process "
+        "counts its own sessions. consoleauth counts those of all proxies, and asks the proxies only if the limit may "
         "be reached.",
     ),
     _over_all_proxies("max_sessions_per_user", "user (the one who requested the links)"),
@@ -88,6 +88,6 @@ LIMITS: list[cfg.Opt] = [
         min=0,
         help="Maximum number of invalid tokens from one client address (/64 for IPv6) in a minute. A token is invalid "
         "if it is unknown, expired or not for this use. Above the limit, one request at a time is still checked, "
-        "and the others get 429. 0: off.",
+        "and the others get 429. 0: no limit.",
     ),
 ]
