@@ -80,7 +80,7 @@ class RedisTestCase(TestCase):
 
     def assert_quiet(self, lost: int, back: int) -> None:
         """Assert how many lines report that Redis was lost and is back, and that nothing else was logged about it."""
-        self.assertEqual(len(self.logged.lines("can't be reached")), lost, self.logged.lines())
+        self.assertEqual(len(self.logged.lines("cannot be reached")), lost, self.logged.lines())
         self.assertEqual(len(self.logged.lines("is back")), back, self.logged.lines())
         self.assertEqual(len(self.logged.lines("Redis at")), lost + back, self.logged.lines())
         self.assertEqual(self.logged.lines("Traceback"), [])

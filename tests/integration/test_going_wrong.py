@@ -16,8 +16,8 @@ from tests.support.cloud import Cloud, together
 from tests.support.libvirtd import in_thread
 from tests.support.twistd import free_port
 
-LOST = "can't be reached ("
-"""The log lines for a lost Redis or libvirt."""
+LOST = "cannot be reached ("
+"""The log line for a lost Redis."""
 
 
 class GoingWrongCase(CloudCase):
@@ -197,7 +197,7 @@ class ServicesTests(GoingWrongCase):
             pass
         await self.work(links, "myserver20")
         await in_thread(cloud.one.libvirtd.kill)
-        await cloud.processes["consolecompute compute1"].seen(LOST)
+        await cloud.processes["consolecompute compute1"].seen("can't be reached (")
         await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
         await in_thread(cloud.one.libvirtd.start)
         # It may not have found its QEMUs yet, so only the calls of our services are tried.

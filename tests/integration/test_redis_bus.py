@@ -153,7 +153,7 @@ class SecrecyTests(RedisTestCase):
         caller, _ = await self.pair(redis)
         redis.command("RPUSH", "novnc:q:t", json.dumps(self.request(redis, key="A" * 43 + "=")))
         await caller.call("t", "note", value="good")
-        await self.until(lambda: self.logged.lines("can't be answered"))
+        await self.until(lambda: self.logged.lines("cannot be answered"))
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_bad_replies_are_dropped(self) -> None:

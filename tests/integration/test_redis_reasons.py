@@ -71,16 +71,16 @@ class ReasonsTests(LogInCase):
 
     async def test_nothing_is_there(self) -> None:
         redis = RedisServer(self, start=False)
-        self.assertIn("can't be reached (connection refused)", await self.reason(redis.url))
+        self.assertIn("cannot be reached (connection refused)", await self.reason(redis.url))
 
     async def test_no_such_host(self) -> None:
         line = await self.reason("redis://redis.invalid:6379")
         # Without an answering name server it is unknown whether the host exists.
-        self.assertRegex(line, r"can't be reached \((its host's name is not found|no answer to the connection, or)")
+        self.assertRegex(line, r"cannot be reached \((its host's name is not found|no answer to the connection, or)")
 
     async def test_no_such_socket(self) -> None:
         line = await self.reason("redis+unix:///nowhere/redis.sock")
-        self.assertIn("can't be reached (its host or socket is not reachable: No such file or directory)", line)
+        self.assertIn("cannot be reached (its host or socket is not reachable: No such file or directory)", line)
 
 
 class Denies(Protocol):

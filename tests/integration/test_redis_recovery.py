@@ -121,7 +121,7 @@ class RecoveryTests(RedisTestCase):
         presence = server._presence
         announced, presence._announced = presence._announced, {}
         redis.kill()
-        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
+        await self.until(lambda: len(self.logged.lines("cannot be reached")) == 2)
         redis.start()
         await self.until(lambda: len(self.logged.lines("is back")) == 2)
 
@@ -169,12 +169,12 @@ class RecoveryTests(RedisTestCase):
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         redis.kill()
-        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
+        await self.until(lambda: len(self.logged.lines("cannot be reached")) == 2)
         # The first one fails after the grace period of an outage, long before its own deadline.
-        self.assertIn("can't be reached", await self.fails(caller.call("t", "note", deadline=60, value=1)))
-        self.assertIn("can't be reached", await self.fails(caller.call("t", "note", deadline=60, value=1)))
-        self.assertIn("can't be reached", await self.fails(caller.store.get("key")))
-        self.assertIn("can't be reached", await self.fails(caller.services()))
+        self.assertIn("cannot be reached", await self.fails(caller.call("t", "note", deadline=60, value=1)))
+        self.assertIn("cannot be reached", await self.fails(caller.call("t", "note", deadline=60, value=1)))
+        self.assertIn("cannot be reached", await self.fails(caller.store.get("key")))
+        self.assertIn("cannot be reached", await self.fails(caller.services()))
 
     async def test_commands_keep_their_own_deadline(self) -> None:
         """A command's deadline ends before a frozen connection is detected."""
@@ -216,7 +216,7 @@ class RecoveryTests(RedisTestCase):
         called = [caller.call("t", "note", deadline=1.5, value="late") for _ in range(20)]
         for call in called:
             await self.fails(call)
-        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
+        await self.until(lambda: len(self.logged.lines("cannot be reached")) == 2)
         await self.fails(caller.call("t", "note", deadline=0.5, value="late"))
         redis.thaw()
         await self.until_answered(caller, "thawed")
@@ -249,7 +249,7 @@ class RecoveryTests(RedisTestCase):
         for value in range(3):
             redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             await self.until_answered(caller, value)
-        self.assertEqual(len(self.logged.lines("can't be reached")), 10)
+        self.assertEqual(len(self.logged.lines("cannot be reached")), 10)
         self.assertEqual(len(self.logged.lines("is back")), 10)
 
     async def test_connection_lost_while_logging_in(self) -> None:

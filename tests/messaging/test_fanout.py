@@ -124,7 +124,7 @@ class BroadcastTests(SynchronousTestCase):
             if seconds:
                 self.clock.advance(seconds)
             else:
-                bus.listed.errback(ServiceUnavailable("Redis can't be reached"))
+                bus.listed.errback(ServiceUnavailable("Redis cannot be reached"))
             self.failureResultOf(asking, ServiceUnavailable)
 
     def test_many_servers_share_the_deadline(self) -> None:

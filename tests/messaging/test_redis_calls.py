@@ -257,7 +257,7 @@ class StoreTests(LinkCase):
         waiting = [self.store.get("k"), self.store.now(), self.store.put("k", {}, 1), self.store.indexed("i")]
         self.advance(6)
         for one in waiting:
-            self.assertEqual(self.unavailable(one), "Redis can't be reached")
+            self.assertEqual(self.unavailable(one), "Redis cannot be reached")
 
     def test_invalid_keys(self) -> None:
         for work in (self.store.get("a b"), self.store.put("", {}, 1), self.store.remove("x\n")):

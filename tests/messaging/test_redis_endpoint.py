@@ -141,7 +141,7 @@ class EndpointTests(SynchronousTestCase):
         empty = self.mktemp()
         Path(empty).touch()
         for url, words in (
-            (RedisURL(tls=True, ca="/no/such"), "ca=/no/such can't be read"),
+            (RedisURL(tls=True, ca="/no/such"), "ca=/no/such cannot be read"),
             (RedisURL(tls=True, ca=empty), "contains no certificate"),
             (RedisURL(tls=True, cert=empty), "contains no certificate"),
         ):

@@ -20,7 +20,7 @@ class SentinelTests(LinkCase):
         self.link.start()
         self.advance(5)
         self.assertEqual(
-            self.redis_lines(), ["can't be reached (nova: the server that Sentinel named is a replica); trying again"]
+            self.redis_lines(), ["cannot be reached (nova: the server that Sentinel named is a replica); trying again"]
         )
 
 
@@ -59,7 +59,7 @@ class FailoverTests(LinkCase):
         self.assertEqual(set(connections) & set(self.redis.connections), set())
         self.advance(1.5)
         self.assertEqual(len(self.redis.connections), 2)
-        self.assertEqual(self.redis_lines(), ["can't be reached (it no longer answers); trying again", "is back"])
+        self.assertEqual(self.redis_lines(), ["cannot be reached (it no longer answers); trying again", "is back"])
 
     def test_during_the_log_in(self) -> None:
         self.redis.answers["HELLO"] = None

@@ -33,7 +33,7 @@ class HealthTests(SynchronousTestCase):
         for connection in "abc":
             self.assertEqual(len(self.lines()), 1)
             self.health.up(connection)
-        self.assertEqual(self.lines(), ["can't be reached (it closed the connection); trying again", "is back"])
+        self.assertEqual(self.lines(), ["cannot be reached (it closed the connection); trying again", "is back"])
 
     def test_another_reason_in_the_same_outage(self) -> None:
         """Each reason that lasts until an administrator acts is logged once."""

@@ -32,7 +32,7 @@ class BackoffTests(LinkCase):
         self.assertGreater(len(late), 10)
         # Not all processes of a site reconnect at the same moment.
         self.assertGreater(max(late) - min(late), 0.2)
-        self.assertEqual(self.redis_lines(), ["can't be reached (connection refused); trying again"])
+        self.assertEqual(self.redis_lines(), ["cannot be reached (connection refused); trying again"])
 
     def test_no_pause_after_an_attempt_without_an_answer(self) -> None:
         """Packets are lost: a new one is sent soon, so that the end of the trouble is noticed within a second."""
@@ -104,7 +104,7 @@ class BackoffTests(LinkCase):
         self.advance(MAX_BACKOFF + 0.1)
         self.assertEqual(len(self.redis.attempts) - before, 3)
         self.assertEqual(len(set(self.redis.attempts[before:])), 1)
-        self.assertEqual([line[:7] for line in self.redis_lines()], ["can't b", "is back"])
+        self.assertEqual([line[:7] for line in self.redis_lines()], ["cannot ", "is back"])
 
     def test_a_long_outage_fails_commands_at_once(self) -> None:
         """A short one is waited out."""
@@ -114,8 +114,8 @@ class BackoffTests(LinkCase):
         waiting = self.run_script(ANNOUNCE)
         self.assertNoResult(waiting)
         self.advance(PRESENCE + 0.1)
-        self.assertEqual(self.unavailable(waiting), "Redis can't be reached")
-        self.assertEqual(self.unavailable(self.run_script(ANNOUNCE)), "Redis can't be reached")
+        self.assertEqual(self.unavailable(waiting), "Redis cannot be reached")
+        self.assertEqual(self.unavailable(self.run_script(ANNOUNCE)), "Redis cannot be reached")
 
     def test_a_stopped_link_fails_commands_at_once(self) -> None:
         self.link.start()
@@ -167,7 +167,7 @@ class BackoffTests(LinkCase):
         self.assertEqual(self.redis_lines()[1:], ["is back"])
         self.redis.die()
         self.advance(1)
-        self.assertIn("can't be reached", self.redis_lines()[2])
+        self.assertIn("cannot be reached", self.redis_lines()[2])
 
 
 class FrozenTests(LinkCase):
@@ -180,7 +180,7 @@ class FrozenTests(LinkCase):
         self.assertEqual(len(self.redis.attempts), 2)
         self.redis.answers["TIME"] = None
         self.advance(3.5)
-        self.assertEqual(self.redis_lines(), ["can't be reached (it no longer answers); trying again"])
+        self.assertEqual(self.redis_lines(), ["cannot be reached (it no longer answers); trying again"])
         self.redis.answers["TIME"] = lambda _: self.redis.time()
         self.advance(4)
         self.assertEqual(self.redis_lines()[1:], ["is back"])

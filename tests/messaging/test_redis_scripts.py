@@ -140,7 +140,7 @@ class WaitingTests(LinkCase):
         self.link.start()
         self.advance(2)
         self.assertEqual(
-            self.redis_lines(), ["can't be reached (it is still loading its data from disk); trying again"]
+            self.redis_lines(), ["cannot be reached (it is still loading its data from disk); trying again"]
         )
         self.redis.answers["EVALSHA"] = NOSCRIPT
         self.advance(3)

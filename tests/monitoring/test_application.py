@@ -59,7 +59,7 @@ class ReadinessTests(Probed):
 
     def test_missing(self) -> None:
         async def gone() -> None:
-            raise ServiceUnavailable("Redis can't be reached")
+            raise ServiceUnavailable("Redis cannot be reached")
 
         self.monitor.readiness.needs("store", gone)
         self.monitor.readiness.needs("bus", gone)
@@ -68,7 +68,7 @@ class ReadinessTests(Probed):
         self.assertEqual(status, 503)
         assert isinstance(body, dict)
         self.assertEqual((body["ready"], body["missing"]), (False, ["bus", "page", "store"]))
-        self.assertEqual(body["reasons"]["bus"], "Redis can't be reached")
+        self.assertEqual(body["reasons"]["bus"], "Redis cannot be reached")
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
     def test_several_checks_of_a_part(self) -> None:

@@ -81,7 +81,7 @@ class SteppedClockTests(TestCase):
 
     async def test_a_command(self) -> None:
         process = self.start("consoleauth")
-        await process.seen("can't be reached")
+        await process.seen("cannot be reached")
         await self.reached(process, process.process.pid)
 
     async def test_workers(self) -> None:

@@ -43,7 +43,7 @@ class Mistakes(SynchronousTestCase):
             ("token_plugin = TokenRedis\ntoken_source = h:x:0:secret", "token_source: not of the form host[:port[:db"),
             (
                 "token_plugin = TokenRedis\ntoken_source = rediss://h?ca=/nowhere",
-                "token_source: ca=/nowhere can't be read",
+                "token_source: ca=/nowhere cannot be read",
             ),
             (good + "one_time = true", "one_time: it can't be used with backend token_plugin"),
             (good + "bind_address = true", "bind_address: it can't be used"),

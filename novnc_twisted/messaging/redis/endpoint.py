@@ -183,7 +183,7 @@ def _read(what: str, file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise ValueError(f"{what}={file} can't be read: {error.strerror}") from None
+        raise ValueError(f"{what}={file} cannot be read: {error.strerror}") from None
 
 
 def _certificates(what: str, file: str) -> list[Certificate]:

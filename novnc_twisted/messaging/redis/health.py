@@ -82,7 +82,7 @@ class Health:
         words = refusal(reason)
         if words is None:
             if first and self._outage_is_due():
-                self._log(LogLevel.warn, f"can't be reached ({loss(reason)}); trying again")
+                self._log(LogLevel.warn, f"cannot be reached ({loss(reason)}); trying again")
                 self._reported_down = True
         elif words not in self._refusals and (not first or self._outage_is_due()):
             self._refusals.add(words)

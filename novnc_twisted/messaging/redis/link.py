@@ -138,13 +138,13 @@ class Link:
         # After PRESENCE seconds, all presence entries have expired, so waiting no longer helps.
         left = min(deadline, self._down_since + PRESENCE - self._seconds())
         if self._stopped or left <= 0:
-            raise ServiceUnavailable("Redis can't be reached")
+            raise ServiceUnavailable("Redis cannot be reached")
         waiting: Deferred[RedisProtocol] = Deferred()
         self._waiting.add(waiting)
         try:
             return await within(waiting, left, self._reactor)
         except Late:
-            raise ServiceUnavailable("Redis can't be reached") from None
+            raise ServiceUnavailable("Redis cannot be reached") from None
         finally:
             self._waiting.discard(waiting)
 

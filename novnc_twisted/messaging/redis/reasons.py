@@ -65,7 +65,7 @@ _WORDS = {
     "aclfile, in redis.conf",
     "LOADING": "it is still loading its data from disk",
     "MASTERDOWN": "it is a replica that has lost its primary",
-    "MISCONF": "it can't save its data and takes no changes (MISCONF); look for a full disk on its host",
+    "MISCONF": "it cannot save its data and takes no changes (MISCONF); look for a full disk on its host",
     "OOM": "its memory is full and it takes no more data (OOM); raise maxmemory in redis.conf",
     "NOREPLICAS": "too few of its replicas are connected (NOREPLICAS); see min-replicas-to-write in redis.conf",
     "BUSY": "it is busy with a long script (BUSY); an administrator can end it by SCRIPT KILL",

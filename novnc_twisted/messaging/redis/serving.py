@@ -232,7 +232,7 @@ class Serving:
             gives_up = min(request.gives_up, await self._link.now() + _LONGEST_CALL)
             await self._link.run(REPLY, [key], reply, gives_up, MAX_REPLIES, deadline=deadline)
         except ValueError as error:
-            self._health.complain(f"a request for {self._topic} can't be answered: {error}")
+            self._health.complain(f"a request for {self._topic} cannot be answered: {error}")
         except ServiceUnavailable as error:
             # The caller gets no answer, and its own deadline ends its wait.
             self._health.complain(f"an answer of {self._topic} was lost: {error.detail}")
