@@ -1,4 +1,4 @@
-"""Errors of authentication, and the format of errors from the identity endpoints, which is Keystone's."""
+"""Errors of authentication, and Keystone's format of errors, in which the identity endpoints answer."""
 
 from http import HTTPStatus
 from math import ceil
@@ -13,7 +13,8 @@ UNAUTHENTICATED: Final = "The request you have made requires authentication."
 def keystone_body(error: HTTPError) -> dict[str, Any]:
     """Return the body of an error in Keystone's format: ``{"error": {"code": N, "title": "...", "message": "..."}}``.
 
-    A 401 of the other APIs has this format, too, because with nova, Keystone's middleware sends the 401.
+    The identity endpoints use this format for all errors, the other APIs only for a 401: in an OpenStack cloud, a 401
+    comes from Keystone's middleware in front of nova.
     """
     return {"error": {"code": error.status, "title": HTTPStatus(error.status).phrase, "message": error.message}}
 
@@ -45,14 +46,17 @@ def too_many_log_ins() -> HTTPError:
 
 
 def too_many_tokens() -> HTTPError:
-    """Make the 429 for an unknown token while many unknown tokens of the same network are being validated."""
-    return HTTPError(429, "Too many tokens of your network are being validated. Try again.", (("Retry-After", "1"),))
+    """Make the 429 for a token that Keystone has to validate while it validates many others from the client's address.
 
-
-def not_admitted(cause: RefusalCause, answered: str) -> HTTPError:
-    """Make the 403 for a request that noauth does not answer.
-
-    :param answered: the words after "noauth answers" in the message, for example ``no web pages of other sites``.
+    All addresses in an IPv6 /64 count as one.  :class:`.FairShare` has the limits.
     """
-    message = f"auth_strategy noauth answers {answered}. Set up http_basic or keystone."
+    return HTTPError(429, "Too many tokens from your address are being validated. Try again.", (("Retry-After", "1"),))
+
+
+def not_admitted(cause: RefusalCause, refused: str) -> HTTPError:
+    """Make the 403 for a request that noauth does not admit.
+
+    :param refused: the words after "does not accept" in the message, for example ``requests of proxies``.
+    """
+    message = f"auth_strategy noauth does not accept {refused}. Set up http_basic or keystone."
     return HTTPError(403, message, reason=RefusalReason(cause, "[api] auth_strategy"))

@@ -55,11 +55,11 @@ class NoAuth:
         """
         # Checked first, to report the right cause: behind a proxy, Host and the client's address depend on the proxy.
         _refuse_proxies(request)
-        # The Host must be ``localhost`` or a loopback address.  Both ends of the connection must have loopback
-        # addresses.  Or the local end is a unix socket, and the client has no address.
+        # The Host must be ``localhost`` or a loopback address.  Both ends of a TCP connection must have loopback
+        # addresses.  On a unix socket, the client has no address.
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
-            raise not_admitted("NotLocal", "only clients on this machine that use localhost as the host")
+            raise not_admitted("NotLocal", "clients on other machines, or a Host other than localhost")
         _refuse_pages(request)
 
     def identity_url(self, request: Request) -> str:
@@ -95,11 +95,11 @@ def _refuse_proxies(request: Request) -> None:
     for name in request.headers:
         # Some proxies and WSGI servers treat "_" and "-" as the same character.
         if _FORWARDING.fullmatch(name.replace("_", "-")):
-            raise not_admitted("ReverseProxy", f"no proxy (header {name[:60]})")
+            raise not_admitted("ReverseProxy", f"requests of proxies (header {name[:60]})")
     # A proxy_pass of nginx before 1.29.7, without further settings, adds none of these header fields, but uses
     # HTTP/1.0.  Today's clients use 1.1.
     if request.protocol != "HTTP/1.1":
-        raise not_admitted("ReverseProxy", "only HTTP/1.1, because reverse proxies often use HTTP/1.0")
+        raise not_admitted("ReverseProxy", "HTTP versions other than 1.1, because some proxies use 1.0")
 
 
 def _refuse_pages(request: Request) -> None:
@@ -111,7 +111,7 @@ def _refuse_pages(request: Request) -> None:
     origins = {_origin(origin) for origin in request.headers.get("origin", [])}
     # None is removed: if both the Origin and our own Host are unreadable (None), they must not count as equal.
     if not sites <= {"none", "same-origin"} or not origins <= {_origin(f"{request.scheme}://{request.host}")} - {None}:
-        raise not_admitted("ForeignPage", "no web pages of other sites")
+        raise not_admitted("ForeignPage", "requests of web pages of other sites")
 
 
 def _origin(text: str) -> tuple[str, str, int] | None:

@@ -73,8 +73,8 @@ class BoundedAdapter(BaseAdapter):
 
 
 def _read(raw: Any, until: float) -> bytes:
-    # read1() returns the available bytes.  An old urllib3 has only read(), which waits for a whole piece, so that the
-    # time is checked later.
+    # read1() returns the bytes that are available.  An old urllib3 has only read(), which waits for a whole piece.
+    # With read(), a slow answer can exceed BODY_SECONDS until the piece is complete.
     read = getattr(raw, "read1", raw.read)
     pieces: list[bytes] = []
     size = 0

@@ -201,8 +201,8 @@ class ITransport(Interface):
         :param callers: the roles that may call each method (:data:`novnc_twisted.contract.roles.ROLES`).  A caller
             with another role gets the same error as for an unknown method.  A caller with the empty role may call every
             method.  None: all callers may call all methods.
-        :param place: the address that the server announces; ValueError if it is longer than 255 characters, or contains
-            a space, an ``@`` or a character that is not printable ASCII.
+        :param place: the address that a compute host announces; empty for other services.  ValueError if the address is
+            longer than 255 characters, or contains a space, an ``@`` or a character that is not printable ASCII.
         :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
             with ``TopicInUse``.  On Redis, the other server's entry may be left from a crash.  So ``serve`` first waits
             until this entry is gone, or until it would have expired without renewal.  If another server is found

@@ -18,7 +18,8 @@ MAX_MESSAGE = 1 << 20
 MAX_CONCURRENCY = 100
 """Maximum number of calls to one topic that a process works on at a time; further calls wait.
 
-On Redis, this limit applies to the callers of each role separately.
+On Redis, each topic has a queue for each role of callers, and the limit applies to each queue.  So a process works on
+at most this number of calls from all callers with the same role together.
 """
 
 _KEY = re.compile(r"\S{1,512}\Z")
@@ -72,7 +73,10 @@ def check_topic(topic: str) -> str:
 
 
 def check_place(place: str) -> str:
-    """Return the address that a topic's server announces; it may be empty.
+    """Return the address that a compute host announces with its topic; empty for other services.
+
+    The address must not contain ``@``: in Redis, the last ``@`` in the name of a presence entry (``TOPIC@PLACE``)
+    separates the topic from the address.
 
     :raises ValueError: the address has more than 255 characters, or contains a space, an ``@`` or a character that is
         not printable ASCII.
@@ -83,7 +87,7 @@ def check_place(place: str) -> str:
 
 
 def check_key(key: str) -> str:
-    """Return the key, the name of an object, index, log or group in the store.
+    """Return the key.  A key is the name of an object, an index, a log or a group in the store.
 
     :raises ValueError: the key does not have 1 to 512 characters, or contains white space.
     """

@@ -11,7 +11,7 @@ from novnc_twisted.relay.frames import CONTINUATION, TEXT, FrameDecoder, check_h
 from novnc_twisted.relay.masking import unmask
 
 TEXT_LIMIT: Final = 4096
-"""Bytes of the longest text message that is accepted."""
+"""Maximum number of bytes of a text message; a longer one ends the session."""
 
 _FIN = 0x80
 
@@ -24,11 +24,12 @@ def text_header(length: int) -> bytes:
 class TextFrameDecoder(FrameDecoder):
     """Decodes binary messages as its base class does, and collects the text messages between them.
 
-    A text message is kept until it is complete.  Between two calls, the decoder keeps at most ``TEXT_LIMIT`` bytes of
-    the message, and one unfinished frame with at most ``TEXT_LIMIT`` bytes of payload.
+    A text message is added to ``texts`` when all of its frames have arrived.  Until then, the decoder keeps the payload
+    of its complete frames, and the bytes of an unfinished frame.  The payload of all these frames together is at most
+    ``TEXT_LIMIT`` bytes long: if the header of a frame announces more, the message is refused (MessageTooBig).
 
-    :ivar texts: the whole text messages that arrived and are not yet handled: handle them and clear the list.  ``news``
-        is set when a message is added.
+    :ivar texts: the complete text messages that have arrived and are not yet handled: handle them and clear the list.
+        When a message is added, the attribute ``news`` of the base class is also set.
     """
 
     __slots__ = ("_pieces", "texts")
@@ -36,7 +37,8 @@ class TextFrameDecoder(FrameDecoder):
     def __init__(self) -> None:
         super().__init__()
         self.texts: list[str] = []
-        self._pieces: bytes | None = None  # the received part of an unfinished text message
+        # The payload of the complete frames of an unfinished text message; None: no text message is unfinished.
+        self._pieces: bytes | None = None
 
     def _frame(self, data: bytes, at: int, end: int) -> int:
         opcode = data[at] & 0x0F
@@ -63,10 +65,10 @@ class TextFrameDecoder(FrameDecoder):
         self._continues = not first & _FIN
         self._pieces = pieces if self._continues else None
         if not self._continues:
-            self._keep(pieces)
+            self._add(pieces)
         return used + length
 
-    def _keep(self, whole: bytes) -> None:
+    def _add(self, whole: bytes) -> None:
         try:
             self.texts.append(whole.decode())
         except UnicodeDecodeError:

@@ -62,8 +62,8 @@ class LostSessions:
         self._transport = transport
         self._trail = trail
         self._tables = SessionTables() if tables is None else tables
-        # Holds the ended sessions that consoleauth has not confirmed.  If some are left at the end of this process, the
-        # next start of the proxy reports them.
+        # Contains the ended sessions whose reports consoleauth has not confirmed.  If some are left at the end of this
+        # process, the next start of the proxy reports them.
         self._table = SharedTable(None, reactor) if self._tables.folder else None
         self._reports: ClosedReports | None = None
         self.count = 0

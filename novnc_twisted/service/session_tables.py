@@ -1,8 +1,8 @@
 """The files of the tables of sessions (:class:`novnc_twisted.session.shared_table.SharedTable`).
 
-The files are in the RuntimeDirectory of the service's unit.  Each file is locked as long as the process that writes to
-it lives, or the supervisor of this process.  If all processes of a proxy are killed, the next start of the proxy finds
-the files without a lock, and reports the sessions in them.
+The files are in the RuntimeDirectory of the service's unit.  Each file belongs to one process, which writes to it.  The
+file is locked while this process or its supervisor is alive.  If all processes of a proxy are killed, the next start of
+the proxy finds the files without a lock, and reports the sessions in them.
 """
 
 import fcntl

@@ -24,7 +24,7 @@ class WorkersStatus:
     :param reactor: IReactorTime.
     :param workers: the workers that run, by their numbers.
     :param lost: counts the sessions of workers that were killed; None: they are not counted.
-    :ivar stopping: whether the command is being stopped.
+    :ivar stopping: whether the service (the supervisor with its workers) is being stopped.
     """
 
     log = Logger()
@@ -46,8 +46,8 @@ class WorkersStatus:
     def status(self) -> "Deferred[Status]":
         """Return the status of all workers together, after at most :data:`DEADLINE` seconds.
 
-        The command is ready if at least one worker is ready: while other workers are being started, the ready ones
-        accept all connections.
+        The service (the supervisor with its workers) is ready if at least one worker is ready: while other workers are
+        being started, the ready ones accept all connections.
         """
         return self._shared()
 
@@ -61,7 +61,7 @@ class WorkersStatus:
         samples = {number: None if one is None else one.samples for number, one in answers.items()}
         total = self._totals.add(samples)
         if self._lost is not None:
-            # Counted here, because a killed worker can count nothing.
+            # The supervisor counts these sessions, because a killed worker cannot count them.
             total["novnc_sessions_ended_total", (("cause", WorkerLost.__name__),)] = float(self._lost.count)
         total |= worker_samples(len(states), len(answers) - len(states))
         if any(one.ready for one in states):

@@ -27,9 +27,12 @@ class SessionLimits:
         return self._servers.total()
 
     def take_slot(self, info: ConnectInfo) -> "SessionSlot":
-        """Take a slot for one session, until :meth:`SessionSlot.give_back` or the end of a ``with`` block.
+        """Take a slot for one session.
 
-        :raises TooManySessions: no slot is free.
+        The slot becomes free when :meth:`SessionSlot.give_back` is called, or when a ``with`` block with the slot ends.
+
+        :raises TooManySessions: ``max_sessions`` is reached.
+        :raises TooManyForServer: ``max_sessions_per_server`` is reached.  This is a subclass of TooManySessions.
         """
         server = _server_of(info)
         if self._max and len(self) >= self._max:
@@ -45,7 +48,7 @@ class SessionLimits:
 
 def _server_of(info: ConnectInfo) -> str:
     """Return the key of a VNC server, which is equal for all sessions with this server."""
-    # Without the UUID of the VM, which a token plug-in need not report, the address of the VNC server is the key.
+    # With a token plug-in, the UUID of the VM is unknown, and the address of the VNC server is the key.
     return info.instance_uuid or info.socket or f"{info.host}:{info.port}"
 
 
@@ -77,7 +80,7 @@ class SessionSlot:
                 del count[self._server]
 
     def __enter__(self) -> None:
-        """See take_slot."""
+        """Do nothing: take_slot() has taken the slot."""
 
     def __exit__(self, *raised: object) -> None:
         self.give_back()

@@ -7,11 +7,12 @@ file in memory, one row for each session.  The supervisor reads the file when th
 If the service has a RuntimeDirectory, the files are in this directory, and a proxy without workers writes such a file,
 too.  If the whole proxy is killed, its next start reads these files: see :mod:`novnc_twisted.service.session_tables`.
 
-The worker writes a row when a session becomes live.  Without a history of sessions, the worker frees the row when the
-session ends.  If consoleauth keeps a history, the worker writes the row again when the session ends, marked as ended,
-and reports the session to consoleauth.  If a session ends during its set-up, after its token was found valid, the
-worker writes a row only at the end of the session.  The worker frees the row when consoleauth has confirmed the report,
-or when the report was dropped.
+The worker writes a row when a session becomes live.  When the session ends, there are two cases:
+
+* Without a history of sessions, the worker frees the row.
+* If consoleauth keeps a history, the worker marks the row as ended, and reports the session to consoleauth.  A session
+  that ends during its set-up has no row until then; it gets one if its token was found valid.  The worker frees the row
+  when consoleauth has confirmed the report, or when the report was dropped.
 """
 
 import math
@@ -38,7 +39,7 @@ With more than 10,000 sessions, this takes longer.
 
 _TICK: Final = 1.0
 _MAX_IN_TICK: Final = 1000
-"""Maximum number of sessions that are written again in one tick.  This many take two milliseconds."""
+"""Maximum number of sessions that are written again in one tick.  To write this many takes two milliseconds."""
 
 _log = Logger()
 
@@ -138,7 +139,8 @@ class SharedTable:
         try:
             data = encode(row, state)
         except ValueError:
-            # Only an IViewer of another program can have an address that is too long.  Its session gets no row.
+            # The client's address is too long.  This can happen only in a program that has its own class for IViewer.
+            # The session gets no row.
             self.forget(row.id)
             return False
         number = self._numbers.get(row.id)

@@ -102,8 +102,8 @@ class KeystoneUsers:
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
         """See IAuth.  If the token's access rules do not allow the request, return None, as for an invalid token.
 
-        :raises HTTPError: 400: X-Auth-Token came twice; 403: the token gives no right here; 429: too many unknown
-            tokens of this client's network are being validated.
+        :raises HTTPError: 400: X-Auth-Token came twice; 403: the token gives no right here; 429: too many new
+            tokens from this client's address are being validated (:class:`.FairShare`).
         :raises ServiceUnavailable: Keystone gives no answer that can be used.
         """
         text = (request.header("x-auth-token") or "").strip()

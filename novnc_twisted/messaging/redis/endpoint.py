@@ -27,14 +27,14 @@ from novnc_twisted.messaging.waiting import within
 from novnc_twisted.tls import ServerCheck, identity
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for the TLS handshake and the log-in together; also the limit for connecting to a unix socket.
+"""Seconds for each of two steps: connecting to a unix socket; and the TLS handshake together with the log-in.
 
-The steps before the TLS handshake (asking the Sentinels, looking up the name, connecting) may together take twice this
-time.
+:func:`.login.in_time` sets the second limit.  For the steps before the TLS handshake (asking the Sentinels, looking up
+the name, connecting), :class:`.Link` allows twice this time in total.
 """
 
 ANSWER_TIMEOUT = 0.5
-"""Seconds for one address to accept a TCP connection.
+"""Seconds to connect to one address by TCP.
 
 The limit is short, because the kernel repeats its packets at longer and longer intervals.  A new attempt notices
 earlier that the network works again.
@@ -44,7 +44,11 @@ ASK_TIMEOUT = 1.0
 """Seconds to connect to one Sentinel and get its answer; then the next Sentinel is asked."""
 
 _OF_SENTINELS = {"NOAUTH": "SENTINELAUTH", "UNKNOWN": "NOSENTINEL"}
-"""Error code of a Sentinel -> the code in :mod:`.reasons`.  From a Redis server, these errors mean something else."""
+"""Error code of the answer to the command ``SENTINEL`` -> the code in :mod:`.reasons`.
+
+A server that does not know this command is not a Sentinel.  In answers to other commands, these codes have other
+meanings.
+"""
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
 _FACTORY.noisy = False  # otherwise the factory would log two lines for each attempt
@@ -101,7 +105,7 @@ class _SentinelEndpoint:
                     # The caller cancelled the attempt, so do not ask another Sentinel.
                     raise
                 except Exception as error:
-                    # A wrong certificate explains more than a dead Sentinel.
+                    # Report the last error, but prefer a wrong certificate: it explains more than a dead Sentinel.
                     if not isinstance(failed, Untrusted):
                         failed = error
             raise failed
@@ -111,14 +115,16 @@ class _SentinelEndpoint:
     async def moved(self, protocol: RedisProtocol) -> bool:
         """Ask the Sentinels for the primary; return whether it is another server than the one of this connection.
 
-        The first answer counts.  Return False if no Sentinel answers.
+        Only the first Sentinel that answers counts.  Return False if no Sentinel answers.
         """
         for host, port in list(self._sentinels):
             try:
                 named = await within(Deferred.fromCoroutine(self._ask(host, port)), ASK_TIMEOUT, self._reactor)
             except CancelledError:
                 raise
-            except Exception:  # noqa: S112 - the next Sentinel is asked; connecting again reports the reason
+            except Exception:  # noqa: S112
+                # Ask the next Sentinel.  The error is not logged here, because the connection may still work.  When it
+                # ends, Link calls connect(), which also asks the Sentinels, and logs why that fails.
                 continue
             return named != protocol.primary
         return False
@@ -130,8 +136,9 @@ class _SentinelEndpoint:
         except RedisError as error:
             raise RedisError(_OF_SENTINELS.get(error.code, error.code)) from None
         except ConnectionGone:
+            # ConnectionGone does not contain the reason of the loss; ``lost`` fires with it.  If the connection is not
+            # closed yet, abortConnection() closes it, so that ``lost`` fires.
             sentinel.transport.abortConnection()
-            # ConnectionGone does not contain the reason of the loss; ``lost`` does.
             raise await sentinel.lost from None
         finally:
             sentinel.transport.abortConnection()
@@ -194,7 +201,7 @@ def _certificates(what: str, file: str) -> list[Certificate]:
     except (crypto.Error, ValueError):
         found = []
     if not found:
-        raise ValueError(f"{what}={file} contains no certificate (PEM)")
+        raise ValueError(f"{what}={file} contains no certificate in PEM format")
     return found
 
 
@@ -207,8 +214,8 @@ def _key(file: str, certificate: Certificate) -> KeyPair:
         context = SSL.Context(SSL.TLS_METHOD)
         context.use_certificate(certificate.original)
         context.use_privatekey(key)
-        # Checked with a temporary context; otherwise a wrong key would be noticed only at the first connection.
+        # Check the key with a temporary context; otherwise a wrong key would be noticed only at the first connection.
         context.check_privatekey()
     except (crypto.Error, SSL.Error, ValueError, TypeError):
-        raise ValueError(f"key={file} is not the private key of cert (PEM, not encrypted)") from None
+        raise ValueError(f"key={file} must be the private key of cert, in PEM format and not encrypted") from None
     return KeyPair(key)

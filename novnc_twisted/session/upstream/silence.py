@@ -1,4 +1,9 @@
-"""Watches the time between a new connection and the first bytes of the VNC server."""
+"""Watches a new connection until the VNC server has sent its first bytes.
+
+During this time, the session has its *turn*: the right to make a new connection to this VNC server.  Only one session
+at a time has it; the other sessions of the proxy wait, because QEMU loses connections that are made together
+(:mod:`.turns`).  The first bytes show that QEMU has accepted the connection, so the next session can have its turn.
+"""
 
 from typing import Final
 
@@ -10,18 +15,19 @@ from novnc_twisted.session.upstream.end import UpstreamEnd
 from novnc_twisted.session.upstream.turns import Turn
 
 PROBE: Final = 1.0
-"""Seconds of silence after which the session gives its turn back (:class:`.Turn`) and starts keep-alive probes.
+"""Seconds without bytes after which the session gives its turn back (:class:`.Turn`) and starts keep-alive probes.
 
-In RFB, the server sends the first bytes.  If its kernel does not know the connection (:mod:`.turns` explains why), no
-bytes ever come.  In this case, the kernel answers a probe with a reset.  A server that is only slow does not notice the
-probes, because its kernel answers them.
+In RFB, the server sends the first bytes.  If the server's kernel does not know the connection (:mod:`.turns` explains
+how this happens), no bytes ever come.  In this case, the server's kernel answers a probe with a reset.  A server that
+is only slow does not notice the probes, because its kernel answers them.
 """
 
 
 class Silence:
-    """Gives the turn back when the first bytes come.
+    """Gives the turn back when the first bytes come.  The session calls :meth:`over` at this moment.
 
-    If no bytes come within :data:`PROBE`, gives the turn back then, and probes the connection.
+    If no bytes come within :data:`PROBE` seconds, gives the turn back then, and probes the connection until
+    :meth:`over` is called.
     """
 
     __slots__ = ("_end", "_probing", "_timer", "_turn")

@@ -27,7 +27,10 @@ class Turns:
         return sum(map(len, self._queues.values()))
 
     def take(self, clock: IReactorTime, place: str) -> "Turn":
-        """Join the queue of a VNC server.  The caller must call :meth:`Turn.give_back`, even after a failure."""
+        """Join the queue of a VNC server.  The caller must call :meth:`Turn.give_back`, even after a failure.
+
+        :param place: a text that differs for each VNC server, such as ``host:port``.
+        """
         queue = self._queues.setdefault(place, deque())
         turn = Turn(self, clock, place, begun=not queue)
         queue.append(turn)
@@ -47,7 +50,7 @@ class Turns:
 
 
 class Turn:
-    """The right to make a connection to one place.
+    """One session's right to make a new connection to a VNC server.
 
     :ivar begins: fires when the turn begins; None if it has begun at once.
     """

@@ -71,7 +71,7 @@ export const sentences = [
     'Too many failed log-ins. Try again in {seconds} s.',
     'Too many people log in at the same time. Try again in a moment.',
     'Too many requests are being processed. Try again in {seconds} s.',
-    'Too many tokens of your network are being validated. Try again.',
+    'Too many tokens from your address are being validated. Try again.',
     'Cannot \'{action}\' instance {id} while it is in vm_state {state}',
     'Cannot \'{action}\' instance {id} while it is in task_state {state}',
     'Cannot \'{action}\' instance {id}: its domain is transient and would be deleted.',
