@@ -13,8 +13,8 @@ from novnc_twisted.identity.users import Caller
 class Inventory:
     """The servers of all compute hosts, as the caller of a request sees them.
 
-    A server whose host is not alive is listed with an unknown state.  Any request for such a server fails with "not
-    available" (503), not with "there is no such server" (404).
+    A server whose host is not alive appears in lists with an unknown state.  A request for this server itself fails
+    with "not available" (503), not with "there is no such server" (404).
     """
 
     def __init__(self, compute: IComputeAPI) -> None:

@@ -32,11 +32,14 @@ have entries of their own.
 
 
 RESTART: Final = 5.0
-"""Seconds for which calls to consoleauth or a compute host wait after this service was stopped (on Redis only).
+"""Seconds for which calls wait for a consoleauth or a compute service that was stopped (on Redis only).
 
-The service may be restarting.  After this time, calls to it fail at once.  If the service was a compute host, the
-callers can then ask other compute hosts.  A longer time would have no effect on calls with the default deadline, which
-is also 5 seconds.
+The service may be restarting.  The time begins when the last process that serves the topic has stopped in an orderly
+way.  When the time is over and no new process serves the topic, calls fail at once.  The callers of a compute host can
+then ask other compute hosts.
+
+The default deadline of a call is as long as this time.  So a call that begins when the service stops can wait until its
+deadline.
 """
 
 
@@ -114,9 +117,11 @@ CONSOLEAUTH: Final = Topic(
 )
 """``consoleauth``: the tokens, the people at a console, and the history of sessions.
 
-Somebody with a stolen credential of a proxy can make a new token only from another token, and must know the hash of
-that token.  The new token has no more rights than the other token, and ends with it.  A proxy cannot choose a token to
-delete, but if a server or a user has too many tokens, a new token replaces the oldest one.
+A thief who has stolen the credential of a proxy can make a token only from an existing one (``share_console``), and
+must know the hash of the existing token.  The new token has no more rights than the existing one, and ends with it.
+
+The thief cannot choose a token and delete it.  But if the new token exceeds a limit (``max_tokens_per_server`` or
+``max_tokens_per_user``), consoleauth deletes the oldest token of this server or user.
 """
 
 COMPUTE: Final = Topic(
@@ -136,7 +141,11 @@ COMPUTE: Final = Topic(
     },
     family=True,
 )
-"""``compute.HOST``: the domains of a compute host.  VNC passwords are given to consoleauth only."""
+"""``compute.HOST``: the domains of a compute host.
+
+Of all roles, only consoleauth may ask a compute host for a VNC password.  A proxy gets the password from consoleauth,
+which first checks the viewer's token.
+"""
 
 PROXY: Final = Topic(
     "proxy",

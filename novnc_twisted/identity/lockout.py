@@ -45,7 +45,7 @@ class LockoutSettings:
     """When failed log-ins lock out, and for how long.
 
     :ivar failures: failed log-ins of one user from one address, before this user is locked out from this address.  0
-        switches off this option and the next two.
+        switches off this limit, and also ``failures_per_address`` and ``failures_per_user``.
     :ivar failures_per_address: failed log-ins from one address, for all user names, before the address is locked out.
         The limit is four times as high for an IPv6 /56, and 16 times as high for a /48.  0 is off.
     :ivar failures_per_user: failed log-ins of one user, from all addresses, before log-ins are delayed; 0 is off.

@@ -72,10 +72,11 @@ class ConsoleService(CommandService):
             shutdown.add(phase, lambda: older.gone() if self.is_main else None)
 
     def begin(self) -> None:
-        """Start all services at the same time.  Each one waits for the programs that it needs, such as Redis."""
+        """Start all services.  No start waits for another one: each waits only for what it needs, such as Redis."""
         starts: list[Start] = [self._context.transport.start, *self._starts]
         if self._context.trail is not None:
-            # First, so that the audit trail gets all events: open_trail() is done before the next start begins.
+            # First, so that the audit trail is open when the other starts report events.  open_trail() awaits nothing,
+            # so it is done before the next start begins.
             starts.insert(0, partial(open_trail, self._context.trail))
         self._starting = [Deferred.fromCoroutine(self._start(start)) for start in starts]
         DeferredList(self._starting).addCallback(self._all_started)
@@ -148,18 +149,18 @@ class ConsoleService(CommandService):
             self._context.trail.reopen()
         try:
             # All files are read before any of them is used, so that an error changes nothing.
-            renewals = self.renewals()
+            functions = self.renewals()
             changes = self.configuration.read(files) if self.configuration is not None else None
         except Unusable as error:
             self.log.error("reload failed, the previous files stay in use: {error}", error=error)
             failed: str | None = str(error)
         else:
             failed = None
-            for use in renewals:
+            for use in functions:
                 use()
-            # The functions of Context.renewals read the files of token plug-ins.  renewals() adds one function for each
-            # TLS configuration.
-            certificates = len(renewals) > len(self._context.renewals)
+            # Whether any certificates were read.  renewals() returns one function for each TLS configuration, and one
+            # for each entry of Context.renewals.  These entries read no certificates, but files of token plug-ins.
+            certificates = len(functions) > len(self._context.renewals)
             self.log.info(
                 "reload: {what}",
                 what="certificates were read again" if certificates else "no certificate to read again",
@@ -180,7 +181,7 @@ class ConsoleService(CommandService):
             configuration.report(changes)
 
     def renewals(self) -> list[Callable[[], None]]:
-        """Read all certificates and keys, and the files of ``Context.renewals``.
+        """Read all certificates and keys again, and the files that the functions in ``Context.renewals`` read.
 
         :return: functions that put the new content into use.
         :raises Unusable: a file has an error; the text is one line about the first such file.
@@ -220,7 +221,8 @@ class ConsoleService(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
-            # A drain_timeout of 0 means no limit after a take-over.  After SIGTERM, it means that sessions end at once.
+            # After a take-over, this process already waits for its sessions.  If drain_timeout is 0, release() has set
+            # no limit for this wait.  After SIGTERM, 0 means that sessions end at once.
             self._context.shutdown.wait_at_most(self.drain_timeout)
         super().end()
 

@@ -72,7 +72,7 @@ class LiveSession(Session):
         self._lease: TokenLease | None = None  # None until start(), and without keep_token
         self._timers: tuple[Timer, ...] = ()
         self._power: PowerControl | None = None  # None: this viewer is offered no power actions
-        self._channel: Channel | None = None  # if the viewer is a console page, and pages get lists of people
+        self._channel: Channel | None = None  # None without a console page, or if pages get no lists of people
         self._listed_at = 0.0  # the time of the newest list of people (PeopleList.at)
         self.right = info.mode
         self.resizes = True
@@ -107,9 +107,12 @@ class LiveSession(Session):
         """See :class:`Session`.  If the first part of a message was already passed on, its rest is passed on, too."""
         changed = mode != self.right
         self.right = mode
-        # If the mode of the token was changed, each renewal of the token's lease reports this mode again.  A repeated
-        # CONTROL must not give control back to a viewer that has handed it over.  A repeated VIEW must end control
-        # that another viewer has handed over to this one: a viewer whose token was set to VIEW may not have control.
+        # ``changed`` is False if the session already has this right.  For example, after a change of a token's mode,
+        # each renewal of the token's lease reports the new mode again.  Such a CONTROL must not give control back to a
+        # viewer that has handed it over.  Such a VIEW must end control that another viewer has handed over to this one,
+        # because a viewer whose token was set to VIEW may not have control.  The viewer can still have this control if
+        # the token allowed only VIEW before the change, too, or if a list of people that was made before the change
+        # has arrived after it.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows.  If control was handed over, the present mode may already be the
         # new one.  In this case, set_rights() changes nothing, and does not inform the page.
@@ -129,8 +132,9 @@ class LiveSession(Session):
         self._listed_at = listed.at
         channel = self._channel
         if channel is None:
-            # If consoleauth stops answering, only Channel.renew() ends control that another viewer has handed over.  So
-            # a session without a channel must not get such control.
+            # Control that another viewer has handed over must end if consoleauth stops answering.  Channel.renew() does
+            # this when no list has arrived for LEASE seconds.  A session without a channel would keep such control, so
+            # its mode is not changed here.
             self.set_rights(self.info.mode, resizes=own.resizes)
             return False
         self.set_rights(own.mode, resizes=own.resizes)

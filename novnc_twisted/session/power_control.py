@@ -49,8 +49,9 @@ class PowerControl:
     async def begin(self, action: str) -> str:
         """Begin an action.
 
-        :return: why the action was not begun: ``busy``, ``state``, ``task``, ``transient``, or the name of a refusal.
-            Empty: it was begun.
+        :return: why the action was not begun; empty: it was begun.  ``busy``: an earlier action of this session
+            has no answer yet, or the session has requested too many actions.  ``state``, ``task`` or ``transient``: see
+            :mod:`novnc_twisted.contract.power`.  Any other text is the name of a refusal.
         """
         if self._busy or not self._is_within_limit():
             return "busy"

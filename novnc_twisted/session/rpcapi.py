@@ -17,8 +17,9 @@ from novnc_twisted.messaging.interfaces import ITransport, Service
 DEADLINE: Final = 3.5
 """Seconds for the answer of a worker (a process of a proxy).
 
-A worker that dies disappears from the bus's list of workers in less than this time.  So a worker that has not answered
-in this time, but is still listed, is alive.
+On Redis, a worker that was killed stays in the list of services for up to 3 s, which is less than this deadline.  So a
+worker that was killed before it was called is no longer listed when the deadline is over, and counts as ended.  A
+worker that is still listed then may be alive, or it was killed during the call: its sessions are unknown.
 """
 
 
@@ -26,8 +27,8 @@ in this time, but is still listed, is alive.
 class _Worker:
     """The sessions that were read from one worker so far.
 
-    :ivar rows: its sessions after the marker, in the order of their ids.
-    :ivar last: the highest id up to which all its sessions are known.
+    :ivar rows: the worker's sessions after the marker of the page, as far as they were read, in the order of their ids.
+    :ivar last: the id of the last session that was read; if none was read yet, the marker.
     :ivar more: whether the worker may have further sessions.
     """
 
@@ -38,10 +39,11 @@ class _Worker:
 
 
 class SessionsAPI:
-    """Calls the workers of all proxies.  If the bus no longer lists a worker, the worker's sessions have ended with it.
+    """Calls the workers of all proxies.  A worker that the bus no longer lists counts as ended, with all its sessions.
 
-    :raises ServiceUnavailable: (each method) a listed worker gives no valid answer; the detail names it.  But if
-        another worker has the session that :meth:`find` looks for, :meth:`find` returns this session.
+    :raises ServiceUnavailable: (each method) the bus cannot list the workers; or a listed worker gives no valid
+        answer, and the detail names this worker.  But if another worker has the session that :meth:`find` looks for,
+        :meth:`find` returns this session.
     """
 
     def __init__(self, transport: ITransport) -> None:
@@ -134,7 +136,7 @@ class SessionsAPI:
 
 
 def _take(worker: _Worker, rows: list[Any], more: bool) -> None:
-    """Add an answer of a worker to its record.
+    """Add the sessions in an answer of a worker to those that were read from this worker before.
 
     :raises ServiceUnavailable: the sessions in the answer are not in the order of their ids.
     """
@@ -148,9 +150,10 @@ def _take(worker: _Worker, rows: list[Any], more: bool) -> None:
 
 
 def _rows(answer: Any) -> list[Any] | None:
-    """Return the sessions in an answer of a worker.
+    """Return the sessions in the answer of a worker; None: it is not valid, so the sessions are unknown.
 
-    None: the answer is a Refusal or invalid, so the sessions of the worker are unknown.
+    :param answer: a result of :func:`.gather`.  It is a Refusal if the worker refused the call, or did not answer in
+        time.
     """
     rows = answer.get("sessions") if isinstance(answer, dict) else None
     return rows if isinstance(rows, list) else None
@@ -161,5 +164,9 @@ def _id(row: tuple[str, Service, dict[str, Any]]) -> str:
 
 
 def _session(service: Service, row: Any) -> SessionInfo:
-    """Read a session.  Its ``proxy`` is the host that the bus lists for the worker, not the value in the answer."""
+    """Read a session in the answer of a worker.
+
+    The value of ``proxy`` in the answer is not used.  Instead, ``proxy`` is the host that the bus lists for the worker,
+    as in the argument of :meth:`SessionsAPI.page`.
+    """
     return replace(read(SessionInfo, row, service.topic), proxy=service.host)

@@ -12,9 +12,9 @@ API: list[cfg.Opt] = [
         choices=["noauth", "noauth2", "http_basic", "keystone"],
         deprecated_opts=formerly("auth_strategy"),
         help="How callers of the API are authenticated. noauth: not at all; the API starts only on a loopback "
-        "address, and everyone who reaches it is an administrator. http_basic: by an htpasswd file. keystone: by "
-        "a Keystone, which validates their tokens; this needs credentials in [keystone_authtoken], [nova] or "
-        "[service_user].",
+        "address, and everyone who reaches it is an administrator. noauth2 (nova's name): the same as noauth. "
+        "http_basic: by an htpasswd file. keystone: by a Keystone, which validates their tokens; this needs "
+        "credentials in [keystone_authtoken], [nova] or [service_user].",
     ),
     cfg.StrOpt(
         "http_basic_auth_user_file",
@@ -31,8 +31,10 @@ API: list[cfg.Opt] = [
     cfg.ListOpt(
         "admin_roles",
         default=["admin"],
-        help="Names of the Keystone roles that make a user an administrator of the API, in a project or for the whole "
-        "system. Administrators see the servers of all projects.",
+        help="Names of the Keystone roles of administrators. A user whose token has one of these roles, for any "
+        "project or for the whole system, is an administrator of the API, and sees the servers of all projects. If "
+        "Keystone's option admin_project_name names a project, such a role in any other project counts like one of "
+        "member_roles.",
     ),
     cfg.ListOpt(
         "member_roles",
@@ -49,7 +51,7 @@ API: list[cfg.Opt] = [
     cfg.StrOpt(
         "cert",
         help="File (PEM) of the certificate of the API; intermediate certificates follow it. If this option is set, "
-        "the API accepts only https://. After SIGHUP, this file and key are read again.",
+        "the API accepts only https://. After SIGHUP, the files of cert and key are read again.",
     ),
     cfg.StrOpt(
         "key",
@@ -62,8 +64,8 @@ API: list[cfg.Opt] = [
         min=0,
         help="After this number of failed log-ins of one user from one client address (/64 for IPv6), the user is "
         "locked out from this address (429). The first lock-out takes lockout_time seconds, and each further "
-        "failure doubles the time. A successful log-in resets the count. 0 switches off this option and the next "
-        "two.",
+        "failure doubles the time. A successful log-in resets the count. 0 switches off this limit, and also "
+        "lockout_failures_per_address and lockout_failures_per_user.",
     ),
     cfg.IntOpt(
         "lockout_failures_per_address",
@@ -105,9 +107,10 @@ KEYSTONE_AUTHTOKEN: list[cfg.Opt] = [
         "token_cache_time",
         default=300,
         min=-1,
-        help="Seconds for which the API uses Keystone's answer about a user's token for lists, at most 300. A token "
-        "that is revoked in Keystone can list servers for this time. For a new link or a change, the API uses "
-        "only an answer that is less than 5 s old. 0 and -1: the API asks Keystone at each request.",
+        help="Seconds for which the API remembers Keystone's answer about a user's token. Values above 300 count as "
+        "300. For requests that only read, the API uses the remembered answer. So a token that was revoked in Keystone "
+        "can still list servers during this time. For a new link or a change, the API uses only an answer that is less "
+        "than 5 s old, and otherwise asks Keystone. 0 and -1: the API asks Keystone at each request.",
     ),
     cfg.StrOpt(
         "service_type",

@@ -64,8 +64,8 @@ DEFAULT: list[cfg.Opt] = [
     cfg.StrOpt(
         "cert",
         help="File (PEM) of the certificate of the two proxies; intermediate certificates follow it. If this option is "
-        "set, their ports accept https:// and wss:// as well as plain connections. After SIGHUP, this file, key "
-        "and ssl_client_ca are read again.",
+        "set, their ports accept https:// and wss:// as well as plain connections. After SIGHUP, the files of cert, "
+        "key and ssl_client_ca are read again.",
     ),
     cfg.StrOpt(
         "key",
