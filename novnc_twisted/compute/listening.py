@@ -1,6 +1,8 @@
-"""Checks that a VNC server listens on the address to which the proxies connect.
+"""Checks the addresses on which a VNC server listens.  No I/O.
 
-Of other addresses, only ``server_listen`` and loopback addresses are permitted.  This module does no I/O.
+The proxies must reach the server at the address to which they connect.  The server may also listen on
+``server_listen`` and on loopback addresses, but on no other address.  If ``server_listen`` is ``0.0.0.0`` or ``::``, it
+may listen on all addresses.
 """
 
 from functools import lru_cache
@@ -35,14 +37,14 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
             # The proxies connect to a host name, which may resolve to this address.
             if proxy_address is None and not listen.is_unspecified:
                 continue
-            return f"listens on {text}, wider than server_listen {server_listen}; {mend}"
+            return f"listens on {text}, which server_listen {server_listen} does not permit; {mend}"
     return None
 
 
 def _mend(address: str) -> str:
     return (
-        f"put <listen type='address' address='{address}'/> into its <graphics type='vnc'>, "
-        f'or vnc_listen = "{address}" into qemu.conf, and start it again'
+        f"put <listen type='address' address='{address}'/> into <graphics type='vnc'> of the VM, "
+        f'or vnc_listen = "{address}" into qemu.conf and restart libvirtd; then shut the VM down and start it again'
     )
 
 

@@ -34,7 +34,7 @@ class ComputeManager:
     :param driver: the driver of the hypervisor; the manager starts and stops it.
     :param host: the name of this compute host, which no other live host may have.
     :param server_proxyclient_address: the name or address at which the proxies reach the VNC servers of this host.
-    :param server_listen: the address on which VMs should listen; a VM that listens on more addresses is logged.
+    :param server_listen: the address on which VMs should listen; a VM that listens on a wrong address is logged.
     :param novncproxy_base_url: the URL to which the token is added for ``novnc``.
     :param xvpvncproxy_base_url: the URL to which the token is added for ``xvpvnc``.
     :param vnc_enabled: whether consoles are available; False: every console is refused.

@@ -1,6 +1,13 @@
-"""Power actions on the domains of this host, with nova's rules about the states that allow them.
+"""Power actions on the domains of this host.
 
-nova's rules: ``nova/compute/api.py``, ``check_instance_state`` of start, stop, reboot, pause, unpause, suspend, resume.
+The states that allow an action are those of nova (``nova/compute/api.py``, ``check_instance_state`` of start, stop,
+reboot, pause, unpause, suspend, resume), with these exceptions:
+
+* START is also allowed if the memory of the domain is saved.  nova calls such a server suspended, and only resumes or
+  reboots it.
+* While a guest shuts down, only STOP and RESET are allowed, although nova calls such a server active.
+* An action that would delete a transient domain is refused.
+
 A caller gets its answer when the action has begun.  As with nova, the caller sees from the server's state when the
 action has ended.
 """
@@ -26,8 +33,8 @@ SHUTDOWN_TIMEOUT: Final = 60.0
 
 _CREATE, _DESTROY = Operation.CREATE, Operation.DESTROY
 
-# Actions have nova's names; states and operations have libvirt's.  nova's "pause" is libvirt's "suspend", and nova's
-# "suspend" is a managed save.
+# The actions have nova's names; but REBOOT is nova's soft reboot, and RESET its hard reboot.  Most states and
+# operations have libvirt's names.  nova's "pause" is libvirt's "suspend", and nova's "suspend" is a managed save.
 _PLANS: Final[Mapping[str, Mapping[str, tuple[Operation, ...]]]] = MappingProxyType(
     {
         power.START: {"shutoff": (_CREATE,), "saved": (Operation.RESTORE,)},
@@ -110,8 +117,9 @@ class PowerActions:
         domain = await self._driver.get_domain(uuid)
         operations = () if domain.migrating else _PLANS[action].get(domain.state, ())
         busy = self._tasks.get(uuid)
-        # As in nova, a hard reboot may replace a running action, since a guest may ignore a request to shut down.  But
-        # a hard reboot must not replace another hard reboot: many hard reboots would occupy all threads.
+        # A hard reboot (RESET) may replace any other running action, since a guest may ignore a request to reboot or to
+        # shut down.  (nova permits this for most actions, but not for START and STOP.)  It must not replace another
+        # hard reboot: many hard reboots would occupy all threads.
         if busy is not None and (action != power.RESET or busy.name == task.name):
             return PowerReply(state=domain.state, conflict=power.BUSY, task=busy.name)
         if domain.migrating:
@@ -177,7 +185,9 @@ class PowerActions:
 
     async def _destroy(self, domain: Domain, task: _Task) -> None:
         try:
-            # Read the domain again: it may have stopped just now, and another user may have started it since.
+            # The domain may have stopped just now.  If changed() has noticed this, it has ended the task, and another
+            # user may have started the domain again.  Or a hard reboot may have replaced the task.  In these cases, do
+            # not switch the domain off.
             if (await self._driver.get_domain(domain.uuid)).active and self._tasks.get(domain.uuid) is task:
                 await self._driver.operate(domain.uuid, (Operation.DESTROY,))
         except InstanceNotFound:

@@ -1,7 +1,7 @@
 """Nova as the authority: nova makes the console tokens, and its public API checks them.
 
-Nova's database and message bus are not used, and no token is stored here.  So nova's own proxies and ours can serve the
-same links at the same time.
+Only nova stores the tokens, so nova's own proxies and ours can serve the same links at the same time.  Nova's database
+and message bus are not used.
 """
 
 import time
@@ -41,8 +41,8 @@ class NovaAuthority:
 
     :param nova: nova's API.
     :ivar token_ttl: seconds for which nova's tokens are valid (``[consoleauth] token_ttl`` of nova-compute).
-    :param enforce_session_timeout: whether a session ends ``token_ttl`` seconds after the first use of its token here.
-        The first use counts because nova's API does not say when a token expires.
+    :param enforce_session_timeout: whether a session ends ``token_ttl`` seconds after the first use of its token in
+        this process.  The first use counts because nova's API does not say when a token expires.
     :param now: returns Unix time in seconds.
     :ivar admitted: the tokens whose viewers may reconnect.
     """
@@ -63,7 +63,10 @@ class NovaAuthority:
         self.admitted = AdmittedTokens(now)
 
     async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
-        """Return the console of this token.  The address may be outdated if ``ConnectInfo.current`` is False.
+        """Return the console of this token.
+
+        Host and port are up to date only if ``ConnectInfo.current`` is True.  If it is False, they are from the time
+        when the token was made, and another VM may have them now.
 
         :raises InvalidToken: nova does not know the token, it has expired, or it cannot be one of nova's.
         :raises ConsoleForbidden: ``console_type`` is not ``novnc``, the only type that nova has tokens for; or the
@@ -93,8 +96,9 @@ class NovaAuthority:
         if place is not None and place.instance_uuid == known.instance_uuid:
             _refuse_without_screen(server)
             return self._info(token, place, server, current=False)
-        # nova no longer knows the token: it has expired, or the server has moved.  A move ends the session, and nova
-        # drops the tokens of the server.
+        # nova does not know the token any more, or the token opens another server now.  Usually, the token has expired,
+        # or a live migration has ended the session: nova then deletes the tokens of the server.  The viewer may
+        # reconnect nevertheless, so ask nova for the console of the server that the token opened before.
         info = await self._locate(token, known.instance_uuid, known.project_id, server)
         if info is None:
             raise InvalidToken("nova does not know the token")
@@ -118,7 +122,11 @@ class NovaAuthority:
         return await self._locate(token, info.instance_uuid, info.project_id, before)
 
     async def keep_token(self, token: str, client_address: str) -> None:
-        """Let the viewer of a live session reconnect with its token within 60 s, even if nova has dropped the token."""
+        """Let a viewer at this address reconnect with its token for 60 s from now, even if nova drops the token.
+
+        The proxy calls this method regularly while a session lives, and at its end if its viewer may reconnect.  With
+        ``enforce_session_timeout``, this method does nothing.
+        """
         self.admitted.renew(token, client_address)
 
     async def find_rights(self) -> None:
@@ -204,7 +212,7 @@ async def _both(first: Coroutine[Any, Any, _F], second: Coroutine[Any, Any, _S])
 
 def _refuse_without_screen(server: NovaServer | None) -> None:
     if server is None:
-        return  # the credentials may not read it
+        return  # the credentials may not read servers, so the state is unknown
     if server.status in _GONE:
         raise InstanceNotFound(f"nova shows the server as {server.status}")
     if server.status in _OFF:

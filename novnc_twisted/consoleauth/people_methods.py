@@ -119,8 +119,8 @@ class PeopleMethods:
         :param token_hash: the SHA-256 of the token of this session.  Only the session's own proxy knows it, so no other
             proxy can act for the session.
         :param action: one of :data:`~novnc_twisted.contract.person.CONTROL_ACTIONS`.
-        :param other: the session that gets control (``give``) or loses it (``take``).  Empty with ``take``: all
-            sessions that got control from this one.
+        :param other: the session that gets control (``give``) or loses it (``take``).  With ``take``, an empty
+            text means all sessions that got control from this one.
         :returns: ``refused``: why nothing was changed, or null.
         """
         uuid = fields.argument("server_id", server_id, fields.uuid)
@@ -139,7 +139,8 @@ class PeopleMethods:
         if refused is None:
             self._report(action, own, other_session)
             if action != REQUEST:
-                # Not awaited: if a worker hangs, this and the calls above would take longer than the caller waits.
+                # Update the pages, but answer now.  If a worker hangs, the calls above and this update could together
+                # take longer than the calling proxy waits for the answer.
                 Deferred.fromCoroutine(self._people.tell_or_log(uuid))
         return {"refused": refused}
 
@@ -164,15 +165,16 @@ class PeopleMethods:
         own, other = acting.own, acting.other
         if not acting.has_control or not await self._may_control(own):
             return NO_CONTROL
-        # A session that has given control away only watches, even if it then receives control.  So end the grants that
-        # the receiver has made, also those that do not count now: when the receiver gets control, they could count
-        # again.
+        # A session that has made a grant that counts may only watch, even if another session gives it control.  So end
+        # the grants that the receiver has made.  This includes grants that do not count now: they could count again as
+        # soon as the receiver has control.
         stored = await self._grants.of([one.id for one in acting.sessions])
         gave = [to for to, by in stored.items() if by == other.id]
         left = {to: by for to, by in acting.grants.items() if to not in gave}
         if settle(acting.sessions, left).modes[own.id] != CONTROL:
-            # This session had its control from the receiver, directly or through other sessions.  Now the receiver has
-            # it again, and a further grant would make a circle.
+            # This session got its control from the receiver, directly or through other sessions.  So if the grants of
+            # the receiver end, the receiver has control again, and this session only watches.  A grant from this
+            # session to the receiver is not needed, and would not count.
             await self._grants.drop(gave)
             return None
         if not other.has_page:
@@ -202,8 +204,8 @@ class PeopleMethods:
         gave = [to for to, by in acting.grants.items() if by == own.id and (target is None or to == target.id)]
         await self._grants.drop(gave)
         if target is not None and target.right == CONTROL and target.shared_from == own.token_hash:
-            # The guest's link permits control.  So limit the token of this link to viewing: if only the session were
-            # changed, the guest could get control back with a reconnection.
+            # The guest's link itself permits control, so limit the token of this link to viewing.  If only the session
+            # were changed, the guest would have control again after a reconnection.
             await self._sessions.change_mode(target.token_hash, VIEW, own.token_hash)
             return None
         return None if gave else NO_CONTROL

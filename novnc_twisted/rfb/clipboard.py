@@ -50,6 +50,9 @@ NO_LIMITS: Final = ClipboardLimits()
 class ClipboardPolicy:
     """Removes clipboard texts that are longer than the limits: a filter of the relay, without I/O.
 
+    It also removes empty texts, which would clear the receiver's clipboard even with a limit of 0.  But if
+    ``from_server`` is :data:`UNLIMITED`, all texts from the server pass.
+
     It removes the extended clipboard from SetEncodings, because the texts of this extension are compressed and of
     several kinds.  The simple clipboard, which every viewer has, remains.
 
@@ -128,7 +131,7 @@ class ClipboardPolicy:
         if not self._reads_server:
             return data
         limit = self._limits.from_server
-        # This also removes empty texts, and texts in the extended form, whose length is negative.
+        # This also removes empty texts (see the class), and texts in the extended form, whose length is negative.
         return b"".join(
             piece.data
             for piece in self._server.receive(data)
@@ -146,13 +149,14 @@ class ClipboardPolicy:
         return length > 0 and (self._limits.to_server == UNLIMITED or length <= self._limits.to_server)
 
     def _whole(self, message: bytes) -> bytes:
-        """Return what is passed on instead of a message of :data:`_WHOLE`; keep the new size of the pixels."""
+        """Return what is passed on instead of a message of :data:`_WHOLE`; remember a new size of the pixels."""
         if message[0] == ClientMessage.SET_ENCODINGS:
             return self._encodings(message)
         size = PixelSize.of(message[4:])
         if self._reads_server and self._asked and size != self._server.size:
             raise ProtocolViolation(
-                "SetPixelFormat after a request for the screen or a cursor, in a session with clipboard limits"
+                "SetPixelFormat changes the size of the pixels after a request for the screen or for a cursor: with a "
+                "limit in [console] clipboard_from_server, it may do this only before such a request"
             )
         self._server.size = size
         return message

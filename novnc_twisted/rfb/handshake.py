@@ -47,7 +47,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the owner of the handshake; the answer is sent into the generator.
+    """Ask the code that runs the handshake; the answer is sent into the generator.
 
     :ivar what: the kind of answer that is needed.  ``password``: the VNC password as text, or None if the VM has no
         password.

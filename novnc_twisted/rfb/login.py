@@ -36,11 +36,12 @@ def login(
 ) -> Handshake[ServerInit]:
     """Log in to a VNC server and read its ServerInit.
 
-    The handshake asks for a ``password`` only if the server requires one.  If the handshake
-    chooses VeNCrypt, it waits until its owner has started TLS.
+    If the chosen security type needs a password, the handshake yields :class:`~novnc_twisted.rfb.Ask`.  With VeNCrypt,
+    it yields :class:`~novnc_twisted.rfb.StartTLS`.  The code that runs the handshake must then supply the password, or
+    start TLS.
 
     :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`.  The first one that the server offers is used.
-        If it fails, no other scheme is tried: an attacker could make it fail so that a weaker scheme is used.
+        If this scheme fails, no other one is tried: an attacker could make a scheme fail, so that a weaker one is used.
     :param shared: whether other clients may stay connected; False makes QEMU disconnect them.
     :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc; the first one that the server offers is
         used.
@@ -166,6 +167,8 @@ def _server_init() -> Handshake[ServerInit]:
         raise ConsoleUnreachable(f"the VNC server claims a screen of {width} x {height} pixels")
     if name_length > MAX_NAME:
         raise ConsoleUnreachable(f"the VNC server claims a name of {name_length} bytes")
-    # Not "ServerInit" again: QEMU closes a connection above its limit before this message, not within it.
+    # Do not call this part "ServerInit": a connection that is lost while "ServerInit" is awaited counts as refused by
+    # QEMU's limit of viewers (novnc_twisted/session/upstream/loss.py).  QEMU refuses a viewer before ServerInit, never
+    # in the middle of it.
     name = yield Need(name_length, "the name in ServerInit")
     return ServerInit(width, height, pixel_format, name)

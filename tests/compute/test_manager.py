@@ -280,7 +280,7 @@ class ReportTests(ComputeCase):
         self.assertEqual(len(self.said), 2, self.said)
         self.assertIn(f"myserver20 ({A}) listens on 127.0.0.1, but the proxies connect to", self.said[0])
         self.assertIn("<listen type='address' address='10.0.0.5'/>", self.said[0])
-        self.assertIn("wider than server_listen 127.0.0.1", self.said[1])
+        self.assertIn("listens on 0.0.0.0, which server_listen 127.0.0.1 does not permit", self.said[1])
 
     async def test_one_line_whatever_the_xml_holds(self) -> None:
         driver = await self.host(server_proxyclient_address="10.0.0.5")

@@ -103,7 +103,7 @@ class OneHostTests(OneHostCase):
         await self.driver.seen(Change.STARTED, self.uuid)
         await self.check(await self.token())
         await self.check(await self.token())
-        (line,) = self.logged.lines("wider than server_listen")
+        (line,) = self.logged.lines("which server_listen 127.0.0.1 does not permit")
         self.assertIn("<listen type='address' address='127.0.0.1'/>", line)
 
     async def test_power(self) -> None:
