@@ -97,11 +97,14 @@ class Refused(PageTest):
     async def test_every_row_of_the_table(self):
         """The page shows the sentence of each refusal and a button, without an error of its own."""
         rows = {name: row for name, row in TABLE.items() if row.close_code >= 1001}
-        self.console.refusal = lambda params: (rows[params["token"][0]].close_code, rows[params["token"][0]].sentence)
 
         def steps(page):
             for name, row in rows.items():
-                page.page.goto(self.console.url(f"token={name}"))
+                self.refuse(row)
+                if page.page.url == "about:blank":
+                    page.page.goto(self.console.url())
+                else:
+                    page.page.click("#again")  # a reload takes four times as long
                 self.assertEqual(page.wait_said(row.sentence), row.sentence)
                 self.assertTrue(page.page.locator("#again").is_visible(), name)
                 waits = page.page.locator("#countdown").is_visible()
