@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -26,6 +27,8 @@ class NoVNCTest(SessionsCase):
     """
 
     workers = 2
+    forked = True
+    """Whether the proxy is started by :mod:`tests.support.forked`.  A take-over starts its command line again."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
@@ -38,9 +41,8 @@ class NoVNCTest(SessionsCase):
         return f"{before}\n[audit]\nfile = {self.trail}\n[monitoring]\nlisten = 127.0.0.1:{self.monitoring}\n"
 
     async def started(self, command: str = "novncproxy", workers: int = 0) -> Twistd:
-        """Not forked: at a take-over, the process starts its own command line again."""
-        environment = {**os.environ, "RUNTIME_DIRECTORY": str(self.folder)}
-        process = Twistd.start(self, command, self.conf(workers or self.workers), forked=False, env=environment)
+        with mock.patch.dict(os.environ, RUNTIME_DIRECTORY=str(self.folder)):
+            process = Twistd.start(self, command, self.conf(workers or self.workers), forked=self.forked)
         await process.ready()
         return process
 
@@ -163,6 +165,7 @@ class NoVNCTest(SessionsCase):
 
     async def test_a_worker_of_the_previous_process_is_killed(self) -> None:
         """After a take-over, its supervisor still reports its sessions."""
+        self.forked = False
         await self.begin()
         lost, _, _ = await self.opened_by(1)
         kept, viewer, server = await self.opened_by(2)
