@@ -260,12 +260,15 @@ class LiveSession(Session):
         self._timers = (*waiting, timer)
 
     def _report(self, phases: tuple[tuple[str, float], ...]) -> None:
-        """Report that the session is live."""
+        """Report that the session is live.
+
+        It is written to the table first: if this process is killed, each session in the audit trail has its end there.
+        """
+        if self.registry.on_opened is not None:
+            self.registry.on_opened(self)
         peer, seconds = self.viewer.end.peer, self.services.reactor.seconds() - self.accepted_at
         opened = SessionOpened(**self._about(), peer=peer, seconds=seconds, phases=phases, mode=self.info.mode)
         self.report(opened)
-        if self.registry.on_opened is not None:
-            self.registry.on_opened(self)
 
     def _about(self) -> dict[str, str]:
         """Return the fields that all events about this session have in common."""

@@ -12,6 +12,7 @@ from novnc_twisted.access.tokens import hash_token, link_id
 from novnc_twisted.contract import EndedSession
 from novnc_twisted.contract.mode import MODES
 from novnc_twisted.errors import Revoked, WorkerLost
+from novnc_twisted.events import Event, SessionOpened
 from novnc_twisted.session import shared_table
 from novnc_twisted.session.shared_table import INTERVAL, SharedTable, read_table
 from novnc_twisted.session.table_rows import ENDED, FREE, LIVE, SIZE, Row, decode, encode
@@ -157,9 +158,9 @@ class ReportedTests(SynchronousTestCase):
 class TableTests(FrontCase):
     """The table of a front with real sessions."""
 
-    async def begin(self) -> Any:
+    async def begin(self, **values: Any) -> Any:
         self.info = {"admission": "0a" * 16}
-        self.novnc()
+        self.novnc(**values)
         self.handle = os.memfd_create("test")
         self.addCleanup(os.close, self.handle)
         self.clock = Clock()
@@ -198,6 +199,18 @@ class TableTests(FrontCase):
         self.table.forget(session.id)
         self.table.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    async def test_written_before_it_is_reported(self) -> None:
+        """Otherwise, the audit trail would not show the end of a session whose proxy is killed in between."""
+        rows: list[list[str]] = []
+
+        def observer(event: Event) -> None:
+            if isinstance(event, SessionOpened):
+                rows.append([found.id for found in read_table(self.handle)])
+
+        registry = await self.begin(observer=observer)
+        await self.live()
+        self.assertEqual(rows, [[session.id for session in registry]])
 
     async def test_live_after_the_stop(self) -> None:
         """A session may become live later; it is written, but no timer begins."""
