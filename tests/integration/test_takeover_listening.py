@@ -67,7 +67,7 @@ class UnixSocketTests(TakeOverCase):
         self.assertEqual(await tries, [])
         self.assertGreater(self.opened, 0)
         while len(found := await self.listed()) != len(live):
-            pass
+            await self.pause()
         self.assertEqual({one["client_address"] for one in found}, {CLIENT})
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
         self.assertNotIn("Traceback", proxy.output)
