@@ -171,7 +171,7 @@ def lint(report: Report) -> None:
 
 def page(report: Report) -> None:
     """Run the page's own tests with Node's test runner."""
-    status, text = run("the page's tests", ["npm", "test"], WEB)
+    status, text = run("the page's tests", ["npm", "test"], WEB, live=False)
     numbers = {
         name: int(number) for name, number in re.findall(r"^\S+ (pass|fail|skipped|todo|cancelled) (\d+)$", text, re.M)
     }
@@ -222,12 +222,11 @@ def count(report: Report, title: str, command: list[str], arguments: list[str], 
 
 
 def tests(report: Report) -> None:
-    """Run trial: the unit tests, then the page's in browsers beside the integration tests, which mostly wait."""
-    cpus = os.cpu_count() or 1
+    """Run trial: the page's tests in browsers and the unit tests, beside the integration tests, which often wait."""
     handed_out.begin(HANDED_OUT)
-    trial(report, "unit tests", [f"-j{cpus + 2}", *unit_names()])
+    units = {"unit tests": [f"-j{os.cpu_count() or 1}", *unit_names()]}
     integration = {f"integration {name}": [f"tests.integration.{name}"] for name in integration_names()}
-    side_by_side(report, {"web": ["-j2", *web_names()], **integration})
+    side_by_side(report, {"web": ["-j2", *web_names()], **units, **integration})
     report.run_again()
     search_for_secrets(report)
 
@@ -242,6 +241,7 @@ def faults(report: Report) -> None:
 
 def side_by_side(report: Report, steps: dict[str, list[str]]) -> None:
     """Run trial once for each title, with these arguments, in lanes."""
+    print(f"\n=== {len(steps)} steps beside each other; the output of each comes at its end", flush=True)
     # More lanes than processors: most of these tests wait for deadlines and for services that start.
     with ThreadPoolExecutor((os.cpu_count() or 1) + 3) as lanes:
         done = [lanes.submit(trial, report, title, arguments, live=False) for title, arguments in steps.items()]
@@ -325,9 +325,15 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     report = Report()
-    for name, step in steps.items():
-        if name in (options.only or ("lint", "page", "parts", "tests")):
-            step(report)
+    chosen = [name for name in steps if name in (options.only or ("lint", "page", "parts", "tests"))]
+    with ThreadPoolExecutor() as beside:
+        # Beside all others: mypy uses one processor for a long time.
+        checked = beside.submit(lint, report) if "lint" in chosen else None
+        for name in chosen:
+            if name != "lint":
+                steps[name](report)
+        if checked is not None:
+            checked.result()
     if options.only == ["lint"]:
         return 1 if report.failed else 0
     return report.close()
