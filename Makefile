@@ -50,7 +50,7 @@ help:
 demo: $(VENV)/.installed-demo
 	@exec $(VENV)/bin/python -m demo --with-parent
 
-test: $(VENV)/.installed-test .make/promtool
+test: packages-test $(VENV)/.installed-test .make/promtool
 	@exec $(VENV)/bin/python scripts/check.py
 
 quick: $(VENV)/.installed-test .make/promtool
