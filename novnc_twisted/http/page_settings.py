@@ -143,7 +143,7 @@ def _url(value: Any) -> str:
 def _bar(value: Any) -> Color:
     color = Color.read(value)
     if color.contrast(color.text()) < _BAR_CONTRAST:
-        raise ValueError(f"too close to grey for readable texts; make it darker or lighter: {value}")
+        raise ValueError(f"too close to medium brightness for readable texts; make it darker or lighter than {value}")
     return color
 
 

@@ -47,7 +47,7 @@ class PageSettingsTests(CheckCase):
         for command in ("novncproxy", "consoleapi", "console"):
             found = self.examine(f"{REDIS if command != 'console' else ''}[console]\npage_settings = {path}\n", command)
             (line,) = found.errors
-            self.assertIn("[console] page_settings: colors.bar is too close to grey", line)
+            self.assertIn("[console] page_settings: colors.bar is too close to medium brightness", line)
         self.assertEqual(self.examine(f"{REDIS}[console]\npage_settings = {path}\n", "consoleauth").errors, [])
 
 
