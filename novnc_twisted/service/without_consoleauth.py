@@ -49,7 +49,10 @@ def check(command: str, conf: Any) -> None:
 
 
 def unused(read: Configuration, command: str) -> Iterator[str]:
-    """Yield a warning for each option that has no effect without consoleauth, but is set, and not to 0 or false."""
+    """Yield warnings about options that have no effect, because another backend replaces consoleauth.
+
+    There is a warning for each such option that a file sets to a value other than 0 or false.
+    """
     try:
         name = backend(command, read.conf)
     except Unusable:

@@ -3,13 +3,15 @@
 Only the supervisor (:mod:`novnc_twisted.service.workers`) runs this command.  After an upgrade, a supervisor of the old
 version may run it, so the arguments must stay compatible.
 NUMBER is the worker's number.  The worker does not use it; it is for lists of processes, such as that of ``ps``.
-REACTOR is the module of the reactor.  The listening sockets are descriptors from 3 on, and SOCKETS names the service of
-each (``novncproxy,novncproxy``).  BEGIN is ``accept`` (accept connections from the start on) or ``wait`` (accept them
-only after the order ``accept``).  Each FILE is a configuration file, named ``/proc/self/fd/DESCRIPTOR``.
+REACTOR is the module of the reactor.  The listening sockets are descriptors from 3 on.  SOCKETS names the service of
+each socket, for example ``novncproxy,novncproxy`` for two sockets of the noVNC proxy.  BEGIN is ``accept`` (accept
+connections from the start on) or ``wait`` (accept them only after the order ``accept``).  Each FILE is a configuration
+file, named ``/proc/self/fd/DESCRIPTOR``.
 
 Standard input is a pipe with the supervisor's orders; it closes when the supervisor ends.  Log events and reports go to
-standard output, as one JSON object in each line.  The supervisor writes the log events to the log of the service.  An
-environment variable names the descriptor of the table of sessions, which the supervisor reads when the worker has ended
+standard output, as one JSON object in each line.  The supervisor writes the log events to the log of the service, and
+handles the reports (:class:`WorkerReports`) itself.  An environment variable names the descriptor of the table to which
+the worker writes its sessions.  The supervisor reads this table when the worker has ended
 (:mod:`novnc_twisted.service.lost_sessions`).
 """
 
@@ -132,11 +134,11 @@ class WorkerReports:
         self._send(report="status", status=status.to_json())
 
     def share(self, value: Any) -> None:
-        """Report a value for the other workers."""
+        """Report a value that the supervisor must pass to the other workers (:mod:`novnc_twisted.service.peers`)."""
         self._send(report="share", value=value)
 
     def taken(self) -> None:
-        """Report that the values of other workers were taken."""
+        """Report that the values of the last order ``take`` were taken.  The supervisor may then send the next ones."""
         self._send(report="taken")
 
     def ready(self) -> None:
@@ -192,7 +194,8 @@ def main(arguments: list[str]) -> None:
     service.alive = reports.alive
     service.peers.send = reports.share
     if begin != ACCEPT:
-        service.on_lead = lambda: None  # connections are accepted after the supervisor's order ACCEPT instead
+        # The default of on_lead() accepts connections from the start on.  Here, the order ACCEPT does so later.
+        service.on_lead = lambda: None
     SupervisorPipe(reactor, _orders(service, reports), service.end_now)
     # twistd does this for an application, but a worker runs without twistd.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

@@ -24,7 +24,10 @@ STATUS: Final = "status"
 """The order to report the metrics and the readiness."""
 
 TAKE: Final = "take"
-"""The order to take values of other workers, which follow as JSON.  The worker then reports that it has taken them."""
+"""The order to take values of other workers (:class:`.Peers`), which follow as JSON.
+
+The worker then reports that it has taken them.
+"""
 
 WAIT: Final = "wait"
 """The argument of a worker that waits for the order :data:`ACCEPT`."""
@@ -82,7 +85,11 @@ class WorkerProcess(ProcessProtocol):
         self._on_share = on_share
 
     def reload(self, files: Sequence[FlagFile]) -> Deferred[str | None]:
-        """Reload the worker with these configuration files; fires with the error in one line, or None."""
+        """Order the worker to reload.
+
+        :param files: the configuration files to use; empty: the worker keeps the files in use.
+        :return: fires with the error in one line; with None after a success, or if the worker ends before its answer.
+        """
         if self.ended.called or self.transport is None:
             return succeed(None)
         texts = [(file.path, file.normalised()) for file in files]

@@ -40,7 +40,7 @@ class WorkersStatus:
         self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask_all()), joins=True)
 
     def ended(self, number: int) -> None:
-        """Record that a worker has ended."""
+        """Record that a worker has ended.  The sums keep its counters."""
         self._totals.ended(number)
 
     def status(self) -> "Deferred[Status]":

@@ -111,7 +111,11 @@ class Supervisor(CommandService):
         return self._status.status()
 
     def begin(self) -> None:
-        """Report the sessions of a proxy that was killed as a whole before this start; start all workers."""
+        """Start all workers.
+
+        Before that, report sessions that earlier processes have left behind.  For example, a supervisor was killed
+        together with its workers, so it could not report their sessions.
+        """
         if self.lost is not None:
             self.lost.report_left_behind()
         for number in range(1, self._count + 1):
@@ -173,7 +177,8 @@ class Supervisor(CommandService):
     def stopService(self) -> Deferred[None]:
         """See Service; fires when the workers have ended, or at the time limit.
 
-        The main process also waits for the older processes.
+        After a take-over, the main process (the one that has taken over) also waits for the older processes, which may
+        still have sessions.
         """
         control = super().stopService()
         notify(stopping(self._drain))

@@ -41,9 +41,9 @@ FIRST_RETRY: Final = 5.0
 """
 
 LEASE: Final = 90.0
-"""Seconds without a new list of people after which a session loses control that another session has handed over to it.
+"""Seconds for which a session without a new list of people keeps control that another session has handed over to it.
 
-:meth:`Channel.renew` makes this change, at most about :data:`RENEWAL` seconds after this time.
+Then the next call of :meth:`Channel.renew`, at most about :data:`RENEWAL` seconds later, ends this control.
 """
 
 STATE_REPEATED: Final = 2.0
@@ -66,10 +66,10 @@ POWER: Final = "power"
 
 REASONS: Final = {
     **dict.fromkeys((power.WRONG_STATE, power.BUSY, power.TRANSIENT), "state"),
-    "busy": "busy",
+    "busy": "busy",  # unlike power.BUSY, this is about one session (PowerControl.begin)
     ConsoleForbidden.__name__: "forbidden",
 }
-"""The cause of a refused power action -> the reason that the page receives; ``unavailable`` for any other cause."""
+"""Why a power action was not begun -> the reason that the page receives; ``unavailable`` for anything else."""
 
 
 class Channel:
@@ -321,8 +321,8 @@ class Channel:
             await self._people.attend(self._session.viewer.token or "")
         except Refusal:
             if self._session.cause is None:
-                # Without _retry_in, renew() would not repeat the request while the page shows no other people, for
-                # example before the first list has arrived.
+                # A _retry_in makes renew() repeat the request even if the page shows no other people, for example
+                # because no list has arrived yet.
                 self._retry_in = min(2 * self._retry_in, RENEWAL) if self._retry_in else FIRST_RETRY
                 self._wait()
         except Exception:

@@ -27,7 +27,7 @@ MAX_IN_CALL: Final = 100
 """Maximum number of sessions in one call."""
 
 _ROOM: Final = MAX_MESSAGE - 1000
-"""Maximum number of bytes of the sessions in one call; the rest is for the other fields of the message."""
+"""Maximum number of bytes of the sessions in one call; 1000 bytes are left for the other fields of the message."""
 
 MAX_WAITING: Final = 5000
 """If at least this number of reports wait during an outage, each further report replaces the oldest one.
@@ -74,9 +74,9 @@ class ClosedReports:
             self._timer = self._clock.callLater(PAUSE, self._begin)
 
     async def stop(self) -> None:
-        """Send the waiting reports, until a call fails or has no answer within a second.
+        """Send the waiting reports.  Give up when a call to consoleauth fails or has no answer within a second.
 
-        A report that is added after this call has ended is sent only by another call of this method.
+        A report that is added after the end of this method is sent only when the method is called again.
 
         The number of dropped reports is logged.  Without ``on_done``, the unsent reports are dropped here.  With
         ``on_done``, they are kept and not counted: the caller knows them, because ``on_done`` was not called for them.

@@ -1,4 +1,7 @@
-"""The kinds of consoles: how each logs in to its server, greets its viewer, and is filtered."""
+"""The kinds of consoles: how each logs in to its server, greets its viewer, and is filtered.
+
+There is one kind, RFB.  Both console types (``novnc`` and ``xvpvnc``) use it.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -37,7 +40,7 @@ class IConsoleType(Protocol):
         """Return the initial filters of the live session, as the viewer's rights and the settings require."""
 
     def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> None:
-        """Offer power actions to the viewer, if it supports them.  Called before the relay starts.
+        """Offer power actions to a viewer that supports them.  Called before the relay starts.
 
         :param change: called with each action that the viewer requests: ``stop``, ``reboot`` or ``reset``.
         """
@@ -57,5 +60,5 @@ _CONSOLE_TYPES: dict[str, IConsoleType] = dict.fromkeys((NOVNC, XVPVNC), RFBCons
 
 
 def console_type(name: str) -> IConsoleType:
-    """Return the kind of console of a viewer: ``novnc`` and ``xvpvnc`` are both RFB."""
+    """Return the kind of console for a console type."""
     return _CONSOLE_TYPES[name]

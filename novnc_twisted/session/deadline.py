@@ -91,6 +91,7 @@ class Deadline:
                 doing.cancel()
 
     def _rest(self) -> None:
+        """Forget the present wait, so that the next one can begin."""
         self._pending = self._doing = None
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():

@@ -103,8 +103,8 @@ class HandshakeChannel:
         elif driver.starts_tls is not None and self._start_tls is not None:
             injected, self._held = bytes(self._held), bytearray()
             if injected:
-                # These bytes came before TLS, so an attacker may have inserted them.  receive() makes the handshake
-                # fail.
+                # These bytes came before TLS, so an attacker may have inserted them.  While a handshake waits for TLS,
+                # receive() makes it fail.
                 driver.receive(injected)
             else:
                 await self._start_tls(driver.starts_tls)

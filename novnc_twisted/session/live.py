@@ -69,7 +69,7 @@ class LiveSession(Session):
         super().__init__(setup.registry, setup.id, setup.viewer, setup.accepted_at, info)
         self._slot = slot
         self.upstream = upstream
-        self._lease: TokenLease | None = None  # None until start(), and without keep_token
+        self._lease: TokenLease | None = None  # None until start(), or if services.keep_token is None
         self._timers: tuple[Timer, ...] = ()
         self._power: PowerControl | None = None  # None: this viewer is offered no power actions
         self._channel: Channel | None = None  # None without a console page, or if pages get no lists of people
@@ -108,11 +108,11 @@ class LiveSession(Session):
         changed = mode != self.right
         self.right = mode
         # ``changed`` is False if the session already has this right.  For example, after a change of a token's mode,
-        # each renewal of the token's lease reports the new mode again.  Such a CONTROL must not give control back to a
-        # viewer that has handed it over.  Such a VIEW must end control that another viewer has handed over to this one,
-        # because a viewer whose token was set to VIEW may not have control.  The viewer can still have this control if
-        # the token allowed only VIEW before the change, too, or if a list of people that was made before the change
-        # has arrived after it.
+        # each renewal of the token's lease reports the new mode again.  If the repeated mode is CONTROL, do nothing:
+        # the viewer may have handed control over, and must not get it back.  If the repeated mode is VIEW, end control
+        # that another viewer has handed over to this one: a viewer whose token was set to VIEW may not have control.
+        # The viewer has such control if it got it before the change, while its own token allowed only VIEW, or if
+        # show_people() has used a list that was made before the change.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows.  If control was handed over, the present mode may already be the
         # new one.  In this case, set_rights() changes nothing, and does not inform the page.
@@ -262,7 +262,8 @@ class LiveSession(Session):
     def _report(self, phases: tuple[tuple[str, float], ...]) -> None:
         """Report that the session is live.
 
-        It is written to the table first: if this process is killed, each session in the audit trail has its end there.
+        Call ``on_opened`` first, which writes the session to the table of sessions.  If this process is killed, the end
+        of each session in the table is reported, so no session in the audit trail lacks its end.
         """
         if self.registry.on_opened is not None:
             self.registry.on_opened(self)
@@ -287,9 +288,9 @@ class LiveSession(Session):
     async def _close(self, cause: Refusal) -> None:
         """Close both connections, and wait until they are gone.
 
-        Also renew the token's lease a last time, if the viewer may reconnect with the token.
+        Meanwhile, renew the token's lease a last time, if the viewer may reconnect with the token.
 
-        Each part has a deadline.  Never raises.
+        The closing and the renewal have time limits.  Never raises.
         """
         try:
             self._stop_parts()
