@@ -84,7 +84,8 @@ class SessionManager:
     :param transport: the bus.
     :param sessions: the sessions of this worker.
     :param host: the ``host`` option.
-    :ivar topic: ``proxy.HOST.WORKER``, from :func:`new_topic`.
+    :param topic: ``proxy.HOST.WORKER``, from :func:`new_topic`; None: choose a new one.
+    :ivar topic: the topic that is served.
     """
 
     def __init__(
@@ -156,6 +157,8 @@ class SessionManager:
     async def set_mode(self, *, mode: str, **wanted: Any) -> dict[str, Any]:
         """Change what the viewers of all sessions that match a filter may do, at once.
 
+        consoleauth's filter is a ``token_hash``.  It also matches sessions whose token is still being checked.
+
         :param mode: ``control`` or ``view``.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
         :returns: ``changed``, the number of sessions that match.
@@ -198,8 +201,8 @@ class SessionManager:
     ) -> dict[str, Any]:
         """Pass a list of people to the sessions of a server.
 
-        The console pages show the list.  Each session in the list gets the rights that the list contains for it; a
-        session without a page gets only the right to change the size of the screen, or loses this right.
+        The console pages show the list.  Each session in the list gets the rights that the list contains for it.  In a
+        session without a page, only the right to change the size of the screen follows the list; the mode stays.
 
         :param at: the time of the list, Unix time in seconds; a session ignores a list that is older than its last one.
         :param people: each a :class:`Person`.
@@ -223,8 +226,8 @@ class SessionManager:
     def _chosen(self, wanted: dict[str, Any]) -> list[ISession]:
         """Return the sessions that a call changes.
 
-        :raises ServiceUnavailable: there is no filter, or only ``made_until``; all sessions would match, probably by
-            mistake.
+        :raises ServiceUnavailable: there is no filter, or only ``made_until``.  The sessions of all users could match,
+            probably by mistake.
         """
         chosen = SessionFilter.from_arguments(wanted)
         if chosen.copy(made_until=None) == SessionFilter():

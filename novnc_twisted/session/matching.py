@@ -8,7 +8,8 @@ from novnc_twisted.session.session import Session
 def matches(session: Session, wanted: SessionFilter) -> bool:
     """Return whether a session matches all fields of a filter.
 
-    Before the token check has succeeded, only ``session_id``, ``token_hash`` and ``link_id`` can match.
+    Before the token check has succeeded, only ``session_id``, ``token_hash`` and ``link_id`` can match, and
+    ``made_until`` always matches.
     """
     info = session.info
     return (
@@ -26,6 +27,7 @@ def matches(session: Session, wanted: SessionFilter) -> bool:
 
 def _made_at(session: Session) -> float:
     """Return when the token of a session was made, in Unix time; if this is unknown, 0."""
+    # With 0, the session matches every made_until, as SessionFilter says.
     return 0.0 if session.info is None else session.info.made_at or 0.0
 
 

@@ -42,4 +42,8 @@ class People(Protocol):
         """
 
     async def share(self, token: str, client_address: str, mode: str, seconds: float) -> SharedLink:
-        """Make a link for a guest."""
+        """Make a link for a guest.
+
+        :param mode: what the guest may do, ``control`` or ``view``.
+        :param seconds: how long the link should be valid; consoleauth may shorten this time.
+        """

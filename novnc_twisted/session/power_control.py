@@ -30,7 +30,7 @@ class PowerControl:
     __slots__ = ("_begun", "_busy", "_change", "_session", "_since")
 
     def __init__(self, session: "LiveSession", change: ChangePower) -> None:
-        """Offer the actions, before the relay starts."""
+        """Offer the actions to the viewer.  The relay must not have started yet."""
         self._session = session
         self._change = change
         self._busy = False

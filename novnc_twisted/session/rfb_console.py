@@ -66,6 +66,7 @@ class RFBConsole:
         if shield is not None:
             # A partial object takes less memory than a nested function.  Each live session keeps one.
             shield.power = partial(_ask, change)
+            # This filter sends the offer before the next bytes of the VNC server, and is then removed.
             power_offer: Any = PowerOffer(shield, relay.remove_filter)  # type: ignore[arg-type]
             relay.add_filter(power_offer)
 
@@ -81,13 +82,16 @@ class RFBConsole:
         * Without control: ViewOnly.
         * With control, but without ``resizes``: FixedSize.
         * With control and ``resizes``: none of these two filters.
+
+        :param resizes: whether the viewer may change the size of the screen, if it has control.
         """
         wanted: type[ViewOnly] | None = None
         if info.mode == VIEW:
             wanted = ViewOnly
         elif not resizes:
             wanted = FixedSize
-        present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]  # also a FixedSize
+        # FixedSize is a subclass of ViewOnly, so both kinds are found.
+        present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]
         if wanted is not None and not any(type(each) is wanted for each in present):
             # Add the new filter before the present one is removed, so that no message can pass without a filter.
             # PRESSED: the viewer may be holding keys, and the server must still get their releases.

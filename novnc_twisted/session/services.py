@@ -28,9 +28,9 @@ session: Revoked, and ConsoleForbidden, which means that the server now belongs 
 """
 
 FindAgain = Callable[[str, str, ConnectInfo], Awaitable[ConnectInfo | None]]
-"""``async (token, client_address, info)`` -> where the console of ``info`` is now; None if this is unknown.
+"""``async (token, client_address, info)`` -> where the console of ``info`` is now, and the state of its VM.
 
-Raises a Refusal.
+The result is None if this is unknown.  Raises a Refusal.
 """
 
 ChangePower = Callable[[str, str, str, str], Awaitable[str | None]]
@@ -55,8 +55,8 @@ class SessionServices:
     :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are offered no actions.
     :ivar people: calls consoleauth about the people at a console and about control; None: console pages show neither.
     :ivar turns: the queues of sessions that wait to connect to the same VNC server.
-    :ivar find_again: returns the present address of a console and the present state of its server.  If this attribute
-        is None, the proxy does not ask for them.
+    :ivar find_again: returns the present address of a console and the present state of its VM.  If this attribute is
+        None, the proxy does not ask for them.
     """
 
     reactor: Any

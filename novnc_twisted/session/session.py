@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from novnc_twisted.session.services import SessionServices
 
 STOPPING_DEADLINE = 1.0
-"""Seconds for a final response or call while the proxy is stopping.  The whole stop must take less than 5 s."""
+"""Seconds for a final response or call while the proxy is stopping.
+
+A proxy without ``drain_timeout`` must end within 5 s after SIGTERM: see :mod:`novnc_twisted.service.shutdown`.
+"""
 
 
 class Session:
@@ -40,7 +43,8 @@ class Session:
     :ivar services: what all sessions of the same proxy share, for example the settings.
     :ivar cause: why the session ends; None until then.
     :ivar phase: the step of the set-up, or ``live``.
-    :ivar control_since: when the viewer got control, as Unix time in seconds; None without control.
+    :ivar control_since: when the viewer of a live session got control, as Unix time in seconds; None without control,
+        and during the set-up.
     """
 
     log = Logger()

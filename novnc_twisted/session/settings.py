@@ -18,7 +18,8 @@ class SessionSettings:
     Times are in seconds.  0 switches off ``idle_timeout``, ``ping_interval``, ``max_sessions``,
     ``max_sessions_per_server`` and ``max_failures_per_minute``.
 
-    :ivar host: the ``host`` option of this machine's compute service.  The proxy uses unix sockets of this host only.
+    :ivar host: the ``host`` option.  The proxy connects to a VNC server's unix socket only if the VM is on the compute
+        host of the same name, that is, on this machine.
     :ivar auth_schemes: RFB security schemes for the VNC server, in the order of preference.
     :ivar vencrypt_subtypes: sub-types of the scheme ``vencrypt``, in the order of preference.
     :ivar upstream_tls: the trusted CAs and our own certificate for ``vencrypt``.

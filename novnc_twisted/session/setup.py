@@ -51,7 +51,8 @@ class SessionSetup(Session):
         self._greeted = False  # whether the handshake with the viewer has begun
         self._mode: str | None = None  # the mode that change_mode() set; None: the mode of the token
         self._revoked: list[tuple[SessionFilter, Refusal]] = []  # see end_if()
-        self.ends: list[IEnd] = []  # connections to VNC servers, which a refusal has to close
+        # The connections to VNC servers, one for each attempt that has connected.  A refusal has to close them.
+        self.ends: list[IEnd] = []
         # Last: the channel attaches itself to the viewer's connection, which may call self.end() at once.  end() needs
         # the attributes above.
         self._client = HandshakeChannel(viewer.end, self.end)
@@ -113,7 +114,7 @@ class SessionSetup(Session):
         try:
             return await self._connect(info, slot)
         except BaseException:
-            # Also after GeneratorExit, which is not an Exception.
+            # Not only Exception: Python raises GeneratorExit in a coroutine that is dropped before its end.
             slot.give_back()
             raise
 

@@ -4,8 +4,9 @@ A worker that is killed cannot report that its sessions have ended.  Therefore e
 file in memory, one row for each session.  The supervisor reads the file when the worker has ended: see
 :mod:`novnc_twisted.service.lost_sessions`.
 
-If the service has a RuntimeDirectory, the files are in this directory, and a proxy without workers writes such a file,
-too.  If the whole proxy is killed, its next start reads these files: see :mod:`novnc_twisted.service.session_tables`.
+If systemd has made a RuntimeDirectory for the service, the files are in this directory, usually below ``/run``, which
+is in memory, too.  A proxy without workers then also writes such a file.  If the whole proxy is killed, its next start
+reads these files: see :mod:`novnc_twisted.service.session_tables`.
 
 The worker writes a row when a session becomes live.  When the session ends, there are two cases:
 

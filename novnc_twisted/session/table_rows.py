@@ -130,10 +130,10 @@ class Row(NamedTuple):
 
 
 _TEXTS: Final = Row._fields.index("started_at")
-"""The number of fields that are stored as texts; they are the first ones."""
+"""The number of fields before ``started_at``; all of them are texts."""
 
 _WRITTEN: Final = Row._fields.index("bytes_in")
-"""The number of fields in the text of a row: the texts and two times."""
+"""The number of fields in the text of a row: those before ``started_at``, and the two times."""
 
 _ABOUT, _IDS = ("server_name", "peer", "detail"), ("user_id", "project_id")
 """Fields that are shortened if a row would be too long; the ids only if nothing else helps."""

@@ -1,7 +1,7 @@
 """Connects to a known address, directly with the kernel's sockets.
 
 Twisted's own clients add a connector, a resolver, a timer and an iteration of the reactor for each connection.  An
-endpoint also leaves a wrapper around the protocol.  Together, all of this takes a twentieth of a session's set-up.
+endpoint also leaves a wrapper around the protocol.  Together, this would be a twentieth of the CPU work of a set-up.
 """
 
 import errno
