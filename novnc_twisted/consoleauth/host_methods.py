@@ -38,7 +38,10 @@ class HostMethods:
         self._token_places = token_places
 
     async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
-        """Ask the compute host for the VNC password of the token's server, and return it; it is not stored."""
+        """Ask the compute host for the VNC password of the token's server.  The password is not stored.
+
+        :returns: ``password``; null: the server has no password.
+        """
         limit = TimeLimit(self._clock)
         record = await self.checked(token_hash, console_type, client_address)
         place = await self._token_places.locate(record, limit, reserve=LAST)

@@ -39,8 +39,8 @@ class LeaseMethods:
 
         If the store has lost the token's record, the record is restored if possible (see :meth:`.LostTokens.restore`).
         The record of a token that was dropped (deleted from the store, for example together with all other tokens of
-        its server) is not restored.  No lease is granted without a record, or if the rules do not permit a
-        reconnection with the token.
+        its server) is not restored.  If there is no record, or the rules do not permit a reconnection with the token,
+        no lease is granted.  The call still finds a revocation and a changed mode.
 
         :returns: ``mode``: the viewer's rights if they were changed; else null.
         :raises Revoked: the token was revoked, or dropped together with all other tokens of its server.
@@ -57,8 +57,9 @@ class LeaseMethods:
                 self._events.refused(token_hash, record, address, refusal)
                 raise
         elif (admitted := await self._admissions.token(token_hash)) is not None:
-            # The record was dropped, or has expired while the proxy could not call consoleauth.  In the meantime, the
-            # tokens of its server, its user or its project may have been revoked.
+            # The record was dropped, or has expired while the proxy could not call consoleauth.  Without the record,
+            # renew() finds only a revocation of the token itself.  The stored admission also names the server, the user
+            # and the project, so current() finds a revocation of their tokens, and raises Revoked.
             await self._policy.current(token_hash, admitted)
         return {"mode": await self._policy.renew(token_hash, record, address)}
 

@@ -26,7 +26,10 @@ After that, such a proxy learns of a revocation or a changed mode only when it r
 """
 
 _PAUSE: Final = 3.0
-"""Seconds between two attempts: the lifetime of a presence entry."""
+"""Seconds between two attempts.
+
+This is the lifetime of a presence entry.  So a proxy that has ended is usually no longer listed at the next attempt.
+"""
 
 MAX_PENDING: Final = 1000
 """Maximum number of changes that are repeated.
@@ -90,6 +93,7 @@ class LiveSessions:
         """End the sessions that match a filter, with the close code of Revoked (4410).
 
         :param wanted: the filter.  If ``made_until`` is set, a repetition spares sessions whose tokens were made later.
+            The first attempt ignores ``made_until``.
         :raises ServiceUnavailable: the list of proxies cannot be read.
         """
         return await self._apply("end_sessions", {**_set_fields(wanted), "reason": reason})
@@ -137,7 +141,8 @@ class LiveSessions:
         self._pending = [*self._pending[1 - MAX_PENDING :], change]
         if self._repeating is None:
             self._repeating = Deferred.fromCoroutine(self._repeat()).addErrback(lambda why: why.trap(CancelledError))
-        # made_until is only for repetitions: a proxy of an earlier version refuses calls with this field.
+        # Leave made_until out of the first attempt: a proxy of an earlier version refuses calls with this field.  Only
+        # a later attempt needs the field, because users may have made new tokens by then.
         first = {name: value for name, value in arguments.items() if name != "made_until"}
         answers = await self._transport.broadcast(PROXY.prefix, method, deadline=DEADLINE, **first)
         unanswered = tuple(answer.service.topic for answer in answers if answer.refusal is not None)
@@ -165,7 +170,7 @@ class LiveSessions:
         ordered = sorted(topics)
         arguments = change.arguments
         if ordered and change.token_hash:
-            # The mode may have been changed again since then, also by another consoleauth.
+            # After this change, the mode may have been changed again, also by another consoleauth.
             try:
                 mode = await self._mode_of(change.token_hash)
             except ServiceUnavailable:

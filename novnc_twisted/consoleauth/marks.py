@@ -6,6 +6,8 @@
 * ``mode:HASH`` is the mode that an operator has set for a token.
 * ``mode:HASH:user`` is the mode that the user who shared the token has set.  It has a key of its own, so that no user
   overwrites the operator's mode.
+
+The marks of used one-time tokens and of dropped tokens are in :mod:`.store`.
 """
 
 from collections.abc import Iterator
@@ -69,7 +71,8 @@ class TokenState(NamedTuple):
 class TokenMarks:
     """The marks in the keyed store.  Every method fails with ServiceUnavailable if the store does not answer.
 
-    :ivar kept: minimum lifetime of a mark in seconds.  It is not shorter than the lifetime of a token that is made now.
+    :ivar kept: minimum lifetime of a mark in seconds.  It is longer than the lifetime of a token that is made now, so a
+        mark also outlives a token that another process stores at the same time.
     """
 
     def __init__(self, store: IKeyedStore, kept: float) -> None:
@@ -86,7 +89,7 @@ class TokenMarks:
         await self._store.put(_revoked(*selector_of(wanted), wanted.owner), mark.to_wire(), max(kept, self.kept))
 
     async def set_mode(self, token_hash: str, mode: str, by: str, kept: float) -> None:
-        """Change what the viewers of a token may do.
+        """Change what the viewers of a token may do.  An operator's change removes the mode that the user has set.
 
         :param by: if the user who shared this token changes its mode, the SHA-256 of that user's own token; empty: an
             operator changes it.
@@ -150,7 +153,8 @@ def _revocations(token_hash: str, record: TokenRecord | None) -> Iterator[str]:
 
 
 def _revoked(name: str, value: str, owner: str | None) -> str:
-    # Hashed, because names may contain characters that are not allowed in a key.  No field contains a line break.
+    # Hashed, because the id of a user or a project may contain characters that are not allowed in a key.  No value
+    # contains a line break.
     selector = "\n".join((name, value, owner or ""))
     return f"revoked:{hash_token(selector)}"
 

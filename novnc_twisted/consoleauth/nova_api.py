@@ -59,7 +59,7 @@ class NovaServer:
     :ivar status: nova's status, such as ``ACTIVE``.
     :ivar name: the name that its owner gave to it.
     :ivar instance_name: the name of its libvirt domain, such as ``instance-00000001``; empty if nova does not show it.
-    :ivar compute_host: the ``host`` option of the compute service that runs it; empty if nova does not show it.
+    :ivar compute_host: the ``host`` option of the compute service that runs the server; empty if nova does not show it.
     :ivar project_id: its project.
     """
 
@@ -205,9 +205,9 @@ class NovaAPI:
     async def _may(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> bool:
         """Return whether nova seems to permit a request.
 
-        The request is about a server that does not exist.  If the access rules of the credentials forbid it, the answer
-        is 401 or 403, else 404.  A policy of the operator that forbids it is not noticed, if nova looks for the server
-        first: see :meth:`fresh_token`.
+        The request is about a server that does not exist.  If the access rules of the credentials forbid the request,
+        the answer is 401 or 403, else 404.  If nova looks for the server before it applies the operator's policy, a
+        policy that forbids the request is not noticed: see :meth:`fresh_token`.
         """
         answer = await self._client.request(method, path, json=json)
         if answer.status in (401, 403):

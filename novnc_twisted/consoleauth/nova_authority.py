@@ -69,7 +69,7 @@ class NovaAuthority:
         when the token was made, and another VM may have them now.
 
         :raises InvalidToken: nova does not know the token, it has expired, or it cannot be one of nova's.
-        :raises ConsoleForbidden: ``console_type`` is not ``novnc``, the only type that nova has tokens for; or the
+        :raises ConsoleForbidden: ``console_type`` is not ``novnc`` (nova has no tokens for the XVP proxy); or the
             server belongs to another project than when the token was used before.
         :raises InstanceNotFound: the server was deleted.
         :raises InstanceNotRunning: the server has no screen in its present state.

@@ -57,7 +57,7 @@ class OpenSessions:
         return found
 
     async def drop_surplus(self, records: Sequence[str], counted: int) -> None:
-        """Drop the oldest records if the proxies have counted fewer sessions than there are records.
+        """Drop the oldest records until at most ``counted`` records are older than a minute.
 
         Records of the last minute stay in any case: another consoleauth may have admitted sessions that no proxy has
         counted yet.

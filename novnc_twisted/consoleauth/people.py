@@ -2,9 +2,9 @@
 
 consoleauth stores which workers of proxies had sessions of a server (the group ``people:UUID``), and which session
 handed its control to which other session (a grant, ``control:SESSION``).  Everything else is read from the workers when
-it is needed.  So any of several consoleauth services can do this work, and nothing has to be removed when a session
-ends.  consoleauth asks the workers about a server only if a console page has opened the server's console, or if the
-mode of one of the server's tokens was changed.
+it is needed.  So any of several consoleauth services can do this work.  When a session ends, nothing has to be removed
+from the store, because each entry expires.  consoleauth asks the workers about a server only if a console page has
+opened the server's console, or if the mode of one of the server's tokens was changed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,8 +35,9 @@ KEPT: Final = 604_800.0
 RETRY_DELAY: Final = 3.0
 """Seconds until an update that was not final is repeated.
 
-An update is final if :attr:`.ServerSessions.final` is true and all workers have answered.  Within this delay, a worker
-that has ended disappears from the list of services.  Each further repetition doubles the delay.
+An update is final if :attr:`.ServerSessions.final` is true and each worker to which the people list was sent has
+accepted it.  Within this delay, a worker that has ended disappears from the list of services.  Each further repetition
+doubles the delay.
 """
 
 MAX_RETRY_DELAY: Final = 48.0
@@ -77,8 +78,8 @@ class People:
     :param hide_administrators: whether an administrator who only watches is hidden from users who are not
         administrators.
     :param show_names: whether the names of users are shown.
-    :ivar on_given_back: called with receiver and giver when the viewer of an ended receiver has come back, and its new
-        session gets the grant.
+    :ivar on_given_back: called when a receiver has ended, its viewer has come back in a new session, and this session
+        gets the grant.  The arguments are the new session and the giver.
     """
 
     def __init__(
@@ -111,6 +112,8 @@ class People:
 
     async def admitted(self, instance_uuid: str, topic: str) -> None:
         """Record that a session of a server begins on a worker.
+
+        If pages show the console of this server, update them when the new session is probably live.
 
         :param topic: the worker's topic.
         """
@@ -180,8 +183,8 @@ class People:
                 more = more or has_more
             except Refusal as refusal:
                 unknown.append(topic)
-                # The answer is invalid, for example because the worker has another version.
                 if refusal is not answer:
+                    # _read() has refused the answer, for example because the worker has another version.
                     _warn(instance_uuid, refusal)
         all_live = all(one.phase == "live" for rows in known.values() for one in rows)
         final = (not unknown or await self._forget(instance_uuid, unknown)) and all_live
@@ -215,8 +218,8 @@ class People:
     async def settled(self, sessions: Sequence[SessionInfo], *, complete: bool) -> Settled:
         """Decide who has control.
 
-        Grants that no longer count are dropped.  If the viewer of an ended receiver has come back, its new session gets
-        the grant.
+        Grants that no longer count are dropped.  If a receiver has ended and its viewer has come back in a new session,
+        this session gets the grant.
 
         :param complete: whether these are all sessions.  If they are not, no grant is changed, because a missing
             session may appear again.
