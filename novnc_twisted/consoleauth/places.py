@@ -93,8 +93,8 @@ class Places:
         First ask the host that made the token.  Ask other live hosts only if this host is unknown, is not live, or
         answers that it does not run the server.
 
-        A host that restarts counts as live, and answers only after the restart.  So the call to the host that made the
-        token may take all the time that is left for the search.
+        While the compute service of a host restarts, the host counts as live, and answers only after the restart.  So
+        the call to the host that made the token may take all the time that is left for the search.
 
         :param port: the port of the console when the token was made; the host logs a change of the port.
         :param compute_host: the host that made the token; None: unknown.
@@ -118,11 +118,11 @@ class Places:
             answers = await self._ask("validate_console_port", [first], limit.left(reserve=later), asked)
             if _runs(answers[first]):
                 return await self._accept(instance_uuid, answers, limit.left(_CONFLICTS, reserve=reserve))
-        await directory.look()  # update the list of live hosts, which decides what follows
+        await directory.look()  # the list of live hosts decides what follows, and may be old after refresh()
         if not directory.live:
             raise ServiceUnavailable("no compute host is live")
         answers = {host: answer for host, answer in answers.items() if host in directory.live}
-        # The host of the token was not live before, and is live now.
+        # If the token's host is live only now, it was not asked above.
         if first in directory.live and first not in answers:
             answers = await self._ask("validate_console_port", [first], limit.left(reserve=later), asked)
         likely, everywhere = directory.candidates(instance_uuid), partial(directory.all_candidates, instance_uuid)
@@ -194,8 +194,9 @@ class Places:
         directory, limit = self._directory, TimeLimit(self._clock)
         await directory.look()
         if len(directory.live) > MAX_ASKED:
-            # With so many hosts, the calls below go only to hosts that published the server or have no current record.
-            # A host to which the server has just moved needs time to publish the server, so wait first.
+            # With so many hosts, the calls below go only to hosts that published the server, and to hosts that do not
+            # keep their records up to date.  A host to which the server has just moved needs time to publish the
+            # server, so wait first.
             await sleep(_PUBLISHED, self._clock)
             await directory.look()
         answers: dict[str, Any] = {}

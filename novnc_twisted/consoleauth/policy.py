@@ -1,4 +1,7 @@
-"""The policy of tokens: how long, how often and from which address a token is valid, and when it is dropped."""
+"""The policy of tokens: how long, how often and from which address a token is valid, and when it is dropped.
+
+To drop a token is to remove its record from the store.  To revoke a token is to store a mark; the record stays.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -108,8 +111,8 @@ class TokenPolicy:
     async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
         """Change what the viewers of a token may do, also when they reconnect.
 
-        :param by: if the user who shared this token makes this change, the SHA-256 of that user's own token; empty: an
-            operator makes it.
+        :param by: empty: an operator makes this change.  Else the user who shared this token makes it, and ``by`` is
+            the SHA-256 of the token from which this token was shared.
         """
         record = await self._tokens.get(token_hash)
         kept = _outlives(await self.time(), [] if record is None else [record])
@@ -268,8 +271,8 @@ class TokenPolicy:
 
         A shared token is refused after its expiry nevertheless.
 
-        If the rules permit no reconnection, only keep the record: it names the server, the user and the project, by
-        which the next call finds a revocation.
+        If this token permits no reconnection (:meth:`reconnects`), only keep the record: it names the server, the user
+        and the project, by which the next call finds a revocation.
 
         :param record: what :meth:`find_in_use` returned.  If it is None, nothing is renewed.
         :return: the viewer's mode if it was changed; else None.
@@ -304,6 +307,8 @@ class TokenPolicy:
             "reconnects": self.reconnects(record),
             # A shared token ends with its source, the token that it was shared from.  A session with the shared token
             # may notice this only when it calls keep_token, so it makes these calls from its beginning.
+            # The first call of other sessions comes at least LEASE seconds before the expiry, or at once if less time
+            # is left.  keep_from counts from the end of the set-up, which takes up to SETUP seconds.
             "keep_from": 0.0 if shared else max(0.0, seconds_left - LEASE - SETUP),
         }
 

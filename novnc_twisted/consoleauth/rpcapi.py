@@ -33,7 +33,8 @@ _REPEATED: Final = frozenset(
 )
 """The methods whose calls are repeated if no answer comes soon (:class:`.HedgedCalls`).
 
-It does no harm if one of these methods runs twice.
+It does no harm if one of these methods runs twice.  For ``check_token``, ConsoleAuthAPI ensures this: the repeated
+calls have the same admission id, and an InvalidToken is not taken as the answer while another call still runs.
 
 ``set_mode`` is not repeated: if the first call ran late, it would undo a later change.
 """
@@ -87,7 +88,7 @@ class ConsoleAuthAPI:
     ) -> float:
         """Let a token open a console; return the Unix time at which the token expires.
 
-        :param connect_info: the console, with its server, the server's name and its compute host.
+        :param connect_info: the console.  Its ``instance_uuid``, ``name`` and ``compute_host`` are required.
         :param client_address: the address of the client that asked for the token: with ``bind_address``, only this
             address may use it.
         :param owner: the id or the name of the project that the server belongs to.  While the server belongs to another
@@ -186,9 +187,12 @@ class ConsoleAuthAPI:
         return read(Revocation, await self._ask("set_mode", token_hash=token_hash, mode=mode), "consoleauth")
 
     async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> ConnectInfo | None:
-        """Ask once more what a token opens; None if its viewer may not reconnect, for instance with ``one_time``.
+        """Ask once more what the token of a session opens.
+
+        The address of the console or the state of the server may have changed since :meth:`check_token` was called.
 
         :param info: what :meth:`check_token` returned.
+        :return: None: the session cannot reconnect with this token, for example because of ``one_time``.
         :raises Refusal: see :meth:`check_token`.
         """
         if not info.reconnects:

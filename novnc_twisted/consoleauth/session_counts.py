@@ -38,13 +38,13 @@ If the answer has not arrived after this time, the admission cannot become a ses
 """
 
 MAX_CHECKING: Final = 1000
-"""Maximum number of ids of links in one call to a proxy."""
+"""Maximum number of link ids (:func:`.link_id`) in one call to a proxy."""
 
 _SERVER: Final = "server_id"
-"""The filter field by which the proxies count the sessions of a server."""
+"""The field of a SessionFilter by which the proxies count the sessions of a server."""
 
 _Key = tuple[str, str]
-"""What is counted: the name of a filter field, and its value."""
+"""What is counted: the name of a field of a SessionFilter, and its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,8 @@ class SessionRules:
 class _Limit(NamedTuple):
     """A limit that applies to one session.
 
-    :ivar field: the filter field by which the proxies count.
-    :ivar value: its value.
+    :ivar field: the name of the field of a SessionFilter by which the proxies count.
+    :ivar value: the value of this field.
     :ivar most: the maximum number of sessions.
     :ivar option: the name of the option.
     :ivar refusal: the class of the refusal.
@@ -92,8 +92,9 @@ class _Admission(NamedTuple):
     """An admitted session, which its proxy perhaps does not count yet.
 
     :ivar proxy: the topic of its worker.
-    :ivar link_id: the id of its link.  Calls to the workers contain this id, and not the token's hash, because
-        somebody with a stolen proxy credential can read these calls.
+    :ivar link_id: identifies its token without revealing the token's hash (:func:`.link_id`).  Somebody with a stolen
+        proxy credential can read the calls to the workers, and consoleauth's methods accept the hash in place of the
+        token.  So these calls contain the link id, and not the hash.
     :ivar session: the id of the admission, which is the same if the proxy repeats its call.
     :ivar at: when the session was admitted, in the clock's seconds.
     """
@@ -175,6 +176,8 @@ class SessionCounts:
             return
         counted = await self._count(limits, session, time.left(DEADLINE))
         if server is not None and reached:
+            # The server may have fewer sessions than records, for example because a proxy has lost its report of an
+            # ended session.
             await self._open.drop_surplus(records, counted[server])
 
     def _limits(self, info: ConnectInfo, address: str) -> Iterator[_Limit]:

@@ -44,8 +44,8 @@ class SessionMethods:
         :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id.  The
             field ``owner`` is optional, and limits the revocation to the servers of a project.
         :returns: how many valid ``tokens`` were revoked, how many ``sessions`` were ended, and the topics of the
-            proxies that did not answer (``unanswered``).  If a token is revoked, the numbers include the tokens that
-            were shared from it, and their sessions.
+            proxies that did not answer (``unanswered``).  If ``wanted`` names a token, the numbers include the tokens
+            that were shared from this token, and their sessions.
         :raises ServiceUnavailable: an argument is invalid, or the list of proxies cannot be read.
         """
         chosen = SessionFilter.from_arguments(wanted)
@@ -74,9 +74,10 @@ class SessionMethods:
     async def change_mode(self, token_hash: str, mode: str, by: str = "") -> Outcome:
         """Change what the viewers of a token, and of the tokens that were shared from it, may do.
 
-        :param by: if the user who shared this token makes this change, the SHA-256 of that user's own token; empty: an
-            operator makes it.
-        :return: how many sessions of the token itself were changed, and all proxies that did not answer.
+        :param by: empty: an operator makes this change.  Else the user who shared this token makes it, and ``by`` is
+            the SHA-256 of the token from which this token was shared.
+        :return: how many sessions of the token itself were changed, and the proxies that did not answer.  These include
+            proxies that did not answer about a token that was shared from this one.
         """
         # The token is changed before its sessions: a viewer that reconnects meanwhile must not get its old rights.
         await self._policy.set_mode(token_hash, mode, by)
@@ -95,8 +96,8 @@ class SessionMethods:
         A proxy can add only sessions that consoleauth has admitted, and each of them only once.  It cannot read, change
         or remove the sessions in the history.
 
-        :returns: ``kept``, the number of added sessions.  If ``history_retention`` is 0, no session is added, and this
-            is the number of sessions that would otherwise be added.
+        :returns: ``kept``, the number of added sessions.  If ``history_retention`` is 0, no session is added, and
+            ``kept`` is the number of sessions that would otherwise be added.
         """
         kept = await self._history.add(sessions)
         await self._people.ended(filter(None, map(_server_and_id, sessions)))

@@ -19,7 +19,7 @@ LONGEST: Final = 28_800.0
 """Maximum number of seconds for which a shared token is valid: a working day."""
 
 MOST: Final = 16
-"""Maximum number of live tokens that are shared from one token."""
+"""Maximum number of tokens that were shared from one token and have not expired."""
 
 Find = Callable[[str], Awaitable[TokenRecord | None]]
 """``async (token_hash)`` -> the record of a token; None: the token is unknown or was dropped."""
@@ -61,8 +61,8 @@ class SharedTokens:
         :param address: the client address of the session that makes the new token.
         :param mode: what the viewers of the new token may do.
         :param seconds: how many seconds the new token is valid, at most :data:`LONGEST`.
-        :raises ConsoleForbidden: the source may not be shared, or not with this mode, or is the source of :data:`MOST`
-            live tokens already.
+        :raises ConsoleForbidden: the source may not be shared, or not with this mode; or :data:`MOST` tokens that were
+            shared from it have not expired.
         """
         if record.shared_from is not None:
             raise ConsoleForbidden("a shared link cannot be shared again")
@@ -87,11 +87,11 @@ class SharedTokens:
         return shared
 
     async def of(self, token_hash: str) -> list[str]:
-        """Return the hashes of the live tokens that were shared from a token."""
+        """Return the hashes of the tokens that were shared from a token and have not expired."""
         return await self._tokens.shared_of(token_hash)
 
     async def modes(self, token_hash: str) -> dict[str, str]:
-        """Return the mode of each live token that was shared from a token."""
+        """Return the mode of each token that was shared from a token and has not expired."""
         modes: dict[str, str] = {}
         for one in await self.of(token_hash):
             record = await self._tokens.get(one)
@@ -103,10 +103,10 @@ class SharedTokens:
     async def limited(self, state: TokenState, record: TokenRecord) -> TokenState:
         """Return the state of a shared token, limited by the state of the token from which it was shared.
 
-        If the source is still valid and the shared token was made for viewing, ``state`` is returned unchanged, unless
-        an operator has changed its mode to control.
+        If the shared token was made for viewing, its source cannot limit it further.  So while the source is valid,
+        ``state`` is returned unchanged, unless an operator has changed the mode of the shared token to control.
 
-        :param state: the marks of the shared token itself; the token is not revoked.
+        :param state: the marks of the shared token itself.  Whether they revoke the token is not checked here.
         :param record: the record of the shared token.
         """
         shared_from = record.shared_from or ""

@@ -2,14 +2,15 @@
 
 Keys, with the SHA-256 of a token as HASH, and a hash of a client address as ADDRESS:
 
-* ``token:HASH``: the record.
+* ``token:HASH``: the record.  This key is in the index of the token's server.
 * ``owned:HASH``, ``project:HASH``, ``shared:HASH``: the token's entries in the indexes of its user, of its project, and
   of the token that it was shared from.
 * ``lease:HASH:ADDRESS``: a lease: until when a client address may use the token, even after the token has expired.
 * ``used:HASH``: a claim: the client address that used the token, if the token can be used only once.
 * ``bound:HASH``: a claim: the only client address that may use the token, with ``bind_address``.
-* ``dropped:INDEX``: a mark with the times ``until`` and ``made_until``.  The tokens of this index that expire no later
-  than ``until``, and those that were made no later than ``made_until``, were dropped.
+* ``dropped:INDEX``: a mark with the times ``until`` and ``made_until``.  INDEX is the index of a server or a user.  The
+  tokens of this index that expire no later than ``until``, and those that were made no later than ``made_until``, were
+  dropped, so they must not be restored.
 """
 
 from typing import Annotated
@@ -86,7 +87,10 @@ class TokenStore:
         await self._store.put(_token("ready"), {}, 1.0)
 
     async def put(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
-        """Store a record for ``ttl + LEASE`` seconds, since a session may begin just before the token expires."""
+        """Store a record for ``ttl + LEASE`` seconds.
+
+        A session may begin just before the token expires, and its first call of ``keep_token`` still needs the record.
+        """
         info = record.connect_info
         uuid, user, project = info.instance_uuid, info.user_id, info.project_id
         # If the token is valid for 0 seconds, do not keep it for LEASE seconds: with 0, the store keeps nothing.
@@ -115,7 +119,10 @@ class TokenStore:
         return True
 
     async def shared_of(self, token_hash: str) -> list[str]:
-        """Return the hashes of the live tokens that were shared from a token, oldest first."""
+        """Return the hashes of the tokens that were shared from a token and have not expired, oldest first.
+
+        They include revoked tokens, and tokens that were dropped because there were too many.
+        """
         return [key.removeprefix(_shared("")) for key in await self._store.indexed(_of_token(token_hash))]
 
     async def get(self, token_hash: str) -> TokenRecord | None:
@@ -159,8 +166,8 @@ class TokenStore:
     ) -> int:
         """Drop the tokens of a server, except a number of the newest; return how many were dropped.
 
-        :param made_until: a Unix time.  Tokens of the server that were made until then are not restored either, if the
-            store has lost them.  None: only stored tokens are dropped.
+        :param made_until: a Unix time.  All tokens of the server that were made until then are marked as dropped, so
+            that tokens that the store has lost are not restored.  None: only tokens in the store are dropped.
         """
         index = _of_instance(instance_uuid)
         if made_until is not None:
@@ -168,9 +175,9 @@ class TokenStore:
         hashes = [key.removeprefix(_token("")) for key in await self._store.indexed(index, except_newest)]
         dropped = await self._remove(index, hashes)
         if hashes and not except_newest:
-            # If only the oldest tokens are dropped, the sessions of the dropped tokens go on.  So a shared token keeps
-            # its entry in the index of its source: when the source is revoked, the entry is needed to find these
-            # sessions.
+            # If only the oldest tokens are dropped, their sessions go on.  So a dropped shared token then keeps its
+            # entry in the index of its source: if the source is revoked, this entry is needed to find the sessions of
+            # the shared token.
             await self._store.remove(*map(_shared, hashes))
         return dropped
 
@@ -186,7 +193,7 @@ class TokenStore:
         # Read all records.  The last token in the index need not be the last to expire: a restored token is put at the
         # end.
         records = [await self.get(token_hash) for token_hash in token_hashes]
-        # Mark the tokens before they are removed: in between, a consoleauth could restore one of them.
+        # Mark the tokens before they are removed: a consoleauth could restore a token that is removed, but not marked.
         await self._mark_dropped(
             index, until=max((record.expires_at for record in records if record is not None), default=0.0)
         )

@@ -1,4 +1,4 @@
-"""The events of tokens: made, shared, used, refused, dropped."""
+"""The events of tokens: made, shared, used, refused, revoked or dropped."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -93,7 +93,7 @@ class TokenEvents:
         self._observer(event)
 
     def dropped(self, tokens: int, reason: str, chosen: SessionFilter) -> None:
-        """Report that tokens were dropped, if there were any.
+        """Report that tokens were revoked or dropped, if there were any.  The event is the same: TokenRevoked.
 
         :param chosen: the filter that selected them.
         """

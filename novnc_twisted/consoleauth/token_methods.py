@@ -39,8 +39,8 @@ class TokenMethods:
         """Let a token open a console from now on.
 
         :param token_hash: the SHA-256 of the token.
-        :param connect_info: a :class:`~novnc_twisted.contract.ConnectInfo` with the server, its name and its compute
-            host: what the token opens.
+        :param connect_info: what the token opens, as a :class:`~novnc_twisted.contract.ConnectInfo`.  Its fields
+            ``instance_uuid``, ``name`` and ``compute_host`` are required.
         :param client_address: the address of the client that asked for the token, if the API knows it.
         :param owner: the id or the name of the project that the server belongs to.  The token is refused as soon as
             the domain XML of the server names another project or none.  None: the project does not matter.
