@@ -27,7 +27,7 @@ from novnc_twisted.messaging.wire import (
 
 @dataclass(slots=True, eq=False)
 class _Served:
-    """A server of a topic, or (if ``methods`` is None) an entry that is only announced."""
+    """A server of a topic, or (if ``methods`` is None) a presence entry without a server."""
 
     topic: str
     worker: str
@@ -52,7 +52,8 @@ class _Call:
     def run(self, method: str, request: str) -> None:
         """Run the method."""
         # fromCoroutine() runs the method up to its first wait.  If the method stops the transport or its own topic
-        # before that wait, the call ends before _work is set, and the method is not cancelled.  So cancel it here.
+        # before that wait, the call ends before _work is set, and the method is not cancelled.  So cancel it here.  If
+        # the method has ended before the first wait, there is nothing to cancel, and _end() does nothing.
         self._work = Deferred.fromCoroutine(self._run(method, request))
         if self._over:
             self._end()
@@ -187,7 +188,10 @@ class MemoryTransport:
         exclusive: bool = False,
         returns_within: float = 0.0,
     ) -> Deferred[Callable[[], Deferred[None]]]:
-        """See ITransport.  ``callers`` and ``returns_within`` have no effect: all services are in this process."""
+        """See ITransport.  ``callers`` and ``returns_within`` have no effect.
+
+        The services of one process may call all methods of each other, and they are restarted together.
+        """
         if exclusive and self._servers(topic):
             return fail(TopicInUse(f"{binary} on {host}: this process serves {topic} already"))
         return execute(self._add, topic, dict(methods), binary, host, info, place)

@@ -21,6 +21,9 @@ class _Entry(NamedTuple):
 class MemoryLogs:
     """Each log is a list of entries in the order in which they were appended.
 
+    The id of an entry is ``0-NUMBER``, in the form of the ids of a Redis stream.  The numbers are counted over all
+    logs.
+
     :param clock: IReactorTime.
     """
 

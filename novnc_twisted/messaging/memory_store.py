@@ -19,11 +19,13 @@ from novnc_twisted.messaging.memory_log import MemoryLogs
 from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_object, size_of
 
 _SWEEP = 256
-"""Maximum number of expired entries that one operation drops, which bounds its time."""
+"""Maximum number of expired objects that one operation drops, which bounds its time."""
 
 
 @dataclass(slots=True)
 class _Entry:
+    """One object, as JSON."""
+
     text: str
     expires_at: float
     index: str
@@ -43,7 +45,8 @@ class MemoryStore:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        # now() returns a Unix time, but must not jump when somebody sets this machine's wall clock.
+        # The Unix time at which ``clock`` stood at 0.  now() adds the seconds of ``clock`` to this time.  So the
+        # result of now() does not jump when somebody sets the wall clock.
         self._started_at = time.time() - clock.seconds()
         self._entries: dict[str, _Entry] = {}
         self._indexes: dict[str, dict[str, None]] = {}
@@ -52,7 +55,7 @@ class MemoryStore:
         self._expiries: list[tuple[float, str]] = []  # a heap of times with keys
 
     def __len__(self) -> int:
-        """The number of entries, including expired ones that have not been dropped yet."""
+        """The number of objects, including expired ones that have not been dropped yet."""
         return len(self._entries)
 
     def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
@@ -137,7 +140,7 @@ class MemoryStore:
             now = self._sweep()
             keys: Collection[str] = self._indexes.get(check_key(index), ())
             if self._expiries and self._expiries[0][0] <= now:
-                # _sweep() has not dropped all expired entries, because it drops only _SWEEP of them at a time.
+                # _sweep() has not dropped all expired objects, because it drops only _SWEEP of them at a time.
                 keys = [key for key in keys if self._live(key, now) is not None]
             return list(islice(keys, max(0, len(keys) - except_newest)))
 
@@ -178,7 +181,7 @@ class MemoryStore:
         if index:
             self._indexes.setdefault(index, {})[key] = None
         if len(self._expiries) > 2 * len(self._entries) + 64:
-            # Removed entries stay in the heap until their expiry; rebuild the heap before it grows too much.
+            # Removed objects stay in the heap until their expiry; rebuild the heap before it grows too much.
             self._expiries = [(entry.expires_at, key) for key, entry in self._entries.items()]
             heapify(self._expiries)
 
@@ -187,7 +190,7 @@ class MemoryStore:
         return entry if entry is not None and entry.expires_at > now else None
 
     def _sweep(self) -> float:
-        """Drop expired entries, at most :data:`_SWEEP`; return the time, in the clock's seconds."""
+        """Drop expired objects, at most :data:`_SWEEP`; return the time, in the clock's seconds."""
         now = self._clock.seconds()
         for _ in range(_SWEEP):
             if not self._expiries or self._expiries[0][0] > now:
@@ -197,7 +200,7 @@ class MemoryStore:
             if entry is None:
                 continue
             if entry.expires_at > now:
-                # The entry was extended or replaced after this time was put into the heap.
+                # The object was extended or replaced after this time was put into the heap.
                 heappush(self._expiries, (entry.expires_at, key))
             else:
                 self._drop(key)

@@ -1,8 +1,8 @@
 """Calls, presence and the keyed store over Redis or Valkey (``redis://`` and its variants).
 
 From txredisapi, this package uses the RESP parser (hiredis) and the queue that matches replies to commands
-(``HiredisProtocol``, in :mod:`.protocol`).  It does not use txredisapi's connection factories and handlers, because
-they:
+(``HiredisProtocol``, the base class in :mod:`.protocol`).  It does not use txredisapi's connection factories and
+handlers, because they:
 
 * never try again after a failed log-in,
 * keep every command in memory while disconnected,

@@ -3,9 +3,9 @@
 The rights to call and to serve topics follow from the table in :mod:`novnc_twisted.contract.topics`.  All other rights,
 such as those to the keyed store, are defined here, each with its description for docs/redis_acl.rst.
 
-All other commands and keys are denied, for example EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR.  A right
-consists of selectors (a term of Redis): a selector lists commands, and the patterns of the keys for which these
-commands are permitted.  Before a pattern, ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
+A user without a right to a command or a key may not use it.  No role has a right to EVAL, SCAN, KEYS, CLIENT, CONFIG,
+PUBSUB or MONITOR.  A right consists of selectors (a term of Redis): a selector lists commands, and the patterns of the
+keys for which these commands are permitted.  Before a pattern, ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
 
 A role's rights include the reply queues of all processes with this role.  Still, a process cannot read the replies of
 another: it would need the other process' name, 128 random bits that only the two sides of a call know.
@@ -99,7 +99,7 @@ def aclfile_line(identity: Identity, password: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoreRight:
-    """A right of a role that is not needed for calling or serving topics.
+    """A right that is not for calling or serving topics, such as access to the keyed store or to the list of services.
 
     :ivar meaning: a noun phrase for the documents, with a full stop.
     :ivar selectors: the selectors.  ``{host}`` in them is replaced by the name of the compute host.
@@ -110,7 +110,7 @@ class StoreRight:
 
 
 def store_rights(role: str) -> tuple[StoreRight, ...]:
-    """Return the rights of a role that are not needed for calling or serving topics."""
+    """Return the rights of a role that are not for calling or serving topics."""
     return _STORE_RIGHTS[role]
 
 
@@ -146,7 +146,11 @@ def _serves(topic: str, place: str, callers: Iterable[str]) -> list[str]:
 
 # SADD only: a service can add names to the list of services, but cannot remove any.
 def _be_listed(*kinds: str) -> str:
-    """Return the selector for adding names to the sets of services of these kinds, and any kind to the set of kinds."""
+    """Return the selector with which a service adds itself to the list of services.
+
+    The list consists of the set of kinds, and a set of services for each kind (:data:`.keys.KINDS`).  The selector
+    permits adding any kind to the set of kinds, and any name to the sets of the given kinds.
+    """
     return " ".join([f"%W~{keys.KINDS}", *(f"%W~{keys.services(kind)}" for kind in kinds), "+sadd"])
 
 
@@ -156,6 +160,7 @@ _LIST_SERVICES = StoreRight(
     "The list of live services.",
     (f"%R~{keys.KINDS} %R~{keys.services('*')} %R~{keys.announced('*')} +smembers +zrangebyscore",),
 )
+# SREM: a service that reads the records also removes dead hosts without a record from the group of compute hosts.
 _READ_DOMAINS = StoreRight(
     "The records in which compute hosts publish their VMs.",
     (f"%R~{keys.stored('domains:*')} +get +mget", f"~{keys.group('compute-hosts')} +smembers +srem +pexpire"),

@@ -44,7 +44,7 @@ _REFUSED = {
 class Calls:
     """The calls of one process.
 
-    :param connect: makes the link for a queue, given its purpose.
+    :param connect: makes the link for a :class:`.Queue`, given the purpose of the link.
     :param link: the connection on which requests are put into queues.
     :param process: this process' name on the bus: 32 random hex digits that only the called services learn.
     :param role: the role of this process.

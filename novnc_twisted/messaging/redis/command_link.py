@@ -54,7 +54,7 @@ class CommandLink(Link):
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     async def stop(self) -> None:
-        """See Link; also fails the calls of :meth:`run` that wait until Redis has the script."""
+        """See Link; also fails commands and scripts without a reply, such as a script that Redis does not have yet."""
         await super().stop()
         waiting, self._sending = self._sending, set()
         for sending in waiting:
@@ -67,7 +67,7 @@ class CommandLink(Link):
 
     @property
     def waits_for_scripts(self) -> bool:
-        """Whether Redis did not have the script that this process last tried to run."""
+        """Whether Redis lacked the script at this process' last attempt to run one."""
         return self._scripts.missing
 
     async def now(self) -> int:

@@ -27,17 +27,17 @@ from novnc_twisted.messaging.waiting import within
 from novnc_twisted.tls import ServerCheck, identity
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for each of two steps: connecting to a unix socket; and the TLS handshake together with the log-in.
+"""Seconds for the TLS handshake (if any) and the log-in together (:func:`.login.in_time`).
 
-:func:`.login.in_time` sets the second limit.  For the steps before the TLS handshake (asking the Sentinels, looking up
-the name, connecting), :class:`.Link` allows twice this time in total.
+Connecting to a unix socket has the same limit.  For all steps before the TLS handshake (asking the Sentinels, looking
+up the name, connecting), :class:`.Link` allows twice this time in total.
 """
 
 ANSWER_TIMEOUT = 0.5
 """Seconds to connect to one address by TCP.
 
-The limit is short, because the kernel repeats its packets at longer and longer intervals.  A new attempt notices
-earlier that the network works again.
+The limit is short, because the kernel repeats an unanswered SYN packet at longer and longer intervals.  A new attempt
+sends one at once, and so notices earlier that the network works again.
 """
 
 ASK_TIMEOUT = 1.0
@@ -136,8 +136,8 @@ class _SentinelEndpoint:
         except RedisError as error:
             raise RedisError(_OF_SENTINELS.get(error.code, error.code)) from None
         except ConnectionGone:
-            # ConnectionGone does not contain the reason of the loss; ``lost`` fires with it.  If the connection is not
-            # closed yet, abortConnection() closes it, so that ``lost`` fires.
+            # ConnectionGone does not contain the reason of the loss; ``lost`` fires with the reason.  If the connection
+            # is not closed yet, abortConnection() closes it, so that ``lost`` fires.
             sentinel.transport.abortConnection()
             raise await sentinel.lost from None
         finally:

@@ -50,7 +50,10 @@ class ExclusiveTopic:
             self._health.solved(f"no longer has another server of {self.topic}: this process serves it")
 
     def lost(self, sentence: str) -> None:
-        """Serve nothing while another process has the topic."""
+        """Serve nothing while another process has the topic.
+
+        :param sentence: what :func:`conflict` returned, for the log.
+        """
         if self._has:
             self._has = False
             self._owned(False)

@@ -75,8 +75,9 @@ class Health:
                 what += "; have Redis refuse such messages by proto-max-bulk-len 4mb in redis.conf"
             self.complain(what, connection)
             return
-        # All connections of a process are lost together, so only the first loss is logged.  A refusal needs an
-        # administrator, so each new one is logged.
+        # All connections of a process are lost together, so only the first loss is logged.  A refusal (here: a reason
+        # that lasts until an administrator acts) is logged even if it follows a loss, but the same refusal only once
+        # until all connections are back.
         first = not self._down
         self._down.add(connection)
         words = refusal(reason)
@@ -180,5 +181,5 @@ class Health:
             _logger.emit(level, "Redis at {label} {words}", label=self._label, words=self._named(words))
 
     def _named(self, words: str) -> str:
-        """Return a sentence with the option of this Redis; the sentences of :mod:`.reasons` name ``transport_url``."""
+        """Replace ``transport_url``, which the sentences of :mod:`.reasons` name, by the option of this Redis."""
         return words.replace(_BUS, self._option)
