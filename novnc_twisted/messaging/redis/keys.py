@@ -5,7 +5,7 @@ PREFIX = "novnc:"
 KINDS = PREFIX + "services"
 """Key of the set of kinds of topics.  Each kind has a set of services (:func:`services`).
 
-A user with only the right to SADD can add names to these sets, but cannot remove or change the names of others.
+All of these are sets, because most services may only add names (SADD): they cannot remove names that others have added.
 """
 
 
@@ -15,9 +15,10 @@ def kind_of(topic: str) -> str:
 
 
 def services(kind: str) -> str:
-    """Key of the set of services of a kind: the names ``TOPIC@PLACE`` that have a recent presence entry.
+    """Key of the set of services of a kind: the names ``TOPIC@PLACE`` of their presence entries.
 
-    PLACE is the address that a compute host announces; it is empty for other services.
+    PLACE is the address that a compute host announces; it is empty for other services.  A name may stay in the set for
+    some time after its entry has expired.
     """
     return f"{KINDS}:{kind}"
 
@@ -46,7 +47,7 @@ def announced(name: str) -> str:
 
 
 def stored(key: str) -> str:
-    """Key of an object of the keyed store."""
+    """Key of an object of the keyed store (:class:`.IKeyedStore`; its groups, logs and indexes follow below)."""
     return f"{PREFIX}s:{key}"
 
 

@@ -67,7 +67,8 @@ class Link:
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
-        self._moved = getattr(endpoint, "moved", None)  # only an endpoint with Sentinels has this method
+        # Asks the Sentinels whether another server is now the primary.  Only endpoints with Sentinels have this method.
+        self._moved = getattr(endpoint, "moved", None)
         self._address = address
         self._health = health
         self._purpose = purpose
@@ -114,8 +115,8 @@ class Link:
     def finish(self) -> None:
         """Close the sending side of the connection, and do not reconnect.
 
-        Redis then ends a blocked command.  Redis drops a reply that it has not sent yet, so a message that arrives at
-        this moment can be lost.  Without a connection, this method does nothing.
+        Redis then ends a blocked command.  Redis drops a reply that it has not sent yet, so a message that Redis takes
+        from a list at this moment can be lost.  Without a connection, this method does nothing.
         """
         if self._protocol is not None:
             self._finishing = True
@@ -135,7 +136,8 @@ class Link:
         """
         if self._protocol is not None:
             return self._protocol
-        # After PRESENCE seconds, all presence entries have expired, so waiting no longer helps.
+        # A wait is for a short outage only.  After PRESENCE seconds, all presence entries have expired: even when Redis
+        # is back, a call finds no server until one has announced itself again.
         left = min(deadline, self._down_since + PRESENCE - self._seconds())
         if self._stopped or left <= 0:
             raise ServiceUnavailable("Redis cannot be reached")
@@ -169,8 +171,9 @@ class Link:
                     return
                 lost = error
                 attempt += 1
-            # CommandLink reads this flag, and begins a grace period when it connects.  A failed first attempt counts as
-            # a loss too: when Redis appears, other services may connect later than this one.
+            # If this flag is set, CommandLink begins a grace period when it connects: for some seconds, a missing
+            # presence entry does not prove that its service is gone.  A failed first attempt counts as a loss too: when
+            # Redis appears, other services may connect later than this one.
             self._lost_before = True
             self._health.down(self._purpose, lost)
             self._tried()
@@ -222,7 +225,7 @@ class Link:
     async def _once(self) -> BaseException:
         """Make one connection, wait for its end, and return why it ended.
 
-        :raises Exception: the connection could not be made.
+        :raises Exception: the connection could not be made, or the first commands on it failed.
         """
         protocol: Any = await within(self._endpoint.connect(_FACTORY), 2 * CONNECT_TIMEOUT, self._reactor)
         protocol.max_pending = self._max_pending

@@ -20,7 +20,7 @@ MIN_VERSION = 7
 async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
     """Log in, check the server's kind, and select the database.
 
-    :raises RedisError: Redis refuses, or is a server that cannot be used; the code gives the reason (:mod:`.reasons`).
+    :raises RedisError: Redis refuses, or is a server that cannot be used; ``code`` gives the reason (:mod:`.reasons`).
     :raises NoPrimary: a Sentinel named this server, but the server is a replica.
     :raises ConnectionGone: the connection ended.
     """

@@ -64,7 +64,10 @@ def read_request(text: Any) -> Request:
 
 
 def write_reply(request: Request, answer: str) -> str:
-    """Seal the reply to a request; ValueError if the request's key is unusable."""
+    """Return the reply to a request: the id of the call, and the sealed answer.
+
+    :raises ValueError: libsodium rejects the request's public key, although its form is right (:meth:`.Sealer.seal`).
+    """
     sealed = Sealer(request.public_key).seal(request.call_id, answer)
     return f'{{"id":"{request.call_id}","sealed":"{sealed}"}}'
 

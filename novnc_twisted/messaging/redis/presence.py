@@ -21,7 +21,7 @@ from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
 from novnc_twisted.messaging.waiting import ended, sleep
 
 TOPIC_RETRY = 0.25
-"""Seconds between two attempts to get an exclusive topic that another server has."""
+"""Seconds between two attempts to get an exclusive topic (only one process may serve it) that another server has."""
 
 KEPT = 30.0
 """Seconds from the last run of the script ``ANNOUNCE`` until the Redis keys of an entry expire.
@@ -55,6 +55,7 @@ class Presence:
         self._announced: dict[Announcement, ExclusiveTopic] = {}
         # How many times each entry may still be renewed by plain commands before the script must run.
         self._plain: dict[Announcement, int] = {}
+        # Parts of each entry: a description of this process for log lines, and its name (see Announcement.member()).
         self._origin = self._life = ""
         self._running: Deferred[None] | None = None
 
@@ -88,9 +89,9 @@ class Presence:
 
             * the waiting calls, one list for each queue: this was the last server of the topic.  The calls must be
               answered with an error.
-            * an empty list: the entry has no queues, or this was the last server of a topic with ``returns_within``.
-              In the second case, the calls stay in the queues for the next server, and :meth:`leave` must be called
-              later.
+            * an empty list: the entry has no queues, or this was the last server of its topic, and may be restarting
+              (``returns_within``).  In the second case, the calls stay in the queues for the next server, and
+              :meth:`leave` must be called later.
             * None: another server takes the calls, Redis does not answer, or this process has no such entry.
         """
         if self._announced.pop(announcement, None) is None:
@@ -195,11 +196,11 @@ class Presence:
         return True
 
     async def _announce(self, one: Announcement) -> list[Any]:
-        """Renew a presence entry; if other processes have its exclusive topic, return their entries instead.
+        """Renew a presence entry; if another server has its exclusive topic, return that topic's live entries instead.
 
         If all these entries belong to ended processes of this machine, they are removed, and this process takes the
-        topic.  So after a process was killed, its successor need not wait until the entry expires.  The successor also
-        takes the calls that wait in the queue.
+        topic.  So after a process was killed, its successor need not wait until the old entry expires.  The successor
+        also takes the calls that wait in the queue.
 
         :raises ServiceUnavailable: Redis does not answer.
         """

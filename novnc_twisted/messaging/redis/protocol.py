@@ -1,7 +1,7 @@
 """One connection to Redis: txredisapi's parser and reply queue, with our own limits and errors.
 
 The docstring of this package explains why only these parts of txredisapi are used.  Importing txredisapi installs the
-global reactor, so no other package may import txredisapi.
+global reactor.  So only this package may import it, and other packages import this module only when Redis is used.
 """
 
 import hiredis
@@ -69,8 +69,8 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
         try:
             super().dataReceived(data)
         except Exception:
-            # Not only InvalidData: for a map with a list as a key, hiredis raises TypeError.  All these errors are of
-            # the parser, because what replyReceived() calls are Deferreds, which keep their errors.
+            # Not only InvalidData: for a map with a list as a key, hiredis raises TypeError.  An error here is always
+            # the parser's: replyReceived() passes replies to Deferreds, which keep the errors of their callbacks.
             self.garbled = True
             self.transport.abortConnection()
             return

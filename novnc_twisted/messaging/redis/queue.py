@@ -34,7 +34,7 @@ This BLPOP asks only for the other lists.  It must end soon, because the full li
 """
 
 MAX_PENDING = 4 << 20
-"""Maximum number of bytes of one message.  A longer message closes the queue's connection.
+"""Maximum number of bytes of one message, for the link of a queue.  A longer message closes the link's connection.
 
 The longest valid message is the sealed form of a reply of :data:`.wire.MAX_MESSAGE` bytes.  The sealed form is about a
 third longer.
@@ -180,6 +180,7 @@ class Queue:
                 await sleep(1.0, self._reactor)
                 return None
             self._health.complain(f"answered {error.code} to a BLPOP for {self._purpose}: {sentence(error.code)}")
+            # Reconnect: if this server has become a replica (READONLY), the link asks the Sentinels for the primary.
             protocol.transport.abortConnection()
             await sleep(1.0, self._reactor)
             return None

@@ -1,4 +1,4 @@
-"""Reads single keys of a Redis that belongs to another program."""
+"""Reads single keys of a Redis that belongs to another program, which stores tokens in it (option ``token_source``)."""
 
 from typing import Any, Final
 

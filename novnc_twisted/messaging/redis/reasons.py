@@ -22,7 +22,7 @@ OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
 """Codes after which the link reconnects: the server is a replica, or is still loading its data."""
 
 TROUBLES = ("OOM", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN")
-"""Codes with which Redis refuses at least every command that adds data, while the connection itself works."""
+"""Codes with which Redis refuses every command that adds data, and perhaps others.  The connection itself works."""
 
 _PASSING = ("LOADING", "MASTERDOWN")
 """Codes of states that end by themselves.  They are logged like an ordinary loss of the connection."""

@@ -58,7 +58,10 @@ class Scripts:
 
     @property
     def missing(self) -> bool:
-        """Whether Redis lacked the script at the last attempt to run one."""
+        """Whether Redis did not have the script at the last attempt of :meth:`run`.
+
+        A new connection resets this to False, unless the absence of the scripts has been logged.
+        """
         return self._missing_since is not None
 
     async def begin(self, protocol: RedisProtocol) -> None:

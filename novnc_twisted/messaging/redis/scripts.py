@@ -73,7 +73,7 @@ class Script:
 
 
 WRITTEN: Final = (1, "queued")
-"""The replies of a script with ``writes`` that has added data; with other replies, it may have added nothing."""
+"""The replies of a script with ``writes`` that has added data.  Such a reply shows that Redis accepts data."""
 
 ALL: list[Script] = []
 """All scripts.  A connection with the right to SCRIPT LOAD loads them into Redis."""
@@ -204,10 +204,10 @@ return left
 The calls are returned so that they can be refused at once.  If another server may still take calls, return nil.  For an
 entry without a server, return an empty list.
 
-If the last argument is above 0, the last server of the topic is being restarted.  The waiting calls stay in the queues,
-and the script returns an empty list.  For this number of milliseconds, the worker ``~`` stands for the server, and
-callers with new calls try again (see ``QUEUE``).  The server itself stays in ``p:TOPIC`` until it has closed its queues
-(at most 3 s), so that no other server gets an exclusive topic earlier.
+If the third argument is above 0, this server may be restarting.  If it was the last one of the topic, the waiting calls
+stay in the queues, and the script returns an empty list.  For this number of milliseconds, the worker ``~`` stands for
+the server, and callers with new calls try again (see ``QUEUE``).  The server itself stays in ``p:TOPIC`` until it has
+closed its queues (at most 3 s), so that no other server gets an exclusive topic earlier.
 """
 
 SERVICES = Script("""

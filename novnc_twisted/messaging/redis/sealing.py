@@ -30,8 +30,8 @@ class Opener:
             text = self._box.decrypt(b64decode(sealed, validate=True)).decode()
         except CryptoError:
             raise ValueError("not sealed for this process") from None
-        # The sealed text begins with the id of the call.  Without this id, a service could send the sealed answer to
-        # one call as the answer to another call.
+        # The sealed text begins with the id of the call.  Without this id, somebody with access to Redis could pass off
+        # the sealed answer to one call as the answer to another call of this process.
         found, space, answer = text.partition(" ")
         if not space or found != call_id:
             raise ValueError("sealed for another call")
@@ -41,7 +41,7 @@ class Opener:
 class Sealer:
     """Encrypts the answer to one request.
 
-    :raises ValueError: the public key is invalid.
+    :raises ValueError: the text is not a public key.
     """
 
     def __init__(self, public_key: str) -> None:
@@ -53,7 +53,8 @@ class Sealer:
     def seal(self, call_id: str, answer: str) -> str:
         """Encrypt the answer to a call for the holder of the private key.
 
-        :raises ValueError: libsodium rejects the public key.
+        :raises ValueError: libsodium rejects the public key, for example one of zeros only.  The constructor does not
+            notice this: it checks only the key's form.
         """
         try:
             return b64encode(self._box.encrypt(f"{call_id} {answer}".encode())).decode()

@@ -34,7 +34,7 @@ class ServiceList:
         self._reactor = reactor
         self._link = link
         self._keeps = "1" if keeps else ""
-        self._known: dict[str, Counter[str]] = {}  # prefix -> the names that the last complete look-up found
+        self._known: dict[str, Counter[str]] = {}  # prefix -> names in the last complete look-up, counted
         self._looking: set[Deferred[list[Any]]] = set()
         self._stopped = False
 

@@ -1,7 +1,7 @@
 """Serves a topic: takes requests from its queues, runs each once, and replies to its caller.
 
-A topic has a queue for each role of callers.  Redis permits only callers with this role to write to the queue, so the
-queue proves the caller's role.
+A topic has a queue for each role of callers, and one for callers without a role.  If each role has a Redis user of its
+own, Redis permits only callers with this role to write to the role's queue.  So the queue proves the caller's role.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -198,7 +198,7 @@ class Serving:
                 "call: refused",
                 role,
             )
-        # The queue proves the role; the content of a request could be forged.
+        # ``role`` comes from the queue, which proves it, not from the request, which could be forged.
         performing = Deferred.fromCoroutine(
             perform(self._topic, self._methods[role], request.method, request.arguments)
         )
@@ -214,7 +214,7 @@ class Serving:
             await self._reply(role, request, self._cancelled_answer(), FINAL_REPLIES)
 
     def _cancelled_answer(self) -> str:
-        """Return the answer to a request whose method did not run to its end."""
+        """Return the answer to a request whose method was not run, or was cancelled (by stop() or by itself)."""
         return encode(refused(ServiceUnavailable(f"{self._topic} " + ("was stopped" if self._stopping else "gave up"))))
 
     def _read(self, message: Any) -> Request | None:
