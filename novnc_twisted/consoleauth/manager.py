@@ -50,7 +50,7 @@ class ConsoleAuthManager:
     :param show_names: whether console pages show the names of users.
     :param host: the host name under which the service is listed.
     :param now: returns Unix time in seconds.  None: for tokens, the clock of the store, which all managers share; for
-        the history and :class:`.OpenSessions`, the clock of this host.
+        the history and ``OpenSessions``, the clock of this host.
     :param observer: called with an event for each token that is made, shared, used, refused or dropped, and for each
         request for control and change of control (``novnc_twisted.events``).
     """
