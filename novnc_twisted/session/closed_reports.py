@@ -35,7 +35,7 @@ MAX_WAITING: Final = 5000
 Without an outage, there is no limit: when a proxy stops or is killed, more sessions than this may end together.
 """
 
-_KNOWN: Final = ("server_id", "server_name", "user_id", "project_id", "compute_host", "owners")
+_KNOWN: Final = ("server_name", "user_id", "project_id", "compute_host", "owners")
 """The fields of a session that are not reported.  consoleauth knows them: it recorded them with the admission."""
 
 _log = Logger()
@@ -141,7 +141,7 @@ class ClosedReports:
         sessions: list[dict[str, Any]] = []
         size = 0
         for ended in islice(self._waiting, MAX_IN_CALL):
-            session = _report(ended)
+            session = report_of(ended)
             size += size_of(encode_object(session)) + 1
             if sessions and size > _ROOM:
                 break
@@ -162,7 +162,8 @@ class ClosedReports:
             self._on_done(ended.session.id)
 
 
-def _report(ended: EndedSession) -> dict[str, Any]:
+def report_of(ended: EndedSession) -> dict[str, Any]:
+    """Return the JSON object that describes an ended session to consoleauth."""
     report = ended.to_wire()
     session = report["session"]
     for name in _KNOWN:

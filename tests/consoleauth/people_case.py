@@ -6,8 +6,9 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted.access import hash_token, tokens
 from novnc_twisted.consoleauth.people_api import PeopleAPI
-from novnc_twisted.contract import Person, SessionInfo
+from novnc_twisted.contract import EndedSession, Person, SessionInfo
 from novnc_twisted.contract.topics import PROXY
+from novnc_twisted.session.closed_reports import report_of
 from tests.consoleauth.harness import VM, ConsoleAuthCase
 
 
@@ -89,15 +90,10 @@ class PeopleCase(ConsoleAuthCase):
         return worker
 
     async def report_closed(self, name: str = "x") -> None:
-        session = {
-            "id": name,
-            "server_id": VM,
-            "console_type": "novnc",
-            "proxy": "h",
-            "phase": "live",
-            "started_at": 1.0,
-        }
-        ended = {"session": session, "ended_at": 2.0, "cause": "ClientLeft", "detail": ""}
+        session = SessionInfo(
+            id=name, server_id=VM, console_type="novnc", proxy="h", phase="live", started_at=1.0, user_id="u"
+        )
+        ended = report_of(EndedSession(session=session, ended_at=2.0, cause="ClientLeft"))
         await self.transport.call("consoleauth", "report_closed", sessions=[ended, {}, {"session": 1}])
         self.clock.advance(0)
 

@@ -64,10 +64,11 @@ class ReportTests(SynchronousTestCase):
             reported.extend(sessions)
 
         self.transport.serve("consoleauth", {"report_closed": report_closed}, binary="nova-consoleauth", host="c")
-        session = SESSION.copy(server_id=str(uuid4()), server_name="n", user_id="u", project_id="p", owners=("p", "q"))
+        known = SESSION.copy(server_id=str(uuid4()))
+        session = known.copy(server_name="n", user_id="u", project_id="p", owners=("p", "q"))
         self.reports.add(EndedSession(session=session, ended_at=2.0, cause="ClientLeft"))
         self.clock.advance(1)
-        self.assertEqual(reported, [EndedSession(session=SESSION, ended_at=2.0, cause="ClientLeft").to_wire()])
+        self.assertEqual(reported, [EndedSession(session=known, ended_at=2.0, cause="ClientLeft").to_wire()])
 
     def test_a_call_has_a_limit(self) -> None:
         self.serve()
