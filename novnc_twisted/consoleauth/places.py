@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from sys import intern
 from typing import Any, NoReturn
 
 from twisted.internet.interfaces import IReactorTime
@@ -294,8 +293,10 @@ class Places:
 
 def _published_owners(_host: str, domain: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the id and the name of the project that a published domain belongs to."""
-    # Interned: many domains have the same owner, and all of them stay in memory.
-    return tuple(intern(one) for one in (domain["project_id"], domain["project_name"]) if isinstance(one, str))
+    # One object: many domains have the same owner, and all of them stay in memory.
+    return tuple(
+        fields.one_object(one) for one in (domain["project_id"], domain["project_name"]) if isinstance(one, str)
+    )
 
 
 def _runs(answer: Any) -> bool:

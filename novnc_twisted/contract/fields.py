@@ -73,13 +73,22 @@ def optional(check: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
     return lambda value: None if value is None else check(value)
 
 
+def one_object(text: str) -> str:
+    """Return the same object for equal texts."""
+    return sys.intern(text) if _FREES_INTERNED else text
+
+
+# Python 3.12.0 to 3.12.6 keep interned texts until the process ends (https://github.com/python/cpython/issues/113993).
+_FREES_INTERNED: Final = not (3, 12) <= sys.version_info < (3, 12, 7)
+
+
 def shared(check: Callable[[Any], str]) -> Callable[[Any], str]:
     """Return a check that returns the same object for equal texts.
 
     For texts that are equal in many live sessions, such as the names of hosts and projects: each session keeps about
     eight such texts, which would take 400 bytes.
     """
-    return lambda value: sys.intern(check(value))
+    return lambda value: one_object(check(value))
 
 
 def port(value: Any) -> int:
