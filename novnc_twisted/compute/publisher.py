@@ -71,7 +71,8 @@ class DomainPublisher:
         self._reconcile_at = 0.0
         self._timer: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
-        self._failing = False
+        self._failing = False  # whether the last attempt ended with a Refusal
+        self._bug: type[BaseException] | None = None  # the class of the exception that ended the last attempt
         self._stopped = False
 
     def start(self) -> None:
@@ -122,12 +123,14 @@ class DomainPublisher:
 
     def _unexpected(self, failure: Failure) -> None:
         # The changes of this attempt may be lost, so the next one reads all domains.
-        self._failing = self._due = self._read_all = True
-        _log.failure("the domains of this host could not be published", failure)
+        self._due = self._read_all = True
+        if failure.type is not self._bug:  # once, because the attempts are repeated
+            self._bug = failure.type
+            _log.failure("the domains of this host could not be published", failure)
 
     def _over(self, _result: None) -> None:
         self._work = None
-        if self._failing:
+        if self._failing or self._bug is not None:
             self._schedule(RETRY)
         else:
             at = self._next if self._due else self._renew_at
@@ -158,6 +161,7 @@ class DomainPublisher:
             if self._failing:
                 self._failing = False
                 _log.info("the domains of this host are published again")
+        self._bug = None
         took = self._clock.seconds() - began
         self._next = began + took + max(APART, REST * took)
 

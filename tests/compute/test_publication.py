@@ -195,9 +195,17 @@ class PublicationTests(PublishedCase):
                 self.one.add(domain(A, name))
                 self.one.tell(Change.DESCRIBED, A)
                 self.clock.pump([1.0] * 20)
-            self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
             self.clock.pump([1.0] * 6)
             self.assertEqual(await self.names(), [name])
+
+    async def test_a_bug_hides_no_outage(self) -> None:
+        for error in (ZeroDivisionError(), ServiceUnavailable("Redis is down")):
+            with mock.patch.object(DomainRecord, "write", lambda *_, error=error, **__: fail(error)):
+                self.one.tell(Change.DESCRIBED, A)
+                self.clock.pump([1.0] * 20)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.log.lines("can't be published (")), 1)
 
     async def test_more_than_a_part_holds(self) -> None:
         long = dict.fromkeys(
