@@ -81,7 +81,8 @@ class SessionMethods:
         """
         # The token is changed before its sessions: a viewer that reconnects meanwhile must not get its old rights.
         await self._policy.set_mode(token_hash, mode, by)
-        modes = {token_hash: mode, **await self._policy.shared.modes(token_hash)}
+        # The mode of a shared token may stay limited by the token that it was shared from.
+        modes = {token_hash: await self._policy.mode(token_hash) or mode, **await self._policy.shared.modes(token_hash)}
         own, *guests = await _side_by_side(self._sessions.set_mode(one, allowed) for one, allowed in modes.items())
         record = await self._policy.known(token_hash)
         if record is not None:

@@ -266,6 +266,10 @@ class Shared(ConsoleAuthCase):
             self.assertEqual(await self.api.keep_token(link.token, GUEST), mode)
             self.assertEqual([arguments["mode"] for _, arguments in proxy.calls], [mode, mode])
             proxy.calls.clear()
+        await self.api.set_mode(hash_token(TOKEN), "view")
+        proxy.calls.clear()
+        await self.api.set_mode(hash_token(link.token), "control")
+        self.assertEqual([arguments["mode"] for _, arguments in proxy.calls], ["view"])
 
     async def test_after_the_store_has_lost_everything(self) -> None:
         """The sharer's own session brings its token back, and what was shared from it lives on."""
