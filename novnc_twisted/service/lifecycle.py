@@ -136,6 +136,9 @@ class CommandService(Service):
     def _lead(self) -> None:
         """Begin the tasks of the main process, or of a worker."""
         self.leads = True
+        if self._ending:
+            # The signal came before this process was the main process, and so did not reach the older processes.
+            self.older.end()
         if self.take_over is not None:
             signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._replace))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])

@@ -5,6 +5,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.service import lifecycle
 from novnc_twisted.service.console_service import ConsoleService
 from novnc_twisted.service.context import Gate
 from novnc_twisted.service.lifecycle import CommandService
@@ -69,6 +70,15 @@ class OlderProcessesTests(ShutdownCase):
         for service, older in self.services(leads=False):
             service._signalled()
             self.assertEqual(older.signals, 0)
+
+    def test_sigterm_just_before_it_leads(self) -> None:
+        """systemd may send the signal after MAINPID, before this process has read the order to lead."""
+        for service, older in self.services(leads=False):
+            service._signalled()
+            service.end = lambda: None  # type: ignore[method-assign]
+            self.patch(lifecycle, "listen_for_reload", lambda *_: None)
+            service._lead()
+            self.assertEqual(older.signals, 1)
 
     def test_a_process_that_was_replaced(self) -> None:
         for service, older in self.services(leads=True, released=True):
