@@ -32,18 +32,20 @@ class NoAuthTests(SynchronousTestCase):
         return event.cause, event.status, event.address
 
     def test_noauth(self) -> None:
-        for version, line, cause, answered in (
-            (b"1.1", b"Host: evil.example", "NotLocal", "only clients on this machine that use localhost as the host"),
-            (b"1.1", b"Host: localhost\r\nOrigin: http://evil.example", "ForeignPage", "no web pages of other sites"),
-            (b"1.1", b"Host: localhost\r\nVia: x", "ReverseProxy", "no proxy (header via)"),
+        for version, line, cause, refused in (
+            (b"1.1", b"Host: evil.example", "NotLocal", "clients on other machines, or a Host other than localhost"),
             (
-                *(b"1.0", b"Host: localhost", "ReverseProxy"),
-                "only HTTP/1.1, because reverse proxies often use HTTP/1.0",
+                b"1.1",
+                b"Host: localhost\r\nOrigin: http://evil.example",
+                "ForeignPage",
+                "requests of web pages of other sites",
             ),
+            (b"1.1", b"Host: localhost\r\nVia: x", "ReverseProxy", "requests of proxies (header via)"),
+            (b"1.0", b"Host: localhost", "ReverseProxy", "HTTP versions other than 1.1, because some proxies use 1.0"),
         ):
             data = b"GET /v2.1/servers HTTP/" + version + b"\r\n" + line + b"\r\n\r\n"
             self.assertEqual(self.event(data), (cause, 403, "127.0.0.1"))
-            self.assertIn(f"auth_strategy noauth answers {answered}.", self.refusals[0].detail)
+            self.assertIn(f"auth_strategy noauth does not accept {refused}.", self.refusals[0].detail)
             self.assertEqual(self.refusals[0].option, "[api] auth_strategy")
 
     def test_malformed(self) -> None:
