@@ -64,7 +64,8 @@ class ConsoleMethods:
         :raises ConsoleUnreachable: another running domain claims the same VNC address.
         """
         domain, others = await self._read(instance_uuid)
-        # Checked after the domain was read, so that a missing server is always reported as missing.
+        # Both checks come after the domain was read, so that a missing server is always reported as missing.  They come
+        # before the check of the server's state, because a stopped server would fail them after its start, too.
         base_url = self._base_url(console_type)
         self._check_enabled()
         vnc = self._console(domain, others)
@@ -128,8 +129,8 @@ class ConsoleMethods:
         :param port: the TCP port; 0 for a unix socket.
         :param socket: the path of the unix socket, or None.
         """
-        # Ports are compared only if the address is the same: consoleauth refuses a console if another host returns a
-        # domain for the console's address.
+        # Another host may have its own console at the same port.  This host must not return a domain for such an
+        # address, because consoleauth would then refuse the console of the other host.
         if socket is None and host != self._address:
             return {"instances": []}
         wanted = Vnc(

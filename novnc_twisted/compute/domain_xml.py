@@ -178,7 +178,8 @@ def _vnc(root: Element) -> Vnc | None:
     socket = graphics.get("socket") or next(
         (item.get("socket") for item in elements if item.get("type") == "socket" and item.get("socket")), None
     )
-    # The attribute ``listen`` of <graphics> repeats the first <listen> element, for old programs.
+    # The attribute ``listen`` of <graphics> repeats the first <listen> element.  Old versions of libvirt write only the
+    # attribute.
     addresses = [item.get("address") for item in elements if item.get("type") in ("address", "network")]
     listens = tuple(dict.fromkeys(address for address in (*addresses, graphics.get("listen")) if address))
     return Vnc(

@@ -38,7 +38,8 @@ class HostCalls:
         """Call a method of a host.
 
         :param read: checks the answer of the host, and returns the result.
-        :raises ServiceUnavailable: there is no usable answer; the detail names the host.
+        :raises ServiceUnavailable: there is no usable answer; the detail names the host.  Other refusals by the method
+            are raised unchanged.
         """
         seconds = self._deadline if deadline is None else deadline
         called = self._transport.call(COMPUTE.of(host), method, deadline=seconds, **arguments)
@@ -80,7 +81,11 @@ class HostCalls:
 
 
 def _with_host(failure: Failure, host: str) -> Failure:
-    """Add the host's name to the detail of a ServiceUnavailable, unless it has the topic, as errors of the bus do."""
+    """Add the host's name to the detail of a ServiceUnavailable.
+
+    Some errors of the bus have the host's topic in their detail.  They stay unchanged, because the topic contains the
+    name.
+    """
     error = failure.value
     if isinstance(error, ServiceUnavailable) and COMPUTE.of(host) not in error.detail:
         return Failure(ServiceUnavailable(f"compute host {host}: {error.detail}"))

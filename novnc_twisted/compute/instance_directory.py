@@ -94,7 +94,8 @@ class InstanceDirectory(DomainDirectory[Instance]):
         Among equally good reports, one that the caller may see is preferred: a host that publishes a wrong owner for
         another host's server must not hide that server from its owner.
 
-        :param unpublished: by UUID, the servers of the live hosts without a usable record, as the hosts report them.
+        :param unpublished: by UUID, the servers of live hosts whose record is missing or unusable; these hosts were
+            asked for their servers.
         :param visible: whether the caller may see a server.
         """
 

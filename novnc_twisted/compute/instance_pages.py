@@ -12,7 +12,7 @@ _PAGE = MAX_MESSAGE * 3 // 4
 """Maximum size of the domains of one page, in bytes of JSON."""
 
 _LEAST = 300
-"""Bytes that count for a smaller domain, so that a page has fewer domains than its readers accept."""
+"""A domain with fewer bytes of JSON counts as this many, so that a page has fewer domains than its readers accept."""
 
 
 def instance_of(domain: Domain, host: str) -> Instance:

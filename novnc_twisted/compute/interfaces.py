@@ -22,7 +22,7 @@ class Change(Enum):
     """The metadata of the domain changed.  It may name another project now."""
     STARTED = "started"
     STATE = "state"
-    """The domain was paused, resumed or suspended, or has crashed."""
+    """The domain was paused or resumed, its guest suspended itself, or the domain crashed."""
     STOPPED = "stopped"
     MIGRATED = "migrated"
     """The domain stopped on this host, because it now runs on another host."""
@@ -58,7 +58,7 @@ class Operation(Enum):
     RESET = "reset"
     """Press the reset button."""
     SUSPEND = "suspend"
-    """Stop its virtual CPUs."""
+    """Stop its virtual CPUs: the domain is then *paused*, not *suspended*."""
     RESUME = "resume"
     """Continue its virtual CPUs."""
     SAVE = "save"
@@ -90,7 +90,10 @@ class IDriver(Interface):
     clock = Attribute("An IReactorTime.")
 
     def start(listener: Callable[[DomainEvent], None]) -> Deferred[None]:
-        """Connect, and call the listener with each event.  While the hypervisor is down, the driver keeps trying."""
+        """Begin to connect, and call the listener with each event.  The Deferred does not wait for the connection.
+
+        While the hypervisor is down, the driver keeps trying.
+        """
 
     def stop() -> Deferred[None]:
         """Close the connections."""

@@ -21,7 +21,7 @@ ENTER: Final = 28
 """Linux's code of the key Enter."""
 
 AFTER_ENTER: Final = 0.12
-"""Seconds of pause after Enter: shells and boot loaders read line by line."""
+"""Seconds of pause after Enter, so that a shell or a boot loader can read the line before the next keys come."""
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Keyboards:
         """Press the keys of one message, and wait until the hypervisor has pressed all of them.
 
         The ticket ends if this is the last message, or if pressing its keys fails.  It does not end if ``sealed`` is
-        invalid.
+        invalid, because such a message may come from somebody other than the ticket's owner.
 
         :param sealed: :class:`~novnc_twisted.contract.typing.Strokes`, encrypted by
             :func:`novnc_twisted.contract.typing.seal`.

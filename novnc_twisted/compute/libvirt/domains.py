@@ -172,7 +172,7 @@ class DomainReader:
             for uuid in self._changed.keys() - present.keys():
                 del self._changed[uuid]
             oldest = self._now() - MAX_AGE
-            reads = list(self._reads.items())  # in one step: other threads read domains meanwhile
+            reads = list(self._reads.items())  # in one step: other threads add to _reads without the lock
             aged = sorted((read.at, uuid) for uuid, read in reads if read.at <= oldest)
         return {uuid for _, uuid in aged[:MAX_AGED]}
 

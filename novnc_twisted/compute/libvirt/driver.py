@@ -257,5 +257,8 @@ class LibvirtDriver:
 
 
 def _is_settled(domain: Domain | None) -> bool:
-    """Return whether the console address of a domain stays the same until the domain is started again."""
+    """Return whether the console address of a domain stays the same until the domain is started again.
+
+    None counts as settled: an unreadable domain is not read again before the next event.
+    """
     return domain is None or domain.vnc is None or domain.vnc.socket is not None or domain.vnc.port is not None

@@ -143,7 +143,8 @@ class ConnectionPool:
     def run(self, work: Callable[[Any], T]) -> Deferred[T]:
         """Call ``work(connection)``, which only reads, in a thread.
 
-        It is called once more if the connection ends during the call, but not after the deadline.
+        If the thread's connection ends during the call, ``work`` is called once more on a new connection.  There is
+        no second call after the deadline or a cancellation, and none if the first connection was opened for this call.
 
         Fails with the Refusal for libvirt's error; with ServiceUnavailable after the deadline; and with
         ServiceUnavailable at once if every thread hangs or too many calls wait.
@@ -153,8 +154,9 @@ class ConnectionPool:
     def act(self, find: Callable[[Any], H], action: Callable[[H], T]) -> Deferred[T]:
         """Call ``action(find(connection))`` in a thread.  ``find`` only reads; ``action`` changes what was found.
 
-        ``action`` is called at most once, because libvirtd may have received the request before the connection ended,
-        and it does not begin after the deadline.  Fails like :meth:`run`.
+        ``find`` may be called once more, like ``work`` in :meth:`run`.  ``action`` is called at most once: if the
+        connection ends, libvirtd may have received the request before.  ``action`` does not begin after the deadline.
+        Fails like :meth:`run`.
         """
 
         def work(connection: Any) -> T | None:

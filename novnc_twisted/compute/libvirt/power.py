@@ -9,6 +9,8 @@ from novnc_twisted.compute.interfaces import Operation
 _CALLS: Final[Mapping[Operation, Callable[[Any], object]]] = MappingProxyType(
     {
         Operation.CREATE: lambda domain: domain.create(),
+        # create() starts a domain from its saved state, if there is one.  RESTORE is a separate operation, because the
+        # driver runs it in threads of its own.
         Operation.RESTORE: lambda domain: domain.create(),
         Operation.SHUTDOWN: lambda domain: domain.shutdown(),
         Operation.DESTROY: lambda domain: domain.destroy(),
