@@ -96,7 +96,7 @@ def _user(line: str, where: str, admin_users: Collection[str]) -> User:
         raise ValueError(f"{where}: no bcrypt hash ($2b$ or $2y$); htpasswd -B -C 12 makes one")
     project = rest[1].strip() if len(rest) == 2 else None
     if project is not None and (not project or _UNUSABLE.search(project)):
-        raise ValueError(f"{where}: the project is empty or not usable; for an administrator, leave out the colon")
+        raise ValueError(f"{where}: the project is empty or not usable; a line without a project ends with the hash")
     return User(user, project, rest[0], is_admin=user in admin_users)
 
 
@@ -138,7 +138,7 @@ class UserFile:
         """Return the users of the file; while it is unusable, return those of its last usable content."""
         stamp = self._seen()
         if stamp != self._stamp:
-            # Stored even if the file is unusable, so that each state of the file is logged once.
+            # The stamp is stored even if the file is unusable, so that the error is logged once, and not at each call.
             self._stamp = stamp
             try:
                 self._users = self._read()

@@ -97,7 +97,11 @@ class Lockout:
         return max([0.0, *(entry.locked_until - now for entry in entries if entry is not None)])
 
     def delay(self, user: str, address: str) -> float:
-        """Return the seconds by which a log-in is delayed, because many log-ins of this user failed."""
+        """Return the seconds by which a log-in is delayed, because many log-ins of this user failed.
+
+        The delay is 0.5 s at first.  It doubles after each further ``failures_per_user`` failures, up to
+        :data:`MAX_DELAY`.
+        """
         allowed = self._settings.failures_per_user
         if not self._settings.failures or not allowed:
             return 0.0

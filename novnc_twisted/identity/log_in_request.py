@@ -45,10 +45,13 @@ class LogInRequest:
         return cls(name, password, auth.get("scope"))
 
     def project_for(self, user: User) -> str | None:
-        """Return the project for which ``user`` logs in: by default, the user's own project.
+        """Return the project for which ``user`` logs in.
 
-        :return: the project; None: the log-in is for no project.  Either the request has no scope (or the scope
-            ``unscoped``) and the user has no project, or an administrator asked for ``{"scope": {"system": ...}}``.
+        Without a scope, this is the user's own project.  The scope ``unscoped`` has the same effect here, although it
+        means "no project" in Keystone.
+
+        :return: the project; None: the log-in is for no project.  Either the user's own project is wanted and the user
+            has none, or an administrator asked for ``{"scope": {"system": ...}}``.
         :raises ScopeRefused: the user may not have this scope.
         """
         scope = self.scope

@@ -88,7 +88,8 @@ class NoAuth:
 def _refuse_proxies(request: Request) -> None:
     """Refuse requests with header fields of proxies, and requests that do not use HTTP/1.1.
 
-    Requests of trusted proxies are refused, too.  A client that forges header fields of proxies only excludes itself.
+    Requests of proxies in ``[console] trusted_proxies`` are refused, too.  A client that forges header fields of
+    proxies only excludes itself.
 
     :raises HTTPError: 403.
     """

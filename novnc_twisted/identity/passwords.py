@@ -59,8 +59,9 @@ class Passwords:
 
         :param begin: called just before the comparison.  If it raises an exception, the check fails with this
             exception, and ``done`` is not called.  If the check shares the comparison of an earlier check, ``begin`` is
-            called when the result is known.  ``begin`` is not called if the password is remembered as correct
-            (:data:`REMEMBERED`), because then nothing is compared.
+            called when the result is known, after ``done`` of the earlier checks, which may have locked the user out.
+            ``begin`` is not called if the password is remembered as correct (:data:`REMEMBERED`), because then nothing
+            is compared.
         :param done: called with True if the name and the password are right, else with False.  It is also called if
             the check was cancelled in the meantime.
         :raises TooManyLogIns: too many comparisons run or wait.
@@ -96,9 +97,9 @@ class Passwords:
     def _substitute(self, users: Mapping[str, User], name: str) -> User:
         """Return the user whose hash is compared for an unknown name.
 
-        The time of a comparison depends on the cost of the hash.  So log-ins with one known name always take the same
-        time, and log-ins with one unknown name must do so, too.  Therefore, this method returns the same user for a
-        name each time, until the user file changes.
+        The time of a comparison depends on the cost of the hash.  So log-ins with one known name all take the same
+        time.  If the times of an unknown name varied, they would show that the name is unknown.  Therefore, this method
+        always returns the same user for the same name, until the user file changes.
         """
         digest = self._digest(b"substitute", name.encode("utf-8", "surrogatepass"))
         return list(users.values())[int.from_bytes(digest[:8]) % len(users)]

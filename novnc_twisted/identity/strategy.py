@@ -68,12 +68,17 @@ class IAuth(Protocol):
         ...
 
     def token_holders(self, logins: IBrowserLogins | None, now: Callable[[], float]) -> ITokenHolders | None:
-        """Return the object that finds the users of API tokens, or None if there are no API tokens."""
+        """Return the object that finds the users of API tokens, or None if there are no API tokens.
+
+        API tokens are those that users make for their scripts (:class:`.APITokens`).
+
+        :param logins: the result of :meth:`browser_logins`.
+        """
         ...
 
     def user(self, name: str) -> User | None:
         """Return the user with this name; None: no such user.
 
-        The method is called to check tokens of our identity service.
+        Called to check tokens of our identity service and, with a user file, API tokens.
         """
         ...

@@ -142,12 +142,13 @@ class Tokens:
         return LogIn(user.caller(content["p"]), float(made + TOKEN_TTL), log_in, exact)
 
     async def _load(self, *, make: bool) -> Any:
-        """Return the key that all workers share; None if it does not exist.
+        """Return the key that all workers share.
 
-        :param make: whether to make a missing key, and to extend the time for which the key is kept.
+        :param make: whether to store a key if the store has none, and to extend the time for which the key is kept.
+        :return: the key.  If the store has no key and ``make`` is false: the key that this worker knows, or None.
         """
-        # Keep the known key while the store is asked.  If the key were dropped, and the store failed and lost its data,
-        # the next log-in would make a new key, and all tokens would become invalid.
+        # self._secret is not cleared before the store is asked: the store may fail now, and lose its data.  The next
+        # log-in then restores the key from self._secret.
         stored = await self._store.get(_KEY)
         if stored is None and make:
             # If the store has lost the key, restore the one that this worker knows, so that tokens stay valid.

@@ -1,8 +1,8 @@
 """Access rules of application credentials.  Tokens of a credential with rules allow only requests that match a rule.
 
-The patterns are those of keystonemiddleware: ``*`` and ``{name}`` match one or more characters in a segment of the
-path; ``**`` matches any text, even an empty one.  All other characters match only themselves.  (keystonemiddleware puts
-them unescaped into a regular expression.)
+The wildcards are those of keystonemiddleware: ``*`` and ``{name}`` match one or more characters in a segment of the
+path; ``**`` matches any text, even an empty one.  All other characters match only themselves.  This is a difference:
+keystonemiddleware puts them unescaped into a regular expression, in which ``.`` matches every character.
 """
 
 import re
@@ -17,7 +17,8 @@ MAX_PATH: Final = 1024
 
 _text = text_up_to(255)
 _WILDCARD = re.compile(r"(\*\*|\*|\{[^}]*\})")
-# The special characters that webob leaves unquoted in a request's path, which keystonemiddleware compares with rules.
+# The special characters that webob leaves unquoted in the path of a request.  keystonemiddleware compares webob's path
+# with the rules, so the path is quoted in the same way here.
 _UNQUOTED: Final = "~!$&'()*+,;=:@"
 
 
@@ -58,7 +59,8 @@ def matches(pattern: str, path: str) -> bool:
     """
     # The positions in the path at which a match of the pattern so far can end.
     ends = {0}
-    # Every second part is a wildcard.  The others are literal, even if they contain an unclosed brace.
+    # split() also returns the wildcards, because they are in a group.  So every second part is a wildcard.  The others
+    # are literal, even if they contain an unclosed brace.
     for number, part in enumerate(_WILDCARD.split(pattern)):
         if number % 2 and part == "**":
             ends = set(range(min(ends), len(path) + 1))

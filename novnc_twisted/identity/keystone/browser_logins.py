@@ -149,7 +149,8 @@ class KeystoneLogins:
             if await self._keystone.projects(session.unscoped) is None:
                 return False
             raise HTTPError(403, NO_ROLE)
-        # Read again, because another request may have chosen a project in the meantime.
+        # Read again: if another request has chosen a project in the meantime, the token for that project is replaced
+        # here, and has to be revoked.
         session = await self._stored(secret) or session
         await self._put(secret, session._replace(token=token.text, project=token.about.project or ""))
         if await self._read(secret) is not None:

@@ -1,6 +1,6 @@
-"""Limits the concurrent work for clients with unknown tokens, so that one network cannot use up all capacity.
+"""Limits the concurrent validations of unknown tokens, so that one network cannot fill the queue to Keystone.
 
-Each piece of work, for example the validation of a token by Keystone, takes a place.
+A token is unknown if no answer of Keystone about it is cached.  Each validation of such a token takes a place.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ A network is an IPv4 address or an IPv6 /64.
 
 
 class FairShare:
-    """Counts the running work for each network."""
+    """Counts the running validations for each network."""
 
     def __init__(self) -> None:
         self._taken: Counter[str] = Counter()

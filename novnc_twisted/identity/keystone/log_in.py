@@ -18,7 +18,10 @@ from novnc_twisted.identity.lockout import Lockout
 from novnc_twisted.messaging.waiting import sleep
 
 MAX_LOG_INS: Final = 4
-"""Maximum number of log-ins that wait for Keystone, so that the validation of tokens has threads left."""
+"""Maximum number of log-ins with a password that wait for Keystone.
+
+Each takes a thread of the :class:`.KeystoneClient`.  The limit leaves threads for the validation of tokens.
+"""
 
 MAX_PROJECTS: Final = 500
 """Maximum number of projects that are offered to one user."""
@@ -176,8 +179,9 @@ class KeystoneLogIn:
 def _counted(given: LogInFields) -> str:
     """Return the name under which the failures of a user are counted.
 
-    Keystone's database usually ignores case, accents and spaces at the end of a name.  So all these spellings of a name
-    are counted together, and another spelling gives no further guesses.
+    Keystone's database usually ignores case, accents and spaces at the end of a name.  So
+    spellings of a name that differ only in these respects are counted together.  Otherwise, each spelling would allow
+    further guesses.
     """
     whole = unicodedata.normalize("NFKD", f"{given.domain.strip()}\n{given.user.strip()}".casefold())
     return "".join(one for one in whole if not unicodedata.combining(one))
