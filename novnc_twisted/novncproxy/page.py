@@ -17,7 +17,7 @@ NOT_BUILT: Final = "The console page is not installed. Build it, or point the op
 
 _NAMES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     (): ("index.html", "vnc_auto.html", "vnc_lite.html", "vnc.html"),
-    ("vnc_auto.html",): ("vnc_auto.html", "vnc_lite.html"),  # noVNC 1.0 renamed vnc_auto.html
+    ("vnc_auto.html",): ("vnc_auto.html", "vnc_lite.html"),  # noVNC 1.0 renamed vnc_auto.html to vnc_lite.html
 }
 """The parts of a requested path -> the files that answer it; the first one that exists is used."""
 

@@ -50,6 +50,7 @@ def page_response(head: RequestHead, page: Page, *, frame_ancestors: tuple[str, 
     # A page of the same site, such as the list of servers at another port, may have opened this tab.  That page needs a
     # reference to the tab, to show the tab again.  ALONE (Cross-Origin-Opener-Policy) would take the reference away.
     # Older browsers do not send Sec-Fetch-Site, so over https they always get ALONE.
+    # Over plain http, ALONE is never sent, because Chromium ignores it there.
     alone = file.html and secure and head.one("sec-fetch-site") != "same-site"
     fields = _fields(file, policy, alone=alone)
     # HTML is never cached: its URL contains a token, and an old page would name files that no longer exist.

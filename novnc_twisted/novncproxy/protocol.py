@@ -53,7 +53,8 @@ class NoVNCProxyProtocol(FrontProtocol):
         body = head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"])
         hosts = head.all("host")
         # This server does not read bodies, so a body would be taken for the next request (request smuggling).  Bytes
-        # that follow the head at once may be a body.  So pipelined requests are refused, too.
+        # that follow the head at once may be a body.  So pipelined requests are refused, too.  Bytes behind an upgrade
+        # are not a body: they belong to the session.
         if body or (rest and not upgrade):
             self._refuse(400, "A request to this port must have no body, and must wait for the previous response.")
         elif len(hosts) > 1 or (head.minor and not hosts) or not all(map(is_host, hosts)):
@@ -151,7 +152,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         """Report a request for the page in a frame of another site, if the browser will not show the page there."""
         factory = self.factory
         own = read_origin(f"{'https' if secure else 'http'}://{head.one('host') or ''}")
-        if own is None:  # also without Host (HTTP/1.0)
+        if own is None:  # the request has no Host (HTTP/1.0)
             return
         origin = blocked_framer(
             framers, own=own, referrers=head.all("referer"), sites=head.all("sec-fetch-site"), own_list=list_page

@@ -67,5 +67,6 @@ class UpgradePolicy:
         if verdict == FORBIDDEN:
             why, option = explain_refusal(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
             raise UpgradeRefused(403, _FOREIGN_ORIGIN, why, cause="ForeignOrigin", option=option)
-        if verdict != ALLOWED:  # 400: two Origin fields; two Host fields were refused before
-            raise UpgradeRefused(verdict, ProtocolViolation.sentence, "it has two Origin fields")
+        # The verdict 400 means several Origins: head_received() has refused requests with several Hosts.
+        if verdict != ALLOWED:
+            raise UpgradeRefused(verdict, ProtocolViolation.sentence, "the request has several Origin fields")

@@ -30,7 +30,9 @@ def endpoint_of(override: str | None, catalogue: str | None, compute: str | None
         if console and "/console/" in console:
             return console.rstrip("/")
     if not compute:
-        raise exceptions.CommandError("The console API is in no catalogue. Set OS_CONSOLE_ENDPOINT_OVERRIDE.")
+        raise exceptions.CommandError(
+            "There is no endpoint of the console API or of the Compute API. Set OS_CONSOLE_ENDPOINT_OVERRIDE."
+        )
     return _VERSION.sub("", compute).rstrip("/") + "/console/v1"
 
 

@@ -61,7 +61,8 @@ class ChannelEnd(WebSocketEnd):
 
     def resumeProducing(self) -> None:
         """See WebSocketEnd: also send the messages that waited for room."""
-        # Called before the write below: if the write fills the buffer, a later call would mark it as not full.
+        # Called first, because the write below may fill the buffer.  A later call would then mark the full buffer as
+        # not full.
         super().resumeProducing()
         if self._unsent and not (self._full or self._closing):
             unsent, self._unsent = self._unsent, {}

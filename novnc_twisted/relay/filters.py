@@ -97,7 +97,8 @@ class FilteredRelay:
     def _until_boundary(self, first: IFilter, old: Callable[[bytes], bytes]) -> FilterFunction:
         """Return a function that uses the old filters for the unfinished message, then installs the new ones.
 
-        A viewer cannot evade a new filter by leaving the message unfinished: no other message passes before its end.
+        A viewer cannot evade a new filter by leaving the message unfinished: the next message can begin only after the
+        end of this one.
         """
 
         def apply_old_then_new(data: bytes) -> bytes:

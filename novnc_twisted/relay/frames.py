@@ -1,4 +1,4 @@
-"""WebSocket frames (RFC 6455, section 5): incremental and without I/O, for the server's side of a binary stream.
+"""WebSocket frames (RFC 6455, section 5): incremental and without I/O, for the proxy's side of a binary stream.
 
 RFB is a stream, in which the boundaries of WebSocket messages have no meaning.  So the decoder unmasks payload and
 passes it on as soon as it arrives, without waiting for the whole frame.  Between two calls, it keeps only an unfinished
@@ -162,7 +162,7 @@ class FrameDecoder:
         self._left = 0  # payload bytes of the present data frame that are still to come
         self._mask = b""  # the mask of this frame, rotated to the next byte
         self._continues = False  # whether the message needs another data frame
-        self._size = 0  # payload bytes of the message's frames so far; 0 if it needs no other data frame
+        self._size = 0  # payload bytes of a fragmented message so far; 0 from the header of its last frame on
         self._at_rest = True  # whether a message may begin, and nothing is unfinished
 
     @property

@@ -75,7 +75,9 @@ class IFilter(Interface):
     """
 
     unfinished = Attribute(
-        """The number of missing bytes of a viewer's message whose first part was passed on or removed; 0: none.
+        """The number of bytes still to come of a viewer's message whose first part the filter passed on or removed.
+
+        0: there is no such message.
 
         Only the first filter of a relay needs this attribute.  That filter receives the viewer's bytes in pieces of any
         size, and may pass on a message in several pieces.  This attribute shows the relay where such a message ends, so

@@ -44,9 +44,9 @@ class TransportRelay(FilteredRelay):
         self._ended = ended
         directions = self._upstream, self._client
         for direction in directions:
-            # A detached relay may have used this end before, and then left it paused.  A paused end does not notice
-            # that its peer disconnects.  Resume both ends first: attach() may end the session at once, and the other
-            # end would stay paused.
+            # When a detached relay stops, it leaves its ends paused.  Such a relay may have used these ends before.  A
+            # paused end does not notice that its peer disconnects.  Resume both ends before attach() is called:
+            # attach() may end the session at once, and the other end would then stay paused.
             direction.source.resume_reading()
         for direction in directions:
             if self.live:

@@ -107,7 +107,7 @@ class PageTests(SynchronousTestCase):
         for text in ("0", "-1", "x", "", "\u0663"):
             self.patch(sys, "stderr", io.StringIO())
             self.assertRaises(SystemExit, parser.parse_args, [f"--limit={text}"])
-            self.assertIn(f"{text!r} is not a number from 1", sys.stderr.getvalue())
+            self.assertIn(f"{text!r} is not a whole number above 0", sys.stderr.getvalue())
         self.assertEqual(parser.parse_args(["--limit=20"]).limit, 20)
 
     def test_a_limit(self) -> None:

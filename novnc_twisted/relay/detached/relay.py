@@ -62,7 +62,7 @@ class DetachedRelay(FilteredRelay):
             self._engine.add(side)
         for side in sides:
             if self.live:  # the held bytes of the first end may have ended the session
-                side.end.attach(side)  # type: ignore[arg-type]  # it is an IReceiver, without the cost of declaring it
+                side.end.attach(side)  # type: ignore[arg-type]  # it has IReceiver's methods, without declaring it
 
     def stop(self) -> None:
         """See IRelay: both sockets return to transports."""

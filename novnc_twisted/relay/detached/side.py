@@ -22,9 +22,9 @@ SLOW: Final = 0.1
 QUICK: Final = 1 << 22
 """Number of bytes that a peer must accept without being slow before it counts as quick.
 
-Only full reads count: those that return the maximum number of bytes.  A peer that does not read accepts hardly more
-than this, because Linux's default maximum for a send buffer is 4 MiB.  If such a peer counts as quick, at most one read
-of ``BUFFER`` bytes is held for it.
+Only full reads count: those that return the maximum number of bytes.  For a peer that does not read, the kernel accepts
+hardly more than this, because Linux's default maximum for a send buffer is 4 MiB.  If such a peer counts as quick, at
+most one read of ``BUFFER`` bytes is held for it.
 """
 
 HELD: Final = 1 << 25
@@ -40,6 +40,9 @@ class StreamSide:
     """The side of a plain stream, without frames.  The other side of the session sends what this side reads.
 
     Without a filter, the other side sends from the engine's buffer, without a copy.
+
+    While the side has the socket, it is also the end's transport: the end sends pings and text messages with
+    :meth:`write`.
 
     :ivar end: the end from which this side has taken the socket.
     :ivar filter: the filters for the bytes that this side reads, as one function, which returns the bytes to send on;
@@ -125,7 +128,9 @@ class StreamSide:
             # A read of fewer bytes than requested means that the socket is empty (epoll(7), edge-triggered).  So no
             # further read, which would fail with EAGAIN, is needed.
             if count < size:
-                if not self._ending:  # epoll reports the next bytes
+                # Stop here, because epoll reports the next bytes.  But if the peer has ended its direction, epoll does
+                # not report this again, so read on to the end.
+                if not self._ending:
                     self._readable = False
                     return
             elif not other._rest:
@@ -265,7 +270,7 @@ class StreamSide:
             self._readable = self._ending = True
             self._engine.go_on(self)
 
-    # IReceiver, and unregisterProducer of a transport
+    # IReceiver, and unregisterProducer(), which an end may call on its transport
 
     def end_lost(self, cause: Refusal) -> None:
         """See IReceiver: the session is over."""
