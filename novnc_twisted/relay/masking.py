@@ -7,8 +7,10 @@ SMALL: Final = 125
 
 to_int = int.from_bytes
 
-# Multiplying a 32-bit mask by 0x00000001_00000001... repeats it; the table has these factors ready.  The number of
-# repetitions, ``length + 3 >> 2``, is a quarter of the length, rounded up.
+# The two tables are for FrameDecoder.receive(), which unmasks a single small frame without a call of unmask().
+#
+# Multiplying a 32-bit mask by 0x00000001_00000001... repeats it; the first table has these factors ready.  The number
+# of repetitions, ``length + 3 >> 2``, is a quarter of the length, rounded up.
 REPEAT: Final = tuple(to_int(b"\0\0\0\1" * (length + 3 >> 2)) for length in range(SMALL + 1))
 """Indexed by the length of a payload: the factor that repeats the four bytes of a mask over the payload."""
 

@@ -190,6 +190,8 @@ class StreamEnd(TransportEnd):
 
     def come_back(self, taken: Any, waiting: bytes) -> None:
         """See :class:`TransportEnd`."""
+        # The receiver was the detached relay's side, which has stopped.  Remove the receiver first, because the new
+        # transport may report a full buffer during the call below.
         self._receiver = None
         super().come_back(taken, waiting)
 

@@ -127,15 +127,15 @@ class TimerWheel:
                     timers.pop().run()
                 except Exception:  # the other timers still have to run
                     self.log.failure("a timer failed because of a bug in this program")
-            # A timer that ran may have cancelled all others of this second, and so removed the set.  A timer that was
-            # then set for this second is in a new set, which must not be deleted.
+            # A timer that ran may have cancelled all others of this second, and so removed ``timers`` from _seconds.
+            # If callLater() was then called for this second, _seconds has a new set, which must not be deleted.
             if not timers and self._seconds.get(second) is timers:
                 del self._seconds[second]
         if self._seconds:  # timers of this second may be left, for the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
         else:
-            # A timer that ran may have made a new timer, and cancelled it.  forget() has then left the reactor's call,
-            # because the set of the present second, although empty, was still in _seconds.
+            # A timer that ran may have made a new timer, and cancelled it.  In this case, forget() did not cancel the
+            # reactor's call, because the set of the present second, although empty, was still in _seconds.
             self._unset()
 
 

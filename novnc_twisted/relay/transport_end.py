@@ -26,11 +26,11 @@ class TransportEnd:
 
     It is the transport's producer, so that the transport reports a full buffer to it.
 
-    :ivar clock: the reactor, or a clock.
+    :ivar clock: the reactor, or a test's clock.
     :ivar peer: the peer's address as text, for the log.
     :ivar transport: the transport; while a detached relay has the socket, the relay's ``StreamSide`` in its place.
-    :ivar on_detach: called once, when the socket leaves its first transport.  The protocol of this transport then drops
-        all references to the transport.  May be None.
+    :ivar on_detach: called once, when the socket leaves its first transport; None: no call.  If another protocol
+        forwards the transport's calls to the end, that protocol sets this, to drop its references to the transport.
     """
 
     __slots__ = (

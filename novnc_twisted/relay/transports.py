@@ -29,7 +29,7 @@ class _Connected(Connection):
     # A flag of abstract.FileDescriptor; without it, Twisted discards writes.
     connected = 1
     logstr = "relay"
-    _shouldShutdown = False  # close() is enough, because no other process has the descriptor
+    _shouldShutdown = False  # close() ends the connection without shutdown(): no other process has the descriptor
     _tlsClientDefault = True  # startTLS() makes us the TLS client
 
 
@@ -124,7 +124,8 @@ def tune(transport: Any) -> None:
 def probe(transport: Any) -> None:
     """Send a keep-alive probe each second from now on, until :func:`tune` is called again; TCP only.
 
-    A peer whose kernel does not know the connection answers with a reset.
+    If the peer's kernel does not know the connection, the kernel answers a probe with a reset.  Without probes, such a
+    connection would stay silent.
     """
     if (tcp := _tcp(transport)) is not None:
         _set(tcp, _PROBES)

@@ -84,6 +84,7 @@ class WebSocketEnd(StreamEnd):
             self._answer()
         if frames.heartbeat:
             self._answer_heartbeat()
+        # Read before _end(), which may make the receiver call close().  close() calls _hang_up() itself.
         closing = self._closing
         if frames.failure is not None:
             self._end(frames.failure)
@@ -102,7 +103,8 @@ class WebSocketEnd(StreamEnd):
     def resumeProducing(self) -> None:
         """See StreamEnd: also send a pong that waited for room."""
         self.alive = True  # the peer reads what we send
-        # Called first, because the pong may fill the buffer.  A later call would then mark the full buffer as not full.
+        # Called before the pong is written, because the pong may fill the buffer.  After that, this call would mark the
+        # full buffer as not full.
         super().resumeProducing()
         if self._pong is not None and not (self._full or self._closing):
             pong, self._pong = self._pong, None
@@ -117,8 +119,8 @@ class WebSocketEnd(StreamEnd):
         send(self.transport, close_frame(code, reason))
 
     def _hang_up(self) -> None:
-        # If we closed at once, bytes that the browser is still sending would reset the connection.  The browser might
-        # not read our close frame, and show "1006".  So wait for the browser's close frame, until the time-out.
+        # If we closed at once, bytes that the browser is still sending would reset the connection, perhaps before the
+        # browser has read our close frame.  So wait for the browser's close frame, for at most CLOSE_GRACE seconds.
         if self.frames.failure is not None:  # the browser's frames can no longer be read
             super()._hang_up()
             return
@@ -137,9 +139,9 @@ class WebSocketEnd(StreamEnd):
             self.transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _answer_heartbeat(self) -> None:
-        """Send an empty message back, unless our buffer is full.
+        """Answer an empty message, which the page sends to check the connection, with an empty message.
 
-        If the buffer is full, the data in it shows that we are alive.
+        If our buffer is full, send none: the data in the buffer shows that we are alive.
         """
         self.frames.heartbeat = False
         if not self._closing and not self._full:

@@ -94,7 +94,7 @@ class ClipboardPolicy:
 
         :raises ProtocolViolation: a message has an unknown length or an invalid head, or the size of the pixels changes
             too late.
-        :raises MessageTooBig: a message is above the limits of the shield.
+        :raises MessageTooBig: a list of encodings or a clipboard text is longer than :mod:`.client_messages` permits.
         """
         # One key or mouse event, or one request for the screen, like nearly all messages.
         if EVERYDAY[data[0]] == len(data) and not (self._held or self._left):

@@ -81,7 +81,8 @@ class Flooded(Exception):
 class Injected(Flooded):
     """Thrown into a handshake if unread bytes had arrived in clear before TLS started.
 
-    The text of the exception contains the number of these bytes.
+    The text of the exception contains the number of these bytes.  A handshake that catches Flooded also catches
+    Injected.
     """
 
 

@@ -40,7 +40,10 @@ class PowerOffer:
         self._done = done
 
     def from_upstream(self, data: bytes) -> bytes:
-        """Call ``done``.  Put :data:`XVP_INIT` before the bytes if the viewer supports xvp; if not, switch xvp off."""
+        """Call ``done``.  Put :data:`XVP_INIT` before the bytes if the viewer supports xvp.
+
+        If the viewer does not, set the shield's ``power`` to None: then the shield only removes xvp messages.
+        """
         self._done(self)
         if not self._shield.asks_for_power:
             self._shield.power = None
