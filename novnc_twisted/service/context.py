@@ -89,7 +89,7 @@ class Context:
     :ivar peers: sends values to the other workers of this command, and receives values from them.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.
     :ivar table: the table to which this process writes its sessions; None: there is no table.  When this process has
-        ended, its supervisor or the next start of the proxy reads the table.
+        ended, its supervisor or the next start of the proxy reports the sessions that are still in the table.
     :ivar tables: makes tables, and finds those of killed processes.
     """
 
@@ -211,7 +211,7 @@ class Context:
                 shutdown.add(Phase.STOP_ACCEPTING, Acceptor(self.reactor, listener, factory).stop)
 
         self.gate.when_open(begin)
-        # A Listener reads the first bytes of each connection, and then passes it on to the server.
+        # A Listener reads the first bytes of each connection, and then passes the connection on to the server.
         first = factory if isinstance(factory, Listener) else None
 
         async def all_gone() -> None:
@@ -232,6 +232,7 @@ def _proxy_connections(command: str, conf: Any, observer: "Observer") -> "Connec
     from novnc_twisted.frontend.refusals import limits_observer
 
     most = _most_connections(command, conf)
+    # The log line about a refused connection continues with "To change this:" and this text.
     option = (
         "[console] max_connections (by default as many as LimitNOFILE allows), or trusted_proxies, if the address is "
         "that of a reverse proxy"

@@ -76,9 +76,9 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
 
 
 def files(conf: Any) -> list[Callable[[], object]]:
-    """Return a function for each file that the options name.
+    """Return the checks of the files that the options name: one function for each file.
 
-    Each function checks only its own file, not whether the files fit together.  It raises Unusable if the file is bad.
+    A function raises Unusable if its file is bad.  Only :func:`upstream_tls` checks whether the files fit together.
     """
     if "vencrypt" not in conf.vnc.auth_schemes:
         return []

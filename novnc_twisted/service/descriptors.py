@@ -85,7 +85,8 @@ def too_few(limit: int, max_sessions: int, *, with_api: bool) -> Iterator[str]:
     room = connections_of_proxies(limit, with_api=with_api)
     if room < min(max_sessions or MANY, MOST):
         need = (max_sessions or MANY) * PER_SESSION
-        # The API gets a quarter of all descriptors besides RESERVE, which is a third of what the sessions get.
+        # Of the descriptors besides RESERVE, the API gets a quarter and the sessions three quarters, so the API gets a
+        # third of what the sessions get.
         need += RESERVE + (min(API_CONNECTIONS, (need - 1) // 3) if with_api else 0)
         wanted = f"max_sessions = {max_sessions} needs" if max_sessions else f"{MANY} sessions need"
         yield (

@@ -1,4 +1,4 @@
-"""Reports the sessions of this process that have ended."""
+"""Reports ended sessions: at the start those of killed processes, later those of this process."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,16 +18,16 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
     If this process is killed, its supervisor or the next start of the proxy reports the sessions in the table as ended.
 
     :param history: whether consoleauth keeps a history of the sessions; False: nothing is reported to it.
-    :return: a function to call before the first session.  It reports the sessions of killed processes, and makes the
-        table of a process without a supervisor.
+    :return: a function to call before the first session.  In a process without a supervisor, it makes the file of the
+        table, and reports the sessions of killed processes.  For a worker, the supervisor has done both already.
     """
     table, reports = context.table, None
     if history:
         reports = ClosedReports(context.transport, context.reactor, table.forget if table is not None else None)
         registry.on_closed = reports.add
         context.shutdown.add(Phase.END_SESSIONS, partial(_last_reports, registry, reports))
-        # If one session does not end during END_SESSIONS, _last_reports() still waits for it in STOP_SERVICES.  The
-        # step added here sends the reports about all sessions that have ended by then.
+        # _last_reports() waits until all sessions have ended.  If one does not end during END_SESSIONS, this step sends
+        # the reports about the others in the next phase.
         context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
     begin = partial(_begin, context, reports)
     if table is None:
@@ -56,6 +56,7 @@ def _begin(context: Context, reports: ClosedReports | None) -> None:
                 context.observer(event)
             if reports is not None:
                 if table is not None:
+                    # The table keeps the session until consoleauth has confirmed the report.
                     table.ended(ended)
                 reports.add(ended)
 

@@ -26,7 +26,8 @@ class FlagFile(iniparser.BaseParser):
 
     :ivar sections: section -> key -> the key's values, in the order of the file.
     :ivar lines: the line number of the last assignment to a key, by section and key.
-    :ivar commented: the section and key of each option whose last assignment seems to end with a comment.
+    :ivar commented: the section and key of each option whose last assignment seems to end with a comment.  The class
+        Configuration refuses such a value, because oslo.config would take the comment as a part of it.
     :ivar is_command_line: whether the options are those of the command line, and not of a file.
     :ivar faults: a message for each faulty line, up to a maximum; a single message if the file cannot be read.
     """
@@ -129,15 +130,17 @@ class FlagFile(iniparser.BaseParser):
         would read ``[`` as a section, and ``#`` or ``;`` as a comment.
         """
         begin, *comment = _COMMENT.split(line, maxsplit=1)
-        in_name = bool(comment) and not re.search("[:=]", begin)  # a comment after a flag, or in place of a value
+        # Whether the comment begins before any "=" or ":", as in "--verbose # why: ..." or "name # was: value".
+        in_name = bool(comment) and not re.search("[:=]", begin)
         if in_name and begin.startswith("--"):
             line = begin
         key, value = super()._split_key_value(line)
         self._begun = self.lineno
+        # iniparser has removed quotes around the value.  Those of _KEYWORDS (Content-Security-Policy) must stay.
         written = re.split(r"[:=]", line, maxsplit=1)[-1].strip()
-        if written.lower() in _KEYWORDS:  # in Content-Security-Policy, the quotes are a part of these keywords
+        if written.lower() in _KEYWORDS:
             value = [written]
-        # iniparser has removed the quotes.  A "#" inside quotes does not begin a comment.
+        # A "#" inside quotes does not begin a comment.
         quoted = written != value[0] and len(written) > 1
         self._has_comment = in_name or (not quoted and _COMMENT.search(value[0]) is not None)
         name = (_COMMENT.split(key)[0] if in_name else key).lstrip("-").strip()
@@ -175,8 +178,8 @@ def _remove(lines: list[str], number: int) -> None:
 def _quoted(value: str) -> str:
     """Format a value for a file.
 
-    The first line of the value is put in quotes if it begins or ends with spaces, is in quotes already, or seems to
-    contain a comment.
+    The parser that reads the file removes one pair of quotes from the first line of the value.  This line is put in
+    quotes if it begins or ends with spaces, is in quotes that must stay, or seems to contain a comment (``commented``).
     """
     first, *others = value.split("\n")
     if first != first.strip() or _COMMENT.search(first) or (first[:1] in ("'", '"') and first[:1] == first[-1:]):

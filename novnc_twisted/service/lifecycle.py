@@ -47,7 +47,7 @@ class CommandService(Service):
     :ivar observer: if it is set, it replaces twistd's own log observer.
     :ivar log_file: the file of the log, which SIGHUP opens again.
     :ivar monitoring: the port of ``[monitoring] listen``; None in a worker, or if the option is unset.  Subclasses
-        close the port last.
+        close the port at the end of a shutdown (:meth:`stop_monitoring`).
     :ivar older_status: adds the metrics of older processes to those of this process; None in a worker, or if
         ``[monitoring] listen`` is unset.
     :ivar predecessor: the connection to the old process, if this process was started by a take-over; otherwise None.
@@ -55,9 +55,9 @@ class CommandService(Service):
     :ivar copies: copies of listening sockets, for a successor.
     :ivar older: the old processes of all earlier take-overs (the predecessors) that still have sessions.
     :ivar twistd: the options of twistd, which name its pid file.
-    :ivar leads: True in a worker, and in a process that has become the main process, which accepts connections itself
-        or in its workers.  A successor becomes the main process when its predecessor sends the line ``lead``, or has
-        died.  The value stays True after a take-over (see ``released``).
+    :ivar leads: True in a worker, and in a process that is or was the main process.  The main process accepts
+        connections, itself or in its workers.  A successor becomes the main process when its predecessor sends the line
+        ``lead``, or has died.  The old process is then no longer the main process (see ``released``).
     :ivar released: whether a successor has taken over from this process, which is then no longer the main process.
     :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
     """
@@ -71,7 +71,10 @@ class CommandService(Service):
     """
 
     second_signal_ends_sessions = True
-    """Whether a second signal ends sessions at once.  False in workers, which may get each signal twice."""
+    """Whether a second signal ends sessions at once.
+
+    False in workers: a signal to all processes of a command reaches a worker directly, and again from its supervisor.
+    """
 
     def __init__(self, reactor: Any, warnings: list[str]) -> None:
         """:param warnings: lines to log when the service begins."""
@@ -96,9 +99,10 @@ class CommandService(Service):
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the main process, which ends the older processes and waits for them.
+        """Whether this is the main process, which ends the older processes and waits for them; also True in a worker.
 
-        In a successor that does not lead yet, ``older`` includes its predecessor, which still serves.
+        A worker has no older processes.  A successor that does not lead yet must not end its older processes, because
+        its predecessor is one of them, and still serves.
         """
         return self.leads and not self.released
 
@@ -124,8 +128,8 @@ class CommandService(Service):
             # the reactor.
             signal.signal(number, lambda *_: self._reactor.callFromThread(self._signalled))
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reopen_and_reload))
-        # If another process of this command started this one, SIGUSR2 is still blocked (child_signals).  A SIGUSR2 that
-        # has arrived since the start of this process is discarded here.
+        # If a supervisor or a predecessor has started this process, SIGUSR2 is still blocked (child_signals.py).  A
+        # SIGUSR2 that has arrived since the start of this process is discarded here.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         if self.predecessor is None:
             self._lead()
@@ -210,7 +214,7 @@ class CommandService(Service):
         raise NotImplementedError
 
     def lead(self) -> None:
-        """Accept connections, because this is the main process from now on."""
+        """Accept connections: this process has become the main process, or is a worker."""
 
     def _signalled(self) -> None:
         if self.is_main:

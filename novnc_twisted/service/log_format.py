@@ -1,7 +1,8 @@
 """The forms of log lines, from which ``[DEFAULT] log_format`` chooses.
 
-An event that a worker has logged has its message in ``log_message``, its traceback in ``log_exception``, and the
-worker's process id in ``log_pid`` (:mod:`novnc_twisted.service.relayed_log`).
+A supervisor also logs the events of its workers (:mod:`novnc_twisted.service.relayed_log`).  Such an event has its
+message in ``log_message``, its traceback in ``log_exception``, the worker's process id in ``log_pid``, and the worker's
+number in ``log_worker``.
 """
 
 import json

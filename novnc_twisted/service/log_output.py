@@ -101,6 +101,7 @@ def output(
         return None, None  # twistd refuses to write the log of a daemon to standard output
     if settings.form == "text" and (daemon or named not in ("", "-")):
         return None, None
+    # In the new process of a take-over, ``nodaemon`` is always set, and DAEMON shows whether the service is a daemon.
     if not named and (daemon or options.get(DAEMON)):
         named = "twistd.log"  # twistd's file for a daemon, which has no standard output
     if named in ("", "-"):

@@ -1,8 +1,8 @@
 """Reports the sessions of killed workers.  Their supervisor or the next start of the proxy makes these reports.
 
-Each worker writes its sessions to a table in memory (:class:`novnc_twisted.session.shared_table.SharedTable`), of which
-the supervisor also has a descriptor.  A worker that ends in an orderly way leaves no live session in its table, but
-perhaps sessions whose end consoleauth has not confirmed.
+Each worker writes its sessions to a table (:class:`novnc_twisted.session.shared_table.SharedTable`).  The table is a
+file in the RuntimeDirectory or in memory, of which the supervisor also has a descriptor.  A worker that ends in an
+orderly way leaves no live session in its table, but perhaps sessions whose end consoleauth has not confirmed.
 """
 
 import time
@@ -41,7 +41,8 @@ class LostSessions:
     :param transport: the bus to consoleauth, which keeps the history.  The bus is started only for the first report,
         because a supervisor has no other use for it.  None: there is no history.
     :param trail: the audit trail, to which ``observer`` writes.  It is needed here only because :meth:`stop` closes it.
-    :param tables: makes the tables; None: they are made in the RuntimeDirectory.
+    :param tables: makes the files of the tables; None: they are made in the RuntimeDirectory, or in memory if there
+        is no such directory.
     :ivar count: the number of reported sessions that were live when their process was killed or crashed.
     """
 

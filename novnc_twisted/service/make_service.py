@@ -53,8 +53,9 @@ def check(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[st
 def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[str] = ()) -> CommandService:
     """Make a command's service.  Its sockets are bound here, so that a port in use is noticed before the log begins.
 
-    :param sources: the configuration files.  Files that the old process of a take-over has passed replace them.  Worker
-        processes get the content that is read here.
+    :param sources: the configuration files, and perhaps the options of the command line (a FlagFile).  Files that the
+        old process of a take-over has passed replace the configuration files.  Worker processes get the content that is
+        read here.
     :param warnings: further lines to log as warnings.
     :raises Unusable: the service cannot start; the text is one line with the reason.
     """
@@ -95,7 +96,8 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
         result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
     sockets.close_unused()
     # Copies for the new process of a take-over: the service closes its own sockets when it stops accepting.  With
-    # workers, only the monitoring port is copied, because this process itself accepts on no other socket.
+    # workers, this process accepts only on the monitoring port, so only this port is copied.  Its sockets for the
+    # workers (``listeners``) stay open until it stops.
     result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
     result.predecessor, result.older = predecessor, older
     service.end_with(older)
