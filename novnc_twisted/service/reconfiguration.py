@@ -24,7 +24,7 @@ class Changes:
     """The result of reading the options for a reload.
 
     :ivar conf: the new options.
-    :ivar files: the files, and the options of the command line, from which ``conf`` was read.
+    :ivar files: the parsed files, and the options of the command line, from which ``conf`` was read.
     :ivar reloaded: the names of the options whose new values the reload puts into use.
     :ivar restart: the names of the options that have changed since the start, but whose new values need a restart.
     """
@@ -46,8 +46,9 @@ class Reconfiguration:
     log = Logger()
 
     def __init__(self, command: str, reactor: Any, sources: Sequence[str | FlagFile], conf: Any) -> None:
-        """:param sources: the configuration files, and perhaps the options of the command line.  A configuration file
-            is a path, which each reload reads again, or a file in memory.
+        """:param sources: the configuration files, and perhaps the options of the command line; later ones override
+            earlier ones.  A configuration file is a path, which each reload reads again, or a FlagFile, which is in
+            memory.  Each option of the command line is a FlagFile, too, with ``is_command_line``.
         :param conf: the options that are in use.
         """
         self._command = command
@@ -86,7 +87,10 @@ class Reconfiguration:
         )
 
     def _refuses_all(self, conf: Any) -> bool:
-        """Return whether the proxies would refuse all connections after a reload with these options."""
+        """Return whether the proxies would refuse all connections after a reload with these options.
+
+        A reload does not change ``proxy_protocol`` (``mutable`` is False), so the value in use counts.
+        """
         return bool(self._values["[console] proxy_protocol", False]) and not conf.console.trusted_proxies
 
     def use(self, changes: Changes, *, given: bool) -> None:
@@ -116,7 +120,9 @@ class Reconfiguration:
 def replaced(sources: Sequence[str | FlagFile], files: Sequence[FlagFile] | None) -> Sequence[str | FlagFile]:
     """Return ``files``, and the options of the command line from ``sources``.
 
-    The options of the command line stay in use.  Those that precede its first file are overridden by the files.
+    The options of the command line stay in use.  ``files`` take the place of the first file in ``sources``: they
+    override the options before this file, and the options after it override ``files``.  If ``sources`` has no file, all
+    options override ``files``.
 
     :param files: the files that replace those in ``sources``; None: nothing is replaced, and the result is ``sources``.
     """
@@ -130,10 +136,12 @@ def replaced(sources: Sequence[str | FlagFile], files: Sequence[FlagFile] | None
 def for_new_workers(previous: Sequence[FlagFile], changes: Changes) -> list[FlagFile]:
     """Return the files for a worker that is started after a reload, so that it has the options of the other workers.
 
-    The options in ``changes.restart`` are taken from the previous files, and all others from the new files.
+    The other workers still use the old values of the options in ``changes.restart``.  Therefore these options are taken
+    from the previous files, and all others from the new files.
 
-    :param previous: the files for workers that were started before this reload.
+    :param previous: the files that a new worker would have read before this reload.
     """
+    # The section and key of each option to keep.  A file may also contain the option under a deprecated name.
     kept = {
         place
         for group, option, _ in names()
@@ -159,7 +167,7 @@ def _part(file: FlagFile, wanted: Callable[[tuple[str, str]], bool]) -> FlagFile
 
 
 def _values(conf: Any) -> Iterator[tuple[tuple[str, bool], Any]]:
-    """Yield ``(name, whether a reload changes the option), value`` for each option."""
+    """Yield ``(name, mutable), value`` for each option.  A reload changes only the options that are mutable."""
     for group, options in TABLE.items():
         for option in options:
             yield (_name(group, option), option.mutable), (conf if group == "DEFAULT" else conf[group])[option.dest]

@@ -104,10 +104,10 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
     in_order = sorted(known.items(), key=lambda one: one[0].name)  # so that the same roles give the same file
     lines = [_DEFAULT, *(aclfile_line(*one) for one in in_order)]
     users = folder / "users.acl"
-    fresh = users.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    _private(fresh, "".join(line + "\n" for line in lines))
     # A new file is renamed, so that Redis never reads half a file, and so that the old file survives an error.
+    fresh = users.with_suffix(".new")
+    fresh.unlink(missing_ok=True)  # left behind by a run that has failed
+    _private(fresh, "".join(line + "\n" for line in lines))
     fresh.replace(users)
     return [users, *written]
 

@@ -14,7 +14,10 @@ LONGEST = 1 << 20
 class RelayedLog:
     """Makes log events from a worker's output.  Each event has the worker's number.
 
-    :ivar on_report: called with each report of the worker, except ``ready``.  Log events are not reports.
+    The worker writes lines of JSON to its standard output.  Each line is a log event, or a report to the supervisor,
+    such as ``ready``, ``alive`` or ``status``.
+
+    :ivar on_report: called with each report of the worker, except ``ready``.
     """
 
     def __init__(self, number: int, to: ILogObserver = globalLogPublisher) -> None:
@@ -56,22 +59,23 @@ class RelayedLog:
 
     def _line(self, line: bytes) -> bool:
         try:
-            report = json.loads(line)
-            if report.get("ready"):
+            found = json.loads(line)
+            if found.get("ready"):
                 return True
-            if "report" in report:
-                self.on_report(report)
+            if "report" in found:
+                self.on_report(found)
                 return False
-            level = LogLevel.lookupByName(report["level"])
-            more = {f"log_{name}": report[name] for name in ("namespace", "pid", "exception") if report.get(name)}
-            text = str(report["text"])
-            self._emit(float(report["time"]), level, report["system"], text, {**report["fields"], **more})
+            level = LogLevel.lookupByName(found["level"])
+            more = {f"log_{name}": found[name] for name in ("namespace", "pid", "exception") if found.get(name)}
+            text = str(found["text"])
+            self._emit(float(found["time"]), level, found["system"], text, {**found["fields"], **more})
         except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
             # The line is neither a log event nor a report.  A library may have printed it to standard output.
             self._text(line)
         return False
 
     def _text(self, line: bytes) -> None:
+        """Log a line of text.  The event names ``stderr``, even if the line comes from the standard output."""
         if line.strip():
             self._emit(time.time(), LogLevel.warn, "stderr", line.decode("utf-8", "replace"))
 

@@ -1,5 +1,8 @@
 """The files of the tables of sessions (:class:`novnc_twisted.session.shared_table.SharedTable`).
 
+A process of a proxy writes its sessions to a table, so that another process can report their end if this process is
+killed.
+
 The files are in the RuntimeDirectory of the service's unit.  Each file belongs to one process, which writes to it.  The
 file is locked while this process or its supervisor is alive.  If all processes of a proxy are killed, the next start of
 the proxy finds the files without a lock, and reports the sessions in them.
@@ -28,11 +31,12 @@ _log = Logger()
 
 
 class SessionTables:
-    """Makes the files of this process, and finds those that killed processes have left behind.
+    """Makes files for tables, and finds those that earlier processes have left behind.
 
-    :param folder: where the files are; empty: there is no folder; None: the RuntimeDirectory.  Workers, and services
-        without a RuntimeDirectory, have no folder.  Without a folder, no files are found, and new files are made in
-        memory.  Such files are lost if all processes of the proxy are killed.
+    :param folder: where the files are; empty: there is no folder; None: the RuntimeDirectory, or no folder if the
+        service has none.  Without a folder, no files are found, and new files are made in memory.  Such files are lost
+        if all processes of the proxy are killed.  A worker has no folder, because its supervisor makes the worker's
+        table.
     """
 
     def __init__(self, folder: str | None = None) -> None:
@@ -40,7 +44,7 @@ class SessionTables:
         self._paths: dict[int, str] = {}
 
     def make(self) -> int:
-        """Return the descriptor of a new table.  The table is in memory if there is no folder, or it can't be used.
+        """Return the descriptor of a new table.  It is in memory if there is no folder, or if the folder can't be used.
 
         :raises OSError: no table can be made.
         """
@@ -106,10 +110,10 @@ class SessionTables:
             self.remove(handle)
 
     def left_behind(self) -> "Iterator[tuple[list[Row], float]]":
-        """Remove the tables of killed processes; yield the rows of each table, and when the table was last written.
+        """Remove the tables that earlier processes have left; yield each table's rows, and when it was last written.
 
-        The time of the last write is Unix time in seconds.  It is close to the time of the kill, because a process with
-        live sessions writes to its table each second.
+        The time of the last write is Unix time in seconds.  If the process was killed, it is close to the time of the
+        kill, because a process with live sessions writes to its table each second.
         """
         from novnc_twisted.session.shared_table import read_table
 

@@ -111,7 +111,7 @@ def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
 def _overlap(one: str, other: str) -> bool:
     """Return whether sockets on these two hosts can't have the same port; see :func:`.listening.open_socket`.
 
-    A host name is not looked up here, so it counts as an address that no other host has.
+    A host name is not looked up here.  It conflicts only with the same name, and with ``0.0.0.0`` and ``::``.
     """
     hosts = {one.lower(), other.lower()}
     addresses = [ipaddress.ip_address(host) for host in hosts if is_ip(host)]
@@ -190,6 +190,7 @@ def authentication(reactor: Any, conf: Any) -> "IAuth":
 
     if users_of_api(conf) is None:
         return NoAuth()
+    # The records are not passed on: HTTPBasic reads the file itself, again after each change.
     try:
         return HTTPBasic(
             reactor,

@@ -23,8 +23,9 @@ class Phase(IntEnum):
     """Close the listening sockets, and the connections without a session.
 
     A connection whose request is being answered is closed after the response.  But a proxy closes it at once if no
-    session may go on during the shutdown (``Shutdown.drain`` is 0).  After a take-over (``Shutdown.replaced``), a
-    connection that has not sent a request yet stays open for its first request."""
+    session may go on during the shutdown (``Shutdown.drain`` is 0), because the request could still begin a session.
+    After a take-over (``Shutdown.replaced``), a connection that has not sent a request yet stays open for its first
+    request, which only this process can answer."""
 
     LEAVE_PRESENCE = 2
     """Remove the proxies of this process from the list of services.
@@ -107,7 +108,8 @@ class Shutdown:
                     unfinished += await self._run_phase(phase, limit)
                     self._limit = None
                     # On a busy machine, the timer may be late.  This delay is not added to ``end``, so that the
-                    # process still ends in time.  The later phases get less time instead.
+                    # process still ends in time.  The later phases get less time instead.  If the sessions ended before
+                    # the limit, ``ends_at`` is infinity, and the present time counts.
                     end += min(self._clock.seconds(), limit.ends_at) - begin
             else:
                 end += SECONDS[phase]
@@ -158,7 +160,7 @@ class _Limit:
             self._timer = self._clock.callLater(max(0.0, seconds), self.over.callback, None)
 
     def end(self) -> None:
-        """End now."""
+        """Let ``over`` fire now, and cancel the timer."""
         self.reset(math.inf)
         if not self.over.called:
             self.over.callback(None)

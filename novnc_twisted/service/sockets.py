@@ -37,7 +37,7 @@ class Sockets:
         names none of the services in :data:`LISTENING`, the sockets belong to ``services``, one to each in this order;
         if there is only one service, it gets all sockets.
 
-        :param services: the services of the command that listen.
+        :param services: those services of the command that listen.
         :param environ: the environment; None: the one with which the process was started.
         :raises Unusable: a descriptor is not a listening TCP or unix socket, or belongs to no service of the command.
         """
@@ -103,6 +103,8 @@ class Sockets:
 
 class SocketCopies:
     """Copies of the listening sockets, for the new process of a take-over.
+
+    Copies are needed, because each Acceptor closes the socket that it gets.
 
     :ivar named: each copy, with the name of its service.
     """

@@ -72,7 +72,8 @@ class TakeOver:
         :param files: returns the configuration files in use if they came with a reload request (``novnc-reload``), to
             this process or to an older one; otherwise an empty sequence.  If there are such files, the new process uses
             them in place of those of its command line.
-        :param status: collects the metrics of this process for the new one; None: there are no metrics.
+        :param status: gives the metrics of this process, which the new process asks for, and has the channels to older
+            processes, which are passed to the new process; None: there are no metrics.
         """
         self._reactor = reactor
         self._listeners = listeners
@@ -153,6 +154,7 @@ class TakeOver:
         self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, factory)
         pipes: dict[int, int | str] = {0: 0, 1: 1, 2: "r"}
         line = [sys.executable, *sys.orig_argv[1:]]
+        # Until the new process has a handler for SIGUSR2, this signal would end it.
         with without_sigusr2():
             self._reactor.spawnProcess(
                 attempt,
@@ -234,7 +236,7 @@ class _Attempt(ProcessProtocol):
 
         The new process sends ``ready`` or ``failed: REASON``.  After a successful take-over, the main process sends
         ``status IDENTIFIER``.  The main process is the new process or, after further take-overs, a later one, to which
-        the end of the channel was passed.
+        the new process's end of the channel was passed.
         """
         if line == "ready" and self._on_ready is not None and self.pid is not None and self.channel is not None:
             on_ready, self._on_ready = self._on_ready, None

@@ -31,12 +31,12 @@ STATUS: Final = "status"
 """The first word of a question.  An identifier follows, which the answer repeats."""
 
 _OURS: Final = 0
-"""The key of this process in the totals.  An older process has its process id as the key."""
+"""The number of this process in :class:`.Totals`.  An older process has its process id as the number."""
 
 _OF_MAIN: Final = ("novnc_workers", "novnc_missing")
-"""Gauges that count processes which accept connections.
+"""Gauges that are about the main process and its workers only.
 
-They are dropped from the answers of older processes, which accept none.
+They are dropped from the answers of older processes, which accept no connections.
 """
 
 

@@ -42,7 +42,7 @@ class PredecessorChannel:
     """The new process's connection to its predecessor.
 
     :ivar owners: the service of each listening socket; the sockets are descriptors from 3 on.
-    :ivar older: the ids of the older processes that still have sessions; the last one is that of the predecessor.
+    :ivar older: the process ids of the older processes that still have sessions, and of the predecessor, which is last.
     :ivar channels: the channels to older processes, on which the main process asks for their metrics.
     :ivar files: the configuration files that the predecessor passes, because they came with a reload request.  If there
         are any, they replace those of the command line.
@@ -80,7 +80,9 @@ class PredecessorChannel:
     def adjust(self, twistd: Any) -> None:
         """Change the options of twistd: it must leave the pid file alone, and must not fork.
 
-        If this process is not root, twistd must not change the user either, because only root can.
+        The pid file belongs to the predecessor until this process is the main process, which then uses the path kept
+        here.  If the predecessor has changed its user (``--uid``), this process is not root.  Then twistd must not
+        change the user again, because only root can.
         """
         twistd["pidfile of the service"] = twistd.get("pidfile")
         twistd["pidfile"] = ""
