@@ -198,7 +198,8 @@ class FakeVNCConnection(Protocol):
         self.shared = await self._read(1) != b"\0"
         init = server_init(server.name, server.size)
         await self._say("init", init[:24] if server.close == "name" else init)
-        await self._say("name", b"")
+        if server.close == "name":
+            self._hang_up()
         server.live.put(self)
         if server.deaf:
             self.transport.pauseProducing()
