@@ -62,7 +62,8 @@ def novncproxy(context: Context) -> Start:
             plugin.start()
         await start()
         if nova is not None:
-            # Not awaited: while Keystone or nova is down, the proxy runs and refuses links with close code 4503.
+            # This call warns if the credentials lack a right.  It is not awaited: while Keystone or nova is down, the
+            # proxy runs and refuses links with close code 4503.
             Deferred.fromCoroutine(nova.find_rights())
 
     return start_with_authority
@@ -138,15 +139,15 @@ def _proxy(
     from novnc_twisted.session.manager import SessionManager
 
     conf, shutdown = context.conf, context.shutdown
-    proxies = settings.proxy_protocol(conf)
+    reverse_proxies = settings.proxy_protocol(conf)
     factory: Any = front
-    if context.proxies_tls is not None or proxies is not None:
+    if context.proxies_tls is not None or reverse_proxies is not None:
         tls = context.proxies_tls
-        factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=proxies)
+        factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=reverse_proxies)
     if context.monitor is not None:
         context.monitor.metrics.watch(front.registry)
     context.changes.append(lambda conf: front.use(_settings(context, conf, replacement)))
-    if proxies is not None:
+    if reverse_proxies is not None:
         context.changes.append(partial(_change_proxies, factory))
     manager = SessionManager(context.transport, front.registry, host=conf.host, topic=topic)
     begin_reports = report_ended(context, front.registry, history=replacement is None)
@@ -199,8 +200,8 @@ def _nova(context: Context) -> "NovaAuthority":
         enforce_session_timeout=options.enforce_session_timeout,
     )
     context.changes.append(partial(_change_token_ttl, authority))
-    # Workers share the tokens of their live sessions, because a viewer that reconnects after a live migration may reach
-    # another worker.
+    # nova deletes the tokens of a server that is live-migrated, but the viewers of its sessions may reconnect.  Such a
+    # viewer may reach another worker, so workers share the tokens of their live sessions.
     context.peers.take = authority.admitted.take
     authority.admitted.share = lambda entry: context.peers.send(entry)  # looked up late: a worker sets send() later
     return authority
@@ -216,6 +217,7 @@ def _token_plugin(context: Context) -> "TokenPluginAuthority":
     if hasattr(plugin, "token_ttl"):
         context.changes.append(partial(_change_token_ttl, plugin))
     if plugin.reads_once:
+        # After the start, such a plug-in reads its source again only at a reload.
         context.renewals.append(partial(renewal, plugin))
     return TokenPluginAuthority(
         plugin, host=conf.host, enforce_session_timeout=conf.consoleauth.enforce_session_timeout
