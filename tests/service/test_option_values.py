@@ -184,3 +184,8 @@ class ValueTests(SynchronousTestCase):
         (line,) = self.lines("console.trusted_proxies", "10.0.0.1,first,second")
         self.assertIn("first", line)
         self.assertNotIn("second", line)
+
+    def test_an_ipv4_address_in_ipv6_is_named_with_its_prefix(self) -> None:
+        for value, better in (("::ffff:10.0.0.1", "write 10.0.0.1,"), ("::ffff:10.0.0.0/104", "write 10.0.0.0/8,")):
+            (line,) = self.lines("console.trusted_proxies", value)
+            self.assertIn(better, line)

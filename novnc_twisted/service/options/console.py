@@ -21,15 +21,15 @@ CONSOLE: list[cfg.Opt] = [
         mutable=True,
         default=["'self'"],
         help="The pages that may show the console page in a frame, as sources of CSP frame-ancestors. 'self' also "
-        "permits the list of servers, if twistd console serves both pages at the same address without a reverse "
-        "proxy.",
+        "permits the page with the list of servers, if twistd console serves both pages at the same address without a "
+        "reverse proxy.",
     ),
     cfg.StrOpt(
         "page_settings",
         mutable=True,
         default="",
-        help="A JSON file with the logo, the colours, the links and the settings of the console page and of the list. "
-        "A reload reads it again. Empty: no such file.",
+        help="A JSON file with the logo, the colours, the links and the settings of the console page and of the list "
+        "of servers. A reload reads it again. Empty: no such file.",
     ),
     CheckedListOpt(
         "trusted_proxies",

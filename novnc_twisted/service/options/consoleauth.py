@@ -13,8 +13,8 @@ CONSOLEAUTH: list[cfg.Opt] = [
         help="Who checks the tokens for twistd novncproxy. store: our consoleauth, reached through transport_url. "
         "nova: the API of an OpenStack, with credentials for Keystone in [nova], [service_user] or "
         "[keystone_authtoken]. token_plugin: one of websockify's token plug-ins. nova and token_plugin do not "
-        "need our other services. auto: nova if transport_url is a URL of oslo.messaging (such as rabbit://) and "
-        "one of these sections has credentials, otherwise store.",
+        "need our other services. auto: nova if transport_url is a URL of oslo.messaging (such as rabbit://), "
+        "otherwise store.",
     ),
     cfg.StrOpt(
         "token_plugin",

@@ -72,7 +72,8 @@ def network(text: str) -> None:
         raise ValueError(f"{text} is neither an IP address nor a network such as 10.0.0.0/8") from None
     mapped = found.network_address.ipv4_mapped if isinstance(found, ipaddress.IPv6Network) else None
     if mapped is not None:
-        raise ValueError(f"{text}: write the IPv4 address itself, {mapped}")
+        length = found.prefixlen - 96
+        raise ValueError(f"{text}: write {mapped if length == 32 else f'{mapped}/{length}'}, without ::ffff:")
 
 
 def absolute_folder(text: str) -> None:
