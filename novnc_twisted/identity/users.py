@@ -57,7 +57,7 @@ class Caller:
     def sees(self, instance: Instance) -> bool:
         """Whether the caller sees a server.
 
-        An administrator sees every server.  Another caller sees the servers of the caller's project (``nova:owner``, by
-        uuid or by name).
+        An administrator sees every server.  Any other caller sees the servers that belong to ``project``, which can be
+        the id or the name of the server's project.  Such a caller without a project sees no server.
         """
         return self.is_admin or instance.belongs_to(self.project)

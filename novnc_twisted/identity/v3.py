@@ -18,13 +18,13 @@ from novnc_twisted.identity.users import Caller
 PATHS: Final = ("identity", "identity/v3", "identity/v3/auth/tokens")
 """The paths of this API, without the first slash."""
 
-_NO_TOKEN: Final = "notused"  # noqa: S105 - what keystoneauth's plug-in "none" sends; noauth reads no token
+_NO_TOKEN: Final = "notused"  # noqa: S105 - what keystoneauth's plug-in "none" sends; strategy noauth reads no token
 
 
 class IdentityAPI:
-    """Answers with version documents, and with tokens for the users of a strategy.
+    """Answers with version documents, and with tokens for the users of an authentication strategy.
 
-    :param auth: the strategy.
+    :param auth: the authentication strategy.
     :param now: returns the Unix time in seconds.
     """
 

@@ -1,6 +1,7 @@
 """The keys of a PC keyboard: their codes in Linux (``linux/input-event-codes.h``) and their names in the API.
 
-In the main block, Linux's codes are the scan codes of an AT keyboard.  libvirt translates all codes for the hypervisor.
+In the main block, Linux's codes are the scan codes of set 1 (IBM PC/XT).  libvirt translates all codes for the
+hypervisor.
 """
 
 from collections.abc import Iterable

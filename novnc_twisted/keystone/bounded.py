@@ -53,7 +53,7 @@ class BoundedAdapter(BaseAdapter):
         response = self._inner.send(request, stream=True, **options)
         try:
             if request.url.lower().startswith("https:") and response.headers.get("Location", "").lower()[:5] == "http:":
-                # keystoneauth1 could follow the redirect, and send the password without encryption.
+                # During a log-in, keystoneauth1 could follow the redirect, and send the password without encryption.
                 raise UnusableAnswer("redirects from https to http")
             body = _read(response.raw, time.monotonic() + BODY_SECONDS)
         except HTTPError as error:

@@ -103,7 +103,7 @@ class KeystoneClient:
                 # A redirect could send our token to another host.
                 redirect=False,
                 log=False,
-                # No retries: the caller's deadline is 5 s, and the caller may send the request again.
+                # No retries: callers usually wait for 5 s, which is too short for a second attempt after TIMEOUT.
                 connect_retries=0,
                 status_code_retries=0,
                 timeout=TIMEOUT,

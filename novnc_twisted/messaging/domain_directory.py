@@ -1,9 +1,10 @@
 """The domain directory: a copy in memory of the records of all compute hosts, and the list of live hosts.
 
-In its record, a compute host publishes its domains.  A record has a head and parts (:mod:`.domain_record`).  An update
-of the copy (:meth:`DomainDirectory.look`) reads the presence entries of the hosts, the group of hosts, and the heads of
-their records.  On Redis, this takes at most five commands for any number of hosts.  Then the update reads only the
-parts that have changed since the last update.
+In its record, a compute host publishes its domains (the VMs of libvirt).  A record has a head and parts
+(:mod:`.domain_record`).  An update of the copy (:meth:`DomainDirectory.look`) reads the presence entries of the hosts,
+the names of the hosts with a record (:data:`.domain_record.GROUP`), and the heads of these records.  On Redis,
+this takes at most five commands for any number of hosts.  Then the update reads only the parts that have changed since
+the last update.
 """
 
 import re
@@ -45,10 +46,10 @@ MAX_HEAD: Final = 32_768
 """Maximum length in bytes of a head that is read.  The heads that hosts write have less than 3,000 bytes."""
 
 MAX_ASKED: Final = 64
-"""Maximum number of hosts that are asked for a domain that no record contains.
+"""Maximum number of hosts that are asked for a domain although their records do not contain it.
 
-If more hosts than this are alive, a host that keeps its record up to date (:meth:`DomainDirectory.is_current`) is not
-asked, because the record shows that the host does not have the domain.
+If more hosts than this are alive, no host that keeps its record up to date (:meth:`DomainDirectory.is_current`) is
+among them, because its record shows that it does not have the domain.
 """
 
 _HOSTS_TOGETHER = 32  # hosts whose parts are requested at the same time
@@ -142,6 +143,8 @@ class DomainDirectory(Generic[T]):
 
     def all_candidates(self, uuid: str) -> list[str]:
         """Return the live hosts to ask for a domain that the hosts of :meth:`candidates` do not have.
+
+        The result can contain hosts of :meth:`candidates` again.  A caller skips those that have answered.
 
         If at most :data:`MAX_ASKED` hosts are alive, return all of them.  If more are alive, return only the live hosts
         that published the domain, and the live hosts whose records are not current.  A domain that has just moved to

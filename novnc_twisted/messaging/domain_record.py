@@ -1,10 +1,10 @@
 """The record in which a compute host publishes its domains: its keys in the store, its format, and its writer.
 
-A record has a head and parts.  The head, ``domains:HOST``, has the version of each part.  The parts,
-``domains:HOST/COUNT.NUMBER`` (COUNT is the number of parts), contain the domains, distributed by UUID.  So after a
-change of one domain, the host writes only one part and the head, and a reader (:mod:`.domain_directory`) reads only the
-parts with new versions.  On Redis, a host may write only its own record.  It may also add names to the group of hosts,
-but not remove any.
+A domain is a VM of libvirt.  A record has a head and parts.  The head, ``domains:HOST``, has the version of each part.
+The parts, ``domains:HOST/COUNT.NUMBER`` (COUNT is the number of parts), contain the domains, distributed by UUID.  So
+after a change of one domain, the host writes only one part and the head, and a reader (:mod:`.domain_directory`) reads
+only the parts with new versions.  On Redis, a host may write only its own record.  It may also add names to the group
+of the hosts that have a record (:data:`GROUP`), but not remove any.
 
 Records are hints: they show which domains to list, which hosts to ask, and which domains a dead host had.  They never
 grant a right.
@@ -46,7 +46,8 @@ def head_key(host: str) -> str:
 def part_key(host: str, count: int, number: int) -> str:
     """Return the key of part ``number`` in a record of ``count`` parts.
 
-    The key contains the count, so that a record with a new number of parts does not overwrite its old parts.
+    The key contains the count, so that a record with a new number of parts does not overwrite its old parts, to
+    which the stored head refers until the new head is written.
     """
     return f"domains:{host}/{count}.{number}"
 

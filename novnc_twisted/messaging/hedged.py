@@ -58,7 +58,10 @@ class HedgedCalls:
         self._budget = MOST
 
     def call(self, topic: str, method: str, /, *, deadline: float, **arguments: Any) -> Deferred[Any]:
-        """See ITransport.call.  ``deadline`` limits the first call and its repetitions together."""
+        """See ITransport.call; but the method may run up to :data:`MAX_CALLS` times.
+
+        ``deadline`` limits the first call and its repetitions together.
+        """
         self._budget = min(MOST, self._budget + SHARE)
         return _Hedged(self, topic, method, deadline, arguments).result
 

@@ -36,7 +36,7 @@ class HostRecord(Generic[T]):
     """The copy of one record.  The host writes the record, so its content is not trusted.
 
     :param host: the name of the compute host.
-    :param read: makes the entry of a domain from its row, see :class:`.domain_directory.DomainDirectory`.
+    :param read: makes the entry of a domain; see ``read`` of :class:`.domain_directory.DomainDirectory`.
     :ivar current: see :class:`.domain_record.Head`.
     :ivar unusable: why the record, or one of its parts, cannot be used; None: it can be used.
     """
@@ -80,8 +80,8 @@ class HostRecord(Generic[T]):
             version, rows = answer["version"], answer["rows"]
         else:
             malformed = True
-        # A part with more than ``most`` rows is malformed.  If a record has MAX_DOMAINS domains, ``most`` is twice the
-        # average number of domains in a part, because parts differ in length.
+        # A part with more than ``most`` rows is malformed.  In a record of MAX_DOMAINS domains, the average part has
+        # half of ``most`` rows.  A longer part must be allowed, because parts differ in length.
         most = 2 * MAX_DOMAINS // len(self._parts)
         if malformed or len(rows) > most or not all(map(is_row, rows)):
             malformed, version = True, ""

@@ -67,7 +67,10 @@ class TopicInUse(Exception):
 
 
 class UnusableRecord(ServiceUnavailable):
-    """The store answers, but an object is invalid or too large, or a part of a compute host's record is missing."""
+    """The store answers, but an object is invalid or too large.
+
+    This is also the error for a part of a compute host's record (:mod:`.domain_record`) that is missing or malformed.
+    """
 
 
 class IKeyedStore(Interface):
@@ -129,7 +132,8 @@ class IKeyedStore(Interface):
 
         In memory, only live entries are returned.  On Redis, expired entries are also returned until they are dropped.
 
-        :param before: the id of an entry; only older entries are returned.  ValueError if this text is not an id.
+        :param before: the id of an entry: only older entries are returned; empty: begin with the newest entry.  Fails
+            with ValueError for any other text.
         """
 
     def join(group: str, member: str, ttl: float) -> Deferred[None]:
@@ -199,8 +203,8 @@ class ITransport(Interface):
         Each call to the topic runs on one of its servers.
 
         :param callers: the roles that may call each method (:data:`novnc_twisted.contract.roles.ROLES`).  A caller
-            with another role gets the same error as for an unknown method.  A caller with the empty role may call every
-            method.  None: all callers may call all methods.
+            with another role gets the same error as for an unknown method.  A caller with the empty role, which
+            services in one process have, may call every method.  None: all callers may call all methods.
         :param place: the address that a compute host announces; empty for other services.  ValueError if the address is
             longer than 255 characters, or contains a space, an ``@`` or a character that is not printable ASCII.
         :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
