@@ -1,4 +1,4 @@
-"""Reports an event for each operation of a caller on a server, even if the operation fails."""
+"""A context manager that reports a caller's operation on a server as an event, even if the operation fails."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +22,8 @@ def reported(
         block raises an error, it must set ``cause``; an empty ``cause`` means success.  If the block raises a Refusal,
         ``cause`` is the name of the refusal.
     """
-    # The event has this cause if the block ends with an error that is not a Refusal.  For example, the block is
-    # cancelled if the client leaves before the host has answered.
+    # The event has this cause if the block ends with an error that is not a Refusal, for example with CancelledError
+    # because the client has left before the host answered.
     fields: dict[str, Any] = {"cause": ServiceUnavailable.__name__}
     try:
         yield fields

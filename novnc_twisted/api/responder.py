@@ -23,7 +23,8 @@ class Responder:
     """Makes the responses for all APIs of this server.
 
     :param outages: logs why requests cannot be answered.
-    :param observer: called with an event for each request that is refused before an API handles it.
+    :param observer: called with an event for each request that is refused before it reaches an API.  The error
+        of such a request has a ``reason`` (see :meth:`.HTTPError.refusal`).
     :param service: the server's name in these events.
     """
 
@@ -39,7 +40,8 @@ class Responder:
     ) -> Response:
         """Return the response of ``answer``, or the response for the error that it raises.
 
-        :param work: what other services do for the request; None: at most, they check the caller's credentials.
+        :param work: the work that other services do for the request.  None: they do no work, except that they may
+            check the caller's credentials.
         """
         try:
             response = await answer

@@ -1,4 +1,4 @@
-"""A server as the API shows it, up to version 2.31 (nova's ``api/openstack/compute/views/servers.py``)."""
+"""A server as the API shows it, up to microversion 2.31 (nova's ``api/openstack/compute/views/servers.py``)."""
 
 import hashlib
 from typing import Any
@@ -17,10 +17,11 @@ _STATES = {
     "saved": ("SUSPENDED", "suspended"),
     "crashed": ("ERROR", "error"),
 }
-"""libvirt's state -> nova's status and vm_state; the status of any other state is UNKNOWN."""
+"""libvirt's state -> nova's status and vm_state."""
 
 
 _UNKNOWN = ("UNKNOWN", "active")
+"""nova's status and vm_state for all other states, and for a server whose host does not answer."""
 
 
 def status_of(instance: Instance) -> str:

@@ -85,9 +85,10 @@ def _project(call: Call) -> str | None:
 
 
 def _filter(call: Call) -> Callable[[Instance], bool]:
-    """Return a function that checks whether a server passes the filters of a request, except project and ``name``.
+    """Return a function that checks whether a server passes the filters of a request.
 
-    nova's other filters are ignored.
+    The inventory checks the filters for the project and ``name``.  Filters of nova that neither the inventory nor this
+    function checks are ignored.
     """
     get = call.request.parameter
     deleted = (get("deleted") or "").lower() in _TRUE

@@ -13,7 +13,7 @@ from novnc_twisted.messaging.interfaces import ITransport, Service
 
 
 class Services(Resource):
-    """Lists the live services, from their presence entries on the bus."""
+    """Lists the live services whose names are in :data:`.BINARIES`, from their presence entries on the bus."""
 
     def __init__(self, transport: ITransport) -> None:
         self._transport = transport

@@ -20,7 +20,7 @@ MAX_CONNECTIONS: Final = 1000
 """Maximum number of connections at the same time, if no other limit is given."""
 
 _SECRET_BELOW: Final = ("os-console-auth-tokens", "tokens")
-"""If a path contains one of these segments, the access log hides the variable segments of the path.
+"""If a path contains one of these segments, the access log hides the variable segments of the path, such as ids.
 
 A console token follows ``os-console-auth-tokens``.  The id of an API token follows ``tokens``.  The id is not secret,
 but people may paste the API token in its place."""
@@ -71,7 +71,8 @@ def make_site(
     :param auth: :class:`~novnc_twisted.identity.NoAuth`, :class:`~novnc_twisted.identity.HTTPBasic` or
         :class:`~novnc_twisted.identity.KeystoneUsers`.
     :param trusted_proxies: addresses and networks whose X-Forwarded-For, -Proto and -Prefix are accepted.
-    :param connection_limits: the limits on the number of connections; default: :data:`MAX_CONNECTIONS` in all.
+    :param connection_limits: the limits on the number of connections; default: :data:`MAX_CONNECTIONS` for
+        all clients together.
     :param observer: called with each event (see :mod:`novnc_twisted.events`); default: an EventLog.
     :param now: returns the Unix time in seconds.
     :raises ValueError: a trusted proxy is neither an address nor a network.

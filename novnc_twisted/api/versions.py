@@ -32,7 +32,7 @@ def _media_types(version: str) -> list[dict[str, str]]:
 
 
 def index(request: Request) -> Response:
-    """Answer ``GET /`` with both versions."""
+    """Answer ``GET /`` with descriptions of the versions 2.0 and 2.1."""
     _get_only(request)
     return Response(
         200,
@@ -64,7 +64,7 @@ def choices(request: Request) -> Response:
 
 
 def show(request: Request, path: str) -> Response:
-    """Answer ``GET /v2.1`` or ``GET /v2`` with that version."""
+    """Answer ``GET /v2.1`` or ``GET /v2`` with the description of this version."""
     _get_only(request)
     version = _LEGACY if path == "v2" else _CURRENT
     document = {

@@ -139,7 +139,8 @@ _DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         **dict.fromkeys(("cause", "detail", "bytes", "seconds")),
     }
 )
-"""The fields that every entry has, with their default values."""
+"""The fields that every entry has besides ``event``, ``code``, ``time``, ``uid`` and those of ``origin``, with their
+default values."""
 
 
 def _encode(fields: Mapping[str, Any]) -> bytes:

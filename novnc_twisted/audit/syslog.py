@@ -16,7 +16,7 @@ class Syslog:
 
     Sending never waits: if the daemon accepts no message now, sending fails with OSError.
 
-    :ivar name: the name of the target in the log.
+    :ivar name: how log lines name the syslog daemon: the path of its socket.
     """
 
     def __init__(self, host: str, program: str, path: str = DEV_LOG) -> None:

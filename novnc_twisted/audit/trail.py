@@ -56,16 +56,15 @@ class AuditTrail:
         if entry is None:
             return
         for target in self._targets:
-            # If the gap entry cannot be written, this entry is lost, too.  The failed write of the gap entry has
-            # already increased the number of lost entries, so that this entry is counted.
+            # If the gap entry cannot be written, this entry is lost, too; _write_gap() has counted it.
             if not target.lost or self._write_gap(target):
                 target.write(entry)
 
     def _write_gap(self, target: "_Target") -> bool:
         """Write the gap entry, with the number of lost entries; return whether it was written.
 
-        A failure increases the number of lost entries by 1.  This counts the entry that :meth:`__call__` would have
-        written next; the gap entry itself is not counted.
+        A failure increases the number of lost entries by 1, for the entry that :meth:`__call__` would have written
+        after the gap entry.  The gap entry itself does not count as lost.
         """
         gap = make("audit.gap", self._uid(), self._now(), self._origin, {"entries": target.lost})
         if not target.write(gap):
@@ -95,7 +94,7 @@ class AuditTrail:
         If a target has lost entries, first write their number to this target; if this fails, log the number.
         """
         for target in self._targets:
-            lost = target.lost  # read before _write_gap(), which increases it on failure
+            lost = target.lost  # read now, because a failed _write_gap() counts a next entry, which does not exist
             if lost and not self._write_gap(target):
                 target.given_up(lost)
             target.to.close()

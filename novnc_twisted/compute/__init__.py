@@ -1,4 +1,4 @@
-"""nova-compute: the libvirt domains of a host, and where their consoles are."""
+"""The service on a compute host (in nova: nova-compute): the host's libvirt domains, and where their consoles are."""
 
 from novnc_twisted._lazy import lazy
 

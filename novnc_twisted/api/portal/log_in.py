@@ -17,6 +17,7 @@ class LogInPages:
     """Answers ``login``, ``logout`` and ``project``.
 
     :param logins: None: there is no log-in, and every caller is an administrator (noauth).
+    :param tokens: the API tokens of users, which a user may revoke at the log-out; None with noauth.
     """
 
     def __init__(self, logins: IBrowserLogins | None, tokens: APITokens | None, frame: Frame) -> None:
@@ -88,12 +89,14 @@ class LogInPages:
         user = await logins.user_of(request)
         if user is None:
             return
-        # The tokens are revoked before the log-in ends, because with Keystone, the revocation needs a valid log-in.
+        # Revoke the user's API tokens if the form asks for it.  This comes before the end of the log-in, because with
+        # Keystone, the revocation needs a valid log-in.
         if self._tokens is not None and request.body and "tokens" in fields_of(request):
             await self._tokens.revoke_all(request, user)
         await logins.end_everywhere(user)
 
     async def _project(self, logins: IBrowserLogins, request: Request, base: str) -> Response:
+        """Show the projects, or choose one of them.  If the log-in has ended, return the log-in form."""
         wanted = local_path(request.parameter("next") or "", request.prefix)
         if request.reads:
             choice = await logins.projects(request)

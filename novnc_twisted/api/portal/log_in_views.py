@@ -11,7 +11,7 @@ from novnc_twisted.identity.browser_login import LogInFields, Projects
 def form(t: Words, base: str, wanted: str, problem: str, given: LogInFields | None, *, domains: bool) -> Markup:
     """Return the log-in form.
 
-    :param domains: whether users belong to a domain, as in Keystone.
+    :param domains: whether users belong to a domain and choose among projects, as in Keystone.
     """
     given = given or LogInFields()
     alert = [tag("p", problem, role="alert")] if problem else []

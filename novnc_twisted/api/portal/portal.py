@@ -45,16 +45,16 @@ _FOLDERS: Final = ("assets", "favicon.svg")
 
 
 class Portal:
-    """Answers the requests for the pages, their forms and the files of the build; :data:`PATHS` lists their paths.
+    """Answers the requests for the pages, their forms, and the files that the build of novnc_twisted/web has made.
 
     :param logins: the log-ins of browsers; None: there is no log-in.
     :param tokens: the API tokens of users; None with ``noauth``.
-    :param power: begins power actions and reports them.
+    :param power: begins power actions.
     :param report: called with each error that a page shows.
-    :param answered: called with each request that needed the compute hosts, or the lists of VMs that they publish, and
-        was answered without an error.
-    :param admitted: returns a context manager for the work on a request.  It refuses the request if too many others are
-        not answered yet; see :meth:`.ComputeAPI.admitted`.
+    :param answered: called with each request for a page or an action about servers that was answered without an error.
+        After an outage of the compute hosts or of their published lists of VMs, such an answer shows that it is over.
+    :param admitted: returns a context manager for the work on a request.  The context manager refuses the request if
+        too many earlier requests still wait for their answers; see :meth:`.ComputeAPI.admitted`.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class Portal:
 def _target(request: Request) -> str:
     """Return the path that the browser opens after the log-in or the choice of a project.
 
-    It is the path and query of the request, or the list of servers if that path is not safe.
+    It is the path and query of the request, or the list of servers if :func:`.local_path` refuses that path.
     """
     path = "/".join((request.prefix, *request.segments))
     query = f"?{urlencode(request.query, doseq=True)}" if request.query else ""

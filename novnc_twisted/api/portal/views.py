@@ -71,11 +71,12 @@ def state(t: Words, status: str) -> str:
 
 
 def header(t: Words, base: str, caller: Caller, *, can_log_out: bool, switches: bool) -> Markup:
-    """Return the header of a page.  It names the user.
+    """Return the header of a page.  It names the user and the project, or says that the user is an administrator.
 
     :param can_log_out: whether to show what only a user with a log-in needs: the account, the choice of another
         project, and the button to log out.
-    :param switches: whether the user may choose another project.
+    :param switches: whether the user may choose another project.  If so, the header names the project of an
+        administrator, too.
     """
     user, project = caller.name or caller.user, caller.project_name or caller.project
     if caller.is_admin and not switches:

@@ -1,7 +1,7 @@
 """The texts of the pages in the reader's language.
 
-The URL (``?lang=de``) chooses the language, else the header ``Accept-Language``.  The build of novnc_twisted/web makes
-a table for each language from the locale files.  The keys of a table are the English texts.
+The language of the URL (``?lang=de``) is tried first, then those of the header ``Accept-Language``.  The build makes a
+table for each language from the files in novnc_twisted/web/src/locales.  The keys of a table are the English texts.
 """
 
 import json
@@ -114,6 +114,7 @@ def _wishes(field: str) -> list[str]:
 
 @cache
 def _pattern(english: str) -> re.Pattern[str]:
+    """Return a pattern for the sentences made from an English text; each value has 1 to 300 characters."""
     pieces = _PLACE.split(english)
     # split() returns texts at even indexes, and the names of values at odd indexes.
     pieces[::2] = map(re.escape, pieces[::2])
