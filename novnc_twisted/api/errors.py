@@ -71,7 +71,11 @@ def reads_only(caller: Caller) -> HTTPError:
 
 
 def error_of(refusal: Refusal, *, server_id: str = "", console_type: str = "") -> HTTPError:
-    """Make the HTTP error for a refusal, with nova's sentence if nova has one, else with our own."""
+    """Make the HTTP error for a refusal, with nova's sentence if nova has one, else with our own.
+
+    :param server_id: the server in the request's path, for nova's sentence; empty: use our own sentence.
+    :param console_type: the console type in the request, for nova's sentence; empty: use our own sentence.
+    """
     status = refusal.api_status or 500
     if isinstance(refusal, InstanceNotFound) and server_id:
         return instance_not_found(server_id)

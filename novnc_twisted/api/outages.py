@@ -13,13 +13,13 @@ MAX_CAUSES: Final = 100
 SETTLED: Final = 60.0
 """If a cause has not occurred for this number of seconds, an answer to any request can show that the cause is over.
 
-Before that, only an answer to a similar request can.
+Before that, only an answer that needed the same work can (see :class:`Work`).
 """
 
 MAX_QUIET: Final = 600.0
 """A cause that is over *recurs* if it occurs again within this number of seconds after its last occurrence.
 
-A recurrence raises :attr:`_Cause.quiet` to at most this number.
+This is also the maximum of :attr:`_Cause.quiet`, which each recurrence raises.
 """
 
 # Matches a cause that concerns only one compute host, such as a libvirt that hangs.  Answers from other hosts do not
@@ -33,7 +33,7 @@ _SERVER = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNO
 # The first hint whose pattern matches a cause is logged.
 _HINTS = (
     (re.compile("tokens cannot be validated"), "See [api] auth_strategy and [keystone_authtoken]."),
-    (re.compile("log in"), "Further consoleapi processes share the work."),
+    (re.compile("log in"), "Start further consoleapi processes to share the work."),
     (re.compile("libvirt"), "See [libvirt] connection_uri of that host, and the log of its consolecompute."),
     (re.compile("Redis|transport"), "See [DEFAULT] transport_url."),
     (re.compile("consoleauth"), "Is consoleauth running, with the same [DEFAULT] transport_url?"),
@@ -45,7 +45,8 @@ _HINTS = (
 class Work:
     """The kind of work that a request causes in other services.
 
-    If the same work succeeds later, this shows that the cause of an earlier failure is over.
+    If the same work succeeds later, this shows that the cause of an earlier failure is over.  Work with the same
+    ``route`` counts as the same.  If the cause concerns only one compute host, the ``arguments`` must also be the same.
 
     :ivar route: the kind of request.
     :ivar arguments: the variable parts of the request's path, such as the id of a server.

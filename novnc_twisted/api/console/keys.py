@@ -82,7 +82,11 @@ class Keys(Resource):
         return Response(204)
 
     async def _press(self, call: ConsoleCall, instance: Instance, chords: Chords, hold: int) -> bool:
-        """Press the keys, and send the observer an event with the number of pressed keys, even after an error."""
+        """Press the keys, and send the observer an event with the number of pressed keys, even after an error.
+
+        :return: False: not all keys were pressed, because another request is sending keys to the same server, or
+            because the compute host no longer accepts the keys of this request.  The event then has the cause ``task``.
+        """
         with reported(self._observer, KeysSent, call.caller, call.request.client, instance) as fields:
             fields["keys"] = 0
 

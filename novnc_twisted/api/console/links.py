@@ -44,6 +44,7 @@ class ConsoleLinks(Resource):
             },
             ["type"],
         )
+        # The API defines ``record``, but this release supports only the value false.
         if wanted.pop("record", False):
             raise HTTPError(400, "This server makes no recordings.")
         terms = LinkTerms(console_type=wanted.pop("type"), **wanted)

@@ -64,8 +64,8 @@ class LogInCheck:
         try:
             return await self._again() == self._caller
         except HTTPError as error:
-            # During a lock-out, no password is checked, so a changed password would not be noticed.  Therefore
-            # a lock-out ends the streams, too.
+            # After too many failed log-ins, the client is locked out: its passwords are not checked for some time.  A
+            # changed password would not be noticed during this time.  Therefore a lock-out ends the streams, too.
             is_locked_out = error.reason is not None and error.reason.cause == "LockedOut"
             return error.status not in _DENIED and not is_locked_out
         except Refusal:

@@ -21,7 +21,7 @@ _TYPES: Final = {f"image/{kind}": kind for kind in FORMATS}
 
 
 class Screenshots(Resource):
-    """Takes pictures of screens, without a VNC connection.  No cache may store the pictures.
+    """Takes pictures of screens, without a VNC connection.
 
     :param observer: called with an event for each attempt to take a picture.
     """

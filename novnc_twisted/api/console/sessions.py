@@ -73,6 +73,11 @@ class Sessions(Resource):
         return Response(204)
 
     async def _change(self, call: ConsoleCall, session_id: str) -> Response:
+        """Change the mode of a session's token, so that the mode stays changed when the viewer connects again.
+
+        This also changes all other sessions with the same token.  Sessions with tokens that were shared from it may
+        change, too.
+        """
         mode = schema.properties(call.request.json(), {"mode": fields.one_of(*MODES)}, ["mode"])["mode"]
         session = await self._find(call, session_id)
         outcome = await self._consoleauth.set_mode(session.token_hash, mode)

@@ -49,8 +49,8 @@ PAGE: Final = 1000
 sessions are read.  For example, 10,000 sessions are read in every 11th look."""
 
 MAX_SESSIONS: Final = 10 * PAGE
-"""Maximum number of sessions that are watched for one group.  The script of the list page reads as many
-(novnc_twisted/web/src/list/api.js)."""
+"""Maximum number of sessions that are watched for one group.  The script of the list page reads the same number of
+sessions (``MOST_PAGES`` in novnc_twisted/web/src/list/api.js)."""
 
 _Rows = Mapping[str, Mapping[str, Any]]
 """Id -> the fields of a server or session."""
@@ -196,7 +196,8 @@ class Watch:
             rows |= {one.id: _event_row(one) for one in live}
             last = live[-1].id if live else last
         if more and (known := group.rows.get("sessions")):
-            # The sessions after ``last`` were not read now.  Forget them, so that no event reports them as removed.
+            # Sessions are read in the order of their ids, so those with a higher id than ``last`` were not read now.
+            # Forget them, so that no event reports them as removed.
             group.rows["sessions"] = {key: one for key, one in known.items() if key <= last}
         return rows
 
@@ -233,7 +234,10 @@ def _change(group: _Group, name: str, rows: _Rows) -> dict[str, Any] | None:
 
 
 def _event_row(session: SessionInfo) -> dict[str, Any]:
-    """Return the fields of a session for events, without the fields that change all the time, such as ``bytes_in``."""
+    """Return the few fields of a session that events contain.
+
+    Fields such as ``bytes_in`` change all the time.  With them, each look would send an event for each busy session.
+    """
     shown = view(session)
     names = ("id", "server_id", "user_id", "project_id", "console_type", "mode", "started_at")
     return {name: shown[name] for name in names}

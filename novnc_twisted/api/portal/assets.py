@@ -62,7 +62,8 @@ class Assets:
         """Return a file of the built pages.
 
         :param path: the path below ``/console/``.
-        :raises HTTPError: 404: there is no such file, or it is an HTML page.
+        :raises HTTPError: 404: there is no such file, or it is an HTML page.  Only the noVNC proxy serves the built
+            HTML pages.
         """
         accepted = accepted_encodings(
             [one.strip().lower() for field in request.headers.get("accept-encoding", []) for one in field.split(",")]

@@ -26,10 +26,15 @@ def fields_of(request: Request) -> dict[str, str]:
 
 
 def local_path(wanted: str, prefix: str) -> str:
-    """Return the path to open after a log-in: ``wanted`` if it is a safe path below ``/console/``, else the list."""
+    """Return the path to open after a log-in: ``wanted`` if it is a safe path below ``/console/``.
+
+    Otherwise, return the path of the list of servers.
+
+    :param prefix: the path below which a reverse proxy publishes the API; may be empty.
+    """
     home = f"{prefix}/console/"
-    # A path that begins with two slashes leads to another site.  So does one with backslashes, which browsers treat as
-    # slashes.
+    # A path that begins with two slashes leads to another site, and browsers treat backslashes as slashes.  A path that
+    # begins with ``home`` does not begin like this; the two checks guard against a wrong ``prefix``.
     safe = wanted.startswith(home) and wanted.isprintable() and wanted.isascii() and "\\" not in wanted
     return wanted if safe and not wanted.startswith("//") else home
 
