@@ -25,6 +25,7 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
     listens = [_address(text) for text in vnc.listens]
     proxy_address, meant = _address(proxyclient_address), _address(server_listen)
     mend = _mend(proxyclient_address)
+    # A name on which the server listens is not resolved (None), so assume that the proxies reach the server there.
     if proxy_address is not None and not any(listen is None or _reaches(listen, proxy_address) for listen in listens):
         return (
             f"listens on {', '.join(vnc.listens)}, but the proxies connect to server_proxyclient_address "

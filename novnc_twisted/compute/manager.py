@@ -1,4 +1,4 @@
-"""nova-compute's methods on the message bus.
+"""The methods of consolecompute, which takes the place of nova-compute, on the message bus.
 
 They concern the domains of one host: lists, consoles, power actions, screenshots and keyboards.
 """
@@ -98,7 +98,7 @@ class ComputeManager:
             await self._driver.start(self._changed)
 
     async def _start(self) -> None:
-        # Started before the topic is served, since the first calls need the driver.
+        # Start the driver before serving the topic, since the first calls need the driver.
         await self.prepare()
         self._withdraw = await self._transport.serve(
             COMPUTE.of(self._host),
@@ -171,7 +171,10 @@ class ComputeManager:
         return (await self._screenshots.take(arguments.instance_uuid(instance_uuid), checked, pixels)).to_wire()
 
     async def begin_keys(self, *, instance_uuid: str) -> dict[str, Any]:
-        """Return a :class:`~novnc_twisted.contract.typing.TypingTicket` for a domain's keyboard.
+        """Return a ticket for a domain's keyboard, a :class:`~novnc_twisted.contract.typing.TypingTicket`.
+
+        The ticket gives the caller the right to call :meth:`send_keys`, and the secret for encrypting the keys.  While
+        another ticket for this domain is in use, the returned ticket has neither id nor secret.
 
         :raises InstanceNotFound: this host has no such domain.
         :raises InstanceNotRunning: the domain is not running, for example because it is paused.
@@ -181,6 +184,7 @@ class ComputeManager:
     async def send_keys(self, *, instance_uuid: str, ticket: str, keys: str) -> dict[str, Any]:
         """Press keys, and wait until all are pressed; return ``{"pressed": false}`` if the ticket is no longer valid.
 
+        :param ticket: the id of the ticket from :meth:`begin_keys`.
         :param keys: encrypted by :func:`novnc_twisted.contract.typing.seal`.
         :raises InstanceNotFound: this host has no such domain.
         :raises InstanceNotRunning: the domain is not running, for example because it is paused.

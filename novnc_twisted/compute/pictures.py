@@ -11,7 +11,10 @@ from PIL import Image
 from novnc_twisted.compute.interfaces import Picture
 
 MAX_RAW: Final = 64 << 20
-"""Maximum number of bytes of the hypervisor's picture: 4096 x 4096 pixels of 3 bytes, with some room."""
+"""Maximum number of bytes of the hypervisor's picture: 4096 x 4096 pixels of 3 bytes, with some room.
+
+Checked while libvirt sends the picture (:mod:`novnc_twisted.compute.libvirt.screenshot`), not here.
+"""
 
 MAX_PIXELS: Final = 1 << 24
 """Maximum number of pixels of a picture: 4096 x 4096."""
@@ -36,7 +39,7 @@ LARGE: Final = 1 << 21
 
 _QUALITIES: Final = (80, 60, 40, 20, 8)
 _HOPELESS: Final = 12
-"""If a JPEG has more than this many times the permitted number of bytes, even the lowest quality would exceed it."""
+"""If a JPEG exceeds the limit by more than this factor, even a JPEG of the lowest quality would exceed the limit."""
 
 _NARROWEST: Final = 16
 """A picture with too many bytes is made narrower, but not narrower than this number of pixels."""

@@ -34,7 +34,8 @@ SHUTDOWN_TIMEOUT: Final = 60.0
 _CREATE, _DESTROY = Operation.CREATE, Operation.DESTROY
 
 # The actions have nova's names; but REBOOT is nova's soft reboot, and RESET its hard reboot.  Most states and
-# operations have libvirt's names.  nova's "pause" is libvirt's "suspend", and nova's "suspend" is a managed save.
+# operations have libvirt's names.  nova's "pause" is libvirt's "suspend", and nova's "suspend" is a managed save, which
+# leads to the state "saved".  The state "suspended" is another one: the guest has put itself to sleep (pmsuspended).
 _PLANS: Final[Mapping[str, Mapping[str, tuple[Operation, ...]]]] = MappingProxyType(
     {
         power.START: {"shutoff": (_CREATE,), "saved": (Operation.RESTORE,)},
@@ -119,7 +120,7 @@ class PowerActions:
         busy = self._tasks.get(uuid)
         # A hard reboot (RESET) may replace any other running action, since a guest may ignore a request to reboot or to
         # shut down.  (nova permits this for most actions, but not for START and STOP.)  It must not replace another
-        # hard reboot: many hard reboots would occupy all threads.
+        # hard reboot: many hard reboots would occupy all threads for power actions.
         if busy is not None and (action != power.RESET or busy.name == task.name):
             return PowerReply(state=domain.state, conflict=power.BUSY, task=busy.name)
         if domain.migrating:

@@ -34,9 +34,10 @@ RETRY: Final = 5.0
 """Seconds until the next attempt if libvirt or the store does not answer."""
 
 RENEWAL: Final = 30.0
-"""Seconds between two renewals of the record, also if events have caused publications in the meantime.
+"""Seconds between two renewals of the record.  Publications because of events do not postpone a renewal.
 
 A renewal lets the store keep the record for longer.  If the store has lost the record, the publisher writes it again.
+Most renewals renew only the head of the record (see :data:`RECONCILIATION`).
 """
 
 RECONCILIATION: Final = 300.0
@@ -122,7 +123,7 @@ class DomainPublisher:
         self._work.addCallback(self._over)
 
     def _unexpected(self, failure: Failure) -> None:
-        # The changes of this attempt may be lost, so the next one reads all domains.
+        # The set of domains that this attempt had to read may be lost, so the next attempt reads all domains.
         self._due = self._read_all = True
         if failure.type is not self._bug:  # once, because the attempts are repeated
             self._bug = failure.type

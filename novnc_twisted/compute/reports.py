@@ -1,4 +1,4 @@
-"""Logs wrong settings of VNC servers: each fault once, until one of the domains with the fault stops."""
+"""Logs wrong settings of VNC servers.  A fault is not logged again at each check."""
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger

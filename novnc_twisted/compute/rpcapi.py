@@ -1,4 +1,4 @@
-"""Calls nova-compute to find and list servers, to get new consoles and screenshots, and to begin power actions."""
+"""Calls compute hosts to find and list servers, to get new consoles and screenshots, and to begin power actions."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -29,7 +29,8 @@ class ComputeAPI:
     """Calls the compute hosts.  A host that is down or hangs never hides the servers of other hosts.
 
     Compute hosts publish their servers in records.  Lists are made from these records.  For a single server, the
-    records only show which host to ask, and the host's answer is used.
+    records only show which host to ask, and the host's answer is used.  A record is *current* while its host is alive
+    and the host's libvirt answers.  It is *usable*, current or not, if it can be read.
 
     :param deadline: seconds for the answer of each host; hosts are asked at the same time.
     :param now: a clock in seconds.  With a clock, requests use the same copy of the published records for a short time;

@@ -3,7 +3,7 @@
 STATES: dict[int, tuple[str, int]] = {
     0: ("nostate", 0),
     1: ("running", 1),
-    2: ("running", 1),  # blocked on a resource: Xen's word for idle
+    2: ("running", 1),  # VIR_DOMAIN_BLOCKED: Xen reports it for an idle domain
     3: ("paused", 3),
     4: ("shutdown", 4),  # being shut down: its QEMU still runs
     5: ("shutoff", 4),

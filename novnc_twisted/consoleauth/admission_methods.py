@@ -60,8 +60,8 @@ class AdmissionMethods:
         :param admission: a random id that the caller chooses for this admission.  If the caller repeats the call with
             the same id, the session is counted only once.  Empty: this method chooses the id.
         :param again: whether the session was admitted before, and only asks where its console is now.  Such a session
-            is neither counted nor reported again.  Without a stored admission with this token, this id and this client
-            address, the argument is ignored.
+            is not counted again, and neither an event nor the pages of other people report it again.  Without a stored
+            admission with this token, this id and this client address, the argument is ignored.
         :raises Refusal: see ``ConsoleAuthAPI.check_token``.
         """
         token_hash, address = arguments.token_hash(token_hash), arguments.client_address(client_address)
@@ -112,15 +112,16 @@ class AdmissionMethods:
     async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord, limit: TimeLimit) -> Place:
         """Return where a token's console is now.
 
-        :raises Revoked: the console is not available, and the token was revoked.  For the viewer, this reason is the
-            more useful one.
+        :raises Revoked: the console is not available, and the token was revoked.  For the viewer, the revocation is the
+            more useful reason, with one exception: the token was dropped because its server is gone.
         :raises Refusal: the console is not available; see :meth:`.TokenPlaces.locate`.
         """
         try:
+            # If check_token() asks the proxies to count their sessions next, leave time for these calls.
             reserve = LAST if self._counts.rules.counts else 0.0
             return await self._token_places.locate(record, limit, reserve=reserve)
         except Refusal as refusal:
-            # If the server is gone and the token was dropped with it, InstanceNotFound is more useful than Revoked.
+            # A token that was dropped with its server counts as revoked, but InstanceNotFound is more useful then.
             if not isinstance(refusal, InstanceNotFound) or await self._policy.known(token_hash) is not None:
                 await self._policy.current(token_hash, record)  # raises Revoked if the token was revoked
             raise

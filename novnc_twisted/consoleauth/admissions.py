@@ -47,7 +47,7 @@ class Admissions:
         await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, _of_token(token_hash))
         # Usually, the report of a session's end removes its admission.  No report follows if the viewer leaves during
         # the token check, and a viewer can repeat this.  Without a limit, all of these admissions would stay for 30
-        # days.
+        # days.  The surplus is all admissions of the token but the newest MOST.
         surplus = await self._store.indexed(_of_token(token_hash), MOST)
         if surplus:
             await self._store.remove(*surplus)

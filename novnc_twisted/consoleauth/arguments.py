@@ -26,7 +26,7 @@ def instance_uuid(value: Any) -> str:
 
 
 def proxy_topic(value: Any) -> str:
-    """Check the topic of a proxy's worker."""
+    """Check the topic of a proxy's worker; an error names it ``topic``, even if the argument has another name."""
     topic: str = fields.argument("topic", value, fields.short_text)
     if not topic.startswith(PROXY.prefix) or " " in topic:
         raise ServiceUnavailable("topic: not the topic of a proxy")

@@ -26,7 +26,7 @@ from novnc_twisted.contract.session_info import SessionInfo
 class Settled:
     """The rights of the sessions of a server.
 
-    :ivar modes: the mode of each session.
+    :ivar modes: the mode of each session: what it may do now, ``control`` or ``view``.
     :ivar grants: the grants that count: receiver -> giver.
     :ivar resizes: the session that may change the size of the screen: of those with control, the one that has had it
         for the longest time.  None: no session has control.

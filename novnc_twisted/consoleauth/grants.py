@@ -35,7 +35,8 @@ class Grants:
         """Give control to a session, from session ``by``.  This replaces an earlier grant to the same session.
 
         :param sessions: all sessions of the server.  The ids of those with the receiver's token are stored in the
-            grant.  These sessions already exist, so :meth:`give_back` must not pass the grant to them.
+            grant.  :meth:`give_back` must not pass the grant to them: they exist before the receiver ends, so none of
+            them is the session in which the receiver's viewer comes back.
         """
         others = [one.id for one in sessions if one.token_hash == to.token_hash]
         grant = {"by": by, "token": to.token_hash, "address": to.client_address, "others": others}
@@ -75,13 +76,13 @@ class Grants:
         :param modes: the mode of each live session.
         :return: the new grants: receiver -> giver.
         """
-        # Leave out sessions whose tokens permit control: they only watch if they have given control away.
+        # Leave out sessions whose tokens permit control: if such a session watches, it has given its control away.
         watching = [one for one in sessions if modes[one.id] == VIEW and one.right == VIEW and one.token_hash]
         found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
         renewed: dict[SessionInfo, str] = {}
         for to, value in zip(watching, found, strict=True):
-            # Only receivers_ended() adds "to".  A value without it is the grant to a live session whose id is the hash
-            # of this token: a proxy could report such an id.
+            # Only receivers_ended() adds "to".  Without "to", the value was stored under the id of a session, and this
+            # id is equal to the hash of the token: a proxy could report such an id.
             if not isinstance(value, dict) or "to" not in value:
                 continue
             if to.id in value["others"] or to.client_address != value["address"]:

@@ -138,7 +138,7 @@ def _entry(ended: EndedSession, known: dict[str, Any]) -> dict[str, Any]:
         replace the reported ones.
     """
     entry = ended.to_wire()
-    # The history does not need these two.
+    # The history needs neither the id of the admission nor the hash of the token.
     entry["session"] |= known | {"admission": "", "token_hash": ""}
     return entry
 
