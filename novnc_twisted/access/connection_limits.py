@@ -29,10 +29,10 @@ class ConnectionLimits:
     unix sockets, which carry the connections of many clients.  Connections whose clients have valid tokens do not count
     for the share: an office behind one address may have any number of consoles.
 
-    A new connection over the maximum, or over the share of its network, replaces an old one.  Over the share, the old
-    connection must be of the same network.  A connection is *silent* while it waits for a request.  The connection that
-    has been silent longest is closed.  If no connection is silent, the one is closed that has waited longest for its
-    client to read a response or to send the body of a request.  If no connection waits for its client, the new
+    A new connection over the share of its network replaces an old one of the same network.  A new connection over the
+    maximum replaces an old one of any network.  A connection is *silent* while it waits for a request.  Of these old
+    connections, the one that has been silent longest is closed.  If none is silent, the one is closed that has waited
+    longest for its client to read a response or to send the body of a request.  If none waits for its client, the new
     connection is refused.
 
     :ivar maximum: maximum number of connections at the same time; 0: no limit.
@@ -69,7 +69,7 @@ class ConnectionLimits:
         network = self._networks.get(key)
         if self.maximum and self._taken >= self.maximum // 2 and not self._make_room(address, network):
             return None
-        # Add the network if it is new.  Add it again if _make_room() has removed it with its last connection.
+        # Add the network if it is new, or if _make_room() has just closed the network's only connection.
         network = self._networks.setdefault(key, network or _Network(key))
         network.taken += 1
         self._taken += 1

@@ -33,7 +33,8 @@ class Failures:
         # For each network: the minute of the last failure (the clock's time // WINDOW), the failures in this minute,
         # and the failures in the minute before.
         self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
-        self._checking: set[str] = set()  # networks at the limit for which a token is being checked
+        # The networks that have reached the limit, and have a token that is being checked.
+        self._checking: set[str] = set()
 
     @property
     def limit(self) -> int:
@@ -98,7 +99,8 @@ class Failures:
 class Check:
     """The check of a token, until :meth:`end` is called.
 
-    No other token has to wait for a check that was made without arguments.
+    ``Check()``, without arguments, is for an address below the limit, or for a request without a token: no other token
+    has to wait for it.
     """
 
     __slots__ = ("_checking", "_key")

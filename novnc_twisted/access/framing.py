@@ -1,8 +1,9 @@
 """Predicts whether ``frame-ancestors`` of Content-Security-Policy makes a browser block our page in a frame.
 
-The proxy cannot see the frame.  But browsers report in Sec-Fetch-Dest that a page is for a frame, and often the framing
-page in Referer.  The rules are those of Content Security Policy Level 3, section 6.7.2.  A *source* is one entry of
-``frame-ancestors``.  If it contains a path, the path is ignored.
+The noVNC proxy reports such a block, with the option to change.  The proxy cannot see the frame.  But browsers report
+in Sec-Fetch-Dest that a page is for a frame, and often the framing page in Referer.  The rules are those of Content
+Security Policy Level 3, section 6.7.2.  A *source* is one entry of ``frame-ancestors``.  If it contains a path, the
+path is ignored.
 """
 
 import ipaddress

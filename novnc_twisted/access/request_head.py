@@ -81,13 +81,13 @@ class HeadBuffer:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is stored: the next byte begins a new head."""
+        """Whether no byte of an incomplete head is stored."""
         return not self._data
 
     def receive(self, data: bytes) -> bytes | None:
         """Return the complete head with its empty line, or None while it is incomplete.
 
-        This method must not be called again after it has returned a head.
+        This method must not be called again after it has returned a head: the next head needs a new buffer.
 
         :raises HeadTooBig: the head is longer than the limit.
         """

@@ -7,7 +7,10 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 MAX_TOKEN: Final = 256
-"""Maximum number of characters of a token that is looked up.  Our own tokens (UUIDs) have 36."""
+"""Maximum number of characters of a token that is looked up.  Our own tokens (UUIDs) have 36.
+
+A token plugin has its own maximum, which may be higher.
+"""
 
 MOST_KEPT: Final = 32
 """Maximum number of results that are kept: those of the sessions that are being set up or ended now.
@@ -28,7 +31,7 @@ def hash_token(token: str) -> str:
 
 def hash_of_session(token: str) -> str:
     """Return :func:`hash_token` for the token of a session, and remember the result for a short while."""
-    # Longer texts are not tokens, and must not fill the memory.
+    # A text of more than MAX_TOKEN characters is a guess or the token of a plugin, and must not fill the memory.
     return _remembered(token) if len(token) <= MAX_TOKEN else hash_token(token)
 
 

@@ -3,6 +3,8 @@
 A request that waits behind too many others is answered after its client has given up, and still delays the others.
 So the number of requests in work has a limit, which follows the measured rate of answers.  With N requests in work
 and R answers a second, a new request is answered after about N / R seconds (Little's law).
+
+This module has nothing to do with the admissions of consoleauth, which are permissions for uses of tokens.
 """
 
 from math import ceil
@@ -90,6 +92,7 @@ class Admission:
             self._busy_time += now - self._counted_at
         self._counted_at = now
         if self._busy_time >= _PERIOD:
-            # A busy time of several periods is still one sample, because the whole process may have paused meanwhile.
+            # A busy time of several periods is still one sample: the whole process may have paused in this time.
+            # Counted as several samples, the pause would lower the rate too much.
             self.rate += _WEIGHT * (self._answered / self._busy_time - self.rate)
             self._busy_time, self._answered = 0.0, 0

@@ -208,9 +208,9 @@ class Application:
         :raises HTTPError: 400: a header field with credentials came twice; 401: there are no valid credentials; 403:
             this caller may not make this request, or a page of another site makes it; 429: the user is locked out,
             or too many unknown tokens are being validated; 503: too many users log in at the same time, or Keystone
-            does not answer about a browser's log-in or an API token.
-        :raises ServiceUnavailable: Redis does not answer, or Keystone gives no usable answer about an X-Auth-Token
-            or an API token.
+            gives no usable answer about a browser's log-in, or when this server logs in for an API token.
+        :raises ServiceUnavailable: Redis does not answer, or Keystone gives no usable answer about a Keystone token:
+            that of X-Auth-Token, or the one that this server received for an API token.
         """
         secret = login_of(request) if self._logins else None
         api_token = api_token_of(request) if self._api_tokens else None
@@ -229,7 +229,7 @@ class Application:
 
 
 def _work_of_page(request: Request) -> Work:
-    """Return the work of a request for a page.  Only pages of the same servers do the same work."""
+    """Return the work of a request for a page, for :class:`.Outages`.  Pages of the same servers do the same work."""
     return Work("page", (*request.segments[2:3], *request.query.get("server", [])))
 
 

@@ -23,7 +23,8 @@ Credentials = tuple[str | tuple[str, ...], ...]
 class ConsoleCall:
     """A request, and who makes it.
 
-    :ivar again: authenticates the request again; fails if the log-in has ended in the meantime.
+    :ivar again: authenticates the request again, because its stream of events may outlive the log-in; fails if the
+        log-in has ended in the meantime.
     """
 
     request: Request
@@ -32,7 +33,10 @@ class ConsoleCall:
 
     @property
     def credentials(self) -> Credentials:
-        """The values on which the authentication depends: the client's address (for lock-outs), and header fields."""
+        """The values on which the authentication depends: the client's address (for lock-outs), and header fields.
+
+        Calls with the same caller and the same values can share one check of the log-in.
+        """
         headers = self.request.headers
         return self.request.client, *(tuple(headers.get(name, ())) for name in _CREDENTIALS)
 
@@ -65,7 +69,7 @@ class ConsoleCall:
             ) from None
 
     def reason(self, text: str | None) -> str:
-        """Return the reason for ending sessions, with the caller's user id, for the log and the history.
+        """Return the reason for ending sessions, with :attr:`.Caller.user`, for the log and the history.
 
         :param text: the reason that the caller gave; None: the caller gave no reason.
         """
