@@ -74,6 +74,8 @@ class ConsoleForbidden(Refusal):
 class InstanceNotFound(Refusal):
     """No live compute host knows the instance.
 
+    If the host that last ran the instance is not alive, the cause is ServiceUnavailable instead.
+
     If nova's API checks the tokens: nova does not know the instance, or shows it as deleted.
     """
 
@@ -127,7 +129,7 @@ class ConsoleClosed(Refusal):
 
 
 class IdleTimeout(Refusal):
-    """The viewer sent no message for idle_timeout seconds."""
+    """The viewer sent no RFB data for idle_timeout seconds."""
 
     close_code = 4408
     sentence = "This console was idle for too long and was closed. Reconnect to go on."

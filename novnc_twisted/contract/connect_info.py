@@ -22,7 +22,8 @@ class ConnectInfo(Record):
 
     :ivar host: the host name or address to connect to (nova's ``server_proxyclient_address``).
     :ivar port: the TCP port of the VNC server; ignored if ``socket`` is set.
-    :ivar socket: the path of the VNC server's unix socket, on the compute host.
+    :ivar socket: the path of the VNC server's unix socket on the compute host.  Only a proxy on that host connects to
+        it.  None: the VNC server uses TCP.
     :ivar internal_access_path: a path for a CONNECT request before the RFB handshake (nova's Xen consoles).
     :ivar instance_uuid: the UUID of the server; empty: unknown.
     :ivar name: the server's name, which viewers show as their title.  If nova is the authority, this is the name that
@@ -34,9 +35,10 @@ class ConnectInfo(Record):
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
-    :ivar keep_from: seconds that a live session waits before it calls ``keep_token`` for the first time.  If
-        ``reconnects`` is set and ``shared_from`` is not, this call lets the viewer reconnect after the token has
-        expired.  Until the token expires, the viewer can reconnect without such a call.
+    :ivar keep_from: seconds from the time when the session becomes live until it calls ``keep_token`` for the first
+        time.  If ``reconnects`` is True and ``shared_from`` is None, this call and the later ones let the viewer
+        reconnect after the token has expired; before that, the viewer can reconnect without them.  Other sessions
+        make the same calls, but only to notice a revocation.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
     :ivar shared_from: the SHA-256 of another token, if a viewer with that token made this one for a guest.

@@ -86,13 +86,13 @@ def shared(check: Callable[[Any], str]) -> Callable[[Any], str]:
     """Return a check that returns the same object for equal texts.
 
     For texts that are equal in many live sessions, such as the names of hosts and projects: each session keeps about
-    eight such texts, which would take 400 bytes.
+    eight such texts.  Copies of them would take 400 bytes in each session.
     """
     return lambda value: one_object(check(value))
 
 
 def port(value: Any) -> int:
-    """Check for a TCP port; 0 means "no port"."""
+    """Check for a TCP port; 0 means "no port" (the VNC server uses a unix socket)."""
     # type() instead of isinstance(): True and False are integers in Python.
     if type(value) is not int or not 0 <= value <= 65535:
         raise ValueError("not a port")
@@ -157,7 +157,7 @@ _shared_text = shared(text)
 
 
 def owners(value: Any) -> tuple[str, ...]:
-    """Check for a list with at most two texts: the id and the name of a project."""
+    """Check for a list of at most two texts: the id and the name of a project.  One or both of them may be missing."""
     if not isinstance(value, list | tuple) or len(value) > 2:
         raise ValueError("not a list of an id and a name")
     return tuple(map(_shared_text, value))

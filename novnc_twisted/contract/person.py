@@ -10,7 +10,7 @@ MAX_PEOPLE: Final = 32
 """Maximum number of people in the people list of a console.  By default, QEMU accepts 32 viewers."""
 
 MAX_NAME: Final = 64
-"""Maximum number of characters of a name that is shown."""
+"""Maximum number of characters of :attr:`Person.name`; consoleauth cuts longer names."""
 
 REQUEST: Final = "request"
 """Ask the sessions that have control to hand it over."""

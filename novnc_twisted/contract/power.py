@@ -23,6 +23,7 @@ FOR_VIEWERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "running": (STOP, REBOOT, RESET, PAUSE, SUSPEND),
         "paused": (UNPAUSE, RESET),
+        # The guest has suspended itself.  SUSPEND leads to another state, ``saved``, in which there are no viewers.
         "suspended": (RESUME,),
         "crashed": (RESET,),
     }

@@ -21,10 +21,10 @@ empty role only if it logs in as a user with the rights to all our keys.
 """
 
 EXPOSED: Final = (COMPUTE, PROXY)
-"""The roles of services that the Internet or the VMs can reach.
+"""The roles whose credentials are the most likely to be stolen.
 
-Their credentials are the most likely to be stolen.  So a service receives the calls from each of these roles on a
-separate connection to Redis, where they cannot delay the calls from other roles.
+Proxies are reachable from the Internet, and compute hosts run the VMs of strangers.  So a service receives the calls
+from each of these roles on a separate connection to Redis, where they cannot delay the calls from other roles.
 """
 
 _T = TypeVar("_T")

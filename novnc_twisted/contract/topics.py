@@ -32,7 +32,7 @@ have entries of their own.
 
 
 RESTART: Final = 5.0
-"""Seconds for which calls wait for a consoleauth or a compute service that was stopped (on Redis only).
+"""Seconds for which calls wait for a consoleauth or a compute service that was stopped (only if the bus uses Redis).
 
 The service may be restarting.  The time begins when the last process that serves the topic has stopped in an orderly
 way.  When the time is over and no new process serves the topic, calls fail at once.  The callers of a compute host can

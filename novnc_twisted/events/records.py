@@ -44,8 +44,8 @@ class SessionOpened(ConsoleEvent):
 class SessionClosed(ConsoleEvent):
     """A session has ended, in any phase.
 
-    Every session has exactly one such event.  If the process of the session was killed, the event comes later, with the
-    cause ``WorkerLost``, or is missing.
+    Every session has exactly one such event, unless the process of the session was killed.  Then the event comes later,
+    with the cause ``WorkerLost``, or never.
 
     :cvar event: the name of this kind of event.
     :ivar session_id: the session's id.
@@ -57,7 +57,8 @@ class SessionClosed(ConsoleEvent):
     :ivar seconds: seconds from the beginning of the set-up (see :class:`SessionOpened`) until the end.
     :ivar bytes_in: bytes of RFB from the viewer.
     :ivar bytes_out: bytes of RFB to the viewer.
-    :ivar phases: the phases of the set-up until the end, as in :class:`SessionOpened`; empty if the session was live.
+    :ivar phases: the phases of the set-up until the end, as in :class:`SessionOpened`; empty if the session was live
+        (:class:`SessionOpened` contained them), and with the cause ``WorkerLost``.
     """
 
     event: ClassVar[str] = "session_closed"
