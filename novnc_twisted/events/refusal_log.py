@@ -27,8 +27,9 @@ class RefusalLog:
     """Logs refused requests.
 
     The first refusal for each service, cause and network (an IPv4 address or an IPv6 /64) is logged at once.  Further
-    refusals are counted, and their number is logged once a minute.  After a minute without any, a last line shows the
-    total number, unless the first refusal was the only one.
+    refusals are counted, and their number is logged once a minute.  After a minute without a further refusal, a
+    last line shows the total number, unless the first refusal was the only one.  The count then begins anew, so the
+    next refusal is logged at once.
     """
 
     def __init__(self, clock: IReactorTime) -> None:

@@ -23,7 +23,8 @@ RefusalCause: TypeAlias = Literal[
     "TooManyConnections",
     "TooManyFailures",
 ]
-"""Causes for which a connection or a request is refused before it becomes a session or reaches the API.
+"""Causes for which a connection or a request is refused before it becomes a session, or reaches the API or the
+monitoring.
 
 docs/operations explains each cause.
 """
@@ -31,7 +32,7 @@ docs/operations explains each cause.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused:
-    """A connection or a request was refused before it became a session or reached the API.
+    """A connection or a request was refused before it became a session, or reached the API or the monitoring.
 
     :cvar event: the name of this kind of event.
     :ivar service: the service that refused: ``novncproxy``, ``xvpvncproxy``, ``consoleapi`` or ``monitoring``;

@@ -35,8 +35,9 @@ class Acceptor:
     """Accepts one connection in each iteration of the reactor.
 
     Twisted's port accepts up to a hundred connections at once.  So if 40 connections are waiting, the first worker that
-    wakes up takes all of them.  If each worker accepts one connection at a time, two workers take about 20 each, and an
-    idle worker takes more than a busy worker.  The CPU time is the same (measured).
+    wakes up takes all of them.  If each worker accepts one connection at a time, two workers with the same load take
+    about 20 each, and of two workers with different loads, the less busy one takes more.  The CPU time is the same
+    (measured).
 
     If no file descriptor is left, Twisted's port logs several lines for each connection and tries again at once.
     This class logs one line a minute, and pauses before it tries again.  During the pause, connections wait in the
@@ -119,7 +120,10 @@ class Acceptor:
         self._port.connectionLost(reason)
 
     def stop(self) -> Any:
-        """Stop accepting; fires when the socket is closed in this process."""
+        """Stop accepting.
+
+        :return: a Deferred that fires when the socket is closed in this process; None: it is closed already.
+        """
         if self._resume is not None:
             self._resume.cancel()
             self._resume = None

@@ -1,4 +1,4 @@
-"""An accepted connection of a proxy: its slot, its deadline, its TLS handshake and its end."""
+"""An accepted connection of a proxy: its slot, its deadline, its TLS handshake, and how it is closed."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @implementer(IHandshakeListener)
 class FrontConnection(Protocol):
-    """A connection from its start until it is used for a session or for a final response.
+    """A connection that receives HTTP heads until it is used for a session or for a final response.
+
+    A final response is the last one on its connection, which is then closed.
 
     :ivar factory: the proxy's factory.  The factory sets ``factory`` and ``slot`` when it makes the protocol.
     :ivar slot: the connection's slot in the connection limits.

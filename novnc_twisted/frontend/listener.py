@@ -93,7 +93,10 @@ class Listener(ServerFactory):
         )
 
     def stop(self) -> Deferred[None]:
-        """Close the connections that have not been passed on yet; fires when they are closed."""
+        """Close the connections that have not been passed on yet.
+
+        :return: fires when they are closed.
+        """
         gone = [connection.gone for connection in self.waiting]
         for connection in list(self.waiting):
             connection.hang_up()

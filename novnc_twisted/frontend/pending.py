@@ -27,7 +27,7 @@ CLIENT_HELLO: Final = 0x16
 """The first byte of TLS (the record type ``handshake``); an HTTP request begins with a letter."""
 
 PROXY_DEADLINE: Final = deadlines.PROXY_HEADER
-"""Seconds from accept within which a proxy must have sent its PROXY header."""
+"""Seconds from accept within which a reverse proxy must have sent its PROXY header."""
 
 TLS_DEADLINE: Final = deadlines.TLS
 """Seconds from accept for the first byte, if only TLS is accepted.  The TLS handshake after it has its own deadline."""
@@ -105,7 +105,8 @@ class PendingConnection(Protocol):
         return TLS_DEADLINE if self._listener.tls_only else PLAIN_DEADLINE
 
     def _is_late(self) -> None:
-        # A health check sends nothing, or nothing after its PROXY header.  It is not worth an event.
+        # A health check sends nothing, or nothing after its PROXY header.  It is not worth an event.  If bytes are held
+        # here, they are part of a PROXY header: any other byte would have been passed on at once.
         if self._held:
             why = f"the PROXY header was not complete within {PROXY_DEADLINE:g} s"
             self._listener.refused("HeadTimeout", self._host, why)
@@ -139,7 +140,7 @@ class PendingConnection(Protocol):
 
     def _set_client(self, header: ProxyHeader) -> bool:
         """Use the client in the PROXY header as the peer; return False if that client has too many connections."""
-        if header.host is None:  # the connection is the proxy's own: a health check
+        if header.host is None:  # the connection is the reverse proxy's own: a health check
             return True
         kind = IPv6Address if ":" in header.host else IPv4Address
         address = self._address = kind("TCP", header.host, header.port)

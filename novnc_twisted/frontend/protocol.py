@@ -40,7 +40,7 @@ class FrontProtocol(FrontConnection):
     def head_is_late(self) -> None:
         """Close a silent connection without a response; refuse a head that is incomplete."""
         if self._buffer.empty:
-            # Without data, send_final_response() only closes the connection, without a reset.
+            # Without data, send_final_response() only closes the connection.  hang_up() would reset it.
             self.send_final_response(b"", Stopping())
         else:
             self.bad_head(SetupTimeout("the head did not come in time"))

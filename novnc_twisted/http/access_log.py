@@ -13,10 +13,10 @@ _MAX_LOGGED: Final = 300
 class LoggedPaths:
     """Shows request paths in the access log.
 
-    A path of the application is shown in full, unless its variable segments are secret.  Of any other path, only those
-    segments are shown that are also words in the application's paths.  People paste tokens into paths, and a console
-    token looks like the id of a server.  A variable segment is therefore shown only where the application expects an
-    id.
+    A path of the application is shown in full, unless its variable segments are secret.  If they are secret, or
+    if the application has no such path, only those segments are shown that are also words in the application's paths.
+    People paste tokens into paths, and a console token looks like the id of a server.  A variable segment is therefore
+    shown only where the application expects an id.
     """
 
     def __init__(self, patterns: Iterable[str] = (), *, secret_below: Collection[str] = ()) -> None:

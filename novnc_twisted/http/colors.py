@@ -59,7 +59,10 @@ class Color:
         return max(BLACK, WHITE, key=self.contrast)
 
     def readable_on(self, ground: "Color", wanted: float = 4.5) -> "Color":
-        """Return this colour, or the nearest lighter or darker colour that has the wanted contrast to ``ground``."""
+        """Return this colour, or the nearest lighter or darker colour that has the wanted contrast to ``ground``.
+
+        If no colour has this contrast, return black or white.
+        """
         end = ground.text()
         steps = (self.mixed(end, step / _STEPS) for step in range(_STEPS + 1))
         return next((step for step in steps if step.contrast(ground) >= wanted), end)
