@@ -93,7 +93,14 @@ class Acceptor:
             accepted.close()
             return
         number, port.sessionno = port.sessionno, port.sessionno + 1
-        protocol.makeConnection(port.transport(accepted, protocol, address, port, number, self._reactor))
+        transport = port.transport(accepted, protocol, address, port, number, self._reactor)
+        try:
+            protocol.makeConnection(transport)
+        except Exception:
+            # The transport reads already.  If only its socket were closed, the reactor would keep the descriptor, and
+            # would not read a later connection with the same number.
+            transport.abortConnection()
+            raise
 
     def _pause(self, error: OSError) -> None:
         # The socket stays readable while connections wait.  Without the pause, the reactor would call doRead() again at

@@ -29,6 +29,10 @@ class Listener:
 class Transport:
     def __init__(self, accepted: Any, protocol: Any, address: Any, *_: Any) -> None:
         self.accepted, self.protocol, self.address = accepted, protocol, address
+        self.aborted = False
+
+    def abortConnection(self) -> None:
+        self.aborted = True
 
 
 class Port:
@@ -151,6 +155,19 @@ class AcceptorTests(SynchronousTestCase):
         acceptor.doRead()
         self.assertTrue(accepted.closed)
         self.assertEqual(self.reactor.readers, [acceptor])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_mistake_of_the_protocol(self) -> None:
+        """Its transport is aborted, so that the reactor forgets the descriptor."""
+        transports: list[Transport] = []
+
+        class Mistaken(Protocol):
+            def makeConnection(self, transport: Any) -> None:
+                transports.append(transport)
+                raise ZeroDivisionError
+
+        self.accept((Accepted(), ("192.0.2.1", 4711)), build=lambda _: Mistaken()).doRead()
+        self.assertTrue(transports[0].aborted)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_the_address_of_a_link(self) -> None:
