@@ -29,7 +29,7 @@ LIMITS: list[cfg.Opt] = [
         max=LONGEST,
         default=0,
         min=0,
-        help="A session is closed after this number of seconds without a message from its viewer. 0: no limit.",
+        help="A session is closed after this number of seconds without any RFB message from its viewer. 0: no limit.",
     ),
     NumberOpt(
         "ping_interval",
