@@ -9,7 +9,8 @@ from novnc_twisted.http.errors import HTTPError
 MAX_DEPTH: Final = 32
 """Maximum number of levels of nesting in a body; nova's own requests have four."""
 
-# Without the optional closing quote, the time for a body of escaped quotes would grow with the square of its length.
+# The closing quote is optional, for a body that ends inside of a string.  If the quote were required, the time for such
+# a body of escaped quotes would grow with the square of its length.
 # Without the possessive quantifier, a string of 1 MiB would take 120 MiB of memory.
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -33,7 +34,8 @@ def read_json(body: bytes) -> Any:
 def _is_flat(body: bytes) -> bool:
     """Return whether a body is nested at most MAX_DEPTH levels deep.
 
-    The result is also False for a body with more than MAX_DEPTH opening brackets whose brackets do not match.
+    The result is also False for a body with more than MAX_DEPTH opening brackets if a bracket has no partner.  Such a
+    body is not JSON.
     """
     # The usual case: a body with so few brackets cannot be nested too deep.
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:

@@ -68,8 +68,8 @@ class PageSettings:
 def read_page_settings(path: Path) -> PageSettings:
     """Read the file, and the logo that it names.
 
-    :raises ValueError: a file or a setting cannot be used.  The text is one clause, for a line that begins with the
-        name of the option.
+    :raises ValueError: a file or a setting cannot be used.  The text is one clause, for an error line that begins
+        with the name of the option that contains the path.
     """
     found = _object(strict_json.loads(_content(path, MAX_FILE)), "the file")
     logo = found.pop("logo", None)
@@ -108,7 +108,7 @@ def _checked(values: Mapping[str, Any], checks: Mapping[str, Callable[[Any], Any
             found[name] = checks[name](value)
         except ValueError as error:
             text = str(error)
-            # The error of a nested setting already contains its name.
+            # An error from inside of ``defaults`` or ``fixed`` already begins with the full name (``fixed.layout``).
             raise ValueError(text if text.startswith(f"{name}.") else f"{prefix}{name} is {text}") from None
     return found
 

@@ -34,7 +34,8 @@ def response_head(
     :param length: number of bytes of the body; for HEAD, number of bytes of the body that GET would get.
     """
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    # A 204 must not have Content-Length (RFC 9110, section 8.6).  In a 304, it would describe the full response.
+    # A 204 must not have Content-Length (RFC 9110, section 8.6).  A 304 has no body, and
+    # its Content-Length and Content-Type would have to describe the file, which is not sent.
     if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         lines += [f"Content-Length: {length}", f"Content-Type: {content_type}"]
     lines += [f"{name}: {value}" for name, value in (*_ALWAYS, *fields)]

@@ -39,10 +39,11 @@ class Site(HTTPFactory):
 
     :ivar application: answers the requests.
     :ivar connection_limits: counts the connections, and decides whether a new connection may stay.
-    :ivar observer: called with the event of each refused request.
+    :ivar observer: called with an event for each request that is refused before the application handles it.
     :ivar connections: the channels of the open connections.
-    :ivar answers_first_requests: whether the following requests are still answered after the site has stopped: a
-        request that is arriving, and the first request of a connection that has sent none yet.
+    :ivar answers_first_requests: whether two kinds of requests are still answered after the site has stopped: a request
+        that is arriving, and the first request of a connection that has sent none yet.  The API sets this after a
+        take-over: clients do not know that another process has replaced the one to which they connected.
     """
 
     answers_first_requests = False
@@ -64,7 +65,7 @@ class Site(HTTPFactory):
         """Prepare to listen.
 
         :param reactor: gives the time of the deadlines (IReactorTime).
-        :param observer: called with the event of each refused request.
+        :param observer: see the attribute.
         :param trusted_proxies: the proxies whose X-Forwarded-For, -Proto and -Prefix are accepted.
         :param logged_paths: shows paths in the log; default: all segments are hidden.
         :param name: the server's name in events.

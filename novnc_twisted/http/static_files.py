@@ -44,7 +44,7 @@ class StaticFile:
     :ivar content_type: the media type, by the ending of the name.
     :ivar path: the path relative to the folder, for example ``app/name.js``.
     :ivar tag: the ETag.
-    :ivar unchanging: whether our own code put a hash of the content into the name.  Such a file never changes.
+    :ivar unchanging: whether our own build put a hash of the content into the name.  Such a file never changes.
     :ivar encoding: the Content-Encoding of the content, or None.
     :ivar varies: whether the content depends on the request's Accept-Encoding.
     """
@@ -90,7 +90,7 @@ class StaticFolder:
 
     @property
     def exists(self) -> bool:
-        """Return whether the folder exists; False if this user may not search the folder above."""
+        """Return whether the folder exists; False if this process may not search a folder above it."""
         return os.path.isdir(self.path)  # noqa: PTH112 (pathlib's is_dir() would raise PermissionError)
 
     def find(self, path: str, accepted: Container[str] = ()) -> StaticFile | None:

@@ -1,9 +1,9 @@
 """Strict parsing of HTTP/1.1: twisted.web's parser, with checks that it lacks.
 
 If two programs read one request differently, an attacker can smuggle a second request past a proxy.  Therefore this
-parser refuses everything that another program may read differently: obsolete line folding, control characters,
-transfer codings other than ``chunked``, and requests that arrive before the previous response.  Request line, header
-and body have maximum lengths.
+parser refuses everything that another program may read differently: obsolete line folding, control characters, and
+transfer codings other than ``chunked``.  A request that arrives before the previous response is dropped, and the
+connection is closed after that response.  Request line, header and body have maximum lengths.
 """
 
 from typing import Any, Final
@@ -28,6 +28,7 @@ CLOSE_TIMEOUT: Final = 5.0
 
 _CAUSES: Final[dict[int, RefusalCause]] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}
 _CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
+# twisted.web calls int() for a Content-Length, and int() raises an exception for more than 4300 digits.
 _MAX_LENGTH_DIGITS: Final = 15
 
 
@@ -116,7 +117,7 @@ class StrictChannel(HTTPChannel):
         """
         if self.is_refused:
             return
-        # Refuse pipelined requests: a proxy may have sent the second one for another client.
+        # Do not answer a pipelined request: a proxy may have sent it for another client.
         behind = self.clearLineBuffer() + b"".join(self._dataBuffer)
         self._dataBuffer = []
         if behind.strip(b"\r\n"):

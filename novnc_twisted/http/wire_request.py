@@ -30,12 +30,12 @@ class EventStream:
         self.is_full = False
 
     def start(self, subscribe: Subscribe) -> None:
-        """Send the head of the response, and subscribe."""
+        """Set the header fields of the response, and subscribe.  The first :meth:`send` also sends the head."""
         headers = (
             ("Content-Type", CONTENT_TYPE),
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
-            ("X-Accel-Buffering", "no"),  # nginx would keep events until its buffer is full
+            ("X-Accel-Buffering", "no"),  # otherwise nginx would keep events until its buffer is full
         )
         for name, value in headers:
             self._request.responseHeaders.setRawHeaders(name, [value])

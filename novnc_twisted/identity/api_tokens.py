@@ -1,8 +1,8 @@
 """API tokens, which users make for their scripts.
 
 A token consists of 256 random bits, and is shown once.  The keyed store contains only the SHA-256 of the token.  A
-request with the token has the current rights of the user who made the token.  A token can also be limited to reading
-lists.
+request with the token has the current rights of the user who made the token.  If the right of the token is ``read``,
+the request may only list servers and sessions: it may see no screen and change nothing.
 """
 
 import hashlib
@@ -98,9 +98,11 @@ class APIToken:
 
 
 def api_token_of(request: Request) -> str | None:
-    """Return the API token of a request, from ``Authorization: Bearer`` or else ``X-Auth-Token``, or None.
+    """Return the API token of a request, or None.
 
-    :raises HTTPError: 400: the field came twice.
+    The token is in ``Authorization: Bearer``.  If there is no Authorization field, it is in ``X-Auth-Token``.
+
+    :raises HTTPError: 400: the field that is read came more than once.
     """
     authorization = request.header("authorization")
     if authorization is None:
@@ -140,7 +142,7 @@ class APITokens:
 
         :param seconds: how long the token is valid.  A time longer than :data:`LONGEST` is reduced to it.
         :raises HTTPError: 400: the name is invalid; 403: the caller uses an API token, or has too many tokens; 404:
-            this token was revoked while it was being made.  Other statuses: see :meth:`ITokenHolders.grant`.
+            the new token was revoked while it was being made.  Other statuses: see :meth:`ITokenHolders.grant`.
         """
         _need_log_in(caller)
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():

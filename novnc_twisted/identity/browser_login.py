@@ -46,7 +46,8 @@ def login_of(request: Request) -> str | None:
 
     :raises HTTPError: 403: the request is for a change, and a page of another site may have made it.
     """
-    # Browsers remember a password of HTTP Basic, and send it even with requests that pages of other sites make.
+    # Browsers remember a password of HTTP Basic, and send it even with requests that pages of other sites make.  Check
+    # only requests with an Origin: browsers send one with such changes, but other clients of the API send none.
     if not request.reads and {"authorization", "origin"} <= request.headers.keys():
         refuse_foreign(request)
     secret = secret_of(request)

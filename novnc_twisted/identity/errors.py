@@ -46,9 +46,9 @@ def too_many_log_ins() -> HTTPError:
 
 
 def too_many_tokens() -> HTTPError:
-    """Make the 429 for a token that Keystone has to validate while it validates many others from the client's address.
+    """Make the 429 for a client that sends a token while Keystone validates many other tokens from its address.
 
-    All addresses in an IPv6 /64 count as one.  :class:`.FairShare` has the limits.
+    All addresses in an IPv6 /64 count as one.  :class:`.FairShare` enforces the limits.
     """
     return HTTPError(429, "Too many tokens from your address are being validated. Try again.", (("Retry-After", "1"),))
 
