@@ -1,7 +1,8 @@
 """Finds the lengths of rectangles in a FramebufferUpdate without decoding them (RFC 6143, section 7.7; rfbproto).
 
 Each reader is a generator that reads the body of one rectangle.  It yields the number of bytes that it needs next, and
-:mod:`.server_messages` sends these bytes into it.  For bytes whose content does not matter, it yields :class:`Skip`.
+:mod:`.server_messages` sends these bytes into it.  For bytes whose content does not matter, it yields :class:`Skip`,
+and :mod:`.server_messages` sends nothing into it.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -26,7 +27,7 @@ Reader: TypeAlias = Generator[int | Skip, bytes, None]
 """Yields what it needs; see the module."""
 
 MAX_BODY: Final = 1 << 28
-"""Maximum number of bytes of one part of a rectangle: four times a raw screen of 4096 x 4096 pixels."""
+"""Maximum number of bytes of one part of a rectangle: four times a raw screen of 4096 x 4096 pixels of 4 bytes."""
 
 _TIGHT_FILL, _TIGHT_JPEG, _TIGHT_PNG = 8, 9, 10
 _PALETTE, _GRADIENT = 1, 2
@@ -35,7 +36,10 @@ _TIGHT_SMALL: Final = 12
 
 
 def unreadable(what: str) -> ConsoleUnreachable:
-    """Return the refusal for a message whose end cannot be found."""
+    """Return the refusal for a message whose end cannot be found.
+
+    The sentence names the clipboard policy, because only this policy needs the ends of server messages.
+    """
     return ConsoleUnreachable(f"the clipboard policy can't be applied, because the VNC server sent {what}")
 
 

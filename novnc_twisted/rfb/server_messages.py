@@ -1,7 +1,7 @@
 """Finds where the messages of a VNC server begin and end (RFC 6143, section 7.6; rfbproto).
 
-This module is used only in sessions with a filter that reads server messages.  It does not decode pictures: in a
-FramebufferUpdate, it reads only the headers of the rectangles and the lengths in them.
+This module is used only in sessions that limit the clipboard texts of the server (:mod:`.clipboard`).  It does not
+decode pictures: in a FramebufferUpdate, it reads only the headers of the rectangles and the lengths in them.
 """
 
 from collections.abc import Generator, Iterator
@@ -17,7 +17,7 @@ MAX_CUT_TEXT: Final = 1 << 26
 
 
 class ServerMessage(IntEnum):
-    """The types of server messages whose length is known."""
+    """The types of server messages whose end can be found."""
 
     FRAMEBUFFER_UPDATE = 0
     SET_COLOUR_MAP_ENTRIES = 1
@@ -46,7 +46,7 @@ class Piece(NamedTuple):
 class ServerMessages:
     """Divides a server's stream into pieces of messages.
 
-    It buffers the incomplete header of a message or a rectangle: less than a thousand bytes.
+    It buffers the incomplete header of a message or a rectangle: at most 11 bytes.
 
     :ivar size: the size of the pixels in the following messages.  The owner of this object sets the new size
         when the client sends SetPixelFormat.

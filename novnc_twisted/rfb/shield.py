@@ -1,8 +1,9 @@
 """The shield: checks every message of a viewer before it reaches the VNC server.
 
 The server may be years old, and any client with a token may be the viewer.  So the shield passes on no message with an
-unknown length, no message before it is complete, and no value that is known to crash VNC servers.  Only a clipboard
-text is passed on in pieces.  A refused message ends the session; an unwanted message is removed.
+unknown length, and no value that is known to crash VNC servers.  It passes on a message only when the message is
+complete, except a clipboard text, which is passed on in pieces.  A refused message ends the session; an unwanted
+message is removed.
 
 Nearly all messages are everyday messages: keys, pointer events and requests for the screen.  A table gives their
 lengths, and several of them in a row are passed on in one piece.

@@ -16,7 +16,7 @@ PASSED: frozenset[int] = frozenset(
 """The messages that a view-only viewer may send: they request the screen, and change nothing on the server."""
 
 PRESSED = 10
-"""Maximum number of keys that a viewer may be holding when it loses control: one for each finger."""
+"""Maximum number of key releases that pass after a viewer has lost control: one for each finger."""
 
 _UPDATE_REQUEST = ClientMessage.FRAMEBUFFER_UPDATE_REQUEST
 _UPDATE_REQUEST_SIZE = 10
@@ -30,8 +30,8 @@ class ViewOnly:
     """A filter that passes the messages of :data:`PASSED`, and removes all others.  No I/O.
 
     Keys, pointer events, clipboard texts, the size of the desktop, power (xvp) and QEMU's messages are removed
-    silently, so that the session goes on.  The filter comes after :class:`~novnc_twisted.rfb.Shield`, which checks the
-    content of the messages.  It accepts pieces of any size.
+    silently, so that the session goes on.  This filter accepts pieces of any size.  It does not check the content of
+    the messages; :class:`~novnc_twisted.rfb.Shield`, which normally comes before it, does.
 
     A viewer that loses control may be holding a key.  If the server did not get the release of this key, it would
     repeat the key endlessly.  So the filter can pass a limited number of key releases (``releases``).
@@ -87,7 +87,10 @@ class ViewOnly:
         return b"".join(passed)
 
     def _is_release(self, data: bytes, at: int) -> bool:
-        """Return whether the message at ``at`` is complete and releases a key; if so, reduce ``_releases`` by one."""
+        """Return whether the message at ``at`` is complete and releases a key; if so, reduce ``_releases`` by one.
+
+        An incomplete message may lack the bytes that decide this.  The shield passes on no incomplete key event.
+        """
         if at + self._left > len(data):
             return False
         head = data[at : at + 4]

@@ -29,7 +29,8 @@ def make_trail(command: str, conf: Any, reactor: Any) -> "AuditTrail | None":
 async def open_trail(trail: "AuditTrail") -> None:
     """Open the file and the connection to syslog.
 
-    Called when the reactor runs: if twistd was started as root, it has changed to the user of the service by then.
+    Called when the reactor runs.  By then, a twistd that was started as root has changed to the user of the service, so
+    a new file belongs to this user.
 
     If the syslog daemon does not run yet, a log line says so, and the service starts nevertheless.
 

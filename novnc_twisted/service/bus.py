@@ -30,7 +30,7 @@ def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":
     try:
         transport: ITransport = transport_from_url(reactor, url, ROLES[command])
     except ValueError as error:
-        # All errors about options begin with the name of the option and a colon.
+        # Every Unusable about an option begins with the option's name and a colon; some texts of ValueError do not.
         text = str(error)
         if text.startswith("transport_url "):
             text = f"transport_url: it {text.removeprefix('transport_url ')}"

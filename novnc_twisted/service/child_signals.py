@@ -12,6 +12,9 @@ def without_sigusr2() -> Iterator[None]:
     ``systemctl kill --signal=USR2`` sends SIGUSR2 to all processes of a unit.  The signal would end a process that has
     not installed a handler yet.  Ignoring the signal is not sufficient, because Twisted resets ignored signals in child
     processes.
+
+    In the started process, ``CommandService`` unblocks the signal when it has installed the handler.  A worker ignores
+    the signal, and leaves it blocked.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:

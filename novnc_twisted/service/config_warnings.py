@@ -140,7 +140,7 @@ def validity(option: str, path: str, *, authorities: bool = False, now: datetime
 
 
 def _page(conf: Any) -> Iterator[str]:
-    """Yield a warning if there is no console page, or if its folder lacks the page to which links lead."""
+    """Yield a warning if the folder of the console page is missing, has no page, or not the one to which links lead."""
     from novnc_twisted.novncproxy.page import SHIPPED, Page
 
     folder = conf.web or SHIPPED

@@ -160,7 +160,7 @@ def read_all(sources: Sequence[str | FlagFile]) -> Configuration:
         conf.register_opt(cfg.StrOpt(name))
     handles = [in_memory(file) for file in read.files]
     try:
-        # oslo.config reads files by their paths only, so the normalised text needs a path.
+        # oslo.config reads files by their paths only, so the text of FlagFile.normalised() needs a path.
         arguments = [part for handle in handles for part in ("--config-file", f"/proc/self/fd/{handle}")]
         conf(arguments, project="novnc_twisted", default_config_files=[], default_config_dirs=[])
     except cfg.Error as error:
@@ -177,7 +177,7 @@ def read_all(sources: Sequence[str | FlagFile]) -> Configuration:
 
 
 def in_memory(file: FlagFile) -> int:
-    """Write the normalised text, which may contain passwords, to a file in memory; return the file's descriptor."""
+    """Write the text for oslo.config, which may contain passwords, to a file in memory; return its descriptor."""
     handle = os.memfd_create("nova.conf")
     os.write(handle, file.normalised().encode())
     return handle

@@ -37,7 +37,7 @@ class ConsoleService(CommandService):
     :ivar configuration: reads the options again at a reload; None: a reload does not change options.
     :ivar reports_changes: whether a reload logs which options have changed.  False in a worker, because the
         supervisor logs them.
-    :ivar on_lead: called when this process becomes the main process of the service, to accept connections.
+    :ivar on_lead: called when ``leads`` becomes True (see CommandService), to accept connections.
     :ivar on_ready: called when all services have started.
     :ivar on_failure: called with the error if a service could not start; the process then ends.
     """
@@ -221,8 +221,8 @@ class ConsoleService(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
-            # After a take-over, this process already waits for its sessions.  If drain_timeout is 0, release() has set
-            # no limit for this wait.  After SIGTERM, 0 means that sessions end at once.
+            # After a take-over, this process already waits for its sessions.  Set the limit of this wait again, because
+            # drain_timeout = 0 means "no limit" in release(), but "end sessions at once" after SIGTERM.
             self._context.shutdown.wait_at_most(self.drain_timeout)
         super().end()
 
