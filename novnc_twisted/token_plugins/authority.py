@@ -51,7 +51,7 @@ class TokenPluginAuthority:
 
         :raises ServiceUnavailable: the source cannot be read.
         """
-        # The token "readyz" need not exist: InvalidToken also shows that the source was read.
+        # "readyz" stands for any token, and need not exist: InvalidToken also shows that the source is readable.
         with contextlib.suppress(InvalidToken):
             await self._plugin.look_up("readyz")
 
@@ -60,6 +60,8 @@ class TokenPluginAuthority:
 
     async def keep_token(self, token: str, client_address: str) -> None:
         """With ``enforce_session_timeout``, look up the token of a live session again.
+
+        Without this option, a session may outlive its token, so there is nothing to check.
 
         :raises Revoked: the token is no longer known, or has expired.
         :raises ServiceUnavailable: the plug-in's source cannot be read now.

@@ -117,6 +117,10 @@ def _claims(token: str, key: Any, algorithms: Algorithms) -> dict[str, Any]:
 
 
 def _time(claims: dict[str, Any], name: str, missing: float) -> float:
+    """Return a claim that is a time in Unix seconds, or ``missing`` if there is no such claim.
+
+    :raises InvalidToken: the claim is not a finite number.
+    """
     value = claims.get(name, missing)
     try:
         seconds = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)

@@ -47,7 +47,7 @@ _WITH_SECRET: Final = (*("dir", "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192
 def read_key(text: bytes) -> tuple[Any, Algorithms]:
     """Read a key: PEM, or a shared secret in base64url.
 
-    :raises ValueError: the text has another form, or the key is too weak, on another curve or of another type; the
+    :raises ValueError: the text has another form, or the key is too weak, or its curve or type is not supported; the
         error does not quote the text.
     :raises ImportError: the extra ``[jwt]`` is not installed.
     """

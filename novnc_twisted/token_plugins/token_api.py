@@ -47,7 +47,7 @@ class BaseTokenAPI:
         return self._client.stop()
 
     def renewal(self) -> Callable[[], None]:
-        """See ITokenPlugin.  Each look-up reads the source, so there is nothing to read again."""
+        """See ITokenPlugin.  Each look-up asks the HTTP server, so there is nothing to read again."""
         return lambda: None
 
     async def look_up(self, token: str) -> Target:

@@ -61,7 +61,8 @@ class TokenFile:
 
     def start(self) -> None:
         """See ITokenPlugin.  Logs which lines were skipped and why, without their text."""
-        # Logged here and not while reading, because the files are read several times during a start.
+        # Logged here and not while reading: at a start, the options are checked with another object of this class,
+        # which reads the same files.
         faults, self._faults = self._faults, _Faults()
         for line in faults.lines:
             self.log.warn("{line}", line=line)

@@ -84,6 +84,7 @@ def redis_source(source: str) -> tuple[RedisURL, str]:
         try:
             return parse_redis_url(url), namespace
         except ValueError as error:
+            # Errors of parse_redis_url() begin with the name of another option, which also takes such a URL.
             raise ValueError(str(error).removeprefix("transport_url ")) from None
     host, port, db, password, namespace, *more = [*source_fields(source), "", "", "", "", ""]
     if any(more) or not host:

@@ -60,9 +60,9 @@ class XVPVNCProxyProtocol(FrontProtocol):
         self.begin(XVPViewer, end, token, self.peer_address, check)
 
     def bad_head(self, cause: Refusal) -> None:
-        """Notify the observer, and refuse a request.
+        """Refuse a request whose head is malformed, too long or too late, or whose method is not allowed.
 
-        Its head is malformed, too long or too late, or its method is not allowed.
+        The observer of the factory is notified.
         """
         self.refused(cause_of(cause), self.peer_address, cause.status, cause.detail)
         self.refuse(cause)
@@ -82,6 +82,6 @@ class XVPViewer(FrontViewer):
         self.end.write(READY)
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
-        """Send the reason as a status line, instead of :data:`READY`."""
+        """Send the reason as a status line, instead of :data:`READY`; no handshake has to follow."""
         self.end.write(status_line(cause))
         return None

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class UpstreamConnection:
     """Runs handshakes with the VNC server: answers their questions, starts TLS, and finds out why the server left.
 
-    :ivar channel: runs the handshakes.
+    :ivar channel: reads and writes the bytes of the handshakes.
     """
 
     __slots__ = ("_attempt", "_end", "_info", "_lost_callback", "_secured_at", "_session", "channel")
@@ -48,7 +48,9 @@ class UpstreamConnection:
         return self.unless_lost(self.channel.run(handshake, self._answer, self._start_tls))
 
     def unless_lost(self, what: Awaitable[T]) -> Deferred[T]:
-        """Wait for a step.  Must be called before :meth:`keep`.
+        """Wait for a step.
+
+        Must be called before :meth:`keep`: from then on, a loss of the connection ends the session, not this wait.
 
         :return: fires with the result; fails with the reason if the connection is lost, or was lost before this call.
         """
@@ -64,10 +66,10 @@ class UpstreamConnection:
         self._lost_callback = self._session.end
 
     async def _answer(self, what: str) -> str | None:
-        """Return the VNC password if the handshake asks for it and if there is one, else None.
+        """Return the VNC password if the handshake asks for it; None: it asks for something else, or there is none.
 
-        If the connect info has no password, call ``ask_password`` of the session's services, if it is set.  The answer
-        is not stored.
+        The password comes from the connect info, or else from ``ask_password`` of the session's services.  The answer
+        of ``ask_password`` is not stored.
         """
         services, viewer = self._session.services, self._session.viewer
         if what != "password":

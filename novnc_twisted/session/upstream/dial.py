@@ -52,8 +52,8 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
             while not await _connect_unix(reactor, info.socket, settings, end):
                 await sleep(uniform(0.02, 0.1), reactor)  # noqa: S311
         elif IReactorFDSet.providedBy(reactor) and (found := _numeric(info.host, info.port)) is not None:
-            # Names use endpoints (below), and so do reactors without file descriptors, such as the fake reactor of the
-            # tests.
+            # Only for addresses, and reactors with file descriptors.  The endpoints below also look up names, and work
+            # with the fake reactor of the tests.
             connected(reactor, await _connect_tcp(reactor, *found), end)
         else:
             await _endpoint(reactor, info.host, info.port).connect(_EndFactory(end))
@@ -100,7 +100,7 @@ async def _connect_unix(reactor: Any, path: str, settings: SessionSettings, end:
 
 
 def _number(error: Exception) -> int | None:
-    """Return the kernel's number of an error."""
+    """Return the kernel's number of an error of a connection attempt; None for any other error."""
     return error.osError if isinstance(error, ConnectError) else None
 
 

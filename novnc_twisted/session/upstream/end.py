@@ -17,7 +17,8 @@ from novnc_twisted.relay.transports import tune
 STALL: Final = 60.0
 """Seconds for which a VNC server may accept nothing while our send buffer is full.  Then the server counts as lost.
 
-While the session waits for such a server, it does not notice that the viewer left.
+While such a server accepts nothing, the session does not read from the viewer.  So it does not notice that the viewer
+has left, unless the detached relay runs and the viewer's connection was reset.
 """
 
 

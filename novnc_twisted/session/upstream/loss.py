@@ -19,13 +19,14 @@ class Dropped(Exception):
 def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, suspicion: str) -> Refusal:
     """Return the refusal that explains the loss.
 
-    QEMU accepts 32 viewers (its own option ``connections``).  It lets the next one log in, and then closes the
+    QEMU accepts 32 viewers (QEMU's option ``connections``).  QEMU lets the next viewer log in, and then closes the
     connection instead of sending ServerInit.  Other proxies and workers may have most of the 32 viewers.  So one live
     session of this process with the same server is enough to assume that QEMU has no room.  Without such a session, the
     server is assumed to be broken.
 
     :param cause: how the connection ended.
-    :param awaited: what the server should have sent next (``what`` of a ``Need``); empty if a part of it had arrived.
+    :param awaited: the message that the server should have sent next (:attr:`.HandshakeChannel.awaits`); empty if a
+        part of this message had arrived.
     :param live_sessions: the number of live sessions of this process with the same server.
     :param suspicion: what may be wrong with TLS; empty if the connection did not end right after the TLS handshake.
     """

@@ -35,7 +35,8 @@ class Reached:
     :ivar end: the connection.
     :ivar upstream: runs handshakes over this connection.
     :ivar opening: the result of the log-in (:meth:`.IConsoleType.log_in`).
-    :ivar proven: the result of :meth:`.IConsoleType.verify`.  False: there was not enough information to compare.
+    :ivar proven: the result of :meth:`.IConsoleType.verify`.  False: there was not enough information to compare.  If
+        the server shows another VM, ``verify`` raises an error, so no Reached is made.
     """
 
     info: ConnectInfo
@@ -73,7 +74,8 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
             raise
         elif found is not None:
             reached = replace(reached, info=found)
-        # If nothing was found, this server is used: nothing shows that it is the wrong one.
+        # Else there is a connection, and the look-up found nothing.  This server is used: nothing shows that it is the
+        # wrong one.
     reached.upstream.keep()
     return reached
 
@@ -144,7 +146,11 @@ async def _connect(setup: "SessionSetup", info: ConnectInfo, turn: Turn) -> Upst
 
 
 async def _find_again(setup: "SessionSetup", info: ConnectInfo) -> ConnectInfo | None:
-    """Ask where the console is now; None if this cannot be found out."""
+    """Ask the authority where the console is now.
+
+    :return: None: the proxy has no function to ask with (``find_again``), or the function returns None.
+    :raises Refusal: the authority refuses the token, or does not answer.
+    """
     services, viewer = setup.services, setup.viewer
     if services.find_again is None:
         return None

@@ -24,10 +24,10 @@ is only slow does not notice the probes, because its kernel answers them.
 
 
 class Silence:
-    """Gives the turn back when the first bytes come.  The session calls :meth:`over` at this moment.
+    """Gives the turn back when the session calls :meth:`over`, or after :data:`PROBE` seconds if that is earlier.
 
-    If no bytes come within :data:`PROBE` seconds, gives the turn back then, and probes the connection until
-    :meth:`over` is called.
+    The session calls :meth:`over` when the first bytes come, and when the attempt ends.  If it has not done so after
+    :data:`PROBE` seconds, Silence also probes the connection until :meth:`over` is called.
     """
 
     __slots__ = ("_end", "_probing", "_timer", "_turn")
@@ -43,7 +43,7 @@ class Silence:
         self._turn.give_back()
         if self._probing:
             self._probing = False
-            tune(self._end.transport)  # ends the probes
+            tune(self._end.transport)  # back to the usual keep-alive, which probes less often
 
     def _probe(self) -> None:
         self._probing = True

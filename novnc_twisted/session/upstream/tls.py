@@ -47,7 +47,7 @@ class UpstreamTLS:
     ) -> None:
         """Check the credentials.
 
-        :param ca_certs: certificates (PEM) of the authorities that certify VNC servers; None: the system's CAs.
+        :param ca_certs: certificates (PEM) of the CAs that are trusted for VNC servers; None: the system's CAs.
         :param client_cert: our certificate and its intermediate certificates (PEM); None: we send no certificate.
         :param client_key: the key of ``client_cert`` (PEM, without a passphrase); None: ``client_cert`` contains it.
         :param server_name: a DNS name or an IP address to expect instead of the address of the connection.  ``{host}``

@@ -3,10 +3,12 @@
 QEMU listens with a backlog of 1, so the kernel of its host queues at most two connections that QEMU has not accepted.
 With more connections, the following happens (Linux, ``net/ipv4/tcp_input.c``, ``tcp_conn_request``):
 
-1. QEMU's kernel drops our SYN.  We send another SYN: our kernel repeats it, or the proxy begins a new attempt
-   (:mod:`.dial`).
-2. QEMU's kernel answers the second SYN with a SYN cookie, without storing anything.  For us, the connection is made.
-3. If the queue is full when our ACK arrives, QEMU's kernel drops the ACK, and there is no connection on that side.
+1. While the queue is full, QEMU's kernel drops our SYN.  We send another SYN: our kernel repeats it, or the proxy
+   begins a new attempt (:mod:`.dial`).
+2. If the queue has room again, but TCP handshakes of other connections are not complete, QEMU's kernel answers the
+   second SYN with a SYN cookie, without storing anything.  For us, the connection is made.
+3. If the queue is full again when our ACK arrives, QEMU's kernel drops the ACK, and there is no connection on that
+   side.
 
 So we wait for bytes that never arrive.  Of 8 connections made together, 4 stayed silent (measured).
 """
