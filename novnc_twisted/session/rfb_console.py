@@ -93,6 +93,9 @@ class RFBConsole:
         # FixedSize is a subclass of ViewOnly, so both kinds are found.
         present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]
         if wanted is not None and not any(type(each) is wanted for each in present):
+            # ViewOnly needs whole messages, and without the shield, a message may arrive in pieces.
+            if _shield(relay) is None:
+                raise ValueError("there is no shield, which knows where a message of the viewer ends")
             # Add the new filter before the present one is removed, so that no message can pass without a filter.
             # PRESSED: the viewer may be holding keys, and the server must still get their releases.
             added: Any = wanted(PRESSED) if wanted is ViewOnly else wanted()

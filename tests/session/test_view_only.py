@@ -9,6 +9,7 @@ from novnc_twisted import errors
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.events import SessionChanged, SessionOpened
 from novnc_twisted.rfb import Shield, ViewOnly
+from novnc_twisted.rfb.clipboard import ClipboardLimits
 from tests.rfb.viewer_messages import POINTER, cut_text
 from tests.session.harness import introduce
 from tests.session.test_shield import CONNECT, KEY, Ear, ShieldCase
@@ -107,7 +108,14 @@ class Changed(ViewOnlyCase):
 
     async def test_without_a_shield(self) -> None:
         """Nobody knows where a message ends, so the session ends with a code with which the page reconnects."""
-        self.novnc(settings=self.settings(shield=False))
+        await self.without_a_shield()
+
+    async def test_without_a_shield_but_with_a_limit_for_the_clipboard(self) -> None:
+        """The filter of the clipboard passes messages on in pieces."""
+        await self.without_a_shield(clipboard=ClipboardLimits(to_server=10))
+
+    async def without_a_shield(self, **more: Any) -> None:
+        self.novnc(settings=self.settings(shield=False, **more))
         viewer, _ = await self.begin()
         self.session().change_mode("view")
         self.assertEqual(await viewer.until_closed(), (4503, errors.ServiceUnavailable.sentence))
