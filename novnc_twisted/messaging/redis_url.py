@@ -112,7 +112,7 @@ def _unix(
 def _server(
     parts: SplitResult, port: int | None, form: str, query: dict[str, str], username: str | None, secret: str | None
 ) -> RedisURL:
-    # urlsplit accepts stray brackets, which are not part of a host.
+    # urlsplit accepts stray brackets, and ``hostname`` leaves them out.  So check the text from which it was read.
     found = _HOST.match(parts.netloc.rpartition("@")[2])
     if not parts.hostname or port == 0 or found is None or not _is_host(found):
         raise ValueError(f"transport_url is not of the form {form} (no host, or a bad port)")
@@ -184,7 +184,7 @@ def _split(url: str) -> tuple[SplitResult | None, int | None]:
 
 def _query(query: str, known: tuple[str, ...], form: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    # parse_qsl() reads "+" as a space, as in forms.  Here it stands for itself, as in the other parts of the URL.
+    # parse_qsl() reads "+" as a space, as in HTML forms.  Here it stands for itself, as in the other parts of the URL.
     for name, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
         if name not in known or name in found or not value:
             what = "an empty" if name in known and not value else "an unknown or repeated"

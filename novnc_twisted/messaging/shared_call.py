@@ -17,7 +17,7 @@ class SharedCall(Generic[T]):
 
     :param call: begins the call.
     :param joins: whether callers that ask while a call runs get the result of this call.  With True, no caller waits
-        longer than one call takes, but the result may be as old as the call.
+        longer than one call takes, but the result may show the state from before the caller asked.
     :param cancels: whether a running call is cancelled when all its callers have cancelled their waits.  With False,
         the call runs to its end.  Use False for a call that cannot be stopped and must not run twice at the same time.
     """

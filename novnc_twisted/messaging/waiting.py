@@ -87,7 +87,7 @@ def sleep(seconds: float, clock: IReactorTime) -> Deferred[None]:
 async def peek(fired: Deferred[T]) -> T:
     """Wait until a Deferred has fired, and return its result; other callers can still get the result.
 
-    The Deferred must not fail.
+    The Deferred must not fail: this function would then wait for ever.
     """
     seen: Deferred[T] = Deferred()
 

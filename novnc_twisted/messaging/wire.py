@@ -18,8 +18,8 @@ MAX_MESSAGE = 1 << 20
 MAX_CONCURRENCY = 100
 """Maximum number of calls to one topic that a process works on at a time; further calls wait.
 
-On Redis, each topic has a queue for each role of callers, and the limit applies to each queue.  So a process works on
-at most this number of calls from all callers with the same role together.
+On Redis, a topic has a separate queue for each role of callers, and each queue has this limit.  So a process may work
+on more calls to the topic, if callers with several roles make them.
 """
 
 _KEY = re.compile(r"\S{1,512}\Z")

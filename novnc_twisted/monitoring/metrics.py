@@ -57,7 +57,8 @@ class Metrics:
         # Imported here, so that only a process that counts metrics loads the library.
         from prometheus_client import CollectorRegistry
 
-        # Not the library's global registry, which would mix the values of several tests or programs.
+        # Not the library's global registry: it refuses a second metric of the same name, so that a process, for example
+        # of the tests, could make only one object of this class.
         self._registry = CollectorRegistry(auto_describe=False)
         self._counters = {name: self._counter(name) for name in _of_kind("counter")}
         self._histograms = {name: self._histogram(name) for name in _of_kind("histogram")}
@@ -107,6 +108,8 @@ class Metrics:
 
     def _add_sessions(self, samples: Samples) -> None:
         """Add the number of live sessions, and the bytes of all sessions that have not ended.
+
+        A session with a cause is ending: it is no longer live, but the counter does not contain its bytes yet.
 
         This method must be fast even for 10,000 sessions, because it blocks the reactor.
         """

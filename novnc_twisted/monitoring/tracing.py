@@ -100,7 +100,8 @@ class SetupSpans:
         if not link:
             return None
         # A tracer takes a trace id only from a parent span, so name a parent that does not exist.  Its span id has
-        # 64 bits, and must not be 0.
+        # 64 bits, and must not be 0.  The parent has the flag SAMPLED, because the default sampler drops the children
+        # of a parent without this flag.
         flags = self._trace.TraceFlags(self._trace.TraceFlags.SAMPLED)
         parent = self._trace.SpanContext(int(link, 16), int(link[:16], 16) or 1, is_remote=True, trace_flags=flags)
         return self._trace.set_span_in_context(self._trace.NonRecordingSpan(parent))

@@ -60,21 +60,22 @@ class NoVNCProxyFactory(FrontFactory):
             :class:`novnc_twisted.errors.Refusal` if the token is refused; may take ``settings.token_deadline`` seconds.
         :param settings: default: :class:`SessionSettings` with its default values.
         :param web: the folder of the page.
-        :param base_url: ``novncproxy_base_url``.  An Origin must have the same scheme, unless a trusted proxy names
-            another one.  None: http or https.
+        :param base_url: ``novncproxy_base_url``.  An Origin must have the scheme of this URL (None: http or https).  If
+            a trusted proxy sends X-Forwarded-Proto, an Origin must have that scheme instead.
         :param allowed_origins: hosts whose pages may connect, besides the host to which a request was sent.
         :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are accepted.
         :param frame_ancestors: sites that may show the page in a frame, as sources of Content-Security-Policy.
         :param list_addresses: addresses and ports at which the API of this process listens.  If ``frame_ancestors``
-            contains ``'self'``, the API's list of servers may frame the page, too.
+            contains ``'self'``, the list of servers (a page of the API) may frame the console page, too.
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address) -> str | None``: called regularly while a session lives.
             Renews the token's lease, so that the viewer may reconnect after the token has expired.  Returns what the
             viewer may do from now on, ``control`` or ``view``, or None to change nothing.
-        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console may not
-            be at the address in ``info``, or if the console page asks for the state of the server.  Returns the present
-            address and state, or None if they are not known; may take ``settings.token_deadline`` seconds.
+        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is
+            perhaps not at the address in ``info``, or if the console page asks for the state of the server.  Returns
+            the present address and state, or None if they are not known; may take ``settings.token_deadline``
+            seconds.
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.

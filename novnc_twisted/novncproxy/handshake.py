@@ -30,7 +30,8 @@ SUBPROTOCOL: Final = "binary"
 CHANNEL: Final = "novnc-twisted.v1"
 """The subprotocol with text messages between the page and the proxy, besides RFB (see ``docs/sharing.rst``).
 
-It is chosen only if a client offers it.  Unmodified noVNC never offers it.
+It is chosen only if the client offers it and the proxy uses it (``channel`` of :class:`Handshaker`).  Unmodified noVNC
+never offers it.
 """
 
 VERSION_FIELD: Final = "sec-websocket-version"

@@ -59,6 +59,7 @@ class RedisStore:
             if ttl <= 0:
                 # The object would expire at once, so do not store it.  Only check whether the key has a live object.
                 return (await self._link.execute("GET", name, deadline=DEADLINE)) is None
+            # The first line is empty, because the object is in no index (see _object).
             words = ("SET", name, "\n" + text, "PX", _milliseconds(ttl), "NX")
             return bool(await self._link.execute(*words, deadline=DEADLINE) == "OK")
 
@@ -135,7 +136,7 @@ class RedisStore:
         return _begun(append())
 
     def newest(self, log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
-        """See IKeyedStore.  Expired entries that were not dropped yet are returned as well."""
+        """See IKeyedStore.  Expired entries are also returned, until a later :meth:`append` drops them."""
 
         async def newest() -> list[tuple[str, dict[str, Any]]]:
             first, second = entry_id(before) if before else (0, 0)
@@ -147,7 +148,11 @@ class RedisStore:
         return _begun(newest())
 
     def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
-        """See IKeyedStore.  A group is a set, so a user with only the right to SADD cannot remove a member."""
+        """See IKeyedStore.
+
+        A group is a set in Redis.  The Redis user of a compute host may only use SADD, so this host cannot remove a
+        member.
+        """
 
         async def join() -> None:
             name = names.group(check_key(group))
@@ -193,8 +198,8 @@ def _decoded(text: Any) -> dict[str, Any]:
 def _object(stored: Any, limit: int = MAX_MESSAGE) -> dict[str, Any] | UnusableRecord | None:
     """Return the object in a stored text; None if there is no text.
 
-    The first line of the text is the object's position in an index.  If the rest is not a JSON object, or is longer
-    than ``limit`` bytes, return UnusableRecord.
+    The first line of the text is the object's position in an index; it is empty if the object is in no index.  If the
+    rest is not a JSON object, or is longer than ``limit`` bytes, return UnusableRecord.
     """
     if stored is None:
         return None

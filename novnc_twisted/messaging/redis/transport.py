@@ -34,7 +34,11 @@ from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
 
 LONGEST_ENTRY = 10_000
-"""Maximum lifetime of a presence entry in milliseconds; the scripts ignore entries that expire later."""
+"""Maximum lifetime of a presence entry in milliseconds.
+
+Pings and the Lua scripts ignore an entry that would live longer, so that a stolen credential cannot add a permanent
+entry.
+"""
 
 GRACE = BLOCK + 0.5
 """Maximum number of seconds for which a service that withdraws waits for its pending BLPOP.
@@ -48,8 +52,9 @@ class RedisTransport:
     """An ITransport over one Redis (or Valkey) of version 7.0 or newer.
 
     It has two connections: one for commands and one for replies.  Each served topic adds one connection.  If the topic
-    is served with ``callers``, each role in :data:`.EXPOSED` that may call the topic adds one more.  With the role
-    ``compute``, the connection for replies is made at the first call, because most compute hosts never call.
+    is served with ``callers``, each exposed role (``compute`` and ``proxy``) that may call the topic adds one more.  If
+    this process has the role ``compute``, the connection for replies is made at the first call, because most compute
+    hosts never call.
 
     :param reactor: the reactor.
     :param address: where Redis is.
@@ -61,12 +66,13 @@ class RedisTransport:
     """
 
     def __init__(self, reactor: Any, address: RedisURL, role: str = "") -> None:
-        # Only these roles have the rights to clean up the keys that all services share.
+        # Only consoleauth and processes without a role have the rights to clean up the keys that all services share.
         keeps = check_role(role) in ("", CONSOLEAUTH)
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)
-        # Other services can read this id, so it must not be the name of this process on the bus (see _next_worker).
+        # The names of this process' servers begin with this id, and other services can read them.  So it must not be
+        # the name that Calls gets below (see _next_worker).
         self._worker = secrets.token_hex(6)
         self._workers = count(1)
         self._state = "new"
@@ -87,6 +93,7 @@ class RedisTransport:
         self._services = ServiceList(reactor, self.link, keeps)
         self.calls = Calls(reactor, self._connect, self.link, secrets.token_hex(16), role, self._health)
         self._served: dict[Announcement, Serving | None] = {}
+        # Another right than ``keeps`` above: the right to set the expiry of groups, which compute hosts lack.
         self.store: IKeyedStore = RedisStore(self.link, keeps=role != "compute")
 
     def _connect(self, purpose: str) -> Link:
@@ -139,7 +146,8 @@ class RedisTransport:
             now = milliseconds(await self.link.execute("TIME", deadline=deadline))
             if not topic:
                 return
-            # Look for servers, and for a server that is being restarted (its score is higher by AWAY).
+            # Look for servers, and for the worker that stands for a server that is being restarted.  The score of each
+            # worker is the time when it expires; for the second kind, AWAY is added.
             servers = keys.servers(check_topic(topic))
             counts = [("ZCOUNT", servers, f"({first}", first + LONGEST_ENTRY) for first in (now, now + AWAY)]
             if not any(await self.link.pipeline(counts, deadline=until - self._reactor.seconds())):
@@ -246,8 +254,8 @@ class RedisTransport:
     def _next_worker(self) -> str:
         """Return a new name for a server.
 
-        Other services can read this name in the list of services.  So it must not contain the name of this process on
-        the bus, which only the services that this process calls may learn.
+        Other services can read this name in the list of services.  So it must not contain the name under which this
+        process makes calls (:class:`.Calls`): only the called services may learn that name.
         """
         return f"{self._worker}-{next(self._workers)}"
 
@@ -259,7 +267,9 @@ class RedisTransport:
         untaken = await self._presence.remove(one, deadline)
         if serving is not None:
             await serving.close(untaken, grace=grace)
-            if untaken == []:  # the topic waits for a server that is being started
+            # Empty: the topic waits for a server that is being started.  Since close(), this server takes no more
+            # calls, so let the next server have the topic.
+            if untaken == []:
                 await self._presence.leave(one, deadline)
             await serving.stop(untaken or (), grace=grace)
 
