@@ -36,8 +36,8 @@ class BadProxyHeader(ValueError):
 class ProxyHeader(NamedTuple):
     """A complete header.
 
-    :ivar host: the client's address; ``unknown`` if the header has no usable IP address; None if the connection is the
-        proxy's own (LOCAL: a health check).
+    :ivar host: the client's address; ``unknown`` if the header has no usable IP address; None if the load
+        balancer made the connection for itself (LOCAL: a health check).
     :ivar port: the client's port; 0 if ``host`` is not an IP address.
     :ivar length: the length of the header in bytes; the bytes after it belong to the client.
     """
@@ -75,7 +75,7 @@ def _version_1(data: bytes) -> ProxyHeader | None:
     if words[1] == "UNKNOWN":
         return ProxyHeader(UNKNOWN, 0, end + 2)
     if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
-        raise BadProxyHeader("invalid PROXY header: version 1: not a protocol, two addresses and two ports")
+        raise BadProxyHeader("invalid PROXY header: version 1: a protocol, two addresses and two ports are expected")
     kind = ipaddress.IPv4Address if words[1] == "TCP4" else ipaddress.IPv6Address
     try:
         source, _ = kind(words[2]), kind(words[3])

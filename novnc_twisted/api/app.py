@@ -85,7 +85,8 @@ class Application:
     ) -> None:
         """Prepare to answer.
 
-        :param clock: gives the time of outages, rates and event streams; it may be monotonic.
+        :param clock: gives the time for the log of outages, the measured rate of answers (:class:`.Admission`) and
+            event streams; it may be monotonic.
         :param transport: carries calls to other services.  It also gives the list of live services, and the keyed store
             of log-ins and API tokens.
         :param observer: called with the events of all APIs: refused requests, power actions, screenshots, sent keys,
@@ -208,9 +209,9 @@ class Application:
         :raises HTTPError: 400: a header field with credentials came twice; 401: there are no valid credentials; 403:
             this caller may not make this request, or a page of another site makes it; 429: the user is locked out,
             or too many unknown tokens are being validated; 503: too many users log in at the same time, or Keystone
-            gives no usable answer about a browser's log-in, or when this server logs in for an API token.
-        :raises ServiceUnavailable: Redis does not answer, or Keystone gives no usable answer about a Keystone token:
-            that of X-Auth-Token, or the one that this server received for an API token.
+            gives no usable answer, either about a browser's log-in or to this server's own log-in for an API token.
+        :raises ServiceUnavailable: Redis does not answer, or Keystone gives no usable answer about a Keystone token.
+            This token is in X-Auth-Token, or Keystone issued it when this server logged in for an API token.
         """
         secret = login_of(request) if self._logins else None
         api_token = api_token_of(request) if self._api_tokens else None
@@ -229,7 +230,11 @@ class Application:
 
 
 def _work_of_page(request: Request) -> Work:
-    """Return the work of a request for a page, for :class:`.Outages`.  Pages of the same servers do the same work."""
+    """Return the :class:`.Work` of a request for a page.
+
+    All pages have the same route.  The arguments contain the servers that the request names, because a failure may
+    concern only the compute host of one server.
+    """
     return Work("page", (*request.segments[2:3], *request.query.get("server", [])))
 
 

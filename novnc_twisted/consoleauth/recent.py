@@ -5,7 +5,7 @@ from twisted.internet.interfaces import IReactorTime
 from novnc_twisted.consoleauth.store import TokenRecord
 
 MAX_RECENT = 10_000
-"""Maximum number of records.  A further one drops the record that was used longest ago."""
+"""Maximum number of records.  A further one replaces the record that was used longest ago."""
 
 
 class RecentTokens:
@@ -39,11 +39,11 @@ class RecentTokens:
         return self._records[token_hash][0] if token_hash in self._records else None
 
     def forget(self, token_hash: str) -> None:
-        """Forget a token that was dropped."""
+        """Forget a token that was dropped from the store."""
         self._records.pop(token_hash, None)
 
     def forget_instance(self, instance_uuid: str) -> None:
-        """Forget all tokens of a server, because they were dropped."""
+        """Forget all tokens of a server, because they are about to be dropped from the store."""
         for token_hash, (record, _) in list(self._records.items()):
             if record.connect_info.instance_uuid == instance_uuid:
                 self.forget(token_hash)

@@ -1,4 +1,4 @@
-"""The events about requests that were refused before a session began, and about frames that a browser blocks."""
+"""The events about refused requests, and about pages that a browser does not show in a frame of another site."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
@@ -38,8 +38,9 @@ class RequestRefused:
     :ivar service: the service that refused: ``novncproxy``, ``xvpvncproxy``, ``consoleapi`` or ``monitoring``;
         ``proxies`` if the connection limit of the proxies was reached, because they share it.
     :ivar cause: the cause, as one word.
-    :ivar address: the client's address; its network if the connection was closed to make room for another one;
-        ``unknown`` if a trusted proxy sent an invalid address; empty for a unix socket.
+    :ivar address: the client's address; ``unknown`` if a trusted proxy sent an invalid address; empty for a unix
+        socket.  If a connection was closed to make room for another one, the network of the closed connection: of an
+        open connection, only the network is remembered.
     :ivar detail: what happened, in words.
     :ivar option: the option to change, and how to change it; empty if no option helps.
     :ivar status: the HTTP status that was sent; None if the connection was closed without a response.

@@ -2,7 +2,7 @@
 
 A token consists of 256 random bits, and is shown once.  The keyed store contains only the SHA-256 of the token.  A
 request with the token has the current rights of the user who made the token.  If the right of the token is ``read``,
-the request may only list servers and sessions: it may see no screen and change nothing.
+the request may only read (GET and HEAD), for example the lists of servers and sessions.  It may see no screen.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ MAX_NAME: Final = 100
 
 READ, CONTROL = "read", "control"
 RIGHTS: Final = (READ, CONTROL)
-"""The rights of a token: to read lists, or to do what the user may do, except make and revoke API tokens."""
+"""The rights of a token: to read, except screens, or to do what the user may do, except make and revoke API tokens."""
 
 _FORM: Final = re.compile(r"nvt_[A-Za-z0-9_-]{43}")
 _MAX_NOTED: Final = 10_000
@@ -269,7 +269,7 @@ class APITokens:
     def _note(self, request: Request, user: str, token: APIToken, digest: str) -> None:
         """Record the use of a token, at most once a minute, without delaying the request."""
         now = self._now()
-        # Below 0, the clock was set back.
+        # If the difference is negative, the wall clock was set back, so record this use.
         if 0 <= now - self._noted.get(digest, -NOTED_AGAIN) < NOTED_AGAIN:
             return
         self._noted[digest] = now

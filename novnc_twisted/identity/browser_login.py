@@ -186,7 +186,10 @@ class IBrowserLogins(Protocol):
         ...
 
     async def end_everywhere(self, user: str) -> None:
-        """End all log-ins of the user's browsers.  Tokens of API clients stay valid."""
+        """End all log-ins of the user's browsers.
+
+        API tokens stay valid, and so do the tokens that API clients got from the identity service.
+        """
         ...
 
 

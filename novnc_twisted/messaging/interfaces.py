@@ -24,15 +24,17 @@ It takes JSON values by keyword, and returns JSON or raises a :class:`novnc_twis
 class Service:
     """The presence entry of a live service.
 
-    :ivar topic: the topic that the service serves.  A service that serves no topic has another name here, such as
-        ``novncproxy.host1``.
+    :ivar topic: the topic that the service serves; or, in an entry made by :meth:`ITransport.announce`, the announced
+        name, such as ``novncproxy.host1``.  A proxy has such an entry, and each of its workers has another entry for
+        the topic ``proxy.HOST.WORKER``.
     :ivar worker: a name that is unique among the servers of one topic.
     :ivar binary: nova's name for the service, such as ``nova-compute``.
     :ivar host: the service's ``host`` option.
     :ivar updated_at: Unix time of the entry's last renewal, in seconds.
     :ivar info: further data that the service announces, as JSON values.
-    :ivar place: the address that a compute host announces; empty for other services.  Redis can permit each host to
-        announce only its own address (see ``redis/acl.py``).
+    :ivar place: for a compute host, the address at which proxies reach its consoles
+        (``server_proxyclient_address``); empty for other services.  Redis can permit each host to announce only its own
+        address (see ``redis/acl.py``).
     """
 
     topic: str
@@ -205,13 +207,14 @@ class ITransport(Interface):
         :param callers: the roles that may call each method (:data:`novnc_twisted.contract.roles.ROLES`).  A caller
             with another role gets the same error as for an unknown method.  A caller with the empty role, which
             services in one process have, may call every method.  None: all callers may call all methods.
-        :param place: the address that a compute host announces; empty for other services.  ValueError if the address is
-            longer than 255 characters, or contains a space, an ``@`` or a character that is not printable ASCII.
+        :param place: see :class:`Service`.  ValueError if it is longer than 255 characters, or contains a space, an
+            ``@`` or a character that is not printable ASCII.
         :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
             with ``TopicInUse``.  On Redis, the other server's entry may be left from a crash.  So ``serve`` first waits
-            until this entry is gone, or until it would have expired without renewal.  If another server is found
-            later, for example because the bus was down at the start, this server logs the conflict, and serves nothing
-            while the other server is alive.
+            until this entry is gone, or until it would have expired without renewal.  The other server may also be
+            found later, for example because the bus was down at the start.  Then the server that already has a presence
+            entry keeps the topic.  The server without an entry logs the conflict, and serves nothing while the other
+            one is alive.
         :param returns_within: seconds, at most 10, for which calls wait for a new server after the last server has
             withdrawn, because the service may be restarting.  The topic counts as live during this time.  After a
             crash, calls do not wait.

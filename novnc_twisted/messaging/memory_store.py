@@ -45,8 +45,9 @@ class MemoryStore:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        # The Unix time at which ``clock`` stood at 0.  now() adds the seconds of ``clock`` to this time.  So the
-        # result of now() does not jump when somebody sets the wall clock.
+        # The Unix time at which ``clock`` stood at 0.  now() adds the seconds of ``clock`` to this time.  The services
+        # pass the reactor as ``clock``, and make it monotonic (service/clock.py).  So the result of now() does not jump
+        # when somebody sets the wall clock.
         self._started_at = time.time() - clock.seconds()
         self._entries: dict[str, _Entry] = {}
         self._indexes: dict[str, dict[str, None]] = {}

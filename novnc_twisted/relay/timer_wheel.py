@@ -16,7 +16,8 @@ from twisted.logger import Logger
 RESOLUTION: Final = 1.0
 """Seconds by which a timer may be late if at most :data:`AT_ONCE` timers are due.
 
-A timer is at most two milliseconds early: ``_TOLERANCE`` counts when the timer is set and when it is run.
+A timer is at most two milliseconds early.  One of them comes from ``callLater()``, which subtracts ``_TOLERANCE``
+before it rounds up.  The other one comes from ``_run()``, which adds ``_TOLERANCE`` to the present time.
 """
 
 AT_ONCE: Final = 8
@@ -25,7 +26,8 @@ AT_ONCE: Final = 8
 Hundreds may expire in the same second, and keystrokes must not wait for all of them.
 """
 
-# The reactor may make a delayed call slightly before its time.
+# The reactor's delayed call may come slightly before the wanted second.  The delay is this second minus the present
+# time, and the reactor adds the delay to the present time.  Both results are rounded floats.
 _TOLERANCE: Final = 0.001  # seconds
 
 

@@ -48,8 +48,9 @@ class ServerMessages:
 
     It buffers the incomplete header of a message or a rectangle: at most 11 bytes.
 
-    :ivar size: the size of the pixels in the following messages.  The owner of this object sets the new size
-        when the client sends SetPixelFormat.
+    :ivar size: the size of the pixels in the following messages.  The owner of this object (:mod:`.clipboard`)
+        sets the new size when the client sends SetPixelFormat.  The owner refuses another size after the client has
+        asked for the screen or for a cursor.  So no pixels of the old size can be under way.
     :ivar between: whether the stream is between two messages, or at its beginning.
     """
 

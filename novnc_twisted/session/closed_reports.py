@@ -32,7 +32,8 @@ _ROOM: Final = MAX_MESSAGE - 1000
 MAX_WAITING: Final = 5000
 """If at least this number of reports wait during an outage, each further report replaces the oldest one.
 
-Without an outage, there is no limit: when a proxy stops or is killed, more sessions than this may end together.
+Without an outage, there is no limit, because more reports than this may be added together: when a proxy stops, or when
+the supervisor or the next start of a proxy reports the sessions of killed processes.
 """
 
 _KNOWN: Final = ("server_name", "user_id", "project_id", "compute_host", "owners")

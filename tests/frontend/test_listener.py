@@ -159,7 +159,7 @@ class ListenerTests(TestCase):
         for data, detail in (
             (b"GET / HTTP/1.1\r\n\r\n", "no PROXY header"),
             (b"\x16\x03\x01", "no PROXY header"),
-            (b"PROXY x\r\n", "invalid PROXY header: version 1: not a protocol, two addresses and two ports"),
+            (b"PROXY x\r\n", "invalid PROXY header: version 1: a protocol, two addresses and two ports are expected"),
             (b"PROXY " + b"9" * 65536, "invalid PROXY header: version 1: the line is too long"),
         ):
             transport = self.enter(proxies="10.0.0.0/8")

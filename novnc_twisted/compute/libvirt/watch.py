@@ -94,7 +94,8 @@ class Watch:
             try:
                 registered = self._register(connection)
                 failures = 0
-                # Called before CONNECTED is reported: the next lists must know whether events can be trusted.
+                # Called before CONNECTED is reported: the next lists may use cached domains only if libvirt reports
+                # every change.
                 self._watched(len(registered) == len(_EVENTS))
                 self._reactor.callFromThread(self._connected)
                 while not self._wake.wait(_LOOK) and not unusable(connection):
@@ -178,7 +179,7 @@ class Watch:
         if self._stopping:
             return
         _log.info("connected to libvirt at {uri}", uri=self._uri)
-        # At the end of an outage, the listener gets CONNECTED from Health (on_change).
+        # If well() returns True, it has called Health.on_change, and so the listener has got CONNECTED already.
         if not self._health.well(EVENTS):
             self._pass_on(DomainEvent(Change.CONNECTED))
 
