@@ -24,7 +24,7 @@ It takes JSON values by keyword, and returns JSON or raises a :class:`novnc_twis
 class Service:
     """The presence entry of a live service.
 
-    :ivar topic: the topic that the service serves; or, in an entry made by :meth:`ITransport.announce`, the announced
+    :ivar topic: the topic that the service serves; or, in an entry made by ``ITransport.announce``, the announced
         name, such as ``novncproxy.host1``.  A proxy has such an entry, and each of its workers has another entry for
         the topic ``proxy.HOST.WORKER``.
     :ivar worker: a name that is unique among the servers of one topic.
@@ -207,7 +207,7 @@ class ITransport(Interface):
         :param callers: the roles that may call each method (:data:`novnc_twisted.contract.roles.ROLES`).  A caller
             with another role gets the same error as for an unknown method.  A caller with the empty role, which
             services in one process have, may call every method.  None: all callers may call all methods.
-        :param place: see :class:`Service`.  ValueError if it is longer than 255 characters, or contains a space, an
+        :param place: see ``Service``.  ValueError if it is longer than 255 characters, or contains a space, an
             ``@`` or a character that is not printable ASCII.
         :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
             with ``TopicInUse``.  On Redis, the other server's entry may be left from a crash.  So ``serve`` first waits
