@@ -71,7 +71,8 @@ class SharedTokens:
         now = await self._now()
         # If no session can keep the source in use, for example because the source is a one-time token, the shared token
         # must end when the source expires.
-        ttl = min(seconds, LONGEST if self._reconnects(record) else record.expires_at - now)
+        left = LONGEST if self._reconnects(record) else record.expires_at - now
+        ttl = min(seconds, LONGEST, left)
         info = replace(record.connect_info, mode=mode, administrator=False, shared_from=token_hash)
         # client_address stays None: the guest's address is not known yet.
         shared = TokenRecord(

@@ -207,6 +207,11 @@ class Shared(ConsoleAuthCase):
             self.assertEqual((await self.share(seconds=1000)).expires_in, 60)
             self.clock.advance(10_000)
             await self.setUp()
+            await self.begin(token_ttl=10 * LONGEST, **policy)
+            await self.token()
+            await self.check()
+            self.assertEqual((await self.share(seconds=1e9)).expires_in, LONGEST)
+            await self.setUp()
 
     async def test_the_guest_of_a_token_that_is_not_leased(self) -> None:
         """Its session learns of the end of the source from consoleauth, too."""
