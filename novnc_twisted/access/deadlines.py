@@ -6,10 +6,10 @@ PROXY_HEADER: Final = 5.0
 """From accept until the PROXY header is complete."""
 
 TLS: Final = 5.0
-"""For a TLS handshake with a client: from its first byte (proxies), or from accept (HTTP server).
+"""For a TLS handshake: from its first byte (with a client), or from its start (with a VNC server).
 
-For a TLS handshake with a VNC server: from its start.  On a port of a proxy that accepts only TLS, the first byte must
-also arrive within this time after accept.
+On a port that accepts only TLS, the first byte must also arrive within this time after accept.  If a program that
+embeds the API makes the TLS itself, the handshake with a client must end within this time after accept.
 """
 
 HEAD: Final = 10.0

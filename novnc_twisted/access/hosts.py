@@ -28,7 +28,7 @@ def is_ip(text: str) -> bool:
 def host_name(text: str) -> None:
     """Check an ASCII host name or an IPv4 address; a name that looks like an IPv4 address must be one.
 
-    An IPv6 address is refused too, so callers that accept one try :func:`is_ip` first.
+    An IPv6 address is refused, so callers that accept one try :func:`is_ip` first.
 
     :raises ValueError: the name is invalid; the error's text is one sentence.
     """

@@ -51,7 +51,7 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
     """Return the header at the beginning of the data; None while it is incomplete.
 
     :param data: all bytes received so far.  A header has at most about 2 KiB.
-    :raises BadProxyHeader: the data is not the beginning of a valid header.
+    :raises BadProxyHeader: the data cannot become a valid header.  A line of version 1 is checked when it is complete.
     """
     # Compare even a few bytes, so that the connection is refused at the first wrong one.
     if data.startswith(_V2_START[: len(data)]):

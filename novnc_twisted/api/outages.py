@@ -49,7 +49,7 @@ class Work:
     ``route`` counts as the same.  If the cause concerns only one compute host, the ``arguments`` must also be the same.
 
     :ivar route: the kind of request.
-    :ivar arguments: the variable parts of the request's path, such as the id of a server.
+    :ivar arguments: the variable parts of the request's path, such as the id of a server, and servers in its query.
     """
 
     route: str

@@ -72,8 +72,8 @@ class DomainPublisher:
         self._reconcile_at = 0.0
         self._timer: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
-        self._failing = False  # whether the last attempt ended with a Refusal
-        self._bug: type[BaseException] | None = None  # the class of the exception that ended the last attempt
+        self._failing = False  # whether an attempt has ended with a Refusal since the last success
+        self._bug: type[BaseException] | None = None  # the class of any other exception that ended the last attempt
         self._stopped = False
 
     def start(self) -> None:

@@ -154,8 +154,8 @@ class ComputeAPI:
 
         :param visible: whether the caller may see a server.  A server that the caller may not see can be returned.
         :raises InstanceNotFound: no live host has the server, or the id is not a UUID.
-        :raises ServiceUnavailable: no compute host is live, or the list of live hosts cannot be read.  Or no host
-            that answered has the server, and a host that may have it did not answer or was not asked.
+        :raises ServiceUnavailable: no compute host is live, their list cannot be read, or too many would have to be
+            asked.  Or no host that answered has the server, and one that may have it did not answer or was not asked.
         """
         uuid = arguments.instance_uuid(instance_uuid)
         updated = await self._directory.refresh()

@@ -46,8 +46,8 @@ class History:
     :param admissions: what consoleauth knows about the sessions that it has admitted.
     :ivar retention: seconds for which ended sessions are kept; 0: none are kept.
     :param now: returns Unix time in seconds; None: the clock of this host.
-    :param on_ended: called once for a report, with the servers of its admitted sessions.  If two of these sessions have
-        the same server, the server occurs twice.
+    :param on_ended: called once for each report that has admitted sessions, with the servers of these sessions.  If two
+        of these sessions have the same server, the server occurs twice.
     """
 
     def __init__(

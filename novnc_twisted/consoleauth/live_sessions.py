@@ -77,7 +77,7 @@ class Outcome:
 class LiveSessions:
     """Ends and changes sessions on all proxies, and repeats the calls for proxies that were not reachable.
 
-    :param mode_of: returns what the viewers of a token may do now, from its SHA-256; None: unknown.
+    :param mode_of: returns what the viewers of a token may do now, from its SHA-256; None: revoked or unknown.
     """
 
     def __init__(

@@ -96,7 +96,7 @@ class PeopleMethods:
         :param mode: what the guest may do: ``view``, or ``control`` if the live session's token permits control.
         :param expires_in: seconds after which the new token and its sessions end; more than 28,800 count as 28,800.
         :returns: ``expires_in``: for how many seconds the new token is valid.  If the live session's token permits no
-            reconnection, the new token ends when that token expires, which may be earlier than requested.
+            reconnection, the new token ends when that token expires, if not earlier.
         :raises ConsoleForbidden: the token may not be shared, or not with this right.
         :raises Refusal: the token is not valid; see ``check_token``.
         """

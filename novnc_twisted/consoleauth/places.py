@@ -228,11 +228,11 @@ class Places:
 
         :param compute_host: a host that made a token for the server; None: unknown.
         :raises ServiceUnavailable: this host is not live; or another host that is not live published the server; or the
-            records of such hosts cannot be read.
+            records of hosts that are not live cannot be read.
         """
         if compute_host is not None and compute_host not in self._directory.live:
             raise ServiceUnavailable(
-                f"{instance_uuid}: compute host {compute_host}, which last had the server, is not alive"
+                f"{instance_uuid}: compute host {compute_host}, which had the server, is not alive"
             )
         last = self._directory.last_host(instance_uuid)
         if last is not None:

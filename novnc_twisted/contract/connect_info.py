@@ -27,7 +27,7 @@ class ConnectInfo(Record):
     :ivar internal_access_path: a path for a CONNECT request before the RFB handshake (nova's Xen consoles).
     :ivar instance_uuid: the UUID of the server; empty: unknown.
     :ivar name: the server's name, which viewers show as their title.  If nova is the authority, this is the name that
-        the owner gave the server; else it is the name of the libvirt domain.
+        the owner gave the server; if consoleauth is, the name of the libvirt domain.  Empty: unknown.
     :ivar instance_name: the name of the VM on its host, as QEMU reports it (``instance-00000001``); empty: unknown.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar user_id: the user who asked for the token.
@@ -37,8 +37,8 @@ class ConnectInfo(Record):
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
     :ivar keep_from: seconds from the time when the session becomes live until it calls ``keep_token`` for the first
         time.  If ``reconnects`` is True and ``shared_from`` is None, this call and the later ones let the viewer
-        reconnect after the token has expired; before that, the viewer can reconnect without them.  Other sessions
-        make the same calls, but only to notice a revocation.
+        reconnect after the token has expired; before that, the viewer can reconnect without them.  For other sessions,
+        the calls only report changes of the token, such as a revocation or another mode.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
     :ivar shared_from: the SHA-256 of another token, if a viewer with that token made this one for a guest.

@@ -74,7 +74,7 @@ def optional(check: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
 
 
 def one_object(text: str) -> str:
-    """Return the same object for equal texts."""
+    """Return the same object for equal texts; but ``text`` itself if this Python would keep that object for ever."""
     return sys.intern(text) if _FREES_INTERNED else text
 
 

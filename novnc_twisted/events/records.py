@@ -238,7 +238,7 @@ class TokenRefused(ConsoleEvent):
 class TokenRevoked(ConsoleEvent):
     """Tokens were revoked or deleted.
 
-    Tokens are deleted if their server is gone, or if a server or a user has too many of them.
+    Tokens are deleted if the API requests it or their server is gone, or if a server or a user has too many of them.
 
     The fields of ``ConsoleEvent`` show how the tokens were selected.  For example, only ``user_id`` is set if all
     tokens of a user were revoked.

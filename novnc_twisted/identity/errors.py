@@ -46,7 +46,7 @@ def too_many_log_ins() -> HTTPError:
 
 
 def too_many_tokens() -> HTTPError:
-    """Make the 429 for a client that sends a token while Keystone validates many other tokens from its address.
+    """Make the 429 for an unknown token while Keystone validates many other unknown tokens from the client's address.
 
     All addresses in an IPv6 /64 count as one.  :class:`.FairShare` enforces the limits.
     """

@@ -99,7 +99,7 @@ class Passwords:
 
         The time of a comparison depends on the cost of the hash.  So log-ins with one known name all take the same
         time.  If the times of an unknown name varied, they would show that the name is unknown.  Therefore, this method
-        always returns the same user for the same name, until the user file changes.
+        always returns the same user for the same name, until the user file changes or this process ends.
         """
         digest = self._digest(b"substitute", name.encode("utf-8", "surrogatepass"))
         return list(users.values())[int.from_bytes(digest[:8]) % len(users)]

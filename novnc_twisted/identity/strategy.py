@@ -79,6 +79,6 @@ class IAuth(Protocol):
     def user(self, name: str) -> User | None:
         """Return the user with this name; None: no such user.
 
-        Called to check tokens of our identity service and, with a user file, API tokens.
+        Called to check tokens of our identity service and, with a user file, to check API tokens and renew log-ins.
         """
         ...

@@ -63,8 +63,8 @@ class ClipboardPolicy:
       such a change, the filter could not know which of the next server messages have the old size.
 
     It buffers an incomplete head of a viewer's message, or an incomplete SetPixelFormat or SetEncodings: at most 4,100
-    bytes.  If the server's texts are limited, it also buffers an incomplete header in the server's stream: less than a
-    thousand bytes.
+    bytes.  If the server's texts are limited, it also buffers an incomplete header in the server's stream: at most 11
+    bytes.
 
     :param pixel_format: the PIXEL_FORMAT in ServerInit.
     """

@@ -130,7 +130,7 @@ def _security_3_3(schemes: Authenticators) -> Handshake[None]:
 
 
 def _no_common_type(schemes: Iterable[str], offered: Sequence[int]) -> ConsoleUnreachable:
-    theirs = ", ".join(security_type_name(number) for number in offered[:16])  # a long list would not fit into the log
+    theirs = ", ".join(security_type_name(number) for number in offered[:16])  # more would not fit into one log line
     return ConsoleUnreachable(
         f"no common security type: the VNC server offers {theirs}; we may use {', '.join(schemes)}"
     )
@@ -167,8 +167,8 @@ def _server_init() -> Handshake[ServerInit]:
         raise ConsoleUnreachable(f"the VNC server claims a screen of {width} x {height} pixels")
     if name_length > MAX_NAME:
         raise ConsoleUnreachable(f"the VNC server claims a name of {name_length} bytes")
-    # Do not call this part "ServerInit": a connection that is lost while "ServerInit" is awaited counts as refused by
-    # QEMU's limit of viewers (novnc_twisted/session/upstream/loss.py).  QEMU refuses a viewer before ServerInit, never
-    # in the middle of it.
+    # Do not call this part "ServerInit": if a connection is lost while "ServerInit" is awaited, QEMU's limit of viewers
+    # may be reported as the cause (novnc_twisted/session/upstream/loss.py).  QEMU refuses a viewer before ServerInit,
+    # never in the middle of it.
     name = yield Need(name_length, "the name in ServerInit")
     return ServerInit(width, height, pixel_format, name)

@@ -38,7 +38,7 @@ _TIGHT_SMALL: Final = 12
 def unreadable(what: str) -> ConsoleUnreachable:
     """Return the refusal for a message whose end cannot be found.
 
-    The sentence names the clipboard policy, because only this policy needs the ends of server messages.
+    The detail names the clipboard policy, because only this policy needs the ends of server messages.
     """
     return ConsoleUnreachable(f"the clipboard policy can't be applied, because the VNC server sent {what}")
 

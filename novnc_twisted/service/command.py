@@ -50,8 +50,8 @@ class Options(usage.Options):
         twistd itself would print all of its help.
 
         With ``--check-config``, the process ends after the check.  If a take-over (SIGUSR2) has started this process to
-        replace an older one, twistd must not touch the older one's pid file or fork, so some of twistd's own options
-        are changed first (:meth:`.PredecessorChannel.adjust`).
+        replace an older one, twistd must neither fork nor touch the older one's pid file, so some of twistd's own
+        options are changed first (:meth:`.PredecessorChannel.adjust`).
         """
         from novnc_twisted.service.takeover.successor import channel_to_predecessor
 

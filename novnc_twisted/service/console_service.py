@@ -72,7 +72,7 @@ class ConsoleService(CommandService):
             shutdown.add(phase, lambda: older.gone() if self.is_main else None)
 
     def begin(self) -> None:
-        """Start all services.  No start waits for another one: each waits only for what it needs, such as Redis."""
+        """Start all services at the same time.  Each start waits only for what it needs, such as Redis."""
         starts: list[Start] = [self._context.transport.start, *self._starts]
         if self._context.trail is not None:
             # First, so that the audit trail is open when the other starts report events.  open_trail() awaits nothing,

@@ -149,7 +149,7 @@ class FlagFile(iniparser.BaseParser):
         return name, value
 
     def error_invalid_assignment(self, line: str) -> Any:
-        """See BaseParser: a line without ``=`` and ``:`` is a flag of Essex, or a mistake."""
+        """See BaseParser: a line with neither ``=`` nor ``:`` is a flag of Essex, or a mistake."""
         flag = line.strip()
         if flag.startswith("--no"):
             return flag[4:], ["false"]

@@ -9,7 +9,7 @@ def is_folder(path: Path, option: str) -> bool:
     """Return whether a path is a folder.
 
     :param option: the option that names the path.
-    :raises Unusable: the path cannot be examined, for example because this process may not search its parent folder.
+    :raises Unusable: the path cannot be examined, for example because this process may not search the folder above it.
     """
     try:
         return path.is_dir()

@@ -88,7 +88,7 @@ def monitoring_address(conf: Any) -> tuple[str, int] | None:
 
 
 def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
-    """Yield an error for each pair of options with which one process would listen twice on the same port."""
+    """Yield an error for each pair of options that give one process the same port on overlapping addresses."""
     listening = {
         "consoleapi": ("osapi_compute_listen_port", conf.osapi_compute_listen, conf.osapi_compute_listen_port),
         "novncproxy": ("[vnc] novncproxy_port", conf.vnc.novncproxy_host, conf.vnc.novncproxy_port),

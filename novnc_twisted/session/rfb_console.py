@@ -64,7 +64,7 @@ class RFBConsole:
         """Offer power actions (xvp) to the viewer.  Without a shield, which reads the xvp messages, do nothing."""
         shield = _shield(relay)
         if shield is not None:
-            # A partial object takes less memory than a nested function.  Each live session keeps one.
+            # A partial object takes less memory than a nested function.  Each session that offers xvp keeps one.
             shield.power = partial(_ask, change)
             # This filter sends the offer before the next bytes of the VNC server, and is then removed.
             power_offer: Any = PowerOffer(shield, relay.remove_filter)  # type: ignore[arg-type]

@@ -47,7 +47,7 @@ class Row(NamedTuple):
     :ivar peer: address and port of the client that is connected to the proxy: the viewer, or a reverse proxy.
     :ivar phase: the phase that the session had reached.
     :ivar admission: the id of consoleauth's record of the session's admission.
-    :ivar started_at: Unix time in seconds at which the connection was accepted.
+    :ivar started_at: Unix time in seconds at which the set-up began (see ``SessionInfo``).
     :ivar cause: the name of the refusal that ended the session; empty while the session is live.
     :ivar detail: what the log says besides the cause.
     :ivar ended_at: Unix time in seconds.

@@ -66,7 +66,7 @@ class PlacesTests(ConsoleAuthCase):
         """No live host can say that the server is gone."""
         await self.gone["one"]()
         refusal = await self.refused(ServiceUnavailable, self.check())
-        self.assertIn("compute host one, which last had the server, is not alive", refusal.detail)
+        self.assertIn("compute host one, which had the server, is not alive", refusal.detail)
         await self.host("one")
         await self.refused(InstanceNotFound, self.check())
 

@@ -81,9 +81,9 @@ class _Group:
 class Watch:
     """Finds, in each look, what has changed for each group, and sends it to the subscribers of the group.
 
-    If the send buffer of a subscriber's connection is full during a look, the subscriber gets no events.  In the first
-    look after the buffer has room again, the subscriber gets ``reload``, because it may have missed events and should
-    read its lists again.
+    While the send buffer of a subscriber's connection is full, and until it has become empty again, the subscriber gets
+    no events.  In the first look after that, it gets ``reload``, because it may have missed events and should read its
+    lists again.
     """
 
     _log = Logger()

@@ -182,7 +182,7 @@ class KeystoneLogins:
         await self._revoke(*tokens)
 
     def _revoke_later(self, *tokens: str) -> None:
-        """Revoke these tokens, for which the person does not wait."""
+        """Start to revoke these tokens; the person does not wait until they are revoked."""
         Deferred.fromCoroutine(self._revoke(*tokens))
 
     async def _revoke(self, *tokens: str) -> None:

@@ -204,7 +204,7 @@ return left
 The calls are returned so that they can be refused at once.  If another server may still take calls, return nil.  For an
 entry without a server, return an empty list.
 
-If the third argument is above 0, this server may be restarting.  If it was the last one of the topic, the waiting calls
+If the last argument is above 0, this server may be restarting.  If it was the last one of the topic, the waiting calls
 stay in the queues, and the script returns an empty list.  For this number of milliseconds, the worker ``~`` stands for
 the server, and callers with new calls try again (see ``QUEUE``).  The server itself stays in ``p:TOPIC`` until it has
 closed its queues (at most 3 s), so that no other server gets an exclusive topic earlier.

@@ -136,7 +136,7 @@ class RedisStore:
         return _begun(append())
 
     def newest(self, log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
-        """See IKeyedStore.  Expired entries are also returned, until a later :meth:`append` drops them."""
+        """See IKeyedStore.  Expired entries are also returned, until :meth:`append` or the log's expiry drops them."""
 
         async def newest() -> list[tuple[str, dict[str, Any]]]:
             first, second = entry_id(before) if before else (0, 0)
@@ -150,8 +150,8 @@ class RedisStore:
     def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
         """See IKeyedStore.
 
-        A group is a set in Redis.  The Redis user of a compute host may only use SADD, so this host cannot remove a
-        member.
+        A group is a set in Redis.  On this set, the Redis user of a compute host may only use SADD, so this host cannot
+        remove a member.
         """
 
         async def join() -> None:

@@ -41,7 +41,7 @@ class StreamSide:
 
     Without a filter, the other side sends from the engine's buffer, without a copy.
 
-    While the side has the socket, it is also the end's transport: the end sends pings and text messages with
+    While the side has the socket, it is also the end's transport: a WebSocket end sends pings and text messages with
     :meth:`write`.
 
     :ivar end: the end from which this side has taken the socket.

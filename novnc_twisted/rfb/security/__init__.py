@@ -15,7 +15,7 @@ from novnc_twisted.rfb.security.vencrypt import check_subtypes, vencrypt
 from novnc_twisted.rfb.security.vnc import vnc_authentication
 
 Authenticators: TypeAlias = dict[str, tuple[SecurityType, Callable[[], Handshake[None]]]]
-"""Name of the scheme -> its security type, and the handshake after the choice of the type, up to SecurityResult."""
+"""Name of the scheme -> its security type, and the handshake between the choice of this type and SecurityResult."""
 
 SCHEMES: Authenticators = {
     "none": (SecurityType.NONE, no_authentication),

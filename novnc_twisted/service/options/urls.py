@@ -37,7 +37,7 @@ def libvirt_uri(text: str) -> None:
         raise ValueError(f"{_shown(text)}: write test:///default, or test:///FILE")
     if parts.path not in DRIVER_PATHS.get(driver, (parts.path,)):
         raise ValueError(
-            f"{_shown(text)}: the path of a {driver} URI is {' or '.join(DRIVER_PATHS[driver])}, such as qemu:///system"
+            f"{_shown(text)}: the path of a {driver} URI is {' or '.join(DRIVER_PATHS[driver])}, as in qemu:///system"
         )
 
 

@@ -19,7 +19,7 @@ def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
     """Check a socket, and yield a path that leads to exactly that socket until the ``with`` block ends.
 
     Each folder below the configured one, and the socket itself, is opened without following links.  The yielded path
-    in /proc/self/fd names the open inode.  So it has no effect to replace the socket between the check and the connect
+    in /proc/self/fd names the open inode.  So replacing the socket between the check and the connect has no effect
     (CVE-2026-7374, CVE-2026-13201: a console's socket was replaced by a link).
 
     :param directories: the configured folders; the socket must be below one of them.
