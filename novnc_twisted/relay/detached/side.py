@@ -189,10 +189,6 @@ class StreamSide:
         if sent < len(data):
             self._begin_to_hold(bytes(data[sent:]))
 
-    def writeSequence(self, parts: tuple[bytes, ...]) -> None:
-        """See :meth:`write`."""
-        self.write(b"".join(parts))
-
     @property
     def waiting(self) -> int:
         """The number of bytes that could not be sent yet."""
