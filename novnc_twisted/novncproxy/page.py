@@ -37,7 +37,7 @@ class Page(StaticFolder):
         self._branded: BrandedPage | None = None
 
     def use(self, settings: PageSettings | None) -> None:
-        """Show the shipped page with these settings of the operator from now on; None: as it was shipped.
+        """Show the page with these settings of the operator from now on; None: show it as it is in the package.
 
         A foreign page is not changed.
         """

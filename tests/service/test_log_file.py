@@ -143,7 +143,7 @@ class OutputTests(TestCase):
         self.assertEqual(str(error), "--logfile: can't open /nowhere/x: No such file or directory")
 
     def test_the_file_of_a_daemon(self) -> None:
-        """A daemon writes twistd.log, like the process that takes over from it.  With log_file or -n, there is none."""
+        """A daemon and its successor write twistd.log.  With log_file or -n, this file does not exist."""
         folder = Path(self.mktemp())
         folder.mkdir()
         self.addCleanup(os.chdir, Path.cwd())

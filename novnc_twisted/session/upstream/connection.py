@@ -66,7 +66,7 @@ class UpstreamConnection:
         self._lost_callback = self._session.end
 
     async def _answer(self, what: str) -> str | None:
-        """Return the VNC password if the handshake asks for it; None: it asks for something else, or there is none.
+        """Return the VNC password.  None: the handshake asks for something else, or there is no password.
 
         The password comes from the connect info, or else from ``ask_password`` of the session's services.  The answer
         of ``ask_password`` is not stored.
