@@ -39,8 +39,8 @@ class RequestRefused:
         ``proxies`` if the connection limit of the proxies was reached, because they share it.
     :ivar cause: the cause, as one word.
     :ivar address: the client's address; ``unknown`` if a trusted proxy sent an invalid address; empty for a unix
-        socket.  If a connection was closed to make room for another one, the network of the closed connection: of an
-        open connection, only the network is remembered.
+        socket.  If a connection was closed to make room for another one, this is the network of the closed connection,
+        because its address was not stored.
     :ivar detail: what happened, in words.
     :ivar option: the option to change, and how to change it; empty if no option helps.
     :ivar status: the HTTP status that was sent; None if the connection was closed without a response.

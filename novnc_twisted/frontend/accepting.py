@@ -111,11 +111,12 @@ class Acceptor:
         if self._logged_at is None or now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
             _log.error(
-                "can't accept connections on {port}: {error}{hint}. New connections wait; accepting goes on as "
-                "soon as it can (logged at most once a minute)",
+                "can't accept connections on {port}: {error}{hint}. New connections wait; the next attempt is "
+                "made in {pause:g} s (logged at most once a minute)",
                 port=_name_of(self._port.getHost()),
                 error=os.strerror(error.errno or 0),
                 hint=_hint(error.errno),
+                pause=PAUSE,
             )
 
     def _go_on(self) -> None:

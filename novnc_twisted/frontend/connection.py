@@ -126,7 +126,7 @@ class FrontConnection(Protocol):
             self.transport.abortConnection()
 
     def make_room(self) -> None:
-        """Close the connection because another connection needs its slot."""
+        """Close the connection, to give its slot to another connection."""
         self.set_deadline(None)
         self.transport.abortConnection()
 

@@ -73,8 +73,8 @@ class FrontProtocol(FrontConnection):
     def begin_check(self, token: str | None, address: str) -> Check | None:
         """Begin the check of a token.
 
-        :return: the check.  None: too many failed guesses came from this address, and another of its tokens is being
-            checked.  So the client has to wait.  The refusal was reported to the observer.
+        :return: the check.  None: too many failed guesses came from this address, and another token from this address
+            is being checked.  So the client has to wait.  The refusal was reported to the observer.
         """
         if not token:
             return Check()  # a request without a token does not count as a guess

@@ -40,7 +40,7 @@ class FrontViewer:
     ) -> None:
         """Make the viewer of a connection.
 
-        :param make_room: closes the connection when another connection needs its slot.
+        :param make_room: closes the connection, to give its slot to another connection.
         :param check: the running check of the token.
         """
         self.end, self.token, self.address = end, token, address
