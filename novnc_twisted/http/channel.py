@@ -26,8 +26,8 @@ class LimitedChannel(StrictChannel):
     twisted.web's own time-out begins anew with each byte, so a client that sends slowly would never reach it.
 
     :ivar slot: the connection's slot in the connection limits.
-    :ivar is_last: whether this connection is closed after the present response, because the site stops.  If there is
-        no present response, the connection is closed after the next one.
+    :ivar is_last: whether this connection is closed after the present response or, if there is none, after the next
+        response, because the site stops.
     :ivar is_streaming: whether the response is a stream of server-sent events, which lasts until the client or the
         server ends it.
     """
@@ -117,8 +117,8 @@ class LimitedChannel(StrictChannel):
         self.is_last = True
         # A deadline runs only while the connection is new, or while a request is arriving.
         if first_request and self._deadline is not None:
-            # checkPersistence() is called once for each request, when its headers have arrived.  If a request is
-            # arriving, this may have happened before is_last was set, so is_last would have no effect on it.
+            # checkPersistence() is called once for each request, when the request's headers have arrived.  If the body
+            # is still arriving, this call came before is_last was set, so is_last has no effect on this request.
             if self.requests:
                 self.close_after_response()
             return

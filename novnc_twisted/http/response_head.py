@@ -17,9 +17,9 @@ ALONE: Final = (("Cross-Origin-Opener-Policy", "same-origin"),)
 
 The header is sent only over https, because over plain http Chromium ignores the header and logs a warning.
 
-The header is not sent if a page of the same site has opened this page.  For example, the list of servers opens console
-pages of the same site, but of another origin, because the ports are different.  The list needs references to these
-pages, to return to their tabs.
+The header is not sent if the browser reports (Sec-Fetch-Site) that a page of the same site, but of another origin, has
+opened this page.  For example, the list of servers opens console pages at another port of the same host.  The list
+needs references to these pages, to return to their tabs.
 """
 
 DRAWING: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"

@@ -2,8 +2,9 @@
 
 If two programs read one request differently, an attacker can smuggle a second request past a proxy.  Therefore this
 parser refuses everything that another program may read differently: obsolete line folding, control characters, and
-transfer codings other than ``chunked``.  A request that arrives before the previous response is dropped, and the
-connection is closed after that response.  Request line, header and body have maximum lengths.
+transfer codings other than ``chunked``.  If a request arrives while the previous one is being answered, this parser
+drops the new request, and closes the connection after the response.  Request line, header and body have maximum
+lengths.
 """
 
 from typing import Any, Final
