@@ -15,7 +15,7 @@ from novnc_twisted.http.static_files import TYPES, StaticFile
 
 DARK: Final = Color.read("#252d38")
 LIGHT: Final = Color.read("#e7ebf0")
-"""The backgrounds on which the accent colour has the least contrast, in the dark and in the light colour scheme of the
+"""The backgrounds on which the accent color has the least contrast, in the dark and in the light color scheme of the
 pages (``--hover`` of style.css)."""
 
 _CACHED: Final = 16
@@ -26,7 +26,7 @@ in memory."""
 class BrandedPage:
     """Adds the settings to the files of a page.
 
-    :ivar style: the file name of the style sheet; empty if the settings have neither colours nor a logo.
+    :ivar style: the file name of the style sheet; empty if the settings have neither colors nor a logo.
     :ivar logo: the file name of the logo; empty if the operator has set no logo.
     """
 
@@ -98,7 +98,7 @@ class BrandedPage:
 
 
 def style_sheet(settings: PageSettings) -> str:
-    """Return a style sheet for the logo and the colours.  It sets variables of the pages' own style sheet."""
+    """Return a style sheet for the logo and the colors.  It sets variables of the pages' own style sheet."""
     rules = []
     if settings.accent is not None:
         dark, light = (settings.accent.readable_on(ground) for ground in (DARK, LIGHT))
@@ -128,7 +128,7 @@ def _bar(bar: Color, accent: Color | None) -> str:
         "accent": shown,
         "on-accent": shown.text(),
     }
-    # Set ``color``, too.  Otherwise the bar would inherit the text colour of the body, which the body has computed from
+    # Set ``color``, too.  Otherwise the bar would inherit the text color of the body, which the body has computed from
     # its own value of the variable ``--ink``.
     return _rule("body > header, body > .show", variables, "background: var(--bar); color: var(--ink);")
 

@@ -10,7 +10,7 @@ _STEPS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Color:
-    """An opaque colour in sRGB; each part is from 0 to 255."""
+    """An opaque color in sRGB; each part is from 0 to 255."""
 
     red: int
     green: int
@@ -24,7 +24,7 @@ class Color:
         """
         found = _FORM.fullmatch(text) if isinstance(text, str) else None
         if found is None:
-            raise ValueError("not a colour such as #1a2b3c")
+            raise ValueError("not a color such as #1a2b3c")
         return cls(*(int(part, 16) for part in found.groups()))
 
     def __str__(self) -> str:
@@ -38,14 +38,14 @@ class Color:
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     def contrast(self, other: "Color") -> float:
-        """Return the contrast ratio of two colours, from 1 to 21.  Texts need at least 4.5."""
+        """Return the contrast ratio of two colors, from 1 to 21.  Texts need at least 4.5."""
         darker, lighter = sorted((self.luminance, other.luminance))
         return (lighter + 0.05) / (darker + 0.05)
 
     def mixed(self, other: "Color", share: float) -> "Color":
-        """Return this colour mixed with another one.
+        """Return this color mixed with another one.
 
-        :param share: the share of the other colour, from 0 to 1.
+        :param share: the share of the other color, from 0 to 1.
         """
         return Color(
             *(
@@ -55,13 +55,13 @@ class Color:
         )
 
     def text(self) -> "Color":
-        """Return black or white: the one that is easier to read on this colour.  The contrast is at least 4.5."""
+        """Return black or white: the one that is easier to read on this color.  The contrast is at least 4.5."""
         return max(BLACK, WHITE, key=self.contrast)
 
     def readable_on(self, ground: "Color", wanted: float = 4.5) -> "Color":
-        """Return this colour, or the nearest lighter or darker colour that has the wanted contrast to ``ground``.
+        """Return this color, or the nearest lighter or darker color that has the wanted contrast to ``ground``.
 
-        If no colour has this contrast, return black or white.
+        If no color has this contrast, return black or white.
         """
         end = ground.text()
         steps = (self.mixed(end, step / _STEPS) for step in range(_STEPS + 1))

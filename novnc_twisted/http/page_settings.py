@@ -1,4 +1,4 @@
-"""The operator's settings for the pages, from a JSON file: logo, colours, links, and settings of the console page."""
+"""The operator's settings for the pages, from a JSON file: logo, colors, links, and settings of the console page."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,8 +47,8 @@ class PageSettings:
 
     :ivar name: the name of the cloud or company, which screen readers read in place of the logo.
     :ivar logo: the picture to show in the bar; None: no logo.
-    :ivar accent: the colour of main buttons and of chosen items.
-    :ivar bar: the colour of the bar at the top of the pages.
+    :ivar accent: the color of main buttons and of chosen items.
+    :ivar bar: the color of the bar at the top of the pages.
     :ivar help: the URL of the operator's own help.  The page replaces ``{language}`` with the code of its language.
     :ivar new_link: the URL where people get a new console link.  The page replaces ``{language}`` here, too.
     :ivar defaults: settings of the page that apply until a person chooses others.

@@ -57,7 +57,7 @@ class ReadTests(SynchronousTestCase):
             ({"a\x1b\n": 1}, "'a\\x1b\\n' is unknown; known are name, help, new_link, defaults, fixed"),
             ({"colors": []}, "colors is not an object"),
             ({"colors": {"ink": "#000000"}}, "colors.ink is unknown; known are accent, bar"),
-            ({"colors": {"accent": "red"}}, "colors.accent is not a colour such as #1a2b3c"),
+            ({"colors": {"accent": "red"}}, "colors.accent is not a color such as #1a2b3c"),
             ({"colors": {"bar": "#777777"}}, "colors.bar is too close to medium brightness for readable texts"),
             ({"help": "javascript:alert(1)"}, "help is not a URL with https, http or mailto"),
             ({"help": "//example.org"}, "help is not a URL"),
