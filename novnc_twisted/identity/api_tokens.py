@@ -2,7 +2,7 @@
 
 A token consists of 256 random bits, and is shown once.  The keyed store contains only the SHA-256 of the token.  A
 request with the token has the current rights of the user who made the token.  If the right of the token is ``read``,
-the request may only read (GET and HEAD), for example the lists of servers and sessions.  It may see no screen.
+the request may only read (GET and HEAD), for example the lists of servers and sessions.  It cannot read screens.
 """
 
 import hashlib
@@ -41,7 +41,8 @@ MAX_NAME: Final = 100
 
 READ, CONTROL = "read", "control"
 RIGHTS: Final = (READ, CONTROL)
-"""The rights of a token: to read, except screens, or to do what the user may do, except make and revoke API tokens."""
+"""The rights of a token.  ``read``: read everything that the user may read, except screens.  ``control``: do what the
+user may do, except make and revoke API tokens."""
 
 _FORM: Final = re.compile(r"nvt_[A-Za-z0-9_-]{43}")
 _MAX_NOTED: Final = 10_000
