@@ -154,8 +154,9 @@ class DomainPublisher:
             if not self._failing:
                 self._failing = True
                 _log.warn(
-                    "the domains of this host can't be published ({reason}). Lists show the last published state until "
-                    "an attempt succeeds. If Redis denied a command, create its users again with novnc-redis-acl",
+                    "the domains of this host can't be published ({reason}). Until an attempt succeeds, lists show the "
+                    "last published states, or 'unknown' if libvirt does not answer. If Redis denied a command, create "
+                    "its users again with novnc-redis-acl",
                     reason=str(refusal),
                 )
         else:
