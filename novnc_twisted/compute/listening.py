@@ -1,8 +1,8 @@
 """Checks the addresses on which a VNC server listens.  No I/O.
 
-The proxies must reach the server at the address to which they connect.  The server may also listen on
-``server_listen`` and on loopback addresses, but on no other address.  If ``server_listen`` is ``0.0.0.0`` or ``::``, it
-may listen on all addresses.
+The server must listen on the address to which the proxies connect (``server_proxyclient_address``).  It may also listen
+on ``server_listen`` and on loopback addresses, but on no other address.  If ``server_listen`` is ``0.0.0.0`` or ``::``,
+the server may listen on all addresses.
 """
 
 from functools import lru_cache

@@ -119,8 +119,8 @@ class PowerActions:
         operations = () if domain.migrating else _PLANS[action].get(domain.state, ())
         busy = self._tasks.get(uuid)
         # A hard reboot (RESET) may replace any other running action, since a guest may ignore a request to reboot or to
-        # shut down.  (nova permits this for most actions, but not for START and STOP.)  It must not replace another
-        # hard reboot: many hard reboots would occupy all threads for power actions.
+        # shut down.  (nova permits a hard reboot during most actions, but not during START and STOP.)  A hard reboot
+        # must not replace another one: many hard reboots would occupy all threads for power actions.
         if busy is not None and (action != power.RESET or busy.name == task.name):
             return PowerReply(state=domain.state, conflict=power.BUSY, task=busy.name)
         if domain.migrating:

@@ -154,8 +154,9 @@ class ComputeAPI:
 
         :param visible: whether the caller may see a server.  A server that the caller may not see can be returned.
         :raises InstanceNotFound: no live host has the server, or the id is not a UUID.
-        :raises ServiceUnavailable: no compute host is live, their list cannot be read, or too many would have to be
-            asked.  Or no host that answered has the server, and one that may have it did not answer or was not asked.
+        :raises ServiceUnavailable: no compute host is live, the list of live hosts cannot be read, or too many hosts
+            would have to be asked.  Or no host that answered has the server, and one that may have it did not answer or
+            was not asked.
         """
         uuid = arguments.instance_uuid(instance_uuid)
         updated = await self._directory.refresh()
@@ -194,7 +195,7 @@ class ComputeAPI:
         return None if host is None else self._directory.entries(instance_uuid.lower())[host].as_unknown()
 
     async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None = None) -> Console:
-        """Return a console with a new token.  The token is valid only after consoleauth has authorised it.
+        """Return a console with a new token.  The token is valid only after consoleauth has authorized it.
 
         :param host: the compute host that has the server; None: it is looked up.
         :raises InstanceNotFound: no live host knows the server.

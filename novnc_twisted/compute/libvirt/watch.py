@@ -94,8 +94,8 @@ class Watch:
             try:
                 registered = self._register(connection)
                 failures = 0
-                # Called before CONNECTED is reported: the next lists may use cached domains only if libvirt reports
-                # every change.
+                # Called before CONNECTED is reported: when the driver lists the domains next, it may use cached domains
+                # only if libvirt reports every change.
                 self._watched(len(registered) == len(_EVENTS))
                 self._reactor.callFromThread(self._connected)
                 while not self._wake.wait(_LOOK) and not unusable(connection):
@@ -114,8 +114,8 @@ class Watch:
     def _register(self, connection: Any) -> list[int]:
         """Register for events, and return the numbers of the registrations.
 
-        Old versions of libvirt have no events for metadata.  With such a version, lists read the XML of every domain
-        each time.
+        Old versions of libvirt have no events for metadata.  With such a version, the driver reads the XML of every
+        domain each time that it lists the domains.
         """
         try:
             connection.registerCloseCallback(self._closed, None)
@@ -155,7 +155,7 @@ class Watch:
 
     def _notify(self, change: Change | None, domain: Any) -> None:
         uuid = domain.UUIDString()
-        # Called in this thread, because a list may begin before the reactor gets the event.
+        # Called in this thread, because the driver may list the domains before the reactor gets the event.
         self._changed(uuid)
         if change is not None and not self._stopping:
             self._reactor.callFromThread(self._pass_on, DomainEvent(change, uuid))
