@@ -40,10 +40,12 @@ class LeaseMethods:
         If the store has lost the token's record, the record is restored if possible (see :meth:`.LostTokens.restore`).
         The record of a token that was dropped (deleted from the store, for example together with all other tokens of
         its server) is not restored.  If there is no record, or the rules do not permit a reconnection with the token,
-        no lease is granted.  The call still finds a revocation and a changed mode.
+        no lease is granted.  Then the call only reports whether the token was revoked or its mode was changed.
 
-        :returns: ``mode``: the viewer's rights if they were changed; else null.
-        :raises Revoked: the token was revoked, or dropped together with all other tokens of its server.
+        :returns: ``mode``: what the viewer may do (``control`` or ``view``) if this was changed after the token was
+            made; else null.
+        :raises Revoked: the token was revoked, alone or with all tokens of its server, its user or its project.  Or it
+            was dropped with all tokens of its server, or it was shared from a token that is no longer valid.
         :raises ConsoleForbidden: the server belongs to another project than when the token was made.
         """
         token_hash = arguments.token_hash(token_hash)
