@@ -59,9 +59,10 @@ class AdmissionMethods:
         :param people: whether console pages may show the session.  They can only show it if ``proxy`` is known.
         :param admission: a random id that the caller chooses for this admission.  If the caller repeats the call with
             the same id, the session is counted only once.  Empty: this method chooses the id.
-        :param again: whether the session was admitted before, and only asks where its console is now.  Such a session
-            is not counted again, and neither an event nor the pages of other people report it again.  Without a stored
-            admission with this token, this id and this client address, the argument is ignored.
+        :param again: whether the session was admitted before, and the caller only asks where its console is now.  Such
+            a session is not counted again, no event reports another use of the token, and the pages of other people are
+            not updated.  Without a stored admission with this token, this id and this client address, the argument is
+            ignored.
         :raises Refusal: see ``ConsoleAuthAPI.check_token``.
         """
         token_hash, address = arguments.token_hash(token_hash), arguments.client_address(client_address)
@@ -79,7 +80,8 @@ class AdmissionMethods:
             began = self._clock.seconds()
             place = await self._locate_unless_revoked(token_hash, record, limit)
             place_seconds = self._clock.seconds() - began
-            # Apply the token's marks only now: it may have been revoked or changed while the compute host was asked.
+            # Only now, check whether the token was revoked or its mode was changed: somebody may have done this while
+            # the compute host was asked.
             record = await self._policy.current(token_hash, record)
             # Without an earlier admission, `again` is ignored: otherwise, somebody with a stolen proxy credential could
             # use a token without an entry in the audit trail.

@@ -1,4 +1,4 @@
-"""Remembers the tokens of sessions that are live or have just ended.  Used by a proxy whose authority is nova's API.
+"""Remembers the tokens of sessions that are live or have just ended, for a proxy whose tokens nova's API checks.
 
 The viewers of these sessions may reconnect even if nova has dropped their tokens.
 """

@@ -51,8 +51,8 @@ class ConsoleAuthManager:
     :param host: the host name under which the service is listed.
     :param now: returns Unix time in seconds.  None: for tokens, the clock of the store, which all managers share; for
         the history and ``OpenSessions``, the clock of this host.
-    :param observer: called with an event for each token that is made, shared, used, refused or dropped, and for each
-        request for control and change of control (``novnc_twisted.events``).
+    :param observer: called with an event (``novnc_twisted.events``) for each token that is made, shared, used or
+        refused, for each revocation or removal of tokens, and for each request for control and change of control.
     """
 
     def __init__(

@@ -128,7 +128,8 @@ class TokenMarks:
 def selector_of(wanted: SessionFilter) -> tuple[str, str]:
     """Return the field by which a filter selects tokens, and its value.
 
-    :raises ServiceUnavailable: the filter does not have exactly one of :data:`SELECTORS`, or it has another field.
+    :raises ServiceUnavailable: the filter does not have exactly one of :data:`SELECTORS`, or it has a field other than
+        these and ``owner``.
     """
     found = [(name, value) for name, value in wanted.to_wire().items() if name != "owner"]
     if len(found) != 1 or found[0][0] not in SELECTORS:

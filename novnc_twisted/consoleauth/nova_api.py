@@ -179,9 +179,9 @@ class NovaAPI:
                 self.reads_servers = allowed
                 if not allowed:
                     _log.warn(
-                        "our credentials may not read servers from nova (GET /servers): the state of a server and the "
-                        "name of its screen are not checked, and sessions do not survive a migration; add this path to "
-                        "the access rules of the application credential"
+                        "our credentials may not read servers from nova (GET /servers): the state of a server, and the "
+                        "name that its VNC server sends, are not checked, and sessions do not survive a migration; add "
+                        "this path to the access rules of the application credential"
                     )
         return self.reads_servers
 

@@ -78,8 +78,9 @@ class People:
     :param hide_administrators: whether an administrator who only watches is hidden from users who are not
         administrators.
     :param show_names: whether the names of users are shown.
-    :ivar on_given_back: called when a receiver has ended, its viewer has come back in a new session, and this session
-        gets the grant.  The arguments are the new session and the giver.
+    :ivar on_given_back: called when the session that received control by a grant has ended, its viewer has come back in
+        a new session, and the new session gets the grant.  The arguments are the new session and the session that
+        handed its control over.
     """
 
     def __init__(
@@ -194,7 +195,7 @@ class People:
     async def tell(self, instance_uuid: str, asked: str = "") -> int:
         """Decide who has control, and send the list of people to the workers.
 
-        If the list was not final, or a worker did not answer, this is repeated later.
+        If the list was not final, or a worker did not answer, the update is repeated later.
 
         :param asked: the session that asks for control; empty: none does.
         :return: the number of pages that show this request.
@@ -218,8 +219,8 @@ class People:
     async def settled(self, sessions: Sequence[SessionInfo], *, complete: bool) -> Settled:
         """Decide who has control.
 
-        Grants that no longer count are dropped.  If a receiver has ended and its viewer has come back in a new session,
-        this session gets the grant.
+        Grants that no longer count (:mod:`.control`) are dropped.  If the session that received control by a grant has
+        ended, and its viewer has come back in a new session, the new session gets the grant.
 
         :param complete: whether these are all sessions.  If they are not, no grant is changed, because a missing
             session may appear again.

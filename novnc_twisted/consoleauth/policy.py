@@ -64,7 +64,7 @@ class TokenPolicy:
     # --- making and dropping tokens
 
     async def authorized(self, token_hash: str, info: ConnectInfo) -> float | None:
-        """Return the expiry time of a token that an earlier, equal call has authorised; None: the token is new.
+        """Return the expiry time of a token that an earlier, equal call has authorized; None: the token is new.
 
         A caller that did not receive the answer to its first call repeats the call.
 
