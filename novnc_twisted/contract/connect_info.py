@@ -1,4 +1,4 @@
-"""Where a console is, and the user who opens it (nova's ``connect_info``)."""
+"""Where a console is, and the user who asked for it (nova's ``connect_info``)."""
 
 from dataclasses import field
 from typing import Annotated, Any, Final, Self
@@ -15,7 +15,7 @@ CONSOLE_TYPES: Final = (NOVNC, XVPVNC)
 
 @record
 class ConnectInfo(Record):
-    """Where a console is now, and the user who opens it.
+    """Where a console is, and the user who asked for it.
 
     The compute host makes this record, the API adds the user, consoleauth keeps it with the token, and the proxy gets
     it from ``check_token``.
@@ -26,8 +26,8 @@ class ConnectInfo(Record):
         it.  None: the VNC server uses TCP.
     :ivar internal_access_path: a path for a CONNECT request before the RFB handshake (nova's Xen consoles).
     :ivar instance_uuid: the UUID of the server; empty: unknown.
-    :ivar name: the server's name, which viewers show as their title.  If nova is the authority, this is the name that
-        the owner gave the server; if consoleauth is, the name of the libvirt domain.  Empty: unknown.
+    :ivar name: the server's name, which viewers show as their title.  If nova's API checks the tokens, this is the name
+        that the owner gave the server; if consoleauth checks them, the name of the libvirt domain.  Empty: unknown.
     :ivar instance_name: the name of the VM on its host, as QEMU reports it (``instance-00000001``); empty: unknown.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar user_id: the user who asked for the token.
@@ -35,10 +35,10 @@ class ConnectInfo(Record):
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
-    :ivar keep_from: seconds from the time when the session becomes live until it calls ``keep_token`` for the first
-        time.  If ``reconnects`` is True and ``shared_from`` is None, this call and the later ones let the viewer
-        reconnect after the token has expired; before that, the viewer can reconnect without them.  For other sessions,
-        the calls only report changes of the token, such as a revocation or another mode.
+    :ivar keep_from: seconds from the time when the session becomes live until the proxy calls ``keep_token`` for the
+        first time.  After this call, the proxy makes further ones regularly.  From the answers, the proxy learns that
+        the token was revoked or that its mode was changed.  If ``reconnects`` is True and ``shared_from`` is None, the
+        calls also let the viewer reconnect after the token has expired.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
     :ivar shared_from: the SHA-256 of another token, if a viewer with that token made this one for a guest.
@@ -51,8 +51,8 @@ class ConnectInfo(Record):
     :ivar made_at: Unix time in seconds at which the token was made, by the clock of consoleauth's store; None: unknown.
     :ivar current: whether host and port are up to date; False: they are from the time when the token was made, and
         another VM may have them now.
-    :ivar password: the VNC password, if the authority supplied it with the connect info (a token plug-in can).  Else
-        None; if consoleauth is the authority, the proxy asks it for the password when the VNC server requires one.
+    :ivar password: the VNC password, if a token plug-in checked the token and supplied a password; else None.  If
+        consoleauth checks the tokens, the proxy asks consoleauth for the password when the VNC server requires one.
         This field is neither in the ``repr`` of the record nor sent on the bus.
     """
 
@@ -94,7 +94,7 @@ class ConnectInfo(Record):
             host=place.host,
             port=place.port,
             socket=place.socket,
-            # A place only has the name of the libvirt domain.  If nova is the authority, this method is not used.
+            # A place has no name besides that of the libvirt domain.  This method is used only with consoleauth.
             name=place.name,
             instance_name=place.name,
             compute_host=place.compute_host,

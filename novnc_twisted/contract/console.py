@@ -17,7 +17,7 @@ def _web_address(value: Any) -> str:
 
 @record
 class Console(Record):
-    """A token that a compute host made for a console.  It opens nothing until consoleauth has authorised it.
+    """A token that a compute host made for a console.  It opens nothing until consoleauth has authorized it.
 
     :ivar token: the token, which is secret.
     :ivar access_url: the link for the user, which contains the token.

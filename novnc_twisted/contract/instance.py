@@ -34,7 +34,7 @@ class Instance(Record):
     :ivar created: when nova created the server, in ISO 8601.
     :ivar vcpus: the number of virtual CPUs.
     :ivar memory_mb: the memory in MiB.
-    :ivar state: libvirt's name of the state, such as ``running``, or ``unknown``.
+    :ivar state: the name of the state, such as ``running`` or ``saved``; ``unknown``: the host does not answer.
     :ivar power_state: nova's number of the state.
     :ivar migrating: whether the domain is moving to or from another host.
     :ivar host: the ``host`` option of the compute host that was asked; it is not read from the answer.

@@ -14,7 +14,7 @@ class Place(Record):
 
     :ivar name: the name of the libvirt domain.
     :ivar owners: the id and the name of the project that the server belongs to; None: the host did not report it.
-    :ivar state: libvirt's name of the state of the server, such as ``paused``; empty: the host did not report it.
+    :ivar state: the name of the server's state, such as ``paused``; empty: the host did not report it.
     :ivar compute_host: the ``host`` option of the compute host that was asked; it is not read from the answer.
     """
 

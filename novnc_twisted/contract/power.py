@@ -28,7 +28,7 @@ FOR_VIEWERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "crashed": (RESET,),
     }
 )
-"""libvirt's name of a state -> the actions that the console page offers in this state.
+"""The name of a state -> the actions that the console page offers in this state.
 
 The compute host decides whether it runs an action.
 """
@@ -53,7 +53,7 @@ TRANSIENT: Final = "transient"
 class PowerReply(Record):
     """The answer of a compute host to a request for a power action: whether the action has begun and, if not, why.
 
-    :ivar state: libvirt's name of the server's state when the action was requested.
+    :ivar state: the name of the server's state when the action was requested.
     :ivar conflict: :data:`WRONG_STATE`, :data:`BUSY` or :data:`TRANSIENT`; None: the action has begun.
     :ivar task: with :data:`BUSY`, nova's name of the running action, such as ``powering-off``, or ``migrating``.
     """

@@ -1,8 +1,8 @@
-"""Keys for a server, as they travel from the API to the server's compute host.
+"""Keystrokes for a server, as they travel from the API to the server's compute host.
 
 The typed text may be a password, so it must not be readable on the bus or in the files of Redis.  The bus encrypts
 replies, but not calls.  So the compute host first replies with a secret (a :class:`TypingTicket`), with which the API
-then encrypts the keys.
+then encrypts the keystrokes.
 
 A *chord* is a set of keys that are pressed together, such as Ctrl+Alt+Delete.
 """
