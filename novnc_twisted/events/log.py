@@ -23,7 +23,7 @@ class EventLog:
     A blocked frame is a frame of another site in which the browser does not show the console page, because the option
     ``frame_ancestors`` does not allow this site; see :class:`.FrameBlocked`.
 
-    Each session has one line, at its end.  Refused requests are summarised: the first one for each service, cause and
+    Each session has one line, at its end.  Refused requests are summarized: the first one for each service, cause and
     client network is logged at once; further ones are counted, and their number is logged once a minute.  All other
     events, such as those about tokens, are not logged here.  The audit trail contains them, if it is on.
     """
