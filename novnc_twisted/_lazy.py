@@ -14,8 +14,8 @@ def lazy(package: str, names: dict[str, str]) -> tuple[Callable[[str], Any], Cal
     """Return the ``__getattr__`` and the ``__dir__`` of a package.
 
     An object may have the same name as its sub-module: the sub-module ``rfb.login`` defines ``login()``.  When the
-    import system has imported this sub-module, it assigns the sub-module to ``rfb.login``.  A package with such a name
-    ignores this assignment, so that ``rfb.login`` is always the function.
+    import system has imported this sub-module, it assigns the sub-module to ``rfb.login``.  A package that has such a
+    sub-module ignores this assignment, so that ``rfb.login`` is always the function.
 
     :param package: the package's ``__name__``.
     :param names: public name -> the sub-module (relative, without the dot) that defines it.

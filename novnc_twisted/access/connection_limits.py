@@ -29,11 +29,12 @@ class ConnectionLimits:
     unix sockets, which carry the connections of many clients.  Connections whose clients have valid tokens do not count
     for the share: an office behind one address may have any number of consoles.
 
-    A new connection over the share of its network replaces an old one of the same network.  A new connection over the
-    maximum replaces an old one of any network.  A connection is *silent* while it waits for a request.  Of these old
-    connections, the one that has been silent longest is closed.  If none is silent, the one is closed that has waited
-    longest for its client to read a response or to send the body of a request.  If none waits for its client, the new
-    connection is refused.
+    A connection is *silent* while it waits for a request.
+
+    A new connection over the share of its network replaces an old connection of the same network.  A new connection
+    over the maximum replaces an old connection of any network.  The old connection that has been silent longest is
+    closed.  If no old connection is silent, the one is closed that has waited longest for its client to read a response
+    or to send the body of a request.  If no old connection waits for its client, the new connection is refused.
 
     :ivar maximum: maximum number of connections at the same time; 0: no limit.
     """
@@ -90,9 +91,9 @@ class ConnectionLimits:
     def _close_oldest(self, waiting: "_Waiting", address: str, why: str) -> bool:
         slot = waiting.oldest()
         if slot is None:
-            self._observer(address, f"{why}, and none of them waits for its client")
+            self._observer(address, f"{why}; no connection could be closed to make room")
             return False
-        self._observer(slot.network, f"{why}; the one that has waited longest for its client was closed")
+        self._observer(slot.network, f"{why}; a connection that waited for its client was closed")
         # Release the slot first, because the new connection needs it now.  When the old connection is lost, release()
         # is called again, which has no effect.
         close = slot.close

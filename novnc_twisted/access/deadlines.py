@@ -8,8 +8,8 @@ PROXY_HEADER: Final = 5.0
 TLS: Final = 5.0
 """For a TLS handshake: from its first byte (with a client), or from its start (with a VNC server).
 
-On a port that accepts only TLS, the first byte must also arrive within this time after accept.  If a program that
-embeds the API makes the TLS itself, the handshake with a client must end within this time after accept.
+On a port that accepts only TLS, the first byte must also arrive within this time after accept.  If a program
+embeds the API and listens with Twisted's own TLS, the handshake with a client must end within this time after accept.
 """
 
 HEAD: Final = 10.0

@@ -13,10 +13,10 @@ A token plugin has its own maximum, which may be higher.
 """
 
 MOST_KEPT: Final = 32
-"""Maximum number of results that are kept: those of the sessions that are being set up or ended now.
+"""Maximum number of results of :func:`hash_of_session` that are cached, and of results of :func:`link_id`.
 
-Set-up and end of a session call :func:`hash_of_session` and :func:`link_id` about ten times for the same token.  A
-session does not store the results, because they would take 200 bytes.
+Set-up and end of a session call both functions about ten times for the same token.  The caches are meant only for
+sessions that are being set up or ended now.  A session does not store the results, because they would take 200 bytes.
 """
 
 
@@ -51,7 +51,7 @@ def link_id(token_hash: str) -> str:
 def token_of(path: str, cookies: Iterable[str] = ()) -> str | None:
     """Return the token of a request: the last ``token`` of the query, or else the first of the cookies, or None.
 
-    The cookies are read if the query has no ``token``, or if its last one is empty.  Empty cookies are skipped.
+    The cookies are read if the query has no ``token``, or if its last ``token`` is empty.  Empty cookies are skipped.
     If the query has more than 100 parameters, the result is None, even if a cookie has a token.
 
     :param path: the request target, as sent.
