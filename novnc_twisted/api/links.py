@@ -89,7 +89,7 @@ def _owner(caller: Caller, instance: Instance) -> str | None:
     When the server no longer belongs to this project, the link becomes invalid.  None: the link is bound to no project.
 
     For a user, the result is the user's own project.  An administrator makes links for servers of all projects, so the
-    result is the server's project: the project's id, or its name if nova's metadata has no id; None if it has neither.
+    result is the server's project: its id, or else its name; None if nova's metadata has neither.
     """
     if not caller.is_admin and caller.project:
         return caller.project

@@ -77,7 +77,8 @@ class Keys(Resource):
         if not sent:
             raise HTTPError(
                 409,
-                f"Another request is sending keys to instance {instance.uuid}. Try again when it has ended.",
+                f"Not all keys were sent to instance {instance.uuid}: another request is sending keys to it, or its "
+                "compute host no longer accepts the keys of this request. Try again in a moment.",
             )
         return Response(204)
 

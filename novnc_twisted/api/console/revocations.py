@@ -51,6 +51,7 @@ class Revocations(Resource):
             raise service_unavailable(cause) from cause
         if outcome.unanswered:
             raise unanswered(
-                outcome.unanswered, "The tokens are revoked. A proxy that answers again ends its sessions."
+                outcome.unanswered,
+                "The tokens are revoked. A proxy that answers again ends the sessions with these tokens.",
             )
         return Response(200, {"sessions": outcome.sessions, "tokens": outcome.tokens})

@@ -69,21 +69,25 @@ class Sessions(Resource):
         session = await self._find(call, session_id)
         outcome = await self._consoleauth.revoke(SessionFilter(token_hash=session.token_hash), reason)
         if outcome.unanswered:
-            raise unanswered(outcome.unanswered, "The token is revoked. A proxy that answers again ends its sessions.")
+            raise unanswered(
+                outcome.unanswered,
+                "The token is revoked. A proxy that answers again ends the sessions with this token.",
+            )
         return Response(204)
 
     async def _change(self, call: ConsoleCall, session_id: str) -> Response:
         """Change the mode of a session's token, so that the mode stays changed when the viewer connects again.
 
-        This also changes all other sessions with the same token.  Sessions with tokens that were shared from it may
-        change, too.
+        This also changes all other sessions with the same token.  If a viewer made tokens for guests from this token,
+        the sessions with the guests' tokens may change, too.
         """
         mode = schema.properties(call.request.json(), {"mode": fields.one_of(*MODES)}, ["mode"])["mode"]
         session = await self._find(call, session_id)
         outcome = await self._consoleauth.set_mode(session.token_hash, mode)
         if outcome.unanswered:
             raise unanswered(
-                outcome.unanswered, "The token is changed. A proxy that answers again changes its sessions."
+                outcome.unanswered,
+                "The mode of the token is changed. A proxy that answers again changes the sessions with this token.",
             )
         if not outcome.sessions:
             raise _not_found(session_id)

@@ -1,4 +1,4 @@
-"""Adds an operator's logo and colours to the pages below ``/console/``."""
+"""Adds an operator's logo and style sheet to the pages below ``/console/``."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
