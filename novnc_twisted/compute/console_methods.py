@@ -55,7 +55,7 @@ class ConsoleMethods:
     async def get_vnc_console(self, *, instance_uuid: str, console_type: str) -> dict[str, Any]:
         """Return a new token for the console of a domain, in a :class:`~novnc_twisted.contract.Console`.
 
-        The token opens nothing until consoleauth has authorised it.
+        The token opens nothing until consoleauth has authorized it.
 
         :raises InstanceNotFound: this host has no such domain.
         :raises InstanceNotRunning: the domain is stopped or migrating, or its VNC port is not known yet.
@@ -119,7 +119,9 @@ class ConsoleMethods:
         uuid = arguments.instance_uuid(instance_uuid)
         password = await self._driver.get_vnc_password(uuid)
         if password == "":
-            raise ConsoleUnreachable(f"server {uuid} has an empty VNC password: set one, or remove the attribute")
+            raise ConsoleUnreachable(
+                f"server {uuid} has an empty VNC password: set one, or remove the attribute passwd of <graphics>"
+            )
         return {"password": password}
 
     async def get_instances_at_address(self, *, host: str, port: int, socket: str | None = None) -> dict[str, Any]:

@@ -10,7 +10,8 @@ EVENTS, CALLS = "events", "calls"
 
 HINT = (
     "Check that libvirtd runs, does not hang and has not reached max_clients (libvirtd.conf); that unix_sock_rw_perms "
-    "and polkit let this user connect to libvirtd's read-write socket; and that [libvirt] connection_uri is right"
+    "and polkit let the user of this process connect to libvirtd's read-write socket; and that [libvirt] "
+    "connection_uri is right"
 )
 
 _REPEAT = 600.0
@@ -70,8 +71,8 @@ class Health:
             self._refusals.clear()
         self._refusals[reason] = now
         _log.warn(
-            "libvirt at {uri} refuses a call: {reason}. This user needs libvirtd's read-write socket and all rights of "
-            "polkit's action org.libvirt.unix.manage",
+            "libvirt at {uri} refuses a call: {reason}. The user of this process needs libvirtd's read-write socket "
+            "and all rights of polkit's action org.libvirt.unix.manage",
             uri=self._uri,
             reason=reason,
         )

@@ -273,8 +273,9 @@ class ConnectionPool:
             job.report = partial(self._health.well, CALLS)
             return connection, result
         close(connection)
-        # The connection ended during the call, for example because libvirtd was restarted: repeat the call once, on a
-        # new connection.  Abandoned work is not repeated, but a new connection shows Health that libvirt answers again.
+        # The connection ended during the call, for example because libvirtd was restarted.  Repeat the call on a new
+        # connection, unless the old one was opened for this call, or the work may already have changed a domain.
+        # Abandoned work is not repeated, but a new connection shows Health that libvirt answers again.
         return self._attempt(None, job) if job.abandoned or not (fresh or job.acted) else (None, failure)
 
     def _ended(self, worker: _Worker) -> None:
