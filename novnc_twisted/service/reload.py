@@ -1,10 +1,10 @@
 """The command ``novnc-reload``, which the systemd units run as ``ExecReload``.
 
 The command checks the configuration files that its options name, sends them to the service, and waits for the answer.
-Without such options, the service reads its own files again.  If the service answers that it cannot reload, the command
-fails and prints the reason in one line.  If the command's standard error goes to the journal, the command does not
-print the reason, because the service has logged it there already.  With ``--take-over``, the installed version replaces
-the running service.
+Without such options, the service reads its files again, except configuration files that an earlier reload has sent.  If
+the service answers that it cannot reload, the command fails and prints the reason in one line.  If the command's
+standard error goes to the journal, the command does not print the reason, because the service has logged it there
+already.  With ``--take-over``, the installed version replaces the running service.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if asked.take_over:
         if asked.files:
-            parser.error("--take-over: the new process reads the files of the service's own command line")
+            parser.error("--take-over cannot be combined with files; to use other files, reload with them first")
         replace(Path(asked.folder) / NAME)
         return
     paths = [str(path) for path in asked.files if not isinstance(path, _Optional) or path.may_exist()]
