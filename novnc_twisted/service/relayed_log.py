@@ -75,7 +75,7 @@ class RelayedLog:
         return False
 
     def _text(self, line: bytes) -> None:
-        """Log a line of text.  The event names ``stderr``, even if the line comes from the standard output."""
+        """Log a line of text with ``stderr`` as its system, even if the line comes from the standard output."""
         if line.strip():
             self._emit(time.time(), LogLevel.warn, "stderr", line.decode("utf-8", "replace"))
 

@@ -177,7 +177,7 @@ def main(arguments: list[str]) -> None:
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
-    # A stream of its own for descriptor 1, because beginLoggingTo() replaces sys.stdout.
+    # A separate stream for descriptor 1, because beginLoggingTo() replaces sys.stdout.
     reports = WorkerReports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
     globalLogBeginner.beginLoggingTo([reports])
     from novnc_twisted.service.worker_process import ACCEPT
@@ -194,7 +194,8 @@ def main(arguments: list[str]) -> None:
     service.alive = reports.alive
     service.peers.send = reports.share
     if begin != ACCEPT:
-        # The default of on_lead() accepts connections from the start on.  Here, the order ACCEPT does so later.
+        # The default of on_lead() accepts connections from the start on.  This worker accepts them only after the order
+        # ACCEPT.
         service.on_lead = lambda: None
     SupervisorPipe(reactor, _orders(service, reports), service.end_now)
     # twistd does this for an application, but a worker runs without twistd.

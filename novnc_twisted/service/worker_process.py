@@ -87,7 +87,8 @@ class WorkerProcess(ProcessProtocol):
     def reload(self, files: Sequence[FlagFile]) -> Deferred[str | None]:
         """Order the worker to reload.
 
-        :param files: the configuration files to use; empty: the worker keeps the files in use.
+        :param files: the configuration files to use; empty: the worker keeps those in use, and reads only other files,
+            such as certificates, again.
         :return: fires with the error in one line; with None after a success, or if the worker ends before its answer.
         """
         if self.ended.called or self.transport is None:

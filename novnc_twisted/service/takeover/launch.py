@@ -72,8 +72,8 @@ class TakeOver:
         :param files: returns the configuration files in use if they came with a reload request (``novnc-reload``), to
             this process or to an older one; otherwise an empty sequence.  If there are such files, the new process uses
             them in place of those of its command line.
-        :param status: gives the metrics of this process, which the new process asks for, and has the channels to older
-            processes, which are passed to the new process; None: there are no metrics.
+        :param status: gives the metrics of this process, for which the new process asks.  It also has the channels to
+            older processes, which are passed to the new process.  None: there are no metrics.
         """
         self._reactor = reactor
         self._listeners = listeners

@@ -34,7 +34,7 @@ _OURS: Final = 0
 """The number of this process in :class:`.Totals`.  An older process has its process id as the number."""
 
 _OF_MAIN: Final = ("novnc_workers", "novnc_missing")
-"""Gauges that are about the main process and its workers only.
+"""Gauges that must describe only the main process and its workers.
 
 They are dropped from the answers of older processes, which accept no connections.
 """
