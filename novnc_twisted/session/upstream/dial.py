@@ -27,7 +27,7 @@ ANSWER: Final = (0.5, 1.0)
 """Minimum and maximum seconds for one attempt to connect.  The time is random, so that many attempts spread out."""
 
 ATTEMPTS: Final = 5
-"""Number of attempts limited by :data:`ANSWER`.
+"""Number of attempts that may take only the time of :data:`ANSWER`.
 
 One more attempt gets all the remaining time: the network may be slow.
 """
@@ -146,6 +146,6 @@ def _check_host(info: ConnectInfo, settings: SessionSettings) -> None:
     if info.compute_host != settings.host:
         raise ConsoleUnreachable(
             f"the console is a unix socket on compute host {info.compute_host!r}, and this proxy's host is "
-            f"{settings.host!r}: run a proxy there with the same host option, or let the VM listen on TCP "
-            "(<graphics type='vnc' listen=...>)"
+            f"{settings.host!r}: run a proxy on that host, with the host option {info.compute_host}, or let the VM "
+            "listen on TCP (<graphics type='vnc' listen=...>)"
         )

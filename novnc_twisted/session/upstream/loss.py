@@ -35,9 +35,9 @@ def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, sus
         return ConsoleUnreachable(f"the VNC server sent {cause.detail}")
     if awaited == "ServerInit" and live_sessions:
         return TooManySessions(
-            f"the VNC server closed the connection after the log-in, and has {live_sessions} more from this process: "
-            "QEMU takes 32 viewers, from all proxies and workers together; [console] max_sessions_per_server may "
-            "be lower"
+            f"the VNC server closed the connection after the log-in, and this process has {live_sessions} live "
+            "sessions with it: QEMU takes 32 viewers, from all proxies and workers together; to refuse viewers "
+            "earlier, lower [console] max_sessions_per_server"
         )
     detail = f"the VNC server closed the connection {cause.detail}".rstrip()
     return ConsoleUnreachable(f"{detail} right after the TLS handshake: {suspicion}" if suspicion else detail)

@@ -74,8 +74,7 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
             raise
         elif found is not None:
             reached = replace(reached, info=found)
-        # Else there is a connection, and the look-up found nothing.  This server is used: nothing shows that it is the
-        # wrong one.
+        # If ``found`` is None, the reached server is used: nothing shows that it is the wrong one.
     reached.upstream.keep()
     return reached
 

@@ -68,7 +68,7 @@ def _below(path: str, directories: Sequence[str]) -> tuple[str, tuple[str, ...]]
 
 
 def trusted_owners() -> set[int]:
-    """Return the user ids whose sockets are dialled: root, QEMU's user, our own."""
+    """Return the user ids whose sockets are dialed: root, QEMU's user, our own."""
     owners = {0, os.geteuid()}
     for name in QEMU_USERS:
         try:

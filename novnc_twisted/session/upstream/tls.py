@@ -112,7 +112,7 @@ class UpstreamTLS:
     def name_of(self, info: ConnectInfo) -> str:
         """Return the name that the VNC server's certificate must have.
 
-        This is ``server_name`` if it is set, else the host name or address that was dialled.  A unix socket has
+        This is ``server_name`` if it is set, else the host name or address that was dialed.  A unix socket has
         neither, so the compute host is used instead.
 
         :raises ConsoleUnreachable: the name depends on the compute host, which is unknown: ``server_name`` contains
@@ -130,7 +130,7 @@ class UpstreamTLS:
         if _HOST in self.server_name and not info.compute_host:
             raise ConsoleUnreachable(
                 f"the VNC server's certificate cannot be checked: vencrypt_server_name has {_HOST}, but the compute "
-                "host of the server is unknown; check that the proxy may read servers"
+                "host of the server is unknown; with backend nova, the proxy needs the right to read servers"
             )
         return self.server_name.replace(_HOST, info.compute_host or "")
 
