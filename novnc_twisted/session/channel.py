@@ -29,7 +29,7 @@ PERIOD: Final = 10.0
 """Length in seconds of a period in which messages are counted.  The first message after a period begins the next."""
 
 RENEWAL: Final = 30.0
-"""Seconds between two requests of the proxy for the list of people.  :meth:`Channel.renew` says when it sends them.
+"""Seconds between two requests of the proxy for the list of people.  :meth:`Channel.renew` explains when they are sent.
 
 If the machine of another proxy crashes, nobody reports that its sessions have ended.  Without these requests, the page
 would show the people of these sessions for ever.

@@ -111,8 +111,8 @@ class LiveSession(Session):
         # each renewal of the token's lease reports the new mode again.  If the repeated mode is CONTROL, do nothing:
         # the viewer may have handed control over, and must not get it back.  If the repeated mode is VIEW, end control
         # that another viewer has handed over to this one: a viewer whose token was set to VIEW may not have control.
-        # The viewer has such control if it got it before the change, while its own token allowed only VIEW, or if
-        # show_people() has used a list that was made before the change.
+        # The viewer has such control in two cases: its token was already limited to VIEW before the change, or
+        # show_people() has used a list that is older than the change.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows.  If control was handed over, the present mode may already be the
         # new one.  In this case, set_rights() changes nothing, and does not inform the page.

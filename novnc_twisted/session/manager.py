@@ -71,7 +71,8 @@ class ISessionRegistry(Protocol):
 def new_topic(host: str) -> str:
     """Return a topic for a worker, ``proxy.HOST.WORKER``.
 
-    Each call chooses a new random WORKER.  So a restarted worker is never called for the sessions of its predecessor.
+    WORKER is random, and new for each topic.  So a restarted worker is never called for the sessions of its
+    predecessor.
 
     :param host: the ``host`` option.
     """
@@ -157,7 +158,8 @@ class SessionManager:
     async def set_mode(self, *, mode: str, **wanted: Any) -> dict[str, Any]:
         """Change what the viewers of all sessions that match a filter may do, at once.
 
-        consoleauth's filter is a ``token_hash``.  It also matches sessions whose token is still being checked.
+        consoleauth passes ``token_hash`` as the filter.  This field also matches sessions whose token is still being
+        checked.
 
         :param mode: ``control`` or ``view``.
         :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
