@@ -38,7 +38,7 @@ class XVPVNCProxyProtocol(FrontProtocol):
         token = token_of(head.target)
         if any(name == "origin" or name.startswith("sec-fetch-") for name, _ in head.fields):
             # Any web page can make a visitor's browser send requests here.  Such requests do not count as guesses of a
-            # token, or the page could lock out the visitor's address.
+            # token.  If they did, the page could use up the failures allowed for the visitor's address.
             self.refused("Browser", self.peer_address, ProtocolViolation.status, "a web browser sent the request")
             self.refuse(ProtocolViolation("a web browser"))
         elif not token and (response := check_response(head, METHODS, close=True)) is not None:
