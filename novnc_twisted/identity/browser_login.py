@@ -46,8 +46,9 @@ def login_of(request: Request) -> str | None:
 
     :raises HTTPError: 403: the request is for a change, and a page of another site may have made it.
     """
-    # Browsers remember a password of HTTP Basic, and send it even with requests that pages of other sites make.  Check
-    # only requests with an Origin: browsers send one with such changes, but other clients of the API send none.
+    # Browsers remember a password of HTTP Basic, and send it even with requests that pages of other sites make.  So
+    # check such requests, too, but only those with an Origin.  Browsers send an Origin with every request for a change;
+    # other clients of the API send none.
     if not request.reads and {"authorization", "origin"} <= request.headers.keys():
         refuse_foreign(request)
     secret = secret_of(request)
@@ -87,8 +88,9 @@ class LogInFields:
     """The fields of the log-in form; a missing field is empty.
 
     :ivar domain: the domain of the user; only Keystone has domains.
-    :ivar project: the project to log in to; empty: for a user of the user file, the user's own project; with Keystone,
-        the user's only project, or else the user chooses one on the next page.
+    :ivar project: the project to log in to; may be empty.  If it is empty, a user of the user file gets the project of
+        the user's line in the file.  A user of Keystone gets the only project or, if there are several, chooses one on
+        the next page.
     """
 
     user: str = ""
@@ -188,7 +190,8 @@ class IBrowserLogins(Protocol):
     async def end_everywhere(self, user: str) -> None:
         """End all log-ins of the user's browsers.
 
-        API tokens stay valid, and so do the tokens that API clients got from the identity service.
+        Other credentials stay valid: the API tokens that the user made for scripts, and the tokens that API clients got
+        when they logged in.
         """
         ...
 

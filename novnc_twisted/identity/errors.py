@@ -46,9 +46,10 @@ def too_many_log_ins() -> HTTPError:
 
 
 def too_many_tokens() -> HTTPError:
-    """Make the 429 for an unknown token while Keystone validates many other unknown tokens from the client's address.
+    """Make the 429 for a client with too many tokens that Keystone is validating at this moment.
 
-    All addresses in an IPv6 /64 count as one.  :class:`.FairShare` enforces the limits.
+    Only tokens without a cached answer of Keystone count.  All addresses in an IPv6 /64 count as one client.
+    :class:`.FairShare` enforces the limits.
     """
     return HTTPError(429, "Too many tokens from your address are being validated. Try again.", (("Retry-After", "1"),))
 

@@ -113,8 +113,8 @@ def _likely_mistakes(user: User) -> list[str]:
         mistakes.append(f"the hash of user {user.name} has the weak bcrypt cost {cost}; make it with htpasswd -B -C 12")
     if cost >= SLOW_COST:
         mistakes.append(
-            f"the hash of user {user.name} has the bcrypt cost {cost}, with which a log-in takes seconds of a "
-            "processor; make it with htpasswd -B -C 12"
+            f"the hash of user {user.name} has the bcrypt cost {cost}, with which a log-in takes seconds of "
+            "CPU time; make it with htpasswd -B -C 12"
         )
     return mistakes
 

@@ -79,8 +79,8 @@ class FileTests(SynchronousTestCase):
             [
                 "f, line 2: the hash of user alice has the weak bcrypt cost 5; make it with htpasswd -B -C 12",
                 "f, line 3: user bob has no project and sees no servers",
-                "f, line 5: the hash of user carol has the bcrypt cost 17, with which a log-in takes seconds of a "
-                "processor; make it with htpasswd -B -C 12",
+                "f, line 5: the hash of user carol has the bcrypt cost 17, with which a log-in takes seconds of "
+                "CPU time; make it with htpasswd -B -C 12",
                 "f has no user rot, whom [api] admin_users names",
             ],
         )

@@ -1,8 +1,8 @@
 """Access rules of application credentials.  Tokens of a credential with rules allow only requests that match a rule.
 
 The wildcards are those of keystonemiddleware: ``*`` and ``{name}`` match one or more characters in a segment of the
-path; ``**`` matches any text, even an empty one.  All other characters match only themselves.  This is a difference:
-keystonemiddleware puts them unescaped into a regular expression, in which ``.`` matches every character.
+path; ``**`` matches any text, even an empty one.  All other characters match only themselves.  (keystonemiddleware, in
+contrast, puts these characters unescaped into a regular expression, in which ``.`` matches every character.)
 """
 
 import re
