@@ -48,8 +48,8 @@ MAX_HEAD: Final = 32_768
 MAX_ASKED: Final = 64
 """Maximum number of hosts that are asked for a domain although their records do not contain it.
 
-If more hosts than this are alive, no host that keeps its record up to date (:meth:`DomainDirectory.is_current`) is
-among them, because its record shows that it does not have the domain.
+If more hosts than this are alive, hosts that keep their records up to date (:meth:`DomainDirectory.is_current`) are not
+asked, because their records show that they do not have the domain.
 """
 
 _HOSTS_TOGETHER = 32  # hosts whose parts are requested at the same time
@@ -156,7 +156,7 @@ class DomainDirectory(Generic[T]):
         if len(self.live) <= MAX_ASKED:
             return list(self.live)
         if len(self._not_current) > MAX_ASKED:
-            raise ServiceUnavailable(f"{len(self._not_current)} compute hosts have not published their servers yet")
+            raise ServiceUnavailable(f"the records of {len(self._not_current)} compute hosts are not up to date")
         published = [host for host in self._places.get(uuid, ()) if host in self.live]
         return list(dict.fromkeys([*published, *self._not_current]))
 
