@@ -1,4 +1,4 @@
-"""The answers of the Identity v3 API: its version, and its tokens with the catalogue of the services."""
+"""The answers of the Identity v3 API: its version, and its tokens with the catalog of the services."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -52,7 +52,7 @@ def token_document(base_url: str, caller: Caller, *, issued_at: float, expires_a
 
 
 def _service(kind: str, name: str, url: str) -> dict[str, Any]:
-    """Return an entry of the catalogue.  All three interfaces have the same URL."""
+    """Return an entry of the catalog.  All three interfaces have the same URL."""
     where = {"url": url, "region": REGION, "region_id": REGION}
     endpoints = [{"interface": interface, "id": f"{kind}-{interface}", **where} for interface in _INTERFACES]
     return {"type": kind, "name": name, "id": kind, "endpoints": endpoints}

@@ -38,7 +38,7 @@ class NoAuth:
 
     A page of another site can reach a loopback address in two ways.  With DNS rebinding, the page's requests have a
     foreign Host.  Without it, they are cross-site requests, which have an Origin or Sec-Fetch-Site field.  Clients of a
-    reverse proxy on this machine are recognised by the header fields that proxies add.  A proxy that adds no such
+    reverse proxy on this machine are recognized by the header fields that proxies add.  A proxy that adds no such
     field, sends ``localhost`` or a loopback address as Host, and uses HTTP/1.1 cannot be distinguished from a client on
     this machine.
     """

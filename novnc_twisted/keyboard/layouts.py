@@ -63,7 +63,7 @@ class _Way:
 def spell(text: str, layout: str) -> list[tuple[Chord, ...]]:
     """Return the chords for each character of a text.  A line break becomes Enter.
 
-    The text is normalised to NFC first, so a letter and its marks may become one character.
+    The text is normalized to NFC first, so a letter and its marks may become one character.
 
     :param layout: one of :data:`LAYOUTS`.
     :raises CannotType: the layout has no keys for a character.

@@ -8,7 +8,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 MAX_BODY: Final = 4 << 20
-"""Maximum number of bytes of an answer after decompression; a large Keystone catalogue has more than 1 MiB."""
+"""Maximum number of bytes of an answer after decompression; a large Keystone catalog has more than 1 MiB."""
 
 BODY_SECONDS: Final = 8.0
 """Maximum number of seconds for reading the body of an answer, checked after each piece of the body."""

@@ -134,7 +134,7 @@ class KeystoneClient:
             return f"auth_url of {self._credentials} has no Identity API v3"
         if isinstance(error, exceptions.EndpointNotFound | exceptions.CatalogException):
             return (
-                f"Keystone's catalogue has no endpoint of {self._service} that matches region_name and "
+                f"Keystone's catalog has no endpoint of {self._service} that matches region_name and "
                 f"valid_interfaces of {self._credentials}"
             )
         if isinstance(error, exceptions.SSLError):

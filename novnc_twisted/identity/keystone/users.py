@@ -182,7 +182,7 @@ class KeystoneUsers:
     async def _ask(self, text: str, key: bytes) -> KeystoneToken | None:
         asked_at = self._clock.seconds()
         answer = await self._keystone.request(
-            # The catalogue, which is most of an answer, is not used.
+            # The catalog, which is most of an answer, is not used.
             "GET",
             "/auth/tokens?nocatalog",
             # Without the second header field, Keystone refuses tokens with access rules.
