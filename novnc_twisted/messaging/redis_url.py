@@ -94,7 +94,7 @@ def parse_redis_url(url: str) -> RedisURL:
     if scheme == "redis+unix":
         return _unix(parts, port, form, query, username, secret)
     if query.get("key") and not query.get("cert"):
-        raise ValueError("transport_url has key but no cert; give both, or neither")
+        raise ValueError("transport_url has key but no cert; add cert, or leave out key")
     if scheme == "redis+sentinel":
         return _sentinels(parts, form, query, username, secret)
     return _server(parts, port, form, query, username, secret)
@@ -184,7 +184,7 @@ def _split(url: str) -> tuple[SplitResult | None, int | None]:
 
 def _query(query: str, known: tuple[str, ...], form: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    # parse_qsl() reads "+" as a space, as in HTML forms.  Here it stands for itself, as in the other parts of the URL.
+    # parse_qsl() reads "+" as a space, as in HTML forms.  Here "+" is a plus sign, as in the other parts of the URL.
     for name, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
         if name not in known or name in found or not value:
             what = "an empty" if name in known and not value else "an unknown or repeated"

@@ -204,7 +204,7 @@ class TLSTests(LogInCase):
         plain = RedisServer(self)
         await self.refused(f"rediss://:hunter2@127.0.0.1:{plain.port}?ca={self.ca.file}", "rediss://")
         self.logged.clear()
-        await self.refused(self.url.replace("rediss", "redis"), "for which transport_url is rediss://")
+        await self.refused(self.url.replace("rediss", "redis"), "set transport_url to rediss://")
         self.assert_no_password()
 
     async def test_recovers(self) -> None:

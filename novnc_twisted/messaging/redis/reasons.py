@@ -1,6 +1,6 @@
 """Why Redis refuses a connection or a command: codes for the program, and sentences for the log.
 
-Redis' own error text may quote secrets, so it is never logged.  This module recognises an error by its first words, and
+Redis' own error text may quote secrets, so it is never logged.  This module recognizes an error by its first words, and
 a sentence of this module is logged instead.  The error texts here are those of Redis 7 (``src/server.c``,
 ``src/acl.c``, ``src/networking.c``, ``src/db.c``) and Valkey 9, which differ in a few words.
 """
@@ -53,9 +53,10 @@ _WORDS = {
     "CLUSTER": "it is a Redis Cluster, which is not supported; set transport_url to one Redis, or to Sentinels "
     "(redis+sentinel://)",
     "CLUSTERDOWN": "it is a Redis Cluster, which is not supported; set transport_url to one Redis",
-    "SENTINEL": "it is a Sentinel; transport_url is redis+sentinel://HOST:PORT/SERVICE for those",
+    "SENTINEL": "it is a Sentinel; for Sentinels, set transport_url to redis+sentinel://HOST:PORT/SERVICE",
     "SENTINELAUTH": "its Sentinels require a password, which is not supported",
-    "NOSENTINEL": "a host in transport_url is not a Sentinel; transport_url is redis://HOST:PORT/DB for one Redis",
+    "NOSENTINEL": "a host in transport_url is not a Sentinel; without Sentinels, set transport_url to "
+    "redis://HOST:PORT/DB",
     "REPLICA": "it is a replica, on which nothing can be written; set transport_url to its primary, or to Sentinels "
     "(redis+sentinel://)",
     "READONLY": "it has become a replica, on which nothing can be written (READONLY)",
@@ -108,7 +109,7 @@ class TooLong(Exception):
 class NoLogIn(Exception):
     """The server accepted the connection, but did not answer as Redis does.
 
-    :ivar what: its behaviour: ``silent``, ``closed`` or ``garbled``.
+    :ivar what: what the server did: ``silent``, ``closed`` or ``garbled``.
     :ivar tls: whether the connection used TLS.  For ``silent``, False also if the server has answered an earlier
         command, which shows that TLS works.
     """
@@ -128,7 +129,7 @@ def refusal(reason: BaseException) -> str | None:
         return f"{reason}, see transport_url"
     if isinstance(reason, SSL.Error):
         words = sorted({str(part[-1]) for part in reason.args[0]}) if reason.args else []
-        plain = "; a plain port is redis://" if any("wrong version" in word for word in words) else ""
+        plain = "; for a port without TLS, use redis://" if any("wrong version" in word for word in words) else ""
         return f"no TLS with it ({', '.join(words) or 'no reason given'}{plain}), see transport_url"
     return None
 
@@ -165,6 +166,6 @@ _NO_LOG_IN = {
 }
 _WITH_TLS = {
     "silent": ": is this its tls-port, as rediss:// needs?",
-    "closed": ": is this its tls-port, as rediss:// needs, and has it reached its maxclients?",
+    "closed": ": perhaps this port is not its tls-port, which rediss:// needs, or it has reached its maxclients",
 }
-_WITHOUT_TLS = {"closed": ": is this its tls-port, for which transport_url is rediss://?"}
+_WITHOUT_TLS = {"closed": ": if this port is its tls-port, set transport_url to rediss://"}

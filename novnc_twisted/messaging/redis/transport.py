@@ -275,7 +275,7 @@ class RedisTransport:
 
     def _needs_start(self) -> None:
         if self._state != "started":
-            raise ServiceUnavailable("the transport is not started" if self._state == "new" else "it was stopped")
+            raise ServiceUnavailable(f"the transport {'is not started' if self._state == 'new' else 'was stopped'}")
 
     def _is_up(self) -> None:
         self._presence.renew()
