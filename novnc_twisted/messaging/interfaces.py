@@ -50,7 +50,8 @@ class Service:
 class Answer:
     """The answer of one server to a broadcast.
 
-    :ivar service: the presence entry of the server.  If several servers share the topic, the first of their entries.
+    :ivar service: a presence entry of the called topic.  If several servers share the topic, this is the first of their
+        entries, which may be that of another server than the one that answered.
     :ivar result: the result of the called method; None if ``refusal`` is set.
     :ivar refusal: why there is no result.  After ServiceUnavailable, it is unknown whether the method has run.  Any
         other refusal was raised by the method.

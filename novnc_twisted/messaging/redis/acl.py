@@ -3,12 +3,14 @@
 The rights to call and to serve topics follow from the table in :mod:`novnc_twisted.contract.topics`.  All other rights,
 such as those to the keyed store, are defined here, each with its description for docs/redis_acl.rst.
 
-A user without a right to a command or a key may not use it.  No role has a right to EVAL, SCAN, KEYS, CLIENT, CONFIG,
-PUBSUB or MONITOR.  A right consists of selectors (a term of Redis): a selector lists commands, and the patterns of the
-keys for which these commands are permitted.  Before a pattern, ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
+A user may use only the commands and keys that its rights permit.  No role has a right to EVAL, SCAN, KEYS, CLIENT,
+CONFIG, PUBSUB or MONITOR.  A right consists of selectors (a term of Redis): a selector lists commands, and the patterns
+of the keys for which these commands are permitted.  Before a pattern, ``%R~`` permits reading, ``%W~`` writing, ``~``
+both.
 
-A role's rights include the reply queues of all processes with this role.  Still, a process cannot read the replies of
-another: it would need the other process' name, 128 random bits that only the two sides of a call know.
+A role's rights include the reply queues of all processes with this role.  Still, a process cannot read the replies for
+another process.  The key of a reply queue contains the name of the process that reads it, 128 random bits.  Only this
+process and the services that it calls know the name.
 """
 
 import re
@@ -55,9 +57,9 @@ class Identity:
             if self.host or self.address:
                 raise ValueError(f"{self.role} has no host and no address in its name")
         elif not _HOST.match(self.host):
-            raise ValueError("compute is named with its host, as compute.HOST@ADDRESS: letters, digits, '.', '_', '-'")
+            raise ValueError("compute needs a host: compute.HOST@ADDRESS; HOST has letters, digits, '.', '_' and '-'")
         elif not _ADDRESS.match(self.address):
-            raise ValueError("compute is named with its server_proxyclient_address, as compute.HOST@ADDRESS")
+            raise ValueError("compute needs the host's server_proxyclient_address: compute.HOST@ADDRESS")
 
     @classmethod
     def parse(cls, text: str) -> "Identity":
@@ -187,8 +189,8 @@ _STORE_RIGHTS: Final = {
         _LIST_SERVICES,
         _READ_DOMAINS,
         StoreRight(
-            "The key that encrypts and signs the tokens of ``/identity/v3``, API tokens by their hashes, and log-ins "
-            "of browsers.",
+            "API tokens by their hashes, log-ins of browsers, and the key that encrypts and signs the tokens of "
+            "``/identity/v3``.",
             (f"~{keys.stored('api:*')} +get +mget +set +del +pexpireat",),
         ),
     ),
@@ -215,12 +217,12 @@ _STORE_RIGHTS: Final = {
         ),
         StoreRight("Tokens, by their hashes.", (f"{_TOKEN_KEYS} ~{keys.index('*')} {_STORE}",)),
         StoreRight(
-            "The proxies that have sessions of a server.",
+            "The proxies that have sessions of a VM.",
             (f"~{keys.group('people:*')} +sadd +srem +smembers +pexpire",),
         ),
         StoreRight("The history of ended sessions.", (f"~{keys.log('history')} +xadd +xtrim +xrevrange +pexpire",)),
         _READ_DOMAINS,
-        StoreRight("The scripts, which it alone may load.", ("+script|load",)),
+        StoreRight("Loading the Lua scripts, which no other role may load.", ("+script|load",)),
         StoreRight("INFO, to warn about settings of Redis.", ("+info",)),
     ),
     roles.PROXY: (

@@ -44,7 +44,7 @@ class Heartbeat:
     """Asks Redis for its time each second.
 
     The estimate of Redis' time uses the local monotonic clock and the fastest of the last answers.  So a step of the
-    local wall clock does not change it, and a slow answer changes it little.
+    local wall clock does not change the estimate, and a slow answer changes it little.
 
     :param seconds: a monotonic clock in seconds.
     """

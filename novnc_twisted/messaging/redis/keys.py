@@ -5,7 +5,8 @@ PREFIX = "novnc:"
 KINDS = PREFIX + "services"
 """Key of the set of kinds of topics.  Each kind has a set of services (:func:`services`).
 
-All of these are sets, because most services may only add names (SADD): they cannot remove names that others have added.
+Compute hosts and proxies may use only SADD on these sets.  So they can add names, but cannot remove the names of other
+services.
 """
 
 
@@ -37,7 +38,7 @@ def replies(process: str, role: str = "") -> str:
 
 
 def servers(topic: str) -> str:
-    """Key of the set of the servers of a topic, by their ``worker`` names (see :mod:`.scripts`)."""
+    """Key of the sorted set with the ``worker`` name of each server of a topic (see :mod:`.scripts`)."""
     return f"{PREFIX}p:{topic}"
 
 

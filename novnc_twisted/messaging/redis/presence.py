@@ -55,7 +55,8 @@ class Presence:
         self._announced: dict[Announcement, ExclusiveTopic] = {}
         # How many times each entry may still be renewed by plain commands before the script must run.
         self._plain: dict[Announcement, int] = {}
-        # Parts of each entry: a description of this process for log lines, and its name (see Announcement.member()).
+        # The description and the name of this process (Announcement.member()).  Each entry contains the description;
+        # an exclusive entry contains the name, too.
         self._origin = self._life = ""
         self._running: Deferred[None] | None = None
 
@@ -113,7 +114,7 @@ class Presence:
 
     def renew(self) -> None:
         """Write all entries now.  Called after each connection to Redis, since Redis may have lost the entries."""
-        # _origin and _life are set only once: they are part of the text of each entry, which must not change.
+        # _origin and _life are set only once: the text of an entry contains them, and must not change.
         self._origin = self._origin or origin(self._link.local_address)
         self._life = self._life or life()
         self._plain.clear()

@@ -101,7 +101,7 @@ class Scripts:
                 return reply
             self._not_found()
             # If this user may load scripts, load them after the first failed attempt, wait after the second, load after
-            # the third, and so on.  Otherwise wait after each.
+            # the third, and so on.  If the user may not, wait after each.
             loaded = bool(self._ways) and not loaded
             if loaded:
                 await self._load(protocol)

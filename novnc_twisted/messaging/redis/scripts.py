@@ -121,7 +121,7 @@ return 1
 ANNOUNCE = Script(
     """
 -- services services:KIND a:TOPIC@PLACE p:TOPIC | milliseconds, TOPIC@PLACE, worker and JSON, worker or '',
--- 1: keeps services, 1: exclusive, KIND, milliseconds for which the keys are kept
+-- 1: maintains services, 1: exclusive, KIND, milliseconds for which the keys are kept
 -- SADD comes first: a full Redis refuses a script at its first command that adds data, but not at later ones.
 local ttl, kept = tonumber(ARGV[1]), tonumber(ARGV[8])
 redis.call('SADD', KEYS[2], ARGV[2])
@@ -211,7 +211,7 @@ closed its queues (at most 3 s), so that no other server gets an exclusive topic
 """
 
 SERVICES = Script("""
--- services | prefix of the keys a:, 1: keeps services, how the wanted topics begin, their kind or '': all kinds
+-- services | prefix of the keys a:, 1: maintains services, how the wanted topics begin, their kind or '': all kinds
 local answer, wanted = {}, ARGV[3]
 for _, kind in ipairs(ARGV[4] == '' and redis.call('SMEMBERS', KEYS[1]) or {ARGV[4]}) do
   local set = KEYS[1] .. ':' .. kind
