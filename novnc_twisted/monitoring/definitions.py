@@ -106,7 +106,7 @@ _ALL: Final = (
     Definition(
         name="novnc_session_bytes_total",
         kind="counter",
-        help="Bytes of RFB in sessions: in is from the viewer, out to the viewer.",
+        help="Bytes of RFB that sessions received from the viewer (in) and sent to the viewer (out).",
         labels={"direction": ("in", "out")},
     ),
     Definition(

@@ -15,8 +15,9 @@ def endpoint_of(override: str | None, catalogue: str | None, compute: str | None
     """Return the URL of the console API.
 
     :param override: OS_CONSOLE_ENDPOINT_OVERRIDE.
-    :param catalogue: the endpoint of the service ``console`` in the catalogue.  It is ignored if it does not contain
-        ``/console/``: with auth type "none", keystoneauth returns OS_ENDPOINT as the endpoint of every service.
+    :param catalogue: the endpoint of the service ``console`` in Keystone's catalog.  This endpoint is ignored if it
+        does not contain ``/console/``: with auth type "none", keystoneauth returns OS_ENDPOINT as the endpoint of every
+        service.
     :param compute: the endpoint of the Compute API.  If the other two arguments give no URL, the result is made from
         this endpoint.
     :raises CommandError: ``override`` does not contain ``/console/``, or there is no endpoint at all.
