@@ -89,8 +89,8 @@ class StreamEnd(TransportEnd):
         if self._held:
             data, self._held = self._held, b""
             receiver.data_received(data)
-        # While it handled the held bytes, the receiver may have closed this end or may have been replaced.  In these
-        # cases, it is not notified.
+        # While the receiver handled the held bytes, it may have closed this end, or may have been replaced or detached.
+        # In these cases, it is not notified of the loss.
         if self._over is not None and self._receiver is receiver and not self._closing:
             receiver.end_lost(self._over)
 
@@ -203,7 +203,7 @@ class StreamEnd(TransportEnd):
     def _hang_up(self) -> None:
         """Close the connection when everything that was written has been sent."""
         transport = self.transport
-        # TLS has its own closing alert; half-closing TCP below it would break that.
+        # TLS has its own closing alert, which half-closing the TCP connection would break.
         if self._linger and ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
             # Keep reading: the only proof that the peer has received everything is that it closes its direction.
             self.resume_reading()

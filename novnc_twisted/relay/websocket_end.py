@@ -84,7 +84,7 @@ class WebSocketEnd(StreamEnd):
             self._answer()
         if frames.heartbeat:
             self._answer_heartbeat()
-        # Read before _end(), which may make the receiver call close().  close() calls _hang_up() itself.
+        # Get _closing before _end() changes it: _end() may make the receiver call close(), which calls _hang_up().
         closing = self._closing
         if frames.failure is not None:
             self._end(frames.failure)
@@ -103,7 +103,7 @@ class WebSocketEnd(StreamEnd):
     def resumeProducing(self) -> None:
         """See StreamEnd: also send a pong that waited for room."""
         self.alive = True  # the peer reads what we send
-        # Called before the pong is written, because the pong may fill the buffer.  After that, this call would mark the
+        # This call must come before the pong is written.  The pong may fill the buffer, and a later call would mark the
         # full buffer as not full.
         super().resumeProducing()
         if self._pong is not None and not (self._full or self._closing):
