@@ -261,7 +261,7 @@ def _check_pixel_format(message: bytes) -> None:
             is_mask = maximum != 0 and (maximum & (maximum + 1)) == 0
             good = good and is_mask and shift + maximum.bit_length() <= bits
     else:
-        good = good and bits == 8  # a map has at most 256 colours
+        good = good and bits == 8  # a map has at most 256 colors
     if not good:
         raise ProtocolViolation(f"SetPixelFormat with an invalid format: {message[4:17].hex()}")
 
