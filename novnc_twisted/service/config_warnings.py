@@ -82,8 +82,8 @@ def _front(conf: Any, proxy: str, named: str, url: SplitResult) -> Iterator[str]
         return
     if port != listens:
         yield (
-            f"{named} leads to port {port}, but {proxy}_port is {listens}; where a reverse proxy is between them, "
-            "name it in [console] trusted_proxies"
+            f"{named} leads to port {port}, but {proxy}_port is {listens}; if a reverse proxy is in front of "
+            f"the {proxy}, name it in [console] trusted_proxies"
         )
     elif url.scheme.lower() == "https" and not conf.cert:
         yield f"{named} is https://, but cert is not set, so that port {listens} takes plain connections only"
@@ -140,7 +140,7 @@ def validity(option: str, path: str, *, authorities: bool = False, now: datetime
 
 
 def _page(conf: Any) -> Iterator[str]:
-    """Yield a warning if the folder of the console page is missing, has no page, or not the one to which links lead."""
+    """Yield a warning if the folder of the console page is missing, has no page, or lacks the page that links name."""
     from novnc_twisted.novncproxy.page import SHIPPED, Page
 
     folder = conf.web or SHIPPED
