@@ -143,7 +143,10 @@ def _url(value: Any) -> str:
 def _bar(value: Any) -> Color:
     color = Color.read(value)
     if color.contrast(color.text()) < _BAR_CONTRAST:
-        raise ValueError(f"too close to medium brightness for readable texts; make it darker or lighter than {value}")
+        raise ValueError(
+            f"too close to medium brightness: its contrast with black or with white must be at least {_BAR_CONTRAST:g} "
+            "(grays: up to #595959, or from #959595)"
+        )
     return color
 
 

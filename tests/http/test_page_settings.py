@@ -58,7 +58,7 @@ class ReadTests(SynchronousTestCase):
             ({"colors": []}, "colors is not an object"),
             ({"colors": {"ink": "#000000"}}, "colors.ink is unknown; known are accent, bar"),
             ({"colors": {"accent": "red"}}, "colors.accent is not a color such as #1a2b3c"),
-            ({"colors": {"bar": "#777777"}}, "colors.bar is too close to medium brightness for readable texts"),
+            ({"colors": {"bar": "#777777"}}, "colors.bar is too close to medium brightness: its contrast"),
             ({"help": "javascript:alert(1)"}, "help is not a URL with https, http or mailto"),
             ({"help": "//example.org"}, "help is not a URL"),
             ({"help": "https://a b"}, "help is not a URL: it has a space"),
@@ -75,6 +75,12 @@ class ReadTests(SynchronousTestCase):
             ({"logo": {}}, "logo is not the name of a file"),
         ):
             self.assertIn(text, self.refused(value))
+
+    def test_bars_with_enough_contrast(self) -> None:
+        for bar in ("#595959", "#959595"):
+            self.assertEqual(str(self.read({"colors": {"bar": bar}}).bar), bar)
+        for bar in ("#5a5a5a", "#949494"):
+            self.assertIn("(grays: up to #595959, or from #959595)", self.refused({"colors": {"bar": bar}}))
 
     def test_logos(self) -> None:
         for data, ending in (
