@@ -79,7 +79,7 @@ class HealthTests(SynchronousTestCase):
         self.assertEqual([line.count("see token_source") for line in self.lines()], [1, 1, 1])
         self.health.up("a")
         self.health.down("a", NoLogIn("closed", tls=False))
-        self.assertIn("for which token_source is rediss://", self.lines()[4])
+        self.assertIn("set token_source to rediss://", self.lines()[4])
 
     def test_stopped(self) -> None:
         self.health.stop()
