@@ -69,7 +69,8 @@ def too_many_connections(limit: int, max_connections: int, *, with_api: bool) ->
     if limit != resource.RLIM_INFINITY and max_connections > fits:
         yield (
             f"[console] max_connections = {max_connections} is more than RLIMIT_NOFILE allows: {limit} descriptors "
-            f"are enough for {fits} connections of a process: lower it, or raise LimitNOFILE of the systemd unit"
+            f"are enough for {fits} connections of a process; lower max_connections, or raise LimitNOFILE of the "
+            "systemd unit"
         )
 
 

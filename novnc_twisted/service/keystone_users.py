@@ -39,7 +39,7 @@ def make(reactor: Any, conf: Any) -> "tuple[KeystoneUsers, KeystoneClient]":
             f"[{section}] auth_type: this type does not log in to a Keystone; use password or v3applicationcredential"
         )
     # AUTH_INTERFACE stands for the auth_url, which this machine must reach anyway, in order to log in.  Keystone's
-    # address in the catalogue may be unreachable from this machine.
+    # address in the catalog may be unreachable from this machine.
     interface: Any = AUTH_INTERFACE
     keystone = adapter.Adapter(session, service_type="identity", interface=interface, version="3.0")
     client = KeystoneClient(reactor, keystone, service="Keystone", credentials=f"[{section}]")
@@ -72,6 +72,6 @@ def _section(conf: Any) -> str:
         if has_credentials(conf, section):
             return section
     raise Unusable(
-        "[api] auth_strategy: keystone needs credentials for Keystone; set auth_type, auth_url and the others in "
-        "[keystone_authtoken] (or in [nova] or [service_user])"
+        "[api] auth_strategy: keystone needs credentials for Keystone; set auth_type, auth_url and the other "
+        "log-in options in [keystone_authtoken] (or in [nova] or [service_user])"
     )

@@ -38,8 +38,8 @@ def uses_nova(command: str, conf: Any) -> bool:
     if _section(conf) is not None:
         return True
     needed = (
-        "set auth_type, auth_url and the others in [nova] (or in [service_user] or [keystone_authtoken], as nova "
-        "itself does)"
+        "set auth_type, auth_url and the other log-in options in [nova] (or in [service_user] or [keystone_authtoken], "
+        "as nova itself does)"
     )
     if automatic:
         raise Unusable(

@@ -63,7 +63,7 @@ class KeystoneErrorTests(CheckCase):
         """With nova's transport_url, nova is meant to check the tokens."""
         error = self.error("transport_url = rabbit://x:secret@h//\n")
         self.assertTrue(error.startswith("transport_url: "), error)
-        self.assertIn("set auth_type, auth_url and the others in [nova] (or in [service_user]", error)
+        self.assertIn("set auth_type, auth_url and the other log-in options in [nova] (or in [service_user]", error)
         self.assertIn("redis://", error)
         self.assertNotIn("memory://", error)  # only twistd console can use it
 

@@ -28,7 +28,7 @@ CONSOLE: list[cfg.Opt] = [
         "page_settings",
         mutable=True,
         default="",
-        help="A JSON file with the logo, the colours, the links and the settings of the console page and of the list "
+        help="A JSON file with the logo, the colors, the links and the settings of the console page and of the list "
         "of servers. A reload reads it again. Empty: no such file.",
     ),
     CheckedListOpt(

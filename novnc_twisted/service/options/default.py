@@ -25,7 +25,7 @@ DEFAULT: list[cfg.Opt] = [
         default="memory://",
         secret=True,
         help="How the services reach each other. memory:// is for services that all run in one process (twistd "
-        "console). Otherwise redis://[user:password@]host[:6379][/db], rediss://... (TLS), "
+        "console). For separate processes: redis://[user:password@]host[:6379][/db], rediss://... (TLS), "
         "redis+unix://[user:password@]/path, or redis+sentinel://[user:password@]host[:26379][,host...]/service "
         "(the primary that the Sentinels name).",
     ),

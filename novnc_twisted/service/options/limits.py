@@ -47,7 +47,7 @@ LIMITS: list[cfg.Opt] = [
         default=0,
         min=0,
         help="Maximum number of connections to the two proxies in one process, with or without a session. If the limit "
-        "is reached, the connection that has been silent for the longest time is closed. When half of the limit "
+        "is reached, the connection without a session that has been silent longest is closed. When half of the limit "
         "is in use, one client address (/64 for IPv6) may have at most a tenth of the limit. This rule does not "
         "apply to trusted_proxies and to connections with a valid token. 0: derived from the limit of file "
         "descriptors: (RLIMIT_NOFILE - 100) / 2, at most 100000; less in twistd console, because its API needs file "
