@@ -18,16 +18,17 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
     If this process is killed, its supervisor or the next start of the proxy reports the sessions in the table as ended.
 
     :param history: whether consoleauth keeps a history of the sessions; False: nothing is reported to it.
-    :return: a function to call before the first session.  In a process without a supervisor, it makes the file of the
-        table, and reports the sessions of killed processes.  For a worker, the supervisor has done both already.
+    :return: a function to call before the first session.  In a process without a supervisor, the function makes the
+        file of the table, and reports the sessions of killed processes.  For a worker, the supervisor has done both
+        already.
     """
     table, reports = context.table, None
     if history:
         reports = ClosedReports(context.transport, context.reactor, table.forget if table is not None else None)
         registry.on_closed = reports.add
         context.shutdown.add(Phase.END_SESSIONS, partial(_last_reports, registry, reports))
-        # _last_reports() waits until all sessions have ended.  If one does not end during END_SESSIONS, this step sends
-        # the reports about the others in the next phase.
+        # _last_reports() waits until all sessions have ended.  If a session does not end during END_SESSIONS,
+        # reports.stop() sends the reports about the ended sessions in STOP_SERVICES.
         context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
     begin = partial(_begin, context, reports)
     if table is None:

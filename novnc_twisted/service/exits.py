@@ -78,8 +78,8 @@ def prepare_exit() -> None:
     A last garbage collection would free all modules and take 0.2 s of CPU time, on a busy machine several seconds.  The
     process must end within 5 s after SIGTERM, and the kernel frees the memory anyway.
 
-    During the exit, a further SIGTERM or SIGINT is ignored.  Otherwise the interpreter would restore the default action
-    before its end, and the process would end by the signal instead of with its exit code.
+    During the exit, a further SIGTERM or SIGINT is ignored.  If a handler stayed installed, the interpreter would
+    restore the default action before its end, and the process would end by the signal instead of with its exit code.
     """
     atexit.register(_last_steps)
 
@@ -96,8 +96,8 @@ def exit_with(code: int) -> None:
 
 
 def _leave(code: int) -> None:
-    # Flushed here, because os._exit() does not do so.  Otherwise, the last log line, which says why the process
-    # ends, could be lost.
+    # os._exit() does not flush the streams.  Without this flush, the last log line, which says why the process ends,
+    # could be lost.
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     # Not sys.exit(), which does not change the exit code in an atexit handler: twistd has already chosen 0.

@@ -141,7 +141,7 @@ class CommandService(Service):
         """Begin the tasks of the main process, or of a worker."""
         self.leads = True
         if self._ending:
-            # The signal came before this process was the main process, and so did not reach the older processes.
+            # SIGTERM or SIGINT came before this process was the main process, so the older processes were not ended.
             self.older.end()
         if self.take_over is not None:
             signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._replace))

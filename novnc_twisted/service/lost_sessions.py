@@ -108,7 +108,7 @@ class LostSessions:
                 table.handle = self.make_table()
             failed = self.log.failure
             self._transport.start().addErrback(
-                lambda failure: failed("the bus could not be started, so the history lacks these sessions", failure)
+                lambda failure: failed("the bus did not start, so consoleauth's history lacks ended sessions", failure)
             )
         if table is not None:
             table.ended(ended)

@@ -96,7 +96,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
         result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
     sockets.close_unused()
     # Copies for the new process of a take-over, because an Acceptor closes its own socket.  With workers, this process
-    # accepts only on the monitoring port, so only this port is copied.  ``listeners`` stay open until it stops.
+    # has an Acceptor only for the monitoring port, and ``listeners`` stay open until this process stops.
     result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
     result.predecessor, result.older = predecessor, older
     service.end_with(older)
@@ -143,7 +143,7 @@ def _own_table(command: str, reactor: Any) -> "SharedTable | None":
 
 
 def _descriptor_warnings(command: str, conf: Any) -> list[str]:
-    """Raise the limit of file descriptors; return a warning for each option that needs a higher limit."""
+    """Raise the limit of file descriptors; return the warnings if it is still too low for the proxies."""
     limit = descriptors.raise_limit()
     if not has_proxy(command):
         return []

@@ -1,6 +1,6 @@
-"""Finds misspelt and misplaced options in configuration files.
+"""Finds misspelled and misplaced options in configuration files.
 
-The name of a misspelt option is similar to that of one of our options.  A misplaced option has the name of one of our
+The name of a misspelled option is similar to that of one of our options.  A misplaced option has the name of one of our
 options, but is in a section in which this name is not read.
 
 Without a warning, the operator would not notice that an option still has its default.  Other unknown names belong to
@@ -111,7 +111,7 @@ _COMMON_NAMES: Final = frozenset(
 
 
 def misplaced(files: Sequence[FlagFile]) -> Iterator[str]:
-    """Yield warnings about sections and options that are probably misspelt, and about misplaced options.
+    """Yield warnings about sections and options that are probably misspelled, and about misplaced options.
 
     An unknown section gets at most one warning, even if several of its options are misplaced.
     """
