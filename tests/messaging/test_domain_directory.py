@@ -86,7 +86,7 @@ class LargeCloudTests(DirectoryCase):
         self.assertEqual(len(self.directory.candidates(uuid(3))), 4)
         with self.assertRaises(ServiceUnavailable) as caught:
             self.directory.all_candidates(uuid(20))
-        self.assertIn("4 compute hosts have not published", caught.exception.detail)
+        self.assertIn("the records of 4 compute hosts are not up to date", caught.exception.detail)
 
     async def test_a_small_cloud(self) -> None:
         """All live hosts are asked."""
