@@ -81,7 +81,7 @@ class ComputeManager:
         self._power.shutdown_timeout = seconds
 
     def start(self) -> Deferred[None]:
-        """Start the driver and serve.  While libvirt is down, the driver keeps trying and calls fail.
+        """Start the driver and serve.  While libvirt is down, calls fail, and the driver tries again to connect.
 
         Fails with TopicInUse if another live host has the same name.
         """

@@ -89,7 +89,7 @@ def _scaled(picture: Image.Image, width: int) -> Image.Image:
 def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
     """Return the encoded picture, and whether it is within the limit.
 
-    If the picture exceeds the limit, it may be a JPEG even if ``kind`` is another format.
+    An encoded picture above the limit may be a JPEG, whatever ``kind`` is.
     """
     # For every format, try JPEG first, which takes a thirtieth of the time of the others.  If another format came
     # first, a guest that shows noise on a large screen could occupy a processor for a minute.

@@ -51,8 +51,8 @@ class DomainReports:
         names = " and ".join(f"{name} ({uuid})" for uuid, name in pair)
         self._report(
             tuple(uuid for uuid, _ in pair),
-            f"servers {names} claim the same VNC address, {vnc.socket or f'port {vnc.port}'}: both are refused until "
-            "one of them is stopped",
+            f"servers {names} claim the same VNC address, {vnc.socket or f'port {vnc.port}'}: the consoles of both are "
+            "refused until one of the servers is stopped",
         )
 
     def forget(self, uuid: str) -> None:

@@ -20,7 +20,7 @@ from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
 LIST_DEADLINE = 2.0
-"""Seconds for the list of a host without a published record."""
+"""Seconds for the list of a host that has published no usable record (see :class:`ComputeAPI`)."""
 
 _log = Logger()
 
@@ -199,7 +199,7 @@ class ComputeAPI:
 
         :param host: the compute host that has the server; None: it is looked up.
         :raises InstanceNotFound: no live host knows the server.
-        :raises InstanceNotRunning: the server is stopped or migrating, or its VNC port is not known yet.
+        :raises InstanceNotRunning: the server is stopped or paused by a migration, or its VNC port is not known yet.
         :raises ConsoleTypeUnavailable: the server has no VNC server that listens, or its host does not offer this
             console type.
         :raises ConsoleUnreachable: another running server of the same host claims the same VNC address.
@@ -226,7 +226,7 @@ class ComputeAPI:
             VMs would write to one disk and destroy its data.
         """
         if not instance.is_active and (elsewhere := self._may_run_on(instance)) is not None:
-            raise ServiceUnavailable(f"compute host {elsewhere}, which last ran it, does not answer")
+            raise ServiceUnavailable(f"compute host {elsewhere}, which last ran the server, does not answer")
 
         def reply(host: str, answer: Any) -> PowerReply:
             return read(PowerReply, answer, f"compute host {host}")

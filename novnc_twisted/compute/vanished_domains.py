@@ -143,7 +143,7 @@ class VanishedDomains:
     async def _is_here(self, uuid: str) -> bool:
         """Return whether this host has the domain, which may be defined but stopped, or running but not defined."""
         try:
-            # Any look-up will do, but get_domain() fails for a domain whose XML can't be used.
+            # Called only for its look-up.  get_domain() would fail for a domain whose XML can't be used.
             await self._driver.is_persistent(uuid)
         except InstanceNotFound:
             return False

@@ -224,5 +224,5 @@ class SplitBrain(ComputeCase):
         self.assertEqual((found.host, found.state), ("here", "shutoff"))
         for action in ("start", "reset"):
             refusal = await self.refused(ServiceUnavailable, self.api.change_power(found, action))
-            self.assertIn("compute host there, which last ran it, does not answer", refusal.detail)
+            self.assertIn("compute host there, which last ran the server, does not answer", refusal.detail)
         self.assertEqual(here.operations, [])

@@ -23,7 +23,7 @@ _SILENCE = 10.0
 _LOOK = 5.0
 """Seconds between two checks of the connection.
 
-The checks are needed, because libvirt may not report that the connection has ended.
+The checks are needed, because libvirt does not always report the end of the connection.
 """
 
 _EVENTS = (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE)
