@@ -77,7 +77,8 @@ class Outcome:
 class LiveSessions:
     """Ends and changes sessions on all proxies, and repeats the calls for proxies that were not reachable.
 
-    :param mode_of: returns what the viewers of a token may do now, from its SHA-256; None: revoked or unknown.
+    :param mode_of: ``async (token_hash)`` -> what the viewers of a token may do now; None: the token was revoked or is
+        unknown.
     """
 
     def __init__(

@@ -69,8 +69,8 @@ class NovaAuthority:
         when the token was made, and another VM may have them now.
 
         :raises InvalidToken: nova does not know the token, it has expired, or it cannot be one of nova's.
-        :raises ConsoleForbidden: ``console_type`` is not ``novnc`` (nova has no tokens for the XVP proxy); or the
-            server belongs to another project than when the token was used before.
+        :raises ConsoleForbidden: ``console_type`` is not ``novnc`` (nova has no tokens for the XVP proxy).  Or a viewer
+            reconnects with a token that nova no longer knows, and the server belongs to another project than before.
         :raises InstanceNotFound: the server was deleted.
         :raises InstanceNotRunning: the server has no screen in its present state.
         :raises ConsoleTypeUnavailable: the server has no VNC display.

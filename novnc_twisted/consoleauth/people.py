@@ -305,7 +305,7 @@ class People:
             _warn(instance_uuid, refusal)
             self._repeat(instance_uuid, final=False)
         except Exception:
-            _log.failure("a bug in this program: the pages of a server could not be updated with the people there")
+            _log.failure("a bug in this program: the list of people on the pages of a server could not be updated")
 
 
 def _read(topic: str, answer: Any, instance_uuid: str) -> tuple[list[SessionInfo], bool]:
@@ -331,7 +331,7 @@ def _pages_that_show(answer: Any) -> int:
 
 
 def _warn(instance_uuid: str, why: Refusal) -> None:
-    _log.warn("the pages of server {uuid} may not show who is there: {why}", uuid=instance_uuid, why=str(why))
+    _log.warn("the pages of server {uuid} may show an old list of people: {why}", uuid=instance_uuid, why=str(why))
 
 
 def _has_pages(members: Iterable[str]) -> bool:

@@ -39,7 +39,8 @@ This is also the reason if a session asks for control, but has control already.
 BARRED: Final = "barred"
 """Why nothing was changed: the other session may not have control.
 
-Its token was limited to viewing, by an operator or by the user who shared it; or its viewer is not the console page.
+Its token was limited to viewing by an operator, or by the viewer of another session, who shared the token.  Or its
+viewer is not the console page.
 """
 
 NOBODY: Final = "nobody"

@@ -276,8 +276,8 @@ class Places:
             if others:
                 self._report(
                     f"server {instance_uuid} on {place.compute_host} and server {others[0]} on {host} claim the same "
-                    f"VNC address, {place.host} port {place.port}: both are refused; give each host a "
-                    "server_proxyclient_address of its own"
+                    f"VNC address, {place.host} port {place.port}: the consoles of both are refused; give each "
+                    "host a server_proxyclient_address of its own"
                 )
                 raise ConsoleUnreachable("two running servers claim the address of the console")
 

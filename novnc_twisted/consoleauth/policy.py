@@ -271,7 +271,7 @@ class TokenPolicy:
 
         A shared token is refused after its expiry nevertheless.
 
-        If this token permits no reconnection (:meth:`reconnects`), only keep the record: it names the server, the user
+        If this token has no lease (:meth:`reconnects`), only keep the record: it names the server, the user
         and the project, by which the next call finds a revocation.
 
         :param record: what :meth:`find_in_use` returned.  If it is None, nothing is renewed.
@@ -315,7 +315,7 @@ class TokenPolicy:
     # --- internals
 
     def reconnects(self, record: TokenRecord) -> bool:
-        """Whether a viewer that lost its connection may come back with this token."""
+        """Whether a session with this token may renew the lease of the token (see :meth:`renew`)."""
         return self._rules.reconnects and not record.one_time
 
     async def _check_time(self, token_hash: str, record: TokenRecord, address: str) -> None:

@@ -192,7 +192,7 @@ class ConsoleAuthAPI:
         The address of the console or the state of the server may have changed since :meth:`check_token` was called.
 
         :param info: what :meth:`check_token` returned.
-        :return: None: the session cannot reconnect with this token, for example because of ``one_time``.
+        :return: None: ``info.reconnects`` is False, for example because of ``one_time``.
         :raises Refusal: see :meth:`check_token`.
         """
         if not info.reconnects:

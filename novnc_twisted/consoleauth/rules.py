@@ -21,7 +21,7 @@ class TokenRules:
 
     @property
     def reconnects(self) -> bool:
-        """Whether these options let a viewer that lost its connection come back with the same token."""
+        """Whether these options let a viewer reconnect with a token that has expired while its session was live."""
         return not (self.one_time or self.enforce_session_timeout)
 
     def opens_once(self, record: TokenRecord) -> bool:

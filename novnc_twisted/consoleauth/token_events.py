@@ -80,7 +80,8 @@ class TokenEvents:
     def shared(self, token_hash: str, shared_hash: str, record: TokenRecord, address: str) -> None:
         """Report that a viewer shared its console.
 
-        :param token_hash: the viewer's own token.
+        :param token_hash: the SHA-256 of the viewer's own token.
+        :param shared_hash: the SHA-256 of the new token.
         :param record: the record of the new token.
         """
         about = _about(token_hash, address, record)
@@ -93,7 +94,7 @@ class TokenEvents:
         self._observer(event)
 
     def dropped(self, tokens: int, reason: str, chosen: SessionFilter) -> None:
-        """Report that tokens were revoked or dropped, if there were any.  The event is the same: TokenRevoked.
+        """Report that tokens were revoked or dropped, if there were any.  In both cases, the event is TokenRevoked.
 
         :param chosen: the filter that selected them.
         """
