@@ -91,7 +91,7 @@ class ConsoleTypeUnavailable(Refusal):
 
 
 class InstanceNotRunning(Refusal):
-    """The domain is stopped or migrating, or its VNC port is not known yet (-1).
+    """The domain is stopped or paused by a migration, or its VNC port is not known yet (-1).
 
     A paused domain has a console.  But the API cannot send keys to a paused domain, and answers with this refusal.
     """

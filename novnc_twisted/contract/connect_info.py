@@ -34,7 +34,8 @@ class ConnectInfo(Record):
     :ivar project_id: the project in which that user asked for the token.
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
-    :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
+    :ivar reconnects: whether the viewer may reconnect with a token that has expired while the session was live.  For
+        the conditions, see ``keep_from``.
     :ivar keep_from: seconds from the time when the session becomes live until the proxy calls ``keep_token`` for the
         first time.  After this call, the proxy makes further ones regularly.  From the answers, the proxy learns that
         the token was revoked or that its mode was changed.  If ``reconnects`` is True and ``shared_from`` is None, the

@@ -36,7 +36,7 @@ class Instance(Record):
     :ivar memory_mb: the memory in MiB.
     :ivar state: the name of the state, such as ``running`` or ``saved``; ``unknown``: the host does not answer.
     :ivar power_state: nova's number of the state.
-    :ivar migrating: whether the domain is moving to or from another host.
+    :ivar migrating: whether a migration to or from another host has paused the domain.
     :ivar host: the ``host`` option of the compute host that was asked; it is not read from the answer.
     """
 
@@ -57,7 +57,7 @@ class Instance(Record):
 
     @property
     def is_active(self) -> bool:
-        """Whether the domain is active in libvirt (running or paused, for example), and is not migrating."""
+        """Whether the domain is active in libvirt (running or paused, for example), and not paused by a migration."""
         return self.state not in _INACTIVE and not self.migrating
 
     @property

@@ -43,7 +43,7 @@ WRONG_STATE: Final = "state"
 """The server's state does not allow the action."""
 
 BUSY: Final = "task"
-"""Another action is still running, or the domain is migrating."""
+"""Another action is still running, or a migration has paused the domain."""
 
 TRANSIENT: Final = "transient"
 """The domain is transient, so the action would delete it."""

@@ -16,7 +16,7 @@ MAX_WIDTH: Final = 8192
 
 
 def picture_width(value: Any) -> int | None:
-    """Check for a width in pixels, or for None, which stands for the screen's own width."""
+    """Check a width in pixels; None stands for the screen's own width."""
     if value is None or (type(value) is int and MIN_WIDTH <= value <= MAX_WIDTH):
         return value
     raise ValueError(f"not a width of {MIN_WIDTH} to {MAX_WIDTH} pixels")
