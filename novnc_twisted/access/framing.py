@@ -27,8 +27,9 @@ _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 def list_source(sources: Sequence[str], host: str | None, listening: Sequence[tuple[str, int]]) -> str:
     """Return the source that allows our list of servers to frame the console page.
 
-    The list is a page of the API.  The source has the host of the request, and a port on which the API of this process
-    listens.  No other port is used, because another user of this machine may listen on it.
+    The list has a page with consoles side by side, each in such a frame.  The API serves the list.  So the source has
+    the host of the request, and a port on which the API of this process listens.  No other port is used, because
+    another user of this machine may listen on it.
 
     :param sources: the operator's sources; the list may frame the page only if ``'self'`` is one of them.
     :param host: the Host of the request.
@@ -65,7 +66,7 @@ def blocked_framer(
         return None if any(_matches(source, framer, own) for source in sources) else found[0]
     # The origin of the framing page is not known.  The frame is certainly blocked if the framing page is foreign, and
     # the policy names no foreign page.  A page of the same site, but of another origin, is foreign too, unless the
-    # policy names our list of servers: then the page may be this list.
+    # policy names our list of servers: then the page may belong to this list.
     site = sites[0] if len(sites) == 1 else ""
     is_foreign = site == "cross-site" or (site == "same-site" and not own_list)
     names_foreign_page = any(each not in ("'self'", "'none'", own_list) for each in sources)
