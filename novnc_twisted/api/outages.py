@@ -136,7 +136,8 @@ class Outages:
             if known.is_disproved(work, now):
                 known.over = True
                 self.log.info(
-                    "Requests are answered again: {cause}. It lasted up to {seconds:.0f} s; refused requests: {count}",
+                    "Requests are answered again after an outage: {cause}. It lasted up to {seconds:.0f} s; refused "
+                    "requests: {count}",
                     cause=cause,
                     seconds=now - known.began,
                     count=known.count,

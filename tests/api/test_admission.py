@@ -173,7 +173,8 @@ class OverloadTests(SynchronousTestCase):
         self.assertEqual(self.log.lines("Requests are answered again"), [])
         self.reactor.advance(10)
         self.system.get(self.path)
-        (line,) = self.log.lines("Requests are answered again: more requests come than can be answered within 3 s")
+        over = "Requests are answered again after an outage: more requests come than can be answered within 3 s"
+        (line,) = self.log.lines(over)
         self.assertIn("refused requests: 50", line)
 
     def test_requests_without_services_are_answered(self) -> None:

@@ -144,7 +144,7 @@ class APITests(SynchronousTestCase):
         self.assertIn("nobody serves consoleauth. Is consoleauth running, with the same [DEFAULT] transport_url?", line)
         self.successResultOf(Deferred.fromCoroutine(self.system.consoleauth.serve(self.system.transport)))
         self.assertEqual(self.console(), 200)
-        (line,) = self.log.lines("Requests are answered again: nobody serves consoleauth")
+        (line,) = self.log.lines("Requests are answered again after an outage: nobody serves consoleauth")
         self.assertIn("refused requests: 5", line)
 
     def test_pages(self) -> None:
@@ -215,7 +215,7 @@ class LogInTests(UsersCase):
         self.assertEqual(len(log.lines("refused with 503: Redis did not answer. See [DEFAULT] transport_url.")), 1)
         del self.system.transport.store.put_new
         self.assertEqual(self.system.post(TOKENS, log_in("alice", "r3d:pass")).status, 201)
-        self.assertEqual(len(log.lines("are answered again: Redis did not answer")), 1)
+        self.assertEqual(len(log.lines("again after an outage: Redis did not answer")), 1)
 
     def test_too_many_log_ins(self) -> None:
         class NoThreads:
