@@ -17,11 +17,11 @@ _STATES = {
     "saved": ("SUSPENDED", "suspended"),
     "crashed": ("ERROR", "error"),
 }
-"""libvirt's state -> nova's status and vm_state."""
+"""Name of a state (:mod:`novnc_twisted.compute.states`) -> nova's status and vm_state."""
 
 
 _UNKNOWN = ("UNKNOWN", "active")
-"""nova's status and vm_state for all other states, and for a server whose host does not answer."""
+"""nova's status and vm_state for all other states, among them that of a server whose host does not answer."""
 
 
 def status_of(instance: Instance) -> str:
@@ -30,7 +30,7 @@ def status_of(instance: Instance) -> str:
 
 
 def vm_state_of(state: str) -> str:
-    """Return nova's ``vm_state`` for libvirt's state."""
+    """Return nova's ``vm_state`` for the name of a state."""
     return _STATES.get(state, _UNKNOWN)[1]
 
 

@@ -71,7 +71,9 @@ def state(t: Words, status: str) -> str:
 
 
 def header(t: Words, base: str, caller: Caller, *, can_log_out: bool, switches: bool) -> Markup:
-    """Return the header of a page.  It names the user and the project, or says that the user is an administrator.
+    """Return the header of a page.
+
+    It names the user, and also names the project or says that the user is an administrator.
 
     :param can_log_out: whether to show what only a user with a log-in needs: the account, the choice of another
         project, and the button to log out.
