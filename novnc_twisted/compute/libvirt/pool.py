@@ -147,7 +147,7 @@ class ConnectionPool:
         no second call after the deadline or a cancellation, and none if the first connection was opened for this call.
 
         Fails with the Refusal for libvirt's error; with ServiceUnavailable after the deadline; and with
-        ServiceUnavailable at once if every thread hangs or too many calls wait.
+        ServiceUnavailable at once if every thread hangs, or if :data:`MAX_WAITING` calls run or wait.
         """
         return self._submit(_Job(work))
 
@@ -176,7 +176,7 @@ class ConnectionPool:
         if self.hung >= self._size:
             return fail(ServiceUnavailable(f"libvirt at {self._uri} hangs"))
         if len(self._jobs) >= MAX_WAITING:
-            return fail(ServiceUnavailable(f"libvirt at {self._uri} is too slow: {MAX_WAITING} calls wait"))
+            return fail(ServiceUnavailable(f"libvirt at {self._uri} is too slow: {MAX_WAITING} calls run or wait"))
         self._jobs.add(job)
         if self._idle:
             self._give(self._idle.pop(), job)
