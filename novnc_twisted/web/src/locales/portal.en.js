@@ -77,7 +77,7 @@ export const sentences = [
     'Cannot \'{action}\' instance {id}: its domain is transient and would be deleted.',
     'Unavailable console type {type}.',
     'A user with the role reader cannot open consoles or change anything. Ask for the role member.',
-    'This token is for no project. Log in with a project, as by OS_PROJECT_NAME.',
+    'This token is not for a project. Log in with a project, for example with OS_PROJECT_NAME.',
     'None of your roles in this project gives a right here. Ask for the role member.',
     'Choose a project first.',
     'You have no role in this project, or it does not exist any more. Choose another one.',
