@@ -1,7 +1,6 @@
 """Check that the fuzz targets can fail: plant one bug at a time in a parser, and expect the corpus to find it.
 
-The inputs of the corpus are enough for each bug, so that the result does not depend on chance.  docs/fuzzing.rst says
-which of the bugs random inputs find.
+The inputs of the corpus are enough for each bug, so that the result does not depend on chance.
 """
 
 import inspect
