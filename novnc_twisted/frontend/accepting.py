@@ -34,14 +34,13 @@ network failed."""
 class Acceptor:
     """Accepts one connection in each iteration of the reactor.
 
-    Twisted's port accepts up to a hundred connections at once.  So if 40 connections are waiting, the first worker that
-    wakes up takes all of them.  If each worker accepts one connection at a time, two workers with the same load take
+    Twisted's port can accept a hundred connections at once.  So if 40 connections are waiting, the first worker that
+    wakes up may take all of them.  If each worker accepts one connection at a time, two workers with the same load take
     about 20 each, and of two workers with different loads, the less busy one takes more.  The CPU time is the same
     (measured).
 
-    If no file descriptor is left, Twisted's port logs several lines for each connection and tries again at once.
-    This class logs one line a minute, and pauses before it tries again.  During the pause, connections wait in the
-    kernel's queue.
+    If no file descriptor is left, Twisted's port closes the waiting connections, and logs a line for each.  This class
+    lets them wait in the kernel's queue, pauses before it tries again, and logs one line a minute.
     """
 
     def __init__(self, reactor: Any, listener: socket.socket, factory: ServerFactory) -> None:

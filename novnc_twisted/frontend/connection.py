@@ -175,7 +175,7 @@ class FrontConnection(Protocol):
     def waits_for_request(self, *, first: bool) -> bool:
         """Return whether the connection waits for a request, or is receiving one.
 
-        :param first: whether a connection that waits for its first request counts, too.
+        :param first: whether the first request of the connection counts, too.
         """
         raise NotImplementedError
 

@@ -30,9 +30,11 @@ class FrontFactory(Factory):
     :ivar failures: counts failed guesses of a token for each client address.
     :ivar connection_limits: how many connections there may be.
     :ivar observer: called with each event.
-    :ivar connections: the open connections, without those whose sockets a detached relay has taken over.
+    :ivar connections: the open connections, without those whose sockets a detached relay
+        (:mod:`novnc_twisted.relay.detached`) has taken over.
     :ivar registry: the sessions.
-    :ivar draining: whether each connection is closed after its present response, because the proxy stops.
+    :ivar draining: whether a connection is closed after a response, instead of waiting for a further request, because
+        the proxy stops.
     """
 
     name = "proxy"

@@ -1,8 +1,9 @@
 """A connection while a listener waits for its first bytes: a PROXY header, then TLS or plain HTTP.
 
 After its first bytes, a connection is passed on to the front: the proxy or the API behind the listener.  A plain
-connection keeps the transport of its socket, so that the detached relay can take over the socket later.  The connection
-has a slot in the connection limits from the beginning; the front takes over the slot.
+connection keeps the transport of its socket, so that a detached relay (:mod:`novnc_twisted.relay.detached`) can take
+over the socket later.  The connection has a slot in the connection limits from the beginning; the front takes over the
+slot.
 """
 
 from typing import TYPE_CHECKING, Any, Final
