@@ -1,6 +1,6 @@
-"""The HTTP server: twisted.web with limits, its requests and responses, and health checks.
+"""HTTP: the server of the API and of the monitoring (twisted.web with limits), parts for the proxies, and a client.
 
-It does not depend on the applications that it serves.
+This package does not depend on the applications that the server serves.
 """
 
 from novnc_twisted._lazy import lazy

@@ -1,4 +1,4 @@
-"""Colours of the pages, with readable contrasts (WCAG 2.2, "contrast ratio" and "relative luminance")."""
+"""Colors of the pages, with readable contrasts (WCAG 2.2, "contrast ratio" and "relative luminance")."""
 
 import re
 from dataclasses import dataclass

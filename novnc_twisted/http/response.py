@@ -44,7 +44,8 @@ class Response:
     def body_headers(self, body: bytes) -> Fields:
         """Return the header fields that describe the body; empty for a 204.
 
-        No cache may store responses, because they may contain console URLs, which are secrets.
+        By default, no cache may store a response, because it may contain a console URL, which is secret.  A
+        Cache-Control in :attr:`headers` has precedence.
         """
         if self.status == HTTPStatus.NO_CONTENT:
             return ()

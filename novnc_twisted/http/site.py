@@ -41,9 +41,9 @@ class Site(HTTPFactory):
     :ivar connection_limits: counts the connections, and decides whether a new connection may stay.
     :ivar observer: called with an event for each request that is refused before the application handles it.
     :ivar connections: the channels of the open connections.
-    :ivar answers_first_requests: whether two kinds of requests are still answered after the site has stopped: a request
-        that is arriving, and the first request of a connection that has sent none yet.  The API sets this after a
-        take-over: clients do not know that another process has replaced the one to which they connected.
+    :ivar answers_first_requests: whether two kinds of requests are still answered after the site has stopped listening:
+        a request that is arriving, and the first request of a connection that has sent none yet.  The API sets this
+        after a take-over: clients do not know that another process has replaced the one to which they connected.
     """
 
     answers_first_requests = False
@@ -89,7 +89,11 @@ class Site(HTTPFactory):
         """See Factory.  Open no access log of twisted.web, which would contain tokens, and start no timer for it."""
 
     def stopFactory(self) -> None:
-        """See Factory.  Close idle connections and streams at once, and other connections after their response."""
+        """See Factory.  Close each connection after its present response.
+
+        Streams, and connections without a complete request, are closed now; see :attr:`answers_first_requests` for the
+        exceptions.
+        """
         for channel in list(self.connections):
             channel.close_when_idle(first_request=self.answers_first_requests)
 
