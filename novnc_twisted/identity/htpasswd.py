@@ -105,8 +105,8 @@ def _likely_mistakes(user: User) -> list[str]:
     mistakes = []
     if user.project is None and not user.is_admin:
         mistakes.append(
-            f"user {user.name} has no project and sees no servers. Add :project to the line, or name the user in "
-            "[api] admin_users to make an administrator"
+            f"user {user.name} has no project and sees no servers. Add :project to the line, or make the user an "
+            "administrator with [api] admin_users"
         )
     cost = int(user.password_hash[4:6])
     if cost <= WEAK_COST:

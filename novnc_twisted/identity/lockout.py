@@ -4,11 +4,11 @@ Failures are counted in three ways.
 
 * By user name and client address.  An IPv6 address counts as its /64, which belongs to one customer.  When the
   failures reach a limit, this user is locked out from this address for a time that each further failure doubles.
-* By client address, for all user names.  Users who logged in from the address recently are exempt, because an office
-  may have one address.  The owner of an IPv6 /48 has 65,536 networks of /64, so failures are also counted by /56 and
-  /48, with higher limits.
-* By user name, for all addresses.  These failures only delay log-ins, except from addresses from which the user logged
-  in recently.  If they locked users out, any client could lock out any user.
+* By client address, for all user names.  When the failures reach another limit, the address is locked out.  Users who
+  logged in from the address recently are not locked out, because an office may have one address.  The owner of an IPv6
+  /48 has 65,536 networks of /64, so failures are also counted by /56 and /48, with higher limits.
+* By user name, for all addresses.  These failures only delay the user's log-ins.  If they locked users out, any client
+  could lock out any user.  Log-ins from an address from which the user logged in recently are not delayed.
 
 Unknown names are counted like known ones, so responses do not reveal which users exist.  There is one exception: a
 client whose address is locked out can learn which users logged in from this address recently.
@@ -26,7 +26,7 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.identity.failure_table import FailureTable, doubled
 
 MAX_ENTRIES: Final = 10_000
-"""Maximum number of entries of each table.  A further entry replaces the one with the oldest failure or log-in."""
+"""Maximum number of entries of each table.  A further entry replaces the one whose last failure or log-in is oldest."""
 
 KNOWN_FOR: Final = 24 * 3600.0
 """Seconds after a log-in for which the address counts as known for that user."""
@@ -128,7 +128,7 @@ class Lockout:
         """Forget this user's failures from this address after a log-in, and remember the address as known for the user.
 
         Failures of other users from this address stay: a user who guesses passwords of others must not be able to clear
-        them.
+        the failures.
         """
         if not self._settings.failures:
             return

@@ -1,6 +1,6 @@
 """The strategy ``noauth``: clients on this machine are administrators.
 
-Web pages of other sites and reverse proxies are refused.
+Requests of web pages of other sites are refused, and requests through reverse proxies.
 """
 
 import re

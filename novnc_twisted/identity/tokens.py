@@ -79,9 +79,9 @@ class Tokens:
         """
         secret = await self._load(make=True)
         now = int(self._now())
-        # b: the browser's log-in, t: the time, u: the user, p: the project, f: the fingerprint.  The time of the Fernet
-        # message is in whole seconds of this machine's clock.  The time of a browser's log-in is by the store's clock,
-        # because it is compared with the times of log-outs, which are also by the store's clock.
+        # b: the browser's log-in, t: when it began, u: the user, p: the project, f: the fingerprint.  The time of the
+        # Fernet message is in whole seconds of this machine's clock.  ``t`` is by the store's clock, because it is
+        # compared with the times of log-outs, which are also by the store's clock.
         more: dict[str, Any] = {}
         if log_in:
             more = {"b": log_in, "t": await self._store.now() if began_at is None else began_at}
