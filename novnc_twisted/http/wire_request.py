@@ -45,7 +45,7 @@ class EventStream:
         self._end = subscribe(self)
         if self._gone:  # the stream ended during subscribe()
             self._end()
-        # End the stream at once if the server is stopping.  Otherwise the server would wait until the client leaves.
+        # A server that is stopping would wait until the client leaves, so end the stream at once.
         elif self._request.channel.is_last:
             self.finish()
 
