@@ -225,7 +225,7 @@ class StreamEnd(TransportEnd):
         if self._receiver is not None:
             self._receiver.data_received(data)
         elif len(self._held) + len(data) > HOLD_LIMIT:
-            # A viewer may send its handshake early, but must not fill our memory before it is authorised.
+            # A viewer may send its handshake early, but must not fill our memory before it is authorized.
             self._end(MessageTooBig(f"more than {HOLD_LIMIT} bytes before the next step of the session"))
         else:
             self._held += data
