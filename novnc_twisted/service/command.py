@@ -96,8 +96,8 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
             spare_the_start(reactor)
             return service
         except Exception as error:
-            # Every exception is caught: twistd would print a traceback, and systemd would restart the service again and
-            # again.
+            # Every exception is caught, because twistd would print a traceback and exit with code 1.  Even after an
+            # error in the configuration, systemd would then restart the service again and again.
             refuse(name, error)
 
     # A class for each command, because twistd calls the ``Options`` of a command's module without arguments.

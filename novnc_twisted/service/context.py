@@ -197,7 +197,7 @@ class Context:
     def accept(
         self, listeners: list[socket.socket], factory: Any, *, stop: Step, empty: Callable[[], Awaitable[Any]]
     ) -> None:
-        """Accept connections from the opening of the gate until the shutdown.
+        """After the gate has opened, accept connections until the shutdown.
 
         :param factory: the server of the connections, or a Listener in front of it.
         :param stop: called in the phase STOP_ACCEPTING of the shutdown.

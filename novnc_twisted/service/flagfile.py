@@ -1,4 +1,4 @@
-"""Parses existing configuration files: nova.conf, files without sections, and the flag files of nova Essex (2012)."""
+"""Parses configuration files: nova.conf, files without sections, and the flag files of nova Essex (2012)."""
 
 import re
 from collections.abc import Mapping
