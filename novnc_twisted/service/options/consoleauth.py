@@ -25,9 +25,9 @@ CONSOLEAUTH: list[cfg.Opt] = [
         "token_source",
         secret=True,
         help="What the token plug-in reads, as with websockify. TokenRedis: host[:port[:db[:password[:namespace]]]] "
-        "or a redis:// URL. JSONTokenApi and BaseTokenAPI: an https:// URL, in which %s stands for the token. "
-        "The others: the path of a file or folder. token_ttl applies to JWTs without exp. With "
-        "enforce_session_timeout, a session ends when its token expires or is removed.",
+        "or a redis:// URL. JSONTokenApi and BaseTokenAPI: an https:// URL (on this machine also http://), in which "
+        "%s stands for the token. The others: the path of a file or folder. token_ttl applies to JWTs without exp. "
+        "With enforce_session_timeout, a session ends when its token expires or is removed.",
     ),
     cfg.IntOpt(
         "token_ttl",

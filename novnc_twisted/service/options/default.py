@@ -57,9 +57,9 @@ DEFAULT: list[cfg.Opt] = [
         min=0,
         max=1024,
         help="Number of worker processes of twistd novncproxy and of twistd xvpvncproxy. The workers of one proxy "
-        "share its port. 0: one worker for each core. twistd console accepts only workers = 1. More than one "
-        "worker needs Redis, unless nova or a token plug-in checks the tokens. The other commands run as one "
-        "process each. max_connections, max_sessions and max_failures_per_minute apply to each worker.",
+        "share its port. 0: one worker for each core. twistd console accepts only workers = 1. The other "
+        "commands run as one process each. max_connections, max_sessions and max_failures_per_minute apply to each "
+        "worker.",
     ),
     cfg.StrOpt(
         "cert",

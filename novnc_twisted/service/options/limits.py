@@ -66,8 +66,7 @@ LIMITS: list[cfg.Opt] = [
         default=16,
         min=0,
         help="Maximum number of live sessions of one VM (QEMU accepts 32 viewers). 0: no limit. Each proxy process "
-        "counts its own sessions. consoleauth counts those of all proxies, and asks the proxies only if the limit may "
-        "be reached.",
+        "counts its own sessions, and consoleauth counts those of all proxies.",
     ),
     _over_all_proxies("max_sessions_per_user", "user (the one who requested the links)"),
     _over_all_proxies("max_sessions_per_project", "project (the one for which the links were made)"),

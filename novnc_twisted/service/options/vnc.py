@@ -47,8 +47,8 @@ VNC: list[cfg.Opt] = [
         "novncproxy_socket",
         socket_path,
         help="The absolute path of a unix socket on which the noVNC proxy listens, instead of novncproxy_host and "
-        "novncproxy_port (websockify's unix-listen). For trusted_proxies, clients of this socket have the address "
-        "127.0.0.1. A client without X-Forwarded-For has no known address, so bind_address refuses it.",
+        "novncproxy_port (websockify's unix-listen). In trusted_proxies, 127.0.0.1 stands for the clients of this "
+        "socket. A client without X-Forwarded-For has no known address, so bind_address refuses it.",
     ),
     CheckedOpt(
         "novncproxy_socket_mode",
