@@ -75,7 +75,7 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
     :param url: the address of Redis, without user and password.
     :raises ValueError: the URL can't be used; a ``.conf`` file in the folder is not the file of a role, or has no
         transport_url with the role's password; a compute host already has a file, but with another
-        server_proxyclient_address; or another user could have written the folder or a file in it.
+        server_proxyclient_address; or another user could have written the folder or a ``.conf`` file in it.
     :raises OSError: a file can't be written.
     """
     try:

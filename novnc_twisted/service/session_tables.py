@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from novnc_twisted.session.table_rows import Row
 
 KILLED: Final = "the proxy was killed or has crashed"
-"""What the log, the history and the audit trail say about a session whose end no process could report."""
+"""What the log, the history and the audit trail say about a session of a proxy that was killed as a whole."""
 
 _PREFIX: Final = "sessions-"
 

@@ -90,7 +90,7 @@ class Shutdown:
     def wait_at_most(self, seconds: float) -> None:
         """Let sessions go on for this many seconds; infinity: until they end.
 
-        If the shutdown already waits for sessions, the time begins now, otherwise when this wait begins.
+        The time begins when the shutdown begins to wait for sessions; if it waits for them already, now.
         """
         self.drain = seconds
         if self._limit is not None:

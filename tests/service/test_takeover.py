@@ -207,7 +207,10 @@ class TakeOverTests(SynchronousTestCase):
 
     def test_it_hangs(self) -> None:
         """It is killed.  If it has sent a reason before, this reason counts."""
-        for report, reason in (("", "not ready within 60 s"), ("failed: cert: no certificate", "cert: no certificate")):
+        for report, reason in (
+            ("", "the new process was not ready within 60 s"),
+            ("failed: cert: no certificate", "cert: no certificate"),
+        ):
             process = self.begin()
             self.channel_says(report)
             self.reactor.advance(LONGEST_START)

@@ -112,7 +112,8 @@ class TakeOver:
                 attempt.channel.close()
             self.failed(one_line(error))
             return
-        attempt.watch(self._reactor.callLater(LONGEST_START, attempt.give_up, f"not ready within {LONGEST_START:g} s"))
+        late = f"the new process was not ready within {LONGEST_START:g} s"
+        attempt.watch(self._reactor.callLater(LONGEST_START, attempt.give_up, late))
         self.log.info("take-over: the new process (pid {pid}) is being started", pid=attempt.pid)
 
     def _start(self, attempt: "_Attempt", descriptors: ExitStack) -> None:
@@ -265,10 +266,13 @@ class _Attempt(ProcessProtocol):
                 self.transport.signalProcess("KILL")
         if self.channel is not None:
             self.channel.close()
-        self._owner.failed("the new process was ready, but this process has failed to hand over; see its log")
+        self._owner.failed("the new process was ready, but the old one has failed to hand over; the log has the reason")
 
     def give_up(self, reason: str) -> None:
-        """Kill the new process, unless it is ready already.  A reason that it has sent counts more than this one."""
+        """Kill the new process, unless it is ready already.
+
+        :param reason: for the log; not used if the new process itself has sent a reason.
+        """
         if self._on_ready is not None and self.transport is not None:
             self._reason = self._reason or reason
             self.transport.signalProcess("KILL")

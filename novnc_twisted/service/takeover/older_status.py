@@ -43,7 +43,7 @@ They are dropped from the answers of older processes, which accept no connection
 class OlderStatus:
     """The status of the main process, with the metrics of older processes.
 
-    :ivar own: returns the status of this process.
+    :ivar own: returns the status of this process or, if it is a supervisor, that of all its workers together.
     :param channels: the channel to each older process except the previous main process, by process id.
     """
 
