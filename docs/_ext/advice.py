@@ -4,12 +4,13 @@ ADVICE: dict[str, str] = {
     "TokenMissing": "The link is incomplete, because the proxy received no ``?token=``. If this happens to all users, "
     "a reverse proxy removes the query of the WebSocket request.",
     "InvalidToken": "Request a new link. If links are invalid at once, check that all services have the same "
-    "``transport_url``. If links expire too early, raise ``[consoleauth] token_ttl``. If a token plug-in "
-    "checks the tokens, also compare the clocks of the hosts.",
+    "``transport_url``. If links expire too early, raise ``[consoleauth] token_ttl``. After this time, a viewer that "
+    "lost its connection can reconnect only from its previous address. If a token plug-in checks the tokens, also "
+    "compare the clocks of the hosts.",
     "ConsoleForbidden": "A ``novnc`` link works with novncproxy, an ``xvpvnc`` link with xvpvncproxy. With "
     "``bind_address``, a link is valid only for the address that used it first. If there is a reverse proxy, name it "
-    "in ``trusted_proxies``. After ``token_ttl``, a lost session can reconnect only from its previous address.",
-    "InstanceNotFound": "The VM has been deleted. ``openstack server list`` shows the VMs of the live hosts.",
+    "in ``trusted_proxies``.",
+    "InstanceNotFound": "The VM has been deleted. ``openstack server list`` shows the VMs that exist.",
     "ConsoleTypeUnavailable": "Add ``<graphics type='vnc' autoport='yes'/>`` to the VM's XML, or set ``[vnc] "
     "enabled`` on its compute host.",
     "InstanceNotRunning": "Start the VM. The link stays valid until it expires.",
@@ -22,7 +23,8 @@ ADVICE: dict[str, str] = {
     "ConsoleClosed": "The VM was stopped or moved, or QEMU closed the connection. QEMU accepts 32 connections. If a "
     "viewer requests exclusive access, QEMU closes all others.",
     "IdleTimeout": "``[console] idle_timeout`` is on. Keys and mouse count as activity, the browser's pings do not.",
-    "SessionExpired": "The token expired, and ``[consoleauth] enforce_session_timeout`` is on.",
+    "SessionExpired": "If users need more time, raise ``[consoleauth] token_ttl``, or switch "
+    "``enforce_session_timeout`` off. A guest's session always ends with the guest's link (:doc:`sharing`).",
     "Revoked": "Somebody revoked the link through the console API, or the VM is gone. The ``detail`` has the reason.",
     "TooManySessions": "``[console] max_sessions`` was reached, or QEMU's own limit of 32 viewers over all proxies and "
     "workers. The ``detail`` names the limit.",
