@@ -82,7 +82,9 @@ def parse_redis_url(url: str) -> RedisURL:
     ):
         form = _FORMS.get(scheme, _FORMS["redis"])
         # The URL is not quoted: it contains the password.
-        raise ValueError(f"transport_url is not of the form {form} (escape special characters of a password, as %2F)")
+        raise ValueError(
+            f"transport_url is not of the form {form} (escape special characters in the password, such as / as %2F)"
+        )
     form = _FORMS[parts.scheme]
     query = _query(parts.query, _PARAMETERS[scheme], form)
     userinfo = parts.netloc.rpartition("@")[0]
@@ -115,7 +117,7 @@ def _server(
     # urlsplit accepts stray brackets, and ``hostname`` leaves them out.  So check the text from which it was read.
     found = _HOST.match(parts.netloc.rpartition("@")[2])
     if not parts.hostname or port == 0 or found is None or not _is_host(found):
-        raise ValueError(f"transport_url is not of the form {form} (no host, or a bad port)")
+        raise ValueError(f"transport_url is not of the form {form} (the host is missing or invalid, or the port is 0)")
     return RedisURL(
         host=parts.hostname,
         port=port or 6379,
@@ -143,10 +145,14 @@ def _sentinels(
     ):
         raise ValueError(f"transport_url is not of the form {form} (a bad host or port)")
     if not re.fullmatch(r"[A-Za-z0-9._-]+", service):
-        raise ValueError(f"transport_url is not of the form {form} (no name of a service)")
+        raise ValueError(
+            f"transport_url is not of the form {form} (a service has only letters, digits, '.', '_' and '-')"
+        )
     tls = query.get("tls", "true" if set(query) & set(_TLS) else "false")
     if tls not in ("true", "false") or (tls == "false" and set(query) & set(_TLS)):
-        raise ValueError(f"transport_url is not of the form {form} (tls is true or false)")
+        raise ValueError(
+            f"transport_url is not of the form {form} (tls is true or false; false does not go with {', '.join(_TLS)})"
+        )
     return RedisURL(
         sentinels=tuple(sentinels),
         service=service,

@@ -62,5 +62,5 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
             f"set transport_url to {_OURS} in a later --config-file"
         )
     # In a malformed URL, the text before "://" may contain a password, so show only a valid scheme.
-    shown = f"{scheme}://" if found and re.fullmatch(r"[a-z][a-z0-9+.-]{0,31}", scheme) else "its value"
+    shown = f"{scheme}://" if found and re.fullmatch(r"[a-z][a-z0-9+.-]{0,31}", scheme) else "the form of its value"
     raise ValueError(f"transport_url: {shown} is not known; set transport_url to {_OURS}")

@@ -76,7 +76,9 @@ class ReasonsTests(LogInCase):
     async def test_no_such_host(self) -> None:
         line = await self.reason("redis://redis.invalid:6379")
         # Without an answering name server it is unknown whether the host exists.
-        self.assertRegex(line, r"cannot be reached \((its host's name is not found|no answer to the connection, or)")
+        self.assertRegex(
+            line, r"cannot be reached \((its host's name is not found|no answer to the connection attempt, or)"
+        )
 
     async def test_no_such_socket(self) -> None:
         line = await self.reason("redis+unix:///nowhere/redis.sock")
