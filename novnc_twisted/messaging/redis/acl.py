@@ -227,7 +227,8 @@ _STORE_RIGHTS: Final = {
     ),
     roles.PROXY: (
         StoreRight(
-            "Its own entry in the list of live services.", (f"{_PROXY_KEYS} {_ANNOUNCE}", _be_listed(*_PROXY_KINDS))
+            "The entries of all proxies in the list of live services.",
+            (f"{_PROXY_KEYS} {_ANNOUNCE}", _be_listed(*_PROXY_KINDS)),
         ),
     ),
 }

@@ -79,7 +79,7 @@ class Scripts:
         except RedisError as error:
             if error.code in OUTAGES:
                 raise
-            # Other errors (a missing right) say nothing about the scripts.
+            # NOSCRIPT: Redis has no scripts.  Other errors (a missing right) do not show whether Redis has them.
             self._fresh = error.code == "NOSCRIPT"
         await self._load(protocol)
 
