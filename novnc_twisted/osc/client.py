@@ -50,7 +50,7 @@ class ConsoleClient:
     def rows(self, path: str, filters: Mapping[str, Any], limit: int | None) -> Iterator[dict[str, Any]]:
         """Return the sessions, reading page after page.
 
-        :param path: ``/sessions`` for live sessions, ``/history`` for ended sessions.
+        :param path: ``/sessions`` for sessions that are live or being set up, ``/history`` for ended sessions.
         :param filters: the query parameters; parameters with the value None are not sent.
         :param limit: maximum number of sessions; None: all.
         """

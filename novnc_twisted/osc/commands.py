@@ -47,7 +47,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", metavar="<server>", help="Sessions of this server (name or ID)")
     parser.add_argument("--user", metavar="<user>", help="Sessions of this user (ID)")
     parser.add_argument("--project", metavar="<project>", help="Sessions of this project (ID)")
-    parser.add_argument("--proxy", metavar="<host>", help="Sessions of this proxy")
+    parser.add_argument("--proxy", metavar="<host>", help="Sessions of the proxy on this host")
     parser.add_argument("--long", action="store_true", help="List additional fields")
 
 
@@ -79,7 +79,7 @@ def _limit(text: str) -> int:
 
 
 class ListSession(command.Lister):
-    """List the live sessions of all proxies."""
+    """List the sessions of all proxies: those that are live or being set up."""
 
     def get_parser(self, prog_name: str) -> Any:
         """See cliff."""
@@ -96,7 +96,7 @@ class ListSession(command.Lister):
 
 
 class ShowSession(command.ShowOne):
-    """Show a live session."""
+    """Show a session that is live or being set up."""
 
     def get_parser(self, prog_name: str) -> Any:
         """See cliff."""
@@ -111,7 +111,7 @@ class ShowSession(command.ShowOne):
 
 
 class DeleteSession(command.Command):
-    """End live sessions, and revoke their links.  All other sessions of these links end as well."""
+    """End sessions, and revoke their links.  All other sessions of these links end as well."""
 
     def get_parser(self, prog_name: str) -> Any:
         """See cliff."""
@@ -136,7 +136,7 @@ class DeleteSession(command.Command):
 
 
 class SetSession(command.Command):
-    """Change what the viewer of a live session may do.  This applies to all sessions of the same link."""
+    """Change what the viewer of a session may do.  This applies to all sessions of the same link."""
 
     def get_parser(self, prog_name: str) -> Any:
         """See cliff."""

@@ -17,8 +17,10 @@ class SendKeys(command.Command):
         parser = super().get_parser(prog_name)
         parser.add_argument("server", metavar="<server>", help="Server (name or ID)")
         wanted = parser.add_mutually_exclusive_group(required=True)
-        wanted.add_argument("--text", metavar="<text>", help="Text; - reads it from the standard input")
-        wanted.add_argument("--keys", metavar="<key>", nargs="+", help="Keys to press together: ctrl alt delete")
+        wanted.add_argument("--text", metavar="<text>", help="Text to type, or - to read it from standard input")
+        wanted.add_argument(
+            "--keys", metavar="<key>", nargs="+", help="Keys to press together, for example: ctrl alt delete"
+        )
         parser.add_argument("--layout", metavar="<layout>", help="Keyboard layout of the server (default: us)")
         return parser
 
