@@ -54,7 +54,7 @@ class Definition:
     :ivar name: the metric's name in Prometheus.
     :ivar kind: Prometheus' type; ``info`` is a gauge that is always 1.
     :ivar help: a text that says what the metric counts or measures, with the unit.
-    :ivar labels: label -> all of its values; an empty tuple for the labels of ``novnc_build_info``.
+    :ivar labels: label -> its fixed set of values, without :data:`OTHER`; empty for the labels of ``novnc_build_info``.
     :ivar buckets: upper limits of a histogram's buckets, in seconds.
     :ivar sparse: True: each time series appears with its first value.  False: each time series is 0 from the start of
         the process, so that Prometheus sees the first value as an increase.
