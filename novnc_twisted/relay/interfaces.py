@@ -115,7 +115,7 @@ class IRelay(Interface):
         """
 
     def remove_filter(removed: IFilter) -> None:
-        """Remove a filter.  An unfinished message still passes through it; the next message does not.
+        """Remove a filter.  Only the rest of an unfinished message of the viewer still passes through it.
 
         :raises ValueError: the relay does not have this filter, or the filter is the relay's first one, which knows
             where messages end.
