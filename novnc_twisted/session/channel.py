@@ -321,7 +321,7 @@ class Channel:
             await self._people.attend(self._session.viewer.token or "")
         except Refusal:
             if self._session.cause is None:
-                # A _retry_in makes renew() repeat the request even if the page shows no other people, for example
+                # If _retry_in is not 0, renew() repeats the request even if the page shows no other people, for example
                 # because no list has arrived yet.
                 self._retry_in = min(2 * self._retry_in, RENEWAL) if self._retry_in else FIRST_RETRY
                 self._wait()

@@ -110,9 +110,9 @@ class LiveSession(Session):
         # ``changed`` is False if the session already has this right.  For example, after a change of a token's mode,
         # each renewal of the token's lease reports the new mode again.  If the repeated mode is CONTROL, do nothing:
         # the viewer may have handed control over, and must not get it back.  If the repeated mode is VIEW, end control
-        # that another viewer has handed over to this one: a viewer whose token was set to VIEW may not have control.
-        # The viewer has such control in two cases: its token was already limited to VIEW before the change, or
-        # show_people() has used a list that is older than the change.
+        # that another viewer has handed over to this one: after somebody has set a token to VIEW, its viewer may not
+        # receive control.  The viewer has such control in two cases: the token permitted only VIEW even before it was
+        # set to VIEW, or show_people() has used a list from before that.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows.  If control was handed over, the present mode may already be the
         # new one.  In this case, set_rights() changes nothing, and does not inform the page.

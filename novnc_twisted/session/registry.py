@@ -23,8 +23,8 @@ class SessionRegistry:
     """Begins sessions, finds them, and ends them all.
 
     Sessions are indexed by id and by token.  All other look-ups go through all sessions, which takes 0.2 ms for a
-    thousand sessions.  They are for revocations, for lists, and for limits that consoleauth counts over all proxies.
-    They have no index, because it would cost memory for each session.
+    thousand sessions.  Such look-ups are for revocations, for lists, and for limits that consoleauth counts over all
+    proxies.  An index for them would cost memory for each session.
 
     :ivar services: given to every session.
     :ivar on_opened: called with each session that has become live; may be None.

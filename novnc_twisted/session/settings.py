@@ -31,8 +31,9 @@ class SessionSettings:
     :ivar ping_interval: time between two pings to a WebSocket viewer; the answers show that the viewer is still there.
     :ivar max_sessions: sessions at a time, including those that are being set up after the check of their token.
     :ivar max_sessions_per_server: like ``max_sessions``, for each VNC server (QEMU itself takes 32).
-    :ivar max_failures_per_minute: number of failed token checks within 60 s after which tokens from one client address
-        (/64 for IPv6) are checked one at a time.
+    :ivar max_failures_per_minute: number of failed token checks from one client address (/64 for IPv6) in a minute.
+        When it is reached, only one token from this address is checked at a time.  Meanwhile, further requests with a
+        token are refused.
     :ivar max_token: maximum number of characters of a token that is looked up.
     :ivar tls_deadline: for a TLS handshake, from its first byte (with a viewer) or its start (with a VNC server).
     :ivar head_deadline: for the head of an HTTP request.  It begins when the connection is accepted, when the TLS

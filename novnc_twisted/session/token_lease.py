@@ -31,8 +31,8 @@ class TokenLease:
     """Calls ``keep_token`` regularly while the session lives.  For the call at the session's end, see :meth:`last`.
 
     With consoleauth, the first call comes 60 to 90 s before the token expires.  Most sessions end before this call.  If
-    less time is left when the session becomes live, or if the viewer is a guest, the first call comes at once.  If
-    calls fail, only the first failure is logged, and the session goes on.
+    the token had less than 90 s left when it was checked, or if the viewer is a guest, the first call comes as soon as
+    the session is live.  If calls fail, only the first failure is logged, and the session goes on.
 
     The answers also report changes that the proxy may have missed.  If the token was revoked, or if the server has
     another project now, the session ends.  If the rights of the token were changed, the session gets the new rights.
