@@ -1,4 +1,4 @@
-"""Token plug-ins with the names of websockify's.  A proxy that checks tokens with a plug-in needs no consoleauth.
+"""Token plug-ins, named like those of websockify.  A proxy that checks tokens with a plug-in needs no consoleauth.
 
 A plug-in finds the VNC server of a token in files, in a folder of sockets, in the token itself (JWT), in Redis, or by
 asking an HTTP API.
