@@ -17,6 +17,7 @@ PLUGIN = PACKAGE.parent / "twisted" / "plugins" / "novnc_twisted_plugin.py"
 LAYERS = {
     "_lazy": 0,
     "_version": 0,
+    "read_only": 0,
     "errors": 1,
     "rfb": 1,
     "access": 1,
@@ -49,6 +50,7 @@ LAYER_2 = LAYER_1 | {"twisted", "zope.interface", "OpenSSL", "service_identity"}
 ALLOWED = {
     "_lazy": set(),
     "_version": set(),
+    "read_only": set(),
     "errors": LAYER_1,
     "rfb": LAYER_1,
     "access": LAYER_1,

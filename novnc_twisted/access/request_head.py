@@ -6,8 +6,10 @@ different line endings in one head.  If two servers read a head differently, req
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from novnc_twisted.read_only import read_only
 
 HEAD_LIMIT: Final = 16384
 """Maximum number of bytes of a head."""
@@ -32,7 +34,7 @@ class HeadTooBig(BadHead):
     """The head has too many bytes or too many fields."""
 
 
-@dataclass(frozen=True, slots=True)
+@read_only()
 class RequestHead:
     """A request without its body.
 

@@ -1,8 +1,7 @@
 """The parts that the records of events share."""
 
-from dataclasses import dataclass
-
 from novnc_twisted.access.display import clean, is_clean
+from novnc_twisted.read_only import read_only
 
 
 # Each event cleans its texts when it is made.  If this were left to the observers, an observer that forgot it would
@@ -14,10 +13,10 @@ def clean_texts(event: object, *fields: str) -> None:
     if is_clean("".join(texts)):
         return
     for field, text in zip(fields, texts, strict=True):
-        object.__setattr__(event, field, clean(text))  # a frozen dataclass allows no assignment
+        setattr(event, field, clean(text))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class ConsoleEvent:
     """The fields of all events about a console.  A field that is not known is empty.
 

@@ -6,14 +6,14 @@ write the texts to a log.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from novnc_twisted.events.base import ConsoleEvent, clean_texts
 from novnc_twisted.events.refused import FrameBlocked, RequestRefused
+from novnc_twisted.read_only import read_only
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class SessionOpened(ConsoleEvent):
     """A session is live: the viewer and the VNC server are connected.
 
@@ -40,7 +40,7 @@ class SessionOpened(ConsoleEvent):
         clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class SessionClosed(ConsoleEvent):
     """A session has ended, in any phase.
 
@@ -78,7 +78,7 @@ class SessionClosed(ConsoleEvent):
         clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer", "detail")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class SessionChanged(ConsoleEvent):
     """The mode of a live session (what its viewer may do) was changed.
 
@@ -93,7 +93,7 @@ class SessionChanged(ConsoleEvent):
     mode: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class ConsoleShared(ConsoleEvent):
     """On the console page, a viewer made a link for another person, the guest.
 
@@ -112,7 +112,7 @@ class ConsoleShared(ConsoleEvent):
     shared_link_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class ControlChanged(ConsoleEvent):
     """The viewer of a console page asked for control of the console, handed it over, took it, or returned it.
 
@@ -135,7 +135,7 @@ class ControlChanged(ConsoleEvent):
         clean_texts(self, "console_type", "session_id", "other_session_id")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class PowerAction(ConsoleEvent):
     """A user asked for a power action on a server.  ``console_type`` is empty if the request came through the API.
 
@@ -152,7 +152,7 @@ class PowerAction(ConsoleEvent):
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class ScreenshotTaken(ConsoleEvent):
     """A user of the API asked for a picture of a server's screen; ``console_type`` is empty.
 
@@ -167,7 +167,7 @@ class ScreenshotTaken(ConsoleEvent):
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class KeysSent(ConsoleEvent):
     """A user of the API sent keys to a server; ``console_type`` is empty.
 
@@ -182,7 +182,7 @@ class KeysSent(ConsoleEvent):
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class TokenMade(ConsoleEvent):
     """A token for a console was made.  ``address`` is the address of the client that asked for it, if known.
 
@@ -195,7 +195,7 @@ class TokenMade(ConsoleEvent):
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class TokenUsed(ConsoleEvent):
     """A proxy asked for the check of a token, and the token was valid.
 
@@ -209,7 +209,7 @@ class TokenUsed(ConsoleEvent):
     place_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class TokenRefused(ConsoleEvent):
     """A proxy asked for the check of a token, and the token was refused.
 
@@ -234,7 +234,7 @@ class TokenRefused(ConsoleEvent):
         clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "detail")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class TokenRevoked(ConsoleEvent):
     """Tokens were revoked or deleted.
 
@@ -257,7 +257,7 @@ class TokenRevoked(ConsoleEvent):
         clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "reason")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class APITokenChanged(ConsoleEvent):
     """An API token was made, used or revoked.  ``link_id`` is the id of the API token, and ``console_type`` is empty.
 

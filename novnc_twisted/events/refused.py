@@ -1,9 +1,9 @@
 """The events about refused requests, and about pages that a browser does not show in a frame of another site."""
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from novnc_twisted.events.base import clean_texts
+from novnc_twisted.read_only import read_only
 
 RefusalCause: TypeAlias = Literal[
     "BadProxyHeader",
@@ -30,7 +30,7 @@ docs/operations explains each cause.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class RequestRefused:
     """A connection or a request was refused before it became a session, or reached the API or the monitoring.
 
@@ -61,7 +61,7 @@ class RequestRefused:
         clean_texts(self, "address", "detail")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@read_only(kw_only=True)
 class FrameBlocked:
     """A browser requested the console page for a frame of another site, and will not show it there.
 

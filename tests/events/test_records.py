@@ -1,7 +1,7 @@
 """The events: what they hold, and that nothing in them is secret or can forge a line."""
 
 import re
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +10,6 @@ from twisted.trial.unittest import SynchronousTestCase
 import novnc_twisted.events
 from novnc_twisted.events import records
 from novnc_twisted.events.records import ControlChanged, Event, SessionClosed, TokenMade, TokenRefused
-from novnc_twisted.events.refused import RequestRefused
 from tests.support.handed_out import secret
 
 KINDS = get_args(Event)
@@ -65,11 +64,7 @@ class RecordTests(SynchronousTestCase):
             names = {field.name for field in fields(kind)}
             self.assertEqual(names & {"token", "token_hash", "password", "path", "url"}, set())
 
-    def test_immutable(self) -> None:
-        """An observer can't change what the next one receives; a mistyped field is an error."""
-        event = make(RequestRefused, "x")
-        with self.assertRaises(FrozenInstanceError):
-            event.cause = "BadRequest"
+    def test_a_mistyped_field_is_an_error(self) -> None:
         for kind in KINDS:
             self.assertFalse(hasattr(make(kind, "x"), "__dict__"), kind)
 
