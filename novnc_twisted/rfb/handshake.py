@@ -15,17 +15,17 @@ handshake fails, so that they are never read as if TLS had protected them.
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from novnc_twisted.errors import ProtocolViolation, Refusal, ServiceUnavailable
+from novnc_twisted.read_only import read_only
 
 from .constants import LIMIT
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@read_only()
 class Need:
     """Wait for exactly ``count`` bytes from the peer; they are sent into the generator.
 
@@ -38,14 +38,14 @@ class Need:
     what: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@read_only()
 class Write:
     """Bytes for the peer."""
 
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@read_only()
 class Ask:
     """Ask the code that runs the handshake; the answer is sent into the generator.
 
@@ -56,7 +56,7 @@ class Ask:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@read_only()
 class StartTLS:
     """Start TLS, as the TLS client.  No value is sent into the generator.
 
@@ -210,28 +210,30 @@ class HandshakeDriver(Generic[T]):
             raise
 
     def _follow(self, step: Step) -> None:
+        # Not a match statement: it takes four times as long, 2 % of the set-up of a session.
         while True:
-            match step:
-                case Write(data):
-                    self._written += data
-                    step = self._handshake.send(None)
-                # Fail at the announced length, before the peer fills the memory.
-                case Need(count) if count > self._limit:
+            if isinstance(step, Need):
+                count = step.count
+                if count > self._limit:
+                    # Fail at the announced length, before the peer fills the memory.
                     step = self._handshake.throw(Flooded(f"{count} bytes announced"))
-                case Need(count) if len(self._received) >= count:
+                elif len(self._received) >= count:
                     step = self._handshake.send(self._take(count))
-                case Need():
+                else:
                     self._need = step
                     return
-                case Ask():
-                    self.asks = step
-                    return
+            elif isinstance(step, Write):
+                self._written += step.data
+                step = self._handshake.send(None)
+            elif isinstance(step, Ask):
+                self.asks = step
+                return
+            elif self._received:
                 # TLS does not protect these bytes: an attacker on the path may have sent them.
-                case StartTLS() if self._received:
-                    step = self._handshake.throw(self._injected())
-                case StartTLS():
-                    self.starts_tls = step
-                    return
+                step = self._handshake.throw(self._injected())
+            else:
+                self.starts_tls = step
+                return
 
     def _injected(self) -> Injected:
         return Injected(f"{len(self._received)} bytes came in clear where TLS begins")

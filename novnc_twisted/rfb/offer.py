@@ -5,9 +5,9 @@ A viewer may answer with a lower version (section 7.1.1), which is then used.
 """
 
 import struct
-from dataclasses import dataclass
 
 from novnc_twisted.errors import ProtocolViolation
+from novnc_twisted.read_only import read_only
 
 from .constants import VERSION_3_3, VERSION_3_7, VERSION_3_8, VERSION_LENGTH, SecurityResult, SecurityType
 from .handshake import Handshake, Need, Write
@@ -18,7 +18,7 @@ _COUNTS_AS_3_3 = (VERSION_3_3, b"RFB 003.005\n")
 """3.5 was never published; viewers that announce it speak 3.3 (RFC 6143, section 7.1.1)."""
 
 
-@dataclass(frozen=True, slots=True)
+@read_only()
 class ClientInit:
     """The choice of the viewer.
 

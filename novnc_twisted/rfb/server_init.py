@@ -1,8 +1,9 @@
 """ServerInit: the size, the pixel format and the name of a screen (RFC 6143, section 7.3.2)."""
 
 import struct
-from dataclasses import dataclass
 from typing import Self
+
+from novnc_twisted.read_only import read_only
 
 from .constants import MAX_NAME
 
@@ -11,7 +12,7 @@ HEAD_LENGTH = _HEAD.size
 """Bytes before the name: 24."""
 
 
-@dataclass(frozen=True, slots=True)
+@read_only()
 class ServerInit:
     """The screen of a VNC server.
 
