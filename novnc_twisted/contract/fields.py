@@ -73,13 +73,13 @@ def optional(check: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
     return lambda value: None if value is None else check(value)
 
 
-def one_object(text: str) -> str:
-    """Return the same object for equal texts; but ``text`` itself if this Python would keep that object for ever."""
-    return sys.intern(text) if _FREES_INTERNED else text
+def _itself(text: str) -> str:
+    return text
 
 
 # Python 3.12.0 to 3.12.6 keep interned texts until the process ends (https://github.com/python/cpython/issues/113993).
-_FREES_INTERNED: Final = not (3, 12) <= sys.version_info < (3, 12, 7)
+one_object: Final = _itself if (3, 12) <= sys.version_info < (3, 12, 7) else sys.intern
+"""Returns the same object for equal texts; but the text itself if this Python would keep that object for ever."""
 
 
 def shared(check: Callable[[Any], str]) -> Callable[[Any], str]:

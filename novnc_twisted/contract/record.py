@@ -15,7 +15,7 @@ the default value, even if the check would refuse it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field
+from dataclasses import MISSING, Field, field
 from dataclasses import fields as dataclass_fields
 from typing import (
     TYPE_CHECKING,
@@ -33,6 +33,7 @@ from typing import (
 )
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.read_only import read_only
 
 LOCAL: Final = "stays in this process"
 """Takes the place of a field's check, if messages do not contain the field.  Such a field needs a default."""
@@ -60,17 +61,19 @@ class Record:
 
     __slots__: tuple[str, ...] = ()
 
+    _layout: ClassVar[_Layout]
+
     if TYPE_CHECKING:  # for mypy: the argument of dataclasses.replace() has to be a dataclass
         __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def to_wire(self) -> dict[str, Any]:
         """Return the record as a JSON object, without the fields that have their default value."""
-        return _layout_of(type(self)).write(self)
+        return self._layout.write(self)
 
     @classmethod
     def wire_names(cls) -> tuple[str, ...]:
         """Return the names of the fields that are sent, in their order."""
-        return _layout_of(cls).names
+        return cls._layout.names
 
     @classmethod
     def from_wire(cls, message: Any, **local: Any) -> Self:
@@ -82,7 +85,7 @@ class Record:
         """
         if not isinstance(message, dict):
             raise ValueError(f"{cls.__name__}: not an object")
-        layout = _layout_of(cls)
+        layout = cls._layout
         if not layout.local.issuperset(local):
             raise TypeError(f"{cls.__name__} has no local field {min(local.keys() - layout.local)}")
         made = object.__new__(cls)
@@ -96,7 +99,7 @@ class Record:
         """
         kind = type(self)
         made = object.__new__(kind)
-        _layout_of(kind).copy(made, self)
+        kind._layout.copy(made, self)
         for name, value in changes.items():
             if name not in kind.__slots__:
                 raise TypeError(f"{kind.__name__} has no field {name}")
@@ -109,16 +112,14 @@ _R = TypeVar("_R", bound=Record)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def record(kind: type[_R]) -> type[_R]:
-    """Make a class a record: a dataclass whose instances must not be changed after they were made.
+    """Make a class a record: a dataclass whose fields must not be changed (:func:`.read_only`).
 
-    mypy refuses the assignment of a field, but Python permits it.  With ``frozen=True``, Python would refuse it too,
-    but would set each field with ``object.__setattr__``, and a record would take four times as long to make.
+    :raises TypeError: a field has neither a check nor :data:`LOCAL`, is local and has no default, or has a
+        default_factory.
     """
-    # unsafe_hash: the hash is made from the values of the fields, as in a frozen dataclass.
-    return dataclass(slots=True, kw_only=True, unsafe_hash=True)(kind)
-
-
-_KNOWN: dict[type[Record], _Layout] = {}
+    made = read_only(kw_only=True)(kind)
+    made._layout = _layout_of(made)
+    return made
 
 
 def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
@@ -135,14 +136,7 @@ def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
 
 
 def _layout_of(kind: type[Record]) -> _Layout:
-    """Return the layout of a class of records.
-
-    :raises TypeError: a field has neither a check nor :data:`LOCAL`, is local and has no default, or has a
-        default_factory.
-    """
-    known = _KNOWN.get(kind)
-    if known is not None:
-        return known
+    """Return the layout of a class of records, or raise the TypeError of :func:`record`."""
     hints = get_type_hints(kind, include_extras=True)
     checks: dict[str, Callable[[Any], Any]] = {}
     local = []
@@ -157,8 +151,7 @@ def _layout_of(kind: type[Record]) -> _Layout:
             raise TypeError(f"{kind.__name__}.{each.name} needs Annotated[type, check], and no default_factory")
     defaults = {each.name: each.default for each in dataclass_fields(kind)}
     write, read, copy = _functions(kind, checks, local, defaults)
-    _KNOWN[kind] = _Layout(tuple(checks), frozenset(local), write, read, copy)
-    return _KNOWN[kind]
+    return _Layout(tuple(checks), frozenset(local), write, read, copy)
 
 
 def _functions(
@@ -171,7 +164,7 @@ def _functions(
     for each session.
     """
     write = ["def write(record):", " values = {}"]
-    read = ["def read(record, message, local):", " get = message.get"]
+    read = ["def read(record, message, local):"]
     copy = ["def copy(record, other):"]
     optional = {name for name, default in defaults.items() if default is not MISSING}
     for name, check in checks.items():
@@ -181,19 +174,17 @@ def _functions(
         is_sent = f" if value is not default_{name} and value != default_{name}:" if name in optional else ""
         write += [f" value = record.{name}", f"{is_sent} values[{name!r}] = {value}"]
         read += [
-            f" value = get({name!r}, default_{name})",
-            f" if value is not default_{name}:",
-            f"  try: value = check_{name}(value)",
-            f"  except ValueError as error: value = default_or_error({name!r}, value, default_{name}, error)",
+            f" if {name!r} in message:",
+            f"  try: record.{name} = check_{name}(message[{name!r}])",
+            f"  except ValueError as error: record.{name} = default_or_error({name!r}, message, error)",
+            f" else: record.{name} = default_{name}" if name in optional else f" else: missing({name!r})",
         ]
-        if name not in optional:
-            read.append(f" else: missing({name!r})")
-        read.append(f" record.{name} = value")
     read += [f" record.{name} = local.get({name!r}, default_{name})" for name in local]
     copy += [f" record.{name} = other.{name}" for name in defaults]
     write.append(" return values")
 
-    def default_or_error(name: str, value: Any, default: Any, error: ValueError) -> Any:
+    def default_or_error(name: str, message: Mapping[str, Any], error: ValueError) -> Any:
+        value, default = message[name], defaults[name]
         # A default may fail its own check (an empty name, for example); it is valid nevertheless.  The types are
         # compared as well, because False == 0.
         if value != default or type(value) is not type(default):
