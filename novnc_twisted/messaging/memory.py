@@ -40,11 +40,16 @@ class _Served:
 
 
 class _Call:
-    """One call: its result, its deadline, and the method that runs for it."""
+    """One call: its result, its deadline, and the method that runs for it.
 
-    def __init__(self, clock: IReactorTime, served: _Served, deadline: float) -> None:
+    :param pending: the calls that have not ended.  This call adds itself, and removes itself when it ends.
+    """
+
+    def __init__(self, clock: IReactorTime, served: _Served, deadline: float, pending: "dict[_Call, None]") -> None:
         self.result: Deferred[Any] = Deferred(lambda _: self._end())
         self.served = served
+        self._pending = pending
+        pending[self] = None
         self._work: Deferred[None] | None = None
         self._over = False
         self._timer = clock.callLater(deadline, self.fail, f"{served.topic} did not answer within {deadline:.3g} s")
@@ -92,6 +97,7 @@ class _Call:
 
     def _end(self) -> None:
         self._over = True
+        self._pending.pop(self, None)
         if self._timer.active():
             self._timer.cancel()
         work, self._work = self._work, None
@@ -131,7 +137,7 @@ class MemoryTransport:
         self._served.clear()
         self._turns.clear()
         while self._calls:
-            # Take one call at a time: its callbacks may end other calls, which removes these from the dictionary.
+            # Take one call at a time: its callbacks may end other calls.  Each call that ends removes itself.
             next(iter(self._calls)).fail("the transport was stopped")
         return succeed(None)
 
@@ -158,14 +164,7 @@ class MemoryTransport:
         if not servers:
             return fail(ServiceUnavailable(f"nobody serves {topic}"))
         turn = self._turns[topic] = (self._turns.get(topic, -1) + 1) % len(servers)
-        call = _Call(self._clock, servers[turn], deadline)
-        self._calls[call] = None
-
-        def forget(result: Any) -> Any:
-            self._calls.pop(call, None)
-            return result
-
-        call.result.addBoth(forget)
+        call = _Call(self._clock, servers[turn], deadline, self._calls)
         call.run(method, request)
         return call.result
 

@@ -91,11 +91,11 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def get_many() -> list[dict[str, Any] | UnusableRecord | None]:
-            now = self._sweep()
-            return [read(self._live(check_key(key), now)) for key in keys]
+            now, entries = self._sweep(), self._entries
+            return [None if (entry := entries.get(check_key(key))) is None else read(entry, now) for key in keys]
 
-        def read(entry: _Entry | None) -> dict[str, Any] | UnusableRecord | None:
-            if entry is None:
+        def read(entry: _Entry, now: float) -> dict[str, Any] | UnusableRecord | None:
+            if entry.expires_at <= now:
                 return None
             if size_of(entry.text) > limit:
                 return UnusableRecord(f"an object of more than {limit} bytes")

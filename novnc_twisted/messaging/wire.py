@@ -60,9 +60,11 @@ def size_of(text: str | bytes) -> int:
 
 def encode_object(value: Mapping[str, Any]) -> str:
     """Encode a mapping as a JSON object; raises TypeError for other values, and the errors of :func:`encode`."""
-    if not isinstance(value, Mapping):
-        raise TypeError(f"a mapping is needed, not {type(value).__name__}")
-    return encode(dict(value))
+    if type(value) is not dict:  # nearly always it is one, and the check for other mappings is slow
+        if not isinstance(value, Mapping):
+            raise TypeError(f"a mapping is needed, not {type(value).__name__}")
+        value = dict(value)
+    return encode(value)
 
 
 def check_topic(topic: str) -> str:
