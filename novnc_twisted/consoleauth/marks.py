@@ -10,7 +10,6 @@
 The marks of used one-time tokens and of dropped tokens are in :mod:`.store`.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
@@ -68,6 +67,9 @@ class TokenState(NamedTuple):
     mode_by: str = ""
 
 
+_UNCHANGED: Final = TokenState(None, None)
+
+
 class TokenMarks:
     """The marks in the keyed store.  Every method fails with ServiceUnavailable if the store does not answer.
 
@@ -111,14 +113,17 @@ class TokenMarks:
             server, user and project.
         """
         keys = [*_revocations(token_hash, record), *(_changed(token_hash, by) for by in _CHANGERS)]
-        *marks, by_operator, by_user = [_usable(value) for value in await self._store.get_many(keys)]
+        values = await self._store.get_many(keys)
+        if values.count(None) == len(values):
+            return _UNCHANGED
+        *marks, by_operator, by_user = map(_usable, values)
         made_at = record.made_at if record is not None else 0.0
         for mark in (read(_Revocation, value, "the store") for value in marks if value is not None):
             if made_at <= mark.at:
                 return TokenState(Revoked(mark.reason), None)
         modes = [read(_Mode, value, "the store") for value in (by_operator, by_user) if value is not None]
         if not modes:
-            return TokenState(None, None)
+            return _UNCHANGED
         # If one of the modes is VIEW, it wins.  If both are CONTROL, the user's mode is newer, because an operator's
         # change removes the user's mode.
         mode = next((one for one in modes if one.mode == VIEW), modes[-1])
@@ -137,20 +142,26 @@ def selector_of(wanted: SessionFilter) -> tuple[str, str]:
     return found[0]
 
 
-def _revocations(token_hash: str, record: TokenRecord | None) -> Iterator[str]:
+def _revocations(token_hash: str, record: TokenRecord | None) -> list[str]:
     """Return the keys of all marks that could revoke a token."""
     if record is None:
-        yield _revoked("token_hash", token_hash, None)
-        return
+        return [_revoked("token_hash", token_hash, None)]
     info = record.connect_info
-    values = (token_hash, info.instance_uuid, info.user_id, info.project_id)
     # A revocation may be limited to the servers of one project (``owner``).  So look for marks with and without it.
     # fromkeys() drops a second None.
-    for owner in dict.fromkeys((None, record.owner)):
-        for name, value in zip(SELECTORS, values, strict=True):
-            if value:
-                key = _revoked if name == "token_hash" else _often_revoked
-                yield key(name, value, owner)
+    owners = tuple(dict.fromkeys((None, record.owner)))
+    of_token = [_revoked("token_hash", token_hash, owner) for owner in owners]
+    return [*of_token, *_revocations_of_many(info.instance_uuid, info.user_id, info.project_id, owners)]
+
+
+# Cached, because many tokens have the same server, user and project.
+@lru_cache(maxsize=256)
+def _revocations_of_many(
+    server: str, user: str | None, project: str | None, owners: tuple[str | None, ...]
+) -> tuple[str, ...]:
+    """Return the keys of all marks that could revoke the tokens of a server, a user and a project."""
+    values = (("server_id", server), ("user_id", user), ("project_id", project))
+    return tuple(_revoked(name, value, owner) for owner in owners for name, value in values if value)
 
 
 def _revoked(name: str, value: str, owner: str | None) -> str:
@@ -158,10 +169,6 @@ def _revoked(name: str, value: str, owner: str | None) -> str:
     # contains a line break.
     selector = "\n".join((name, value, owner or ""))
     return f"revoked:{hash_token(selector)}"
-
-
-# The same servers, users and projects occur in many checks, so their keys are cached.  A token occurs in few.
-_often_revoked = lru_cache(maxsize=256)(_revoked)
 
 
 def _changed(token_hash: str, by: str) -> str:
