@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from novnc_twisted.errors import Refusal
+from novnc_twisted.errors import Refusal, ServiceUnavailable
 
 T = TypeVar("T")
 
@@ -33,15 +33,23 @@ class Deadline:
             self.over = cause
             self._give_up(cause)
 
-    def wait(self, what: Awaitable[T], seconds: float | None = None, late: Refusal | None = None) -> Deferred[T]:
+    def wait(
+        self,
+        what: Awaitable[T],
+        seconds: float | None = None,
+        late: type[Refusal] = ServiceUnavailable,
+        detail: str = "",
+    ) -> Deferred[T]:
         """Wait for the result of a Deferred or coroutine.
 
         When the time is over, or when :meth:`end` is called, the Deferred or coroutine is cancelled.  If it ignores the
         cancellation, its later result is dropped.
 
         :param seconds: the time limit; None: there is no limit.
-        :param late: the error after ``seconds``; without it, ``seconds`` has no effect.
-        :return: fires with the result; fails with the error of ``what``, with ``late``, or with the cause of
+        :param late: the class of the error after ``seconds``.  The error is made only then, because most waits end in
+            time.
+        :param detail: the detail of this error.
+        :return: fires with the result; fails with the error of ``what``, with ``late(detail)``, or with the cause of
             :meth:`end`.
         """
         if self.over is not None:
@@ -60,8 +68,8 @@ class Deadline:
         self._doing = doing
         doing.addBoth(self._done, pending)
         # The timer is started last, because a Deferred that has already fired needs none.
-        if self._doing is doing and seconds is not None and late is not None:
-            self._timer = self._clock.callLater(max(0.0, seconds), self._give_up, late)
+        if self._doing is doing and seconds is not None:
+            self._timer = self._clock.callLater(max(0.0, seconds), self._late, late, detail)
         return pending
 
     def _done(self, result: Any, pending: Deferred[Any]) -> None:
@@ -69,6 +77,9 @@ class Deadline:
         if pending is self._pending:
             self._rest()
             pending.callback(result)
+
+    def _late(self, late: type[Refusal], detail: str) -> None:
+        self._give_up(late(detail))
 
     def _give_up(self, cause: Refusal) -> None:
         pending, doing = self._pending, self._doing

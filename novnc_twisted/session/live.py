@@ -305,7 +305,7 @@ class LiveSession(Session):
                 else:
                     stopping = isinstance(cause, Stopping)
                     deadline = STOPPING_DEADLINE if stopping else self.services.settings.token_deadline
-                    parts.append(Deferred.fromCoroutine(self._lease.last(deadline)))
+                    parts.append(self._lease.last(deadline))
             if waiting := [part for part in parts if not part.called]:
                 await gatherResults(waiting)
         except Exception:

@@ -130,8 +130,8 @@ class SessionSetup(Session):
             if len(viewer.token) > services.settings.max_token:
                 raise InvalidToken(f"longer than max_token, {services.settings.max_token} characters")
             asked = services.authorise(viewer.token, viewer.console_type, viewer.address)
-            late = ServiceUnavailable("no answer about the token in time")
-            info = await self.in_time(asked, services.settings.token_deadline, late)
+            late, detail = ServiceUnavailable, "no answer about the token in time"
+            info = await self.in_time(asked, services.settings.token_deadline, late, detail)
         except BaseException as error:
             viewer.token_checked(error if isinstance(error, Refusal) else ServiceUnavailable())
             raise
@@ -150,8 +150,8 @@ class SessionSetup(Session):
         # WebSocket viewer still gets the reason in the close frame; the Java viewer gets no reason.
         self._greeted = True
         self.viewer.welcome()
-        slow = SetupTimeout("the viewer did not finish its RFB handshake in time")
-        await self.in_time(self._client.run(console.greet()), settings.rfb_deadline, slow)
+        late, detail = SetupTimeout, "the viewer did not finish its RFB handshake in time"
+        await self.in_time(self._client.run(console.greet()), settings.rfb_deadline, late, detail)
         self.viewer.end.write(console.first_message(reached.opening, self.info))
         # A HandshakeChannel may hold bytes that no handshake has read.  release() returns them to the connection
         # (IEnd), which delivers them to the relay before all later bytes.
@@ -160,11 +160,15 @@ class SessionSetup(Session):
         info = self.info  # read again: change_mode() may have been called during the handshake
         return LiveSession(self, info, slot, reached.end, console.filters(reached.opening, info, settings))
 
-    def in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
-        """Wait for a step until its own deadline or the deadline of the whole set-up, whichever is earlier."""
+    def in_time(self, what: Awaitable[T], seconds: float, late: type[Refusal], detail: str) -> Deferred[T]:
+        """Wait for a step until its own deadline or the deadline of the whole set-up, whichever is earlier.
+
+        :param late: the class of the error after the deadline.
+        :param detail: the detail of this error.
+        """
         services = self.services
         left = self.accepted_at + services.settings.setup_deadline - services.reactor.seconds()
-        return self._deadline.wait(what, min(seconds, left), late)
+        return self._deadline.wait(what, min(seconds, left), late, detail)
 
     async def _refuse(self, cause: Refusal) -> None:
         """Send the viewer the reason, and close all connections; never raises."""
@@ -191,7 +195,7 @@ class SessionSetup(Session):
         seconds = STOPPING_DEADLINE if isinstance(cause, Stopping) else services.settings.refusal_deadline
         self._deadline = Deadline(services.reactor)  # a new one: after end(), the old one fails every wait
         try:
-            late = SetupTimeout("the viewer did not read the reason in time")
-            await self._deadline.wait(self._client.run(handshake), seconds, late)
+            late, detail = SetupTimeout, "the viewer did not read the reason in time"
+            await self._deadline.wait(self._client.run(handshake), seconds, late, detail)
         except Refusal:  # the viewer left, did not read, or broke the protocol; the close frame also has the reason
             return

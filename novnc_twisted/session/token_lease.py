@@ -7,7 +7,7 @@ changes of the token.
 
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -89,16 +89,14 @@ class TokenLease:
         if self._call_deadline is not None:
             self._call_deadline.end(ServiceUnavailable("the session ended"))
 
-    async def last(self, deadline: float) -> None:
-        """Stop, and renew the lease a last time.
+    def last(self, deadline: float) -> Deferred[None]:
+        """Stop, and renew the lease a last time; fires when that has ended.
 
         If no call was due yet, do not renew the lease: the token itself is still valid for at least a minute.
         """
         # This cancels a call that is under way, so that the call below decides how long the lease lasts.
         self.stop()
-        if not self._renewed:
-            return
-        await self._renew(deadline)
+        return Deferred.fromCoroutine(self._renew(deadline)) if self._renewed else succeed(None)
 
     def _tick(self) -> None:
         self._timer = None
@@ -111,11 +109,11 @@ class TokenLease:
             self._timer = timer_wheel_of(self._clock).callLater(self._every, self._tick)
 
     async def _renew(self, deadline: float) -> None:
-        late = ServiceUnavailable(f"no answer in {deadline:g} s")
         stopped = self._stopped
         waiting = self._call_deadline = Deadline(self._clock)
         try:
-            mode = await waiting.wait(self._keep_token(self._token, self._address), deadline, late)
+            kept = self._keep_token(self._token, self._address)
+            mode = await waiting.wait(kept, deadline, ServiceUnavailable, f"no answer in {deadline:g} s")
             if mode is not None:
                 self._session.change_mode(mode)
         except (Revoked, ConsoleForbidden) as cause:

@@ -14,13 +14,12 @@ class Waiting(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.deadline = Deadline(self.clock)
-        self.late = ServiceUnavailable("late")
 
     def tearDown(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def wait(self, what: Any, seconds: float | None = 5) -> Deferred[Any]:
-        return self.deadline.wait(what, seconds, self.late)
+        return self.deadline.wait(what, seconds, ServiceUnavailable, "late")
 
     def test_the_result(self) -> None:
         async def seven() -> int:
@@ -54,7 +53,7 @@ class Waiting(SynchronousTestCase):
         self.clock.advance(4.9)
         self.assertNoResult(waiting)
         self.clock.advance(0.1)
-        self.assertIs(self.failureResultOf(waiting).value, self.late)
+        self.assertEqual(self.failureResultOf(waiting, ServiceUnavailable).value.detail, "late")
         self.assertEqual(cancelled, [what])
 
     def test_a_wait_within_a_wait(self) -> None:
@@ -64,7 +63,7 @@ class Waiting(SynchronousTestCase):
         inner = Deadline(self.clock)
 
         async def within() -> int:
-            return await inner.wait(what, 5, self.late)
+            return await inner.wait(what, 5, ServiceUnavailable, "late")
 
         waiting = self.wait(within())
         self.deadline.end(ClientLeft())

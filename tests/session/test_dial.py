@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable, Stopping
+from novnc_twisted.messaging.waiting import within
 from novnc_twisted.session import SessionSettings
 from novnc_twisted.session.upstream import dial as module
 from novnc_twisted.session.upstream.dial import dial
@@ -50,9 +51,10 @@ class NoAnswer(SynchronousTestCase):
         def give_up(_: Any) -> None:
             self.given_up += 1
 
-        async def connect(*_: Any) -> Any:
-            self.attempts.append(Deferred(give_up))
-            return await self.attempts[-1]
+        async def connect(_reactor: Any, _family: int, _address: Any, seconds: float | None = None) -> Any:
+            attempt: Deferred[Any] = Deferred(give_up)
+            self.attempts.append(attempt)
+            return await (attempt if seconds is None else within(attempt, seconds, self.clock))
 
         self.patch(module, "connect", connect)
         info = ConnectInfo(host="192.0.2.1", port=5900)

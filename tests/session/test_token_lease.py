@@ -47,13 +47,13 @@ class Leases(SynchronousTestCase):
         self.assertEqual(self.calls, [])
         self.clock.advance(1)
         self.assertEqual(len(self.calls), 1)
-        last = Deferred.fromCoroutine(lease.last(1))
+        last = lease.last(1)
         self.assertEqual(len(self.calls), 2)
         self.clock.advance(1)
         self.successResultOf(last)
 
     def test_never_where_the_session_ends_before(self) -> None:
-        self.successResultOf(Deferred.fromCoroutine(self.make(after=510).last(1)))
+        self.successResultOf(self.make(after=510).last(1))
         self.assertEqual(self.calls, [])
 
     def test_at_once_and_regularly(self) -> None:
@@ -87,7 +87,7 @@ class Leases(SynchronousTestCase):
     def test_the_last_one(self) -> None:
         lease = self.make()
         self.calls[0].callback(None)
-        last = Deferred.fromCoroutine(lease.last(1))
+        last = lease.last(1)
         self.assertEqual(len(self.calls), 2)
         self.assertNoResult(last)
         self.clock.advance(1)
@@ -95,7 +95,7 @@ class Leases(SynchronousTestCase):
 
     def test_the_last_one_while_one_is_pending(self) -> None:
         lease = self.make()
-        last = Deferred.fromCoroutine(lease.last(1))
+        last = lease.last(1)
         self.assertEqual(len(self.calls), 2)
         self.calls[1].callback(None)
         self.successResultOf(last)

@@ -14,12 +14,17 @@ from twisted.internet.error import getConnectError
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
 from zope.interface import implementer
 
+from novnc_twisted.messaging.waiting import within
+
 _IN_PROGRESS: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
 
 
-async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.socket:
-    """Return a connected, non-blocking socket.  There is no deadline; cancelling closes the socket.
+async def connect(reactor: Any, family: int, address: Any, seconds: float | None = None) -> socket.socket:
+    """Return a connected, non-blocking socket.  Cancelling closes the socket.
 
+    :param reactor: IReactorFDSet, and IReactorTime for ``seconds``.
+    :param seconds: seconds for an answer; None: no limit.
+    :raises Late: there was no answer in time.
     :raises twisted.internet.error.ConnectError: the connection failed; the subclass depends on the kernel's error.
     """
     connecting = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -30,7 +35,8 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
             # If the server is on this machine, the socket is connected by now.
             number = connecting.connect_ex(address)
             if number in _IN_PROGRESS:
-                number = await _Attempt(reactor, connecting, address).settled
+                settled = _Attempt(reactor, connecting, address).settled
+                number = await (settled if seconds is None else within(settled, seconds, reactor))
         if number and number != errno.EISCONN:
             raise getConnectError((number, os.strerror(number)))
     except BaseException:

@@ -77,16 +77,17 @@ class UpstreamConnection:
         if self._info.password is not None or services.ask_password is None:
             return self._info.password
         asked = services.ask_password(viewer.token or "", viewer.console_type, viewer.address)
-        late = ServiceUnavailable("no answer about the VNC password in time")
-        return await Deadline(services.reactor).wait(asked, services.settings.token_deadline, late)
+        late, detail = ServiceUnavailable, "no answer about the VNC password in time"
+        return await Deadline(services.reactor).wait(asked, services.settings.token_deadline, late, detail)
 
     async def _start_tls(self, step: StartTLS) -> None:
         """Start TLS, and verify the server's certificate if the sub-type of VeNCrypt uses certificates."""
         services = self._session.services
         tls = services.settings.upstream_tls
         name = tls.name_of(self._info) if step.verified else None
-        late = ConsoleUnreachable("the VNC server did not finish the TLS handshake in time")
-        await Deadline(services.reactor).wait(tls.start(self._end, name), services.settings.tls_deadline, late)
+        late, detail = ConsoleUnreachable, "the VNC server did not finish the TLS handshake in time"
+        started = tls.start(self._end, name)
+        await Deadline(services.reactor).wait(started, services.settings.tls_deadline, late, detail)
         if step.verified:
             self._secured_at = self._end.bytes_in
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from random import uniform
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IReactorFDSet, IStreamClientEndpoint
@@ -15,7 +14,7 @@ from twisted.internet.protocol import Factory
 
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable
-from novnc_twisted.messaging.waiting import Late, sleep, within
+from novnc_twisted.messaging.waiting import Late, sleep
 from novnc_twisted.relay.transports import connected
 from novnc_twisted.session.settings import SessionSettings
 from novnc_twisted.session.upstream.connect import connect
@@ -73,11 +72,8 @@ async def _connect_tcp(reactor: Any, family: int, address: Any) -> socket.socket
     and collide again.
     """
     for _ in range(ATTEMPTS):
-        attempt = Deferred.fromCoroutine(connect(reactor, family, address))
-        if attempt.called:  # a nearby server has answered already, and needs no timer
-            return await attempt
         with suppress(Late):
-            return await within(attempt, uniform(*ANSWER), reactor)  # noqa: S311
+            return await connect(reactor, family, address, uniform(*ANSWER))  # noqa: S311
     return await connect(reactor, family, address)
 
 

@@ -4,13 +4,14 @@ If this fails, or if the server may be the wrong one, the proxy asks the authori
 the console is.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import uniform
 from typing import TYPE_CHECKING, Any, Final
 
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable, ServiceUnavailable
 from novnc_twisted.messaging.waiting import sleep
+from novnc_twisted.read_only import read_only
 from novnc_twisted.session.upstream.access_path import request_access_path
 from novnc_twisted.session.upstream.connection import UpstreamConnection
 from novnc_twisted.session.upstream.dial import dial, place_of
@@ -27,7 +28,7 @@ PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 """The maximum pause in seconds before each new attempt, if the connection was dropped before the first byte."""
 
 
-@dataclass(frozen=True, slots=True)
+@read_only()
 class Reached:
     """A VNC server after the log-in.
 
@@ -87,7 +88,8 @@ async def _log_in(setup: "SessionSetup", console: "IConsoleType", info: ConnectI
         except Dropped as dropped:
             # Random: other connections may have been dropped at the same moment, and must not be repeated together.
             seconds = pause * uniform(0.5, 1)  # noqa: S311
-            await setup.in_time(sleep(seconds, setup.services.reactor), pause, dropped.cause)
+            cause = dropped.cause
+            await setup.in_time(sleep(seconds, setup.services.reactor), pause, type(cause), cause.detail)
     try:
         return await _attempt(setup, console, info)
     except Dropped as dropped:
@@ -117,11 +119,10 @@ async def _attempt(setup: "SessionSetup", console: "IConsoleType", info: Connect
         if info.internal_access_path:
             setup.enter("access path")
             access = upstream.unless_lost(request_access_path(upstream.channel, info.internal_access_path))
-            late = ConsoleUnreachable("no answer to CONNECT in time")
-            await setup.in_time(access, settings.dial_deadline, late)
+            await setup.in_time(access, settings.dial_deadline, ConsoleUnreachable, "no answer to CONNECT in time")
         setup.enter("login")
-        late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
-        opening = await setup.in_time(upstream.run(console.log_in(settings)), settings.rfb_deadline, late)
+        late, detail = ConsoleUnreachable, "the VNC server did not finish its handshake in time"
+        opening = await setup.in_time(upstream.run(console.log_in(settings)), settings.rfb_deadline, late, detail)
         return Reached(info, end, upstream, opening, console.verify(opening, info, settings))
     except ConsoleUnreachable as cause:
         end.close(cause)  # another connection may follow
@@ -135,13 +136,13 @@ async def _attempt(setup: "SessionSetup", console: "IConsoleType", info: Connect
 async def _connect(setup: "SessionSetup", info: ConnectInfo, turn: Turn) -> UpstreamEnd:
     """Wait for the turn and dial, both within one deadline."""
     services = setup.services
-    late = ConsoleUnreachable(f"no connection to {place_of(info)} in time")
+    late, detail = ConsoleUnreachable, f"no connection to {place_of(info)} in time"
     seconds = services.settings.dial_deadline
     if turn.begins is not None:
         began = services.reactor.seconds()
-        await setup.in_time(turn.begins, seconds, late)
+        await setup.in_time(turn.begins, seconds, late, detail)
         seconds -= services.reactor.seconds() - began
-    return await setup.in_time(dial(services.reactor, info, services.settings), seconds, late)
+    return await setup.in_time(dial(services.reactor, info, services.settings), seconds, late, detail)
 
 
 async def _find_again(setup: "SessionSetup", info: ConnectInfo) -> ConnectInfo | None:
@@ -154,5 +155,5 @@ async def _find_again(setup: "SessionSetup", info: ConnectInfo) -> ConnectInfo |
     if services.find_again is None:
         return None
     asked = services.find_again(viewer.token or "", viewer.address, info)
-    late = ServiceUnavailable("no answer in time to the question where the console is now")
-    return await setup.in_time(asked, services.settings.token_deadline, late)
+    late, detail = ServiceUnavailable, "no answer in time to the question where the console is now"
+    return await setup.in_time(asked, services.settings.token_deadline, late, detail)
