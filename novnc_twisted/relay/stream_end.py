@@ -32,7 +32,7 @@ HOLD_LIMIT = 65536
 class StreamEnd(TransportEnd):
     """An end that reads and writes a stream of bytes on a transport.
 
-    The end is the protocol of its transport, or another protocol forwards the transport's calls to the end.
+    The transport calls this object as its protocol, or calls another protocol, which passes the calls on.
 
     RFB has no half-closed streams: a peer that closes its sending direction counts as gone.  Bytes that the peer sent
     before are still delivered.

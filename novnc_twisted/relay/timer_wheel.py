@@ -16,8 +16,8 @@ from twisted.logger import Logger
 RESOLUTION: Final = 1.0
 """Seconds by which a timer may be late if at most :data:`AT_ONCE` timers are due.
 
-A timer is at most two milliseconds early.  One of them comes from ``callLater()``, which subtracts ``_TOLERANCE``
-before it rounds up.  The other one comes from ``_run()``, which adds ``_TOLERANCE`` to the present time.
+A timer may also be early, by at most two milliseconds: ``callLater()`` subtracts ``_TOLERANCE`` before it rounds up,
+and ``_run()`` adds ``_TOLERANCE`` to the present time.
 """
 
 AT_ONCE: Final = 8
@@ -88,7 +88,7 @@ class TimerWheel:
         second = math.ceil((now + delay) / RESOLUTION - _TOLERANCE)
         timer = Timer(self, second, function, arguments)
         self._seconds.setdefault(second, set()).add(timer)
-        # A later second needs no delayed call now: _run() sets the next one.
+        # If the reactor's call is set for an earlier second, _run() will set the call for this second.
         if self._call is None or second < self._at:
             self._set(second, clock, now)
         return timer

@@ -1,4 +1,4 @@
-"""The base class of the ends.  It watches the transport's send buffer, and lends the socket to a detached relay."""
+"""The base class of a session's ends.  It watches the send buffer, and lends the socket to a detached relay."""
 
 import socket
 from typing import TYPE_CHECKING, Any, Final
@@ -24,13 +24,13 @@ _CHECKS: Final = 10
 class TransportEnd:
     """Owns a transport: notices a full or stalled buffer, and lends its socket to a detached relay.
 
-    It is the transport's producer, so that the transport reports a full buffer to it.
+    An end is the producer of its transport, so that the transport reports a full buffer to the end.
 
     :ivar clock: the reactor, or a test's clock.
     :ivar peer: the peer's address as text, for the log.
     :ivar transport: the transport; while a detached relay has the socket, the relay's ``StreamSide`` in its place.
-    :ivar on_detach: called once, when the socket leaves its first transport; None: no call.  If another protocol
-        forwards the transport's calls to the end, that protocol sets this, to drop its references to the transport.
+    :ivar on_detach: called once, when the socket leaves its first transport; None: no call.  A protocol
+        that passes the transport's calls on to this object sets this, to drop its references to the transport.
     """
 
     __slots__ = (
@@ -94,7 +94,7 @@ class TransportEnd:
         self._stall_timer = timer_wheel_of(self.clock).callLater(delay, self._check_stall)
 
     def _check_stall(self) -> None:
-        """End if the peer has accepted nothing for too long.
+        """Report the peer as lost if it has accepted nothing for too long.
 
         After its buffer was full, a transport of Twisted reports nothing until the buffer is empty.  A slow peer may
         take longer than the limit to empty the buffer, so this method looks for any progress.
@@ -156,9 +156,9 @@ class TransportEnd:
     # Methods of subclasses
 
     def _has_room(self) -> None:
-        """Continue: the buffer has room again."""
+        """Report that the buffer has room again."""
         raise NotImplementedError
 
     def _end(self, cause: Refusal) -> None:
-        """End: the peer sends no more bytes, or accepts no more."""
+        """Report that the peer sends no more bytes, or accepts no more."""
         raise NotImplementedError
