@@ -10,7 +10,7 @@ VERSION_3_7 = b"RFB 003.007\n"
 VERSION_3_8 = b"RFB 003.008\n"
 
 LIMIT = 64 * 1024
-"""Maximum number of bytes that a handshake driver holds while it waits, besides the chunk that just arrived."""
+"""Maximum number of the peer's bytes that a handshake driver holds while it waits."""
 
 MAX_REASON = 1024
 """Maximum number of bytes that are read of a peer's reason for a refusal.

@@ -95,8 +95,8 @@ def _hextile(width: int, height: int, size: PixelSize) -> Reader:
 
 
 def _tile(width: int, height: int, pixel: int) -> Reader:
-    # The bits of the mask (RFC 6143, section 7.7.4): 1 is raw, 2 is background specified, 4 is foreground specified, 8
-    # is any subrectangles, 16 is subrectangles colored.
+    # The bits of the mask (RFC 6143, section 7.7.4): 1 Raw, 2 BackgroundSpecified, 4 ForegroundSpecified,
+    # 8 AnySubrects, 16 SubrectsColored.
     mask = (yield 1)[0]
     if mask & 1:
         yield Skip(width * height * pixel)
