@@ -140,14 +140,14 @@ def validity(option: str, path: str, *, authorities: bool = False, now: datetime
 
 
 def _page(conf: Any) -> Iterator[str]:
-    """Yield a warning if the folder of the console page is missing, has no page, or lacks the page that links name."""
+    """Yield a warning if the folder of the console page is missing, has no page, or lacks that of the base URL."""
     from novnc_twisted.novncproxy.page import SHIPPED, Page
 
     folder = conf.web or SHIPPED
     option = f"web: the folder {folder}" if conf.web else f"web: it is not set, and the folder {folder}"
     page = Page(folder)
     if not page.exists:
-        if not conf.web:  # otherwise, examine() reports an error
+        if not conf.web:  # if web is set, examine() reports an error
             yield f"{option} does not exist; build the page, or set web to a folder of noVNC"
         return
     name = urlsplit(conf.vnc.novncproxy_base_url).path.rpartition("/")[2]

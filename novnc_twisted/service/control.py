@@ -26,7 +26,7 @@ NAME = "control"
 """The socket's name in the RuntimeDirectory."""
 
 ASK_TIMEOUT = 5.0
-"""Seconds that a client has, after it has connected, to send its whole request."""
+"""Maximum number of seconds from the connection of a client to the end of its request."""
 
 MAX_REQUEST = 4 << 20
 """Maximum number of bytes of a request, which may contain configuration files."""
@@ -35,7 +35,7 @@ Reload = Callable[["list[FlagFile] | None"], "Deferred[str | None]"]
 """Reloads the service, with the configuration files if the client has sent them; fires with an error, or with None."""
 
 TakeOver = Callable[[], "Deferred[str]"]
-"""Replaces the service by a new process (SIGUSR2); fires with the answer for the client."""
+"""Replaces the service by a new process, as SIGUSR2 does; fires with the answer for the client."""
 
 _log = Logger()
 

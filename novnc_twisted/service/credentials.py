@@ -49,7 +49,7 @@ class UpstreamCredentials:
 
 
 def upstream_tls(conf: Any) -> "UpstreamTLS":
-    """Read the credentials for VeNCrypt; empty if ``auth_schemes`` does not name it.
+    """Read the credentials for VeNCrypt; return empty ones if ``auth_schemes`` does not name VeNCrypt.
 
     :raises Unusable: a file or ``vencrypt_server_name`` cannot be used, or ``vencrypt_subtypes`` is empty or has a
         sub-type that this machine's OpenSSL does not support; the text is one line that names the option.

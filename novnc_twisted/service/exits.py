@@ -39,7 +39,7 @@ def one_line(text: object) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return one line that says why a start failed.  Unless the error is Unusable, the line begins with its type."""
+    """Return one line that says why a start failed: the text of an Unusable; of any other error, type and text."""
     if isinstance(error, Unusable):
         return one_line(error)
     return one_line(f"{type(error).__name__}: {error}")

@@ -203,7 +203,8 @@ def _nova(context: Context) -> "NovaAuthority":
     # nova deletes the tokens of a server that is live-migrated, but the viewers of its sessions may reconnect.  Such a
     # viewer may reach another worker, so workers share the tokens of their live sessions.
     context.peers.take = authority.admitted.take
-    authority.admitted.share = lambda entry: context.peers.send(entry)  # looked up late: a worker sets send() later
+    # A function, because the start of a worker replaces peers.send after this.
+    authority.admitted.share = lambda entry: context.peers.send(entry)
     return authority
 
 

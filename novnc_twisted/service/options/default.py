@@ -113,8 +113,8 @@ DEFAULT: list[cfg.Opt] = [
         default=60,
         min=0,
         max=86400,
-        help="Seconds that a guest has to shut down after openstack server stop (ACPI). A guest that still runs after "
-        "this time is switched off. 0: a guest is never switched off.",
+        help="A VM that is asked to shut down (ACPI), for example by openstack server stop, is switched off if it "
+        "still runs after this number of seconds. 0: never.",
     ),
     cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]

@@ -107,8 +107,8 @@ VNC: list[cfg.Opt] = [
     ),
     cfg.StrOpt(
         "vencrypt_client_cert",
-        help="File (PEM) of the certificate that the proxies show to VNC servers (for vnc_tls_x509_verify = 1); "
-        "intermediate certificates may follow it.",
+        help="File (PEM) of the certificate that the proxies show to VNC servers; intermediate certificates may "
+        "follow it. Needed if qemu.conf of a compute host has vnc_tls_x509_verify = 1.",
     ),
     cfg.StrOpt(
         "vencrypt_client_key",
