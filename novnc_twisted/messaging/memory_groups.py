@@ -7,7 +7,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 _SWEEP: Final = 256
-"""Maximum number of expired groups that one operation drops, which bounds its time."""
+"""Maximum number of expired groups that one operation drops, so that no operation takes long."""
 
 
 @dataclass(slots=True)

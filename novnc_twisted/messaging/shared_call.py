@@ -31,9 +31,10 @@ class SharedCall(Generic[T]):
         self._waiting: list[Deferred[T]] = []
 
     def __call__(self) -> Deferred[T]:
-        """Return the result of a call that begins now or, if a call is running, after it.
+        """Return the result of a call.
 
-        With ``joins``, return the result of the running call.
+        If no call is running, a call begins now.  If a call is running, the caller gets the result of the next call or,
+        with ``joins``, of the running call.
 
         A caller may cancel its own wait.
         """

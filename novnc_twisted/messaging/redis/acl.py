@@ -146,7 +146,7 @@ def _serves(topic: str, place: str, callers: Iterable[str]) -> list[str]:
     return [f"{queues} {_SERVE}", announce, f"%R~{entry} +zrangebyscore", f"{replies} {_PUSH}"]
 
 
-# SADD only: a service can add names to the list of services, but cannot remove any.
+# SADD only: compute hosts and proxies can add names to the list of services, but cannot remove any.
 def _be_listed(*kinds: str) -> str:
     """Return the selector with which a service adds itself to the list of services.
 

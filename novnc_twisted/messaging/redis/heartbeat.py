@@ -30,7 +30,8 @@ During a stall, presence entries of live services may expire.
 MAX_BACKOFF = 1.0
 """Maximum number of seconds from the start of one connection attempt to the start of the next.
 
-If an attempt takes half a second or longer, the next one follows shortly after its end instead (:mod:`.link`).
+After an attempt that took half a second or longer, this maximum does not apply: the next attempt begins a short time
+after the end of that attempt (:mod:`.link`).
 """
 
 GRACE_PERIOD = 4.0

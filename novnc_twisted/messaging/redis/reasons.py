@@ -22,7 +22,10 @@ OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
 """Codes after which the link reconnects: the server is a replica, or is still loading its data."""
 
 TROUBLES = ("OOM", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN")
-"""Codes with which Redis refuses every command that adds data, and perhaps others.  The connection itself works."""
+"""Codes with which Redis refuses all commands that add data, and perhaps other commands.
+
+The connection itself works.
+"""
 
 _PASSING = ("LOADING", "MASTERDOWN")
 """Codes of states that end by themselves.  They are logged like an ordinary loss of the connection."""
@@ -130,7 +133,7 @@ def refusal(reason: BaseException) -> str | None:
     if isinstance(reason, SSL.Error):
         words = sorted({str(part[-1]) for part in reason.args[0]}) if reason.args else []
         plain = "; for a port without TLS, use redis://" if any("wrong version" in word for word in words) else ""
-        return f"no TLS with it ({', '.join(words) or 'no reason given'}{plain}), see transport_url"
+        return f"the TLS connection failed ({', '.join(words) or 'no reason given'}{plain}), see transport_url"
     return None
 
 

@@ -231,8 +231,9 @@ return answer
 """)
 """List the live presence entries of some topics: ``TOPIC@PLACE``, ``WORKER JSON`` and score of each.
 
-If a kind is given, the script reads only the set of this kind.  So a search for proxies does not depend on the number
-of compute hosts.  For a process that maintains the sets, the script also removes the names without a live entry.
+If a kind is given, the script reads only the set of this kind.  So the cost of a search for proxies does not depend
+on the number of compute hosts.  For a process that maintains the sets, the script also removes the names without a live
+entry.
 """
 
 # A stored object is "INDEX SPACE POSITION NEWLINE JSON"; without an index, the first line is empty.  INDEX is the whole
