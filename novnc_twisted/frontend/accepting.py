@@ -96,8 +96,8 @@ class Acceptor:
         try:
             protocol.makeConnection(transport)
         except Exception:
-            # The transport reads already.  If only its socket were closed, the reactor would keep the descriptor, and
-            # would not read a later connection with the same number.
+            # The transport reads already.  If only its socket were closed, the reactor would keep the file descriptor,
+            # and would not read a later connection whose descriptor has the same number.
             transport.abortConnection()
             raise
 

@@ -150,7 +150,10 @@ class FrontFactory(Factory):
             connection.hang_up()
 
     def close_when_answered(self, *, first_requests: bool) -> None:
-        """Close each connection that is not a session: after its present response, or now if it waits for a request.
+        """Close each connection that is not a session.
+
+        A connection whose request is being answered is closed after the response.  A connection that waits for a
+        request, or is receiving one, is closed now.
 
         :param first_requests: whether a connection that has sent no request yet may still send one and become a
             session.

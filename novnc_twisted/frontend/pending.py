@@ -140,7 +140,7 @@ class PendingConnection(Protocol):
         return True
 
     def _set_client(self, header: ProxyHeader) -> bool:
-        """Use the client in the PROXY header as the peer; return False if that client has too many connections."""
+        """Use the client in the PROXY header as the peer; return False if the connection limits refuse it a slot."""
         if header.host is None:  # the connection is the reverse proxy's own: a health check
             return True
         kind = IPv6Address if ":" in header.host else IPv4Address

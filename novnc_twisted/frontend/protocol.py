@@ -74,7 +74,7 @@ class FrontProtocol(FrontConnection):
         """Begin the check of a token.
 
         :return: the check.  None: too many failed guesses came from this address, and another token from this address
-            is being checked.  So the client has to wait.  The refusal was reported to the observer.
+            is being checked.  The caller has to refuse the client.  The observer was notified of the refusal.
         """
         if not token:
             return Check()  # a request without a token does not count as a guess
