@@ -118,7 +118,8 @@ class LimitedChannel(StrictChannel):
         # A deadline runs only while the connection is new, or while a request is arriving.
         if first_request and self._deadline is not None:
             # checkPersistence() is called once for each request, when the request's headers have arrived.  If the body
-            # is still arriving, this call came before is_last was set, so is_last has no effect on this request.
+            # is still arriving, checkPersistence() was called before is_last was set, so is_last has no effect on this
+            # request.
             if self.requests:
                 self.close_after_response()
             return

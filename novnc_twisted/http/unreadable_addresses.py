@@ -37,7 +37,8 @@ class UnreadableAddresses:
             _log.warn(
                 "the X-Forwarded-For from the trusted proxy {peer} contains no valid client address: '{value}'. All "
                 "clients without a valid address count as one client, 'unknown'; with [consoleauth] bind_address, they "
-                "are refused. Let the proxy write the client's address there (logged at most once a minute)",
+                "are refused. Let the proxy write the client's address into X-Forwarded-For (logged at most once a "
+                "minute)",
                 peer=clean(peer),
                 value=clean(", ".join(forwarded_for)[-200:]),
             )
