@@ -225,7 +225,8 @@ class LogOuts:
     async def note(self, user: str, longest: float) -> None:
         """Record that a user logs out everywhere.
 
-        :param longest: seconds for which this is remembered.  By then, cookies of earlier log-ins must have expired.
+        :param longest: seconds for which the log-out is remembered.  No cookie of an earlier log-in may be valid for
+            longer.
         """
         await self._store.put(_key(user), {"at": await self._store.now()}, longest)
 

@@ -1,6 +1,6 @@
 """The strategy ``noauth``: clients on this machine are administrators.
 
-Requests of web pages of other sites are refused, and requests through reverse proxies.
+Requests of web pages of other sites, and requests through reverse proxies, are refused.
 """
 
 import re

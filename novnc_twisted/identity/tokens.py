@@ -131,7 +131,8 @@ class Tokens:
         except (InvalidToken, ValueError):
             return None
         log_in, exact = content.get("b", ""), content.get("t", made)
-        # Earlier versions wrote True instead of an id.  Such a log-in cannot be ended alone, so it is refused.
+        # Earlier versions wrote True instead of an id.  Such a token is refused, because a single log-in can be ended
+        # only by its id (LogOuts.note_one).
         if made + TOKEN_TTL < int(self._now()) or not isinstance(log_in, str):
             return None
         # Looked up at each use: the token becomes invalid when the user is removed or the password changes.
