@@ -80,8 +80,8 @@ class ConnectionLimits:
         limited = address != "" and not is_trusted(address, self._trusted)
         if limited and network is not None and network.taken >= max(1, self.maximum // SHARE):
             why = (
-                f"{network.taken} of {self.maximum} allowed connections come from this network, and at least half of "
-                f"the {self.maximum} are in use"
+                f"{network.taken} connections without a valid token come from this network, and at least half of the "
+                f"{self.maximum} allowed connections are in use"
             )
             return self._close_oldest(network.waiting, address, why)
         if self._taken >= self.maximum:

@@ -76,8 +76,8 @@ class Failures:
         Once the address has reached the limit, only one of its tokens is checked at a time.  If no token were checked,
         one client that guesses tokens would lock out all clients behind the same NAT address.
 
-        :return: the check, which the caller ends when it has the result; None: the client has to wait, because another
-            token from its address is being checked.
+        :return: the check, which the caller ends when it has the result; None: the caller must refuse the request,
+            because another token from this address is being checked.
         """
         if not self.too_many(address):
             return _UNLIMITED
