@@ -206,12 +206,13 @@ class Application:
     async def _caller(self, request: Request) -> Caller:
         """Return the caller.
 
+        If Keystone gives no usable answer, the error is HTTPError 503 or ServiceUnavailable, depending on the kind of
+        credentials.
+
         :raises HTTPError: 400: a header field with credentials came twice; 401: there are no valid credentials; 403:
             this caller may not make this request, or a page of another site makes it; 429: the user is locked out,
-            or too many unknown tokens are being validated; 503: too many users log in at the same time, or Keystone
-            gives no usable answer, either about a browser's log-in or to this server's own log-in for an API token.
-        :raises ServiceUnavailable: Redis does not answer, or Keystone gives no usable answer about a Keystone token.
-            This token is in X-Auth-Token, or Keystone issued it when this server logged in for an API token.
+            or too many unknown tokens are being validated; 503: too many users log in at the same time.
+        :raises ServiceUnavailable: Redis does not answer.
         """
         secret = login_of(request) if self._logins else None
         api_token = api_token_of(request) if self._api_tokens else None
@@ -232,8 +233,8 @@ class Application:
 def _work_of_page(request: Request) -> Work:
     """Return the :class:`.Work` of a request for a page.
 
-    All pages have the same route.  The arguments contain the servers that the request names, because a failure may
-    concern only the compute host of one server.
+    Its ``route`` is the same for all pages.  Its ``arguments`` contain the servers that the request names, because a
+    failure may concern only the compute host of one server.
     """
     return Work("page", (*request.segments[2:3], *request.query.get("server", [])))
 

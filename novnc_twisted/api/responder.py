@@ -23,8 +23,8 @@ class Responder:
     """Makes the responses for all APIs of this server.
 
     :param outages: logs why requests cannot be answered.
-    :param observer: called with an event for each error that has a ``reason`` (see :meth:`.HTTPError.refusal`).  The
-        request of such an error is refused before it reaches an API.
+    :param observer: called with an event for each error that has a ``reason`` (see :meth:`.HTTPError.refusal`), for
+        example if the client is locked out.
     :param service: the server's name in these events.
     """
 

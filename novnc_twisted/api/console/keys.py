@@ -27,10 +27,10 @@ MAX_KEYS: Final = 8
 """Maximum number of keys that are pressed together."""
 
 MAX_OF_USER: Final = 4
-"""Maximum number of requests of one user that send keys at the same time."""
+"""Maximum number of requests of one user that send keys at the same time, in one process."""
 
 MAX_AT_ONCE: Final = 32
-"""Maximum number of requests of all users that send keys at the same time.
+"""Maximum number of requests of all users that send keys at the same time, in one process.
 
 Typing a long text can take minutes.  During this time, the request is in work, and
 :mod:`novnc_twisted.api.admission` limits the number of requests in work.  So without this maximum, requests that send

@@ -38,7 +38,10 @@ PATHS: Final = (
     *("console/account", "console/account/tokens", "console/account/revoke"),
     *("console/servers/{}", "console/servers/{}/open", "console/servers/{}/power"),
 )
-"""The patterns of all paths except those of files below ``console/assets``; ``{}`` matches one segment."""
+"""The patterns of all paths, except those of files below ``console/assets`` and of the operator's logo and style sheet.
+
+``{}`` matches one segment.
+"""
 
 _FOLDERS: Final = ("assets", "favicon.svg")
 """First path segments of the files that :class:`Assets` returns."""
@@ -52,7 +55,7 @@ class Portal:
     :param power: begins power actions.
     :param report: called with each error that a page shows.
     :param answered: called with each request for a page or an action about servers that was answered without an error.
-        After an outage of the compute hosts or of their published lists of VMs, such an answer shows that it is over.
+        Such an answer may show that an outage is over (see :class:`.Outages`).
     :param admitted: returns a context manager for the work on a request.  The context manager refuses the request if
         too many earlier requests still wait for their answers; see :meth:`.ComputeAPI.admitted`.
     """
