@@ -94,7 +94,7 @@ class AuditTrail:
         If a target has lost entries, first write their number to this target; if this fails, log the number.
         """
         for target in self._targets:
-            lost = target.lost  # read now, because a failed _write_gap() counts a next entry, which does not exist
+            lost = target.lost  # read now: a failed _write_gap() adds 1, although no entry follows here
             if lost and not self._write_gap(target):
                 target.given_up(lost)
             target.to.close()

@@ -44,7 +44,7 @@ class Keyboards:
         self._typing: dict[str, _Typing] = {}
 
     async def begin(self, uuid: str) -> TypingTicket:
-        """Return a ticket for a domain's keyboard.  While another ticket is in use, the returned ticket has no id.
+        """Return a ticket for a domain's keyboard; while another ticket is in use, an empty one, without an id.
 
         :param uuid: in lower case.
         :raises InstanceNotFound: this host has no such domain.
