@@ -44,13 +44,13 @@ class Admissions:
             "owners": info.owners,
             "token": {"made_at": made_at, "owner": owner},
         }
-        await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, _of_token(token_hash))
+        index = _of_token(token_hash)
+        stored = await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, index)
         # Usually, the report of a session's end removes its admission.  No report follows if the viewer leaves during
         # the token check, and a viewer can repeat this.  Without a limit, all of these admissions would stay for 30
         # days.  The surplus is all admissions of the token but the newest MOST.
-        surplus = await self._store.indexed(_of_token(token_hash), MOST)
-        if surplus:
-            await self._store.remove(*surplus)
+        if stored > MOST:
+            await self._store.remove(*await self._store.indexed(index, MOST))
 
     async def has(self, token_hash: str, admission: str, address: str) -> bool:
         """Return whether an admission with this token and this id is stored, for the same client address."""

@@ -278,7 +278,7 @@ class APITokens:
         while len(self._noted) > _MAX_NOTED:
             self._noted.popitem(last=False)
         self._report("used", token, user, request)
-        noted: Deferred[None] = self._store.put(_used(digest), {"at": now}, token.expires_at - now)
+        noted: Deferred[Any] = self._store.put(_used(digest), {"at": now}, token.expires_at - now)
         # If the store does not answer, only the time of this use is lost.  trap() raises any other error again.
         noted.addErrback(lambda failure: failure.trap(ServiceUnavailable) and None)
 

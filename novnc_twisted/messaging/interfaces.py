@@ -86,10 +86,12 @@ class IKeyedStore(Interface):
 
     may_lose_data = Attribute("Whether its data can be lost while this process lives, like the data in Redis.")
 
-    def put(key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
+    def put(key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[int]:
         """Store an object for ``ttl`` seconds; with an index, also append the object's key to that index.
 
         If ``ttl`` is 0 or negative, remove the object with this key instead.
+
+        :return: fires with the number of keys that the index has now; 0 without an index, or if nothing was stored.
         """
 
     def put_new(key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:

@@ -59,8 +59,8 @@ class MemoryStore:
         """The number of objects, including expired ones that have not been dropped yet."""
         return len(self._entries)
 
-    def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
-        """See IKeyedStore."""
+    def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[int]:
+        """See IKeyedStore.  Expired objects that have not been dropped yet are counted, too."""
         return execute(self._put, key, value, ttl, index)
 
     def put_new(self, key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:
@@ -167,7 +167,7 @@ class MemoryStore:
         """See IKeyedStore."""
         return execute(lambda: self._groups.members(check_key(group), ttl))
 
-    def _put(self, key: str, value: Mapping[str, Any], ttl: float, index: str) -> None:
+    def _put(self, key: str, value: Mapping[str, Any], ttl: float, index: str) -> int:
         check_key(key)
         if index:
             check_key(index)
@@ -176,15 +176,18 @@ class MemoryStore:
         # Drop the former object and its place in its index.  The new object may belong to another index.
         self._drop(key)
         if ttl <= 0:
-            return
+            return 0
         entry = self._entries[key] = _Entry(text, now + ttl, index)
         heappush(self._expiries, (entry.expires_at, key))
-        if index:
-            self._indexes.setdefault(index, {})[key] = None
         if len(self._expiries) > 2 * len(self._entries) + 64:
             # Removed objects stay in the heap until their expiry; rebuild the heap before it grows too much.
             self._expiries = [(entry.expires_at, key) for key, entry in self._entries.items()]
             heapify(self._expiries)
+        if not index:
+            return 0
+        members = self._indexes.setdefault(index, {})
+        members[key] = None
+        return len(members)
 
     def _live(self, key: str, now: float) -> _Entry | None:
         entry = self._entries.get(key)

@@ -17,7 +17,7 @@ class StoreContract(TransportContract):
         store = self.transport.store
         self.assertIsNone(await store.get("token:a"))
         value = {"text": "ü\n \x00", "0": "0123", "n": None}
-        self.assertIsNone(await store.put("token:a", value, 60))
+        await store.put("token:a", value, 60)
         self.assertEqual(await self.other.store.get("token:a"), value)
         await store.put("token:a", {"second": 1}, 60)
         self.assertEqual(await store.get("token:a"), {"second": 1})
@@ -95,9 +95,10 @@ class StoreContract(TransportContract):
 
     async def test_store_index(self) -> None:
         store = self.transport.store
-        for key in ("z", "y", "x"):
-            await store.put(key, {}, 60, index="instance:1")
-        await store.put("w", {}, 60, index="instance:2")
+        sizes = [await store.put(key, {}, 60, index="instance:1") for key in ("z", "y", "x")]
+        sizes += [await store.put("w", {}, 60, index="instance:2"), await store.put("w", {}, 60, index="instance:2")]
+        sizes += [await store.put("v", {}, 60), await store.put("v", {}, 0, index="instance:2")]
+        self.assertEqual(sizes, [1, 2, 3, 1, 1, 0, 0])
         self.assertEqual(await store.indexed("instance:1"), ["z", "y", "x"])
         await store.put("z", {}, 60, index="instance:1")
         self.assertEqual(await store.indexed("instance:1"), ["y", "x", "z"])

@@ -35,7 +35,7 @@ _BASIC = "+time +select +ping +role +evalsha"
 _PUSH = "+rpush +llen +pexpire"
 _SERVE = "+blpop +llen +lrange +del"
 _ANNOUNCE = "+zadd +zrem +zcount +zremrangebyscore +pexpire"
-_STORE = "+get +mget +set +del +zadd +zrem +zrange +zremrangebyscore +pttl +pexpireat"
+_STORE = "+get +mget +set +del +zadd +zcount +zrem +zrange +zremrangebyscore +pttl +pexpireat"
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,14 +266,15 @@ if place then
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. now)
   redis.call('ZADD', KEYS[2], ends, place)
   if redis.call('PTTL', KEYS[2]) < ends - now then redis.call('PEXPIREAT', KEYS[2], ends) end
+  return redis.call('ZCOUNT', KEYS[2], '-inf', '+inf')
 end
-return 1
+return 0
 """,
     writes=True,
 )
 """Store an object with a time to live, and add it to an index if one is given.
 
-An object that had the same key is replaced, and removed from its index.
+An object that had the same key is replaced, and removed from its index.  Return the number of keys in the index.
 """
 
 EXTEND = Script("""

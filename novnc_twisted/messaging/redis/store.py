@@ -37,17 +37,17 @@ class RedisStore:
         self._link = link
         self._keeps = keeps
 
-    def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
+    def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[int]:
         """See IKeyedStore."""
 
-        async def put() -> None:
+        async def put() -> int:
             text = encode_object(value)
             # Redis refuses an expiry of 0.  Remove the object instead, as the store in memory does.
             if ttl <= 0:
                 await self._link.run(REMOVE, [names.stored(check_key(key))], deadline=DEADLINE)
-                return
+                return 0
             keys = [names.stored(check_key(key)), *([names.index(check_key(index))] if index else [])]
-            await self._link.run(PUT, keys, text, _milliseconds(ttl), key, deadline=DEADLINE)
+            return int(await self._link.run(PUT, keys, text, _milliseconds(ttl), key, deadline=DEADLINE))
 
         return _begun(put())
 
