@@ -1,8 +1,8 @@
 """The opening handshake of a WebSocket (RFC 6455, section 4.2), checked by autobahn in memory.
 
-autobahn's server protocol gets the head of a request in one piece, and its response is collected in memory.  The
-protocol has no transport, no timer and no second request.  The head contains only the fields that the upgrade depends
-on.  The protocol sees neither the token nor the Origin.  This project checks the Origin with rules of its own
+autobahn's server protocol gets the head of one request, in one piece, and its response is collected in memory.  The
+protocol has neither a transport nor a timer.  The head contains only the fields that the upgrade depends on.  The
+protocol sees neither the token nor the Origin.  This project checks the Origin with rules of its own
 (:mod:`novnc_twisted.access.origin`).
 
 Most upgrades differ only in Sec-WebSocket-Key, so autobahn checks the other fields once for all of these upgrades.  If

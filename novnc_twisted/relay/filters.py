@@ -60,10 +60,11 @@ class FilteredRelay:
 
     def add_filter(self, added: IFilter) -> None:
         """See :class:`~novnc_twisted.relay.interfaces.IRelay`."""
-        # If no filter knows the boundaries of messages, the new filter could begin in the middle of a message.
+        # Only the first filter is asked where messages end.  If it did not know this, the new filter could begin in the
+        # middle of a message.
         first = self.filters[0] if self.filters else None
         if hasattr(added, "from_client") and not hasattr(first, "unfinished"):
-            raise ValueError("there is no filter that knows where a message of the viewer ends")
+            raise ValueError("the relay has no first filter that knows where the viewer's messages end")
         self._change((*self.filters, added))
 
     def remove_filter(self, removed: IFilter) -> None:

@@ -36,7 +36,7 @@ ALONE: Final = range(4)
 """The reads that a side may do in a round if no other side is ready, as a range for a loop."""
 
 AMONG_OTHERS: Final = range(1)
-"""The same if several sides are ready, and in all rounds of :meth:`Engine.doRead` after the first one."""
+"""The reads of a side if several sides are ready, and in all rounds of :meth:`Engine.doRead` after the first one."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors that epoll reports for one round."""
