@@ -87,7 +87,7 @@ _ALL: Final = (
         kind="histogram",
         help="Seconds that each phase of the set-up of a session took. For sessions that became live: token (the check "
         "of the token), dial (the connection to the VNC server), negotiate (the handshakes with both sides), and "
-        "total. For every valid token: place (consoleauth's search for the console, which is a part of token).",
+        "total. For every use of a valid token: place (consoleauth's search for the console, a part of token).",
         labels={"phase": PHASES},
         buckets=_SETUP,
     ),

@@ -21,7 +21,8 @@ class Totals:
     def ended(self, number: int) -> None:
         """Keep the counters of a process that has ended.
 
-        :param number: identified the process in :meth:`add`.  A new process with the same number begins with 0.
+        :param number: the number that identified the process in :meth:`add`.  A new process with the same number begins
+            with 0.
         """
         for key, value in self._last.pop(number, {}).items():
             self._ended[key] = self._ended.get(key, 0.0) + value
