@@ -63,8 +63,8 @@ class Sessions(Resource):
     async def _end(self, call: ConsoleCall, session_id: str) -> Response:
         """End a session and revoke its token, so that the viewer cannot connect again.
 
-        This also ends all other sessions with the same token, and the sessions of guests for whom a viewer made tokens
-        from this token.
+        This also ends all other sessions with the same token.  If a viewer made tokens for guests from this token, the
+        sessions with the guests' tokens end, too.
         """
         reason = call.reason(call.parameter("reason"))
         session = await self._find(call, session_id)
