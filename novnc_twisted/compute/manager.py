@@ -1,6 +1,6 @@
-"""The methods of consolecompute, which takes the place of nova-compute, on the message bus.
+"""The methods that consolecompute serves on the message bus.  consolecompute takes the place of nova-compute.
 
-They concern the domains of one host: lists, consoles, power actions, screenshots and keyboards.
+The methods concern the domains of one host: lists, consoles, power actions, screenshots and keyboards.
 """
 
 from collections.abc import Callable

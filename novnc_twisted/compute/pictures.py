@@ -29,7 +29,7 @@ SMALL: Final = 480
 """A picture that is requested with at most this width in pixels is a thumbnail."""
 
 MAX_SMALL: Final = 15_000
-"""Maximum number of bytes of a thumbnail: a page shows fifty of them."""
+"""Maximum number of bytes of a thumbnail: a list of servers may show fifty of them at a time."""
 
 MAX_BYTES: Final = 700_000
 """Maximum number of bytes of an encoded picture: in base64, it must fit into one message of the bus."""

@@ -1,9 +1,10 @@
 """Publishes the domains of this host in the keyed store, so that other services can find and list them.
 
-The domains that a host publishes form the host's record, which consists of parts
-(:mod:`novnc_twisted.messaging.domain_record`).  After an event of libvirt, the publisher reads the changed domain and
-writes one part of the record.  It reads all domains when libvirt becomes available (at the start or after a failure),
-when many domains change at once, and every few minutes, because libvirt sends no event for some changes.
+The domains that a host publishes form the host's record.  A record has parts, which contain the domains, and a head,
+which lists the versions of the parts (:mod:`novnc_twisted.messaging.domain_record`).  After an event of libvirt, the
+publisher reads the changed domain and writes one part and the head.  It reads all domains when libvirt becomes
+available (at the start or after a failure), when many domains change at once, and every few minutes, because libvirt
+sends no event for some changes.
 """
 
 from typing import Final
@@ -87,7 +88,7 @@ class DomainPublisher:
             self._schedule(SOON)
 
     def changed(self, event: DomainEvent) -> None:
-        """Handle an event: publish the change in :data:`SOON` seconds, or at the end of the pause if that is later."""
+        """Handle an event: publish the change in :data:`SOON` seconds, but not during a pause (:data:`REST`)."""
         if event.change is Change.CONNECTED:
             self._connected = self._read_all = True
         elif event.change is Change.DISCONNECTED:

@@ -120,7 +120,7 @@ class Watch:
         try:
             connection.registerCloseCallback(self._closed, None)
         except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # the test driver has no connection to lose
+            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # libvirt's test driver is in this process
                 raise
         lifecycle, metadata = _EVENTS
         registered = [int(connection.domainEventRegisterAny(None, lifecycle, self._happened, None))]
@@ -139,7 +139,7 @@ class Watch:
             try:
                 step()
             except libvirt.libvirtError as error:
-                _log.debug("disconnecting from libvirt: {reason}", reason=reason_of(error))
+                _log.debug("a step of disconnecting from libvirt failed: {reason}", reason=reason_of(error))
 
     def _closed(self, _connection: Any, _reason: int, _opaque: Any) -> None:
         """Handle the end of the connection, in libvirt's thread."""
