@@ -98,7 +98,7 @@ class NovaAPI:
         answer = await self._client.request("GET", f"/os-console-auth-tokens/{token}")
         if answer.status == 404:
             raise InvalidToken("nova does not know the token")
-        body = _object(answer, "console", "GET /os-console-auth-tokens")
+        body = _object(answer, "console", "GET /os-console-auth-tokens/TOKEN")
         return read(TokenPlace, body, "nova")
 
     async def server(self, uuid: str) -> NovaServer | None:
@@ -113,7 +113,7 @@ class NovaAPI:
         answer = await self._client.request("GET", f"/servers/{uuid}")
         if answer.status == 404:
             raise InstanceNotFound("nova has no such server")
-        return _server(_object(answer, "server", "GET /servers"))
+        return _server(_object(answer, "server", "GET /servers/ID"))
 
     async def fresh_token(self, uuid: str) -> str | None:
         """Return a new token for a server, for :meth:`fresh_place`; None if the credentials do not permit it.
@@ -179,9 +179,9 @@ class NovaAPI:
                 self.reads_servers = allowed
                 if not allowed:
                     _log.warn(
-                        "our credentials may not read servers from nova (GET /servers): the state of a server, and the "
-                        "name that its VNC server sends, are not checked, and sessions do not survive a migration; add "
-                        "this path to the access rules of the application credential"
+                        "our credentials may not read servers from nova (GET /servers/ID): the state of a server, and "
+                        "the name that its VNC server sends, are not checked, and sessions do not survive a migration; "
+                        "add a rule for this request to the access rules of the application credential"
                     )
         return self.reads_servers
 
@@ -198,7 +198,8 @@ class NovaAPI:
         if not allowed and self.makes_consoles is not False:
             _log.warn(
                 "our credentials may not request consoles from nova (POST /servers/ID/remote-consoles): a console is "
-                "not found after its server has moved; add this path to the access rules of the application credential"
+                "not found after its server has moved; add a rule for this request to the access rules of the "
+                "application credential"
             )
         self.makes_consoles = allowed
 
@@ -214,7 +215,7 @@ class NovaAPI:
             return False
         if answer.status in (200, 404):
             return True
-        raise ServiceUnavailable(f"nova answers {method} /servers with HTTP status {answer.status}")
+        raise ServiceUnavailable(f"nova answers {method} {path} with HTTP status {answer.status}")
 
 
 def is_path_segment(token: str) -> bool:

@@ -121,7 +121,7 @@ class CredentialTests(NovaCase):
         server = await self.server("myserver20")
         self.place(server, self.vnc(instance_name(server)))
         proxy = await self.proxy(self.section(*await self.credential("tokens", LOOK_UP)))
-        await proxy.seen("our credentials may not read servers from nova (GET /servers)")
+        await proxy.seen("our credentials may not read servers from nova (GET /servers/ID)")
         for _ in range(2):
             (await Viewers(self).open(self.url(await self.token(server)))).leave()
         self.assertEqual(proxy.output.count("our credentials may not"), 1)
