@@ -57,8 +57,8 @@ class SessionClosed(ConsoleEvent):
     :ivar seconds: seconds from the beginning of the set-up (see :class:`SessionOpened`) until the end.
     :ivar bytes_in: bytes of RFB from the viewer.
     :ivar bytes_out: bytes of RFB to the viewer.
-    :ivar phases: the phases of the set-up until the end, as in :class:`SessionOpened`; empty if the session was live
-        (:class:`SessionOpened` contained them), and with the cause ``WorkerLost``.
+    :ivar phases: the phases of the set-up until the end, as in :class:`SessionOpened`.  Empty in two cases: the
+        session was live, so that :class:`SessionOpened` has its phases, or the cause is ``WorkerLost``.
     """
 
     event: ClassVar[str] = "session_closed"
@@ -236,16 +236,17 @@ class TokenRefused(ConsoleEvent):
 
 @read_only(kw_only=True)
 class TokenRevoked(ConsoleEvent):
-    """Tokens were revoked or deleted.
+    """Tokens were revoked, or they were dropped: removed from consoleauth's store.
 
-    Tokens are deleted if the API requests it or their server is gone, or if a server or a user has too many of them.
+    consoleauth drops the tokens of a server if the server is gone, or if a program calls
+    ``delete_tokens_for_instance``.  It drops the oldest tokens of a server or a user if there are too many.
 
     The fields of ``ConsoleEvent`` show how the tokens were selected.  For example, only ``user_id`` is set if all
     tokens of a user were revoked.
 
     :cvar event: the name of this kind of event.
-    :ivar tokens: number of revoked or deleted tokens.
-    :ivar reason: a text that says why the tokens were revoked or deleted.
+    :ivar tokens: number of revoked or dropped tokens.
+    :ivar reason: a text that says why the tokens were revoked or dropped.
     """
 
     event: ClassVar[str] = "token_revoked"
