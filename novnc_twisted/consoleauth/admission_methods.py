@@ -74,8 +74,8 @@ class AdmissionMethods:
         try:
             record = await self._policy.find(token_hash)
             await self._policy.check(token_hash, record, console_type, address)
-            # A cheap check, so that no compute host is asked about a token that was used.  The decisive check is in
-            # _admit(), because another viewer may use the token while the compute host is asked.
+            # A cheap check, so that no compute host is asked about a one-time token that was used.  The decisive check
+            # is in _admit(), because another viewer may use the token while the compute host is asked.
             await self._policy.check_unused(token_hash, record)
             began = self._clock.seconds()
             place = await self._locate_unless_revoked(token_hash, record, limit)
@@ -119,7 +119,7 @@ class AdmissionMethods:
         :raises Refusal: the console is not available; see :meth:`.TokenPlaces.locate`.
         """
         try:
-            # If check_token() asks the proxies to count their sessions next, leave time for these calls.
+            # If the proxies are asked for their numbers of sessions before each session, leave time for these calls.
             reserve = LAST if self._counts.rules.counts else 0.0
             return await self._token_places.locate(record, limit, reserve=reserve)
         except Refusal as refusal:

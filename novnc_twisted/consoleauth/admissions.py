@@ -48,7 +48,7 @@ class Admissions:
         stored = await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, index)
         # Usually, the report of a session's end removes its admission.  No report follows if the viewer leaves during
         # the token check, and a viewer can repeat this.  Without a limit, all of these admissions would stay for 30
-        # days.  The surplus is all admissions of the token but the newest MOST.
+        # days.  So keep the newest admissions of the token, at most MOST, and remove the others.
         if stored > MOST:
             await self._store.remove(*await self._store.indexed(index, MOST))
 

@@ -62,7 +62,7 @@ def _counts(to: str, rights: Mapping[str, str], grants: Mapping[str, str]) -> bo
 
     :param grants: the grants between live sessions whose receivers may have control.
     """
-    givers: set[str] = set()  # the earlier sessions of the chain
+    givers: set[str] = set()  # the giver, the giver of the giver, and so on
     giver = grants.get(to)
     while giver is not None and giver not in givers:
         givers.add(giver)

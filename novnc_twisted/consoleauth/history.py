@@ -32,7 +32,7 @@ _REPORTED: Final = "reported_at"
 """The field of an entry with the time of its report: Unix time in seconds, by our own clock."""
 
 _AT_ONCE: Final = 500
-"""Maximum number of entries that one command reads."""
+"""Maximum number of entries that are read from the store at once."""
 
 _ROOM: Final = MAX_MESSAGE - 10_000
 """Maximum number of bytes of the sessions in one answer."""
@@ -89,9 +89,9 @@ class History:
             now = {_REPORTED: self._now()}
             await self._store.append(LOG, [row | now for row in rows], self.retention)
         # Remove the admissions only after the sessions were appended.  If this method is interrupted in between, the
-        # proxy repeats its report, and the sessions are in the history twice; a page shows each of them once.  Call
-        # on_ended() last: it lowers the upper bound for a server's number of sessions (OpenSessions).  If this method
-        # is interrupted before that call, the bound is too high for a while, but never too low.
+        # proxy repeats its report, and the sessions are in the history twice; a page shows each of them once.
+        # Call on_ended() last: it reduces the estimates of how many sessions the servers have (OpenSessions).  If this
+        # method is interrupted before that call, the estimates are too high for a while, but never too low.
         await self._admissions.remove([one.session for one, _ in admitted.values()])
         if self._on_ended is not None:
             await self._on_ended(row["session"]["server_id"] for row in rows)

@@ -48,7 +48,7 @@ class HostMethods:
         answer = await self._ask(place, "get_vnc_password", record, limit)
         password = answer.get("password") if isinstance(answer, dict) else ""
         if password is not None and (not isinstance(password, str) or not password):
-            raise ServiceUnavailable(f"compute host {place.compute_host}: the password is not text")
+            raise ServiceUnavailable(f"compute host {place.compute_host}: the answer has no valid password")
         return {"password": password}
 
     async def change_power(

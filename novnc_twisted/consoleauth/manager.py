@@ -1,4 +1,7 @@
-"""nova-consoleauth on the bus (nova's ``consoleauth/manager.py`` of Essex, and today's ``console_auth_token``)."""
+"""Serves the methods of nova-consoleauth on the bus.
+
+Nova's counterparts are ``consoleauth/manager.py`` in Essex and ``objects/console_auth_token.py`` today.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -16,7 +16,7 @@ class PeopleAPI:
 
     The proxy's factory takes this object as its argument ``people``; see :class:`novnc_twisted.session.people.People`.
 
-    :param topic: the topic of the worker's sessions, which consoleauth calls back.
+    :param topic: the worker's topic, on which consoleauth calls the worker.
     """
 
     def __init__(self, transport: ITransport, topic: str, *, deadline: float = 5.0) -> None:

@@ -185,8 +185,8 @@ class PeopleMethods:
         if mark.mode == VIEW:
             if mark.mode_by != own.token_hash or other.shared_from != own.token_hash:
                 return BARRED
-            # The viewer of this session has limited the guest's link to viewing before (_take), and now lets it control
-            # the console again.
+            # The viewer of this session has limited the guest's link to viewing before (_take), and now gives the guest
+            # control again.
             await self._sessions.change_mode(other.token_hash, CONTROL, own.token_hash)
         await self._grants.drop(gave)
         await self._grants.add(other, own.id, acting.sessions)

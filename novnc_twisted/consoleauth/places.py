@@ -251,7 +251,7 @@ class Places:
     def _refuse_two_hosts(self, instance_uuid: str, running: Iterable[str]) -> NoReturn:
         hosts = sorted(running)
         self._report(
-            f"server {instance_uuid} runs on {' and '.join(hosts)}: its console is refused until one of them is stopped"
+            f"server {instance_uuid} runs on {' and '.join(hosts)}: its console is refused until only one host runs it"
         )
         raise ConsoleUnreachable(f"{len(hosts)} hosts run the server")
 

@@ -64,9 +64,9 @@ class TokenPolicy:
     # --- making and dropping tokens
 
     async def authorized(self, token_hash: str, info: ConnectInfo) -> float | None:
-        """Return the expiry time of a token that an earlier, equal call has authorized; None: the token is new.
+        """Return the expiry time of a token that was authorized before; None: the token is new.
 
-        A caller that did not receive the answer to its first call repeats the call.
+        A caller of ``authorize_console`` repeats its call if it has received no answer.
 
         :raises ConsoleForbidden: the token opens another console.
         """
@@ -111,8 +111,8 @@ class TokenPolicy:
     async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
         """Change what the viewers of a token may do, also when they reconnect.
 
-        :param by: empty: an operator makes this change.  Else the user who shared this token makes it, and ``by`` is
-            the SHA-256 of the token from which this token was shared.
+        :param by: if the user who shared this token makes this change, the SHA-256 of the token from which this token
+            was shared; empty: an operator makes this change.
         """
         record = await self._tokens.get(token_hash)
         kept = _outlives(await self.time(), [] if record is None else [record])

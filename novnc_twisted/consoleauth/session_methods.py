@@ -74,8 +74,8 @@ class SessionMethods:
     async def change_mode(self, token_hash: str, mode: str, by: str = "") -> Outcome:
         """Change what the viewers of a token, and of the tokens that were shared from it, may do.
 
-        :param by: empty: an operator makes this change.  Else the user who shared this token makes it, and ``by`` is
-            the SHA-256 of the token from which this token was shared.
+        :param by: if the user who shared this token makes this change, the SHA-256 of the token from which this token
+            was shared; empty: an operator makes this change.
         :return: how many sessions of the token itself were changed, and the proxies that did not answer.  These include
             proxies that did not answer about a token that was shared from this one.
         """

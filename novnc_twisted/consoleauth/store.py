@@ -38,7 +38,7 @@ No consoleauth keeps a token in memory for longer, so none restores a dropped to
 """
 
 _AT_ONCE = 500
-"""Maximum number of records that one command reads."""
+"""Maximum number of records that are read from the store at once."""
 
 
 @record

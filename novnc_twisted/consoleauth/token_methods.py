@@ -63,8 +63,8 @@ class TokenMethods:
         expires_at = await self._policy.authorized(token_hash, info)
         if expires_at is not None:  # a repeated call gets the first answer again
             return {"expires_at": expires_at}
-        # Check this before the token is stored.  Otherwise, a host could claim the UUID of another host's server, and
-        # the link would lead users of this server to the wrong host.
+        # Check this before the token is stored: if a host claims the UUID of another host's server, the link leads
+        # users of this server to the wrong host.
         await self._places.refuse_if_running_elsewhere(info.instance_uuid, info.console_type, info.compute_host)
         # Store the token before the surplus is dropped, so that concurrent calls cannot exceed the limit together.
         record = await self._policy.add(token_hash, info, terms)

@@ -42,9 +42,9 @@ class TokenPlaces:
     async def check_owner(self, record: TokenRecord, limit: TimeLimit) -> None:
         """Check that the server of a live session still belongs to the project of its token.
 
-        Compute hosts publish their servers.  If each host that published this server published it with this project, or
-        if no host published it, the check succeeds.  Else the server's host is asked.  Then the check fails only if
-        this host answers that the server belongs to another project or to no project.
+        Compute hosts publish their servers.  Hosts are asked only if a host published this server with another project
+        or without a project.  The check fails only if the server's host answers that the server belongs to another
+        project or to no project.
 
         :raises ConsoleForbidden: the server belongs to another project, or to no project.
         """
