@@ -1,10 +1,10 @@
 """The command ``novnc-reload``, which the systemd units run as ``ExecReload``.
 
 The command checks the configuration files that its options name, sends them to the service, and waits for the answer.
-Without such options, the service reads its files again, except configuration files that an earlier reload has sent.  If
-the service answers that it cannot reload, the command fails and prints the reason in one line.  If the command's
-standard error goes to the journal, the command does not print the reason, because the service has logged it there
-already.  With ``--take-over``, the installed version replaces the running service.
+Without such options, the service reads its files again; but configuration files that an earlier reload has sent stay in
+use unchanged.  If the service answers that it cannot reload, the command fails and prints the reason in one line.  If
+the command's standard error goes to the journal, the command does not print the reason, because the service has logged
+it there already.  With ``--take-over``, the installed version replaces the running service.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--take-over",
         action="store_true",
-        help="replace the service by the installed version (SIGUSR2); sessions go on",
+        help="start the installed version in place of the running service, as after SIGUSR2; sessions go on",
     )
     asked = parser.parse_args(arguments)
     if asked.take_over:

@@ -98,7 +98,7 @@ class SessionTables:
         """Remove the table of this process, unless it has sessions that the next start has to report."""
         if table.sessions:
             in_file = f"the next start reports them if the files in {self.folder} still exist"
-            in_memory = f"the history will not show them, because there is no table of sessions in {self.folder}"
+            in_memory = "the history will not show them, because no file contains them"
             _log.warn(
                 "ended sessions that could not be reported: {count}; {what}",
                 count=table.sessions,

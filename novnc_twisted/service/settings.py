@@ -149,7 +149,7 @@ def no_take_over(command: str, conf: Any) -> str:
         return ""
     return (
         "transport_url is memory://, so that the links and the list of sessions are in the memory of this process; "
-        "restart it instead, which ends sessions and links, or set transport_url to a Redis, which keeps them"
+        "restart the service instead, which ends sessions and links, or set transport_url to a Redis, which keeps links"
     )
 
 

@@ -93,7 +93,7 @@ class TLSOptions:
 def _mistakes_of_proxies(conf: Any) -> list[str]:
     client_ca = conf.console.ssl_client_ca
     if conf.cert:
-        needs_tls = f"{_CLIENT_CA}: it needs ssl_only = true; a client that connects in plain shows no certificate"
+        needs_tls = f"{_CLIENT_CA}: it needs ssl_only = true; a client that connects without TLS sends no certificate"
         return [needs_tls] if client_ca and not conf.ssl_only else []
     options = (("key", conf.key), ("ssl_only", conf.ssl_only), (_CLIENT_CA, client_ca))
     lacks = "it needs cert, the proxies' certificate, which is not set"

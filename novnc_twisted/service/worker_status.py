@@ -61,7 +61,7 @@ class WorkersStatus:
         samples = {number: None if one is None else one.samples for number, one in answers.items()}
         total = self._totals.add(samples)
         if self._lost is not None:
-            # The supervisor counts these sessions, because a killed worker cannot count them.
+            # The supervisor counts the sessions of killed workers, because these workers cannot count them.
             total["novnc_sessions_ended_total", (("cause", WorkerLost.__name__),)] = float(self._lost.count)
         total |= worker_samples(len(states), len(answers) - len(states))
         if any(one.ready for one in states):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from novnc_twisted.monitoring.status import Samples
 
 DEADLINE: Final = 2.5
-"""Seconds to wait for an answer.  A process itself waits up to 2 s for the answers of its workers."""
+"""Seconds to wait for an answer.  An older process itself waits up to 2 s for the answers of its workers."""
 
 STATUS: Final = "status"
 """The first word of a question.  An identifier follows, which the answer repeats."""
@@ -97,8 +97,8 @@ class OlderStatus:
         older = Deferred.fromCoroutine(_all(asked))
         own = await self.own()
         answers = dict(zip(channels, await older, strict=True))
-        # An older process may have ended meanwhile.  Its answer is dropped: its counters are in the totals already, and
-        # its gauges are not valid any more.
+        # An older process may have ended meanwhile.  Its answer is dropped: the totals already contain the counters of
+        # its previous answer, and would count them twice.  Its gauges are not valid any more.
         living = {pid: samples for pid, samples in answers.items() if pid in self._channels}
         return Status(state=own.state, missing=own.missing, samples=self._totals.add({_OURS: own.samples, **living}))
 

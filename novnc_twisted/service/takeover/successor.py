@@ -109,7 +109,7 @@ class PredecessorChannel:
         return socket.socket(fileno=self._channel.detach())
 
     def ready(self) -> None:
-        """Report that all services have started.  The predecessor then sends the line ``lead``."""
+        """Report that this process can become the main process.  The predecessor then sends the line ``lead``."""
         self._send("ready")
 
     def failed(self, reason: object) -> None:
