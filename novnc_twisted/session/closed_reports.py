@@ -1,4 +1,4 @@
-"""Reports ended sessions to consoleauth, which keeps the history."""
+"""Reports ended sessions to consoleauth, which counts the live sessions and may keep a history of the ended ones."""
 
 from collections import deque
 from collections.abc import Callable
@@ -127,7 +127,7 @@ class ClosedReports:
             self._failed = True
             if not self._logged and not isinstance(error, Refusal):
                 self._logged = True
-                _log.failure("ended sessions cannot be reported to consoleauth's history; this is tried again")
+                _log.failure("ended sessions cannot be reported to consoleauth; this is tried again")
             return False
         self._failed = self._logged = False
         for row in rows:

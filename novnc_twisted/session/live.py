@@ -111,8 +111,8 @@ class LiveSession(Session):
         # each renewal of the token's lease reports the new mode again.  If the repeated mode is CONTROL, do nothing:
         # the viewer may have handed control over, and must not get it back.  If the repeated mode is VIEW, end control
         # that another viewer has handed over to this one: after somebody has set a token to VIEW, its viewer may not
-        # receive control.  The viewer has such control in two cases: the token permitted only VIEW even before it was
-        # set to VIEW, or show_people() has used a list from before that.
+        # receive control.  The viewer may still have such control in two cases: the token never permitted more than
+        # VIEW, or show_people() has used a list that consoleauth made before the change.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows.  If control was handed over, the present mode may already be the
         # new one.  In this case, set_rights() changes nothing, and does not inform the page.

@@ -81,7 +81,7 @@ class RFBConsole:
 
         * Without control: ViewOnly.
         * With control, but without ``resizes``: FixedSize.
-        * With control and ``resizes``: none of these two filters.
+        * With control and ``resizes``: neither of the two filters.
 
         :param resizes: whether the viewer may change the size of the screen, if it has control.
         """

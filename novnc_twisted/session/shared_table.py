@@ -10,10 +10,10 @@ reads these files: see :mod:`novnc_twisted.service.session_tables`.
 
 The worker writes a row when a session becomes live.  When the session ends, there are two cases:
 
-* Without a history of sessions, the worker frees the row.
-* If consoleauth keeps a history, the worker marks the row as ended, and reports the session to consoleauth.  A session
-  that ends during its set-up has no row until then; it gets one if its token was found valid.  The worker frees the row
-  when consoleauth has confirmed the report, or when the report was dropped.
+* If nova or a token plug-in checks the tokens instead of consoleauth, the worker frees the row.
+* With consoleauth, the worker marks the row as ended, and reports the session to consoleauth.  A session that ends
+  during its set-up has no row until then; it gets one if its token was found valid.  The worker frees the row when
+  consoleauth has confirmed the report, or when the report was dropped.
 """
 
 import math

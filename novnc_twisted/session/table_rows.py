@@ -25,7 +25,10 @@ SIZE: Final = 512
 """Bytes of a row; a page of memory holds a whole number of rows."""
 
 FREE, LIVE, ENDED = 0, 1, 2
-"""The states of a row: no session, a live one, and one that has ended and is not in the history yet."""
+"""The states of a row: no session, a live one, and one that has ended.
+
+A session that has ended keeps its row until consoleauth has confirmed the report, or the report was dropped.
+"""
 
 _HEAD: Final = struct.Struct("<BxHI")  # the state of the row, the length and the CRC-32 of the text
 _STATE: Final = struct.Struct("<QQdB")  # the values that change: see present()
