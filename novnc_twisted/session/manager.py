@@ -158,7 +158,7 @@ class SessionManager:
     async def set_mode(self, *, mode: str, **wanted: Any) -> dict[str, Any]:
         """Change what the viewers of all sessions that match a filter may do, at once.
 
-        consoleauth passes ``token_hash`` as the filter.  This field also matches sessions whose token is still being
+        consoleauth passes ``link_id`` as the filter.  This field also matches sessions whose token is still being
         checked.
 
         :param mode: ``control`` or ``view``.
