@@ -56,11 +56,11 @@ class Shield:
     * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; invalid
       pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not request.
     * Refused, if the clipboard text is an extended one: a text without flags; a text whose flags do not contain exactly
-      one action (the message that announces abilities may contain several); data that cannot be unpacked, have bytes
-      after their zlib stream, or have over 1 MiB when unpacked.
+      one action (the message that announces abilities may contain several); with the action "provide", data that
+      cannot be unpacked, have bytes after their zlib stream, or have over 1 MiB when unpacked.
     * Removed: xvp messages, the encodings in :data:`_STRIPPED`, and empty clipboard texts.
     * Held: an incomplete message, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, after the check
-      of its head.  Each piece of the data in an extended text is checked before it is passed on.
+      of its head.  Each piece of provided data is checked before it is passed on.
 
     :ivar asks_for_power: whether the viewer has listed xvp in SetEncodings.
     :ivar power: called with the code of each xvp message (version 1); None: xvp messages are only removed.
@@ -126,7 +126,7 @@ class Shield:
             raise
         if at == end and not begin:
             return data
-        # If the last message is incomplete, step back to its beginning.  ``size`` is still the size of this message.
+        # An incomplete everyday message: step back to its beginning.  ``size`` is still the size of this message.
         if at > end:
             at -= size
         self._held = data[at:]
@@ -185,7 +185,7 @@ class Shield:
         """
         length = int.from_bytes(data[at + 4 : at + 8], "big", signed=True)
         if not length:
-            return 8, b""  # an empty text left QEMU's clipboard without data or an owner to ask (CVE-2023-6683)
+            return 8, b""  # after an empty text, QEMU's clipboard had neither data nor an owner (CVE-2023-6683)
         if length > 0:
             self._body = length
             return 8, None

@@ -71,7 +71,7 @@ class SessionSetup(Session):
         """Remember a revocation.  After the token check, end the session if the session matches the filter.
 
         The filter cannot be applied now: the fields that it compares are known only when the answer of the token check
-        has arrived.  This answer does not show the revocation if consoleauth sent it before the link was revoked.
+        has arrived.  If consoleauth sent this answer before it revoked the token, the answer does not show that.
         """
         self._revoked.append((wanted, cause))
 
@@ -147,7 +147,7 @@ class SessionSetup(Session):
         self.info = self._with_mode(reached.info)
         self.enter("offer")
         # From now on, _refuse() sends no refusal in RFB, because it would break the handshake that begins here.  A
-        # WebSocket viewer still gets the reason in the close frame; the Java viewer gets no reason.
+        # noVNC viewer still gets the reason in the close frame of its WebSocket; an XVP viewer gets no reason.
         self._greeted = True
         self.viewer.welcome()
         late, detail = SetupTimeout, "the viewer did not finish its RFB handshake in time"

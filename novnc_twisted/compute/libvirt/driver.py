@@ -159,7 +159,7 @@ class LibvirtDriver:
         return self._pool.run(lambda connection: self._reader.fresh(connection.lookupByUUIDString(uuid)))
 
     def domain_with_conflicts(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
-        """See IDriver.  Makes four calls to libvirt, and two more for each domain that started since the last time.
+        """See IDriver.  Makes four calls to libvirt, and at most two more for each unknown active domain.
 
         The domain itself is read again each time, since its project decides who may open its console.  Of other
         domains, only the console addresses are used, which do not change while the domains run.
@@ -173,7 +173,7 @@ class LibvirtDriver:
         return self._pool.run(work)
 
     def active_consoles(self) -> Deferred[list[ActiveConsole]]:
-        """See IDriver.  Makes one call to libvirt, and two more for each domain that started since the last time."""
+        """See IDriver.  Makes one call to libvirt, and at most two more for each unknown active domain."""
         return self._pool.run(lambda connection: self._active(connection).consoles())
 
     def _active(self, connection: Any) -> _Active:

@@ -47,6 +47,7 @@ class ExclusiveTopic:
             self._owned(True)
         if self._reported:
             self._reported = False
+            # Health puts "Redis" in front of the text.
             self._health.solved(f"no longer has another server of {self.topic}: this process serves it")
 
     def lost(self, sentence: str) -> None:
