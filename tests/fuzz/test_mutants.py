@@ -105,9 +105,7 @@ class MutantTests(SynchronousTestCase):
     test_rfb_login_a_flood = planted(
         "rfb-login", f"{RFB}.handshake", "if self._need is None and len(self._received) > self._limit", "if False"
     )
-    test_rfb_vencrypt_injected = planted(
-        "rfb-vencrypt", f"{RFB}.handshake", "case StartTLS() if self._received:", "case StartTLS() if False:"
-    )
+    test_rfb_vencrypt_injected = planted("rfb-vencrypt", f"{RFB}.handshake", "elif self._received:", "elif False:")
     test_rfb_offer_cve_2006_2369 = planted(
         "rfb-offer", f"{RFB}.offer", "if choice != SecurityType.NONE", "if choice == SecurityType.VNC"
     )
