@@ -27,7 +27,7 @@ class IComputeAPI(Protocol):
         ...
 
     async def last_known(self, instance_uuid: str, /) -> Instance | None:
-        """Return a server that a dead host published, in the state "unknown"; None: no dead host published it."""
+        """Return a server that a dead host published; its state is "unknown".  None: no dead host published it."""
         ...
 
     async def page(

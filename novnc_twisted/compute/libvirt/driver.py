@@ -70,7 +70,7 @@ class LibvirtDriver:
 
     :param reactor: IReactorTime and IReactorFromThreads.
     :param connection_uri: ``qemu:///system``, ``qemu+unix:///session?socket=PATH``, ``test:///FILE``.
-    :param workers: number of threads for all calls but power actions and screenshots; each has its own connection.
+    :param workers: number of threads, each with its own connection, for all calls but power actions and screenshots.
     :param deadline: seconds until a call fails with ServiceUnavailable; power actions have :data:`POWER_DEADLINE`.
     """
 
@@ -133,7 +133,7 @@ class LibvirtDriver:
     def list_domains(self) -> Deferred[list[Domain]]:
         """See IDriver; a domain whose XML cannot be used is listed with only its name, UUID and state.
 
-        The reason why the XML cannot be used is logged once.
+        The reason why the XML cannot be used is logged when it is new, not for each list.
         """
         return self._list()
 
@@ -159,7 +159,7 @@ class LibvirtDriver:
         return self._pool.run(lambda connection: self._reader.fresh(connection.lookupByUUIDString(uuid)))
 
     def domain_with_conflicts(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
-        """See IDriver.  Makes four calls to libvirt, and at most two more for each unknown active domain.
+        """See IDriver.  Makes four calls to libvirt, and usually one or two more for each active domain not known yet.
 
         The domain itself is read again each time, since its project decides who may open its console.  Of other
         domains, only the console addresses are used, which do not change while the domains run.
@@ -173,7 +173,7 @@ class LibvirtDriver:
         return self._pool.run(work)
 
     def active_consoles(self) -> Deferred[list[ActiveConsole]]:
-        """See IDriver.  Makes one call to libvirt, and at most two more for each unknown active domain."""
+        """See IDriver.  Makes one call to libvirt, and usually one or two more for each active domain not known yet."""
         return self._pool.run(lambda connection: self._active(connection).consoles())
 
     def _active(self, connection: Any) -> _Active:
@@ -208,8 +208,8 @@ class LibvirtDriver:
             try:
                 handle = handles.get(number) or connection.lookupByID(number)
                 domain = self._reader.recent(handle)
-                # A domain that was just started has port -1 until QEMU listens.  The cache may still have this port, so
-                # read the XML now.
+                # A domain that was just started has port -1 until QEMU listens.  The reader's cache may still have
+                # this port, so read the XML now.
                 found[number] = domain if _is_settled(domain) else self._reader.fresh(handle)
             except Exception:
                 # The domain has ended or is unreadable (list_domains() logs unreadable domains).  Return the other
