@@ -99,7 +99,7 @@ class Grants:
         return renewed
 
     async def barred(self, sessions: Iterable[SessionInfo]) -> set[str]:
-        """Return the ids of the sessions that have no token, or whose token was later limited to viewing."""
+        """Return the ids of sessions that have no token, or whose token was limited to viewing after it was made."""
         barred = set()
         for one in sessions:
             if not one.token_hash or (await self._policy.mark(one.token_hash)).mode == VIEW:

@@ -98,7 +98,7 @@ class People:
         self.hide_administrators = hide_administrators
         self.show_names = show_names
         self._due: dict[str, IDelayedCall] = {}
-        self._waits: dict[str, float] = {}  # seconds until the next update, for servers whose last one was not final
+        self._waits: dict[str, float] = {}  # server -> seconds until its update is repeated
         self._stopped = False
         self.on_given_back: Callable[[SessionInfo, SessionInfo], None] = lambda to, by: None
 
@@ -195,7 +195,7 @@ class People:
     async def tell(self, instance_uuid: str, asked: str = "") -> int:
         """Decide who has control, and send the list of people to the workers.
 
-        If the list was not final, or a worker did not answer, the update is repeated later.
+        If the update was not final (see :data:`RETRY_DELAY`), it is usually repeated later.
 
         :param asked: the session that asks for control; empty: none does.
         :return: the number of pages that show this request.
@@ -237,8 +237,8 @@ class People:
     async def _settle(self, sessions: Sequence[SessionInfo], grants: Mapping[str, str], *, complete: bool) -> Settled:
         barred = await self._grants.barred([one for one in sessions if one.id in grants])
         settled = settle(sessions, grants, barred)
-        # Extend the grants that count.  While the two sessions of a grant live, their pages request the list again and
-        # again, so the grant stays in the store.
+        # Extend the grants that count.  While the two sessions of a grant live, their proxies request the list again
+        # and again, so the grant stays in the store.
         await self._grants.keep(settled.grants)
         if complete:
             await self._grants.drop(set(grants) - set(settled.grants))
