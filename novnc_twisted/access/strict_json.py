@@ -31,7 +31,7 @@ def dumps(value: Any) -> bytes:
 
 
 def _list_of(value: Any) -> list[Any]:
-    """Return a named tuple as a list; orjson calls this for each type that it does not know."""
+    """Return a named tuple as a list; orjson calls this for each value that it does not convert itself."""
     if isinstance(value, tuple):
         return list(value)
     raise TypeError(f"no JSON for {type(value).__name__}")

@@ -24,7 +24,7 @@ in memory."""
 
 
 class BrandedPage:
-    """Adds the settings to the files of a page.
+    """Adds the settings to pages, and provides the files of the style sheet and the logo.
 
     :ivar style: the file name of the style sheet; empty if the settings have neither colors nor a logo.
     :ivar logo: the file name of the logo; empty if the operator has set no logo.
@@ -98,7 +98,7 @@ class BrandedPage:
 
 
 def style_sheet(settings: PageSettings) -> str:
-    """Return a style sheet for the logo and the colors.  It sets variables of the pages' own style sheet."""
+    """Return a style sheet for the logo and the colors; for colors, it sets variables of the pages' own style sheet."""
     rules = []
     if settings.accent is not None:
         dark, light = (settings.accent.readable_on(ground) for ground in (DARK, LIGHT))

@@ -11,7 +11,9 @@ MAX_QUERY_FIELDS: Final = 100
 def split_target(target: str) -> tuple[tuple[str, ...], dict[str, list[str]]]:
     """Return the decoded path segments and the query of a target.  A trailing slash adds no segment.
 
-    :raises HTTPError: 400: the target has no path, is not ASCII, or has more than :data:`MAX_QUERY_FIELDS` parameters.
+    :param target: path and query, without scheme and host.
+    :raises HTTPError: 400: the target does not begin with a slash, is not ASCII, or has more than
+        :data:`MAX_QUERY_FIELDS` parameters.
     """
     path, _, query = target.partition("?")
     if not path.startswith("/") or not target.isascii():

@@ -26,15 +26,14 @@ def fields_of(request: Request) -> dict[str, str]:
 
 
 def local_path(wanted: str, prefix: str) -> str:
-    """Return the path to open after a log-in: ``wanted`` if it is a safe path below ``/console/``.
+    """Return the path to open after a log-in: ``wanted`` if it is a safe path below ``PREFIX/console/``.
 
     Otherwise, return the path of the list of servers.
 
     :param prefix: the path below which a reverse proxy publishes the API; may be empty.
     """
     home = f"{prefix}/console/"
-    # A path that begins with two slashes leads to another site, and browsers treat backslashes as slashes.  So refuse
-    # such a path even if ``prefix`` itself begins with two slashes.
+    # A path that begins with two slashes leads to another site, and browsers treat backslashes as slashes.
     safe = wanted.startswith(home) and wanted.isprintable() and wanted.isascii() and "\\" not in wanted
     return wanted if safe and not wanted.startswith("//") else home
 
