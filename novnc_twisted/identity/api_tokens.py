@@ -1,7 +1,7 @@
 """API tokens, which users make for their scripts.
 
-A token consists of 256 random bits, and is shown once.  The keyed store contains only the SHA-256 of the token.  A
-request with the token has the current rights of the user who made the token.  If the right of the token is ``read``,
+A token consists of 256 random bits, and is shown once.  The keyed store contains its SHA-256, but not the token itself.
+A request with the token has the current rights of the user who made the token.  If the right of the token is ``read``,
 the request may only read (GET and HEAD), for example the lists of servers and sessions.  It cannot read screens.
 """
 

@@ -190,7 +190,7 @@ class DomainDirectory(Generic[T]):
         return None
 
     def added(self, host: str, uuid: str, entry: T) -> None:
-        """Hook for subclasses that keep an index: a host has published a domain, or changed its entry."""
+        """Hook for subclasses that keep an index: a host has published a new entry, or a changed one, for a domain."""
 
     def removed(self, host: str, uuid: str, entry: T) -> None:
         """Hook for subclasses that keep an index: a host no longer publishes this entry."""
