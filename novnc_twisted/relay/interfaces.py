@@ -9,7 +9,7 @@ from novnc_twisted.errors import Refusal
 
 
 class IReceiver(Interface):
-    """Receives the bytes of an end: first a handshake channel of the set-up, then the relay."""
+    """Receives the bytes of an end.  During the set-up, a handshake channel is the receiver; later, the relay is."""
 
     def data_received(data: bytes) -> None:
         """Receive bytes of the stream (RFB), without framing; at least one byte."""
@@ -80,8 +80,8 @@ class IFilter(Interface):
         0: there is no such message.
 
         Only the first filter of a relay needs this attribute.  That filter receives the viewer's bytes in pieces of any
-        size, and may pass on a message in several pieces.  This attribute shows the relay where such a message ends, so
-        that the relay can add and remove filters there.
+        size, and may pass on a message in several pieces.  From this attribute, the relay knows where such a message
+        ends, so that it can add and remove filters there.
         """
     )
 

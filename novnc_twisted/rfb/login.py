@@ -36,9 +36,9 @@ def login(
 ) -> Handshake[ServerInit]:
     """Log in to a VNC server and read its ServerInit.
 
-    If the chosen security type needs a password, the handshake yields :class:`~novnc_twisted.rfb.Ask`.  With VeNCrypt,
-    it yields :class:`~novnc_twisted.rfb.StartTLS`.  The code that runs the handshake must then supply the password, or
-    start TLS.
+    With VeNCrypt, the handshake yields :class:`~novnc_twisted.rfb.StartTLS`, and the code that runs it must start TLS.
+    If a password is needed, the handshake yields :class:`~novnc_twisted.rfb.Ask`, and this code must supply the
+    password.
 
     :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`.  The first one that the server offers is used.
         If this scheme fails, no other one is tried: an attacker could make a scheme fail, so that a weaker one is used.
@@ -48,9 +48,9 @@ def login(
     :raises ValueError: (by this call) a scheme is unknown; or VeNCrypt is one of the schemes, and ``vencrypt_subtypes``
         is empty or contains an unknown name.
     :raises ConsoleUnreachable: (by the handshake) the server does not speak RFB, refuses the connection or the log-in,
-        offers no security type that is permitted here, breaks the protocol or exceeds a limit; or
-        the handshake cannot answer a password challenge, because the password is missing or empty, or because OpenSSL
-        refuses DES.  If the server sent a reason, the detail contains the reason.
+        offers no security type that is permitted here, breaks the protocol or exceeds a limit; or the handshake cannot
+        answer a password challenge, because the password is missing or empty, or because OpenSSL refuses DES.  If
+        the server sent a reason, the detail contains the reason.
     """
     return _login(authenticators(schemes, vencrypt_subtypes), shared)
 
@@ -69,8 +69,8 @@ def _login(schemes: Authenticators, shared: bool) -> Handshake[ServerInit]:
 def _protocol_version() -> Handshake[bytes]:
     """Read the server's version, answer it, and return our answer (section 7.1.1).
 
-    Versions 3.3 to 3.6 count as 3.3 (UltraVNC announces 3.4 and 3.6).  Servers that announce one of the following
-    versions accept 3.8: 3.889 (Apple), 3.9 and 4.x (Intel and RealVNC), 5.x (RealVNC).
+    Versions 3.3 to 3.6 count as 3.3 (UltraVNC announces 3.4 and 3.6).  Servers that announce 3.889 (Apple), 3.9,
+    4.x (Intel, RealVNC) or 5.x (RealVNC) accept 3.8.
     """
     data = yield Need(4, "ProtocolVersion")
     if data == b"RFB ":  # another protocol may send fewer than 12 bytes, and we would wait for the rest
