@@ -1,7 +1,7 @@
 """The listener in front of a proxy or the API: reads PROXY headers, and accepts TLS and plain HTTP on one port.
 
-The proxy or the API behind a listener is called its front.  Without TLS and without the PROXY protocol, no listener is
-needed, because the front accepts connections itself.
+The proxy or the API behind a listener is called its front.  A front that uses neither TLS nor the PROXY protocol needs
+no listener: it accepts connections itself.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ class Listener(ServerFactory):
         self.reactor, self.front, self.tls, self.tls_only, self.proxies = reactor, front, tls, tls_only, proxies
         self.over_tls: Any = None
         if tls is not None:
-            # All connections share this factory, whose settings TLSTransport uses.  False: we are the TLS server.
+            # All TLS connections share this factory.  False: we are the TLS server.
             self.over_tls = TLSMemoryBIOFactory(tls, False, front, reactor)  # type: ignore[arg-type]  # a Factory
         self.waiting: set[PendingConnection] = set()
 

@@ -18,7 +18,7 @@ class UpgradeRefused(Exception):
 
     :ivar status: the status.
     :ivar sentence: the text for the client.
-    :ivar cause: why, for the event.
+    :ivar cause: a short name of the reason, for :class:`.RequestRefused`.
     :ivar detail: what happened, for the log.
     :ivar option: the option to change; empty if no option helps.
     """
