@@ -140,7 +140,7 @@ def validity(option: str, path: str, *, authorities: bool = False, now: datetime
 
 
 def _page(conf: Any) -> Iterator[str]:
-    """Yield a warning if the folder of the console page is missing, has no page, or lacks that of the base URL."""
+    """Yield a warning if there is no folder with a console page, or the folder lacks the page of the base URL."""
     from novnc_twisted.novncproxy.page import SHIPPED, Page
 
     folder = conf.web or SHIPPED

@@ -176,8 +176,8 @@ class CommandService(Service):
         :param lead: notifies the new process that it is the main process.
         """
         control, self._control = self._control, None
-        # Closed before the new process creates its socket file at the same path, because closing removes the file at
-        # this path.
+        # The control socket is closed before the new process creates its own at the same path, because closing removes
+        # the file at this path.
         await stop_listening(control)
         notify(f"MAINPID={pid}")
         # systemd accepts messages only from the main process, and logs a warning about messages from others.
@@ -214,7 +214,7 @@ class CommandService(Service):
         raise NotImplementedError
 
     def lead(self) -> None:
-        """Accept connections: this process has become the main process, or is a worker."""
+        """Hook for subclasses, to accept connections: this process has become the main process, or is a worker."""
 
     def _signalled(self) -> None:
         if self.is_main:

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         identities = [Identity.parse(role) for role in dict.fromkeys(asked.roles)]
         if asked.password_stdin == bool(asked.into):
-            raise ValueError("either --into FOLDER or --password-stdin is needed")
+            raise ValueError("exactly one of --into FOLDER and --password-stdin is needed")
         if asked.password_stdin:
             print(_line_for(identities))
             return
