@@ -18,7 +18,7 @@ OFF: Final = "off"
 """Compare nothing."""
 
 FIELDS: Final = ("name", "instance_name", "uuid")
-"""What a template may refer to, in braces."""
+"""The names that a template of the option ``name_check`` may contain, in braces."""
 
 _FIELDS_IN_BRACES: Final = ", ".join(f"{{{field}}}" for field in FIELDS)
 

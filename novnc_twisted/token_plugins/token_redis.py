@@ -61,7 +61,7 @@ class TokenRedis:
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""
         if not token.isprintable():
-            raise InvalidToken("the token contains control characters")
+            raise InvalidToken("the token contains characters that are not printable")
         value = await self._reader.get(self._prefix + token)
         if value is None:
             raise InvalidToken("Redis has no key for the token")
