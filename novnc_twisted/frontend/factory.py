@@ -65,8 +65,8 @@ class FrontFactory(Factory):
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address) -> str | None``: called regularly while a session lives.
-            Renews the token's lease, which lets the viewer reconnect, even after the token itself has expired.  Returns
-            what the viewer may do from now on, ``control`` or ``view``; None: no change.
+            Renews the token's lease, which lets the viewer reconnect, usually even after the token itself has expired.
+            Returns what the viewer may do from now on, ``control`` or ``view``; None: no change.
         :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is
             perhaps not at the address in ``info``, or if the console page asks for the state of the server.  Returns
             the present address and state, or None if they are not known; may take ``settings.token_deadline``
@@ -142,7 +142,7 @@ class FrontFactory(Factory):
         viewer.slot.release()
 
     def close_idle(self) -> None:
-        """Close all connections that have neither a session nor a final response.
+        """Close all connections that have neither a session nor a final response (the last one on its connection).
 
         Connections whose request is still being answered are closed, too.
         """
@@ -153,10 +153,10 @@ class FrontFactory(Factory):
         """Close each connection that is not a session.
 
         A connection whose request is being answered is closed after the response.  A connection that waits for a
-        request, or is receiving one, is closed now.
+        request, or is receiving one, is closed now, with the exception below.
 
-        :param first_requests: whether a connection that has sent no request yet may still send one and become a
-            session.
+        :param first_requests: True: a connection that waits for its first request, or is receiving it, stays open, and
+            may become a session.  False: this connection is closed, too.
         """
         self.draining = True
         for connection in list(self.connections):
