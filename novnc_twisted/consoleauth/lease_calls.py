@@ -1,6 +1,7 @@
 """Renews the leases of a proxy's tokens, several with one call to consoleauth.
 
-A lease lets the viewer of a session reconnect within 60 s, from the same address, even if the token has expired.
+A lease lets the viewer of a session reconnect within 60 s, from the same address, usually even if the token has
+expired.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -29,7 +29,8 @@ class OpenSessions:
     count its sessions, and :meth:`drop_surplus` drops surplus records.
 
     The exceptions are three kinds of sessions without a record: those that began while the limit was off, those that
-    last longer than 30 days, and those that were live when the store lost its data.
+    last longer than 30 days, and those that were live when the store lost its data.  The end of a session of the first
+    kind removes the record of another session.
 
     :param now: returns Unix time in seconds; None: the clock of this host.
     """
