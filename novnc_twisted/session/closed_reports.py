@@ -37,7 +37,7 @@ the supervisor or the next start of a proxy reports the sessions of killed proce
 """
 
 _KNOWN: Final = ("server_name", "user_id", "project_id", "compute_host", "owners")
-"""The fields of a session that are not reported.  consoleauth knows them: it recorded them with the admission."""
+"""The fields of a session that are not reported.  consoleauth recorded them when it admitted the session."""
 
 _log = Logger()
 

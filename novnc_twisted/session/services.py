@@ -21,16 +21,17 @@ AskPassword = Callable[[str, str, str], Awaitable[str | None]]
 """``async (token, console_type, client_address)`` -> the VNC password, or None."""
 
 KeepToken = Callable[[str, str], Awaitable[str | None]]
-"""``async (token, client_address)``: renews the lease of the token of a live session.
+"""``async (token, client_address)``: renews the lease of a live session's token.
 
-The result is what the viewer may do from now on, ``control`` or ``view``; None changes nothing.  Two errors end the
-session: Revoked, and ConsoleForbidden, which means that the server now belongs to another project.
+With a lease, the viewer can usually reconnect even after the token has expired.  The result is what the viewer may do
+from now on, ``control`` or ``view``; None changes nothing.  Two errors end the session: Revoked, and ConsoleForbidden,
+which means that the server now belongs to another project.
 """
 
 FindAgain = Callable[[str, str, ConnectInfo], Awaitable[ConnectInfo | None]]
 """``async (token, client_address, info)`` -> where the console of ``info`` is now, and the state of its VM.
 
-The result is None if this is unknown.  Raises a Refusal.
+The result is None if they are unknown.  Raises a Refusal.
 """
 
 ChangePower = Callable[[str, str, str, str], Awaitable[str | None]]

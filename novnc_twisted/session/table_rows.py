@@ -27,7 +27,8 @@ SIZE: Final = 512
 FREE, LIVE, ENDED = 0, 1, 2
 """The states of a row: no session, a live one, and one that has ended.
 
-A session that has ended keeps its row until consoleauth has confirmed the report, or the report was dropped.
+With consoleauth, a session that has ended keeps its row until consoleauth has confirmed the report of its end, or the
+report was dropped.  If nova or a token plug-in checks the tokens, the row becomes free at once.
 """
 
 _HEAD: Final = struct.Struct("<BxHI")  # the state of the row, the length and the CRC-32 of the text
