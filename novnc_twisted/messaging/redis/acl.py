@@ -142,7 +142,7 @@ def _serves(topic: str, place: str, callers: Iterable[str]) -> list[str]:
     replies = " ".join(f"%W~{keys.replies('*', role)}" for role in callers)
     entry = keys.announced(f"{topic}@{place}")
     announce = f"~{keys.servers(topic)} ~{entry} {_ANNOUNCE}"
-    # zrangebyscore: the server of an exclusive topic looks for other servers.
+    # zrangebyscore: an exclusive topic may have only one server, which looks for other servers.
     return [f"{queues} {_SERVE}", announce, f"%R~{entry} +zrangebyscore", f"{replies} {_PUSH}"]
 
 
@@ -162,7 +162,8 @@ _LIST_SERVICES = StoreRight(
     "The list of live services.",
     (f"%R~{keys.KINDS} %R~{keys.services('*')} %R~{keys.announced('*')} +smembers +zrangebyscore",),
 )
-# SREM: a service that reads the records also removes dead hosts without a record from the group of compute hosts.
+# SREM: a service that reads the records also removes invalid names, and dead hosts without a record, from the group of
+# compute hosts.
 _READ_DOMAINS = StoreRight(
     "The records in which compute hosts publish their VMs.",
     (f"%R~{keys.stored('domains:*')} +get +mget", f"~{keys.group('compute-hosts')} +smembers +srem +pexpire"),

@@ -19,7 +19,7 @@ from twisted.internet.error import (
 from novnc_twisted.messaging.waiting import Late
 
 OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
-"""Codes after which the link reconnects: the server is a replica, or is still loading its data."""
+"""Codes after which the connection to Redis is made again: the server is a replica, or is still loading its data."""
 
 TROUBLES = ("OOM", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN")
 """Codes with which Redis refuses all commands that add data, and perhaps other commands.
@@ -65,8 +65,8 @@ _WORDS = {
     "READONLY": "it has become a replica, on which nothing can be written (READONLY)",
     "OLD": "it is older than Redis 7.0; install Redis 7.0 or later, or Valkey",
     "UNKNOWN": "it does not know a command that the services need; is one renamed or removed in redis.conf?",
-    "DENIED": "it is in protected mode and takes connections from its own host only; set bind and requirepass, or an "
-    "aclfile, in redis.conf",
+    "DENIED": "it is in protected mode and takes connections from its own host only; in redis.conf, set bind, and also "
+    "requirepass or an aclfile",
     "LOADING": "it is still loading its data from disk",
     "MASTERDOWN": "it is a replica that has lost its primary",
     "MISCONF": "it cannot save its data and takes no changes (MISCONF); look for a full disk on its host",
