@@ -1,4 +1,4 @@
-"""The engine: one edge-triggered epoll for the sockets of all sessions, and one buffer for reading plain streams.
+"""The engine: one edge-triggered epoll for all detached relays, and one buffer for reading plain streams.
 
 A detached relay takes the two sockets of a session from their Twisted transports, and returns them at the end.  A side
 (:class:`.side.StreamSide`) has one of these sockets.  The other side of the session sends what this side reads.  A
@@ -7,9 +7,9 @@ plain stream has no WebSocket frames.
 The engine works in rounds.  In a round, each side that is ready reads its share: once, or a few times if no other side
 is ready (:data:`AMONG_OTHERS`, :data:`ALONE`).
 
-epoll reports only once that a socket has become readable.  Therefore a side that stops reading before its socket is
-empty remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other side
-could not send everything resumes when the other side has sent it.  A side that stopped after its share of a round
+When a socket has become readable, epoll reports this one time only.  Therefore a side that stops reading before its
+socket is empty remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other
+side could not send everything resumes when the other side has sent it.  A side that stopped after its share of a round
 resumes in the next round.
 """
 
