@@ -17,7 +17,7 @@ class ISubscriber(Protocol):
     """The receiver of a stream of events."""
 
     def send(self, data: bytes) -> None:
-        """Send bytes of the stream; does nothing after the client has left."""
+        """Send bytes of the stream; does nothing after the stream has ended."""
 
     def finish(self) -> None:
         """End the stream.  The client then requests a new one (see :data:`HEAD`)."""

@@ -24,7 +24,7 @@ def time_text(seconds: float | None) -> str | None:
 
 
 def view(session: SessionInfo) -> dict[str, Any]:
-    """Return a session as a JSON object.  A value that is not known yet is null."""
+    """Return a session as a JSON object.  A value that is not known is null."""
     row = {name: getattr(session, name) for name in _SHOWN}
     for name in _MAY_BE_EMPTY:
         row[name] = row[name] or None
