@@ -5,7 +5,8 @@ reboot, pause, unpause, suspend, resume), with these exceptions:
 
 * START is also allowed if the memory of the domain is saved.  nova calls such a server suspended, and only resumes or
   reboots it.
-* While a guest shuts down, only STOP and RESET are allowed, although nova calls such a server active.
+* In libvirt's state ``shutdown`` (the guest is shutting down), only STOP and RESET are allowed, although nova calls
+  such a server active.
 * An action that would delete a transient domain is refused.
 
 A caller gets its answer when the action has begun.  As with nova, the caller sees from the server's state when the
