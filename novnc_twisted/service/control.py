@@ -43,8 +43,7 @@ _log = Logger()
 def files_of(text: bytes) -> list[FlagFile]:
     """Parse the configuration files of a request.
 
-    :raises ValueError: the text is not JSON, or one of its lists does not have two items.
-    :raises TypeError: the text is JSON, but not a list of lists.
+    :raises ValueError: the text is not a JSON list of pairs.  For some such texts, the error is a TypeError.
     """
     return [FlagFile.of_text(str(path), str(content)) for path, content in json.loads(text)]
 
