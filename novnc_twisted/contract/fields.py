@@ -147,7 +147,10 @@ def link_id(value: Any) -> str:
 
 
 def admission(value: Any) -> str:
-    """Check for the id of an admission, which is part of a key in the store."""
+    """Check for the id of an admission (consoleauth's permission for one use of a token).
+
+    The id is part of a key in the store.
+    """
     if not isinstance(value, str) or not _ADMISSION.fullmatch(value):
         raise ValueError("not the id of an admission")
     return value

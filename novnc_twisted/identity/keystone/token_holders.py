@@ -60,7 +60,7 @@ class KeystoneHolders:
 
         :raises HTTPError: 403: the person has no rights here any more; 429: see :meth:`.KeystoneUsers.caller`; 503:
             Keystone gives no usable answer to the log-in with the credential.
-        :raises ServiceUnavailable: Keystone gives no usable answer about the token.
+        :raises ServiceUnavailable: Keystone gives no usable answer about the Keystone token.
         """
         id = grant.get("id", "")
         known = self._tokens.get(id)
