@@ -68,7 +68,7 @@ class ServerSessions(NamedTuple):
 
     @property
     def everybody(self) -> list[SessionInfo]:
-        """All live sessions."""
+        """The live sessions in :attr:`by_topic`, as one list."""
         return [one for rows in self.by_topic.values() for one in rows]
 
 
