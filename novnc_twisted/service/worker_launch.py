@@ -25,7 +25,7 @@ FOR_THE_SUPERVISOR: Final = (
   other workers.  Instead, the worker reports to the supervisor.
 * ``WATCHDOG_PID`` names the supervisor.  Without this variable, the worker uses the interval in WATCHDOG_USEC, which it
   still gets: in this interval, it reports to the supervisor that it is alive.
-* ``LISTEN_...``: :func:`launch` passes the sockets to the worker, and names them in its arguments instead.
+* ``LISTEN_...``: :func:`launch` passes the sockets to the worker, and names them in the worker's arguments instead.
 * ``RUNTIME_DIRECTORY``: the files in this folder are the supervisor's (its control socket, and tables of sessions).
 """
 
