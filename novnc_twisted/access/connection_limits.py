@@ -12,9 +12,9 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.access.forwarded import Network, is_trusted
 
 SHARE: Final = 10
-"""While at least half of the maximum is in use, one network may have at most ``1 / SHARE`` of the maximum.
+"""While at least half of the maximum is in use, the share of one network is ``1 / SHARE`` of the maximum.
 
-If this is less than one connection, the network may have one.
+The share is at least one connection.  A network that had more connections before keeps them.
 """
 
 LimitObserver: TypeAlias = Callable[[str, str], None]
@@ -26,8 +26,8 @@ class ConnectionLimits:
 
     While less than half of the maximum is in use, every client may connect.  While at least half is in use, a network
     (an IPv4 address or an IPv6 /64) may have a tenth of the maximum.  This share does not apply to trusted proxies and
-    unix sockets, which carry the connections of many clients.  Connections whose clients have valid tokens do not count
-    for the share: an office behind one address may have any number of consoles.
+    unix sockets, which carry the connections of many clients.  Connections with a valid console token do not count for
+    the share (``ConnectionSlot.authorised()``): an office behind one address may have any number of consoles.
 
     A connection is *silent* while it waits for a request.
 
@@ -80,8 +80,8 @@ class ConnectionLimits:
         limited = address != "" and not is_trusted(address, self._trusted)
         if limited and network is not None and network.taken >= max(1, self.maximum // SHARE):
             why = (
-                f"{network.taken} connections without a valid token come from this network, and at least half of the "
-                f"{self.maximum} allowed connections are in use"
+                f"this network has {network.taken} connections (consoles with a valid token do not count), and at "
+                f"least half of the {self.maximum} allowed connections are in use"
             )
             return self._close_oldest(network.waiting, address, why)
         if self._taken >= self.maximum:
@@ -178,7 +178,7 @@ class ConnectionSlot:
     def reading(self, close: Callable[[], None]) -> None:
         """Record that the client reads a response or sends a body.
 
-        To make room, ``close`` is called only if no connection is silent.
+        To make room, ``close`` is called only if none of the connections that may be closed for the new one is silent.
         """
         self._wait(close, reading=True)
 
@@ -198,7 +198,7 @@ class ConnectionSlot:
             self._limits._waiting.remove(self)
 
     def authorised(self) -> None:
-        """Record that the client has a valid token.
+        """Record that the client has a valid console token.  The proxies call this, the API does not.
 
         From now on, the connection does not count for its network, and is never closed to make room.
         """
@@ -208,7 +208,7 @@ class ConnectionSlot:
             self._network = None
 
     def release(self) -> None:
-        """Record that the connection is closed.  Further calls do nothing."""
+        """Record that the connection is closed, or will be closed at once.  Further calls do nothing."""
         if self._limits is not None:
             # This also removes the connection from the queues, and from the count of its network.
             self.authorised()

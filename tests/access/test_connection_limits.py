@@ -160,7 +160,7 @@ class LimitTests(SynchronousTestCase):
             here.connect("192.0.2.1")
         ((address, why),) = here.observed
         self.assertEqual(address, "192.0.2.1")
-        self.assertIn("5 connections without a valid token", why)
+        self.assertIn("this network has 5 connections (consoles with a valid token do not count)", why)
         here = Connections(1)
         here.connect("192.0.2.1", silent=False)
         here.connect("192.0.2.2")
