@@ -1,7 +1,8 @@
 """Sends events about changed servers and sessions to the clients that have an event stream open.
 
-Once a second, this module reads the servers and sessions, and compares them with those that it read before.  Reading
-and comparing once is called a *look*.  Clients that may see the same servers and sessions form a *group*.
+About once a second, this module reads the servers and sessions, and compares them with those that it read before.
+Reading and comparing once is called a *look*.  If there are many sessions, some looks do not read them (:data:`PAGE`).
+Clients that may see the same servers and sessions form a *group*.
 """
 
 from collections import Counter
@@ -40,7 +41,8 @@ MAX_OF_USER: Final = 50
 """Maximum number of event streams of one user in one process.  So one user cannot take all streams of the process."""
 
 MAX_EVENTS: Final = 1 << 16
-"""Maximum number of bytes that one look sends to a client.  If the events are longer, ``reload`` is sent instead.
+"""Maximum number of bytes that one look sends to a client.  If the events are longer, only the event ``reload`` is
+sent: the client should read its lists again.
 
 The limit exists because data that a client has not read yet is kept in memory."""
 
@@ -151,7 +153,8 @@ class Watch:
     def _looked(self, _result: object) -> None:
         self._looking = False
         if self._groups:
-            # If there is a new group, the next look begins at once, because this group has no rows to compare with yet.
+            # If a group was added during this look, the next look begins at once, because this group has no rows to
+            # compare with yet.
             self._timer = self._clock.callLater(0 if self._has_new_group else INTERVAL, self._look)
 
     async def _look_at_all(self) -> None:
@@ -236,7 +239,7 @@ def _change(group: _Group, name: str, rows: _Rows) -> dict[str, Any] | None:
 def _event_row(session: SessionInfo) -> dict[str, Any]:
     """Return the few fields of a session that events contain.
 
-    Fields such as ``bytes_in`` change all the time.  With them, each look would send an event for each busy session.
+    Fields such as ``bytes_in`` change all the time.  With them, each look would report each busy session as changed.
     """
     shown = view(session)
     names = ("id", "server_id", "user_id", "project_id", "console_type", "mode", "started_at")
