@@ -9,7 +9,7 @@ from novnc_twisted.compute.interfaces import ActiveConsole, IDriver
 from novnc_twisted.compute.listening import complaint
 from novnc_twisted.errors import Refusal
 
-_MAX_REPORTED = 10_000
+_MAX_REPORTED = 10_000  # with so many faults, all are forgotten, so that they do not fill the memory
 _MAX_LINE = 1000
 
 _log = Logger()
@@ -18,9 +18,9 @@ _log = Logger()
 class DomainReports:
     """Reports wrong listen addresses, and VNC addresses that two domains share.
 
-    A fault is reported again only if it changes, or after one of the domains with the fault has stopped.
+    Usually, a fault is reported again only if it changes, or after one of the domains with the fault has stopped.
 
-    :param server_listen: the address on which VMs should listen.
+    :param server_listen: the address on which VNC servers should listen.
     :param proxyclient_address: the address to which the proxies connect.
     """
 

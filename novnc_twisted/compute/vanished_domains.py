@@ -143,7 +143,8 @@ class VanishedDomains:
     async def _is_here(self, uuid: str) -> bool:
         """Return whether this host has the domain, which may be defined but stopped, or running but not defined."""
         try:
-            # Called only for its look-up.  get_domain() would fail for a domain whose XML can't be used.
+            # is_persistent() is called only because it looks up the domain.  get_domain() would also fail for a domain
+            # whose XML can't be used.
             await self._driver.is_persistent(uuid)
         except InstanceNotFound:
             return False
