@@ -74,7 +74,8 @@ class NovaAuthority:
         :raises InstanceNotFound: the server was deleted.
         :raises InstanceNotRunning: the server has no screen in its present state.
         :raises ConsoleTypeUnavailable: the server has no VNC display.
-        :raises ServiceUnavailable: Keystone or nova does not answer, or the server is moving to another host.
+        :raises ServiceUnavailable: Keystone or nova does not answer, or refuses our credentials; or the server is
+            moving to another host.
         """
         if console_type != NOVNC:
             raise ConsoleForbidden(f"nova has no tokens for {console_type}")

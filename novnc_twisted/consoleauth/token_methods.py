@@ -43,13 +43,14 @@ class TokenMethods:
             ``instance_uuid``, ``name`` and ``compute_host`` are required.
         :param client_address: the address of the client that asked for the token, if the API knows it.
         :param owner: the id or the name of the project that the server belongs to.  The token is refused as soon as
-            the domain XML of the server names another project or none.  None: the project does not matter.
+            the domain XML of the server names another project or no project.  None: the project does not matter.
         :param expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.
         :param one_time: whether the token can be used only once; False: ``[consoleauth] one_time`` decides.
         :returns: ``expires_at``, Unix time in seconds.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: a live host other than the compute host of ``connect_info`` also runs the server.
-        :raises ServiceUnavailable: an argument is invalid; the detail names it.
+        :raises ServiceUnavailable: an argument is invalid, and the detail names it; or the list of live hosts or the
+            store cannot be used.
         """
         token_hash, info = arguments.token_hash(token_hash), read(ConnectInfo, connect_info, "connect_info")
         if not (info.instance_uuid and info.name and info.compute_host):
@@ -63,8 +64,8 @@ class TokenMethods:
         expires_at = await self._policy.authorized(token_hash, info)
         if expires_at is not None:  # a repeated call gets the first answer again
             return {"expires_at": expires_at}
-        # Check this before the token is stored: if a host claims the UUID of another host's server, the link leads
-        # users of this server to the wrong host.
+        # Checked before the token is stored: if a host claims the UUID of another host's server, the token would lead
+        # users of that server to the wrong host.
         await self._places.refuse_if_running_elsewhere(info.instance_uuid, info.console_type, info.compute_host)
         # Store the token before the surplus is dropped, so that concurrent calls cannot exceed the limit together.
         record = await self._policy.add(token_hash, info, terms)
