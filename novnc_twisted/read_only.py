@@ -1,4 +1,4 @@
-"""Dataclasses that must not be changed, for objects of which each session makes many."""
+"""Dataclasses whose objects must not be changed.  Each session makes many such objects."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def read_only(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
-    """Return a decorator for a dataclass with slots, whose fields mypy refuses to assign.
+    """Return a decorator that makes a dataclass with slots.  mypy refuses assignments to the fields of its objects.
 
-    Python permits the assignment.  With ``frozen=True``, Python would refuse it too, but would set each field with
+    Python permits such assignments.  With ``frozen=True``, Python would refuse them too, but would set each field with
     ``object.__setattr__``, so an object of 13 fields would take twice as long to make.  The set-up of a session makes
-    objects with 100 fields.
+    objects with 100 fields in total.
 
     :param kw_only: whether the fields are keyword arguments.
     """

@@ -123,11 +123,11 @@ def record(kind: type[_R]) -> type[_R]:
 
 
 def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
-    """Read a record that a service sent.
+    """Read a record that another process has written.
 
-    :param sender: the name of the service for the error, such as ``compute host host1``.
+    :param sender: what the error names as the origin of the record, such as ``compute host host1`` or ``the store``.
     :param local: the values of local fields.
-    :raises ServiceUnavailable: the message is invalid; the detail names the sender and the field.
+    :raises ServiceUnavailable: the record is invalid; the detail names the sender and the field.
     """
     try:
         return kind.from_wire(message, **local)
@@ -148,7 +148,7 @@ def _layout_of(kind: type[Record]) -> _Layout:
         elif callable(check) and each.default_factory is MISSING:
             checks[each.name] = check
         else:
-            raise TypeError(f"{kind.__name__}.{each.name} needs Annotated[type, check], and no default_factory")
+            raise TypeError(f"{kind.__name__}.{each.name} needs a check, or LOCAL and a default; no default_factory")
     defaults = {each.name: each.default for each in dataclass_fields(kind)}
     write, read, copy = _functions(kind, checks, local, defaults)
     return _Layout(tuple(checks), frozenset(local), write, read, copy)
