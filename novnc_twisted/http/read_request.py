@@ -69,7 +69,7 @@ def _host(wire_request: WireRequest, hosts: Sequence[str], authority: str | None
 
 
 def _local_host(address: Any) -> str:
-    """Return the local host and port, for a request that names no host."""
+    """Return the local host and port, for a request that names no host; ``localhost`` for a unix socket."""
     if isinstance(address, IPv6Address):
         return f"[{address.host}]:{address.port}"
     return f"{address.host}:{address.port}" if isinstance(address, IPv4Address) else "localhost"

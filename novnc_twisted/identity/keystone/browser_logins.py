@@ -27,7 +27,7 @@ from novnc_twisted.identity.users import Caller
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 IDLE: Final = 3600.0
-"""A log-in ends this many seconds after the person opened the last page."""
+"""A log-in ends if the person opens no page for this many seconds."""
 
 LONGEST: Final = 24 * 3600.0
 """Maximum lifetime of a log-in in seconds, even if Keystone's tokens live longer."""
@@ -55,7 +55,7 @@ class KeystoneLogins:
     """See IBrowserLogins.
 
     :param validated: returns the caller of a request with X-Auth-Token; None: the token is not valid for the request.
-    :param now: Unix time in seconds.
+    :param now: returns the Unix time in seconds.
     """
 
     has_projects = True
@@ -156,7 +156,7 @@ class KeystoneLogins:
         if await self._read(secret) is not None:
             self._revoke_later(session.token)
             return True
-        # The person has logged out in the meantime.  end() may not have known the new token, so revoke the token here.
+        # The log-in has ended in the meantime.  end() may not have known the new token, so revoke the token here.
         await self._end(secret, token.text)
         return False
 
