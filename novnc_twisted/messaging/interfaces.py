@@ -65,7 +65,7 @@ class Answer:
 class TopicInUse(Exception):
     """Another live server has this topic, which may have only one server.
 
-    The error's text is one line.  On Redis, the text names both servers.
+    The error's text is one line.  On Redis, the text names this server and, if their entries can be read, the others.
     """
 
 

@@ -27,7 +27,7 @@ from novnc_twisted.messaging.wire import MAX_CONCURRENCY, encode, perform, refus
 _log = Logger()
 
 MAX_REPLIES = 10_000
-"""Maximum number of replies that wait for one process."""
+"""Maximum number of replies in the reply queue of a calling process.  Further replies to this process are dropped."""
 
 _LONGEST_CALL = int(1000 * MAX_DEADLINE)  # milliseconds
 
@@ -113,8 +113,8 @@ class Serving:
         if self._stopping:
             return
         self._stopping = True
-        # None: another server takes the calls, or Redis does not answer.  Empty: the topic waits for a server that is
-        # being started.  In both cases, callers must not notice the end of this server.  So this server waits for the
+        # None: another server takes the calls, or Redis does not answer.  Empty: the calls stay in the queues for the
+        # next server.  In both cases, callers must not notice the end of this server.  So this server waits for the
         # requests that Redis is sending, and answers them.
         wait = grace if not untaken else 0.0
         stops = [Deferred.fromCoroutine(queue.stop(grace=wait, fed=untaken is None)) for queue in self._queues]
