@@ -24,7 +24,7 @@ def combined(filters: Sequence[Any], direction: str) -> FilterFunction:
     def apply_all(data: bytes) -> bytes:
         for method in methods:
             data = method(data)
-            # A filter must not get empty bytes (Shield reads the first byte of its data).
+            # A filter must not get empty bytes: Shield, which checks the viewer's messages, reads the first byte.
             if not data:
                 break
         return data
@@ -33,7 +33,7 @@ def combined(filters: Sequence[Any], direction: str) -> FilterFunction:
 
 
 class FilteredRelay:
-    """The common base of both kinds of relays: it reports once that the relay is over, and changes the filters.
+    """The base of ``TransportRelay`` and ``DetachedRelay``: reports once that the relay is over; changes the filters.
 
     :ivar live: True until the relay has ended or was stopped.
     :ivar filters: the filters; the first one is nearest to the viewer.  After a change, the viewer's bytes pass through

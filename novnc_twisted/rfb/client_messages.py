@@ -94,7 +94,8 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
 The function returns the number of bytes after the head, or raises the errors of :func:`length_of`.
 """
 
-# The shield needs the length of every message of a viewer.  For the usual types, this table saves a call.
+# The shield, the filter that checks the viewer's messages, needs the length of each message.  For the usual types, this
+# table saves a call.
 EVERYDAY = bytes(
     _WHOLE[kind]
     if kind in (ClientMessage.FRAMEBUFFER_UPDATE_REQUEST, ClientMessage.KEY_EVENT, ClientMessage.POINTER_EVENT)
