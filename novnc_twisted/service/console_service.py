@@ -72,7 +72,10 @@ class ConsoleService(CommandService):
             shutdown.add(phase, lambda: older.gone() if self.is_main else None)
 
     def begin(self) -> None:
-        """Start all services at the same time.  Each start waits only for what it needs, such as Redis."""
+        """Start the services at the same time.  Each start waits only for what it needs, such as Redis.
+
+        The ``last_starts`` of the context follow when these starts are done and this process leads.
+        """
         starts: list[Start] = [self._context.transport.start, *self._starts]
         if self._context.trail is not None:
             # First, so that the audit trail is open when the other starts report events.  open_trail() awaits nothing,
@@ -130,7 +133,7 @@ class ConsoleService(CommandService):
             self._fail(error)
 
     def _log_failure(self, error: Exception) -> None:
-        """Log why the start failed, and set the exit code of the process."""
+        """Log why the start failed, or let the predecessor log it; set the exit code of the process."""
         if self.predecessor is not None and not self.leads:
             self.predecessor.failed(reason(error))  # the previous process continues, and logs the reason
             exit_with(getattr(error, "exit_code", START_FAILED))
