@@ -16,7 +16,10 @@ class IViewer(Interface):
     address: str = Attribute("The client's address, as it is passed to the check of the token.")
 
     def token_checked(cause: Refusal | None) -> None:
-        """Called once after the check of the token, with None if the token is valid, else with the refusal."""
+        """Called once after the check of the token.
+
+        :param cause: why the token was refused, or why the check ended without an answer; None: the token is valid.
+        """
 
     def welcome() -> None:
         """Send what precedes RFB, such as the response to CONNECT.  Called after the log-in to the VNC server."""

@@ -143,7 +143,7 @@ class SessionManager:
         then.
 
         :param reason: why, for the log.
-        :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
+        :param wanted: the fields of a :class:`SessionFilter`, at least one besides ``made_until``.
         :returns: ``ended``, the number of sessions that were ended at once.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
@@ -162,7 +162,7 @@ class SessionManager:
         checked.
 
         :param mode: ``control`` or ``view``.
-        :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
+        :param wanted: the fields of a :class:`SessionFilter`, at least one besides ``made_until``.
         :returns: ``changed``, the number of sessions that match.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """

@@ -1,7 +1,7 @@
 """Reaches the right VNC server: dials it, logs in, and compares the name of its screen with the name of the VM.
 
-If this fails, or if the server may be the wrong one, the proxy asks the authority (consoleauth or nova) once more where
-the console is.
+If one of these steps fails, or if the server may be the wrong one, the proxy asks the authority (consoleauth or nova)
+once more where the console is.
 """
 
 from dataclasses import replace
@@ -104,7 +104,8 @@ async def _attempt(setup: "SessionSetup", console: "IConsoleType", info: Connect
     services = setup.services
     settings = services.settings
     setup.enter("dial")
-    # Behind one HTTP server, each access path leads to another VNC server, so each path has its own queue of turns.
+    # Connections to one VNC server are made one after the other; each waits for its turn in the server's queue.  Behind
+    # one HTTP server, each access path leads to another VNC server, so each path has its own queue.
     turn = services.turns.take(services.reactor, place_of(info) + (info.internal_access_path or ""))
     try:
         end = await _connect(setup, info, turn)
