@@ -1,8 +1,8 @@
 """Admission of requests that call other services: refuses a request at once if it cannot be answered in time.
 
-A request that waits behind too many others is answered after its client has given up, and still delays the others.
-So the number of requests in work has a limit, which follows the measured rate of answers.  With N requests in work
-and R answers a second, a new request is answered after about N / R seconds (Little's law).
+A request that waits behind too many others is answered after its client has given up, and still delays the requests
+behind it.  So the number of requests in work has a limit, which follows the measured rate of answers.  With N requests
+in work and R answers a second, a new request is answered after about N / R seconds (Little's law).
 
 This module has nothing to do with the admissions of consoleauth, which are permissions for uses of tokens.
 """
@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 DEADLINE: Final = 3.0
 """Seconds within which an admitted request should be answered.
 
-A call on the bus times out after 5 s; the difference is a reserve, because the rate is an estimate.
+A call on the bus usually times out after 5 s.  The difference is a reserve, because the rate is an estimate.
 """
 
 ALWAYS_ADMITTED: Final = 64

@@ -49,7 +49,8 @@ class Work:
     ``route`` counts as the same.  If the cause concerns only one compute host, the ``arguments`` must also be the same.
 
     :ivar route: the kind of request.
-    :ivar arguments: the variable parts of the request's path, such as the id of a server, and servers in its query.
+    :ivar arguments: the variable parts of the request's path, such as the id of a server, and the servers that its
+        query names.
     """
 
     route: str
@@ -120,8 +121,8 @@ class Outages:
             known.quiet = min(MAX_QUIET, max(SETTLED, 2 * known.quiet)) if recurs else quiet
             known.over, known.began, known.count = False, now, 0
             self.log.warn(
-                "Requests are refused with {status}: {cause}. {hint}Until this is over, further refusals are counted "
-                "but not logged",
+                "Requests are refused with {status}: {cause}. {hint}Further refusals for this cause are counted but "
+                "not logged until it is over",
                 status=status,
                 cause=cause,
                 hint=next((f"{hint} " for pattern, hint in _HINTS if pattern.search(cause)), ""),

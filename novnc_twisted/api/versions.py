@@ -46,7 +46,7 @@ def index(request: Request) -> Response:
 
 
 def choices(request: Request) -> Response:
-    """Answer a request for an unknown version or API with status 300 and descriptions of both versions.
+    """Answer a request for an unknown version or API with status 300 and descriptions of the versions 2.0 and 2.1.
 
     As in nova, the response has no Location field.
     """

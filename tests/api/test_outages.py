@@ -35,7 +35,7 @@ class OutageTests(SynchronousTestCase):
         self.assertEqual(
             line,
             "Requests are refused with 503: consoleauth did not answer within 5 s. Is consoleauth running, with the "
-            "same [DEFAULT] transport_url? Until this is over, further refusals are counted but not logged",
+            "same [DEFAULT] transport_url? Further refusals for this cause are counted but not logged until it is over",
         )
 
     def test_over(self) -> None:

@@ -71,7 +71,7 @@ class LogInCheck:
         except Refusal:
             return True  # the service that checks credentials does not answer, so they may still be valid
         except Exception:
-            if self.ends:  # else the last stream has ended, and stop() has cancelled this check
+            if self.ends:  # empty if the last stream has ended: then stop() has cancelled this check
                 _log.failure(
                     "the log-in of event streams could not be checked; they end, and their clients connect again"
                 )
