@@ -8,12 +8,12 @@ MAX_LOGGED: Final = 300
 
 # Control characters, line and paragraph separators, and the characters that reverse or embed text (Unicode
 # bidirectional controls, UAX #9) can make a line look like another one.  Lone surrogates cannot be written in UTF-8.
-# Joiners (ZWNJ, ZWJ), direction marks and blanks of any kind are parts of people's names and stay.
+# Joiners (ZWNJ, ZWJ), direction marks and spaces of any width are parts of people's names and stay.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# Matches each name that is "token" after decoding, and the value of this name.  Letters of the name may be escaped
-# several times: a link inside a parameter of another link is escaped once more.  An escaped "&" may be a part of the
-# value, so the match does not end there.
+# Matches each name that is "token" after decoding, or ends with "token", and the value of this name.  Letters of the
+# name may be escaped several times: a link inside a parameter of another link is escaped once more.  An escaped "&" may
+# be a part of the value, so the match does not end there.
 _SECRET = re.compile(
     "(?i)("
     + "".join(f"(?:{letter}|%(?:25)*{ord(letter.upper()):x}|%(?:25)*{ord(letter):x})" for letter in "token")
