@@ -1,4 +1,4 @@
-"""Presses keys of a libvirt domain.  The function blocks, so it runs in a thread."""
+"""Presses keys of a libvirt domain.  The call to libvirt blocks, so the function runs in a thread."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import libvirt
 
 
 def send_keys(domain: Any, codes: Sequence[int], hold: int) -> None:
-    """Press keys together and release them; do not wait until they are released.
+    """Press keys together and release them.  The keys may not be released yet when the function returns.
 
     libvirt translates Linux's key codes for the hypervisor.
 

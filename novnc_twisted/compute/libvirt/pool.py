@@ -49,8 +49,8 @@ class _Job:
     :ivar abandoned: whether the result is no longer wanted.  The reactor sets it, and the thread reads it.
     :ivar acted: whether the work may already have changed a domain, so that it must not be repeated.
     :ivar began: when the call was given to a thread; None: it waits.
-    :ivar report: reports the outcome to Health.  The thread sets it, and the reactor calls it when it gets the result,
-        so that each job wakes the reactor only once.
+    :ivar report: a function that reports the outcome to Health.  The thread sets it.  The reactor calls it when the
+        call has ended, together with the result, so each job wakes the reactor only once.
     """
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
@@ -154,9 +154,9 @@ class ConnectionPool:
     def act(self, find: Callable[[Any], H], action: Callable[[H], T]) -> Deferred[T]:
         """Call ``action(find(connection))`` in a thread.  ``find`` only reads; ``action`` changes what was found.
 
-        ``find`` may be called once more, like ``work`` in :meth:`run`.  ``action`` is called at most once: if the
-        connection ends, libvirtd may have received the request before.  ``action`` does not begin after the deadline.
-        Fails like :meth:`run`.
+        ``find`` may be called once more, like ``work`` in :meth:`run`.  ``action`` is called at most once: even if the
+        connection ends, libvirtd may already have received the request.  ``action`` does not begin after the deadline
+        or a cancellation.  Fails like :meth:`run`.
         """
 
         def work(connection: Any) -> T | None:
