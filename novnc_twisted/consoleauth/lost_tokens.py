@@ -49,12 +49,12 @@ class LostTokens:
         :param longest: the longest lifetime in seconds that any token was made with.
         """
         self._rules = rules
-        # At most DROPPED, the time for which the store remembers that tokens were dropped.  A process that remembered a
-        # token for longer could restore a dropped token.
+        # At most DROPPED, the time for which the store remembers that tokens were dropped (deleted on purpose).  A
+        # process that remembered a token for longer could restore a dropped token.
         self._recent.lifetime = min(longest + LEASE + GRACE, DROPPED)
 
     def remember(self, token_hash: str, record: TokenRecord) -> None:
-        """Remember a record in use, if the store can lose it and the rules permit its restoration."""
+        """Remember the record of a token in use, unless the store cannot lose data or the token is a one-time token."""
         # A one-time token must not be restored: after the loss, the store does not know whether the token was used.
         if self._store.may_lose_data and not self._rules.opens_once(record):
             self._recent.used(token_hash, record)

@@ -1,4 +1,4 @@
-"""Finds the place of a server's console: which compute hosts to ask, and which of their answers to use."""
+"""Finds the place (the address) of a server's console: which compute hosts to ask, and which of the answers to use."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -47,7 +47,8 @@ class Places:
     Each compute host publishes a record of its servers (:mod:`novnc_twisted.messaging.domain_directory`).  These
     records only select the hosts to ask.  The answer of a live host decides.
 
-    :param clock: for deadlines, for the age of the copy of the records, and to log a conflict at most once a minute.
+    :param clock: for deadlines, for the age of this process's copy of the records, and to log a conflict at most once
+        a minute.
     """
 
     def __init__(self, transport: ITransport, clock: IReactorTime) -> None:
@@ -102,7 +103,7 @@ class Places:
         :raises InstanceNotRunning: no host has answered that it runs the server, but a live host knows the server.
         :raises InstanceNotFound: no live host knows the server, the token's host is live or unknown, and all hosts that
             published the server are live.
-        :raises ConsoleTypeUnavailable: the server runs without a VNC display.
+        :raises ConsoleTypeUnavailable: the server runs, but its host offers no console of this type for it.
         :raises ConsoleUnreachable: two hosts run the server, or another running server claims the same address.
         :raises ServiceUnavailable: no host is live; a host that may run the server does not answer; or no live host
             knows the server, and the token's host or a host that published the server is not live.
@@ -259,8 +260,8 @@ class Places:
         """Refuse an address that a running server of another host claims as well.
 
         If several hosts announce the same address, each of them may have a server at the same port, and a connection
-        could reach the wrong server.  Only a proxy on the same host uses a unix socket, so equal socket names do no
-        harm.
+        could reach the wrong server.  A console with a unix socket is not checked: only a proxy on the server's own
+        host can use the socket, so equal socket names on several hosts do no harm.
         """
         if place.socket is not None:
             return
@@ -293,14 +294,14 @@ class Places:
 
 def _published_owners(_host: str, domain: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the id and the name of the project that a published domain belongs to."""
-    # One object: many domains have the same owner, and all of them stay in memory.
+    # Equal texts become one object: many domains have the same owner, and all published domains stay in memory.
     return tuple(
         fields.one_object(one) for one in (domain["project_id"], domain["project_name"]) if isinstance(one, str)
     )
 
 
 def _runs(answer: Any) -> bool:
-    """Return whether an answer of validate_console_port means that the server is active on this host.
+    """Return whether an answer of validate_console_port means that the server is active on the host that gave it.
 
     A host answers with ConsoleTypeUnavailable or ConsoleUnreachable only if the server is active there.
     """

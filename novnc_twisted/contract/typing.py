@@ -107,7 +107,7 @@ def unseal(ticket: TypingTicket, number: int, sealed: Any) -> Strokes:
         raise ValueError("chords, hold or more is missing or has a wrong type") from None
     within = 0 < len(strokes.chords) <= MAX_CHORDS and 0 < strokes.hold <= MAX_HOLD
     if not within or strokes.seconds > MAX_SECONDS:
-        raise ValueError("too many keys, or held for too long")
+        raise ValueError("no keys, too many keys, or an invalid time for which they are held")
     return strokes
 
 
