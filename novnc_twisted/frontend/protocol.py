@@ -1,4 +1,4 @@
-"""The protocol that both proxies share: reads an HTTP head within a deadline, then answers or begins a session."""
+"""The protocol that novncproxy and xvpvncproxy share: reads an HTTP head in time, then answers or begins a session."""
 
 from novnc_twisted.access.failures import Check
 from novnc_twisted.access.forwarded import UNKNOWN
@@ -46,7 +46,10 @@ class FrontProtocol(FrontConnection):
             self.bad_head(SetupTimeout("the head did not come in time"))
 
     def dataReceived(self, data: bytes) -> None:
-        """See Protocol.  Receive part of a head, or bytes for the session or the final response."""
+        """See Protocol.
+
+        Until a session or a final response begins, the bytes belong to a head.  After that, the stream gets them.
+        """
         if self.end is not None:
             self.end.dataReceived(data)
             return
@@ -74,7 +77,7 @@ class FrontProtocol(FrontConnection):
         """Begin the check of a token.
 
         :return: the check.  None: too many failed guesses came from this address, and another token from this address
-            is being checked.  The caller has to refuse the client.  The observer was notified of the refusal.
+            is being checked.  Then the observer has been notified of the refusal, and the caller must send it.
         """
         if not token:
             return Check()  # a request without a token does not count as a guess

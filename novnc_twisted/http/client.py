@@ -99,7 +99,7 @@ class _TooLong(Exception):
 
 
 def _was_cancelled(error: Exception) -> bool:
-    """Return whether an error of Agent means that its request was cancelled."""
+    """Return whether an error of Agent means that the request was cancelled."""
     reasons = getattr(error, "reasons", ())
     return isinstance(error, ConnectingCancelledError) or any(reason.check(CancelledError) for reason in reasons)
 
@@ -111,7 +111,7 @@ class _Body(Protocol):
         self._done: Deferred[bytes] | None = done
         self._parts: list[bytes] = []
         self._size = 0
-        # The Deferred was made before this object, so its canceller can be set only now.
+        # The Deferred was made before this object, so the canceller of the Deferred can be set only now.
         done._canceller = self._cancelled
 
     def dataReceived(self, data: bytes) -> None:

@@ -79,12 +79,13 @@ class NoVNCProxyFactory(FrontFactory):
         :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
             (:data:`novnc_twisted.contract.power.VIEWERS_ACTIONS`) that a viewer asks for, and returns why it was
             refused, or None.  Without this function, viewers are offered no actions.
-        :param people: calls consoleauth about the people at a console, about control and about links for guests (see
-            :class:`novnc_twisted.session.people.People`).  None: pages have no channel to the proxy.
+        :param people: calls consoleauth about the people at a console, about changes of control and about links for
+            guests (see :class:`novnc_twisted.session.people.People`).  None: pages have no channel to the proxy.
         :param limits: limits of sessions; may be shared with another proxy of this process.  Default: limits for this
             proxy only.
-        :param failures: counts failed guesses of a token; may be shared, too.  Default: counts for this proxy only.
-        :param connection_limits: limits of connections; may be shared, too.  Default: no limits.
+        :param failures: counts failed guesses of a token; may be shared like ``limits``.  Default: counts for this
+            proxy only.
+        :param connection_limits: limits of connections; may be shared like ``limits``.  Default: no limits.
         :param observer: called with each event (see :mod:`novnc_twisted.events`); default: write events to the log.
         :raises ValueError: a trusted proxy is neither an address nor a network.
         """
@@ -120,7 +121,7 @@ class NoVNCProxyFactory(FrontFactory):
     def use_origins(
         self, *, allowed_origins: Sequence[str], trusted_proxies: Sequence[str], frame_ancestors: Sequence[str]
     ) -> None:
-        """Use other values of these arguments from the next request on."""
+        """Use other values of these three arguments of the factory from the next request on."""
         self.trusted_proxies = networks(trusted_proxies)
         self.frame_ancestors = tuple(frame_ancestors)
         self.upgrades = replace(
