@@ -28,7 +28,7 @@ class HTTPBasic:
     :param user_file: a file with lines ``user:hash`` or ``user:hash:project`` (bcrypt); read again when it changes.
     :param admin_users: names of the administrators among the users.
     :param lockout: the limits for failed log-ins.
-    :raises ValueError: the file is unusable; the text is one line.
+    :raises ValueError: the file is unusable; the text of the error is one line.
     """
 
     own_identity = True
