@@ -1,4 +1,7 @@
-"""The base class of a session's ends.  It watches the send buffer, and lends the socket to a detached relay."""
+"""The base class of a session's ends, which are its connections to the viewer and to the VNC server.
+
+The class watches the send buffer, and lends the socket to a detached relay (:mod:`novnc_twisted.relay.detached`).
+"""
 
 import socket
 from typing import TYPE_CHECKING, Any, Final
@@ -29,8 +32,9 @@ class TransportEnd:
     :ivar clock: the reactor, or a test's clock.
     :ivar peer: the peer's address as text, for the log.
     :ivar transport: the transport; while a detached relay has the socket, the relay's ``StreamSide`` in its place.
-    :ivar on_detach: called once, when the socket leaves its first transport; None: no call.  A protocol
-        that passes the transport's calls on to this object sets this, to drop its references to the transport.
+    :ivar on_detach: called once, when the socket leaves its first transport; None: no call.  If a protocol passes the
+        transport's calls on to this object, it sets here a function that drops the protocol's references to the
+        transport.
     """
 
     __slots__ = (

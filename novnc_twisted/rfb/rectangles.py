@@ -77,7 +77,7 @@ def _with_length(before: int = 0, after: int = 0) -> "Read":
 def _subrectangles(place: int) -> "Read":
     """Return a reader of RRE or CoRRE.
 
-    :param place: the bytes of a subrectangle's position and size: 8 for RRE, 4 for CoRRE.
+    :param place: the number of bytes of a subrectangle's position and size: 8 for RRE, 4 for CoRRE.
     """
 
     def read(width: int, height: int, size: PixelSize) -> Reader:

@@ -1,4 +1,4 @@
-"""The side of a WebSocket: decodes received frames, and sends frames."""
+"""The side of a detached relay that has a WebSocket's socket: decodes received frames, and sends frames."""
 
 from typing import TYPE_CHECKING, Final
 
