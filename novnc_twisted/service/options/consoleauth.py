@@ -12,8 +12,8 @@ CONSOLEAUTH: list[cfg.Opt] = [
         choices=["auto", "store", "nova", "token_plugin"],
         help="Who checks the tokens for twistd novncproxy. store: our consoleauth, reached through transport_url. "
         "nova: the API of an OpenStack, with credentials for Keystone in [nova], [service_user] or "
-        "[keystone_authtoken]. token_plugin: one of websockify's token plug-ins. nova and token_plugin do not "
-        "need our other services. auto: nova if transport_url is a URL of oslo.messaging (such as rabbit://), "
+        "[keystone_authtoken]. token_plugin: our version of one of websockify's token plug-ins. nova and token_plugin "
+        "do not need our other services. auto: nova if transport_url is a URL of oslo.messaging (such as rabbit://), "
         "otherwise store.",
     ),
     cfg.StrOpt(
@@ -25,9 +25,10 @@ CONSOLEAUTH: list[cfg.Opt] = [
         "token_source",
         secret=True,
         help="What the token plug-in reads, as with websockify. TokenRedis: host[:port[:db[:password[:namespace]]]] "
-        "or a redis:// URL. JSONTokenApi and BaseTokenAPI: an https:// URL (on this machine also http://), in which "
-        "%s stands for the token. The others: the path of a file or folder. token_ttl applies to JWTs without exp. "
-        "With enforce_session_timeout, a session ends when its token expires or is removed.",
+        "or a redis:// or rediss:// URL. JSONTokenApi and BaseTokenAPI: an https:// URL (on this machine also "
+        "http://), in which %s stands for the token. The other plug-ins: the path of a file or folder. token_ttl "
+        "applies to JWTs without exp. With enforce_session_timeout, a session ends when its token expires or is "
+        "removed.",
     ),
     cfg.IntOpt(
         "token_ttl",
