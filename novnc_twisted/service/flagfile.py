@@ -126,8 +126,8 @@ class FlagFile(iniparser.BaseParser):
         """See BaseParser.  A line with an unusable name is a mistake.
 
         First the leading dashes are removed from the name, then the spaces around it.  What remains must be printable,
-        must not be empty, and must not begin with ``-``, ``[``, ``#`` or ``;``.  In the normalised text, oslo.config
-        would read ``[`` as a section, and ``#`` or ``;`` as a comment.
+        must not be empty, and must not begin with ``-``, ``[``, ``#`` or ``;``.  In the text that :meth:`normalised`
+        returns, oslo.config would read ``[`` as a section, and ``#`` or ``;`` as a comment.
         """
         begin, *comment = _COMMENT.split(line, maxsplit=1)
         # Whether the comment begins before any "=" or ":", as in "--verbose # why: ..." or "name # was: value".
