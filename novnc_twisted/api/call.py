@@ -44,7 +44,7 @@ class Call:
     def needs_admin(self, rule: str) -> None:
         """Check that the caller is an administrator.
 
-        :param rule: nova's policy rule, which the error names.
+        :param rule: nova's policy rule without ``os_compute_api:``.  The error names the whole rule.
         :raises HTTPError: 403.
         """
         if not self.caller.is_admin:

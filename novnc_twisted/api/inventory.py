@@ -71,8 +71,8 @@ class Inventory:
                 detail = f"compute host {known.host}, which last had the server, is not alive"
                 raise ServiceUnavailable(detail) from None
             raise instance_not_found(server_id) from None
-        # find() prefers a report that the caller may see, but can also return another one.  The error is 404 and not
-        # 403, as in nova: a 403 would reveal that there is such a server.
+        # find() may also return a server that the caller may not see.  The error is 404 and not 403, as in nova: a 403
+        # would reveal that there is such a server.
         if not caller.sees(instance):
             raise instance_not_found(server_id)
         return instance

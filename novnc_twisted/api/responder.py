@@ -20,12 +20,12 @@ LOG_IN: Final = Work("log-in")
 
 
 class Responder:
-    """Makes the responses for all APIs of this server.
+    """Turns the errors of all APIs into responses.
 
     :param outages: logs why requests cannot be answered.
     :param observer: called with an event for each error that has a ``reason`` (see :meth:`.HTTPError.refusal`), for
         example if the client is locked out.
-    :param service: the server's name in these events.
+    :param service: the name of this service in these events, ``consoleapi``.
     """
 
     _log = Logger()

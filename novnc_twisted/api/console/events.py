@@ -14,8 +14,8 @@ from novnc_twisted.http.routing import Handler, Resource
 class Events(Resource):
     """Answers with a stream of events about the servers and sessions that the caller may see.
 
-    The events ``servers`` and ``sessions`` carry ``changed`` (rows) and ``removed`` (ids).  The event ``reload`` says
-    that the client may have missed events and should read its lists again.
+    The events ``servers`` and ``sessions`` carry ``changed`` (new and changed servers or sessions) and ``removed``
+    (ids).  The event ``reload`` says that the client may have missed events and should read its lists again.
     """
 
     def __init__(self, watch: Watch) -> None:
