@@ -142,7 +142,7 @@ class _Target:
         )
 
     def reopen(self) -> None:
-        """Open the target again; log an error if this fails."""
+        """Open the target, or open it again; log an error if this fails."""
         try:
             self.to.open()
         except OSError as error:
