@@ -151,7 +151,7 @@ class ComputeManager:
         return instance_of(domain, self._host).to_wire()
 
     async def change_power(self, *, instance_uuid: str, action: str) -> dict[str, Any]:
-        """Begin a power action; return a :class:`~novnc_twisted.contract.power.PowerReply` at once.
+        """Begin a power action; return a :class:`~novnc_twisted.contract.power.PowerReply` before the action has ended.
 
         :raises InstanceNotFound: this host has no such domain.
         """

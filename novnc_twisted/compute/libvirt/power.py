@@ -1,4 +1,4 @@
-"""Operations on a libvirt domain that change whether it runs.  They block, so they run in threads."""
+"""Power operations on a libvirt domain, such as start and reboot.  They block, so they run in threads."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
