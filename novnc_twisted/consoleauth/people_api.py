@@ -25,13 +25,17 @@ class PeopleAPI:
         self._deadline = deadline
 
     async def attend(self, token: str) -> None:
-        """Report that a page shows the console of this token, so that consoleauth updates all pages of the console."""
+        """Report that a page shows the console of this token.
+
+        consoleauth then sends the list of people to all pages of this console.
+        """
         await self._ask("attend", token_hash=hash_token(token), topic=self._topic)
 
     async def change_control(self, server_id: str, session_id: str, token: str, action: str, other: str) -> str | None:
         """Ask for control, hand it over, take it back or return it.
 
-        :return: why nothing was changed, or None.
+        :param other: the id of the session that gets control or loses it; empty: the page named no session.
+        :return: why the action was refused, or None.
         """
         about = {"server_id": server_id, "session_id": session_id, "action": action, "other": other}
         answer = await self._ask("change_control", token_hash=hash_token(token), **about)
@@ -40,9 +44,9 @@ class PeopleAPI:
     async def share(self, token: str, client_address: str, mode: str, seconds: float) -> SharedLink:
         """Make a link for a guest from the token of a live session.
 
-        :raises ConsoleForbidden: the token may not be shared, or not with this right.
+        :raises ConsoleForbidden: the token may not be shared, or not with this mode.
         """
-        # The token is made here, because only hashes of tokens travel on the bus.
+        # The guest's token is made here, because only hashes of tokens travel on the bus.
         shared = str(uuid4())
         answer = await self._ask(
             "share_console",

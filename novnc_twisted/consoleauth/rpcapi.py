@@ -43,10 +43,11 @@ calls have the same admission id, and an InvalidToken is not taken as the answer
 class ConsoleAuthAPI:
     """The methods of consoleauth for the proxies and the API.
 
-    Every method fails with :class:`~novnc_twisted.errors.ServiceUnavailable` if no consoleauth answers within
-    ``deadline`` seconds.  The factories of the proxies take :meth:`check_token` as ``authorise``,
-    :meth:`get_vnc_password` as ``ask_password``, and :meth:`keep_token`, :meth:`find_again` and :meth:`change_power`
-    under their own names.
+    Every method fails with :class:`~novnc_twisted.errors.ServiceUnavailable` if no consoleauth answers its call within
+    ``deadline`` seconds.  A call of :meth:`keep_token` may first have to wait for earlier ones.
+
+    The factories of the proxies take :meth:`check_token` as ``authorise``, :meth:`get_vnc_password` as
+    ``ask_password``, and :meth:`keep_token`, :meth:`find_again` and :meth:`change_power` under their own names.
 
     :param now: returns the Unix time of this machine, in seconds.
     :param proxy: the topic of the worker whose sessions begin with :meth:`check_token`; empty: unknown.
@@ -70,8 +71,8 @@ class ConsoleAuthAPI:
         self._deadline = deadline
         self._now = now
         # If a call is repeated, two consoleauths may check the same token.  If the token is for one use only, one of
-        # them admits it, and the other one refuses it.  So a refusal is not taken as the answer while the other call
-        # still runs.
+        # them admits it, and the other one raises InvalidToken.  So an InvalidToken is not taken as the answer while
+        # another call still runs.
         inconclusive = (ServiceUnavailable, InvalidToken)
         self._hedged = None if clock is None else HedgedCalls(transport, clock, inconclusive=inconclusive)
         self._leases = LeaseCalls(self._keep)
@@ -158,6 +159,8 @@ class ConsoleAuthAPI:
 
     async def keep_token(self, token: str, client_address: str) -> str | None:
         """Renew the lease of a token: from this client address, its viewer may reconnect within 60 s.
+
+        A token that permits no reconnection has no lease.  For such a token, this call only asks for changes.
 
         :return: the viewer's mode (``control``, ``view``) if it was changed; else None.
         :raises Revoked: the token was revoked.

@@ -13,7 +13,8 @@ class Place(Record):
     ``host``, ``port`` and ``socket`` have the same meaning as in ConnectInfo.
 
     :ivar name: the name of the libvirt domain.
-    :ivar owners: the id and the name of the project that the server belongs to; None: the host did not report it.
+    :ivar owners: the id and the name of the server's project; empty: the server has no project; None: the host did not
+        report the project.
     :ivar state: the name of the server's state, such as ``paused``; empty: the host did not report it.
     :ivar compute_host: the ``host`` option of the compute host that was asked; it is not read from the answer.
     """
