@@ -184,5 +184,5 @@ class FrontConnection(Protocol):
         raise NotImplementedError
 
     def head_is_late(self) -> None:
-        """Refuse a client whose head did not arrive in time."""
+        """End the connection of a client whose head did not arrive in time."""
         raise NotImplementedError

@@ -43,7 +43,7 @@ class HTTPError(Exception):
     def refusal(self, service: str, address: str) -> RequestRefused | None:
         """Return the event for this refusal; None if the error has no ``reason``.
 
-        :param service: the name of the server.
+        :param service: the service that refuses, such as ``consoleapi``.
         :param address: the client's address.
         """
         if self.reason is None:

@@ -43,7 +43,7 @@ class TokenCache:
         return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
     def get(self, key: bytes, max_age: float) -> KeystoneToken | None:
-        """Return Keystone's answer if it is less than ``max_age`` seconds old, or None."""
+        """Return Keystone's answer if it is still remembered and less than ``max_age`` seconds old, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
