@@ -59,7 +59,9 @@ class NoAuth:
         # addresses.  On a unix socket, the client has no address.
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
-            raise not_admitted("NotLocal", "clients on other machines, or a Host other than localhost")
+            raise not_admitted(
+                "NotLocal", "clients on other machines, or a Host that is neither localhost nor a loopback address"
+            )
         _refuse_pages(request)
 
     def identity_url(self, request: Request) -> str:

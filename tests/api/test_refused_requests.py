@@ -33,7 +33,12 @@ class NoAuthTests(SynchronousTestCase):
 
     def test_noauth(self) -> None:
         for version, line, cause, refused in (
-            (b"1.1", b"Host: evil.example", "NotLocal", "clients on other machines, or a Host other than localhost"),
+            (
+                b"1.1",
+                b"Host: evil.example",
+                "NotLocal",
+                "clients on other machines, or a Host that is neither localhost nor a loopback address",
+            ),
             (
                 b"1.1",
                 b"Host: localhost\r\nOrigin: http://evil.example",
