@@ -17,7 +17,7 @@ class _Group:
 
 
 class MemoryGroups:
-    """Sets of texts.
+    """Groups: sets of texts.  A group expires some time after the last :meth:`join` or :meth:`members`.
 
     No timer is needed: each operation first drops some expired groups.
 

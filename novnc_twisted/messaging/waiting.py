@@ -1,6 +1,6 @@
 """Deadlines and pauses, by a given clock."""
 
-from __future__ import annotations  # otherwise each call would evaluate the annotations of inner functions
+from __future__ import annotations  # so that no call evaluates the annotations of the inner functions
 
 from typing import Any, TypeVar
 

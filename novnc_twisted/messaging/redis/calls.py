@@ -138,7 +138,7 @@ class Calls:
             answer = await self._link.run(QUEUE, names, text, gives_up, MAX_WAITING, deadline=left)
             if answer == "queued":
                 return
-            # During a grace period, a missing server may still be reconnecting.
+            # In the grace period, some seconds after an outage of Redis, a missing server may still be reconnecting.
             comes_back = answer == "away" or (answer == "nobody" and self._link.grace_period > 0)
             if not comes_back:
                 raise ServiceUnavailable(_REFUSED.get(answer, "Redis does not queue calls for {}").format(topic))
