@@ -30,7 +30,9 @@ Fewer would be too strict: on a slow line, a ping waits behind the pictures that
 
 
 class WebSocketEnd(StreamEnd):
-    """A stream of binary WebSocket messages.  It sends and answers pings, and sends the cause in a close frame.
+    """A stream of binary WebSocket messages.
+
+    It sends and answers pings.  When it is closed, it sends the cause in a close frame.
 
     :ivar alive: whether any byte was received, or our buffer was drained, since the last ping was due.
     """
