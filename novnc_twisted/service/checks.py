@@ -1,4 +1,4 @@
-"""Finds all errors and warnings of a command's configuration, before anything is started.
+"""Finds the errors and warnings of a command's configuration, before a start or a reload uses it.
 
 The check changes nothing, opens no port and contacts no peer.  ``--check-config`` does this check, checks ``log_file``,
 and starts nothing.

@@ -54,7 +54,7 @@ def current_limit() -> int:
 
 
 def raise_limit() -> int:
-    """Raise the soft limit to the hard limit, also for child processes; return the new soft limit."""
+    """Raise the soft limit to the hard limit, also for child processes; return the soft limit after that."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -39,7 +39,7 @@ def uses_nova(command: str, conf: Any) -> bool:
         return True
     needed = (
         "set auth_type, auth_url and the other log-in options in [nova] (or in [service_user] or [keystone_authtoken], "
-        "as nova itself does)"
+        "which nova itself uses)"
     )
     if automatic:
         raise Unusable(

@@ -1,4 +1,4 @@
-"""The backend ``token_plugin``: one of websockify's token plug-ins checks the tokens."""
+"""The backend ``token_plugin``: a token plug-in, named like one of websockify's, checks the tokens."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final

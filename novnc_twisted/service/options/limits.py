@@ -47,11 +47,11 @@ LIMITS: list[cfg.Opt] = [
         default=0,
         min=0,
         help="Maximum number of connections to the two proxies in one process, with or without a session. If the limit "
-        "is reached, the connection without a session that has been silent longest is closed. When half of the limit "
-        "is in use, one client address (/64 for IPv6) may have at most a tenth of the limit. This rule does not "
-        "apply to trusted_proxies and to connections with a valid token. 0: derived from the limit of file "
-        "descriptors: (RLIMIT_NOFILE - 100) / 2, at most 100000; less in twistd console, because its API needs file "
-        "descriptors as well.",
+        "is reached, a new connection replaces one that has no session and waits for its client. If there is none, "
+        "the new connection is refused. When half of the limit is in use, one client address (/64 for IPv6) may have "
+        "at most a tenth of the limit. The rule of the tenth applies neither to trusted_proxies nor to connections "
+        "with a valid token. 0: derived from the limit of file descriptors: (RLIMIT_NOFILE - 100) / 2, at most 100000; "
+        "less in twistd console, because its API needs file descriptors as well.",
     ),
     cfg.IntOpt(
         "max_sessions",
@@ -86,7 +86,7 @@ LIMITS: list[cfg.Opt] = [
         default=600,
         min=0,
         help="Maximum number of invalid tokens from one client address (/64 for IPv6) in a minute. A token is invalid "
-        "if it is unknown, expired or not for this use. Above the limit, one request at a time is still checked, "
-        "and the others get 429. 0: no limit.",
+        "if it is unknown, expired or not for this use. When the limit is reached, one token at a time is still "
+        "checked, and requests with other tokens get 429. 0: no limit.",
     ),
 ]
