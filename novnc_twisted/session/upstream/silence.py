@@ -1,8 +1,9 @@
 """Watches a new connection until the VNC server has sent its first bytes.
 
 Until then, for at most :data:`PROBE` seconds, the session has its *turn*: the right to make a new connection to this
-VNC server.  Only one session at a time has it; the other sessions of the proxy wait, because QEMU loses connections
-made together (:mod:`.turns`).  The first bytes show that QEMU has accepted the connection, so the next turn can begin.
+VNC server.  In each process, only one session at a time has this right.  The others wait, because QEMU loses
+connections made together (:mod:`.turns`).  The first bytes show that QEMU has accepted the connection, so the next turn
+can begin.
 """
 
 from typing import Final
