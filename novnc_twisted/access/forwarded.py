@@ -72,7 +72,7 @@ def read_address(text: str) -> str | None:
     Proxies use these forms: ``192.0.2.7``, ``192.0.2.7:51008`` (Azure Application Gateway), ``2001:db8::7``,
     ``[2001:db8::7]``, ``[2001:db8::7]:51008``, each of them also in double quotes (RFC 7239, section 6).
 
-    :return: the address in its shortest form, without a port and a zone.  For an IPv4-mapped IPv6 address, this is the
+    :return: the address in its shortest form, without a port or a zone.  For an IPv4-mapped IPv6 address, this is the
         IPv4 address.
     """
     text = text.strip(" \t")
@@ -107,7 +107,7 @@ def forwarded_proto(peer: str, values: Sequence[str], trusted: Sequence[Network]
 
     :param values: the values of X-Forwarded-Proto.
     :return: the scheme; None if the peer is not a trusted proxy, or did not send exactly one valid value.  If several
-        proxies have added values, it is unknown which one to trust.
+        proxies have added values, it is unknown which value to trust.
     """
     if len(values) == 1 and is_trusted(peer, trusted):
         return _SCHEMES.get(values[0].strip().lower())

@@ -46,7 +46,7 @@ def instance_not_found(server_id: str) -> HTTPError:
 def no_such_action(name: str) -> HTTPError:
     """Make nova's 400 for an action that does not exist.
 
-    This API also sends it for an action that only other versions have.
+    This API also sends it for an action that only other versions of the Compute API have.
     """
     return HTTPError(400, f"There is no such action: {name[:100]}")
 

@@ -23,8 +23,8 @@ Credentials = tuple[str | tuple[str, ...], ...]
 class ConsoleCall:
     """A request, and who makes it.
 
-    :ivar again: authenticates the request again, because its stream of events may outlive the log-in; fails if the
-        log-in has ended in the meantime.
+    :ivar again: authenticates the request again; fails if the log-in has ended.  Only used for a stream of events,
+        which may outlive the log-in.
     """
 
     request: Request
@@ -69,7 +69,7 @@ class ConsoleCall:
             ) from None
 
     def reason(self, text: str | None) -> str:
-        """Return the reason for ending sessions, with :attr:`.Caller.user`, for the log and the history.
+        """Return the reason for ending sessions or revoking tokens, with :attr:`.Caller.user`, for log and history.
 
         :param text: the reason that the caller gave; None: the caller gave no reason.
         """

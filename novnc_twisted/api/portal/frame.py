@@ -1,4 +1,4 @@
-"""The parts that all pages share: the reader's language, the header with the user, and the error page."""
+"""The parts that pages share: the reader's language, the header with the user, and the error page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ class Frame:
         """
         words = self.words(request)
         title = words("Not found" if error.status == 404 else "This did not work")
-        # Offer the choice of another project: a user without a role in this project may have a role in another one.
+        # Offer the choice of another project: a user without a role in the chosen project may have one in another.
         lost = error.status == 403 and visit is None and self._switches(request)
         body = views.message(words, title, words.sentence(error.message), base, project=lost)
         top = [self._header(visit)] if visit else []
