@@ -1,6 +1,6 @@
 """Reads a libvirt domain's XML: its identity, its owner, and the address of its VNC server.  No I/O.
 
-The forms of ``<graphics>`` are those that libvirt 9 writes; the metadata is nova's
+The forms of ``<graphics>`` are those that libvirt 9 and older versions write; the metadata is nova's
 (``nova/virt/libvirt/config.py``, LibvirtConfigGuestMetaNovaInstance).
 """
 
@@ -110,8 +110,8 @@ class Domain:
 def read_domain(xml: str) -> Domain:
     """Read the result of ``virDomainGetXMLDesc``.  The XML of a running domain has the present address of its console.
 
-    :raises DomainXMLError: ``xml`` is not the XML of a domain, is too long, or has a DOCTYPE (which could define
-        entities that fill the memory).
+    :raises DomainXMLError: ``xml`` is not the XML of a domain with UUID and name, is too long, or has a DOCTYPE (which
+        could define entities that fill the memory).
     """
     root = _parse(xml)
     uuid, name = root.findtext("uuid", "").strip().lower(), display_name(root.findtext("name", ""))
