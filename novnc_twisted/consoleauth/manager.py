@@ -47,7 +47,7 @@ class ConsoleAuthManager:
     :param max_tokens_per_user: maximum number of tokens that a user asked for; a further one drops the oldest.
         0: no limit.
     :param history_retention: seconds for which ended sessions are kept; 0: none are kept.
-    :param session_rules: limits of sessions over all proxies; None: no limits.
+    :param session_rules: limits for the number of sessions, counted over all proxies; None: no limits.
     :param hide_administrators: whether an administrator who only watches a console is hidden from users who are
         not administrators.
     :param show_names: whether console pages show the names of users.

@@ -1,7 +1,7 @@
 """Shared tokens.  A viewer makes a shared token for a guest from the viewer's own token, the source.
 
 A shared token has the server, the user and the project of its source, and never more rights.  It ends with its source:
-when the source is revoked or dropped, or when the source has expired and no session from the sharer's client address
+when the source is revoked or dropped, or when the source has expired and no session from that viewer's client address
 keeps the source in use.  When a shared token expires, its sessions end too.  It cannot be shared again, so that only
 one source has to be checked.
 """
@@ -60,7 +60,8 @@ class SharedTokens:
         :param shared_hash: the SHA-256 of the new token.
         :param address: the client address of the session that makes the new token.
         :param mode: what the viewers of the new token may do.
-        :param seconds: how many seconds the new token is valid, at most :data:`LONGEST`.
+        :param seconds: the wanted lifetime of the new token.  It is cut to :data:`LONGEST` and, if no session can keep
+            the source in use, to the remaining lifetime of the source.
         :raises ConsoleForbidden: the source may not be shared, or not with this mode; or :data:`MOST` tokens that were
             shared from it have not expired.
         """
@@ -69,8 +70,7 @@ class SharedTokens:
         if mode == CONTROL and record.connect_info.mode != CONTROL:
             raise ConsoleForbidden("the link is for viewing only")
         now = await self._now()
-        # If no session can keep the source in use, for example because the source is a one-time token, the shared token
-        # must end when the source expires.
+        # For example, no session can keep a one-time token in use.
         left = LONGEST if self._reconnects(record) else record.expires_at - now
         ttl = min(seconds, LONGEST, left)
         info = replace(record.connect_info, mode=mode, administrator=False, shared_from=token_hash)
