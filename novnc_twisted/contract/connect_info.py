@@ -17,8 +17,8 @@ CONSOLE_TYPES: Final = (NOVNC, XVPVNC)
 class ConnectInfo(Record):
     """Where a console is, and the user who asked for it.
 
-    The compute host makes this record, the API adds the user, consoleauth keeps it with the token, and the proxy gets
-    it from ``check_token``.
+    If consoleauth checks the tokens, the compute host makes this record, the API adds the user, consoleauth keeps the
+    record with the token, and the proxy gets it from ``check_token``.
 
     :ivar host: the host name or address to connect to (nova's ``server_proxyclient_address``).
     :ivar port: the TCP port of the VNC server; ignored if ``socket`` is set.
@@ -87,7 +87,9 @@ class ConnectInfo(Record):
         return mine == (other.host, other.port, other.socket, other.internal_access_path)
 
     def at(self, place: Place, **changes: Any) -> Self:
-        """Return a copy with the values of a place: its address, names, owners, compute host and state.
+        """Return a copy with the values of ``place``, where the console is now.
+
+        These are the address, the names, the owners, the compute host and the state.
 
         :param changes: other fields, with their new values.
         """
