@@ -91,9 +91,10 @@ class ConsoleTypeUnavailable(Refusal):
 
 
 class InstanceNotRunning(Refusal):
-    """The domain is stopped or paused by a migration, or its VNC port is not known yet (-1).
+    """The domain is stopped, a migration has paused it, or its VNC port is not known yet (-1).
 
-    A paused domain has a console.  But the API cannot send keys to a paused domain, and answers with this refusal.
+    A domain that a user has paused has a console.  But the API cannot send keys to a paused domain, and answers with
+    this refusal.
     """
 
     close_code, status, api_status = 4409, 409, 409
@@ -113,7 +114,7 @@ class ConsoleUnreachable(Refusal):
 class ServiceUnavailable(Refusal):
     """A service such as consoleauth, Redis, nova or the compute host does not answer, or its answer is invalid.
 
-    This is also the cause if the host that last ran the instance is not alive, and if a session fails because of a bug
+    This is also the cause if the host that last ran the instance is not alive, or if a session fails because of a bug
     in the proxy.
     """
 
@@ -205,7 +206,10 @@ class ProtocolViolation(Refusal):
 
 
 class TextRefused(Refusal):
-    """The client sent a WebSocket text message on a connection without the channel of the console page."""
+    """The client sent a WebSocket text message on a connection without the console page's channel.
+
+    The channel is for JSON messages between the console page and the proxy, besides RFB.
+    """
 
     close_code = 1003
     sentence = "This console takes binary messages only. Use a noVNC viewer."
