@@ -43,16 +43,17 @@ class Logo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSettings:
-    """The settings.  A setting that is missing in the file leaves the page unchanged.
+    """The settings.  A setting that is missing in the file leaves the pages unchanged.
 
     :ivar name: the name of the cloud or company, which screen readers read in place of the logo.
     :ivar logo: the picture to show in the bar; None: no logo.
     :ivar accent: the color of main buttons and of chosen items.
     :ivar bar: the color of the bar at the top of the pages.
-    :ivar help: the URL of the operator's own help.  The page replaces ``{language}`` with the code of its language.
-    :ivar new_link: the URL where people get a new console link.  The page replaces ``{language}`` here, too.
-    :ivar defaults: settings of the page that apply until a person chooses others.
-    :ivar fixed: settings that nobody can change.
+    :ivar help: the URL of the operator's own help.  The console page replaces ``{language}`` with the code of its
+        language.
+    :ivar new_link: the URL where people get a new console link.  The console page replaces ``{language}`` here, too.
+    :ivar defaults: settings of the console page that apply until a person chooses others.
+    :ivar fixed: settings of the console page that nobody can change.
     """
 
     name: str = ""

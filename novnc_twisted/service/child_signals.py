@@ -13,8 +13,8 @@ def without_sigusr2() -> Iterator[None]:
     not installed a handler yet.  Ignoring the signal is not sufficient, because Twisted resets ignored signals in child
     processes.
 
-    In the started process, ``CommandService`` unblocks the signal when it has installed the handler.  A worker ignores
-    the signal, and leaves it blocked.
+    In the new process of a take-over, ``CommandService`` unblocks the signal when it has installed the handler.  A
+    worker ignores the signal, and leaves it blocked.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:

@@ -28,8 +28,8 @@ CONSOLE: list[cfg.Opt] = [
         "page_settings",
         mutable=True,
         default="",
-        help="A JSON file with the logo, the colors, the links and the settings of the console page and of the list "
-        "of servers. A reload reads it again. Empty: no such file.",
+        help="A JSON file with the logo and the colors of the console page and of the list of servers, and with the "
+        "links and the settings of the console page. A reload reads the file again. Empty: no such file.",
     ),
     CheckedListOpt(
         "trusted_proxies",
@@ -44,7 +44,8 @@ CONSOLE: list[cfg.Opt] = [
         "proxy_protocol",
         default=False,
         help="Expect a PROXY protocol header (version 1 or 2, before TLS) at the start of each connection to the two "
-        "proxies. The header names the client. Connections from addresses outside trusted_proxies are refused.",
+        "proxies, novncproxy and xvpvncproxy. The header names the client. Connections from addresses outside "
+        "trusted_proxies are refused.",
     ),
     cfg.StrOpt(
         "ssl_ciphers",
@@ -89,7 +90,7 @@ CONSOLE: list[cfg.Opt] = [
         mutable=True,
         default=False,
         help="If true, an administrator who only watches a console is hidden from users who are not administrators. An "
-        "administrator who has control is always shown. Read by consoleauth.",
+        "administrator who has control, or asks for control, is always shown. Read by consoleauth.",
     ),
     cfg.BoolOpt(
         "show_user_names",
