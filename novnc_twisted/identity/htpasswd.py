@@ -16,7 +16,7 @@ SLOW_COST = 15
 """From this bcrypt cost on, a warning is logged: each log-in takes seconds of CPU time."""
 
 MAX_WARNINGS = 20
-"""Maximum number of warnings about one state of the file; further ones are only counted."""
+"""Maximum number of warnings each time the file is read; further ones are only counted."""
 
 _HASH = re.compile(r"\$2[by]\$(0[4-9]|1[0-9]|2[0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
 # Control characters, line separators and lone surrogates.

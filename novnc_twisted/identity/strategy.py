@@ -68,7 +68,7 @@ class IAuth(Protocol):
         ...
 
     def token_holders(self, logins: IBrowserLogins | None, now: Callable[[], float]) -> ITokenHolders | None:
-        """Return the object that finds the users of API tokens, or None if there are no API tokens.
+        """Return the object that finds the users of API tokens; None: the strategy has no API tokens.
 
         API tokens are those that users make for their scripts (:class:`.APITokens`).
 

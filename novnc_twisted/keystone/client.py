@@ -124,7 +124,7 @@ class KeystoneClient:
         The error's own text may contain a token, so nothing of it is shown except the server's address.
         """
         if isinstance(error, exceptions.DiscoveryFailure):
-            # If keystoneauth1 can't connect to Keystone to find its version, it hides the error of the connection.
+            # If keystoneauth1 can't connect to Keystone to find the API version, DiscoveryFailure hides the reason.
             error = _cause(error, exceptions.ConnectionError) or error
         found = _SERVER.search(str(error))
         server = found[0] if found else self._service

@@ -69,7 +69,7 @@ def parse_redis_url(url: str) -> RedisURL:
 
     Percent-escapes are decoded in the user, the password, the socket's path, the service and the query.
 
-    :raises ValueError: the URL is invalid.  The text is one sentence, without user and password.
+    :raises ValueError: the URL is invalid.  The text is one sentence, and contains neither the user nor the password.
     """
     scheme = url.partition("://")[0]
     parts, port = _split(url)
@@ -114,7 +114,8 @@ def _unix(
 def _server(
     parts: SplitResult, port: int | None, form: str, query: dict[str, str], username: str | None, secret: str | None
 ) -> RedisURL:
-    # urlsplit accepts stray brackets, and ``hostname`` leaves them out.  So check the text from which it was read.
+    # urlsplit accepts stray brackets, and ``hostname`` leaves them out.  So check the text from which urlsplit read
+    # ``hostname``.
     found = _HOST.match(parts.netloc.rpartition("@")[2])
     if not parts.hostname or port == 0 or found is None or not _is_host(found):
         raise ValueError(f"transport_url is not of the form {form} (the host is missing or invalid, or the port is 0)")

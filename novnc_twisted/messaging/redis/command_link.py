@@ -50,7 +50,7 @@ class CommandLink(Link):
         self._sending: set[Deferred[Any]] = set()  # commands and scripts without a reply yet
         self.on_beat: Callable[[], None] = lambda: None
         # Services cannot announce themselves before Redis has the scripts.  So when Redis has just got the scripts, a
-        # missing entry does not prove that its service is gone.
+        # missing presence entry does not prove that its service is gone.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     async def stop(self) -> None:
@@ -62,7 +62,7 @@ class CommandLink(Link):
 
     @property
     def grace_period(self) -> float:
-        """Remaining seconds of the grace period, in which a service without an entry may still be reconnecting."""
+        """Remaining seconds of the grace period, in which a service without a presence entry may be reconnecting."""
         return self._heartbeat.grace_period
 
     @property

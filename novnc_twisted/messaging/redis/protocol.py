@@ -1,7 +1,8 @@
 """One connection to Redis: txredisapi's parser and reply queue, with our own limits and errors.
 
 The docstring of this package explains why only these parts of txredisapi are used.  Importing txredisapi installs the
-global reactor.  So only this package may import it, and other packages import this module only when Redis is used.
+global reactor.  So only this package may import txredisapi, and other packages import this module only when Redis is
+used.
 """
 
 import hiredis
