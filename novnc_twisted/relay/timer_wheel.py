@@ -48,7 +48,7 @@ class Timer:
         return self._function is not None
 
     def cancel(self) -> None:
-        """Cancel the call; does nothing if it was made or cancelled."""
+        """Cancel the call; does nothing if the function was already called, or the call was cancelled."""
         if self._function is not None:
             self._function = None
             self._wheel.forget(self, self._second)

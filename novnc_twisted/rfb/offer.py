@@ -1,4 +1,4 @@
-"""The server's side: offers the viewer a connection, or refuses it (RFC 6143, sections 7.1 and 7.3.1).
+"""The server's side of the RFB handshake: accepts or refuses a viewer (RFC 6143, sections 7.1 and 7.3.1).
 
 The offer is always RFB 3.8 with security type None, because the token has already decided that the viewer may connect.
 A viewer may answer with a lower version (section 7.1.1), which is then used.

@@ -80,7 +80,7 @@ class LiveSession(Session):
         self.relay: IRelay = join(self.viewer.end, upstream, filters)
 
     def start(self, phases: tuple[tuple[str, float], ...] = ()) -> None:
-        """Start the relay, the token's lease, and the timers that may end the session.
+        """Start the relay, the token's lease (regular ``keep_token`` calls), and the timers that may end the session.
 
         :param phases: the phases of the set-up, with their seconds.
         """
@@ -288,7 +288,8 @@ class LiveSession(Session):
     async def _close(self, cause: Refusal) -> None:
         """Close both connections, and wait until they are gone.
 
-        Meanwhile, renew the token's lease a last time, if the viewer may reconnect with the token.
+        Meanwhile, renew the token's lease a last time (:meth:`.TokenLease.last`), if the viewer may reconnect with the
+        token.
 
         The closing and the renewal have time limits.  Never raises.
         """
