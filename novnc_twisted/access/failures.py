@@ -99,8 +99,8 @@ class Failures:
 class Check:
     """The check of a token, until :meth:`end` is called.
 
-    ``Check()``, without arguments, is for an address below the limit, or for a request without a token: no other token
-    has to wait for it.
+    ``Check()``, without arguments, is for an address below the limit, or for a request without a token.  No other token
+    is refused because of such a check.
     """
 
     __slots__ = ("_checking", "_key")

@@ -63,7 +63,7 @@ class FrontViewer:
             self.slot.authorised()
         elif make_room is not None:
             self.slot.reading(make_room)
-        # Other refusals are not failed guesses: users who try again during an outage must not be locked out.
+        # Other refusals are not failed guesses: users who try again during an outage must not reach the limit.
         if isinstance(cause, GUESSES):
             self._failures.count(self.address)
         self._check.end()
