@@ -52,6 +52,6 @@ class Revocations(Resource):
         if outcome.unanswered:
             raise unanswered(
                 outcome.unanswered,
-                "The tokens are revoked. A proxy that answers again ends the sessions with these tokens.",
+                "The tokens are revoked. When these proxies answer again, they end the sessions with these tokens.",
             )
         return Response(200, {"sessions": outcome.sessions, "tokens": outcome.tokens})

@@ -72,7 +72,7 @@ class Sessions(Resource):
         if outcome.unanswered:
             raise unanswered(
                 outcome.unanswered,
-                "The token is revoked. A proxy that answers again ends the sessions with this token.",
+                "The token is revoked. When these proxies answer again, they end the sessions with this token.",
             )
         return Response(204)
 
@@ -88,7 +88,8 @@ class Sessions(Resource):
         if outcome.unanswered:
             raise unanswered(
                 outcome.unanswered,
-                "The mode of the token is changed. A proxy that answers again changes the sessions with this token.",
+                "The mode of the token is changed. When these proxies answer again, they change the sessions with this "
+                "token.",
             )
         if not outcome.sessions:
             raise _not_found(session_id)

@@ -19,7 +19,7 @@ class Action(NamedTuple):
 
     :ivar action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
     :ivar label: the text of the button.
-    :ivar states: nova's statuses of a server for which the page shows the button.
+    :ivar states: the page shows the button if nova's status of the server is one of these.
     :ivar consequence: a sentence that says what the action does.
     """
 
