@@ -42,7 +42,10 @@ _HOPELESS: Final = 12
 """If a JPEG exceeds the limit by more than this factor, even a JPEG of the lowest quality would exceed the limit."""
 
 _NARROWEST: Final = 16
-"""A picture with too many bytes is made narrower, but not narrower than this number of pixels."""
+"""A picture with too many bytes is made narrower, down to this number of pixels.
+
+A picture of this width is returned even if it still has too many bytes.
+"""
 
 
 class UnusablePicture(Exception):

@@ -21,7 +21,7 @@ def refusal_of(error: Exception, uri: str) -> Exception:
 
 
 def is_refused_call(error: Exception) -> "TypeGuard[libvirt.libvirtError]":
-    """Return whether libvirt refused a call for another reason than a missing domain."""
+    """Return whether an error comes from libvirt, and is not just a missing domain."""
     return isinstance(error, libvirt.libvirtError) and error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN
 
 

@@ -62,7 +62,7 @@ class Health:
         return True
 
     def refused(self, reason: str) -> None:
-        """Record that libvirt refuses a call; each reason is logged once in ten minutes."""
+        """Record that libvirt refuses a call.  The same reason is usually logged at most once in ten minutes."""
         now = self._clock.seconds()
         if now - self._refusals.get(reason, -_REPEAT) < _REPEAT:
             return
@@ -71,8 +71,8 @@ class Health:
             self._refusals.clear()
         self._refusals[reason] = now
         _log.warn(
-            "libvirt at {uri} refuses a call: {reason}. The user of this process needs libvirtd's read-write socket "
-            "and all rights of polkit's action org.libvirt.unix.manage",
+            "libvirt at {uri} refuses a call: {reason}. If a right is missing: the user of this process needs "
+            "libvirtd's read-write socket and all rights of polkit's action org.libvirt.unix.manage",
             uri=self._uri,
             reason=reason,
         )
