@@ -130,8 +130,8 @@ class NovaAPI:
         request = "POST /servers/ID/remote-consoles"
         answer = await self._client.request("POST", f"/servers/{uuid}/remote-consoles", json=_NEW_CONSOLE)
         if answer.status in (401, 403):
-            # find_rights() asks about a server that does not exist.  nova looks for the server before it applies an
-            # operator's policy, so find_rights() cannot notice that the policy forbids this request.
+            # find_rights() asks about a server that does not exist.  If nova looks for the server before it applies the
+            # operator's policy, find_rights() cannot notice that the policy forbids this request.
             self._found_consoles(allowed=False)
             return None
         if answer.status == 404:

@@ -10,7 +10,8 @@ from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
 class TokenPlaces:
     """Locates the consoles of tokens.
 
-    The project is checked at every use of a token, because a server may be given to another project.
+    If a token is for one project (``TokenRecord.owner``), the project is checked at every use of the token, because a
+    server may be given to another project.
 
     :param places: asks the compute hosts.
     """
