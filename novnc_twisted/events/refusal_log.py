@@ -9,7 +9,7 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.events.refused import RequestRefused
 
 INTERVAL: Final = 60.0
-"""Minimum number of seconds between two lines about the same service, cause and network."""
+"""Minimum number of seconds between two lines about the same service, cause and network, while refusals go on."""
 
 MAX_KINDS: Final = 100
 """Maximum number of combinations of service, cause and network that are logged separately.
