@@ -33,7 +33,10 @@ class Comparison:
         return waiter.result
 
     def begins(self) -> bool:
-        """Drop the checks at the front of the queue whose ``begin`` fails; return whether a check is left."""
+        """Call ``begin`` of the first check; if it fails, drop the check, and go on with the next one.
+
+        :return: whether a check is left.
+        """
         while self._waiters and not self._waiters[0].begins():
             self._waiters.popleft()
         return bool(self._waiters)

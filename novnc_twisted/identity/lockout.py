@@ -1,4 +1,4 @@
-"""Lock-out after failed log-ins: clients that guess passwords wait longer and longer, and other clients do not.
+"""Lock-out after failed log-ins: clients that guess passwords wait longer and longer; other clients usually do not.
 
 Failures are counted in three ways.
 
