@@ -1,4 +1,4 @@
-"""A presence entry of this process: its fields, its text, and its name in Redis."""
+"""A presence entry of this process (it shows that a service is live): its fields, its text, and its name in Redis."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ class Announcement:
     :ivar lists: the keys of the queues from which the server takes calls; empty if the topic is only announced.
     :ivar place: the announced address of a compute host; empty for other services.  If each compute host has its
         own Redis user, Redis refuses any other address than that in the rights of this user.
-    :ivar exclusive: whether this must be the only server of its topic.
+    :ivar exclusive: whether only this process may serve the topic.
     :ivar owned: called with True when an exclusive server may serve its topic, and with False when it must stop.
     :ivar returns_within: see ``ITransport.serve``.
     """

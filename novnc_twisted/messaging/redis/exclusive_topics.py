@@ -64,8 +64,8 @@ class ExclusiveTopic:
 def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
     """Return the sentence for an error: several processes want to serve one exclusive topic.
 
-    The sentence names the processes and the option to change.  It begins with a verb, because the caller puts "Redis"
-    in front of it.
+    The sentence names the processes and the option to change.  It begins with a verb, because "Redis" is put in
+    front of it.
 
     :param host: this service's ``host`` option.
     :param mine: the description of this process (:func:`origin`).

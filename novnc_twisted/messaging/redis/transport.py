@@ -51,10 +51,10 @@ After that, the service waits for the calls that are running, at most for the sa
 class RedisTransport:
     """An ITransport over one Redis (or Valkey) of version 7.0 or newer.
 
-    It has two connections: one for commands and one for replies.  Each served topic adds one connection.  If the topic
-    is served with ``callers``, each exposed role (``compute`` and ``proxy``) that may call the topic adds one more.  If
-    this process has the role ``compute``, the connection for replies is made at the first call, because most compute
-    hosts never call.
+    The transport has two connections: one for commands and one for replies.  Each served topic adds one connection.  If
+    the topic is served with ``callers``, each exposed role (``compute`` and ``proxy``) that may call the topic adds one
+    more.  If this process has the role ``compute``, the connection for replies is made at the first call, because most
+    compute hosts never call.
 
     :param reactor: the reactor.
     :param address: where Redis is.
@@ -267,8 +267,8 @@ class RedisTransport:
         untaken = await self._presence.remove(one, deadline)
         if serving is not None:
             await serving.close(untaken, grace=grace)
-            # Empty: the topic waits for a server that is being started.  Since close(), this server takes no more
-            # calls, so let the next server have the topic.
+            # An empty list: the calls stay in the queues for the next server of the topic.  Since close(), this server
+            # takes no more calls, so let the next server have the topic.
             if untaken == []:
                 await self._presence.leave(one, deadline)
             await serving.stop(untaken or (), grace=grace)
