@@ -10,7 +10,10 @@ VERSION_3_7 = b"RFB 003.007\n"
 VERSION_3_8 = b"RFB 003.008\n"
 
 LIMIT = 64 * 1024
-"""Maximum number of the peer's bytes that a handshake driver holds while it waits."""
+"""Maximum number of bytes for which a handshake can wait at once.
+
+The handshake driver also holds at most this many of the peer's bytes for which the handshake does not wait.
+"""
 
 MAX_REASON = 1024
 """Maximum number of bytes that are read of a peer's reason for a refusal.

@@ -53,8 +53,9 @@ class Shield:
 
     It has no ``from_upstream``: the bytes of the VNC server are not checked.
 
-    * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; invalid
-      pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not request.
+    * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence with over 64 bytes of
+      payload; invalid pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not
+      request.
     * Refused, if the clipboard text is an extended one: a text without flags; a text whose flags do not contain exactly
       one action (the message that announces abilities may contain several); with the action "provide", data that
       cannot be unpacked, have bytes after their zlib stream, or have over 1 MiB when unpacked.
