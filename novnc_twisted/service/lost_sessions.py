@@ -1,7 +1,7 @@
 """Reports the sessions of killed workers.  Their supervisor or the next start of the proxy makes these reports.
 
 Each worker writes its sessions to a table (:class:`novnc_twisted.session.shared_table.SharedTable`).  The table is a
-file in the RuntimeDirectory or in memory, of which the supervisor also has a descriptor.  A worker that ends in an
+file in the RuntimeDirectory or in memory.  The supervisor also has a descriptor of this file.  A worker that ends in an
 orderly way leaves no live session in its table, but perhaps sessions whose end consoleauth has not confirmed.
 """
 
@@ -33,7 +33,7 @@ version, which may not know the argument.
 
 
 class LostSessions:
-    """Makes the tables of sessions, and reports the sessions in the table of a worker that has ended.
+    """Makes the tables of sessions, and reports the sessions in the tables of processes that have ended.
 
     :param reactor: the reactor.
     :param host: the ``host`` option.
@@ -87,7 +87,7 @@ class LostSessions:
         self._report(ended_by_kill(rows, f"worker {worker} ended {how}", time.time(), self._host))
 
     def report_left_behind(self) -> None:
-        """Report the sessions of a proxy that was killed as a whole before this start."""
+        """Report the sessions in the tables of earlier processes, usually of a proxy that was killed as a whole."""
         for rows, at in self._tables.left_behind():
             self._report(ended_by_kill(rows, KILLED, at, self._host))
 
@@ -139,9 +139,9 @@ class LostSessions:
 def ended_by_kill(
     rows: Iterable[Row], detail: str, at: float, host: str
 ) -> "Iterator[tuple[SessionClosed | None, EndedSession]]":
-    """Yield the event and the entry in the history for each session of a process that was killed.
+    """Yield the event and the entry in the history for each session in the table of a process that has ended.
 
-    The event is None if the session had ended before, but consoleauth has not confirmed the report.
+    The event is None if the session had ended before the process, and consoleauth has not confirmed the report.
 
     :param detail: what the log says besides the cause.
     :param at: Unix time in seconds at which the process ended.

@@ -194,8 +194,8 @@ class Supervisor(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
-            # After a take-over, this process already waits for its workers.  If drain_timeout is 0, release() has set
-            # no limit for this wait.  After SIGTERM, 0 means that sessions end at once.
+            # A new process has taken over, so this process already waits for its workers.  If drain_timeout is 0,
+            # release() has set no limit for this wait.  After SIGTERM, 0 means that sessions end at once.
             self._limit(self._drain_timeout)
             for worker in self._living.values():
                 worker.signal(signal.SIGTERM)
