@@ -48,7 +48,8 @@ class FrontProtocol(FrontConnection):
     def dataReceived(self, data: bytes) -> None:
         """See Protocol.
 
-        Until a session or a final response begins, the bytes belong to a head.  After that, the stream gets them.
+        Before a session or a final response begins, the bytes belong to a head; bytes that arrive while a request is
+        being answered are an error.  After that, ``end`` gets every byte.
         """
         if self.end is not None:
             self.end.dataReceived(data)
