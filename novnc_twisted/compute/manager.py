@@ -135,7 +135,7 @@ class ComputeManager:
     async def list_instances(self, *, after: str = "") -> dict[str, Any]:
         """Return the next domains of this host in the order of UUIDs, as ``instances``, and whether there are ``more``.
 
-        A page is as long as one message allows.
+        A page fits into one message.
 
         :param after: the last UUID of the previous page; empty for the first page.
         """
