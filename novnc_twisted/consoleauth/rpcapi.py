@@ -184,7 +184,7 @@ class ConsoleAuthAPI:
 
         :param token_hash: the SHA-256 of the token.
         :param mode: ``control`` or ``view``.
-        :return: the number of changed sessions, as ``sessions``; ``tokens`` is always 0.
+        :return: the number of changed sessions with this token, as ``sessions``; ``tokens`` is always 0.
         :raises ServiceUnavailable: the list of proxies cannot be read; the token may be changed already.
         """
         return read(Revocation, await self._ask("set_mode", token_hash=token_hash, mode=mode), "consoleauth")

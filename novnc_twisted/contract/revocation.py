@@ -17,7 +17,8 @@ class Revocation(Record):
     """The result of a change of tokens and sessions.
 
     :ivar tokens: the number of valid tokens that were revoked; 0 for ``set_mode``.
-    :ivar sessions: the number of sessions that were ended or changed.
+    :ivar sessions: the number of sessions that were ended or changed; for ``set_mode``, without the sessions of guests
+        to whom a viewer shared the token.
     :ivar unanswered: the topics of the proxies that did not answer.  Their sessions may go on as before.
         consoleauth repeats the change for two minutes.  After that, a session is ended or changed when its proxy renews
         the lease of its token.
