@@ -37,7 +37,7 @@ class StreamEnd(TransportEnd):
     RFB has no half-closed streams: a peer that closes its sending direction counts as gone.  Bytes that the peer sent
     before are still delivered.
 
-    :cvar frames: the decoder of the stream's frames; None: the stream has no frames.
+    :ivar frames: the decoder of the stream's frames, which a subclass makes; None: the stream has no frames.
     """
 
     __slots__ = (

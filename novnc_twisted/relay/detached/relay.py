@@ -21,7 +21,8 @@ def detached_join(
 ) -> "DetachedRelay | None":
     """Join two ends as :func:`novnc_twisted.relay.join.join` does.
 
-    :return: None if a socket cannot leave its transport, or the reactor has no engine.
+    :return: None if a socket cannot leave its transport, or if there is no engine for this reactor (:mod:`.engine`),
+        for example because the platform has no epoll.
     """
     if not (client.can_leave() and upstream.can_leave()):
         return None

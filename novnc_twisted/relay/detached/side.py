@@ -22,9 +22,9 @@ SLOW: Final = 0.1
 QUICK: Final = 1 << 22
 """Number of bytes that a peer must accept without being slow before it counts as quick.
 
-Only full reads count: those that return the maximum number of bytes.  For a peer that does not read, the kernel accepts
-hardly more than this, because Linux's default maximum for a send buffer is 4 MiB.  If such a peer counts as quick, at
-most one read of ``BUFFER`` bytes is held for it.
+Only the bytes of full reads count: reads that return as many bytes as were requested.  For a peer that does not read,
+our kernel accepts hardly more bytes than this number: Linux's default maximum for a send buffer is 4 MiB.  If such a
+peer counts as quick anyway, at most one read of ``BUFFER`` bytes is held for it.
 """
 
 HELD: Final = 1 << 25
@@ -41,8 +41,8 @@ class StreamSide:
 
     Without a filter, the other side sends from the engine's buffer, without a copy.
 
-    While the side has the socket, it is also the end's transport: a WebSocket end sends pings and text messages with
-    :meth:`write`.
+    While a side has the socket, the end uses the side as its transport: a WebSocket end, for example, sends pings and
+    text messages with :meth:`write`.
 
     :ivar end: the end from which this side has taken the socket.
     :ivar filter: the filters for the bytes that this side reads, as one function, which returns the bytes to send on;
@@ -134,7 +134,8 @@ class StreamSide:
                     self._readable = False
                     return
             elif not other._rest:
-                # Count only full reads.  Smaller ones fit into the socket's buffer, even if the peer reads slowly.
+                # Count only full reads.  The bytes of a smaller read fit into the other side's send buffer, even if its
+                # peer reads slowly.
                 other._accepted += count
         if relay.live:
             engine.go_on(self)
@@ -257,8 +258,8 @@ class StreamSide:
     def _broken(self, error: OSError) -> None:
         """Handle a failed send: the peer can receive no more.
 
-        If the peer is the viewer, the session ends.  If the peer is the VNC server, the bytes that the server has sent
-        must still reach a slow viewer.  The session ends when all of them have been read.
+        If the peer is the viewer, the session ends at once.  If the peer is the VNC server, the viewer must still get
+        the bytes that the server has sent.  So this side reads its socket to the end; then the session ends.
         """
         if self is self._relay.client:
             self.end.fail(error.strerror or "")
