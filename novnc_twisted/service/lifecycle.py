@@ -166,7 +166,7 @@ class CommandService(Service):
 
     def _replace(self) -> "Deferred[str]":
         if self.take_over is None or not self.running or self.released:
-            return succeed("failed: the service is ending")
+            return succeed("failed: this process is ending")
         return self.take_over.begin(self._hand_over)
 
     async def _hand_over(self, pid: int, lead: Callable[[], None]) -> None:
@@ -226,7 +226,10 @@ class CommandService(Service):
             self.end()
 
     def end(self) -> None:
-        """End the process; sessions may go on for ``drain_timeout``."""
+        """Stop the reactor, which ends the process after :meth:`stopService`.
+
+        In ``stopService``, subclasses let sessions go on for ``drain_timeout``.
+        """
         stop(self._reactor)
 
     def end_now(self) -> None:
@@ -273,8 +276,9 @@ class CommandService(Service):
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
         """Read the mutable options and files such as certificates again, and use their new content; sessions go on.
 
-        :param files: the configuration files; None: the files in use, which are read again unless they came with an
-            earlier reload request.
+        :param files: the configuration files to use from now on, if they came with the reload request.  None: keep the
+            configuration files in use, and read them again.  Files of an earlier reload request are in memory, and are
+            not read again.
         :return: fires with None, or with an error in one line.  After an error, the previous options,
             certificates and keys stay in use.
         """

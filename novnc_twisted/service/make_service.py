@@ -95,8 +95,8 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     if result.older_status is not None:
         result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
     sockets.close_unused()
-    # Copies for the new process of a take-over, because an Acceptor closes its own socket.  With workers, this process
-    # has an Acceptor only for the monitoring port, and ``listeners`` stay open until this process stops.
+    # Copies for a take-over's new process: an Acceptor (accepts connections) closes its own socket.  With workers, this
+    # process has an Acceptor only for the monitoring port, and ``listeners`` stay open until this process stops.
     result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
     result.predecessor, result.older = predecessor, older
     service.end_with(older)
@@ -136,7 +136,10 @@ def _passed_sockets(command: str, predecessor: "PredecessorChannel | None") -> S
 
 
 def _own_table(command: str, reactor: Any) -> "SharedTable | None":
-    """Return the table of a proxy without workers; None: the command has no proxy, or there is no folder for files."""
+    """Return the table to which a process without workers writes its sessions.
+
+    None: the command has no proxy, or there is no folder for the file of the table.
+    """
     from novnc_twisted.session.shared_table import SharedTable
 
     return SharedTable(None, reactor) if has_proxy(command) and SessionTables().folder else None

@@ -104,7 +104,7 @@ class Sockets:
 class SocketCopies:
     """Copies of the listening sockets, for the new process of a take-over.
 
-    Copies are needed, because each Acceptor closes the socket that it gets.
+    Copies are needed, because each Acceptor (:mod:`novnc_twisted.frontend.accepting`) closes the socket that it gets.
 
     :ivar named: each copy, with the name of its service.
     """
