@@ -99,7 +99,9 @@ def _version_2(data: bytes) -> ProxyHeader | None:
     if command not in (_LOCAL, _PROXY):
         raise BadProxyHeader("invalid PROXY header: version 2: neither LOCAL nor PROXY")
     if payload > MAX_PAYLOAD:
-        raise BadProxyHeader(f"invalid PROXY header: version 2: longer than {MAX_PAYLOAD} bytes")
+        raise BadProxyHeader(
+            f"invalid PROXY header: version 2: more than {MAX_PAYLOAD} bytes of addresses and extensions"
+        )
     length = _V2_FIXED + payload
     if command == _PROXY:
         if family not in _LENGTHS:
