@@ -69,7 +69,7 @@ class NoVNCProxyProtocol(FrontProtocol):
             self._answered(self._is_last(head))
         elif head.method not in ("GET", "HEAD"):
             self.send_final_response(
-                plain(405, "Only GET and HEAD are served.", fields=(("Allow", METHODS),)), ClientLeft()
+                plain(405, "This port accepts only GET, HEAD and OPTIONS.", fields=(("Allow", METHODS),)), ClientLeft()
             )
         else:
             self._serve(head)
