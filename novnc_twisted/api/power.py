@@ -40,7 +40,7 @@ _REBOOT_TYPES = ("HARD", "Hard", "hard", "SOFT", "Soft", "soft")
 class Power:
     """Starts, stops, reboots, pauses and suspends servers.
 
-    :param observer: called with an event for each attempt to begin an action.
+    :param observer: called with an event for each attempt to begin an action on a server that the caller may see.
     """
 
     def __init__(self, inventory: Inventory, compute: IComputeAPI, observer: Observer) -> None:

@@ -245,7 +245,7 @@ class LinkTests(ConsoleCase):
             ({"type": "novnc", "expires_in": 0}, "not a number of seconds"),
             ({"type": "novnc", "expires_in": "60"}, "not a finite number"),
             ({"type": "novnc", "one_time": 1}, "not true or false"),
-            ({"type": "novnc", "record": True}, "no recordings"),
+            ({"type": "novnc", "record": True}, "not recorded"),
         ):
             self.assertIn(why, self.fault(self.create(**body), 400, "badRequest"))
 

@@ -17,9 +17,9 @@ from novnc_twisted.http.routing import Handler, Resource
 
 
 class ConsoleLinks(Resource):
-    """Makes console links, as the Compute API does.
+    """Makes console links, like the Compute API.
 
-    Here, the caller can also choose the rights and the life time, and can limit the link to one use.
+    Unlike in the Compute API, the caller can choose the rights and the life time, and can limit the link to one use.
 
     :param now: returns the Unix time in seconds.
     """
@@ -46,7 +46,7 @@ class ConsoleLinks(Resource):
         )
         # The API defines ``record``, but this release supports only the value false.
         if wanted.pop("record", False):
-            raise HTTPError(400, "This server makes no recordings.")
+            raise HTTPError(400, "Consoles are not recorded. Leave out record, or set it to false.")
         terms = LinkTerms(console_type=wanted.pop("type"), **wanted)
         link = await self._links.make(call.caller, server_id, terms)
         shown = {
