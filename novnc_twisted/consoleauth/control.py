@@ -6,7 +6,7 @@ has this effect, while three conditions are true:
 
 * Both sessions are live.
 * The giver has the right ``control``, or is the receiver of another grant that counts.
-* The receiver has a token, and no change since the token was made limits it to viewing.
+* The receiver's viewer has sent a token, and no change since the token was made limits this token to viewing.
 
 A receiver can hand control on.  When a grant to a session with the right ``view`` no longer counts, the grants that
 this session has made do not count either.

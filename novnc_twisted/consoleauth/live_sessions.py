@@ -22,7 +22,8 @@ DEADLINE: Final = 2.5
 REPEATED: Final = 120.0
 """Seconds for which a change is repeated for proxies that did not answer or were not listed.
 
-After that, such a proxy learns of a revocation or a changed mode only when it renews the leases of its tokens.
+After that, such a proxy learns of a revocation or a changed mode only when it calls ``keep_token`` for a session.  (It
+does this regularly, to renew the lease of the session's token.)
 """
 
 _PAUSE: Final = 3.0
@@ -185,9 +186,9 @@ class LiveSessions:
 
 
 def _set_fields(wanted: SessionFilter) -> dict[str, Any]:
-    """Return the filter for the workers, with the link_id instead of the token's hash.
+    """Return the filter for the proxies, with the link_id instead of the token's hash.
 
-    The hash must not reach all workers: consoleauth's methods accept it in place of the token.
+    The hash must not reach all proxies: consoleauth's methods accept it in place of the token.
     """
     if wanted.token_hash is not None:
         wanted = replace(wanted, token_hash=None, link_id=link_id(wanted.token_hash))

@@ -73,7 +73,10 @@ class TokenEvents:
         self._observer(TokenUsed(**_about(token_hash, address, record), place_seconds=place_seconds))
 
     def refused(self, token_hash: str, record: TokenRecord | None, address: str, refusal: Refusal) -> None:
-        """Report that a token opened nothing; ``record`` is None if the token is unknown."""
+        """Report that a token opened nothing.
+
+        :param record: the token's record; None: the token is unknown, or the store did not answer.
+        """
         about = _about(token_hash, address, record)
         self._observer(TokenRefused(**about, cause=type(refusal).__name__, detail=refusal.detail))
 
