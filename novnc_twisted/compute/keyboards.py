@@ -60,12 +60,12 @@ class Keyboards:
     async def press(self, uuid: str, ticket_id: str, sealed: Any) -> bool:
         """Press the keys of one message, and wait until the hypervisor has pressed all of them.
 
-        The ticket ends if this is the last message, or if pressing its keys fails.  It does not end if ``sealed`` is
-        invalid, because such a message may come from somebody other than the ticket's owner.
+        The ticket ends if this is the last message, or if not all keys of this message can be pressed.  The ticket does
+        not end if ``sealed`` is invalid, because such a message may come from somebody who does not have the ticket.
 
         :param sealed: :class:`~novnc_twisted.contract.typing.Strokes`, encrypted by
             :func:`novnc_twisted.contract.typing.seal`.
-        :return: whether all keys were pressed; False: the ticket is no longer valid.
+        :return: True: all keys were pressed.  False: the ticket was not valid, or has ended before the last key.
         :raises InstanceNotFound: this host no longer has the domain.
         :raises ServiceUnavailable: ``sealed`` is invalid, or libvirt refuses the keys or does not answer.
         :raises InstanceNotRunning: the domain was stopped or paused.
