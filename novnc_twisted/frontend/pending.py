@@ -125,7 +125,7 @@ class PendingConnection(Protocol):
                 "BadProxyHeader",
                 self._host,
                 str(error),
-                "[console] proxy_protocol, or the proxy's own setting (send-proxy)",
+                "[console] proxy_protocol, or the setting of the reverse proxy (send-proxy)",
             )
             self.hang_up()
             return False
@@ -140,7 +140,7 @@ class PendingConnection(Protocol):
         return True
 
     def _set_client(self, header: ProxyHeader) -> bool:
-        """Use the client in the PROXY header as the peer; return False if the connection limits refuse it a slot."""
+        """Use the client in the PROXY header as the peer; return False if the connection limits refuse this client."""
         if header.host is None:  # the connection is the reverse proxy's own: a health check
             return True
         kind = IPv6Address if ":" in header.host else IPv4Address
@@ -156,7 +156,7 @@ class PendingConnection(Protocol):
         return self._slot is not None
 
     def _pass_on(self) -> None:
-        """Pass the connection on to the front, through TLS if its first byte is that of TLS."""
+        """Pass the connection on to the front, through TLS if the port has TLS and the first byte is that of TLS."""
         listener = self._listener
         over_tls = listener.over_tls if self._held[0] == CLIENT_HELLO else None
         if listener.tls_only and over_tls is None:
