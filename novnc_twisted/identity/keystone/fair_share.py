@@ -12,7 +12,7 @@ FREE: Final = 32
 """While fewer places than this are taken, every client may take a place."""
 
 SHARE: Final = 16
-"""Once :data:`FREE` places are taken, a network that has this many places gets no further one.
+"""While at least :data:`FREE` places are taken, a network that has this many places gets no further one.
 
 A network is an IPv4 address or an IPv6 /64.
 """

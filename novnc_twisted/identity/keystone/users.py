@@ -61,7 +61,7 @@ class KeystoneUsers:
     :param cache_time: seconds for which an answer is used; 0: each request asks Keystone.
     :param service_type: the type of this service in access rules of application credentials.
     :param lockout: the limits for failed log-ins of browsers.
-    :param now: Unix time in seconds.
+    :param now: returns the Unix time in seconds.
     """
 
     tokens = False
