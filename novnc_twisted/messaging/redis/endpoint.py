@@ -41,7 +41,7 @@ sends one at once, and so notices earlier that the network works again.
 """
 
 ASK_TIMEOUT = 1.0
-"""Seconds to connect to one Sentinel and get its answer; then the next Sentinel is asked."""
+"""Seconds to connect to one Sentinel and get its answer.  If this takes longer, the next Sentinel is asked."""
 
 _OF_SENTINELS = {"NOAUTH": "SENTINELAUTH", "UNKNOWN": "NOSENTINEL"}
 """Error code of the answer to the command ``SENTINEL`` -> the code in :mod:`.reasons`.
@@ -123,8 +123,9 @@ class _SentinelEndpoint:
             except CancelledError:
                 raise
             except Exception:  # noqa: S112
-                # Ask the next Sentinel.  The error is not logged here, because the connection may still work.  When it
-                # ends, Link calls connect(), which also asks the Sentinels, and logs why that fails.
+                # Ask the next Sentinel.  The error is not logged here, because the connection to Redis may still work.
+                # When that connection ends, Link calls connect(), which asks the Sentinels again.  If connect() fails,
+                # Link logs the reason.
                 continue
             return named != protocol.primary
         return False
@@ -136,8 +137,8 @@ class _SentinelEndpoint:
         except RedisError as error:
             raise RedisError(_OF_SENTINELS.get(error.code, error.code)) from None
         except ConnectionGone:
-            # ConnectionGone does not contain the reason of the loss; ``lost`` fires with the reason.  If the connection
-            # is not closed yet, abortConnection() closes it, so that ``lost`` fires.
+            # ConnectionGone does not contain the reason of the loss.  The protocol's Deferred ``lost`` fires with the
+            # reason.  If the connection is not closed yet, abortConnection() closes it, so that ``lost`` fires.
             sentinel.transport.abortConnection()
             raise await sentinel.lost from None
         finally:

@@ -65,7 +65,7 @@ class Scripts:
         return self._missing_since is not None
 
     async def begin(self, protocol: RedisProtocol) -> None:
-        """Check on a new connection that Redis is ready to run scripts; load all scripts if this user may.
+        """Check on a new connection that Redis is ready to run scripts; load all scripts if this process may.
 
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.
@@ -100,8 +100,8 @@ class Scripts:
                 self._found()
                 return reply
             self._not_found()
-            # If this user may load scripts, load them after the first failed attempt, wait after the second, load after
-            # the third, and so on.  If the user may not, wait after each.
+            # If this process may load scripts, load them after the first failed attempt, wait after the second, load
+            # after the third, and so on.  If it may not, wait after each.
             loaded = bool(self._ways) and not loaded
             if loaded:
                 await self._load(protocol)
