@@ -89,7 +89,8 @@ class ViewOnly:
     def _is_release(self, data: bytes, at: int) -> bool:
         """Return whether the message at ``at`` is complete and releases a key; if so, reduce ``_releases`` by one.
 
-        An incomplete message may lack the bytes that decide this.  The shield passes on no incomplete key event.
+        An incomplete message may lack the bytes that decide this, so it does not count as a release.  Behind the
+        shield, no release is missed, because the shield passes on key events only when they are complete.
         """
         if at + self._left > len(data):
             return False

@@ -1,4 +1,4 @@
-"""Power actions that a viewer requests by xvp messages, or on the channel of the page."""
+"""Power actions that a viewer requests, by xvp messages of RFB or by text messages of the console page."""
 
 from typing import TYPE_CHECKING, Final
 

@@ -38,8 +38,8 @@ class SessionSettings:
     :ivar tls_deadline: for a TLS handshake, from its first byte (with a viewer) or its start (with a VNC server).
     :ivar head_deadline: for the head of an HTTP request.  It begins when the connection is accepted, when the TLS
         handshake is done, or when the last response was sent.
-    :ivar token_deadline: for each call about a token: its check, the requests for the VNC password and for the present
-        address of the console, and the renewal of the token's lease.
+    :ivar token_deadline: for each call about a token: the check of the token, the request for the VNC password, the
+        question where the console is now, and the renewal of the token's lease, which lets the viewer reconnect.
     :ivar dial_deadline: for connecting to the VNC server, including the wait for other sessions that connect to the
         same server.  The CONNECT request, if the server needs one, has the same deadline again.
     :ivar rfb_deadline: for each RFB handshake: the one with the VNC server, and the one with the viewer.

@@ -46,8 +46,9 @@ class TokenFile:
     directories: tuple[str, ...] = ()
 
     def __init__(self, source: str) -> None:
-        """Read the source.
+        """Read the files.
 
+        :param source: the path of the file or of the folder.
         :raises ValueError: the source cannot be read; the text is one sentence.
         """
         self._source = source
@@ -124,7 +125,7 @@ class TokenFile:
 
 
 class ReadOnlyTokenFile(TokenFile):
-    """A token file that is read only when the proxy starts and when it reloads."""
+    """Like TokenFile, but reads the files only at the start of the proxy and at each reload."""
 
     reads_once = True
 
