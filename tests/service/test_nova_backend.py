@@ -207,8 +207,8 @@ class NovaTests(TestCase):
         await proxy.ready()
         for _ in range(2):
             (await Viewers(self).open(self.url(self.cloud.add_console(self.vnc_port)))).leave()
-        await proxy.seen("add this path to the access rules")
-        self.assertEqual(proxy.output.count("add this path to the access rules"), 1)
+        await proxy.seen("add a rule for this request to the access rules")
+        self.assertEqual(proxy.output.count("add a rule for this request to the access rules"), 1)
 
     async def test_two_servers_that_swapped_their_ports(self) -> None:
         """Nova answers with the port that a server had; the screen that is there now says whose it is.
