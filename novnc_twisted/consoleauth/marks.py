@@ -1,5 +1,7 @@
 """Marks: changes of tokens after they were made, in the keyed store.  A mark outlives the records of its tokens.
 
+Keys, with the SHA-256 of a token as HASH; a mode is what the viewers of a token may do (``control`` or ``view``):
+
 * ``revoked:SELECTOR`` revokes the tokens that were made until a certain time: one token, or those of a server, a user
   or a project.  So a revocation costs the same for one token and for thousands.  It also applies to a token that
   another process is storing at the same time.
@@ -143,7 +145,7 @@ def selector_of(wanted: SessionFilter) -> tuple[str, str]:
 
 
 def _revocations(token_hash: str, record: TokenRecord | None) -> list[str]:
-    """Return the keys of all marks that could revoke a token."""
+    """Return the keys of all marks that could revoke a token; without its record, only the key for its hash."""
     if record is None:
         return [_revoked("token_hash", token_hash, None)]
     info = record.connect_info

@@ -28,7 +28,7 @@ LEASE = 60.0
 GRACE = 300.0
 """Seconds for which the record of a token in use is kept after its lease has expired.
 
-So after an outage of consoleauth, the next call of ``keep_token`` still finds the record.
+So after a short outage of consoleauth, the next call of ``keep_token`` still finds the record.
 """
 
 DROPPED = 3600.0
@@ -109,7 +109,7 @@ class TokenStore:
         """
         shared_from = record.shared_from or ""
         # Store the index entry before the record.  A shared token without this entry would not end at once with its
-        # source.
+        # source, the token that it was shared from.
         await self._store.put(_shared(token_hash), {}, ttl, _of_token(shared_from))
         # All callers see the entries in the same order, so simultaneous calls cannot exceed the limit together.
         if token_hash not in (await self.shared_of(shared_from))[:most]:
