@@ -43,7 +43,8 @@ class Presence:
     """Renews the presence entries of one process, each second and after each connection to Redis.
 
     :param removes_expired: whether this process also maintains the list of services: its renewals remove the names of
-        services whose entries have expired.  True for consoleauth, and for a process without a role.
+        services whose entries have expired.  True for consoleauth, and for a process without a role, such as
+        ``twistd console``.
     :param health: logs when another process has an exclusive topic of this process.
     """
 
@@ -219,7 +220,7 @@ class Presence:
         if not isinstance(reply, list):
             return []  # the entry was renewed
         # The script returns an empty list if the server that has the topic announces another place (the address of a
-        # compute host), or if this user may not read the entries.
+        # compute host), or if the Redis user of this process may not read the entries.
         return reply or await self._elsewhere(one)
 
     async def _elsewhere(self, one: Announcement) -> list[Any]:
