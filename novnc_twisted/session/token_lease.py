@@ -1,8 +1,8 @@
 """Renews the lease of a live session's token, so that the viewer can reconnect after a network failure.
 
-With a lease, the viewer can use the token for a while even after the token has expired.  If the rules permit no
-reconnection, consoleauth grants no lease.  The proxy calls ``keep_token`` nevertheless, because the answers report
-changes of the token.
+With a lease, the viewer can use the token for a while even after the token has expired.  The call ``keep_token``
+renews the lease.  If the rules permit no reconnection, consoleauth grants no lease.  The proxy calls ``keep_token``
+nevertheless, because the answers report changes of the token.
 """
 
 from typing import Protocol
@@ -31,8 +31,8 @@ class TokenLease:
     """Calls ``keep_token`` regularly while the session lives.  For the call at the session's end, see :meth:`last`.
 
     With consoleauth, the first call comes 60 to 90 s before the token expires.  Most sessions end before this call.  If
-    the token had less than 90 s left when it was checked, or if the viewer is a guest, the first call comes as soon as
-    the session is live.  If calls fail, only the first failure is logged, and the session goes on.
+    the token had less than 90 s left when it was checked, or if it was shared for a guest, the first call comes as soon
+    as the session is live.  If calls fail, only the first failure is logged, and the session goes on.
 
     The answers also report changes that the proxy may have missed.  If the token was revoked, or if the server has
     another project now, the session ends.  If the rights of the token were changed, the session gets the new rights.
