@@ -81,7 +81,7 @@ def explain_refusal(
 ) -> tuple[str, str]:
     """Return why :func:`judge_origin` forbids this request, and the options to change.
 
-    The arguments are those of :func:`judge_origin`.  The first text quotes the request: clean it before logging it.
+    The arguments are those of :func:`judge_origin`.  Clean the first text before logging it: it quotes the request.
     """
     origin = read_origin(origins[0]) if origins else None
     if origin is None:

@@ -48,7 +48,7 @@ def login_of(request: Request) -> str | None:
     """
     # Browsers remember a password of HTTP Basic, and send it even with requests that pages of other sites make.  So
     # check such requests, too, but only those with an Origin.  Browsers send an Origin with every request for a change;
-    # other clients of the API send none.
+    # other clients of the API usually send none.
     if not request.reads and {"authorization", "origin"} <= request.headers.keys():
         refuse_foreign(request)
     secret = secret_of(request)

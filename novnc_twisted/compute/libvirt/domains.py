@@ -96,7 +96,7 @@ class DomainReader:
         try:
             domain = self._read(handle).domain
         except libvirt.libvirtError:
-            # Passed on unchanged, so that the pool can distinguish a missing domain from a dead connection.
+            # Passed on unchanged, so that the connection pool can distinguish a missing domain from a dead connection.
             raise
         except Exception as error:
             raise DomainXMLError(f"{handle.UUIDString()}: {_why(error)}") from None
