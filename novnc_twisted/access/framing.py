@@ -1,9 +1,9 @@
 """Predicts whether ``frame-ancestors`` of Content-Security-Policy makes a browser block our page in a frame.
 
-The noVNC proxy reports such a block, with the option to change.  The proxy cannot see the frame.  But browsers report
-in Sec-Fetch-Dest that a page is for a frame, and often the framing page in Referer.  The rules are those of Content
-Security Policy Level 3, section 6.7.2.  A *source* is one entry of ``frame-ancestors``.  If it contains a path, the
-path is ignored.
+The noVNC proxy reports such a block, and names the option to change.  The proxy cannot see the frame.  But browsers
+report in Sec-Fetch-Dest that a page is for a frame, and often the framing page in Referer.  The rules are those of
+Content Security Policy Level 3, section 6.7.2.  A *source* is one entry of ``frame-ancestors``.  If it contains a path,
+the path is ignored.
 """
 
 import ipaddress
@@ -27,8 +27,8 @@ _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 def list_source(sources: Sequence[str], host: str | None, listening: Sequence[tuple[str, int]]) -> str:
     """Return the source that allows our list of servers to frame the console page.
 
-    The list has a page with consoles side by side, each in such a frame.  The API serves the list.  So the source has
-    the host of the request, and a port on which the API of this process listens.  No other port is used, because
+    The list has a page with consoles side by side, each in a frame.  The API serves the list.  So the source has the
+    host of the request, and a port on which the API of this process listens.  No other port is used, because
     another user of this machine may listen on it.
 
     :param sources: the operator's sources; the list may frame the page only if ``'self'`` is one of them.
