@@ -24,8 +24,8 @@ MAXIMUM = Version(2, 31)
 """The latest supported version.
 
 ``remote-consoles`` needs 2.6.  ``os-console-auth-tokens`` needs 2.31: in nova's earlier versions, it shows only tokens
-of RDP consoles.  Versions after 2.31 are not supported, because they show details of servers that libvirt domains do
-not have.
+of RDP consoles.  Versions after 2.31 are not supported, because they show fields of a server that libvirt's domains
+do not have.
 """
 
 
