@@ -41,7 +41,7 @@ _log = Logger()
 
 
 class History:
-    """Stores the reports of the proxies, and lists them.
+    """Stores the ended sessions that proxies report, and lists these sessions.
 
     :param admissions: what consoleauth knows about the sessions that it has admitted.
     :ivar retention: seconds for which ended sessions are kept; 0: none are kept.

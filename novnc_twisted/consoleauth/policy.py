@@ -194,7 +194,7 @@ class TokenPolicy:
     async def check(self, token_hash: str, record: TokenRecord, console_type: str, address: str) -> None:
         """Check that a token is valid now, for this console type and client address.
 
-        :raises InvalidToken: the token has expired, and no lease lets this client address use it.
+        :raises InvalidToken: the token has expired, and no lease (see :meth:`renew`) lets this client address use it.
         :raises ConsoleForbidden: the token is for another console type; or ``bind_address`` is on, and the token is for
             another client address, or the client address is unknown.
         """
@@ -267,12 +267,12 @@ class TokenPolicy:
         return await self._find_or_restore(token_hash)
 
     async def renew(self, token_hash: str, record: TokenRecord | None, address: str) -> str | None:
-        """Let a viewer reconnect with this token from this address within 60 s, even if the token expires.
+        """Renew the lease of a token: let a viewer reconnect from this address within 60 s, even if the token expires.
 
         A shared token is refused after its expiry nevertheless.
 
-        If this token has no lease (:meth:`reconnects`), only keep the record: it names the server, the user
-        and the project, by which the next call finds a revocation.
+        If this token may have no lease (see :meth:`reconnects`), only keep the record.  The next call of this method
+        needs the server, the user and the project in the record to find a revocation.
 
         :param record: what :meth:`find_in_use` returned.  If it is None, nothing is renewed.
         :return: the viewer's mode if it was changed; else None.
