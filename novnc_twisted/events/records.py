@@ -213,8 +213,8 @@ class TokenUsed(ConsoleEvent):
 class TokenRefused(ConsoleEvent):
     """A proxy asked for the check of a token, and the token was refused.
 
-    consoleauth also reports this event if it does not renew the lease of a token because the server now belongs to
-    another project.
+    consoleauth also reports this event if it refuses to renew the lease of a token (the viewer's right to reconnect),
+    because the server now belongs to another project.
 
     The fields of the user, the project and the server are set if consoleauth knows the token but refuses it, for
     example because the server does not run.  They are empty if the token is unknown, or if nova's API or a token
