@@ -19,7 +19,7 @@ number by which Redis sorts a sorted set.
 WORKER is the name of one server or presence entry (``Announcement.worker``).  PLACE is the address that a compute host
 announces; it is empty for other services.  For callers without a role, ``:ROLE`` and ``ROLE:`` are left out.
 
-Keys expire, so that nothing remains in Redis after all services have ended.  Only consoleauth, or a process
+Keys expire, so that they do not stay in Redis for ever after all services have ended.  Only consoleauth, or a process
 without a role, sets the expiry of ``services`` and ``services:KIND``.
 """
 
@@ -73,7 +73,7 @@ class Script:
 
 
 WRITTEN: Final = (1, "queued")
-"""The replies of a script with ``writes`` that has added data.  Such a reply shows that Redis accepts data."""
+"""A script with ``writes`` that gives one of these replies has added data, so Redis accepts data."""
 
 ALL: list[Script] = []
 """All scripts.  A connection with the right to SCRIPT LOAD loads them into Redis."""
@@ -162,9 +162,9 @@ return 1
 )
 """Make a presence entry, or renew it, and return 1; or return the entries of other servers of an exclusive topic.
 
-If the entry is exclusive and its topic has another live server, the entry is not made, and the script returns the live
-entries of ``TOPIC@PLACE``.  This list is empty if the other server has announced another PLACE, or if the Redis user
-of this process may not read the entries.
+If the entry is new and exclusive, and its topic has another live server, the entry is not made, and the script returns
+the live entries of ``TOPIC@PLACE``.  This list is empty if the other server has announced another PLACE, or if the
+Redis user of this process may not read the entries.
 
 Between two runs, plain commands renew the entry (:mod:`.presence`).
 
