@@ -5,9 +5,9 @@ reactor waits for, and each read makes a new bytes object.  In the detached rela
 socket.  All sides of all sessions share one edge-triggered epoll, which is a single reader for the reactor.  Plain
 streams (without WebSocket frames) are read into one buffer, which all sessions share.  Data is sent at once.  Data that
 a peer does not accept is held, and until it is sent, the relay does not read from the other peer.  So at most the data
-of one read is held for each direction.  At the beginning of a session, it may be more, because the transports and the
-ends may have held data before.  In a measurement, the detached relay copied pictures with half of the CPU time of
-transports, and needed a third of their CPU time for a round trip.
+of one read is held for each direction; at the beginning of a session, also what was held before the detached relay took
+over.  In a measurement, the detached relay copied pictures with half of the CPU time of transports, and needed a third
+of their CPU time for a round trip.
 
 When the session ends, the sockets return to transports, which close them like every other connection.
 """
