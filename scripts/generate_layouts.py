@@ -115,7 +115,7 @@ HEADER = """\
  * Source: xkeyboard-config {version} (https://www.freedesktop.org/wiki/Software/XKeyboardConfig/, Debian's xkb-data),
  * under the licences in LICENSE.xkb-data.txt (MIT/X11 and alike).
  *
- * By layout: its name, and one text for each level (plain, Shift, AltGr, AltGr and Shift) with what each key of
+ * By layout: its name, and one text for each level (plain, Shift, AltGr, AltGr+Shift) with what each key of
  * KEYS in layouts.js gives.  A space: nothing that can be typed.  A combining mark: the dead key of it.
  */
 export const SOURCE = 'xkeyboard-config {version}';
@@ -142,7 +142,7 @@ DATA: Final[dict[str, tuple[str, ...]]] = {{
 
 PYTHON_FOOTER = '''\
 }}
-"""By layout: its title, and one text for each level (plain, Shift, AltGr, AltGr and Shift).
+"""By layout: its title, and one text for each level (plain, Shift, AltGr, AltGr+Shift).
 
 A text has the character that each key types, in the order of PRINTING in keys.py.  A space, or a missing character at
 the end of the text, means that the key types no usable character.  A combining mark stands for its dead key.  A layout

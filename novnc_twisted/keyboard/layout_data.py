@@ -321,7 +321,7 @@ DATA: Final[dict[str, tuple[str, ...]]] = {
         "~ ’₴€    {}–± ЈЏЎ ЁЊ     Ъ| Ы     ЉЂ Э¦ Ћ     „“…",
     ),
 }
-"""By layout: its title, and one text for each level (plain, Shift, AltGr, AltGr and Shift).
+"""By layout: its title, and one text for each level (plain, Shift, AltGr, AltGr+Shift).
 
 A text has the character that each key types, in the order of PRINTING in keys.py.  A space, or a missing character at
 the end of the text, means that the key types no usable character.  A combining mark stands for its dead key.  A layout

@@ -4,7 +4,7 @@
  * Source: xkeyboard-config 2.35.1 (https://www.freedesktop.org/wiki/Software/XKeyboardConfig/, Debian's xkb-data),
  * under the licences in LICENSE.xkb-data.txt (MIT/X11 and alike).
  *
- * By layout: its name, and one text for each level (plain, Shift, AltGr, AltGr and Shift) with what each key of
+ * By layout: its name, and one text for each level (plain, Shift, AltGr, AltGr+Shift) with what each key of
  * KEYS in layouts.js gives.  A space: nothing that can be typed.  A combining mark: the dead key of it.
  */
 export const SOURCE = 'xkeyboard-config 2.35.1';
