@@ -1,7 +1,7 @@
 """Writes the log to standard output, which may go to systemd's journal.
 
 A line for the journal begins with its priority as ``<N>`` (sd-daemon(3), ``SyslogLevelPrefix`` in systemd.exec(5)).
-In the form ``text``, lines for the journal have no time stamps, because the journal adds its own.
+With ``log_format = text``, lines for the journal have no time stamps, because the journal adds its own.
 """
 
 import os

@@ -107,7 +107,7 @@ def octal_mode(text: str) -> None:
 
 def origin_host(text: str) -> None:
     """Check the host of a web page: a host name or an IP address; IPv6 with or without brackets."""
-    advice = "an item is a host name or an address alone, without scheme, port and path"
+    advice = "an item is a host name or an address alone, without scheme, port or path"
     if "*" in text:
         raise ValueError(f"{text} never matches: there are no wildcards; name each host whose pages may open consoles")
     if not text or "/" in text or text.lower() in ("null", "none") or any(blank.isspace() for blank in text):
