@@ -46,7 +46,7 @@ class UpstreamEnd(StreamEnd):
         """Start TLS on this connection, as the TLS client.
 
         :return: fires when the TLS handshake is done.  If the connection is lost before that, the Deferred fails with
-            the reason, and the receiver is not notified.
+            the reason, and the receiver of the connection's bytes is not notified.
         """
         done: Deferred[None] = Deferred(self._tls_cancelled)
         if self._gone or self._closing:

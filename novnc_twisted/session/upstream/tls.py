@@ -135,7 +135,7 @@ class UpstreamTLS:
         return self.server_name.replace(_HOST, info.compute_host or "")
 
     async def start(self, end: UpstreamEnd, name: str | None) -> None:
-        """Start TLS on an end; return when TLS is established and the server's certificate has been verified.
+        """Start TLS on a connection; return when TLS is established and the server's certificate has been verified.
 
         :param name: the name that the certificate must have; None: anonymous TLS, which verifies nothing.
         :raises ConsoleUnreachable: the handshake or the verification failed; the detail has the reason.
