@@ -1,4 +1,4 @@
-"""The whole API server: finds the caller of each request, and the API that the path of the request names."""
+"""The whole API server: passes each request to the API that its path names, and usually finds the caller."""
 
 import re
 import time

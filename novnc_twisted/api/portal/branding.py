@@ -29,11 +29,11 @@ class Branding:
     async def answer(
         self, request: Request, segments: tuple[str, ...], page: Callable[[], Awaitable[Response]]
     ) -> Response:
-        """Return the style sheet, the logo, or a page that uses both.
+        """Return the style sheet, the logo, or a page.
 
         :param segments: the path segments after ``console``.
-        :param page: makes the response to any other request.  If this response is an HTML page, the logo and the style
-            sheet are added.
+        :param page: makes the response to any other request.  If this response is an HTML page, the style sheet
+            and the logo are added, as far as the operator has set them.
         """
         branded = self._branded
         if branded is None:

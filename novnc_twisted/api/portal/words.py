@@ -1,4 +1,4 @@
-"""The texts of the pages in the reader's language.
+"""The texts of the portal's pages in the reader's language.
 
 The language of the URL (``?lang=de``) is tried first, then those of the header ``Accept-Language``.  The build makes a
 table for each language from the files in novnc_twisted/web/src/locales.  The keys of a table are the English texts.
