@@ -64,8 +64,8 @@ class ConsoleMethods:
         :raises ConsoleUnreachable: another running domain claims the same VNC address.
         """
         domain, others = await self._read(instance_uuid)
-        # Both checks come after the domain was read, so that a missing server is always reported as missing.  They come
-        # before the check of the server's state, because a stopped server would fail them after its start, too.
+        # The console type and ``enabled`` are checked after the domain was read, so that a missing server is always
+        # reported as missing.  They are checked before the server's state, because a start would mend neither.
         base_url = self._base_url(console_type)
         self._check_enabled()
         vnc = self._console(domain, others)

@@ -29,7 +29,7 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
     if proxy_address is not None and not any(listen is None or _reaches(listen, proxy_address) for listen in listens):
         return (
             f"listens on {', '.join(vnc.listens)}, but the proxies connect to server_proxyclient_address "
-            f"{proxyclient_address} and can't reach it; {mend}"
+            f"{proxyclient_address} and can't reach the VNC server; {mend}"
         )
     if meant is not None and meant.is_unspecified:
         return None

@@ -197,7 +197,7 @@ class ComputeAPI:
     async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None = None) -> Console:
         """Return a console with a new token.  The token is valid only after consoleauth has authorized it.
 
-        :param host: the compute host that has the server; None: it is looked up.
+        :param host: the compute host to ask first.  If it is None or does not have the server, the host is looked up.
         :raises InstanceNotFound: no live host knows the server.
         :raises InstanceNotRunning: the server is stopped or paused by a migration, or its VNC port is not known yet.
         :raises ConsoleTypeUnavailable: the server has no VNC server that listens, or its host does not offer this
