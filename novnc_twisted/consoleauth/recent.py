@@ -9,7 +9,7 @@ MAX_RECENT = 10_000
 
 
 class RecentTokens:
-    """Records of tokens that were used recently, by the hashes of the tokens.
+    """Records of tokens that were used recently.  The keys are the hashes of the tokens.
 
     :ivar lifetime: seconds for which a record is remembered after its last use.
     """

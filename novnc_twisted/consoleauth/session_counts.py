@@ -34,14 +34,14 @@ The wait is shorter if less time is left for the method of consoleauth that asks
 ON_ITS_WAY: Final = 5.0
 """Seconds that a proxy waits for an answer about a token (its ``token_deadline``).
 
-If the answer has not arrived after this time, the admission cannot become a session any more.
+If the answer has not arrived after this time, the admitted session cannot begin any more.
 """
 
 MAX_CHECKING: Final = 1000
 """Maximum number of link ids (:func:`.link_id`) in one call to a proxy."""
 
 _SERVER: Final = "server_id"
-"""The field of a SessionFilter by which the proxies count the sessions of a server."""
+"""The field of a :class:`.SessionFilter` (it selects sessions) by which the proxies count the sessions of a server."""
 
 _Key = tuple[str, str]
 """What is counted: the name of a field of a SessionFilter, and its value."""
@@ -91,7 +91,7 @@ class _Limit(NamedTuple):
 class _Admission(NamedTuple):
     """An admitted session, which its proxy perhaps does not count yet.
 
-    :ivar proxy: the topic of its worker.
+    :ivar proxy: the topic of the proxy's worker process; empty: unknown.
     :ivar link_id: identifies its token without revealing the token's hash (:func:`.link_id`).  Somebody with a stolen
         proxy credential can read the calls to the workers, and consoleauth's methods accept the hash in place of the
         token.  So these calls contain the link id, and not the hash.
@@ -111,10 +111,10 @@ class SessionCounts:
     Checks for the same user, project, address or server run one after the other, and an admitted session counts at
     once.  Until consoleauth's answer to ``check_token`` has arrived at the proxy, the proxy reports that it is checking
     the token, and this class adds the session to the proxy's number.  After that, the proxy counts the session.  So
-    simultaneous sessions cannot exceed a limit together.  There are two exceptions: sessions that another consoleauth
-    admits, and sessions without a known proxy.  They count only after the answer has arrived at the proxy.
+    simultaneous sessions usually cannot exceed a limit together.  But sessions that another consoleauth admits, and
+    sessions without a known proxy, count only after the answer has arrived at the proxy.
 
-    :param opened: an upper bound for the number of each server's sessions.
+    :param opened: the records of admitted sessions.  A server usually has at least as many records as sessions.
     """
 
     def __init__(self, transport: ITransport, clock: IReactorTime, rules: SessionRules, opened: OpenSessions) -> None:
@@ -134,8 +134,8 @@ class SessionCounts:
 
         :param session: the id of the session's admission.  If the session is checked again with the same id, it is not
             counted twice.
-        :param proxy: the topic of its worker; empty: unknown.  A session without a known worker counts only after its
-            proxy has received the answer.
+        :param proxy: the topic of the proxy's worker process; empty: unknown.  A session without a known worker counts
+            only after its proxy has received the answer.
         :param time: the limit of the method that admits the session.
         :raises TooManySessions: a limit is reached; the subclass says which.
         :raises ServiceUnavailable: a proxy does not answer, so that its sessions are unknown.
