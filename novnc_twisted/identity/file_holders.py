@@ -9,7 +9,7 @@ from novnc_twisted.identity.users import Caller, User
 class FileHolders:
     """See ITokenHolders.
 
-    :param user_of: returns the user of this name in the current file, or None.
+    :param user_of: returns the user with a given name in the current file, or None.
     """
 
     def __init__(self, user_of: Callable[[str], User | None]) -> None:

@@ -2,7 +2,7 @@
 
 The token is of the same kind as the tokens that our identity service gives to API clients.  If the user's line in the
 file or the user's rights change, the token becomes invalid, and the user has to log in again.  The token of a browser
-is accepted only in the cookie, and every copy of it becomes invalid when the user logs out.
+is accepted only in the cookie.  When the user logs out, all tokens of this log-in become invalid.
 """
 
 import secrets
@@ -35,7 +35,7 @@ longer than this cookie is valid.
 class FileLogins:
     """See IBrowserLogins.
 
-    :param store: remembers who has logged out.
+    :param store: remembers the log-outs.
     :param now: Unix time in seconds.
     """
 
