@@ -48,7 +48,8 @@ class RFBConsole:
     def filters(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
         """Choose the filters of a session: shield, clipboard policy and ViewOnly, as the settings and rights require.
 
-        The shield must be the first filter: the relay asks only the first filter where the viewer's messages end.
+        The shield checks the viewer's messages.  It must be the first filter: the relay asks only the first
+        filter where these messages end.
         """
         view = info.mode == VIEW
         # A view-only session has a shield even if the setting is off.  If the viewer gets control in the middle of a

@@ -44,7 +44,7 @@ class StreamSide:
     While a side has the socket, the end uses the side as its transport: a WebSocket end, for example, sends pings and
     text messages with :meth:`write`.
 
-    :ivar end: the end from which this side has taken the socket.
+    :ivar end: the end (connection) from which this side has taken the socket.
     :ivar filter: the filters for the bytes that this side reads, as one function, which returns the bytes to send on;
         None: all bytes are sent on without inspection.
     :ivar other: the other side.
@@ -99,7 +99,8 @@ class StreamSide:
     def pump(self) -> None:
         """Read from this side's socket and send to the other side.
 
-        Stop when the socket is empty, when the other side is full, or after this side's share of the round.
+        Stop when the socket is empty, when the other side is full, or after this side's share of the round: the reads
+        of ``engine.turns``.
         """
         engine, end, other, relay = self._engine, self.end, self.other, self._relay
         for _ in engine.turns:
