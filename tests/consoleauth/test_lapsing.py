@@ -1,6 +1,8 @@
 """Tokens of live and of lost sessions, which admit the same viewer for a while after their time."""
 
+from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.consoleauth import ConsoleAuthAPI
+from novnc_twisted.consoleauth.shared_tokens import LONGEST
 from novnc_twisted.errors import InvalidToken
 from tests.consoleauth.harness import ELSEWHERE, TOKEN, VIEWER, VM, ConsoleAuthCase
 
@@ -65,6 +67,15 @@ class LeaseTests(ConsoleAuthCase):
         await self.refused(InvalidToken, self.check())
         await self.api.keep_token(TOKEN, VIEWER)
         await self.check()
+
+    async def test_a_changed_mode_lasts_as_long_as_its_session(self) -> None:
+        await self.serve(token_ttl=30)
+        await self.token()
+        await self.api.set_mode(hash_token(TOKEN), "view")
+        for _ in range(round((LONGEST + 1000) / 50)):
+            await self.api.keep_token(TOKEN, VIEWER)
+            self.clock.advance(50)
+        self.assertEqual((await self.check()).mode, "view")
 
     async def test_other_addresses_within_the_ttl(self) -> None:
         await self.serve(token_ttl=600)

@@ -1,5 +1,6 @@
 """Waiting: a deadline for each wait, one cause that ends them all, and nothing left behind."""
 
+from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -95,15 +96,21 @@ class Waiting(SynchronousTestCase):
             begun.append(1)
 
         self.deadline.end(Stopping())
-        self.failureResultOf(self.wait(never()), Stopping)
-        self.assertEqual(begun, [])
+        coroutine, cancelled = never(), []
+        self.failureResultOf(self.wait(coroutine), Stopping)
+        self.assertEqual((begun, getcoroutinestate(coroutine)), ([], CORO_CLOSED))
+        self.failureResultOf(self.wait(Deferred(cancelled.append)), Stopping)
+        self.assertEqual(len(cancelled), 1)
 
     def test_what_ends_everything_as_it_begins(self) -> None:
+        cancelled: list[Deferred[None]] = []
+
         async def ending() -> None:
             self.deadline.end(Stopping())
-            await Deferred()
+            await Deferred(cancelled.append)
 
         self.failureResultOf(self.wait(ending()), Stopping)
+        self.assertEqual(len(cancelled), 1)
 
     def test_what_heeds_no_cancellation_holds_nobody_up(self) -> None:
         async def stubborn() -> str:
