@@ -46,7 +46,7 @@ class ComputeAPI:
     async def answer(
         self, request: Request, request_id: str, caller: Caller, version: str, segments: tuple[str, ...]
     ) -> Response:
-        """Return the response, with the headers of its microversion.
+        """Return the response.  Unless the version is ``v2``, add the headers of the microversion.
 
         :param version: the first segment of the path, one of :data:`VERSIONS`.
         :param segments: the path segments after the version, at least one.
@@ -109,7 +109,8 @@ class ComputeAPI:
             yield
             answered = True
         except (HTTPError, Refusal) as error:
-            # 503 means that a service did not answer in time.  All other errors are answers of working services.
+            # 503 usually means that a service did not answer in time.  All other errors are answers of working
+            # services.
             answered = (error.status if isinstance(error, HTTPError) else error.api_status) != 503
             raise
         finally:
