@@ -43,7 +43,7 @@ class KeyboardAPI:
         :param hold: milliseconds between two events; each press and each release of a key is an event.
         :param pressed: called after each message, with the number of keys that were pressed for this message.
         :raises InstanceNotFound: the server is no longer on the host that reported it.
-        :raises InstanceNotRunning: the server is stopped or paused.
+        :raises InstanceNotRunning: the server is not running; for example, it is paused.
         :raises ServiceUnavailable: the host or its libvirt does not answer, or libvirt refuses the keys.
         """
         answer = await self._call(instance, "begin_keys")

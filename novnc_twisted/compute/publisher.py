@@ -32,7 +32,7 @@ Publishing thousands of domains takes long, and must not occupy this process and
 """
 
 RETRY: Final = 5.0
-"""Seconds until the next attempt if libvirt or the store does not answer."""
+"""Seconds from a failed attempt to the next one.  An event of libvirt may cause the next attempt earlier."""
 
 RENEWAL: Final = 30.0
 """Seconds between two renewals of the record.  Publications because of events do not postpone a renewal.
