@@ -40,7 +40,7 @@ class LeaseMethods:
         If the store has lost the token's record, the record is restored if possible (see :meth:`.LostTokens.restore`).
         The record of a token that was dropped (deleted from the store, for example together with all other tokens of
         its server) is not restored.  If there is no record, or the rules do not permit a reconnection with the token,
-        no lease is granted.  Then the call only reports whether the token was revoked or its mode was changed.
+        no lease is granted.  Then the call still reports whether the token was revoked or its mode was changed.
 
         :returns: ``mode``: what the viewer may do (``control`` or ``view``) if this was changed after the token was
             made; else null.

@@ -25,9 +25,9 @@ from novnc_twisted.errors import InvalidToken, ServiceUnavailable
 from novnc_twisted.events.records import ControlChanged
 
 GONE: Final = "gone"
-"""Why nothing was changed: one of the two sessions has ended, or the call names them wrongly.
+"""Why nothing was changed: a session that the call names was not found, usually because it has ended.
 
-For example, the token is not that of the session, or both sessions are the same.
+This is also the reason if the token is not that of the calling session, or if the call names one session twice.
 """
 
 NO_CONTROL: Final = "no-control"
@@ -79,7 +79,7 @@ class PeopleMethods:
 
         :param topic: the topic of the worker, which consoleauth will call.
         :returns: an empty object.
-        :raises InvalidToken: the token is unknown, and no admission with this token is stored.
+        :raises InvalidToken: the token is unknown, and no admission of a session with this token is stored.
         :raises Revoked: the token was revoked.
         :raises ServiceUnavailable: an argument is invalid.
         """
@@ -98,7 +98,7 @@ class PeopleMethods:
         :param expires_in: seconds after which the new token and its sessions end; more than 28,800 count as 28,800.
         :returns: ``expires_in``: for how many seconds the new token is valid.  If the live session's token permits no
             reconnection, the new token ends when that token expires, if not earlier.
-        :raises ConsoleForbidden: the token may not be shared, or not with this right.
+        :raises ConsoleForbidden: the token may not be shared, or not with this right; or it has too many shared tokens.
         :raises Refusal: the token is not valid; see ``check_token``.
         """
         shared_hash = fields.argument("shared_hash", shared_hash, fields.token_hash)
@@ -118,8 +118,8 @@ class PeopleMethods:
         """Ask for control, hand it over, take it back, or return it.
 
         :param session_id: the session whose viewer wants the change.
-        :param token_hash: the SHA-256 of the token of this session.  Only the session's own proxy knows it, so no other
-            proxy can act for the session.
+        :param token_hash: the SHA-256 of the token of this session.  Usually, only the session's own proxy knows it, so
+            no other proxy can act for the session.
         :param action: one of :data:`~novnc_twisted.contract.person.CONTROL_ACTIONS`.
         :param other: the session that gets control (``give``) or loses it (``take``).  With ``take``, an empty
             text means all sessions that got control from this one.
@@ -167,9 +167,9 @@ class PeopleMethods:
         own, other = acting.own, acting.other
         if not acting.has_control or not await self._may_control(own):
             return NO_CONTROL
-        # A session that has made a grant that counts may only watch, even if another session gives it control.  So end
-        # the grants that the receiver has made.  This includes grants that do not count now: they could count again as
-        # soon as the receiver has control.
+        # A session that has handed its control over (a grant) may only watch while the grant counts, even if another
+        # session gives it control.  So end the grants that the receiver has made.  This includes grants that do not
+        # count now: they could count again as soon as the receiver has control.
         stored = await self._grants.of([one.id for one in acting.sessions])
         gave = [to for to, by in stored.items() if by == other.id]
         left = {to: by for to, by in acting.grants.items() if to not in gave}
