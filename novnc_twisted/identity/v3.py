@@ -45,7 +45,7 @@ class IdentityAPI:
             version = version_document(request.base_url)
             if segments:
                 return Response(200, {"version": version})
-            # Keystone also answers with 300 Multiple Choices here.
+            # 300 Multiple Choices, as in Keystone.
             return Response(300, {"versions": {"values": [version]}})
         if segments == ("v3", "auth", "tokens"):
             if request.method == "POST":
@@ -79,7 +79,7 @@ class IdentityAPI:
         expires_at = self._now() + TOKEN_TTL
         if self._auth.tokens:
             found = await self._tokens.read(subject)
-            # Also 404 for the token of another user: the caller must not learn that this token is valid.
+            # Also 404 for the token of another user: only administrators may learn that this token is valid.
             if found is None or (found[0].user != caller.user and not caller.is_admin):
                 raise HTTPError(404, "Could not find token.")
             caller, expires_at = found

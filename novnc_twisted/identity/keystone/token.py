@@ -70,7 +70,8 @@ class Roles:
     :ivar admin: roles of administrators, who see and do everything.  If :attr:`KeystoneToken.admin_project` is False
         for the project, such a role gives only the rights of a member.
     :ivar member: roles of users who may use the servers of their project.
-    :ivar reader: roles of users who may list the servers and sessions of their project, and nothing else.
+    :ivar reader: roles of users who may list the servers and sessions of their project, but see no screen and
+        change nothing.
     """
 
     admin: frozenset[str] = frozenset({"admin"})
