@@ -1,8 +1,8 @@
 """The topics on the bus, their methods, and the roles that may call each method.
 
-They are defined only in this module.  Each service registers the methods of its topic from these definitions.  The
-rights of the Redis users (:mod:`novnc_twisted.messaging.redis.acl`) and the table in ``docs/redis_acl.rst`` are
-generated from :data:`TOPICS`.
+Only this module defines topics.  Each service registers the methods of its topic from these definitions.  The rights of
+the Redis users (:mod:`novnc_twisted.messaging.redis.acl`) and the table in ``docs/redis_acl.rst`` are generated from
+:data:`TOPICS`.
 """
 
 from collections.abc import Mapping

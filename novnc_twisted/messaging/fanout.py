@@ -65,9 +65,9 @@ async def gather(
 
 
 async def _only(call: Deferred[T]) -> T | Refusal:
-    """Return what :func:`gather` returns for a single call, as for most look-ups of a console.
+    """Return what :func:`gather` returns for a single call.  Most look-ups of a console make only one.
 
-    This takes a third of the CPU time that collecting several answers takes.
+    This function takes a third of the CPU time that collecting several answers takes.
     """
     try:
         return await call

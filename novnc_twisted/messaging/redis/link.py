@@ -256,7 +256,7 @@ class Link:
         await log_in(protocol, self._address)
 
     async def _watch(self, _protocol: RedisProtocol) -> BaseException | None:
-        """Watch a connection, and close it if necessary; return why, or None if this method did not close it."""
+        """Do nothing.  A subclass may close the connection, and then returns why; else it returns None."""
         return None
 
     def _drop(self) -> None:
