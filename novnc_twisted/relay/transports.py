@@ -24,7 +24,7 @@ _PROBES = _options(TCP_KEEPINTVL=1, TCP_KEEPCNT=100, TCP_KEEPIDLE=1)
 
 
 class _Connected(Connection):
-    """The transport of a socket that is connected already: a new one, or one that a detached relay returned."""
+    """The transport of a connected socket: a new one, or one that a detached relay had taken (see :func:`take`)."""
 
     # A flag of abstract.FileDescriptor; without it, Twisted discards writes.
     connected = 1

@@ -1,6 +1,6 @@
 """Finds where the messages of a VNC server begin and end (RFC 6143, section 7.6; rfbproto).
 
-This module is used only in sessions that limit the clipboard texts of the server (:mod:`.clipboard`).  It does not
+This module is needed only in sessions that limit the clipboard texts of the server (:mod:`.clipboard`).  It does not
 decode pictures: in a FramebufferUpdate, it reads only the headers of the rectangles and the lengths in them.
 """
 
