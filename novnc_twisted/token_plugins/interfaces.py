@@ -15,7 +15,7 @@ class ITokenPlugin(Interface):
     """Finds the VNC server of a token."""
 
     max_token: int = Attribute("Maximum number of characters of a token.")
-    reads_once: bool = Attribute("Whether the source is read only at the start and by :meth:`renewal`.")
+    reads_once: bool = Attribute("Whether the source of the tokens is read only at the start and by :meth:`renewal`.")
     directories: tuple[str, ...] = Attribute("Folders with unix sockets to which the plug-in's tokens lead.")
 
     def start() -> None:

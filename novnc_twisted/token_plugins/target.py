@@ -48,7 +48,7 @@ def target_of(host: Any, port: Any) -> Target:
     :raises ValueError: the host or the port is invalid; the error quotes neither value.
     """
     if not isinstance(host, str) or len(host) > 255 or isinstance(port, bool) or not isinstance(port, int | str):
-        raise ValueError("host or port has a wrong type")
+        raise ValueError("host or port has a wrong type, or the host is too long")
     host, digits = host.removeprefix("[").removesuffix("]"), str(port)
     if not is_ip(host):
         try:
