@@ -3,7 +3,7 @@
 from twisted.internet.error import ConnectionDone
 
 from novnc_twisted.messaging.redis.heartbeat import MAX_BACKOFF
-from novnc_twisted.messaging.redis.scripts import ANNOUNCE, QUEUE, SERVICES
+from novnc_twisted.messaging.redis.scripts import ANNOUNCE, EXTEND, PUT, QUEUE, SERVICES
 from tests.messaging.redis_case import LinkCase
 from tests.support.fake_redis import hello
 
@@ -115,6 +115,17 @@ class TroubleTests(LinkCase):
                 self.run_script(ANNOUNCE)
             self.assertEqual(self.redis_lines()[1:], ["accepts commands again"])
             self.assertEqual(len(self.redis.attempts), 1)
+
+    def test_an_index_with_several_keys(self) -> None:
+        """The reply of PUT is the number of keys."""
+        self.link.start()
+        self.redis.answers["EVALSHA"] = b"-OOM not now\r\n"
+        self.unavailable(self.run_script(PUT))
+        self.redis.answers["EVALSHA"] = b":7\r\n"
+        self.run_script(EXTEND)  # it adds nothing
+        self.assertEqual(len(self.redis_lines()), 1)
+        self.run_script(PUT)
+        self.assertEqual(self.redis_lines()[1:], ["accepts commands again"])
 
     def test_become_a_replica(self) -> None:
         self.link.start()

@@ -17,7 +17,7 @@ from novnc_twisted.messaging.redis.login import eviction_policy
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, sentence
 from novnc_twisted.messaging.redis.running import FRESH, Scripts
-from novnc_twisted.messaging.redis.scripts import WRITTEN, Script
+from novnc_twisted.messaging.redis.scripts import Script
 from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.waiting import Late, within
 
@@ -111,7 +111,7 @@ class CommandLink(Link):
             needs_scripts=True,
         )
         # A full Redis still runs scripts that add nothing.  Only a script that adds data shows that Redis accepts data.
-        if script.writes and reply in WRITTEN:
+        if script.has_written(reply):
             self._health.no_trouble()
         return reply
 

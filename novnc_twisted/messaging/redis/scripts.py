@@ -24,7 +24,7 @@ without a role, sets the expiry of ``services`` and ``services:KIND``.
 """
 
 from hashlib import sha1
-from typing import Final
+from typing import Any
 
 AWAY = 10**13
 """Added to the score of the worker ``~``, which stands for a server that is being restarted (:data:`WITHDRAW`).
@@ -71,9 +71,10 @@ class Script:
         self.sha = sha1(self.text.encode()).hexdigest()  # noqa: S324
         ALL.append(self)
 
+    def has_written(self, reply: Any) -> bool:
+        """Return whether a reply shows that this script has added data, so that Redis is not full."""
+        return self.writes and (reply == "queued" or (isinstance(reply, int) and reply > 0))
 
-WRITTEN: Final = (1, "queued")
-"""A script with ``writes`` that gives one of these replies has added data, so Redis accepts data."""
 
 ALL: list[Script] = []
 """All scripts.  A connection with the right to SCRIPT LOAD loads them into Redis."""
@@ -268,13 +269,14 @@ if place then
   if redis.call('PTTL', KEYS[2]) < ends - now then redis.call('PEXPIREAT', KEYS[2], ends) end
   return redis.call('ZCOUNT', KEYS[2], '-inf', '+inf')
 end
-return 0
+return 1
 """,
     writes=True,
 )
 """Store an object with a time to live, and add it to an index if one is given.
 
-An object that had the same key is replaced, and removed from its index.  Return the number of keys in the index.
+An object that had the same key is replaced, and removed from its index.  Return the number of keys in the index, or 1
+without an index.
 """
 
 EXTEND = Script("""

@@ -47,7 +47,8 @@ class RedisStore:
                 await self._link.run(REMOVE, [names.stored(check_key(key))], deadline=DEADLINE)
                 return 0
             keys = [names.stored(check_key(key)), *([names.index(check_key(index))] if index else [])]
-            return int(await self._link.run(PUT, keys, text, _milliseconds(ttl), key, deadline=DEADLINE))
+            size = await self._link.run(PUT, keys, text, _milliseconds(ttl), key, deadline=DEADLINE)
+            return int(size) if index else 0
 
         return _begun(put())
 
