@@ -48,8 +48,8 @@ class FrontProtocol(FrontConnection):
     def dataReceived(self, data: bytes) -> None:
         """See Protocol.
 
-        Before a session or a final response begins, the bytes belong to a head; bytes that arrive while a request is
-        being answered are an error.  After that, ``end`` gets every byte.
+        Once a session or a final response has begun, ``end`` gets every byte.  Before that, the bytes belong to a head;
+        bytes that arrive while a request is being answered are an error.
         """
         if self.end is not None:
             self.end.dataReceived(data)

@@ -70,8 +70,8 @@ class NoVNCProxyFactory(FrontFactory):
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address) -> str | None``: called regularly while a session lives.
-            Renews the token's lease, so that the viewer may reconnect after the token has expired.  Returns what the
-            viewer may do from now on, ``control`` or ``view``, or None to change nothing.
+            Renews the token's lease, which lets the viewer reconnect, usually even after the token itself has expired.
+            Returns what the viewer may do from now on, ``control`` or ``view``; None: no change.
         :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: called if the console is
             perhaps not at the address in ``info``, or if the console page asks for the state of the server.  Returns
             the present address and state, or None if they are not known; may take ``settings.token_deadline``

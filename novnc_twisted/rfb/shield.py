@@ -127,7 +127,7 @@ class Shield:
             raise
         if at == end and not begin:
             return data
-        # An incomplete everyday message: step back to its beginning.  ``size`` is still the size of this message.
+        # An incomplete everyday message or QEMU key event: step back to its beginning.  ``size`` is still its size.
         if at > end:
             at -= size
         self._held = data[at:]
