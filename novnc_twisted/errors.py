@@ -93,8 +93,8 @@ class ConsoleTypeUnavailable(Refusal):
 class InstanceNotRunning(Refusal):
     """The domain is stopped, a migration has paused it, or its VNC port is not known yet (-1).
 
-    A domain that a user has paused has a console.  But the API cannot send keys to a paused domain, and answers with
-    this refusal.
+    A domain that is paused for another reason has a console.  But the API cannot send keys to a paused domain, and
+    answers with this refusal.
     """
 
     close_code, status, api_status = 4409, 409, 409

@@ -207,7 +207,7 @@ class Application:
         """Return the caller.
 
         If Keystone gives no usable answer, the error is HTTPError 503 or ServiceUnavailable, depending on the kind of
-        credentials.
+        credentials.  For an API token, it also depends on the request to Keystone that failed.
 
         :raises HTTPError: 400: a header field with credentials came twice; 401: there are no valid credentials; 403:
             this caller may not make this request, or a page of another site makes it; 429: the user is locked out,

@@ -134,7 +134,7 @@ export const text = {
     shareFor: 'The link is valid for',
     shareMake: 'Make a link',
     shareLink: 'Link for the guest',
-    shareHint: 'After you leave, the guest’s link stays valid until your own link expires, but for at least one minute.',
+    shareHint: 'The guest’s link ends earlier if you have left and your own link has expired.',
     peopleGone: 'That person is not here any more.',
     peopleNobody: 'Nobody who has control can be asked.',
     peopleBarred: 'That person may only watch.',
