@@ -58,7 +58,7 @@ class ConsoleMethods:
         The token opens nothing until consoleauth has authorized it.
 
         :raises InstanceNotFound: this host has no such domain.
-        :raises InstanceNotRunning: the domain is stopped or migrating, or its VNC port is not known yet.
+        :raises InstanceNotRunning: the domain is stopped or paused by a migration, or its VNC port is not known yet.
         :raises ConsoleTypeUnavailable: the domain has no VNC server that listens, ``[vnc] enabled`` is false on this
             host, or the console type is unknown.
         :raises ConsoleUnreachable: another running domain claims the same VNC address.

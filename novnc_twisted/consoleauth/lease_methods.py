@@ -43,7 +43,7 @@ class LeaseMethods:
         no lease is granted.  Then the call still reports whether the token was revoked or its mode was changed.
 
         :returns: ``mode``: what the viewer may do (``control`` or ``view``) if this was changed after the token was
-            made; else null.
+            made, or if the token was shared with the right ``control``; else null.
         :raises Revoked: the token was revoked, alone or with all tokens of its server, its user or its project.  Or it
             was dropped with all tokens of its server, or it was shared from a token that is no longer valid.
         :raises ConsoleForbidden: the server belongs to another project than when the token was made.

@@ -271,7 +271,7 @@ class TokenPolicy:
 
         A shared token is refused after its expiry nevertheless.
 
-        If this token may have no lease (see :meth:`reconnects`), only keep the record.  The next call of this method
+        If this token must have no lease (see :meth:`reconnects`), only keep the record.  The next call of this method
         needs the server, the user and the project in the record to find a revocation.
 
         :param record: what :meth:`find_in_use` returned.  If it is None, nothing is renewed.
