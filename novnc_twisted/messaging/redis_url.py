@@ -147,7 +147,8 @@ def _sentinels(
         raise ValueError(f"transport_url is not of the form {form} (a bad host or port)")
     if not re.fullmatch(r"[A-Za-z0-9._-]+", service):
         raise ValueError(
-            f"transport_url is not of the form {form} (a service has only letters, digits, '.', '_' and '-')"
+            f"transport_url is not of the form {form} (the service is missing, or has other characters than letters, "
+            "digits, '.', '_' and '-')"
         )
     tls = query.get("tls", "true" if set(query) & set(_TLS) else "false")
     if tls not in ("true", "false") or (tls == "false" and set(query) & set(_TLS)):
