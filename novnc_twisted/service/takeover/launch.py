@@ -89,8 +89,8 @@ class TakeOver:
         """Start the new process.
 
         :return: fires with ``ok`` when the new process is the main process, or with ``failed: REASON``.  If this
-            service does not support a take-over, it fires with ``refused: REASON``.  After :meth:`abandon`, it does not
-            fire.
+            service does not support a take-over, it fires with ``refused: REASON``.  If :meth:`abandon` kills the new
+            process, it does not fire.
         """
         if self.refusal:
             self.log.error("take-over refused: {reason}", reason=self.refusal)
