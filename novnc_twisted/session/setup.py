@@ -71,7 +71,7 @@ class SessionSetup(Session):
         """Remember a revocation.  After the token check, end the session if the session matches the filter.
 
         The filter cannot be applied now: the fields that it compares are known only when the answer of the token check
-        has arrived.  If consoleauth sent this answer before it revoked the token, the answer does not show that.
+        has arrived.  If consoleauth sent this answer before the revocation, the answer does not show the revocation.
         """
         self._revoked.append((wanted, cause))
 

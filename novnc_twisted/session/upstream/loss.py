@@ -35,8 +35,8 @@ def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, sus
         return ConsoleUnreachable(f"the VNC server sent {cause.detail}")
     if awaited == "ServerInit" and live_sessions:
         return TooManySessions(
-            f"the VNC server closed the connection after the log-in, and this process has {live_sessions} live "
-            "sessions with it: QEMU takes 32 viewers, from all proxies and workers together; to refuse viewers "
+            "the VNC server closed the connection after the log-in (live sessions of this process with it: "
+            f"{live_sessions}): QEMU takes 32 viewers, from all proxies and workers together; to refuse viewers "
             "earlier, lower [console] max_sessions_per_server"
         )
     detail = f"the VNC server closed the connection {cause.detail}".rstrip()
