@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import ceil
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -36,21 +36,17 @@ async def gather(
     pending = list(calls)
     if not pending:
         return []
-    if len(pending) == 1:
-        return [await _only(pending[0])]
-    answers: list[T | Refusal] = [ServiceUnavailable("not waited for") for _ in pending]
+    answers: dict[int, T | Refusal] = {}
     done: Deferred[None] = Deferred()
-    left = len(pending)
 
     def settle(answer: T | Refusal, place: int) -> None:
-        nonlocal left
-        left -= 1
         answers[place] = answer
-        if not done.called and (left == 0 or (not isinstance(answer, Refusal) and enough(answer))):
+        if not done.called and (len(answers) == len(pending) or (not isinstance(answer, Refusal) and enough(answer))):
             done.callback(None)
 
     def refused(failure: Failure, place: int) -> None:
-        settle(_refusal(failure.value), place)
+        error = failure.value
+        settle(error if isinstance(error, Refusal) else ServiceUnavailable(type(error).__name__), place)
 
     for place, call in enumerate(pending):
         call.addCallbacks(settle, refused, callbackArgs=(place,), errbackArgs=(place,))
@@ -61,24 +57,8 @@ async def gather(
         # call were cancelled first, a waiting call would get its slot and begin.
         for call in reversed(pending):
             call.cancel()
-    return answers
-
-
-async def _only(call: Deferred[T]) -> T | Refusal:
-    """Return what :func:`gather` returns for a single call.  Most look-ups of a console make only one.
-
-    This function takes a third of the CPU time that collecting several answers takes.
-    """
-    try:
-        return await call
-    except CancelledError:  # the wait for the answers was cancelled
-        raise
-    except Exception as error:
-        return _refusal(error)
-
-
-def _refusal(error: BaseException | None) -> Refusal:
-    return error if isinstance(error, Refusal) else ServiceUnavailable(type(error).__name__)
+    places = range(len(pending))
+    return [answers[place] if place in answers else ServiceUnavailable("not waited for") for place in places]
 
 
 async def broadcast(

@@ -49,10 +49,10 @@ class _Call:
         self.result: Deferred[Any] = Deferred(lambda _: self._end())
         self.served = served
         self._pending = pending
-        pending[self] = None
         self._work: Deferred[None] | None = None
         self._over = False
         self._timer = clock.callLater(deadline, self.fail, f"{served.topic} did not answer within {deadline:.3g} s")
+        pending[self] = None
 
     def run(self, method: str, request: str) -> None:
         """Run the method."""

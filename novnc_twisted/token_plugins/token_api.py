@@ -55,7 +55,7 @@ class BaseTokenAPI:
         # Servers resolve ".." in a path, even if its dots are percent-encoded.  So the token ".." would lead to another
         # resource of the API.
         if not token.isprintable() or not token.strip("."):
-            raise InvalidToken("the token contains control characters, or only dots")
+            raise InvalidToken("the token contains characters that are not printable, or only dots")
         address = self._address.replace(_MARK, quote(token, safe=""))
         status, body = await self._client.get(address, self._headers)
         if status in _UNKNOWN:

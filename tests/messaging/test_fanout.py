@@ -58,6 +58,28 @@ class GatherTests(SynchronousTestCase):
         result.cancel()
         self.assertEqual(sorted(self.cancelled), [0, 1, 2])
 
+    def test_one_call_is_no_exception(self) -> None:
+        """Somebody else cancels it; or it answers although the wait for it is cancelled."""
+        result = Deferred.fromCoroutine(gather(self.calls[:1]))
+        self.calls[0].cancel()
+        (answer,) = self.successResultOf(result)
+        self.assertIsInstance(answer, ServiceUnavailable)
+        stubborn: Deferred[int] = Deferred(lambda call: call.callback(1))
+        result = Deferred.fromCoroutine(gather([stubborn]))
+        result.cancel()
+        self.failureResultOf(result, CancelledError)
+
+    def test_a_call_that_ignores_its_cancellation(self) -> None:
+        def ignore(call: Deferred[int]) -> None:
+            call.addErrback(lambda _: Deferred())
+
+        deaf: Deferred[int] = Deferred(ignore)
+        result = Deferred.fromCoroutine(gather([self.calls[0], deaf], enough=lambda _: True))
+        self.calls[0].callback(1)
+        first, second = self.successResultOf(result)
+        self.assertEqual(first, 1)
+        self.assertIsInstance(second, ServiceUnavailable)
+
 
 class BusStub:
     """A bus whose calls the test answers.
