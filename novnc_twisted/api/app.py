@@ -1,4 +1,4 @@
-"""The whole API server: passes each request to the API that its path names, and usually finds the caller."""
+"""The whole API server: finds the caller of a request if its API needs one, and passes the request to the API."""
 
 import re
 import time

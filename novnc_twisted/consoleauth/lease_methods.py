@@ -38,14 +38,15 @@ class LeaseMethods:
         """Renew the lease of a token: the viewer may reconnect from this client address in the next 60 s.
 
         If the store has lost the token's record, the record is restored if possible (see :meth:`.LostTokens.restore`).
-        The record of a token that was dropped (deleted from the store, for example together with all other tokens of
-        its server) is not restored.  If there is no record, or the rules do not permit a reconnection with the token,
+        The record of a token that was dropped (deleted from the store, for example because its user has too many
+        tokens) is not restored.  If there is no record, or the rules do not permit a reconnection with the token,
         no lease is granted.  Then the call still reports whether the token was revoked or its mode was changed.
 
         :returns: ``mode``: what the viewer may do (``control`` or ``view``) if this was changed after the token was
             made, or if the token was shared with the right ``control``; else null.
-        :raises Revoked: the token was revoked, alone or with all tokens of its server, its user or its project.  Or it
-            was dropped with all tokens of its server, or it was shared from a token that is no longer valid.
+        :raises Revoked: the token was revoked, alone or with all tokens of its server, its user or its project; all
+            tokens of its server were dropped, because the server is gone; or the token was shared from a token that is
+            no longer valid.
         :raises ConsoleForbidden: the server belongs to another project than when the token was made.
         """
         token_hash = arguments.token_hash(token_hash)
@@ -71,7 +72,8 @@ class LeaseMethods:
         :param tokens: a pair for each token: its SHA-256 and the client address; at most
             :data:`.lease_calls.MAX_TOKENS`.
         :returns: ``tokens``: for each token, the result of ``keep_token``, or ``error`` and ``detail`` of its refusal.
-        :raises ServiceUnavailable: the argument is invalid; nothing is renewed.
+        :raises ServiceUnavailable: ``tokens`` is not a list of pairs, or is too long.  Nothing is renewed.  An invalid
+            hash or address in a pair is only an error for this token.
         """
         pairs = isinstance(tokens, list) and all(isinstance(one, list) and len(one) == 2 for one in tokens)
         if not pairs or len(tokens) > MAX_TOKENS:

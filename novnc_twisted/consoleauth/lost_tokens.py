@@ -54,7 +54,7 @@ class LostTokens:
         self._recent.lifetime = min(longest + LEASE + GRACE, DROPPED)
 
     def remember(self, token_hash: str, record: TokenRecord) -> None:
-        """Remember the record of a token in use, unless the store cannot lose data or the token is a one-time token."""
+        """Remember the record of a token in use, if the store may lose data.  A one-time token is not remembered."""
         # A one-time token must not be restored: after the loss, the store does not know whether the token was used.
         if self._store.may_lose_data and not self._rules.opens_once(record):
             self._recent.used(token_hash, record)

@@ -9,8 +9,8 @@ from novnc_twisted.http.errors import HTTPError
 MAX_DEPTH: Final = 32
 """Maximum number of levels of nesting in a body; nova's own requests have four."""
 
-# The closing quote is optional, for a body that ends inside of a string.  If the quote were required, the time for such
-# a body of escaped quotes would grow with the square of its length.
+# The closing quote is optional, for a body that ends inside of a string.  If the quote were required, and such a body
+# consisted of escaped quotes, the time would grow with the square of its length.
 # Without the possessive quantifier, a string of 1 MiB would take 120 MiB of memory.
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")

@@ -24,7 +24,7 @@ _PROBES = _options(TCP_KEEPINTVL=1, TCP_KEEPCNT=100, TCP_KEEPIDLE=1)
 
 
 class _Connected(Connection):
-    """The transport of a connected socket: a new one, or one that a detached relay had taken (see :func:`take`)."""
+    """The transport of a connected socket: a new socket, or one that :func:`take` took out of another transport."""
 
     # A flag of abstract.FileDescriptor; without it, Twisted discards writes.
     connected = 1
@@ -168,10 +168,11 @@ def in_kernel(connected_socket: socket.socket) -> int:
 
 
 def waits_for_its_producer(transport: Any) -> bool:
-    """Return whether the peer ended TLS while the buffer was full.
+    """Return whether the TCP transport waits for its producer before it closes.
 
-    In this state, Twisted closes the socket only after the producer has unregistered.  If the producer stayed
-    registered, the session would stay open until its other connection ends.
+    This happens if the peer has ended TLS while our send buffer was full.  In this state, Twisted closes the socket
+    only after the producer has unregistered.  If the producer stayed registered, the session would stay open until its
+    other connection ends.
     """
     below = getattr(transport, "transport", transport)  # with TLS, the TCP transport below
     return bool(getattr(below, "disconnecting", False))

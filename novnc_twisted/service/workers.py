@@ -43,7 +43,7 @@ The shutdown of a worker takes at most 4 s, and the service must end within 5 s.
 """
 
 REPORT_TIME = 0.3
-"""Seconds for the reports about the sessions of killed workers, after ``STOP_TIMEOUT``."""
+"""Seconds for the reports about the sessions of workers that were killed at the end, after ``STOP_TIMEOUT``."""
 
 LONGEST_START = 60.0
 """Seconds without a report after which a worker that is not ready yet is killed, if systemd's watchdog is used.
@@ -58,7 +58,7 @@ class Supervisor(CommandService):
     :ivar configuration: reads the options again at a reload; None: a reload does not change options.
     :ivar listeners: the listening sockets of the workers, each with its service.
     :ivar files: descriptors of configuration files, for the workers.
-    :ivar lost: reports the sessions of workers that were killed; None: they are not reported.
+    :ivar lost: reports the unreported sessions of workers that have ended; None: they are not reported.
     """
 
     log = Logger()

@@ -62,8 +62,8 @@ class TokenFile:
 
     def start(self) -> None:
         """See ITokenPlugin.  Logs which lines were skipped and why, without their text."""
-        # Logged here and not while reading: at a start, the options are checked with another object of this class,
-        # which reads the same files.
+        # Logged here and not while reading: when the proxy starts, it first checks its options with another object of
+        # this class, which reads the same files.  Each line would be logged twice.
         faults, self._faults = self._faults, _Faults()
         for line in faults.lines:
             self.log.warn("{line}", line=line)

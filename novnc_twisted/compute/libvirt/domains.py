@@ -70,7 +70,7 @@ class DomainReader:
         self._watched = False
 
     def watched(self, watched: bool) -> None:
-        """Set whether libvirt reports every change from now on; each domain is read again when it is next needed."""
+        """Note whether libvirt reports each change from now on; each domain is read again when it is next needed."""
         self._watched = watched
         self.distrust()
 

@@ -13,7 +13,7 @@ class Announcement:
     :ivar info: the text of a JSON object to announce.
     :ivar lists: the keys of the queues from which the server takes calls; empty if the topic is only announced.
     :ivar place: the announced address of a compute host; empty for other services.  If each compute host has its
-        own Redis user, Redis refuses any other address than that in the rights of this user.
+        own Redis user, the rights of this user contain its address, and Redis refuses the announcement of another one.
     :ivar exclusive: whether only this process may serve the topic.
     :ivar owned: called with True when an exclusive server may serve its topic, and with False when it must stop.
     :ivar returns_within: see ``ITransport.serve``.

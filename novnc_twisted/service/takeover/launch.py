@@ -287,7 +287,7 @@ class _Attempt(ProcessProtocol):
         """See ProcessProtocol."""
         self._stop_timer()
         # Close the channel only if the take-over failed.  After a success, the new process may have passed its end of
-        # the channel to a later main process, which asks for metrics on it.
+        # the channel to a later main process, which requests the metrics of this process through it.
         if self._on_ready is not None:
             if self.channel is not None:
                 self.channel.close()
