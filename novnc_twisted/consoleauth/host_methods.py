@@ -25,8 +25,9 @@ DEADLINE: Final = 1.4
 class HostMethods:
     """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus.
 
-    Each method checks the token as ``check_token`` does, with one exception.  A token that can be used only once
-    (``one_time``) must be unused for ``check_token``.  For these methods, ``client_address`` must have used it before.
+    Each method checks the token as ``check_token`` does, with one exception for a token that can be used only once
+    (``one_time``).  ``check_token`` accepts it only if it is unused; these methods accept it only if ``client_address``
+    has used it.
     """
 
     def __init__(

@@ -69,8 +69,8 @@ class Places:
         """Return whether all hosts that published a server published it with this owner.
 
         If the records of the hosts cannot be read now, those of the last update are used.  Also return True if no host
-        published the server, or if no records were ever read.  So True proves nothing, and only means that the records
-        give no reason to ask the hosts.
+        published the server, or if no records were ever read.  So True proves nothing; it only means that no record
+        contradicts this owner.
 
         :param owner: the id or the name of a project.
         """
@@ -105,8 +105,9 @@ class Places:
             published the server are live.
         :raises ConsoleTypeUnavailable: the server runs, but its host offers no console of this type for it.
         :raises ConsoleUnreachable: two hosts run the server, or another running server claims the same address.
-        :raises ServiceUnavailable: no host is live; a host that may run the server does not answer; or no live host
-            knows the server, and the token's host or a host that published the server is not live.
+        :raises ServiceUnavailable: no host is live.  Or no live host has answered that it knows the server, and one of
+            the following is true: a host that may run it does not answer; the token's host, or a host that published
+            the server, is not live.
         """
         asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": port}
         directory = self._directory

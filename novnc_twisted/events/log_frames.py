@@ -1,4 +1,4 @@
-"""Logs blocked frames (see :class:`.FrameBlocked`), with a limited number of lines."""
+"""Logs blocked frames (HTML, see :class:`.FrameBlocked`), with a limited number of lines."""
 
 from collections.abc import Callable
 from typing import Final

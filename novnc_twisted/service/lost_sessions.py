@@ -38,8 +38,8 @@ class LostSessions:
     :param reactor: the reactor.
     :param host: the ``host`` option.
     :param observer: called with an event for each session that was live.
-    :param transport: the bus to consoleauth, which keeps the history.  The bus is started only for the first report,
-        because a supervisor has no other use for it.  None: there is no history.
+    :param transport: the bus to consoleauth, which keeps the history.  The bus is not started before the first
+        report, because a supervisor has no other use for it.  None: there is no history.
     :param trail: the audit trail, to which ``observer`` writes.  It is needed here only because :meth:`stop` closes it.
     :param tables: makes the files of the tables; None: they are made in the RuntimeDirectory, or in memory if there
         is no such directory.
@@ -141,7 +141,8 @@ def ended_by_kill(
 ) -> "Iterator[tuple[SessionClosed | None, EndedSession]]":
     """Yield the event and the entry in the history for each session in the table of a process that has ended.
 
-    The event is None if the session had ended before the process, and consoleauth has not confirmed the report.
+    The event is None if the session had ended before the process ended.  Such a session is still in the table, because
+    consoleauth has not confirmed its report.
 
     :param detail: what the log says besides the cause.
     :param at: Unix time in seconds at which the process ended.
