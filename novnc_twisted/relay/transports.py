@@ -101,10 +101,11 @@ def closed_at_once(transport: Any) -> bool:
 
 def _is_idle(transport: Any) -> bool:
     """Return whether the transport is a plain connected socket without unsent bytes."""
-    # The first two conditions are those of is_plain(), without its call: this runs eleven times in a set-up.
-    if not isinstance(transport, Connection) or getattr(transport, "TLS", False) or not transport.connected:
-        return False
-    return not (transport.dataBuffer or transport._tempDataBuffer or transport._writeDisconnected)
+    return (
+        is_plain(transport)
+        and transport.connected
+        and not (transport.dataBuffer or transport._tempDataBuffer or transport._writeDisconnected)
+    )
 
 
 def is_plain(transport: Any) -> bool:
