@@ -91,11 +91,12 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def get_many() -> list[dict[str, Any] | UnusableRecord | None]:
-            now, entries = self._sweep(), self._entries
-            return [None if (entry := entries.get(check_key(key))) is None else read(entry, now) for key in keys]
+            now = self._sweep()
+            return [read(key, now) if check_key(key) in self._entries else None for key in keys]
 
-        def read(entry: _Entry, now: float) -> dict[str, Any] | UnusableRecord | None:
-            if entry.expires_at <= now:
+        def read(key: str, now: float) -> dict[str, Any] | UnusableRecord | None:
+            entry = self._live(key, now)
+            if entry is None:
                 return None
             if size_of(entry.text) > limit:
                 return UnusableRecord(f"an object of more than {limit} bytes")
