@@ -109,7 +109,7 @@ class LimitedChannel(StrictChannel):
         return persists and not self.is_last
 
     def close_when_idle(self, *, first_request: bool = False) -> None:
-        """Close the connection: usually after the present response, or now if there is none.
+        """Close the connection after the present response.  Without a response under way, close it now.
 
         :param first_request: whether a request that is arriving, or the first request of a new connection, is still
             answered before the connection is closed.

@@ -37,9 +37,9 @@ class Page(StaticFolder):
         self._branded: BrandedPage | None = None
 
     def use(self, settings: PageSettings | None) -> None:
-        """Show the page with these settings of the operator from now on; None: show it as it is in the package.
+        """Apply the operator's settings to the page from now on.  A foreign page is not changed.
 
-        A foreign page is not changed.
+        :param settings: None: show the page of the package without changes.
         """
         self._branded = None if settings is None or self.foreign else BrandedPage(settings)
 

@@ -47,11 +47,11 @@ LIMITS: list[cfg.Opt] = [
         default=0,
         min=0,
         help="Maximum number of connections to the two proxies in one process, with or without a session. If the limit "
-        "is reached, a new connection replaces one that has no session and waits for its client. If there is none, "
-        "the new connection is refused. When half of the limit is in use, one client address (/64 for IPv6) may have "
-        "at most a tenth of the limit. The rule of the tenth applies neither to trusted_proxies nor to connections "
-        "with a valid token. 0: derived from the limit of file descriptors: (RLIMIT_NOFILE - 100) / 2, at most 100000; "
-        "less in twistd console, because its API needs file descriptors as well.",
+        "is reached, a new connection replaces an old one that has no session and waits for its client. Without such "
+        "an old connection, the new one is refused. When half of the limit is in use, one client address (/64 for "
+        "IPv6) may have at most a tenth of the limit. The rule of the tenth applies neither to trusted_proxies nor to "
+        "connections with a valid token. 0: derived from the limit of file descriptors: (RLIMIT_NOFILE - 100) / 2, at "
+        "most 100000; less in twistd console, because its API needs file descriptors as well.",
     ),
     cfg.IntOpt(
         "max_sessions",
