@@ -1,12 +1,10 @@
-"""CONTRIBUTING.md names files, tests, packages and targets of make that exist."""
+"""CONTRIBUTING.md names files, tests and targets of make that exist."""
 
 import re
 from pathlib import Path
 
 from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase
-
-from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
@@ -33,11 +31,6 @@ class ContributingTests(SynchronousTestCase):
         for word in WORDS:
             if re.fullmatch(r"test_\w+", word):
                 self.assertIn(f"def {word}(", sources)
-
-    def test_layers(self) -> None:
-        rows = re.findall(r"^\| (\d) \| ([^|]+) \|", PAGE, re.M)
-        found = {name: int(layer) for layer, names in rows for name in re.findall(r"`(\w+)`", names)}
-        self.assertEqual(found, {name: layer for name, layer in LAYERS.items() if layer})
 
     def test_targets_of_make(self) -> None:
         makefile = (ROOT / "Makefile").read_text()
