@@ -113,7 +113,7 @@ class OneHostTests(SynchronousTestCase):
         self.renew()
 
     def renew(self) -> None:
-        """Replace the certificate as docs/deployment.rst does for Let's Encrypt; the service is not restarted."""
+        """Replace the certificate as docs/tls.rst does for Let's Encrypt; the service is not restarted."""
         before = self.machine.show("console", "MainPID")
         issued = CA().issue(NAME)
         for name, data in (("fullchain", issued.cert), ("privkey", issued.key)):

@@ -1,4 +1,4 @@
-"""Users of a real Keystone at our own API: ``twistd console`` with the options of docs/deployment.rst, without nova."""
+"""Users of a real Keystone at our own API: ``twistd console`` with the options of docs/users.rst, without nova."""
 
 import json
 import re
@@ -50,7 +50,7 @@ class UsersTests(NovaCase):
         host = Path(self.mktemp()).absolute()
         host.write_text(f"<node>{vms}</node>")
         api = with_values(
-            block("deployment.rst", "auth_strategy = keystone\n"),
+            block("users.rst", "auth_strategy = keystone\n"),
             {
                 "https://keystone.example:5000/v3": self.cloud.keystone_url,
                 "http://controller:5000/v3": self.cloud.keystone_url,
@@ -175,7 +175,7 @@ class UsersTests(NovaCase):
         self.addCleanup(self.blocking, lambda: self.forget(region))
         await self.blocking(lambda: self.add(region))
         admin = self.cloud.environment("admin", "admin")
-        compute, endpoint = block("deployment.rst", "openstack service create --name nova").splitlines()
+        compute, endpoint = block("users.rst", "openstack service create --name nova").splitlines()
         made = cells(await run(compute, admin, self.mktemp()))
         self.assertEqual((made["name"], made["type"]), ("nova", "compute"))
         # This cloud has its nova already, and one of them is enough.
