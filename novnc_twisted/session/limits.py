@@ -39,7 +39,7 @@ class SessionLimits:
             raise TooManySessions(f"max_sessions is {self._max}")
         if self._max_per_server and self._servers[server] >= self._max_per_server:
             raise TooManyForServer(f"max_sessions_per_server is {self._max_per_server}")
-        return SessionSlot(self._servers, self._live, server)
+        return SessionSlot(self, server)
 
     def live_sessions(self, info: ConnectInfo) -> int:
         """Return how many sessions with this server are live."""
@@ -55,32 +55,38 @@ def _server_of(info: ConnectInfo) -> str:
 class SessionSlot:
     """The slot of one session."""
 
-    __slots__ = ("_counts", "_live", "_server")
+    __slots__ = ("_is_live", "_is_taken", "_limits", "_server")
 
-    def __init__(self, servers: Counter[str], live: Counter[str], server: str) -> None:
-        self._counts: tuple[Counter[str], ...] = (servers,)
-        self._live = live
+    def __init__(self, limits: SessionLimits, server: str) -> None:
+        self._limits = limits
         self._server = server
-        servers[server] += 1
+        self._is_taken = True
+        self._is_live = False
+        limits._servers[server] += 1
 
     def count_as_live(self) -> None:
         """Count the session as live from now on."""
-        if self._counts:
-            self._counts = (*self._counts, self._live)
-            self._live[self._server] += 1
+        if self._is_taken:
+            self._is_live = True
+            self._limits._live[self._server] += 1
 
     def give_back(self) -> None:
         """Free the slot.  Later calls do nothing."""
-        # An empty tuple marks a slot that was given back, so that no session is subtracted twice.
-        counts, self._counts = self._counts, ()
-        for count in counts:
-            count[self._server] -= 1
-            if not count[self._server]:
-                # A Counter keeps zeros, so it would grow by one entry for each server ever used.
-                del count[self._server]
+        if self._is_taken:
+            self._is_taken = False
+            _subtract(self._limits._servers, self._server)
+            if self._is_live:
+                _subtract(self._limits._live, self._server)
 
     def __enter__(self) -> None:
         """Do nothing: take_slot() has taken the slot."""
 
     def __exit__(self, *raised: object) -> None:
         self.give_back()
+
+
+def _subtract(counts: Counter[str], server: str) -> None:
+    counts[server] -= 1
+    # A Counter keeps zeros, so it would grow by one entry for each server ever used.
+    if not counts[server]:
+        del counts[server]
