@@ -207,20 +207,11 @@ class LiveSession(Session):
             self._channel.start()
 
     def _begin_lease(self) -> None:
-        services, info = self.services, self.info
+        keep_token = self.services.keep_token
         # The start of the relay may have ended the session.
-        if services.keep_token is not None and self.cause is None:
-            self._lease = TokenLease(
-                services.reactor,
-                services.keep_token,
-                self,
-                self.viewer.token or "",
-                self.viewer.address,
-                every=services.settings.keep_interval,
-                deadline=services.settings.token_deadline,
-                after=info.keep_from,
-            )
-            self._lease.start()
+        if keep_token is not None and self.cause is None:
+            self._lease = TokenLease(self, keep_token)
+            self._lease.start(self.info.keep_from)
 
     def _watch(self) -> None:
         """Start the timers for the expiry of the session and for an idle viewer, if these limits are set."""

@@ -8,17 +8,20 @@ nevertheless, because the answers report changes of the token.
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from novnc_twisted.errors import ConsoleForbidden, Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.session.deadline import Deadline
-from novnc_twisted.session.services import KeepToken
+from novnc_twisted.session.interfaces import IViewer
+from novnc_twisted.session.services import KeepToken, SessionServices
 
 
 class ILeased(Protocol):
     """The part of a session that :class:`TokenLease` uses."""
+
+    services: SessionServices
+    viewer: IViewer
 
     def end(self, cause: Refusal) -> None:
         """End the session."""
@@ -40,44 +43,28 @@ class TokenLease:
 
     log = Logger()
 
-    __slots__ = (
-        *("_address", "_after", "_clock", "_deadline", "_every", "_failed"),
-        *("_keep_token", "_call_deadline", "_session", "_stopped", "_timer", "_token", "_renewed"),
-    )
+    __slots__ = ("_call_deadline", "_failed", "_keep_token", "_renewed", "_session", "_stopped", "_timer")
 
-    def __init__(
-        self,
-        clock: IReactorTime,
-        keep_token: KeepToken,
-        session: ILeased,
-        token: str,
-        address: str,
-        *,
-        every: float,
-        deadline: float,
-        after: float = 0.0,
-    ) -> None:
+    def __init__(self, session: ILeased, keep_token: KeepToken) -> None:
         """Prepare; :meth:`start` begins.
 
         :param session: the session to end if its token is no longer valid, or to change if its rights have changed.
-        :param every: seconds from the end of a call to the next one.
-        :param deadline: seconds that a call may take.
-        :param after: seconds until the first call.
         """
-        self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
         self._session = session
-        self._every, self._deadline = every, deadline
+        self._keep_token = keep_token
         self._timer: Timer | None = None
         self._call_deadline: Deadline | None = None  # while a call is under way
         self._failed = False
         self._stopped = False
         self._renewed = False
-        self._after = after
 
-    def start(self) -> None:
-        """Make the first call when it is due.  If it is due now, its answer may end the session at once."""
-        if self._after > 0:
-            self._timer = timer_wheel_of(self._clock).callLater(self._after, self._tick)
+    def start(self, after: float) -> None:
+        """Make the first call.  Its answer may end the session.
+
+        :param after: seconds until this call; 0: make it at once.
+        """
+        if after > 0:
+            self._call_in(after)
         else:
             self._tick()
 
@@ -98,21 +85,25 @@ class TokenLease:
         self.stop()
         return Deferred.fromCoroutine(self._renew(deadline)) if self._renewed else succeed(None)
 
+    def _call_in(self, seconds: float) -> None:
+        self._timer = timer_wheel_of(self._session.services.reactor).callLater(seconds, self._tick)
+
     def _tick(self) -> None:
         self._timer = None
         self._renewed = True
         Deferred.fromCoroutine(self._renew_and_wait())
 
     async def _renew_and_wait(self) -> None:
-        await self._renew(self._deadline)
+        await self._renew(self._session.services.settings.token_deadline)
         if not self._stopped:
-            self._timer = timer_wheel_of(self._clock).callLater(self._every, self._tick)
+            self._call_in(self._session.services.settings.keep_interval)
 
     async def _renew(self, deadline: float) -> None:
         stopped = self._stopped
-        waiting = self._call_deadline = Deadline(self._clock)
+        viewer = self._session.viewer
+        waiting = self._call_deadline = Deadline(self._session.services.reactor)
         try:
-            kept = self._keep_token(self._token, self._address)
+            kept = self._keep_token(viewer.token or "", viewer.address)
             mode = await waiting.wait(kept, deadline, ServiceUnavailable, f"no answer in {deadline:g} s")
             if mode is not None:
                 self._session.change_mode(mode)

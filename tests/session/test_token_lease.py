@@ -1,5 +1,6 @@
 """The lease of a token: when it is renewed, and what the replies change."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,6 +13,7 @@ from novnc_twisted.errors import (
     Revoked,
     ServiceUnavailable,
 )
+from novnc_twisted.session.settings import SessionSettings
 from novnc_twisted.session.token_lease import TokenLease
 
 
@@ -21,6 +23,10 @@ class Leases(SynchronousTestCase):
         self.calls: list[Deferred[Any]] = []
         self.ended: list[Refusal] = []
         self.modes: list[str] = []
+        self.services: Any = SimpleNamespace(
+            reactor=self.clock, settings=SessionSettings(keep_interval=20, token_deadline=5)
+        )
+        self.viewer: Any = SimpleNamespace(token="t", address="a")
 
     def tearDown(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -31,8 +37,8 @@ class Leases(SynchronousTestCase):
             self.calls.append(Deferred())
             return await self.calls[-1]
 
-        lease = TokenLease(self.clock, keep, self, "t", "a", every=20, deadline=5, after=after)
-        lease.start()
+        lease = TokenLease(self, keep)
+        lease.start(after)
         return lease
 
     def end(self, cause: Refusal) -> None:
@@ -70,6 +76,17 @@ class Leases(SynchronousTestCase):
         self.clock.advance(5)
         self.clock.advance(20)
         self.assertEqual(len(self.calls), 2)
+        lease.stop()
+
+    def test_settings_that_change_meanwhile(self) -> None:
+        lease = self.make()
+        self.services.settings = SessionSettings(keep_interval=2, token_deadline=1)
+        self.calls[0].callback(None)
+        self.clock.advance(2)
+        self.assertEqual(len(self.calls), 2)
+        self.clock.advance(1)
+        self.clock.advance(2)
+        self.assertEqual(len(self.calls), 3, "the second call had its deadline after 1 s")
         lease.stop()
 
     def test_what_the_answers_change(self) -> None:
