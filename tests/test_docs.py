@@ -197,7 +197,7 @@ class Named(TestCase):
     def test_limits(self) -> None:
         """The numbers of the groups for sessions, tokens and the API that are limits by their names."""
         text = (DOCS / "operations.rst").read_text()
-        table = text[text.index("\nLimits\n") : text.index("\nA proxy process needs")]
+        table = text[text.index("\nLimits\n") : text.index("\nA proxy process reserves")]
         found = 0
         for group in ("console", "consoleauth", "api"):
             for option in OPTIONS[group]:
