@@ -146,8 +146,8 @@ class SessionExpired(Refusal):
 class Revoked(Refusal):
     """A user or an operator revoked the token, or the instance is gone.
 
-    A guest's token is also revoked when the link from which it was shared has ended.  If a token plug-in checks the
-    tokens, a live session also ends with this cause when its token is no longer valid.
+    A guest's token was made from another user's link.  It is also revoked when that link is no longer valid.  If a
+    token plug-in checks the tokens, a live session also ends with this cause when its token is no longer valid.
     """
 
     close_code, status = 4410, 410
@@ -188,7 +188,8 @@ class TooManyFromAddress(TooManySessions):
 class TooManyFailures(Refusal):
     """This client address has reached max_failures_per_minute.
 
-    Even then, one of its tokens at a time is checked.  This refusal is for the tokens that come during such a check.
+    From then on, only one token from this address is checked at a time.  Tokens that arrive during such a check get
+    this refusal.
 
     The noVNC proxy answers with the HTTP status 429 before the WebSocket upgrade.  So viewers never receive the close
     code.

@@ -11,9 +11,9 @@ MAX_LOGGED: Final = 300
 # Joiners (ZWNJ, ZWJ), direction marks and spaces of any width are parts of people's names and stay.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# Matches each name that is "token" after decoding, or ends with "token", and the value of this name.  Letters of the
-# name may be escaped several times: a link inside a parameter of another link is escaped once more.  An escaped "&" may
-# be a part of the value, so the match does not end there.
+# Matches a name and its value, if the name is "token" after decoding, or ends with "token".  Letters of the name may be
+# escaped several times: a link inside a parameter of another link is escaped once more.  An escaped "&" may be a part
+# of the value, so the match does not end there.
 _SECRET = re.compile(
     "(?i)("
     + "".join(f"(?:{letter}|%(?:25)*{ord(letter.upper()):x}|%(?:25)*{ord(letter):x})" for letter in "token")

@@ -106,7 +106,8 @@ class Outages:
         :param cause: what happened, in words.
         :param work: what the request needed.
         :param status: the HTTP status of the response.
-        :param quiet: the ``quiet`` time (see :class:`_Cause`) of a cause that begins now and does not recur.
+        :param quiet: the ``quiet`` time (see :class:`_Cause`) if this cause begins now, and is not the recurrence of an
+            earlier one.
         """
         # Without the ids of the servers, an outage has one log line, and not one for each server.
         cause = _SERVER.sub("a server", cause)
@@ -131,7 +132,7 @@ class Outages:
         known.count += 1
 
     def answered(self, work: Work) -> None:
-        """Log the end of the causes that an answer to ``work`` shows to be over."""
+        """Log the end of each cause that is over, as the successful answer to ``work`` shows."""
         now = self._clock.seconds()
         for cause, known in self._causes.items():
             if known.is_disproved(work, now):

@@ -116,8 +116,8 @@ class LiveSessions:
             return
         for topic in outcome.unanswered:
             _log.warn(
-                "sessions of server {uuid} on {topic} may go on until this proxy answers or renews the leases of their "
-                "tokens",
+                "sessions of server {uuid} on {topic} may go on until this proxy answers, or calls to renew the leases "
+                "of their tokens",
                 uuid=instance_uuid,
                 topic=topic,
             )

@@ -24,7 +24,7 @@ from novnc_twisted.errors import (
 )
 
 MAX_FIRST_USES: Final = 10_000
-"""Maximum number of first uses remembered for ``enforce_session_timeout``; the oldest is forgotten first."""
+"""For ``enforce_session_timeout``: maximum number of tokens whose first use is remembered.  The oldest is forgotten."""
 
 _log: Final = Logger()
 
@@ -97,9 +97,9 @@ class NovaAuthority:
         if place is not None and place.instance_uuid == known.instance_uuid:
             _refuse_without_screen(server)
             return self._info(token, place, server, current=False)
-        # nova does not know the token any more, or the token opens another server now.  Usually, the token has expired,
-        # or a live migration has ended the session: nova then deletes the tokens of the server.  The viewer may
-        # reconnect nevertheless, so ask nova for the console of the server that the token opened before.
+        # nova does not know the token any more, or (a precaution) names another server.  Usually, the token has
+        # expired, or a live migration has ended the session: nova then deletes the tokens of the server.  The viewer
+        # may reconnect nevertheless, so ask nova for the console of the server that the token opened before.
         info = await self._locate(token, known.instance_uuid, known.project_id, server)
         if info is None:
             raise InvalidToken("nova does not know the token")

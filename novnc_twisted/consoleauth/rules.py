@@ -7,7 +7,7 @@ from novnc_twisted.consoleauth.store import TokenRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRules:
-    """The options of ``[consoleauth]`` with these names.
+    """Values of options of ``[consoleauth]``.  Each attribute has the name of its option.
 
     :class:`~novnc_twisted.consoleauth.ConsoleAuthManager` documents them.
     """

@@ -97,7 +97,7 @@ class ConnectInfo(Record):
             host=place.host,
             port=place.port,
             socket=place.socket,
-            # A place has no name besides that of the libvirt domain.  This method is used only with consoleauth.
+            # This method is used only with consoleauth.  There, both names are the name of the libvirt domain.
             name=place.name,
             instance_name=place.name,
             compute_host=place.compute_host,

@@ -162,7 +162,7 @@ class PendingConnection(Protocol):
         if listener.tls_only and over_tls is None:
             self._refuse_plain()
             return
-        # From now on, the front releases the slot.
+        # From now on, the front has the slot, and releases it when the connection ends.
         slot, self._slot = self._slot, None
         assert slot is not None  # it is held until here
         inner: Any = listener.front.build(self._address, slot)

@@ -26,8 +26,8 @@ class LimitedChannel(StrictChannel):
     twisted.web's own time-out begins anew with each byte, so a client that sends slowly would never reach it.
 
     :ivar slot: the connection's slot in the connection limits.
-    :ivar is_last: whether this connection is closed after a response, instead of waiting for a further request, because
-        the site stops.
+    :ivar is_last: whether the site stops.  The connection is then closed after the response, and does not wait for a
+        further request.
     :ivar is_streaming: whether the response is a stream of server-sent events, which lasts until the client or the
         server ends it.
     """

@@ -48,7 +48,7 @@ KEYS: Final = MappingProxyType(
 
 
 class UnknownKey(ValueError):
-    """A name is unknown, or names a key that occurs earlier in the chord.  The text of the error is this name."""
+    """No key has this name, or the key occurs earlier in the chord.  The text of the error is the name."""
 
 
 def chord_of(names: Iterable[str]) -> Chord:

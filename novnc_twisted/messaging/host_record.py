@@ -80,8 +80,8 @@ class HostRecord(Generic[T]):
             version, rows = answer["version"], answer["rows"]
         else:
             malformed = True
-        # A part with more than ``most`` rows is malformed.  In a record of MAX_DOMAINS domains, the average part has
-        # half of ``most`` rows.  A longer part must be allowed, because parts differ in length.
+        # In a record of MAX_DOMAINS domains, a part has ``most`` / 2 rows on average.  Parts differ in length, so up to
+        # ``most`` rows are allowed; a longer part is malformed.
         most = 2 * MAX_DOMAINS // len(self._parts)
         if malformed or len(rows) > most or not all(map(is_row, rows)):
             malformed, version = True, ""

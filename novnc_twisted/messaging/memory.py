@@ -58,7 +58,7 @@ class _Call:
         """Run the method."""
         # fromCoroutine() runs the method up to its first wait.  If the method stops the transport or its own topic
         # before that wait, the call ends before _work is set, and the method is not cancelled.  So cancel it here.  If
-        # the method has ended before the first wait, there is nothing to cancel, and _end() does nothing.
+        # the method has already ended, its Deferred has fired, and this second _end() changes nothing.
         self._work = Deferred.fromCoroutine(self._run(method, request))
         if self._over:
             self._end()
@@ -189,7 +189,8 @@ class MemoryTransport:
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport.  ``callers`` and ``returns_within`` have no effect.
 
-        The services of one process may call all methods of each other, and they are restarted together.
+        ``callers``, because the services of one process may call all methods of each other.  ``returns_within``,
+        because all of them are restarted together.
         """
         if exclusive and self._servers(topic):
             return fail(TopicInUse(f"{binary} on {host}: this process serves {topic} already"))

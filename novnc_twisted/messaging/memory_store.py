@@ -60,7 +60,7 @@ class MemoryStore:
         return len(self._entries)
 
     def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[int]:
-        """See IKeyedStore.  Expired objects that have not been dropped yet are counted, too."""
+        """See IKeyedStore.  The returned number includes expired objects that have not been dropped yet."""
         return execute(self._put, key, value, ttl, index)
 
     def put_new(self, key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:

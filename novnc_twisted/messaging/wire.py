@@ -60,7 +60,7 @@ def size_of(text: str | bytes) -> int:
 
 def encode_object(value: Mapping[str, Any]) -> str:
     """Encode a mapping as a JSON object; raises TypeError for other values, and the errors of :func:`encode`."""
-    if type(value) is not dict:  # nearly always it is one, and the check for other mappings is slow
+    if type(value) is not dict:  # nearly always it is a dict, and the check for other mappings is slow
         if not isinstance(value, Mapping):
             raise TypeError(f"a mapping is needed, not {type(value).__name__}")
         value = dict(value)
@@ -75,7 +75,7 @@ def check_topic(topic: str) -> str:
 
 
 def check_place(place: str) -> str:
-    """Return the address that a compute host announces with its topic; empty for other services.
+    """Check the address that a compute host announces with its topic, and return it; other services have an empty one.
 
     The address must not contain ``@``: in Redis, the last ``@`` in the name of a presence entry (``TOPIC@PLACE``)
     separates the topic from the address.

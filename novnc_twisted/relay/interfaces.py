@@ -34,7 +34,7 @@ class IEnd(Interface):
     bytes_in = Attribute("Bytes of the stream received, without framing.")
     bytes_out = Attribute("Bytes of the stream written, without framing.")
     heard_at = Attribute(
-        "The clock's seconds when bytes of the stream last arrived; before the first bytes, when the end was made."
+        "The clock's seconds when bytes of the stream last arrived.  If none have arrived yet: when the end was made."
     )
 
     def attach(receiver: IReceiver) -> None:
@@ -75,7 +75,7 @@ class IFilter(Interface):
     """
 
     unfinished = Attribute(
-        """The number of bytes still to come of a viewer's message whose first part the filter passed on or removed.
+        """How many bytes are still to come of a message whose first part the filter has passed on or removed.
 
         0: there is no such message.
 

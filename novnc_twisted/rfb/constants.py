@@ -10,9 +10,9 @@ VERSION_3_7 = b"RFB 003.007\n"
 VERSION_3_8 = b"RFB 003.008\n"
 
 LIMIT = 64 * 1024
-"""Maximum number of bytes for which a handshake can wait at once.
+"""Maximum number of bytes for which a handshake can wait in one step.
 
-The handshake driver also holds at most this many of the peer's bytes for which the handshake does not wait.
+A peer may also send bytes for which the handshake does not wait yet.  The driver holds at most this many of them.
 """
 
 MAX_REASON = 1024

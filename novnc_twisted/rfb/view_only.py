@@ -110,7 +110,7 @@ class FixedSize(ViewOnly):
 
     def from_client(self, data: bytes) -> bytes:
         """See ViewOnly."""
-        # One key or mouse event, or one request for the screen, like nearly all messages.
+        # Nearly always, the data is exactly one key or mouse event, or one request for the screen.
         if EVERYDAY[data[0]] == len(data) and not (self._held or self._left):
             return data
         return super().from_client(data)

@@ -28,8 +28,8 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
         reports = ClosedReports(context.transport, context.reactor, table.forget if table is not None else None)
         registry.on_closed = reports.add
         context.shutdown.add(Phase.END_SESSIONS, partial(_last_reports, registry, reports))
-        # _last_reports() waits until all sessions have ended.  If a session does not end during END_SESSIONS,
-        # reports.stop() sends the reports about the ended sessions in STOP_SERVICES.
+        # _last_reports() waits until all sessions have ended.  If a session does not end in the phase END_SESSIONS,
+        # this call in the phase STOP_SERVICES sends the reports about the others.
         context.shutdown.add(Phase.STOP_SERVICES, reports.stop)
     begin = partial(_begin, context, reports)
     if table is None:

@@ -125,12 +125,13 @@ class FlagFile(iniparser.BaseParser):
     def _split_key_value(self, line: str) -> tuple[str, list[str]]:
         """See BaseParser.  A line with an unusable name is a mistake.
 
-        First the leading dashes are removed from the name, then the spaces around it.  What remains must be printable,
-        must not be empty, and must not begin with ``-``, ``[``, ``#`` or ``;``.  In the text that :meth:`normalised`
-        returns, oslo.config would read ``[`` as a section, and ``#`` or ``;`` as a comment.
+        First the leading dashes are removed from the name, then the spaces around it.  What remains must be printable
+        and must not be empty.  It must not begin with ``[``, ``#`` or ``;``, and not with a further ``-`` (after a
+        space).  In the text that :meth:`normalised` returns, oslo.config would read ``[`` as a section, and ``#`` or
+        ``;`` as a comment.
         """
         begin, *comment = _COMMENT.split(line, maxsplit=1)
-        # Whether the comment begins before any "=" or ":", as in "--verbose # why: ..." or "name # was: value".
+        # Whether neither "=" nor ":" precedes the comment, as in "--verbose # why: ..." or "name # was: value".
         in_name = bool(comment) and not re.search("[:=]", begin)
         if in_name and begin.startswith("--"):
             line = begin

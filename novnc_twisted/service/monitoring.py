@@ -1,4 +1,4 @@
-"""Makes the monitoring port (health, readiness and metrics of a command) and the tracing, from ``[monitoring]``."""
+"""Makes the monitoring port and the tracing of a service, from the options of ``[monitoring]``."""
 
 import importlib.util
 import socket
@@ -25,7 +25,7 @@ MAX_CONNECTIONS: Final = 64
 """Maximum number of connections at the same time; there are only a few probers and scrapers."""
 
 StatusOf = Callable[[], "Deferred[Status]"]
-"""Returns the metrics and the readiness of the command."""
+"""Returns the metrics and the readiness of the whole command, that is of all its workers."""
 
 
 def make_port(

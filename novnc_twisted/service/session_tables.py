@@ -77,8 +77,8 @@ class SessionTables:
         path = Path(name)
         try:
             fcntl.flock(table, fcntl.LOCK_EX)
-            # The file is locked before it gets the name of a table, because a start of the proxy at this moment would
-            # remove a table without a lock.
+            # Lock the file before it gets the name of a table: if a proxy starts at this moment, it removes all tables
+            # that are not locked.
             self._paths[table] = str(path.rename(path.with_name(_PREFIX + path.name[1:])))
         except OSError:
             os.close(table)
@@ -100,7 +100,7 @@ class SessionTables:
             in_file = f"the next start reports them if the files in {self.folder} still exist"
             in_memory = "the history will not show them, because no file contains them"
             _log.warn(
-                "ended sessions that could not be reported: {count}; {what}",
+                "the ends of {count} sessions could not be reported; {what}",
                 count=table.sessions,
                 what=in_file if table.handle in self._paths else in_memory,
             )

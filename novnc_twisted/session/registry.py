@@ -88,9 +88,9 @@ class SessionRegistry:
         """
         session = SessionSetup(self, os.urandom(16).hex(), viewer, accepted_at)
         if self._stopping:
-            # Before start(), which then sends the viewer the reason without checking the token.
+            # Call end() before start(): start() then sends the viewer the reason, and does not check the token.
             session.end(Stopping())
-        # Before start(), which may end and remove the session at once.
+        # Add the session before start(), because start() may end the session and remove it at once.
         self._sessions[session.id] = session
         if viewer.token:
             self._tokens.add(session.link_id, session.id)

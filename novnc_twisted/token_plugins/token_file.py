@@ -68,7 +68,7 @@ class TokenFile:
         for line in faults.lines:
             self.log.warn("{line}", line=line)
         if faults.more:
-            self.log.warn("further lines of token files that are skipped: {count}", count=faults.more)
+            self.log.warn("{count} further lines of token files are skipped", count=faults.more)
 
     def stop(self) -> None:
         """See ITokenPlugin."""

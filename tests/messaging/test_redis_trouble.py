@@ -51,7 +51,9 @@ class ReasonTests(LinkCase):
         self.assertIn("protected mode", self.line(HELLO=b"-DENIED Redis is running in protected mode because\r\n"))
 
     def test_something_else(self) -> None:
-        self.assertIn("what answers there is not Redis", self.line(HELLO=b"SSH-2.0-OpenSSH_9.2p1\r\n"))
+        self.assertIn(
+            "the program that answers at this address is not Redis", self.line(HELLO=b"SSH-2.0-OpenSSH_9.2p1\r\n")
+        )
 
     def test_silence(self) -> None:
         self.assertIn("it accepts connections and does not answer", self.line(HELLO=None))

@@ -93,7 +93,7 @@ class TokenFileTests(Case):
         self.write("x\n" * 50)
         self.refused(plugin, "good")
         self.assertEqual(len(self.logged.lines("line ")), 20)
-        self.assertEqual(len(self.logged.lines("further lines of token files that are skipped: 30")), 1)
+        self.assertEqual(len(self.logged.lines("30 further lines of token files are skipped")), 1)
 
     def test_changes(self) -> None:
         self.write("a: h:1\n")

@@ -89,8 +89,8 @@ class LogInPages:
         user = await logins.user_of(request)
         if user is None:
             return
-        # Revoke the user's API tokens if the form asks for it.  This comes before the end of the log-in, because only
-        # with a valid log-in can Keystone's application credentials of these tokens be deleted.
+        # Revoke the user's API tokens if the form asks for it.  With a Keystone, each API token has an application
+        # credential there, which can be deleted only while the user is logged in.  So this comes first.
         if self._tokens is not None and request.body and "tokens" in fields_of(request):
             await self._tokens.revoke_all(request, user)
         await logins.end_everywhere(user)

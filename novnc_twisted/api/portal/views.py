@@ -45,7 +45,7 @@ ACTIONS: Final[Mapping[str, Action]] = MappingProxyType(
             power.RESET,
             "Reset",
             ("ACTIVE", "PAUSED", "ERROR"),
-            "As the reset button: unsaved data of the guest is lost.",
+            "Like the reset button of a computer: unsaved data of the guest is lost.",
         ),
         "pause": Action(power.PAUSE, "Pause", ("ACTIVE",), "The guest stops at once and keeps its memory in the host."),
         "suspend": Action(
@@ -77,8 +77,8 @@ def header(t: Words, base: str, caller: Caller, *, can_log_out: bool, switches: 
 
     :param can_log_out: whether to show what only a user with a log-in needs: the account, the choice of another
         project, and the button to log out.
-    :param switches: whether the user may choose another project.  If so, the header names the project of an
-        administrator, too.
+    :param switches: whether the user may choose another project.  If so, the header names the project even if the user
+        is an administrator.
     """
     user, project = caller.name or caller.user, caller.project_name or caller.project
     if caller.is_admin and not switches:

@@ -115,7 +115,7 @@ class _SentinelEndpoint:
     async def moved(self, protocol: RedisProtocol) -> bool:
         """Ask the Sentinels for the primary; return whether it is another server than the one of this connection.
 
-        Only the first Sentinel that answers counts.  Return False if no Sentinel answers.
+        The answer of the first Sentinel that answers is used.  If none answers, return False.
         """
         for host, port in list(self._sentinels):
             try:
@@ -156,7 +156,7 @@ def _secured(address: RedisURL) -> Callable[[str, IStreamClientEndpoint], IStrea
         try:
             identity(address.server_name)
         except ValueError as error:
-            raise ValueError(f"no certificate can be checked: {error}") from None
+            raise ValueError(f"server_name of the URL: {error}") from None
     trust = platformTrust() if address.ca is None else trustRootFromCertificates(_certificates("ca", address.ca))
     ours: dict[str, Any] = {}
     if address.cert is not None:

@@ -113,8 +113,8 @@ class NoLogIn(Exception):
     """The server accepted the connection, but did not answer as Redis does.
 
     :ivar what: what the server did: ``silent``, ``closed`` or ``garbled``.
-    :ivar tls: whether the connection used TLS.  For ``silent``, False also if the server has answered an earlier
-        command, which shows that TLS works.
+    :ivar tls: whether TLS may be the cause: True if the connection used TLS.  If the server is ``silent``, but has
+        answered an earlier command, TLS works, so this is False.
     """
 
     def __init__(self, what: str, *, tls: bool) -> None:
@@ -165,7 +165,7 @@ _LOSSES: tuple[tuple[type[BaseException], str], ...] = (
 _NO_LOG_IN = {
     "silent": "it accepts connections and does not answer",
     "closed": "it closes each new connection",
-    "garbled": "what answers there is not Redis",
+    "garbled": "the program that answers at this address is not Redis",
 }
 _WITH_TLS = {
     "silent": ": is this its tls-port, as rediss:// needs?",

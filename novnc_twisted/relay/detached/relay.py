@@ -58,8 +58,8 @@ class DetachedRelay(FilteredRelay):
         self._ended = ended
         sides = self.upstream, self.client
         for side in sides:
-            # Watch both sockets before attach(), which may end the session at once.  stop() then removes both sockets,
-            # and none may be added afterwards.
+            # Watch both sockets before attach(), which may end the session at once.  In this case, stop() removes both
+            # sockets, and adding one later would be wrong.
             self._engine.add(side)
         for side in sides:
             if self.live:  # the held bytes of the first end may have ended the session

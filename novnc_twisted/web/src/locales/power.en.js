@@ -30,7 +30,7 @@ export const actions = {
         consequence: 'The guest is asked to shut down. If it takes too long, it may be switched off.',
     },
     reboot: { label: 'Reboot', done: 'is asked to reboot.', consequence: 'The guest is asked to reboot.' },
-    reset: { label: 'Reset', done: 'is being reset.', consequence: 'As the reset button: unsaved data of the guest is lost.' },
+    reset: { label: 'Reset', done: 'is being reset.', consequence: 'Like the reset button of a computer: unsaved data of the guest is lost.' },
     pause: { label: 'Pause', done: 'is being paused.', consequence: 'The guest stops at once and keeps its memory in the host.' },
     suspend: {
         label: 'Suspend',
