@@ -81,7 +81,8 @@ def explain_refusal(
 ) -> tuple[str, str]:
     """Return why :func:`judge_origin` forbids this request, and the options to change.
 
-    The arguments are those of :func:`judge_origin`.  Clean the first text before logging it: it quotes the request.
+    The arguments are those of :func:`judge_origin`.  Clean the returned reason before you log it, because it quotes the
+    request.
     """
     origin = read_origin(origins[0]) if origins else None
     if origin is None:

@@ -57,9 +57,9 @@ class Links:
 
         :param vnc: False: the caller asked for another protocol than VNC, so the request is refused with 400.
         :raises HTTPError: no link was made.  400: the server does not offer this console type; 404: there is no such
-            server, or the caller may not see it; 409: the server is stopped or paused by a migration, or its VNC port
-            is not known yet; 502: another server claims the same VNC address, or another host also runs the server;
-            503: a service or a host does not answer.
+            server, or the caller may not see it; 409: the server is stopped, or a migration has paused it, or its VNC
+            port is not known yet; 502: another server claims the same VNC address, or another host also runs the
+            server; 503: a service or a host does not answer.
         """
         console_type = terms.console_type
         try:

@@ -81,7 +81,7 @@ def page(host: str, answer: Any) -> tuple[list[Instance], str]:
 def console(host: str, instance_uuid: str, answer: Any) -> Console:
     """Read a new console.  Its ``instance_uuid`` and ``compute_host`` are those of the call, not of the answer.
 
-    Its user and project are None, whatever the host answers: the caller knows them and adds them.
+    Its user and project are None, whatever the host answers.  The code that calls this function must add them.
 
     :raises ServiceUnavailable: the answer is invalid; the detail names the field.
     """

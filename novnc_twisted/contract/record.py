@@ -168,7 +168,7 @@ def _functions(
     copy = ["def copy(record, other):"]
     optional = {name for name, default in defaults.items() if default is not MISSING}
     for name, check in checks.items():
-        # If the field contains another record, its check is from_wire of that record's class, a class method.
+        # If the field contains another record, its check is the class method from_wire() of that record.
         value = "value.to_wire()" if isinstance(getattr(check, "__self__", None), type) else "value"
         # The comparison by identity is faster, and finds nearly all defaults: None, booleans and constants.
         is_sent = f" if value is not default_{name} and value != default_{name}:" if name in optional else ""

@@ -103,7 +103,7 @@ def api_token_of(request: Request) -> str | None:
 
     The token is in ``Authorization: Bearer``.  If there is no Authorization field, it is in ``X-Auth-Token``.
 
-    :raises HTTPError: 400: the field that is read came more than once.
+    :raises HTTPError: 400: this field came more than once.
     """
     authorization = request.header("authorization")
     if authorization is None:
@@ -298,8 +298,8 @@ class APITokens:
 
 
 def _need_log_in(caller: Caller) -> None:
-    # An attacker with a stolen token must not be able to make tokens, which would stay valid when the stolen token is
-    # revoked, or to revoke the user's other tokens.
+    # An attacker with a stolen token must not be able to revoke the user's other tokens, or to make tokens: these would
+    # stay valid when the stolen token is revoked.
     if caller.by_api_token:
         raise HTTPError(403, "Log in to make or revoke API tokens. An API token cannot do it.")
 

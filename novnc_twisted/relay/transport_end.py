@@ -27,13 +27,13 @@ _CHECKS: Final = 10
 class TransportEnd:
     """Owns a transport: notices a full or stalled buffer, and lends its socket to a detached relay.
 
-    An end is the producer of its transport, so that the transport reports a full buffer to the end.
+    An end registers as the producer of its transport.  So the transport calls the end when its buffer is full.
 
     :ivar clock: the reactor, or a test's clock.
     :ivar peer: the peer's address as text, for the log.
     :ivar transport: the transport; while a detached relay has the socket, the relay's ``StreamSide`` in its place.
-    :ivar on_detach: called once, when the socket leaves its first transport; None: no call.  If a protocol passes the
-        transport's calls on to this object, it sets here a function that drops the protocol's references to the
+    :ivar on_detach: called once, when the socket leaves its first transport; None: no call.  For a protocol that has
+        the transport and passes its calls on to this end: a function that drops the protocol's references to the
         transport.
     """
 
@@ -137,7 +137,7 @@ class TransportEnd:
         if self.on_detach is not None:
             self.on_detach()
             self.on_detach = None
-        # The side has the methods of a transport that an end calls meanwhile, such as write().
+        # Meanwhile, the end calls the methods of a transport, such as write(), on the side.
         self.transport = self._side = side
         self._paused = False
         return taken, waiting

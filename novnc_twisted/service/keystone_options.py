@@ -47,7 +47,7 @@ def load(conf: Any, section: str) -> Any:
 
     of_auth = conf[section].auth_section or section
     if not _value(conf, of_auth, "auth_type"):
-        raise Unusable(f"[{of_auth}] auth_type: it is missing, and [{section}] auth_section names this section")
+        raise Unusable(f"[{of_auth}] auth_type: it is missing ([{section}] auth_section names the section {of_auth})")
     try:
         auth = loading.load_auth_from_conf_options(conf, section)
         _check(conf, section, of_auth)

@@ -5,7 +5,7 @@ import os
 import socket
 
 STOP_EXTENSION = 15.0
-"""Seconds that systemd gives a service to end after ``drain_timeout``.  ``TimeoutStopSec`` of the units is the same."""
+"""Seconds that systemd gives a service to end after ``drain_timeout``.  The units contain it as ``TimeoutStopSec``."""
 
 
 def watchdog_interval() -> float | None:

@@ -1,10 +1,11 @@
 """The command ``novnc-reload``, which the systemd units run as ``ExecReload``.
 
 The command checks the configuration files that its options name, sends them to the service, and waits for the answer.
-Without such options, the service reads its files again; but configuration files that an earlier reload has sent stay in
-use unchanged.  If the service answers that it cannot reload, the command fails and prints the reason in one line.  If
-the command's standard error goes to the journal, the command does not print the reason, because the service has logged
-it there already.  With ``--take-over``, the installed version replaces the running service.
+Without such options, the service reads its files again.  But if an earlier reload has sent configuration files, the
+service keeps them, and does not read them from disk.  If the service answers that it cannot reload, the command fails
+and prints the reason in one line.  If the command's standard error goes to the journal, the command does not print the
+reason, because the service has logged it there already.  With ``--take-over``, the installed version replaces the
+running service.
 """
 
 import argparse

@@ -100,7 +100,7 @@ class SessionTables:
             in_file = f"the next start reports them if the files in {self.folder} still exist"
             in_memory = "the history will not show them, because no file contains them"
             _log.warn(
-                "the ends of {count} sessions could not be reported; {what}",
+                "sessions whose end could not be reported: {count}; {what}",
                 count=table.sessions,
                 what=in_file if table.handle in self._paths else in_memory,
             )

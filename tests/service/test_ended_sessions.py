@@ -119,7 +119,7 @@ class KilledTests(ReportsCase):
         self.registry.on_closed(ended(1))
         self.last.callback(None)
         self.successResultOf(self.run_it(self.stopping))
-        self.assertEqual(len(self.logged.lines("that could not be reported: 1")), 1)
+        self.assertEqual(len(self.logged.lines("sessions whose end could not be reported: 1")), 1)
         os.close(self.context.table.handle)
         [(rows, _)] = SessionTables(str(self.folder)).left_behind()
         self.assertEqual([one.id for one in rows], ["1"])
@@ -132,7 +132,9 @@ class KilledTests(ReportsCase):
         self.registry.on_closed(ended(1))
         self.last.callback(None)
         self.successResultOf(self.run_it(self.stopping))
-        self.assertEqual(len(self.logged.lines("that could not be reported: 1; the history will not show them")), 1)
+        self.assertEqual(
+            len(self.logged.lines("sessions whose end could not be reported: 1; the history will not show them")), 1
+        )
         self.assertEqual(self.logged.lines("the next start"), [])
         os.close(self.context.table.handle)
 

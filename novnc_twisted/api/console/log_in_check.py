@@ -1,4 +1,4 @@
-"""Ends event streams soon after the end of the log-in with which they were opened.
+"""Ends event streams soon after the log-in with which they were opened is no longer valid.
 
 The log-in is checked every few seconds.  With ``auth_strategy = keystone``, a check may use an earlier, cached answer
 of Keystone.

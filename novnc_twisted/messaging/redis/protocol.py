@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from novnc_twisted.messaging.redis.reasons import code_of
 
 if not issubclass(txredisapi.RedisProtocol, txredisapi.HiredisProtocol):  # pragma: no cover
-    raise ImportError(f"txredisapi does not use hiredis {hiredis.__version__}")
+    raise ImportError(f"txredisapi cannot use the installed hiredis {hiredis.__version__}")
 
 MAX_PENDING = 32 << 20
 """Maximum number of bytes of one reply."""
@@ -46,7 +46,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
     :ivar too_long: whether the connection was closed because a reply was longer than ``max_pending``.
     :ivar garbled: whether the connection was closed because the peer does not speak RESP.
     :ivar answered: whether a reply has come.
-    :ivar unfinished: bytes received after the last call of :meth:`dataReceived` that completed a reply.
+    :ivar unfinished: bytes received since a reply was last complete.
     :ivar primary: host and port of the server, if a Sentinel named it.
     """
 

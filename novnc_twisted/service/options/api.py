@@ -32,9 +32,9 @@ API: list[cfg.Opt] = [
         "admin_roles",
         default=["admin"],
         help="Names of the Keystone roles of administrators. A user whose token has one of these roles, for any "
-        "project or for the whole system, is an administrator of the API, and sees the servers of all projects. If "
-        "Keystone's option admin_project_name names a project, such a role in any other project counts like one of "
-        "member_roles.",
+        "project or for the whole system, is an administrator of the API, and sees the servers of all projects. "
+        "If Keystone's option admin_project_name names a project, one of these roles in any other project counts only "
+        "like a role of member_roles.",
     ),
     cfg.ListOpt(
         "member_roles",
@@ -90,8 +90,8 @@ API: list[cfg.Opt] = [
         max=LONGEST,
         default=900,
         min=1,
-        help="Length of the longest lock-out, in seconds. Failures are forgotten this long after the last failure "
-        "or lock-out.",
+        help="Length of the longest lock-out, in seconds. Failures are forgotten when this time has passed since the "
+        "last failure or lock-out.",
     ),
 ]
 

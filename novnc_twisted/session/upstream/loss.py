@@ -30,12 +30,12 @@ def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, sus
     :param live_sessions: the number of live sessions of this process with the same server.
     :param suspicion: what may be wrong with TLS; empty if the connection did not end right after the TLS handshake.
     """
-    # The sentence of MessageTooBig is about viewers, but here the server sent too much.
+    # The text that MessageTooBig shows to people is about viewers, but here the server sent too much.
     if isinstance(cause, MessageTooBig):
         return ConsoleUnreachable(f"the VNC server sent {cause.detail}")
     if awaited == "ServerInit" and live_sessions:
         return TooManySessions(
-            "the VNC server closed the connection after the log-in (live sessions of this process with it: "
+            "the VNC server closed the connection after the log-in (live sessions of this process with this server: "
             f"{live_sessions}): QEMU takes 32 viewers, from all proxies and workers together; to refuse viewers "
             "earlier, lower [console] max_sessions_per_server"
         )
