@@ -55,6 +55,28 @@ class HealthTests(SynchronousTestCase):
             self.health.up("a")
             self.assertEqual(len(self.lines()), 2 * MAX_LOSSES + 2)
 
+    def test_several_attempts_of_each_outage(self) -> None:
+        """The limit also holds for refusals that are repeated, or that follow a loss."""
+        for reasons in ((FULL, FULL), (LOST, FULL), (FULL, LOST), (LOST, LOST)):
+            self.setUp()
+            for _ in range(100):
+                for reason in reasons:
+                    self.health.down("a", reason)
+                self.health.up("a")
+            began = [line for line in self.lines() if line != "is back"]
+            self.assertEqual(len(began), MAX_LOSSES, reasons)
+
+    def test_an_outage_that_begins_above_the_limit_and_lasts(self) -> None:
+        for reason in (LOST, FULL):
+            self.setUp()
+            for _ in range(MAX_LOSSES):
+                self.health.down("a", reason)
+                self.health.up("a")
+            for seconds, lines in ((0, 0), (QUIET, 0), (1, 1), (1, 1)):
+                self.clock.advance(seconds)
+                self.health.down("a", reason)
+                self.assertEqual(len(self.lines()), 2 * MAX_LOSSES + lines, (reason, seconds))
+
     def test_troubles_that_come_and_go(self) -> None:
         for _ in range(100):
             self.health.trouble("OOM")

@@ -13,7 +13,7 @@ QUIET = 60.0
 """After a line was logged, further lines of the same kind are not logged for this number of seconds."""
 
 MAX_LOSSES = 5
-"""Maximum number of outages that are logged within QUIET seconds."""
+"""Maximum number of losses and refusals of connections that are logged within QUIET seconds."""
 
 MAX_SKEW = 5.0
 """Seconds by which this machine's clock and the clock of Redis may differ without a warning."""
@@ -75,17 +75,16 @@ class Health:
                 what += "; have Redis refuse such messages by proto-max-bulk-len 4mb in redis.conf"
             self.complain(what, connection)
             return
-        # All connections of a process are lost together, so only the first loss is logged.  A refusal (here: a reason
+        # All connections of a process are lost together, so one line is enough for a loss.  A refusal (here: a reason
         # that lasts until an administrator acts) is logged even if it follows a loss, but the same refusal only once
-        # until all connections are back.
-        first = not self._down
+        # until all connections are back.  What is not due yet is logged at a later attempt, if it still fails.
         self._down.add(connection)
         words = refusal(reason)
         if words is None:
-            if first and self._outage_is_due():
+            if not self._reported_down and self._loss_is_due():
                 self._log(LogLevel.warn, f"cannot be reached ({loss(reason)}); trying again")
                 self._reported_down = True
-        elif words not in self._refusals and (not first or self._outage_is_due()):
+        elif words not in self._refusals and self._loss_is_due():
             self._refusals.add(words)
             self._log(LogLevel.error, f"refuses the connection for {connection}: {words}; trying again")
             self._reported_down = True
@@ -168,8 +167,8 @@ class Health:
         self._quiet_until[kind] = now + QUIET
         return True
 
-    def _outage_is_due(self) -> bool:
-        """Return whether one more outage may be logged: an unstable server must not fill the disk."""
+    def _loss_is_due(self) -> bool:
+        """Return whether one more loss or refusal may be logged: an unstable server must not fill the disk."""
         now = self._clock.seconds()
         if len(self._losses) == MAX_LOSSES and now - self._losses[0] <= QUIET:
             return False
