@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -12,7 +12,7 @@ from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import Refusal, ServiceUnavailable
-from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.messaging.fanout import MAX_AT_ONCE, gather
 from novnc_twisted.messaging.interfaces import ITransport
 from novnc_twisted.messaging.waiting import sleep
 
@@ -26,7 +26,7 @@ After that, such a proxy learns of a revocation or a changed mode only when it c
 does this regularly, to renew the lease of the session's token.)
 """
 
-_PAUSE: Final = 3.0
+PAUSE: Final = 3.0
 """Seconds between two attempts.
 
 This is the lifetime of a presence entry.  So a proxy that has ended is usually no longer listed at the next attempt.
@@ -157,32 +157,44 @@ class LiveSessions:
         """Repeat each change for :data:`REPEATED` seconds, on the proxies that have not applied it yet."""
         try:
             while self._pending:
-                await sleep(_PAUSE, self._clock)
+                await sleep(PAUSE, self._clock)
                 self._pending = [change for change in self._pending if change.until > self._clock.seconds()]
                 try:
                     services = await self._transport.services(PROXY.prefix)
                 except ServiceUnavailable:
                     continue  # the bus is down: try again after the pause
-                topics = {service.topic for service in services}
-                for change in self._pending:
-                    await self._again(change, topics - change.answered)
+                topics = sorted({service.topic for service in services})
+                slots = DeferredSemaphore(MAX_AT_ONCE)
+                await gather(slots.run(self._turn, topic) for topic in topics)
         finally:
             self._repeating = None
 
-    async def _again(self, change: _Change, topics: set[str]) -> None:
-        ordered = sorted(topics)
+    def _turn(self, topic: str) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._catch_up(topic))
+
+    async def _catch_up(self, topic: str) -> None:
+        """Repeat the changes that a proxy has not applied, in their order, for at most :data:`DEADLINE` seconds.
+
+        So a proxy that does not answer gets one call at a time, and delays the other proxies only for this time.
+        """
+        until = self._clock.seconds() + DEADLINE
+        for change in self._pending:
+            left = until - self._clock.seconds()
+            if left <= 0:
+                return
+            if topic not in change.answered:
+                await self._again(change, topic, left)
+
+    async def _again(self, change: _Change, topic: str, deadline: float) -> None:
         arguments = change.arguments
-        if ordered and change.token_hash:
-            # After this change, the mode may have been changed again, also by another consoleauth.
-            try:
-                mode = await self._mode_of(change.token_hash)
-            except ServiceUnavailable:
-                return  # the store is down: try again after the pause
-            arguments = {**arguments, "mode": mode or arguments["mode"]}
-        calls = (self._transport.call(at, change.method, deadline=DEADLINE, **arguments) for at in ordered)
-        for topic, answer in zip(ordered, await gather(calls), strict=True):
-            if not isinstance(answer, Refusal):
-                change.answered.add(topic)
+        try:
+            if change.token_hash:
+                # After this change, the mode may have been changed again, also by another consoleauth.
+                arguments = {**arguments, "mode": await self._mode_of(change.token_hash) or arguments["mode"]}
+            await self._transport.call(topic, change.method, deadline=deadline, **arguments)
+        except Refusal:
+            return  # the store or the proxy does not answer: try again after the pause
+        change.answered.add(topic)
 
 
 def _set_fields(wanted: SessionFilter) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, fail
 
 from novnc_twisted.access import hash_token
 from novnc_twisted.access.tokens import link_id
-from novnc_twisted.consoleauth.live_sessions import DEADLINE
+from novnc_twisted.consoleauth.live_sessions import DEADLINE, PAUSE
 from novnc_twisted.consoleauth.people_api import PeopleAPI
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY
@@ -73,6 +73,28 @@ class Modes(RepeatedCase):
         await self.transport.store.remove(f"token:{hash_token(TOKEN)}", f"mode:{hash_token(TOKEN)}")
         self.repeat()
         self.assertEqual([wanted["mode"] for _, wanted in proxy.calls], ["view"])
+
+
+class Hanging(RepeatedCase):
+    async def test_delays_no_other_proxy(self) -> None:
+        """Each proxy gets the changes that it has missed, in their order, and a hanging one gets one call at a time."""
+        hanging = await self.begin()
+        await self.token()
+        hanging.hangs = True
+        wanted = ["set_mode", "end_sessions"] * 2
+        for mode in ("view", "control"):
+            Deferred.fromCoroutine(self.api.set_mode(hash_token(TOKEN), mode))
+            Deferred.fromCoroutine(self.revoke(user_id=f"user-of-{mode}"))
+        self.clock.advance(DEADLINE)
+        other = await self.proxy("b")
+        for pauses in ([PAUSE - DEADLINE], [DEADLINE, PAUSE]):
+            hanging.begun = 0
+            self.clock.pump(pauses)
+            self.assertEqual(hanging.begun, 1)
+            self.assertEqual([method for method, _ in other.calls], wanted)
+        hanging.hangs = False
+        self.clock.pump([DEADLINE, PAUSE])
+        self.assertEqual([method for method, _ in hanging.calls], wanted)
 
 
 class Worker(Proxy):

@@ -19,6 +19,7 @@ class Proxy:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.begun = 0
         self.hangs = False
 
     async def end_sessions(self, **wanted: Any) -> dict[str, Any]:
@@ -28,6 +29,7 @@ class Proxy:
         return await self._note("set_mode", wanted)
 
     async def _note(self, method: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        self.begun += 1
         if self.hangs:
             await Deferred()
         self.calls.append((method, wanted))
