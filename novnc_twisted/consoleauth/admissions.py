@@ -4,19 +4,49 @@ When a proxy reports the end of a session, the report enters the history only if
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.record import Record, record
 from novnc_twisted.contract.session_info import SessionInfo
-from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
+from novnc_twisted.messaging.interfaces import IKeyedStore
 
 LONGEST: Final = 30 * 86400.0
 """Seconds for which an admission is kept.  A session that lasts longer does not enter the history."""
 
 MOST: Final = 256
 """Maximum number of admissions kept for one token.  A further one drops the oldest."""
+
+
+@record
+class _Token(Record):
+    """What an admission contains about its token, as in :class:`.TokenRecord`."""
+
+    made_at: Annotated[float, fields.number]
+    owner: Annotated[str | None, fields.text] = None
+
+
+@record
+class _Admission(Record):
+    """An admission.  All fields except ``token`` have the names of SessionInfo's fields.
+
+    :ivar token: None: an earlier version of this program wrote the admission.
+    """
+
+    client_address: Annotated[str, fields.short_text] = ""
+    server_id: Annotated[str, fields.uuid] = ""
+    server_name: Annotated[str, fields.text] = ""
+    user_id: Annotated[str | None, fields.text] = None
+    project_id: Annotated[str | None, fields.text] = None
+    console_type: Annotated[str, fields.short_text] = ""
+    compute_host: Annotated[str | None, fields.short_text] = None
+    owners: Annotated[tuple[str, ...] | None, fields.owners] = None
+    token: Annotated[_Token | None, _Token.from_wire] = None
+
+
+_SHOWN: Final = tuple(name for name in _Admission.wire_names() if name != "token")
 
 
 class Admissions:
@@ -31,21 +61,19 @@ class Admissions:
         :param made_at: as in :class:`.TokenRecord`.
         :param owner: as in :class:`.TokenRecord`.
         """
-        # All keys except "token" are names of SessionInfo's fields.  The values are checked again when the history is
-        # read.
-        admitted = {
-            "client_address": address,
-            "server_id": info.instance_uuid,
-            "server_name": info.name,
-            "user_id": info.user_id,
-            "project_id": info.project_id,
-            "console_type": info.console_type,
-            "compute_host": info.compute_host,
-            "owners": info.owners,
-            "token": {"made_at": made_at, "owner": owner},
-        }
+        admitted = _Admission(
+            client_address=address,
+            server_id=info.instance_uuid,
+            server_name=info.name,
+            user_id=info.user_id,
+            project_id=info.project_id,
+            console_type=info.console_type,
+            compute_host=info.compute_host,
+            owners=info.owners,
+            token=_Token(made_at=made_at, owner=owner),
+        )
         index = _of_token(token_hash)
-        stored = await self._store.put(_key(token_hash, info.admission), admitted, LONGEST, index)
+        stored = await self._store.put(_key(token_hash, info.admission), admitted.to_wire(), LONGEST, index)
         # Usually, the report of a session's end removes its admission.  No report follows if the viewer leaves during
         # the token check, and a viewer can repeat this.  Without a limit, all of these admissions would stay for 30
         # days.  So keep the newest admissions of the token, at most MOST, and remove the others.
@@ -54,15 +82,13 @@ class Admissions:
 
     async def has(self, token_hash: str, admission: str, address: str) -> bool:
         """Return whether an admission with this token and this id is stored, for the same client address."""
-        value = await self._get(_key(token_hash, admission))
-        return value is not None and value.get("client_address") == address
+        (value,) = await self._read([_key(token_hash, admission)])
+        return value is not None and value.client_address == address
 
     async def server(self, token_hash: str) -> str | None:
         """Return the UUID of the server in an admission with this token; None: there is no such admission."""
-        for value in await self._with_token(token_hash):
-            if fields.is_uuid(server := value.get("server_id")):
-                return str(server)
-        return None
+        servers = (value.server_id for value in await self._with_token(token_hash))
+        return next(filter(None, servers), None)
 
     async def token(self, token_hash: str) -> TokenRecord | None:
         """Return a record that is made from an admission with this token.
@@ -71,10 +97,16 @@ class Admissions:
         admission, or an earlier version of this program wrote it.
         """
         for value in await self._with_token(token_hash):
-            if of_token := value.get("token"):
-                about = {name: value[name] for name in ("user_id", "project_id")}
-                info = ConnectInfo(host="", port=0, instance_uuid=value["server_id"], **about)
-                return TokenRecord(connect_info=info, expires_at=0.0, **of_token)
+            if value.token is not None:
+                info = ConnectInfo(
+                    host="",
+                    port=0,
+                    instance_uuid=value.server_id,
+                    user_id=value.user_id,
+                    project_id=value.project_id,
+                )
+                of_token = value.token
+                return TokenRecord(connect_info=info, expires_at=0.0, made_at=of_token.made_at, owner=of_token.owner)
         return None
 
     async def of(self, sessions: Sequence[SessionInfo]) -> list[dict[str, Any] | None]:
@@ -82,10 +114,10 @@ class Admissions:
 
         The result for a session is None if it has no admission, or if its admission is for another client address.
         """
-        values = await self._store.get_many(list(map(_key_of, sessions))) if sessions else []
+        values = await self._read(list(map(_key_of, sessions)))
         return [
-            {name: value[name] for name in value if name != "token"}
-            if isinstance(value, dict) and value.get("client_address") == session.client_address
+            {name: getattr(value, name) for name in _SHOWN}
+            if value is not None and value.client_address == session.client_address
             else None
             for session, value in zip(sessions, values, strict=True)
         ]
@@ -94,17 +126,20 @@ class Admissions:
         """Remove the admissions of sessions that have ended."""
         await self._store.remove(*map(_key_of, sessions))
 
-    async def _with_token(self, token_hash: str) -> list[dict[str, Any]]:
-        keys = await self._store.indexed(_of_token(token_hash))
-        found = await self._store.get_many(keys) if keys else []
-        return [value for value in found if isinstance(value, dict)]
+    async def _with_token(self, token_hash: str) -> list[_Admission]:
+        found = await self._read(await self._store.indexed(_of_token(token_hash)))
+        return [value for value in found if value is not None]
 
-    async def _get(self, key: str) -> dict[str, Any] | None:
-        try:
-            value: dict[str, Any] | None = await self._store.get(key)
-        except UnusableRecord:
-            return None
-        return value
+    async def _read(self, keys: Sequence[str]) -> list[_Admission | None]:
+        """Return the admissions with these keys; None for one that is missing or cannot be read."""
+        return list(map(_readable, await self._store.get_many(keys))) if keys else []
+
+
+def _readable(value: Any) -> _Admission | None:
+    try:
+        return _Admission.from_wire(value)
+    except ValueError:
+        return None
 
 
 def _key(token_hash: str, admission: str) -> str:

@@ -7,10 +7,13 @@ short time.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Annotated, Any, Final
 
 from novnc_twisted.consoleauth.policy import TokenPolicy
+from novnc_twisted.contract import fields
 from novnc_twisted.contract.mode import CONTROL, VIEW
+from novnc_twisted.contract.record import Record, record
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
@@ -22,6 +25,30 @@ RETURN_TIME: Final = 10.0
 
 This time begins when a proxy has reported the end of the receiver.
 """
+
+
+def _ids(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("not a list of texts")
+    return tuple(value)
+
+
+@record
+class _Grant(Record):
+    """A grant in the store.
+
+    :ivar by: the id of the giver.
+    :ivar token: the hash of the receiver's token.
+    :ivar address: the client address of the receiver.
+    :ivar others: the ids of the sessions with this token when the grant was added.
+    :ivar to: the id of the receiver if it has ended; else empty.
+    """
+
+    by: Annotated[str, fields.short_text]
+    token: Annotated[str, fields.token_hash] = ""
+    address: Annotated[str, fields.short_text] = ""
+    others: Annotated[tuple[str, ...], _ids] = ()
+    to: Annotated[str, fields.short_text] = ""
 
 
 class Grants:
@@ -38,9 +65,9 @@ class Grants:
             grant.  :meth:`give_back` must not pass the grant to them: they exist before the receiver ends, so none of
             them is the session in which the receiver's viewer comes back.
         """
-        others = [one.id for one in sessions if one.token_hash == to.token_hash]
-        grant = {"by": by, "token": to.token_hash, "address": to.client_address, "others": others}
-        await self._store.put(_key(to.id), grant, KEPT)
+        others = tuple(one.id for one in sessions if one.token_hash == to.token_hash)
+        grant = _Grant(by=by, token=to.token_hash, address=to.client_address, others=others)
+        await self._store.put(_key(to.id), grant.to_wire(), KEPT)
 
     async def keep(self, sessions: Iterable[str]) -> None:
         """Keep the grants to these sessions for :data:`KEPT` seconds from now."""
@@ -56,19 +83,14 @@ class Grants:
         """Return the grants to these sessions: receiver -> giver."""
         if len(sessions) < 2:
             return {}  # a grant needs two sessions
-        found = await self._store.get_many(list(map(_key, sessions)))
-        return {
-            one: str(value["by"])
-            for one, value in zip(sessions, found, strict=True)
-            if isinstance(value, dict) and "by" in value
-        }
+        found = await self._read(sessions)
+        return {one: grant.by for one, grant in zip(sessions, found, strict=True) if grant is not None}
 
     async def receivers_ended(self, sessions: Sequence[str]) -> None:
         """Keep the grants to sessions that have ended, for later sessions with the same tokens."""
-        found = await self._store.get_many(list(map(_key, sessions))) if sessions else []
-        for one, value in zip(sessions, found, strict=True):
-            if isinstance(value, dict) and value.get("token"):
-                await self._store.put(_key(value["token"]), value | {"to": one}, RETURN_TIME)
+        for one, grant in zip(sessions, await self._read(sessions), strict=True):
+            if grant is not None and grant.token:
+                await self._store.put(_key(grant.token), replace(grant, to=one).to_wire(), RETURN_TIME)
 
     async def give_back(self, sessions: Sequence[SessionInfo], modes: Mapping[str, str]) -> dict[SessionInfo, str]:
         """Pass the grants of ended receivers to later sessions with the same tokens.
@@ -78,24 +100,24 @@ class Grants:
         """
         # Leave out sessions whose tokens permit control: if such a session watches, it has given its control away.
         watching = [one for one in sessions if modes[one.id] == VIEW and one.right == VIEW and one.token_hash]
-        found = await self._store.get_many([_key(one.token_hash) for one in watching]) if watching else []
+        found = await self._read([one.token_hash for one in watching])
         renewed: dict[SessionInfo, str] = {}
-        for to, value in zip(watching, found, strict=True):
-            # Only receivers_ended() adds "to".  Without "to", the value was stored under the id of a session, and this
+        for to, grant in zip(watching, found, strict=True):
+            # Only receivers_ended() adds ``to``.  Without it, the grant was stored under the id of a session, and this
             # id is equal to the hash of the token: a proxy could report such an id.
-            if not isinstance(value, dict) or "to" not in value:
+            if grant is None or not grant.to:
                 continue
-            if to.id in value["others"] or to.client_address != value["address"]:
+            if to.id in grant.others or to.client_address != grant.address:
                 continue
             # Skip the grant if its receiver still lives (a proxy may have reported the end wrongly), or if another
             # session with this token has just got it.
-            if value["to"] in modes or any(one.token_hash == to.token_hash for one in renewed):
+            if grant.to in modes or any(one.token_hash == to.token_hash for one in renewed):
                 continue
-            await self._store.remove(_key(to.token_hash), _key(value["to"]))
+            await self._store.remove(_key(to.token_hash), _key(grant.to))
             # The giver may have left, or may have given control to another session since then.
-            if modes.get(value["by"]) == CONTROL:
-                await self.add(to, value["by"], sessions)
-                renewed[to] = value["by"]
+            if modes.get(grant.by) == CONTROL:
+                await self.add(to, grant.by, sessions)
+                renewed[to] = grant.by
         return renewed
 
     async def barred(self, sessions: Iterable[SessionInfo]) -> set[str]:
@@ -105,6 +127,17 @@ class Grants:
             if not one.token_hash or (await self._policy.mark(one.token_hash)).mode == VIEW:
                 barred.add(one.id)
         return barred
+
+    async def _read(self, names: Sequence[str]) -> list[_Grant | None]:
+        """Return the grants under ids of sessions or hashes of tokens; None for each that cannot be read."""
+        return list(map(_readable, await self._store.get_many(list(map(_key, names))))) if names else []
+
+
+def _readable(value: Any) -> _Grant | None:
+    try:
+        return _Grant.from_wire(value)
+    except ValueError:
+        return None
 
 
 def _key(session_or_token: str) -> str:

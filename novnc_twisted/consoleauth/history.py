@@ -113,7 +113,7 @@ class History:
                 # if this report is older than ``since``, all further sessions ended before ``since``.  The condition
                 # does not use the reported time of the end: with a stolen credential, somebody could report a false
                 # time to hide the sessions of others.
-                if wanted.since and reported_at and reported_at < wanted.since - _SKEW:
+                if wanted.since and _is_before(reported_at, wanted.since - _SKEW):
                     return rows, None
                 ended = _read(value)
                 if ended is not None and wanted.matches(ended):
@@ -129,6 +129,11 @@ class History:
             if len(entries) < _AT_ONCE:
                 return rows, None
         return rows, marker
+
+
+def _is_before(value: Any, at: float) -> bool:
+    """Return whether a value from the store is a time before ``at``."""
+    return isinstance(value, int | float) and value < at
 
 
 def _entry(ended: EndedSession, known: dict[str, Any]) -> dict[str, Any]:

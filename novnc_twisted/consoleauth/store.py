@@ -69,6 +69,21 @@ class TokenRecord(Record):
         return self.connect_info.shared_from
 
 
+@record
+class _Lease(Record):
+    """Until when, in Unix time, a client address may use a token."""
+
+    until: Annotated[float, fields.number]
+
+
+@record
+class _Dropped(Record):
+    """Which tokens of an index were dropped: see ``dropped:INDEX``."""
+
+    until: Annotated[float, fields.number]
+    made_until: Annotated[float, fields.number] = -1.0
+
+
 class TokenStore:
     """Tokens in an IKeyedStore.  Every method fails with ServiceUnavailable if the store does not answer."""
 
@@ -206,22 +221,24 @@ class TokenStore:
 
         These are the tokens that expire no later than ``until``, and those that were made no later than ``made_until``.
         """
-        before = await self._store.get(_dropped(index)) or {}
-        # Keep the later times.  An earlier mark may be for tokens that expire after ``until``, and these tokens must
-        # not become restorable.
-        times = {"until": until, "made_until": made_until}
-        mark = {name: max(time, float(before.get(name, -1.0))) for name, time in times.items()}
-        await self._store.put(_dropped(index), mark, DROPPED)
+        before = await self._dropped(index)
+        if before is not None:
+            # Keep the later times.  An earlier mark may be for tokens that expire after ``until``, and these tokens
+            # must not become restorable.
+            until, made_until = max(until, before.until), max(made_until, before.made_until)
+        await self._store.put(_dropped(index), _Dropped(until=until, made_until=made_until).to_wire(), DROPPED)
+
+    async def _dropped(self, index: str) -> _Dropped | None:
+        value = await self._store.get(_dropped(index))
+        return None if value is None else read(_Dropped, value, "the store")
 
     async def was_dropped(self, record: TokenRecord) -> bool:
         """Return whether a token may have been dropped within the last ``DROPPED`` seconds."""
         info = record.connect_info
         indexes = [_of_instance(info.instance_uuid), *([_of_user(info.user_id)] if info.user_id else [])]
-        marks = [await self._store.get(_dropped(index)) for index in indexes]
+        marks = [await self._dropped(index) for index in indexes]
         return any(
-            record.expires_at <= float(mark["until"]) or record.made_at <= float(mark.get("made_until", -1.0))
-            for mark in marks
-            if mark is not None
+            record.expires_at <= mark.until or record.made_at <= mark.made_until for mark in marks if mark is not None
         )
 
     async def restore(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
@@ -235,7 +252,7 @@ class TokenStore:
 
         Without the record, the lease has no effect: see :meth:`keep`.
         """
-        await self._store.put(_lease(token_hash, client_address), {"until": until}, LEASE)
+        await self._store.put(_lease(token_hash, client_address), _Lease(until=until).to_wire(), LEASE)
 
     async def keep(self, token_hash: str) -> None:
         """Keep the record of a token in use for at least ``LEASE + GRACE`` seconds from now."""
@@ -244,7 +261,7 @@ class TokenStore:
     async def leased_until(self, token_hash: str, client_address: str) -> float:
         """Return the Unix time until which a client address may use a token that has expired; 0: it may not."""
         value = await self._store.get(_lease(token_hash, client_address))
-        return float(value["until"]) if value is not None else 0.0
+        return 0.0 if value is None else read(_Lease, value, "the store").until
 
     async def claim(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> str:
         """Claim a token for a purpose (``bound``); return the client address that was the first to claim it.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, Self
 
 from novnc_twisted.access.origin import read_origin
+from novnc_twisted.contract import fields
 from novnc_twisted.http.errors import HTTPError, RefusalReason
 from novnc_twisted.http.request import Request
 from novnc_twisted.identity.users import Caller
@@ -220,7 +221,10 @@ class LogOuts:
         if everywhere is None:
             return False
         # If the record cannot be read, nobody knows when the user logged out, so the log-in counts as ended.
-        return isinstance(everywhere, UnusableRecord) or began_at <= float(everywhere["at"])
+        try:
+            return isinstance(everywhere, UnusableRecord) or began_at <= fields.number(everywhere.get("at"))
+        except ValueError:
+            return True
 
     async def note(self, user: str, longest: float) -> None:
         """Record that a user logs out everywhere.

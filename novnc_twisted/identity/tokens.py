@@ -14,13 +14,13 @@ import json
 import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from cryptography.fernet import Fernet, InvalidToken
 
 from novnc_twisted.identity.users import Caller, User
-from novnc_twisted.messaging.interfaces import IKeyedStore
+from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 
 TOKEN_TTL = 3600
 """Seconds that a token is valid (Keystone's default)."""
@@ -161,10 +161,18 @@ class Tokens:
             stored = await self._store.get(_KEY)
         if stored is None:
             return self._secret
-        self._secret = str(stored["secret"]).encode("ascii")
+        self._secret = _key_in(stored)
         if make:
             await self._store.extend(_KEY, SECRET_TTL)
         return self._secret
+
+
+def _key_in(stored: Mapping[str, Any]) -> bytes:
+    try:
+        Fernet(stored["secret"])
+    except (KeyError, TypeError, ValueError):
+        raise UnusableRecord("the store: the key of the log-in tokens is damaged") from None
+    return str(stored["secret"]).encode("ascii")
 
 
 def _is_box(token: str) -> bool:

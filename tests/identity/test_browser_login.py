@@ -1,9 +1,12 @@
 """The cookie that logs a browser in."""
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.http.request import Request
-from novnc_twisted.identity.browser_login import cookie, secret_of
+from novnc_twisted.identity.browser_login import LogOuts, cookie, secret_of
+from novnc_twisted.messaging.memory_store import MemoryStore
 
 
 class CookieTests(SynchronousTestCase):
@@ -35,3 +38,15 @@ class SecretTests(SynchronousTestCase):
         self.assertIsNone(self.secret("novnc_login_2=x; token=y"))
         self.assertIsNone(self.secret("novnc_login=" + "x" * 4097))
         self.assertIsNone(self.secret())
+
+
+class LogOutTests(SynchronousTestCase):
+    def test_a_damaged_record(self) -> None:
+        """Nobody knows when the user logged out, so each log-in has ended."""
+        store = MemoryStore(Clock())
+        logged_out = LogOuts(store)
+        self.successResultOf(Deferred.fromCoroutine(logged_out.note("alice", 100.0)))
+        (key,) = store._entries
+        for damaged in ({}, {"at": None}, {"at": "x"}, {"at": []}):
+            self.successResultOf(store.put(key, damaged, 100.0))
+            self.assertTrue(self.successResultOf(Deferred.fromCoroutine(logged_out.has_ended("alice", 10.0**12))))

@@ -46,6 +46,13 @@ class KeyTests(SynchronousTestCase):
         self.failureResultOf(reading, ServiceUnavailable)
         self.assertTrue(self.is_good())
 
+    def test_a_damaged_key(self) -> None:
+        for stored in ({}, {"secret": 7}, {"secret": "x"}, {"secret": "\xe4"}):
+            self.successResultOf(self.store.put("api:identity", stored, 100.0))
+            self.failureResultOf(Deferred.fromCoroutine(self.tokens.read(self.foreign)), ServiceUnavailable)
+            self.failureResultOf(Deferred.fromCoroutine(self.tokens.issue(ALICE, "red")), ServiceUnavailable)
+            self.assertTrue(self.is_good())
+
     def test_a_client_leaves(self) -> None:
         self.patch(self.store, "get", lambda key: Deferred())
         Deferred.fromCoroutine(self.tokens.read(self.foreign)).addErrback(lambda _: None).cancel()
