@@ -15,8 +15,9 @@ A token plugin has its own maximum, which may be higher.
 MOST_KEPT: Final = 32
 """Maximum number of results of :func:`hash_of_session` that are cached, and of results of :func:`link_id`.
 
-Set-up and end of a session call both functions about ten times for the same token.  The caches are meant only for
-sessions that are being set up or ended now.  A session does not store the results, because they would take 200 bytes.
+During the set-up and at the end of a session, each of the two functions is called several times for the same token.
+The caches are meant only for sessions that are being set up or ended now.  A session does not store the results,
+because they would take 200 bytes.
 """
 
 

@@ -48,8 +48,8 @@ def login_of(request: Request) -> str | None:
     :raises HTTPError: 403: the request is for a change, and a page of another site may have made it.
     """
     # Browsers remember a password of HTTP Basic, and send it even with requests that pages of other sites make.  So
-    # check such requests, too, but only those with an Origin.  Browsers send an Origin with every request for a change;
-    # other clients of the API usually send none.
+    # also check requests with an Authorization field, but only if they have an Origin.  Browsers send an Origin with
+    # every request for a change; other clients of the API usually send none.
     if not request.reads and {"authorization", "origin"} <= request.headers.keys():
         refuse_foreign(request)
     secret = secret_of(request)

@@ -130,8 +130,8 @@ class NoVNCProxyProtocol(FrontProtocol):
         factory = self.factory
         proto = forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), factory.trusted_proxies)
         secure = proto == "https" if proto else ISSLTransport.providedBy(self.transport)
-        # The list of servers, a page of our API, may frame the console page.  Behind a reverse proxy, Host is the name
-        # of the reverse proxy, where our API does not listen.
+        # Our API's page with the list of servers may show the console page in a frame.  Behind a reverse proxy, Host is
+        # the name of the reverse proxy, where our API does not listen.
         listening = () if is_trusted(self.peer_address, factory.trusted_proxies) else factory.list_addresses
         list_page = list_source(factory.frame_ancestors, head.one("host"), listening)
         framers = (*factory.frame_ancestors, list_page) if list_page else factory.frame_ancestors

@@ -78,8 +78,8 @@ def prepare_exit() -> None:
     A last garbage collection would free all modules and take 0.2 s of CPU time, on a busy machine several seconds.  The
     process must end within 5 s after SIGTERM, and the kernel frees the memory anyway.
 
-    During the exit, a further SIGTERM or SIGINT is ignored.  If a handler stayed installed, the interpreter would
-    restore the default action before its end, and the process would end by the signal instead of with its exit code.
+    During the exit, a further SIGTERM or SIGINT is ignored.  A handler would not be enough: the interpreter restores
+    the default action before it ends, and a signal that arrives after this would replace the exit code.
     """
     atexit.register(_last_steps)
 

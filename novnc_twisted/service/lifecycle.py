@@ -277,8 +277,8 @@ class CommandService(Service):
         """Read the mutable options and files such as certificates again, and use their new content; sessions go on.
 
         :param files: the configuration files to use from now on, if they came with the reload request.  None: keep the
-            configuration files in use, and read them again.  Files of an earlier reload request are in memory, and are
-            not read again.
+            configuration files in use.  They are read again, unless they came with an earlier reload request: such
+            files are in memory.
         :return: fires with None, or with an error in one line.  After an error, the previous options,
             certificates and keys stay in use.
         """

@@ -43,7 +43,7 @@ The shutdown of a worker takes at most 4 s, and the service must end within 5 s.
 """
 
 REPORT_TIME = 0.3
-"""Seconds for the reports about the sessions of workers that were killed at the end, after ``STOP_TIMEOUT``."""
+"""Seconds after ``STOP_TIMEOUT`` for reports about the sessions of workers that had to be killed."""
 
 LONGEST_START = 60.0
 """Seconds without a report after which a worker that is not ready yet is killed, if systemd's watchdog is used.
@@ -194,8 +194,9 @@ class Supervisor(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
-            # A new process has taken over, so this process already waits for its workers.  If drain_timeout is 0,
-            # release() has set no limit for this wait.  After SIGTERM, 0 means that sessions end at once.
+            # A new process has taken over, so this process already waits for its workers.  After a take-over, a
+            # drain_timeout of 0 means "without a limit": release() has set none.  After SIGTERM, 0 means that sessions
+            # end at once, so set the limit now.
             self._limit(self._drain_timeout)
             for worker in self._living.values():
                 worker.signal(signal.SIGTERM)

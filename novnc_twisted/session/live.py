@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class LiveSession(Session):
     """A session whose two connections are joined.
 
-    No coroutine runs while bytes flow: its frames and Deferreds would take half of a session's memory.
+    No coroutine runs while bytes flow: its Python frames and its Deferreds would take half of a session's memory.
 
     :ivar upstream: the connection to the VNC server.
     :ivar relay: joins the two connections; filters are added to it and removed from it.
@@ -72,7 +72,7 @@ class LiveSession(Session):
         self._lease: TokenLease | None = None  # None until start(), or if services.keep_token is None
         self._timers: tuple[Timer, ...] = ()
         self._power: PowerControl | None = None  # None: this viewer is offered no power actions
-        self._channel: Channel | None = None  # None without a console page, or if pages get no lists of people
+        self._channel: Channel | None = None  # for a console page that gets lists of people
         self._listed_at = 0.0  # the time of the newest list of people (PeopleList.at)
         self.right = info.mode
         self.resizes = True
@@ -109,10 +109,9 @@ class LiveSession(Session):
         self.right = mode
         # ``changed`` is False if the session already has this right.  For example, after a change of a token's mode,
         # each renewal of the token's lease reports the new mode again.  If the repeated mode is CONTROL, do nothing:
-        # the viewer may have handed control over, and must not get it back.  If the repeated mode is VIEW, end control
-        # that another viewer has handed over to this one: after somebody has set a token to VIEW, its viewer may not
-        # receive control.  The viewer may still have such control in two cases: the token never permitted more than
-        # VIEW, or show_people() has used a list that consoleauth made before the change.
+        # the viewer may have handed control over, and must not get it back.  If the repeated mode is VIEW, the viewer
+        # must lose control that another viewer has handed over to it.  It can have such control if the token never
+        # permitted more than VIEW, or if show_people() has used a list that consoleauth made before the change.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows.  If control was handed over, the present mode may already be the
         # new one.  In this case, set_rights() changes nothing, and does not inform the page.
