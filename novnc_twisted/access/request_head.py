@@ -1,4 +1,4 @@
-"""HTTP heads (RFC 9112): the request of a viewer or browser, and a VNC server's response to a proxy's CONNECT request.
+"""HTTP heads (RFC 9112): of a request from a viewer or browser, and of the response to our own CONNECT request.
 
 A head is the part of a message before its body: the first line and the header fields.  The parser is stricter than
 those of most web servers.  It refuses ambiguous heads: obsolete line folding, a space before the colon, a bare CR,

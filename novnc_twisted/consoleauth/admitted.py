@@ -1,4 +1,4 @@
-"""Remembers the tokens of sessions that are live or have just ended, for a proxy whose tokens nova's API checks.
+"""Remembers the tokens of sessions that are live or have just ended, if nova's API checks the tokens of a proxy.
 
 The viewers of these sessions may reconnect even if nova has dropped their tokens.
 """

@@ -39,12 +39,12 @@ This is also the reason if a session asks for control, but has control already.
 BARRED: Final = "barred"
 """Why nothing was changed: the other session may not have control.
 
-Its token was limited to viewing by an operator, or by the viewer of another session, who shared the token.  Or its
-viewer is not the console page.
+An operator limited its token to viewing, or the person who made the token for a guest did so.  Or its viewer is not the
+console page.
 """
 
 NOBODY: Final = "nobody"
-"""Why nothing was changed: no page with control shows the request."""
+"""Why nothing was changed: nobody with control has a page that could show the request for control."""
 
 
 class PeopleMethods:
@@ -167,16 +167,16 @@ class PeopleMethods:
         own, other = acting.own, acting.other
         if not acting.has_control or not await self._may_control(own):
             return NO_CONTROL
-        # A session that has handed its control over (a grant) may only watch while the grant counts, even if another
-        # session gives it control.  So end the grants that the receiver has made.  This includes grants that do not
-        # count now: they could count again as soon as the receiver has control.
+        # A session that has handed its control over (a grant) can only watch as long as the grant counts, even if
+        # another session gives it control.  So end the grants that the receiver has made.  This includes grants that do
+        # not count now: they could count again as soon as the receiver has control.
         stored = await self._grants.of([one.id for one in acting.sessions])
         gave = [to for to, by in stored.items() if by == other.id]
         left = {to: by for to, by in acting.grants.items() if to not in gave}
         if settle(acting.sessions, left).modes[own.id] != CONTROL:
-            # This session got its control from the receiver, directly or through other sessions.  So if the grants of
-            # the receiver end, the receiver has control again, and this session only watches.  A grant from this
-            # session to the receiver is not needed, and would not count.
+            # In this case, this session got its control from the receiver, directly or through other sessions.  So if
+            # the grants of the receiver end, the receiver has control again, and this session only watches.  No new
+            # grant is needed.
             await self._grants.drop(gave)
             return None
         if not other.has_page:
@@ -193,7 +193,8 @@ class PeopleMethods:
         return None
 
     async def _may_control(self, session: SessionInfo) -> bool:
-        """Return whether a session with control really may have control: its proxy could report a wrong right."""
+        """Return whether a session with control may have it.  A proxy could report a right that the session does not
+        have."""
         if session.right != CONTROL:
             return True  # it has control by a grant, which was checked when it was made
         record = await self._policy.known(session.token_hash)

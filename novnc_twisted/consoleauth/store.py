@@ -51,8 +51,8 @@ class TokenRecord(Record):
     :ivar owner: the id or the name of the project that the server must belong to; None: any project.
     :ivar made_at: Unix time in seconds at which the token was made.
     :ivar one_time: whether the token can be used only once; False: the option ``one_time`` decides.
-    :ivar sharer_address: the client address of the session that made this token from another one
-        (``connect_info.shared_from``); None: it is not a shared token.
+    :ivar sharer_address: for a token that a viewer made from another token (``connect_info.shared_from``): the client
+        address of this viewer's session; else None.
     """
 
     connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]
@@ -190,14 +190,14 @@ class TokenStore:
         hashes = [key.removeprefix(_token("")) for key in await self._store.indexed(index, except_newest)]
         dropped = await self._remove(index, hashes)
         if hashes and not except_newest:
-            # If only the oldest tokens are dropped, their sessions go on.  So a dropped shared token then keeps its
-            # entry in the index of its source: if the source is revoked, this entry is needed to find the sessions of
-            # the shared token.
+            # All tokens of the server were dropped, so remove the shared ones from the indexes of their sources, too.
+            # If only the oldest tokens were dropped, their sessions go on, and the indexes are still needed: if a
+            # source is revoked, they lead to the sessions of its shared tokens.
             await self._store.remove(*map(_shared, hashes))
         return dropped
 
     async def remove_of_user(self, user: str, except_newest: int = 0) -> int:
-        """Drop the valid tokens that a user asked for, except a number of the newest; return how many were dropped."""
+        """Drop the valid tokens made for a user, except a number of the newest; return how many were dropped."""
         keys = await self._store.indexed(_of_user(user), except_newest)
         return await self._remove(_of_user(user), [key.removeprefix(_owned("")) for key in keys])
 

@@ -213,8 +213,8 @@ class TokenUsed(ConsoleEvent):
 class TokenRefused(ConsoleEvent):
     """A proxy asked for the check of a token, and the token was refused.
 
-    consoleauth also reports this event if it refuses to renew the lease of a token (the viewer's right to reconnect),
-    because the server now belongs to another project.
+    If the server of a token now belongs to another project, consoleauth refuses to renew the token's lease (the
+    viewer's right to reconnect), and also reports this event.
 
     The fields of the user, the project and the server are set if consoleauth knows the token but refuses it, for
     example because the server does not run.  They are empty if the token is unknown, or if nova's API or a token
@@ -236,7 +236,7 @@ class TokenRefused(ConsoleEvent):
 
 @read_only(kw_only=True)
 class TokenRevoked(ConsoleEvent):
-    """Tokens were revoked, or they were dropped: removed from consoleauth's store.
+    """Tokens were revoked, or were dropped, that is, removed from consoleauth's store without a revocation.
 
     consoleauth drops the tokens of a server if the server is gone, or if a program calls
     ``delete_tokens_for_instance``.  It drops the oldest tokens of a server or a user if there are too many.

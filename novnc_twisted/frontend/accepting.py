@@ -36,8 +36,8 @@ class Acceptor:
 
     Twisted's port can accept a hundred connections at once.  So if 40 connections are waiting, the first worker that
     wakes up may take all of them.  If each worker accepts one connection at a time, two workers with the same load take
-    about 20 each, and of two workers with different loads, the less busy one takes more.  The CPU time is the same
-    (measured).
+    about 20 each, and of two workers with different loads, the less busy one takes more.  This takes as much CPU time
+    as Twisted's port (measured).
 
     If no file descriptor is left, Twisted's port closes the waiting connections, and logs a line for each.  This class
     lets them wait in the kernel's queue, pauses before it tries again, and logs one line a minute.
@@ -148,7 +148,7 @@ def _hint(number: int | None) -> str:
     if number == errno.EMFILE:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return (
-            f" (this process may have {limit}). Raise LimitNOFILE of the systemd unit (RLIMIT_NOFILE), or lower "
+            f" (the limit of this process is {limit}). Raise LimitNOFILE of the systemd unit (RLIMIT_NOFILE), or lower "
             "[console] max_connections or max_sessions"
         )
     if number == errno.ENFILE:

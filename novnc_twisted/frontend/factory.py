@@ -118,7 +118,7 @@ class FrontFactory(Factory):
         """The number of sessions, including those being set up and those being closed."""
         return len(self.registry)
 
-    def buildProtocol(  # type: ignore[override]  # its factory is a subclass
+    def buildProtocol(  # type: ignore[override]  # the protocol's factory is a subclass of Factory
         self, addr: IAddress | None
     ) -> "FrontProtocol | None":
         """Make the protocol of a new connection; None if there are too many connections."""
@@ -142,7 +142,7 @@ class FrontFactory(Factory):
         viewer.slot.release()
 
     def close_idle(self) -> None:
-        """Close all connections that have neither a session nor a final response (the last one on its connection).
+        """Close all connections that have no session, except those on which the last response is being sent.
 
         Connections whose request is still being answered are closed, too.
         """

@@ -1,6 +1,6 @@
 """The strategy ``noauth``: clients on this machine are administrators.
 
-Requests of web pages of other sites, and requests through reverse proxies, are refused.
+Requests that come from web pages of other sites or through reverse proxies are refused.
 """
 
 import re
@@ -47,7 +47,7 @@ class NoAuth:
     tokens = False
 
     def admit(self, request: Request) -> None:
-        """Refuse requests of other machines, of web pages of other sites, and of proxies.
+        """Refuse requests that come from other machines, from web pages of other sites, or through proxies.
 
         This also applies to requests for version documents, although they need no log-in.
 
@@ -60,7 +60,8 @@ class NoAuth:
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
             raise not_admitted(
-                "NotLocal", "clients on other machines, or a Host that is neither localhost nor a loopback address"
+                "NotLocal",
+                "requests from other machines, or with a Host that is neither localhost nor a loopback address",
             )
         _refuse_pages(request)
 

@@ -79,7 +79,7 @@ def spell(text: str, layout: str) -> list[tuple[Chord, ...]]:
 
 def _spell_one(character: str, ways: Mapping[str, _Way]) -> tuple[Chord, ...]:
     """Return the chords of the cheapest way to type a character, with or without dead keys."""
-    # The way of a combining mark is its dead key, which does not type the mark, but changes the next letter.
+    # For a combining mark, ``ways`` has its dead key.  This key does not type the mark, but changes the next letter.
     direct = None if unicodedata.combining(character) else ways.get(character)
     found = [way for way in (direct, *_composed(character, ways)) if way is not None]
     if not found:
@@ -109,9 +109,9 @@ def _composed(character: str, ways: Mapping[str, _Way]) -> Iterable[_Way | None]
 
     An accent that stands alone has one way (see ``_WITH_SPACE`` and ``_TWICE``).  A letter with n marks has n ways,
     with 1 to n dead keys.  The way with k dead keys presses the dead keys of the last k marks, beginning with the last
-    mark; then one key types the letter with the remaining marks.  For example, U+1EBF (e with circumflex
-    and acute) is typed by the dead keys acute and circumflex and the key e, or by the dead key acute and the key of e
-    with circumflex.
+    mark.  Then it presses one key, whose label is the letter with the other marks.  For example, U+1EBF (e with
+    circumflex and acute) is typed by the dead keys acute and circumflex and the key e, or by the dead key acute and the
+    key of e with circumflex.
 
     :return: the ways; None stands for a way that needs a key that the layout does not have.
     """

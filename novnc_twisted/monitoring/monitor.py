@@ -25,8 +25,8 @@ class Monitor:
         self._clock = clock
         self.metrics = Metrics()
         self.readiness = Readiness(clock)
-        # Requests that arrive during a check get the result of this check, because probers rarely wait until a second
-        # check has ended.
+        # Requests that arrive during a check get the result of this check.  They do not wait for a check of their own:
+        # that would take too long for most probers.
         self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask()), joins=True)
 
     def measured(self, transport: ITransport) -> ITransport:

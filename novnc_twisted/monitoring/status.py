@@ -1,4 +1,4 @@
-"""The status of a process or a command: its state, the samples of its metrics, and the parts that are missing.
+"""The status of a process or a command: its state, the samples of its metrics, and the parts that it lacks.
 
 A worker reports its status to its supervisor.  The supervisor makes the status of the whole command from the reports.
 """
@@ -64,8 +64,8 @@ class Status:
     def from_json(cls, report: Mapping[str, Any]) -> Self:
         """Read the report of a worker.
 
-        These are left out: samples of unknown metrics, with unknown labels or label values, or with a value that is
-        not finite; and unknown parts.
+        Unknown parts are left out.  A sample is left out if its metric, one of its labels or the value of a label is
+        unknown, or if its own value is not finite.
 
         :raises ValueError: the report is malformed.
         """

@@ -28,8 +28,8 @@ _CURSORS: Final = frozenset({Encoding.CURSOR, Encoding.VMWARE_CURSOR})
 class ClipboardLimits:
     """The maximum length of one clipboard text in each direction.
 
-    The shield, the filter that checks the viewer's messages, and :class:`ClipboardPolicy` always refuse a viewer's text
-    of more than :data:`.client_messages.MAX_CUT_TEXT` bytes.
+    Apart from these limits, the shield (which checks the viewer's messages) and :class:`ClipboardPolicy` refuse a
+    viewer's text of more than :data:`.client_messages.MAX_CUT_TEXT` bytes.
 
     :ivar to_server: bytes from the viewer to the server; 0: no text; :data:`UNLIMITED`: no limit.
     :ivar from_server: bytes from the server to the viewer; 0: no text; :data:`UNLIMITED`: no limit.

@@ -57,8 +57,8 @@ class Shield:
       payload; invalid pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not
       request.
     * Refused, if the clipboard text is an extended one: a text without flags; a text whose flags do not contain exactly
-      one action (the message that announces abilities may contain several); with the action "provide", data that
-      cannot be unpacked, have bytes after their zlib stream, or have over 1 MiB when unpacked.
+      one action (the message that announces abilities may contain several); a text with the action "provide" whose data
+      cannot be unpacked, or has over 1 MiB when unpacked, or ends before the text does.
     * Removed: xvp messages, the encodings in :data:`_STRIPPED`, and empty clipboard texts.
     * Held: an incomplete message, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, after the check
       of its head.  Each piece of provided data is checked before it is passed on.

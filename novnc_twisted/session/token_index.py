@@ -40,7 +40,7 @@ class TokenIndex:
             del self._ids[key]
 
     def find(self, link: str) -> Iterable[str]:
-        """Return the ids of the sessions that may have this token.  Rarely, two tokens have the same key."""
+        """Return the ids of this token's sessions.  Rarely, ids of another token's sessions are among them."""
         ids = self._ids.get(_key(link), ())
         return [ids] if isinstance(ids, str) else list(ids)
 

@@ -36,7 +36,7 @@ class UnixDomainSocketDirectory:
         """
         if not Path(source).is_dir():
             raise ValueError(f"{source} is not a folder")
-        self._folder = os.path.abspath(source)  # noqa: PTH100 (keeps symbolic links, which the administrator has made)
+        self._folder = os.path.abspath(source)  # noqa: PTH100 (resolve() would follow symbolic links of this path)
         self.directories = (self._folder,)
 
     def start(self) -> None:

@@ -37,7 +37,7 @@ class NoAuthTests(SynchronousTestCase):
                 b"1.1",
                 b"Host: evil.example",
                 "NotLocal",
-                "clients on other machines, or a Host that is neither localhost nor a loopback address",
+                "requests from other machines, or with a Host that is neither localhost nor a loopback address",
             ),
             (
                 b"1.1",

@@ -21,7 +21,7 @@ VERSION: Final = "v1"
 class ConsoleAPI:
     """Passes each request on to its resource.
 
-    :param admitted: counts a request as being in work, or refuses it if too many are; see
+    :param admitted: counts a request as being in work, or refuses it if too many requests are in work; see
         :meth:`.ComputeAPI.admitted`.
     :ivar router: the routes below the version.
     """

@@ -25,7 +25,8 @@ _SELECTORS: Final[dict[str, Any]] = {
 class Revocations(Resource):
     """Revokes tokens.
 
-    The server of a request need not exist, because tokens must be revocable even after their server was deleted.
+    The server that a request names need not exist, because tokens must be revocable even after their server was
+    deleted.
 
     A member can revoke only the tokens of servers of the member's own project.
     """

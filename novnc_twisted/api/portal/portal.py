@@ -54,8 +54,8 @@ class Portal:
     :param tokens: the API tokens of users; None with ``noauth``.
     :param power: begins power actions.
     :param report: called with each error that a page shows.
-    :param answered: called with each request for a page or an action about servers that was answered without an error.
-        Such an answer may show that an outage is over (see :class:`.Outages`).
+    :param answered: called with each request that was answered without an error, if its page or action is about
+        servers.  Such an answer may show that an outage is over (see :class:`.Outages`).
     :param admitted: returns a context manager for the work on a request.  The context manager refuses the request if
         too many earlier requests still wait for their answers; see :meth:`.ComputeAPI.admitted`.
     """

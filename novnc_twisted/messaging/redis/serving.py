@@ -106,15 +106,15 @@ class Serving:
     async def close(self, untaken: Sequence[Iterable[Any]] | None, *, grace: float = 0.0) -> None:
         """Take no more requests.
 
-        :param untaken: what :meth:`.Presence.remove` returned.
+        :param untaken: the requests that nobody will take, as :meth:`.Presence.remove` returned them.  None: another
+            server takes them, or Redis does not answer.  Empty: they stay in the queues for the next server.
         :param grace: maximum seconds to wait for requests that Redis is sending.  There is a wait only if ``untaken``
             is None or empty.
         """
         if self._stopping:
             return
         self._stopping = True
-        # None: another server takes the calls, or Redis does not answer.  Empty: the calls stay in the queues for the
-        # next server.  In both cases, callers must not notice the end of this server.  So this server waits for the
+        # If ``untaken`` is None or empty, callers must not notice the end of this server.  So this server waits for the
         # requests that Redis is sending, and answers them.
         wait = grace if not untaken else 0.0
         stops = [Deferred.fromCoroutine(queue.stop(grace=wait, fed=untaken is None)) for queue in self._queues]

@@ -75,8 +75,8 @@ CONSOLE: list[cfg.Opt] = [
         default=True,
         help="Let viewers shut down, reboot and reset the server. noVNC and the Java viewer send xvp messages for "
         "this, and the console page has the button Power. The link of the session must allow control and must not "
-        "be a link for a guest. xvp messages also need shield, and the button needs sharing. If nova's API or a "
-        "token plug-in checks the tokens, viewers cannot change the power of the server.",
+        "be a link for a guest. The option shield must be on for xvp messages, and sharing for the button. If "
+        "nova's API or a token plug-in checks the tokens, viewers cannot change the power of the server.",
     ),
     cfg.BoolOpt(
         "sharing",

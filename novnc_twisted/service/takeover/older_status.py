@@ -98,7 +98,7 @@ class OlderStatus:
         own = await self.own()
         answers = dict(zip(channels, await older, strict=True))
         # An older process may have ended meanwhile.  Its answer is dropped: the totals already contain the counters of
-        # its previous answer, and would count them twice.  Its gauges are not valid any more.
+        # its previous answer, and would otherwise count them twice.  Its gauges are not valid any more.
         living = {pid: samples for pid, samples in answers.items() if pid in self._channels}
         return Status(state=own.state, missing=own.missing, samples=self._totals.add({_OURS: own.samples, **living}))
 

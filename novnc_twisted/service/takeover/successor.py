@@ -80,9 +80,9 @@ class PredecessorChannel:
     def adjust(self, twistd: Any) -> None:
         """Change the options of twistd: it must leave the pid file alone, and must not fork.
 
-        The pid file belongs to the predecessor until this process is the main process, which then uses the path kept
-        here.  If the predecessor has changed its user (``--uid``), this process is not root.  Then twistd must not
-        change the user again, because only root can.
+        The pid file belongs to the predecessor until this process is the main process.  Until then, its path is kept in
+        another option.  If the predecessor has changed its user (``--uid``), this process is not root.  Then twistd
+        must not change the user again, because only root can.
         """
         twistd["pidfile of the service"] = twistd.get("pidfile")
         twistd["pidfile"] = ""
