@@ -91,14 +91,15 @@ class LiveSessions:
         self._pending: list[_Change] = []
         self._repeating: Deferred[None] | None = None
 
-    async def end(self, wanted: SessionFilter, reason: str) -> Outcome:
+    async def end(self, wanted: SessionFilter, reason: str, repeated: bool = False) -> Outcome:
         """End the sessions that match a filter, with the close code of Revoked (4410).
 
         :param wanted: the filter.  If ``made_until`` is set, a repetition spares sessions whose tokens were made later.
-            The first attempt ignores ``made_until``.
+            The first attempt ignores ``made_until``, unless ``repeated`` is True.
+        :param repeated: whether the caller repeats its call, so that users may have made tokens since the first.
         :raises ServiceUnavailable: the list of proxies cannot be read.
         """
-        return await self._apply("end_sessions", {**_set_fields(wanted), "reason": reason})
+        return await self._apply("end_sessions", {**_set_fields(wanted), "reason": reason}, repeated=repeated)
 
     async def end_of_server(self, instance_uuid: str, made_until: float, reason: str) -> None:
         """End the sessions of a server whose tokens were dropped; log the proxies that do not answer.
@@ -137,7 +138,9 @@ class LiveSessions:
         if repeating is not None:
             repeating.cancel()
 
-    async def _apply(self, method: str, arguments: dict[str, Any], token_hash: str = "") -> Outcome:
+    async def _apply(
+        self, method: str, arguments: dict[str, Any], token_hash: str = "", repeated: bool = False
+    ) -> Outcome:
         change = _Change(method, arguments, self._clock.seconds() + REPEATED, token_hash)
         # Added before the first attempt, so that the change is repeated even if this attempt fails.  The slice keeps
         # the newest MAX_PENDING - 1 changes.
@@ -146,7 +149,7 @@ class LiveSessions:
             self._repeating = Deferred.fromCoroutine(self._repeat()).addErrback(lambda why: why.trap(CancelledError))
         # Leave made_until out of the first attempt: a proxy of an earlier version refuses calls with this field.  Only
         # a later attempt needs the field, because users may have made new tokens by then.
-        first = {name: value for name, value in arguments.items() if name != "made_until"}
+        first = {name: value for name, value in arguments.items() if name != "made_until" or repeated}
         answers = await self._transport.broadcast(PROXY.prefix, method, deadline=DEADLINE, **first)
         unanswered = tuple(answer.service.topic for answer in answers if answer.refusal is not None)
         change.answered.update(answer.service.topic for answer in answers if answer.refusal is None)

@@ -37,10 +37,12 @@ class _Revocation(Record):
 
     :ivar at: Unix time in seconds; tokens that were made later are not revoked.
     :ivar reason: why, for the log.
+    :ivar request: the id of the request for this revocation; empty: it has none.
     """
 
     at: Annotated[float, fields.number]
     reason: Annotated[str, fields.text] = ""
+    request: Annotated[str, fields.request_id] = ""
 
 
 @record
@@ -83,14 +85,26 @@ class TokenMarks:
         self._store = store
         self.kept = kept
 
-    async def revoke(self, wanted: SessionFilter, at: float, reason: str, kept: float) -> None:
+    async def revoke(self, wanted: SessionFilter, at: float, reason: str, kept: float, request: str = "") -> float:
         """Revoke the tokens that match a filter and were made no later than ``at``.
+
+        If the caller repeats its request, the first call that gets here fixes the time.  So the repetition does not
+        revoke tokens that were made since then, and neither does a first call that was delayed.
 
         :param at: Unix time in seconds.
         :param kept: seconds for which the mark is kept, unless :attr:`kept` is longer.
+        :param request: the id of the request, the same for its repetitions; empty: it is not repeated.
+        :return: ``at``; if this is a repetition, ``at`` of the first call.
         """
-        mark = _Revocation(at=at, reason=reason)
-        await self._store.put(_revoked(*selector_of(wanted), wanted.owner), mark.to_wire(), max(kept, self.kept))
+        key = _revoked(*selector_of(wanted), wanted.owner)
+        if request:
+            (before,) = await self._store.get_many([key])
+            # A later request may have replaced the mark.  Its time must not be set back, so the time is then now.
+            if isinstance(before, dict) and before.get("request") == request:
+                return read(_Revocation, before, "the store").at
+        mark = _Revocation(at=at, reason=reason, request=request)
+        await self._store.put(key, mark.to_wire(), max(kept, self.kept))
+        return at
 
     async def set_mode(self, token_hash: str, mode: str, by: str, kept: float) -> None:
         """Change what the viewers of a token may do.  An operator's change removes the mode that the user has set.

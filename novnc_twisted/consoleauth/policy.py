@@ -94,19 +94,21 @@ class TokenPolicy:
         await self._tokens.put(token_hash, record, ttl)
         return record
 
-    async def revoke(self, wanted: SessionFilter, reason: str) -> tuple[int, float]:
+    async def revoke(self, wanted: SessionFilter, reason: str, request: str) -> tuple[int, float, bool]:
         """Revoke the tokens that match a filter.
 
-        :return: how many of them were valid until now, and a Unix time: tokens that are made later are not revoked.
+        :param request: the id of the request (:meth:`.TokenMarks.revoke`).
+        :return: how many of them were valid until now; a Unix time: tokens that are made later are not revoked; and
+            whether another call of the same request has revoked the tokens before.
         """
         selector_of(wanted)  # raises if the filter does not select by exactly one field
         now = await self.time()
         valid = {key: one for key, one in (await self._tokens.matching(wanted)).items() if one.expires_at > now}
         states = [await self.state(key, record) for key, record in valid.items()]
         # Read the time again, so that tokens that were made in the meantime are revoked too.
-        made_until = await self.time()
-        await self._marks.revoke(wanted, made_until, reason, _outlives(now, valid.values()))
-        return sum(state.revoked is None for state in states), made_until
+        at = await self.time()
+        made_until = await self._marks.revoke(wanted, at, reason, _outlives(now, valid.values()), request)
+        return sum(state.revoked is None for state in states), made_until, made_until < at
 
     async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
         """Change what the viewers of a token may do, also when they reconnect.

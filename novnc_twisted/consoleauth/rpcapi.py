@@ -34,7 +34,8 @@ _REPEATED: Final = frozenset(
 """The methods whose calls are repeated if no answer comes soon (:class:`.HedgedCalls`).
 
 It does no harm if one of these methods runs twice.  For ``check_token``, ConsoleAuthAPI ensures this: the repeated
-calls have the same admission id, and an InvalidToken is not taken as the answer while another call still runs.
+calls have the same admission id, and an InvalidToken is not taken as the answer while another call still runs.  For
+``revoke``, the repeated calls have the same request id.
 
 ``set_mode`` is not repeated: if the first call ran late, it would undo a later change.
 """
@@ -177,7 +178,9 @@ class ConsoleAuthAPI:
         :raises ServiceUnavailable: the list of proxies cannot be read; the tokens may be revoked already.
         """
         set_fields = {name: value for name, value in wanted.to_wire().items() if value is not None}
-        return read(Revocation, await self._ask("revoke", reason=reason, **set_fields), "consoleauth")
+        # A repeated call has the same id, so that it does not revoke tokens that were made since the first one.
+        answer = await self._ask("revoke", reason=reason, request=secrets.token_hex(16), **set_fields)
+        return read(Revocation, answer, "consoleauth")
 
     async def set_mode(self, token_hash: str, mode: str) -> Revocation:
         """Change what the viewers of a token may do.

@@ -34,13 +34,15 @@ class SessionMethods:
         self._history = history
         self._events = events
 
-    async def revoke(self, *, reason: str = "", **wanted: Any) -> dict[str, Any]:
+    async def revoke(self, *, reason: str = "", request: str = "", **wanted: Any) -> dict[str, Any]:
         """Revoke tokens, and end the sessions of a server, a user, a project or a token on all proxies.
 
         The revocation is stored first.  A proxy that does not answer is called again for two minutes.  After that, its
         sessions end when they call ``keep_token``.
 
         :param reason: why, for the log.
+        :param request: a random id, the same in repeated calls: tokens that are made after the first of these calls
+            are not revoked.  Empty: the call is not repeated.
         :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id.  The
             field ``owner`` is optional, and limits the revocation to the servers of a project.
         :returns: how many valid ``tokens`` were revoked, how many ``sessions`` were ended, and the topics of the
@@ -50,14 +52,15 @@ class SessionMethods:
         """
         chosen = SessionFilter.from_arguments(wanted)
         reason = fields.argument("reason", reason, fields.text) if reason != "" else ""
-        tokens, made_until = await self._policy.revoke(chosen, reason)
+        request = fields.argument("request", request, fields.request_id) if request != "" else ""
+        tokens, made_until, repeated = await self._policy.revoke(chosen, reason, request)
         self._events.dropped(tokens, reason or "revoked", chosen)
         if chosen.token_hash is None:
             # The sessions of a server, a user or a project include those of guests.
             ending = [replace(chosen, made_until=made_until)]
         else:
             ending = [chosen, *map(_of_token, await self._policy.shared.of(chosen.token_hash))]
-        own, *guests = await _side_by_side(self._sessions.end(one, reason) for one in ending)
+        own, *guests = await _side_by_side(self._sessions.end(one, reason, repeated) for one in ending)
         return {"tokens": tokens, **_reported(own.and_of(guests))}
 
     async def set_mode(self, *, token_hash: str, mode: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ MAX_TEXT: Final = 1024
 _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_LINK = re.compile(r"[0-9a-f]{32}")
+_ID = re.compile(r"[0-9a-f]{32}")
 _ADMISSION = re.compile(r"[0-9a-f]{16,32}")
 
 _T = TypeVar("_T")
@@ -141,7 +141,7 @@ def token_hash(value: Any) -> str:
 
 def link_id(value: Any) -> str:
     """Check for the id of a link, as :func:`novnc_twisted.access.tokens.link_id` returns it."""
-    if not isinstance(value, str) or not _LINK.fullmatch(value):
+    if not isinstance(value, str) or not _ID.fullmatch(value):
         raise ValueError("not the id of a link")
     return value
 
@@ -153,6 +153,13 @@ def admission(value: Any) -> str:
     """
     if not isinstance(value, str) or not _ADMISSION.fullmatch(value):
         raise ValueError("not the id of an admission")
+    return value
+
+
+def request_id(value: Any) -> str:
+    """Check for the id of a request, which is the same in the calls that repeat the request."""
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise ValueError("not the id of a request")
     return value
 
 

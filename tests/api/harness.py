@@ -152,7 +152,7 @@ class FakeConsoleAuth:
         self.tokens[token_hash] = values
         return {"expires_at": self.expires_at}
 
-    async def revoke(self, **wanted: Any) -> Any:
+    async def revoke(self, request: str, **wanted: Any) -> Any:
         self.changes.append(("revoke", wanted))
         return {"tokens": 3, "sessions": 2, "unanswered": self.unanswered}
 

@@ -7,11 +7,13 @@ from twisted.internet.defer import Deferred, fail
 
 from novnc_twisted.access import hash_token
 from novnc_twisted.access.tokens import link_id
+from novnc_twisted.consoleauth import ConsoleAuthAPI
 from novnc_twisted.consoleauth.live_sessions import DEADLINE, PAUSE
 from novnc_twisted.consoleauth.people_api import PeopleAPI
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY
-from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.errors import Revoked, ServiceUnavailable
+from novnc_twisted.messaging.hedged import AFTER
 from novnc_twisted.session.matching import matches
 from tests.consoleauth.harness import TOKEN, VIEWER, VM
 from tests.consoleauth.test_revocations import Proxy, RevocationCase
@@ -152,3 +154,65 @@ class Revocations(RepeatedCase):
         await self.open(proxy, "new")
         self.repeat()
         self.assertEqual(list(proxy.sessions), ["new"])
+
+
+class RepeatedRequests(RevocationCase):
+    """A revocation whose first call gets no answer, so that the caller repeats it."""
+
+    async def test_a_token_that_was_made_between_the_calls(self) -> None:
+        """The first call has revoked the tokens, but its answer is lost."""
+        await self.begin_with_lost_answers()
+        self.clock.advance(AFTER / 2)
+        await self.token("new")
+        self.clock.advance(AFTER)
+        await self.assert_new_is_spared()
+
+    async def test_a_first_call_that_is_delayed(self) -> None:
+        """The repetition was answered, and then the first call runs."""
+        begun = await self.begin_with_lost_answers(delayed=True)
+        self.clock.advance(AFTER)
+        self.clock.advance(1)
+        await self.token("new")
+        begun[0].callback(None)
+        await self.assert_new_is_spared()
+
+    async def test_another_revocation_between_the_calls(self) -> None:
+        """The repetition does not set its time back."""
+        await self.begin_with_lost_answers()
+        await self.token("new")
+        self.clock.advance(AFTER / 2)
+        await self.revoke(server_id=VM)
+        self.clock.advance(AFTER)
+        for token in ("old", "new"):
+            await self.refused(Revoked, self.check(token))
+
+    async def begin_with_lost_answers(self, delayed: bool = False) -> list[Deferred[Any]]:
+        """Revoke the token ``old``, but let the first call get no answer.
+
+        :param delayed: the call runs only when the first of the returned Deferreds fires.
+        """
+        await self.serve()
+        self.worker = await self.proxy()
+        await self.token("old")
+        call, held = self.transport.call, []
+
+        def lose_the_first(topic: str, method: str, /, **arguments: Any) -> Any:
+            if method != "revoke" or held:
+                return call(topic, method, **arguments)
+            held.append(Deferred())
+            held[0].addCallback(lambda _: call(topic, method, **arguments))
+            if not delayed:
+                held[0].callback(None)
+            return Deferred()
+
+        self.patch(self.transport, "call", lose_the_first)
+        api = ConsoleAuthAPI(self.transport, now=self.clock.seconds, clock=self.clock)
+        Deferred.fromCoroutine(api.revoke(SessionFilter(server_id=VM)))
+        return held
+
+    async def assert_new_is_spared(self) -> None:
+        await self.refused(Revoked, self.check("old"))
+        await self.check("new")
+        first, second = (wanted.get("made_until") for _, wanted in self.worker.calls)
+        self.assertIsNone(first)
+        self.assertLess(second, self.clock.seconds())
