@@ -49,6 +49,8 @@ class Operation(Enum):
     """Start it."""
     RESTORE = "restore"
     """Start it from its saved state: read its memory from the host's disk."""
+    BOOT = "boot"
+    """Start it without its saved state, which is deleted."""
     SHUTDOWN = "shutdown"
     """Ask the guest to shut down (ACPI)."""
     DESTROY = "destroy"

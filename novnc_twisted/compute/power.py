@@ -48,7 +48,7 @@ _PLANS: Final[Mapping[str, Mapping[str, tuple[Operation, ...]]]] = MappingProxyT
             "paused": (Operation.RESET, Operation.RESUME),
             **dict.fromkeys(("suspended", "crashed"), (_DESTROY, _CREATE)),
             "shutoff": (_CREATE,),
-            "saved": (Operation.RESTORE,),
+            "saved": (Operation.BOOT,),
         },
         power.PAUSE: {"running": (Operation.SUSPEND,)},
         power.UNPAUSE: {"paused": (Operation.RESUME,)},

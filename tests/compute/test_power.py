@@ -24,7 +24,7 @@ PLANS: dict[str, dict[str, list[Op]]] = {
         "shutdown": [Op.RESET],
         "paused": [Op.RESET, Op.RESUME],
         "shutoff": [Op.CREATE],
-        "saved": [Op.RESTORE],
+        "saved": [Op.BOOT],
         "suspended": [Op.DESTROY, Op.CREATE],
         "crashed": [Op.DESTROY, Op.CREATE],
     },

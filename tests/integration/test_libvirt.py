@@ -119,13 +119,28 @@ class OneHostTests(OneHostCase):
             ("stop", "shutoff"),
             ("start", "running"),
         ):
-            while (reply := await self.compute.change_power(await self.compute.find(self.uuid), action)).conflict:
-                self.assertEqual(reply.conflict, "task", action)  # the action before has just done its work
-                await deferLater(reactor, 0.05, lambda: None)
-            await self.listed((self.uuid, state, "one"))
+            await self.act(action, state)
         self.assertEqual(len(self.logged.lines("did not shut down within 1 s")), 1)
         info = await self.check(await self.token())
         self.assertEqual(await in_thread(greeting, info.host, info.port), b"RFB 003.008\n")
+
+    async def test_a_hard_reboot_discards_saved_memory(self) -> None:
+        await self.define_and_start()
+        for action, state, reason in (
+            ("suspend", "saved", "shut off (saved)"),
+            ("resume", "running", "running (restored)"),
+            ("suspend", "saved", "shut off (saved)"),
+            ("reset", "running", "running (booted)"),
+        ):
+            await self.act(action, state)
+            self.assertEqual((await in_thread(self.libvirtd.virsh, "domstate", self.uuid, "--reason")).strip(), reason)
+
+    async def act(self, action: Any, state: str) -> None:
+        """Begin a power action, and wait until the VM has this state."""
+        while (reply := await self.compute.change_power(await self.compute.find(self.uuid), action)).conflict:
+            self.assertEqual(reply.conflict, "task", action)  # the action before has just done its work
+            await deferLater(reactor, 0.05, lambda: None)
+        await self.listed((self.uuid, state, "one"))
 
     async def test_screenshot(self) -> None:
         """A picture of the real screen; sixteen viewers, more than QEMU has VNC slots for, share one."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+import libvirt
+
 from novnc_twisted.compute.interfaces import Operation
 
 _CALLS: Final[Mapping[Operation, Callable[[Any], object]]] = MappingProxyType(
@@ -12,6 +14,7 @@ _CALLS: Final[Mapping[Operation, Callable[[Any], object]]] = MappingProxyType(
         # create() starts a domain from its saved state, if there is one.  RESTORE is a separate operation, because the
         # driver runs it in threads of its own.
         Operation.RESTORE: lambda domain: domain.create(),
+        Operation.BOOT: lambda domain: domain.createWithFlags(libvirt.VIR_DOMAIN_START_FORCE_BOOT),
         Operation.SHUTDOWN: lambda domain: domain.shutdown(),
         Operation.DESTROY: lambda domain: domain.destroy(),
         Operation.REBOOT: lambda domain: domain.reboot(0),
