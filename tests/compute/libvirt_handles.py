@@ -79,3 +79,9 @@ class Connection:
     def listAllDomains(self, _flags: int) -> list[Handle]:
         self.listed += 1
         return list(self.handles)
+
+    def listDomainsID(self) -> list[int]:
+        return [handle.number for handle in self.handles if handle.number >= 0]
+
+    def lookupByID(self, number: int) -> Handle:
+        return next(handle for handle in self.handles if handle.number == number)

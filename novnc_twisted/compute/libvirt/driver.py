@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # otherwise, annotations of inner functions are evaluated at each call
 
+import threading
 from collections.abc import Callable, Sequence
 from operator import methodcaller
 from typing import Any, TypeAlias
@@ -97,6 +98,7 @@ class LibvirtDriver:
         self._watch: Watch | None = None
         self._reader = DomainReader()
         self._known = _Active({})
+        self._keeping = threading.Lock()
         self._unreadable: set[Unreadable] = set()
         self._list = SharedCall(self._begin_list)
 
@@ -192,10 +194,17 @@ class LibvirtDriver:
             return active
         seen = {number: known[number] for number in numbers if number in known}
         seen |= self._read_numbers(connection, [number for number in numbers if number not in known])
-        # If another thread or an event has replaced _known in the meantime, ``seen`` may be stale: do not keep it.
-        if active is self._known:
-            self._known = _Active({number: domain for number, domain in seen.items() if _is_settled(domain)})
+        self._keep(active, {number: domain for number, domain in seen.items() if _is_settled(domain)})
         return _Active(seen)
+
+    def _keep(self, old: _Active, domains: _Known) -> bool:
+        """Replace the known domains.  Return False if another thread has replaced ``old``: ``domains`` may be stale."""
+        new = _Active(domains)
+        with self._keeping:
+            if old is not self._known:
+                return False
+            self._known = new
+        return True
 
     def _read_numbers(self, connection: Any, numbers: list[int]) -> _Known:
         """Return active domains by their ids; None for a domain that cannot be read or has ended."""
@@ -222,11 +231,15 @@ class LibvirtDriver:
     def _changed(self, uuid: str) -> None:
         """Forget a domain because of an event; runs in libvirt's thread."""
         self._reader.changed(uuid)
-        # Unreadable domains (None) are forgotten, too, because this domain may be one of them.
-        self._known = _Active({number: one for number, one in self._known.domains.items() if one and one.uuid != uuid})
+        kept = False
+        while not kept:
+            old = self._known
+            # Unreadable domains (None) are forgotten, too, because this domain may be one of them.
+            kept = self._keep(old, {number: one for number, one in old.domains.items() if one and one.uuid != uuid})
 
     def _forget_consoles(self) -> None:
-        self._known = _Active({})
+        with self._keeping:
+            self._known = _Active({})
 
     def _forget(self) -> None:
         """Forget everything, since a new connection may lead to another libvirtd; runs in a pool thread."""
