@@ -14,7 +14,10 @@ class Change(Enum):
     """A change of a domain, or of the connection to the hypervisor."""
 
     CONNECTED = "connected"
-    """The hypervisor answers, for the first time or again.  Changes before this event may have been missed."""
+    """The hypervisor answers calls and reports changes, for the first time or again.
+
+    Changes before this event may have been missed.
+    """
     DISCONNECTED = "disconnected"
     """The hypervisor does not answer, or the connection for events was lost.  Changes may be missed until CONNECTED."""
     DEFINED = "defined"

@@ -9,12 +9,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.compute.libvirt import pool as libvirt_pool
+from novnc_twisted.compute.libvirt import watch as libvirt_watch
 from novnc_twisted.compute.libvirt.health import CALLS, EVENTS, Health
+from novnc_twisted.compute.libvirt.loop import open_connection
 from novnc_twisted.compute.libvirt.pool import ConnectionPool
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from tests.compute.libvirt_handles import Connection, Error
 from tests.support.held_time import HeldTime
+from tests.support.libvirtd import WatchedDriver
 from tests.support.logged import Logged
 
 
@@ -131,3 +135,49 @@ class PoolHealthTests(TestCase):
 
         await self.assertFailure(self.pool.run(unknown), InstanceNotFound)
         self.assertEqual(self.log.lines("libvirt"), [])
+
+
+class AnswersTests(TestCase):
+    """CONNECTED is reported when events arrive and calls work, not when only one of them does."""
+
+    async def setUp(self) -> None:
+        self.events_open = threading.Event()
+        self.addCleanup(self.events_open.set)
+        self.failures = 0
+        self.patch(libvirt_pool, "open_connection", self.open_for_calls)
+        self.patch(libvirt_watch, "open_connection", self.open_for_events)
+        self.patch(libvirt_watch, "_LOOK", 0.01)
+        self.driver = WatchedDriver("test:///default")
+        await self.driver.start(lambda event: None)
+        self.addCleanup(self.driver.stop)
+
+    def open_for_calls(self, uri: str) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise Error(libvirt.VIR_ERR_NO_CONNECT)
+        return open_connection(uri)
+
+    def open_for_events(self, uri: str) -> Any:
+        self.events_open.wait()
+        return open_connection(uri)
+
+    def changes(self) -> list[Change]:
+        return [event.change for event in self.driver.events]
+
+    async def test_calls_fail_when_events_are_back(self) -> None:
+        """The driver tries a call itself, again and again: on an idle host, nobody else does."""
+        self.failures = 3
+        await self.assertFailure(self.driver.list_domains(), ServiceUnavailable)
+        self.events_open.set()
+        await self.driver.seen(Change.CONNECTED)
+        await self.driver.list_domains()
+        self.assertEqual(self.changes(), [Change.DISCONNECTED, Change.CONNECTED])
+
+    async def test_calls_work_while_events_are_missing(self) -> None:
+        self.failures = 1
+        await self.assertFailure(self.driver.list_domains(), ServiceUnavailable)
+        await self.driver.list_domains()
+        self.assertEqual(self.changes(), [Change.DISCONNECTED])
+        self.events_open.set()
+        await self.driver.seen(Change.CONNECTED)
+        self.assertEqual(self.changes(), [Change.DISCONNECTED, Change.CONNECTED])

@@ -23,6 +23,7 @@ from novnc_twisted.compute.libvirt.pool import ConnectionPool
 from novnc_twisted.compute.libvirt.power import operate
 from novnc_twisted.compute.libvirt.screenshot import screenshot
 from novnc_twisted.compute.libvirt.watch import Watch
+from novnc_twisted.errors import Refusal
 from novnc_twisted.messaging.shared_call import SharedCall
 
 _log = Logger()
@@ -105,32 +106,32 @@ class LibvirtDriver:
     def start(self, listener: Callable[[DomainEvent], None]) -> Deferred[None]:
         """See IDriver; fires at once."""
 
-        def heard(event: DomainEvent) -> None:
-            if event.change is Change.CONNECTED:
-                self._forget_consoles()
-            listener(event)
-
-        # Calls may fail while the connection for events is alive.  Health notices this, and calls answering(), which
-        # notifies the listener.
         def answering(answers: bool) -> None:
-            heard(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
+            if answers:
+                self._forget_consoles()
+            listener(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
 
-        self._health.on_change = answering
+        self._health.start(answering, self._probe)
         for pool in self._pools:
             pool.start()
         self._watch = Watch(
-            self._reactor, self._uri, heard, watched=self._reader.watched, changed=self._changed, health=self._health
+            self._reactor, self._uri, listener, watched=self._reader.watched, changed=self._changed, health=self._health
         )
         self._watch.start()
         return succeed(None)
 
     def stop(self) -> Deferred[None]:
         """See IDriver; takes at most 2 s, even if libvirt hangs."""
-        self._health.on_change = lambda _answers: None
+        self._health.stop()
         if self._watch is not None:
             self._watch.stop()
         stopped = gatherResults(pool.stop() for pool in self._pools)
         return stopped.addCallback(lambda _: None)
+
+    def _probe(self) -> None:
+        """Make a short call.  The pool reports its outcome to Health."""
+        # isAlive() would not do, because it does not ask libvirtd.
+        self._pool.run(methodcaller("listDomainsID")).addErrback(lambda failure: failure.trap(Refusal) and None)
 
     def list_domains(self) -> Deferred[list[Domain]]:
         """See IDriver; a domain whose XML cannot be used is listed with only its name, UUID and state.

@@ -1,4 +1,4 @@
-"""Watches whether libvirt answers: logs a warning when it stops answering, and a line when it answers again."""
+"""Decides from the reports of two sources whether libvirt answers, and logs when it stops and when it answers again."""
 
 from collections.abc import Callable
 
@@ -21,45 +21,72 @@ _log = Logger()
 
 
 class Health:
-    """Logs the troubles of the connections to one libvirt; used in the reactor's thread only.
+    """Follows and logs whether libvirt answers: both sources must work; used in the reactor's thread only.
 
     :param clock: decides when the same refusal is logged again.
     :param uri: names libvirt in the log.
-    :ivar on_change: called with False when libvirt stops answering, and with True when it answers again.
     """
 
     def __init__(self, clock: IReactorTime, uri: str) -> None:
-        self.on_change: Callable[[bool], None] = lambda _answers: None
         self._clock = clock
         self._uri = uri
-        self._troubled: set[str] = set()
+        self._on_change: Callable[[bool], object] = lambda _answers: None
+        self._probe: Callable[[], object] = lambda: None
+        self._failing: set[str] = set()
+        self._answers: bool | None = None  # the last argument of _on_change
+        self._warned = False
         self._refusals: dict[str, float] = {}
+
+    def start(self, on_change: Callable[[bool], object], probe: Callable[[], object]) -> None:
+        """Begin to report changes.  EVENTS counts as failing until it is reported to be well.
+
+        :param on_change: called with True when libvirt answers, for the first time or again, and with False when it
+            stops answering.
+        :param probe: makes a call.  It is called with each report that EVENTS is well, as long as CALLS fails: perhaps
+            nobody else makes a call that would show that CALLS works again.
+        """
+        self._on_change, self._probe = on_change, probe
+        self._failing, self._answers = {EVENTS}, None
+
+    def stop(self) -> None:
+        """Report no more changes."""
+        self._on_change, self._probe = lambda _answers: None, lambda: None
 
     def trouble(self, source: str, reason: str) -> None:
         """Record that a source cannot use libvirt.  Only the first trouble is logged, until both sources work again."""
         # When libvirtd stops, both sources fail, and one line is enough.
-        first = not self._troubled
-        if first:
+        if not self._warned:
+            self._warned = True
             _log.warn(
                 "libvirt at {uri} can't be reached ({reason}); still trying. {hint}",
                 uri=self._uri,
                 reason=reason,
                 hint=HINT,
             )
-        self._troubled.add(source)
-        if first:
-            self.on_change(False)
+        self.lost(source)
 
-    def well(self, source: str) -> bool:
-        """Record that a source can use libvirt; return whether this was the end of an outage."""
-        if source not in self._troubled:
-            return False
-        self._troubled.discard(source)
-        if self._troubled:
-            return False
-        _log.info("libvirt at {uri} answers again", uri=self._uri)
-        self.on_change(True)
-        return True
+    def lost(self, source: str) -> None:
+        """Record that a source has lost its connection and will try to connect again; logs nothing."""
+        self._failing.add(source)
+        self._tell(False)
+
+    def well(self, source: str) -> None:
+        """Record that a source can use libvirt."""
+        if not self._failing:
+            return
+        self._failing.discard(source)
+        if self._failing == {CALLS}:
+            self._probe()
+        elif not self._failing:
+            if self._warned:
+                self._warned = False
+                _log.info("libvirt at {uri} answers again", uri=self._uri)
+            self._tell(True)
+
+    def _tell(self, answers: bool) -> None:
+        if answers is not self._answers:
+            self._answers = answers
+            self._on_change(answers)
 
     def refused(self, reason: str) -> None:
         """Record that libvirt refuses a call.  The same reason is usually logged at most once in ten minutes."""

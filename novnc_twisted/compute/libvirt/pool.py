@@ -218,8 +218,8 @@ class ConnectionPool:
             else:
                 self._idle.append(worker)
         try:
-            # Called after the worker became idle or got its next job: if this report ends an outage, Health.on_change
-            # may lead to a call of run() at once.
+            # Called after the worker became idle or got its next job: if this report ends an outage, the driver's
+            # listener may call run() at once.
             job.report()
         except Exception:
             _log.failure("an observer of libvirt's health failed")

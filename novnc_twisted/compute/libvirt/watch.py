@@ -35,10 +35,11 @@ class Watch:
     """Receives libvirt's events, which arrive in libvirt's thread, and passes them on in the reactor.
 
     :param reactor: IReactorTime and IReactorFromThreads.
-    :param listener: called in the reactor.
+    :param listener: called in the reactor, with the events of domains.
     :param watched: called in this object's own thread.  The argument is True if libvirt reports every change from now
         on, else False.
     :param changed: called in libvirt's thread, before the listener, with the UUID of a domain that changed.
+    :param health: is notified, in the reactor, whether libvirt reports events.
     """
 
     def __init__(
@@ -99,10 +100,10 @@ class Watch:
                 self._watched(len(registered) == len(_EVENTS))
                 self._reactor.callFromThread(self._connected)
                 while not self._wake.wait(_LOOK) and not unusable(connection):
-                    pass
+                    self._reactor.callFromThread(self._well)
                 # Called before DISCONNECTED is reported: cached domains must no longer count as current.
                 self._watched(False)
-                self._reactor.callFromThread(self._pass_on, DomainEvent(Change.DISCONNECTED))
+                self._reactor.callFromThread(self._lost)
                 self._unregister(connection, registered)
             except libvirt.libvirtError as error:
                 self._reactor.callFromThread(self._unreachable, reason_of(error))
@@ -176,12 +177,17 @@ class Watch:
 
     def _connected(self) -> None:
         self._end_silence()
-        if self._stopping:
-            return
-        _log.info("connected to libvirt at {uri}", uri=self._uri)
-        # If well() returns True, it has called Health.on_change, and so the listener has got CONNECTED already.
-        if not self._health.well(EVENTS):
-            self._pass_on(DomainEvent(Change.CONNECTED))
+        if not self._stopping:
+            _log.info("connected to libvirt at {uri}", uri=self._uri)
+        self._well()
+
+    def _well(self) -> None:
+        if not self._stopping:
+            self._health.well(EVENTS)
+
+    def _lost(self) -> None:
+        if not self._stopping:
+            self._health.lost(EVENTS)
 
 
 def change_of(event: int, detail: int) -> Change | None:
