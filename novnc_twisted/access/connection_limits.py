@@ -6,10 +6,12 @@ the process by opening connections and sending nothing.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from novnc_twisted.access.failures import network_of
 from novnc_twisted.access.forwarded import Network, is_trusted
+
+T = TypeVar("T")
 
 SHARE: Final = 10
 """While at least half of the maximum is in use, the share of one network is ``1 / SHARE`` of the maximum.
@@ -75,6 +77,21 @@ class ConnectionLimits:
         network.taken += 1
         self._taken += 1
         return ConnectionSlot(self, network)
+
+    def admit_and_build(self, address: str, build: "Callable[[ConnectionSlot], T]") -> T | None:
+        """Return what ``build`` makes for a new connection from this address; None: the connection has to be closed.
+
+        :param build: called with the slot, which then belongs to the result.  If it raises an exception, the slot is
+            released.
+        """
+        slot = self.admit(address)
+        if slot is None:
+            return None
+        try:
+            return build(slot)
+        except BaseException:
+            slot.release()
+            raise
 
     def _make_room(self, address: str, network: "_Network | None") -> bool:
         limited = address != "" and not is_trusted(address, self._trusted)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from novnc_twisted.frontend.unix_port import SharedUnixPort
@@ -92,7 +93,11 @@ class Acceptor:
             accepted.close()
             return
         number, port.sessionno = port.sessionno, port.sessionno + 1
-        transport = port.transport(accepted, protocol, address, port, number, self._reactor)
+        try:
+            transport = port.transport(accepted, protocol, address, port, number, self._reactor)
+        except Exception:  # for example: the reactor cannot watch the socket (ENOSPC of epoll)
+            protocol.connectionLost(Failure())  # releases the slot in the connection limits
+            raise
         try:
             protocol.makeConnection(transport)
         except Exception:

@@ -51,6 +51,11 @@ class FrontConnection(Protocol):
 
     _tls_is_up = False
 
+    def __init__(self) -> None:
+        self.end: StreamEnd | None = None
+        self.gone: Deferred[None] = Deferred()
+        self._timer: IDelayedCall | None = None
+
     def connectionMade(self) -> None:
         """See Protocol."""
         # Before the set-up, so that TCP keep-alive notices a client that vanishes during the set-up.
@@ -62,9 +67,6 @@ class FrontConnection(Protocol):
         self.peer_address = host
         shown = f"[{host}]" if ":" in host else host
         self.peer = f"{shown}:{peer.port}" if host else "unix socket"
-        self.end: StreamEnd | None = None
-        self.gone: Deferred[None] = Deferred()
-        self._timer: IDelayedCall | None = None
         self.factory.connections.add(self)
         self.await_head()
         # A listener passes a connection on after its first bytes.  Without TLS, the time for the head is measured from
@@ -84,7 +86,7 @@ class FrontConnection(Protocol):
             self.set_deadline(self.factory.settings.head_deadline, self.head_is_late)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See Protocol.
+        """See Protocol.  Also called if the connection could not begin.
 
         A failed TLS handshake is reported.  A client that leaves without a request is not, because load balancers do so
         every second.

@@ -1,5 +1,6 @@
 """The factory of a proxy's connections."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -123,8 +124,7 @@ class FrontFactory(Factory):
     ) -> "FrontProtocol | None":
         """Make the protocol of a new connection; None if there are too many connections."""
         # Checked before anything is made: refusing a connection must cost as little as possible.
-        slot = self.connection_limits.admit(getattr(addr, "host", ""))
-        return None if slot is None else self.build(addr, slot)
+        return self.connection_limits.admit_and_build(getattr(addr, "host", ""), partial(self.build, addr))
 
     def build(self, addr: IAddress | None, slot: ConnectionSlot) -> "FrontProtocol":
         """Make the protocol for a connection that already has its slot."""

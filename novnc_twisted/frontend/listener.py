@@ -4,6 +4,7 @@ The proxy or the API behind a listener is called its front.  A front that uses n
 no listener: it accepts connections itself.
 """
 
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -70,8 +71,7 @@ class Listener(ServerFactory):
                 "[console] trusted_proxies, if the address is that of a reverse proxy",
             )
             return None
-        slot = self.front.connection_limits.admit(host)
-        return None if slot is None else PendingConnection(self, addr, slot)
+        return self.front.connection_limits.admit_and_build(host, partial(PendingConnection, self, addr))
 
     def refused(
         self, cause: RefusalCause, address: str, detail: str, option: str = "", status: int | None = None

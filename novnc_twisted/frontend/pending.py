@@ -162,23 +162,30 @@ class PendingConnection(Protocol):
         if listener.tls_only and over_tls is None:
             self._refuse_plain()
             return
-        # From now on, the front has the slot, and releases it when the connection ends.
-        slot, self._slot = self._slot, None
+        slot = self._slot
         assert slot is not None  # it is held until here
         inner: Any = listener.front.build(self._address, slot)
         inner.began = self._began
         if over_tls is not None:
             inner = TLSTransport(over_tls, inner)
+        # From now on, the front has the slot, and releases it when the connection ends.  After an error before this
+        # line, the reactor closes the connection, and connectionLost() of this object releases the slot.
+        self._slot = None
         self._set_deadline(None)
         # Removed before the front gets the first byte, because the front may close the connection at once.
         listener.waiting.discard(self)
         transport, held, self._held = self.transport, self._held, b""
         self.transport = None
         transport.protocol = inner  # as startTLS does
-        inner.makeConnection(transport)
-        # A shutdown waits for ``gone`` first, and then for the connections of the front.  So the front must have this
-        # connection before ``gone`` fires.
-        self.gone.callback(None)
+        try:
+            inner.makeConnection(transport)
+        except BaseException:
+            slot.release()  # not every error leaves a front that would release it
+            raise
+        finally:
+            # A shutdown waits for ``gone`` first, and then for the connections of the front.  So the front must have
+            # this connection before ``gone`` fires.
+            self.gone.callback(None)
         inner.dataReceived(held)
 
     def _refuse_plain(self) -> None:

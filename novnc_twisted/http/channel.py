@@ -40,6 +40,7 @@ class LimitedChannel(StrictChannel):
     def connectionMade(self) -> None:
         """See Protocol."""
         super().connectionMade()
+        self.factory.connections.add(self)
         # Until the first request has arrived, this connection may be closed to make room for another connection.
         self.slot.silent(self._make_room)
         self._start_deadline(deadlines.TLS if ISSLTransport.providedBy(self.transport) else REQUEST_TIMEOUT)

@@ -1,6 +1,7 @@
 """The HTTP server's factory: accepts connections, passes requests to an application, and logs them without secrets."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -106,14 +107,12 @@ class Site(HTTPFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """See Factory.  Return None if there are too many connections."""
-        slot = self.connection_limits.admit(getattr(addr, "host", ""))
-        return None if slot is None else self.build(addr, slot)
+        return self.connection_limits.admit_and_build(getattr(addr, "host", ""), partial(self.build, addr))
 
     def build(self, addr: IAddress | None, slot: ConnectionSlot) -> Any:
         """Return a channel for a connection that already has its slot."""
         channel: Any = super().buildProtocol(addr)
         channel.slot = slot
-        self.connections.add(channel)
         return channel
 
     def channel_closed(self, channel: LimitedChannel) -> None:

@@ -170,6 +170,26 @@ class AcceptorTests(SynchronousTestCase):
         self.assertTrue(transports[0].aborted)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_a_mistake_of_the_transport(self) -> None:
+        """The protocol loses its connection, and releases its slot; for example, epoll may have no room (ENOSPC)."""
+        lost: list[Any] = []
+
+        class Losing(Protocol):
+            def connectionLost(self, reason: Any = None) -> None:
+                lost.append(reason.value)
+
+        def broken(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "no room")
+
+        accepted = Accepted()
+        self.patch(Port, "transport", broken)
+        self.accept((accepted, ("192.0.2.1", 4711)), build=lambda _: Losing()).doRead()
+        self.assertTrue(accepted.closed)
+        self.assertEqual(lost, self.errors(OSError))
+
+    def errors(self, kind: type[Exception]) -> list[BaseException]:
+        return [failure.value for failure in self.flushLoggedErrors(kind)]
+
     def test_the_address_of_a_link(self) -> None:
         """An IPv6 address of a link keeps its zone; others are as the kernel says."""
         name = socket.if_indextoname(1)

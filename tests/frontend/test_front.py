@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
@@ -53,6 +54,16 @@ class SilentConnections(FrontCase):
             self.assertEqual(await viewer.read(19), b"HTTP/1.1 200 OK\r\n\r\n")
         await introduce(viewer)
         return await self.server.live.get(), viewer
+
+    def test_a_connection_that_does_not_begin(self) -> None:
+        """After an error of this program, its slot is free again."""
+        for make in (self.novnc, self.xvp):
+            front: Any = make(connection_limits=self.limits)
+            with mock.patch.object(front, "_protocol", side_effect=ZeroDivisionError):
+                self.assertRaises(ZeroDivisionError, front.buildProtocol, None)
+            self.assertEqual(len(self.limits), 0)
+            front.buildProtocol(None).connectionLost()  # its transport can't be made
+            self.assertEqual(len(self.limits), 0)
 
     async def test_one_address(self) -> None:
         """Its own oldest silent connection goes for each new one: its good viewers get through, and stay."""

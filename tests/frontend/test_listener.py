@@ -1,8 +1,10 @@
 """The listener before a front: each deadline to the second, and what is passed on; without a socket."""
 
 from typing import Any
+from unittest import mock
 
 from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -101,6 +103,17 @@ class ListenerTests(TestCase):
         self.assertEqual((transport.protocol.data, transport.protocol.began), (b"GET / HTTP/1.1\r\n", 0))
         self.assertEqual((self.listener.waiting, self.clock.getDelayedCalls()), (set(), []))
         self.assertEqual(len(self.front.connection_limits), 1, "the slot went with it")
+
+    def test_a_mistake_of_the_front(self) -> None:
+        """The slot is released, and a shutdown does not wait for the connection."""
+        for owner, name in ((Front, "build"), (Heard, "makeConnection")):
+            transport: Any = self.enter()
+            gone = Deferred.fromCoroutine(self.listener.passed_on())
+            with mock.patch.object(owner, name, side_effect=ZeroDivisionError):
+                self.assertRaises(ZeroDivisionError, self.receive, transport, b"G")
+            transport.disconnecting = True  # by the reactor, after any error
+            self.lost(transport)
+            self.successResultOf(gone)
 
     def test_silence(self) -> None:
         self.closes_after(self.enter(), PLAIN_DEADLINE)

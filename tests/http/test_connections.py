@@ -1,8 +1,11 @@
 """How many connections there may be, how they end, and what the log says of their requests."""
 
+from unittest import mock
+
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http import HTTPFactory
 
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.forwarded import networks
@@ -48,6 +51,16 @@ class EndTests(SynchronousTestCase):
             connection.send(whole[:length])
             connection.protocol.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(len(self.site.connection_limits), 0)
+
+    def test_a_connection_that_does_not_begin(self) -> None:
+        """After an error of this program, its slot is free again, and the end of the site does not wait for it."""
+        with mock.patch.object(HTTPFactory, "buildProtocol", side_effect=ZeroDivisionError):
+            self.assertRaises(ZeroDivisionError, self.site.buildProtocol, None)
+        self.assertEqual(len(self.site.connection_limits), 0)
+        channel = self.site.buildProtocol(None)  # its transport can't be made
+        self.successResultOf(self.site.empty())
+        channel.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(len(self.site.connection_limits), 0)
 
     def test_leaving_while_the_request_is_answered(self) -> None:
