@@ -5,7 +5,6 @@ could not answer a signal.  (With ``Type=notify-reload``, it could at least repo
 begun, but this needs systemd 253.)
 """
 
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.protocols.policies import TimeoutMixin
 
+from novnc_twisted.access import strict_json
 from novnc_twisted.service.exits import one_line
 from novnc_twisted.service.flagfile import FlagFile
 
@@ -43,9 +43,12 @@ _log = Logger()
 def files_of(text: bytes) -> list[FlagFile]:
     """Parse the configuration files of a request.
 
-    :raises ValueError: the text is not a JSON list of pairs.  For some such texts, the error is a TypeError.
+    :raises ValueError: the text is not a JSON list of pairs of texts.  For some such texts, the error is a TypeError.
     """
-    return [FlagFile.of_text(str(path), str(content)) for path, content in json.loads(text)]
+    pairs = [(path, content) for path, content in strict_json.loads(text)]
+    if not all(isinstance(value, str) for pair in pairs for value in pair):
+        raise ValueError("not a list of pairs of texts")
+    return [FlagFile.of_text(path, content) for path, content in pairs]
 
 
 def listen_for_reload(reactor: Any, reload: Reload, take_over: TakeOver) -> Any:

@@ -24,6 +24,7 @@ class FlagFile(iniparser.BaseParser):
     Lines before the first section belong to [DEFAULT].  A name may begin with ``--``.  As in Essex, ``--flag`` without
     a value means true, and ``--noflag`` means false.
 
+    :ivar path: the path of the file, in a form for messages.
     :ivar sections: section -> key -> the key's values, in the order of the file.
     :ivar lines: the line number of the last assignment to a key, by section and key.
     :ivar commented: the section and key of each option whose last assignment seems to end with a comment.  The class
@@ -34,7 +35,7 @@ class FlagFile(iniparser.BaseParser):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self.path = path
+        self.path = one_line(path)  # a path that is not UTF-8 could not be sent to other processes as JSON
         self.section = "DEFAULT"
         self.sections: dict[str, dict[str, list[str]]] = {"DEFAULT": {}}
         self.lines: dict[tuple[str, str], int] = {}

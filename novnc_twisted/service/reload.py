@@ -82,12 +82,15 @@ class _Optional(str):
 
 
 def check(paths: Sequence[str]) -> list[tuple[str, str]]:
-    """Check the configuration files; return the path and the text of each.  An error ends the command."""
+    """Check the configuration files; return the path and the text of each.  An error ends the command.
+
+    The paths are in a form for messages, which can be sent as JSON.
+    """
     from novnc_twisted.service.configuration import read_configuration
 
     try:
         read_configuration(paths)
-        return [(path, Path(path).read_text(encoding="utf-8-sig")) for path in paths]
+        return [(one_line(path), Path(path).read_text(encoding="utf-8-sig")) for path in paths]
     except (Unusable, OSError, ValueError) as error:
         fail(str(error))
 

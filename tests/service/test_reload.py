@@ -134,15 +134,27 @@ class ReloadTests(TestCase):
         self.assertEqual(list(self.files), [str(self.conf), str(more), str(last)])
         self.assertEqual(self.files[str(last)]["console"], {"max_sessions": ["8"]})
 
+    async def test_a_path_that_is_not_utf_8(self) -> None:
+        self.listen()
+        self.conf = self.conf.rename(self.folder / os.fsdecode(b"\x80.conf"))
+        self.assertEqual(await self.command(), ("", 0))
+        self.assertEqual(list(self.files), [f"{self.folder}/?.conf"])
+
     def test_requests(self) -> None:
         """Another request, or files in another form, do nothing."""
-        for request in (b"stop", b"reload {", b"reload 7", b"reload [1]", b'reload [["a"]]', b""):
+        wrong = (b"{", b"7", b"[1]", b'[["a"]]', b'[["a", 1]]', b'[["a", "\\ud800"]]', *map(self.deep, (1000, 100_000)))
+        for request in (b"stop", b"", *(b"reload " + files for files in wrong)):
             protocol, transport = Control(), StringTransport()
             protocol.factory = ControlFactory(self.reload, self.take_over)
             protocol.makeConnection(transport)
             protocol.dataReceived(request + b"\n")
             self.assertEqual(transport.value(), b"failed: the only requests are: reload [FILES], take-over\n")
         self.assertEqual(self.reloads, 0)
+
+    @staticmethod
+    def deep(levels: int) -> bytes:
+        """A pair whose path is a list in a list, and so on."""
+        return b'[[%b%b, "text"]]' % (b"[" * levels, b"]" * levels)
 
     async def test_no_service_listens(self) -> None:
         errors, code = await self.command()
