@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.identity import KeystoneUsers, Roles
 from novnc_twisted.identity.keystone.fair_share import FREE, SHARE
+from novnc_twisted.keystone.bounded import CONNECTIONS
 from tests.api.harness import FakeReactor
 from tests.http.harness import Answer as Response
 from tests.http.harness import Connection
@@ -208,6 +209,15 @@ class FloodTests(KeystoneCase):
         self.system.peer = "192.0.2.1"
         self.keystone.silent = False
         self.assertEqual(self.make().status, 200)
+
+    def test_another_network_waits_for_one_answer(self) -> None:
+        """A flood leaves no call in the queue of the threads, and takes no place that becomes free."""
+        self.assertLessEqual(FREE, CONNECTIONS)
+        self.keystone.silent = True
+        self.flood("192.0.2.1", FREE)
+        self.assertEqual(self.flood("192.0.2.2", 1, "other"), [])
+        self.keystone.waiting[0].callback(self.keystone.answer_to("made-up-0"))
+        self.assertEqual(self.flood("192.0.2.1", 10, "more"), [429] * 10)
 
     def test_places_are_returned(self) -> None:
         self.keystone.silent = True

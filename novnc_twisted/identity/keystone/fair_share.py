@@ -9,7 +9,11 @@ from typing import Final
 from novnc_twisted.access.failures import network_of
 
 FREE: Final = 32
-"""While fewer places than this are taken, every client may take a place."""
+"""While fewer places than this are taken, every client may take a place.
+
+This must not exceed the number of threads of the :class:`.KeystoneClient`.  Then the validations of one network alone
+leave no call in the queue of the threads, and the next client waits for at most one of Keystone's answers.
+"""
 
 SHARE: Final = 16
 """While at least :data:`FREE` places are taken, a network that has this many places gets no further one.
