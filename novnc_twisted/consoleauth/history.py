@@ -46,8 +46,8 @@ class History:
     :param admissions: what consoleauth knows about the sessions that it has admitted.
     :ivar retention: seconds for which ended sessions are kept; 0: none are kept.
     :param now: returns Unix time in seconds; None: the clock of this host.
-    :param on_ended: called once for each report that has admitted sessions, with the servers of these sessions.  If two
-        of these sessions have the same server, the server occurs twice.
+    :param on_ended: called once for each report that contains admitted sessions, with the servers of these sessions.
+        If two of these sessions have the same server, the server occurs twice.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class History:
             for number, value in entries:
                 reported_at = value.pop(_REPORTED, None)
                 # Entries are in the order of their reports, newest first, and each session ended before its report.  So
-                # if this report is older than ``since``, all further sessions ended before ``since``.  The condition
-                # does not use the reported time of the end: with a stolen credential, somebody could report a false
-                # time to hide the sessions of others.
+                # if this report is older than ``since``, all further sessions ended before ``since``.  ``reported_at``
+                # is consoleauth's own time.  The end time that the proxy reports is not used: with a stolen credential,
+                # somebody could report a false one to hide the sessions of others.
                 if wanted.since and _is_before(reported_at, wanted.since - _SKEW):
                     return rows, None
                 ended = _read(value)

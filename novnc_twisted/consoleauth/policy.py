@@ -113,8 +113,8 @@ class TokenPolicy:
     async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
         """Change what the viewers of a token may do, also when they reconnect.
 
-        :param by: if the user who shared this token makes this change, the SHA-256 of the token from which this token
-            was shared; empty: an operator makes this change.
+        :param by: who makes this change.  Empty: an operator.  Otherwise the user who shared this token: the SHA-256 of
+            the token from which it was shared.
         """
         record = await self._tokens.get(token_hash)
         kept = _outlives(await self.time(), [] if record is None else [record])
@@ -273,8 +273,8 @@ class TokenPolicy:
 
         A shared token is refused after its expiry nevertheless.
 
-        If this token must have no lease (see :meth:`reconnects`), only keep the record.  The next call of this method
-        needs the server, the user and the project in the record to find a revocation.
+        If this token must have no lease (see :meth:`reconnects`), only keep the record: without its server, user and
+        project, the next call of this method could not find a revocation.
 
         :param record: what :meth:`find_in_use` returned.  If it is None, nothing is renewed.
         :return: the viewer's mode if it was changed; else None.
@@ -308,9 +308,9 @@ class TokenPolicy:
             "made_at": record.made_at,
             "reconnects": self.reconnects(record),
             # A shared token ends with its source, the token that it was shared from.  A session with the shared token
-            # may notice this only when it calls keep_token, so it makes these calls from its beginning.
-            # The first call of other sessions comes at least LEASE seconds before the expiry, or at once if less time
-            # is left.  keep_from counts from the end of the set-up, which takes up to SETUP seconds.
+            # may notice this only when it calls keep_token, so it makes these calls from its beginning.  If the token
+            # is not a shared one, the first call comes at least LEASE seconds before the expiry, or at once if less
+            # time is left.  keep_from counts from the end of the set-up, which takes up to SETUP seconds.
             "keep_from": 0.0 if shared else max(0.0, seconds_left - LEASE - SETUP),
         }
 

@@ -23,8 +23,8 @@ RefusalCause: TypeAlias = Literal[
     "TooManyConnections",
     "TooManyFailures",
 ]
-"""Causes for which a connection or a request is refused before it becomes a session, or reaches the API or the
-monitoring.
+"""Causes for which a connection or a request is refused early: before it becomes a session, and before it reaches the
+API or the monitoring.
 
 docs/operations explains each cause.
 """

@@ -63,7 +63,7 @@ class FailureTable:
             self._entries.popitem(last=False)
 
     def take_back(self, key: bytes, count: int) -> None:
-        """Subtract ``count`` failures from the number of a key, after a log-in; forget the key if no failure is left.
+        """After a log-in, reduce a key's number of failures by ``count``; forget the key if no failure is left.
 
         If failures are left, a lock-out of the key goes on.
         """

@@ -29,7 +29,7 @@ class _Connected(Connection):
     # A flag of abstract.FileDescriptor; without it, Twisted discards writes.
     connected = 1
     logstr = "relay"
-    _shouldShutdown = False  # close() ends the connection without shutdown(): no other process has the descriptor
+    _shouldShutdown = False  # not needed before close(), because no other process has the descriptor
     _tlsClientDefault = True  # startTLS() makes us the TLS client
 
 
@@ -65,7 +65,7 @@ def give_back(reactor: Any, taken: socket.socket, waiting: bytes, end: Any) -> A
     :param end: the protocol and the producer of the new transport; its ``makeConnection`` is not called.
     """
     transport = _Connected(taken, end, reactor)
-    # Registered before the write, which may fill the buffer at once and must report that to the end.
+    # Register before the write: the write may fill the buffer at once, and must then call end.pauseProducing().
     transport.registerProducer(end, True)
     if waiting:
         transport.write(waiting)
@@ -80,7 +80,7 @@ def send(transport: Any, data: bytes) -> None:
     """
     sent = 0
     if _is_idle(transport):
-        try:  # noqa: SIM105 - nine times in a set-up, and suppress() takes ten times as long
+        try:  # noqa: SIM105 - this runs nine times in a set-up, and suppress() is ten times slower
             sent = transport.socket.send(data)
         except OSError:
             pass  # BlockingIOError: all bytes go to the transport.  Other errors: the transport gets and reports them.

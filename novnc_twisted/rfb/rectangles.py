@@ -88,7 +88,8 @@ def _subrectangles(place: int) -> "Read":
 
 
 def _hextile(width: int, height: int, size: PixelSize) -> Reader:
-    # Without this check of the width, an empty rectangle of twelve bytes could cause thousands of iterations.
+    # ``if width``: without this condition, a rectangle without pixels, that is, with a head of twelve bytes and no
+    # body, could cause thousands of iterations.
     for top in range(0, height if width else 0, 16):
         for left in range(0, width, 16):
             yield from _tile(min(16, width - left), min(16, height - top), size.pixel)

@@ -48,8 +48,8 @@ class RFBConsole:
     def filters(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
         """Choose the filters of a session: shield, clipboard policy and ViewOnly, as the settings and rights require.
 
-        The shield checks the viewer's messages.  It must be the first filter: the relay asks only the first
-        filter where these messages end.
+        The shield checks the viewer's messages.  It must be the first filter: to find the ends of these messages, the
+        relay asks only the first filter.
         """
         view = info.mode == VIEW
         # A view-only session has a shield even if the setting is off.  If the viewer gets control in the middle of a
@@ -67,7 +67,8 @@ class RFBConsole:
         if shield is not None:
             # A partial object takes less memory than a nested function.  Each session that offers xvp keeps one.
             shield.power = partial(_ask, change)
-            # This filter sends the offer before the next bytes of the VNC server, and is then removed.
+            # PowerOffer is a filter, too.  It sends the offer before the next bytes of the VNC server, and is then
+            # removed.
             power_offer: Any = PowerOffer(shield, relay.remove_filter)  # type: ignore[arg-type]
             relay.add_filter(power_offer)
 

@@ -22,9 +22,9 @@ SLOW: Final = 0.1
 QUICK: Final = 1 << 22
 """Number of bytes that a peer must accept without being slow before it counts as quick.
 
-Only the bytes of full reads count: reads that return as many bytes as were requested.  For a peer that does not read,
-our kernel accepts hardly more bytes than this number: Linux's default maximum for a send buffer is 4 MiB.  If such a
-peer counts as quick anyway, at most one read of ``BUFFER`` bytes is held for it.
+Only the bytes of full reads count: reads that return as many bytes as were requested.  "Accept" means that our kernel
+takes the bytes.  If the peer does not read, the kernel takes hardly more than this number: Linux's default maximum for
+a send buffer is 4 MiB.  If such a peer counts as quick anyway, at most one read of ``BUFFER`` bytes is held for it.
 """
 
 HELD: Final = 1 << 25
@@ -41,7 +41,7 @@ class StreamSide:
 
     Without a filter, the other side sends from the engine's buffer, without a copy.
 
-    While a side has the socket, the end uses the side as its transport: a WebSocket end, for example, sends pings and
+    While a side has the socket, ``end`` uses the side as its transport.  For example, a WebSocketEnd sends pings and
     text messages with :meth:`write`.
 
     :ivar end: the end (connection) from which this side has taken the socket.
@@ -99,8 +99,8 @@ class StreamSide:
     def pump(self) -> None:
         """Read from this side's socket and send to the other side.
 
-        Stop when the socket is empty, when the other side is full, or after this side's share of the round: the reads
-        of ``engine.turns``.
+        Stop when the socket is empty, when the other side is full, or after as many reads as ``engine.turns`` has
+        items: this is one side's share of a round, so that all sessions get their turn.
         """
         engine, end, other, relay = self._engine, self.end, self.other, self._relay
         for _ in engine.turns:
@@ -135,8 +135,8 @@ class StreamSide:
                     self._readable = False
                     return
             elif not other._rest:
-                # Count only full reads.  The bytes of a smaller read fit into the other side's send buffer, even if its
-                # peer reads slowly.
+                # Count only full reads.  A smaller read shows nothing about the other peer: its bytes fit into the send
+                # buffer even if that peer reads slowly.
                 other._accepted += count
         if relay.live:
             engine.go_on(self)
