@@ -52,7 +52,7 @@ class LogSettings:
         try:
             return LogFile(self.path)
         except OSError as error:
-            raise Unusable(f"{self.option}: can't open {self.path}: {error.strerror}") from None
+            raise _cannot_open(self.option, self.path, error) from None
 
     def check(self) -> None:
         """Check that the file can be opened, without creating it.
@@ -64,6 +64,15 @@ class LogSettings:
         reason = _obstacle(Path(self.path))
         if reason:
             raise Unusable(f"{self.option}: can't open {self.path}: {reason}")
+
+
+def _cannot_open(option: str, path: str, error: OSError) -> Unusable:
+    """Return the error for a log file that can't be opened."""
+    hint = ""
+    if isinstance(error, PermissionError):
+        # With twistd --uid, the file may belong to root, but the new process of a take-over does not run as root.
+        hint = f"; the user of this process (uid {os.geteuid()}) needs the right to write this file"
+    return Unusable(f"{option}: can't open {path}: {error.strerror}{hint}")
 
 
 def _obstacle(path: Path) -> str:
@@ -99,8 +108,6 @@ def output(
         return FilteringLogObserver(to, [WithoutPluginCache()]), file
     if daemon and named == "-":
         return None, None  # twistd refuses to write the log of a daemon to standard output
-    if settings.form == "text" and (daemon or named not in ("", "-")):
-        return None, None
     # In the new process of a take-over, ``nodaemon`` is always set, and DAEMON shows whether the service is a daemon.
     if not named and (daemon or options.get(DAEMON)):
         named = "twistd.log"  # twistd's file for a daemon, which has no standard output
@@ -121,7 +128,7 @@ def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
     try:
         file: Any = RotatedFile.fromFullPath(path)
     except OSError as error:
-        raise Unusable(f"--logfile: can't open {path}: {error.strerror}") from None
+        raise _cannot_open("--logfile", str(Path(path).absolute()), error) from None
     # Keep a handler that somebody else has installed.
     if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
 

@@ -1,10 +1,13 @@
 """The log file, and where the log goes."""
 
+import errno
 import io
+import itertools
 import os
 import signal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from oslo_config import cfg
 from twisted.internet import reactor
@@ -129,9 +132,12 @@ class OutputTests(TestCase):
     def test_the_options_of_twistd(self) -> None:
         """They are preferred; a daemon without any of them has twistd.log."""
         settings = LogSettings(path="/nowhere/x")
-        for options in ({"syslog": True}, {"logfile": "x"}):
-            self.assertEqual(output(settings, io.StringIO(), {"nodaemon": True} | options), (None, None))
-        self.assertEqual(output(LogSettings(), io.StringIO(), {"nodaemon": False}), (None, None))
+        self.assertEqual(output(settings, io.StringIO(), {"nodaemon": True, "syslog": True}), (None, None))
+        path = Path(self.mktemp())
+        observer, file = output(settings, io.StringIO(), {"nodaemon": True, "logfile": str(path)})
+        Logger("tests", observer=observer).info("text")
+        self.assertRegex(path.read_text(), r"^20\S+ \[tests#info\] text\n$")
+        self.assertIsNone(file)
 
     def test_our_form_in_the_file_of_twistd(self) -> None:
         path = Path(self.mktemp()).absolute()
@@ -150,13 +156,13 @@ class OutputTests(TestCase):
         os.chdir(folder)
         daemon = {"nodaemon": False, "logfile": None}
         replaced = {"nodaemon": True, "daemon of the service": True, "logfile": None}
-        for options, form in ((daemon, "json"), (replaced, "json"), (replaced, "text")):
+        for options, form in itertools.product((daemon, replaced), ("json", "text")):
             stream = io.StringIO()
             observer, _ = output(LogSettings(form), stream, options)
             Logger("tests", observer=observer).info("in this form: {form}", form=form)
             self.assertEqual(stream.getvalue(), "")
         lines = Path("twistd.log").read_text().splitlines()
-        self.assertEqual([line.startswith("{") for line in lines], [True, True, False])
+        self.assertEqual([line.startswith("{") for line in lines], [True, False, True, False])
         self.assertEqual(output(LogSettings("json"), io.StringIO(), daemon | {"logfile": "-"}), (None, None))
         for options in (daemon, replaced):
             observer, file = output(LogSettings("json", "own.log"), io.StringIO(), options)
@@ -189,6 +195,18 @@ class OutputTests(TestCase):
             settings = self.settings(**options)
             for use in (settings.check, settings.open):
                 self.assertEqual(str(self.assertRaises(Unusable, use)), line)
+
+    def test_the_user_has_no_right(self) -> None:
+        """As after --uid, if the new process of a take-over opens the file that root has made."""
+        denied = PermissionError(errno.EACCES, "Permission denied")
+        hint = f"Permission denied; the user of this process (uid {os.geteuid()}) needs the right to write this file"
+        with mock.patch("twisted.python.logfile.LogFile.fromFullPath", side_effect=denied):
+            for options in ({"nodaemon": True, "daemon of the service": True}, {"logfile": "twistd.log"}):
+                error = self.assertRaises(Unusable, output, LogSettings(), io.StringIO(), options)
+                self.assertEqual(str(error), f"--logfile: can't open {Path.cwd()}/twistd.log: {hint}")
+        with mock.patch("os.open", side_effect=denied):
+            error = self.assertRaises(Unusable, self.settings(log_file="/l/x").open)
+        self.assertEqual(str(error), f"log_file: can't open /l/x: {hint}")
 
     def test_a_check_creates_nothing(self) -> None:
         path = Path(self.mktemp())
