@@ -184,11 +184,20 @@ class CommandService(Service):
         os.environ.pop("NOTIFY_SOCKET", None)
         if path := self.twistd.get("pidfile"):
             self.twistd["pidfile"] = ""  # twistd would remove the file at the end
-            with contextlib.suppress(OSError):
+            try:
                 # Replaced in one step, so that no reader sees an empty file.
                 new = Path(f"{path}.new")
                 new.write_text(str(pid))
                 new.replace(path)
+            except OSError as error:
+                self.log.warn(
+                    "the pid file {path} could not be replaced ({reason}) and does not name the new process (pid "
+                    "{pid}); the user of this process (uid {user}) needs the right to write its folder",
+                    path=path,
+                    reason=error.strerror,
+                    pid=pid,
+                    user=os.geteuid(),
+                )
         # From now on, the new process reports the state of the service.
         self.stop_monitoring()
         if self.older_status is not None:

@@ -189,6 +189,18 @@ class ReloadTests(TestCase):
         await service._hand_over(4711, lambda: led.append(service.released))
         self.assertEqual(led, [True])
 
+    async def test_the_pid_file(self) -> None:
+        """It names the new process.  If this user may not replace it, a line says so, and the take-over is finished."""
+        log, service = Logged(self), CommandService(Clock(), [])
+        path = self.folder / "twistd.pid"
+        for folder in (self.folder, self.folder / "none"):
+            service.twistd = {"pidfile": str(folder / path.name)}
+            await service._hand_over(4711, lambda: None)
+        self.assertEqual(path.read_text(), "4711")
+        (line,) = log.lines("could not be replaced")
+        self.assertIn(f"{self.folder}/none/twistd.pid could not be replaced (No such file or directory)", line)
+        self.assertIn("does not name the new process (pid 4711)", line)
+
     def test_a_folder_that_cannot_be_used(self) -> None:
         """The service starts nevertheless."""
         log = Logged(self)
