@@ -1,9 +1,16 @@
-"""The file of ``[DEFAULT] log_file``, which is opened again after a rename, so that logrotate needs no signal."""
+"""The files of the log.
+
+The file of ``[DEFAULT] log_file`` is opened again after a rename, so that logrotate needs no signal.  The file of
+twistd is rotated by the program itself.
+"""
 
 import contextlib
+import fcntl
 import os
 from pathlib import Path
 from typing import Final
+
+from twisted.python import logfile
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -58,6 +65,19 @@ class LogFile:
             return not os.path.samestat(Path(self.path).stat(), os.fstat(self._handle))
         except OSError:
             return True
+
+
+class RotatedFile(logfile.LogFile):
+    """Twisted's log file, to which several processes may append.
+
+    During a take-over, the old and the new process have the file open.  Each of Twisted's own would continue at its own
+    position, and overwrite the lines of the other.
+    """
+
+    def _openFile(self) -> None:
+        super()._openFile()
+        handle = self._file.fileno()
+        fcntl.fcntl(handle, fcntl.F_SETFL, fcntl.fcntl(handle, fcntl.F_GETFL) | os.O_APPEND)
 
 
 def _open(path: str) -> int:

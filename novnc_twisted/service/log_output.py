@@ -11,7 +11,7 @@ from twisted.logger import FileLogObserver, FilteringLogObserver, ILogObserver
 
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.journal import WithoutPluginCache, log_observer
-from novnc_twisted.service.log_file import LogFile
+from novnc_twisted.service.log_file import LogFile, RotatedFile
 from novnc_twisted.service.log_format import FORMATS
 from novnc_twisted.service.takeover.successor import DAEMON
 
@@ -123,8 +123,6 @@ def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
 
     :raises Unusable: the file can't be opened.
     """
-    from twisted.python.logfile import LogFile as RotatedFile
-
     try:
         file: Any = RotatedFile.fromFullPath(path)
     except OSError as error:

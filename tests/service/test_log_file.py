@@ -148,6 +148,14 @@ class OutputTests(TestCase):
         error = self.assertRaises(Unusable, output, LogSettings("json"), io.StringIO(), {"logfile": "/nowhere/x"})
         self.assertEqual(str(error), "--logfile: can't open /nowhere/x: No such file or directory")
 
+    def test_two_processes_write_the_file_of_twistd(self) -> None:
+        """As during a take-over."""
+        path = Path(self.mktemp())
+        observers = [output(LogSettings(), io.StringIO(), {"logfile": str(path)})[0] for _ in range(2)]
+        for number in range(4):
+            Logger("tests", observer=observers[number % 2]).info("line {number}", number=number)
+        self.assertEqual([line[-6:] for line in path.read_text().splitlines()], [f"line {n}" for n in range(4)])
+
     def test_the_file_of_a_daemon(self) -> None:
         """A daemon and its successor write twistd.log.  With log_file or -n, this file does not exist."""
         folder = Path(self.mktemp())
