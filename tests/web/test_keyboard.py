@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.api.harness import uuid_of
 from tests.web.page_case import PageTest
-from tests.web.steps import ALT, CTRL, DELETE, ESCAPE, LONG_TIMES_END_BY_THE_TEST, held, tab_to, taps
+from tests.web.steps import ALT, CTRL, DELETE, ENTER, ESCAPE, LONG_TIMES_END_BY_THE_TEST, TAB, held, tab_to, taps
 from tests.web.test_list import ListCase
 
 FOCUSED = "() => document.activeElement.id || document.activeElement.textContent"
@@ -73,6 +73,43 @@ class ConsoleTests(PageTest):
             self.wait_keys(page, [(CTRL, False), *taps(ord("a"), ord("b"))])
 
         await self.visit_cleanly(steps, script=LONG_TIMES_END_BY_THE_TEST)
+
+    async def test_a_key_that_the_page_used(self):
+        """The server receives nothing of it until it is pressed again, on whatever way the screen gets the focus."""
+
+        def leave(page, key):
+            """Hold a key that gives the focus to the screen."""
+            page.page.keyboard.down(key)
+            page.page.wait_for_function("() => document.activeElement.tagName === 'CANVAS'")
+            for _ in range(3):
+                page.page.keyboard.down(key)
+            page.page.keyboard.up(key)
+
+        def steps(page):
+            page.wait_painted()
+            self.to_tools_from_anywhere(page, "keys")
+            page.press("Enter")
+            self.go(page, "Tab", "Tab")
+            self.forget(page)
+            leave(page, "Enter")
+            for _ in range(3):  # a key that is held on the screen
+                page.page.keyboard.down("Enter")
+            page.page.keyboard.up("Enter")
+            self.wait_keys(page, [*taps(TAB), *[(ENTER, True)] * 3, (ENTER, False)])
+            for tool, key in (("keys", "Escape"), ("hide", "Enter")):
+                self.to_tools_from_anywhere(page, tool)
+                self.forget(page)
+                leave(page, key)
+                page.press("x")
+                self.wait_keys(page, taps(ord("x")))
+            self.drop()
+            page.page.wait_for_function("() => document.activeElement.id === 'again'")
+            leave(page, "Enter")
+            self.forget(page)
+            page.press("x")
+            self.wait_keys(page, taps(ord("x")))
+
+        await self.visit_cleanly(steps)
 
     async def test_view_and_connection(self):
         """The picture, the view, the language, the bar, disconnect and connect again."""

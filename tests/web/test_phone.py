@@ -87,6 +87,23 @@ class Phone(PageTest):
 
         await self.visit(steps, **PHONE)
 
+    async def test_a_key_that_the_page_used(self):
+        """An external keyboard's Enter opens the on-screen keyboard, and is held: the server receives nothing of it."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.locator("#touch").focus()
+            page.page.keyboard.down("Enter")
+            page.page.wait_for_function("() => document.activeElement.id === 'field'")
+            page.page.keyboard.down("Enter")
+            page.page.keyboard.up("Enter")
+            for _ in range(2):
+                page.page.keyboard.down("Home")
+            page.page.keyboard.up("Home")
+            self.wait_keys(page, taps(HOME, HOME))
+
+        await self.visit(steps, **PHONE)
+
     async def test_key_held_down_repeats(self):
         def steps(page):
             page.wait_painted()

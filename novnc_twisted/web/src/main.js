@@ -7,6 +7,7 @@ import { Bell } from './bell.js';
 import { brand } from './branding.js';
 import { Chips } from './chips.js';
 import { Clipboard } from './clipboard.js';
+import { ownRepeats } from './held.js';
 import { Info } from './info.js';
 import { KeyPanel } from './keypanel.js';
 import { KeyRow } from './keyrow.js';
@@ -128,6 +129,7 @@ session.addEventListener('connect', ({ detail }) => {
     canvas.setAttribute('aria-description', text.screenHelp);
     canvas.tabIndex = 0;
     keepSharp(canvas);
+    ownRepeats(canvas);
     releaseOnBlur(session.connection.rfb, canvas);
     session.connection.rfb.focusOnClick = !touchKeyboard.wanted;
     if (detail.focus) {

@@ -4,6 +4,7 @@
  * Phones report no key codes for the text of their keyboards.  So the field has content, and what is added or removed
  * at its end is what was typed.
  */
+import { ownRepeats } from './held.js';
 import { BACKSPACE, ENTER, ROW } from './keys.js';
 import { spell } from './layouts.js';
 
@@ -30,6 +31,7 @@ export class TouchKeyboard {
         this._layout = layout;
         this.wanted = false;
         this._empty();
+        ownRepeats(field);
         field.addEventListener('input', (event) => this._input(event));
         field.addEventListener('compositionend', () => this._empty());
         field.addEventListener('keydown', (event) => this._keydown(event));
