@@ -32,6 +32,12 @@ class ConsoleTests(PageTest):
         page.page.wait_for_function("() => document.activeElement.closest('#tools')")
         self.forget(page)
 
+    def hold_enter(self, page):
+        """Press Enter and hold it, so that it repeats."""
+        for _ in range(4):
+            page.page.keyboard.down("Enter")
+        page.page.keyboard.up("Enter")
+
     async def test_sending(self):
         """Ctrl+Alt+Del, a combination, a held modifier, and a text on the clipboard and as keystrokes."""
 
@@ -39,10 +45,8 @@ class ConsoleTests(PageTest):
             page.wait_painted()
             self.to_tools(page)
             self.go(page, "cad", "ArrowLeft")
-            for _ in range(3):  # a key that is held
-                page.page.keyboard.down("Enter")
+            self.hold_enter(page)
             self.assertTrue(page.page.locator("#cad.armed").count())
-            page.page.keyboard.up("Enter")
             page.press("Enter")
             self.wait_keys(page, held(taps(DELETE), CTRL, ALT))
             self.to_tools_from_anywhere(page, "keys")
@@ -55,7 +59,7 @@ class ConsoleTests(PageTest):
             page.press("ArrowDown")
             self.go(page, "Ctrl")
             self.forget(page)
-            page.press("Enter")
+            self.hold_enter(page)
             self.wait_keys(page, [(CTRL, True)])
             page.press("Escape")
             self.to_tools_from_anywhere(page, "clipboard")
@@ -67,7 +71,7 @@ class ConsoleTests(PageTest):
             self.wait_heard(page, lambda: self.console.cut_texts() == [b"ab"], "no clipboard text")
             self.go(page, "type", "Shift+Tab")
             self.forget(page)
-            page.press("Enter")
+            self.hold_enter(page)
             page.wait_said("Typed.")
             # The held key is released first.
             self.wait_keys(page, [(CTRL, False), *taps(ord("a"), ord("b"))])
@@ -134,8 +138,8 @@ class ConsoleTests(PageTest):
             page.press("ArrowDown")
             page.page.wait_for_selector("#language-hint", state="visible")
             self.go(page, "connect")
-            page.press("Enter")
-            page.page.wait_for_selector("#card", state="visible")
+            self.hold_enter(page)
+            page.page.wait_for_selector("body[data-state=disconnected]")
             self.go(page, "again")
             page.press("Enter")
             page.page.wait_for_selector("body[data-state=connected]")
@@ -203,7 +207,9 @@ class ListTests(ListCase):
             go("Power")
             page.keyboard.press("Enter")
             go("Pause")
-            page.keyboard.press("Enter")
+            for _ in range(4):  # a key that is held
+                page.keyboard.down("Enter")
+            page.keyboard.up("Enter")
             page.wait_for_selector("dialog")
             go("Pause")
             page.keyboard.press("Enter")

@@ -7,8 +7,7 @@ import { say } from './strings.js';
 const TIME = 3000; // ms in which the second click counts
 
 /**
- * Let a button act at a second click within 3 s.  The second half of a double click does not count, and neither do the
- * clicks of a key that is held.
+ * Let a button act at a second click within 3 s.  The second half of a double click does not count.
  *
  * @param {string} name  what the button does
  */
@@ -32,7 +31,6 @@ export function confirmed(element, name, act) {
             $('notice').textContent = '';
         }
     };
-    element.addEventListener('keydown', (event) => event.repeat && event.key === 'Enter' && event.preventDefault());
     element.addEventListener('click', (event) => {
         if (timer === null) {
             timer = setTimeout(rest, TIME);

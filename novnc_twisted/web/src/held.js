@@ -15,3 +15,12 @@ export function ownRepeats(element) {
     }, true); // before noVNC's own
     element.addEventListener('blur', () => pressed.clear());
 }
+
+/** Let a press of Enter act once: a browser clicks a button again at each repeat, also one that has just got the focus. */
+export function enterOnce() {
+    addEventListener('keydown', (event) => {
+        if (event.repeat && event.key === 'Enter' && event.target.tagName !== 'TEXTAREA') {
+            event.preventDefault();
+        }
+    });
+}

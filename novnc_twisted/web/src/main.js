@@ -7,7 +7,7 @@ import { Bell } from './bell.js';
 import { brand } from './branding.js';
 import { Chips } from './chips.js';
 import { Clipboard } from './clipboard.js';
-import { ownRepeats } from './held.js';
+import { enterOnce, ownRepeats } from './held.js';
 import { Info } from './info.js';
 import { KeyPanel } from './keypanel.js';
 import { KeyRow } from './keyrow.js';
@@ -67,6 +67,7 @@ const screen = {
     },
 };
 
+enterOnce();
 fillIn();
 offerLanguages($('language'), $('language-hint'));
 brand();

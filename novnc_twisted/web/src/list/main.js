@@ -4,6 +4,7 @@
 import { Api } from './api.js';
 import { ask } from '../ask.js';
 import { follow } from './follow.js';
+import { enterOnce } from '../held.js';
 import { leave, List } from './list.js';
 import { note } from './note.js';
 import { Pictures } from './pictures.js';
@@ -26,6 +27,7 @@ function isBlank(view) {
     }
 }
 
+enterOnce();
 const api = new Api(base);
 const failed = (error) => leave(base, error) || note(error.message);
 const starter = new Starter(api, failed);
