@@ -221,13 +221,26 @@ class SplitTest(SplitCase):
             page.locator("iframe").wait_for()
             while "frame-ancestors" not in " ".join(view.seen.console):  # a frame that is removed is not reported
                 page.wait_for_timeout(25)
+            page.keyboard.press("F6")
+            page.wait_for_function("() => document.activeElement.title === 'web-1'")
             page.clock.run_for(11_000)
             why = page.locator("[data-name=web-1] .why")
             why.wait_for()
             origin = self.url.removesuffix("/console/")
             self.assertIn(f"add {origin} to [console] frame_ancestors", why.inner_text())
-            link = why.get_by_role("link", name="Open in a tab").get_attribute("href")
-            self.assertTrue(link.startswith(self.host.base))
+            link = why.get_by_role("link", name="Open in a tab: web-1")
+            self.assertTrue(link.get_attribute("href").startswith(self.host.base))
+            # The link has the focus that the frame had, and F6 leads on and back.
+            named = "(name) => document.activeElement.ariaLabel === name"
+            for name in ("Open in a tab: web-1", "Start the server: off", "Open in a tab: web-1"):
+                page.wait_for_function(named, arg=name)
+                page.keyboard.press("F6")
+            self.assertEqual(page.evaluate("() => document.activeElement.ariaLabel"), "Start the server: off")
+            page.keyboard.press("Shift+F6")
+            with page.context.expect_page() as opened:
+                page.keyboard.press("Enter")
+            opened.value.locator("#state", has_text="Connected").wait_for()
+            opened.value.close()
             self.assertEqual(page.locator("[data-name=off] .state").inner_text(), "Off")
             page.clock.resume()
             axe = Axe(page)

@@ -15,8 +15,8 @@ export function showSplit(root, api, base, starter) {
     new Split(root, api, base, starter);
 }
 
-/* What gets the keyboard in a pane: the console, or the button that starts its server or tries again. */
-const target = (pane) => pane.frame ?? pane.root.querySelector('.none button, .why button');
+/* What gets the keyboard in a pane: the console, or else the button or the link that leads to it. */
+const target = (pane) => pane.frame ?? pane.root.querySelector('.none button, .why button, .why a');
 
 /* Whether the person works in no console. */
 const idle = () => [document.body, null].includes(document.activeElement);
@@ -236,9 +236,14 @@ class Split {
 
     #explain(pane, url) {
         const link = element('a', { href: url, target: '_blank', rel: 'noopener', textContent: text.openTab });
+        link.setAttribute('aria-label', `${text.openTab}: ${pane.name}`);
         this.#why(pane, text.blocked, ' ', link, element('br'), say.askOperator({ origin: location.origin }));
+        const focused = document.activeElement === pane.frame;
         pane.frame.remove();
         pane.frame = null;
+        if (focused) {
+            this.#focus(pane);
+        }
     }
 
     #why(pane, ...words) {
