@@ -5,30 +5,38 @@ A request with the token has the current rights of the user who made the token. 
 the request may only read (GET and HEAD), for example the lists of servers and sessions.  It cannot read screens.
 """
 
-import hashlib
-import hmac
 import re
 import secrets
 import time
-from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Protocol
+from dataclasses import replace
+from typing import Any, Final, Literal, Protocol, TypeVar
 
-from cryptography.fernet import Fernet
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.contract.record import Record, read
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.events.records import APITokenChanged, Observer
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
+from novnc_twisted.identity.api_token_records import (
+    CONTROL,
+    MAX_NAME,
+    MAX_TOKENS,
+    APIToken,
+    TokenRecord,
+    UseRecord,
+    digest_of,
+    key_of,
+    opened,
+    sealed,
+    slots_of,
+    use_of,
+)
 from novnc_twisted.identity.users import Caller
 from novnc_twisted.messaging.interfaces import IKeyedStore
-
-MAX_TOKENS: Final = 20
-"""Maximum number of tokens of one user."""
 
 LONGEST: Final = 366 * 24 * 3600.0
 """Maximum number of seconds for which a token is valid."""
@@ -36,16 +44,10 @@ LONGEST: Final = 366 * 24 * 3600.0
 NOTED_AGAIN: Final = 60.0
 """Minimum number of seconds between two recorded uses of one token, in one process."""
 
-MAX_NAME: Final = 100
-"""Maximum number of characters of a token's name."""
-
-READ, CONTROL = "read", "control"
-RIGHTS: Final = (READ, CONTROL)
-"""The rights of a token.  ``read``: read everything that the user may read, except screens.  ``control``: do what the
-user may do, except make and revoke API tokens."""
-
 _FORM: Final = re.compile(r"nvt_[A-Za-z0-9_-]{43}")
 _MAX_NOTED: Final = 10_000
+
+_R = TypeVar("_R", bound=Record)
 
 
 class ITokenHolders(Protocol):
@@ -77,25 +79,6 @@ class ITokenHolders(Protocol):
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
         """Undo what :meth:`grant` did outside of this program, for example delete the application credential."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class APIToken:
-    """The description of an API token, without its secret text.  Times are Unix times in seconds.
-
-    :ivar id: identifies the token; it is not secret.
-    :ivar right: one of :data:`RIGHTS`.
-    :ivar project: the project for which the token is valid; None: no project.
-    :ivar used_at: time of the last recorded use, up to a minute before the real last use; None: no use was recorded.
-    """
-
-    id: str
-    name: str
-    right: str
-    project: str | None
-    made_at: float
-    expires_at: float
-    used_at: float | None = None
 
 
 def api_token_of(request: Request) -> str | None:
@@ -149,16 +132,11 @@ class APITokens:
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
             raise HTTPError(400, f"The name of an API token has 1 to {MAX_NAME} printable characters.")
         text = f"nvt_{secrets.token_urlsafe(32)}"
-        digest, now = _digest(text), self._now()
+        digest, now = digest_of(text), self._now()
         seconds = min(seconds, LONGEST)
-        shown = {
-            "hash": digest,
-            "name": name,
-            "right": right,
-            "project": caller.project,
-            "made_at": now,
-            "expires_at": now + seconds,
-        }
+        shown = TokenRecord(
+            hash=digest, name=name, right=right, project=caller.project, made_at=now, expires_at=now + seconds
+        )
         slot = await self._take_slot(caller.user, shown, seconds)
         try:
             grant = await self._holders.grant(request, caller, seconds)
@@ -166,38 +144,34 @@ class APITokens:
             with suppress(ServiceUnavailable):  # the error of grant() is raised
                 await self._store.remove(slot)
             raise
-        record = {**shown, "user": caller.user, "grant": _sealed(grant, text)}
+        record = shown.copy(user=caller.user, grant=sealed(grant, text))
         try:
-            await self._store.put(_key(digest), record, seconds)
+            await self._store.put(key_of(digest), record.to_wire(), seconds)
             held = await self._store.get(slot)
         except Exception:
             # The user does not get the token, so remove the token and withdraw its grant.  If the removal fails, too,
             # the grant is withdrawn nevertheless, and the first error is raised.
             with suppress(ServiceUnavailable):
-                await self._store.remove(_key(digest), slot)
+                await self._store.remove(key_of(digest), slot)
             await self._withdraw(request, caller.user, grant)
             raise
-        if held is None or held["hash"] != digest:
+        if held is None or held.get("hash") != digest:
             # Meanwhile, this token or all tokens of the user were revoked, which emptied the slot.  So drop the token.
             with suppress(ServiceUnavailable):
-                await self._store.remove(_key(digest))
+                await self._store.remove(key_of(digest))
             await self._withdraw(request, caller.user, grant)
             raise HTTPError(
                 404, "The new API token was not found: it was revoked while it was being made. Make it again."
             )
-        token = _token(shown)
+        token = shown.describe()
         self._report("made", token, caller.user, request)
         return token, text
 
     async def list(self, user: str) -> list[APIToken]:
         """Return the tokens of a user that have neither expired nor been revoked, the newest first."""
-        # A slot may be empty (None), or may have a record that cannot be read (UnusableRecord).
-        found = [one for one in await self._store.get_many(_slots(user)) if isinstance(one, dict)]
-        uses = await self._store.get_many([_used(one["hash"]) for one in found]) if found else []
-        tokens = [
-            replace(_token(one), used_at=float(use["at"]) if isinstance(use, dict) else None)
-            for one, use in zip(found, uses, strict=True)
-        ]
+        found = list(filter(None, await _read_all(self._store, TokenRecord, slots_of(user))))
+        uses = await _read_all(self._store, UseRecord, [use_of(one.hash) for one in found])
+        tokens = [one.describe(None if use is None else use.at) for one, use in zip(found, uses, strict=True)]
         return sorted(tokens, key=lambda token: -token.made_at)
 
     async def revoke(self, request: Request, caller: Caller, token_id: str) -> bool:
@@ -219,43 +193,45 @@ class APITokens:
 
         :raises HTTPError: see :meth:`ITokenHolders.holder`.
         """
-        digest = _digest(text)
-        record = await self._store.get(_key(digest))
-        if record is None or float(record["expires_at"]) <= self._now():
+        digest = digest_of(text)
+        stored = await self._store.get(key_of(digest))
+        if stored is None:
             return None
-        user = str(record["user"])
-        person = await self._holders.holder(request, user, record["project"], _opened(record["grant"], text))
+        record = read(TokenRecord, stored, "the store")
+        if record.user is None or record.grant is None or record.expires_at <= self._now():
+            return None
+        person = await self._holders.holder(request, record.user, record.project, opened(record.grant, text))
         if person is None:
             return None
-        self._note(request, user, _token(record), digest)
-        return replace(person, reads_only=person.reads_only or record["right"] != CONTROL, by_api_token=True)
+        self._note(request, record)
+        return replace(person, reads_only=person.reads_only or record.right != CONTROL, by_api_token=True)
 
-    async def _take_slot(self, user: str, shown: Mapping[str, Any], seconds: float) -> str:
+    async def _take_slot(self, user: str, shown: TokenRecord, seconds: float) -> str:
         """Store a token's description in one of the user's :data:`MAX_TOKENS` slots; return the key of the slot.
 
         :raises HTTPError: 403: no slot is free.
         """
-        slots = _slots(user)
+        slots = slots_of(user)
         for slot, taken in zip(slots, await self._store.get_many(slots), strict=True):
             # If several requests try the same slot, put_new() succeeds for only one of them.  The others try the next
             # slot.
-            if taken is None and await self._store.put_new(slot, shown, seconds):
+            if taken is None and await self._store.put_new(slot, shown.to_wire(), seconds):
                 return slot
         message = f"You have {MAX_TOKENS} API tokens, the most that one person may have. Revoke one first."
         raise HTTPError(403, message)
 
     async def _revoke(self, request: Request, user: str, wanted: Callable[[APIToken], bool]) -> int:
         count = 0
-        slots = _slots(user)
-        for slot, found in zip(slots, await self._store.get_many(slots), strict=True):
-            if not isinstance(found, dict) or not wanted(_token(found)):
+        slots = slots_of(user)
+        for slot, found in zip(slots, await _read_all(self._store, TokenRecord, slots), strict=True):
+            if found is None or not wanted(found.describe()):
                 continue
-            (record,) = await self._store.get_many([_key(found["hash"])])
-            await self._store.remove(_key(found["hash"]), slot, _used(found["hash"]))
+            (record,) = await _read_all(self._store, TokenRecord, [key_of(found.hash)])
+            await self._store.remove(key_of(found.hash), slot, use_of(found.hash))
             count += 1
-            self._report("revoked", _token(found), user, request)
-            if isinstance(record, dict):  # without a readable record, the grant is unknown
-                await self._withdraw(request, user, record["grant"])
+            self._report("revoked", found.describe(), user, request)
+            if record is not None and record.grant is not None:  # without a readable record, the grant is unknown
+                await self._withdraw(request, user, record.grant)
         return count
 
     async def _withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
@@ -267,9 +243,9 @@ class APITokens:
         with suppress(ServiceUnavailable, HTTPError):
             await self._holders.withdraw(request, user, grant)
 
-    def _note(self, request: Request, user: str, token: APIToken, digest: str) -> None:
+    def _note(self, request: Request, record: TokenRecord) -> None:
         """Record the use of a token, at most once a minute, without delaying the request."""
-        now = self._now()
+        now, digest = self._now(), record.hash
         # If the difference is negative, the wall clock was set back, so record this use.
         if 0 <= now - self._noted.get(digest, -NOTED_AGAIN) < NOTED_AGAIN:
             return
@@ -277,8 +253,8 @@ class APITokens:
         self._noted.move_to_end(digest)
         while len(self._noted) > _MAX_NOTED:
             self._noted.popitem(last=False)
-        self._report("used", token, user, request)
-        noted: Deferred[Any] = self._store.put(_used(digest), {"at": now}, token.expires_at - now)
+        self._report("used", record.describe(), record.user or "", request)
+        noted: Deferred[Any] = self._store.put(use_of(digest), UseRecord(at=now).to_wire(), record.expires_at - now)
         # If the store does not answer, only the time of this use is lost.  trap() raises any other error again.
         noted.addErrback(lambda failure: failure.trap(ServiceUnavailable) and None)
 
@@ -304,47 +280,13 @@ def _need_log_in(caller: Caller) -> None:
         raise HTTPError(403, "Log in to make or revoke API tokens. An API token cannot do it.")
 
 
-def _token(shown: Mapping[str, Any]) -> APIToken:
-    return APIToken(
-        id=str(shown["hash"])[:16],
-        name=str(shown["name"]),
-        right=str(shown["right"]),
-        project=shown["project"],
-        made_at=float(shown["made_at"]),
-        expires_at=float(shown["expires_at"]),
-    )
+async def _read_all(store: IKeyedStore, kind: type[_R], keys: list[str]) -> list[_R | None]:
+    """Return the records under these keys; None for each key without a record, or with a damaged one."""
+    return [_readable(kind, value) for value in await store.get_many(keys)] if keys else []
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _seal(text: str) -> Fernet:
-    """Return a Fernet whose key is derived from the text of a token."""
-    key = hmac.new(text.encode(), b"novnc-twisted API token", hashlib.sha256).digest()
-    return Fernet(urlsafe_b64encode(key))
-
-
-def _sealed(grant: dict[str, str], text: str) -> dict[str, str]:
-    if "secret" not in grant:
-        return grant
-    return {**grant, "secret": _seal(text).encrypt(grant["secret"].encode()).decode("ascii")}
-
-
-def _opened(grant: dict[str, str], text: str) -> dict[str, str]:
-    if "secret" not in grant:
-        return grant
-    return {**grant, "secret": _seal(text).decrypt(grant["secret"]).decode()}
-
-
-def _key(digest: str) -> str:
-    return f"api:token:{digest}"
-
-
-def _used(digest: str) -> str:
-    return f"api:token-used:{digest}"
-
-
-def _slots(user: str) -> list[str]:
-    # The user's name is hashed, because it may contain characters that are not allowed in keys.
-    return [f"api:tokens:{_digest(user)}:{number}" for number in range(MAX_TOKENS)]
+def _readable(kind: type[_R], value: Any) -> _R | None:
+    try:
+        return kind.from_wire(value)
+    except ValueError:
+        return None

@@ -10,7 +10,7 @@ from novnc_twisted.api.console import log_in_check
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.events import APITokenChanged
 from novnc_twisted.identity import HTTPBasic, NoAuth
-from novnc_twisted.identity.api_tokens import MAX_TOKENS
+from novnc_twisted.identity.api_token_records import MAX_TOKENS
 from tests.api.harness import FakeHost, System, instance, running, uuid_of
 from tests.api.test_portal import ORIGIN, PortalCase
 from tests.api.users import basic
@@ -174,6 +174,41 @@ class LifeTests(TokenCase):
         self.assertNotIn(token.removeprefix("nvt_"), stored)
         for text in (id, re.findall(r"api:token:(\w+)", stored)[0]):
             self.assertEqual(self.status(text), 401)
+
+    def test_a_damaged_record(self) -> None:
+        """It opens nothing, and other tokens still work.  The damaged one can still be revoked."""
+        store = self.system.transport.store
+        _, other = self.make(name="other")
+        for field, wrong in (("hash", []), ("right", "all"), ("expires_at", "x"), ("user", ["u"]), ("grant", [])):
+            id, token = self.make()
+            key = next(key for key in store._entries if key.startswith(f"api:token:{id}"))
+            stored = self.successResultOf(store.get(key))
+            self.successResultOf(store.put(key, {**stored, field: wrong}, 60))
+            self.assertEqual((self.status(token), self.status(other)), (503, 200), field)
+            self.assertEqual(self.send("DELETE", f"/console/v1/tokens/{id}", None, Origin=ORIGIN).status, 204)
+            self.assertEqual(self.status(token), 401, field)
+
+    def test_a_damaged_slot(self) -> None:
+        store = self.system.transport.store
+        self.make(name="other")
+        _, token = self.make(name="damaged")
+        slot = next(key for key in store._entries if key.startswith("api:tokens:") and key.endswith(":1"))
+        for wrong in ({"hash": 5}, {}, {**self.successResultOf(store.get(slot)), "made_at": None}):
+            self.successResultOf(store.put(slot, wrong, 60))
+            self.assertEqual([one["name"] for one in self.listed()], ["other"])
+        self.assertEqual(self.status(token), 200)
+        self.submit("/console/logout/everywhere", tokens="yes")
+        self.reactor.advance(1)
+        self.log_in()
+        self.assertEqual(self.listed(), [])
+
+    def test_a_damaged_time_of_use(self) -> None:
+        id, token = self.make()
+        self.status(token)
+        store = self.system.transport.store
+        key = next(key for key in store._entries if key.startswith(f"api:token-used:{id}"))
+        self.successResultOf(store.put(key, {"at": "yesterday"}, 60))
+        self.assertEqual([one["used_at"] for one in self.listed()], [None])
 
     def test_a_person_has_so_many(self) -> None:
         ids = [self.make(name=f"n{number}")[0] for number in range(MAX_TOKENS)]

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.api.portal.assets import SHIPPED
 from novnc_twisted.api.portal.words import Languages, Words, choose
 from novnc_twisted.errors import TABLE
-from novnc_twisted.identity.api_tokens import MAX_TOKENS
+from novnc_twisted.identity.api_token_records import MAX_TOKENS
 from tests.api.harness import uuid_of
 from tests.api.test_keystone_pages import KeystonePages
 from tests.api.test_portal import PortalCase

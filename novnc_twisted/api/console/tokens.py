@@ -10,7 +10,8 @@ from novnc_twisted.contract import fields
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import Handler, Resource
-from novnc_twisted.identity.api_tokens import CONTROL, LONGEST, MAX_NAME, RIGHTS, APIToken, APITokens
+from novnc_twisted.identity.api_token_records import CONTROL, MAX_NAME, RIGHTS, APIToken
+from novnc_twisted.identity.api_tokens import LONGEST, APITokens
 
 DEFAULT_LIFE: Final = 30 * 24 * 3600.0
 """Seconds for which a token is valid if the request does not set another time."""

@@ -12,7 +12,8 @@ from novnc_twisted.api.portal.words import Words
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import NOT_FOUND
-from novnc_twisted.identity.api_tokens import CONTROL, MAX_NAME, READ, APIToken, APITokens
+from novnc_twisted.identity.api_token_records import CONTROL, MAX_NAME, READ, APIToken
+from novnc_twisted.identity.api_tokens import APITokens
 
 LIVES: Final = MappingProxyType({"1": "1 day", "7": "7 days", "30": "30 days", "90": "90 days", "365": "1 year"})
 """Lifetimes that the form offers for a new token: number of days -> label."""
