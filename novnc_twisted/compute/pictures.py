@@ -92,7 +92,7 @@ def _scaled(picture: Image.Image, width: int) -> Image.Image:
 def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
     """Return the encoded picture, and whether it is within the limit.
 
-    An encoded picture above the limit may be a JPEG, whatever ``kind`` is.
+    If the returned picture exceeds the limit, it may be a JPEG although ``kind`` is another format.
     """
     # For every format, try JPEG first, which takes a thirtieth of the time of the others.  If another format came
     # first, a guest that shows noise on a large screen could occupy a processor for a minute.

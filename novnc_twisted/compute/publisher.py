@@ -74,7 +74,7 @@ class DomainPublisher:
         self._timer: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
         self._failing = False  # whether an attempt has ended with a Refusal since the last success
-        self._bug: type[BaseException] | None = None  # the class of any other exception that ended the last attempt
+        self._bug: type[BaseException] | None = None  # if a bug ended the last attempt, the class of the exception
         self._stopped = False
 
     def start(self) -> None:
@@ -126,7 +126,7 @@ class DomainPublisher:
     def _unexpected(self, failure: Failure) -> None:
         # The set of domains that this attempt had to read may be lost, so the next attempt reads all domains.
         self._due = self._read_all = True
-        if failure.type is not self._bug:  # once, because the attempts are repeated
+        if failure.type is not self._bug:  # log it only once, because the attempts are repeated
             self._bug = failure.type
             _log.failure("the domains of this host could not be published", failure)
 

@@ -78,8 +78,9 @@ class ComputeAPI:
         The states in the list are those after the latest events of libvirt.  Servers of a dead host, or of a host whose
         libvirt does not answer, have the state "unknown".  Live hosts without a usable record are asked for their
         servers, but at most MAX_ASKED of these hosts.  If no record is current and none of these hosts answers within
-        :data:`LIST_DEADLINE`, they are asked once more.  For each host that has not answered, a warning is logged.  Its
-        servers are left out, or have the state "unknown" if the copy of the records still contains them.
+        :data:`LIST_DEADLINE`, they are asked once more.  For each host that has not answered, a warning is logged.  If
+        this process's copy of the records still contains servers of such a host, these servers have the state
+        "unknown".  The host's other servers are left out.
 
         :param project: the id or name of the project whose servers are listed; None: all projects.
         :param visible: whether the caller may see a server.
@@ -93,7 +94,8 @@ class ComputeAPI:
         """
         await self._directory.refresh()
         if not self._directory.any_current:
-            await self._directory.look()  # before reporting that no host answers, make sure that the copy is new
+            # Before an error says that no host answers, make sure that the copy of the records is new.
+            await self._directory.look()
         more = await self._unpublished()
         after = None
         if marker is not None:
@@ -152,11 +154,12 @@ class ComputeAPI:
         Among equally good reports, one that the caller may see is preferred: a host that reports a wrong owner for
         another host's server must not hide that server from its owner.
 
-        :param visible: whether the caller may see a server.  A server that the caller may not see can be returned.
+        :param visible: whether the caller may see a server.  This method can also return a server that the caller may
+            not see.
         :raises InstanceNotFound: no live host has the server, or the id is not a UUID.
         :raises ServiceUnavailable: no compute host is live, the list of live hosts cannot be read, or too many hosts
-            would have to be asked.  Or no host that answered has the server, and one that may have it did not answer or
-            was not asked.
+            would have to be asked.  Or a host that may have the server did not answer or was not asked, and no other
+            host has answered that it has the server.
         """
         uuid = arguments.instance_uuid(instance_uuid)
         updated = await self._directory.refresh()
@@ -199,7 +202,7 @@ class ComputeAPI:
 
         :param host: the compute host to ask first.  If it is None or does not have the server, the host is looked up.
         :raises InstanceNotFound: no live host knows the server.
-        :raises InstanceNotRunning: the server is stopped or paused by a migration, or its VNC port is not known yet.
+        :raises InstanceNotRunning: the server is stopped, a migration has paused it, or its VNC port is not known yet.
         :raises ConsoleTypeUnavailable: the server has no VNC server that listens, or its host does not offer this
             console type.
         :raises ConsoleUnreachable: another running server of the same host claims the same VNC address.
@@ -250,7 +253,10 @@ class ComputeAPI:
         return await self._calls.call(instance.host, reply, "get_screenshot", **asked)
 
     def _may_run_on(self, instance: Instance) -> str | None:
-        """Return another host with a record that is not current and shows the server as active; None: no such host."""
+        """Return a host other than ``instance.host`` that may run the server; None: no such host.
+
+        The record of such a host shows the server as active, but is not current.
+        """
         entries = self._directory.entries(instance.uuid)
         there = (host for host, entry in entries.items() if entry.is_active and not self._directory.is_current(host))
         return next((host for host in there if host != instance.host), None)
