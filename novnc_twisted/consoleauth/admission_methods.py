@@ -115,11 +115,12 @@ class AdmissionMethods:
         """Return where a token's console is now.
 
         :raises Revoked: the console is not available, and the token was revoked.  For the viewer, the revocation is the
-            more useful reason, with one exception: the token was dropped because its server is gone.
+            more useful reason.  But if the token was dropped because its server is gone, InstanceNotFound is raised.
         :raises Refusal: the console is not available; see :meth:`.TokenPlaces.locate`.
         """
         try:
-            # If the proxies are asked for their numbers of sessions before each session, leave time for these calls.
+            # If ``counts`` is true, the proxies are asked for their numbers of sessions afterwards.  Leave time for
+            # this.
             reserve = LAST if self._counts.rules.counts else 0.0
             return await self._token_places.locate(record, limit, reserve=reserve)
         except Refusal as refusal:

@@ -6,7 +6,7 @@ has this effect, while three conditions are true:
 
 * Both sessions are live.
 * The giver has the right ``control``, or is the receiver of another grant that counts.
-* The receiver's viewer has sent a token, and no change since the token was made limits this token to viewing.
+* The receiver's viewer has sent a token, and no later change of the token's mode limits the token to viewing.
 
 A receiver can hand control on.  When a grant to a session with the right ``view`` no longer counts, the grants that
 this session has made do not count either.
@@ -60,7 +60,7 @@ def settle(sessions: Sequence[SessionInfo], grants: Mapping[str, str], barred: C
 def _counts(to: str, rights: Mapping[str, str], grants: Mapping[str, str]) -> bool:
     """Return whether the grant to a session counts.
 
-    :param grants: the grants between live sessions whose receivers may have control.
+    :param grants: the grants between live sessions, without those to barred sessions.
     """
     givers: set[str] = set()  # the giver, the giver of the giver, and so on
     giver = grants.get(to)

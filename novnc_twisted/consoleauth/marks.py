@@ -1,4 +1,4 @@
-"""Marks: changes of tokens after they were made, in the keyed store.  A mark outlives the records of its tokens.
+"""Marks: revocations and changed modes of tokens, in the keyed store.  A mark outlives the records of its tokens.
 
 Keys, with the SHA-256 of a token as HASH; a mode is what the viewers of a token may do (``control`` or ``view``):
 
@@ -49,8 +49,8 @@ class _Revocation(Record):
 class _Mode(Record):
     """What the viewers of a token may do.
 
-    :ivar by: if the user who shared this token changed its mode, the SHA-256 of that user's own token; empty: an
-        operator changed the mode.
+    :ivar by: who changed the mode.  Empty: an operator.  Otherwise the user who shared this token: the SHA-256 of that
+        user's own token.
     """
 
     mode: Annotated[str, fields.one_of(*MODES)]
@@ -62,8 +62,8 @@ class TokenState(NamedTuple):
 
     :ivar revoked: the refusal for a revoked token; None: it was not revoked.
     :ivar mode: the changed mode; None: the mode was not changed, so the mode in the token's record is valid.
-    :ivar mode_by: if the user who shared this token changed the mode, the SHA-256 of that user's own token; empty: an
-        operator, or nobody, changed the mode.
+    :ivar mode_by: who changed the mode.  Empty: an operator, or nobody.  Otherwise the user who shared this token: the
+        SHA-256 of that user's own token.
     """
 
     revoked: Revoked | None
@@ -88,8 +88,8 @@ class TokenMarks:
     async def revoke(self, wanted: SessionFilter, at: float, reason: str, kept: float, request: str = "") -> float:
         """Revoke the tokens that match a filter and were made no later than ``at``.
 
-        If the caller repeats its request, the first call that gets here fixes the time.  So the repetition does not
-        revoke tokens that were made since then, and neither does a first call that was delayed.
+        If the caller repeats its request, the call that gets here first fixes the time for all calls of this request.
+        So no later call revokes tokens that were made since then.
 
         :param at: Unix time in seconds.
         :param kept: seconds for which the mark is kept, unless :attr:`kept` is longer.
@@ -99,7 +99,8 @@ class TokenMarks:
         key = _revoked(*selector_of(wanted), wanted.owner)
         if request:
             (before,) = await self._store.get_many([key])
-            # A later request may have replaced the mark.  Its time must not be set back, so the time is then now.
+            # If another request has replaced the mark since the first call, this repetition stores a new mark with its
+            # own ``at``: the time of the mark must not go back.
             if isinstance(before, dict) and before.get("request") == request:
                 return read(_Revocation, before, "the store").at
         mark = _Revocation(at=at, reason=reason, request=request)
@@ -109,8 +110,8 @@ class TokenMarks:
     async def set_mode(self, token_hash: str, mode: str, by: str, kept: float) -> None:
         """Change what the viewers of a token may do.  An operator's change removes the mode that the user has set.
 
-        :param by: if the user who shared this token changes its mode, the SHA-256 of that user's own token; empty: an
-            operator changes it.
+        :param by: who changes the mode.  Empty: an operator.  Otherwise the user who shared this token: the SHA-256 of
+            that user's own token.
         :param kept: see :meth:`revoke`.
         """
         await self._store.put(_changed(token_hash, by), _Mode(mode=mode, by=by).to_wire(), max(kept, self.kept))
@@ -163,8 +164,8 @@ def _revocations(token_hash: str, record: TokenRecord | None) -> list[str]:
     if record is None:
         return [_revoked("token_hash", token_hash, None)]
     info = record.connect_info
-    # A revocation may be limited to the servers of one project (``owner``).  So look for marks with and without it.
-    # fromkeys() drops a second None.
+    # A revocation may be limited to the servers of one project (``owner``).  So look for marks with and without an
+    # owner.  If ``record.owner`` is None, fromkeys() drops the second None.
     owners = tuple(dict.fromkeys((None, record.owner)))
     of_token = [_revoked("token_hash", token_hash, owner) for owner in owners]
     return [*of_token, *_revocations_of_many(info.instance_uuid, info.user_id, info.project_id, owners)]

@@ -325,7 +325,7 @@ def _read(topic: str, answer: Any, instance_uuid: str) -> tuple[list[SessionInfo
 
 
 def _pages_that_show(answer: Any) -> int:
-    """Return from a worker's answer how many pages show that somebody asks for control; 0 if the answer is invalid."""
+    """Return how many pages of a worker show that somebody asks for control; 0 if the worker's answer is invalid."""
     shown = answer.get("asked") if isinstance(answer, dict) else None
     return shown if type(shown) is int and shown > 0 else 0
 

@@ -44,7 +44,8 @@ class PeopleAPI:
     async def share(self, token: str, client_address: str, mode: str, seconds: float) -> SharedLink:
         """Make a link for a guest from the token of a live session.
 
-        :raises ConsoleForbidden: the token may not be shared, or not with this mode; or it has too many shared tokens.
+        :raises ConsoleForbidden: the token may not be shared, or not with this mode; or too many tokens are shared from
+            it already.
         """
         # The guest's token is made here, because only hashes of tokens travel on the bus.
         shared = str(uuid4())

@@ -91,8 +91,8 @@ class ConsoleAuthAPI:
         """Let a token open a console; return the Unix time at which the token expires.
 
         :param connect_info: the console.  Its ``instance_uuid``, ``name`` and ``compute_host`` are required.
-        :param client_address: the address of the client that asked for the token: with ``bind_address``, only this
-            address may use it.
+        :param client_address: the address of the client that asked for the token.  If the option ``bind_address`` is
+            on, only this address may use the token.
         :param owner: the id or the name of the project that the server belongs to.  While the server belongs to another
             project or to no project, the token is refused.  None: the project does not matter.
         :param expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.

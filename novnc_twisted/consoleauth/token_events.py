@@ -93,7 +93,7 @@ class TokenEvents:
         self._observer(ConsoleShared(**about, mode=mode, expires_at=expires_at, shared_link_id=shared))
 
     def report(self, event: Event) -> None:
-        """Report another event."""
+        """Report an event for which this class has no method of its own."""
         self._observer(event)
 
     def dropped(self, tokens: int, reason: str, chosen: SessionFilter) -> None:
