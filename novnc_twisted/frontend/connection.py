@@ -88,8 +88,8 @@ class FrontConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See Protocol.  Also called if the connection could not begin.
 
-        A failed TLS handshake is reported.  A client that leaves without a request is not, because load balancers do so
-        every second.
+        A failed TLS handshake is reported.  A client that leaves without a request is not reported, because load
+        balancers do so every second.
         """
         self.factory.connections.discard(self)
         self.slot.release()
@@ -153,7 +153,7 @@ class FrontConnection(Protocol):
     def refused(self, cause: RefusalCause, address: str, status: int | None, detail: str, option: str = "") -> None:
         """Notify the observer that a request was refused before it became a session.
 
-        :param option: the option to change if a legitimate client may have been refused, and how to change it.
+        :param option: the option to change so that such clients are admitted, and how to change it; empty: none helps.
         """
         service, severe = self.factory.name, option != ""
         event = RequestRefused(

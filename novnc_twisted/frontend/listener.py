@@ -78,7 +78,7 @@ class Listener(ServerFactory):
     ) -> None:
         """Notify the front's observer that a connection was refused.
 
-        :param option: the option to change if a legitimate client may have been refused, and how to change it.
+        :param option: the option to change so that such clients are admitted, and how to change it; empty: none helps.
         """
         self.front.observer(
             RequestRefused(
