@@ -1,4 +1,4 @@
-"""The protocol that novncproxy and xvpvncproxy share: reads an HTTP head in time, then answers or begins a session."""
+"""The protocol of novncproxy and xvpvncproxy: reads an HTTP head with a deadline, then responds or begins a session."""
 
 from novnc_twisted.access.failures import Check
 from novnc_twisted.access.forwarded import UNKNOWN
@@ -40,7 +40,7 @@ class FrontProtocol(FrontConnection):
     def head_is_late(self) -> None:
         """Close a silent connection without a response; refuse a head that is incomplete."""
         if self._buffer.empty:
-            # Without data, send_final_response() only closes the connection.  hang_up() would reset it.
+            # With empty data, send_final_response() only closes the connection.  hang_up() would reset the connection.
             self.send_final_response(b"", Stopping())
         else:
             self.bad_head(SetupTimeout("the head did not come in time"))
@@ -78,7 +78,7 @@ class FrontProtocol(FrontConnection):
         """Begin the check of a token.
 
         :return: the check.  None: too many failed guesses came from this address, and another token from this address
-            is being checked.  Then the observer has been notified of the refusal, and the caller must send it.
+            is being checked.  In this case, the observer has been notified, and the caller must send the refusal.
         """
         if not token:
             return Check()  # a request without a token does not count as a guess
@@ -90,7 +90,7 @@ class FrontProtocol(FrontConnection):
                 address,
                 TooManyFailures.status,
                 f"at least {failures.limit} failed guesses of a token came from this address in a minute, and another "
-                "token from it is being checked",
+                "token from this address is being checked",
                 "[console] max_failures_per_minute, or trusted_proxies, if the address is that of a reverse proxy",
             )
         return check

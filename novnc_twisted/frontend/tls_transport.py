@@ -15,13 +15,14 @@ class TLSTransport(BufferingTLSTransport):
 
     Twisted's own class passes each record of 16 KiB to the transport of the socket, which sends the records in the next
     reactor iteration.  The records of a write of 64 KiB fill the buffer of that transport, so the producer is paused
-    until then.  With pictures over TLS, this class needs 1.5 s of CPU for each GB instead of 2.0 s (measured).
+    until that iteration.  With pictures over TLS, this class needs 1.5 s of CPU for each GB instead of 2.0 s
+    (measured).
 
     As in Twisted's own class, small writes are first collected until the next reactor iteration.
     """
 
     def _write(self, data: bytes) -> None:
-        """See TLSMemoryBIOProtocol.  Data that cannot be encrypted before the end of the handshake is buffered."""
+        """See TLSMemoryBIOProtocol.  Before the end of the handshake, data cannot be encrypted, and is buffered."""
         if self._lostTLSConnection:
             return
         rest = memoryview(data)

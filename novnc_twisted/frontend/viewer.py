@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from novnc_twisted.access.failures import Check, Failures
 
 GUESSES = (InvalidToken, ConsoleForbidden)
-"""Refusals that count as a failed guess of a token: it is unknown, used up or expired, or may not be used here."""
+"""Refusals that count as a failed guess of a token: the token is unknown, used up, expired, or not accepted here."""
 
 
 @implementer(IViewer)
@@ -49,7 +49,7 @@ class FrontViewer:
         self._failures, self._check = failures, check
 
     def token_checked(self, cause: Refusal | None) -> None:
-        """End the check of the token, and count a failed guess.
+        """End the check of the token; if the token was a failed guess, count this guess.
 
         With a valid token, the connection is no longer counted in the limit of the client's network.  A refused client
         may take some seconds to read the reason.  During this time, its connection may be closed to give the slot to

@@ -98,7 +98,7 @@ class BrandedPage:
 
 
 def style_sheet(settings: PageSettings) -> str:
-    """Return a style sheet for the logo and the colors; for colors, it sets variables of the pages' own style sheet."""
+    """Return a style sheet with rules for the logo, and with colors for the variables of the pages' own style sheet."""
     rules = []
     if settings.accent is not None:
         dark, light = (settings.accent.readable_on(ground) for ground in (DARK, LIGHT))
@@ -128,8 +128,8 @@ def _bar(bar: Color, accent: Color | None) -> str:
         "accent": shown,
         "on-accent": shown.text(),
     }
-    # Set ``color``, too.  Otherwise the bar would inherit the text color of the body, which the body has computed from
-    # its own value of the variable ``--ink``.
+    # Set ``color``, too.  Otherwise the bar would inherit the text color of the body.  This color is computed from the
+    # body's value of the variable ``--ink``, not from the bar's value.
     return _rule("body > header, body > .show", variables, "background: var(--bar); color: var(--ink);")
 
 

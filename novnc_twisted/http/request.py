@@ -71,7 +71,8 @@ class Request:
         """Return the value of the JSON body.
 
         :param media_types: media types to accept besides ``application/json`` and ``text/plain``.  A missing
-            Content-Type is also accepted.  (nova, too, reads ``text/plain`` like a missing Content-Type, as JSON.)
+            Content-Type is also accepted.  (nova also reads a body as JSON if its Content-Type is ``text/plain`` or
+            missing.)
         :raises HTTPError: 415 for another Content-Type; 400 if the body is not JSON or is nested too deep.
         """
         content_type = (self.header("content-type") or "").partition(";")[0].strip().lower()

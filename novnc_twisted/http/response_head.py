@@ -57,8 +57,9 @@ def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[
 def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], *, foreign: bool) -> str:
     """Return the Content-Security-Policy of a page.
 
-    :param host: the Host of the request.  The policy lists its ``ws:`` and ``wss:`` URLs, because older browsers do not
-        include them in ``'self'``.  An IPv6 address is not listed, because the grammar of CSP does not allow it.
+    :param host: the Host of the request.  The policy lists the ``ws:`` and ``wss:`` URLs of this host, because older
+        browsers do not include these URLs in ``'self'``.  An IPv6 address is not listed, because the grammar of CSP
+        does not allow it.
     :param foreign: whether the page is unmodified noVNC.  The policy for noVNC has no rule for scripts and styles,
         because noVNC has inline scripts and styles.
     """

@@ -87,7 +87,7 @@ class Site(HTTPFactory):
         self._trusted = tuple(trusted_proxies)
 
     def startFactory(self) -> None:
-        """See Factory.  Open no access log of twisted.web, which would contain tokens, and start no timer for it."""
+        """See Factory.  Do not open twisted.web's access log (it would contain tokens).  Start no timer for the log."""
 
     def stopFactory(self) -> None:
         """See Factory.  Close each connection after its present response.

@@ -80,9 +80,9 @@ class StaticFolder:
         """Prepare.  The folder need not exist yet.
 
         :param built: whether our own build made the files.  If so, a file with a hash in its name never changes, and
-            the compressed files beside the files are up to date.  In other folders, this is not assumed.
-        :param names: the segments of a path -> the names of the files that may answer it.  The first one that exists in
-            this folder is used.  The path ``/`` has no segments.
+            the compressed form beside a file (``.br``, ``.gz``) is up to date.  In other folders, this is not assumed.
+        :param names: the segments of a path -> the names of the files that can be served for this path.  The first file
+            that exists in this folder is used.  The path ``/`` has no segments.
         """
         self.path = Path(os.path.realpath(folder))
         self._built = built

@@ -25,7 +25,7 @@ The rest of a refused body is read, so that the client receives the response (se
 """
 
 CLOSE_TIMEOUT: Final = 5.0
-"""Seconds within which a refused body must arrive.  After them, the client has as many seconds to read the response."""
+"""Seconds within which a refused body must arrive.  Afterwards, the client has this time again to read the response."""
 
 _CAUSES: Final[dict[int, RefusalCause]] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}
 _CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))

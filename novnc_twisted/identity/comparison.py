@@ -63,7 +63,7 @@ class _Waiter(NamedTuple):
     result: Deferred[bool]
 
     def begins(self) -> bool:
-        """Call ``begin``; return False if it raises an exception, with which the check then fails."""
+        """Call ``begin``; if it raises an exception, let the check fail with this exception, and return False."""
         try:
             self.begin()
         except Exception:

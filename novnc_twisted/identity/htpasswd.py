@@ -42,8 +42,8 @@ def parse(text: str, name: str, admin_users: Collection[str] = ()) -> UserRecord
     :param name: the file's name, for errors and warnings.
     :param admin_users: names of the administrators.  A missing project does not make a user an administrator, because
         ``htpasswd -B`` drops the project when it changes a password.
-    :raises ValueError: a line is malformed, a user has two lines, or there is no user.  The text is one sentence that
-        names the file and, if it is about a line, the line.  It contains no hash.
+    :raises ValueError: a line is malformed, a user has two lines, or there is no user.  The text is one sentence with
+        the name of the file and, if a line is the cause, its number.  The text contains no hash.
     """
     users: dict[str, User] = {}
     warnings: list[str] = []
@@ -60,7 +60,7 @@ def parse(text: str, name: str, admin_users: Collection[str] = ()) -> UserRecord
         raise ValueError(f"{name} has no user")
     for admin in admin_users:
         if admin not in users:
-            warnings.append(f"{name} has no user {admin}, whom [api] admin_users names")
+            warnings.append(f"{name} has no user {admin}, but [api] admin_users contains this name")
     return UserRecords(users, warnings)
 
 
@@ -154,7 +154,7 @@ class UserFile:
             stat = self._path.stat()
         except OSError:
             return ()
-        # One value is not enough: the size may stay the same after an edit, and the modification time after "cp -p".
+        # One value is not enough: an edit may keep the size, and "cp -p" may keep the modification time.
         return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
     def _read(self) -> dict[str, User]:

@@ -3,7 +3,8 @@
 Failures are counted in three ways.
 
 * By user name and client address.  An IPv6 address counts as its /64, which belongs to one customer.  When the
-  failures reach a limit, this user is locked out from this address for a time that each further failure doubles.
+  failures reach a limit, this user is locked out from this address.  Each further failure doubles the time
+  of the lock-out.
 * By client address, for all user names.  When the failures reach another limit, the address is locked out.  Users who
   logged in from the address recently are not locked out, because an office may have one address.  The owner of an IPv6
   /48 has 65,536 networks of /64, so failures are also counted by /56 and /48, with higher limits.
@@ -120,7 +121,7 @@ class Lockout:
         self._pairs.count(pair, settings.failures)
         for network, times in networks:
             self._addresses.count(network, times * settings.failures_per_address)
-        # 0: a user's failures from all addresses lock nothing.  If they did, any client could lock out any user.
+        # 0: failures from all addresses never lock a user out.  If they did, any client could lock out any user.
         self._users.count(name, 0)
         return self.locked_for(user, address)
 

@@ -22,7 +22,7 @@ _NO_TOKEN: Final = "notused"  # noqa: S105 - what keystoneauth's plug-in "none" 
 
 
 class IdentityAPI:
-    """Answers with version documents, and with tokens for the users of an authentication strategy.
+    """Responds with version documents, and with tokens for the users of an authentication strategy.
 
     :param auth: the authentication strategy.
     :param now: returns the Unix time in seconds.
@@ -71,7 +71,7 @@ class IdentityAPI:
         return self._response(201, request, user.caller(project), token, expires_at)
 
     async def _show(self, request: Request) -> Response:
-        """Describe a token.  Clients ask for their own token to learn its scope."""
+        """Describe a token.  Clients ask about their own token to learn its scope."""
         caller = await self._auth.caller(request, self._tokens.read)
         subject = request.header("x-subject-token")
         if caller is None or subject is None:

@@ -121,7 +121,7 @@ class KeystoneClient:
     def _reason(self, error: BaseException) -> str:
         """Return why a request failed, in one clause.
 
-        The text of a library's error may contain a token, so only the server's address in it is shown.
+        The text of a library's error may contain a token, so only the server's address is taken from this text.
         """
         if isinstance(error, exceptions.DiscoveryFailure):
             # If keystoneauth1 can't connect to Keystone to find the API version, DiscoveryFailure hides the reason.

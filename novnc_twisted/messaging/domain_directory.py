@@ -147,8 +147,8 @@ class DomainDirectory(Generic[T]):
         The result can contain hosts of :meth:`candidates` again.  A caller skips those that have answered.
 
         If at most :data:`MAX_ASKED` hosts are alive, return all of them.  If more are alive, return only the live hosts
-        that published the domain, and the live hosts whose records are not current.  A domain that has just moved to
-        another host may then be missed, until that host publishes it.
+        that published the domain, and the live hosts whose records are not current.  In this case, a domain that has
+        just moved to another host may be missed until that host publishes the domain.
 
         :raises ServiceUnavailable: the records of more than MAX_ASKED live hosts are not current.  These are too many
             hosts to ask.

@@ -46,8 +46,8 @@ def head_key(host: str) -> str:
 def part_key(host: str, count: int, number: int) -> str:
     """Return the key of part ``number`` in a record of ``count`` parts.
 
-    The key contains the count, so that a record with a new number of parts does not overwrite its old parts, to
-    which the stored head refers until the new head is written.
+    The key contains the count, so that the parts of a new division do not overwrite the old parts.  The stored head
+    refers to the old parts until the new head is written.
     """
     return f"domains:{host}/{count}.{number}"
 

@@ -81,7 +81,7 @@ class FileTests(SynchronousTestCase):
                 "f, line 3: user bob has no project and sees no servers",
                 "f, line 5: the hash of user carol has the bcrypt cost 17, with which a log-in takes seconds of "
                 "CPU time; make it with htpasswd -B -C 12",
-                "f has no user rot, whom [api] admin_users names",
+                "f has no user rot, but [api] admin_users contains this name",
             ],
         )
         self.assertIn("[api] admin_users", warnings[1])

@@ -1,8 +1,8 @@
 """Log-ins of browsers for the users of a Keystone: the cookie contains a secret, but no Keystone token.
 
 The tokens of a log-in are in the keyed store under a hash of the cookie, encrypted with a key that is derived from the
-cookie.  Neither the store nor the browser alone can use them.  The scoped token is validated at each request, like that
-of an API client.  So the loss of a role in Keystone takes effect as soon as it does for API clients.
+cookie.  Neither the store nor the browser alone can use them.  The scoped token is validated at each request, like the
+token of an API client.  So the loss of a role in Keystone takes effect as soon as it does for API clients.
 """
 
 import hashlib
@@ -163,13 +163,13 @@ class KeystoneLogins:
     async def end(self, request: Request) -> tuple[str, str]:
         """See IBrowserLogins.
 
-        If Keystone answers, it also revokes the unscoped token and the token for the chosen project.
+        If Keystone answers, this method also revokes the unscoped token and the token for the chosen project.
         """
         secret = secret_of(request) or ""
         session = await self._read(secret)
         if session is not None:
-            # The end is noted before the record is removed.  If choose() stores the record again afterwards, it finds
-            # the note, and removes the record.
+            # The end of the log-in is noted before the record is removed.  If choose() stores the record again
+            # afterwards, choose() finds the note, and removes the record.
             await self._log_outs.note_one(_id(secret), LONGEST)
             # Read again, because choose() may have stored a new token just before the end was noted.
             session = await self._stored(secret) or session

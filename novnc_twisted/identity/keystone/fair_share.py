@@ -11,8 +11,9 @@ from novnc_twisted.access.failures import network_of
 FREE: Final = 32
 """While fewer places than this are taken, every client may take a place.
 
-This must not exceed the number of threads of the :class:`.KeystoneClient`.  Then the validations of one network alone
-leave no call in the queue of the threads, and the next client waits for at most one of Keystone's answers.
+This must not exceed the number of threads of the :class:`.KeystoneClient`.  So if one network takes all these places,
+each of its validations has a thread, and the queue of the threads stays empty.  The next client waits for at most
+one of Keystone's answers before its call gets a thread.
 """
 
 SHARE: Final = 16

@@ -2,7 +2,7 @@
 
 API tokens are tokens of this program, which users make for their scripts (:class:`.APITokens`).  For each API token,
 there is an application credential in Keystone, created with the user's own Keystone token.  With the credential, this
-module gets a Keystone token, which is validated at each use like that of an API client.  Keystone deletes the
+module gets a Keystone token, which is validated at each use like the token of an API client.  Keystone deletes the
 credential when the user loses a role in the project or is removed.
 """
 
@@ -86,7 +86,7 @@ class KeystoneHolders:
 
         If Keystone does not delete the credential, it exists until it expires.  But nobody can use it any more: its
         secret was stored only in the record of the API token, encrypted with a key that is derived from the API token.
-        When this method is called, the record was removed, or nobody has received the API token.
+        This method is called only if the record was removed, or if nobody has received the API token.
         """
         self._tokens.pop(grant.get("id", ""), None)
         token = await self._token_of(request)

@@ -207,7 +207,7 @@ async def _no_token(_: str) -> None:
 
 def _reason(status: int, credentials: str) -> str:
     """Return why a token could not be validated, in one clause."""
-    # A 401 is the second one: after the first, keystoneauth1 got a new token for us, and sent the request again.
+    # After the first 401, keystoneauth1 got a new token for us, and sent the request again.  So this 401 is the second.
     if status == 401:
         return f"Keystone refuses the credentials of {credentials}"
     if status == 403:
