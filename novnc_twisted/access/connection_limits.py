@@ -35,8 +35,9 @@ class ConnectionLimits:
 
     A new connection over the share of its network replaces an old connection of the same network.  A new connection
     over the maximum replaces an old connection of any network.  The old connection that has been silent longest is
-    closed.  If no old connection is silent, the one is closed that has waited longest for its client to read a response
-    or to send the body of a request.  If no old connection waits for its client, the new connection is refused.
+    closed.  If no old connection is silent, the choice is between old connections whose client has to read a response
+    or to send the body of a request: the one that has waited longest is closed.  If there is no such connection either,
+    the new connection is refused.
 
     :ivar maximum: maximum number of connections at the same time; 0: no limit.
     """
@@ -81,8 +82,8 @@ class ConnectionLimits:
     def admit_and_build(self, address: str, build: "Callable[[ConnectionSlot], T]") -> T | None:
         """Return what ``build`` makes for a new connection from this address; None: the connection has to be closed.
 
-        :param build: called with the slot, which then belongs to the result.  If it raises an exception, the slot is
-            released.
+        :param build: called with the slot, which then belongs to the result.  If ``build`` raises an exception, the
+            slot is released.
         """
         slot = self.admit(address)
         if slot is None:
@@ -195,7 +196,7 @@ class ConnectionSlot:
     def reading(self, close: Callable[[], None]) -> None:
         """Record that the client reads a response or sends a body.
 
-        To make room, ``close`` is called only if none of the connections that may be closed for the new one is silent.
+        To make room for a new connection, ``close`` is called only if no silent connection can be closed instead.
         """
         self._wait(close, reading=True)
 

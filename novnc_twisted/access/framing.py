@@ -1,9 +1,9 @@
 """Predicts whether ``frame-ancestors`` of Content-Security-Policy makes a browser block our page in a frame.
 
 The noVNC proxy reports such a block, and names the option to change.  The proxy cannot see the frame.  But browsers
-report in Sec-Fetch-Dest that a page is for a frame, and often the framing page in Referer.  The rules are those of
-Content Security Policy Level 3, section 6.7.2.  A *source* is one entry of ``frame-ancestors``.  If it contains a path,
-the path is ignored.
+report in Sec-Fetch-Dest that a page is for a frame, and often name the framing page in Referer.  The rules are those of
+Content Security Policy Level 3, section 6.7.2.  A *source* is one entry of ``frame-ancestors``.  A path in a source is
+ignored.
 """
 
 import ipaddress
@@ -31,11 +31,11 @@ def list_source(sources: Sequence[str], host: str | None, listening: Sequence[tu
     host of the request, and a port on which the API of this process listens.  No other port is used, because
     another user of this machine may listen on it.
 
-    :param sources: the operator's sources; the list may frame the page only if ``'self'`` is one of them.
+    :param sources: the operator's sources; the list of servers may frame the page only if ``'self'`` is one of them.
     :param host: the Host of the request.
     :param listening: the addresses and ports on which the API of this process listens.
-    :return: the source; empty if the list may not frame the page, if the API does not listen at this host, or if the
-        host is an IPv6 address, which a source cannot contain.
+    :return: the source; empty if the list of servers may not frame the page, if the API does not listen at this host,
+        or if the host is an IPv6 address, which a source cannot contain.
     """
     origin = read_origin(f"http://{host or ''}")
     if "'self'" not in sources or origin is None or ":" in origin.host:
@@ -64,9 +64,9 @@ def blocked_framer(
     framer = read_origin(found[0]) if found is not None else None
     if found is not None and framer is not None:
         return None if any(_matches(source, framer, own) for source in sources) else found[0]
-    # The origin of the framing page is not known.  The frame is certainly blocked if the framing page is foreign, and
-    # the policy names no foreign page.  A page of the same site, but of another origin, is foreign too, unless the
-    # policy names our list of servers: then the page may belong to this list.
+    # The origin of the framing page is not known.  A page of another site is foreign.  A page of our site, but of
+    # another origin, is also foreign, unless the policy names our list of servers: the page may belong to this list.
+    # If the framing page is foreign, and the policy names no foreign page, the frame is certainly blocked.
     site = sites[0] if len(sites) == 1 else ""
     is_foreign = site == "cross-site" or (site == "same-site" and not own_list)
     names_foreign_page = any(each not in ("'self'", "'none'", own_list) for each in sources)
