@@ -1,4 +1,4 @@
-"""The whole API server: finds the caller of a request if its API needs one, and passes the request to the API."""
+"""The whole API server: passes each request to the API that the path names, with the caller if this API needs one."""
 
 import re
 import time
@@ -85,8 +85,8 @@ class Application:
     ) -> None:
         """Prepare to answer.
 
-        :param clock: gives the time for the log of outages, the measured rate of answers (:class:`.Admission`) and
-            event streams; it may be monotonic.
+        :param clock: gives the time for the log of outages, for measuring the rate of answers (:class:`.Admission`),
+            and for event streams; it may be monotonic.
         :param transport: carries calls to other services.  It also gives the list of live services, and the keyed store
             of log-ins and API tokens.
         :param observer: called with the events of all APIs: refused requests, power actions, screenshots, sent keys,
@@ -207,7 +207,7 @@ class Application:
         """Return the caller.
 
         If Keystone gives no usable answer, the error is HTTPError 503 or ServiceUnavailable, depending on the kind of
-        credentials.  For an API token, it also depends on the request to Keystone that failed.
+        credentials.  For an API token, the error also depends on which request to Keystone failed.
 
         :raises HTTPError: 400: a header field with credentials came twice; 401: there are no valid credentials; 403:
             this caller may not make this request, or a page of another site makes it; 429: the user is locked out,
@@ -233,8 +233,8 @@ class Application:
 def _work_of_page(request: Request) -> Work:
     """Return the :class:`.Work` of a request for a page.
 
-    Its ``route`` is the same for all pages.  Its ``arguments`` contain the servers that the request names, because a
-    failure may concern only the compute host of one server.
+    The Work's ``route`` is the same for all pages.  The Work's ``arguments`` contain the servers that the request
+    names, because a failure may concern only the compute host of one server.
     """
     return Work("page", (*request.segments[2:3], *request.query.get("server", [])))
 

@@ -23,9 +23,9 @@ MINIMUM = Version(2, 1)
 MAXIMUM = Version(2, 31)
 """The latest supported version.
 
-``remote-consoles`` needs 2.6.  ``os-console-auth-tokens`` needs 2.31: in nova's earlier versions, it shows only tokens
-of RDP consoles.  Versions after 2.31 are not supported, because they show fields of a server that libvirt's domains
-do not have.
+``remote-consoles`` needs 2.6.  ``os-console-auth-tokens`` needs 2.31: in earlier microversions, nova shows only tokens
+of RDP consoles.  Versions after 2.31 are not supported, because they show fields of a server that libvirt's domains do
+not have.
 """
 
 

@@ -84,8 +84,8 @@ class Watch:
     """Finds, in each look, what has changed for each group, and sends it to the subscribers of the group.
 
     While the send buffer of a subscriber's connection is full, and until it has become empty again, the subscriber gets
-    no events.  In the first look after that, it gets ``reload``, because it may have missed events and should read its
-    lists again.
+    no events.  In the first look after that, the subscriber gets ``reload``, because it may have missed events and
+    should read its lists again.
     """
 
     _log = Logger()

@@ -18,7 +18,7 @@ _FOREVER: Final = ("Cache-Control", "public, max-age=31536000, immutable")
 
 
 class Assets:
-    """The files of the built pages.  When the content of a script or style sheet changes, its name changes, too.
+    """The files of the built pages.  When a script or a style sheet gets new content, the file gets a new name.
 
     :ivar languages: the texts of the pages.
     """
