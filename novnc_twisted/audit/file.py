@@ -1,9 +1,9 @@
 """The file of the audit trail.
 
-Several processes may write to one file: the workers of a command, and several commands of one user.  Each entry is one
-``write()`` to a file opened with O_APPEND.  Linux locks the file for each write, so the entry is appended as a whole.
-(NFS does not do this.)  Entries are not buffered, so a crash of the process loses none.  They are not forced to the
-disk (fsync), so a power failure may lose the entries of the last seconds.
+Several processes may write to one file: the workers of one ``twistd`` command, and commands that run as the same user.
+Each entry is one ``write()`` to a file opened with O_APPEND.  Linux locks the file for each write, so the entry is
+appended as a whole.  (NFS does not do this.)  Entries are not buffered, so a crash of the process loses none.  They are
+not forced to the disk (fsync), so a power failure may lose the entries of the last seconds.
 """
 
 import errno

@@ -56,7 +56,7 @@ class AuditTrail:
         if entry is None:
             return
         for target in self._targets:
-            # If the gap entry cannot be written, this entry is lost, too; _write_gap() has counted it.
+            # If the gap entry cannot be written, ``entry`` is lost, too; _write_gap() has counted ``entry`` as lost.
             if not target.lost or self._write_gap(target):
                 target.write(entry)
 
