@@ -58,14 +58,15 @@ class ConsoleMethods:
         The token opens nothing until consoleauth has authorized it.
 
         :raises InstanceNotFound: this host has no such domain.
-        :raises InstanceNotRunning: the domain is stopped or paused by a migration, or its VNC port is not known yet.
+        :raises InstanceNotRunning: the domain is stopped, a migration has paused it, or its VNC port is not known yet.
         :raises ConsoleTypeUnavailable: the domain has no VNC server that listens, ``[vnc] enabled`` is false on this
             host, or the console type is unknown.
         :raises ConsoleUnreachable: another running domain claims the same VNC address.
         """
         domain, others = await self._read(instance_uuid)
         # The console type and ``enabled`` are checked after the domain was read, so that a missing server is always
-        # reported as missing.  They are checked before the server's state, because a start would mend neither.
+        # reported as missing.  They are checked before the server's state, because starting the server would not remove
+        # these two errors.
         base_url = self._base_url(console_type)
         self._check_enabled()
         vnc = self._console(domain, others)

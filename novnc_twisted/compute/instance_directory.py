@@ -94,8 +94,8 @@ class InstanceDirectory(DomainDirectory[Instance]):
         Among equally good reports, one that the caller may see is preferred: a host that publishes a wrong owner for
         another host's server must not hide that server from its owner.
 
-        :param unpublished: by UUID, the servers of live hosts whose record is missing or unusable; these hosts were
-            asked for their servers.
+        :param unpublished: by UUID, the servers of live hosts that have no usable record.  These hosts were asked for
+            their servers.
         :param visible: whether the caller may see a server.
         """
 

@@ -12,7 +12,7 @@ _PAGE = MAX_MESSAGE * 3 // 4
 """Maximum size of the domains of one page, in bytes of JSON."""
 
 _LEAST = 300
-"""A domain with fewer bytes of JSON counts as this many, so that a page has fewer domains than its readers accept."""
+"""Minimum number of bytes for which a domain counts, so that a page has fewer domains than other services accept."""
 
 
 def instance_of(domain: Domain, host: str) -> Instance:

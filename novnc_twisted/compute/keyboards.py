@@ -44,7 +44,7 @@ class Keyboards:
         self._typing: dict[str, _Typing] = {}
 
     async def begin(self, uuid: str) -> TypingTicket:
-        """Return a ticket for a domain's keyboard; while another ticket is in use, an empty one, without an id.
+        """Return a ticket for a domain's keyboard; without an id if another ticket of this domain is in use.
 
         :param uuid: in lower case.
         :raises InstanceNotFound: this host has no such domain.

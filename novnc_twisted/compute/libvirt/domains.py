@@ -2,8 +2,8 @@
 
 For access rights and for opening a console, :meth:`DomainReader.fresh` reads the XML each time.  For the console
 addresses of all active domains, :meth:`DomainReader.recent` uses the cache.  For lists, :meth:`DomainReader.all` reads
-existence, name and state each time.  It reads a domain's XML again only if libvirt's events do not guarantee that the
-XML is unchanged, or if the last reading is older than :data:`MAX_AGE`.
+each time which domains exist, and their names and states.  It reads a domain's XML again only if libvirt's events do
+not guarantee that the XML is unchanged, or if the last reading is older than :data:`MAX_AGE`.
 """
 
 import threading
@@ -77,7 +77,7 @@ class DomainReader:
     def distrust(self) -> None:
         """Note that changes may have been missed: each domain is read again when it is next needed."""
         with self._lock:
-            # A count instead of a flag, because a change during a read must make that read stale.
+            # A count instead of a flag: a change that comes while XML is being read must make the result stale.
             self._changes += 1
             self._all_changed = self._changes
             self._changed.clear()

@@ -21,7 +21,9 @@ _log = Logger()
 
 
 class Health:
-    """Follows and logs whether libvirt answers: both sources must work; used in the reactor's thread only.
+    """Follows and logs whether libvirt answers, which is true while both sources work.
+
+    Used in the reactor's thread only.
 
     :param clock: decides when the same refusal is logged again.
     :param uri: names libvirt in the log.
@@ -33,7 +35,7 @@ class Health:
         self._on_change: Callable[[bool], object] = lambda _answers: None
         self._probe: Callable[[], object] = lambda: None
         self._failing: set[str] = set()
-        self._answers: bool | None = None  # the last argument of _on_change
+        self._answers: bool | None = None  # what _on_change was last called with
         self._warned = False
         self._refusals: dict[str, float] = {}
 
@@ -42,8 +44,8 @@ class Health:
 
         :param on_change: called with True when libvirt answers, for the first time or again, and with False when it
             stops answering.
-        :param probe: makes a call.  It is called with each report that EVENTS is well, as long as CALLS fails: perhaps
-            nobody else makes a call that would show that CALLS works again.
+        :param probe: makes a call to libvirt.  As long as CALLS fails, each report that EVENTS is well also causes such
+            a call: perhaps nobody else makes a call that would show that CALLS works again.
         """
         self._on_change, self._probe = on_change, probe
         self._failing, self._answers = {EVENTS}, None
@@ -53,7 +55,7 @@ class Health:
         self._on_change, self._probe = lambda _answers: None, lambda: None
 
     def trouble(self, source: str, reason: str) -> None:
-        """Record that a source cannot use libvirt.  Only the first trouble is logged, until both sources work again."""
+        """Record that a source cannot use libvirt.  Until both sources work again, only the first trouble is logged."""
         # When libvirtd stops, both sources fail, and one line is enough.
         if not self._warned:
             self._warned = True

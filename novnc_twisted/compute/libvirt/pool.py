@@ -154,9 +154,9 @@ class ConnectionPool:
     def act(self, find: Callable[[Any], H], action: Callable[[H], T]) -> Deferred[T]:
         """Call ``action(find(connection))`` in a thread.  ``find`` only reads; ``action`` changes what was found.
 
-        ``find`` may be called once more, like ``work`` in :meth:`run`.  ``action`` is called at most once: even if the
-        connection ends, libvirtd may already have received the request.  ``action`` does not begin after the deadline
-        or a cancellation.  Fails like :meth:`run`.
+        ``find`` may be called once more, like ``work`` in :meth:`run`.  ``action`` is called at most once, even if the
+        connection ends, because libvirtd may already have received the request.  ``action`` does not begin after the
+        deadline or a cancellation.  Fails like :meth:`run`.
         """
 
         def work(connection: Any) -> T | None:
@@ -209,7 +209,7 @@ class ConnectionPool:
     def _done(self, worker: _Worker, job: _Job, result: Any) -> None:
         """Handle the end of a worker's job in the reactor, and give the worker the next job."""
         self._forget(job)
-        # The thread hung, but its call has returned now, so the thread can work again.
+        # If the thread hung, its call has returned now, so the thread can work again.
         if job.hung:
             self.hung -= 1
         if not worker.ending:

@@ -121,7 +121,7 @@ class Watch:
         try:
             connection.registerCloseCallback(self._closed, None)
         except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # libvirt's test driver is in this process
+            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # a driver without close callbacks
                 raise
         lifecycle, metadata = _EVENTS
         registered = [int(connection.domainEventRegisterAny(None, lifecycle, self._happened, None))]
