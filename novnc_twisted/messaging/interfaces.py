@@ -51,7 +51,7 @@ class Answer:
     """The answer of one server to a broadcast.
 
     :ivar service: a presence entry of the called topic.  If several servers share the topic, this is the first of their
-        entries, which may be that of another server than the one that answered.
+        entries, even if another one of these servers has answered.
     :ivar result: the result of the called method; None if ``refusal`` is set.
     :ivar refusal: why there is no result.  After ServiceUnavailable, it is unknown whether the method has run.  Any
         other refusal was raised by the method.
@@ -65,7 +65,8 @@ class Answer:
 class TopicInUse(Exception):
     """Another live server has this topic, which may have only one server.
 
-    The error's text is one line.  On Redis, the text names this server and, if their entries can be read, the others.
+    The error's text is one line.  On Redis, the text names the process that has not got the topic and, if their entries
+    can be read, the processes that have it.
     """
 
 
@@ -84,7 +85,7 @@ class IKeyedStore(Interface):
     Each method fails with ServiceUnavailable if the store does not answer in time, or refuses the operation.
     """
 
-    may_lose_data = Attribute("Whether its data can be lost while this process lives, like the data in Redis.")
+    may_lose_data = Attribute("Whether the store's data can be lost while this process lives.  True for Redis.")
 
     def put(key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[int]:
         """Store an object for ``ttl`` seconds; with an index, also append the object's key to that index.
@@ -112,7 +113,7 @@ class IKeyedStore(Interface):
         """
 
     def now() -> Deferred[float]:
-        """Return the Unix time in seconds by the clock of the store, which is the same for all services."""
+        """Return the Unix time in seconds by the store's clock.  All services of one store use this one clock."""
 
     def extend(key: str, ttl: float) -> Deferred[bool]:
         """Let an object live for at least ``ttl`` more seconds; return False if the object does not exist.
@@ -185,8 +186,8 @@ class ITransport(Interface):
 
         A broadcast costs one look-up of the presence entries and one call for each topic.  The calls are concurrent.
         Servers that share a topic are interchangeable, so only one of them is called.  A slow or dead server delays
-        the result at most until the deadline.  Its ``Answer`` contains a ServiceUnavailable, and so does the ``Answer``
-        for a topic that is announced but not served.
+        the result at most until the deadline.  The ``Answer`` of this server contains a ServiceUnavailable, and so does
+        the ``Answer`` for a topic that is announced but not served.
 
         Fails with ServiceUnavailable if the presence entries cannot be read.
         """
@@ -213,14 +214,14 @@ class ITransport(Interface):
         :param place: see ``Service``.  ValueError if it is longer than 255 characters, or contains a space, an
             ``@`` or a character that is not printable ASCII.
         :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
-            with ``TopicInUse``.  On Redis, the other server's entry may be left from a crash.  So ``serve`` first waits
-            until this entry is gone, or until it would have expired without renewal.  The other server may also be
+            with ``TopicInUse``.  On Redis, the other server's entry may be left from a crash.  Such an entry expires
+            after a few seconds, so ``serve`` fails only if the entry still exists then.  The other server may also be
             found later, for example because the bus was down at the start.  Then the server that already has a presence
             entry keeps the topic.  The server without an entry logs the conflict, and serves nothing while the other
             one is alive.
-        :param returns_within: seconds, at most 10, for which calls wait for a new server after the last server has
-            withdrawn, because the service may be restarting.  The topic counts as live during this time.  After a
-            crash, calls do not wait.
+        :param returns_within: when the topic's last server withdraws, the service may be restarting.  For this number
+            of seconds (at most 10), calls wait for the next server, and the topic counts as live.  After a crash, calls
+            do not wait.
         """
 
     def announce(

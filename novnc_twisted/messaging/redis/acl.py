@@ -9,8 +9,8 @@ of the keys for which these commands are permitted.  Before a pattern, ``%R~`` p
 both.
 
 A role's rights include the reply queues of all processes with this role.  Still, a process cannot read the replies for
-another process.  The key of a reply queue contains the name of the process that reads it, 128 random bits.  Only this
-process and the services that it calls know the name.
+another process.  The key of a reply queue contains a name of 128 random bits.  Only the process that reads the queue,
+and the services that this process calls, know the name.
 """
 
 import re
@@ -142,7 +142,7 @@ def _serves(topic: str, place: str, callers: Iterable[str]) -> list[str]:
     replies = " ".join(f"%W~{keys.replies('*', role)}" for role in callers)
     entry = keys.announced(f"{topic}@{place}")
     announce = f"~{keys.servers(topic)} ~{entry} {_ANNOUNCE}"
-    # zrangebyscore: an exclusive topic may have only one server, which looks for other servers.
+    # zrangebyscore: before a process serves an exclusive topic, it looks for other servers of this topic.
     return [f"{queues} {_SERVE}", announce, f"%R~{entry} +zrangebyscore", f"{replies} {_PUSH}"]
 
 

@@ -1,4 +1,4 @@
-"""A presence entry of this process (it shows that a service is live): its fields, its text, and its name in Redis."""
+"""The fields, the text and the name in Redis of a presence entry, which shows that a service is live."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ class Announcement:
     :ivar info: the text of a JSON object to announce.
     :ivar lists: the keys of the queues from which the server takes calls; empty if the topic is only announced.
     :ivar place: the announced address of a compute host; empty for other services.  If each compute host has its
-        own Redis user, the rights of this user contain its address, and Redis refuses the announcement of another one.
+        own Redis user, the user's rights contain the host's address, and Redis refuses any other address.
     :ivar exclusive: whether only this process may serve the topic.
     :ivar owned: called with True when an exclusive server may serve its topic, and with False when it must stop.
     :ivar returns_within: see ``ITransport.serve``.
@@ -44,8 +44,8 @@ class Announcement:
         """Return the entry as text: its worker, a space, and a JSON object.
 
         :param origin: a description of this process for log lines.
-        :param life: the name of this process (:mod:`.process_life`), or empty.  Only an exclusive entry contains it.
-            With this name, the next server on the same machine can check whether this process has ended.
+        :param life: the name of this process (:mod:`.process_life`), or empty.  Only an exclusive entry contains this
+            name.  With this name, the next server on the same machine can check whether this process has ended.
         """
         # While the entry lives, its text must not change: the entry is renewed and removed by its exact text.
         names = f'"binary":{json.dumps(self.binary)},"host":{json.dumps(self.host)},"from":{json.dumps(origin)}'

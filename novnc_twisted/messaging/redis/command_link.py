@@ -67,7 +67,7 @@ class CommandLink(Link):
 
     @property
     def waits_for_scripts(self) -> bool:
-        """Whether Redis lacked the script at this process' last attempt to run one."""
+        """Whether Redis lacked the script that this process last tried to run (see :attr:`.Scripts.missing`)."""
         return self._scripts.missing
 
     async def now(self) -> int:
@@ -121,7 +121,7 @@ class CommandLink(Link):
         begun = self._seconds()
         protocol = await self.connected(deadline)
         sent, cpu_before = self._seconds(), time.process_time()
-        # If this number has changed at the end, the duration may include a wait for scripts, and is not recorded.
+        # If this number changes before the reply, the duration may include a wait for scripts, and is not recorded.
         misses = self._scripts.misses
         sending = send(protocol)
         self._sending.add(sending)
@@ -158,7 +158,8 @@ class CommandLink(Link):
         self._health.clock(await self._heartbeat.begin(protocol))
         if self._asks_policy:
             policy = await eviction_policy(protocol)
-            # After None, do not ask again: this user probably lacks the right, and Redis logs each denied command.
+            # If the policy is None, never ask again: this user probably lacks the right, and Redis logs each denied
+            # command.
             self._asks_policy = policy is not None
             if policy is not None:
                 self._health.eviction(policy)

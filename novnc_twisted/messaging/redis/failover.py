@@ -29,8 +29,7 @@ async def unless_moved(
 
     :param work: must end when the connection is closed.
     :param moved: returns whether the Sentinels name another server than that of the connection; None: no Sentinels.
-    :param late: returns whether the server is late with an answer now.  By default, the work counts as late until its
-        end.
+    :param late: returns whether the server is late with an answer now.  By default, the server always counts as late.
     :raises Frozen: there was a failover.
     """
     if moved is None:

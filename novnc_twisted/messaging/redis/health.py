@@ -76,8 +76,8 @@ class Health:
             self.complain(what, connection)
             return
         # All connections of a process are lost together, so one line is enough for a loss.  A refusal (here: a reason
-        # that lasts until an administrator acts) is logged even if it follows a loss, but the same refusal only once
-        # until all connections are back.  What is not due yet is logged at a later attempt, if it still fails.
+        # that lasts until an administrator acts) is logged even if it follows a loss.  Until all connections are back,
+        # the same refusal is logged only once.  If _loss_is_due() permits no line now, a later failed attempt logs it.
         self._down.add(connection)
         words = refusal(reason)
         if words is None:
@@ -180,5 +180,5 @@ class Health:
             _logger.emit(level, "Redis at {label} {words}", label=self._label, words=self._named(words))
 
     def _named(self, words: str) -> str:
-        """Replace ``transport_url``, which the sentences of :mod:`.reasons` name, by the option of this Redis."""
+        """Replace ``transport_url``, the option in the sentences of :mod:`.reasons`, by the option of this Redis."""
         return words.replace(_BUS, self._option)

@@ -31,7 +31,7 @@ MAX_BACKOFF = 1.0
 """Maximum number of seconds from the start of one connection attempt to the start of the next.
 
 This maximum does not apply if an attempt, together with the connection that it made, lasted half a second or longer.
-The next attempt then begins a short time after the end (:mod:`.link`).
+The next attempt then begins a short time after that attempt, or its connection, has ended (:mod:`.link`).
 """
 
 GRACE_PERIOD = 4.0

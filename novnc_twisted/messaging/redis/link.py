@@ -89,7 +89,7 @@ class Link:
 
     def start(self) -> Deferred[None]:
         """Begin to connect; fires when the first attempt has succeeded or failed."""
-        # The time without a connection begins here, so that calls made at once wait for the first connection.
+        # The time without a connection begins here, so that calls right after start() wait for the first connection.
         self._down_since = self._seconds()
         self._stopped = False
         self._running = Deferred.fromCoroutine(self._run())
@@ -159,7 +159,7 @@ class Link:
             begun = self._seconds()
             try:
                 lost = await self._once()
-                # Connections that break soon after each success also need pauses between the attempts.
+                # If connections break soon after they were made, the pauses between the attempts also become longer.
                 attempt = 0 if self._seconds() - begun > PRESENCE else min(attempt + 1, 3)
                 if self._finishing:
                     return

@@ -198,7 +198,7 @@ class Presence:
         return True
 
     async def _announce(self, one: Announcement) -> list[Any]:
-        """Renew a presence entry; if another server has its exclusive topic, return that topic's live entries instead.
+        """Renew a presence entry; if it is exclusive and another server has the topic, return the topic's live entries.
 
         If all these entries belong to ended processes of this machine, they are removed, and this process takes the
         topic.  So after a process was killed, its successor need not wait until the old entry expires.  The successor

@@ -65,7 +65,7 @@ class Scripts:
         return self._missing_since is not None
 
     async def begin(self, protocol: RedisProtocol) -> None:
-        """Check on a new connection that Redis is ready to run scripts; load all scripts if this process may.
+        """Check on a new connection that Redis is ready to run scripts; load all scripts if this process may do so.
 
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.

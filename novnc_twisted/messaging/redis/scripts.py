@@ -72,7 +72,7 @@ class Script:
         ALL.append(self)
 
     def has_written(self, reply: Any) -> bool:
-        """Return whether a reply shows that this script has added data, so that Redis is not full."""
+        """Return whether a reply proves that this script has added data, and therefore that Redis is not full."""
         return self.writes and (reply == "queued" or (isinstance(reply, int) and reply > 0))
 
 

@@ -93,7 +93,8 @@ class RedisTransport:
         self._services = ServiceList(reactor, self.link, keeps)
         self.calls = Calls(reactor, self._connect, self.link, secrets.token_hex(16), role, self._health)
         self._served: dict[Announcement, Serving | None] = {}
-        # Another right than ``keeps`` above: the right to set the expiry of groups, which compute hosts lack.
+        # The store's ``keeps`` is not the ``keeps`` above: it is the right to set the expiry of groups.  Compute hosts
+        # do not have this right.
         self.store: IKeyedStore = RedisStore(self.link, keeps=role != "compute")
 
     def _connect(self, purpose: str) -> Link:
@@ -146,8 +147,8 @@ class RedisTransport:
             now = milliseconds(await self.link.execute("TIME", deadline=deadline))
             if not topic:
                 return
-            # Look for servers, and for the worker that stands for a server that is being restarted.  The score of each
-            # worker is the time when it expires; for the second kind, AWAY is added.
+            # Look for servers, and for the worker ``~``, which stands for a server that is being restarted.  The score
+            # of each worker is the time when it expires; to the score of ``~``, AWAY is added.
             servers = keys.servers(check_topic(topic))
             counts = [("ZCOUNT", servers, f"({first}", first + LONGEST_ENTRY) for first in (now, now + AWAY)]
             if not any(await self.link.pipeline(counts, deadline=until - self._reactor.seconds())):
@@ -238,7 +239,7 @@ class RedisTransport:
     async def _add(self, one: Announcement, serving: Serving | None) -> Callable[[], Deferred[None]]:
         if self._state == "stopped":
             raise ServiceUnavailable("the transport is stopped")
-        # Stored before the first wait, so that a stop() meanwhile finds and withdraws it.
+        # Store the entry before the first wait, so that a stop() during the wait finds and withdraws the entry.
         self._served[one] = serving
         try:
             if self._state == "started" and serving is not None:
