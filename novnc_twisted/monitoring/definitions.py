@@ -1,7 +1,7 @@
 """The table of metrics, from which the documentation of the metrics is generated.
 
 Every label has a fixed set of values, so that the number of time series is limited.  Therefore no label contains a
-server, a user, a token, an address, or anything else that clients choose.  The only exception is ``novnc_build_info``:
+VM, a user, a token, an address, or anything else that clients choose.  The only exception is ``novnc_build_info``:
 its labels are versions, which do not change while a process runs.
 """
 
@@ -39,7 +39,7 @@ PHASE_OF: Final = {
     "login": "negotiate",
     "offer": "negotiate",
 }
-"""Maps each phase of the set-up in the events to its phase in the metrics.  ``negotiate`` combines three phases."""
+"""The name of a set-up phase in the events -> its name in the metrics.  ``negotiate`` combines three phases."""
 
 ANSWERING, SILENT = "answering", "silent"
 """The states of a process in ``novnc_workers``."""
