@@ -1,7 +1,7 @@
 """The opening handshake of a WebSocket (RFC 6455, section 4.2), checked by autobahn in memory.
 
-autobahn's server protocol gets the head of one request, in one piece, and its response is collected in memory.  The
-protocol has neither a transport nor a timer.  The head contains only the fields that the upgrade depends on.  The
+autobahn's server protocol gets the head of one request, in one piece.  The protocol's response is collected in memory.
+The protocol has neither a transport nor a timer.  The head contains only the fields that the upgrade depends on.  The
 protocol sees neither the token nor the Origin.  This project checks the Origin with rules of its own
 (:mod:`novnc_twisted.access.origin`).
 

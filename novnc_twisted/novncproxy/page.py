@@ -13,13 +13,13 @@ from novnc_twisted.http.static_files import StaticFile, StaticFolder
 SHIPPED: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 """The page that comes with the package."""
 
-NOT_BUILT: Final = "The console page is not installed. Build it, or point the option web at a folder of noVNC."
+NOT_BUILT: Final = "The console page is not installed. Build it, or set the option 'web' to a folder of noVNC."
 
 _NAMES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     (): ("index.html", "vnc_auto.html", "vnc_lite.html", "vnc.html"),
     ("vnc_auto.html",): ("vnc_auto.html", "vnc_lite.html"),  # noVNC 1.0 renamed vnc_auto.html to vnc_lite.html
 }
-"""The parts of a requested path -> the files that answer it; the first one that exists is used."""
+"""The parts of a requested path -> names of files; the first file that exists is sent."""
 
 
 class Page(StaticFolder):
