@@ -61,7 +61,7 @@ def _filters(app: Any, parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def server_id_of(app: Any, server: str) -> str:
-    """Return the ID of a server.  An ID is not looked up, because the server may have been deleted."""
+    """Return the ID of the VM with this name or ID.  An ID is not looked up, because the VM may have been deleted."""
     try:
         return str(UUID(server))
     except ValueError:
@@ -117,7 +117,9 @@ class DeleteSession(command.Command):
         """See cliff."""
         parser = super().get_parser(prog_name)
         parser.add_argument("sessions", metavar="<session>", nargs="+", help="ID of a session")
-        parser.add_argument("--reason", metavar="<reason>", help="Why, for the log and the history")
+        parser.add_argument(
+            "--reason", metavar="<reason>", help="Why the sessions are ended, for the log and the history"
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
