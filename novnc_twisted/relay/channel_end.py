@@ -13,7 +13,7 @@ class ChannelEnd(WebSocketEnd):
     """A :class:`WebSocketEnd` with a channel of text messages beside the stream.
 
     :ivar on_text: called with each text message of the viewer.  None: the session is not live yet, and a text message
-        ends it.
+        ends the session.
     """
 
     __slots__ = ("_unsent", "on_text")

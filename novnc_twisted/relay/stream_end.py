@@ -32,12 +32,12 @@ HOLD_LIMIT = 65536
 class StreamEnd(TransportEnd):
     """An end that reads and writes a stream of bytes on a transport.
 
-    The transport calls this object as its protocol, or calls another protocol, which passes the calls on.
+    This object is the protocol of the transport, or the protocol passes the transport's calls on to this object.
 
     RFB has no half-closed streams: a peer that closes its sending direction counts as gone.  Bytes that the peer sent
     before are still delivered.
 
-    :ivar frames: the decoder of the stream's frames, which a subclass makes; None: the stream has no frames.
+    :ivar frames: the decoder of the stream's frames, made by a subclass; None: the stream has no frames.
     """
 
     __slots__ = (
@@ -82,7 +82,7 @@ class StreamEnd(TransportEnd):
 
     def attach(self, receiver: IReceiver) -> None:
         """See :class:`IEnd`."""
-        # Set before anything is delivered: the receiver may attach another receiver from inside its own call.
+        # Set this first: the receiver's methods, which are called below, may attach another receiver.
         self._receiver = receiver
         if self._full:
             receiver.pause_writing()
@@ -126,7 +126,7 @@ class StreamEnd(TransportEnd):
         if self._side is not None:
             # Return the socket to a transport, which sends the final bytes and closes it.
             self._side.release()
-        # Written before _closing is set, which makes write() discard everything.
+        # Write this before _closing is set: after that, write() discards everything.
         self._write_final(cause)
         self._closing = True
         self._receiver = None

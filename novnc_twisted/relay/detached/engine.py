@@ -7,9 +7,9 @@ plain stream has no WebSocket frames.
 The engine works in rounds.  In a round, each side that is ready reads its share: once, or a few times if no other side
 is ready (:data:`AMONG_OTHERS`, :data:`ALONE`).
 
-When a socket has become readable, epoll reports this one time only.  Therefore a side that stops reading before its
-socket is empty remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other
-side could not send everything resumes when the other side has sent it.  A side that stopped after its share of a round
+epoll reports only once that a socket has become readable.  Therefore a side that stops reading before its socket is
+empty remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other side
+could not send everything resumes when the other side has sent it.  A side that stopped after its share of a round
 resumes in the next round.
 """
 
@@ -33,10 +33,10 @@ HEADROOM: Final = 10
 """Bytes in the buffer before the received data: room for the longest header of a WebSocket frame."""
 
 ALONE: Final = range(4)
-"""The reads that a side may do in a round if no other side is ready, as a range for a loop."""
+"""How often a side may read in a round if no other side is ready, as a range for a loop."""
 
 AMONG_OTHERS: Final = range(1)
-"""The reads of a side if several sides are ready, and in all rounds of :meth:`Engine.doRead` after the first one."""
+"""How often a side may read if several sides are ready, and in each round of :meth:`Engine.doRead` but the first."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors that epoll reports for one round."""
@@ -123,7 +123,7 @@ class Engine:
     def go_on(self, side: "StreamSide") -> None:
         """Let a side read more in the next round."""
         if not self._again:
-            # Edge-triggered epoll does not report the sockets of these sides again, so a delayed call continues them.
+            # Edge-triggered epoll does not report the sockets of these sides again, so a delayed call lets them read.
             self._reactor.callLater(0, self._next_round)
         self._again[side] = None
 
