@@ -85,27 +85,32 @@ class TokenMarks:
         self._store = store
         self.kept = kept
 
-    async def revoke(self, wanted: SessionFilter, at: float, reason: str, kept: float, request: str = "") -> float:
+    async def revoke(self, wanted: SessionFilter, at: float, reason: str, kept: float, request: str = "") -> None:
         """Revoke the tokens that match a filter and were made no later than ``at``.
-
-        If the caller repeats its request, the call that gets here first fixes the time for all calls of this request.
-        So no later call revokes tokens that were made since then.
 
         :param at: Unix time in seconds.
         :param kept: seconds for which the mark is kept, unless :attr:`kept` is longer.
-        :param request: the id of the request, the same for its repetitions; empty: it is not repeated.
-        :return: ``at``; if this is a repetition, ``at`` of the first call.
+        :param request: see :meth:`revoked_until`.
         """
-        key = _revoked(*selector_of(wanted), wanted.owner)
-        if request:
-            (before,) = await self._store.get_many([key])
-            # If another request has replaced the mark since the first call, this repetition stores a new mark with its
-            # own ``at``: the time of the mark must not go back.
-            if isinstance(before, dict) and before.get("request") == request:
-                return read(_Revocation, before, "the store").at
         mark = _Revocation(at=at, reason=reason, request=request)
-        await self._store.put(key, mark.to_wire(), max(kept, self.kept))
-        return at
+        await self._store.put(_revoked(*selector_of(wanted), wanted.owner), mark.to_wire(), max(kept, self.kept))
+
+    async def revoked_until(self, wanted: SessionFilter, request: str) -> float | None:
+        """Return until when a request has revoked tokens: Unix time in seconds.
+
+        If the caller repeats its request, the call that revokes tokens first fixes the time for all calls of this
+        request.  So no later call revokes tokens that were made since then.
+
+        :param request: the id of the request, the same for its repetitions; empty: it is not repeated.
+        :return: None: no call of this request has revoked tokens yet, or another request has replaced its mark.  The
+            time of the mark must not go back, so a repetition then revokes tokens again.
+        """
+        if not request:
+            return None
+        (mark,) = await self._store.get_many([_revoked(*selector_of(wanted), wanted.owner)])
+        if not isinstance(mark, dict) or mark.get("request") != request:
+            return None
+        return read(_Revocation, mark, "the store").at
 
     async def set_mode(self, token_hash: str, mode: str, by: str, kept: float) -> None:
         """Change what the viewers of a token may do.  An operator's change removes the mode that the user has set.

@@ -97,18 +97,21 @@ class TokenPolicy:
     async def revoke(self, wanted: SessionFilter, reason: str, request: str) -> tuple[int, float, bool]:
         """Revoke the tokens that match a filter.
 
-        :param request: the id of the request (:meth:`.TokenMarks.revoke`).
+        :param request: the id of the request (:meth:`.TokenMarks.revoked_until`).
         :return: how many of them were valid until now; a Unix time: tokens that are made later are not revoked; and
             whether another call of the same request has revoked the tokens before.
         """
         selector_of(wanted)  # raises if the filter does not select by exactly one field
         now = await self.time()
         valid = {key: one for key, one in (await self._tokens.matching(wanted)).items() if one.expires_at > now}
-        states = [await self.state(key, record) for key, record in valid.items()]
-        # Read the time again, so that tokens that were made in the meantime are revoked too.
-        at = await self.time()
-        made_until = await self._marks.revoke(wanted, at, reason, _outlives(now, valid.values()), request)
-        return sum(state.revoked is None for state in states), made_until, made_until < at
+        made = [record.made_at for key, record in valid.items() if (await self.state(key, record)).revoked is None]
+        made_until = before = await self._marks.revoked_until(wanted, request)
+        if made_until is None:
+            # Read the time again, so that tokens that were made in the meantime are revoked too.  Nothing else is
+            # awaited before the mark is stored: its time must not be earlier than that of the mark that it replaces.
+            made_until = await self.time()
+            await self._marks.revoke(wanted, made_until, reason, _outlives(now, valid.values()), request)
+        return sum(at <= made_until for at in made), made_until, before is not None
 
     async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
         """Change what the viewers of a token may do, also when they reconnect.

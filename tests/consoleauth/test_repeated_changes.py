@@ -166,6 +166,7 @@ class RepeatedRequests(RevocationCase):
         await self.token("new")
         self.clock.advance(AFTER)
         await self.assert_new_is_spared()
+        self.assertEqual((await self.revocation).tokens, 0, "the new token is not revoked, so it does not count")
 
     async def test_a_first_call_that_is_delayed(self) -> None:
         """The repetition was answered, and then the first call runs."""
@@ -185,6 +186,28 @@ class RepeatedRequests(RevocationCase):
         self.clock.advance(AFTER)
         for token in ("old", "new"):
             await self.refused(Revoked, self.check(token))
+
+    async def test_another_revocation_while_the_store_is_slow(self) -> None:
+        """The slow one does not set its time back."""
+        await self.serve()
+        await self.token("old")
+        get_many, held = self.transport.store.get_many, Deferred[None]()
+
+        def hold_the_first(keys: list[str]) -> Deferred[Any]:
+            if len(keys) > 1 or not keys[0].startswith("revoked:"):
+                return get_many(keys)
+            self.transport.store.get_many = get_many  # type: ignore[method-assign]
+            return held.addCallback(lambda _: get_many(keys))
+
+        self.patch(self.transport.store, "get_many", hold_the_first)
+        slow = Deferred.fromCoroutine(self.revoke(server_id=VM))
+        self.clock.advance(AFTER / 4)
+        await self.token("new")
+        self.clock.advance(AFTER / 4)
+        await self.revoke(server_id=VM)
+        held.callback(None)
+        await slow
+        await self.refused(Revoked, self.check("new"))
 
     async def begin_with_lost_answers(self, delayed: bool = False) -> list[Deferred[Any]]:
         """Revoke the token ``old``, but let the first call get no answer.
@@ -207,7 +230,7 @@ class RepeatedRequests(RevocationCase):
 
         self.patch(self.transport, "call", lose_the_first)
         api = ConsoleAuthAPI(self.transport, now=self.clock.seconds, clock=self.clock)
-        Deferred.fromCoroutine(api.revoke(SessionFilter(server_id=VM)))
+        self.revocation = Deferred.fromCoroutine(api.revoke(SessionFilter(server_id=VM)))
         return held
 
     async def assert_new_is_spared(self) -> None:
