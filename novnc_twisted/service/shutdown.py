@@ -22,8 +22,9 @@ class Phase(IntEnum):
     STOP_ACCEPTING = 1
     """Close the listening sockets, and the connections without a session.
 
-    A connection whose request is being answered is closed after the response.  But a proxy closes it at once if no
-    session may go on during the shutdown (``Shutdown.drain`` is 0), because the request could still begin a session.
+    A connection whose request is being answered is closed after the response.  But if no session goes on during the
+    shutdown (``Shutdown.drain`` is 0), a proxy closes such a connection at once, because the request could still begin
+    a session.
     After a take-over (``Shutdown.replaced``), a connection that has not sent a request yet stays open for its first
     request, which only this process can answer."""
 
@@ -90,7 +91,7 @@ class Shutdown:
     def wait_at_most(self, seconds: float) -> None:
         """Let sessions go on for this many seconds; infinity: until they end.
 
-        The time begins when the shutdown begins to wait for sessions; if it waits for them already, now.
+        If the shutdown already waits for sessions, the time begins now; otherwise, it begins with this wait.
         """
         self.drain = seconds
         if self._limit is not None:
@@ -109,7 +110,7 @@ class Shutdown:
                     self._limit = None
                     # On a busy machine, the timer may be late.  This delay is not added to ``end``, so that the
                     # process still ends in time.  The later phases get less time instead.  If the sessions ended before
-                    # the limit, ``ends_at`` is infinity, and the present time counts.
+                    # the limit, ``ends_at`` is infinity, and min() returns the present time.
                     end += min(self._clock.seconds(), limit.ends_at) - begin
             else:
                 end += SECONDS[phase]
@@ -118,7 +119,7 @@ class Shutdown:
             step.cancel()
 
     async def _run_phase(self, phase: Phase, limit: "_Limit") -> list[Deferred[None]]:
-        """Run the steps of a phase, and wait for them until the limit; return those that are not done by then."""
+        """Run the steps of a phase, and wait for them until the limit; return the unfinished steps."""
         steps = [Deferred.fromCoroutine(self._run(step)) for step in self._steps[phase]]
         DeferredList(steps).addCallback(lambda _: limit.end())
         await limit.over
@@ -139,7 +140,7 @@ class Shutdown:
 
 
 class _Limit:
-    """The time limit of a phase, which may be changed.
+    """The time limit of a phase; :meth:`reset` changes the limit.
 
     :ivar over: fires when the time is over, or at :meth:`end`.
     :ivar ends_at: when the time is over, in seconds of the clock; infinity: no limit, or :meth:`end` was called.

@@ -37,7 +37,7 @@ class Sockets:
         names none of the services in :data:`LISTENING`, the sockets belong to ``services``, one to each in this order;
         if there is only one service, it gets all sockets.
 
-        :param services: those services of the command that listen.
+        :param services: the command's listening services.
         :param environ: the environment; None: the one with which the process was started.
         :raises Unusable: a descriptor is not a listening TCP or unix socket, or belongs to no service of the command.
         """
@@ -50,7 +50,7 @@ class Sockets:
         if not set(owners) & set(LISTENING):
             owners = list(services) * (int(count) if len(services) == 1 else 1)
         if len(owners) < int(count) or not set(owners) <= set(services):
-            accepts = f"takes those of {', '.join(services)}" if services else "does not listen"
+            accepts = f"takes sockets of {', '.join(services)}" if services else "does not listen"
             raise Unusable(
                 f"LISTEN_FDS: passed sockets: {count}, their names: {names or 'none'}; this command {accepts}"
             )

@@ -1,4 +1,4 @@
-"""The backend ``token_plugin``: a token plug-in, named like one of websockify's, checks the tokens."""
+"""The backend ``token_plugin``: a token plug-in checks the tokens.  The plug-ins are named like websockify's."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -42,8 +42,8 @@ def check(command: str, reactor: Any, conf: Any) -> None:
 def make(reactor: Any, conf: Any) -> "ITokenPlugin":
     """Make the plug-in, without contacting a server.
 
-    :raises Unusable: ``token_plugin`` or ``token_source`` is missing, the source cannot be used, or an extra of this
-        package, which the plug-in needs, is not installed.  The text is one line that names one of the two options.
+    :raises Unusable: ``token_plugin`` or ``token_source`` is missing, the source cannot be used, or the plug-in needs
+        an extra of this package that is not installed.  The text is one line that names one of the two options.
     """
     from novnc_twisted.token_plugins import make_plugin
 

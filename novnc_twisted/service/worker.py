@@ -167,7 +167,8 @@ def _plain(name: str, value: Any) -> bool:
 def main(arguments: list[str]) -> None:
     """Run the worker.
 
-    It ends after SIGTERM or the order ``release``, when the supervisor ends, or if a service cannot start.
+    It ends in each of these cases: it gets SIGTERM or the order ``release``, the supervisor ends, or a service cannot
+    start.
     """
     prepare_exit()
     # A terminal sends SIGINT to the supervisor, too.  The supervisor then ends the workers.

@@ -23,8 +23,8 @@ FOR_THE_SUPERVISOR: Final = (
 
 * ``NOTIFY_SOCKET``: a worker must not notify systemd itself.  Its READY=1 or WATCHDOG=1 would hide the state of the
   other workers.  Instead, the worker reports to the supervisor.
-* ``WATCHDOG_PID`` names the supervisor.  Without this variable, the worker uses the interval in WATCHDOG_USEC, which it
-  still gets: in this interval, it reports to the supervisor that it is alive.
+* ``WATCHDOG_PID`` names the supervisor.  With this variable, the worker would ignore the interval in WATCHDOG_USEC.
+  The worker needs this interval: within each interval, the worker reports to the supervisor that it is alive.
 * ``LISTEN_...``: :func:`launch` passes the sockets to the worker, and names them in the worker's arguments instead.
 * ``RUNTIME_DIRECTORY``: the files in this folder are the supervisor's (its control socket, and tables of sessions).
 """

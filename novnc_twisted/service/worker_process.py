@@ -87,8 +87,8 @@ class WorkerProcess(ProcessProtocol):
     def reload(self, files: Sequence[FlagFile]) -> Deferred[str | None]:
         """Order the worker to reload.
 
-        :param files: the configuration files to use; empty: the worker keeps those in use, and reads only other files,
-            such as certificates, again.
+        :param files: the configuration files to use.  Empty: the worker keeps its configuration files, and reads again
+            only other files, such as certificates.
         :return: fires with the error in one line; with None after a success, or if the worker ends before its answer.
         """
         if self.ended.called or self.transport is None:

@@ -72,7 +72,7 @@ class OwnerTests(TestCase):
         self.assertEqual(sockets.taken, {})
 
     def test_a_name_of_another_command(self) -> None:
-        with self.assertRaisesRegex(Unusable, r"LISTEN_FDS: passed sockets: 1, .*xvpvncproxy.*those of novncproxy"):
+        with self.assertRaisesRegex(Unusable, r"LISTEN_FDS: passed sockets: 1, .*xvpvncproxy.*sockets of novncproxy"):
             Sockets.of_environment(("novncproxy",), self.environment(1, "xvpvncproxy"))
 
     def test_more_than_parts(self) -> None:

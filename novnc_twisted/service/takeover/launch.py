@@ -69,11 +69,11 @@ class TakeOver:
 
         :param listeners: the listening sockets, each with the name of its service.
         :param older: the processes of earlier take-overs that still have sessions.
-        :param files: returns the configuration files in use if they came with a reload request (``novnc-reload``), to
-            this process or to an older one; otherwise an empty sequence.  If there are such files, the new process uses
-            them in place of those of its command line.
-        :param status: gives the metrics of this process, for which the new process asks.  It also has the channels to
-            older processes, which are passed to the new process.  None: there are no metrics.
+        :param files: returns the configuration files that the new process uses in place of those of its command line:
+            the files in use, if they came with a reload request (``novnc-reload``) to this process or to an older one.
+            Otherwise, it returns an empty sequence.
+        :param status: gives the metrics of this process when the new process asks for them.  It also has the channels
+            to older processes; the new process gets these channels.  None: there are no metrics.
         """
         self._reactor = reactor
         self._listeners = listeners
@@ -89,8 +89,8 @@ class TakeOver:
         """Start the new process.
 
         :return: fires with ``ok`` when the new process is the main process, or with ``failed: REASON``.  If this
-            service does not support a take-over, it fires with ``refused: REASON``.  If :meth:`abandon` kills the new
-            process, it does not fire.
+            service does not support a take-over, the Deferred fires with ``refused: REASON``.  If :meth:`abandon` kills
+            the new process, the Deferred does not fire.
         """
         if self.refusal:
             self.log.error("take-over refused: {reason}", reason=self.refusal)
@@ -180,7 +180,7 @@ class TakeOver:
 
     @property
     def answers(self) -> bool:
-        """Whether the new process may ask for metrics."""
+        """Whether this process can send its metrics to the new process."""
         return self._status is not None
 
     def failed(self, reason: str) -> None:

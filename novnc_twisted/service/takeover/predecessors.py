@@ -1,4 +1,4 @@
-"""The older processes: those that earlier take-overs have replaced as the main process, and that still have sessions.
+"""The older processes: former main processes that take-overs have replaced, and that still have sessions.
 
 systemd sends SIGTERM only to the main process (KillMode=mixed in the units of the proxies).  The main process therefore
 sends SIGTERM to the older processes, and waits for their end.
