@@ -41,7 +41,7 @@ FIRST_RETRY: Final = 5.0
 """
 
 LEASE: Final = 90.0
-"""Seconds for which a session without a new list of people keeps control that another session has handed over to it.
+"""If no new list of people arrives: seconds for which a session keeps control that another has handed over to it.
 
 Then the next call of :meth:`Channel.renew`, at most about :data:`RENEWAL` seconds later, ends this control.
 """
@@ -66,7 +66,7 @@ POWER: Final = "power"
 
 REASONS: Final = {
     **dict.fromkeys((power.WRONG_STATE, power.BUSY, power.TRANSIENT), "state"),
-    "busy": "busy",  # unlike power.BUSY, this is about one session (PowerControl.begin)
+    "busy": "busy",  # from PowerControl.begin(): the session must wait.  power.BUSY: the VM is busy.
     ConsoleForbidden.__name__: "forbidden",
 }
 """Why a power action was not begun -> the reason that the page receives; ``unavailable`` for anything else."""

@@ -34,7 +34,7 @@ class HandshakeChannel:
     def __init__(self, end: IEnd, lost: Callable[[Refusal], None], heard: Callable[[], None] | None = None) -> None:
         """Become the receiver of an end.
 
-        :param lost: called once with the cause: the end was lost, or its peer has sent too much too early.
+        :param lost: called once, with the cause, if the end is lost or its peer sends too much too early.
         :param heard: called when the first bytes come.
         """
         self.end = end
@@ -44,7 +44,7 @@ class HandshakeChannel:
         self._held = bytearray()
         self._driver: HandshakeDriver[Any] | None = None  # of the handshake that runs
         self._done: Deferred[Any] | None = None  # fires at the end of the handshake
-        self._serving: Deferred[None] | None = None  # while the handshake waits for something other than bytes
+        self._serving: Deferred[None] | None = None  # not None while the handshake waits for an answer or for TLS
         self._answer: Answer | None = None
         self._start_tls: Secure | None = None
         self._more: Deferred[bytes] | None = None  # what some() has returned; None after it has fired
@@ -53,7 +53,10 @@ class HandshakeChannel:
 
     @property
     def awaits(self) -> str:
-        """What the handshake waits for (``what`` of a ``Need``), if no byte of it has arrived; else an empty string."""
+        """The name (``Need.what``) of the bytes that the handshake waits for.
+
+        Empty if the handshake waits for no bytes, or if some of them have arrived.
+        """
         driver = self._driver
         return "" if driver is None or driver.rest else driver.waiting_for
 
@@ -133,7 +136,7 @@ class HandshakeChannel:
 
     def _cancelled(self, _: Deferred[Any]) -> None:
         serving, self._serving = self._serving, None
-        # Before the cancellation, so that a cancelled answer cannot continue the handshake.
+        # Free the channel before the cancellation, so that a cancelled answer cannot continue the handshake.
         self._free()
         if serving is not None:
             serving.cancel()

@@ -41,7 +41,7 @@ class ISession(Protocol):
         """End the session."""
 
     def change_mode(self, mode: str) -> None:
-        """Change what the viewer may do, at once."""
+        """Change at once what the viewer may do."""
 
     def show_people(self, listed: PeopleList) -> bool:
         """Use a new list of people; return whether the page shows that somebody asks for control."""
@@ -55,7 +55,7 @@ class IUncheckedSession(Protocol):
         """The SHA-256 of the token."""
 
     def end_if(self, wanted: SessionFilter, cause: Refusal) -> None:
-        """End the session after the check of its token, if it then matches the filter."""
+        """After the check of the token, end the session if the session matches the filter."""
 
 
 class ISessionRegistry(Protocol):
@@ -156,7 +156,7 @@ class SessionManager:
         return {"ended": len(found)}
 
     async def set_mode(self, *, mode: str, **wanted: Any) -> dict[str, Any]:
-        """Change what the viewers of all sessions that match a filter may do, at once.
+        """For all sessions that match a filter, change at once what the viewers may do.
 
         consoleauth passes ``link_id`` as the filter.  This field also matches sessions whose token is still being
         checked.
@@ -228,8 +228,8 @@ class SessionManager:
     def _chosen(self, wanted: dict[str, Any]) -> list[ISession]:
         """Return the sessions that a call changes.
 
-        :raises ServiceUnavailable: there is no filter, or only ``made_until``.  The sessions of all users could match,
-            probably by mistake.
+        :raises ServiceUnavailable: there is no filter, or only ``made_until``.  Such a call could change the sessions
+            of all users, and is probably a mistake.
         """
         chosen = SessionFilter.from_arguments(wanted)
         if chosen.copy(made_until=None) == SessionFilter():

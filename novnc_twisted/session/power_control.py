@@ -59,8 +59,8 @@ class PowerControl:
         return await self._run(action)
 
     def _asked(self, action: str) -> None:
-        # Checked at each request, because the mode may change while the session lives.  A viewer whose own link only
-        # lets it view may have got control from another viewer.  consoleauth then refuses the action.
+        # Checked at each request, because the mode may change while the session lives.  If another viewer
+        # has handed over control, but this viewer's own link permits only viewing, consoleauth refuses the action.
         if self._session.info.mode == CONTROL and self._session.cause is None:
             Deferred.fromCoroutine(self.begin(action))
 

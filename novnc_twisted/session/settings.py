@@ -29,7 +29,8 @@ class SessionSettings:
     :ivar clipboard: how much text of the clipboard may pass in each direction.
     :ivar idle_timeout: how long a viewer may send no RFB data.
     :ivar ping_interval: time between two pings to a WebSocket viewer; the answers show that the viewer is still there.
-    :ivar max_sessions: sessions at a time, including those that are being set up after the check of their token.
+    :ivar max_sessions: maximum number of sessions at a time, including those that are being set up after the check of
+        their token.
     :ivar max_sessions_per_server: like ``max_sessions``, for each VNC server (QEMU itself takes 32).
     :ivar max_failures_per_minute: number of failed token checks from one client address (/64 for IPv6) in a minute.
         When it is reached, only one token from this address is checked at a time.  Meanwhile, further requests with a
@@ -41,7 +42,7 @@ class SessionSettings:
     :ivar token_deadline: for each call about a token: the check of the token, the request for the VNC password, the
         question where the console is now, and the renewal of the token's lease, which lets the viewer reconnect.
     :ivar dial_deadline: for connecting to the VNC server, including the wait for other sessions that connect to the
-        same server.  The CONNECT request, if the server needs one, has the same deadline again.
+        same server.  If the server needs a CONNECT request, this request gets as much time again.
     :ivar rfb_deadline: for each RFB handshake: the one with the VNC server, and the one with the viewer.
     :ivar setup_deadline: for the whole set-up until the session is live.  It begins when the connection is accepted, or
         when the response to the previous request on the connection was sent.

@@ -5,8 +5,8 @@ file in memory, one row for each session.  The supervisor reads the file when th
 :mod:`novnc_twisted.service.lost_sessions`.
 
 If systemd has made a RuntimeDirectory for the service, the files are in this directory, usually below ``/run``, which
-is in memory, too.  A proxy without workers then also writes such a file.  If the whole proxy is killed, its next start
-reads these files: see :mod:`novnc_twisted.service.session_tables`.
+is in memory, too.  In this case, a proxy without workers writes such a file as well.  If the whole proxy is killed, its
+next start reads these files: see :mod:`novnc_twisted.service.session_tables`.
 
 The worker writes a row when a session becomes live.  When the session ends, there are two cases:
 

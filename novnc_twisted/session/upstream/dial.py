@@ -26,7 +26,7 @@ ANSWER: Final = (0.5, 1.0)
 """Minimum and maximum seconds for one attempt to connect.  The time is random, so that many attempts spread out."""
 
 ATTEMPTS: Final = 5
-"""Number of attempts that may take only the time of :data:`ANSWER`.
+"""Number of attempts that are limited to the time in :data:`ANSWER`.
 
 One more attempt gets all the remaining time: the network may be slow.
 """
@@ -96,7 +96,7 @@ async def _connect_unix(reactor: Any, path: str, settings: SessionSettings, end:
 
 
 def _number(error: Exception) -> int | None:
-    """Return the kernel's number of an error of a connection attempt; None for any other error."""
+    """Return the errno of a failed attempt to connect; None for any other error."""
     return error.osError if isinstance(error, ConnectError) else None
 
 

@@ -15,7 +15,7 @@ from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import tune
 
 STALL: Final = 60.0
-"""Seconds for which a VNC server may accept nothing while our send buffer is full.  Then the server counts as lost.
+"""Seconds after which a VNC server counts as lost, if it accepts nothing while our send buffer is full.
 
 While such a server accepts nothing, the session does not read from the viewer.  So it may fail to notice that the
 viewer has left, unless the detached relay runs and the viewer's connection was reset.

@@ -54,7 +54,7 @@ async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInf
     answers there; or the place may be outdated and the VNC server does not report whose screen it shows.  If the second
     look-up returns another place, the proxy logs in there.  There is no third look-up.
 
-    :raises ConsoleUnreachable: the server is not at the first place, and not at the second one, if there is one.
+    :raises ConsoleUnreachable: no place that the look-ups returned led to a log-in to the right server.
     :raises Refusal: the second look-up or another step failed, or the VNC server accepts no more viewers.
     """
     reached = None
