@@ -31,7 +31,7 @@ _WHY = {
     68: "its digest is too weak",
     79: "it is not a CA",
 }
-"""The X509_V_ERR_... codes of OpenSSL 3 that occur in practice, as clauses about the certificate with the error."""
+"""Code X509_V_ERR_... of OpenSSL 3 -> a clause about the certificate.  Only codes that occur in practice."""
 
 
 @implementer(IOpenSSLClientConnectionCreator)
