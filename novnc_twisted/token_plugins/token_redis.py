@@ -35,8 +35,8 @@ class TokenRedis:
 
         :param source: ``host[:port[:db[:password[:namespace]]]]``, or a URL such as
             ``rediss://[user:password@]host[:port][/db][#namespace]``.
-        :raises ValueError: the source has another form, a file that the URL names (a certificate or key) cannot be
-            used, or the extra ``[redis]`` is not installed.
+        :raises ValueError: the extra ``[redis]`` is not installed; or the source has another form; or the URL names a
+            file (a certificate or key) that cannot be used.
         """
         address, namespace = redis_source(source)
         try:
