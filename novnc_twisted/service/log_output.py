@@ -94,13 +94,13 @@ def output(
 
     :param stream: the destination of the log if there is no file.
     :param twistd: the options of twistd; None: this process runs without twistd.  ``--logfile FILE`` overrides
-        ``log_file`` and ``log_dir``; ``--syslog`` overrides ``log_format`` as well.
+        ``log_file`` and ``log_dir``; ``--syslog`` and ``--logger`` override ``log_format`` as well.
     :return: the observer is None if twistd's own observer is to be used.
     :raises Unusable: the file can't be opened.
     """
     options = {} if twistd is None else twistd
     named, daemon = str(options.get("logfile") or ""), not options.get("nodaemon", True)
-    if options.get("syslog"):
+    if options.get("syslog") or options.get("logger"):
         return None, None
     if named in ("", "-") and settings.path is not None:
         file = settings.open()

@@ -139,6 +139,13 @@ class OutputTests(TestCase):
         self.assertRegex(path.read_text(), r"^20\S+ \[tests#info\] text\n$")
         self.assertIsNone(file)
 
+    def test_another_observer(self) -> None:
+        """With ``twistd --logger``, nothing else is opened: a file that can't be would refuse the start."""
+        for path in (None, "/nowhere/x"):
+            for more in ({}, {"logfile": "/nowhere/y"}, {"nodaemon": True}):
+                options = {"nodaemon": False, "logger": lambda: None} | more
+                self.assertEqual(output(LogSettings(path=path), io.StringIO(), options), (None, None))
+
     def test_our_form_in_the_file_of_twistd(self) -> None:
         path = Path(self.mktemp()).absolute()
         observer, _ = output(LogSettings("json"), io.StringIO(), {"logfile": str(path)})
