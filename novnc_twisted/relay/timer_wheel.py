@@ -1,8 +1,8 @@
 """Timers for waits of seconds: pings, stalled peers, idle viewers, token leases.
 
-Thousands of sessions would keep thousands of delayed calls in the reactor's heap, although nearly all of them are
-cancelled.  Here timers wait in sets, one set for each second.  The reactor has one delayed call, for the earliest of
-these seconds.
+Thousands of sessions would keep thousands of delayed calls in the reactor's heap, although nearly all of these calls
+are cancelled before their time.  Here timers wait in sets, one set for each second.  The reactor has one delayed call,
+for the earliest of these seconds.
 """
 
 import math
@@ -88,7 +88,7 @@ class TimerWheel:
         second = math.ceil((now + delay) / RESOLUTION - _TOLERANCE)
         timer = Timer(self, second, function, arguments)
         self._seconds.setdefault(second, set()).add(timer)
-        # If the reactor's call is set for an earlier second, _run() will set the call for this second.
+        # Leave a call that is set for an earlier second: after this call, _run() sets the next one.
         if self._call is None or second < self._at:
             self._set(second, clock, now)
         return timer
@@ -136,8 +136,8 @@ class TimerWheel:
         if self._seconds:  # timers of this second may be left, for the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
         else:
-            # A timer that ran may have made a new timer, and cancelled it.  In this case, forget() did not cancel the
-            # reactor's call, because the set of the present second, although empty, was still in _seconds.
+            # A timer that ran may have made a new timer, and cancelled the new one.  In this case, forget() did not
+            # cancel the reactor's call, because the set of the timer that ran, although empty, was still in _seconds.
             self._unset()
 
 

@@ -51,7 +51,7 @@ class WebSocketEnd(StreamEnd):
         super().__init__(clock, peer, linger=True, stall=VIEWER_STALL)
         self.frames = FrameDecoder()
         self.alive = True
-        self._asked = False  # whether the last tick sent a ping; it sends none while our buffer is full
+        self._asked = False  # whether the last _tick() sent a ping; none is sent while our buffer is full
         self._missed = 0
         self._pong: bytes | None = None  # the payload of a pong that waits for room
         self._every = PING_EVERY if ping_every is None else ping_every
@@ -143,7 +143,7 @@ class WebSocketEnd(StreamEnd):
     def _answer_heartbeat(self) -> None:
         """Answer an empty message, which the page sends to check the connection, with an empty message.
 
-        If our buffer is full, send none: the data in the buffer shows that we are alive.
+        If our buffer is full, do not answer: the data in the buffer shows that we are alive.
         """
         self.frames.heartbeat = False
         if not self._closing and not self._full:
