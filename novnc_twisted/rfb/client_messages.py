@@ -117,8 +117,8 @@ QEMU_KEY_SIZE = 12
 def length_of(data: bytes, at: int) -> int:
     """Return the length of the message that begins at ``at``, or 0 if its head has not arrived completely.
 
-    :raises ProtocolViolation: the length of a message of this type, or of this QEMU message, is unknown; an extended
-        clipboard text has no room for its flags; or a fence has more than :data:`MAX_FENCE` bytes.
+    :raises ProtocolViolation: the type of the message is unknown; the submessage or the operation of a QEMU message is
+        unknown; an extended clipboard text has no room for its flags; or a fence has more than :data:`MAX_FENCE` bytes.
     :raises MessageTooBig: the head announces more than :data:`MAX_ENCODINGS` encodings, or a clipboard text of more
         than :data:`MAX_CUT_TEXT` bytes.
     """

@@ -60,7 +60,7 @@ class Ask:
 class StartTLS:
     """Start TLS, as the TLS client.  No value is sent into the generator.
 
-    :ivar verified: whether the server has a certificate, which must be verified; False: anonymous TLS.
+    :ivar verified: whether the server's certificate must be verified; False: anonymous TLS, without a certificate.
     """
 
     verified: bool = True

@@ -41,7 +41,8 @@ def login(
     password.
 
     :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`.  The first one that the server offers is used.
-        If this scheme fails, no other one is tried: an attacker could make a scheme fail, so that a weaker one is used.
+        If this scheme fails, no other one is tried.  Otherwise, an attacker could make a scheme fail, so that a weaker
+        one is used.
     :param shared: whether other clients may stay connected; False makes QEMU disconnect them.
     :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc; the first one that the server offers is
         used.
@@ -73,7 +74,7 @@ def _protocol_version() -> Handshake[bytes]:
     4.x (Intel, RealVNC) or 5.x (RealVNC) accept 3.8.
     """
     data = yield Need(4, "ProtocolVersion")
-    if data == b"RFB ":  # another protocol may send fewer than 12 bytes, and we would wait for the rest
+    if data == b"RFB ":  # a server of another protocol may send fewer than 12 bytes and then wait for us
         data += yield Need(VERSION_LENGTH - 4, "ProtocolVersion")
     match = _VERSION.fullmatch(data)
     if match is None:

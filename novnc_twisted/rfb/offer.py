@@ -34,8 +34,8 @@ def offer() -> Handshake[ClientInit]:
     """Offer RFB 3.8 and security type None, and read ClientInit; after that, the caller sends ServerInit.
 
     :raises ProtocolViolation: the viewer answers with a version other than 3.3, 3.5, 3.7 or 3.8, or chooses a security
-        type that was not offered.  The handshake has already sent the refusal: in the form of the viewer's version,
-        or in the form of 3.8 if this version is unknown.
+        type that was not offered.  The handshake has already sent the refusal in the form of the viewer's version.
+        If the viewer's version is unknown, the refusal has the form of 3.8.
     """
     version = yield from _client_version()
     if version in _COUNTS_AS_3_3:

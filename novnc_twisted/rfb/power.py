@@ -27,7 +27,7 @@ class PowerOffer:
     The filter sends this message before the first bytes that the VNC server sends after ServerInit.  At this place, the
     message cannot fall inside another one.  Later, the filter would have to find the ends of all messages.  When the
     first bytes arrive, the viewer's encodings are already known, because QEMU sends nothing before it has received
-    them.
+    the encodings.
 
     :param shield: knows the encodings that the viewer has listed.
     :param done: called with this filter when the first bytes of the VNC server arrive, so that the filter is removed.
@@ -42,7 +42,8 @@ class PowerOffer:
     def from_upstream(self, data: bytes) -> bytes:
         """Call ``done``.  Put :data:`XVP_INIT` before the bytes if the viewer supports xvp.
 
-        If the viewer does not, set the shield's ``power`` to None: then the shield only removes xvp messages.
+        If the viewer does not support xvp, set the shield's ``power`` to None: then the shield only removes xvp
+        messages.
         """
         self._done(self)
         if not self._shield.asks_for_power:
