@@ -65,7 +65,7 @@ def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Co
 
 
 def _users(read: Configuration, reactor: Any) -> None:
-    """Check what ``[api] auth_strategy`` needs: a file with users, credentials for Keystone or a loopback address."""
+    """Check what ``[api] auth_strategy`` needs: credentials for Keystone, a loopback address, or a file with users."""
     if read.conf.api.auth_strategy == "keystone":
         keystone_users.make(reactor, read.conf)
     users = settings.users_of_api(read.conf)

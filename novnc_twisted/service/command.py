@@ -71,7 +71,7 @@ class Options(usage.Options):
     def parseArgs(self, *arguments: str) -> None:
         """Refuse arguments that are not options."""
         if arguments:
-            raise usage.UsageError(f"it takes no argument: {arguments[0]}")
+            raise usage.UsageError(f"the command takes only options, not the argument {arguments[0]}")
 
 
 def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:

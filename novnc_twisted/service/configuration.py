@@ -23,7 +23,8 @@ _OPTION = re.compile(r"(?:\[(\w+)\] )?(\w+)(?=:)")
 """The option with which an error or a warning begins, such as ``[vnc] novncproxy_port:``."""
 
 _LOOKS_COMMENTED = (
-    "the value seems to end with a comment; write the comment on a line of its own, or the value in quotes"
+    "the value seems to end with a comment; write the comment on a line of its own, or, if it is a part of the value, "
+    "write the value in quotes"
 )
 
 _NEEDED = {
@@ -65,7 +66,7 @@ class Configuration:
         return self._place(group, name) is not None
 
     def located(self, line: str) -> str:
-        """Put the file that sets an option, and the line number, in front of a message about the option.
+        """Put the file and the line that set an option in front of a message about the option.
 
         If no file sets the option, nothing is put in front of the message.
 
@@ -201,7 +202,7 @@ def value_reason(error: Exception, unknown: Sequence[str], *, secret: bool) -> s
         return "it refers to itself, or to another option that cannot be used"
     if bad_reference:
         what = "a name after a $" if secret else f"${unknown[0]}"
-        return f"{what} is read as another option, which does not exist; write $$ for a $ (in a URL also %24)"
+        return f"{what} is read as another option, which does not exist; write $$ for a $ (or %24 in a URL)"
     text = str(error).rpartition("is not valid: ")[2]  # without oslo.config's words, which name the file in memory
     for begin, needed in _NEEDED.items():
         if text.startswith(begin):

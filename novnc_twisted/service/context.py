@@ -77,8 +77,8 @@ class Context:
     :ivar failures: counts invalid tokens at both proxies.
     :ivar proxy_connections: the limits for the connections of both proxies together.
     :ivar api_connections: the limits for the connections of the API.
-    :ivar proxies_tls: TLS at the ports of the proxies; None without a proxy, or if it is not configured.
-    :ivar api_tls: TLS at the port of the API; None without the API, or if it is not configured.
+    :ivar proxies_tls: TLS at the ports of the proxies; None without a proxy, or if this TLS is not configured.
+    :ivar api_tls: TLS at the port of the API; None without the API, or if this TLS is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
     :ivar trail: the audit trail; None if it is off.
     :ivar renewals: functions for a reload.  Each one reads files again, raises Unusable if a file is invalid, and
@@ -199,9 +199,9 @@ class Context:
     ) -> None:
         """After the gate has opened, accept connections until the shutdown.
 
-        :param factory: the server of the connections, or a Listener in front of it.
+        :param factory: makes the protocols of the connections; or a Listener in front of such a factory.
         :param stop: called in the phase STOP_ACCEPTING of the shutdown.
-        :param empty: waits until the server has no connection any more.
+        :param empty: waits until the factory (without the Listener) has no connection any more.
         """
         shutdown = self.shutdown
         shutdown.add(Phase.STOP_ACCEPTING, stop)
@@ -211,7 +211,7 @@ class Context:
                 shutdown.add(Phase.STOP_ACCEPTING, Acceptor(self.reactor, listener, factory).stop)
 
         self.gate.when_open(begin)
-        # A Listener reads the first bytes of each connection, and then passes the connection on to the server.
+        # A Listener reads the first bytes of each connection, and then passes the connection on to the factory.
         first = factory if isinstance(factory, Listener) else None
 
         async def all_gone() -> None:

@@ -1,8 +1,8 @@
 """The control socket of a service, to which ``novnc-reload`` sends its requests.
 
-The socket is in the RuntimeDirectory of the service's unit.  The service answers each request with its outcome.  It
-could not answer a signal.  (With ``Type=notify-reload``, it could at least report the end of a reload that a signal has
-begun, but this needs systemd 253.)
+The socket is in the RuntimeDirectory of the service's unit.  The service answers each request with its outcome.  A
+signal could not be answered.  (With ``Type=notify-reload``, the service could at least report the end of a reload that
+a signal has begun, but this needs systemd 253.)
 """
 
 import os

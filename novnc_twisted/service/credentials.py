@@ -44,7 +44,7 @@ class UpstreamCredentials:
 
     @property
     def used(self) -> bool:
-        """Whether ``auth_schemes`` names VeNCrypt, so that there may be files to read."""
+        """Whether ``auth_schemes`` contains VeNCrypt.  Without VeNCrypt, there are no files to read."""
         return "vencrypt" in self._conf.vnc.auth_schemes
 
 
@@ -76,9 +76,10 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
 
 
 def files(conf: Any) -> list[Callable[[], object]]:
-    """Return the checks of the files that the options name: one function for each file.
+    """Return a function for each file that is set in the options.
 
-    A function raises Unusable if its file is bad.  Only :func:`upstream_tls` checks whether the files fit together.
+    Each function checks its file, and raises Unusable if the file is bad.  Only :func:`upstream_tls` checks whether
+    the files fit together.
     """
     if "vencrypt" not in conf.vnc.auth_schemes:
         return []

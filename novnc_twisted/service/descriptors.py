@@ -43,7 +43,7 @@ def connections_of_proxies(limit: int, *, with_api: bool) -> int:
 
 
 def _room(limit: int, *, with_api: bool) -> int:
-    """Return for how many connections of the proxies there are descriptors."""
+    """Return the number of connections of the proxies for which there are enough descriptors."""
     room = limit - RESERVE - (connections_of_api(limit, with_proxies=True) if with_api else 0)
     return max(1, room // PER_SESSION)
 

@@ -1,7 +1,7 @@
 """The files of the log.
 
-The file of ``[DEFAULT] log_file`` is opened again after a rename, so that logrotate needs no signal.  The file of
-twistd is rotated by the program itself.
+The file of ``[DEFAULT] log_file`` is opened again after a rename, so that logrotate needs no signal.  twistd's own
+log file needs no logrotate, because this process rotates it.
 """
 
 import contextlib
@@ -70,8 +70,8 @@ class LogFile:
 class RotatedFile(logfile.LogFile):
     """Twisted's log file, to which several processes may append.
 
-    During a take-over, the old and the new process have the file open.  Each of Twisted's own would continue at its own
-    position, and overwrite the lines of the other.
+    During a take-over, the old and the new process have the file open.  With Twisted's own class, each process would
+    continue at its own position, and overwrite the lines of the other process.
     """
 
     def _openFile(self) -> None:

@@ -96,7 +96,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
         result.monitoring = make_port(conf, reactor, sockets, result.older_status.status, service.events)
     sockets.close_unused()
     # Copies for the new process of a take-over, because an Acceptor closes its own socket.  With workers, this process
-    # accepts only on the monitoring port, so only this port is copied.  ``listeners`` stay open until it stops.
+    # accepts only on the monitoring port, so only this port is copied; ``listeners`` stay open until the process stops.
     result.copies = SocketCopies(sockets, None if count == 1 else MONITORING)
     result.predecessor, result.older = predecessor, older
     service.end_with(older)

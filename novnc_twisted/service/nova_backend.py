@@ -33,7 +33,7 @@ def uses_nova(command: str, conf: Any) -> bool:
         return False
     if command != SERVED_BY_NOVA:
         raise Unusable(
-            f"[consoleauth] backend: with nova only twistd {SERVED_BY_NOVA} is needed, and {command} cannot be used"
+            f"[consoleauth] backend: nova needs only twistd {SERVED_BY_NOVA}; {command} cannot be used with nova"
         )
     if _section(conf) is not None:
         return True
@@ -43,9 +43,9 @@ def uses_nova(command: str, conf: Any) -> bool:
     )
     if automatic:
         raise Unusable(
-            "transport_url: with a bus of oslo.messaging, nova checks the tokens, which needs credentials; "
-            f"{needed}, or set transport_url to redis://, rediss://, redis+unix:// or redis+sentinel:// in a later "
-            "--config-file"
+            "transport_url: with a bus of oslo.messaging, nova checks the tokens, and the proxy needs credentials for "
+            f"this; {needed}, or set transport_url to redis://, rediss://, redis+unix:// or redis+sentinel:// in a "
+            "later --config-file"
         )
     raise Unusable(f"[consoleauth] backend: nova needs credentials for Keystone; {needed}")
 

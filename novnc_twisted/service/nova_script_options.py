@@ -73,4 +73,4 @@ REFUSED: Final = {
     "--daemon": "this program stays in the foreground; start it with systemd, or use twistd, which can become a daemon",
     "--record": "sessions are not recorded; start it without this option",
 }
-"""Options that are refused because ignoring them would surprise the operator, with what to do instead."""
+"""Option that is refused, because ignoring it would surprise the operator -> why, and what to do instead."""

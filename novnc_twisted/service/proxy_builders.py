@@ -200,10 +200,10 @@ def _nova(context: Context) -> "NovaAuthority":
         enforce_session_timeout=options.enforce_session_timeout,
     )
     context.changes.append(partial(_change_token_ttl, authority))
-    # nova deletes the tokens of a server that is live-migrated, but the viewers of its sessions may reconnect.  Such a
-    # viewer may reach another worker, so workers share the tokens of their live sessions.
+    # nova deletes the tokens of a VM that is live-migrated, but viewers with a live session of this VM may reconnect.
+    # Such a viewer may reach another worker, so workers share the tokens of their live sessions.
     context.peers.take = authority.admitted.take
-    # A function, because the start of a worker replaces peers.send after this.
+    # A function, because peers.send is replaced later, when a worker starts.
     authority.admitted.share = lambda entry: context.peers.send(entry)
     return authority
 

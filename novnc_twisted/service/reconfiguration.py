@@ -39,8 +39,8 @@ class Reconfiguration:
     """Reads the configuration files again, and knows which option values are in use.
 
     :ivar given: whether the files in use were sent with a reload request (``novnc-reload``), to this process or to its
-        predecessor in a take-over.  If so, a new process that takes over must use them instead of those of the command
-        line.
+        predecessor in a take-over.  If so, a new process that takes over must use these files instead of those that the
+        command line names.
     """
 
     log = Logger()

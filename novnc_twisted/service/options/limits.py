@@ -86,7 +86,7 @@ LIMITS: list[cfg.Opt] = [
         default=600,
         min=0,
         help="Maximum number of invalid tokens from one client address (/64 for IPv6) in a minute. A token is invalid "
-        "if it is unknown, expired or not for this use. When the limit is reached, one token at a time is still "
-        "checked, and requests with other tokens get 429. 0: no limit.",
+        "if it is unknown, expired or not for this use. When the limit is reached, only one token from this "
+        "address is checked at a time; meanwhile, requests with further tokens get 429. 0: no limit.",
     ),
 ]

@@ -40,7 +40,7 @@ class Items(types.List):
     def __call__(self, value: Any) -> list[Any]:
         """Return the items.  One comma after the last item is ignored.
 
-        :raises ValueError: an item is empty, or the type of the items refuses it.
+        :raises ValueError: an item is empty, or the type of the items refuses an item.
         """
         if isinstance(value, str):
             text = value.strip().removesuffix(",")

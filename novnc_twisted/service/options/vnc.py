@@ -128,9 +128,9 @@ VNC: list[cfg.Opt] = [
         mutable=True,
         default=AUTO,
         help="How a proxy checks that it shows the right VM, by the name that the VNC server sends in ServerInit. "
-        "auto: a name of QEMU's form, QEMU (X), must name this VM, and other names are accepted. off: no check. "
-        "Any other value is a template with {name}, {instance_name} or {uuid}. The name must equal the filled "
-        "template. A VM with another name is refused.",
+        "auto: if the name has QEMU's form, QEMU (X), X must be the {instance_name} of this VM; other names are "
+        "accepted. off: no check. Any other value is a template with {name}, {instance_name} or {uuid}. The name must "
+        "equal the filled template. A VM with another name is refused.",
     ),
     CheckedListOpt(
         "socket_directories",
