@@ -45,6 +45,7 @@ NOTED_AGAIN: Final = 60.0
 """Minimum number of seconds between two recorded uses of one token, in one process."""
 
 _FORM: Final = re.compile(r"nvt_[A-Za-z0-9_-]{43}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _MAX_NOTED: Final = 10_000
 
 _R = TypeVar("_R", bound=Record)
@@ -223,7 +224,8 @@ class APITokens:
     async def _revoke(self, request: Request, user: str, wanted: Callable[[APIToken], bool]) -> int:
         count = 0
         slots = slots_of(user)
-        for slot, found in zip(slots, await _read_all(self._store, TokenRecord, slots), strict=True):
+        for slot, value in zip(slots, await self._store.get_many(slots), strict=True):
+            found = _readable(TokenRecord, value) or await self._behind(value, user)
             if found is None or not wanted(found.describe()):
                 continue
             (record,) = await _read_all(self._store, TokenRecord, [key_of(found.hash)])
@@ -233,6 +235,14 @@ class APITokens:
             if record is not None and record.grant is not None:  # without a readable record, the grant is unknown
                 await self._withdraw(request, user, record.grant)
         return count
+
+    async def _behind(self, slot: Any, user: str) -> TokenRecord | None:
+        """Return the record of the user's token whose slot is damaged; None: the slot does not name such a token."""
+        digest = slot.get("hash") if isinstance(slot, dict) else None
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            return None
+        (record,) = await _read_all(self._store, TokenRecord, [key_of(digest)])
+        return record if record is not None and (record.user, record.hash) == (user, digest) else None
 
     async def _withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
         """Undo a grant.

@@ -200,7 +200,7 @@ class LifeTests(TokenCase):
         self.submit("/console/logout/everywhere", tokens="yes")
         self.reactor.advance(1)
         self.log_in()
-        self.assertEqual(self.listed(), [])
+        self.assertEqual((self.listed(), self.status(token)), ([], 401))
 
     def test_a_damaged_time_of_use(self) -> None:
         id, token = self.make()
