@@ -127,7 +127,7 @@ class ReportTests(LostCase):
         logged = Logged(self)
         self.lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
         self.outage()
-        self.assertEqual(len(logged.lines("that could not be reported: 1")), 1)
+        self.assertEqual(len(logged.lines("sessions whose end could not be reported: 1")), 1)
         (table,) = self.lost._tables._paths
         os.close(table)
         [(rows, _)] = self.tables().left_behind()
