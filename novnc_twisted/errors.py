@@ -188,8 +188,8 @@ class TooManyFromAddress(TooManySessions):
 class TooManyFailures(Refusal):
     """This client address has reached max_failures_per_minute.
 
-    From then on, only one token from this address is checked at a time.  Tokens that arrive during such a check get
-    this refusal.
+    As long as this is so, only one token from this address is checked at a time.  Tokens that arrive during such a
+    check get this refusal.
 
     The noVNC proxy answers with the HTTP status 429 before the WebSocket upgrade.  So viewers never receive the close
     code.

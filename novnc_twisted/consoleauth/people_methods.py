@@ -39,12 +39,15 @@ This is also the reason if a session asks for control, but has control already.
 BARRED: Final = "barred"
 """Why nothing was changed: the other session may not have control.
 
-An operator limited its token to viewing, or the person who made the token for a guest did so.  Or its viewer is not the
-console page.
+An operator limited its token to viewing, or the person who made the token for a guest did so, unless this person now
+gives control.  Or its viewer is not the console page.
 """
 
 NOBODY: Final = "nobody"
-"""Why nothing was changed: nobody with control has a page that could show the request for control."""
+"""Why nothing was changed: no page of a viewer with control shows the request for control.
+
+Either no viewer with control has a page, or the workers of these pages did not answer in time.
+"""
 
 
 class PeopleMethods:

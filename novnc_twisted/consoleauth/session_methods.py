@@ -42,7 +42,7 @@ class SessionMethods:
 
         :param reason: why, for the log.
         :param request: a random id, the same in repeated calls: tokens that are made after the first of these calls
-            are not revoked.  Empty: the call is not repeated.
+            are not revoked (for an exception, see :meth:`.TokenMarks.revoked_until`).  Empty: the call is not repeated.
         :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id.  The
             field ``owner`` is optional, and limits the revocation to the servers of a project.
         :returns: how many valid ``tokens`` were revoked, how many ``sessions`` were ended, and the topics of the

@@ -121,7 +121,8 @@ class Lockout:
         self._pairs.count(pair, settings.failures)
         for network, times in networks:
             self._addresses.count(network, times * settings.failures_per_address)
-        # 0: failures from all addresses never lock a user out.  If they did, any client could lock out any user.
+        # 0: the number of a user's failures from all addresses never locks the user out.  If it did, any client could
+        # lock out any user.
         self._users.count(name, 0)
         return self.locked_for(user, address)
 

@@ -215,10 +215,10 @@ class ITransport(Interface):
             ``@`` or a character that is not printable ASCII.
         :param exclusive: whether this must be the topic's only server.  If another server is alive, ``serve`` fails
             with ``TopicInUse``.  On Redis, the other server's entry may be left from a crash.  Such an entry expires
-            after a few seconds, so ``serve`` fails only if the entry still exists then.  The other server may also be
-            found later, for example because the bus was down at the start.  Then the server that already has a presence
-            entry keeps the topic.  The server without an entry logs the conflict, and serves nothing while the other
-            one is alive.
+            after a few seconds, so ``serve`` waits until it is gone, and fails only if it still exists after this time.
+            The other server may also be found later, for example because the bus was down at the start.  Then the
+            server that already has a presence entry keeps the topic.  The server without an entry logs the conflict,
+            and serves nothing while the other one is alive.
         :param returns_within: when the topic's last server withdraws, the service may be restarting.  For this number
             of seconds (at most 10), calls wait for the next server, and the topic counts as live.  After a crash, calls
             do not wait.

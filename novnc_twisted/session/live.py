@@ -109,9 +109,10 @@ class LiveSession(Session):
         self.right = mode
         # ``changed`` is False if the session already has this right.  For example, after a change of a token's mode,
         # each renewal of the token's lease reports the new mode again.  If the repeated mode is CONTROL, do nothing:
-        # the viewer may have handed control over, and must not get it back.  If the repeated mode is VIEW, the viewer
-        # must lose control that another viewer has handed over to it.  It can have such control if the token never
-        # permitted more than VIEW, or if show_people() has used a list that consoleauth made before the change.
+        # the viewer may have handed control over, and must not get it back.  If the repeated mode is VIEW, somebody has
+        # limited the token to VIEW, so its viewer may not receive control, and must lose control that another viewer
+        # has handed over to it.  It can have such control if the token never permitted more than VIEW, or if
+        # show_people() has used a list that consoleauth made before the change.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows.  If control was handed over, the present mode may already be the
         # new one.  In this case, set_rights() changes nothing, and does not inform the page.

@@ -12,8 +12,8 @@ FREE: Final = 32
 """While fewer places than this are taken, every client may take a place.
 
 This must not exceed the number of threads of the :class:`.KeystoneClient`.  So if one network takes all these places,
-each of its validations has a thread, and the queue of the threads stays empty.  The next client waits for at most
-one of Keystone's answers before its call gets a thread.
+and no other requests to Keystone run, each of its validations has a thread, and the queue of the threads stays empty.
+The next client waits for at most one of Keystone's answers before its call gets a thread.
 """
 
 SHARE: Final = 16
