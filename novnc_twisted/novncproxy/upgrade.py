@@ -67,6 +67,6 @@ class UpgradePolicy:
         if verdict == FORBIDDEN:
             why, option = explain_refusal(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
             raise UpgradeRefused(403, _FOREIGN_ORIGIN, why, cause="ForeignOrigin", option=option)
-        # The verdict is 400: several Origins or several Hosts.  head_received() has already refused several Hosts.
+        # The other verdict, 400, means several Origins or several Hosts.  head_received() has refused several Hosts.
         if verdict != ALLOWED:
             raise UpgradeRefused(verdict, ProtocolViolation.sentence, "the request has several Origin fields")

@@ -98,8 +98,9 @@ DEFAULT: list[cfg.Opt] = [
         deprecated_opts=formerly("logfile"),
         help="File of the log. A relative path begins in log_dir, if log_dir is set. If log_file and log_dir are "
         "unset, the log goes to standard output, or to twistd.log if twistd runs as a daemon (without -n). The "
-        "file is opened again after logrotate has renamed it, and after SIGHUP. twistd --logfile FILE and twistd "
-        "--syslog override log_file and log_dir. The option --logfile=- (standard output) does not.",
+        "file is opened again after logrotate has renamed it, and after SIGHUP. twistd --logfile FILE, twistd "
+        "--logger and twistd --syslog override log_file and log_dir. The option --logfile=- (standard output) does "
+        "not.",
     ),
     cfg.StrOpt(
         "log_dir",
