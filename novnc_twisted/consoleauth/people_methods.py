@@ -39,8 +39,8 @@ This is also the reason if a session asks for control, but has control already.
 BARRED: Final = "barred"
 """Why nothing was changed: the other session may not have control.
 
-An operator limited its token to viewing, or the person who made the token for a guest did so, unless this person now
-gives control.  Or its viewer is not the console page.
+There are three reasons.  An operator limited its token to viewing.  Or the person who made its token for a guest did so
+(but this person may still give it control).  Or its viewer is not the console page.
 """
 
 NOBODY: Final = "nobody"
@@ -101,7 +101,8 @@ class PeopleMethods:
         :param expires_in: seconds after which the new token and its sessions end; more than 28,800 count as 28,800.
         :returns: ``expires_in``: for how many seconds the new token is valid.  If the live session's token permits no
             reconnection, the new token ends when that token expires, if not earlier.
-        :raises ConsoleForbidden: the token may not be shared, or not with this right; or it has too many shared tokens.
+        :raises ConsoleForbidden: the token may not be shared, or not with this right; or too many tokens have been made
+            from it for guests.
         :raises Refusal: the token is not valid; see ``check_token``.
         """
         shared_hash = fields.argument("shared_hash", shared_hash, fields.token_hash)
@@ -170,16 +171,16 @@ class PeopleMethods:
         own, other = acting.own, acting.other
         if not acting.has_control or not await self._may_control(own):
             return NO_CONTROL
-        # A session that has handed its control over (a grant) can only watch as long as the grant counts, even if
+        # As long as a grant counts, the session that has handed its control over can do no more than watch, even if
         # another session gives it control.  So end the grants that the receiver has made.  This includes grants that do
         # not count now: they could count again as soon as the receiver has control.
         stored = await self._grants.of([one.id for one in acting.sessions])
         gave = [to for to, by in stored.items() if by == other.id]
         left = {to: by for to, by in acting.grants.items() if to not in gave}
         if settle(acting.sessions, left).modes[own.id] != CONTROL:
-            # In this case, this session got its control from the receiver, directly or through other sessions.  So if
-            # the grants of the receiver end, the receiver has control again, and this session only watches.  No new
-            # grant is needed.
+            # Without the grants of the receiver, this session has no control.  So it got its control from the receiver,
+            # directly or through other sessions.  It is enough to end these grants: then the receiver has control
+            # again, and this session only watches.
             await self._grants.drop(gave)
             return None
         if not other.has_page:

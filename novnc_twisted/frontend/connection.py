@@ -177,7 +177,7 @@ class FrontConnection(Protocol):
     def waits_for_request(self, *, first: bool) -> bool:
         """Return whether the connection waits for a request, or is receiving one.
 
-        :param first: whether the first request of the connection counts, too.
+        :param first: whether to return True also if the connection has had no request yet.
         """
         raise NotImplementedError
 

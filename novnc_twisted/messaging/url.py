@@ -59,7 +59,7 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
     if is_oslo_url(url):
         raise ValueError(
             f"transport_url: {scheme}:// is a bus of oslo.messaging, which is not supported here; "
-            f"set transport_url to {_OURS} in a later --config-file"
+            f"set transport_url to {_OURS} in a further file, and pass this file as the last --config-file"
         )
     # In a malformed URL, the text before "://" may contain a password, so show only a valid scheme.
     shown = f"{scheme}://" if found and re.fullmatch(r"[a-z][a-z0-9+.-]{0,31}", scheme) else "the form of its value"

@@ -41,16 +41,16 @@ FIRST_RETRY: Final = 5.0
 """
 
 LEASE: Final = 90.0
-"""If no new list of people arrives: seconds for which a session keeps control that another has handed over to it.
+"""Seconds for which a session keeps control that another session has handed over to it, without a new list of people.
 
 Then the next call of :meth:`Channel.renew`, at most about :data:`RENEWAL` seconds later, ends this control.
 """
 
 STATE_REPEATED: Final = 2.0
-"""Seconds for which the proxy repeats an answer about the state of the server, instead of asking consoleauth again."""
+"""Seconds for which an answer about the state of the server is cached, instead of asking consoleauth again."""
 
 REQUEST_REPEATED: Final = 5.0
-"""Seconds for which the proxy repeats the answer to a request for control, instead of asking consoleauth again.
+"""Seconds for which the answer to a request for control is cached, instead of asking consoleauth again.
 
 A request for control makes consoleauth send the list of people to all pages of the console.  Without this limit, one
 page could cause this four times a second.
@@ -66,7 +66,7 @@ POWER: Final = "power"
 
 REASONS: Final = {
     **dict.fromkeys((power.WRONG_STATE, power.BUSY, power.TRANSIENT), "state"),
-    "busy": "busy",  # from PowerControl.begin(): the session must wait.  power.BUSY: the VM is busy.
+    "busy": "busy",  # of PowerControl.begin(), for this session; power.BUSY is about the VM
     ConsoleForbidden.__name__: "forbidden",
 }
 """Why a power action was not begun -> the reason that the page receives; ``unavailable`` for anything else."""

@@ -128,7 +128,7 @@ class TransportFromURLTests(SynchronousTestCase):
     def test_bus_of_openstack(self) -> None:
         sentence = self.refused("rabbit://openstack:hunter2@controller:5672/,openstack:hunter2@b//")
         self.assertIn("set transport_url", sentence)
-        self.assertIn("later --config-file", sentence)
+        self.assertIn("last --config-file", sentence)
         self.assertNotIn("hunter2", sentence)
 
     def test_unknown(self) -> None:

@@ -16,7 +16,7 @@ from novnc_twisted.messaging.waiting import Late, ended, settled, sleep, within
 BLOCK = 2
 """Time-out of a BLPOP in seconds.
 
-If Redis has not answered FROZEN seconds after the time-out of a BLPOP, the connection counts as frozen.
+If Redis still has not answered when FROZEN more seconds have passed, the connection counts as frozen.
 """
 
 LONG_BLOCK = 10
@@ -30,7 +30,7 @@ commands: 10,000 idle compute hosts send 1,000 BLPOPs a second instead of 5,000.
 GLANCE = 0.05
 """Time-out in seconds of a BLPOP while a list has no free slot (its maximum number of messages is being handled).
 
-This BLPOP asks only for the other lists.  It must end soon, because the full list may get a free slot meanwhile.
+This BLPOP asks only for the other lists.  It must end soon, because a slot of the first list may become free meanwhile.
 """
 
 MAX_PENDING = 4 << 20
