@@ -1,5 +1,5 @@
 #!/bin/sh
-# After certbot has issued or renewed a certificate: copy it for the gateway's users, and load it without ending sessions.
+# After certbot has issued or renewed a certificate: copy it to where the services can read it, and load it without ending sessions.
 set -eu
 install -d -m 755 /etc/nova/tls
 install -m 644 "$RENEWED_LINEAGE/fullchain.pem" /etc/nova/tls/console.pem

@@ -21,7 +21,8 @@ class SessionOpened(ConsoleEvent):
     :ivar session_id: the session's id.
     :ivar peer: the address and port from which the connection came: the viewer's, or those of a reverse proxy.
     :ivar seconds: seconds from the beginning of the set-up until the session was live.  The set-up begins when the
-        connection is accepted or, if it had an earlier request, when the response to that request has been sent.
+        connection is accepted or, if the connection had an earlier request, when the response to that request has been
+        sent.
     :ivar phases: the phases of the set-up in order, each with its seconds: token (its check), dial (the connection to
         the VNC server), access path (a CONNECT request, only with nova's ``internal_access_path``), login (to the VNC
         server), offer (the handshake with the viewer).
@@ -57,8 +58,8 @@ class SessionClosed(ConsoleEvent):
     :ivar seconds: seconds from the beginning of the set-up (see :class:`SessionOpened`) until the end.
     :ivar bytes_in: bytes of RFB from the viewer.
     :ivar bytes_out: bytes of RFB to the viewer.
-    :ivar phases: the phases of the set-up until the end, as in :class:`SessionOpened`.  Empty in two cases: the
-        session was live, so that :class:`SessionOpened` has its phases, or the cause is ``WorkerLost``.
+    :ivar phases: the phases of the set-up until the end, as in :class:`SessionOpened`.  Empty in two cases: the session
+        was live (then :class:`SessionOpened` has its phases), or the cause is ``WorkerLost``.
     """
 
     event: ClassVar[str] = "session_closed"

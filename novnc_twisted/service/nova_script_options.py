@@ -71,6 +71,6 @@ IGNORED_FLAGS: Final = (
 
 REFUSED: Final = {
     "--daemon": "this program stays in the foreground; start it with systemd, or use twistd, which can become a daemon",
-    "--record": "sessions are not recorded; start it without this option",
+    "--record": "sessions are not recorded; start this program without this option",
 }
-"""Option that is refused, because ignoring it would surprise the operator -> why, and what to do instead."""
+"""Options that are refused, because ignoring them would surprise the operator.  Each has the text for the operator."""

@@ -195,8 +195,8 @@ def main(arguments: list[str]) -> None:
     service.alive = reports.alive
     service.peers.send = reports.share
     if begin != ACCEPT:
-        # The default of on_lead() accepts connections from the start on.  This worker accepts them only after the order
-        # ACCEPT.
+        # By default, on_lead() is a function that accepts connections as soon as the service has started.  This worker
+        # accepts them only after the order ACCEPT.
         service.on_lead = lambda: None
     SupervisorPipe(reactor, _orders(service, reports), service.end_now)
     # twistd does this for an application, but a worker runs without twistd.

@@ -173,7 +173,7 @@ class SessionManager:
         return {"changed": len(found)}
 
     async def count_sessions(self, *, checking: list[Any] | None = None, **wanted: Any) -> dict[str, Any]:
-        """For each given field, count the sessions that match this field alone.
+        """For each given field, count the sessions that match this field, without regard to the other fields.
 
         A session whose token is still being checked does not match a user, project, owner, server or network yet.
 
@@ -204,7 +204,7 @@ class SessionManager:
         """Pass a list of people to the sessions of a server.
 
         The console pages show the list.  Each session in the list gets the rights that the list contains for it.  In a
-        session without a page, only the right to change the size of the screen follows the list; the mode stays.
+        session without a page, the list changes only the right to change the size of the screen, and not the mode.
 
         :param at: the time of the list, Unix time in seconds; a session ignores a list that is older than its last one.
         :param people: each a :class:`Person`.
@@ -215,7 +215,7 @@ class SessionManager:
         """
         server_id = fields.argument("server_id", server_id, fields.uuid)
         if not isinstance(people, list) or len(people) > MAX_PEOPLE:
-            raise ServiceUnavailable(f"people: not a list of at most {MAX_PEOPLE}")
+            raise ServiceUnavailable(f"people: not a list, or more than {MAX_PEOPLE}")
         listed = PeopleList(
             at=fields.argument("at", at, fields.number),
             people=[read(Person, one, "consoleauth") for one in people],

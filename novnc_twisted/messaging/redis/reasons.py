@@ -101,7 +101,8 @@ class Untrusted(Exception):
 class Frozen(Exception):
     """The server did not answer in time.
 
-    Either the connection worked before, or the Sentinels named another primary while the server did not answer.
+    This is raised in two cases: the connection worked before, or the Sentinels named another primary while the server
+    did not answer.
     """
 
 
@@ -113,8 +114,8 @@ class NoLogIn(Exception):
     """The server accepted the connection, but did not answer as Redis does.
 
     :ivar what: what the server did: ``silent``, ``closed`` or ``garbled``.
-    :ivar tls: whether TLS may be the cause: True if the connection used TLS.  If the server is ``silent``, but has
-        answered an earlier command, TLS works, so this is False.
+    :ivar tls: whether the connection used TLS.  It is False as well if the server is ``silent``, but has answered an
+        earlier command: then TLS works, and cannot be the cause.
     """
 
     def __init__(self, what: str, *, tls: bool) -> None:
