@@ -28,7 +28,7 @@ SELECTORS = ("token_hash", "server_id", "user_id", "project_id")
 """The fields of a SessionFilter that select tokens to revoke: exactly one of them, and optionally ``owner``."""
 
 _CHANGERS: Final = ("", "user")
-"""The values of ``by`` with which :func:`_changed` returns the keys of the operator's mode and of the user's mode."""
+"""Arguments of :func:`_changed` that return the two keys: that of the operator's mode, and that of the user's mode."""
 
 
 @record
@@ -77,8 +77,8 @@ _UNCHANGED: Final = TokenState(None, None)
 class TokenMarks:
     """The marks in the keyed store.  Every method fails with ServiceUnavailable if the store does not answer.
 
-    :ivar kept: minimum lifetime of a mark in seconds.  It is longer than the lifetime of a token that is made now, so a
-        mark also outlives a token that another process stores at the same time.
+    :ivar kept: minimum lifetime of a mark in seconds.  It is longer than the lifetime of a new token.  So a mark also
+        outlives a token that another process stores while this process writes the mark.
     """
 
     def __init__(self, store: IKeyedStore, kept: float) -> None:
@@ -96,10 +96,10 @@ class TokenMarks:
         await self._store.put(_revoked(*selector_of(wanted), wanted.owner), mark.to_wire(), max(kept, self.kept))
 
     async def revoked_until(self, wanted: SessionFilter, request: str) -> float | None:
-        """Return until when a request has revoked tokens: Unix time in seconds.
+        """Return the time up to which this request has revoked tokens, as Unix time in seconds.
 
-        If the caller repeats its request, the call that revokes tokens first fixes the time for all calls of this
-        request.  So no later call revokes tokens that were made since then.
+        A caller may repeat its request.  The first of its calls that revokes tokens fixes the time for all of them.  So
+        the later calls do not revoke tokens that were made since then.
 
         :param request: the id of the request, the same for its repetitions; empty: it is not repeated.
         :return: None: no call of this request has revoked tokens yet, or another request has replaced its mark.  The

@@ -26,8 +26,7 @@ class LimitedChannel(StrictChannel):
     twisted.web's own time-out begins anew with each byte, so a client that sends slowly would never reach it.
 
     :ivar slot: the connection's slot in the connection limits.
-    :ivar is_last: whether the site stops.  The connection is then closed after the response, and does not wait for a
-        further request.
+    :ivar is_last: whether the present response is the last one on this connection, because the site stops.
     :ivar is_streaming: whether the response is a stream of server-sent events, which lasts until the client or the
         server ends it.
     """

@@ -1,11 +1,9 @@
 """What the keyed store contains about API tokens.
 
 ``api:tokens:USER:N``
-    Slot N of a user, whose name is hashed: the description of one token.  A user's slots are read to list the tokens.
-``api:token:HASH``
-    The same description, with the user and the grant.  It is read when a client uses the token.
-``api:token-used:HASH``
-    The time of the last recorded use.
+    The description of one token, in slot N of a user.  USER is the SHA-256 of the user's name.  A user's slots are read
+    to list the tokens.  ``api:token:HASH`` The same description, with the user and the grant.  It is read when a client
+    uses the token.  ``api:token-used:HASH`` The time of the last recorded use.
 
 HASH is the SHA-256 of the token.
 """

@@ -22,7 +22,7 @@ In this time, the peer must read all written bytes.
 """
 
 VIEWER_STALL = 300.0
-"""Seconds for which a viewer may accept nothing while our send buffer is full.  Then the viewer counts as lost."""
+"""If our send buffer is full, and the viewer accepts no byte for this number of seconds, the viewer counts as lost."""
 
 HOLD_LIMIT = 65536
 """Maximum number of bytes that an end holds while it has no receiver."""
@@ -63,8 +63,8 @@ class StreamEnd(TransportEnd):
         :param linger: whether :meth:`close` closes only our sending direction, and waits until the peer closes the
             connection.  If we closed the connection while the peer still sends, the kernel would reset it and discard
             our last bytes, which contain the refusal.  With TLS, ``linger`` does nothing.
-        :param stall: seconds for which the peer may accept nothing while our send buffer is full, before it counts as
-            lost; 0: no limit.
+        :param stall: if our send buffer is full, and the peer accepts no byte for this number of seconds, the peer
+            counts as lost; 0: no limit.
         """
         super().__init__(clock, peer, lost, stall)
         self.bytes_in = 0
@@ -124,7 +124,8 @@ class StreamEnd(TransportEnd):
         if self._closing or self._gone:
             return
         if self._side is not None:
-            # Return the socket to a transport, which sends the final bytes and closes it.
+            # The detached relay has the socket.  Take it back into a transport, which sends the final bytes and closes
+            # it.
             self._side.release()
         # Write this before _closing is set: after that, write() discards everything.
         self._write_final(cause)
@@ -139,7 +140,7 @@ class StreamEnd(TransportEnd):
             self._close_when_sent()
         else:
             self._hang_up()
-        # An idle connection may have been closed at once.
+        # If nothing was left to send, the calls above may have closed the connection already.
         if not self._gone:
             self._abort_timer = self.clock.callLater(CLOSE_GRACE, self.transport.abortConnection)
 
@@ -190,8 +191,8 @@ class StreamEnd(TransportEnd):
 
     def come_back(self, taken: Any, waiting: bytes) -> None:
         """See :class:`TransportEnd`."""
-        # The receiver was the detached relay's side, which has stopped.  Remove the receiver first, because the new
-        # transport may report a full buffer during the call below.
+        # The receiver was a StreamSide of the detached relay, which has stopped.  Remove the receiver first, because
+        # the new transport may report a full buffer during the call below.
         self._receiver = None
         super().come_back(taken, waiting)
 

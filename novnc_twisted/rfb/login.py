@@ -168,8 +168,7 @@ def _server_init() -> Handshake[ServerInit]:
         raise ConsoleUnreachable(f"the VNC server claims a screen of {width} x {height} pixels")
     if name_length > MAX_NAME:
         raise ConsoleUnreachable(f"the VNC server claims a name of {name_length} bytes")
-    # Do not call this part "ServerInit": if a connection is lost while "ServerInit" is awaited, QEMU's limit of viewers
-    # may be reported as the cause (novnc_twisted/session/upstream/loss.py).  QEMU refuses a viewer before ServerInit,
-    # never in the middle of it.
+    # The label must not be "ServerInit": if a connection is lost while the label is "ServerInit", upstream/loss.py may
+    # blame QEMU's limit of viewers.  But QEMU refuses a viewer only before ServerInit, never in the middle of it.
     name = yield Need(name_length, "the name in ServerInit")
     return ServerInit(width, height, pixel_format, name)

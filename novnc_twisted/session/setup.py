@@ -71,7 +71,7 @@ class SessionSetup(Session):
         """Remember a revocation.  After the token check, end the session if the session matches the filter.
 
         The filter cannot be applied now: the fields that it compares are known only when the answer of the token check
-        has arrived.  If consoleauth sent this answer before the revocation, the answer does not show the revocation.
+        has arrived.  The answer itself may not show the revocation, because consoleauth may have sent it before.
         """
         self._revoked.append((wanted, cause))
 
@@ -142,7 +142,7 @@ class SessionSetup(Session):
         settings = self.services.settings
         console = console_type(self.viewer.console_type)
         # Connect before the viewer is greeted: unless name_check is off, reach() refuses a VNC server that reports the
-        # name of another VM.  The viewer then receives nothing from this server.
+        # name of another VM.  The viewer then receives nothing from the wrong VNC server.
         reached = await reach(self, console, info)
         self.info = self._with_mode(reached.info)
         self.enter("offer")

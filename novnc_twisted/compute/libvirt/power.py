@@ -12,7 +12,7 @@ _CALLS: Final[Mapping[Operation, Callable[[Any], object]]] = MappingProxyType(
     {
         Operation.CREATE: lambda domain: domain.create(),
         # create() starts a domain from its saved state, if there is one.  RESTORE is a separate operation, because the
-        # driver runs it in threads of its own.
+        # driver has separate threads for it.
         Operation.RESTORE: lambda domain: domain.create(),
         Operation.BOOT: lambda domain: domain.createWithFlags(libvirt.VIR_DOMAIN_START_FORCE_BOOT),
         Operation.SHUTDOWN: lambda domain: domain.shutdown(),

@@ -32,8 +32,8 @@ The entry itself counts as live only for :data:`.PRESENCE` seconds after its las
 PLAIN = 9
 """Number of times that an entry is renewed by plain commands between two runs of the script ``ANNOUNCE``.
 
-A thousand compute hosts renew a thousand entries each second, and a run of the script takes several times the CPU of
-the plain commands.  The script must run now and then, because only the script renews the expiry of the entry's keys.
+Each compute host renews its entry each second, and a run of the script takes several times the CPU of the plain
+commands.  The script must run now and then, because only the script renews the expiry of the entry's keys.
 """
 
 _PERIOD = int(PRESENCE * 1000)
@@ -56,8 +56,8 @@ class Presence:
         self._announced: dict[Announcement, ExclusiveTopic] = {}
         # How many times each entry may still be renewed by plain commands before the script must run.
         self._plain: dict[Announcement, int] = {}
-        # The description and the name of this process (Announcement.member()).  Each entry contains the description;
-        # an exclusive entry contains the name, too.
+        # _origin is the description of this process, and _life its name (Announcement.member()).  Each entry contains
+        # the description; an exclusive entry contains the name, too.
         self._origin = self._life = ""
         self._running: Deferred[None] | None = None
 
@@ -91,7 +91,7 @@ class Presence:
 
             * the waiting calls, one list for each queue: this was the last server of the topic.  The calls must be
               answered with an error.
-            * an empty list: the entry has no queues, or this was the last server of its topic, and may be restarting
+            * an empty list: the entry has no queues, or this was the last server of its topic, but may come back
               (``returns_within``).  In the second case, the calls stay in the queues for the next server, and
               :meth:`leave` must be called later.
             * None: another server takes the calls, Redis does not answer, or this process has no such entry.

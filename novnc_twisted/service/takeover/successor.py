@@ -44,8 +44,8 @@ class PredecessorChannel:
     :ivar owners: the service of each listening socket; the sockets are descriptors from 3 on.
     :ivar older: the process ids of the older processes that still have sessions, and of the predecessor, which is last.
     :ivar channels: the channels to older processes, on which the main process asks for their metrics.
-    :ivar files: the configuration files that the predecessor passes, because they came with a reload request.  If there
-        are any, they replace those of the command line.
+    :ivar files: the configuration files that a reload request has sent to the predecessor, which passes them on.  If
+        there are any, they replace those of the command line.
     """
 
     def __init__(
