@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.contract.record import Record, record
+from novnc_twisted.contract.record import Record, read_or_none, record
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
@@ -132,14 +132,8 @@ class Admissions:
 
     async def _read(self, keys: Sequence[str]) -> list[_Admission | None]:
         """Return the admissions with these keys; None for one that is missing or cannot be read."""
-        return list(map(_readable, await self._store.get_many(keys))) if keys else []
-
-
-def _readable(value: Any) -> _Admission | None:
-    try:
-        return _Admission.from_wire(value)
-    except ValueError:
-        return None
+        found = await self._store.get_many(keys) if keys else []
+        return [read_or_none(_Admission, value) for value in found]
 
 
 def _key(token_hash: str, admission: str) -> str:

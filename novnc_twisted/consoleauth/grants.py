@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from novnc_twisted.consoleauth.policy import TokenPolicy
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.mode import CONTROL, VIEW
-from novnc_twisted.contract.record import Record, record
+from novnc_twisted.contract.record import Record, read_or_none, record
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
@@ -131,14 +131,8 @@ class Grants:
 
     async def _read(self, names: Sequence[str]) -> list[_Grant | None]:
         """Return the grants under ids of sessions or hashes of tokens; None for each that cannot be read."""
-        return list(map(_readable, await self._store.get_many(list(map(_key, names))))) if names else []
-
-
-def _readable(value: Any) -> _Grant | None:
-    try:
-        return _Grant.from_wire(value)
-    except ValueError:
-        return None
+        found = await self._store.get_many(list(map(_key, names))) if names else []
+        return [read_or_none(_Grant, value) for value in found]
 
 
 def _key(session_or_token: str) -> str:

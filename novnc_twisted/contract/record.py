@@ -135,6 +135,14 @@ def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
         raise ServiceUnavailable(f"{sender}: {error}") from None
 
 
+def read_or_none(kind: type[_R], message: Any) -> _R | None:
+    """Read a record from the store; return None if it is missing or invalid."""
+    try:
+        return kind.from_wire(message)
+    except ValueError:
+        return None
+
+
 def _layout_of(kind: type[Record]) -> _Layout:
     """Return the layout of a class of records, or raise the TypeError of :func:`record`."""
     hints = get_type_hints(kind, include_extras=True)

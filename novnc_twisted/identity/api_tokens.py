@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from novnc_twisted.contract.record import Record, read
+from novnc_twisted.contract.record import Record, read, read_or_none
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.events.records import APITokenChanged, Observer
 from novnc_twisted.http.errors import HTTPError
@@ -225,7 +225,7 @@ class APITokens:
         count = 0
         slots = slots_of(user)
         for slot, value in zip(slots, await self._store.get_many(slots), strict=True):
-            found = _readable(TokenRecord, value) or await self._behind(value, user)
+            found = read_or_none(TokenRecord, value) or await self._behind(value, user)
             if found is None or not wanted(found.describe()):
                 continue
             (record,) = await _read_all(self._store, TokenRecord, [key_of(found.hash)])
@@ -292,11 +292,4 @@ def _need_log_in(caller: Caller) -> None:
 
 async def _read_all(store: IKeyedStore, kind: type[_R], keys: list[str]) -> list[_R | None]:
     """Return the records under these keys; None for each key without a record, or with a damaged one."""
-    return [_readable(kind, value) for value in await store.get_many(keys)] if keys else []
-
-
-def _readable(kind: type[_R], value: Any) -> _R | None:
-    try:
-        return kind.from_wire(value)
-    except ValueError:
-        return None
+    return [read_or_none(kind, value) for value in await store.get_many(keys)] if keys else []
