@@ -76,11 +76,12 @@ class ComputeAPI:
         """Return servers in the order of names and UUIDs, each once, and whether further servers follow.
 
         The states in the list are those after the latest events of libvirt.  Servers of a dead host, or of a host whose
-        libvirt does not answer, have the state "unknown".  Live hosts without a usable record are asked for their
-        servers, but at most MAX_ASKED of these hosts.  If no record is current and none of these hosts answers within
-        :data:`LIST_DEADLINE`, they are asked once more.  For each host that has not answered, a warning is logged.  If
-        this process's copy of the records still contains servers of such a host, these servers have the state
-        "unknown".  The host's other servers are left out.
+        libvirt does not answer, have the state "unknown".
+
+        At most MAX_ASKED live hosts without a usable record are asked for their servers.  If none of them answers
+        within :data:`LIST_DEADLINE`, and no record is current, they are asked once more.  A warning is logged for each
+        host that does not answer.  Of its servers, only those in this process's copy of the records are listed, with
+        the state "unknown".
 
         :param project: the id or name of the project whose servers are listed; None: all projects.
         :param visible: whether the caller may see a server.
@@ -158,8 +159,8 @@ class ComputeAPI:
             not see.
         :raises InstanceNotFound: no live host has the server, or the id is not a UUID.
         :raises ServiceUnavailable: no compute host is live, the list of live hosts cannot be read, or too many hosts
-            would have to be asked.  Or a host that may have the server did not answer or was not asked, and no other
-            host has answered that it has the server.
+            would have to be asked.  Or no host has reported the server, and a host that may have it did not answer or
+            was not asked.
         """
         uuid = arguments.instance_uuid(instance_uuid)
         updated = await self._directory.refresh()
@@ -203,8 +204,8 @@ class ComputeAPI:
         :param host: the compute host to ask first.  If it is None or does not have the server, the host is looked up.
         :raises InstanceNotFound: no live host knows the server.
         :raises InstanceNotRunning: the server is stopped, a migration has paused it, or its VNC port is not known yet.
-        :raises ConsoleTypeUnavailable: the server has no VNC server that listens, or its host does not offer this
-            console type.
+        :raises ConsoleTypeUnavailable: the server has no listening VNC display, or its host does not offer this console
+            type.
         :raises ConsoleUnreachable: another running server of the same host claims the same VNC address.
         """
         asked: dict[str, Any] = {"instance_uuid": instance_uuid, "console_type": console_type}

@@ -103,8 +103,7 @@ class VanishedDomains:
 
     async def _compare(self) -> None:
         """Find the domains that ended while libvirt reported no events."""
-        # Begin a new set.  Events that arrive while the domains are being listed add their domains to the new set,
-        # because the list may lack these domains.
+        # Begin a new set, to which events add their domains during the listing: the list may lack these domains.
         before, self._known, began = self._known, set(), self._clock.seconds()
         present = before
         try:

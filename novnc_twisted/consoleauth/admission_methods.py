@@ -124,7 +124,7 @@ class AdmissionMethods:
             reserve = LAST if self._counts.rules.counts else 0.0
             return await self._token_places.locate(record, limit, reserve=reserve)
         except Refusal as refusal:
-            # A token that was dropped with its server counts as revoked, but InstanceNotFound is more useful then.
+            # For a token that was dropped with its server, current() would raise Revoked.
             if not isinstance(refusal, InstanceNotFound) or await self._policy.known(token_hash) is not None:
                 await self._policy.current(token_hash, record)  # raises Revoked if the token was revoked
             raise

@@ -103,9 +103,8 @@ class Grants:
         found = await self._read([one.token_hash for one in watching])
         renewed: dict[SessionInfo, str] = {}
         for to, grant in zip(watching, found, strict=True):
-            # Only receivers_ended() sets ``to``.  A grant without ``to`` was stored under the id of a session.
-            # Such a grant is found here only if this id is equal to the hash of the token: a proxy could report such an
-            # id.
+            # Only receivers_ended() sets ``to``.  A grant without ``to`` is found here if a proxy reports the hash of a
+            # token as the id of a session.
             if grant is None or not grant.to:
                 continue
             if to.id in grant.others or to.client_address != grant.address:

@@ -44,8 +44,8 @@ class LeaseMethods:
 
         :returns: ``mode``: what the viewer may do (``control`` or ``view``) if this was changed after the token was
             made, or if the token was shared with the right ``control``; else null.
-        :raises Revoked: the token was revoked, alone or with all tokens of its server, its user or its project; all
-            tokens of its server were dropped, because the server is gone; or the token was shared from a token that is
+        :raises Revoked: the token was revoked, alone or with all tokens of its server, its user or its project.  Or all
+            tokens of its server were dropped, because the server is gone.  Or the token was shared from a token that is
             no longer valid.
         :raises ConsoleForbidden: the server belongs to another project than when the token was made.
         """

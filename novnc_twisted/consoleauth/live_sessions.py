@@ -94,9 +94,9 @@ class LiveSessions:
     async def end(self, wanted: SessionFilter, reason: str, repeated: bool = False) -> Outcome:
         """End the sessions that match a filter, with the close code of Revoked (4410).
 
-        :param wanted: the filter.  If ``made_until`` is set, a repetition spares sessions whose tokens were made later.
-            The first attempt ignores ``made_until``, unless ``repeated`` is True.
-        :param repeated: whether the caller repeats its call, so that users may have made tokens since the first.
+        :param wanted: the filter.  ``made_until`` spares sessions whose tokens were made later.  The first attempt
+            ignores ``made_until``, unless ``repeated`` is True.
+        :param repeated: whether an earlier call has begun the same change; users may have made tokens since then.
         :raises ServiceUnavailable: the list of proxies cannot be read.
         """
         return await self._apply("end_sessions", {**_set_fields(wanted), "reason": reason}, repeated=repeated)
@@ -117,7 +117,7 @@ class LiveSessions:
             return
         for topic in outcome.unanswered:
             _log.warn(
-                "sessions of server {uuid} on {topic} may go on until this proxy answers, or calls to renew the leases "
+                "sessions of server {uuid} on {topic} may go on until this proxy answers, or asks to renew the leases "
                 "of their tokens",
                 uuid=instance_uuid,
                 topic=topic,
@@ -178,7 +178,7 @@ class LiveSessions:
     async def _catch_up(self, topic: str) -> None:
         """Repeat the changes that a proxy has not applied, in their order, for at most :data:`DEADLINE` seconds.
 
-        So a proxy that does not answer gets one call at a time, and delays the other proxies only for this time.
+        So a proxy that does not answer does not delay the other proxies for longer.
         """
         until = self._clock.seconds() + DEADLINE
         for change in self._pending:

@@ -28,7 +28,7 @@ SELECTORS = ("token_hash", "server_id", "user_id", "project_id")
 """The fields of a SessionFilter that select tokens to revoke: exactly one of them, and optionally ``owner``."""
 
 _CHANGERS: Final = ("", "user")
-"""Arguments of :func:`_changed` that return the two keys: that of the operator's mode, and that of the user's mode."""
+"""Values of ``by`` with which :func:`_changed` returns the operator's key and the user's key."""
 
 
 @record
@@ -98,12 +98,12 @@ class TokenMarks:
     async def revoked_until(self, wanted: SessionFilter, request: str) -> float | None:
         """Return the time up to which this request has revoked tokens, as Unix time in seconds.
 
-        A caller may repeat its request.  The first of its calls that revokes tokens fixes the time for all of them.  So
-        the later calls do not revoke tokens that were made since then.
+        A caller may repeat its request.  The first call that revokes tokens sets the time.  Repetitions spare tokens
+        that were made later.
 
         :param request: the id of the request, the same for its repetitions; empty: it is not repeated.
         :return: None: no call of this request has revoked tokens yet, or another request has replaced its mark.  The
-            time of the mark must not go back, so a repetition then revokes tokens again.
+            time of the mark must not go back, so a repetition then revokes tokens up to the present.
         """
         if not request:
             return None

@@ -105,8 +105,8 @@ class NovaAPI:
         """Return a server; None if the credentials may not read servers.
 
         :raises InstanceNotFound: there is no such server.
-        :raises ServiceUnavailable: Keystone or nova does not answer.  Or nova refuses to show this server with
-            401 or 403, although the credentials may read other servers.
+        :raises ServiceUnavailable: Keystone or nova does not answer.  Or nova answers 401 or 403 for this server,
+            although the credentials may read other servers.
         """
         if not await self._may_read_servers():
             return None

@@ -97,9 +97,9 @@ class NovaAuthority:
         if place is not None and place.instance_uuid == known.instance_uuid:
             _refuse_without_screen(server)
             return self._info(token, place, server, current=False)
-        # nova does not know the token any more, or (a precaution) names another server.  Usually, the token has
-        # expired, or a live migration has ended the session: nova then deletes the tokens of the server.  The viewer
-        # may reconnect nevertheless, so ask nova for the console of the server that the token opened before.
+        # nova does not know the token any more, or names another server.  Usually, the token has expired, or a live
+        # migration has ended the session: nova then deletes the tokens of the server.  The viewer may reconnect
+        # nevertheless, so ask nova for the console of the server that the token opened before.
         info = await self._locate(token, known.instance_uuid, known.project_id, server)
         if info is None:
             raise InvalidToken("nova does not know the token")

@@ -39,8 +39,11 @@ This is also the reason if a session asks for control, but has control already.
 BARRED: Final = "barred"
 """Why nothing was changed: the other session may not have control.
 
-There are three reasons.  An operator limited its token to viewing.  Or the person who made its token for a guest did so
-(but this person may still give it control).  Or its viewer is not the console page.
+There are three reasons:
+
+* An operator limited its token to viewing.
+* The person who made its token for a guest limited the token to viewing.  This person can still give control.
+* Its viewer is not the console page.
 """
 
 NOBODY: Final = "nobody"
@@ -178,9 +181,9 @@ class PeopleMethods:
         gave = [to for to, by in stored.items() if by == other.id]
         left = {to: by for to, by in acting.grants.items() if to not in gave}
         if settle(acting.sessions, left).modes[own.id] != CONTROL:
-            # Without the grants of the receiver, this session has no control.  So it got its control from the receiver,
-            # directly or through other sessions.  It is enough to end these grants: then the receiver has control
-            # again, and this session only watches.
+            # Without the grants that the receiver made, this session has no control.  So it got its control from the
+            # receiver, directly or through other sessions.  It is enough to end these grants: then the receiver has
+            # control again, and this session only watches.
             await self._grants.drop(gave)
             return None
         if not other.has_page:
@@ -197,8 +200,7 @@ class PeopleMethods:
         return None
 
     async def _may_control(self, session: SessionInfo) -> bool:
-        """Return whether a session with control may have it.  A proxy could report a right that the session does not
-        have."""
+        """Return whether a session may have the control that it has: a proxy could report a false right."""
         if session.right != CONTROL:
             return True  # it has control by a grant, which was checked when it was made
         record = await self._policy.known(session.token_hash)

@@ -181,7 +181,7 @@ class NumberTests(ConsoleAuthCase):
         self.assertEqual(await self.delete_tokens(VM), 1)
         self.assertEqual(ended, [{"server_id": VM, "reason": "deleted by the API"}] * 2)
         self.clock.advance(5)
-        line = f"sessions of server {VM} on proxy.h.c may go on until this proxy answers, or calls to renew the leases"
+        line = f"sessions of server {VM} on proxy.h.c may go on until this proxy answers, or asks to renew the leases"
         self.assertEqual(len(logged.lines(line)), 1)
 
     async def test_the_proxies_cannot_be_reached(self) -> None:
