@@ -1,4 +1,4 @@
-"""An image service without images: ``openstack server list`` of python-openstackclient 5.8 to 7.4 needs one."""
+"""An image service without images, which ``openstack server list`` of python-openstackclient 5.8 to 7.4 needs."""
 
 from typing import Final
 

@@ -106,8 +106,7 @@ class Outages:
         :param cause: what happened, in words.
         :param work: what the request needed.
         :param status: the HTTP status of the response.
-        :param quiet: the ``quiet`` time (see :class:`_Cause`) if this cause begins now, and is not the recurrence of an
-            earlier one.
+        :param quiet: the ``quiet`` time (see :class:`_Cause`) if this cause begins now, and does not recur.
         """
         # Without the ids of the servers, an outage has one log line, and not one for each server.
         cause = _SERVER.sub("a server", cause)
@@ -132,7 +131,7 @@ class Outages:
         known.count += 1
 
     def answered(self, work: Work) -> None:
-        """Log the end of each cause that is over, as the successful answer to ``work`` shows."""
+        """Log the end of each cause that a successful answer to ``work`` shows to be over."""
         now = self._clock.seconds()
         for cause, known in self._causes.items():
             if known.is_disproved(work, now):

@@ -40,8 +40,8 @@ class Responder:
     ) -> Response:
         """Return the response of ``answer``, or the response for the error that it raises.
 
-        :param work: the work that other services do for the request.  None: they do no work, except that they may
-            check the caller's credentials.
+        :param work: the work that other services do for the request.  None: at most, they check the
+            caller's credentials.
         """
         try:
             response = await answer

@@ -33,8 +33,8 @@ def local_path(wanted: str, prefix: str) -> str:
     :param prefix: the path below which a reverse proxy publishes the API; may be empty.
     """
     home = f"{prefix}/console/"
-    # A path that begins with two slashes leads to another site, and browsers treat backslashes as slashes.  With a
-    # correct ``prefix``, no path below ``home`` begins like this.
+    # A path that begins with two slashes leads to another site, and browsers treat backslashes as slashes.  Only a
+    # wrong ``prefix`` lets a path below ``home`` begin like this.
     safe = wanted.startswith(home) and wanted.isprintable() and wanted.isascii() and "\\" not in wanted
     return wanted if safe and not wanted.startswith("//") else home
 

@@ -85,5 +85,5 @@ def page(
 
 
 def see_other(location: str, *headers: tuple[str, str]) -> Response:
-    """Return a redirect to a page that the browser opens with GET, for example after a form (303)."""
+    """Return a redirect (303) to a page that the browser opens with GET, for example after a form."""
     return Response(303, None, (("Location", location), *headers))

@@ -134,8 +134,8 @@ def _search(t: Words, base: str, filters: Filters, *, admin: bool) -> Markup:
         tag("option", state(t, status) if status else t("All"), value=status, selected=status == chosen)
         for status in dict.fromkeys(("", *STATES, chosen))
     ]
-    # Only administrators see the hosts of servers, and servers of several projects.  For other users, each of these two
-    # fields appears only if the URL has its filter.
+    # Only administrators see the hosts of servers, and servers of several projects.  Other users get the project
+    # field or the host field only if the URL sets that filter.
     fields = {"Project": filters.project, "Host": filters.host}
     texts = [
         tag("label", t(label), tag("input", name=label.lower(), value=value))

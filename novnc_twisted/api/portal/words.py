@@ -114,7 +114,7 @@ def _wishes(field: str) -> list[str]:
 
 @cache
 def _pattern(english: str) -> re.Pattern[str]:
-    """Return a pattern for an English text whose places, such as {name}, are filled with 1 to 300 characters each."""
+    """Return a pattern for an English text with 1 to 300 characters instead of each placeholder, such as {name}."""
     pieces = _PLACE.split(english)
     # split() returns texts at even indexes, and the names of values at odd indexes.
     pieces[::2] = map(re.escape, pieces[::2])
