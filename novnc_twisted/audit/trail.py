@@ -51,12 +51,12 @@ class AuditTrail:
             self._targets.append(_Target(clock, syslog, lambda entry: _send(syslog, entry)))
 
     def __call__(self, event: Event) -> None:
-        """Write the entry for an event, if there is one for its type."""
+        """Write the entry for an event, if its type has one."""
         entry = entry_of(event, self._uid(), self._now(), self._origin)
         if entry is None:
             return
         for target in self._targets:
-            # If the gap entry cannot be written, ``entry`` is lost, too; _write_gap() has counted ``entry`` as lost.
+            # If the gap entry cannot be written, _write_gap() has counted ``entry`` as lost.
             if not target.lost or self._write_gap(target):
                 target.write(entry)
 
