@@ -34,10 +34,13 @@ class ConnectionLimits:
     A connection is *silent* while it waits for a request.
 
     A new connection over the share of its network replaces an old connection of the same network.  A new connection
-    over the maximum replaces an old connection of any network.  The old connection that has been silent longest is
-    closed.  If no old connection is silent, the choice is between old connections whose client has to read a response
-    or to send the body of a request: the one that has waited longest is closed.  If there is no such connection either,
-    the new connection is refused.
+    over the maximum replaces an old connection of any network.  The first of these is closed:
+
+    1. the old connection that has been silent longest;
+    2. of the old connections whose client has to read a response or to send the body of a request, the one that has
+       waited longest.
+
+    If there is neither, the new connection is refused.
 
     :ivar maximum: maximum number of connections at the same time; 0: no limit.
     """

@@ -15,7 +15,9 @@ embeds the API and listens with Twisted's own TLS, the handshake with a client m
 HEAD: Final = 10.0
 """For the head of an HTTP request (proxies), or for a whole request (HTTP server).
 
-The time begins at accept, or at the end of the TLS handshake.  For a plain connection to an HTTP server whose port also
-takes TLS or PROXY headers, it begins with the first byte of the request.  For a further request on the same connection,
-it begins after the previous response (proxies), or with the first byte of the request (HTTP server).
+The time begins:
+
+* for the first request of a connection: at accept, or at the end of the TLS handshake.  On a plain connection to an
+  HTTP server whose port also takes TLS or PROXY headers: with the first byte of the request.
+* for a further request: after the previous response (proxies), or with the first byte of the request (HTTP server).
 """

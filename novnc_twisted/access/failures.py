@@ -1,4 +1,4 @@
-"""Failed token checks by client address: after too many, tokens from the address are checked one at a time."""
+"""Counts failed token checks of each client address; after too many, its tokens are checked one at a time."""
 
 import ipaddress
 from collections import OrderedDict

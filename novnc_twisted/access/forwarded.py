@@ -45,13 +45,12 @@ def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
     """Return the client's address, from the connection or from ``X-Forwarded-For``.
 
-    ``peer`` is the client's address if ``peer`` is not a trusted proxy, or if there is no ``X-Forwarded-For``.  Behind
-    a trusted proxy, the client's address is the last entry in ``X-Forwarded-For`` that is not a trusted proxy; if all
-    entries are trusted proxies, the first entry.
+    If ``peer`` is not a trusted proxy, or if there is no ``X-Forwarded-For``, the result is ``peer``.  Otherwise, it is
+    the last entry in ``X-Forwarded-For`` that is not a trusted proxy; if all entries are trusted proxies, the first
+    entry.
 
     :param peer: the address from which the connection came.
-    :param forwarded_for: the values of X-Forwarded-For, in order.  They are read from right to left, and an entry is
-        used only if a trusted proxy wrote it.
+    :param forwarded_for: the values of X-Forwarded-For, in order.
     :return: the address, or :data:`UNKNOWN` if a trusted proxy wrote an entry that is not an address.  Entries to the
         left of this entry are not used, because the client itself may have written them.
     """

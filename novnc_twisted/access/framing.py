@@ -27,9 +27,9 @@ _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 def list_source(sources: Sequence[str], host: str | None, listening: Sequence[tuple[str, int]]) -> str:
     """Return the source that allows our list of servers to frame the console page.
 
-    The list has a page with consoles side by side, each in a frame.  The API serves the list.  So the source has the
-    host of the request, and a port on which the API of this process listens.  No other port is used, because
-    another user of this machine may listen on it.
+    The framing page, with consoles side by side, is a page of the API.  So the source has the host of the request, and
+    a port on which the API of this process listens.  No other port is used, because another user of this machine may
+    listen on it.
 
     :param sources: the operator's sources; the list of servers may frame the page only if ``'self'`` is one of them.
     :param host: the Host of the request.
@@ -64,9 +64,9 @@ def blocked_framer(
     framer = read_origin(found[0]) if found is not None else None
     if found is not None and framer is not None:
         return None if any(_matches(source, framer, own) for source in sources) else found[0]
-    # The origin of the framing page is not known.  A page of another site is foreign.  A page of our site, but of
-    # another origin, is also foreign, unless the policy names our list of servers: the page may belong to this list.
-    # If the framing page is foreign, and the policy names no foreign page, the frame is certainly blocked.
+    # The origin of the framing page is not known.  The page is foreign if it is of another site; or if it is of another
+    # origin of our site, and the policy does not name our list of servers, which has such an origin.  A policy that
+    # names no foreign page certainly blocks a foreign page.
     site = sites[0] if len(sites) == 1 else ""
     is_foreign = site == "cross-site" or (site == "same-site" and not own_list)
     names_foreign_page = any(each not in ("'self'", "'none'", own_list) for each in sources)

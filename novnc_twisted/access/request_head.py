@@ -180,6 +180,6 @@ def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
         match = _FIELD.fullmatch(line)
         if match is None:
             raise BadHead("a malformed header field")
-        # The pattern does not strip the blanks around the value: with many blanks, this would take quadratic time.
+        # Stripped here, because a pattern that strips the blanks would take quadratic time if there are many.
         fields.append((match[1].lower(), match[2].strip(" \t")))
     return first, tuple(fields)

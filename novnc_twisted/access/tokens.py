@@ -13,9 +13,9 @@ A token plugin has its own maximum, which may be higher.
 """
 
 MOST_KEPT: Final = 32
-"""Maximum number of results of :func:`hash_of_session` that are cached, and of results of :func:`link_id`.
+"""Maximum number of cached results of each of the two functions :func:`hash_of_session` and :func:`link_id`.
 
-During the set-up and at the end of a session, each of the two functions is called several times for the same token.
+During the set-up and at the end of a session, each function is called several times for the same token.
 The caches are meant only for sessions that are being set up or ended now.  A session does not store the results,
 because they would take 200 bytes.
 """

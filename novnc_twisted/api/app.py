@@ -206,8 +206,7 @@ class Application:
     async def _caller(self, request: Request) -> Caller:
         """Return the caller.
 
-        If Keystone gives no usable answer, the error is HTTPError 503 or ServiceUnavailable, depending on the kind of
-        credentials.  For an API token, the error also depends on which request to Keystone failed.
+        If Keystone gives no usable answer, the error is HTTPError 503 or ServiceUnavailable.
 
         :raises HTTPError: 400: a header field with credentials came twice; 401: there are no valid credentials; 403:
             this caller may not make this request, or a page of another site makes it; 429: the user is locked out,

@@ -21,8 +21,7 @@ class IComputeAPI(Protocol):
         """Return a server, as its compute host reports it; raises InstanceNotFound, ServiceUnavailable.
 
         If several hosts report the server, a report in which it is active is preferred; among equal reports, one for
-        which ``visible`` returns True.  The returned server may still be one for which ``visible`` returns False,
-        so the calling code has to check this.
+        which ``visible`` returns True.  Callers must check the result with ``visible``, which may still return False.
         """
         ...
 

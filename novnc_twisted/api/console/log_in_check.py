@@ -1,4 +1,4 @@
-"""Ends event streams soon after the log-in with which they were opened is no longer valid.
+"""Ends event streams whose log-in is no longer valid.
 
 The log-in is checked every few seconds.  With ``auth_strategy = keystone``, a check may use an earlier, cached answer
 of Keystone.
@@ -71,7 +71,8 @@ class LogInCheck:
         except Refusal:
             return True  # the service that checks credentials does not answer, so they may still be valid
         except Exception:
-            if self.ends:  # empty if the last stream has ended: then stop() has cancelled this check
+            # Without streams, stop() has cancelled this check.
+            if self.ends:
                 _log.failure(
                     "the log-in of event streams could not be checked; they end, and their clients connect again"
                 )
