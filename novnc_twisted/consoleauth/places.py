@@ -94,7 +94,7 @@ class Places:
         answers that it does not run the server.
 
         While the compute service of a host restarts, the host counts as live, and answers only after the restart.  So
-        the call to the host that made the token may take all the time that is left for the search.
+        the call to the host that made the token gets all the time that is left for the search.
 
         :param port: the port of the console when the token was made; the host logs a change of the port.
         :param compute_host: the host that made the token; None: unknown.
@@ -127,8 +127,8 @@ class Places:
         if first in directory.live and first not in answers:
             answers = await self._ask("validate_console_port", [first], limit.left(reserve=later), asked)
         likely, everywhere = directory.candidates(instance_uuid), partial(directory.all_candidates, instance_uuid)
-        # In the first round, `find` is `list`, which returns no hosts: this round only evaluates the answer of the
-        # token's host.  The last round asks hosts that came back while the others were asked.
+        # In the first round, `find` is `list`, and `list()` is empty: only evaluate the answer of the token's host.
+        # The last round asks hosts that came back while the others were asked.
         others = (everywhere, _OTHERS)
         for find, deadline in ((list, 0.0), (lambda: likely, _LIKELY), others, others):
             missing = [host for host in find() if host not in answers]
@@ -206,8 +206,7 @@ class Places:
             answers |= await self._ask("get_instance", missing, limit.left(_GONE), {"instance_uuid": instance_uuid})
             if any(not isinstance(answer, Refusal) for answer in answers.values()):
                 return False
-        # Only InstanceNotFound proves that a host does not have the server.  If a missing answer were taken as a proof
-        # too, an attacker could suppress answers, and the tokens would be deleted.
+        # Only InstanceNotFound proves that a host does not have the server.
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
             raise ServiceUnavailable("a compute host did not say whether it has the server")
         self._refuse_unasked(instance_uuid, answers)

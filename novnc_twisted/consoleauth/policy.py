@@ -53,8 +53,7 @@ class TokenPolicy:
         # Keep a longer lifetime of earlier rules: tokens that were made with it stay valid.
         self._longest = longest = max(self._longest, rules.token_ttl)
         self._lost.use_rules(rules, longest)
-        # A mark (a later change of a token) must outlive the token's record, and the time in which a process could
-        # restore this record.
+        # A mark must outlive the token's record, and the time in which a process could restore this record.
         self._marks.kept = max(longest, LONGEST, DROPPED) + LEASE + GRACE
 
     async def time(self) -> float:
@@ -98,8 +97,8 @@ class TokenPolicy:
         """Revoke the tokens that match a filter.
 
         :param request: the id of the request (:meth:`.TokenMarks.revoked_until`).
-        :return: how many of them were valid until now; a Unix time: tokens that are made later are not revoked; and
-            whether another call of the same request has revoked the tokens before.
+        :return: how many of them were valid until now; the Unix time of the revocation, which spares tokens made later;
+            and whether an earlier call of the same request has revoked the tokens.
         """
         selector_of(wanted)  # raises if the filter does not select by exactly one field
         now = await self.time()
@@ -116,8 +115,7 @@ class TokenPolicy:
     async def set_mode(self, token_hash: str, mode: str, by: str = "") -> None:
         """Change what the viewers of a token may do, also when they reconnect.
 
-        :param by: who makes this change.  Empty: an operator.  Otherwise the user who shared this token: the SHA-256 of
-            the token from which it was shared.
+        :param by: see :meth:`.TokenMarks.set_mode`.
         """
         record = await self._tokens.get(token_hash)
         kept = _outlives(await self.time(), [] if record is None else [record])
@@ -276,8 +274,8 @@ class TokenPolicy:
 
         A shared token is refused after its expiry nevertheless.
 
-        If this token must have no lease (see :meth:`reconnects`), only keep the record: without its server, user and
-        project, the next call of this method could not find a revocation.
+        If this token must have no lease (see :meth:`reconnects`), only keep the record: the next call of this method
+        needs its server, user and project to find a revocation.
 
         :param record: what :meth:`find_in_use` returned.  If it is None, nothing is renewed.
         :return: the viewer's mode if it was changed; else None.

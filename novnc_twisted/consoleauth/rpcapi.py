@@ -54,7 +54,7 @@ class ConsoleAuthAPI:
     :param proxy: the topic of the worker whose sessions begin with :meth:`check_token`; empty: unknown.
     :param people: whether console pages may list the sessions of this worker.
     :param clock: the clock for repeating calls: one of several consoleauths may have died or may hang, so most methods
-        repeat a call without an answer.  None: no call is repeated.
+        repeat an unanswered call.  None: no call is repeated.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class ConsoleAuthAPI:
         self._deadline = deadline
         self._now = now
         # If a call is repeated, two consoleauths may check the same token.  If the token is for one use only, one of
-        # them admits it, and the other one raises InvalidToken.  So an InvalidToken is not taken as the answer while
-        # another call still runs.
+        # them admits it, and the other one raises InvalidToken.
         inconclusive = (ServiceUnavailable, InvalidToken)
         self._hedged = None if clock is None else HedgedCalls(transport, clock, inconclusive=inconclusive)
         self._leases = LeaseCalls(self._keep)
@@ -178,7 +177,7 @@ class ConsoleAuthAPI:
         :raises ServiceUnavailable: the list of proxies cannot be read; the tokens may be revoked already.
         """
         set_fields = {name: value for name, value in wanted.to_wire().items() if value is not None}
-        # A repeated call has the same id, so that it does not revoke tokens that were made since the first one.
+        # A repeated call has the same id, so that it does not revoke tokens that were made since the first call.
         answer = await self._ask("revoke", reason=reason, request=secrets.token_hex(16), **set_fields)
         return read(Revocation, answer, "consoleauth")
 

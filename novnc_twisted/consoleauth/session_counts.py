@@ -41,7 +41,7 @@ MAX_CHECKING: Final = 1000
 """Maximum number of link ids (:func:`.link_id`) in one call to a proxy."""
 
 _SERVER: Final = "server_id"
-"""The field of a :class:`.SessionFilter` (it selects sessions) by which the proxies count the sessions of a server."""
+"""The field of a :class:`.SessionFilter` by which the proxies count the sessions of a server."""
 
 _Key = tuple[str, str]
 """What is counted: the name of a field of a SessionFilter, and its value."""
@@ -123,7 +123,7 @@ class SessionCounts:
         self.rules = rules
         self._open = opened
         self._locks: dict[_Key, DeferredLock] = {}
-        # The admissions of each key, and the keys of each admission, in the order of their time.
+        # The admissions of each key, and the keys of each admission, oldest first.
         self._admitted: dict[_Key, deque[_Admission]] = {}
         self._keys: deque[tuple[float, Sequence[_Key]]] = deque()
 
@@ -134,8 +134,7 @@ class SessionCounts:
 
         :param session: the id of the session's admission.  If the session is checked again with the same id, it is not
             counted twice.
-        :param proxy: the topic of the proxy's worker process; empty: unknown.  A session without a known worker counts
-            only after its proxy has received the answer.
+        :param proxy: the topic of the proxy's worker process; empty: unknown.
         :param time: the limit of the method that admits the session.
         :raises TooManySessions: a limit is reached; the subclass says which.
         :raises ServiceUnavailable: a proxy does not answer, so that its sessions are unknown.

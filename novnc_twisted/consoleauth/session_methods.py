@@ -77,8 +77,8 @@ class SessionMethods:
     async def change_mode(self, token_hash: str, mode: str, by: str = "") -> Outcome:
         """Change what the viewers of a token, and of the tokens that were shared from it, may do.
 
-        :param by: who makes this change.  Empty: an operator.  Otherwise the user who shared this token: the SHA-256 of
-            the token from which it was shared.
+        :param by: the SHA-256 of the token from which this token was shared, if the user who shared it makes this
+            change; empty: an operator.
         :return: how many sessions of the token itself were changed, and the proxies that did not answer.  These include
             proxies that did not answer about a token that was shared from this one.
         """

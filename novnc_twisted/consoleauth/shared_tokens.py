@@ -70,7 +70,6 @@ class SharedTokens:
         if mode == CONTROL and record.connect_info.mode != CONTROL:
             raise ConsoleForbidden("the link is for viewing only")
         now = await self._now()
-        # For example, no session can keep a one-time token in use.
         left = LONGEST if self._reconnects(record) else record.expires_at - now
         ttl = min(seconds, LONGEST, left)
         info = replace(record.connect_info, mode=mode, administrator=False, shared_from=token_hash)

@@ -191,8 +191,8 @@ class TokenStore:
         dropped = await self._remove(index, hashes)
         if hashes and not except_newest:
             # All tokens of the server were dropped, so remove the shared ones from the indexes of their sources, too.
-            # If only the oldest tokens were dropped, their sessions go on, and the indexes are still needed: if a
-            # source is revoked, they lead to the sessions of its shared tokens.
+            # If only the oldest tokens were dropped, their sessions go on, and the indexes are still needed to find the
+            # sessions of shared tokens when their source is revoked.
             await self._store.remove(*map(_shared, hashes))
         return dropped
 
@@ -219,7 +219,7 @@ class TokenStore:
     async def _mark_dropped(self, index: str, *, until: float = -1.0, made_until: float = -1.0) -> None:
         """Mark tokens of an index as dropped; earlier marks stay in force.
 
-        These are the tokens that expire no later than ``until``, and those that were made no later than ``made_until``.
+        Tokens are marked if they expire no later than ``until``, or were made no later than ``made_until``.
         """
         before = await self._dropped(index)
         if before is not None:

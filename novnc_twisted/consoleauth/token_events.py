@@ -52,7 +52,7 @@ def _used(about: dict[str, Any]) -> TokenUsed:
 
 
 class TokenEvents:
-    """Reports what happens to tokens to an observer.
+    """Reports events of tokens to an observer.
 
     :param observer: called with each event.
     """

@@ -19,8 +19,8 @@ class SessionFilter(Record):
     :ivar owner: the id or the name of the project that its server belongs to.
     :ivar client_network: the IPv4 address or the IPv6 /64 of its viewer (``access.failures.network_of``).
     :ivar token_hash: the SHA-256 of its token, in hexadecimal digits.
-    :ivar made_until: Unix time in seconds.  A session whose token was made later does not match.  If it is unknown when
-        the token was made, the session matches, so that a revocation does not miss it.
+    :ivar made_until: Unix time in seconds.  A session whose token was made later does not match.  A session with a
+        token of unknown age matches, so that a revocation does not miss it.
     :ivar link_id: identifies its token, but reveals neither the token nor the token's hash; see
         :func:`novnc_twisted.access.tokens.link_id`.
     """
