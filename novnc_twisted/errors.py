@@ -146,8 +146,8 @@ class SessionExpired(Refusal):
 class Revoked(Refusal):
     """A user or an operator revoked the token, or the instance is gone.
 
-    A guest's token was made from another user's link.  It is also revoked when that link is no longer valid.  If a
-    token plug-in checks the tokens, a live session also ends with this cause when its token is no longer valid.
+    A guest's token is also revoked when the link from which it was made is no longer valid.  If a token plug-in checks
+    the tokens, a live session also ends with this cause when its token is no longer valid.
     """
 
     close_code, status = 4410, 410

@@ -18,10 +18,9 @@ _log: Final = Logger(namespace="novnc_twisted.session")
 
 
 class EventLog:
-    """Logs refused requests, blocked frames and the end of each session.  An instance is an ``Observer``.
+    """Logs refused requests, blocked frames (:class:`.FrameBlocked`) and the end of each session.
 
-    A blocked frame is a frame of another site in which the browser does not show the console page, because the option
-    ``frame_ancestors`` does not allow this site; see :class:`.FrameBlocked`.
+    An instance is an ``Observer``.
 
     Each session has one line, at its end.  Refused requests are summarized: the first one for each service, cause and
     client network is logged at once; further ones are counted, and their number is logged once a minute.  All other

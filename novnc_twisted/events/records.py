@@ -131,7 +131,7 @@ class ControlChanged(ConsoleEvent):
     action: str
 
     def __post_init__(self) -> None:
-        # A proxy reports all of these texts to consoleauth, which makes the event.
+        # A proxy reports all of these texts to consoleauth, so the console type and the session ids are cleaned, too.
         clean_texts(self, "address", "user_id", "project_id", "instance_uuid", "instance_name")
         clean_texts(self, "console_type", "session_id", "other_session_id")
 
@@ -237,7 +237,7 @@ class TokenRefused(ConsoleEvent):
 
 @read_only(kw_only=True)
 class TokenRevoked(ConsoleEvent):
-    """Tokens were revoked, or were dropped, that is, removed from consoleauth's store without a revocation.
+    """Tokens were revoked, or dropped (removed from consoleauth's store without a revocation).
 
     consoleauth drops the tokens of a server if the server is gone, or if a program calls
     ``delete_tokens_for_instance``.  It drops the oldest tokens of a server or a user if there are too many.

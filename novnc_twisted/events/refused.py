@@ -23,16 +23,12 @@ RefusalCause: TypeAlias = Literal[
     "TooManyConnections",
     "TooManyFailures",
 ]
-"""Causes for which a connection or a request is refused early: before it becomes a session, and before it reaches the
-API or the monitoring.
-
-docs/operations explains each cause.
-"""
+"""Causes of :class:`RequestRefused`; docs/operations explains each cause."""
 
 
 @read_only(kw_only=True)
 class RequestRefused:
-    """A connection or a request was refused before it became a session, or reached the API or the monitoring.
+    """A connection or a request was refused early: before it reached a session, the API or the monitoring.
 
     :cvar event: the name of this kind of event.
     :ivar service: the service that refused: ``novncproxy``, ``xvpvncproxy``, ``consoleapi`` or ``monitoring``;

@@ -36,9 +36,9 @@ class Acceptor:
     """Accepts one connection in each iteration of the reactor.
 
     Twisted's port can accept a hundred connections at once.  So if 40 connections are waiting, the first worker that
-    wakes up may take all of them.  If each worker accepts one connection at a time, two workers with the same load take
-    about 20 each, and of two workers with different loads, the less busy one takes more.  This takes as much CPU time
-    as Twisted's port (measured).
+    wakes up may take all of them.  If each worker accepts one connection at a time, two equally busy workers take about
+    20 each; otherwise, the less busy worker takes more.  This class needs as much CPU time as Twisted's port
+    (measured).
 
     If no file descriptor is left, Twisted's port closes the waiting connections, and logs a line for each.  This class
     lets them wait in the kernel's queue, pauses before it tries again, and logs one line a minute.

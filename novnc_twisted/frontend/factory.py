@@ -142,10 +142,7 @@ class FrontFactory(Factory):
         viewer.slot.release()
 
     def close_idle(self) -> None:
-        """Close all connections that have no session, except those on which the last response is being sent.
-
-        Connections whose request is still being answered are closed, too.
-        """
+        """Close each connection without a session or a final response, even if its request is being answered."""
         for connection in list(self.connections):
             connection.hang_up()
 

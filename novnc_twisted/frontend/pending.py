@@ -147,8 +147,8 @@ class PendingConnection(Protocol):
         address = self._address = kind("TCP", header.host, header.port)
         self.transport.getPeer = lambda: address
         if self._slot is not None:
-            # From now on, the connection counts for the network of the client.  One network may have only a share of
-            # all connections; this limit does not apply to trusted proxies (see ConnectionLimits).
+            # Until now, the connection counted for the network of the reverse proxy, which has no limit of its own.
+            # Count it for the client's network, which has one (see ConnectionLimits).
             self._slot.release()
         self._slot = self._listener.front.connection_limits.admit(header.host)
         if self._slot is not None:
@@ -180,7 +180,7 @@ class PendingConnection(Protocol):
         try:
             inner.makeConnection(transport)
         except BaseException:
-            slot.release()  # not every error leaves a front that would release it
+            slot.release()  # after some errors, the front does not release it
             raise
         finally:
             # A shutdown waits for ``gone`` first, and then for the connections of the front.  So the front must have

@@ -128,8 +128,8 @@ def _bar(bar: Color, accent: Color | None) -> str:
         "accent": shown,
         "on-accent": shown.text(),
     }
-    # Set ``color``, too.  Otherwise the bar would inherit the text color of the body.  This color is computed from the
-    # body's value of the variable ``--ink``, not from the bar's value.
+    # Set ``color``, too.  Otherwise the bar would inherit the body's text color, which is computed from the body's
+    # ``--ink``, not from the bar's.
     return _rule("body > header, body > .show", variables, "background: var(--bar); color: var(--ink);")
 
 
