@@ -110,8 +110,7 @@ class Domain:
 def read_domain(xml: str) -> Domain:
     """Read the result of ``virDomainGetXMLDesc``.  The XML of a running domain has the present address of its console.
 
-    :raises DomainXMLError: ``xml`` is not the XML of a domain with UUID and name, is too long, or has a DOCTYPE (which
-        could define entities that fill the memory).
+    :raises DomainXMLError: ``xml`` is not the XML of a domain with UUID and name, is too long, or has a DOCTYPE.
     """
     root = _parse(xml)
     uuid, name = root.findtext("uuid", "").strip().lower(), display_name(root.findtext("name", ""))

@@ -46,20 +46,16 @@ class HostCalls:
         return called.addErrback(_with_host, host).addCallback(lambda answer: read(host, answer))
 
     async def lists(self, hosts: list[str], deadline: float) -> tuple[list[list[Instance]], dict[str, Refusal]]:
-        """Return the lists of the hosts that answered, and the refusals of the other hosts.
+        """Ask hosts at the same time.  Return the lists of those that answered, and the refusals of the others.
 
-        :param deadline: seconds for all pages of a host (without a clock: for each page); hosts are asked at the same
-            time.
+        :param deadline: seconds for all pages of a host; without a clock: for each page.
         """
         answers = await gather(Deferred.fromCoroutine(self._list(host, deadline)) for host in hosts)
         silent = {host: answer for host, answer in zip(hosts, answers, strict=True) if isinstance(answer, Refusal)}
         return [answer for answer in answers if not isinstance(answer, Refusal)], silent
 
     async def _list(self, host: str, deadline: float) -> list[Instance]:
-        """Return the whole list of a host, read page by page.
-
-        :param deadline: seconds for all pages together; without a clock: for each page.
-        """
+        """Return the whole list of a host, read page by page."""
         until = None if self._now is None else self._now() + deadline
         found, after = await self.call(host, replies.page, "list_instances", deadline=deadline)
         # The number of pages is limited, because the pages of a faulty host may never end and would fill the memory.
@@ -75,7 +71,7 @@ class HostCalls:
             more, last = await self.call(host, replies.page, "list_instances", deadline=deadline, after=after)
             found += more
             # ``last`` is the UUID of the last server of the page, or empty if no page follows.  Also stop if the UUID
-            # does not increase, because a faulty host would repeat the same pages.
+            # does not increase, because a faulty host may repeat pages.
             after = last if last > after else ""
         raise ServiceUnavailable(f"compute host {host} lists more than {MAX_PAGES} pages of servers")
 

@@ -12,7 +12,10 @@ _PAGE = MAX_MESSAGE * 3 // 4
 """Maximum size of the domains of one page, in bytes of JSON."""
 
 _LEAST = 300
-"""Minimum number of bytes for which a domain counts, so that a page has fewer domains than other services accept."""
+"""Number of bytes that a smaller domain counts as.
+
+This limits the number of domains in a page (:data:`.replies.MAX_LISTED`).
+"""
 
 
 def instance_of(domain: Domain, host: str) -> Instance:
@@ -23,7 +26,7 @@ def instance_of(domain: Domain, host: str) -> Instance:
 def page(domains: Iterable[Domain], host: str, after: str) -> dict[str, Any]:
     """Return, as ``instances``, the next domains after ``after`` in the order of their UUIDs.
 
-    ``more`` says whether further domains follow, which did not fit into this page.
+    ``more`` says whether further domains follow.
 
     :param after: the last UUID of the previous page; empty for the first page.
     """

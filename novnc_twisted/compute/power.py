@@ -119,9 +119,9 @@ class PowerActions:
         domain = await self._driver.get_domain(uuid)
         operations = () if domain.migrating else _PLANS[action].get(domain.state, ())
         busy = self._tasks.get(uuid)
-        # A hard reboot (RESET) may replace any other running action, since a guest may ignore a request to reboot or to
-        # shut down.  (nova permits a hard reboot during most actions, but not during START and STOP.)  A hard reboot
-        # must not replace another one: many hard reboots would occupy all threads for power actions.
+        # A hard reboot (RESET) can replace any other running action, because a guest may ignore a request to reboot or
+        # to shut down.  (nova permits a hard reboot during most actions, but not during START and STOP.)  A hard reboot
+        # must not replace another hard reboot: many of them would occupy all threads for power actions.
         if busy is not None and (action != power.RESET or busy.name == task.name):
             return PowerReply(state=domain.state, conflict=power.BUSY, task=busy.name)
         if domain.migrating:
@@ -187,9 +187,8 @@ class PowerActions:
 
     async def _destroy(self, domain: Domain, task: _Task) -> None:
         try:
-            # The domain may have stopped just now.  If changed() has noticed this, it has ended the task, and another
-            # user may have started the domain again.  Or a hard reboot may have replaced the task.  In these cases, do
-            # not switch the domain off.
+            # If changed() has ended the task (the domain stopped), or a hard reboot has replaced it, an active domain
+            # was started or reset by a user, so do not switch it off.
             if (await self._driver.get_domain(domain.uuid)).active and self._tasks.get(domain.uuid) is task:
                 await self._driver.operate(domain.uuid, (Operation.DESTROY,))
         except InstanceNotFound:

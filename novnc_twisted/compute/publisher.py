@@ -2,9 +2,11 @@
 
 The domains that a host publishes form the host's record.  A record has parts, which contain the domains, and a head,
 which lists the versions of the parts (:mod:`novnc_twisted.messaging.domain_record`).  After an event of libvirt, the
-publisher reads the changed domain and writes one part and the head.  It reads all domains when libvirt becomes
-available (at the start or after a failure), when many domains change at once, and every few minutes, because libvirt
-sends no event for some changes.
+publisher reads the changed domain and writes one part and the head.  It reads all domains
+
+* when libvirt becomes available (at the start or after a failure),
+* when many domains change at once,
+* every few minutes, because libvirt sends no event for some changes.
 """
 
 from typing import Final
@@ -35,7 +37,7 @@ RETRY: Final = 5.0
 """Seconds from a failed attempt to the next one.  An event of libvirt may cause the next attempt earlier."""
 
 RENEWAL: Final = 30.0
-"""Seconds between two renewals of the record.  Publications because of events do not postpone a renewal.
+"""Seconds between two renewals of the record.
 
 A renewal lets the store keep the record for longer.  If the store has lost the record, the publisher writes it again.
 Most renewals renew only the head of the record (see :data:`RECONCILIATION`).

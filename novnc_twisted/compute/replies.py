@@ -24,7 +24,7 @@ message of 1 MiB has room for 500,000 invalid entries.
 
 
 def instance(host: str, answer: Any) -> Instance:
-    """Read a server; its ``host`` is the host that was asked, not a value of the answer.
+    """Read a server.
 
     :raises ServiceUnavailable: the uuid, the name or the state is invalid; the detail names the field.
     """
@@ -70,7 +70,7 @@ def page(host: str, answer: Any) -> tuple[list[Instance], str]:
     found = instances(host, answer)
     if answer.get("more") is not True:
         return found, ""
-    # Invalid entries are left out, but an entry with an invalid name, for example, may still have a valid UUID.
+    # Not from ``found``: an entry that was left out, for example because of its name, may still have a valid UUID.
     uuids = (one.get("uuid") for one in reversed(answer["instances"]) if isinstance(one, dict))
     last = next((one for one in uuids if fields.is_uuid(one)), None)
     if last is None:

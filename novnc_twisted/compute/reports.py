@@ -1,4 +1,4 @@
-"""Logs wrong settings of VNC servers.  A fault is not logged again at each check."""
+"""Logs wrong settings of VNC servers."""
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger

@@ -1,9 +1,9 @@
 """Reads libvirt's domains, and caches what it read from their XML.
 
-For access rights and for opening a console, :meth:`DomainReader.fresh` reads the XML each time.  For the console
-addresses of all active domains, :meth:`DomainReader.recent` uses the cache.  For lists, :meth:`DomainReader.all` reads
-each time which domains exist, and their names and states.  It reads a domain's XML again only if libvirt's events do
-not guarantee that the XML is unchanged, or if the last reading is older than :data:`MAX_AGE`.
+* :meth:`DomainReader.fresh`, for access rights and for opening a console, reads the XML each time.
+* :meth:`DomainReader.recent`, for the console addresses of active domains, reads the XML only if it may have changed.
+* :meth:`DomainReader.all`, for lists, reads the names and states of all domains each time.  It reads XML that may have
+  changed, or whose last reading is older than :data:`MAX_AGE`.
 """
 
 import threading

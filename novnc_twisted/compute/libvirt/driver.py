@@ -130,7 +130,7 @@ class LibvirtDriver:
 
     def _probe(self) -> None:
         """Make a short call.  The pool reports its outcome to Health."""
-        # isAlive() would not do, because it does not ask libvirtd.
+        # isAlive() is not enough, because it does not ask libvirtd.
         self._pool.run(methodcaller("listDomainsID")).addErrback(lambda failure: failure.trap(Refusal) and None)
 
     def list_domains(self) -> Deferred[list[Domain]]:
@@ -182,11 +182,9 @@ class LibvirtDriver:
     def _active(self, connection: Any) -> _Active:
         """Return the active domains, as far as their XML can be read; runs in a thread.
 
-        libvirt is asked for the ids each time, so new and ended domains are noticed without events.  A domain with a
-        known id and console address is not read again: each start gives a domain a new id, and a running VNC server
-        keeps its address.  A domain without a console is not read again either.  An unreadable domain is read again
-        only after the next event of any domain.  Another libvirtd may use the same ids for other domains, so all known
-        domains are forgotten when a new connection is made.
+        libvirt is asked for the ids each time, so new and ended domains are noticed without events.  A known domain is
+        not read again: each start gives a domain a new id, and a running VNC server keeps its address.  Domains that
+        have no VNC port yet do not become known (:func:`_is_settled`).
         """
         active = self._known
         known = active.domains
@@ -199,7 +197,10 @@ class LibvirtDriver:
         return _Active(seen)
 
     def _keep(self, old: _Active, domains: _Known) -> bool:
-        """Replace the known domains.  Return False if another thread has replaced ``old``: ``domains`` may be stale."""
+        """Replace ``old``, the known domains.
+
+        Change nothing and return False if another thread has replaced them, because ``domains`` may be stale then.
+        """
         new = _Active(domains)
         with self._keeping:
             if old is not self._known:
@@ -243,7 +244,10 @@ class LibvirtDriver:
             self._known = _Active({})
 
     def _forget(self) -> None:
-        """Forget everything, since a new connection may lead to another libvirtd; runs in a pool thread."""
+        """Forget everything; runs in a pool thread.
+
+        A new connection may lead to another libvirtd, which may use the same ids for other domains.
+        """
         self._reader.distrust()
         self._forget_consoles()
 

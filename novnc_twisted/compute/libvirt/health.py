@@ -1,4 +1,4 @@
-"""Decides from the reports of two sources whether libvirt answers, and logs when it stops and when it answers again."""
+"""Decides from the reports of two sources whether libvirt answers, and logs outages and refused calls."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ _log = Logger()
 
 
 class Health:
-    """Follows and logs whether libvirt answers, which is true while both sources work.
+    """Follows whether libvirt answers.  libvirt counts as answering while both sources work.
 
     Used in the reactor's thread only.
 
@@ -44,8 +44,8 @@ class Health:
 
         :param on_change: called with True when libvirt answers, for the first time or again, and with False when it
             stops answering.
-        :param probe: makes a call to libvirt.  As long as CALLS fails, each report that EVENTS is well also causes such
-            a call: perhaps nobody else makes a call that would show that CALLS works again.
+        :param probe: makes a call to libvirt.  While CALLS fails, ``probe`` is called at each report that EVENTS is
+            well, because there may be no other call that shows that CALLS works again.
         """
         self._on_change, self._probe = on_change, probe
         self._failing, self._answers = {EVENTS}, None

@@ -40,8 +40,7 @@ def _run() -> None:
         try:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError as error:  # pragma: no cover
-            # poll() failed, so the loop cannot continue.  Without keepalive, a call that hangs fails only at its
-            # deadline.
+            # poll() failed, so the loop cannot continue.
             _log.error("libvirt's event loop failed: {reason}", reason=str(error))
             return
 

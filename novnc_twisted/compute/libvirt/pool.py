@@ -1,7 +1,7 @@
 """A few threads, each with a libvirt connection of its own.
 
-libvirt's calls block and have no time-out.  Each thread has a connection of its own because of libvirt 9.0.0: on a
-shared connection, keepalive freed only one of three hung calls, and closing the connection then crashed the process.
+libvirt's calls block and have no time-out.  On a shared connection (libvirt 9.0.0), keepalive freed only one of three
+hung calls, and closing the connection then crashed the process.
 """
 
 import threading
@@ -46,11 +46,11 @@ class _Worker:
 class _Job:
     """One call.
 
-    :ivar abandoned: whether the result is no longer wanted.  The reactor sets it, and the thread reads it.
+    :ivar abandoned: whether the result is no longer wanted.  Set by the reactor, read by the thread.
     :ivar acted: whether the work may already have changed a domain, so that it must not be repeated.
     :ivar began: when the call was given to a thread; None: it waits.
-    :ivar report: a function that reports the outcome to Health.  The thread sets it.  The reactor calls it when the
-        call has ended, together with the result, so each job wakes the reactor only once.
+    :ivar report: reports the outcome to Health.  Set by the thread, called by the reactor when it handles the result,
+        so that each job wakes the reactor only once.
     """
 
     def __init__(self, work: Callable[[Any], Any]) -> None:

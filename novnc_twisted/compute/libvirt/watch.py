@@ -95,8 +95,8 @@ class Watch:
             try:
                 registered = self._register(connection)
                 failures = 0
-                # Called before CONNECTED is reported: when the driver lists the domains next, it may use cached domains
-                # only if libvirt reports every change.
+                # Called before CONNECTED is reported, because the domains are listed then, and a later call would make
+                # these readings stale.
                 self._watched(len(registered) == len(_EVENTS))
                 self._reactor.callFromThread(self._connected)
                 while not self._wake.wait(_LOOK) and not unusable(connection):
@@ -151,7 +151,7 @@ class Watch:
         self._notify(change_of(event, detail), domain)
 
     def _described(self, _connection: Any, domain: Any, _kind: int, _namespace: str | None, _opaque: Any) -> None:
-        """Handle a change of a domain's metadata, in libvirt's thread.  The metadata may name another project now."""
+        """Handle a change of a domain's metadata, in libvirt's thread."""
         self._notify(Change.DESCRIBED, domain)
 
     def _notify(self, change: Change | None, domain: Any) -> None:
