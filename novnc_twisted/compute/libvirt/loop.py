@@ -40,7 +40,7 @@ def _run() -> None:
         try:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError as error:  # pragma: no cover
-            # poll() failed, so the loop cannot continue.
+            # poll() failed, so the loop cannot continue, and delivers no more events.
             _log.error("libvirt's event loop failed: {reason}", reason=str(error))
             return
 
