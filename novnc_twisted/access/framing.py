@@ -64,11 +64,12 @@ def blocked_framer(
     framer = read_origin(found[0]) if found is not None else None
     if found is not None and framer is not None:
         return None if any(_matches(source, framer, own) for source in sources) else found[0]
-    # The origin of the framing page is not known.  The page is foreign if it is of another site; or if it is of another
-    # origin of our site, and the policy does not name our list of servers, which has such an origin.  A policy that
-    # names no foreign page certainly blocks a foreign page.
+    # The origin of the framing page is not known.  It may be our list of servers, whose pages do not send it.  For
+    # browsers, the list is of the same site; but of another site if it uses http and our page uses https.  A policy
+    # that names no foreign page certainly blocks a foreign page.
     site = sites[0] if len(sites) == 1 else ""
-    is_foreign = site == "cross-site" or (site == "same-site" and not own_list)
+    may_be_list = own_list and (site == "same-site" or own.scheme.lower() == "https")
+    is_foreign = site in ("same-site", "cross-site") and not may_be_list
     names_foreign_page = any(each not in ("'self'", "'none'", own_list) for each in sources)
     return UNNAMED if is_foreign and not names_foreign_page else None
 

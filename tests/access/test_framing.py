@@ -84,9 +84,14 @@ class FramingTests(SynchronousTestCase):
         ):
             self.assertEqual(list_source(sources, host, listening), expected, (sources, host))
         own_list = "http://console.example:8774"
-        for sites, expected in ((["same-site"], SHOWN), (["cross-site"], UNNAMED)):
-            found = blocked_framer(["'self'", own_list], own=HTTPS, referrers=[], sites=sites, own_list=own_list)
-            self.assertEqual(found, expected)
+        for own, site, expected in (
+            (HTTP, "same-site", SHOWN),
+            (HTTP, "cross-site", UNNAMED),
+            (HTTPS, "same-site", SHOWN),
+            (HTTPS, "cross-site", SHOWN),  # the list uses http
+        ):
+            found = blocked_framer(["'self'", own_list], own=own, referrers=[], sites=[site], own_list=own_list)
+            self.assertEqual(found, expected, (own, site))
 
     def test_what_clients_invent(self) -> None:
         for referer in ("", "x", "https://", "https:///", "https://a b/", "null", "\x00", "https://" + "a" * 20_000):
