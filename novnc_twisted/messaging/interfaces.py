@@ -65,8 +65,8 @@ class Answer:
 class TopicInUse(Exception):
     """Another live server has this topic, which may have only one server.
 
-    The error's text is one line.  On Redis, the text names the process that has not got the topic and, if their entries
-    can be read, the processes that have it.
+    The error's text is one line.  On Redis, the text names this process and, if the presence entries can be read, the
+    processes that have the topic.
     """
 
 

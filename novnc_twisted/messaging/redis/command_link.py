@@ -128,7 +128,7 @@ class CommandLink(Link):
         try:
             return await within(sending, deadline - (sent - begun), self._reactor)
         except CancelledError:
-            if sending in self._sending:  # the caller has cancelled it, not stop()
+            if sending in self._sending:  # cancelled by the caller, not by stop()
                 raise
             raise ServiceUnavailable("the transport was stopped") from None
         except Late:

@@ -47,7 +47,7 @@ class ExclusiveTopic:
             self._owned(True)
         if self._reported:
             self._reported = False
-            # Health puts "Redis" in front of the text: Redis no longer lists another process for this topic.
+            # Health puts "Redis" in front of the text.
             self._health.solved(f"no longer has another server of {self.topic}: this process serves it")
 
     def lost(self, sentence: str) -> None:

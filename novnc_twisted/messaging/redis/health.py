@@ -72,7 +72,7 @@ class Health:
             # The message came from another process; Redis itself works.
             what = f"a message on the connection for {connection} was {reason} and is dropped"
             if self._option == _BUS:
-                what += "; have Redis refuse such messages by proto-max-bulk-len 4mb in redis.conf"
+                what += "; set proto-max-bulk-len 4mb in redis.conf, so that Redis refuses such messages"
             self.complain(what, connection)
             return
         # All connections of a process are lost together, so one line is enough for a loss.  A refusal (here: a reason

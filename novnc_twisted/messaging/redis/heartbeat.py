@@ -30,8 +30,8 @@ During a stall, presence entries of live services may expire.
 MAX_BACKOFF = 1.0
 """Maximum number of seconds from the start of one connection attempt to the start of the next.
 
-This maximum does not apply if an attempt, together with the connection that it made, lasted half a second or longer.
-The next attempt then begins a short time after that attempt, or its connection, has ended (:mod:`.link`).
+This maximum does not apply if an attempt, together with the connection that it made, lasted half a second or longer
+(:mod:`.link`).
 """
 
 GRACE_PERIOD = 4.0

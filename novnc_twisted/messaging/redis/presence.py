@@ -21,7 +21,7 @@ from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
 from novnc_twisted.messaging.waiting import ended, sleep
 
 TOPIC_RETRY = 0.25
-"""Seconds between two attempts to get an exclusive topic (only one process may serve it) that another server has."""
+"""Seconds between two attempts to get an exclusive topic that another server has."""
 
 KEPT = 30.0
 """Seconds from the last run of the script ``ANNOUNCE`` until the Redis keys of an entry expire.

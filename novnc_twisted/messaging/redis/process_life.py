@@ -1,7 +1,7 @@
 """Names of processes.  Another process on the same machine can check by the name whether the named process has ended.
 
-A killed service leaves a presence entry.  Without this check, the restarted service would have to wait until the entry
-has expired, if its topic is exclusive (only one process may serve the topic).
+Without this check, a restarted service with an exclusive topic (only one process may serve it) would have to wait until
+the presence entry of its killed predecessor has expired.
 """
 
 import os

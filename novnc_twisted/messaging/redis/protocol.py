@@ -46,7 +46,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
     :ivar too_long: whether the connection was closed because a reply was longer than ``max_pending``.
     :ivar garbled: whether the connection was closed because the peer does not speak RESP.
     :ivar answered: whether a reply has come.
-    :ivar unfinished: bytes received in the calls of :meth:`dataReceived` after the last call that completed a reply.
+    :ivar unfinished: bytes received after the last call of :meth:`dataReceived` that completed a reply.
     :ivar primary: host and port of the server, if a Sentinel named it.
     """
 

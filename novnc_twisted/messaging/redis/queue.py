@@ -22,15 +22,15 @@ If Redis still has not answered when FROZEN more seconds have passed, the connec
 LONG_BLOCK = 10
 """Time-out in seconds of a BLPOP for lists that only this process reads.
 
-Redis gives messages to a dead connection until its BLPOP times out.  If several processes read a list, a short time-out
-matters, because another process could handle these messages.  If only one process reads the list, a long time-out saves
-commands: 10,000 idle compute hosts send 1,000 BLPOPs a second instead of 5,000.
+A dead connection can still get a message, which is lost, until its BLPOP times out.  If several processes read a list,
+a short time-out matters, because another process could handle the message.  If only one process reads the list, a long
+time-out saves commands: 10,000 idle compute hosts send 1,000 BLPOPs a second instead of 5,000.
 """
 
 GLANCE = 0.05
 """Time-out in seconds of a BLPOP while a list has no free slot (its maximum number of messages is being handled).
 
-This BLPOP asks only for the other lists.  It must end soon, because a slot of the first list may become free meanwhile.
+This BLPOP leaves out such lists.  It must end soon, because one of their slots may become free meanwhile.
 """
 
 MAX_PENDING = 4 << 20
