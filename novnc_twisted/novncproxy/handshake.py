@@ -98,8 +98,7 @@ class Handshaker:
         if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
             return self._judge(head)  # raises HandshakeFailed, because autobahn refuses the key
         answer = _answer_to(keys[0])
-        # Everything that decides on the response, apart from the key.  It does not matter which header field comes
-        # first.
+        # Everything that decides on the response, apart from the key.
         others = head.method, head.minor, *(field for field in head.fields if field[0] in _OTHERS)
         known = self._known.get(others)
         if known is None:

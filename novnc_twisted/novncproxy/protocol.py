@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
 
 RESPONSE_DEADLINE: Final = 120.0
-"""Seconds within which a client must have received a file of the page, after the head of the response was sent."""
+"""Seconds from sending the head of a response until the client must have received the file of the page."""
 
 REQUESTS: Final = 100
 """Maximum number of requests on one connection."""
@@ -121,7 +121,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         send(self.transport, accepted.response)
         kind = ChannelEnd if accepted.channel else WebSocketEnd
         end = kind(factory.reactor, self.peer, ping_every=factory.settings.ping_interval)
-        # Called before the session begins, because a session that refuses at once writes to ``end``.
+        # become() gives ``end`` its transport, to which a session that refuses at once writes.
         self.become(end, rest)
         self.begin(NoVNCViewer, end, token, address, check)
 

@@ -49,7 +49,7 @@ class UpgradePolicy:
         """Check an upgrade, and return the accepted handshake with the 101 response.
 
         :param peer_address: the address of the connection's other side.
-        :raises UpgradeRefused: the handshake is malformed, or the page that sent it may not open consoles.
+        :raises UpgradeRefused: the handshake is malformed, or the Origin is not allowed.
         """
         try:
             accepted = self.handshaker.accept(head)

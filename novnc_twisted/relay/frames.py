@@ -162,8 +162,8 @@ class FrameDecoder:
         self._left = 0  # payload bytes of the present data frame that are still to come
         self._mask = b""  # the mask of this frame, rotated to the next byte
         self._continues = False  # whether the message needs another data frame
-        self._size = 0  # payload bytes of a fragmented message so far; 0 once the header of its last frame was read
-        self._at_rest = True  # whether a message may begin, and nothing is unfinished
+        self._size = 0  # payload bytes of a fragmented message so far; 0 after the header of its last frame
+        self._at_rest = True  # whether a message can begin: nothing is unfinished, closed or failed
 
     @property
     def closed(self) -> bool:

@@ -75,9 +75,7 @@ class IFilter(Interface):
     """
 
     unfinished = Attribute(
-        """How many bytes are still to come of a message whose first part the filter has passed on or removed.
-
-        0: there is no such message.
+        """The missing bytes of a message whose first part was passed on or removed; 0: none.
 
         Only the first filter of a relay needs this attribute.  That filter receives the viewer's bytes in pieces of any
         size, and may pass on a message in several pieces.  From this attribute, the relay knows where such a message

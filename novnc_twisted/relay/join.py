@@ -44,9 +44,9 @@ class TransportRelay(FilteredRelay):
         self._ended = ended
         directions = self._upstream, self._client
         for direction in directions:
-            # When a detached relay stops, it leaves its ends paused.  Such a relay may have used these ends before.  A
-            # paused end does not notice that its peer disconnects.  Resume both ends before attach() is called:
-            # attach() may end the session at once, and the other end would then stay paused.
+            # A detached relay that used these ends before has left them paused.  A paused end does not notice that its
+            # peer disconnects.  Resume both ends before attach() is called: attach() may end the session at once, and
+            # the other end would then stay paused.
             direction.source.resume_reading()
         for direction in directions:
             if self.live:

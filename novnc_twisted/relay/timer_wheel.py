@@ -88,7 +88,7 @@ class TimerWheel:
         second = math.ceil((now + delay) / RESOLUTION - _TOLERANCE)
         timer = Timer(self, second, function, arguments)
         self._seconds.setdefault(second, set()).add(timer)
-        # Leave a call that is set for an earlier second: after this call, _run() sets the next one.
+        # If the reactor's call is set for an earlier second, leave it: _run() then sets the next one.
         if self._call is None or second < self._at:
             self._set(second, clock, now)
         return timer
@@ -136,8 +136,8 @@ class TimerWheel:
         if self._seconds:  # timers of this second may be left, for the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
         else:
-            # A timer that ran may have made a new timer, and cancelled the new one.  In this case, forget() did not
-            # cancel the reactor's call, because the set of the timer that ran, although empty, was still in _seconds.
+            # A timer that ran may have made and cancelled a new timer.  forget() then did not cancel the reactor's
+            # call, because _seconds still had the empty set of the timer that ran.
             self._unset()
 
 

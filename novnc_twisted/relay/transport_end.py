@@ -32,9 +32,8 @@ class TransportEnd:
     :ivar clock: the reactor, or a test's clock.
     :ivar peer: the peer's address as text, for the log.
     :ivar transport: the transport; while a detached relay has the socket, the relay's ``StreamSide`` in its place.
-    :ivar on_detach: called once, when the socket leaves its first transport; None: no call.  For a protocol that has
-        the transport and passes its calls on to this end: a function that drops the protocol's references to the
-        transport.
+    :ivar on_detach: called once, when the socket leaves its first transport; None: no call.  In this call, a
+        protocol that passes the transport's calls on to this end drops its references to the transport.
     """
 
     __slots__ = (

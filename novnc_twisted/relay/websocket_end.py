@@ -86,7 +86,7 @@ class WebSocketEnd(StreamEnd):
             self._answer()
         if frames.heartbeat:
             self._answer_heartbeat()
-        # Get _closing before _end() changes it: _end() may make the receiver call close(), which calls _hang_up().
+        # Read _closing before _end(): the receiver may then call close(), which sets _closing and calls _hang_up().
         closing = self._closing
         if frames.failure is not None:
             self._end(frames.failure)

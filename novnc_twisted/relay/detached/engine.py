@@ -36,7 +36,7 @@ ALONE: Final = range(4)
 """How often a side may read in a round if no other side is ready, as a range for a loop."""
 
 AMONG_OTHERS: Final = range(1)
-"""How often a side may read if several sides are ready, and in each round of :meth:`Engine.doRead` but the first."""
+"""How often a side may read if several sides are ready, and in all rounds of :meth:`Engine.doRead` after the first."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors that epoll reports for one round."""

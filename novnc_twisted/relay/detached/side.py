@@ -218,8 +218,8 @@ class StreamSide:
         """Append data to the bytes that wait already."""
         self._engine.held += len(data)
         # This copies all waiting bytes.  That is rare: while bytes wait, the other side does not read, and the end
-        # sends no pings, pongs or text messages.  Only when the session begins, the other end may pass on bytes that it
-        # has held.
+        # sends no pings, pongs or text messages.  The exception is the start of a session, when the other end can pass
+        # on bytes that it has held.
         self._rest = memoryview(b"".join((self._rest, data)))
 
     def _begin_to_hold(self, rest: bytes) -> None:
