@@ -78,7 +78,8 @@ class FakeVNCServer(Factory):
     stall: str | None = None  # send nothing from this phase on, and keep the connection
     close: str | None = None  # close the connection instead of this phase
     garbage: str | None = None  # send nonsense instead of this phase
-    deaf: bool = False  # read nothing once live: for back-pressure
+    # Read nothing once live: for back-pressure.  Such a connection does not notice that it is closed: abort it.
+    deaf: bool = False
     echo: bool = False  # once live, send back every byte instead of reading messages
     accepted: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)  # when accepted
     live: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)  # after ServerInit
