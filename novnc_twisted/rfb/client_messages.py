@@ -94,15 +94,16 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
 The function returns the number of bytes after the head, or raises the errors of :func:`length_of`.
 """
 
-# The shield, the filter that checks the viewer's messages, needs the length of each message.  For the usual types, this
-# table saves a call.
 EVERYDAY = bytes(
     _WHOLE[kind]
     if kind in (ClientMessage.FRAMEBUFFER_UPDATE_REQUEST, ClientMessage.KEY_EVENT, ClientMessage.POINTER_EVENT)
     else 0
     for kind in range(256)
 )
-"""Type -> length of an everyday message, which needs no check of its content; 0 for all other types."""
+"""Type -> length of an everyday message, which needs no check of its content; 0 for all other types.
+
+For these messages, a filter needs no call of :func:`length_of`.
+"""
 
 QEMU_KEY = b"\xff\0"
 """The first bytes of a QEMU extended key event, which needs no check of its content.

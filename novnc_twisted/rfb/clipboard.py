@@ -21,15 +21,15 @@ _REQUESTS: Final = (ClientMessage.FRAMEBUFFER_UPDATE_REQUEST, ClientMessage.ENAB
 """Messages after which the server may send the screen."""
 
 _CURSORS: Final = frozenset({Encoding.CURSOR, Encoding.VMWARE_CURSOR})
-"""Pseudo-encodings with pixels.  QEMU sends the cursor without a request for the screen."""
+"""Pseudo-encodings with pixels.  Listing one counts as a request, because QEMU sends the cursor unasked."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipboardLimits:
     """The maximum length of one clipboard text in each direction.
 
-    Apart from these limits, the shield (which checks the viewer's messages) and :class:`ClipboardPolicy` refuse a
-    viewer's text of more than :data:`.client_messages.MAX_CUT_TEXT` bytes.
+    Even without a limit, the shield (which checks the viewer's messages) and :class:`ClipboardPolicy` refuse a viewer's
+    text of more than :data:`.client_messages.MAX_CUT_TEXT` bytes.
 
     :ivar to_server: bytes from the viewer to the server; 0: no text; :data:`UNLIMITED`: no limit.
     :ivar from_server: bytes from the server to the viewer; 0: no text; :data:`UNLIMITED`: no limit.

@@ -10,7 +10,7 @@ A handshake reads like the RFC::
 :class:`HandshakeDriver` runs a handshake, with any transport or without one.
 
 TLS inside RFB (VeNCrypt) is a step as well: the driver stops at :class:`StartTLS`, and the owner of the transport
-starts TLS and calls :meth:`HandshakeDriver.tls_started`.  If unread bytes arrive in clear before TLS starts, the
+starts TLS and calls :meth:`HandshakeDriver.tls_started`.  If clear bytes are still unread when TLS starts, the
 handshake fails, so that they are never read as if TLS had protected them.
 """
 
@@ -30,8 +30,7 @@ class Need:
     """Wait for exactly ``count`` bytes from the peer; they are sent into the generator.
 
     :ivar count: the number of bytes.
-    :ivar what: the name of these bytes, a message or a part of it, such as ``ServerInit``; see
-        :attr:`HandshakeDriver.waiting_for`.
+    :ivar what: the name of these bytes, such as ``ServerInit``; see :attr:`HandshakeDriver.waiting_for`.
     """
 
     count: int

@@ -49,9 +49,9 @@ def login(
     :raises ValueError: (by this call) a scheme is unknown; or VeNCrypt is one of the schemes, and ``vencrypt_subtypes``
         is empty or contains an unknown name.
     :raises ConsoleUnreachable: (by the handshake) the server does not speak RFB, refuses the connection or the log-in,
-        offers no security type that is permitted here, breaks the protocol or exceeds a limit; or the handshake cannot
-        answer a password challenge, because the password is missing or empty, or because OpenSSL refuses DES.  If
-        the server sent a reason, the detail contains the reason.
+        offers no security type that is permitted here, breaks the protocol or exceeds a limit; or the server wants a
+        password, which is missing or empty, or OpenSSL refuses DES.  If the server sent a reason, the detail contains
+        the reason.
     """
     return _login(authenticators(schemes, vencrypt_subtypes), shared)
 
@@ -168,7 +168,7 @@ def _server_init() -> Handshake[ServerInit]:
         raise ConsoleUnreachable(f"the VNC server claims a screen of {width} x {height} pixels")
     if name_length > MAX_NAME:
         raise ConsoleUnreachable(f"the VNC server claims a name of {name_length} bytes")
-    # The label must not be "ServerInit": if a connection is lost while the label is "ServerInit", upstream/loss.py may
-    # blame QEMU's limit of viewers.  But QEMU refuses a viewer only before ServerInit, never in the middle of it.
+    # Not "ServerInit" again: if the connection is lost while that is awaited, session/upstream/loss.py may blame QEMU's
+    # limit of viewers.  But QEMU refuses a viewer only before ServerInit, never in the middle of it.
     name = yield Need(name_length, "the name in ServerInit")
     return ServerInit(width, height, pixel_format, name)

@@ -63,8 +63,8 @@ def _fixed(length: int) -> "Read":
 def _with_length(before: int = 0, after: int = 0) -> "Read":
     """Return a reader of a head and of data.  The head contains the length of the data, a 32-bit number.
 
-    :param before: the number of bytes before this number.
-    :param after: the number of bytes between this number and the data.
+    :param before: bytes before the length.
+    :param after: bytes between the length and the data.
     """
 
     def read(width: int, height: int, size: PixelSize) -> Reader:
@@ -88,8 +88,7 @@ def _subrectangles(place: int) -> "Read":
 
 
 def _hextile(width: int, height: int, size: PixelSize) -> Reader:
-    # ``if width``: without this condition, a rectangle without pixels, that is, with a head of twelve bytes and no
-    # body, could cause thousands of iterations.
+    # ``if width``: a rectangle of width 0 is only a head of twelve bytes, and must not cause thousands of iterations.
     for top in range(0, height if width else 0, 16):
         for left in range(0, width, 16):
             yield from _tile(min(16, width - left), min(16, height - top), size.pixel)

@@ -137,7 +137,7 @@ class ServerMessages:
     def _update(self) -> Generator[int | Skip, bytes, None]:
         head = yield 3
         # A server that does not know the number of rectangles sends 65535 and ends the update with LastRect.  LastRect
-        # may also end an update with another number early.
+        # can also end an update before the announced number.
         for _ in range(int.from_bytes(head[1:3], "big")):
             if (yield from rectangle(self.size)):
                 return

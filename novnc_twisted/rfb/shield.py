@@ -56,9 +56,13 @@ class Shield:
     * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence with over 64 bytes of
       payload; invalid pixel and audio formats; messages of the extensions in :data:`_NEEDS` that the viewer did not
       request.
-    * Refused, if the clipboard text is an extended one: a text without flags; a text whose flags do not contain exactly
-      one action (the message that announces abilities may contain several); a text with the action "provide" whose data
-      cannot be unpacked, has over 1 MiB when unpacked, or has bytes after the end of its zlib stream.
+    * Refused extended clipboard texts:
+
+      * without flags;
+      * whose flags do not contain exactly one action (the message that announces abilities may contain several);
+      * with the action "provide", if the data cannot be unpacked, has over 1 MiB when unpacked, or has bytes after the
+        end of its zlib stream.
+
     * Removed: xvp messages, the encodings in :data:`_STRIPPED`, and empty clipboard texts.
     * Held: an incomplete message, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, after the check
       of its head.  Each piece of provided data is checked before it is passed on.
