@@ -80,7 +80,7 @@ class Configuration:
         return one_line(f"{file.path}:{number}: {line}" if number else f"{file.path}: {line}")
 
     def add_error(self, line: str) -> None:
-        """Add an error, unless it repeats an earlier one, or :meth:`refuse` has already added one about its option."""
+        """Add an error, unless it repeats an earlier one, or is about an option that :meth:`refuse` has refused."""
         if self._option_of(line) not in self.refused and self.located(line) not in self.errors:
             self.errors.append(self.located(line))
 

@@ -161,8 +161,8 @@ class ConsoleService(CommandService):
             failed = None
             for use in functions:
                 use()
-            # Whether any certificates were read.  renewals() returns one function for each TLS configuration, and one
-            # for each entry of Context.renewals.  These entries read no certificates, but files of token plug-ins.
+            # renewals() returns one function for each TLS configuration, and one for each entry of Context.renewals.
+            # Those of Context.renewals read files of token plug-ins, not certificates.
             certificates = len(functions) > len(self._context.renewals)
             self.log.info(
                 "reload: {what}",
