@@ -51,8 +51,8 @@ class LockoutSettings:
         The limit is four times as high for an IPv6 /56, and 16 times as high for a /48.  0 is off.
     :ivar failures_per_user: failed log-ins of one user, from all addresses, before log-ins are delayed; 0 is off.
     :ivar first: seconds of the first lock-out; each further failure doubles this time.
-    :ivar longest: maximum seconds of a lock-out.  Failures are also remembered for this many seconds after the last
-        failure, or after the lock-out that the last failure caused.
+    :ivar longest: maximum seconds of a lock-out.  Failures are remembered for this many seconds after the last failure
+        or, if there is a lock-out, after its end.
     """
 
     failures: int = 5
@@ -121,8 +121,7 @@ class Lockout:
         self._pairs.count(pair, settings.failures)
         for network, times in networks:
             self._addresses.count(network, times * settings.failures_per_address)
-        # 0: the number of a user's failures from all addresses never locks the user out.  If it did, any client could
-        # lock out any user.
+        # 0: failures from all addresses never lock the user out (see the module's docstring).
         self._users.count(name, 0)
         return self.locked_for(user, address)
 
@@ -156,7 +155,7 @@ class Lockout:
 
         Each network comes with its factor for ``failures_per_address``.
 
-        Keys are short, however long a name is, and nobody can choose a name that has the same key as another.
+        Keys are short, however long a name is.
         """
         network = network_of(address)
         networks = [(network, 1), *_wider_networks(address)]

@@ -58,10 +58,10 @@ class Passwords:
         """Return the user with this name and password, or None.
 
         :param begin: called just before the comparison.  If it raises an exception, the check fails with this
-            exception, and ``done`` is not called.  If the check shares a comparison that an earlier check began,
-            ``begin`` is called when the result is known, after ``done`` of the earlier checks, because these checks may
-            have locked the user out.  ``begin`` is not called if the password is remembered as correct
-            (:data:`REMEMBERED`), because then nothing is compared.
+            exception, and ``done`` is not called.  If an earlier check began the comparison, ``begin`` is called after
+            the comparison and after ``done`` of the earlier checks, because these may have locked the user out.
+            ``begin`` is not called if the password is remembered as correct (:data:`REMEMBERED`), because then nothing
+            is compared.
         :param done: called with True if the name and the password are right, else with False.  It is also called if
             the check was cancelled in the meantime.
         :raises TooManyLogIns: too many comparisons run or wait.

@@ -148,8 +148,8 @@ class Tokens:
         :param make: whether to store a key if the store has none, and to extend the time for which the key is kept.
         :return: the key.  If the store has no key and ``make`` is false: the key that this worker knows, or None.
         """
-        # self._secret is not cleared before the store is asked: the store may fail now, and lose its data.  The next
-        # log-in then restores the key from self._secret.
+        # self._secret is kept while the store is asked: if the store fails now and loses its data, the next log-in
+        # restores this key.
         stored = await self._store.get(_KEY)
         if stored is None and make:
             # If the store has lost the key, restore the one that this worker knows, so that tokens stay valid.

@@ -108,10 +108,10 @@ def _composed(character: str, ways: Mapping[str, _Way]) -> Iterable[_Way | None]
     """Return the ways to type a character with dead keys.
 
     An accent that stands alone has one way (see ``_WITH_SPACE`` and ``_TWICE``).  A letter with n marks has n ways,
-    with 1 to n dead keys.  The way with k dead keys presses the dead keys of the last k marks, beginning with the last
-    mark.  Then it presses the key that alone types the letter with the other marks.  For example, U+1EBF (e with
-    circumflex and acute) is typed by the dead keys acute and circumflex and the key e, or by the dead key acute and the
-    key of e with circumflex.
+    with 1 to n dead keys.  The way with k dead keys presses the dead keys of the last k marks, the last mark first, and
+    then the key that types the letter with the other marks.  For example, U+1EBF (e with circumflex and acute) is
+    typed by the dead keys acute and circumflex and the key e, or by the dead key acute and the key of e with
+    circumflex.
 
     :return: the ways; None stands for a way that needs a key that the layout does not have.
     """

@@ -55,8 +55,8 @@ asked, because their records show that they do not have the domain.
 _HOSTS_TOGETHER = 32  # hosts whose parts are requested at the same time
 _PARTS_TOGETHER = 8  # parts of one host that are requested at the same time
 
-# A host's name may have the characters of a topic, except "/": the host "a" may write every key that begins with
-# "domains:a/", so it could write the record of a host "a/b".
+# A host's name has the characters of a topic, except "/": the host "a" can write every key that begins with
+# "domains:a/", and so the record of a host "a/b".
 _HOST = re.compile(r"[!-.0-~]{1,200}\Z")
 
 T = TypeVar("T")

@@ -84,9 +84,9 @@ class KeystoneHolders:
     async def withdraw(self, request: Request, user: str, grant: Mapping[str, str]) -> None:
         """See ITokenHolders.
 
-        If Keystone does not delete the credential, it exists until it expires.  But nobody can use it any more: its
-        secret was stored only in the record of the API token, encrypted with a key that is derived from the API token.
-        This method is called only if the record was removed, or if nobody has received the API token.
+        A credential that Keystone does not delete exists until it expires, but nobody can use it.  Its secret was
+        stored only in the record of the API token, encrypted with a key that is derived from the API token.  When this
+        method is called, the record is gone, or nobody has received the API token.
         """
         self._tokens.pop(grant.get("id", ""), None)
         token = await self._token_of(request)

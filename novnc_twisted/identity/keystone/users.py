@@ -39,7 +39,7 @@ MAX_CACHE_TIME: Final = 300.0
 FRESH: Final = 5.0
 """Maximum age in seconds of Keystone's answer about a token, for a request that opens a console or changes something.
 
-A client opens a console with several requests within a second or two, which share one answer.  So a user who has lost a
+A client opens a console with several requests within a second or two.  They share one answer.  A user who has lost a
 role can open new consoles for at most 5 s, plus the time of one validation.
 """
 
