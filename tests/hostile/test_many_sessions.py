@@ -251,6 +251,10 @@ class ManySessions(TestCase):
             log_session(event)
 
     def plateau(self, half: Ledger, end: Ledger) -> None:
-        """Assert that the second half added nothing: a leak of one small object for each session would show."""
-        self.assertLess(end.everything - half.everything, SESSIONS // 10)
+        """Assert that the second half of the sessions added nothing.
+
+        A leak of one small object for each session would add SESSIONS / 2 objects.  Other tests of this process leave
+        caches that may add some hundred objects.
+        """
+        self.assertLess(end.everything - half.everything, SESSIONS // 4)
         self.assertLess(end.resident - half.resident, GROWTH)
