@@ -170,6 +170,13 @@ class CallTests(LinkCase):
         self.stop()
         self.assertEqual(self.unavailable(called), "the transport was stopped")
 
+    def test_stopped_while_a_failure_cancels_another_call(self) -> None:
+        first, second, third = (self.call() for _ in range(3))
+        first.addErrback(lambda _: second.cancel())
+        second.addErrback(lambda _: None)
+        self.stop()
+        self.assertEqual(self.unavailable(third), "the transport was stopped")
+
 
 class StoreTests(LinkCase):
     """The commands that the keyed store sends."""

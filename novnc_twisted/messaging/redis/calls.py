@@ -98,7 +98,8 @@ class Calls:
     async def stop(self) -> None:
         """Fail the pending calls, and take no more replies."""
         for pending in list(self._pending.values()):
-            pending.fail(ServiceUnavailable("the transport was stopped"))
+            if not pending.result.called:  # the failure of one call may make its caller cancel another one
+                pending.fail(ServiceUnavailable("the transport was stopped"))
         if self._started:
             await self._replies.stop()
 
