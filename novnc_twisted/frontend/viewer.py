@@ -26,6 +26,7 @@ class FrontViewer:
     """
 
     console_type: ClassVar[str]
+    preface: ClassVar[bytes] = b""
 
     def __init__(
         self,
@@ -67,10 +68,6 @@ class FrontViewer:
         if isinstance(cause, GUESSES):
             self._failures.count(self.address)
         self._check.end()
-
-    def welcome(self) -> None:
-        """See IViewer."""
-        raise NotImplementedError
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
         """See IViewer."""

@@ -201,9 +201,6 @@ class NoVNCViewer(FrontViewer):
 
     console_type = NOVNC
 
-    def welcome(self) -> None:
-        """Do nothing: RFB begins right after the upgrade."""
-
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
         """Return an RFB handshake that sends the reason, because every viewer shows it.  The close frame repeats it."""
         return refuse(cause.sentence)

@@ -70,6 +70,13 @@ Handshake: TypeAlias = Generator[Step, Any, T]
 """A generator of steps that returns a ``T`` or raises a :class:`novnc_twisted.errors.Refusal`."""
 
 
+def preceded(preface: bytes, handshake: Handshake[T]) -> Handshake[T]:
+    """Return the handshake with some bytes in front of its first message; the driver sends both together."""
+    if preface:
+        yield Write(preface)
+    return (yield from handshake)
+
+
 class Flooded(Exception):
     """Thrown into a handshake if the peer sent or announced more bytes than the limit.
 

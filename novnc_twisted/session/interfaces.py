@@ -14,6 +14,7 @@ class IViewer(Interface):
     console_type: str = Attribute("``novnc`` or ``xvpvnc``.")
     token: str | None = Attribute("The plain token, or None if the viewer sent no token.")
     address: str = Attribute("The client's address, as it is passed to the check of the token.")
+    preface: bytes = Attribute("What precedes RFB, such as the response to CONNECT.  Sent with the first RFB message.")
 
     def token_checked(cause: Refusal | None) -> None:
         """Called once after the check of the token.
@@ -21,11 +22,8 @@ class IViewer(Interface):
         :param cause: why the token was refused, or why the check ended without an answer; None: the token is valid.
         """
 
-    def welcome() -> None:
-        """Send what precedes RFB, such as the response to CONNECT.  Called after the log-in to the VNC server."""
-
     def refusal(cause: Refusal) -> Handshake[None] | None:
-        """Tell the viewer why it is refused.  Called only if :meth:`welcome` was not called.
+        """Tell the viewer why it is refused.  Called only before the preface is sent.
 
         :return: the handshake that sends the reason; None if this method has sent it already.
         """

@@ -17,6 +17,7 @@ from novnc_twisted.errors import (
     TokenMissing,
 )
 from novnc_twisted.relay.interfaces import IEnd
+from novnc_twisted.rfb.handshake import preceded
 from novnc_twisted.session.console_types import console_type
 from novnc_twisted.session.deadline import Deadline
 from novnc_twisted.session.handshake_channel import HandshakeChannel
@@ -149,9 +150,9 @@ class SessionSetup(Session):
         # From now on, _refuse() sends no refusal in RFB, because it would break the handshake that begins here.  A
         # noVNC viewer still gets the reason in the close frame of its WebSocket; an XVP viewer gets no reason.
         self._greeted = True
-        self.viewer.welcome()
         late, detail = SetupTimeout, "the viewer did not finish its RFB handshake in time"
-        await self.in_time(self._client.run(console.greet()), settings.rfb_deadline, late, detail)
+        greeting = preceded(self.viewer.preface, console.greet())
+        await self.in_time(self._client.run(greeting), settings.rfb_deadline, late, detail)
         self.viewer.end.write(console.first_message(reached.opening, self.info))
         # A HandshakeChannel may hold bytes that no handshake has read.  release() returns them to the connection
         # (IEnd), which delivers them to the relay before all later bytes.

@@ -23,6 +23,7 @@ GET with a token is accepted in place of CONNECT.  Without a token, OPTIONS of a
 """
 
 READY = b"HTTP/1.1 200 OK\r\n\r\n"
+"""The response to CONNECT, after which RFB begins."""
 
 
 def status_line(cause: Refusal) -> bytes:
@@ -76,10 +77,7 @@ class XVPViewer(FrontViewer):
     """The viewer of a session: the Java viewer."""
 
     console_type = XVPVNC
-
-    def welcome(self) -> None:
-        """Send the response to CONNECT, after which RFB begins."""
-        self.end.write(READY)
+    preface = READY
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
         """Send the reason as a status line, instead of :data:`READY`; no handshake has to follow."""

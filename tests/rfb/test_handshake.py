@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleUnreachable, ProtocolViolation, ServiceUnavailable
 from novnc_twisted.rfb import Ask, Flooded, HandshakeDriver, Need, Write
+from novnc_twisted.rfb.handshake import preceded
 from tests.support.untimed import untimed
 
 from .drive import converse, cuttings, outcome
@@ -47,6 +48,15 @@ class HandshakeDriverTests(SynchronousTestCase):
     def test_chunks_do_not_matter(self, data, cuts):
         """However the bytes are cut, the same comes of them."""
         self.assertEqual(outcome(echo_twice(), data, (), b"x"), outcome(echo_twice(), data, cuts, b"x"))
+
+    def test_preceded(self):
+        """The preface and the first message are sent together; the rest of the handshake is as usual."""
+        driver = HandshakeDriver(preceded(b"200 OK\r\n", echo_twice()))
+        driver.start()
+        self.assertEqual(b"200 OK\r\nhello ", driver.to_send())
+        for preface in (b"", b"200 OK\r\n"):
+            *ended, sent = outcome(echo_twice(), b"abcde", (), b"x")
+            self.assertEqual((*ended, preface + sent), outcome(preceded(preface, echo_twice()), b"abcde", (), b"x"))
 
     def test_before_the_start(self):
         """Bytes that come early are held."""

@@ -33,6 +33,7 @@ class Viewer:
 
     console_type = "novnc"
     address = "192.0.2.1"
+    preface = b""
 
     def __init__(self, clock: Clock, token: str) -> None:
         self.token = token
@@ -40,8 +41,6 @@ class Viewer:
         self.end.makeConnection(Transport())
 
     def token_checked(self, cause: Refusal | None) -> None: ...
-
-    def welcome(self) -> None: ...
 
     def refusal(self, cause: Refusal) -> None: ...
 
