@@ -16,10 +16,9 @@ MAX_MESSAGE = 1 << 20
 """Maximum length of a request, of a reply and of an object in the store, in bytes of JSON."""
 
 MAX_CONCURRENCY = 100
-"""Maximum number of calls to one topic that a process works on at a time; further calls wait.
+"""Maximum number of calls that a server of a topic works on at a time; further calls wait.
 
-On Redis, a topic has a separate queue for each role of callers, and each queue has this limit.  So a process may work
-on more calls to the topic, if callers with several roles make them.
+On Redis, this limit applies to each queue of the topic (one for each role of callers).
 """
 
 _KEY = re.compile(r"\S{1,512}\Z")
@@ -75,7 +74,7 @@ def check_topic(topic: str) -> str:
 
 
 def check_place(place: str) -> str:
-    """Check the address that a compute host announces with its topic, and return it; other services have an empty one.
+    """Check and return the address that a compute host announces with its topic; empty for other services.
 
     The address must not contain ``@``: in Redis, the last ``@`` in the name of a presence entry (``TOPIC@PLACE``)
     separates the topic from the address.

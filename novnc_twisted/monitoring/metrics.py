@@ -57,8 +57,8 @@ class Metrics:
         # Imported here, so that only a process that counts metrics loads the library.
         from prometheus_client import CollectorRegistry
 
-        # Not the library's global registry, which refuses a second metric of the same name: a process could make only
-        # one object of this class, and the tests make many.
+        # Not the library's global registry: it refuses a second metric of the same name, but the tests make many
+        # objects of this class.
         self._registry = CollectorRegistry(auto_describe=False)
         self._counters = {name: self._counter(name) for name in _of_kind("counter")}
         self._histograms = {name: self._histogram(name) for name in _of_kind("histogram")}

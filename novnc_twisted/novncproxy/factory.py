@@ -65,9 +65,8 @@ class NoVNCProxyFactory(FrontFactory):
         :param allowed_origins: hosts whose pages may connect, besides the host to which a request was sent.
         :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are accepted.
         :param frame_ancestors: sites that may show the page in a frame, as sources of Content-Security-Policy.
-        :param list_addresses: addresses and ports of the page with the list of servers, that is, those at which the API
-            of this process listens.  If ``frame_ancestors`` contains ``'self'``, the list of servers (a page of the
-            API) may frame the console page, too.
+        :param list_addresses: addresses and ports at which the API of this process listens.  If ``frame_ancestors``
+            contains ``'self'``, the API's page with the list of servers may frame the console page, too.
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: returns the VNC password;
             called only if the VNC server requires one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address) -> str | None``: called regularly while a session lives.

@@ -77,7 +77,7 @@ _WORDS = {
 
 
 def code_of(text: str) -> str:
-    """Return the code that ``_TEXTS`` has for an error; otherwise its first word, or ``ERR`` if this is not a code."""
+    """Return an error's code: from ``_TEXTS``, or its first word; ``ERR`` if the word is not a code."""
     for begin, code in _TEXTS:
         if text.startswith(begin):
             return code
@@ -114,8 +114,8 @@ class NoLogIn(Exception):
     """The server accepted the connection, but did not answer as Redis does.
 
     :ivar what: what the server did: ``silent``, ``closed`` or ``garbled``.
-    :ivar tls: whether the connection used TLS.  It is False as well if the server is ``silent``, but has answered an
-        earlier command: then TLS works, and cannot be the cause.
+    :ivar tls: whether the connection used TLS.  For ``silent``, also False if the server has answered an earlier
+        command: then TLS works, and cannot be the cause.
     """
 
     def __init__(self, what: str, *, tls: bool) -> None:

@@ -7,7 +7,7 @@ number by which Redis sorts a sorted set.
 ``q:TOPIC:ROLE``       list        queue of the calls to a topic from callers with a role
 ``r:ROLE:PROCESS``     list        queue of the replies for a process
 ``p:TOPIC``            sorted set  WORKER of each server of the topic; score: the Unix time in ms at which this member
-                                   expires; for the worker ``~``, which marks a restart, ``AWAY`` is added
+                                   expires (plus ``AWAY`` for the worker ``~``)
 ``a:TOPIC@PLACE``      sorted set  presence entries of the topic, ``WORKER JSON``; score: when the entry expires
 ``services``           set         all kinds of topics; the kind is the part of a topic's name before the first dot
 ``services:KIND``      set         ``TOPIC@PLACE`` of each presence entry of a kind
@@ -161,11 +161,11 @@ return 1
 """,
     writes=True,
 )
-"""Make a presence entry, or renew it, and return 1; or return the entries of other servers of an exclusive topic.
+"""Make a presence entry, or renew it, and return 1.
 
-If the entry is new and exclusive, and its topic has another live server, the entry is not made, and the script returns
-the live entries of ``TOPIC@PLACE``.  This list is empty if the other server has announced another PLACE, or if the
-Redis user of this process may not read the entries.
+If the entry is new and exclusive, and its topic has another live server, the script does not make the entry, and
+returns the live entries of ``TOPIC@PLACE`` instead.  This list is empty if the other server has announced another
+PLACE, or if the Redis user of this process may not read the entries.
 
 Between two runs, plain commands renew the entry (:mod:`.presence`).
 

@@ -168,7 +168,7 @@ class Serving:
         request = self._read(message)
         if request is None:
             return
-        # With this Deferred, stop() can cancel the method alone: the reply still gets FINAL_REPLIES seconds.
+        # stop() cancels this Deferred; the reply still gets FINAL_REPLIES seconds.
         running = Deferred.fromCoroutine(self._run(role, request))
         self._running.add(running)
         try:
@@ -198,7 +198,7 @@ class Serving:
                 "call: refused",
                 role,
             )
-        # ``role`` comes from the queue, which proves it, not from the request, which could be forged.
+        # Take ``role`` from the queue, which proves it: a request could be forged.
         performing = Deferred.fromCoroutine(
             perform(self._topic, self._methods[role], request.method, request.arguments)
         )

@@ -151,14 +151,12 @@ class RedisStore:
     def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
         """See IKeyedStore.
 
-        A group is a set in Redis.  On this set, the Redis user of a compute host may only use SADD, so this host cannot
-        remove a member.
+        A group is a set in Redis.  A compute host has only the right to SADD to this set, so it cannot remove members.
         """
 
         async def join() -> None:
             name = names.group(check_key(group))
             await self._link.execute("SADD", name, member, deadline=DEADLINE)
-            # A compute host has no right to PEXPIRE.
             if self._keeps:
                 await self._link.execute("PEXPIRE", name, _milliseconds(ttl), deadline=DEADLINE)
 

@@ -71,8 +71,7 @@ class RedisTransport:
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)
-        # The names of this process' servers begin with this id, and other services can read them.  So it must not be
-        # the name that Calls gets below (see _next_worker).
+        # Not the name that Calls gets below: see _next_worker.
         self._worker = secrets.token_hex(6)
         self._workers = count(1)
         self._state = "new"
@@ -268,7 +267,7 @@ class RedisTransport:
         untaken = await self._presence.remove(one, deadline)
         if serving is not None:
             await serving.close(untaken, grace=grace)
-            # An empty list: the calls stay in the queues for the next server of the topic.  Since close(), this server
+            # An empty list: the calls stay in the queues for the next server of the topic.  After close(), this server
             # takes no more calls, so let the next server have the topic.
             if untaken == []:
                 await self._presence.leave(one, deadline)
