@@ -40,7 +40,7 @@ def backend(command: str, conf: Any) -> str | None:
 def check(command: str, conf: Any) -> None:
     """Refuse options that restrict tokens, if there is no consoleauth to apply them.
 
-    :raises Unusable: such an option is set, and the text is one line that names it; or as for :func:`backend`.
+    :raises Unusable: such an option is set; or as for :func:`backend`.
     """
     name = backend(command, conf)
     for option in _RESTRICT:

@@ -194,9 +194,9 @@ class Supervisor(CommandService):
     def end(self) -> None:
         """See CommandService."""
         if self.released:
-            # A new process has taken over, so this process already waits for its workers.  After a take-over, a
-            # drain_timeout of 0 means "without a limit": release() has set none.  After SIGTERM, 0 means that sessions
-            # end at once, so set the limit now.
+            # A new process has taken over, so this process already waits for its workers.  In release(), a
+            # drain_timeout of 0 means "without a limit".  After SIGTERM, 0 means that sessions end at once, so set the
+            # limit now.
             self._limit(self._drain_timeout)
             for worker in self._living.values():
                 worker.signal(signal.SIGTERM)

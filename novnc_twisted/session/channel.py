@@ -41,9 +41,9 @@ FIRST_RETRY: Final = 5.0
 """
 
 LEASE: Final = 90.0
-"""Seconds for which a session keeps control that another session has handed over to it, without a new list of people.
+"""Seconds without a new list of people after which a session loses control that another session has handed over.
 
-Then the next call of :meth:`Channel.renew`, at most about :data:`RENEWAL` seconds later, ends this control.
+The next call of :meth:`Channel.renew`, at most about :data:`RENEWAL` seconds later, ends this control.
 """
 
 STATE_REPEATED: Final = 2.0
@@ -66,7 +66,7 @@ POWER: Final = "power"
 
 REASONS: Final = {
     **dict.fromkeys((power.WRONG_STATE, power.BUSY, power.TRANSIENT), "state"),
-    "busy": "busy",  # of PowerControl.begin(), for this session; power.BUSY is about the VM
+    "busy": "busy",  # from PowerControl.begin(), about this session; power.BUSY is about the VM
     ConsoleForbidden.__name__: "forbidden",
 }
 """Why a power action was not begun -> the reason that the page receives; ``unavailable`` for anything else."""

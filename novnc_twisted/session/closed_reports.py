@@ -80,8 +80,7 @@ class ClosedReports:
         A report that is added after the end of this method is sent only when the method is called again.
 
         The number of dropped reports is logged.  Without ``on_done``, the unsent reports are dropped here.  With
-        ``on_done``, they are kept and not counted: the caller can find them, because ``on_done`` was not called for
-        them.
+        ``on_done``, they are kept: the caller can find them, because ``on_done`` was not called for them.
         """
         self._stopped = True
         if self._timer is not None:

@@ -90,7 +90,7 @@ class HandshakeChannel:
                 break
             if not self._held:
                 return
-            # Clear _held, since the driver gets its bytes.  When the handshake ends, _finish() puts unread bytes back.
+            # The driver gets all held bytes.  When the handshake ends, _finish() puts unread bytes back.
             data, self._held = bytes(self._held), bytearray()
             driver.receive(data)
         if driver.done:

@@ -108,11 +108,11 @@ class LiveSession(Session):
         changed = mode != self.right
         self.right = mode
         # ``changed`` is False if the session already has this right.  For example, after a change of a token's mode,
-        # each renewal of the token's lease reports the new mode again.  If the repeated mode is CONTROL, do nothing:
-        # the viewer may have handed control over, and must not get it back.  If the repeated mode is VIEW, somebody has
-        # limited the token to VIEW, so its viewer may not receive control, and must lose control that another viewer
-        # has handed over to it.  It can have such control if the token never permitted more than VIEW, or if
-        # show_people() has used a list that consoleauth made before the change.
+        # each renewal of the token's lease reports the new mode again.
+        #
+        # * CONTROL again: do nothing.  The viewer may have handed control over, and must not get it back.
+        # * VIEW again: somebody has limited the token to VIEW.  The viewer must lose control that another viewer handed
+        #   over to it before this limit, or that it got from a list that consoleauth made before this limit.
         told = (changed or mode != CONTROL) and self.set_rights(mode, resizes=self.resizes)
         # The page also shows what the token allows.  If control was handed over, the present mode may already be the
         # new one.  In this case, set_rights() changes nothing, and does not inform the page.
