@@ -34,8 +34,7 @@ def read_json(body: bytes) -> Any:
 def _is_flat(body: bytes) -> bool:
     """Return whether a body is nested at most MAX_DEPTH levels deep.
 
-    The result is also False for a body with more than MAX_DEPTH opening brackets if a bracket has no partner.  Such a
-    body is not JSON.
+    A body with a bracket that has no partner is not JSON; for such a body, the result is True or False.
     """
     # The usual case: a body with so few brackets cannot be nested too deep.
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:

@@ -34,8 +34,8 @@ def response_head(
     :param length: number of bytes of the body; for HEAD, number of bytes of the body that GET would get.
     """
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    # A 204 must not have Content-Length (RFC 9110, section 8.6).  A 304 has no body, and
-    # its Content-Length and Content-Type would have to describe the file, which is not sent.
+    # A 204 must not have Content-Length (RFC 9110, section 8.6).  In a 304, which has no body, Content-Length and
+    # Content-Type would have to describe the file.
     if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         lines += [f"Content-Length: {length}", f"Content-Type: {content_type}"]
     lines += [f"{name}: {value}" for name, value in (*_ALWAYS, *fields)]
@@ -49,7 +49,7 @@ def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[
     :param body: whether to send the body; False for HEAD.
     """
     data = f"{sentence}\n".encode()
-    # The sentence may repeat text of the client, which no browser may run as a script.
+    # The sentence may repeat text of the client, which browsers must not run as a script.
     safe = (("Content-Security-Policy", "default-src 'none'"), ("Cache-Control", "no-store"), *fields)
     return response_head(status, length=len(data), fields=safe, close=True) + (data if body else b"")
 

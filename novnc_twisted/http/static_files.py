@@ -90,7 +90,7 @@ class StaticFolder:
 
     @property
     def exists(self) -> bool:
-        """Return whether the folder exists; False if this process may not search a folder above it."""
+        """Return whether the folder exists; False without permission to search a folder above it."""
         return os.path.isdir(self.path)  # noqa: PTH112 (pathlib's is_dir() would raise PermissionError)
 
     def find(self, path: str, accepted: Container[str] = ()) -> StaticFile | None:
@@ -163,7 +163,7 @@ def accepted_encodings(fields: Iterable[str]) -> set[str]:
 
 
 def _steps(path: str) -> tuple[str, ...] | None:
-    """Return the decoded names in a path; None if the path cannot be that of a served file.
+    """Return the decoded names in a path; None if no served file can have this path.
 
     A name must not be empty or hidden, and must not contain a slash, a backslash or an unprintable character.
     """

@@ -1,11 +1,10 @@
 """What the keyed store contains about API tokens.
 
-``api:tokens:USER:N``
-    The description of one token, in slot N of a user.  USER is the SHA-256 of the user's name.  A user's slots are read
-    to list the tokens.  ``api:token:HASH`` The same description, with the user and the grant.  It is read when a client
-    uses the token.  ``api:token-used:HASH`` The time of the last recorded use.
+Keys, with the SHA-256 of a user's name as USER, and of a token as HASH:
 
-HASH is the SHA-256 of the token.
+* ``api:tokens:USER:N``: the description of one token, in slot N of the user.  It is read to list or revoke tokens.
+* ``api:token:HASH``: the same description, with the user and the grant.  It is read when a client uses the token.
+* ``api:token-used:HASH``: the time of the last recorded use.
 """
 
 import hashlib

@@ -87,7 +87,7 @@ def api_token_of(request: Request) -> str | None:
 
     The token is in ``Authorization: Bearer``.  If there is no Authorization field, it is in ``X-Auth-Token``.
 
-    :raises HTTPError: 400: this field came more than once.
+    :raises HTTPError: 400: the field that is read came more than once.
     """
     authorization = request.header("authorization")
     if authorization is None:
@@ -237,7 +237,7 @@ class APITokens:
         return count
 
     async def _behind(self, slot: Any, user: str) -> TokenRecord | None:
-        """Return the record of the user's token whose slot is damaged; None: the slot does not name such a token."""
+        """Return the record of the token whose hash is in a damaged slot; None: this user has no such usable record."""
         digest = slot.get("hash") if isinstance(slot, dict) else None
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
             return None
@@ -275,7 +275,7 @@ class APITokens:
                 name=token.name,
                 right=token.right,
                 expires_at=token.expires_at,
-                link_id=token.id,  # in this event, not the id of a link but of the API token
+                link_id=token.id,  # in this event, the id of the API token
                 user_id=user,
                 project_id=token.project or "",
                 address=request.client,

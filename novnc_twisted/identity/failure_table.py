@@ -1,4 +1,4 @@
-"""A bounded table that counts failures by keys, and locks keys for longer and longer times."""
+"""A bounded table that counts failures per key, and locks keys for longer and longer times."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -57,7 +57,7 @@ class FailureTable:
         if locks_at and entry.count >= locks_at:
             entry.locked_until = now + min(self._longest, doubled(self._first, entry.count - locks_at))
         entry.forgotten_at = max(now, entry.locked_until) + self._longest
-        # The end of the table has the latest failures.  So an attacker who fills the table replaces the oldest first.
+        # Entries are in the order of their last failures: an attacker who fills the table replaces the oldest first.
         self._entries.move_to_end(key)
         while len(self._entries) > self._max:
             self._entries.popitem(last=False)

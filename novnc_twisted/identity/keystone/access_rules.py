@@ -57,7 +57,7 @@ def matches(pattern: str, path: str) -> bool:
 
     A regular expression with many wildcards could take hours.  Here the time is bounded by the product of both lengths.
     """
-    # The positions in the path at which a match of the parts that the loop has handled can end.
+    # Positions in the path where a match of the parts handled so far can end.
     ends = {0}
     # split() also returns the wildcards, because they are in a group.  So every second part is a wildcard.  The others
     # are literal, even if they contain an unclosed brace.

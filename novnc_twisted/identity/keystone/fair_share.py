@@ -11,9 +11,9 @@ from novnc_twisted.access.failures import network_of
 FREE: Final = 32
 """While fewer places than this are taken, every client may take a place.
 
-This must not exceed the number of threads of the :class:`.KeystoneClient`.  So if one network takes all these places,
-and no other requests to Keystone run, each of its validations has a thread, and the queue of the threads stays empty.
-The next client waits for at most one of Keystone's answers before its call gets a thread.
+This must not exceed the number of threads of the :class:`.KeystoneClient`: if one network takes all these places, and
+no other requests to Keystone run, each of its validations must get a thread, so that none waits in the queue.  Then
+the next client waits for at most one of Keystone's answers before its call gets a thread.
 """
 
 SHARE: Final = 16
