@@ -201,7 +201,7 @@ class Context:
 
         :param factory: makes the protocols of the connections; or a Listener in front of such a factory.
         :param stop: called in the phase STOP_ACCEPTING of the shutdown.
-        :param empty: waits until the factory (without the Listener) has no connection any more.
+        :param empty: waits until the factory (the one behind a Listener) has no connections.
         """
         shutdown = self.shutdown
         shutdown.add(Phase.STOP_ACCEPTING, stop)

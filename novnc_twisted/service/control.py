@@ -1,8 +1,7 @@
 """The control socket of a service, to which ``novnc-reload`` sends its requests.
 
 The socket is in the RuntimeDirectory of the service's unit.  The service answers each request with its outcome.  A
-signal could not be answered.  (With ``Type=notify-reload``, the service could at least report the end of a reload that
-a signal has begun, but this needs systemd 253.)
+signal has no answer.  (``Type=notify-reload``, which reports at least the end of a reload, needs systemd 253.)
 """
 
 import os

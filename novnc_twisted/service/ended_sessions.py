@@ -17,8 +17,8 @@ def report_ended(context: Context, registry: SessionRegistry, *, history: bool) 
 
     If this process is killed, its supervisor or the next start of the proxy reports the sessions in the table as ended.
 
-    :param history: whether to report ended sessions to consoleauth.  With ``history_retention`` 0, consoleauth keeps no
-        history, but still needs the reports to count the live sessions.
+    :param history: whether to report ended sessions to consoleauth.  Even with ``history_retention`` 0, consoleauth
+        needs the reports to count the live sessions.
     :return: a function to call before the first session.  In a process without a supervisor, the function makes the
         file of the table, and reports the sessions of killed processes.  For a worker, the supervisor has done both
         already.

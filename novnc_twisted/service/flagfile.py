@@ -132,7 +132,7 @@ class FlagFile(iniparser.BaseParser):
         ``;`` as a comment.
         """
         begin, *comment = _COMMENT.split(line, maxsplit=1)
-        # Whether neither "=" nor ":" precedes the comment, as in "--verbose # why: ..." or "name # was: value".
+        # Whether the comment begins before any "=" or ":", as in "--verbose # why: ..." or "name # was: value".
         in_name = bool(comment) and not re.search("[:=]", begin)
         if in_name and begin.startswith("--"):
             line = begin

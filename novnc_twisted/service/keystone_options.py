@@ -17,7 +17,7 @@ _ENDPOINT: Final = (cfg.ListOpt("valid_interfaces"), cfg.StrOpt("region_name"), 
 
 
 def has_credentials(conf: Any, section: str) -> bool:
-    """Register the options of a section; return whether it has credentials, or names another section for them.
+    """Register the options of a section; return whether it sets ``auth_type`` or ``auth_section``.
 
     :raises Unusable: the value of ``auth_section`` or ``auth_type`` cannot be used; the text is one line that names the
         option.

@@ -285,9 +285,8 @@ class CommandService(Service):
     def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
         """Read the mutable options and files such as certificates again, and use their new content; sessions go on.
 
-        :param files: the configuration files to use from now on, if they came with the reload request.  None: keep the
-            configuration files in use.  They are read again, unless they came with an earlier reload request: such
-            files are in memory.
+        :param files: the new configuration files, if they came with the reload request.  None: read the current
+            configuration files again; those that came with an earlier reload request are in memory, and stay unchanged.
         :return: fires with None, or with an error in one line.  After an error, the previous options,
             certificates and keys stay in use.
         """

@@ -152,9 +152,9 @@ def _option(file: FlagFile, section: str, key: str, ours: dict[str, set[str]]) -
 def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dict[str, set[str]]) -> Iterator[str]:
     """Yield a warning about an unknown section if it is named like one of our sections, or if it has our options.
 
-    Short names are often similar by chance.  So a similar name of at most four characters causes a warning only if the
-    two names differ only in upper and lower case, or if the section has one of our options.  Without a similar name,
-    options in ``_COMMON_NAMES`` alone do not cause a warning.
+    Short names are often similar by chance.  So a similar name of at most four characters must differ from
+    ours only in upper and lower case, or the section must have one of our options.  Without a similar name, options in
+    ``_COMMON_NAMES`` alone do not cause a warning.
     """
     folded = {name.lower(): name for name in ours}
     near = difflib.get_close_matches(section.strip().lower(), folded, n=1, cutoff=0.75)

@@ -20,7 +20,7 @@ def watchdog_interval() -> float | None:
 
 
 def stopping(drain: float) -> str:
-    """Return the state to send when a service begins to end, while sessions may go on for ``drain`` seconds."""
+    """Return the state to send when a service begins to end; sessions go on for at most ``drain`` seconds."""
     # Without EXTEND_TIMEOUT_USEC, systemd would kill the service after TimeoutStopSec.  ``drain`` is infinite only in
     # the old process of a take-over, which no longer sends anything to systemd.
     extend = f"\nEXTEND_TIMEOUT_USEC={math.ceil((drain + STOP_EXTENSION) * 1e6)}" if 0 < drain < math.inf else ""

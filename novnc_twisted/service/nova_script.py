@@ -1,8 +1,8 @@
 """The commands ``nova-novncproxy`` and ``nova-xvpvncproxy``, which start our proxies with nova's command lines.
 
 The options are those of nova's command line (nova/cmd/novncproxy.py, nova/conf/novnc.py, nova/conf/vnc.py, and
-oslo.log), and a few others, such as ``--check-config``.  Configuration files are searched for, and override each other,
-by the rules of oslo.config.
+oslo.log), and a few others, such as ``--check-config``.  oslo.config's rules decide which configuration files are read,
+and in which order.
 """
 
 import argparse

@@ -33,8 +33,8 @@ API: list[cfg.Opt] = [
         default=["admin"],
         help="Names of the Keystone roles of administrators. A user whose token has one of these roles, for any "
         "project or for the whole system, is an administrator of the API, and sees the servers of all projects. "
-        "If Keystone's option admin_project_name names a project, one of these roles in any other project counts only "
-        "like a role of member_roles.",
+        "If Keystone's option admin_project_name names a project, these roles give only the rights of member_roles in "
+        "all other projects.",
     ),
     cfg.ListOpt(
         "member_roles",

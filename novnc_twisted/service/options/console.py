@@ -20,16 +20,16 @@ CONSOLE: list[cfg.Opt] = [
         policy_source,
         mutable=True,
         default=["'self'"],
-        help="The pages that may show the console page in a frame, as sources of CSP frame-ancestors. 'self' also "
-        "permits the page with the list of servers, if twistd console serves both pages at the same address without a "
-        "reverse proxy.",
+        help="The pages that may show the console page in a frame, as sources of CSP frame-ancestors. 'self' "
+        "includes the page with the list of servers if twistd console serves both pages at the same address, without "
+        "a reverse proxy.",
     ),
     cfg.StrOpt(
         "page_settings",
         mutable=True,
         default="",
-        help="A JSON file with the logo and the colors of the console page and of the list of servers, and with the "
-        "links and the settings of the console page. A reload reads the file again. Empty: no such file.",
+        help="A JSON file: logo and colors (for the console page and the list of servers), links and settings (for the "
+        "console page only). A reload reads the file again. Empty: no such file.",
     ),
     CheckedListOpt(
         "trusted_proxies",
