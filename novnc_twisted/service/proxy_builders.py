@@ -200,8 +200,8 @@ def _nova(context: Context) -> "NovaAuthority":
         enforce_session_timeout=options.enforce_session_timeout,
     )
     context.changes.append(partial(_change_token_ttl, authority))
-    # nova deletes the tokens of a VM that is live-migrated, but viewers with a live session of this VM may reconnect.
-    # Such a viewer may reach another worker, so workers share the tokens of their live sessions.
+    # nova deletes the tokens of a VM that is live-migrated, but viewers with a live session of this VM are allowed to
+    # reconnect.  They can reach another worker, so workers share the tokens of their live sessions.
     context.peers.take = authority.admitted.take
     # A function, because peers.send is replaced later, when a worker starts.
     authority.admitted.share = lambda entry: context.peers.send(entry)

@@ -118,11 +118,9 @@ class Reconfiguration:
 
 
 def replaced(sources: Sequence[str | FlagFile], files: Sequence[FlagFile] | None) -> Sequence[str | FlagFile]:
-    """Return ``files``, and the options of the command line from ``sources``.
+    """Return ``files``, and the options of the command line from ``sources``.  Later items override earlier ones.
 
-    The options of the command line stay in use.  ``files`` take the place of the first file in ``sources``: they
-    override the options before this file, and the options after it override ``files``.  If ``sources`` has no file, all
-    options override ``files``.
+    ``files`` take the place of the first file in ``sources``.  If ``sources`` has no file, ``files`` come first.
 
     :param files: the files that replace those in ``sources``; None: nothing is replaced, and the result is ``sources``.
     """

@@ -84,7 +84,7 @@ class _Optional(str):
 def check(paths: Sequence[str]) -> list[tuple[str, str]]:
     """Check the configuration files; return the path and the text of each.  An error ends the command.
 
-    The paths are in a form for messages, which can be sent as JSON.
+    The returned paths are only for messages: :func:`.one_line` has replaced unprintable characters.
     """
     from novnc_twisted.service.configuration import read_configuration
 

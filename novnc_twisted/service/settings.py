@@ -148,8 +148,8 @@ def no_take_over(command: str, conf: Any) -> str:
     if not conf.transport_url.startswith("memory:") or len(SERVICES[command]) == 1:
         return ""
     return (
-        "transport_url is memory://, so that the links and the list of sessions are in the memory of this process; "
-        "restart the service instead, which ends sessions and links, or set transport_url to a Redis, which keeps links"
+        "transport_url is memory://, and a take-over would lose the links and the list of sessions in the memory of "
+        "this process; restart the service (sessions and links end), or set transport_url to a Redis, which keeps links"
     )
 
 

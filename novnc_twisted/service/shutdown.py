@@ -91,7 +91,7 @@ class Shutdown:
     def wait_at_most(self, seconds: float) -> None:
         """Let sessions go on for this many seconds; infinity: until they end.
 
-        If the shutdown already waits for sessions, the time begins now; otherwise, it begins with this wait.
+        If the shutdown already waits for sessions, the time begins now; otherwise, when that wait begins.
         """
         self.drain = seconds
         if self._limit is not None:

@@ -12,7 +12,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _AUTHORITY = re.compile(r"(?:\[(?P<ip>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?P<colon>:(?P<port>.*))?", re.S)
 
 DRIVER_PATHS: Final = {"qemu": ("/system", "/session", "/embed")}
-"""The paths that libvirt accepts, by driver.  A driver that is not listed may have any path, but ``test`` needs one."""
+"""The paths that libvirt accepts, by driver.  Other drivers accept any path or none, but ``test`` needs a path."""
 
 
 def web_url(text: str) -> None:

@@ -128,7 +128,7 @@ VNC: list[cfg.Opt] = [
         mutable=True,
         default=AUTO,
         help="How a proxy checks that it shows the right VM, by the name that the VNC server sends in ServerInit. "
-        "auto: if the name has QEMU's form, QEMU (X), X must be the {instance_name} of this VM; other names are "
+        "auto: in a name of the form QEMU (X), X must be the {instance_name} of this VM; names of another form are "
         "accepted. off: no check. Any other value is a template with {name}, {instance_name} or {uuid}. The name must "
         "equal the filled template. A VM with another name is refused.",
     ),

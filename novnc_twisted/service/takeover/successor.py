@@ -172,5 +172,5 @@ def described(**arguments: Any) -> str:
 def _text(handle: int) -> str:
     """Return the text of a file in memory, and close the file."""
     with open(handle, encoding="utf-8") as file:
-        file.seek(0)  # the predecessor wrote the text, and its descriptor shares the position, which is at the end
+        file.seek(0)  # both processes share the file position, which is at the end after the predecessor's write
         return file.read()
