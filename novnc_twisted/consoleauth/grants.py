@@ -121,10 +121,15 @@ class Grants:
         return renewed
 
     async def barred(self, sessions: Iterable[SessionInfo]) -> set[str]:
-        """Return the ids of sessions that have no token, or whose token was limited to viewing after it was made."""
+        """Return the ids of sessions that must not get control.
+
+        A session has no token, or its token was limited to viewing after it was made.  For a guest's session, the token
+        from which the guest's token was shared counts as well.
+        """
         barred = set()
         for one in sessions:
-            if not one.token_hash or (await self._policy.mark(one.token_hash)).mode == VIEW:
+            marks = [await self._policy.mark(token) for token in (one.token_hash, one.shared_from) if token]
+            if not one.token_hash or any(mark.mode == VIEW for mark in marks):
                 barred.add(one.id)
         return barred
 

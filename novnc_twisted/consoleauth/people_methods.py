@@ -41,7 +41,7 @@ BARRED: Final = "barred"
 
 There are three reasons:
 
-* An operator limited its token to viewing.
+* An operator limited its token to viewing, or the token from which its token was shared.
 * The person who made its token for a guest limited the token to viewing.  This person can still give control.
 * Its viewer is not the console page.
 """
@@ -187,6 +187,8 @@ class PeopleMethods:
             await self._grants.drop(gave)
             return None
         if not other.has_page:
+            return BARRED
+        if other.shared_from and (await self._policy.mark(other.shared_from)).mode == VIEW:
             return BARRED
         mark = await self._policy.mark(other.token_hash)
         if mark.mode == VIEW:

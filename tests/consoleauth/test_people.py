@@ -295,6 +295,26 @@ class Control(PeopleCase):
         self.two.tokens["b"] = link.token
         self.assertEqual(await self.two.change("b", "take", "a"), "no-control")
 
+    async def test_a_guest_of_a_limited_link(self) -> None:
+        """If an operator limits the sharer to viewing, nobody can give control to the sharer's guests."""
+        await self.begin()
+        await self.token("a")
+        await self.token("c")
+        await self.one.open("a")
+        await self.one.open("c")
+        for number, mode in enumerate(("control", "view")):
+            guest = f"guest{number}"
+            link = await self.one.people.share("a", "192.0.2.7", mode, 300)
+            await self.two.open(guest, "view", token_hash=hash_token(link.token), shared_from=hash_token("a"))
+            self.assertIsNone(await self.one.change("c", "give", guest), mode)
+            self.assertIn(guest, self.modes())
+            await self.api.set_mode(hash_token("a"), "view")
+            self.clock.advance(0)
+            self.assertEqual(self.modes(), "c", mode)
+            self.assertEqual(await self.one.change("c", "give", guest), "barred", mode)
+            await self.api.set_mode(hash_token("a"), "control")
+            self.clock.advance(0)
+
     async def test_an_operator_and_the_sharer_limit_the_same_guest(self) -> None:
         """In either order, the sharer undoes nothing that the operator did."""
         await self.begin()
