@@ -24,6 +24,7 @@ MAX_LOGO: Final = 256 * 1024
 LANGUAGES: Final = ("de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt-BR", "ru", "uk", "zh-CN")
 """The languages of the pages."""
 
+_LINK: Final = fields.text_up_to(2000)
 _SVG: Final = "{http://www.w3.org/2000/svg}svg"
 # Minimum contrast of the bar's normal text.  Readable text needs less (4.5), but hints and buttons under the mouse
 # have less contrast than the normal text.
@@ -128,17 +129,17 @@ def _choices(prefix: str, value: Any) -> dict[str, Any]:
 
 
 def _url(value: Any) -> str:
-    try:
-        text = fields.text_up_to(2000)(value)
-        parts = urlsplit(text)
-        is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        is_web = False
-    if not is_web and not (isinstance(value, str) and value.startswith("mailto:") and value.isprintable()):
-        raise ValueError("not a URL with https, http or mailto")
-    if " " in value:
+    text = _LINK(value)
+    if " " in text:
         raise ValueError("not a URL: it has a space")
-    return str(value)
+    try:
+        parts = urlsplit(text)
+        is_usable = bool(parts.path if parts.scheme == "mailto" else parts.hostname)
+    except ValueError:
+        is_usable = False
+    if not is_usable or parts.scheme not in ("https", "http", "mailto"):
+        raise ValueError("not a URL with https, http or mailto")
+    return text
 
 
 def _bar(value: Any) -> Color:
