@@ -1,6 +1,7 @@
 """What holds for each record of the package, and what is special about some."""
 
 import pkgutil
+import sys
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -191,10 +192,12 @@ class PlaceTests(SynchronousTestCase):
             self.assertRaises(ValueError, Place.from_wire, {**place, "owners": wrong})
 
     def test_equal_texts_of_live_sessions_are_one_object(self) -> None:
+        """But not in Python 3.12.0 to 3.12.6, which would keep such an object until the process ends."""
+        keeps = (3, 12) <= sys.version_info < (3, 12, 7)
         for name in ("host", "instance_uuid", "name", "user_id", "project_id", "compute_host"):
             first, second = (getattr(travelled(EVERYTHING), name) for _ in range(2))
             self.assertEqual(first, getattr(EVERYTHING, name))
-            self.assertIs(first, second, name)
+            self.assertEqual(first is second, not keeps, name)
 
     def test_connect_info_at_a_place(self) -> None:
         place = Place(host="h2", port=5901, name="now", owners=("p",), compute_host="two")
