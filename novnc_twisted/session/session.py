@@ -80,7 +80,7 @@ class Session:
         raise NotImplementedError
 
     def change_mode(self, mode: str) -> None:
-        """Change what the viewer may do, from its next message on: ``control`` or ``view``."""
+        """Change what the viewer may do (``control`` or ``view``), from its next message on."""
         raise NotImplementedError
 
     def show_people(self, listed: PeopleList) -> bool:

@@ -24,13 +24,12 @@ class SessionSettings:
     :ivar vencrypt_subtypes: sub-types of the scheme ``vencrypt``, in the order of preference.
     :ivar upstream_tls: the trusted CAs and our own certificate for ``vencrypt``.
     :ivar name_check: how the name of the screen is compared with the VM: ``auto``, ``off``, or a template.
-    :ivar socket_directories: absolute folders in and below which a VNC server's unix socket may be.
+    :ivar socket_directories: absolute paths of folders.  A VNC server's unix socket must be below one of them.
     :ivar shield: whether each message of a viewer is checked before the VNC server receives it.
     :ivar clipboard: how much text of the clipboard may pass in each direction.
     :ivar idle_timeout: how long a viewer may send no RFB data.
     :ivar ping_interval: time between two pings to a WebSocket viewer; the answers show that the viewer is still there.
-    :ivar max_sessions: maximum number of sessions at a time, including those that are being set up after the check of
-        their token.
+    :ivar max_sessions: maximum number of sessions at a time.  A session counts as soon as its token was found valid.
     :ivar max_sessions_per_server: like ``max_sessions``, for each VNC server (QEMU itself takes 32).
     :ivar max_failures_per_minute: number of failed token checks from one client address (/64 for IPv6) in a minute.
         When it is reached, only one token from this address is checked at a time.  Meanwhile, further requests with a

@@ -72,7 +72,7 @@ class SessionSetup(Session):
         """Remember a revocation.  After the token check, end the session if the session matches the filter.
 
         The filter cannot be applied now: the fields that it compares are known only when the answer of the token check
-        has arrived.  The answer itself may not show the revocation, because consoleauth may have sent it before.
+        has arrived.  If consoleauth sent this answer before the revocation, the answer does not show the revocation.
         """
         self._revoked.append((wanted, cause))
 

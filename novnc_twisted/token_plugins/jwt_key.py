@@ -37,8 +37,8 @@ RSA: Final = Algorithms(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), 
 EC: Final = Algorithms(
     ("ES256", "ES384", "ES512"), ("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW", *_CONTENT)
 )
-# Ed25519 and Ed448 keys can only sign.  So ``encryption`` contains no algorithm that encrypts the content's key with
-# such a key, and encrypted tokens are refused.
+# Ed25519 and Ed448 keys can only sign.  ``encryption`` contains no key management algorithm, so encrypted tokens are
+# refused.
 OKP: Final = Algorithms(("Ed25519", "Ed448", "EdDSA"), _CONTENT)
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 """The curves of the algorithms in ``EC.signature`` (RFC 7518, section 3.4)."""

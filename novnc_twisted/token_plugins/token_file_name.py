@@ -73,7 +73,7 @@ class TokenFileName:
 
 
 def is_file_name(token: str) -> bool:
-    """Return whether a token can be the name of a file: it is not a path, ``.`` or ``..``, and is printable."""
+    """Return whether a token is printable, not empty, has no slash, and is neither ``.`` nor ``..``."""
     return bool(token) and token not in (".", "..") and "/" not in token and token.isprintable()
 
 

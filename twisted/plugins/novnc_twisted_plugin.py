@@ -35,6 +35,6 @@ consoleapi = ServiceMaker(
 console = ServiceMaker(
     "novnc_twisted console",
     "novnc_twisted.service.console",
-    "All of these in one process.",
+    "All services of novnc_twisted in one process.",
     "console",
 )

@@ -17,8 +17,8 @@ from novnc_twisted.relay.transports import tune
 STALL: Final = 60.0
 """Seconds after which a VNC server counts as lost, if it accepts nothing while our send buffer is full.
 
-While such a server accepts nothing, the session does not read from the viewer.  So it may fail to notice that the
-viewer has left, unless the detached relay runs and the viewer's connection was reset.
+During this time, the session does not read from the viewer, so it can miss that the viewer has left.  The detached
+relay still notices a reset.
 """
 
 
@@ -38,7 +38,7 @@ class UpstreamEnd(StreamEnd):
 
     def makeConnection(self, transport: Any) -> None:
         """See :class:`StreamEnd`."""
-        # Without keep-alive, a compute host that loses power would keep its sessions open for hours.
+        # Without keep-alive, sessions with a compute host that lost power would stay open for hours.
         tune(transport)
         super().makeConnection(transport)
 

@@ -149,7 +149,7 @@ async def _connect(setup: "SessionSetup", info: ConnectInfo, turn: Turn) -> Upst
 async def _find_again(setup: "SessionSetup", info: ConnectInfo) -> ConnectInfo | None:
     """Ask the authority where the console is now.
 
-    :return: None: the proxy has no function to ask with (``find_again``), or the function returns None.
+    :return: the answer; None if ``find_again`` of the services is None, or returns None.
     :raises Refusal: the authority refuses the token, or does not answer.
     """
     services, viewer = setup.services, setup.viewer
