@@ -1,4 +1,4 @@
-"""The transport for a transport_url, or one sentence about what is wrong with it."""
+"""Parsing of transport_url, the transport that it names, and the errors."""
 
 import subprocess
 import sys
@@ -13,8 +13,6 @@ from novnc_twisted.messaging.redis_url import RedisURL, parse_redis_url
 
 
 class ParseTests(SynchronousTestCase):
-    """URLs of Redis."""
-
     def test_good(self) -> None:
         for url, expected in {
             "redis://control": RedisURL(host="control"),
@@ -115,8 +113,6 @@ class ParseTests(SynchronousTestCase):
 
 
 class TransportFromURLTests(SynchronousTestCase):
-    """The transport for a URL, or the reason why there is none."""
-
     def refused(self, url: str) -> str:
         return str(self.assertRaises(ValueError, transport_from_url, Clock(), url))
 

@@ -1,4 +1,4 @@
-"""Deadlines and pauses on a clock."""
+"""Deadlines, sleeps and the end of loops."""
 
 from typing import Any
 
@@ -10,8 +10,6 @@ from novnc_twisted.messaging.waiting import Late, ended, peek, sleep, within
 
 
 class WithinTests(SynchronousTestCase):
-    """A result, or Late."""
-
     def setUp(self) -> None:
         self.clock = Clock()
         self.work: Deferred[Any] = Deferred()
@@ -45,14 +43,14 @@ class WithinTests(SynchronousTestCase):
             self.failureResultOf(waiting, Late)
 
     def test_work_that_swallows_its_cancellation(self) -> None:
-        """Its result counts, though it is late."""
+        """Its late result is returned."""
         work: Deferred[str] = Deferred(lambda found: found.callback("anyway"))
         waiting = within(work, 1, self.clock)
         self.clock.advance(1)
         self.assertEqual(self.successResultOf(waiting), "anyway")
 
     def test_work_that_cancels_something_of_its_own(self) -> None:
-        """Only the deadline makes it Late."""
+        """Its CancelledError is not turned into Late before the deadline."""
         waiting = within(self.work, 1, self.clock)
         self.work.errback(CancelledError())
         self.failureResultOf(waiting, CancelledError)
@@ -64,8 +62,6 @@ class WithinTests(SynchronousTestCase):
 
 
 class LoopTests(SynchronousTestCase):
-    """Pauses, and the end of a loop."""
-
     def setUp(self) -> None:
         self.clock = Clock()
 
@@ -108,7 +104,7 @@ class LoopTests(SynchronousTestCase):
         self.successResultOf(ending[0])
 
     def test_a_loop_that_had_failed(self) -> None:
-        """Its failure is not hidden."""
+        """ended() fails with the failure of the loop."""
         running: Deferred[None] = Deferred()
         running.errback(KeyError("x"))
         ending = Deferred.fromCoroutine(ended(running, self.clock))
@@ -117,7 +113,7 @@ class LoopTests(SynchronousTestCase):
 
 
 class PeekTests(SynchronousTestCase):
-    """Any number of callers wait for one Deferred."""
+    """Several callers wait for one Deferred."""
 
     def test_each_gets_the_result(self) -> None:
         fired: Deferred[int] = Deferred()

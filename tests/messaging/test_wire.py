@@ -1,4 +1,4 @@
-"""JSON from the bus: accepted values can be sent on, refused ones are not quoted."""
+"""JSON of the bus: accepted values can be encoded again, and errors do not quote refused ones."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -7,7 +7,7 @@ from novnc_twisted.messaging.wire import MAX_MESSAGE, decode, encode
 
 class DecodeTests(SynchronousTestCase):
     def test_numbers_beyond_all_floats(self) -> None:
-        """Python reads them as infinity, which has no form in JSON."""
+        """Python reads them as infinity, which JSON cannot express."""
         for text in ("1e999", '{"result":{"expires_at":-1e999}}', b"[1E400]"):
             error = self.assertRaises(ValueError, decode, text)
             self.assertEqual(str(error), "no JSON")
@@ -21,7 +21,7 @@ class DecodeTests(SynchronousTestCase):
             self.assertRaises(ValueError, decode, text)
 
     def test_lone_surrogates(self) -> None:
-        """UTF-8 has no form for them: a text with one could not be sent on."""
+        """UTF-8 cannot encode them, so a text with one could not be sent again."""
         for text in ('"\\ud800"', '["\\udc00x"]', '{"\\ud800": 1}', '"\ud800"', b'"\xed\xa0\x80"'):
             error = self.assertRaises(ValueError, decode, text)
             self.assertEqual(str(error), "no JSON")

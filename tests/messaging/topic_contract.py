@@ -1,4 +1,4 @@
-"""The contract of every transport: who serves a topic, broadcasts, and presence."""
+"""Tests for every transport: serving topics, broadcasts, and presence."""
 
 from typing import Any
 
@@ -10,8 +10,6 @@ from tests.messaging.contract import TransportContract
 
 
 class TopicContract(TransportContract):
-    """Topics, and the services that serve them."""
-
     async def test_exclusive_topic(self) -> None:
         async def who() -> str:
             return "first"
@@ -24,7 +22,7 @@ class TopicContract(TransportContract):
         self.assertEqual(len(await self.transport.services("compute.one")), 1)
 
     async def test_mistakes_fail_the_deferred(self) -> None:
-        """No method raises at once, so callers need one kind of handling."""
+        """No method raises directly, so callers need only one kind of error handling."""
         who = {"binary": "nova-b", "host": "h"}
         for failed in (
             self.transport.serve("consoleauth", {}, place="a b", **who),

@@ -37,7 +37,7 @@ class Probed(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
 
     def ask(self, path: str, method: str = "GET") -> bytes:
-        """The whole response."""
+        """Send a request; return the whole response."""
         connection = Connection(self.site)
         connection.send(f"{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         self.connection = connection
@@ -63,7 +63,7 @@ class ReadinessTests(Probed):
 
         self.monitor.readiness.needs("store", gone)
         self.monitor.readiness.needs("bus", gone)
-        self.monitor.readiness.needs("page", Deferred[None]().callback)  # type: ignore[arg-type]  # a mistake
+        self.monitor.readiness.needs("page", Deferred[None]().callback)  # type: ignore[arg-type]  # raises TypeError
         status, body = self.ready()
         self.assertEqual(status, 503)
         assert isinstance(body, dict)
@@ -72,7 +72,7 @@ class ReadinessTests(Probed):
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
     def test_several_checks_of_a_part(self) -> None:
-        """All of them must succeed, and the same one is asked once."""
+        """All of them must succeed; a check that was added twice runs once."""
         asked: list[str] = []
 
         async def there() -> None:
@@ -96,7 +96,7 @@ class ReadinessTests(Probed):
         self.assertEqual(answer.body["reasons"], {"libvirt": f"no answer within {DEADLINE:g} s"})
 
     def test_many_probers_ask_once(self) -> None:
-        """Those that come while the parts are asked wait no longer than the first."""
+        """Requests that arrive while the checks run share their result."""
         asked: list[Deferred[None]] = []
 
         def check() -> Deferred[None]:
@@ -167,7 +167,7 @@ class MetricsTests(Probed):
         self.assertEqual((self.logged, self.refusals), ([], []))
 
     def test_a_malformed_request(self) -> None:
-        """It is reported, as on the other HTTP ports."""
+        """The observer is notified, as on the other HTTP ports."""
         connection = Connection(self.site)
         connection.send(b"nonsense\r\n\r\n")
         self.assertIn(b" 400 ", connection.transport.value())

@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard in ``contrib`` name what exists, and promtool accepts them and ``/metrics``."""
+"""The alert rules and the dashboard in ``contrib`` use existing metrics; promtool accepts rules and metrics."""
 
 import json
 import re
@@ -23,24 +23,24 @@ RULES = ROOT / "contrib" / "prometheus" / "novnc_twisted.rules.yml"
 DASHBOARD = ROOT / "contrib" / "grafana" / "novnc_twisted.json"
 
 OF_PROMETHEUS = {"job", "instance", "le"}
-"""Labels that Prometheus adds, and that of a histogram's buckets."""
+"""Labels that Prometheus adds, and that of histogram buckets."""
 
 
 def used_in(text: str) -> Iterator[tuple[str, str]]:
-    """The name of each metric in PromQL, and what stands in its braces."""
+    """Yield the name of each metric in PromQL, and its label matchers."""
     for found in re.finditer(r"\b(novnc_[a-z_]+)(?:\{([^}]*)\})?", text):
         yield found[1], found[2] or ""
 
 
 def expressions(dashboard: dict[str, Any]) -> list[str]:
-    """The PromQL of a dashboard."""
+    """The PromQL expressions of a dashboard."""
     found = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     return found + [each["definition"] for each in dashboard["templating"]["list"] if "definition" in each]
 
 
 class NameTests(TestCase):
     def check(self, text: str) -> set[str]:
-        """Assert that everything that is named exists; return the names of the metrics."""
+        """Assert that all metrics, labels and label values exist; return the names of the metrics."""
         names = set()
         for sample, braces in used_in(text):
             metric = metric_of(sample) or DEFINITIONS.get(sample)
@@ -65,14 +65,14 @@ class NameTests(TestCase):
         self.assertEqual(re.findall(r"\* - ``(NoVNC\w+)``", page), alerts)
 
     def test_labels_of_the_rules(self) -> None:
-        """What a sentence quotes is a label that its expression keeps."""
+        """The text of an alert quotes only labels that its expression keeps."""
         for alert in RULES.read_text().split("- alert: ")[1:]:
             quoted = set(re.findall(r"\$labels\.(\w+)", alert))
             kept = set(re.split(r",\s*", ",".join(re.findall(r"by \(([^)]*)\)", alert)))) or OF_PROMETHEUS
             self.assertLessEqual(quoted, kept | ({"instance"} if "up{" in alert else set()), alert.split("\n")[0])
 
     def test_dashboard(self) -> None:
-        """Each metric is shown."""
+        """The dashboard shows each metric."""
         dashboard = json.loads(DASHBOARD.read_text())
         self.assertEqual(self.check("\n".join(expressions(dashboard))), set(DEFINITIONS))
         for panel in dashboard["panels"]:
@@ -82,13 +82,13 @@ class NameTests(TestCase):
 
 
 class PromtoolTests(TestCase):
-    """promtool of Prometheus; ``make`` puts it into ``.make``."""
+    """Prometheus' promtool, which ``make`` installs in ``.make``."""
 
     async def promtool(self, *arguments: str, stdin: bytes | None = None) -> str:
-        """What promtool prints if it succeeds."""
+        """Run promtool, which must succeed; return its output."""
         found = shutil.which("promtool") or str(ROOT / ".make" / "promtool")
         if not Path(found).exists():
-            self.fail("promtool is missing; scripts/install-promtool .make/promtool puts it there")
+            self.fail("promtool is missing; run scripts/install-promtool .make/promtool")
         out, err, code = await getProcessOutputAndValue(
             found, arguments, path=str(RULES.parent), **({} if stdin is None else {"stdinBytes": stdin})
         )
@@ -100,11 +100,11 @@ class PromtoolTests(TestCase):
         self.assertIn(f"SUCCESS: {RULES.read_text().count('- alert:')} rules found", printed)
 
     async def test_alerts(self) -> None:
-        """Each alert fires when it should, and none does while all works."""
+        """Each alert fires when it should, and none fires while everything works."""
         self.assertIn("SUCCESS", await self.promtool("test", "rules", "novnc_twisted.test.yml"))
 
     async def test_metrics(self) -> None:
-        """promtool has nothing to say about the names, the helps and the form."""
+        """promtool reports nothing about the names, the help texts and the format."""
         monitor = Monitor(Clock())
         monitor.metrics(SessionOpened(phases=(("token", 0.1), ("dial", 0.1), ("login", 0.1))))
         monitor.metrics(RequestRefused(service="novncproxy", cause="BadRequest", address=""))

@@ -1,4 +1,4 @@
-"""What the metrics of one process count."""
+"""The metrics of one process."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ PHASES = (("token", 0.25), ("dial", 0.5), ("access path", 1.0), ("login", 2.0), 
 
 
 def session(phase: str = "live", cause: Any = None, console_type: str = "novnc", **end: int) -> Any:
-    """A session of a registry."""
+    """Replaces a session of the registry."""
     counts = {"bytes_in": 0, "bytes_out": 0, **end}
     return SimpleNamespace(
         phase=phase, cause=cause, viewer=SimpleNamespace(console_type=console_type, end=SimpleNamespace(**counts))
@@ -34,7 +34,7 @@ class MetricsTests(SynchronousTestCase):
         return self.metrics.samples()[name, tuple(sorted(labels.items()))]
 
     def test_series_begin_with_zero(self) -> None:
-        """So that the first event counts as an increase; only the methods of the bus begin with their first call."""
+        """So the first event is an increase.  Only the durations of bus calls begin with the first call."""
         samples = self.metrics.samples()
         self.assertEqual(set(samples.values()), {0.0})
         for definition in DEFINITIONS.values():
@@ -47,14 +47,14 @@ class MetricsTests(SynchronousTestCase):
         self.metrics(SessionOpened(phases=PHASES))
         self.metrics(TokenUsed(place_seconds=0.125))
         expected = {"token": 0.25, "dial": 0.5, "negotiate": 7.0, "total": 7.75, "place": 0.125}
-        self.metrics(TokenUsed())  # checked by nova's API, which does not say how long it took
+        self.metrics(TokenUsed())  # checked by nova's API: the duration is not known
         for phase, seconds in expected.items():
             self.assertEqual(self.value("novnc_session_setup_seconds_sum", phase=phase), seconds, phase)
             self.assertEqual(self.value("novnc_session_setup_seconds_count", phase=phase), 1.0)
             self.assertEqual(self.value("novnc_session_setup_seconds_bucket", phase=phase, le="+Inf"), 1.0)
 
     def test_refused_and_ended(self) -> None:
-        """A session that was never live is a refusal, with the cause of the same name."""
+        """A session that ends before it was live counts as a refusal with this cause."""
         self.metrics(closed("login", "ConsoleUnreachable"))
         self.metrics(closed("live", "ConsoleClosed"))
         self.metrics(RequestRefused(service="novncproxy", cause="ForeignOrigin", address="192.0.2.1"))
@@ -77,7 +77,7 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(found, {"made": 1, "used": 1, "refused": 1, "revoked": 3})
 
     def test_live_sessions(self) -> None:
-        """Those of both fronts; one that is set up or ends does not count, but its bytes do."""
+        """Those of both fronts.  Sessions that are being set up or are ending do not count, but their bytes do."""
         self.metrics.watch([session(bytes_in=5, bytes_out=100), session(phase="login", bytes_in=7)])
         self.metrics.watch([session(console_type="xvpvnc"), session(cause=Revoked(), bytes_out=1)])
         self.assertEqual(self.value("novnc_sessions", type="novnc"), 1)
@@ -95,7 +95,7 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(self.value("novnc_session_bytes_total", direction="in"), 5)
 
     def test_calls(self) -> None:
-        """A refusal is an answer; only what could not be answered is a failure.  Served calls are not counted."""
+        """Only ServiceUnavailable is a failure; other refusals are answers.  Served calls are not counted."""
         self.metrics.called("called", "consoleauth", "check_token", 0.5, None)
         self.metrics.called("called", "consoleauth", "check_token", 0.25, InvalidToken())
         self.metrics.called("called", "consoleauth", "check_token", 5.0, ServiceUnavailable())
@@ -105,7 +105,7 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(self.value("novnc_bus_failures_total", method="check_token"), 1)
 
     def test_bounded(self) -> None:
-        """Whatever others send, no new time series appear for it."""
+        """All unknown causes and methods share the time series with the label value ``other``."""
         before = len(self.metrics.samples())
         for number in range(100):
             self.metrics(closed("live", f"Cause{number}"))

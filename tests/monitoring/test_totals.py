@@ -1,4 +1,4 @@
-"""The sums of several workers, and what they report to their supervisor."""
+"""The totals of several workers, and the status that a worker reports to its supervisor."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ class TotalsTests(SynchronousTestCase):
         self.assertEqual((total[SESSIONS], total[BYTES]), (5, 110))
 
     def test_a_silent_worker(self) -> None:
-        """Its counters do not fall; its gauges are left out."""
+        """Its counters keep their last value; its gauges are left out."""
         self.totals.add({1: samples(2, 10), 2: samples(3, 100)})
         total = self.totals.add({1: samples(1, 20), 2: None})
         self.assertEqual((total[SESSIONS], total[BYTES]), (1, 120))
@@ -39,7 +39,7 @@ class TotalsTests(SynchronousTestCase):
         self.assertEqual(self.totals.add({1: None}), {})
 
     def test_a_worker_that_ended(self) -> None:
-        """Its successor, with the same number, begins with 0."""
+        """Its counters stay in the totals, although its successor with the same number begins with 0."""
         self.totals.add({1: samples(2, 10)})
         self.totals.ended(1)
         self.assertEqual(self.totals.add({})[BYTES], 10)
@@ -66,7 +66,7 @@ class StatusTests(SynchronousTestCase):
         self.assertFalse(Status(state="stopping").ready)
 
     def test_what_is_no_sample_is_left_out(self) -> None:
-        """A worker can add no time series."""
+        """So a worker cannot add time series."""
         good = ["novnc_sessions", {"type": "novnc"}, 1.0]
         bad = (
             ["novnc_other", {}, 1.0],

@@ -1,4 +1,4 @@
-"""The spans of a set-up."""
+"""OpenTelemetry spans of a session's set-up."""
 
 import subprocess
 import sys
@@ -72,12 +72,12 @@ class SpanTests(SynchronousTestCase):
         self.assertEqual(setup.status.description, ConsoleUnreachable.sentence)
 
     def test_a_viewer_that_leaves(self) -> None:
-        """It is not an error."""
+        """Its spans are not marked as errors."""
         self.spans(SessionClosed(cause="ClientLeft", close_code=1000, phase="dial", seconds=9.0, phases=PHASES[:2]))
         self.assertEqual({span.status.status_code for span in self.finished().values()}, {StatusCode.UNSET})
 
     def test_one_trace_for_a_link(self) -> None:
-        """consoleauth and the proxy, each by itself, use the same trace."""
+        """The spans of consoleauth and of the proxy have the same trace id."""
         self.spans(TokenUsed(link_id=LINK, instance_uuid="u", console_type="novnc", place_seconds=0.5))
         self.spans(SessionOpened(link_id=LINK, phases=PHASES))
         self.assertEqual(self.times()["console.place"], (-0.5, 0.0))
@@ -89,7 +89,7 @@ class SpanTests(SynchronousTestCase):
         self.assertEqual(self.finished(), {})
 
     def test_without_a_link(self) -> None:
-        """A viewer without a token: a trace of its own."""
+        """A viewer without a token gets a trace of its own."""
         self.spans(SessionClosed(cause="TokenMissing", close_code=4401, phase="token", seconds=0.1, phases=PHASES[:1]))
         self.assertIsNone(self.finished()["console.setup"].parent)
 
@@ -99,7 +99,7 @@ class SpanTests(SynchronousTestCase):
         self.assertEqual(self.finished(), {})
 
     def test_without_a_provider(self) -> None:
-        """The API alone makes no spans, and does no harm."""
+        """Without a tracer provider, OpenTelemetry makes no spans and raises nothing."""
         SetupSpans()(SessionOpened(link_id=LINK, phases=PHASES))
 
     def test_nothing_is_imported_without_it(self) -> None:

@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[2]
 def main() -> int:
     """Run everything; return the exit code of trial."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--venv", default=".venv-nova", help="the environment with OpenStack")
+    parser.add_argument("--venv", default=".venv-nova", help="the virtual environment with OpenStack")
     parser.add_argument("--folder", default=".make/nova", help="an empty or new folder for the files of the services")
     parser.add_argument("--keep", action="store_true", help="run no tests; leave the services running until Ctrl-C")
-    parser.add_argument("tests", nargs="*", default=["tests.nova"], help="what trial runs")
+    parser.add_argument("tests", nargs="*", default=["tests.nova"], help="the tests that trial runs")
     options = parser.parse_args()
     folder = (ROOT / options.folder).resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def _started(folder: Path, venv: Path) -> Cloud:
-    """Start a cloud.  If that fails, try once more from the beginning: the services are not ours, and have races."""
+    """Start a cloud.  If that fails, try once more from the beginning, because OpenStack has races."""
     for attempt in (1, 2):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -53,7 +53,7 @@ def _started(folder: Path, venv: Path) -> Cloud:
             cloud.stop()
             if attempt == 2 or not isinstance(error, Exception):
                 raise
-            print(f"OpenStack did not start, and is started once more: {error}", flush=True)
+            print(f"OpenStack did not start; trying once more: {error}", flush=True)
         else:
             return cloud
     raise AssertionError("unreachable")

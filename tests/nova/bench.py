@@ -27,16 +27,16 @@ from tests.nova.rest import Rest
 
 ROOT = Path(__file__).parents[2]
 SERVER = "bench"
-"""The name that the load's VNC server has: our proxy shows the server's name instead of it."""
+"""The name of the server, which the load's viewers expect in ServerInit."""
 
 SESSIONS = 100
 
 
-class BeforeNova(Proxy):
+class NovaConfProxy(Proxy):
     """A proxy that reads nova's nova.conf.
 
     :cvar cloud: the services.
-    :cvar server: the name of the server whose console it shows.
+    :cvar server: the name of the server whose console the proxy shows.
     :cvar more: further options of this proxy.
     """
 
@@ -55,7 +55,7 @@ class BeforeNova(Proxy):
         self.urls = {"novnc": f"ws://127.0.0.1:{self.port}/websockify?token={self.token()}"}
 
     def token(self) -> str:
-        """A new link, which is valid for ten minutes."""
+        """The token of a new link, valid for ten minutes."""
         (server,) = self.owner.do("GET", f"/servers?name={self.server}")["servers"]
         self.cloud.write("consoles", {server["id"]: {"*": ("127.0.0.1", self.backend)}})
         asked = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
@@ -63,8 +63,8 @@ class BeforeNova(Proxy):
         return token_of(answer["remote_console"]["url"])
 
 
-class Ours(BeforeNova):
-    """Ours.  The load has no name of QEMU: its check is left out, and with it the question that follows a doubt."""
+class Ours(NovaConfProxy):
+    """Our proxy without the name check: the load's VNC server has no QEMU name, so nova would be asked twice."""
 
     name = "novnc_twisted"
     more = "\n[console]\nmax_sessions_per_server = 0\n[vnc]\nname_check = off\n"
@@ -73,26 +73,24 @@ class Ours(BeforeNova):
         return [str(Path(sys.executable).with_name("nova-novncproxy")), "--config-file", "nova.conf"]
 
 
-class Novas(BeforeNova):
-    """Nova's."""
-
+class Novas(NovaConfProxy):
     name = "nova-novncproxy"
     forks = True
 
     def command(self) -> list[str]:
         program = self.cloud.venv / "bin" / "nova-novncproxy"
-        page = ROOT / "novnc_twisted" / "web" / "dist"  # ours: the page is not what is compared
+        page = ROOT / "novnc_twisted" / "web" / "dist"  # our page, since the pages are not compared
         return [str(program), "--config-file", "nova.conf", "--web", str(page)]
 
 
 class OursChecked(Ours):
-    """Ours with all of its checks, for a real VM."""
+    """Our proxy with all of its checks, for a real VM."""
 
     more = ""
 
 
 def set_up(site: Site, subject: Subject, viewers: int, seconds: float) -> Values:
-    """Viewers connect, upgrade, go through RFB up to ServerInit, hang up, and come again."""
+    """Measure viewers that connect, upgrade, go through RFB up to ServerInit, disconnect, and repeat."""
     got = site.timed("setup", subject, settle=1.0, d=seconds, n=viewers)
     assert got["connections"], got
     return {
@@ -103,12 +101,12 @@ def set_up(site: Site, subject: Subject, viewers: int, seconds: float) -> Values
 
 
 def memory(site: Site, subject: Subject) -> tuple[int, int]:
-    """The memory of a fresh process after its first session, and with many sessions that idle, in KiB."""
+    """The memory of a new process in KiB: after its first session, and with many idle sessions."""
     subject.proxy.stop()
     subject.proxy.start()
     with site.load("hold", subject, n=1):
         pass
-    time.sleep(1)  # the end of the first session
+    time.sleep(1)  # until the first session has ended
     idle = subject.proxy.memory()
     with site.load("hold", subject, n=SESSIONS):
         time.sleep(1)
@@ -116,16 +114,16 @@ def memory(site: Site, subject: Subject) -> tuple[int, int]:
 
 
 def measure(cloud: Cloud, rounds: int, seconds: float) -> dict[str, dict[str, Any]]:
-    """Measure both proxies in turns; return the figures of each."""
+    """Measure one proxy after the other; return the figures of each."""
     raise_descriptor_limit()
-    BeforeNova.cloud, BeforeNova.owner = cloud, cloud.log_in("alice", "red")
+    NovaConfProxy.cloud, NovaConfProxy.owner = cloud, cloud.log_in("alice", "red")
     figures: dict[str, dict[str, Any]] = {}
     with Backend() as backend, tempfile.TemporaryDirectory() as folder:
         site = Site(backend, Plan())
         for kind in (Ours, Novas):
             with kind(backend.port, Path(folder) / kind.__name__) as proxy:
                 subject = Subject(kind.name, proxy, "novnc")
-                set_up(site, subject, 1, seconds)  # the first tokens, modules and connections
+                set_up(site, subject, 1, seconds)  # not measured: first tokens, imports and connections
                 alone = [set_up(site, subject, 1, seconds) for _ in range(rounds)]
                 many = [set_up(site, subject, 4, seconds) for _ in range(rounds)]
                 idle, busy = memory(site, subject)
@@ -143,7 +141,7 @@ def measure(cloud: Cloud, rounds: int, seconds: float) -> dict[str, dict[str, An
 
 
 def table(figures: dict[str, dict[str, float]]) -> list[str]:
-    """The lines of a table: the figures of both proxies, and how many times the second one's are those of the first."""
+    """The lines of a Markdown table: the figures of both proxies, and the ratio of the second to the first."""
     ours, theirs = figures
     lines = [f"| | {ours} | {theirs} | ratio |", "|---|---|---|---|"]
     for row, value in figures[ours].items():
@@ -157,7 +155,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--venv", default=".venv-nova", help="the environment with OpenStack")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=5, help="the duration of each measurement")
     options = parser.parse_args()
     folder = ROOT / ".make" / "bench-nova"
     shutil.rmtree(folder, ignore_errors=True)

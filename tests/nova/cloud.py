@@ -1,4 +1,4 @@
-"""A Keystone, a Placement and a nova with two compute hosts, on loopback and in one folder.  Everything here blocks."""
+"""A Keystone, a Placement and a nova with two compute hosts, on loopback and in one folder.  All methods block."""
 
 import contextlib
 import json
@@ -22,11 +22,11 @@ PARTS = Path(__file__).with_name("parts")
 HOSTS = ("compute1", "compute2")
 SERVERS = ("myserver20", "myserver21", "myserver22")
 START = 600.0
-"""Seconds that the services may take to start; 60 s on two idle cores."""
+"""Seconds that the services may take to start.  They take 60 s on two idle cores."""
 
 
 class Cloud:
-    """The services, and what they were configured with.
+    """The services and their configuration.
 
     :ivar folder: the files and logs of the services.
     :ivar venv: the environment with OpenStack.
@@ -48,7 +48,7 @@ class Cloud:
     def running(cls) -> "Cloud":
         """The cloud that ``python -m tests.nova`` has started for this process."""
         found = os.environ.get("TEST_NOVA")
-        assert found, "make test-nova starts a cloud, and then these tests"
+        assert found, "TEST_NOVA is not set; run make test-nova"
         return cls(Path(found), **_paths(json.loads((Path(found) / "cloud.json").read_text())))
 
     def log_in(self, user: str = "admin", project: str = "admin") -> Rest:
@@ -56,7 +56,7 @@ class Cloud:
         return Rest(self.keystone_url, self.nova_url, user, project)
 
     def environment(self, user: str, project: str) -> dict[str, str]:
-        """The environment of the command ``openstack`` for a user."""
+        """The environment variables of the command ``openstack`` for a user."""
         return {
             "OS_AUTH_URL": self.keystone_url,
             "OS_USERNAME": user,
@@ -68,7 +68,7 @@ class Cloud:
         }
 
     def write(self, name: str, content: Any) -> None:
-        """Write one of the files that the driver reads, at once."""
+        """Replace one of the files that the driver reads, atomically."""
         new = self.folder / f"{name}.new"
         new.write_text(json.dumps(content))
         new.rename(self.folder / name)
@@ -91,7 +91,7 @@ class Cloud:
         self._serve("nova", {"OS_NOVA_CONFIG_DIR": str(self.folder)})
         self._listens("rabbit")
         seed.users(self.log_in(), self.ports)
-        # One after the other: side by side, they would need longer than their own deadlines on a slow machine.
+        # One after the other: at the same time, they would exceed their own time-outs on a slow machine.
         self._service("conductor", "nova-conductor", [])
         self._service("scheduler", "nova-scheduler", [])
         with ThreadPoolExecutor() as side_by_side:
@@ -128,7 +128,7 @@ class Cloud:
         (self.folder / "keystone.pid").write_text(str(self._processes["keystone"].pid))
 
     def stop_keystone(self) -> None:
-        """End Keystone, whichever process has started it."""
+        """Kill Keystone, even if another process has started it."""
         pid = int((self.folder / "keystone.pid").read_text())
         _signal(pid, signal.SIGKILL)
         self._until("Keystone's end", lambda: not listens(self.ports["keystone"]))
@@ -139,7 +139,7 @@ class Cloud:
         (packages,) = self.venv.glob("lib/python3*/site-packages")
         # Nova loads drivers from its own package only.
         shutil.copy(PARTS / "console_driver.py", packages / "nova" / "virt")
-        # SQLite does not wait for a lock, whatever its time-out is, if the transaction has read before it writes.
+        # In a transaction that reads before it writes, SQLite does not wait for a lock, despite the time-out.
         engines = packages / "oslo_db" / "sqlalchemy" / "engines.py"
         engines.write_text(engines.read_text().replace('text("BEGIN")', 'text("BEGIN IMMEDIATE")'))
         for name, text in {
@@ -183,7 +183,7 @@ class Cloud:
         return all(host in found for host in HOSTS)
 
     def _service(self, kind: str, name: str, more: list[str]) -> None:
-        """Start a service of nova; again if it ends, as it does if another one holds the database for too long."""
+        """Start a service of nova; retry if it ends, as it does if another service locks the database for too long."""
         log = self.folder / f"{name}.log"
         command = [str(self.venv / "bin" / f"nova-{kind}"), "--config-file", str(self.conf), *more]
         started = f"Starting {kind} node"
@@ -256,7 +256,7 @@ def _free_ports() -> dict[str, int]:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens there."""
+    """Whether a process listens on this port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

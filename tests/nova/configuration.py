@@ -5,7 +5,6 @@ from pathlib import Path
 from tests.nova.rest import PASSWORD
 
 PORTS = ("rabbit", "distribution", "epmd", "keystone", "placement", "nova", "stubs", "proxy")
-"""The names of the ports."""
 
 
 def credentials(ports: dict[str, int], user: str) -> str:
@@ -23,7 +22,7 @@ region_name = RegionOne
 
 
 def database(folder: Path, name: str) -> str:
-    """The URL of a database.  Several processes write to it; each waits for the others."""
+    """The URL of a database.  Several processes write to it, so each waits up to 60 s for a lock."""
     return f"sqlite:///{folder}/{name}.sqlite?timeout=60"
 
 
@@ -100,7 +99,7 @@ workers = 1
 
 
 def compute(folder: Path, host: str) -> str:
-    """A second file for the compute service ``host``."""
+    """The second configuration file of the compute service ``host``."""
     return f"""
 [DEFAULT]
 host = {host}
@@ -110,7 +109,7 @@ log_file = {folder}/{host}.log
 
 
 def rabbit(folder: Path, ports: dict[str, int]) -> dict[str, str]:
-    """The environment of RabbitMQ."""
+    """The environment variables of RabbitMQ."""
     return {
         "HOME": str(folder),
         "RABBITMQ_NODENAME": f"test{ports['rabbit']}@localhost",

@@ -1,4 +1,4 @@
-"""The commands and the files that the documents show, so that tests run what readers copy."""
+"""Read commands and files from the documents, so that tests run what readers copy."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def block(page: str, contained: str) -> str:
 
 
 def with_values(text: str, values: Mapping[str, str]) -> str:
-    """Replace what a document shows by the values of this cloud; each of them has to be there."""
+    """Replace example values of a document by those of this cloud; each of them must occur."""
     for shown, value in values.items():
         assert shown in text, f"{shown} is not in:\n{text}"
         text = text.replace(shown, value)
@@ -43,6 +43,6 @@ async def run(commands: str, settings: Mapping[str, str], folder: str) -> str:
 
 
 def cells(table: str) -> dict[str, str]:
-    """The fields in a table of the command ``openstack``, in lower case, with their values."""
+    """The rows of a table that ``openstack`` printed: field in lower case -> value."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"]
     return {row[0].lower(): row[1] for row in rows}

@@ -1,4 +1,4 @@
-"""A test in front of the cloud: its servers, their consoles, and a proxy."""
+"""The base class of tests with the cloud: its servers, their consoles, and a proxy."""
 
 import shutil
 import tempfile
@@ -19,11 +19,11 @@ from tests.support.vm import SmallVM
 from tests.support.vnc_server import FakeVNCServer
 
 TIMEOUT = 120.0
-"""Seconds for which a condition is awaited."""
+"""Seconds to wait for a condition."""
 
 
 class NovaCase(TestCase):
-    """A test in front of the cloud.  Each test uses ports of its own, and brings consoles to their places."""
+    """A test with the cloud.  Each test uses ports of its own, and sets the addresses of the consoles."""
 
     timeout = 300
 
@@ -56,12 +56,12 @@ class NovaCase(TestCase):
         return server
 
     def place(self, server: dict[str, Any], port: int, host: str = "*") -> None:
-        """Nova's compute host says from now on that the console of this server is there."""
+        """Let nova's compute host (``*``: each) report this port for a server's console."""
         self.consoles.setdefault(server["id"], {})[host] = ("127.0.0.1", port)
         self.cloud.write("consoles", self.consoles)
 
     async def token(self, server: dict[str, Any]) -> str:
-        """A new link of the server's owner: its token."""
+        """Request a link as the server's owner; return its token."""
         asked = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
         path = f"/servers/{server['id']}/remote-consoles"
         answer = await self.blocking(lambda: self.alice.do("POST", path, asked))
@@ -71,13 +71,13 @@ class NovaCase(TestCase):
         return f"http://127.0.0.1:{self.port}/vnc_lite.html?token={token}"
 
     def vnc(self, name: str) -> int:
-        """A VNC server with QEMU's name of this VM; its port."""
+        """Start a VNC server with QEMU's name for this VM; return its port."""
         port = reactor.listenTCP(0, FakeVNCServer(name=f"QEMU ({name})".encode()), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         return int(port.getHost().port)
 
     def vm(self, name: str, folder: str) -> SmallVM:
-        """A real QEMU with this name."""
+        """Start a real QEMU with this name."""
         # Not in trial's folder: the path of a unix socket has 107 bytes at most.
         above = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, above)

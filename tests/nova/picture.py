@@ -1,4 +1,4 @@
-"""How long a person waits from the link to the picture: a real Chromium, and a real QEMU behind the proxy."""
+"""Measure the time from the link to the picture, with a real Chromium, and a real QEMU behind the proxy."""
 
 import tempfile
 import time
@@ -14,15 +14,15 @@ from tests.support.console_page import PAINTED
 from tests.support.vm import SmallVM
 
 LIMIT = 60_000
-"""Milliseconds for which a picture is awaited."""
+"""Milliseconds to wait for a picture."""
 
 
 def pictures(kinds: tuple[Any, ...], server: dict[str, Any], rounds: int) -> dict[str, float]:
-    """Open links of one server through each proxy in turn; return the median in milliseconds by the proxy's name.
+    """Open links of one server through each proxy in turn; return the median in milliseconds for each proxy's name.
 
-    Each proxy serves the same page.  The browser has visited it once before, as that of a person who uses it daily.
+    Each proxy serves the same page.
 
-    :param kinds: classes of :class:`tests.nova.bench.BeforeNova`.
+    :param kinds: classes of :class:`tests.nova.bench.NovaConfProxy`.
     :param server: the server, as an administrator sees it.
     """
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -41,7 +41,7 @@ def pictures(kinds: tuple[Any, ...], server: dict[str, Any], rounds: int) -> dic
                     page = context.new_page()
                     taken = picture(page, url)
                     page.close()
-                    if turn:  # the first visit fills the caches of the browser and of the proxy
+                    if turn:  # the first visit only fills the caches of the browser and of the proxy
                         times[proxy.name].append(taken)
             return {name: median(taken) for name, taken in times.items()}
         finally:

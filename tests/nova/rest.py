@@ -7,14 +7,14 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 PASSWORD = "{name}-password"
-"""The password of each user."""
+"""The password of each user, by the user's name."""
 
 
 class Rest:
     """A user who has logged in to a project.
 
     :ivar token: the Keystone token.
-    :ivar user_id: the user.
+    :ivar user_id: the user's id.
     :ivar version: the microversion of its requests to the Compute API.
     """
 

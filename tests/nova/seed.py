@@ -17,7 +17,7 @@ USERS = {
 """User -> project and roles there."""
 
 ATTEMPTS = 4
-"""How often a server is created.  nova may lose a race with Placement: "another process changed the consumer"."""
+"""Attempts to create a server.  nova may lose a race with Placement: "another process changed the consumer"."""
 
 IMAGE = "00000000-0000-4000-8000-000000000001"
 

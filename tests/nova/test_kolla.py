@@ -88,7 +88,7 @@ class KollaTests(NovaCase):
         self.assertEqual(status, 0, (out + err).decode())
 
     async def test_a_console(self) -> None:
-        """The command and the file of the container serve a link of the rig; the log has oslo's format."""
+        """The command and the nova.conf of the container serve a link of nova; the log has oslo.log's format."""
         self.assertTrue(KOLLA.exists(), "make test-nova installs kolla-ansible")
         written = await self.rendered()
         start = json.loads((written / "config.json").read_text())

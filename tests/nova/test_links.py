@@ -1,4 +1,4 @@
-"""Links that nova made: from the command of a user to the picture, and when they are out of date."""
+"""Console links that nova made: from the user's command to the picture, and links that are out of date."""
 
 import signal
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.viewer import Viewers
 
 class LinkTests(NovaCase):
     async def test_the_command_and_the_page(self) -> None:
-        """``openstack console url show --novnc``, and the picture of a real QEMU in Chromium."""
+        """The link of ``openstack console url show --novnc`` shows the picture of a real QEMU in Chromium."""
         server = await self.server("myserver20")
         vm = await self.blocking(lambda: self.vm(instance_name(server), "vm"))
         self.place(server, vm.port)
@@ -45,7 +45,7 @@ class LinkTests(NovaCase):
             self.assertNotIn(word, proxy.output)
 
     async def test_the_commands_before_users_reach_it(self) -> None:
-        """A controller is checked as in docs/openstack.rst."""
+        """The commands in docs/openstack.rst that check a controller succeed."""
         server = await self.server("myserver20")
         self.place(server, self.vnc(instance_name(server)))
         await self.proxy()
@@ -77,7 +77,7 @@ class LinkTests(NovaCase):
             (await Viewers(self).open(url)).leave()
 
     async def test_a_stale_port(self) -> None:
-        """Another VM has the port of the token by now; so has another one the port that nova knows."""
+        """If another VM has the token's port, the proxy asks nova for the port again; that may be wrong, too."""
         server, viewers = await self.server("myserver20"), Viewers(self)
         mine, others = self.vnc(instance_name(server)), self.vnc("instance-0000ffff")
         await self.proxy()
@@ -91,13 +91,13 @@ class LinkTests(NovaCase):
         servers = [await self.server(name) for name in ("myserver20", "myserver21")]
         ports = [self.vnc(instance_name(server)) for server in servers]
         for server, port in zip(servers, reversed(ports), strict=True):
-            self.place(server, port)  # as if the VMs had exchanged them after this
+            self.place(server, port)  # nova's ports are outdated: the VMs have swapped them
         await self.proxy()
         tokens = [await self.token(server) for server in servers]
         for token in tokens:
             self.assertEqual((await Viewers(self).refusal(self.url(token)))[0], 4502)
         for server, port in zip(servers, ports, strict=True):
-            self.place(server, port)  # now the compute host knows it
+            self.place(server, port)  # the compute host reports the new ports
         for server, token in zip(servers, tokens, strict=True):
             viewer = await Viewers(self).open(self.url(token))
             self.assertEqual(viewer.name, server["name"])

@@ -1,4 +1,4 @@
-"""A live migration by a real nova, with two real VMs in the place of one that moves."""
+"""Live migration by a real nova; two real VMs replace the one that moves."""
 
 import time
 
@@ -14,7 +14,7 @@ NOT_CONNECTED = """() => {
 
 class MigrationTests(NovaCase):
     async def test_a_live_migration(self) -> None:
-        """The VM on the source ends, as with libvirt, nova drops the token, and the page is back by itself."""
+        """The VM on the source host ends, nova deletes the token, and the page reconnects by itself."""
         server = await self.server("myserver21")
         source = server["OS-EXT-SRV-ATTR:host"]
         (destination,) = set(HOSTS) - {source}
@@ -41,5 +41,5 @@ class MigrationTests(NovaCase):
         moved = await self.blocking(lambda: self.admin.until(path, "status", "ACTIVE"))
         self.assertEqual(moved["OS-EXT-SRV-ATTR:host"], destination)
         status, _ = await self.blocking(lambda: self.admin.ask("GET", f"/os-console-auth-tokens/{token}"))
-        self.assertEqual(status, 404)  # nova has dropped it
+        self.assertEqual(status, 404)  # nova has deleted it
         print(f"the page was without a picture for {seen.result:.1f} s")

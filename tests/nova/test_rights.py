@@ -38,9 +38,9 @@ ACTIONS = {
         {"application_credential": {"name": "mine", "roles": [{"name": "admin"}]}},
     ),
 }
-"""What a thief of the proxy's credential may try; docs/openstack.rst has the answers in a table.
+"""What somebody with the stolen credential of the proxy may try; docs/openstack.rst has a table of the results.
 
-Some would do harm: they name a server that does not exist, or are incomplete, which nova finds out after the rights.
+Actions that would do harm name a server that does not exist or are incomplete: nova checks the rights first.
 """
 
 REFUSED = (401, 403)
@@ -51,7 +51,7 @@ ALLOWED = {
     "list all servers": ["three", "two", "nova"],
     "make a link": ["three", "nova"],
 }
-"""The rights of each credential; for all else, only those of nova's own user."""
+"""Action -> the credentials that allow it.  All other actions are allowed only to nova's own user."""
 
 
 class OutageTests(NovaCase):
@@ -71,7 +71,7 @@ class OutageTests(NovaCase):
 
 class CredentialTests(NovaCase):
     async def credential(self, name: str, *rules: dict[str, str]) -> tuple[str, str]:
-        """An application credential of the user ``novncproxy``: id and secret."""
+        """Create an application credential of the user ``novncproxy``; return its id and secret."""
         operator = await self.blocking(lambda: self.cloud.log_in("novncproxy", "service"))
         wanted = {
             "application_credential": {
@@ -92,7 +92,7 @@ class CredentialTests(NovaCase):
         )
 
     async def test_one_that_can_do_nothing_else(self) -> None:
-        """The command and the second file of docs/openstack.rst."""
+        """The credential and the second file of docs/openstack.rst are sufficient for a console."""
         server = await self.server("myserver20")
         self.place(server, self.vnc(instance_name(server)))
         command = block("openstack.rst", "openstack application credential create")
@@ -127,7 +127,7 @@ class CredentialTests(NovaCase):
         self.assertEqual(proxy.output.count("our credentials may not"), 1)
 
     async def test_what_a_thief_can_do(self) -> None:
-        """The table of docs/openstack.rst, each cell tried."""
+        """Try each cell of the table in docs/openstack.rst."""
         server = await self.server("myserver20")
         self.place(server, self.vnc(instance_name(server)))
         token = await self.token(server)

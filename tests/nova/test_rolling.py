@@ -1,4 +1,4 @@
-"""One controller after the other, behind haproxy with the section of docs/openstack.rst, and back again."""
+"""Replace the proxy on one controller after the other, behind haproxy as in docs/openstack.rst, and go back."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ GLOBAL = "defaults\n    timeout connect 5s\n    default-server inter 200ms\n\n"
 
 
 def section(front: int, controllers: dict[str, int]) -> str:
-    """The section of the page, with ports on this machine."""
+    """The haproxy configuration of docs/openstack.rst, with ports on this machine."""
     page = (ROOT / "docs" / "openstack.rst").read_text()
     found = re.search(r"(?m)^    frontend novncproxy\n(?:    .*\n|\n)+", page)
     assert found is not None
@@ -46,7 +46,7 @@ class RollingTests(NovaCase):
         return started
 
     async def opens(self, url: str) -> None:
-        """Open the link until it works: haproxy needs a moment to see which controllers are up."""
+        """Try to open the link until it works: haproxy needs a moment to notice which controllers are up."""
         viewers, last = Viewers(self), AssertionError()
         for _ in range(100):
             try:

@@ -28,12 +28,12 @@ RIGHTS = {
     ("rita", "red"): (["myserver20"], 403),
     ("bob", "blue"): (["myserver30"], 404),
 }
-"""User and project -> the servers in the list, and the answer to a request for a console of myserver20."""
+"""User and project -> the servers in the list, and the status of a request for a console of myserver20."""
 
 ATTEMPTS = 10
 
 GUEST = ("bob", "red")
-"""Bob is not a member of red, but for one test."""
+"""Bob is a member of red only in one test."""
 
 
 class UsersTests(NovaCase):
@@ -75,15 +75,15 @@ class UsersTests(NovaCase):
         return str(found["projects"][0]["id"])
 
     async def log_in(self, user: str, project: str = "", scope: Any = None) -> Rest:
-        """A user with a token of Keystone, at our API."""
+        """Log in at Keystone, as a client of our API."""
         api = f"{self.api}/v2.1"
         found = await self.blocking(lambda: Rest(self.cloud.keystone_url, api, user, project, scope))
-        found.version = "2.31"  # the newest of this API
+        found.version = "2.31"  # the newest version of our API
         secret(found.token)
         return found  # type: ignore[no-any-return]
 
     async def ask(self, user: Rest, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Ask; again while Keystone does not answer within the 5 s that our API gives it, as on a busy machine."""
+        """Send a request; retry on 503, because Keystone on a busy machine may miss our API's deadline of 5 s."""
         for _ in range(ATTEMPTS):
             status, answer = await self.blocking(lambda: user.ask(method, path, body))
             if status != 503:
@@ -132,7 +132,7 @@ class UsersTests(NovaCase):
         self.assertEqual((await self.ask(other, "POST", path, LINK))[0], 200)
 
     def give(self, who: tuple[str, str], method: str) -> None:
-        """Give a user the role ``member`` in a project (PUT), or take it (DELETE)."""
+        """Give a user the role ``member`` in a project (PUT), or remove it (DELETE)."""
 
         def identity(kind: str, name: str) -> str:
             (found,) = self.admin.do("GET", f"/{kind}?name={name}", of_keystone=True)[kind]
@@ -142,7 +142,7 @@ class UsersTests(NovaCase):
         self.admin.ask(method, f"/projects/{project}/users/{user}/roles/{role}", of_keystone=True)
 
     async def test_the_list_in_the_browser(self) -> None:
-        """Alice logs in with her password of Keystone, sees the servers of her project, opens one, and logs out."""
+        """Alice logs in with her Keystone password, sees the servers of her project, opens one, and logs out."""
         console = await self.start()
 
         def steps(visit: ConsolePage) -> None:
@@ -152,7 +152,7 @@ class UsersTests(NovaCase):
                 page.locator("[name=password]").fill(PASSWORD.format(name="alice"))
                 with page.expect_navigation(timeout=1000 * TIMEOUT) as went:
                     page.keyboard.press("Enter")
-                if went.value is None or went.value.status != 503:  # as for ask()
+                if went.value is None or went.value.status != 503:  # see ask()
                     break
             page.locator(".who:has-text('project red')").wait_for(timeout=1000 * TIMEOUT)
             tile = page.locator(".tile", has_text="myserver20")
@@ -169,7 +169,7 @@ class UsersTests(NovaCase):
         self.assertNotIn(PASSWORD.format(name="alice"), console.output)
 
     async def test_the_catalogue(self) -> None:
-        """Clients find this API by the entries that the documents create, here in a region of their own."""
+        """Clients find our API by the catalogue entries that the documents create, here in a new region."""
         await self.start()
         region = f"region-{uuid.uuid4()}"
         self.addCleanup(self.blocking, lambda: self.forget(region))
@@ -178,7 +178,7 @@ class UsersTests(NovaCase):
         compute, endpoint = block("users.rst", "openstack service create --name nova").splitlines()
         made = cells(await run(compute, admin, self.mktemp()))
         self.assertEqual((made["name"], made["type"]), ("nova", "compute"))
-        # This cloud has its nova already, and one of them is enough.
+        # The catalogue already has the cloud's nova as its compute service.
         gone = f"/services/{made['id']}"
         await self.blocking(lambda: self.admin.do("DELETE", gone, of_keystone=True))
         here = {"RegionOne": region, "http://controller:8774": self.api}
@@ -198,7 +198,7 @@ class UsersTests(NovaCase):
         await viewer.leave()
 
     def add(self, region: str) -> None:
-        """Add a region, in which Keystone is found."""
+        """Add a region with an endpoint of Keystone."""
         (keystone,) = self.admin.do("GET", "/services?type=identity", of_keystone=True)["services"]
         self.admin.do("POST", "/regions", {"region": {"id": region}}, of_keystone=True)
         fields = {"service_id": keystone["id"], "interface": "public", "region_id": region}

@@ -36,7 +36,7 @@ class PageCase(FrontCase):
         self.web = self.folder / "web"
 
     def ours(self) -> None:
-        """Serve it as if it were the shipped page."""
+        """Serve the folder as if it were the shipped page."""
         self.patch(page_module, "SHIPPED", self.web)
         self.novnc(web=self.web)
 
@@ -47,7 +47,7 @@ class PageCase(FrontCase):
         head, _, body = answer.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         fields = dict(line.lower().split(": ", 1) for line in lines)
-        self.assertEqual(len(fields), len(lines), "no field is double")
+        self.assertEqual(len(fields), len(lines), "a field occurs twice")
         self.assertEqual(fields["x-content-type-options"], "nosniff")
         self.assertEqual(fields["referrer-policy"], "no-referrer")
         if method == "GET" and "content-length" in fields:

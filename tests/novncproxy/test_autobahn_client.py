@@ -1,4 +1,4 @@
-"""A foreign WebSocket client, autobahn's, against the front: plain and through real TLS."""
+"""autobahn's WebSocket client at the noVNC port, without TLS and with real TLS."""
 
 import datetime
 from typing import Any
@@ -115,7 +115,7 @@ class Encrypted(Plain):
         self.assertEqual(await silent.everything(), b"")
 
     async def test_a_viewer_that_does_not_read_costs_little(self) -> None:
-        """dependencies.md, autobahn 5: 505 MB without back-pressure."""
+        """Less than 512 KiB wait in the send buffers."""
         amount = 4 << 20
         self.novnc()
         client = await self.connect()

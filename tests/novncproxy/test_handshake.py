@@ -1,4 +1,4 @@
-"""The opening handshake: what is remembered of autobahn's verdicts changes none of them."""
+"""The opening handshake: remembering autobahn's verdicts changes none of them."""
 
 from typing import Any
 from unittest import mock
@@ -65,7 +65,7 @@ class HandshakeTests(SynchronousTestCase):
         self.handshaker = Handshaker(Clock(), channel=True)
 
     def test_each_verdict_is_autobahns(self) -> None:
-        """Whatever was remembered before."""
+        """With and without remembered verdicts."""
         for given in HEADS * 2:
             expected = verdict(self.handshaker, given), verdict(Handshaker(Clock(), channel=True), given)
             with mock.patch.object(Handshaker, "accept", Handshaker._judge):

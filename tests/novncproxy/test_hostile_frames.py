@@ -1,7 +1,7 @@
-"""Frames that no viewer sends, at the noVNC port: the session ends with the right code, and nothing is waited for.
+"""Invalid frames at the noVNC port end the session at once, with the right close code.
 
-CVE-2020-27813 and its kin (a length of 63 bits), CVE-2016-10542 (a message that is bigger than what is taken),
-CVE-2018-1000518 (compressed bombs: compression is never agreed on, so that its bit is a breach).
+CVE-2020-27813 and similar (a length of 63 bits), CVE-2016-10542 (a message over the limit), CVE-2018-1000518
+(decompression bombs: compression is never negotiated, so its bit is a violation).
 """
 
 import struct
@@ -14,19 +14,19 @@ FRAMES = (
     ("63 bits of length", b"\x82\xff" + struct.pack(">Q", (1 << 63) - 1) + MASK, 1009),
     ("64 bits of length", b"\x82\xff" + struct.pack(">Q", 1 << 63) + MASK, 1002),
     ("all bits of length", b"\x82\xff" + b"\xff" * 8 + MASK, 1002),
-    ("a length that 7 bits had room for", b"\x82\xfe\x00\x01" + MASK + b"\1", 1002),
-    ("a length that 16 bits had room for", b"\x82\xff" + struct.pack(">Q", 200) + MASK + bytes(200), 1002),
+    ("a length of 16 bits that fits into 7", b"\x82\xfe\x00\x01" + MASK + b"\1", 1002),
+    ("a length of 64 bits that fits into 16", b"\x82\xff" + struct.pack(">Q", 200) + MASK + bytes(200), 1002),
     ("a compressed message", b"\xc2\x81" + MASK + b"\1", 1002),
     ("another reserved bit", b"\xa2\x81" + MASK + b"\1", 1002),
     ("a frame without a mask", b"\x82\x01\x04", 1002),
-    ("an opcode that there is not", b"\x83\x81" + MASK + b"\1", 1002),
-    ("a ping in pieces", b"\x09\x80" + MASK, 1002),
+    ("an undefined opcode", b"\x83\x81" + MASK + b"\1", 1002),
+    ("a fragmented ping", b"\x09\x80" + MASK, 1002),
     ("a ping that is too long", b"\x89\xfe\x00\x7e" + MASK + bytes(126), 1002),
-    ("the end of nothing", b"\x80\x81" + MASK + b"\1", 1002),
-    ("a beginning in the middle", b"\x02\x80" + MASK + b"\x82\x80" + MASK, 1002),
+    ("a continuation without a beginning", b"\x80\x81" + MASK + b"\1", 1002),
+    ("a new message within a fragmented one", b"\x02\x80" + MASK + b"\x82\x80" + MASK, 1002),
     ("text", frame(1, b"hello"), 1003),
     (
-        "many small pieces of a message that is too big",
+        "many small fragments of a message over the limit",
         (b"\x02\x80" + MASK) + frame(0, POINTER * 10_000, fin=False) * 20,
         1009,
     ),
@@ -45,7 +45,7 @@ class HostileFrames(FrontCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_at_once(self) -> None:
-        """With the handshake, before the token was found good: no VNC server is dialled for it."""
+        """Right after the handshake, with an unknown token: no VNC server is dialled."""
         self.novnc(settings=self.settings(max_failures_per_minute=0))
         for name, data, code in FRAMES:
             viewer = await self.websocket("/?token=wrong")

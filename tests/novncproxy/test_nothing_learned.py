@@ -1,4 +1,4 @@
-"""Two thousand requests, each with a Host and an Origin of its own: nothing is learned from any (nova bug 2158919)."""
+"""Two thousand requests with different Host and Origin fields leave no state in the proxy (nova bug 2158919)."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ class NothingLearned(SynchronousTestCase):
         return int(answer[9:12])
 
     def configured(self) -> dict[str, str]:
-        """All that is kept between requests, as text."""
+        """All state that is kept between requests, as text."""
         seen = {name: repr(value) for name, value in vars(self.front).items() if name not in ("reactor", "connections")}
         handshakes = vars(self.front.upgrades.handshaker._factory)
         return seen | {f"handshake {name}": repr(value) for name, value in handshakes.items()}

@@ -1,4 +1,4 @@
-"""The page: how its files are served, and that nothing else is."""
+"""How the page's files are served, and what else the port answers."""
 
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
@@ -29,7 +29,7 @@ class Serving(PageCase):
             self.assertIn(part, policy)
 
     async def test_the_list_of_this_process(self) -> None:
-        """It may frame the page; behind a reverse proxy, nothing of this process is at its port."""
+        """It may frame the page, except behind a reverse proxy, where the host has other ports."""
         for trusted, expected in (
             ((), "frame-ancestors 'self' http://h:8774;"),
             (("127.0.0.1",), "frame-ancestors 'self';"),
@@ -39,7 +39,7 @@ class Serving(PageCase):
             self.assertIn(expected, f"{fields['content-security-policy']};")
 
     async def test_frames_that_browsers_block(self) -> None:
-        """They are reported for pages alone, and only where the policy is certain to forbid the frame."""
+        """They are reported for HTML only, and only if the policy certainly forbids the frame."""
         blocked: list[FrameBlocked] = []
 
         async def framed(path: str = "/vnc_auto.html", dest: str = "iframe", **more: str) -> list[str]:
@@ -68,13 +68,13 @@ class Serving(PageCase):
         self.assertEqual(blocked, [])
         self.novnc(web=self.web, frame_ancestors=["'self'", horizon], observer=only(FrameBlocked, blocked))
         self.assertEqual(await framed(Referer=f"{horizon}/"), [])
-        self.assertEqual(await framed(), [])  # it may be Horizon
+        self.assertEqual(await framed(), [])  # the frame may be on the page of Horizon
         self.assertEqual(await framed(Referer="https://evil.example/"), ["https://evil.example"])
 
     async def test_alone_by_https(self) -> None:
-        """No window of another site has a hold on a page; browsers believe it by https alone, and complain else.
+        """Cross-Origin-Opener-Policy is sent only over https; without https, browsers ignore it and complain.
 
-        How this page came counts, not the base URL: the port may take plain connections beside TLS.
+        The request decides, not the base URL: the port may accept plain connections besides TLS.
         """
         name, page = "cross-origin-opener-policy", "/vnc.html"
         self.ours()
@@ -84,7 +84,7 @@ class Serving(PageCase):
         https = "X-Forwarded-Proto: https\r\n"
         for site in ("", "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: none\r\n"):
             self.assertEqual((await self.get(page, more=https + site))[1][name], "same-origin", site)
-        # The list of servers at another port of this host returns to the tab that it opened.
+        # The list of servers, at another port, needs a reference to the tab that it opened.
         self.assertNotIn(name, (await self.get(page, more=f"{https}Sec-Fetch-Site: same-site\r\n"))[1])
         for more in ("", "X-Forwarded-Proto: http\r\n", "X-Forwarded-Proto: https, http\r\n"):
             self.assertNotIn(name, (await self.get(page, more=more))[1], more)
@@ -105,7 +105,7 @@ class Serving(PageCase):
         self.assertEqual((status, body), (304, b""))
 
     async def test_compressed_files(self) -> None:
-        """A file that was compressed when the page was built goes out so, to clients that take it."""
+        """Files that were compressed when the page was built are sent compressed, if the client accepts this."""
         self.ours()
         style = self.web / "assets" / "style.css"
         style.with_name("style.css.br").write_bytes(b"brotli")
@@ -126,7 +126,7 @@ class Serving(PageCase):
             self.assertEqual(fields["content-type"], "text/css; charset=utf-8")
             self.assertEqual(fields["vary"], "accept-encoding")
             tags.add((encoding, fields["etag"]))
-        self.assertEqual(len(tags), 3, "each form has a tag of its own")
+        self.assertEqual(len(tags), 3, "each encoding has its own ETag")
         tag = next(tag for encoding, tag in tags if encoding == "br")
         more = f"Accept-Encoding: br\r\nIf-None-Match: {tag}\r\n"
         status, fields, _ = await self.get("/assets/style.css", more=more)
@@ -154,7 +154,7 @@ class Serving(PageCase):
             self.assertEqual((status, fields["allow"]), (405, "get, head, options"), method)
 
     async def test_health_checks(self) -> None:
-        """HAProxy asks OPTIONS / by default; none of them needs a page, a token or a log line."""
+        """HAProxy sends OPTIONS / by default.  A health check needs no page and no token, and logs nothing."""
         self.novnc(web=self.folder / "none")
         self.events.clear()
         for target in ("*", "/", "/vnc.html"):
@@ -169,7 +169,7 @@ class Serving(PageCase):
         self.assertEqual(self.events, [])
 
     async def test_absolute_form(self) -> None:
-        """RFC 9112, section 3.2.2: its authority counts in place of Host."""
+        """RFC 9112, section 3.2.2: its authority replaces Host."""
         self.ours()
         status, fields, body = await self.get("http://console.example:6080/vnc.html?token=T")
         self.assertEqual((status, body), (200, b"<title>vnc</title>"))
@@ -218,7 +218,7 @@ class Serving(PageCase):
         status, fields, _ = await self.get("/vnc.html?resize=scale&token=T-1")
         self.assertEqual(status, 302)
         location = urlsplit(fields["location"])
-        self.assertEqual((location.netloc, location.path), ("", "vnc.html"), "relative: there may be a prefix")
+        self.assertEqual((location.netloc, location.path), ("", "vnc.html"), "relative: a proxy may add a prefix")
         self.assertEqual(parse_qs(location.query), {"resize": ["scale"], "autoconnect": ["1"], "path": ["?token=t-1"]})
         for target in ("/vnc.html?token=T&path=x", "/vnc.html", "/vnc.html?token=", f"/{fields['location']}"):
             status, fields, _ = await self.get(target)
@@ -228,7 +228,7 @@ class Serving(PageCase):
             self.assertIn("connect-src 'self' ws://h:6080 wss://h:6080;", fields["content-security-policy"])
 
     async def test_a_redirect_stays_where_the_page_is(self) -> None:
-        """The browser resolves it against what it asked for: below a reverse proxy's prefix, or in a folder."""
+        """Browsers resolve it against the requested URL, which may have a reverse proxy's prefix or a folder."""
         (self.web / "assets" / "a:b c.html").write_text("odd")
         (self.web / "vnc_auto.html").unlink()
         (self.web / "vnc_lite.html").write_text("lite")
@@ -243,7 +243,7 @@ class Serving(PageCase):
                 found = urlsplit(urljoin(f"http://h{prefix}{asked}?token=T", fields["location"]))
                 self.assertEqual((found.netloc, unquote(found.path)), ("h", unquote(prefix + wanted)))
 
-    async def test_the_seeds_page_in_a_folder_of_todays_novnc(self) -> None:
+    async def test_vnc_auto_html_in_a_folder_of_current_novnc(self) -> None:
         (self.web / "vnc_auto.html").unlink(missing_ok=True)
         (self.web / "vnc_lite.html").write_text("lite")
         self.novnc(web=self.web)

@@ -1,4 +1,4 @@
-"""What the page says of itself where TLS is ours."""
+"""Cross-Origin-Opener-Policy of the page, if the proxy itself serves TLS."""
 
 from tests.frontend.tls_case import TLSCase
 
@@ -7,7 +7,7 @@ ALONE = b"Cross-Origin-Opener-Policy: same-origin"
 
 class PageByTLS(TLSCase):
     async def test_alone(self) -> None:
-        """By TLS, whatever the base URL says; not to who comes in plain on the same port."""
+        """It is sent over TLS, whatever the base URL is, but not over plain http on the same port."""
         self.novnc()
         self.assertIn(ALONE, await self.page())
         self.assertNotIn(ALONE, await self.page(plain=True))

@@ -1,4 +1,4 @@
-"""Which files of its folder the page has, and of which types."""
+"""Which files of its folder the page serves, and their content types."""
 
 import shutil
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""Files on their way to browsers: back-pressure, browsers that leave, and connections that are kept."""
+"""Sending files to browsers: back-pressure, browsers that leave, and persistent connections."""
 
 from collections.abc import Container
 
@@ -20,7 +20,7 @@ class Transfers(PageCase):
         self.assertIn(b"Connection: close", await client.everything())
 
     def found_files(self) -> list[StaticFile]:
-        """Collects the files that the front opens from now on; kept here, so that nothing but close() closes them."""
+        """Collect the files that the front opens from now on.  These references keep unclosed files open."""
         found: list[StaticFile] = []
         original = self.front.page.find
 
@@ -40,7 +40,7 @@ class Transfers(PageCase):
         protocol = self.front.buildProtocol(None)
         protocol.makeConnection(transport)
         protocol.dataReceived(b"GET /big.wasm HTTP/1.1\r\nHost: h\r\n\r\n")
-        self.assertFalse(transport.streaming, "the transport pulls")
+        self.assertFalse(transport.streaming, "it is a pull producer")
         before = len(transport.value())
         for _ in range(3):
             transport.producer.resumeProducing()

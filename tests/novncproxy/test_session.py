@@ -5,8 +5,6 @@ from tests.session.harness import TOKEN, FrontCase, introduce, refused
 
 
 class NoVNCSession(FrontCase):
-    """A session without errors."""
-
     async def test_a_viewer_reaches_its_server(self) -> None:
         self.novnc()
         viewer = await self.websocket()

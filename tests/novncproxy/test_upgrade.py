@@ -1,4 +1,4 @@
-"""What is judged before the upgrade, and how heads that are late, long or strange end."""
+"""Checks before the upgrade, and request heads that are late, too long or malformed."""
 
 from twisted.internet.defer import Deferred
 
@@ -23,7 +23,7 @@ def request(*more: tuple[str, str], without: str = "", line: str = "GET /?token=
 
 class Upgrade(FrontCase):
     async def answer(self, head: bytes) -> int:
-        """The status of the answer, while other sessions go on."""
+        """The status of the response; sessions may still be live."""
         client = await self.raw()
         client.write(head)
         answer = await client.until(b"\r\n\r\n")
@@ -67,7 +67,7 @@ class Upgrade(FrontCase):
         self.assertEqual(self.asked, [])
 
     async def test_extensions_are_declined_unread(self) -> None:
-        """RFC 7692, section 5.1, and RFC 6455, section 9.1: a server may decline any offer, good or bad."""
+        """RFC 7692, section 5.1, and RFC 6455, section 9.1: a server may decline any offer, valid or not."""
         self.novnc()
         for offers in (
             ("permessage-deflate; client_max_window_bits=8",),
@@ -87,7 +87,7 @@ class Upgrade(FrontCase):
             await self.all_over()
 
     async def test_absolute_form(self) -> None:
-        """RFC 9112, section 3.2.2: its authority counts in place of Host, also for the Origin."""
+        """RFC 9112, section 3.2.2: its authority replaces Host, also in the check of the Origin."""
         self.novnc()
         line = f"GET http://h:6080/websockify?token={TOKEN} HTTP/1.1"
         self.assertEqual(await self.status(request(("Host", "proxy"), ("Origin", "http://h"), line=line)), 101)
@@ -124,10 +124,10 @@ class Upgrade(FrontCase):
         self.assertEqual(await self.status(request(forwarded, ("Origin", "https://h"))), 101)
         self.assertEqual(await self.status(request(forwarded, ("Origin", "http://h"))), 403)
         secure = ("X-Forwarded-Proto", "wss")
-        self.assertEqual(await self.status(request(secure, ("Origin", "https://h"))), 101, "some name the WebSocket's")
+        self.assertEqual(await self.status(request(secure, ("Origin", "https://h"))), 101, "some send this scheme")
         for listed in ("https, http", "", "javascript"):
             odd = ("X-Forwarded-Proto", listed)
-            self.assertEqual(await self.status(request(odd, ("Origin", "https://h"))), 403, "the base URL's counts")
+            self.assertEqual(await self.status(request(odd, ("Origin", "https://h"))), 403, "that of the base URL")
             self.assertEqual(await self.status(request(odd, ("Origin", "http://h"))), 101)
         self.novnc()
         self.assertEqual(await self.status(request(forwarded, ("Origin", "https://h"))), 403)
@@ -146,7 +146,7 @@ class Upgrade(FrontCase):
         self.assertEqual(await self.status(request(("X-Padding", "x" * 15000))), 101)
 
     async def test_too_many_failures_are_429(self) -> None:
-        """Beyond the limit one token of an address is checked at a time, until its answer is there."""
+        """Above the limit, only one token of an address is checked at a time; other requests get 429 meanwhile."""
         answers: list[Deferred[ConnectInfo]] = []
 
         async def authorise(token: str, *_: str) -> ConnectInfo:
@@ -160,7 +160,7 @@ class Upgrade(FrontCase):
         held = await self.websocket("/?token=held")
         other = request(line="GET /?token=other HTTP/1.1")
         self.assertEqual([await self.answer(other), await self.answer(request())], [429, 429])
-        self.assertEqual(len(answers), 1, "no further response was requested")
+        self.assertEqual(len(answers), 1, "no further token was checked")
         answers[0].callback(await self.authorise(TOKEN, "novnc", "127.0.0.1"))
         await introduce(held)
         good = await self.websocket("/?token=good")
@@ -168,7 +168,7 @@ class Upgrade(FrontCase):
         await introduce(good)
 
     async def test_a_viewer_that_leaves_ends_its_check(self) -> None:
-        """So does one that is late, and one that stays without reading the answer."""
+        """Then the next token of this address is checked; also after the token deadline, if the viewer stays."""
         self.novnc(lambda *_: Deferred(), settings=self.settings(max_failures_per_minute=1, token_deadline=0.1))
         self.front.failures.count("127.0.0.1")
         held = await self.websocket("/?token=held")
@@ -179,7 +179,7 @@ class Upgrade(FrontCase):
         self.assertEqual(await self.answer(request()), 101)
 
     async def test_what_is_no_guess(self) -> None:
-        """Requests that a web page can make its visitor send, and those without a token, never count."""
+        """Requests that a web page can make its visitor's browser send, and requests without a token, never count."""
         self.novnc(settings=self.settings(max_failures_per_minute=1))
         for head in (
             request(("Origin", "http://evil")),
@@ -197,7 +197,7 @@ class Upgrade(FrontCase):
         self.assertEqual((len(self.front.failures), self.asked), (0, []))
 
     async def test_what_is_a_guess(self) -> None:
-        """A token that is unknown, has expired, is too long to be one, or is for another kind of viewer."""
+        """A token that is unknown, too long, or of another console type."""
 
         async def authorise(token: str, *_: str) -> ConnectInfo:
             raise errors.ConsoleForbidden("xvpvnc") if token == "other" else errors.InvalidToken("unknown")
@@ -209,7 +209,7 @@ class Upgrade(FrontCase):
         self.assertTrue(self.front.failures.too_many("127.0.0.1"))
 
     async def test_guesses_count_while_the_viewer_does_not_read(self) -> None:
-        """The count does not wait for the refusal to be read: else a thousand at a time would pass the limit."""
+        """Otherwise a thousand simultaneous guesses would pass the limit."""
         self.novnc(settings=self.settings(max_failures_per_minute=2))
         for _ in range(2):
             await self.websocket("/?token=wrong")
@@ -257,7 +257,7 @@ class Upgrade(FrontCase):
         self.assertNotIn(b"Extensions", head)
 
     async def test_a_second_request_behind_the_first_is_no_second_handshake(self) -> None:
-        """dependencies.md, autobahn 1: it would run onConnect again and send two 101s."""
+        """Its bytes are read as an invalid frame."""
         self.novnc()
         client = await self.raw()
         client.write(HANDSHAKE.format(path=f"/?token={TOKEN}", more="").encode() * 2)

@@ -1,4 +1,4 @@
-"""The plug-in's client: where the console API is, and pages."""
+"""The OpenStackClient plug-in: endpoint of the console API, requests and paging."""
 
 import io
 import json
@@ -25,7 +25,7 @@ class EndpointTests(SynchronousTestCase):
         self.assertEqual(endpoint_of("", catalogue, None), catalogue)
 
     def test_an_override_of_another_api(self) -> None:
-        """It is not replaced silently by another endpoint."""
+        """It is an error; no other endpoint is used silently."""
         for override in ("http://other:8774", "http://other:8774/v2.1", "http://other:8774/console"):
             for catalogue in (None, "http://h/console/v1"):
                 error = self.assertRaises(
@@ -34,7 +34,7 @@ class EndpointTests(SynchronousTestCase):
                 self.assertIn(f"OS_CONSOLE_ENDPOINT_OVERRIDE is {override}, without /console/.", str(error))
 
     def test_beside_the_compute_api(self) -> None:
-        """Without a catalogue, every service has the one endpoint that is set."""
+        """With auth type "none", keystoneauth returns the same endpoint for every service."""
         for compute in ("http://h:8774/v2.1", "http://h:8774/v2.1/", "http://h:8774/v2.1/red", "http://h:8774"):
             for console in (None, compute):
                 self.assertEqual(endpoint_of(None, console, compute), "http://h:8774/console/v1", compute)
@@ -45,7 +45,7 @@ class EndpointTests(SynchronousTestCase):
 
 
 class Response:
-    """A response of requests."""
+    """Replaces a Response of the library ``requests``."""
 
     reason = "Not Found"
 
@@ -59,7 +59,7 @@ class Response:
 
 class KeysTests(SynchronousTestCase):
     def sent(self, *arguments: str, typed: str = "") -> Any:
-        """What the command asks the API for."""
+        """Run the command; return the requests that it sends."""
         bodies: list[Any] = []
 
         class Client:
@@ -115,7 +115,7 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(self.asked, [{"limit": 4}, {"limit": 2, "marker": "2"}])
 
     def test_an_error(self) -> None:
-        """Its sentence is that of the API, or the reason phrase of whatever else answers."""
+        """The text is the API's message; without one, the reason phrase of the response."""
         fault = {"itemNotFound": {"code": 404, "message": "Session 5 could not be found."}}
         bodies: list[Any] = [["x"], {"x": 1}, {"itemNotFound": {"code": 404}}, {"itemNotFound": {"message": None}}]
         for body, why in ((fault, "Session 5 could not be found."), *((body, "Not Found") for body in bodies)):

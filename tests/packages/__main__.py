@@ -1,7 +1,7 @@
 """What ``make test-packages`` runs: build the Debian package and all images, then run the tests with trial.
 
 The images need neither a registry nor a container runtime: the base image is made by debootstrap, and the steps and the
-services run in a chroot (``BUILDAH_ISOLATION=chroot``), with a storage of images of their own.
+services run in a chroot (``BUILDAH_ISOLATION=chroot``), with an image store of their own.
 """
 
 import argparse
@@ -17,7 +17,7 @@ BIN = Path(sys.executable).parent
 
 
 def environment() -> dict[str, str]:
-    """The environment of buildah."""
+    """The environment variables of buildah."""
     settings = FOLDER / "storage.conf"
     # With vfs, each layer would be a copy of the one below it.
     driver = os.environ.get("STORAGE_DRIVER", "overlay")
@@ -36,7 +36,6 @@ def build_deb() -> Path:
 
 
 def build_images() -> None:
-    """Build the images."""
     certificates = os.environ.get("PIP_CERT")
     more = ["--ca", certificates] if certificates else []
     build = [ROOT / "contrib" / "container" / "build", "--debootstrap", *more]
@@ -46,7 +45,7 @@ def build_images() -> None:
 def main() -> int:
     """Build and test; return the exit code of trial, or that of a build."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ansible", default=".venv-ansible", help="the environment with ansible-core")
+    parser.add_argument("--ansible", default=".venv-ansible", help="the virtual environment with ansible-core")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:

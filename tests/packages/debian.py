@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[2]
 def package() -> Path:
     """The package.
 
-    :raises AssertionError: nobody has built it.
+    :raises AssertionError: it was not built.
     """
     found = os.environ.get("TEST_DEB")
-    assert found, "make test-packages builds the package, and then runs these tests"
+    assert found, "TEST_DEB is not set; run make test-packages"
     return Path(found)
 
 
@@ -49,5 +49,5 @@ def fresh_machine() -> Machine:
     except MachineFailed as error:
         raise AssertionError(str(error)) from None
     host.run("umount /opt/novnc_twisted/lib", "rm -r /opt/novnc_twisted", "rm -rf /etc/nova /etc/default/novnc_twisted")
-    host.run("rm -f /usr/sbin/policy-rc.d")  # an image for containers forbids that packages restart services
+    host.run("rm -f /usr/sbin/policy-rc.d")  # in container images, it forbids restarts of services
     return host

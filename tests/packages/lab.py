@@ -1,4 +1,4 @@
-"""Machines in one network, which ansible reaches by ssh.  Nothing of it is seen by the real machine's network."""
+"""Machines in one network, which Ansible reaches by ssh.  The network is isolated from the real machine's."""
 
 import os
 import subprocess

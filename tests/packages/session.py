@@ -1,7 +1,7 @@
 """A session on a machine that has only Python: ``session.py server PORT`` and ``session.py viewer PORT TOKEN FILE``.
 
-The server is the smallest VNC server.  The viewer opens a console at a noVNC proxy, asks for one update after the
-other, and writes into FILE how many it has received.
+The server is a minimal VNC server.  The viewer opens a console at a noVNC proxy, requests one update after the other,
+and writes into FILE how many it has received.
 """
 
 import socket
@@ -39,7 +39,7 @@ def serve(port: int) -> None:
 
 
 class Viewer:
-    """Opens a console."""
+    """A viewer with an open console."""
 
     def __init__(self, port: int, token: str) -> None:
         self._connection = socket.create_connection(("127.0.0.1", port))
@@ -53,7 +53,7 @@ class Viewer:
             self.send(answer)
 
     def send(self, data: bytes) -> None:
-        """Send a frame, if there are data."""
+        """Send a frame, unless ``data`` is empty."""
         if data:
             self._connection.sendall(bytes([0x82, 0x80 | len(data), 0, 0, 0, 0]) + data)
 
@@ -72,7 +72,7 @@ class Viewer:
 
 
 def view(port: int, token: str, file: Path) -> None:
-    """Watch until the connection is closed."""
+    """Request updates until the connection is closed."""
     viewer = Viewer(port, token)
     count = 0
     while True:

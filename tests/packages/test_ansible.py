@@ -29,11 +29,11 @@ class AnsibleTests(SynchronousTestCase):
         self.addCleanup(self.lab.close)
 
     def prepare(self) -> None:
-        """What the role expects of its hosts: libvirt on the compute hosts, and lists of packages that are fresh."""
+        """Boot the hosts with what the role expects: libvirt on the compute hosts, and fresh package lists."""
         for name in HOSTS:
             host = self.lab.add(name)
             host.run("groupadd --system --force libvirt", "mkdir -p /var/lib/apt/periodic")
-            host.run("touch /var/lib/apt/periodic/update-success-stamp")  # this network leads to no archive
+            host.run("touch /var/lib/apt/periodic/update-success-stamp")  # no package archive is reachable
             if name != "controller":
                 host.write("/etc/systemd/system/libvirtd.service", LIBVIRTD)
                 host.write("/etc/libvirt/libvirtd.conf", LIBVIRTD_CONF)
@@ -89,7 +89,7 @@ class AnsibleTests(SynchronousTestCase):
         controller.until(lambda: compute_hosts() == {"compute1", "compute2"})
 
     def test_one_host(self) -> None:
-        """It gets a self-signed certificate; another one is read by a reload, so that sessions continue."""
+        """It gets a self-signed certificate.  A new one is loaded without a restart, so that sessions continue."""
         host = self.lab.add("console")
         host.run("groupadd --system --force libvirt")
         more = "[libvirt]\nconnection_uri = test:///default\n"

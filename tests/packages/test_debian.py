@@ -1,4 +1,4 @@
-"""The Debian package: what is in it, and its life under a real systemd."""
+"""The Debian package: its contents, and its life cycle under a real systemd."""
 
 import subprocess
 from pathlib import Path
@@ -34,7 +34,7 @@ def output(*command: str) -> str:
 
 class ContentsTests(SynchronousTestCase):
     def test_files(self) -> None:
-        """All belong to root; the programs that nova's packages have as well are in /opt alone."""
+        """All files belong to root; programs that nova also installs are only in /opt."""
         lines = [line.split(maxsplit=5) for line in output("dpkg-deb", "--contents", str(package())).splitlines()]
         self.assertEqual({line[1] for line in lines}, {"root/root"})
         names = {line[5].partition(" -> ")[0].removeprefix(".").rstrip("/") for line in lines}
@@ -48,12 +48,12 @@ class ContentsTests(SynchronousTestCase):
         self.assertEqual({name for name in names if name.startswith(("/etc/nova/nova.conf", "/etc/systemd"))}, set())
 
     def test_lintian(self) -> None:
-        """It finds nothing beside what contrib/debian/lintian-overrides explains."""
+        """It reports only what contrib/debian/lintian-overrides explains."""
         self.assertEqual(output("lintian", "--fail-on", "error,warning", str(package())), "")
 
 
 class LifeTests(SynchronousTestCase):
-    """Installed, used, upgraded, removed and purged."""
+    """Install, use, upgrade, remove and purge the package."""
 
     def state(self, host: Machine, name: str) -> str:
         return host.show("console", name)
@@ -62,7 +62,7 @@ class LifeTests(SynchronousTestCase):
         host.until(lambda: host.attempt("curl --silent --fail http://127.0.0.1:9200/healthz").returncode == 0)
 
     def test_life(self) -> None:
-        upgrade = str(newer())  # before the machine, which shows the files of this moment
+        upgrade = str(newer())  # built first, so that the machine has the file
         host = fresh_machine()
         self.addCleanup(host.close)
         host.run(f"dpkg --install {package()}")
@@ -78,7 +78,7 @@ class LifeTests(SynchronousTestCase):
         host.run("/opt/novnc_twisted/bin/twistd -n console --config-file /etc/nova/nova.conf --check-config")
         host.run(
             "groupadd --system --force libvirt", "systemctl enable --now console"
-        )  # it is of libvirt-daemon-system
+        )  # libvirt-daemon-system creates the group
         self.healthy(host)
         before = self.state(host, "MainPID")
 
@@ -87,7 +87,7 @@ class LifeTests(SynchronousTestCase):
         self.assertNotEqual(self.state(host, "MainPID"), before)
         self.healthy(host)
         self.assertIn("drain_timeout", host.run("cat /etc/nova/console.conf"))
-        # With memory://, it supports no take-over.
+        # With memory://, the service supports no take-over.
         self.assertEqual(host.run("pgrep --full --count 'twistd.* console '").strip(), "1")
 
         host.run("dpkg --remove novnc-twisted")

@@ -16,7 +16,7 @@ from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 
 TIMEOUT = 60.0
-"""Seconds for which a service may start; far more than it needs."""
+"""Seconds that a service may take to start or stop; far more than it needs."""
 
 CONF = """[DEFAULT]
 transport_url = {transport_url}
@@ -42,7 +42,7 @@ def buildah(*arguments: str) -> str:
 class ImageTests(SynchronousTestCase):
     def start(self, command: str, conf: str) -> tuple[str, dict[str, Any]]:
         """Run the entry point of an image with this nova.conf; return the container, and the image's settings."""
-        # Trial's own folder may be closed to the user of the image.
+        # The user of the image may not be allowed to read trial's folder.
         folder = Path(tempfile.mkdtemp(prefix="image-"))
         self.addCleanup(shutil.rmtree, folder)
         folder.chmod(0o755)
@@ -51,7 +51,7 @@ class ImageTests(SynchronousTestCase):
         self.assertEqual(settings["User"], "42436:42436")
         container = buildah("from", command)
         self.addCleanup(buildah, "rm", container)
-        # Here, it sees the processes of this machine, and this is the one among them.
+        # In a chroot, the service is a process of this machine, which this mark finds.
         mark = f"IMAGE_TEST={folder.name}"
         line = ["buildah", "run", "--env", mark, "--volume", f"{folder}:/etc/nova:ro", container, "--"]
         log = folder / "log"
@@ -111,7 +111,7 @@ class ImageTests(SynchronousTestCase):
 
 
 def service(mark: str) -> int:
-    """The process of twistd with this mark in its environment."""
+    """The process id of the twistd with this mark in its environment."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")

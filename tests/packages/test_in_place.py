@@ -1,4 +1,4 @@
-"""Our command in the unit of nova-novncproxy, as docs/openstack.rst does it, and back again."""
+"""Put our command into the unit of nova-novncproxy, as in docs/openstack.rst, and go back."""
 
 import re
 
@@ -17,10 +17,10 @@ ExecStart=/openstack/venvs/nova/bin/nova-novncproxy
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 """
-"""After the one that openstack-ansible writes."""
+"""Modelled on the unit that openstack-ansible writes."""
 
 NOVAS = "#!/bin/sh\nexec sleep 1000\n"
-"""In place of nova's command."""
+"""Replaces nova's command."""
 
 NOVA_CONF = """[DEFAULT]
 transport_url = rabbit://openstack:password@127.0.0.1:5672//
@@ -38,7 +38,7 @@ PAGE = "curl --silent --fail --output /dev/null http://127.0.0.1:6080/vnc_lite.h
 
 
 def drop_in() -> str:
-    """The lines that docs/openstack.rst has for ``systemctl edit``, with the path of the Debian package."""
+    """The lines for ``systemctl edit`` in docs/openstack.rst, with the Debian package's path."""
     page = (ROOT / "docs" / "openstack.rst").read_text()
     found = re.search(r"(?m)^    \[Service\]\n(    .*\n)+", page)
     assert found is not None
@@ -56,7 +56,7 @@ class InPlaceTests(SynchronousTestCase):
         host.run("systemctl daemon-reload", "systemctl start nova-novncproxy")
         self.assertNotEqual(host.attempt(PAGE).returncode, 0)
 
-        # ``systemctl edit`` writes this file; it wants a terminal.
+        # ``systemctl edit`` would need a terminal.
         host.write("/etc/systemd/system/nova-novncproxy.service.d/override.conf", drop_in())
         host.run("systemctl daemon-reload", "systemctl restart nova-novncproxy")
         host.until(lambda: host.attempt(PAGE).returncode == 0)

@@ -1,4 +1,4 @@
-"""Makes an end on a transport in memory."""
+"""The base class of tests of one end, on a transport in memory."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ GONE = Failure(ConnectionDone())
 
 
 class Transport(StringTransport):
-    """Remembers how it was closed."""
+    """Records how it was closed."""
 
     aborted = half_closed = False
 
@@ -37,7 +37,7 @@ class Transport(StringTransport):
 
 
 class Hears:
-    """A receiver that remembers."""
+    """A receiver that records what it is notified of."""
 
     def __init__(self) -> None:
         self.data = b""

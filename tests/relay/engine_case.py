@@ -1,4 +1,4 @@
-"""A viewer and a server that are joined by an engine of the relay, on real sockets, TCP and unix, for tests."""
+"""The base class of tests of the relay's engines, on real sockets."""
 
 from typing import Any
 from unittest import mock
@@ -13,15 +13,15 @@ from novnc_twisted.relay.detached.side import StreamSide
 from tests.relay.socket_ends import SocketEnds, flow
 
 AMOUNT = 4 << 20
-"""Bytes; more than all buffers between two peers hold (see harness.KERNEL_BUFFER)."""
+"""Bytes; more than all buffers between two peers hold (see tests.session.harness.KERNEL_BUFFER)."""
 
 PATTERN = bytes(range(256)) * 256
 
 
 class EngineCase(SocketEnds):
-    """The two ends of a session, and their peers.  Tests run on each engine."""
+    """The two ends of a session, and their peers."""
 
-    BOUND = 5 * 65536  # what was read at once comes on top of the transport's limit of 64 KiB
+    BOUND = 5 * 65536  # the limit of 64 KiB, and what one read may add
 
     detached: bool
 
@@ -45,7 +45,7 @@ class EngineCase(SocketEnds):
         return self.join()
 
     async def close(self, cause: Refusal) -> None:
-        """Hang both up; a viewer that answers no close frame is not waited for."""
+        """Close both ends; wait at most 0.1 s for the viewer's close frame."""
         with mock.patch.object(stream_end, "CLOSE_GRACE", 0.1):
             self.upstream.close(cause)
             self.client.close(cause)
@@ -53,7 +53,7 @@ class EngineCase(SocketEnds):
         await self.client.closed()
 
     def full(self, end: Any) -> Deferred[None]:
-        """Fires when what is to be sent to this end's peer begins to wait."""
+        """Return a Deferred that fires when the send buffer of this end is full."""
         full: Deferred[None] = Deferred()
         original = StreamEnd.pauseProducing
 
@@ -66,7 +66,7 @@ class EngineCase(SocketEnds):
         return full
 
     async def at_rest(self) -> None:
-        """Until nothing moves any more."""
+        """Wait until no more bytes arrive."""
         before, still = -1, 0
         while still < 5:
             await deferLater(reactor, 0.01, lambda: None)
@@ -74,7 +74,7 @@ class EngineCase(SocketEnds):
             before, still = now, still + 1 if now == before else 0
 
     async def messages(self, amount: int) -> bytes:
-        """This many bytes, in the form in which the viewer gets them."""
+        """Read this many bytes of payload from the frames that the viewer receives."""
         data = bytearray()
         while len(data) < amount:
             first, length = await self.viewer.read(2)

@@ -1,4 +1,4 @@
-"""Ends on real sockets: Twisted's own buffers and the kernel take part."""
+"""Ends on real sockets, with the buffers of Twisted and of the kernel."""
 
 import socket
 import struct
@@ -17,7 +17,7 @@ from tests.session.harness import Raw, bound_kernel_buffers
 
 
 class Owner(Protocol):
-    """A server-side protocol whose end the test uses."""
+    """A server-side protocol that passes everything to an end."""
 
     def __init__(self, made: Deferred[Any], kind: Any, how: dict[str, Any]) -> None:
         self.made, self.kind, self.how = made, kind, how
@@ -43,7 +43,7 @@ def flow(client: Any, upstream: Any, filters: Any = (), *, detached: bool = True
 
 
 def buffered(end: Any) -> int:
-    """Bytes that wait for the peer in our memory."""
+    """The number of bytes in our send buffer for the peer."""
     transport = end.transport
     if isinstance(transport, StreamSide):
         return transport.waiting
@@ -51,7 +51,7 @@ def buffered(end: Any) -> int:
 
 
 def reset(peer: Raw) -> None:
-    """Let the peer's connection be reset, whatever is under way."""
+    """Reset the connection from the peer's side."""
     taken = peer.transport.socket
     if taken.family != socket.AF_UNIX:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -61,7 +61,7 @@ def reset(peer: Raw) -> None:
 class SocketEnds:
     """A mixin for test cases: makes an end and its peer.
 
-    :cvar unix: whether they are connected by a unix socket; else by TCP.
+    :cvar unix: True: connect them by a unix socket; False: by TCP.
     """
 
     timeout = 300
@@ -75,7 +75,7 @@ class SocketEnds:
         peers = Factory.forProtocol(Raw)
         peers.noisy = False
         if self.unix:
-            folder = TemporaryDirectory()  # a unix socket's path is short
+            folder = TemporaryDirectory()  # the path of a unix socket must be short
             self.addCleanup(folder.cleanup)
             path = f"{folder.name}/s"
             port: Any = reactor.listenUNIX(path, factory)

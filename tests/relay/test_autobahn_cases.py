@@ -21,7 +21,7 @@ from tests.support.vnc_server import FakeVNCServer
 
 
 class Echo(Protocol):
-    """Our handshake, our frames, and every message sent back whole."""
+    """An echo server with our handshake and our frames: sends every message back in one frame."""
 
     text_as_binary = False
 
@@ -82,10 +82,10 @@ class EchoOfText(Echo):
 
 
 NEVER = {
-    "12.*": "compression is never agreed to: pictures are compressed already, and it is memory for each session",
+    "12.*": "compression is never negotiated: pictures are already compressed, and each session would need memory",
     "13.*": "the same",
 }
-NO_TEXT = "text is refused with 1003: a VNC tunnel has none"
+NO_TEXT = "text messages are refused with 1003, because VNC needs none"
 TEXT = {
     "1.1.*": NO_TEXT,
     "3.[234]": NO_TEXT,
@@ -99,7 +99,7 @@ TEXT = {
     "7.1.[15]": NO_TEXT,
     "10.*": NO_TEXT,
 }
-NO_UTF8 = "its text is not UTF-8: since text is refused, nobody looks"
+NO_UTF8 = "the text is not UTF-8; not checked, because text is refused"
 UTF8 = {
     "6.[34].*": NO_UTF8,
     "6.6.[13468]": NO_UTF8,
@@ -130,7 +130,7 @@ class FrameEngine(TestCase):
         self.assertEqual(len(verdicts), 301)
 
     async def test_all_as_they_are(self) -> None:
-        verdicts = await self.verdicts(Echo, "9.*")  # big messages, which the other test has
+        verdicts = await self.verdicts(Echo, "9.*")  # big messages are in the other test
         self.assertEqual(unexpected(verdicts, TEXT, 1003), [])
         self.assertEqual(len(verdicts), 247)
 
@@ -172,7 +172,7 @@ class OneByOne:
 
 
 class Shim(Protocol):
-    """Stands before the proxy: goes through RFB's handshake on the WebSocket, then lets the case have it."""
+    """Relays between a case and the proxy, after an RFB handshake with the proxy."""
 
     def __init__(self, proxy: int, text_as_binary: bool) -> None:
         self.proxy, self.text_as_binary = proxy, text_as_binary
@@ -228,7 +228,7 @@ class Shim(Protocol):
 
 
 class ThroughTheProxy(TestCase):
-    """Groups 2, 3, 4 and 7; a message may come back in more than one."""
+    """Groups 2, 3, 4 and 7.  A message may be echoed as several messages."""
 
     timeout = 300
 
@@ -250,8 +250,8 @@ class ThroughTheProxy(TestCase):
         proxy = self.listen(front)
         shim = self.listen(Factory.forProtocol(lambda: Shim(proxy, text_as_binary)))
         url = f"ws://127.0.0.1:{shim}/?token=t"
-        # Their verdict depends on whether a message that comes in parts is echoed in parts, which a relay may do:
-        # 7.1.5 closes in the middle of a message and wants no echo, the others send a message byte by byte.
+        # The verdict of the last four cases depends on whether a message that arrives in parts is echoed in parts,
+        # which a relay may do: 7.1.5 closes within a message and expects no echo, the others send byte by byte.
         return await run_cases(
             url, Path(self.mktemp()), ("2.*", "3.*", "4.*", "7.*"), ("7.1.5", "3.4", "4.1.5", "4.2.5")
         )

@@ -1,4 +1,4 @@
-"""The engine of the detached relay by itself: whose turn it is."""
+"""The engine of the detached relay by itself: when it calls which side."""
 
 import itertools
 import os
@@ -12,7 +12,7 @@ from novnc_twisted.relay.detached.engine import SLICE, Engine
 
 
 class Restless:
-    """Acts as a side: each event makes it ready again, like a peer that answers at once."""
+    """Replaces a side: each event makes it ready again, as if a peer answered at once."""
 
     def __init__(self, engine: Engine, rounds: int = 10**6, act: Any = None) -> None:
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK)
@@ -60,7 +60,7 @@ class EngineTests(TestCase):
         self.assertEqual(side.calls, 5)
 
     def test_peers_that_never_rest_leave_the_reactor_its_turn(self) -> None:
-        """Each round takes a while; after the first that begins when the time is over there is no other."""
+        """Each round takes a quarter of SLICE.  The first round that begins after SLICE is the last one."""
         sides = [self.side(), self.side()]
         seconds = itertools.count(100.0, SLICE / 4)
         self.engine._seconds = lambda: next(seconds)
@@ -79,7 +79,7 @@ class EngineTests(TestCase):
                 call.cancel()
 
     def test_a_side_that_was_removed_meanwhile_is_not_called(self) -> None:
-        """Both are ready in one round; the first ends the other."""
+        """Both are ready in one round; the first one removes the other."""
         sides: list[Restless] = []
 
         def end_other(side: Restless) -> None:
@@ -96,7 +96,7 @@ class EngineTests(TestCase):
             raise KeyError("ours")
 
         wrong, right = self.side(1, mistake), self.side(3)
-        self.engine._seconds = lambda: 0.0  # to log the traceback may take longer than a slice
+        self.engine._seconds = lambda: 0.0  # logging the traceback may take longer than SLICE
         self.engine.doRead()
         self.assertEqual(right.calls, 3)
         self.assertEqual([type(cause) for cause in wrong.ends], [ServiceUnavailable])

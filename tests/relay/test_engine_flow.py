@@ -19,7 +19,7 @@ from tests.session.harness import frame
 
 
 class Flow(EngineCase):
-    """The tests; run on each."""
+    """Run for each engine and kind of socket."""
 
     # Back-pressure
 
@@ -88,7 +88,7 @@ class Flow(EngineCase):
         self.assertEqual(data[-23:], b"held before, sent later")
         self.assertEqual(data[:-23], PATTERN * sent)
 
-    # How it ends
+    # The end of a session
 
     async def test_what_the_server_said_last_reaches_a_slow_viewer(self) -> None:
         await self.ends()
@@ -106,7 +106,7 @@ class Flow(EngineCase):
 
     async def test_what_came_before_the_server_reset_reaches_a_slow_viewer(self) -> None:
         if not self.detached:
-            return  # a transport that can't write is closed at once
+            return  # Twisted closes a transport at once if a write fails
         await self.ends()
         self.viewer.transport.pauseProducing()
         stopped = self.full(self.client)
@@ -118,7 +118,7 @@ class Flow(EngineCase):
         fcntl.ioctl(self.upstream.transport.descriptor, termios.FIONREAD, waiting)
         came = self.upstream.bytes_in + int.from_bytes(waiting, sys.byteorder)
         reset(self.server)
-        self.viewer.write(frame(2, b"?"))  # what is sent to somebody who has left
+        self.viewer.write(frame(2, b"?"))  # this write to the server fails
         await self.at_rest()
         self.viewer.write(frame(2, b"?"))
         await self.at_rest()
@@ -179,7 +179,7 @@ class Flow(EngineCase):
         cause = flow(self.client, self.upstream, self.filters, detached=self.detached)
         self.assertEqual((await cause).detail, "forbidden")
 
-    # The other front
+    # Raw RFB, as in xvpvncproxy
 
     async def test_a_viewer_without_frames(self) -> None:
         cause = await self.joined(kind=StreamEnd)

@@ -1,4 +1,4 @@
-"""How sessions end in each engine of the relay, and its pings, on real sockets, TCP and unix."""
+"""The end of sessions and the pings in each engine of the relay, on real sockets, TCP and unix."""
 
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import TestCase
@@ -13,10 +13,10 @@ from tests.session.harness import Raw, WebSocket, frame
 
 
 class Engines(EngineCase):
-    """The tests; run on each."""
+    """Run for each engine and kind of socket."""
 
     async def test_each_may_close_its_direction(self) -> None:
-        """RFB knows no half-closed stream, but what was sent before still arrives."""
+        """This ends the session, but bytes that were sent before still arrive."""
         for leaving, end, reason in ((0, "viewer", ClientLeft), (1, "server", ConsoleClosed)):
             cause = await self.joined()
             self.viewer.write(frame(2, b"typed"))
@@ -54,7 +54,7 @@ class Engines(EngineCase):
 
     async def test_a_dead_viewer_is_noticed_while_the_server_hangs(self) -> None:
         if not self.detached:
-            return  # a paused transport learns it when it is resumed, or when its server counts as lost
+            return  # a paused transport notices it only when it is resumed, or when the server is given up
         await self.ends()
         self.server.transport.pauseProducing()
         stopped = self.full(self.upstream)
@@ -172,7 +172,7 @@ class Engines(EngineCase):
         await first[2].closed()
         await self.close(Stopping())
 
-    # Signs of life
+    # Pings
 
     async def test_pings_are_sent_and_a_silent_viewer_is_given_up(self) -> None:
         self.patch(websocket_end, "PING_EVERY", 0.01)

@@ -24,7 +24,7 @@ ASKS_FOR_POWER = struct.pack(">BxHi", 2, 1, Encoding.XVP)
 
 
 class NoKeys:
-    """Drops key events; notes what it is given."""
+    """Drops key events; records its input."""
 
     def __init__(self) -> None:
         self.given: list[bytes] = []
@@ -35,7 +35,7 @@ class NoKeys:
 
 
 class Recorder:
-    """Looks at the server's bytes alone."""
+    """Records the server's bytes."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -63,7 +63,7 @@ class Filters(SynchronousTestCase):
         return relay
 
     def sends(self, data: bytes) -> bytes:
-        """What the server receives of it."""
+        """Send bytes as the viewer; return what the server receives."""
         self.client.dataReceived(data)
         return self.far.take()
 
@@ -77,7 +77,7 @@ class Filters(SynchronousTestCase):
         self.assertEqual(len(relay.filters), 1)
 
     def test_a_message_that_is_not_whole_is_not_yet_passed_on(self) -> None:
-        """Its beginning is held by the shield: the new filter receives the whole of it."""
+        """The shield holds back its beginning, so the new filter receives the whole message."""
         relay, no_keys = self.relay(Shield()), NoKeys()
         self.assertEqual(self.sends(KEY[:3]), b"")
         relay.add_filter(no_keys)
@@ -93,7 +93,7 @@ class Filters(SynchronousTestCase):
         self.assertEqual(no_keys.given, [KEY + TEXT + KEY])
 
     def test_no_new_text_keeps_a_filter_out(self) -> None:
-        """Each piece ends within another text; the filter applies behind the first one nevertheless."""
+        """Each piece ends within another text, but the filter applies after the first text."""
         relay, no_keys = self.relay(Shield()), NoKeys()
         self.sends(TEXT[:12])
         relay.add_filter(no_keys)
@@ -151,7 +151,7 @@ class Filters(SynchronousTestCase):
         self.assertEqual(self.near.take(), b"x21")
 
     def test_filters_of_the_server_do_not_wait_for_the_viewer(self) -> None:
-        """A viewer's message is under way, and a change of the filters waits for its end."""
+        """They change at once, although a viewer's message is unfinished."""
         relay, first, second = self.relay(Shield()), Recorder(), Recorder()
         relay.add_filter(first)
         self.sends(TEXT[:12])
@@ -172,7 +172,7 @@ class Filters(SynchronousTestCase):
         self.assertEqual(self.near.take(), XVP_INIT + b"\2\2")
 
     def test_what_is_impossible(self) -> None:
-        """Without a filter that knows where messages end there is no place for a new one."""
+        """The first filter must know where messages end, and must stay."""
         self.assertRaises(ValueError, self.relay().add_filter, NoKeys())
         shield = Shield()
         relay = self.relay(shield)

@@ -1,7 +1,7 @@
-"""Nova's fake virt driver with real VNC servers: the tests write where the console of each server is.
+"""Nova's fake virt driver with real VNC servers.  Tests write its two JSON files.
 
-The file ``CONSOLES`` has, for each server, a dictionary: name of the compute host, or ``*``, -> address and port.  The
-file ``SOURCES`` has the process of a server's VM on the source of a live migration, which ends as libvirt ends it.
+The variable ``CONSOLES`` names a file with the consoles of each server: compute host, or ``*``, -> address and port.
+``SOURCES`` names a file with the process of a server's VM on the source host of a live migration; the driver ends it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""As much of Glance and Neutron as nova needs to start a server without networks: ``stubs.py PORT``."""
+"""The part of Glance and Neutron that nova needs to start a server without networks: ``stubs.py PORT``."""
 
 import json
 import sys
