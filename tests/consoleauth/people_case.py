@@ -1,4 +1,4 @@
-"""Two fake workers of proxies, whose sessions consoleauth sees, for tests."""
+"""Two fake proxy workers with sessions, for tests of consoleauth."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from tests.consoleauth.harness import VM, ConsoleAuthCase
 
 
 class Worker:
-    """A worker of a proxy: its sessions, and the updates that it received."""
+    """A fake proxy worker: its sessions, and the updates that it received."""
 
     def __init__(self, case: "PeopleCase", name: str) -> None:
         self.case, self.topic = case, PROXY.of("h", name)
         self.people = PeopleAPI(case.transport, self.topic)
         self.sessions: dict[str, dict[str, Any]] = {}
-        self.told: list[dict[str, Any]] = []
+        self.updates: list[dict[str, Any]] = []
         self.silent: set[str] = set()
-        self.answers: dict[str, Any] = {}  # instead of its own, by method
+        self.answers: dict[str, Any] = {}  # method -> an answer in place of the worker's own
         self.tokens: dict[str, str] = {}
 
     async def get_sessions(self, *, server_id: str, limit: int) -> Any:
@@ -32,17 +32,17 @@ class Worker:
         rows = [SessionInfo(**row).to_wire() for row in self.sessions.values() if row["server_id"] == server_id]
         return {"sessions": rows[:limit], "more": False}
 
-    async def show_people(self, **told: Any) -> Any:
+    async def show_people(self, **update: Any) -> Any:
         if "show_people" in self.silent:
             await Deferred()
-        self.told.append(told)
+        self.updates.append(update)
         if "show_people" in self.answers:
             return self.answers["show_people"]
-        for one in map(Person.from_wire, told["people"]):
+        for one in map(Person.from_wire, update["people"]):
             if one.id in self.sessions:
                 self.sessions[one.id]["mode"] = one.mode
         asked = sum(
-            row["mode"] == "control" and row["has_page"] and bool(told["asked"]) for row in self.sessions.values()
+            row["mode"] == "control" and row["has_page"] and bool(update["asked"]) for row in self.sessions.values()
         )
         return {"shown": len(self.sessions), "asked": asked}
 
@@ -66,7 +66,7 @@ class Worker:
         await self.attend(name)
 
     async def attend(self, name: str) -> None:
-        """The page of a session reports itself."""
+        """Report that a page shows the console of a session."""
         token_hash = self.sessions[name]["token_hash"]
         await self.case.transport.call("consoleauth", "attend", token_hash=token_hash, topic=self.topic)
 
@@ -98,7 +98,7 @@ class PeopleCase(ConsoleAuthCase):
         self.clock.advance(0)
 
     def row(self, name: str, right: str = "control", **more: Any) -> dict[str, Any]:
-        """A live session whose token has its name."""
+        """Return the fields of a live session, whose token is its name."""
         return {
             "id": name,
             "server_id": VM,
@@ -115,9 +115,9 @@ class PeopleCase(ConsoleAuthCase):
         }
 
     def modes(self) -> str:
-        """Those who have control."""
+        """Return the names of the sessions that have control."""
         rows = {**self.one.sessions, **self.two.sessions}
         return "".join(sorted(name for name, row in rows.items() if row["mode"] == "control"))
 
     def shown(self, field: str = "id") -> Any:
-        return [getattr(Person.from_wire(one), field) for one in self.one.told[-1]["people"]]
+        return [getattr(Person.from_wire(one), field) for one in self.one.updates[-1]["people"]]

@@ -1,4 +1,4 @@
-"""What the proxy remembers of tokens that nova made: for a minute after the last use, in bounded memory."""
+"""The proxy's memory of nova's tokens: each is kept for a minute after its last use, and their number is limited."""
 
 import json
 
@@ -16,7 +16,7 @@ class AdmittedTests(SynchronousTestCase):
         self.now = 0.0
         self.tokens = AdmittedTokens(lambda: self.now)
 
-    def test_only_what_was_live_is_found(self) -> None:
+    def test_only_tokens_of_live_sessions_are_found(self) -> None:
         self.tokens.add("t", "a", INFO)
         self.assertIsNone(self.tokens.find("t", "a"))
         self.tokens.renew("t", "a")
@@ -26,13 +26,13 @@ class AdmittedTests(SynchronousTestCase):
         self.assertEqual((found.instance_uuid, found.project_id), (INFO.instance_uuid, "red"))
         self.assertIsNone(self.tokens.find("t", "b"))
         self.assertIsNone(self.tokens.find("u", "a"))
-        self.tokens.add("t", "a", INFO)  # a second tab: the first one may still come back
+        self.tokens.add("t", "a", INFO)  # a second tab; the first one may still reconnect
         self.assertIsNotNone(self.tokens.find("t", "a"))
         self.now = GRACE
         self.assertIsNone(self.tokens.find("t", "a"))
 
     def test_another_worker(self) -> None:
-        """It finds what was live here, for as long; a token that was only checked is not sent."""
+        """It receives the tokens of live sessions, but none that was only checked."""
         other, sent = AdmittedTokens(lambda: self.now), []
         self.tokens.share = sent.append
         self.tokens.add("t", "a", INFO)
@@ -44,7 +44,7 @@ class AdmittedTests(SynchronousTestCase):
         self.now = GRACE
         self.assertIsNone(other.find("t", "a"))
 
-    def test_what_is_over_leaves_the_memory(self) -> None:
+    def test_expired_entries_are_removed(self) -> None:
         for number in range(100):
             self.tokens.add(str(number), "a", INFO)
             self.now += 10

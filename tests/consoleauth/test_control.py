@@ -1,4 +1,4 @@
-"""Who has control, from rights and from what was handed over."""
+"""Who has control of a console, decided from the rights and the grants."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ def session(name: str, right: str = "view", since: float | None = None, started:
 
 
 def settled(grants: dict[str, str], *barred: str, **rights: str) -> tuple[str, dict[str, str]]:
-    """The names of those who have control, and the grants that count."""
+    """Return the names of the sessions that have control, and the grants that count."""
     found = settle([session(name, right) for name, right in rights.items()], grants, barred)
     return "".join(sorted(name for name, mode in found.modes.items() if mode == "control")), dict(found.grants)
 
@@ -32,7 +32,7 @@ C, V = "control", "view"
 
 class GivenBack(SynchronousTestCase):
     def test_a_session_with_the_name_of_a_token(self) -> None:
-        """Its grant is not taken for one of a receiver who has ended."""
+        """A grant under the id of a session is not read as that of an ended receiver with this token hash."""
         policy: Any = None
         grants = Grants(MemoryStore(Clock()), policy)
         receiver = replace(session("t"), token_hash="x")
@@ -48,13 +48,13 @@ class Settle(SynchronousTestCase):
 
     def test_handed_over(self) -> None:
         self.assertEqual(settled({"b": "a"}, a=C, b=V), ("b", {"b": "a"}))
-        # To one who has control anyway, the other only steps back.
+        # The receiver has control anyway; the giver only watches.
         self.assertEqual(settled({"b": "a"}, a=C, b=C), ("b", {"b": "a"}))
 
     def test_a_chain(self) -> None:
         grants = {"b": "a", "c": "b"}
         self.assertEqual(settled(grants, a=C, b=V, c=V), ("c", grants))
-        # It ends with its first link, and each link ends what follows.
+        # If a grant of the chain does not count, the grants after it do not count either.
         self.assertEqual(settled(grants, b=V, c=V), ("", {}))
         self.assertEqual(settled({"c": "b"}, a=C, b=V, c=V), ("a", {}))
         self.assertEqual(settled(grants, a=C, c=V), ("a", {}))
@@ -74,7 +74,7 @@ class Settle(SynchronousTestCase):
         self.assertEqual(settled({"a": "b", "b": "a"}, a=V, b=V), ("", {}))
         self.assertEqual(settled({"a": "b", "b": "a"}, a=C, b=V), ("b", {"b": "a"}))
         self.assertEqual(settled({"a": "a"}, a=C), ("a", {}))
-        # Not all have given control away: those with the right keep it.
+        # Grants of the circle to sessions with the right ``control`` do not count.
         self.assertEqual(settled({"a": "b", "b": "a"}, a=C, b=C), ("ab", {}))
         self.assertEqual(settled({"a": "b", "b": "c", "c": "a"}, a=C, b=C, c=C), ("abc", {}))
         self.assertEqual(settled({"a": "c", "b": "a", "c": "b"}, a=C, b=V, c=C), ("bc", {"b": "a"}))
@@ -98,11 +98,11 @@ class Settle(SynchronousTestCase):
         self.assertEqual(bool(controlling), C in rights.values())
         for name in controlling:
             self.assertTrue(rights[name] == C or (name in found.grants and name not in barred))
-        # A session with the right keeps control, unless it gave it to a live one.
+        # A session with the right ``control`` has control, unless it is the giver of a grant that counts.
         for name, right in rights.items():
             if right == C and name not in found.grants.values():
                 self.assertIn(name, controlling)
-        # Dropping what does not count changes nothing.
+        # Dropping the grants that do not count changes no mode.
         self.assertEqual(
             settle([session(name, right) for name, right in rights.items()], found.grants, barred).modes, found.modes
         )

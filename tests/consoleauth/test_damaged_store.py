@@ -29,7 +29,7 @@ def damaged(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class Methods(ConsoleAuthCase):
-    """Methods of consoleauth.  A TypeError, for example, would be logged, and the log would fail the test."""
+    """Methods of consoleauth.  An exception other than a Refusal would be logged, which would fail the test."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -83,7 +83,7 @@ class Methods(ConsoleAuthCase):
         self.assertEqual((await self.api.history(HistoryQuery(since=1.0), limit=10))[0], [])
 
 
-class OfGrants(SynchronousTestCase):
+class StoredGrants(SynchronousTestCase):
     def test_each_field(self) -> None:
         store = MemoryStore(Clock())
         grants = Grants(store, None)  # type: ignore[arg-type]

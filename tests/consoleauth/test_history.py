@@ -74,14 +74,14 @@ class HistoryCase(ConsoleAuthCase):
 
 class HistoryTests(HistoryCase):
     async def test_a_session(self) -> None:
-        """As it was reported, without its admission and the hash of its token."""
+        """The entry has the reported fields except the id of the admission and the hash of the token."""
         self.assertEqual(await self.report(self.ended()), 1)
         ((row,), following) = await self.api.history(HistoryQuery(), limit=10)
         self.assertEqual(row, self.ended(admission="", token_hash=""))
         self.assertIsNone(following)
 
     async def test_a_token_that_is_checked_again_and_again(self) -> None:
-        """Checks without a session that ends leave a bounded number of admissions, and the newest sessions count."""
+        """At most MOST admissions of a token are kept, the newest; sessions with older ones are left out."""
         for number in range(MOST + 44):
             await self.admit(self.ended(number).session)
         kept = await self.transport.store.indexed(f"used:{SESSION.token_hash}")
@@ -139,7 +139,7 @@ class HistoryTests(HistoryCase):
         self.assertEqual(await self.found(since=9_000.0), [2])
 
     async def test_a_proxy_hides_nothing_of_others(self) -> None:
-        """Whatever it says about the ends of its own sessions."""
+        """False end times of its own sessions do not matter."""
         await self.report(self.ended(1, 10_000))
         await self.report(self.ended(2, -1e9), self.ended(3, 1e15))
         self.assertEqual(await self.found(since=9_000.0), [3, 1])
@@ -157,7 +157,7 @@ class HistoryTests(HistoryCase):
         self.assertEqual(await self.found(), [4, 3, 2])
 
     async def test_bad_reports(self) -> None:
-        """What cannot be read is left out."""
+        """Unreadable sessions are left out."""
         good = self.ended().to_wire()
         for number, rows in enumerate(([{}], [None], [{**good, "ended_at": "now"}], [{**good, "session": {}}])):
             await self.admit(self.ended(number).session)
@@ -170,7 +170,7 @@ class HistoryTests(HistoryCase):
             )
 
     async def test_sessions_that_were_never_admitted(self) -> None:
-        """A thief of a proxy's credential invents a session, or reports one of his own with false names."""
+        """Somebody with a stolen proxy credential invents a session, or reports a true one with false names."""
         self.assertEqual(await self.reported(self.ended(1)), 0)
         self.assertEqual(await self.reported(self.ended(1, token_hash="")), 0)
         await self.host()
@@ -191,7 +191,7 @@ class HistoryTests(HistoryCase):
         self.assertEqual((found.project_id, found.owners), ("p", ("red", "name of red")))
 
     async def test_a_report_that_is_repeated(self) -> None:
-        """The proxy did not get the answer.  A second session of the same viewer is reported as well."""
+        """A session that is reported twice is added once.  A second session of the same viewer is added too."""
         for number in (1, 2):
             await self.admit(self.ended(number).session)
         self.assertEqual(await self.reported(self.ended(1)), 1)
@@ -201,7 +201,7 @@ class HistoryTests(HistoryCase):
         self.assertEqual(await self.found(), [2, 1])
 
     async def test_a_report_that_is_interrupted(self) -> None:
-        """Wherever it is, before or after what the store does: the repeated report leaves each session once."""
+        """At any step of the store, before or after its effect: the repeated report leaves each session once."""
         interrupted = True
         number, step = 0, 0
         while interrupted:
@@ -211,20 +211,20 @@ class HistoryTests(HistoryCase):
                 for one in ended:
                     await self.admit(one.session)
                 with self.interruption(step, after=after) as happened:
-                    await self.reported_at_all(*ended)
+                    await self.try_to_report(*ended)
                 interrupted = bool(happened)
-                await self.reported_at_all(*ended)
+                await self.try_to_report(*ended)
                 self.assertEqual(sorted(await self.found()), list(range(number)), (step, after))
             step += 1
         self.assertGreater(step, 3)  # the admissions are read, the log is written, and the admissions are removed
 
-    async def reported_at_all(self, *ended: EndedSession) -> None:
+    async def try_to_report(self, *ended: EndedSession) -> None:
         with contextlib.suppress(ServiceUnavailable):
             await self.reported(*ended)
 
     @contextlib.contextmanager
     def interruption(self, step: int, *, after: bool) -> Iterator[list[str]]:
-        """Let the store fail at this step, before or after it has done it, and from then on."""
+        """Let the store fail from this step on; with ``after``, this step still has its effect."""
         store, happened, steps = self.transport.store, [], itertools.count()
         with contextlib.ExitStack() as stack:
             for name in ("put", "get", "get_many", "remove", "indexed", "append"):

@@ -1,4 +1,4 @@
-"""Tokens of live and of lost sessions, which admit the same viewer for a while after their time."""
+"""Leases, with which a token admits the same viewer after its expiry."""
 
 from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.consoleauth import ConsoleAuthAPI
@@ -14,8 +14,8 @@ class LeaseTests(ConsoleAuthCase):
         await super().setUp()
         (await self.host()).run()
 
-    async def lapse(self, seconds: float) -> None:
-        """Let a session live for some time: its proxy renews the lease every 20 s."""
+    async def live(self, seconds: float) -> None:
+        """Let a session live for some time; its proxy renews the lease every 20 s."""
         while seconds > 0:
             await self.api.keep_token(TOKEN, VIEWER)
             self.clock.advance(min(20, seconds))
@@ -24,7 +24,7 @@ class LeaseTests(ConsoleAuthCase):
     async def test_a_live_session(self) -> None:
         await self.serve(token_ttl=30)
         await self.token()
-        await self.lapse(1000)
+        await self.live(1000)
         await self.check()
         await self.refused(InvalidToken, self.check(viewer=ELSEWHERE))
 
@@ -34,7 +34,7 @@ class LeaseTests(ConsoleAuthCase):
         self.clock.advance(100)
         begins = (await self.check()).keep_from
         self.assertEqual(begins, 600 - 100 - 60 - 30)
-        self.clock.advance(begins + 30)  # lost just before the first word of it, which came as late as may be
+        self.clock.advance(begins + 30)  # lost just before its first renewal, after the longest set-up
         self.clock.advance(59.999)
         await self.check()
         self.assertEqual((await self.check()).keep_from, 0)
@@ -42,7 +42,7 @@ class LeaseTests(ConsoleAuthCase):
     async def test_60_seconds_after_it_was_lost(self) -> None:
         await self.serve(token_ttl=30)
         await self.token()
-        await self.lapse(110)
+        await self.live(110)
         await self.api.keep_token(TOKEN, VIEWER)
         self.clock.advance(59.999)
         await self.check()
@@ -62,7 +62,7 @@ class LeaseTests(ConsoleAuthCase):
     async def test_an_outage_of_consoleauth_under_a_live_session(self) -> None:
         await self.serve(token_ttl=30)
         await self.token()
-        await self.lapse(100)
+        await self.live(100)
         self.clock.advance(200)
         await self.refused(InvalidToken, self.check())
         await self.api.keep_token(TOKEN, VIEWER)
@@ -80,7 +80,7 @@ class LeaseTests(ConsoleAuthCase):
     async def test_other_addresses_within_the_ttl(self) -> None:
         await self.serve(token_ttl=600)
         await self.token()
-        await self.lapse(100)
+        await self.live(100)
         await self.check(viewer=ELSEWHERE)
 
     async def test_not_with_enforce_session_timeout(self) -> None:
@@ -97,7 +97,7 @@ class LeaseTests(ConsoleAuthCase):
     async def test_a_dropped_token_stays_dropped(self) -> None:
         await self.serve()
         await self.token()
-        await self.lapse(40)
+        await self.live(40)
         self.assertEqual(await self.delete_tokens(VM), 1)
         await self.api.keep_token(TOKEN, VIEWER)
         await self.refused(InvalidToken, self.check())

@@ -1,4 +1,4 @@
-"""Renewals of leases: several with one call, and each with its own answer."""
+"""Renewals of leases: one call renews several, and each has its own answer."""
 
 from typing import Any
 
@@ -127,7 +127,6 @@ class MethodTests(ConsoleAuthCase):
         return await self.transport.call("consoleauth", "keep_tokens", tokens=tokens)
 
     async def test_through_the_api(self) -> None:
-        """Several at the same time, each with its own answer."""
         await self.token(OTHER, instance_uuid=OTHER_VM)
         await self.api.set_mode(hash_token(OTHER), "view")
         kept = [Deferred.fromCoroutine(self.api.keep_token(token, VIEWER)) for token in (TOKEN, OTHER) * 5]

@@ -23,10 +23,10 @@ class LostTests(ConsoleAuthCase):
 
     async def setUp(self) -> None:
         await super().setUp()
-        self.transport.store.may_lose_data = True  # it plays Redis here
+        self.transport.store.may_lose_data = True  # as Redis may
 
     async def test_a_store_that_cannot_lose_anything(self) -> None:
-        """Nothing is remembered with the memory store, whose data is lost with this process only."""
+        """consoleauth remembers no token: the memory store loses its data only with this process."""
         self.transport.store.may_lose_data = False
         await self.used()
         await self.refused(InvalidToken, self.check())
@@ -90,7 +90,7 @@ class LostTests(ConsoleAuthCase):
         await self.refused(InvalidToken, self.check())
 
     async def test_a_token_that_was_not_used_for_an_hour(self) -> None:
-        """It is not remembered for longer than the store knows that tokens were dropped."""
+        """It is remembered for no longer than the store keeps the marks of dropped tokens."""
         await self.serve(token_ttl=10_000)
         (await self.host()).run()
         await self.token()
@@ -100,7 +100,7 @@ class LostTests(ConsoleAuthCase):
         await self.refused(InvalidToken, self.check())
 
     async def test_dropped_tokens_stay_dropped(self) -> None:
-        """Neither of two consoleauths restores them; they take turns with the calls."""
+        """Neither of two consoleauths, which receive the calls in turn, restores them."""
         for _ in range(2):
             await self.serve()
         (await self.host()).run()
@@ -129,7 +129,7 @@ class LostTests(ConsoleAuthCase):
             await self.refused(InvalidToken, self.check())
 
     async def test_dropped_after_one_was_restored(self) -> None:
-        """The restored token is the oldest, although it stands last in the index of the server."""
+        """The restored token is the oldest, although it is last in the index of the server."""
         for _ in range(2):
             await self.serve()
         (await self.host()).run()
@@ -148,7 +148,7 @@ class LostTests(ConsoleAuthCase):
                 await self.refused(InvalidToken, self.check(token))
 
     async def test_dropped_by_a_consoleauth_that_knows_only_shorter_lifetimes(self) -> None:
-        """Another one that remembers the token does not restore it, also if the store had lost it before the drop."""
+        """Another one that remembers the token does not restore it, even if the store had lost it before the drop."""
         for lost in (False, True):
             await self.setUp()
             first = await self.serve(token_ttl=86_400)
@@ -165,7 +165,7 @@ class LostTests(ConsoleAuthCase):
             await second.stop()
 
     async def test_surplus_tokens_after_one_was_restored(self) -> None:
-        """The oldest token is dropped after a newer one; both stay dropped."""
+        """The restored token is dropped after a newer one, and both stay dropped."""
         await self.serve(max_tokens_per_server=2)
         (await self.host()).run()
         for token in (TOKEN, SECOND):
@@ -187,7 +187,7 @@ class LostTests(ConsoleAuthCase):
         await self.refused(InvalidToken, self.check())
 
     async def test_one_time(self) -> None:
-        """The mark of its use is lost as well."""
+        """It is not restored, because the mark of its use is lost as well."""
         await self.used(one_time=True)
         await self.transport.store.remove(f"used:{HASH}")
         await self.api.keep_token(TOKEN, VIEWER)

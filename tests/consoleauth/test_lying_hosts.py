@@ -1,4 +1,4 @@
-"""A compute host whose credential was stolen answers anything in its own name."""
+"""A compute host whose credential was stolen, so that its answers may be false."""
 
 from twisted.internet.defer import Deferred
 
@@ -7,7 +7,7 @@ from tests.consoleauth.harness import TOKEN, VIEWER, VM, ConsoleAuthCase
 
 
 class LyingHostTests(ConsoleAuthCase):
-    """No viewer of another host's server is led to it, and it gives access to no other server."""
+    """It gets no viewer of another host's server, and no access to that server."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -44,7 +44,7 @@ class LyingHostTests(ConsoleAuthCase):
             await self.refused(ServiceUnavailable, self.check())
 
     async def test_it_claims_a_stopped_server_with_a_false_owner(self) -> None:
-        """A token that it obtained with a false owner opens nothing on the host that has the server."""
+        """A token that was made with the false owner opens nothing on the host that has the server."""
         self.liar.run(owner="evil")
         await self.token(compute_host="liar", owner="evil")
         self.assertEqual((await self.check()).compute_host, "liar")
@@ -64,7 +64,7 @@ class LyingHostTests(ConsoleAuthCase):
             self.assertEqual((await self.check(token)).compute_host, "liar")
 
     async def test_the_server_passes_to_another_project(self) -> None:
-        """The present XML decides at each use, for links of administrators as well."""
+        """Each use of a token checks the project in the present domain XML."""
         for made_for, now in (("red", "blue"), ("name of red", "blue"), ("red", ""), ("name of red", "")):
             self.true.run(owner="red")
             token = f"{made_for}-{now}"
@@ -97,24 +97,24 @@ class LyingHostTests(ConsoleAuthCase):
             await self.refused(ServiceUnavailable, self.check())
 
     async def test_it_reports_a_server_gone_while_the_true_host_is_silent(self) -> None:
-        """It can suppress the answers of other hosts, because it knows where they go."""
+        """The tokens stay: the false host can suppress the answers of other hosts."""
         self.true.run()
         await self.token()
         self.true.hangs = True
-        said = self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
+        answer = self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
         self.clock.advance(2)
         with self.assertRaises(ServiceUnavailable):
-            await said
+            await answer
         self.true.hangs = False
         await self.check()
 
     async def test_it_reports_the_server_of_another_host_gone(self) -> None:
         self.true.run()
         await self.token()
-        said = await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
-        self.assertEqual(said, {"gone": False, "deleted": 0})
+        answer = await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
+        self.assertEqual(answer, {"gone": False, "deleted": 0})
         await self.check()
         self.true.consoles.clear()
-        said = await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
-        self.assertEqual(said, {"gone": True, "deleted": 1})
+        answer = await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
+        self.assertEqual(answer, {"gone": True, "deleted": 1})
         await self.refused(InvalidToken, self.check())

@@ -1,4 +1,4 @@
-"""The policy of tokens: how long, how often, from where, and when they are dropped."""
+"""The policy of tokens: how long, how often and from which address they are valid, and when they are dropped."""
 
 from hashlib import sha256
 from typing import Any
@@ -124,7 +124,7 @@ class RightsTests(ConsoleAuthCase):
         await self.serve()
         first = await self.token()
         self.clock.advance(1)
-        self.assertEqual(await self.token(), first)  # a caller that lost the first answer
+        self.assertEqual(await self.token(), first)  # the caller repeats a call without an answer
         await self.refused(ConsoleForbidden, self.token(instance_uuid=OTHER_VM))
         await self.refused(ConsoleForbidden, self.token(console_type="xvpvnc"))
         self.assertEqual((await self.check()).instance_uuid, VM)
@@ -162,7 +162,7 @@ class NumberTests(ConsoleAuthCase):
         await self.check("t1")
 
     async def test_sessions_of_a_server_that_is_gone_are_ended(self) -> None:
-        """On every proxy; one that does not answer is logged, and delays nothing."""
+        """A proxy that does not answer is logged, and does not delay the call."""
         logged = Logged(self)
         ended: list[Any] = []
 
@@ -185,7 +185,7 @@ class NumberTests(ConsoleAuthCase):
         self.assertEqual(len(logged.lines(line)), 1)
 
     async def test_the_proxies_cannot_be_reached(self) -> None:
-        """The tokens are dropped, and a line says which sessions may go on."""
+        """The tokens are dropped, and a log line names the server whose sessions may go on."""
         logged = Logged(self)
         await self.serve()
         await self.token()
@@ -205,7 +205,7 @@ class NumberTests(ConsoleAuthCase):
         await self.check("c")
 
     async def test_its_tokens_are_dropped_while_its_host_is_asked(self) -> None:
-        """The viewer of a server that is gone learns this, not that the token was revoked."""
+        """The refusal is InstanceNotFound, not Revoked."""
         await self.serve()
         await self.token()
         held = self.hosts["one"].held["validate_console_port"] = Deferred()
@@ -218,7 +218,7 @@ class NumberTests(ConsoleAuthCase):
 
 
 class WireTests(ConsoleAuthCase):
-    """Arguments from the bus are checked, and nothing that is logged or stored shows a token."""
+    """Arguments from the bus are checked, and no log line or refusal contains a token."""
 
     async def test_fields_are_named(self) -> None:
         await self.serve()

@@ -27,7 +27,7 @@ NEW = ("10.0.0.6", 5901, SERVER, "myserver20", True)
 
 
 class FakeClient:
-    """Answers requests from a table; what is not in it is 404."""
+    """Answers requests from a table; other paths get 404."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
@@ -39,7 +39,7 @@ class FakeClient:
         if method == "POST":
             assert json == {"remote_console": {"protocol": "vnc", "type": "novnc"}}, json
         answer = self.answers.get(path, Answer(404, {}))
-        # What a server is may change from one answer to the next.
+        # A list has one answer for each request.
         found = answer.pop(0) if isinstance(answer, list) else answer
         if self.held is None:
             return succeed(found)
@@ -48,12 +48,12 @@ class FakeClient:
         return waiting
 
     def hold(self) -> list[Any]:
-        """Answer no request until :meth:`release`; the list has those that wait."""
+        """Hold the answers back until :meth:`release`; return the list of them."""
         self.held = []
         return self.held
 
     def release(self) -> None:
-        """Answer the requests that wait now."""
+        """Send the answers that are held back now."""
         now = list(self.held)
         self.held.clear()
         for waiting, found in now:
@@ -61,7 +61,7 @@ class FakeClient:
 
 
 class AuthorityCase(TestCase):
-    """An authority whose nova is a table of answers."""
+    """A NovaAuthority with a fake client."""
 
     def setUp(self) -> None:
         self.client = FakeClient()
@@ -86,7 +86,7 @@ class AuthorityCase(TestCase):
         self.client.answers[f"/servers/{SERVER}"] = Answer(200, {"server": body})
 
     def moved(self, **body) -> None:
-        """The compute host says that the console is here now."""
+        """Let the compute host report another address of the console."""
         url = f"https://cloud/vnc_lite.html?path=%3Ftoken%3D{FRESH}"
         self.client.answers[f"/servers/{SERVER}/remote-consoles"] = Answer(200, {"remote_console": {"url": url}})
         place = {"instance_uuid": SERVER, "host": "10.0.0.6", "port": 5901, "internal_access_path": None} | body
@@ -113,7 +113,7 @@ class AuthorityCase(TestCase):
 
 class AuthorityTests(AuthorityCase):
     def test_ping(self) -> None:
-        """Nova answers, whatever it says about a server that does not exist; an error is not an answer."""
+        """404 for a server that does not exist is a valid answer; 500 is not."""
         self.successResultOf(Deferred.fromCoroutine(self.authority.ping()))
         self.assertEqual(self.client.paths, [f"GET /servers/{NO_SERVER}"])
         self.client.answers[f"/servers/{NO_SERVER}"] = Answer(500, {})
@@ -131,7 +131,7 @@ class AuthorityTests(AuthorityCase):
     def test_an_unknown_token(self) -> None:
         self.refused(InvalidToken, "2b1c3d4e-0000-4000-8000-00000000000c")
 
-    def test_what_is_no_token_never_reaches_a_path(self) -> None:
+    def test_an_invalid_token_is_not_put_into_a_path(self) -> None:
         for token in ("../servers/x", "a/b", "a%2fb", "a?b", "a#b", "ü", "a b", ".", "", "x" * 256):
             self.refused(InvalidToken, token)
         self.assertEqual(self.client.paths, [])
@@ -165,12 +165,12 @@ class AuthorityTests(AuthorityCase):
             self.assertEqual(len(logged.lines("GET /servers")), 1)
         self.assertNotIn(f"GET /servers/{SERVER}", self.client.paths)
 
-    def test_no_answer_is_not_a_no(self) -> None:
+    def test_errors_of_nova(self) -> None:
         for status in (400, 401, 403, 429, 500, 502, 503):
             for path in (f"/os-console-auth-tokens/{TOKEN}", f"/servers/{SERVER}", f"/servers/{NO_SERVER}"):
                 self.setUp()
                 if path.endswith(NO_SERVER) and status in (401, 403):
-                    continue  # that is an answer
+                    continue  # the credentials may not read servers
                 self.client.answers[path] = Answer(status, {"itemNotFound": {}})
                 self.assertNotIn(TOKEN, self.refused(ServiceUnavailable).detail)
 
@@ -233,7 +233,7 @@ class AuthorityTests(AuthorityCase):
             self.failureResultOf(self.find_again(info), ServiceUnavailable)
 
     def test_a_session_that_lost_its_server(self) -> None:
-        """Nova drops the tokens of a server that has moved; its viewer comes back with the same token."""
+        """Nova drops the tokens of a server that has moved; its viewer reconnects with the same token."""
         self.checked()
         self.keep()
         del self.client.answers[f"/os-console-auth-tokens/{TOKEN}"]
@@ -241,7 +241,7 @@ class AuthorityTests(AuthorityCase):
         self.now += 59
         info = self.checked()
         self.assertEqual((info.host, info.port, info.instance_uuid, info.name, info.current), NEW)
-        # From another address, and after a minute without a session, it is what nova says: unknown.
+        # From another address, and after a minute without a session, the token is unknown.
         self.failureResultOf(self.check("192.0.2.2"), InvalidToken)
         self.keep("192.0.2.2")
         self.failureResultOf(self.check("192.0.2.2"), InvalidToken)
@@ -250,8 +250,8 @@ class AuthorityTests(AuthorityCase):
         self.now += 60
         self.refused(InvalidToken)
 
-    def test_a_lost_session_asks_side_by_side(self) -> None:
-        """Three questions one after the other, and not five: the viewer waits for them."""
+    def test_simultaneous_requests_for_a_lost_session(self) -> None:
+        """Independent requests are sent together, because the viewer waits for them."""
         self.checked()
         self.keep()
         self.moved()
@@ -294,7 +294,7 @@ class AuthorityTests(AuthorityCase):
         del self.client.answers[f"/servers/{SERVER}"]
         self.refused(InstanceNotFound)
 
-    def test_no_way_back_with_an_enforced_time_or_without_rights(self) -> None:
+    def test_no_reconnection_with_an_enforced_time_or_without_rights(self) -> None:
         for options, rights in (({"enforce_session_timeout": True}, 404), ({}, 401)):
             self.setUp()
             self.authority = self.make(**options)

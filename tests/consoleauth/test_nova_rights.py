@@ -11,7 +11,7 @@ from tests.support.logged import Logged
 class RightsTests(AuthorityCase):
     def test_no_right_to_ask_again(self) -> None:
         probe, real = (f"/servers/{uuid}/remote-consoles" for uuid in (NO_SERVER, SERVER))
-        for path in (probe, real):  # access rules, and a policy of the operator
+        for path in (probe, real):  # forbidden by access rules, or by the operator's policy
             for status in (401, 403):
                 self.setUp()
                 self.client.answers[path] = Answer(status, {})
@@ -41,7 +41,7 @@ class RightsTests(AuthorityCase):
         self.client.answers[f"/servers/{SERVER}/remote-consoles"] = Answer(403, {})
         waiting = self.client.hold()
         both = [self.find_again(info), self.find_again(info)]
-        self.client.release()  # both have read the server, and ask what the credentials may do
+        self.client.release()  # both have read the server, and now check the right to ask again
         late = waiting.pop()
         self.client.release()
         self.client.release()

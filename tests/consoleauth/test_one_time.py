@@ -11,8 +11,6 @@ from tests.consoleauth.harness import ELSEWHERE, TOKEN, VIEWER, VM, ConsoleAuthC
 
 
 class OneTimeTests(ConsoleAuthCase):
-    """one_time: a token opens one console once."""
-
     async def setUp(self) -> None:
         await super().setUp()
         self.vm = await self.host()
@@ -28,7 +26,7 @@ class OneTimeTests(ConsoleAuthCase):
         await self.refused(InvalidToken, self.check())
 
     async def test_a_shorter_token_ttl(self) -> None:
-        """A reload changes new tokens; those that exist keep their time, and the note that they were used."""
+        """It applies to new tokens; existing ones keep their lifetime and the mark that they were used."""
         rules: Any = {"max_tokens_per_server": 64, "max_tokens_per_user": 64, "history_retention": 60.0}
         other = str(uuid4())
         until = await self.token()
@@ -41,7 +39,7 @@ class OneTimeTests(ConsoleAuthCase):
         await self.refused(InvalidToken, self.check())
 
     async def test_it_is_not_asked_for_again(self) -> None:
-        """To ask once more would be a second use."""
+        """That would be a second use of the token."""
         await self.token()
         info = await self.check()
         self.assertIsNone(await self.api.find_again(TOKEN, VIEWER, info))

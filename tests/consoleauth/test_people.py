@@ -1,4 +1,4 @@
-"""Who has control of a console, over two fake workers."""
+"""Who has control of a console, with two fake workers."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ class Control(PeopleCase):
         self.assertEqual(self.modes(), "az")
 
     async def test_given_again_while_not_all_sessions_are_known(self) -> None:
-        """A grant that does not count is still stored then, and does not count again."""
+        """A grant that no longer counts stays stored meanwhile, and must not count again."""
         await self.begin()
         await self.one.open("a")
         for name in "bc":
@@ -122,7 +122,7 @@ class Control(PeopleCase):
         self.assertEqual(await self.two.change("b", "request"), "nobody")
         await self.one.open("a")
         self.assertIsNone(await self.two.change("b", "request"))
-        self.assertEqual(self.one.told[-1]["asked"], "b")
+        self.assertEqual(self.one.updates[-1]["asked"], "b")
         self.assertEqual(await self.one.change("a", "request"), "no-control")
 
     async def test_only_while_both_live(self) -> None:
@@ -142,7 +142,7 @@ class Control(PeopleCase):
             self.two.sessions.clear()
 
     async def test_as_long_as_both_live(self) -> None:
-        """Also if that is longer than the store keeps a grant."""
+        """Even if that is longer than KEPT."""
         await self.begin(token_ttl=10 * KEPT)
         await self.one.open("a")
         await self.two.open("b", "view")
@@ -181,12 +181,12 @@ class Control(PeopleCase):
         self.assertEqual([(one.session_id, one.other_session_id) for one in given], [("a", "b"), ("a", "b2")] * 2)
 
     async def test_the_receiver_does_not_come_back(self) -> None:
-        """Not in time, not with the same token, not while the old session lives, or the giver has no control now."""
+        """No session gets the grant: too late, another token, the receiver lives, or the giver has no control."""
         await self.begin()
         await self.one.open("a")
         await self.two.open("b", "view")
         await self.one.change("a", "give", "b")
-        await self.report_closed("b")  # a lie
+        await self.report_closed("b")  # false: it lives
         await self.two.open("c", "view", token_hash=hash_token("b"))
         self.assertEqual(self.modes(), "b")
         self.two.sessions.clear()
@@ -206,8 +206,7 @@ class Control(PeopleCase):
         self.assertEqual(self.modes(), "a")
 
     async def test_others_with_the_same_link(self) -> None:
-        """A guest who was there before, or who comes from another address, does not get control in the place of one
-        who left."""
+        """The grant of a guest who left does not pass to an older session, or to one from another address."""
         await self.begin()
         await self.one.open("a")
         await self.two.open("b", "view", client_address="192.0.2.7")
@@ -221,7 +220,7 @@ class Control(PeopleCase):
         self.assertEqual(self.modes(), "e")
 
     async def test_a_worker_that_crashed(self) -> None:
-        """Nothing reports the end of its sessions; the next question finds out."""
+        """Nothing reports the end of its sessions; the next update notices it."""
         await self.begin()
         await self.one.open("a")
         await self.two.open("b", "view")
@@ -230,11 +229,11 @@ class Control(PeopleCase):
         self.one.sessions.clear()
         await self.two.attend("b")
         self.assertEqual(self.modes(), "")
-        self.assertEqual([one["id"] for one in self.two.told[-1]["people"]], ["b"])
+        self.assertEqual([one["id"] for one in self.two.updates[-1]["people"]], ["b"])
         group = await self.transport.store.members(f"people:{VM}", 1)
         self.assertEqual(group, ["page:proxy.h.two", "proxy.h.two"])
 
-    async def test_to_whom_not(self) -> None:
+    async def test_sessions_that_cannot_receive_control(self) -> None:
         await self.begin()
         await self.one.open("a")
         await self.two.open("stock", "view", has_page=False)
@@ -248,7 +247,7 @@ class Control(PeopleCase):
         self.assertEqual(self.modes(), "a")
 
     async def test_a_proxy_that_lies_about_a_right(self) -> None:
-        """It cannot hand over what the token does not allow."""
+        """It cannot hand over control that the token does not permit."""
         await self.begin()
         await self.one.open("a", "view")
         await self.two.open("b", "view")

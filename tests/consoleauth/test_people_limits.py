@@ -6,7 +6,7 @@ from tests.consoleauth.people_case import PeopleCase
 
 class Limits(PeopleCase):
     async def test_an_operator_is_stronger(self) -> None:
-        """Whom an operator limits to viewing, nobody can give control; and what was given ends."""
+        """A session that an operator limits to viewing cannot get control, and a grant to it ends."""
         await self.begin()
         await self.token("b", mode="view")
         await self.token("a")
@@ -17,7 +17,7 @@ class Limits(PeopleCase):
         self.clock.advance(0)
         self.assertEqual(self.modes(), "a")
         self.assertEqual(await self.one.change("a", "give", "b"), "barred")
-        # The same for the one who gave it.
+        # The giver is limited.
         await self.two.open("c", "view")
         await self.one.change("a", "give", "c")
         self.assertEqual(self.modes(), "c")
@@ -78,7 +78,7 @@ class Limits(PeopleCase):
                 self.assertIsNone(await self.one.change("a", "take", "b"))
             await self.api.set_mode(guest, "view")
             self.clock.advance(0)
-            # The worker of the guest has not heard of it yet.
+            # The guest's worker has not applied it yet.
             self.two.sessions["b"]["right"] = "control"
             self.assertIsNone(await self.one.change("a", "take", "b"))
             self.assertEqual(await self.one.change("a", "give", "b"), "barred")

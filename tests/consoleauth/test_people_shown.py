@@ -1,4 +1,4 @@
-"""Who is at a console, and what each viewer is shown, over two fake workers."""
+"""The list of people that pages show, with two fake workers."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ class Shown(PeopleCase):
         self.assertEqual(self.shown("name"), ["user-a"])
         await self.two.open("b", "view")
         for worker in (self.one, self.two):
-            self.assertEqual([one["id"] for one in worker.told[-1]["people"]], ["a", "b"])
-        self.assertGreater(self.one.told[-1]["at"], self.one.told[0]["at"])
+            self.assertEqual([one["id"] for one in worker.updates[-1]["people"]], ["a", "b"])
+        self.assertGreater(self.one.updates[-1]["at"], self.one.updates[0]["at"])
 
     async def test_other_viewers(self) -> None:
-        """A viewer without a page asks nothing; the pages show it when its token was checked."""
+        """The pages show a viewer without a page after the check of its token."""
         await self.begin()
         await self.one.open("a")
         await self.token("stock")
@@ -40,7 +40,7 @@ class Shown(PeopleCase):
         self.assertEqual(self.shown("has_page"), [True, False])
         self.one.sessions.clear()
         await self.two.attend("stock")
-        self.assertEqual([Person.from_wire(one).resizes for one in self.two.told[-1]["people"]], [True])
+        self.assertEqual([Person.from_wire(one).resizes for one in self.two.updates[-1]["people"]], [True])
 
     async def test_nobody_is_asked_without_a_page(self) -> None:
         await self.begin()
@@ -48,7 +48,7 @@ class Shown(PeopleCase):
         self.api = type(self.api)(self.transport, now=self.clock.seconds, proxy=self.one.topic)
         await self.check("stock")
         self.clock.advance(1)
-        self.assertEqual(self.one.told, [])
+        self.assertEqual(self.one.updates, [])
 
     async def test_administrators(self) -> None:
         for hides in (False, True):
@@ -65,7 +65,7 @@ class Shown(PeopleCase):
         await self.begin(show_names=False)
         await self.one.open("a")
         self.assertEqual(self.shown("name"), [""])
-        self.assertNotIn("user-a", str(self.one.told))
+        self.assertNotIn("user-a", str(self.one.updates))
 
     async def test_long_and_strange_names(self) -> None:
         await self.begin()
@@ -77,7 +77,7 @@ class Shown(PeopleCase):
         await self.begin()
         for number in range(40):
             await self.one.open(f"s{number}", "view")
-        self.assertEqual((len(self.shown()), self.one.told[-1]["more"]), (32, 0))
+        self.assertEqual((len(self.shown()), self.one.updates[-1]["more"]), (32, 0))
 
     async def test_workers_that_answer_nonsense(self) -> None:
         await self.begin()

@@ -1,4 +1,4 @@
-"""Who may ask who is at a console, and updates that did not reach everybody."""
+"""Which proxies get the list of people, and repeated updates."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ class Attending(PeopleCase):
         await self.two.people.attend(token)
 
     async def test_only_with_a_token_of_the_server(self) -> None:
-        """A stolen credential of a proxy shows nothing of consoles that pass through other proxies."""
+        """A stolen proxy credential reveals nothing about consoles at other proxies."""
         await self.begin()
         await self.one.open("a")
         with self.assertRaises(InvalidToken):
             await self.attend("guessed")
-        self.assertEqual(self.two.told, [])
+        self.assertEqual(self.two.updates, [])
         self.assertNotIn(self.two.topic, await self.transport.store.members(f"people:{VM}", 1))
 
     async def test_not_with_a_revoked_token(self) -> None:
@@ -34,7 +34,7 @@ class Attending(PeopleCase):
             await self.attend("b")
 
     async def test_a_session_outlives_the_record_of_its_token(self) -> None:
-        """A token for one use has no lease, so that the store forgets it while its session lives."""
+        """A one-time token has no lease, so its record expires while its session lives."""
         await self.begin(one_time=True)
         await self.token("a")
         await self.check("a")
@@ -42,7 +42,7 @@ class Attending(PeopleCase):
         self.assertIsNone(await self.transport.store.get(f"token:{hash_token('a')}"))
         self.two.sessions["a"] = {**self.row("a"), "token_hash": hash_token("a")}
         await self.attend("a")
-        self.assertEqual([one["id"] for one in self.two.told[-1]["people"]], ["a"])
+        self.assertEqual([one["id"] for one in self.two.updates[-1]["people"]], ["a"])
 
     async def test_the_store_has_lost_the_token(self) -> None:
         self.transport.store.may_lose_data = True
@@ -52,11 +52,11 @@ class Attending(PeopleCase):
         self.two.sessions["a"] = self.row("a")
         self.transport.store._entries.clear()
         await self.attend("a")
-        self.assertEqual([one["id"] for one in self.two.told[-1]["people"]], ["a"])
+        self.assertEqual([one["id"] for one in self.two.updates[-1]["people"]], ["a"])
 
 
-class Healing(PeopleCase):
-    """An update that did not show or reach everybody is made again, a few times."""
+class RepeatedUpdates(PeopleCase):
+    """An update that did not show or reach all sessions is repeated a few times."""
 
     async def both(self) -> None:
         await self.begin()
@@ -65,7 +65,7 @@ class Healing(PeopleCase):
         self.assertEqual(self.shown(), ["a", "b"])
 
     def counted(self) -> int:
-        return len(self.one.told)
+        return len(self.one.updates)
 
     async def test_a_worker_that_was_silent(self) -> None:
         await self.both()
@@ -78,10 +78,10 @@ class Healing(PeopleCase):
         self.two.silent = set()
         self.clock.advance(people.RETRY_DELAY)
         self.assertEqual(self.shown(), ["a", "b"])
-        # It was complete: nothing is asked any more.
-        told = self.counted()
+        # This update was final, so no further one follows.
+        before = self.counted()
         self.clock.pump([1] * 600)
-        self.assertEqual(self.counted(), told)
+        self.assertEqual(self.counted(), before)
 
     async def test_a_worker_that_did_not_take_the_update(self) -> None:
         await self.both()
@@ -90,9 +90,9 @@ class Healing(PeopleCase):
         self.clock.advance(people.DEADLINE)
         await attending
         self.two.silent = set()
-        told = len(self.two.told)
+        before = len(self.two.updates)
         self.clock.advance(people.RETRY_DELAY)
-        self.assertEqual(len(self.two.told), told + 1)
+        self.assertEqual(len(self.two.updates), before + 1)
 
     async def test_a_worker_that_stays_silent(self) -> None:
         """Five further updates, and the grants stay."""
@@ -100,12 +100,12 @@ class Healing(PeopleCase):
         await self.two.open("c", "view")
         await self.one.change("a", "give", "b")
         self.one.silent = {"get_sessions"}
-        told = len(self.two.told)
+        before = len(self.two.updates)
         attending = Deferred.fromCoroutine(self.two.attend("b"))
         self.clock.advance(people.DEADLINE)
         await attending
         self.clock.pump([0.5] * 400)
-        self.assertEqual(len(self.two.told) - told, 6)
+        self.assertEqual(len(self.two.updates) - before, 6)
         self.one.silent = set()
         await self.two.attend("b")
         self.assertEqual(self.modes(), "b")
@@ -118,10 +118,10 @@ class Healing(PeopleCase):
         row: dict[str, Any] = {**self.row("x"), "phase": "strange"}
         for answer in (None, [], {}, {"sessions": 5}, {"sessions": [5]}, {"sessions": [row], "more": False}):
             self.one.answers = {"get_sessions": answer}
-            told = len(self.two.told)
+            before = len(self.two.updates)
             await self.two.attend("b")
             self.clock.advance(people.RETRY_DELAY)
-            self.assertEqual(len(self.two.told), told + 2, "the update is repeated")
+            self.assertEqual(len(self.two.updates), before + 2, "the update is repeated")
             self.one.answers = {}
             await self.two.attend("b")
             self.assertEqual((self.shown(), self.modes()), (["a", "b", "c"], "b"))
@@ -133,10 +133,10 @@ class Healing(PeopleCase):
         await self.one.change("a", "give", "b")
         for more in ({"more": True}, {}):
             self.one.answers = {"get_sessions": {"sessions": [], **more}}
-            told = len(self.two.told)
+            before = len(self.two.updates)
             await self.two.attend("b")
             self.clock.pump([1] * 30)
-            self.assertEqual(len(self.two.told), told + 1)
+            self.assertEqual(len(self.two.updates), before + 1)
         self.one.answers = {}
         await self.two.attend("b")
         self.assertEqual((self.shown(), self.modes()), (["a", "b", "c"], "b"))
@@ -148,7 +148,7 @@ class Healing(PeopleCase):
             self.assertEqual(await self.two.change("b", "request"), "nobody")
 
     async def test_a_session_that_is_being_set_up(self) -> None:
-        """It is shown when it is live, also if it has no page that reports it."""
+        """It is shown when it is live, even if it has no page."""
         await self.both()
         self.two.sessions["c"] = {**self.row("c"), "phase": "upstream", "has_page": False}
         await self.one.attend("a")
@@ -157,17 +157,17 @@ class Healing(PeopleCase):
         self.clock.advance(people.RETRY_DELAY)
         self.assertEqual(self.shown(), ["a", "b", "c"])
 
-    async def test_a_change_does_not_wait_for_that(self) -> None:
+    async def test_a_change_does_not_wait_for_a_repetition(self) -> None:
         await self.both()
         self.two.sessions["c"] = {**self.row("c"), "phase": "upstream"}
         await self.one.attend("a")
-        told = self.counted()
+        before = self.counted()
         del self.two.sessions["b"]
         await self.report_closed()
-        self.assertEqual((self.counted(), self.shown()), (told + 1, ["a"]))
+        self.assertEqual((self.counted(), self.shown()), (before + 1, ["a"]))
 
     async def test_the_store_does_not_answer(self) -> None:
-        """A change that nobody waits for is shown later."""
+        """The update is repeated later."""
         await self.both()
         del self.two.sessions["b"]
         now = self.transport.store.now

@@ -28,11 +28,11 @@ class PlacesTests(ConsoleAuthCase):
         self.one.run()
         await self.token()
         self.two.asked.clear()
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
         def watch(event: dict[str, object]) -> None:
             if "line" in event:
-                self.said.append(str(event["line"]))
+                self.lines.append(str(event["line"]))
 
         globalLogPublisher.addObserver(watch)
         self.addCleanup(globalLogPublisher.removeObserver, watch)
@@ -63,7 +63,7 @@ class PlacesTests(ConsoleAuthCase):
         self.assertEqual((await self.check()).compute_host, "two")
 
     async def test_its_host_is_gone_and_no_other_host_knows_it(self) -> None:
-        """No live host can say that the server is gone."""
+        """Without an answer of its host, the server may still exist."""
         await self.gone["one"]()
         refusal = await self.refused(ServiceUnavailable, self.check())
         self.assertIn("compute host one, which had the server, is not alive", refusal.detail)
@@ -71,7 +71,7 @@ class PlacesTests(ConsoleAuthCase):
         await self.refused(InstanceNotFound, self.check())
 
     async def test_its_host_comes_back_while_another_one_is_asked(self) -> None:
-        """Another check notices that; this one must not conclude that the server does not exist."""
+        """The check must not conclude that the server does not exist."""
         await self.let_it_come_back()
         self.assertEqual((await self.check()).compute_host, "one")
 
@@ -81,7 +81,7 @@ class PlacesTests(ConsoleAuthCase):
         await self.refused(ServiceUnavailable, places.is_gone(VM, [None]))
 
     async def let_it_come_back(self) -> None:
-        """Let host one be away until host two is asked, the last one; somebody notices its return at once."""
+        """Stop host one, and start it again when host two, the last one, is asked; then update the directory."""
         await self.gone["one"]()
         await publish(self.transport.store, "two", [])  # so that it is asked last
         asked: list[str] = []
@@ -111,7 +111,7 @@ class PlacesTests(ConsoleAuthCase):
         store = self.transport.store
         self.one.consoles.clear()
         await publish(store, "two", [{"uuid": VM}])
-        await self.refused(InstanceNotFound, self.check())  # two is alive, and says that it has it no more
+        await self.refused(InstanceNotFound, self.check())  # two is alive, and does not have it
         await self.gone["two"]()
         refusal = await self.refused(ServiceUnavailable, self.check())
         self.assertIn("compute host two, which last had the server, is not alive", refusal.detail)
@@ -168,11 +168,11 @@ class PlacesTests(ConsoleAuthCase):
         three.run()
         for _ in range(3):
             await self.refused(ConsoleUnreachable, self.check())
-        self.assertEqual(len(self.said), 1)
-        self.assertIn("three and two", self.said[0])
+        self.assertEqual(len(self.lines), 1)
+        self.assertIn("three and two", self.lines[0])
         self.clock.advance(61)
         await self.refused(ConsoleUnreachable, self.check())
-        self.assertEqual(len(self.said), 2)
+        self.assertEqual(len(self.lines), 2)
 
     async def test_its_host_hangs_and_another_claims_to_run_it(self) -> None:
         """The host of the token is live, so it may run the server: the other host's answer does not count."""
@@ -224,11 +224,11 @@ class OneAddressTests(ConsoleAuthCase):
         self.one, self.two = await self.host("one", "127.0.0.1"), await self.host("two", "127.0.0.1")
         self.one.run()
         await self.token()
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
         def watch(event: dict[str, object]) -> None:
             if "line" in event:
-                self.said.append(str(event["line"]))
+                self.lines.append(str(event["line"]))
 
         globalLogPublisher.addObserver(watch)
         self.addCleanup(globalLogPublisher.removeObserver, watch)
@@ -237,9 +237,9 @@ class OneAddressTests(ConsoleAuthCase):
         self.two.run(OTHER_VM)
         for _ in range(3):
             await self.refused(ConsoleUnreachable, self.check())
-        self.assertEqual(len(self.said), 1)
+        self.assertEqual(len(self.lines), 1)
         for part in (VM, OTHER_VM, "one", "two", "127.0.0.1", "5900"):
-            self.assertIn(part, self.said[0])
+            self.assertIn(part, self.lines[0])
 
     async def test_the_same_server_on_both_hosts(self) -> None:
         self.two.run(VM)  # about to arrive, or just gone

@@ -1,4 +1,4 @@
-"""Power actions that a viewer asks for: the token is checked as for a console, and must be for control."""
+"""Power actions that a viewer asks for: the token is checked as for a console, and must permit control."""
 
 from typing import Any
 

@@ -63,7 +63,8 @@ class ProjectChanged(ConsoleAuthCase):
         await self.renew()
         self.assertEqual(self.vm.asked.count("validate_console_port"), 1)
 
-    async def test_no_answer_is_no_reason(self) -> None:
+    async def test_a_host_that_does_not_answer(self) -> None:
+        """The session goes on."""
         await self.published("blue")
         self.vm.run(owner="blue")
         await self.gone["one"]()

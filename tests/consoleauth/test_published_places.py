@@ -10,8 +10,6 @@ from tests.support.published import publish
 
 
 class PublishedTests(ConsoleAuthCase):
-    """Hosts that published their domains: only those that may run the server are asked."""
-
     async def setUp(self) -> None:
         await super().setUp()
         await self.serve()
@@ -83,7 +81,7 @@ class PublishedTests(ConsoleAuthCase):
         self.assertEqual((await self.check()).compute_host, "host3")
 
     async def test_gone_from_a_large_cloud(self) -> None:
-        """A host that got it a moment ago has the time to publish it."""
+        """A host to which it has just moved gets time to publish it."""
         self.patch(domain_directory, "MAX_ASKED", 5)
         self.patch(places, "MAX_ASKED", 5)
         for moved in (True, False):
@@ -125,7 +123,7 @@ class PublishedTests(ConsoleAuthCase):
 
 
 class GoneTests(ConsoleAuthCase):
-    """Tokens are dropped if every host that may have the server is live and says that it has no such server."""
+    """Tokens are dropped if every host that may have the server is live and does not have it."""
 
     async def setUp(self) -> None:
         await super().setUp()

@@ -25,7 +25,7 @@ class RepeatedCase(RevocationCase):
         return await self.proxy()
 
     async def missed(self, proxy: Proxy, change: Any) -> None:
-        """Let a proxy not answer to a change; afterwards, it answers again."""
+        """Make a change while a proxy does not answer; afterwards, it answers again."""
         proxy.hangs = True
         asked = Deferred.fromCoroutine(change)
         self.clock.advance(DEADLINE)
@@ -44,7 +44,7 @@ class Modes(RepeatedCase):
 
     async def test_changed_since_by_another_consoleauth(self) -> None:
         proxy = await self.begin()
-        await self.serve()  # from now on, the calls go to the two in turns
+        await self.serve()  # from now on, the two receive the calls in turn
         await self.newest_mode(proxy)
 
     async def newest_mode(self, proxy: Proxy) -> None:
@@ -79,7 +79,7 @@ class Modes(RepeatedCase):
 
 class Hanging(RepeatedCase):
     async def test_delays_no_other_proxy(self) -> None:
-        """Each proxy gets the changes that it has missed, in their order, and a hanging one gets one call at a time."""
+        """Each proxy gets the changes that it has missed in order; a hanging one gets one call at a time."""
         hanging = await self.begin()
         await self.token()
         hanging.hangs = True
@@ -169,7 +169,7 @@ class RepeatedRequests(RevocationCase):
         self.assertEqual((await self.revocation).tokens, 0, "the new token is not revoked, so it does not count")
 
     async def test_a_first_call_that_is_delayed(self) -> None:
-        """The repetition was answered, and then the first call runs."""
+        """It runs only after its repetition was answered."""
         begun = await self.begin_with_lost_answers(delayed=True)
         self.clock.advance(AFTER)
         self.clock.advance(1)
@@ -178,7 +178,7 @@ class RepeatedRequests(RevocationCase):
         await self.assert_new_is_spared()
 
     async def test_another_revocation_between_the_calls(self) -> None:
-        """The repetition does not set its time back."""
+        """The repetition does not set back the time of the other revocation."""
         await self.begin_with_lost_answers()
         await self.token("new")
         self.clock.advance(AFTER / 2)
@@ -188,7 +188,7 @@ class RepeatedRequests(RevocationCase):
             await self.refused(Revoked, self.check(token))
 
     async def test_another_revocation_while_the_store_is_slow(self) -> None:
-        """The slow one does not set its time back."""
+        """The slow one does not set back the time of the other one."""
         await self.serve()
         await self.token("old")
         get_many, held = self.transport.store.get_many, Deferred[None]()

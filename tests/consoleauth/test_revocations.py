@@ -1,4 +1,4 @@
-"""Revoked tokens and changed rights: 4410 for the token, sessions ended on all proxies, and those that come back."""
+"""Revoked tokens and changed rights: close code 4410, sessions on all proxies, and reconnections."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCa
 
 
 class Proxy:
-    """A worker of a proxy that notes what it was called with."""
+    """A fake proxy worker that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -55,7 +55,7 @@ class RevocationCase(ConsoleAuthCase):
 
 
 class Tokens(RevocationCase):
-    """Which tokens a revocation is about, and what they answer then."""
+    """Which tokens are revoked, and how they are refused."""
 
     async def test_each_selector(self) -> None:
         await self.serve()
@@ -65,7 +65,7 @@ class Tokens(RevocationCase):
             self.assertEqual((await self.revoke(**wanted)).tokens, 1)
             self.assertEqual((await self.refused(Revoked, self.check("a"))).close_code, 4410)
             await self.check("b")
-            self.clock.advance(10_000)  # nothing is left of both
+            self.clock.advance(10_000)  # both expire
 
     async def test_none_is_counted_twice(self) -> None:
         await self.serve()
@@ -92,7 +92,7 @@ class Tokens(RevocationCase):
         self.assertEqual((await self.revoke(token_hash=hash_token("other"), owner="p")).tokens, 0)
 
     async def test_a_server_that_is_gone(self) -> None:
-        """Its tokens are revoked without a question to any host, and answer so although there is no server."""
+        """Its tokens are revoked without a call to any host, and refused with Revoked."""
         await self.serve()
         await self.token()
         self.hosts["one"].consoles.clear()
@@ -126,7 +126,7 @@ class Tokens(RevocationCase):
             self.assertEqual(refusal.detail, "by an administrator")
 
     async def test_a_session_whose_token_is_no_longer_stored(self) -> None:
-        """It learns of each revocation, and that the tokens of its server were dropped, after any outage."""
+        """Its renewal is refused after each kind of revocation, and after the tokens of its server were dropped."""
         self.hosts["one"].run(owner="o")
         selectors = ({"server_id": VM}, {"user_id": "u"}, {"project_id": "p"}, {"project_id": "p", "owner": "o"}, None)
         await self.serve(token_ttl=100)
@@ -156,7 +156,7 @@ class Tokens(RevocationCase):
         self.assertIsNone(await self.api.keep_token(TOKEN, VIEWER))
 
     async def test_a_session_that_may_not_reconnect(self) -> None:
-        """It has no lease, but learns of each revocation that its proxy missed, however long it has lived."""
+        """It has no lease, but its renewal is refused after a revocation, however long it has lived."""
         rules: tuple[dict[str, bool], ...] = ({"one_time": True}, {"enforce_session_timeout": True}, {})
         selectors = ({"server_id": VM}, {"user_id": "u"}, {"project_id": "p"}, {"token_hash": hash_token(TOKEN)})
         for policy in rules:
@@ -174,7 +174,7 @@ class Tokens(RevocationCase):
             await manager.stop()
 
     async def test_a_token_of_a_longer_token_ttl(self) -> None:
-        """After a restart with a shorter one, what is noted about the token still lives as long as the token."""
+        """After a restart with a shorter one, the marks of the token still last as long as the token."""
         first = await self.serve(token_ttl=7 * 86400)
         (await self.host()).run()
         await self.token()
@@ -202,7 +202,7 @@ class Tokens(RevocationCase):
 
 
 class Sessions(RevocationCase):
-    """What the proxies are asked, and what happens without their answer."""
+    """Calls to the proxies, and proxies that do not answer."""
 
     async def test_all_proxies_are_asked(self) -> None:
         await self.serve()
@@ -212,8 +212,8 @@ class Sessions(RevocationCase):
         for proxy in proxies:
             self.assertEqual(proxy.calls, [("end_sessions", {"user_id": "u", "owner": "p", "reason": "why"})])
 
-    async def test_no_answer_is_never_no(self) -> None:
-        """It is named; the others are asked, and it is asked again when it is back."""
+    async def test_a_proxy_that_does_not_answer(self) -> None:
+        """It is named in the result, and called again when it answers again."""
         await self.serve()
         good, bad = await self.proxy("a"), await self.proxy("b")
         bad.hangs = True
@@ -228,7 +228,7 @@ class Sessions(RevocationCase):
         self.assertEqual((len(good.calls), len(bad.calls)), (1, 1))
 
     async def test_one_that_was_not_listed(self) -> None:
-        """A proxy that had lost the bus is asked for two minutes, as long as leases may be renewed."""
+        """A proxy that is listed within two minutes is called; a later one is not."""
         await self.serve()
         await self.revoke(server_id=VM)
         self.clock.advance(3)
@@ -243,7 +243,7 @@ class Sessions(RevocationCase):
         self.assertEqual([call for call in self.clock.getDelayedCalls() if "sleep" in repr(call)], [])
 
     async def test_the_proxies_are_unknown(self) -> None:
-        """The revocation is registered nevertheless."""
+        """The revocation is stored nevertheless."""
         await self.serve()
         await self.token()
         self.patch(self.transport, "broadcast", lambda *_, **__: fail(ServiceUnavailable("the bus is down")))
@@ -312,7 +312,7 @@ class Modes(RevocationCase):
 
 
 class Terms(RevocationCase):
-    """What the API says about one token."""
+    """Limits that the API sets for one token."""
 
     async def test_a_shorter_life(self) -> None:
         await self.serve()

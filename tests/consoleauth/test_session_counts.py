@@ -1,4 +1,4 @@
-"""Limits of sessions over all proxies: each says which it is; simultaneous links, and proxies that do not answer."""
+"""Limits of sessions over all proxies: their refusals, simultaneous links, and proxies that do not answer."""
 
 from dataclasses import replace
 from functools import partial
@@ -46,7 +46,7 @@ class CountCase(ConsoleAuthCase):
         return {name: self.counts.get(name, 0) for name in wanted} | {"checking": self.checking.get(topic)}
 
     async def records(self) -> list[str]:
-        """Return what the store holds of the sessions of the server."""
+        """Return the keys of the records in OpenSessions for the server."""
         return list(await self.transport.store.indexed(f"used:server:{VM}"))
 
     async def begin(self, **rules: int) -> None:
@@ -70,7 +70,7 @@ class CountTests(CountCase):
         self.assertEqual(self.asked, [keys] * 2)
 
     async def test_a_session_that_asks_again_is_not_counted_once_more(self) -> None:
-        """Otherwise a session could not find its server again at the limit, and would hold up those that begin."""
+        """Otherwise, it could not find its server again at the limit."""
         await self.begin(max_sessions_per_user=5)
         info = await self.check()
         self.counts["user_id"] = 5
@@ -86,7 +86,7 @@ class CountTests(CountCase):
         await self.check(viewer="2001:db8::1:2:3:4")
         self.assertEqual(self.asked[0], {"client_network": "2001:db8::/64"})
 
-    async def test_each_limit_says_which_it_is(self) -> None:
+    async def test_the_refusal_of_each_limit(self) -> None:
         """The sessions of all proxies count together."""
         for option, field, refusal in (
             ("user", "user_id", TooManyForUser),
@@ -117,7 +117,7 @@ class CountTests(CountCase):
         self.counts = {}
         await self.check()
 
-    async def test_no_answer_is_never_no(self) -> None:
+    async def test_a_proxy_that_does_not_answer(self) -> None:
         await self.begin(max_sessions_per_user=5)
         self.hangs = True
         asked = Deferred.fromCoroutine(self.check())
@@ -144,12 +144,12 @@ class CountTests(CountCase):
             await self.check()
         await self.refused(TooManyForUser, self.check())
         self.assertEqual(self.asked[-1], {"user_id": "u", "checking": [LINK]})
-        # They have had their answers, and one has ended.
+        # The proxy has received the answers, and one session has ended.
         self.counts, self.checking = {"user_id": 1}, {}
         await self.check()
 
     async def test_links_that_were_not_admitted_yet(self) -> None:
-        """They wait at their proxies, too, but they do not count yet."""
+        """The proxies report them, but they do not count yet."""
         await self.begin(max_sessions_per_user=2)
         await self.check()
         self.checking = {PROXY.of("h", worker): {LINK: 9} for worker in "ab"}
@@ -157,7 +157,7 @@ class CountTests(CountCase):
         await self.refused(TooManyForUser, self.check())
 
     async def test_an_answer_that_came_too_late(self) -> None:
-        """The proxy has refused its session meanwhile; what it checks now was not admitted."""
+        """The proxy has refused its session meanwhile, and now checks a link that was not admitted."""
         await self.begin(max_sessions_per_user=1)
         await self.check()
         self.checking = {PROXY.of("h", "a"): {LINK: 1}}
@@ -173,7 +173,7 @@ class CountTests(CountCase):
         self.assertNotIn("checking", self.asked[-1])
 
     async def test_a_call_that_was_made_twice(self) -> None:
-        """The answer to the first one was lost, and its session still waits."""
+        """The repeated call with the same admission id does not count again."""
         await self.begin(max_sessions_per_user=2)
         self.checking = {PROXY.of("h", "a"): {LINK: 2}}
         await self.check()
@@ -200,7 +200,7 @@ class CountTests(CountCase):
         self.assertEqual((len(manager._counts._keys), len(manager._counts._admitted)), (1, 2))
 
     async def test_a_check_that_begins_when_another_one_ends(self) -> None:
-        """It begins within the release of the lock by an earlier check, which must leave its lock in place."""
+        """It begins while an earlier check releases its lock, and this check must not remove the new lock."""
         await self.begin(max_sessions_per_user=5)
         first, third = Deferred[Any](), Deferred[Any]()
         answers: list[Deferred[Any]] = [first, fail(ServiceUnavailable()), third, succeed([])]
@@ -229,7 +229,7 @@ class ServerTests(CountCase):
         self.counts = {"server_id": 0}
 
     async def admit(self, count: int = 1) -> None:
-        """Let sessions begin, and become live on each of the two proxies."""
+        """Let sessions be admitted, and wait until they are live."""
         for _ in range(count):
             self.admissions.append((await self.check()).admission)
         self.clock.advance(SETTLED + 1)
@@ -258,7 +258,7 @@ class ServerTests(CountCase):
         self.assertEqual(self.asked, [{"server_id": VM}] * 2)
 
     async def test_simultaneous_links(self) -> None:
-        """They are admitted before any of them is live."""
+        """Only as many as the limit are admitted, although none is live yet."""
         await self.begin()
         self.checking = {PROXY.of("h", "a"): {LINK: 9}}
         asked = [Deferred.fromCoroutine(self.check()) for _ in range(7)]
@@ -276,7 +276,7 @@ class ServerTests(CountCase):
         await self.refused(TooManyForServer, self.check())
 
     async def test_ended_sessions(self) -> None:
-        """Any number of sessions one after the other costs no call to a proxy."""
+        """Any number of sessions one after the other needs no call to a proxy."""
         await self.begin()
         for count in (1, 1, 1, 1, 2, 3):
             await self.admit(count)
@@ -303,8 +303,8 @@ class ServerTests(CountCase):
         self.counts = {"server_id": 3}
         await self.refused(TooManyForServer, self.check())
 
-    async def test_what_no_proxy_counts_yet(self) -> None:
-        """Another consoleauth may have admitted it a moment ago, and its answer is on its way."""
+    async def test_young_records(self) -> None:
+        """They stay: another consoleauth may have just admitted sessions that no proxy counts yet."""
         await self.begin(most=2)
         for _ in range(2):
             await self.check()

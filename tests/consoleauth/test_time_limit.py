@@ -1,4 +1,4 @@
-"""A method answers while its caller still waits, even if each of its calls takes as long as it may."""
+"""A method answers while its caller still waits, even if each of its calls takes as long as possible."""
 
 from typing import Any
 

@@ -23,7 +23,7 @@ LINK = link_id(hash_token(TOKEN))
 
 
 class ReportedTests(SynchronousTestCase):
-    """An authority other than consoleauth, as nova."""
+    """An authority other than consoleauth, such as nova."""
 
     def setUp(self) -> None:
         self.events: list[Event] = []
@@ -71,7 +71,7 @@ class EventTests(ConsoleAuthCase):
         self.assertEqual(
             self.taken(), [TokenMade(**ABOUT, link_id=LINK, address="198.51.100.1", expires_at=expires_at)]
         )
-        await self.token()  # the same call once more makes no other token
+        await self.token()  # a repeated call makes no other token
         self.assertEqual(self.taken(), [])
         await self.check()
         self.assertEqual(self.taken(), [TokenUsed(**ABOUT, link_id=LINK, address=VIEWER, place_seconds=0.0)])
@@ -128,7 +128,7 @@ class EventTests(ConsoleAuthCase):
         )
 
     async def test_revoked(self) -> None:
-        """The event says by what the tokens were selected."""
+        """The event contains the selector."""
         await self.begin()
         cases = (({"token_hash": hash_token(TOKEN)}, ("", LINK)), ({"project_id": "p"}, ("p", "")))
         for selected, expected in cases:

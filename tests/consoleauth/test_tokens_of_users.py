@@ -1,4 +1,4 @@
-"""max_tokens_per_user: a user who requests many links drops only own tokens, and takes bounded memory."""
+"""max_tokens_per_user: many links of one user drop only tokens of this user, and use bounded memory."""
 
 from novnc_twisted.errors import InvalidToken
 from tests.consoleauth.harness import OTHER_VM, VM, ConsoleAuthCase
@@ -86,5 +86,5 @@ class UserTests(ConsoleAuthCase):
             await self.token(name)
         self.clock.advance(4000)
         await self.token("d")
-        # The token, its mark in the user's index.
+        # The token, and its entries in the indexes of the user and the project.
         self.assertEqual(len(self.transport.store), 3)

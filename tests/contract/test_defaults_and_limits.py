@@ -1,4 +1,4 @@
-"""What a missing field of a record means, and which values are just within the limits of a field."""
+"""The defaults of missing fields, and the limits of values."""
 
 from dataclasses import FrozenInstanceError
 
@@ -11,7 +11,7 @@ from novnc_twisted.contract.typing import Strokes
 
 
 class DefaultTests(SynchronousTestCase):
-    """A service of an older version does not send new fields: without them, nobody gets a right, and nothing counts."""
+    """No service sends fields with default values, and an older one does not know new fields."""
 
     def test_a_person(self) -> None:
         read = Person.from_wire({"id": "s"})
@@ -42,7 +42,7 @@ class LimitTests(SynchronousTestCase):
 
 
 class ValueTests(SynchronousTestCase):
-    """Classes beside the records: their values do not travel in this form."""
+    """Classes that are not records: their values are not sent between services."""
 
     def test_they_are_immutable(self) -> None:
         for value, field in ((SharedLink("t", 60.0), "token"), (Strokes(((30,),), 10), "hold")):

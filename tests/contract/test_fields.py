@@ -10,8 +10,8 @@ from novnc_twisted.contract import fields
 from novnc_twisted.errors import ServiceUnavailable
 
 LANGUAGES = (
-    "検証\u3000サーバ",  # an ideographic blank
-    "a\u00a0b",  # a no-break blank
+    "検証\u3000サーバ",  # an ideographic space
+    "a\u00a0b",  # a no-break space
     "\u0645\u06cc\u200c\u062e",  # Persian with a zero-width non-joiner
     "\U0001f468\u200d\U0001f469",  # joined emoji
     "\ue000",  # private use

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-# Adds one line to the class, as an engineer would, before anything imports it; then a token goes all the way from the
-# compute host over the API and consoleauth to the proxy.
+# Adds one line to the class, as an engineer would, before anything imports it; then a token passes from the
+# compute host through the API and consoleauth to the proxy.
 _SCRIPT = """
 import sys
 from dataclasses import replace
@@ -49,8 +49,6 @@ Deferred.fromCoroutine(main()).addErrback(lambda failure: failure.printTraceback
 
 
 class OnePlaceTests(SynchronousTestCase):
-    """One line in the class is enough."""
-
     def test_a_new_field_travels_from_the_api_to_the_proxy(self) -> None:
         root = Path(__file__).parents[2]
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What holds for each record of the package, and what is special about some."""
+"""Checks of every record of the package, and of some single ones."""
 
 import pkgutil
 import sys
@@ -141,8 +141,6 @@ RECORDS: tuple[Record, ...] = (
 
 
 class AllRecordsTests(SynchronousTestCase):
-    """Each record of the package."""
-
     def test_each_is_here(self) -> None:
         kinds = set()
         for module in pkgutil.iter_modules(contract.__path__):
@@ -151,16 +149,16 @@ class AllRecordsTests(SynchronousTestCase):
         self.assertEqual({type(record) for record in RECORDS}, kinds - {Record})
 
     def test_each_is_read_only_and_made_by_keyword(self) -> None:
-        # mypy refuses an assignment to a field because of this.
-        told: dict[str, Any] = vars(make_record)["__dataclass_transform__"]
-        self.assertIs((told | told["kwargs"])["frozen_default"], True)  # Python 3.11 has it in kwargs
+        # With frozen_default, mypy refuses an assignment to a field.
+        options: dict[str, Any] = vars(make_record)["__dataclass_transform__"]
+        self.assertIs((options | options["kwargs"])["frozen_default"], True)  # Python 3.11 has it in kwargs
         for record in RECORDS:
             # Only record() makes dataclasses that are hashed although Python would permit an assignment.
             params = type(record).__dataclass_params__
             self.assertEqual((params.frozen, params.unsafe_hash), (False, True), type(record))
             self.assertEqual(hash(record), hash(record.copy()))
             self.assertFalse(hasattr(record, "__dict__"), type(record))
-            # As many values as there are fields: fewer would be refused in any case.
+            # A positional value for each field: fewer would be refused in any case.
             self.assertRaises(TypeError, type(record), *[None] * len(type(record).__slots__))
 
     def test_round_trips(self) -> None:
@@ -168,7 +166,7 @@ class AllRecordsTests(SynchronousTestCase):
             self.assertEqual(travelled(record), record)
 
     def test_each_field_is_checked(self) -> None:
-        """No field accepts everything: it is refused and named, or has its default."""
+        """An invalid value is refused, and the field is named; some fields of Instance get their default."""
         for record in RECORDS:
             for name in record.to_wire():
                 for wrong in ([1], {"a": 1}, "\n", 10**400):
@@ -182,8 +180,6 @@ class AllRecordsTests(SynchronousTestCase):
 
 
 class PlaceTests(SynchronousTestCase):
-    """What is special about a place."""
-
     def test_owners(self) -> None:
         place = {"host": "h", "port": 1, "name": "vm"}
         for owners, expected in ((None, None), ([], ()), (["p"], ("p",)), (["p", "demo"], ("p", "demo"))):
@@ -209,7 +205,7 @@ class PlaceTests(SynchronousTestCase):
 
 
 class InstanceTests(SynchronousTestCase):
-    """What follows from a server's fields."""
+    """Values that are derived from a server's fields."""
 
     def server(self, **fields: Any) -> Instance:
         return Instance(**{"uuid": UUID, "name": "vm", "state": "running", **fields})
@@ -253,8 +249,6 @@ class SessionFilterTests(SynchronousTestCase):
 
 
 class ConsoleTests(SynchronousTestCase):
-    """What is special about a new console."""
-
     def test_the_token_is_hidden(self) -> None:
         console = Console(token="s3cret", access_url="http://h/?token=s3cret", connect_info=EVERYTHING)
         self.assertNotIn("s3cret", repr(console))
@@ -262,8 +256,6 @@ class ConsoleTests(SynchronousTestCase):
 
 
 class ConnectInfoTests(SynchronousTestCase):
-    """What is special about it."""
-
     def test_the_password_is_hidden_and_stays_here(self) -> None:
         info = ConnectInfo(host="h", port=5900, password="sesame")
         self.assertNotIn("sesame", repr(info))

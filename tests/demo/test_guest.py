@@ -1,4 +1,4 @@
-"""The demo's guest: its machine code and its sector."""
+"""The demo's guest: its machine code and its boot sector."""
 
 from twisted.trial.unittest import TestCase
 
@@ -6,7 +6,7 @@ from demo import guest
 
 
 class AssembleTests(TestCase):
-    """Labels become addresses and distances; everything else stands there already."""
+    """assemble() replaces labels with addresses and distances."""
 
     def test_references(self) -> None:
         """Absolute words, call distances and jump distances, forward and backward."""

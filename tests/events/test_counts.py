@@ -15,7 +15,7 @@ ALWAYS_SEVERAL = ("{command} is ready (novnc_twisted {version}, {count} workers)
 
 
 def formats() -> Iterator[tuple[Path, str]]:
-    """The format of each log call."""
+    """Return the format of each log call."""
     for path in Path(novnc_twisted.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (

@@ -60,7 +60,7 @@ class EventLogTests(SynchronousTestCase):
         return self.events.pop()
 
     def test_session(self) -> None:
-        """One line, and every field for those who read the log as JSON."""
+        """The event of the line has every field, for logs in JSON."""
         event = self.closed()
         self.assertEqual(
             formatEvent(event),

@@ -16,7 +16,7 @@ class ObserversTests(SynchronousTestCase):
         Observers()(TokenUsed())
 
     def test_order(self) -> None:
-        """Each receives the same event, in the order of adding; one that is added later receives later events."""
+        """Observers receive an event in the order of adding; one that is added later receives later events."""
         order: list[str] = []
         observers = Observers(lambda event: order.append("first"), self.received.append)
         first, second = TokenUsed(address="a"), TokenUsed(address="b")
@@ -28,7 +28,7 @@ class ObserversTests(SynchronousTestCase):
         self.assertIs(self.received[1], second)
 
     def test_a_failing_observer(self) -> None:
-        """It is logged once, and the others receive every event."""
+        """Its error is logged once, and the others receive every event."""
         observers = Observers(self.fail, self.received.append)
         for _ in range(3):
             observers(TokenUsed())

@@ -1,4 +1,4 @@
-"""The events: what they hold, and that nothing in them is secret or can forge a line."""
+"""The events: their fields contain no secret, and no text that could forge a log line."""
 
 import re
 from dataclasses import fields
@@ -27,13 +27,13 @@ CHOSEN_BY_US = {
     *("service", "cause", "option", "phase", "session_id", "other_session_id", "console_type", "mode", "action"),
     *("link_id", "shared_link_id", "right"),
 }
-"""Texts that no client and no other host chooses."""
+"""Fields whose texts are chosen by no client and no other host."""
 CHOSEN_BY_A_PROXY = {"session_id", "other_session_id", "console_type"}
 """The exceptions to this in ControlChanged: consoleauth reads them in the answers of proxies."""
 
 
 def make(kind: Any, text: str) -> Any:
-    """An event of this kind, in which this text stands wherever others choose the text."""
+    """Return an event with this text in each field that clients or other hosts choose."""
     chosen_by_us = CHOSEN_BY_US - (CHOSEN_BY_A_PROXY if kind is ControlChanged else set())
     values = {
         field.name: REQUIRED.get(field.name, text)
@@ -69,11 +69,11 @@ class RecordTests(SynchronousTestCase):
             self.assertFalse(hasattr(make(kind, "x"), "__dict__"), kind)
 
     def test_names(self) -> None:
-        """Each kind has a name of its own."""
+        """No two kinds have the same name."""
         self.assertEqual(len({kind.event for kind in KINDS}), len(KINDS))
 
     def test_every_kind_is_complete(self) -> None:
-        """A kind of event belongs to ``Event``, to the names of the package, and to the document."""
+        """Each kind is in ``Event``, in the names of the package, and in the document."""
         defined = {each for each in vars(records).values() if isinstance(each, type) and "event" in vars(each)}
         self.assertEqual(defined, set(KINDS), "add it to Event")
         document = (Path(__file__).parents[2] / "docs" / "framework.rst").read_text()

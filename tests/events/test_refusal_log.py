@@ -1,4 +1,4 @@
-"""The log of refusals: the first of a kind at once, then counts, and the end; it stays short in any case."""
+"""The log of refusals: the first of a kind at once, then counts, and a last line; the number of lines is limited."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class RefusalLogTests(SynchronousTestCase):
         self.assertEqual((self.lines(), self.clock.getDelayedCalls()), ([], []))
 
     def test_many(self) -> None:
-        """Once, then a count at most once a minute, and once when it is over."""
+        """A line at once, then a count at most once a minute, and a last line."""
         for _ in range(1000):
             self.refuse()
         self.assertEqual(len(self.lines()), 1)
@@ -61,7 +61,7 @@ class RefusalLogTests(SynchronousTestCase):
         self.assertIn("1030 in all", line)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.refuse()
-        self.assertEqual(len(self.lines()), 1, "it begins anew")
+        self.assertEqual(len(self.lines()), 1, "the count begins anew")
 
     def test_no_count_soon_after_the_first_line(self) -> None:
         self.refuse("192.0.2.1")
@@ -75,7 +75,7 @@ class RefusalLogTests(SynchronousTestCase):
         self.assertEqual(len(self.lines()), 1)
 
     def test_kinds(self) -> None:
-        """Other causes, addresses and fronts have lines of their own; a /64 has one."""
+        """Other causes, addresses and services have lines of their own; a /64 has one."""
         for more in ({}, {"cause": "BadRequest"}, {"address": "192.0.2.2"}, {"service": "xvpvncproxy"}):
             self.refuse(**more)
         self.refuse("2001:db8::1")
@@ -83,7 +83,7 @@ class RefusalLogTests(SynchronousTestCase):
         self.assertEqual(len(self.lines()), 5)
 
     def test_bounded(self) -> None:
-        """A flood from everywhere leaves a bounded number of lines, and says how many there were."""
+        """Refusals of very many addresses leave a bounded number of lines, and are all counted."""
         for host in range(5000):
             self.refuse(f"10.0.{host // 256}.{host % 256}")
         self.assertEqual(len(self.lines()), MAX_KINDS + 1)
@@ -92,7 +92,7 @@ class RefusalLogTests(SynchronousTestCase):
         self.assertIn(f"refused other addresses {5000 - MAX_KINDS - 1} more times", line)
 
     def test_stopping(self) -> None:
-        """What was counted is logged; no timer is left, and later ones start none."""
+        """The counts are logged; no timer is left, and later refusals start none."""
         for _ in range(3):
             self.refuse()
         self.lines()
@@ -113,7 +113,7 @@ class RefusalLogTests(SynchronousTestCase):
         self.assertLess(len(line), 600)
 
     def test_levels(self) -> None:
-        """A warning only where there is something to change."""
+        """Only severe refusals are warnings."""
         events: list[LogEvent] = []
         globalLogPublisher.addObserver(events.append)
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
@@ -123,7 +123,7 @@ class RefusalLogTests(SynchronousTestCase):
         self.assertEqual([event["address"] for event in events], ["192.0.2.1", "192.0.2.2"])
 
     def test_too_many_connections(self) -> None:
-        """The limits of connections report to it."""
+        """ConnectionLimits reports its refusals to the log."""
         limits = ConnectionLimits(1, observer=limits_observer("proxies", self.refused, "[console] max_connections"))
         limits.admit("192.0.2.1")
         limits.admit("192.0.2.2")

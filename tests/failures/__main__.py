@@ -1,6 +1,6 @@
-"""``make failures``: every fault of every part, and the table of the documents.
+"""``make failures``: try every fault of every part, and write the table of the documents.
 
-Each lane has a cloud of its own, and takes the next fault when it has finished one.
+Each lane has a cloud of its own, and tries its faults one after the other.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from tests.support.valkey import valkey_server
 
 LANES = 2
 SECONDS = 8.0
-"""How long a fault lasts: longer than presence (3 s), every deadline of a call (5 s) and a failover."""
+"""How long a fault lasts: longer than a presence entry lasts (3 s), every deadline of a call (5 s) and a failover."""
 
 LIMIT = 60.0
-"""Seconds for one fault on a busy machine, and as many for the start."""
+"""Maximum number of seconds for one fault on a busy machine; a lane has three times as many for its start and end."""
 
 _INIT = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 

@@ -24,7 +24,7 @@ from tests.support.handed_out import secret
 from tests.support.twistd import Twistd
 
 PARTS = ("auth1", "auth2", "api", "proxy", "compute1", "compute2", "hv1", "hv2", "redis1", "redis2", *SENTINELS)
-"""The parts that have a network of their own; hv1 and hv2 have a libvirtd and its VMs, as compute1 and compute2 use."""
+"""The parts that have a network of their own; hv1 and hv2 have a libvirtd with VMs, which compute1 and compute2 use."""
 
 COMMANDS = {
     "auth1": "consoleauth",
@@ -40,7 +40,7 @@ PASSWORD = secret("failures-password")
 
 
 class Cloud:
-    """See the module.
+    """The cloud.
 
     :param case: its clean-up ends everything.
     :param kind: one of :data:`tests.failures.table.CLOUDS`.
@@ -85,16 +85,16 @@ class Cloud:
         await together(*(self.run(name) for name in COMMANDS))
 
     async def start_libvirtd(self, name: str) -> None:
-        """Start a libvirtd, also again."""
+        """Start or restart a libvirtd."""
         await self.network.in_thread(name, self.hosts[name].libvirtd.start)
 
     async def run(self, name: str) -> None:
-        """Start a service, also again, and wait until it is ready."""
+        """Start or restart a service, and wait until it is ready."""
         self.begin(name)
         await self.processes[name].ready()
 
     def begin(self, name: str) -> None:
-        """Start a service."""
+        """Start or restart a service, without waiting."""
         with self.network.inside(name):
             process = Twistd.start(self.case, COMMANDS[name], self._conf(name), forked=False)
         self.processes[name] = process
@@ -165,7 +165,7 @@ class Cloud:
                     continue
         return None
 
-    # --- what users ask
+    # --- requests of users
 
     async def api(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Send a request to the API; return the status and the body."""
@@ -179,7 +179,7 @@ class Cloud:
         return response.code, json.loads(await readBody(response))
 
     async def ask(self, uuid: str) -> tuple[int, str]:
-        """Ask for a link: the status, and the URL."""
+        """Ask for a link; return the status and the URL."""
         body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
         status, answer = await self.api("POST", f"/v2.1/servers/{uuid}/remote-consoles", body)
         return status, str(answer["remote_console"]["url"]) if status == 200 else ""
@@ -190,5 +190,5 @@ class Cloud:
         return [one["phase"] for one in answer["sessions"]] if status == 200 else []
 
     def calls_waiting(self, name: str) -> int:
-        """How many calls of the consoleauths wait for a compute service."""
+        """Return the number of calls of the consoleauths that wait for a compute service."""
         return self.stores.waiting(requests(f"compute.{name}", "consoleauth"))
