@@ -193,7 +193,8 @@ class PlaceTests(SynchronousTestCase):
         for name in ("host", "instance_uuid", "name", "user_id", "project_id", "compute_host"):
             first, second = (getattr(travelled(EVERYTHING), name) for _ in range(2))
             self.assertEqual(first, getattr(EVERYTHING, name))
-            self.assertEqual(first is second, not keeps, name)
+            # Python itself has one object for each single letter.
+            self.assertEqual(first is second, not keeps or len(first) == 1, name)
 
     def test_connect_info_at_a_place(self) -> None:
         place = Place(host="h2", port=5901, name="now", owners=("p",), compute_host="two")
