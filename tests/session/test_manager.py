@@ -1,4 +1,4 @@
-"""The sessions of one worker, listed and ended from the bus."""
+"""Calls on the bus that list, change and end the sessions of a worker."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +20,7 @@ LINK = link_id(HASH)
 
 
 class FakeSession:
-    """A session that notes why it was ended."""
+    """A session that records why it was ended."""
 
     def __init__(self, id_: str, **fields: str) -> None:
         self.id = id_
@@ -42,7 +42,7 @@ class FakeSession:
 
 
 class FakeRegistry:
-    """Sessions in a list, newest first."""
+    """Sessions in a list; `find` yields the newest first."""
 
     token_hash = HASH
 
@@ -52,7 +52,7 @@ class FakeRegistry:
         self.ended_later: list[tuple[SessionFilter, str]] = []
 
     def unchecked(self) -> list[Any]:
-        """One whose token is being checked."""
+        """One session whose token is being checked: this object."""
         return [self]
 
     def end_if(self, wanted: SessionFilter, cause: Refusal) -> None:
@@ -64,7 +64,7 @@ class FakeRegistry:
 
 
 class SessionManagerTests(SynchronousTestCase):
-    """Two workers of one host on a bus in memory."""
+    """Two workers of one host on an in-memory bus."""
 
     def setUp(self) -> None:
         self.bus = MemoryTransport(Clock())
@@ -167,7 +167,7 @@ class SessionManagerTests(SynchronousTestCase):
         self.assertEqual([one.fields.get("mode") for one in self.registry.sessions], ["view", None])
 
     def test_counts(self) -> None:
-        """Each filter counts by itself."""
+        """The fields of a filter are counted separately."""
         self.registry.sessions = [FakeSession("1", user_id="u"), FakeSession("2", user_id="v")]
         self.assertEqual(self.call("count_sessions", user_id="u", project_id="p"), {"user_id": 1, "project_id": 2})
         self.assertIn("unknown field: users", self.refused("count_sessions", users="u"))
@@ -180,7 +180,7 @@ class SessionManagerTests(SynchronousTestCase):
             self.assertIn("checking", self.refused("count_sessions", user_id="u", checking=wrong))
 
     def test_a_token_that_is_being_checked(self) -> None:
-        """The answer about it may be older than the revocation."""
+        """Its session may be ended later, since the answer may be older than the revocation."""
         self.assertEqual(self.call("end_sessions", user_id="u", reason="why"), {"ended": 0})
         self.assertEqual(self.registry.ended_later, [(SessionFilter(user_id="u"), "Revoked: why")])
 
@@ -188,8 +188,8 @@ class SessionManagerTests(SynchronousTestCase):
         session = FakeSession("a", user_id="u")
         self.registry.sessions.append(session)
         person = {"id": "a", "mode": "view"}
-        told = {"server_id": SERVER, "at": 1.5, "people": [person], "asked": "b"}
-        self.assertEqual(self.call("show_people", **told), {"shown": 1, "asked": 1})
+        arguments = {"server_id": SERVER, "at": 1.5, "people": [person], "asked": "b"}
+        self.assertEqual(self.call("show_people", **arguments), {"shown": 1, "asked": 1})
         self.assertEqual((session.listed.at, session.listed.people[0].mode), (1.5, "view"))
         for wrong in ({"people": [{}]}, {"people": 1}, {"people": [person] * 33}, {"at": "x"}, {"server_id": "x"}):
-            self.refused("show_people", **{**told, **wrong})
+            self.refused("show_people", **{**arguments, **wrong})

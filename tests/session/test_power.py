@@ -1,4 +1,4 @@
-"""Power actions of viewers (xvp): offered in time, answered by the proxy, and never seen by the VNC server."""
+"""Power actions of viewers (xvp): the proxy offers and handles them, and the VNC server never receives them."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ class PowerCase(ViewOnlyCase):
         return await self.begin()
 
     async def shown(self, viewer: Any, server: Any) -> bytes:
-        """What the viewer is shown before the next bell of the server."""
+        """Let the server send a bell; return what the viewer receives before it."""
         server.transport.write(BELL)
         shown = b""
         while not shown.endswith(BELL):
@@ -90,7 +90,7 @@ class PowerCase(ViewOnlyCase):
         await self.until_update(viewer, server, encodings(7, 0))
         self.assertNotIn(XVP_INIT, await self.shown(viewer, server))
         await self.until_update(viewer, server, ask(4))
-        await self.until_update(viewer, server, encodings(XVP, 0), ask(4))  # too late to be offered
+        await self.until_update(viewer, server, encodings(XVP, 0), ask(4))  # too late for the offer
         self.assertEqual(self.actions, [])
 
     async def test_only_who_may_control(self) -> None:
@@ -127,7 +127,7 @@ class PowerCase(ViewOnlyCase):
         self.assertEqual([action for _, action in self.actions], ["stop", "reset"])
 
     async def test_a_program_that_asks_all_the_time(self) -> None:
-        """It floods neither the bus nor the audit trail."""
+        """Requests above the limit reach neither the bus nor the audit trail."""
         viewer, server = await self.start()
         await self.until_update(viewer, server, encodings(XVP, 0))
         await self.shown(viewer, server)

@@ -1,4 +1,4 @@
-"""A console that is not where its token says: its place is asked for once more, and tried once."""
+"""A console that is not at the address of its token: the address is looked up once more, and dialled once."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class ReachTests(FrontCase):
         self.novnc(find_again=self.find_again, settings=self.settings(**settings))
 
     async def opens(self, *, questions: int, connections: tuple[int, int]) -> None:
-        """It is served; how often the place was asked for, and how often each server was dialled."""
+        """Check that the viewer is served, and count the look-ups and the connections to each server."""
         self.start()
         self.assertEqual((await introduce(await self.websocket()))[2], "myserver20")
         self.assertEqual(self.questions, [(TOKEN, "127.0.0.1")] * questions)
@@ -73,7 +73,7 @@ class ReachTests(FrontCase):
         await self.opens(questions=1, connections=(1, 1))
 
     async def test_a_screen_that_does_not_say_whose_it_is(self) -> None:
-        """If its place is still the same, the connection stays."""
+        """If its address is still the same, the connection is kept."""
         self.found = {"current": True}
         await self.opens(questions=1, connections=(1, 0))
 
@@ -128,7 +128,7 @@ class ReachTests(FrontCase):
         self.assertEqual(await refused(viewer), errors.ServiceUnavailable.sentence)
 
     async def asked_for_ever(self) -> tuple[Any, Deferred[None]]:
-        """A viewer whose place is being asked for; the second result ends the question, without an answer."""
+        """Return a viewer whose console is being looked up, and a Deferred that ends the look-up without a result."""
         asked: Deferred[None] = Deferred()
         over: Deferred[None] = Deferred()
 
@@ -149,7 +149,7 @@ class ReachTests(FrontCase):
         await self.server.connections[0].gone
 
     async def test_the_vnc_server_leaves_while_the_place_is_asked_for(self) -> None:
-        """Although its screen would have been shown if nobody knows better."""
+        """Then even a look-up without a result does not keep the connection."""
         viewer, over = await self.asked_for_ever()
         self.server.connections[0].transport.abortConnection()
         (session,) = self.front.registry

@@ -29,7 +29,7 @@ def link_of(token: str) -> str:
 
 
 class Viewer:
-    """A viewer whose connection is in memory."""
+    """A viewer with an in-memory connection."""
 
     console_type = "novnc"
     address = "192.0.2.1"
@@ -46,7 +46,7 @@ class Viewer:
 
 
 class SetUps(SynchronousTestCase):
-    """Sessions whose tokens are being checked: nothing answers."""
+    """Sessions whose tokens are being checked; only a test gives the answers."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -73,7 +73,7 @@ class SetUps(SynchronousTestCase):
         session.viewer.end.connectionLost(GONE)
 
     def test_ids(self) -> None:
-        """Each session has one of its own."""
+        """Each session has its own id."""
         first, second = self.begin("one"), self.begin("two")
         self.assertRegex(first.id, "^[0-9a-f]{32}$")
         self.assertNotEqual(first.id, second.id)
@@ -115,7 +115,7 @@ class SetUps(SynchronousTestCase):
         self.assertEqual(hashed, ["token 7"])
 
     def test_the_owner_of_the_server(self) -> None:
-        """By the id or by the name of the project, not by that of the token."""
+        """By the id or the name of the server's project, not of the token's."""
         first, second = self.begin("one"), self.begin("two")
         first.info = ConnectInfo(host="h", port=1, project_id="other", owners=("p", "demo"))
         second.info = ConnectInfo(host="h", port=1, project_id="p")
@@ -130,14 +130,14 @@ class SetUps(SynchronousTestCase):
             self.assertEqual(self.registry.find(SessionFilter(made_until=time)), found)
 
     def test_what_is_being_closed_is_not_found(self) -> None:
-        """It has ended for its user, and only waits for its connections."""
+        """It has ended, and only waits until its connections are closed."""
         first, second = self.begin("one"), self.begin("two")
         first.end(Revoked("why"))
         self.assertEqual(self.registry.find(SessionFilter()), [second])
         self.assertEqual(len(self.registry), 2)
 
     def test_revoked_while_the_token_is_checked(self) -> None:
-        """The answer about the token is older than the revocation: the session ends if it matches then."""
+        """The session ends if the answer about its token makes it match the revocation."""
         first, second = self.begin("one"), self.begin("two")
         self.assertEqual(self.registry.unchecked(), [first, second])
         for session in self.registry.unchecked():
@@ -149,7 +149,7 @@ class SetUps(SynchronousTestCase):
         self.assertEqual((event.cause, event.detail, event.phase), ("Revoked", "why", "token"))
 
     def test_another_session_is_ended_while_the_token_is_checked(self) -> None:
-        """The id of the session is compared too, and with a filter of two fields both must match."""
+        """The session id is compared too, and all fields of a filter must match."""
         self.patch(setup, "reach", lambda *_: Deferred())
         first, second = self.begin("one"), self.begin("two")
         for wanted in (SessionFilter(session_id=first.id), SessionFilter(session_id=first.id, user_id="alice")):
@@ -179,7 +179,7 @@ class SetUps(SynchronousTestCase):
         self.assertAlmostEqual(described.last_input_at - described.started_at, 2, 2)
 
     def test_an_ended_session_is_forgotten(self) -> None:
-        """It is known until its connection is closed; the first cause counts."""
+        """It is forgotten when its connection is closed.  The first cause counts."""
         self.clock.advance(100)
         session = self.begin("one")
         self.clock.advance(2.5)
@@ -197,7 +197,7 @@ class SetUps(SynchronousTestCase):
         self.assertEqual(event.seconds, 2.5)
 
     def test_stopping(self) -> None:
-        """Those that come later end as well."""
+        """Sessions that begin later end as well."""
         first = self.begin("one")
         stopped = self.registry.stop()
         late = self.begin("two")
@@ -208,7 +208,7 @@ class SetUps(SynchronousTestCase):
         self.assertEqual([event.cause for event in self.events], ["Stopping", "Stopping"])
 
     def test_a_failing_observer(self) -> None:
-        """It ends nothing, and is logged."""
+        """Its exception is logged, and the session is removed as usual."""
         session = self.begin("one")
         session.services = replace(session.services, observer=self.fail_always)
         self.gone(session)
@@ -258,7 +258,7 @@ class Live(FrontCase):
 
 
 class Tokens(SynchronousTestCase):
-    """The index by token."""
+    """The index of sessions by token."""
 
     def test_sessions_of_one_token(self) -> None:
         index = TokenIndex()

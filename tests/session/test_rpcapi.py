@@ -1,4 +1,4 @@
-"""Sessions of many workers, merged into pages; workers that are slow, dead or lie."""
+"""Sessions of many workers, merged into pages; silent and dead workers, and invalid replies."""
 
 from random import Random
 from typing import Any
@@ -44,7 +44,7 @@ class PageTests(SessionsCase):
         self.assertEqual(self.page(limit=10), ([], False))
 
     def test_all_pages_together_are_all_sessions(self) -> None:
-        """However they are spread over the workers."""
+        """For any distribution over the workers."""
         random = Random(20)
         for spread in ((100, 100, 100), (300, 0, 0), (1, 150, 149), (30, 0, 0), (3, 2, 1)):
             self.setUp()
@@ -70,7 +70,7 @@ class PageTests(SessionsCase):
         self.assertLess(sum(sum(one.asked) for one in workers), 2000)
 
     def test_low_ids_of_one_worker(self) -> None:
-        """The worker that has the whole page is read on; the others are not."""
+        """Only the worker that has the whole page is asked for more sessions."""
         first = self.worker("edge1", *(f"0{number:03}" for number in range(100)))
         second = self.worker("edge1", *(f"1{number:03}" for number in range(100)))
         self.assertEqual(self.page(limit=50), ([f"0{number:03}" for number in range(50)], True))
@@ -90,7 +90,7 @@ class PageTests(SessionsCase):
 
 
 class SilentTests(SessionsCase):
-    """A worker that does not answer: never taken for one without sessions while it is listed."""
+    """A worker that does not answer is never treated as one without sessions while it is listed."""
 
     def test_it_is_named(self) -> None:
         self.worker("edge1", "1")
@@ -106,7 +106,7 @@ class SilentTests(SessionsCase):
             )
 
     def test_one_that_died(self) -> None:
-        """It is not listed any more when it should have answered: its sessions have ended with it."""
+        """A worker that is no longer listed at the deadline has no sessions left."""
         self.worker("edge1", "1")
         dead = self.worker("edge2", "2")
         dead.hangs = True
@@ -128,7 +128,7 @@ class SilentTests(SessionsCase):
 
 
 class LyingTests(SessionsCase):
-    """A worker may send anything: one clear refusal, and no endless loop."""
+    """Invalid replies of a worker cause a clear refusal, and no endless loop."""
 
     def test_answers(self) -> None:
         answers: list[Any] = [

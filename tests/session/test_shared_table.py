@@ -1,4 +1,4 @@
-"""The table of a worker's sessions: its bytes, what a killed worker leaves in it, and what is reported of that."""
+"""The table of a worker's sessions: its encoding, and the reports that are made from its rows."""
 
 import os
 from typing import Any
@@ -67,12 +67,12 @@ def row(number: int, **more: Any) -> Row:
 
 
 class RowTests(SynchronousTestCase):
-    """The bytes."""
+    """The encoding of rows."""
 
     @untimed
     @given(rows)
     def test_any_texts_fit(self, given: Row) -> None:
-        """What consoleauth needs to find the session is never shortened."""
+        """The fields by which consoleauth finds the session are never shortened."""
         data = encode(given, LIVE)
         self.assertLessEqual(len(data), SIZE)
         [read] = decode(data)
@@ -84,7 +84,7 @@ class RowTests(SynchronousTestCase):
             self.assertTrue(text.startswith(getattr(read, name)), name)
 
     def test_usual_texts_are_kept(self) -> None:
-        """Users of LDAP have ids of 64 digits."""
+        """Keystone's ids of LDAP users have 64 digits."""
         long = row(1, user_id="u" * 64, project_id="p" * 32, server_name="web-1.example.org", peer="192.0.2.7:50312")
         self.assertEqual(decode(encode(long, LIVE)), [long])
 
@@ -101,7 +101,7 @@ class RowTests(SynchronousTestCase):
     @untimed
     @given(rows, rows, st.integers(0, SIZE))
     def test_a_row_that_was_written_in_part(self, before: Row, after: Row, written: int) -> None:
-        """It is the row before or the row after, or none: never a mixture."""
+        """It is read as the old row, as the new row, or not at all.  Only the changing values may be mixed."""
         old, new = encode(before, LIVE).ljust(SIZE, b"\0"), encode(after, LIVE)
         torn = new[:written] + old[min(written, len(new)) :]
         [whole_before], [whole_after] = decode(old), decode(new)
@@ -119,7 +119,7 @@ class RowTests(SynchronousTestCase):
     @untimed
     @given(rows, st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, 255)), max_size=4))
     def test_bytes_that_have_changed(self, given: Row, changes: list[tuple[int, int]]) -> None:
-        """What is read can be reported."""
+        """Any row that is read can be reported."""
         data = bytearray(encode(given, LIVE))
         for at, value in changes:
             data[at % len(data)] = value
@@ -128,7 +128,7 @@ class RowTests(SynchronousTestCase):
             EndedSession.to_wire(found.ended("host"))
 
     def test_another_version(self) -> None:
-        """A row with other fields is left out."""
+        """A row with other fields is skipped."""
         from novnc_twisted.session import table_rows
 
         text = b"only\0some"
@@ -137,7 +137,7 @@ class RowTests(SynchronousTestCase):
 
 
 class ReportedTests(SynchronousTestCase):
-    """What is reported of a session from its row."""
+    """The reports about a session that are made from its row."""
 
     def test_the_event(self) -> None:
         event = row(1, bytes_in=5, bytes_out=7, peer="192.0.2.7:1").closed(WorkerLost, "worker 2 ended", 160.0)
@@ -148,7 +148,7 @@ class ReportedTests(SynchronousTestCase):
         self.assertNotIn(HASH, repr(event))
 
     def test_the_history(self) -> None:
-        """It can be read on the other side."""
+        """The receiver can read the record."""
         ended = row(1, cause="Revoked", ended_at=160.0, mode="view").ended("control1")
         read = EndedSession.from_wire(ended.to_wire())
         self.assertEqual((read.cause, read.ended_at, read.session.started_at), ("Revoked", 160.0, 100.0))
@@ -213,7 +213,7 @@ class TableTests(FrontCase):
         self.assertEqual(rows, [[session.id for session in registry]])
 
     async def test_live_after_the_stop(self) -> None:
-        """A session may become live later; it is written, but no timer begins."""
+        """A session that becomes live later is written, but no timer starts."""
         registry = await self.begin()
         self.table.stop()
         await self.live()
@@ -222,7 +222,7 @@ class TableTests(FrontCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     async def test_no_secret(self) -> None:
-        """The table has the hash of the token, as the bus has."""
+        """The table contains the hash of the token, not the token."""
         registry = await self.begin()
         await self.live()
         (session,) = registry
@@ -231,7 +231,7 @@ class TableTests(FrontCase):
         self.assertNotIn(b'"' + session.viewer.token.encode() + b'"', data)
 
     async def test_the_bytes_and_the_mode(self) -> None:
-        """They are written again while the session lives, and not after."""
+        """They are updated while the session lives, and not after it."""
         registry = await self.begin()
         await self.live()
         (session,) = registry
@@ -253,7 +253,7 @@ class TableTests(FrontCase):
         self.assertLessEqual(os.fstat(self.handle).st_size, SIZE)
 
     async def test_no_memory(self) -> None:
-        """The log says once what that means, and sessions go on."""
+        """The consequence is logged once, and sessions go on."""
         registry = await self.begin()
         logged = Logged(self)
 

@@ -13,8 +13,8 @@ KEY = b"\4\1\0\0\0\0\0a"
 CONNECT = f"CONNECT /console?token={TOKEN} HTTP/1.0\r\n\r\n".encode()
 
 
-class Ear(FakeVNCConnection):
-    """Keeps every byte that came, besides."""
+class RecordingConnection(FakeVNCConnection):
+    """Also keeps every byte that it received."""
 
     def __init__(self, server: FakeVNCServer) -> None:
         super().__init__(server)
@@ -29,18 +29,18 @@ class ShieldCase(FrontCase):
     def setUp(self) -> None:
         super().setUp()
 
-        def build(_: object) -> Ear:
-            self.server.connections.append(Ear(self.server))
+        def build(_: object) -> RecordingConnection:
+            self.server.connections.append(RecordingConnection(self.server))
             return self.server.connections[-1]
 
         self.server.buildProtocol = build
 
-    async def begin(self) -> tuple[Any, Ear]:
-        """A viewer whose session lives, and the server's side of it, which has received nothing yet."""
+    async def begin(self) -> tuple[Any, RecordingConnection]:
+        """Return a viewer with a live session and the server's connection, which has recorded nothing yet."""
         raise NotImplementedError
 
-    async def heard(self, viewer: Any, server: Ear, sent: list[bytes]) -> bytes:
-        """What the server receives of these pieces, up to the key pressed last."""
+    async def heard(self, viewer: Any, server: RecordingConnection, sent: list[bytes]) -> bytes:
+        """Send these pieces and then a key; return what the server receives before the key."""
         for piece in sent:
             viewer.write(piece)
         viewer.write(KEY)
@@ -50,7 +50,7 @@ class ShieldCase(FrontCase):
 
 
 class OnNoVNC(ShieldCase):
-    async def begin(self) -> tuple[Any, Ear]:
+    async def begin(self) -> tuple[Any, RecordingConnection]:
         self.novnc()
         viewer = await self.websocket()
         await introduce(viewer)
@@ -65,7 +65,7 @@ class OnNoVNC(ShieldCase):
         self.assertEqual(await self.heard(viewer, server, sent), b"".join(sent))
 
     async def test_taken_out(self) -> None:
-        """The viewer receives nothing about it, and its session goes on."""
+        """Removed messages and encodings do not end the session."""
         viewer, server = await self.begin()
         sent = [encodings(7, -316, -309, 0), b"\xfa\0\1\2", cut_text(b""), POINTER]
         self.assertEqual(await self.heard(viewer, server, sent), encodings(7, 0) + POINTER)
@@ -90,11 +90,11 @@ class OnNoVNC(ShieldCase):
         self.assertEqual(server.heard, b"")
 
     async def test_not_one_byte(self) -> None:
-        """Of none of them, at once or byte by byte; and nothing of what follows."""
+        """The server receives no byte of a refused message, sent at once or byte by byte, nor of what follows."""
         for name, message in REFUSED.items():
             for pieces in ([message + KEY], [message[at : at + 1] for at in range(min(len(message), 200))]):
                 if message[8:9] == bytes([PROVIDE >> 24]) and len(pieces) > 1:
-                    continue  # a packed text passes until it is found bad: the next test
+                    continue  # a packed text is passed on until it proves invalid: see the next test
                 viewer, server = await self.begin()
                 viewer.write(EVERYTHING)
                 await server.inbox.get()
@@ -106,7 +106,7 @@ class OnNoVNC(ShieldCase):
                 await self.all_over()
 
     async def test_a_packed_text_is_never_completed(self) -> None:
-        """Its last byte stays here, so the VNC server has no message that it could unpack."""
+        """Its last byte is not passed on, so the VNC server never has a whole message to unpack."""
         bad = extended(PROVIDE | TEXT, zlib.compress(b"\0\0\0\2x\0") + b"\0")
         viewer, server = await self.begin()
         viewer.write(EVERYTHING)
@@ -119,7 +119,7 @@ class OnNoVNC(ShieldCase):
         self.assertEqual([kind for kind, _ in server.messages], [2])
 
     async def test_what_a_viewer_leaves_unfinished(self) -> None:
-        """It leaves in the middle of a message, which the server never receives."""
+        """The server never receives a message that the viewer did not complete."""
         viewer, server = await self.begin()
         await self.heard(viewer, server, [POINTER])
         viewer.write(b"\0\0\0\0\x20\x18")
@@ -128,7 +128,7 @@ class OnNoVNC(ShieldCase):
         self.assertEqual(server.heard, POINTER + KEY)
 
     async def test_before_ServerInit(self) -> None:
-        """What a hasty viewer says behind ClientInit is checked as well."""
+        """Messages that a viewer sends right after ClientInit are checked as well."""
         self.novnc()
         viewer = await self.websocket()
         viewer.write(b"RFB 003.008\n\1\1" + POINTER + b"\7" + bytes(20))
@@ -138,7 +138,7 @@ class OnNoVNC(ShieldCase):
             self.assertEqual([], connection.messages)  # type: ignore[attr-defined]
 
     async def test_off(self) -> None:
-        """An operator wants raw speed: then everything goes through, and the server decides."""
+        """Without the shield, the server receives every message."""
         self.novnc(settings=self.settings(shield=False))
         viewer = await self.websocket()
         await introduce(viewer)
@@ -149,7 +149,7 @@ class OnNoVNC(ShieldCase):
 
 
 class OnXVP(ShieldCase):
-    async def begin(self) -> tuple[Any, Ear]:
+    async def begin(self) -> tuple[Any, RecordingConnection]:
         self.xvp()
         viewer = await self.raw()
         viewer.write(CONNECT)

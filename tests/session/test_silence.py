@@ -1,4 +1,4 @@
-"""Connections on which the VNC server sends nothing, or which its kernel drops."""
+"""Connections on which the VNC server sends nothing, or which are reset."""
 
 import socket
 from typing import Any
@@ -19,7 +19,7 @@ from tests.support.vnc_server import FakeVNCServer
 
 
 class End:
-    """An end on a real socket."""
+    """The part of an UpstreamEnd that Silence uses, with a real socket."""
 
     def __init__(self, tcp: socket.socket) -> None:
         self.transport = self
@@ -49,7 +49,7 @@ class SilenceTests(TestCase):
         self.assertEqual((len(self.turns), self.end.idle, self.clock.getDelayedCalls()), (0, self.usual, []))
 
     def test_no_answer(self) -> None:
-        """Its kernel is asked each second until bytes come; the next connection does not wait for them."""
+        """The server's kernel is probed each second until bytes come; the next connection does not wait for them."""
         self.clock.advance(PROBE + RESOLUTION)
         self.assertEqual((len(self.turns), self.end.idle), (0, 1))
         self.silence.over()
@@ -57,7 +57,7 @@ class SilenceTests(TestCase):
 
 
 class Dropping(Factory):
-    """A VNC server whose kernel resets the first connections."""
+    """A VNC server that resets the first connections."""
 
     noisy = False
 
@@ -119,11 +119,11 @@ class CrowdTests(FrontCase):
             return turn
 
         self.patch(Turns, "take", noticed)
-        self.patch(silence, "PROBE", 60)  # not in a test that takes longer on a busy machine
+        self.patch(silence, "PROBE", 60)  # longer than the test takes on a busy machine
         self.server.stall = "version"
 
     async def two(self) -> tuple[Any, Any]:
-        """Two viewers: the server has not sent anything to the first one yet."""
+        """Two viewers; the second waits, because the server has sent nothing to the first yet."""
         viewers = await self.websocket(), await self.websocket()
         await self.server.accepted.get()
         self.assertIsNone((await self.taken.get()).begins)

@@ -1,4 +1,4 @@
-"""Unix sockets are dialled only where they may be, and only those that were checked."""
+"""The proxy dials only unix sockets in the configured folders, and exactly the socket that it has checked."""
 
 import os
 import shutil
@@ -68,11 +68,11 @@ class Pinned(SynchronousTestCase):
         self.refused(self.allowed / "domain-2" / "vnc.sock", "can't open")
 
     def test_hard_links(self) -> None:
-        """CVE-2026-7374, CVE-2026-13201 by another way: O_NOFOLLOW sees no hard link, and the owner may be trusted."""
+        """CVE-2026-7374, CVE-2026-13201 with a hard link: O_NOFOLLOW permits it, and its owner may be trusted."""
         (self.allowed / "hard.sock").hardlink_to(self.outside / "vnc.sock")
         self.refused(self.allowed / "hard.sock", "hard link")
         self.refused(self.allowed / "hard.sock", "hard link", [str(self.folder)])
-        (self.outside / "vnc.sock").unlink()  # moved, not linked: it is the only one now
+        (self.outside / "vnc.sock").unlink()  # only one link is left, as if the socket had been moved
         self.connect(self.allowed / "hard.sock")
 
     def test_what_is_none(self) -> None:

@@ -1,4 +1,4 @@
-"""The token's phase: each answer of its owner, none at all, and viewers that do not wait for it."""
+"""The token phase: each answer to the check, no answer, and viewers that do not wait for it."""
 
 from typing import Any
 

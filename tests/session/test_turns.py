@@ -39,7 +39,7 @@ class TurnTests(SynchronousTestCase):
         self.assertIsNone(self.take("192.0.2.2:5900").begins)
 
     def test_a_wait_that_was_cancelled(self) -> None:
-        """The session ended while it waited, or in the instant in which its turn began."""
+        """The session ended while it waited, or at the moment when its turn began."""
         first, second, third, last = self.take(), self.take(), self.take(), self.take()
         for turn in (second, third):
             self.begins(turn).addErrback(lambda _: None)
@@ -53,7 +53,7 @@ class TurnTests(SynchronousTestCase):
         self.successResultOf(self.begins(last))
 
     def test_hundreds_that_end_at_once(self) -> None:
-        """As when nobody listens any more: their ends are not nested in each other."""
+        """As when the server stops listening: the turns do not call each other recursively."""
         first, *others = (self.take() for _ in range(2000))
         for turn in others:
             self.begins(turn).addCallback(lambda _, turn=turn: turn.give_back())

@@ -12,7 +12,7 @@ from tests.session.harness import TOKEN, FrontCase, introduce, refused
 
 class TwoFronts(FrontCase):
     async def by_xvp(self, port: int, token: str) -> bytes:
-        """How a Java viewer is refused."""
+        """Connect as a Java viewer; return the whole response."""
         viewer = await self.raw(port)
         viewer.write(f"CONNECT /console?token={token} HTTP/1.0\r\n\r\n".encode())
         return await viewer.everything()
@@ -26,7 +26,7 @@ class TwoFronts(FrontCase):
         self.assertIn(TooManySessions.sentence.encode(), await self.by_xvp(xvp_port, TOKEN))
 
     async def test_one_count_of_failures(self) -> None:
-        """Beyond the limit one token at a time is checked, at both fronts together."""
+        """Above the limit, both fronts together check one token at a time."""
         failures = Failures(1, reactor.seconds)
         answer: Deferred[None] = Deferred()
 

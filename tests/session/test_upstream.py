@@ -1,4 +1,4 @@
-"""The VNC server's phases: how it is dialled and logged in to.  (What a hostile one does: tests/hostile.)"""
+"""The phases in which the proxy dials the VNC server and logs in.  (Hostile servers: tests/hostile.)"""
 
 import shutil
 import tempfile
@@ -15,7 +15,7 @@ from tests.support.held_time import HeldTime
 
 
 class UpstreamPhases(FrontCase):
-    """The VNC server: cannot be dialled, is silent, talks nonsense, goes."""
+    """VNC servers that cannot be dialled, are silent, send nonsense, or close the connection."""
 
     async def unreachable(
         self, phase: str, detail: str = "", on: HeldTime | None = None, **settings: Any
@@ -35,7 +35,7 @@ class UpstreamPhases(FrontCase):
         return record
 
     async def test_a_server_that_takes_no_more_viewers(self) -> None:
-        """QEMU's own limit, with others through the same process: it logs the 33rd in, and hangs up."""
+        """QEMU's own limit: it completes the log-in of the 33rd viewer, and then closes the connection."""
         self.novnc()
         await introduce(await self.websocket())
         self.server.close = "init"
@@ -45,7 +45,7 @@ class UpstreamPhases(FrontCase):
         self.assertIn("max_sessions_per_server", self.log_text())
 
     async def test_a_server_that_hangs_up(self) -> None:
-        """Before the log-in is over, within ServerInit, or with no other session, it is broken."""
+        """Before the end of the log-in, within ServerInit, or without another session, this is a fault, not a limit."""
         await self.closes("init")
         self.novnc()
         await introduce(await self.websocket())
@@ -56,7 +56,7 @@ class UpstreamPhases(FrontCase):
             await viewer.until_closed()
 
     async def test_only_live_sessions_with_the_same_server_tell_of_its_limit(self) -> None:
-        """Neither a session with another server counts, nor one that is over."""
+        """Sessions with another server, and sessions that are over, do not count."""
         self.novnc()
         first = await self.websocket()
         await introduce(first)
@@ -189,7 +189,7 @@ class UpstreamPhases(FrontCase):
 
 class UnixSocket(FrontCase):
     async def setUp_socket(self) -> str:
-        folder = Path(tempfile.mkdtemp())  # short: a socket's path has 107 bytes
+        folder = Path(tempfile.mkdtemp())  # short: a socket's path has at most 107 bytes
         self.addCleanup(shutil.rmtree, folder)
         (folder / "domain-1").mkdir()
         path = str(folder / "domain-1" / "vnc.sock")

@@ -48,7 +48,7 @@ class Wrong(UpstreamCase):
         await self.refused_for(OURS.issue("127.0.0.1"), "name mismatch", "not for compute1", server_name="compute1")
 
     async def test_another_compute_host(self) -> None:
-        """A compute host of another name, of none, and of one that is not a name."""
+        """The name of the compute host is a different one, is unknown, or is invalid."""
         for host, words in (("compute2", "not for compute2"), (None, "is unknown"), ("a b", "neither a DNS name")):
             self.info["compute_host"] = host
             await self.refused_for(OURS.issue("compute1"), words, server_name="{host}")
@@ -63,7 +63,7 @@ class Wrong(UpstreamCase):
         await self.refused_for(OURS.issue(common_name="127.0.0.1"), "name mismatch", "has no usable name")
 
     async def test_a_name_that_nobody_can_read(self) -> None:
-        """Whatever service_identity makes of it: not known to be right."""
+        """Any error of service_identity counts as a mismatch."""
         san = x509.OtherName(x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7"), b"\x04\x01x")
         await self.refused_for(OURS.issue(san=san), "name mismatch")
 
@@ -111,7 +111,7 @@ class Wrong(UpstreamCase):
         self.assertIn("{host}", str(error))
 
     async def test_a_name_that_no_certificate_can_have(self) -> None:
-        """Nothing is begun."""
+        """TLS is not started."""
         for name in ("", "local host", "a" * 300):
             begun = Deferred.fromCoroutine(UpstreamTLS().start(None, name))  # type: ignore[arg-type]
             failure = await self.assertFailure(begun, errors.ConsoleUnreachable)
@@ -120,7 +120,7 @@ class Wrong(UpstreamCase):
 
 @implementer(IOpenSSLContextFactory)
 class _Served:
-    """TLS of a server with another context than CertificateOptions make."""
+    """Server-side TLS with a context that CertificateOptions cannot make."""
 
     def __init__(self, context: SSL.Context) -> None:
         self._context = context
@@ -141,7 +141,7 @@ class _LeavesAfterTLS(FakeVNCServer):
 
 class Failing(UpstreamCase):
     async def test_our_certificate_is_wanted(self) -> None:
-        """TLS 1.3 has it that we are done before the server has looked."""
+        """In TLS 1.3, our handshake ends before the server has checked our certificate."""
         for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
             self.serve(served(NAMED, clients=OURS, lowerMaximumSecurityTo=version))
             self.front_with()
@@ -191,7 +191,7 @@ class Failing(UpstreamCase):
         self.serve(served(NAMED), close="tls")
         self.front_with()
         self.assertRegex(await self.detail(), "the VNC server ended the TLS handshake|closed the connection")
-        self.assertIsNone(CONNECTION_LOST.__traceback__, "the one object of that kind keeps nothing of the session")
+        self.assertIsNone(CONNECTION_LOST.__traceback__, "the shared exception keeps the session in memory")
 
     async def test_an_old_version(self) -> None:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
@@ -216,7 +216,7 @@ class Failing(UpstreamCase):
         await connection.gone
 
     async def test_no_downgrade(self) -> None:
-        """A server that offers VeNCrypt and fails it is not asked for None."""
+        """If VeNCrypt fails, the proxy does not try None, which the server offers as well."""
         self.serve(served(OTHER.issue("127.0.0.1")), security_types=(1, 19))
         self.front_with(schemes=("vencrypt", "none"))
         self.assertIn("certificate verify failed", await self.detail())
@@ -224,7 +224,7 @@ class Failing(UpstreamCase):
 
 
 class Credentials(SynchronousTestCase):
-    """What is wrong with them is said when they are made."""
+    """Errors in credentials are raised when the UpstreamTLS is made."""
 
     def wrong(self, what: str, **more: Any) -> None:
         self.assertRegex(str(self.assertRaises(ValueError, UpstreamTLS, **more)), what)
@@ -261,13 +261,13 @@ class Credentials(SynchronousTestCase):
         self.assertNotIn("PRIVATE", repr((made, vars(made))))
 
     def test_anonymous_tls(self) -> None:
-        """It is there, and is never what X509 gets."""
+        """Anonymous TLS is available."""
         names = SSL.Connection(anonymous_context(), None).get_cipher_list()
         self.assertTrue(any(name.startswith("ADH-") for name in names))
         UpstreamTLS().prepare(("TLSNone", "X509None"))
 
     def test_a_certificate_that_openssl_refuses(self) -> None:
-        """OpenSSL judges a certificate only when it is loaded, which must not be in the first session."""
+        """OpenSSL checks a certificate only when it is loaded, which must happen before the first session."""
 
         def load(_options: ssl.CertificateOptions) -> None:
             raise SSL.Error([("SSL routines", "", "ee key too small")])
@@ -277,7 +277,7 @@ class Credentials(SynchronousTestCase):
         self.wrong("^client_cert: .*ee key too small", client_cert=ours.cert, client_key=ours.key)
 
     def test_what_is_loaded_early(self) -> None:
-        """Each sub-type has its context before the first session, and those that are not wanted have none."""
+        """Contexts are made before the first session, and only for the configured sub-types."""
         loaded: list[str] = []
         self.patch(ssl.CertificateOptions, "getContext", lambda _self: loaded.append("x509"))
         self.patch(tls, "anonymous_context", lambda: loaded.append("anonymous"))
@@ -296,7 +296,7 @@ class Credentials(SynchronousTestCase):
         self.assertEqual(str(error), "this machine's OpenSSL has no anonymous TLS")
 
     def test_anonymous_tls_of_an_old_version(self) -> None:
-        """TLS 1.1 is refused without certificates as well."""
+        """Without certificates, TLS 1.1 is refused as well."""
 
         def shake_hands(version: int) -> None:
             context = SSL.Context(SSL.TLS_SERVER_METHOD)

@@ -1,4 +1,4 @@
-"""TLS to the VNC server, with real certificates: which are accepted, and sessions by TLS."""
+"""TLS to the VNC server, with real certificates: which are accepted, and sessions over TLS."""
 
 import shutil
 import tempfile
@@ -40,7 +40,7 @@ class Right(UpstreamCase):
             await self.lives()
 
     async def test_the_name_of_the_compute_host(self) -> None:
-        """An address is dialled, and certificates have the names of compute hosts, as in an OpenStack."""
+        """The proxy dials an address, but certificates have the names of compute hosts, as in OpenStack."""
         self.info["compute_host"] = "compute1"
         for name, template in (("compute1", "{host}"), ("compute1.example.org", "{host}.example.org")):
             self.serve(served(OURS.issue(name)))
@@ -80,7 +80,7 @@ class Right(UpstreamCase):
             await self.lives()
 
     async def test_renewed(self) -> None:
-        """One and the same front: the CA, and what is shown to the server, are others from now on."""
+        """A running front uses another CA and client certificate."""
         other = CA()
         self.serve(served(other.issue("127.0.0.1"), clients=other))
         self.front_with()
@@ -98,7 +98,7 @@ class Right(UpstreamCase):
         await self.lives()
 
     async def test_a_unix_socket(self) -> None:
-        """It has no address: the compute host's name is what must be in the certificate."""
+        """It has no address, so the certificate must have the compute host's name or ``server_name``."""
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder)
         path = str(Path(folder) / "vnc.sock")
@@ -120,7 +120,7 @@ class Right(UpstreamCase):
             await port.stopListening()
 
     async def test_back_pressure(self) -> None:
-        """A VNC server that stops to read: nothing more is taken from its viewer; and the detached relay keeps off."""
+        """If the VNC server stops reading, the proxy stops reading from the viewer.  TLS is not relayed detached."""
         paused: Deferred[StreamEnd] = Deferred()
         pause = StreamEnd.pause_reading
 
@@ -142,12 +142,12 @@ class Right(UpstreamCase):
         self.assertLess(end.bytes_in, sent)
         (session,) = self.front.registry
         self.assertFalse(session.upstream.can_leave())
-        await self.stop_sessions()  # what hangs is given up
+        await self.stop_sessions()  # the stalled connection is aborted
         self.assertEqual((await self.ended())["cause"], "Stopping")
-        connection.transport.abortConnection()  # a deaf one does not notice
+        connection.transport.abortConnection()  # it does not read, so it does not notice the close
 
     async def test_our_order(self) -> None:
-        """VeNCrypt where it is, though the server lists None first; None where the operator prefers it."""
+        """The order of ``auth_schemes`` decides, not the order in which the server lists its types."""
         for schemes, chosen in ((("vencrypt", "none"), 19), (("none", "vencrypt"), 1)):
             self.serve(served(NAMED), security_types=(1, 19))
             self.front_with(schemes=schemes)

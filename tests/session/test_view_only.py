@@ -1,4 +1,4 @@
-"""View-only sessions: from the token on, changed while they live, and by the renewal of a lease."""
+"""View-only sessions: by the token, by a change while they live, and by the renewal of a lease."""
 
 from typing import Any
 
@@ -12,26 +12,25 @@ from novnc_twisted.rfb import Shield, ViewOnly
 from novnc_twisted.rfb.clipboard import ClipboardLimits
 from tests.rfb.viewer_messages import POINTER, cut_text
 from tests.session.harness import introduce
-from tests.session.test_shield import CONNECT, KEY, Ear, ShieldCase
+from tests.session.test_shield import CONNECT, KEY, RecordingConnection, ShieldCase
 
 RELEASE = b"\4\0\0\0\0\0\0a"
 UPDATE = b"\3" + bytes(9)
 
 
 class ViewOnlyCase(ShieldCase):
-    """What the VNC server receives from a viewer, up to a request for the screen that is sent last."""
-
-    async def begin(self) -> tuple[Any, Ear]:
+    async def begin(self) -> tuple[Any, RecordingConnection]:
         viewer = await self.websocket()
         await introduce(viewer)
         return viewer, await self.live()
 
-    async def live(self) -> Ear:
+    async def live(self) -> RecordingConnection:
         server: Any = await self.server.live.get()
         server.heard = b""
         return server
 
-    async def until_update(self, viewer: Any, server: Ear, *sent: bytes) -> bytes:
+    async def until_update(self, viewer: Any, server: RecordingConnection, *sent: bytes) -> bytes:
+        """Send these pieces and then UPDATE; return what the server receives before UPDATE."""
         for piece in (*sent, UPDATE):
             viewer.write(piece)
         while (await server.inbox.get())[1] != UPDATE:
@@ -63,7 +62,7 @@ class FromTheToken(ViewOnlyCase):
         self.assertEqual(await self.until_update(viewer, await self.live(), KEY, POINTER), b"")
 
     async def test_without_a_shield(self) -> None:
-        """A view-only session has a shield even then."""
+        """A view-only session has a shield even if the option is off."""
         self.info = {"mode": "view"}
         self.novnc(settings=self.settings(shield=False))
         viewer, server = await self.begin()
@@ -81,7 +80,7 @@ class Changed(ViewOnlyCase):
         for _ in range(2):
             self.session().change_mode("view")
         self.assertEqual(await self.until_update(viewer, server, KEY, POINTER), b"")
-        # The key that was held is released: the server would repeat it without end.
+        # The held key is released; otherwise, the server would repeat it without end.
         self.assertEqual(await self.until_update(viewer, server, RELEASE), RELEASE)
         self.assertEqual(self.session().describe().mode, "view")
         self.session().change_mode("control")
@@ -96,7 +95,7 @@ class Changed(ViewOnlyCase):
         self.assertEqual(changes[0].instance_name, "myserver20")
 
     async def test_within_a_text(self) -> None:
-        """The text under way is completed, so that the server's stream stays in step."""
+        """A clipboard text that has begun is completed; otherwise, the server would misread what follows."""
         self.novnc()
         viewer, server = await self.begin()
         text = cut_text(b"x" * 1000)
@@ -107,11 +106,11 @@ class Changed(ViewOnlyCase):
         self.assertEqual(await self.until_update(viewer, server, text[500:], KEY), text)
 
     async def test_without_a_shield(self) -> None:
-        """Nobody knows where a message ends, so the session ends with a code with which the page reconnects."""
+        """The proxy does not know where messages end, so it ends the session; at this code, the page reconnects."""
         await self.without_a_shield()
 
     async def test_without_a_shield_but_with_a_limit_for_the_clipboard(self) -> None:
-        """The filter of the clipboard passes messages on in pieces."""
+        """The clipboard filter does not help: it passes messages on in pieces."""
         await self.without_a_shield(clipboard=ClipboardLimits(to_server=10))
 
     async def without_a_shield(self, **more: Any) -> None:

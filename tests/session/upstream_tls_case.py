@@ -1,4 +1,4 @@
-"""A proxy in front of a VNC server that wants TLS, for tests."""
+"""A proxy in front of a VNC server that requires TLS, for tests."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ NAMED = OURS.issue("127.0.0.1", "localhost", "compute1")
 
 
 def served(credential: Credential, clients: CA | None = None, **more: Any) -> ssl.CertificateOptions:
-    """What a server needs for TLS.
+    """Return the TLS options of a server.
 
-    :param clients: whose clients it takes; None: anybody.
+    :param clients: the CA of the clients that it accepts; None: any client.
     """
     loaded = ssl.PrivateCertificate.loadPEM(credential.key + credential.cert)
     if clients is not None:
@@ -28,8 +28,6 @@ def served(credential: Credential, clients: CA | None = None, **more: Any) -> ss
 
 
 class UpstreamCase(FrontCase):
-    """A front before a VNC server that wants TLS."""
-
     def serve(self, tls: Any, **knobs: Any) -> FakeVNCServer:
         self.server = FakeVNCServer(tls=tls, **knobs)
         self.port = self.listen(self.server)
@@ -49,7 +47,7 @@ class UpstreamCase(FrontCase):
         )
 
     async def lives(self) -> None:
-        """The viewer gets a session, knows nothing of TLS, and its keys arrive."""
+        """Check that a viewer without TLS gets a session in which messages pass in both directions."""
         viewer = await self.websocket()
         self.assertEqual(await introduce(viewer), (64, 48, "myserver20"))
         connection = await self.server.live.get()
@@ -64,7 +62,7 @@ class UpstreamCase(FrontCase):
         self.assertNotIn("secret", self.log_text())
 
     async def detail(self) -> str:
-        """The log contains the reason of the refusal; the viewer receives only the usual sentence."""
+        """Return the reason of a refusal from the log; the viewer receives only the usual sentence."""
         viewer = await self.websocket()
         sentence = errors.ConsoleUnreachable.sentence
         self.assertEqual(await refused(viewer), sentence)
@@ -72,5 +70,5 @@ class UpstreamCase(FrontCase):
         record = await self.ended()
         self.assertEqual((record["cause"], record["phase"]), ("ConsoleUnreachable", "login"))
         self.assertEqual([event for event in self.events if "log_failure" in event], [])
-        self.assertIsNone(self.server.connections[0].shared, "nothing was said to a server that is not the one")
+        self.assertIsNone(self.server.connections[0].shared, "ClientInit was sent to a server that was refused")
         return str(record["detail"])

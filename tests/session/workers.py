@@ -1,4 +1,4 @@
-"""Simulated workers of proxies on a bus in memory, which list their sessions as real ones do."""
+"""Simulated workers of proxies on an in-memory bus; they list their sessions as real workers do."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -37,7 +37,7 @@ class WorkerSession:
 class Worker:
     """A worker and its sessions.
 
-    :ivar asked: how many sessions each call wanted.
+    :ivar asked: the limit of each get_sessions call.
     :ivar hangs: whether it does not answer.
     """
 

@@ -33,8 +33,8 @@ async def run_cases(
 ) -> dict[str, Verdict]:
     """Run cases, four at a time, and return the verdicts by name.
 
-    :param cases: names, or globs of names.
     :param folder: for the reports; it is created.
+    :param include: names of cases, or globs of names; ``exclude``: likewise.
     """
     arguments = ["-m", "fuzzingclient", "-o", str(folder), "-p", "4", url]
     for case in include:
@@ -76,11 +76,10 @@ class Frames:
 
     def __init__(self) -> None:
         self._held = b""
-        self._left = 0  # of the present frame's payload (and mask)
-        self._ends = False
+        self._left = 0  # bytes of the current frame that are still to come
 
     def cut(self, data: bytes) -> Iterator[tuple[bytes, bool, bool]]:
-        """Yield pieces, none longer than a frame; each with whether a frame begins and whether it ends with it.
+        """Yield pieces of at most one frame, each with two flags: whether it begins a frame, and whether it ends one.
 
         A header is held back until it is complete, so that the caller can change its first byte.
         """
@@ -99,7 +98,7 @@ class Frames:
 
     @staticmethod
     def header(piece: bytes) -> int:
-        """Return the length of the header with which a piece begins, with its mask."""
+        """Return the length of the frame header at the start of a piece, including the mask."""
         return 2 + {126: 2, 127: 8}.get(piece[1] & 0x7F, 0) + (4 if piece[1] & 0x80 else 0)
 
     def _header(self, data: bytes) -> int | None:
@@ -123,7 +122,7 @@ class TextAsBinary:
         self._frames = Frames()
 
     def changed(self, data: bytes) -> bytes:
-        """Return the same frames, with text as binary."""
+        """Return the frames, with text messages as binary ones."""
         changed = b""
         for piece, begins, _ in self._frames.cut(data):
             opcode = piece[0] & 0x0F

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 
 class Client(WebSocketClientProtocol):
-    """Messages as a stream."""
+    """A client that reads binary messages as a byte stream."""
 
     def __init__(self) -> None:
         super().__init__()

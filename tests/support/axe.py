@@ -1,4 +1,4 @@
-"""axe-core, which looks for what people with disabilities could not use, in a page of :mod:`tests.support.browser`."""
+"""Checks the accessibility of a page of :mod:`tests.support.browser` with axe-core."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ LOOKS = tuple((scheme, size) for size in ((1280, 800), (390, 844)) for scheme in
 """The colour schemes and sizes of a window in which each state is examined."""
 
 OPPOSITES = (LOOKS[0], LOOKS[-1])
-"""Light on a desktop, dark on a phone: enough for the next one of several states of one shape."""
+"""Light on a desktop, dark on a phone: enough for a state that looks like one examined before."""
 
 ABOUT_COLOURS = ["color-contrast", "link-in-text-block"]
 """The rules whose result depends on the colour scheme."""
@@ -23,7 +23,7 @@ RUN = """async (rules) => (await axe.run(document, {
 class Axe:
     """Examines a page, state by state.
 
-    :ivar found: what it found, with the state and the look.
+    :ivar found: the violations, each with the state and the look.
     """
 
     def __init__(self, page: Any) -> None:
@@ -34,13 +34,13 @@ class Axe:
         self.found: list[str] = []
 
     def examine(self, state: str, looks: tuple[tuple[str, tuple[int, int]], ...] = LOOKS) -> None:
-        """Examine the page in each look; in the second colour scheme of a size, its colours only.
+        """Examine the page in each look; in the second colour scheme of a size, only its colours.
 
         :param state: what it shows, for :attr:`found`.
         """
         page = self._page
         if not page.evaluate("() => Boolean(window.axe)"):
-            # Not as a script of the page, which its policy forbids.
+            # Not as a script element, which the page's Content-Security-Policy forbids.
             page.evaluate(f"() => {{ {self._source} }}")
         sizes = set()
         for scheme, size in looks:

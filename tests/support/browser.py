@@ -9,10 +9,10 @@
 
 A browser takes seconds to start, and a context half a second of processor time.  The process therefore starts one
 browser of each kind, and visits with the same options share a context; each has a page of its own.  A blank page keeps
-the window of a Chromium's context open, because a window takes a second more than a tab.  What a page keeps belongs to
-its origin, and each test has a port of its own.  A visit that fails ends the context.  A visit with a clock has a
+the window of a Chromium's context open, because a window takes a second more than a tab.  Tests share no stored data,
+because each has a port, and so an origin, of its own.  A visit that fails ends the context.  A visit with a clock has a
 context of its own, because a context keeps its clock.  A visit with flags, or during another visit, starts a Chromium
-for itself.
+of its own.
 """
 
 import atexit
@@ -39,7 +39,7 @@ from twisted.python.failure import Failure
 from tests.support.console_page import TIMEOUT, ConsolePage, Seen, is_advice, is_complaint, is_failure
 
 STUCK = 200.0
-"""Seconds after which a visit that still runs shows where it stands.  Some calls of Playwright have no time limit."""
+"""Seconds after which a visit that still runs prints its stack.  Some calls of Playwright have no time limit."""
 
 # These keep Chromium from connecting to other hosts, and let it run as root.
 FLAGS = [
@@ -54,13 +54,13 @@ FLAGS = [
 
 BIDI = Path(__file__).with_name("firefox_bidi.py")
 
-# These keep Firefox from connecting to other hosts, if nothing else is said.
+# Unless a comment says otherwise, these keep Firefox from connecting to other hosts.
 PREFERENCES = {
     "app.update.enabled": False,
     "browser.safebrowsing.malware.enabled": False,
     "browser.safebrowsing.phishing.enabled": False,
     "datareporting.healthreport.uploadEnabled": False,
-    "dom.ipc.processCount": 1,  # else each visit starts a process for the content of its page
+    "dom.ipc.processCount": 1,  # otherwise, each visit starts a content process
     "dom.ipc.processPrelaunch.enabled": False,
     "extensions.update.enabled": False,
     "fission.autostart": False,  # WebDriver BiDi cannot click in a frame of another process
@@ -156,9 +156,9 @@ class SharedBrowser:
 
     @contextmanager
     def page(self, options: dict[str, Any], *, own: bool = False) -> Iterator[Page]:
-        """A fresh page, in a context with these options; to be called in the thread.
+        """A fresh page, in a context with these options.  Call this in the thread.
 
-        :param own: in a context that no other visit uses.
+        :param own: whether to use a context for this visit only.
         """
         if self._browser is None or not self._browser.is_connected():
             self._playwright = self._playwright or sync_playwright().start()
@@ -178,7 +178,7 @@ class SharedBrowser:
             kept = len(context.pages)
             page = context.new_page()
             yield page
-            # A window that a test left open would go on, and perhaps meet the server of a later test at its address.
+            # A window that stays open would go on, and could connect to a later test's server at the same address.
             for each in context.pages[kept:]:
                 each.close()
         except BaseException:
@@ -203,7 +203,7 @@ def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS, timeout=TIMEOUT * 1000)
 
 
-# Firefox has no emulation of phones.  These give it a finger instead of a mouse; `tests.web.synthetic_touch` moves it.
+# Firefox cannot emulate phones.  These give it a touch screen and no mouse; `tests.web.synthetic_touch` touches it.
 FINGER = {
     "dom.maxtouchpoints.testing.value": 5,
     "dom.w3c_touch_events.enabled": 1,
@@ -282,7 +282,7 @@ def visit(
         page.context.set_default_timeout(TIMEOUT * 1000)
         page.goto(url)
         seen.result = steps(ConsolePage(page, seen))
-        page.remove_listener("requestfailed", failed)  # what is still under way fails when the page is closed
+        page.remove_listener("requestfailed", failed)  # requests that are under way fail when the page is closed
     return seen
 
 
@@ -304,7 +304,7 @@ async def with_page(
     def stuck() -> None:
         for place in places:
             stack = "".join(traceback.format_stack(place.gr_frame))
-            sys.stderr.write(f"The visit to {url} still runs after {STUCK:.0f} s.  It stands here:\n{stack}")
+            sys.stderr.write(f"The visit to {url} still runs after {STUCK:.0f} s.  Its stack:\n{stack}")
 
     report = reactor.callLater(STUCK, stuck)  # type: ignore[attr-defined]
     try:

@@ -25,7 +25,7 @@ class ClientSettings:
         return settings | {"OS_ENDPOINT": f"{self.url}/v3", "OS_COMPUTE_ENDPOINT_OVERRIDE": f"{self.url}/v2.1"}
 
     def password(self, user: str, password: str, project: str) -> dict[str, str]:
-        """Return the settings for a log-in at the small identity."""
+        """Return the settings for a log-in at the API's small identity service."""
         return {
             "OS_AUTH_URL": f"{self.url}/identity",
             "OS_USERNAME": user,
@@ -37,6 +37,6 @@ class ClientSettings:
 
 
 def environment(home: str, settings: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a client: that of the tests, without settings for OpenStack or a proxy, and these."""
+    """Return the tests' environment, without settings for OpenStack or a proxy, together with these settings."""
     env = {key: value for key, value in os.environ.items() if not re.match(r"(?i)OS_|.*_proxy$", key)}
     return env | {"HOME": home, "PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | settings

@@ -154,7 +154,7 @@ class Cloud(CloudClients):
         # An interrupted trial does not run the clean-up.
         atexit.register(self._abandon)
         case.addCleanup(atexit.unregister, self._abandon)
-        # One folder for all hosts, as a migrating VM needs it; QEMU runs as another user than the test.
+        # One folder for all hosts, because VMs migrate; readable, because QEMU runs as another user.
         images = Path(tempfile.mkdtemp(prefix="images-", dir="/tmp"))
         images.chmod(0o755)
         case.addCleanup(shutil.rmtree, images)
@@ -209,7 +209,7 @@ class Cloud(CloudClients):
         return "\n".join(f"[{section}]\n{lines}" for section, lines in sections.items())
 
     async def start(self, *, redis: bool = True) -> "Cloud":
-        """Start everything at once; Redis only if it is used."""
+        """Start everything at once, with or without Redis."""
         if redis:
             await in_thread(self.redis.start)
         await gatherResults([deferToThread(host.libvirtd.start) for host in self.hosts.values()])

@@ -20,10 +20,10 @@ READ = """
 """
 
 OFTEN, SOON = 50, 20
-"""Milliseconds between two looks at a page.
+"""Milliseconds between two polls of a page.
 
-By default, Playwright looks at each frame.  For that, a browser draws 60 of them a second, which costs a fifth of a
-processor.  `SOON` is about a frame: for what may be over after a moment.
+By default, Playwright polls at each frame.  For that, the browser draws 60 frames a second, which costs a fifth of a
+processor.  `SOON`, about one frame, is for texts that the page may show only briefly.
 """
 
 PAINTED = f"""() => {{ {READ}
@@ -41,7 +41,7 @@ PIXELS = f"""() => {{ {READ}
     return btoa(text);
 }}"""
 
-# Read in the moment in which it is found: what the page says may be over soon.
+# Finds a text and returns it in one step, because the page may show it only briefly.
 SAID = """(words) => {
     const plain = (text) => text.replace(/\\s+/g, ' ').trim().toLowerCase();
     return [...document.querySelectorAll('[role=alert], [role=status]')].find(
@@ -91,8 +91,8 @@ def is_complaint(message: Any) -> bool:
 def is_failure(request: Any) -> bool:
     """Whether a request that ended without an answer is a failure of the page.
 
-    A browser gives up what is under way when a test leaves the page: pictures, events, and the icon, which it requests
-    itself at any time.  Whether there is such a request in that moment is chance.
+    An aborted request is not one: when a test leaves the page, the browser aborts whatever is under way, such as
+    pictures, events, and the icon, which it may request at any time.
     """
     return "ABORT" not in (request.failure or "")
 

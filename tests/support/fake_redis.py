@@ -1,4 +1,4 @@
-"""A Redis for unit tests: an endpoint on a ``task.Clock`` whose connections answer commands by bytes."""
+"""A Redis for unit tests: an endpoint on a ``task.Clock`` whose connections reply to commands with given bytes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ EPOCH = 1_700_000_000
 
 
 def bulk(*words: str | bytes) -> bytes:
-    """An array of strings."""
+    """Encode an array of strings for RESP."""
     parts = [word.encode() if isinstance(word, str) else word for word in words]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
@@ -108,7 +108,7 @@ class FakeConnection:
         self.last: list[str] = []
 
     def write(self, data: bytes) -> None:
-        """Commands of the client."""
+        """Receive commands of the client."""
         self._unread += data
         while (words := self._command()) is not None:
             self._server.heard.append(words)
@@ -125,14 +125,14 @@ class FakeConnection:
             self._protocol.dataReceived(data)
 
     def lose(self, reason: Exception | None = None) -> None:
-        """The connection ends."""
+        """End the connection."""
         if not self._lost:
             self._lost = True
             self._server.connections.remove(self)
             self._protocol.connectionLost(Failure(reason or ConnectionLost()))
 
     def abortConnection(self) -> None:
-        """See ITCPTransport: the protocol learns of it in the next turn."""
+        """See ITCPTransport.  The protocol is notified in the next iteration of the reactor."""
         self._server.clock.callLater(0, self.lose, ConnectionAborted())
 
     loseConnection = loseWriteConnection = abortConnection
@@ -149,7 +149,7 @@ class FakeConnection:
     setTcpKeepAlive = setTcpNoDelay
 
     def _command(self) -> list[str] | None:
-        """The words of the next whole command."""
+        """The words of the next command; None if it is incomplete."""
         rest, words = self._unread, list[str]()
         head, found, rest = rest.partition(b"\r\n")
         if not found:

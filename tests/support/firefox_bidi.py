@@ -5,7 +5,7 @@ The tests do not need these emulations.  This program relays between the two, an
 result.
 
 Playwright opens each page in a window.  A window takes half a second of processor time more than a tab, so this program
-requests a tab instead.  The newest tab has the focus, as a window would; those that were opened before are hidden.
+requests a tab instead.  The newest tab has the focus, as a window would; older tabs are hidden.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ def in_a_tab(command: bytes) -> bytes:
 
 
 class ToPlaywright(WebSocketServerProtocol):
-    """Playwright's connection.  What it sends before Firefox answers waits."""
+    """Playwright's connection.  Messages wait until the connection to Firefox is open."""
 
     def onConnect(self, request):
         self.waiting = []

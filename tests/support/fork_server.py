@@ -1,8 +1,8 @@
 """Forks processes of one kind whose modules are imported already: ``fork_server.py KIND CONTROL``.
 
-A twistd imports for 0.3 s of processor time before its service begins, and openstack for 0.7 s.  The suite starts
-hundreds of them.  This program imports once, and forks for each start; the child goes on as the script of that name
-does.  `tests.support.forked` is the other side.
+The imports of a twistd take 0.3 s of processor time, and those of openstack 0.7 s.  The suite starts hundreds of
+them.  This program imports once, and forks for each start; the child then runs the script.  Its client is
+`tests.support.forked`.
 """
 
 import gc
@@ -19,9 +19,9 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
 FILES = 4
-"""The files of a request: standard input, output and error, and the socket on which the child is reported."""
+"""The files of a request: standard input, output and error, and the socket for the reports about the child."""
 
-# They must not import the reactor: it has files that a fork would share.
+# They must not import the reactor: it opens files, which the children would share.
 IMPORTED = {
     "twistd": (
         *("twisted.scripts.twistd", "twisted.internet.epollreactor", "twisted.web.client", "twisted.conch.ssh.keys"),
@@ -54,7 +54,7 @@ def prepare(kind: str) -> None:
     for name in IMPORTED[kind]:
         importlib.import_module(name)
     if kind == "clients":
-        # openstack looks for the distribution of each command among all that are installed, for 0.3 s.
+        # This fills a cache: openstack takes 0.3 s to find out which distribution each module belongs to.
         importlib.import_module("cliff.command")._get_distributions_by_modules()
     if "twisted.internet.reactor" in sys.modules:
         raise RuntimeError("a module that is imported before the fork imports the reactor")
@@ -63,11 +63,11 @@ def prepare(kind: str) -> None:
 
 
 def serve(control: socket.socket) -> Callable[[], object] | None:
-    """Fork for each request, and report the children; return in each child with what it has to call.
+    """Fork for each request, and report the children; in each child, return the function to call.
 
     Returns None when the tests have ended.
     """
-    # A socket pair that the handler of SIGCHLD writes to.
+    # At SIGCHLD, Python writes to this socket pair.
     woken, wakes = socket.socketpair()
     wakes.setblocking(False)
     signal.set_wakeup_fd(wakes.fileno())
@@ -88,7 +88,7 @@ def serve(control: socket.socket) -> Callable[[], object] | None:
             pid = os.fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
-                # One that is collected later would close a file of the script, which has its number then.
+                # Garbage collection would close them later, when a file of the script may have the same number.
                 for one in (selector, control, woken, wakes, *reports.values()):
                     one.close()
                 return _become(json.loads(data), files)
@@ -108,7 +108,7 @@ def _report_ended(reports: dict[int, socket.socket]) -> None:
 
 
 def _become(request: dict[str, object], files: list[int]) -> Callable[[], object]:
-    """Make this process what the script would be after its imports."""
+    """Become the script, with its imports done; return the function to call."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # The objects sys.stdin, sys.stdout and sys.stderr use these numbers, so they remain.
     for number in range(3):

@@ -1,6 +1,6 @@
 """Start twistd and the OpenStack clients as forks of a process that has imported their modules: see `fork_server`.
 
-They are processes like others, with a number, signals, an exit code and files of their own; only their entries in
+They are ordinary processes, with an id, signals, an exit code and files of their own; only their entries in
 ``/proc/PID/cmdline`` and ``/proc/PID/environ`` are those of the process that forked.
 """
 
@@ -56,7 +56,7 @@ class Forked:
 
     :param command: the path of a script of :data:`KINDS`, and its arguments.
     :param customize: the path of a module that the process runs first; empty: none.
-    :ivar pid: its number.
+    :ivar pid: the process id.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Forked:
             self._protocol.childDataReceived(name, data)
 
     def childConnectionLost(self, name: int, reason: Any) -> None:
-        """A pipe is closed.  The process has ended when all are, as with `reactor.spawnProcess`."""
+        """A pipe is closed.  As with `reactor.spawnProcess`, the process has ended when all are closed."""
         self._open.discard(name)
         if name != 3:
             self._protocol.childConnectionLost(name)

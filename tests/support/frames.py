@@ -1,4 +1,4 @@
-"""WebSocket frames as bytes: those that a client sends, and what the bytes that it received mean."""
+"""Encode the WebSocket frames that a client sends, and decode the bytes that it receives."""
 
 import struct
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\1\2
 
 
 def frames_of(heard: bytes) -> Iterator[tuple[int, bytes]]:
-    """The complete frames of a server, behind its 101 response: opcode and payload."""
+    """The complete frames of a server, after its 101 response: opcode and payload."""
     head, _, rest = heard.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 101 "):
         return
@@ -57,10 +57,10 @@ def status_of(heard: bytes) -> tuple[int, str]:
 
 
 def refusal_of(stream: bytes) -> str | None:
-    """The sentence of an RFB refusal (3.7 and later); None if RFB went on, or did not begin."""
+    """The sentence of an RFB refusal (3.7 and later); None if there is no refusal."""
     assert stream[:12] in (b"", b"RFB 003.008\n"), stream[:40]
     if len(stream) < 17 or stream[12]:
         return None
     length = int.from_bytes(stream[13:17], "big")
-    assert len(stream) == 17 + length, "nothing follows a refusal"
+    assert len(stream) == 17 + length, "bytes follow a refusal"
     return stream[17:].decode()

@@ -1,4 +1,4 @@
-"""Record the secrets of a run of the whole suite and the output of its services, and search one for the other.
+"""Record the secrets of a run of the whole suite and the output of its services, and search the output for secrets.
 
 A test that makes a token or a password registers it with ``secret()``; ``output()`` keeps the output of a service.
 Both do nothing unless ``scripts/check.py`` has set a folder.  It calls ``search()`` at the end, over the kept output
@@ -18,7 +18,7 @@ VARIABLE = "NOVNC_TEST_HANDED_OUT"
 """The environment variable with the folder."""
 
 SHORTEST = 7
-"""The least number of characters: shorter secrets occur by chance."""
+"""The minimum number of characters of a secret: shorter texts occur by chance."""
 
 _GREP = ("grep", "--text", "--only-matching", "--fixed-strings", "--file")
 
@@ -47,7 +47,7 @@ def output(name: str, text: str) -> None:
 
 
 def begin(folder: Path) -> None:
-    """Begin a run: use this folder, and remove what the last run left there."""
+    """Begin a run: use this folder, and remove the files of the last run."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "outputs").mkdir(parents=True)
     os.environ[VARIABLE] = str(folder)
@@ -79,10 +79,10 @@ def search(folder: Path, logs: Iterable[Path]) -> tuple[list[str], dict[str, int
     found = []
     for path in files:
         grep = [*_GREP, str(patterns), str(path)]
-        said = subprocess.run(grep, capture_output=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
-        if said.returncode > 1:
-            raise RuntimeError(said.stderr.decode())
-        which = sorted({numbers[form] for form in said.stdout.splitlines()})
+        done = subprocess.run(grep, capture_output=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
+        if done.returncode > 1:
+            raise RuntimeError(done.stderr.decode())
+        which = sorted({numbers[form] for form in done.stdout.splitlines()})
         found += [f"{path}: secret {number} of {patterns.parent / 'secrets'}, sorted" for number in which]
     patterns.unlink()
     counts = {"secrets": len(secrets), "files": len(files), "bytes": sum(path.stat().st_size for path in files)}

@@ -1,4 +1,4 @@
-"""A reactor whose deadlines end when a test says so: how long its steps take is chance on a busy machine."""
+"""A reactor whose deadlines pass only when a test lets them, however long its steps take on a busy machine."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 
 SHORT = 1.0
-"""Seconds.  Timers that are shorter are the reactor's own."""
+"""Seconds.  Shorter timers run in real time."""
 
 
 class HeldTime:
-    """The reactor, for whose timers of a second and more only :meth:`spend` lets time pass."""
+    """The reactor, except that its timers of a second and more run only by :meth:`spend`."""
 
     def __init__(self) -> None:
         self._clock = Clock()

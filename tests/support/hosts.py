@@ -1,7 +1,7 @@
 """Several hosts on one machine: namespaces with an Ethernet between them, for tests that deploy something.
 
-Each host has its own network, name, processes and root folder; the last is the machine's with copy on write
-(overlayfs).  So ``/etc``, ``/run``, ``/var`` and users differ between hosts, and the machine itself does not change.
+Each host has its own network, name and processes, and a copy-on-write view (overlayfs) of the machine's root folder.
+So ``/etc``, ``/run``, ``/var`` and users differ between hosts, and the machine itself does not change.
 Nothing outlives the test, however it ends: a host's first process ends when its pipe from the test closes, and the
 kernel then ends all other processes there and removes the mounts and the network.
 
@@ -33,7 +33,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The PATH of systemd's services, and of root's shell."""
 
 TIMEOUT = 240.0
-"""Seconds after which a command hangs: a client that computes for 2 s takes more than a minute on a busy machine."""
+"""Seconds that a command may take: a client that computes for 2 s takes more than a minute on a busy machine."""
 
 _TOOLS = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
 
@@ -43,8 +43,8 @@ _FIRST = (
     "print('up', flush=True); sys.stdin.buffer.read()"
 )
 
-# Only harmless devices are there: libvirt expects to be able to use a /dev/kvm that it finds.
-# $1: a folder for the writes; $2 and later: trees that are mounts of their own and have to be there as well.
+# Only harmless devices: if there were a /dev/kvm, libvirt would try to use it.
+# $1: a folder for the writes; $2 and later: trees on other file systems, which are needed as well.
 _ROOT = r"""
 set -e
 stage=$1; shift
@@ -120,9 +120,9 @@ class _Namespace:
         )
         assert self._process.stdout is not None and self._process.stderr is not None
         if self._process.stdout.readline() != b"up\n":
-            said = self._process.stderr.read().decode().strip()
+            errors = self._process.stderr.read().decode().strip()
             self.close()
-            raise HostsFailed(f"namespaces can't be made here: {said}")
+            raise HostsFailed(f"namespaces can't be made here: {errors}")
         self.pid = int(Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text())
 
     def close(self) -> None:
@@ -194,7 +194,7 @@ class Host:
         try:
             self._namespace = _Namespace(*kinds, before=_ROOT, arguments=(str(stage), *mounts))
         finally:
-            stage.rmdir()  # what is mounted there stays, without a name
+            stage.rmdir()  # the host keeps what is mounted there
         self.pid = self._namespace.pid
         # Python may be installed in a home folder that other users cannot enter; here they can.
         open_up = sorted({str(parent) for path in needed for parent in path.parents})
@@ -209,7 +209,7 @@ class Host:
         self._namespace.close()
 
     def enter(self, *command: str) -> list[str]:
-        """The command line that runs a command here, for use outside."""
+        """The command line, for use outside, that runs a command here."""
         inside = ["--mount", "--net", "--uts", "--ipc", "--pid"]
         return ["nsenter", "--target", str(self.pid), *inside, "--", *command]
 
@@ -227,7 +227,7 @@ class Host:
     def attempt(
         self, *lines: str, folder: Path | str = "/", path: str = PATH, user: str | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """The same, whatever the exit code is."""
+        """Like `run`, but accept any exit code."""
         become = []
         if user is not None:
             gid = _run(self.enter("id", "-g", user)).strip()

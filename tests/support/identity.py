@@ -29,7 +29,7 @@ class Users:
         return password
 
     def log_in(self, identity: dict[str, Any]) -> str | None:
-        """Return a new token for the ``identity`` of a log-in; None if it is wrong, or of no user."""
+        """Return a new token for the ``identity`` of a log-in; None if the user or the password is wrong."""
         user = identity.get("password", {}).get("user", {})
         password, project, roles = self._users.get(user.get("name"), ("", "", ()))
         if not password or user.get("password") != password:
@@ -63,7 +63,7 @@ def token_body(
     expires_at: float | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """What Keystone says of a token.
+    """Keystone's response about a token.
 
     :param expires_at: Unix time in seconds; default: in an hour.
     """

@@ -28,7 +28,7 @@ class Ledger:
     readers: int
     writers: int
     watched: int  # sockets in the detached engine's epoll
-    held: int  # bytes in it
+    held: int  # bytes that the detached engine holds
     wheel_timers: int  # of the timer wheel
     objects: "Counter[str]"
     everything: int  # all objects that the garbage collector tracks
@@ -64,7 +64,7 @@ class Ledger:
 
 
 def _name_of(thing: Any) -> str:
-    """The class of our object that lives as long as a connection, a wait or a task; empty for any other object."""
+    """The name of the object's class or function, if it is ours and not lasting; otherwise empty."""
     if isinstance(thing, types.CoroutineType):
         return thing.__qualname__ if thing.cr_code.co_filename.startswith(_OURS) else ""
     if isinstance(thing, types.GeneratorType):

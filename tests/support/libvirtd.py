@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _CAPABILITIES = Path(__file__).parents[2] / ".make" / "libvirt-capabilities"
-"""What libvirt learned about QEMU, kept from one test to the next."""
+"""libvirt's cache of QEMU's capabilities, kept from one test to the next."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

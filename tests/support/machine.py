@@ -1,6 +1,6 @@
 """A machine whose process 1 is a real systemd, for tests of the units; made of namespaces, without a container engine.
 
-Its root folder is that of the real machine with copy on write (overlayfs on a tmpfs), so that the real machine does not
+Its root folder is a copy-on-write view of the real machine's (overlayfs on a tmpfs), so that the real machine does not
 change.  It has its own processes, network (loopback only), cgroups and devices.  ``/opt/novnc_twisted`` has what the
 README installs, together with the package: the units see neither ``/home`` nor ``/root``, where this checkout and its
 Python may be.
@@ -81,7 +81,7 @@ class Machine:
         )
         assert self._process.stdout is not None and self._process.stderr is not None
         line = self._process.stdout.readline()
-        stage.rmdir()  # what is mounted there stays, without its name
+        stage.rmdir()  # the machine keeps what is mounted there
         if not line.strip().isdigit():
             self.close()
             raise MachineFailed(f"a machine with systemd can't be made here: {self._process.stderr.read().strip()}")
@@ -121,7 +121,7 @@ class Machine:
         )
 
     def run(self, *lines: str, user: str | None = None, stdin: str = "") -> str:
-        """The same; return what they print.
+        """Like `attempt`, but return what the lines print.
 
         :raises MachineFailed: a line failed.
         """

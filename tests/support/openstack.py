@@ -21,9 +21,9 @@ PASSWORD = "novapw-" + uuid.uuid4().hex[:8]
 class FakeOpenStack(Resource):
     """Serves ``/identity/v3`` and ``/compute/v2.1``.
 
-    :ivar consoles: what nova knows of each console token.
-    :ivar servers: what nova knows of each server, by its UUID.
-    :ivar places: where the console of each server is now, by its UUID; a missing one is where its token says.
+    :ivar consoles: what nova knows about each console token.
+    :ivar servers: what nova knows about each server, by its UUID.
+    :ivar places: the current host and port of each server's console, by UUID; default: those of its last token.
     :ivar may_read_servers: whether the access rules of the credentials include ``GET /servers``.
     :ivar may_make_consoles: likewise ``POST /servers/*/remote-consoles``.
     :ivar valid: the Keystone tokens that nova accepts.
@@ -31,7 +31,7 @@ class FakeOpenStack(Resource):
     :ivar may_validate: whether the credentials may validate tokens of others.
     :ivar requests: method, path and ``OpenStack-API-Version`` of every request.
     :ivar status: if set, nova answers every request with this HTTP status.
-    :ivar silent: whether nova answers at all.
+    :ivar silent: whether nova never answers.
     :ivar body: if set, gives the body of each of nova's answers, or writes it by itself and gives NOT_DONE_YET.
     :ivar identity_body: likewise for Keystone.
     """
@@ -57,12 +57,12 @@ class FakeOpenStack(Resource):
 
     @property
     def connections(self) -> int:
-        """How many connections there were since it listens."""
+        """How many connections were made since it began to listen."""
         return len(self._site._channels)
 
     @classmethod
     def start(cls, test: TestCase, port: int = 0) -> "FakeOpenStack":
-        """Listen; the end of the test ends it."""
+        """Listen until the test ends."""
         self = cls()
         self.listen(test, port)
         return self
@@ -74,7 +74,7 @@ class FakeOpenStack(Resource):
         test.addCleanup(self.stop)
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening, and end all connections."""
         port, self.port = self.port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
@@ -85,7 +85,7 @@ class FakeOpenStack(Resource):
         return f"http://127.0.0.1:{self.port.getHost().port}"
 
     def credentials(self, section: str = "service_user", **more: str) -> str:
-        """The section of a nova.conf with which these credentials are given."""
+        """The section of a nova.conf that contains these credentials."""
         options = {
             "auth_type": "password",
             "auth_url": f"{self.url}/identity/v3",
@@ -99,7 +99,7 @@ class FakeOpenStack(Resource):
         return "\n".join([f"[{section}]", *(f"{name} = {value}" for name, value in options.items()), ""])
 
     def add_console(self, port: int, *, host: str = "127.0.0.1", **server: Any) -> str:
-        """A console token for a new server, whose VNC server listens there."""
+        """Add a server whose VNC server listens there; return a console token for it."""
         token, identity = str(uuid.uuid4()), str(uuid.uuid4())
         self.consoles[token] = {
             "instance_uuid": identity,
@@ -179,7 +179,7 @@ class FakeOpenStack(Resource):
         }
 
     def _validate(self, request: Request) -> dict[str, Any]:
-        """What Keystone says of the token in X-Subject-Token."""
+        """Keystone's response about the token in X-Subject-Token."""
         if request.getHeader("X-Auth-Token") not in self.valid:
             status, message = 401, "The request you have made requires authentication."
         elif not self.may_validate:
@@ -228,7 +228,7 @@ class FakeOpenStack(Resource):
 
 
 class _Site(Site):
-    """Ends the connections that clients keep alive."""
+    """A Site that can close the connections that clients keep alive."""
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource)

@@ -9,10 +9,10 @@ FIRST = 16_384
 """The ports below are those of the VMs (:mod:`demo.libvirtd`)."""
 
 LAST = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]) - 1
-"""The ports below those that the kernel gives to connections: it could take one that was free just before."""
+"""The kernel may give a higher port to a connection at any time, even one that was free just before."""
 
 _CLAIMS = 100
-"""Ports of this process that no other test process chooses meanwhile."""
+"""How many ports this process keeps from being chosen by other test processes."""
 
 # Not the module's own generator, which hypothesis seeds: processes that run side by side would choose the same ports.
 _random = random.SystemRandom()

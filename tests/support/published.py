@@ -15,7 +15,7 @@ def row(**fields: Any) -> list[Any]:
 async def publish(
     store: IKeyedStore, host: str, domains: Iterable[Mapping[str, Any]], *, current: bool = True
 ) -> DomainRecord:
-    """Publish the domains of a host; the record can be changed and written again."""
+    """Publish the domains of a host; return the record, which can be changed and written again."""
     record = DomainRecord(store, host)
     record.replace(row(**domain) for domain in domains)
     await record.write(current=current)

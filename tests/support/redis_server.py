@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 from tests.support.ports import free_port
 
 BINARY = os.environ.get("TEST_REDIS_SERVER") or shutil.which("redis-server")
-"""The server; the variable names another one, such as a valkey-server."""
+"""The server to start; TEST_REDIS_SERVER may name another one, such as a valkey-server."""
 START = 60.0
 """Seconds within which it has to accept connections."""
 
@@ -23,10 +23,10 @@ class RedisServer:
     """A redis-server for one test.
 
     :param case: the test; its clean-up ends the server.
-    :param unix: listen on a unix socket only, otherwise on a free port of 127.0.0.1.
+    :param unix: whether to listen on a unix socket only.
     :param tls: files with certificate, key and CA certificates; with them the port uses TLS.
     :param sentinel: start a Sentinel instead of a server.
-    :param address: the address at which it listens.
+    :param address: where it listens, on a free port.
     :param options: further lines of redis.conf.
     :param start: whether to start it at once.
     """
@@ -80,7 +80,7 @@ class RedisServer:
         return f"redis://{self.address}:{self.port}/0"
 
     def start(self) -> None:
-        """Start it (also again, at the same address), and wait until it accepts connections."""
+        """Start or restart it, at the same address, and wait until it accepts connections."""
         self._process = subprocess.Popen(
             [BINARY, str(self.folder / "redis.conf"), *self._mode], stdin=subprocess.DEVNULL
         )

@@ -58,7 +58,7 @@ class AnswerClose:
 
 @dataclass(frozen=True, slots=True)
 class StartTLS:
-    """Start TLS, as the side that the script belongs to."""
+    """Start TLS as client or server, whichever the script is for."""
 
 
 @dataclass(frozen=True, slots=True)
