@@ -1,4 +1,4 @@
-"""Each option that a reload changes: what uses it has the new value afterwards."""
+"""After a reload, the objects that use a mutable option have its new value."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ TRUSTED = networks(["192.0.2.9"])
 
 
 class Made:
-    """What ``twistd console`` consists of.
+    """The objects that ``twistd console`` is made of.
 
     :ivar objects: the objects of each class of USERS.
     :ivar service: the service.
@@ -60,11 +60,11 @@ class Made:
 
     @property
     def counts(self) -> Any:
-        """Its limits of sessions."""
+        """The limits of consoleauth for sessions."""
         return self.the(ConsoleAuthManager)._counts.rules
 
     def setting(self, name: str) -> list[Any]:
-        """A setting of sessions: at both proxies, for connections and for sessions."""
+        """A session setting: of both proxies and of their registries of sessions."""
         fronts = (self.novnc, self.the(XVPVNCProxyFactory))
         places = [settings for one in fronts for settings in (one.settings, one.registry.services.settings)]
         return [getattr(settings, name) for settings in places]
@@ -82,7 +82,6 @@ class Made:
         ]
 
     def branded(self) -> list[bool]:
-        """Whether each page has settings."""
         return [one._branded is not None for one in (self.novnc.page, self.the(APISite).application.branding)]
 
 
@@ -132,12 +131,10 @@ CASES: Final[dict[tuple[str, str], tuple[str, Read, Any]]] = {
     ("consoleauth", "max_tokens_per_server"): ("6", lambda made: made.rules.max_tokens_per_server, 6),
     ("consoleauth", "max_tokens_per_user"): ("7", lambda made: made.rules.max_tokens_per_user, 7),
 }
-"""Of each option, by its section and name: a new value, what reads the value in use, and what it is then."""
+"""For each option: a new value, a function that reads the value in use, and the expected result."""
 
 
 class MutableCase(SynchronousTestCase):
-    """A service of a command, and its reloads."""
-
     def start(self, command: str, text: str) -> None:
         """Build the service; ``text`` is its configuration."""
         self.made = Made()
@@ -156,7 +153,7 @@ class MutableCase(SynchronousTestCase):
         self.logged = Logged(self)
 
     def note(self, kind: type) -> None:
-        """Note the objects that are made of a class."""
+        """Record the objects that are made of a class."""
         original: Any = kind.__init__  # type: ignore[misc]
 
         def init(this: Any, *arguments: Any, **named: Any) -> None:
@@ -166,17 +163,14 @@ class MutableCase(SynchronousTestCase):
         self.patch(kind, "__init__", init)
 
     def reload(self, text: str) -> None:
-        """Reload with this configuration."""
         self.path.write_text(text)
         self.made.service.reload()
         self.assertEqual(self.logged.lines("reload failed"), [], text)
 
 
 class MutableTests(MutableCase):
-    """The table."""
-
     def test_each(self) -> None:
-        """An option that is marked as mutable needs a case here."""
+        """Each mutable option has a case, and can be changed and changed back."""
         mutable = {(group, option.name) for group, options in TABLE.items() for option in options if option.mutable}
         self.assertEqual(set(CASES), mutable)
         page = Path(self.mktemp()).absolute()
@@ -214,7 +208,7 @@ class MutableTests(MutableCase):
             self.assertEqual([one.proxies for one in self.made.objects[Listener]], [TRUSTED] * 2)
 
     def test_token_ttl_of_nova(self) -> None:
-        """It says how long nova's tokens are valid."""
+        """A reload also changes it at a proxy whose tokens nova checks."""
         credentials = "[nova]\nauth_type = password\nauth_url = http://h:5000/v3\nusername = a\npassword = b\n"
         base = f"{credentials}[vnc]\nnovncproxy_port = {free_port()}\n[consoleauth]\nbackend = nova\n"
         self.start("novncproxy", base)

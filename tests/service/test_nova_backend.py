@@ -1,4 +1,4 @@
-"""``twistd novncproxy`` in front of nova, from nova.conf files as operators' tools write them."""
+"""``twistd novncproxy`` with nova's tokens, and with nova.conf files as deployment tools write them."""
 
 import json
 import re
@@ -31,9 +31,9 @@ def filled(text: str, values: dict[str, str]) -> str:
 
 
 class Peak:
-    """Lets nova answer after a moment, and counts the requests that wait.
+    """Delays the answers of nova, and counts the requests that wait for them.
 
-    :ivar peak: the most that waited at once.
+    :ivar peak: the highest number of requests that waited at once.
     """
 
     def __init__(self, cloud: FakeOpenStack) -> None:
@@ -77,7 +77,7 @@ class NovaTests(TestCase):
         return f"http://127.0.0.1:{self.port}/vnc_auto.html?token={token}"
 
     async def console(self, flavour: str) -> None:
-        """A console opens, an unknown token is refused, and nothing secret is printed."""
+        """Check that a console opens, an unknown token is refused, and no secret is printed."""
         proxy = Twistd.start(self, "novncproxy", self.conf(flavour))
         await proxy.ready()
         token = self.cloud.add_console(self.vnc_port)
@@ -127,7 +127,7 @@ class NovaTests(TestCase):
         self.assertNotIn("Traceback", proxy.output)
 
     async def test_the_end_while_nova_hangs(self) -> None:
-        """With more links than threads; the viewer of a live session is let go as always, and no secret is printed."""
+        """A live session ends with 1001 as usual, and no secret is printed."""
         proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
         await proxy.ready()
         token, viewers = self.cloud.add_console(self.vnc_port), Viewers(self)
@@ -143,7 +143,7 @@ class NovaTests(TestCase):
             self.assertNotIn(secret, proxy.output)
 
     async def test_a_hundred_links_while_keystone_is_slow(self) -> None:
-        """One log-in for all of them, as many requests to nova as there are threads, and a live session goes on."""
+        """All links share one log-in, at most CONNECTIONS requests wait for nova, and a live session goes on."""
         proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
         await proxy.ready()
         viewers = Viewers(self)
@@ -174,7 +174,7 @@ class NovaTests(TestCase):
         opened = await gatherResults([ensureDeferred(self.opens(viewers, url)) for url in urls])
         self.assertIn(True, opened)
         self.assertLessEqual(at_once.peak, CONNECTIONS)
-        # Two for each link, and two for those of the first round that had begun: all of them at most.
+        # At most two requests for each link of both rounds.
         self.assertLessEqual(len(self.cloud.requests) - before, 2 * 2 * len(urls))
         self.cloud.body = None
         (await viewers.open(self.url(token))).leave()
@@ -183,7 +183,7 @@ class NovaTests(TestCase):
         self.assertNotIn("Traceback", proxy.output)
 
     async def opens(self, viewers: Viewers, url: str) -> bool:
-        """Whether a link opens; on a busy machine, its deadline may come first."""
+        """Return whether a link opens; on a busy machine, its deadline may expire."""
         try:
             viewer = await viewers.open(url)
         except AssertionError:
@@ -211,9 +211,9 @@ class NovaTests(TestCase):
         self.assertEqual(proxy.output.count("add a rule for this request to the access rules"), 1)
 
     async def test_two_servers_that_swapped_their_ports(self) -> None:
-        """Nova answers with the port that a server had; the screen that is there now says whose it is.
+        """Nova's token has the old port of a server, where another server's screen is now.
 
-        The proxy then asks where the console is now.
+        The name of the screen shows this, and the proxy asks where the console is now.
         """
         proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
         await proxy.ready()
@@ -234,7 +234,7 @@ class NovaTests(TestCase):
         await proxy.seen("QEMU (instance-00000002), not QEMU (instance-00000001)")
 
     async def test_a_live_migration(self) -> None:
-        """The VNC server goes, and nova drops the token: the viewer comes back with it, to the new place."""
+        """Nova deletes the token, but the viewer can still reconnect with it, to the new host."""
         proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
         await proxy.ready()
         source = FakeVNCServer()
@@ -254,7 +254,7 @@ class NovaTests(TestCase):
         self.assertEqual((await viewers.refusal(self.url(token)))[0], 4403)
 
     async def test_a_live_migration_with_workers(self) -> None:
-        """The viewer comes back at either worker, and the session was at one of them."""
+        """The viewer can reconnect through either worker, although only one of them had the session."""
         proxy = Twistd.start(self, "novncproxy", self.conf("kolla").replace("[DEFAULT]", "[DEFAULT]\nworkers = 2", 1))
         await proxy.ready()
         there = reactor.listenTCP(0, FakeVNCServer(), interface="127.0.0.1")
@@ -290,7 +290,7 @@ class NovaTests(TestCase):
         self.assertEqual(process.output.count("\n"), 1, process.output)
 
     async def test_options_that_only_consoleauth_applies(self) -> None:
-        """Those that restrict tokens are refused; each other one that is on is named once."""
+        """Those that restrict tokens are refused."""
         for option in ("one_time", "bind_address"):
             text = self.conf("kolla")
             process = Twistd.start(self, "novncproxy", f"{text}\n[consoleauth]\n{option} = true\n")

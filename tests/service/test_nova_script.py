@@ -156,11 +156,11 @@ class ScriptTests(TestCase):
         return str(path)
 
     async def test_four_files_of_operators(self) -> None:
-        """Each starts, serves a console, writes its log where nova would, and ends in an orderly way."""
+        """With each file, the script serves a console, writes its log where nova would, and exits with 0."""
         cloud = FakeOpenStack.start(self)
         vnc = reactor.listenTCP(0, FakeVNCServer(), interface="127.0.0.1")
         self.addCleanup(vnc.stopListening)
-        folder = Path(tempfile.mkdtemp())  # the path of a socket is short
+        folder = Path(tempfile.mkdtemp())  # a unix socket's path must be short
         self.addCleanup(shutil.rmtree, folder)
         running = []
         for flavour in FLAVOURS:
@@ -196,7 +196,7 @@ class ScriptTests(TestCase):
             self.assertNotIn(PASSWORD, log)
 
     async def test_mistakes(self) -> None:
-        """One line, and the exit code for a wrong configuration."""
+        """One line is printed, and the exit code is 78."""
         wrong = [
             self.script("nova-novncproxy", "--config-file", "/nowhere/nova.conf"),
             self.script("nova-xvpvncproxy", "--record", "x"),

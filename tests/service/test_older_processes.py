@@ -31,7 +31,7 @@ class Older(Predecessors):
 
 
 class OlderProcessesTests(ShutdownCase):
-    """A process with a supervisor's or its own services, started by a take-over."""
+    """A process that a take-over has started, with or without workers."""
 
     def services(self, *, leads: bool, released: bool = False) -> list[tuple[CommandService, Older]]:
         reactor, found = Stopping(), []

@@ -1,4 +1,4 @@
-"""The metrics of older processes in those of the main process, without a process."""
+"""The main process's metrics include those of older processes."""
 
 import json
 import os
@@ -105,13 +105,13 @@ class OlderStatusTests(SynchronousTestCase):
         self.flushLoggedErrors()
 
     def test_a_successor_reads(self) -> None:
-        """This process reads no more: it could take the answers away."""
+        """This process no longer reads, because it could take away the successor's answers."""
         self.status.release()
         self.assertEqual((self.reactor.getReaders(), self.status.channels), ([], {}))
         self.assertEqual(self.values(self.status.status()), (1, 5, 1))
 
     def test_the_channel_of_the_successor(self) -> None:
-        """It serves for the take-over first, and then for the metrics."""
+        """It is used for the take-over first, and then for the metrics."""
         predecessor, theirs = self.pair()
         _, other = self.pair()
         found = PredecessorChannel(

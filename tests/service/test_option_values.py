@@ -1,4 +1,4 @@
-"""Values that can never work are refused when they are read, with one line; those that people have are taken."""
+"""Values that can never work are refused with one line; usual values are accepted."""
 
 from pathlib import Path
 
@@ -129,7 +129,7 @@ GOOD = {
 
 class ValueTests(SynchronousTestCase):
     def lines(self, option: str, value: str) -> list[str]:
-        """What is said of a value: nothing, or the lines of the error."""
+        """Return the lines of the error about a value."""
         group, _, name = option.partition(".")
         path = Path(self.mktemp())
         path.write_text(f"[{group}]\n{name} = {value}\n")
@@ -153,7 +153,7 @@ class ValueTests(SynchronousTestCase):
                 self.assertEqual(self.lines(option, value), [], (option, value))
 
     def test_a_trailing_comment_in_any_value(self) -> None:
-        """Nothing of the value is shown: it may be a password."""
+        """The value is not shown, because it may be a password."""
         for group, options in TABLE.items():
             for option in options:
                 for comment in ("# note", "#note", "; note"):

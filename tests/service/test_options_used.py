@@ -1,4 +1,4 @@
-"""Every option of the table has a help, and changes something: a module of ``service`` reads it."""
+"""Every option of the table has a help text, and a module of ``service`` reads it."""
 
 import ast
 from dataclasses import fields
@@ -15,7 +15,7 @@ REFERENCES = {"my_ip", "state_path"}
 
 
 def names_in(path: Path) -> set[str]:
-    """The attributes and the texts in a module: ``conf.console.shield``, or ``getattr(conf.vnc, "shield")``."""
+    """Return the attributes and strings in a module: ``conf.console.shield``, or ``getattr(conf.vnc, "shield")``."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     return {node.attr for node in nodes if isinstance(node, ast.Attribute)} | {
         node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -1,4 +1,4 @@
-"""What the workers of a command let each other know."""
+"""The values that the workers of a command send to each other."""
 
 import json
 from typing import Any
@@ -15,10 +15,8 @@ from tests.service.spawning import Spawning
 
 
 class OutboxTests(SynchronousTestCase):
-    """The values for one worker."""
-
     def test_batches(self) -> None:
-        """One is under way at a time, so that a worker that hangs gets no more than one."""
+        """The next batch is sent when the worker has taken the previous one."""
         sent: list[list[Any]] = []
         outbox = Outbox(sent.append)
         for value in (1, 2, 3):
@@ -41,8 +39,6 @@ class OutboxTests(SynchronousTestCase):
 
 
 class SupervisorTests(SynchronousTestCase):
-    """The way from one worker to the others."""
-
     def setUp(self) -> None:
         self.reactor = Spawning()
         self.supervisor = Supervisor(self.reactor, "novncproxy", 3, [], Sockets(), [])
@@ -63,7 +59,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual(self.reactor.orders[2:], [(100, b'take ["b"]\n')])
 
     def test_not_one_that_starts(self) -> None:
-        """It would not read before it is ready."""
+        """It does not read values before it is ready."""
         self.reactor.spawned[0].processEnded(Failure(ProcessTerminated(signal=9)))
         self.reactor.advance(0)
         self.says(1, report="share", value="a")

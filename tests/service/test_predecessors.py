@@ -1,4 +1,4 @@
-"""The processes of earlier take-overs, as the main process sees them."""
+"""The older processes, which earlier take-overs have replaced."""
 
 import os
 import signal
@@ -10,8 +10,6 @@ from tests.service.test_takeover import Spawning
 
 
 class PredecessorsTests(SynchronousTestCase):
-    """The processes of earlier take-overs."""
-
     def test_none(self) -> None:
         self.successResultOf(Predecessors(Spawning()).gone())
 
@@ -21,7 +19,7 @@ class PredecessorsTests(SynchronousTestCase):
         self.assertEqual(Predecessors(Spawning(), [pid]).pids, [])
 
     def test_life(self) -> None:
-        """It gets SIGTERM, its end is noticed, and nothing is left of it."""
+        """It gets SIGTERM, and is forgotten when it has ended."""
         reactor = Spawning()
         reader, writer = os.pipe()
         self.addCleanup(os.close, writer)

@@ -19,8 +19,6 @@ BUS = "transport_url = redis://:secret@h"
 
 
 class ReadTests(SynchronousTestCase):
-    """The files are read and compared."""
-
     def setUp(self) -> None:
         self.path = Path(self.mktemp())
         self.write("")
@@ -48,7 +46,7 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(logged.lines("other@"), [])
 
     def test_a_mistake(self) -> None:
-        """One line, of a value or of several values that do not fit together; then nothing changes."""
+        """One line names a wrong value, or values that do not fit together, and nothing changes."""
         for text in ("[console]\nmax_sessions = many", "[console]\nproxy_protocol = true"):
             self.write(text)
             error = self.assertRaises(Unusable, self.options.read)
@@ -57,7 +55,7 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(self.options.read().reloaded, [])
 
     def test_files_of_the_caller(self) -> None:
-        """They replace those of the command line, also for later reloads and for a successor."""
+        """Files in a reload request replace those of the command line, also for later reloads and for a successor."""
         file = FlagFile.of_text("/etc/nova/nova.conf", f"{BUS}\n[console]\nmax_sessions = 9\n")
         self.assertEqual(self.options.files, [])
         self.options.use(self.options.read([file]), given=True)
@@ -78,7 +76,7 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(len(worker.read(changes.files).files), 2)
 
     def test_options_before_the_files(self) -> None:
-        """The files of the command line override them, and so do the files of the caller."""
+        """The files of the command line override them, and so do the files in a reload request."""
         before, after = (FlagFile.of_command_line({("DEFAULT", "web"): path}) for path in ("/before", "/after"))
         file = FlagFile.of_text("/etc/nova/nova.conf", "")
         self.assertEqual(replaced([before, "a", after, "b"], [file]), [before, file, after])
@@ -86,8 +84,6 @@ class ReadTests(SynchronousTestCase):
 
 
 class UseTests(SynchronousTestCase):
-    """What uses the options of a proxy after a reload."""
-
     def setUp(self) -> None:
         self.logged = Logged(self)
         self.path = Path(self.mktemp())
@@ -116,7 +112,7 @@ class UseTests(SynchronousTestCase):
         self.assertEqual((self.service._context.shutdown.drain, self.service.drain_timeout), (30, 30))
 
     def test_during_the_shutdown(self) -> None:
-        """Sessions that go on have the new options, the log names these once, and the limit of the shutdown stays."""
+        """The log names the new options once, and the shutdown keeps its time limit."""
         self.service.running = False
         self.write("max_sessions = 7\n[DEFAULT]\ndrain_timeout = 30")
         for _ in range(2):
@@ -125,7 +121,7 @@ class UseTests(SynchronousTestCase):
         self.assertEqual((self.service._context.shutdown.drain, self.service.drain_timeout), (0, 30))
 
     def test_no_list_in_this_process(self) -> None:
-        """Another program may listen at the port of the API, so its pages must not show consoles."""
+        """Another program may listen on the API's port, so its pages must not be allowed to show consoles."""
         self.assertEqual(self.service._context.api_addresses, [])
 
     def test_a_mistake_changes_nothing(self) -> None:
@@ -137,10 +133,8 @@ class UseTests(SynchronousTestCase):
 
 
 class AllTests(SynchronousTestCase):
-    """The services together."""
-
     def test_consoleauth_and_api(self) -> None:
-        """Each takes its new options."""
+        """The proxies know the address of the API, and a reload changes options of consoleauth."""
         path = Path(self.mktemp())
         api = free_port()
         port = f"osapi_compute_listen_port = {api}"

@@ -18,39 +18,35 @@ ROLES = ("api", "consoleauth", "proxy", "compute.one@10.0.0.31")
 
 
 class CommandCase(SynchronousTestCase):
-    """The command, run in this process."""
-
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()) / "users"
 
-    def run_it(self, *arguments: str, said: str = "") -> str:
-        """What it prints."""
+    def run_it(self, *arguments: str, stdin: str = "") -> str:
+        """Run it, and return what it prints."""
         out = io.StringIO()
-        with redirect_stdout(out), mock.patch.object(sys, "stdin", io.StringIO(said)):
+        with redirect_stdout(out), mock.patch.object(sys, "stdin", io.StringIO(stdin)):
             main(arguments)
         return out.getvalue()
 
     def make(self, *arguments: str) -> str:
         return self.run_it("--into", str(self.folder), *arguments)
 
-    def fails(self, *arguments: str, said: str = "") -> str:
-        """Its one line."""
+    def fails(self, *arguments: str, stdin: str = "") -> str:
+        """Return its error, which must be one line."""
         with self.assertRaises(SystemExit) as caught:
-            self.run_it(*arguments, said=said)
+            self.run_it(*arguments, stdin=stdin)
         line = str(caught.exception)
         self.assertTrue(line.startswith("novnc-redis-acl: "), line)
         self.assertNotIn("\n", line)
         return line
 
     def lines(self) -> dict[str, str]:
-        """The file of users: each line by its user."""
+        """Return the lines of ``users.acl`` by their user."""
         lines = (self.folder / "users.acl").read_text().splitlines()
         return {line.split()[1]: line for line in lines}
 
 
 class CommandTests(CommandCase):
-    """What it writes."""
-
     def test_files(self) -> None:
         printed = self.make(*ROLES).splitlines()
         names = ["users.acl", "api.conf", "consoleauth.conf", "proxy.conf", "compute.one.conf"]
@@ -75,7 +71,7 @@ class CommandTests(CommandCase):
             self.assertNotIn(password, (self.folder / "users.acl").read_text())
         self.assertEqual(len(passwords), len(ROLES))
 
-    def test_a_compute_host_is_named_as_its_user_may_say(self) -> None:
+    def test_a_compute_host_gets_its_name_and_address(self) -> None:
         self.make("compute.one@10.0.0.31")
         conf, _ = read_configuration([str(self.folder / "compute.one.conf")])
         self.assertEqual((conf.host, conf.vnc.server_proxyclient_address), ("one", "10.0.0.31"))
@@ -111,7 +107,7 @@ class CommandTests(CommandCase):
         self.assertEqual(project["scripts"]["novnc-redis-acl"], f"{main.__module__}:{main.__name__}")
 
     def test_the_line_alone(self) -> None:
-        line = self.run_it("--password-stdin", "proxy", said="a long enough password\n")
+        line = self.run_it("--password-stdin", "proxy", stdin="a long enough password\n")
         self.assertTrue(line.startswith("user novnc-proxy reset on #"))
         self.assertNotIn("long", line)
 
@@ -129,10 +125,10 @@ class CommandTests(CommandCase):
             (("--into", "/proc/nowhere", "proxy"), "/proc/nowhere"),
             (("--password-stdin", "proxy", "api"), "one role"),
         ):
-            line = self.fails(*arguments, said="a long enough password\n")
+            line = self.fails(*arguments, stdin="a long enough password\n")
             self.assertIn(names, line)
             self.assertNotIn("secret", line)
-        self.assertIn("16 characters", self.fails("--password-stdin", "proxy", said="short\n"))
+        self.assertIn("16 characters", self.fails("--password-stdin", "proxy", stdin="short\n"))
         (self.folder / "notes.conf").write_text("[DEFAULT]\n")
         self.assertIn("notes.conf", self.fails(*into))
         (self.folder / "notes.conf").rename(self.folder / "proxy.conf")
@@ -148,7 +144,7 @@ class TrustTests(CommandCase):
         self.written = {path.name: path.read_bytes() for path in self.folder.iterdir()}
 
     def refuses(self, why: str) -> None:
-        """Nothing is written, and the line says why."""
+        """Check that nothing is written, for this reason."""
         line = self.fails("--into", str(self.folder), "api", "proxy")
         self.assertIn(why, line)
         self.assertIn("--into", line)
@@ -182,7 +178,7 @@ class TrustTests(CommandCase):
         self.refuses("is a symbolic link")
 
     def test_of_another_user(self) -> None:
-        """With another caller, files of this user belong to another user."""
+        """Only root can change the owner of a file; for other users, geteuid is patched."""
         if os.geteuid() == 0:
             os.chown(self.folder / "api.conf", 12345, -1)
             self.refuses("belongs to another user (uid 12345)")

@@ -1,4 +1,4 @@
-"""``novnc-reload`` and the control socket: a reload with an answer."""
+"""``novnc-reload``, and the control socket, on which the service answers."""
 
 import os
 import stat
@@ -50,7 +50,7 @@ class ReloadTests(TestCase):
         return port
 
     async def command(self, *more: str) -> tuple[str, int]:
-        """What it prints, and its exit code."""
+        """Return what it prints, and its exit code."""
         return await self.run_it("--config-file", str(self.conf), *more)
 
     async def run_it(self, *more: str) -> tuple[str, int]:
@@ -67,7 +67,7 @@ class ReloadTests(TestCase):
         self.assertEqual(self.reloads, 1)
 
     async def test_failure(self) -> None:
-        """The service's reason, in one line whatever it has in it."""
+        """It prints the service's reason in one line, without control characters."""
         self.outcome = succeed("cert: no certificate (/etc/\x1bnova.pem)")
         self.listen()
         self.assertEqual(await self.command(), ("reload failed: cert: no certificate (/etc/?nova.pem)\n", 1))
@@ -83,7 +83,7 @@ class ReloadTests(TestCase):
         self.assertEqual(self.reloads, 0)
 
     async def test_it_waits(self) -> None:
-        """For an outcome that comes later."""
+        """It ends when the service reports the outcome."""
         self.outcome = Deferred()
         asked: Deferred[None] = Deferred()
         reload = self.reload
@@ -101,7 +101,7 @@ class ReloadTests(TestCase):
         self.assertEqual(await running, ("", 0))
 
     async def test_a_bad_option(self) -> None:
-        """The service is not asked then."""
+        """The service gets no request."""
         self.listen()
         self.conf.write_text("[DEFAULT]\nworkers = many\n")
         errors, code = await self.command()
@@ -109,7 +109,7 @@ class ReloadTests(TestCase):
         self.assertIn("workers", errors)
 
     async def test_optional_file(self) -> None:
-        """It need not exist; where it does, it is checked."""
+        """It need not exist; if it does, it is checked."""
         self.listen()
         more = self.folder / "novncproxy.conf"
         self.assertEqual(await self.command("--optional-config-file", str(more)), ("", 0))
@@ -124,7 +124,7 @@ class ReloadTests(TestCase):
         self.assertIn("File name too long", errors)
 
     async def test_the_service_gets_the_files(self) -> None:
-        """In the order of the command line, where later files win; a copy that systemd made at the start is stale."""
+        """Their order is that of the command line, and their text is not that of systemd's stale copies."""
         self.listen()
         more, last = self.folder / "novncproxy.conf", self.folder / "last.conf"
         more.write_text("[console]\nmax_sessions = 7\n")
@@ -141,7 +141,7 @@ class ReloadTests(TestCase):
         self.assertEqual(list(self.files), [f"{self.folder}/?.conf"])
 
     def test_requests(self) -> None:
-        """Another request, or files in another form, do nothing."""
+        """An unknown request, or malformed files, have no effect."""
         wrong = (b"{", b"7", b"[1]", b'[["a"]]', b'[["a", 1]]', b'[["a", "\\ud800"]]', *map(self.deep, (1000, 100_000)))
         for request in (b"stop", b"", *(b"reload " + files for files in wrong)):
             protocol, transport = Control(), StringTransport()
@@ -153,7 +153,7 @@ class ReloadTests(TestCase):
 
     @staticmethod
     def deep(levels: int) -> bytes:
-        """A pair whose path is a list in a list, and so on."""
+        """Return a pair whose path is a deeply nested list."""
         return b'[[%b%b, "text"]]' % (b"[" * levels, b"]" * levels)
 
     async def test_no_service_listens(self) -> None:
@@ -162,7 +162,7 @@ class ReloadTests(TestCase):
         self.assertIn("the service does not answer", errors)
 
     def test_socket(self) -> None:
-        """Only its owner may open it; what a predecessor left is not an obstacle."""
+        """Only its owner may open it; a file that a killed process has left is replaced."""
         (self.folder / "control").write_text("")
         self.listen()
         mode = (self.folder / "control").stat().st_mode
@@ -190,7 +190,7 @@ class ReloadTests(TestCase):
         self.assertEqual(led, [True])
 
     async def test_the_pid_file(self) -> None:
-        """It names the new process.  If this user may not replace it, a line says so, and the take-over is finished."""
+        """It names the new process.  If it cannot be replaced, a log line says so, and the take-over is finished."""
         log, service = Logged(self), CommandService(Clock(), [])
         path = self.folder / "twistd.pid"
         for folder in (self.folder, self.folder / "none"):
@@ -210,6 +210,6 @@ class ReloadTests(TestCase):
         self.assertEqual(len(log.lines("novnc-reload cannot reach this service")), 3)
 
     def test_without_a_folder(self) -> None:
-        """Elsewhere than under systemd there is no such socket."""
+        """Without systemd, there is no control socket."""
         self.patch(os, "environ", {})
         self.assertIsNone(listen_for_reload(reactor, self.reload, self.take_over))

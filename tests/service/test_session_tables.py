@@ -1,4 +1,4 @@
-"""The files of tables: they outlive killed processes, and are not taken from live ones."""
+"""The files of session tables: the next start reads only those of killed processes."""
 
 import fcntl
 import os
@@ -53,7 +53,7 @@ class TableTests(SynchronousTestCase):
         self.assertRaises(OSError, os.fstat, table)
 
     def test_other_files(self) -> None:
-        """They stay, and a damaged table gives no rows."""
+        """They stay; a damaged table has no rows."""
         (self.folder / "control").write_text("x")
         (self.folder / "sessions-broken").write_text("x" * 2000)
         (self.folder / "sessions-link").symlink_to("/etc/passwd")
@@ -61,7 +61,7 @@ class TableTests(SynchronousTestCase):
         self.assertEqual({path.name for path in self.folder.iterdir()}, {"control", "sessions-link"})
 
     def test_no_folder(self) -> None:
-        """A service without a RuntimeDirectory, and a worker, which does not get the variable."""
+        """Without RUNTIME_DIRECTORY, a table is in memory; of two folders in the variable, the first is used."""
         self.patch(os, "environ", {})
         tables = SessionTables()
         self.assertEqual(list(tables.left_behind()), [])
@@ -72,7 +72,7 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(SessionTables().folder, str(self.folder))
 
     def test_an_unusable_folder(self) -> None:
-        """The table is in memory then, and a line says what that means."""
+        """The table is then in memory, and a log line has the reason."""
         logged = Logged(self)
         tables = SessionTables(str(self.folder / "missing"))
         self.assertEqual(list(tables.left_behind()), [])
@@ -94,7 +94,7 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(len(logged.lines("No locks available")), 1)
 
     def test_another_start_at_the_same_time(self) -> None:
-        """It does not take the file before it is locked."""
+        """It does not read the file before this process has locked it."""
         flock = fcntl.flock
 
         def slow(*arguments: Any) -> None:

@@ -1,6 +1,6 @@
-"""A client that sends slowly on purpose is cut off on every port, in every phase, however steadily it sends.
+"""A client that sends slowly on purpose is disconnected on every port, in every phase, however steadily it sends.
 
-In memory, on a clock that the test moves; TLS is OpenSSL's.
+The connections are in memory, with a fake clock; the TLS handshakes are real.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ DRIP = 0.25
 """Seconds between two bytes."""
 
 LINGER = CLOSE_TIMEOUT
-"""Seconds for which what is said to a slow sender may wait to be read; the fronts give 2."""
+"""Maximum number of seconds until a slow sender has read the refusal; the fronts give it 2."""
 
 
 async def never(*_: str) -> ConnectInfo:
@@ -48,13 +48,13 @@ async def never(*_: str) -> ConnectInfo:
 
 
 class Slow(NamedTuple):
-    """A row.
+    """One way to send slowly.
 
-    :ivar way: what stands in front: "", "tls", "proxy" or "proxy tls".
-    :ivar first: sent at once; inside of TLS, where that is the way and its handshake is not what drips.
-    :ivar drips: ``hello``: the TLS handshake; ``header``: the PROXY header; ``silence`` from accept; ``nothing``
-        behind the rest; else these bytes, over and over.
-    :ivar seconds: until it is cut.
+    :ivar way: what comes before HTTP: "", "tls", "proxy" or "proxy tls".
+    :ivar first: sent at once, after the PROXY header and the TLS handshake.
+    :ivar drips: what is sent byte by byte: ``hello``: the TLS handshake; ``header``: the PROXY header; ``silence``:
+        nothing at all; ``nothing``: nothing after ``first``; else these bytes, repeatedly.
+    :ivar seconds: until the port closes the connection.
     """
 
     name: str
@@ -77,7 +77,7 @@ TABLE = (
     Slow("nothing behind an answer", ("api",), "", GET + b"\r\n", "nothing", IDLE_TIMEOUT),
     Slow("nothing behind a page", ("novnc",), "", b"HEAD /favicon.ico HTTP/1.1\r\nHost: h\r\n\r\n", "nothing", 10),
     Slow("a second head behind a page", ("novnc",), "", b"HEAD /favicon.ico HTTP/1.1\r\nHost: h\r\n\r\n", b"G", 10),
-    # TLS: 5 s for its first byte where only TLS is taken (the API), else as many as a head has; 5 s for its handshake.
+    # TLS: 5 s for the first byte if the port takes only TLS (the API), otherwise 10 s; 5 s for the handshake.
     Slow("no TLS", ("api",), "tls", b"", "silence", 5),
     Slow("neither TLS nor plain", FRONTS, "tls", b"", "silence", 10),
     Slow("a TLS handshake", ALL, "tls", b"", "hello", 5),
@@ -94,8 +94,6 @@ TABLE = (
 
 
 class Socket(Transport):
-    """As TCP's."""
-
     def setTcpNoDelay(self, enabled: bool) -> None:
         pass
 
@@ -116,12 +114,12 @@ class Connection:
         return bool(self.transport.disconnected or self.transport.disconnecting)
 
     def receive(self, data: bytes) -> None:
-        """The port reads these bytes, if it still does."""
+        """Let the port read these bytes, unless it has closed the connection."""
         if data and not self.cut:
             self.transport.protocol.dataReceived(data)
 
     def hello(self) -> bytes:
-        """How a TLS client begins."""
+        """Begin a TLS handshake, and return the first bytes of the client."""
         self._client = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
         self._client.set_connect_state()
         return self._step()
@@ -138,18 +136,17 @@ class Connection:
             return b""
 
     def shake_hands(self) -> None:
-        """A whole TLS handshake."""
         self.receive(self.hello())
         self.answer()
 
     def answer(self) -> None:
-        """The rest of a handshake."""
+        """Do the rest of a handshake."""
         while data := self.transport.take():
             self._client.bio_write(data)
             self.receive(self._step())
 
-    def say(self, data: bytes) -> None:
-        """Bytes, inside of TLS where there is some."""
+    def send(self, data: bytes) -> None:
+        """Send bytes, inside of TLS after a TLS handshake."""
         if self._client is not None:
             self._client.send(data)
             data = self._made()
@@ -168,7 +165,7 @@ class SlowSenders(SynchronousTestCase):
         self.tls = FrontTLS(str(folder / "cert.pem"), str(folder / "key.pem"))
 
     def factory(self, port: str, way: str) -> Any:
-        """A port, and what stands in front of it."""
+        """Return the factory of a port; ``way`` is as in :class:`Slow`."""
         self.clock: Any = MemoryReactorClock()
         if port == "api":
             self.clock.getThreadPool = None
@@ -184,7 +181,7 @@ class SlowSenders(SynchronousTestCase):
         return Listener(self.clock, front, tls=tls, tls_only=port == "api", proxies=proxies)
 
     def begin(self, row: Slow, connection: Connection) -> list[bytes]:
-        """Up to where it becomes slow; what drips then."""
+        """Send everything up to the slow part; return the bytes of the slow part."""
         if row.drips == "silence":
             return []
         if "proxy" in row.way:
@@ -196,11 +193,11 @@ class SlowSenders(SynchronousTestCase):
                 return [bytes((byte,)) for byte in connection.hello()[:-1]]
             connection.shake_hands()
         if row.first:
-            connection.say(row.first)
+            connection.send(row.first)
         return [] if row.drips == "nothing" else [bytes((byte,)) for byte in row.drips] * 1000  # type: ignore[union-attr]
 
     def cut_after(self, row: Slow, port: str) -> float:
-        """Seconds until the port gave it up; then nothing is left of it."""
+        """Return the seconds until the connection is closed; check that no timer is left."""
         factory = self.factory(port, row.way)
         kept = len(self.clock.getDelayedCalls())
         connection = Connection(factory)
@@ -211,7 +208,7 @@ class SlowSenders(SynchronousTestCase):
             self.assertLess(self.clock.seconds() - began, 100, (row.name, port))
             drop = next(drops, b"")
             if drop and encrypted:
-                connection.say(drop)
+                connection.send(drop)
             elif drop:
                 connection.receive(drop)
             self.clock.advance(DRIP)
@@ -223,7 +220,7 @@ class SlowSenders(SynchronousTestCase):
         return float(took)
 
     def test_the_table(self) -> None:
-        """To the second; what is said of it (408, 400) may take as long again as a slow reader is given."""
+        """The port closes the connection in time, or up to LINGER later if the client does not read the refusal."""
         for row in TABLE:
             for port in row.ports:
                 took = self.cut_after(row, port)
@@ -232,7 +229,7 @@ class SlowSenders(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_each_phase_to_its_end(self) -> None:
-        """A client that is slow in each of them is refused 30 s after it connected, and has 5 s to take the reason."""
+        """A client that is slow in each phase is refused after 30 s, and then has 5 s to read the reason."""
         factory = self.factory("novnc", "proxy tls")
         connection = Connection(factory)
         self.clock.advance(4.9)
@@ -244,7 +241,7 @@ class SlowSenders(SynchronousTestCase):
         connection.receive(hello[1:])
         connection.answer()
         self.clock.advance(9.9)
-        connection.say(UPGRADE)
+        connection.send(UPGRADE)
         self.assertFalse(connection.cut)
         while not connection.cut:
             self.clock.advance(DRIP)

@@ -1,4 +1,4 @@
-"""Sockets that are passed by systemd, and what is passed wrongly."""
+"""Listening sockets: passed ones, shared ones, and the unix socket of the noVNC proxy."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from novnc_twisted.service.sockets import Sockets
 
 
 def listening(case: TestCase) -> socket.socket:
-    """A socket as systemd would open it."""
+    """Return a listening socket, as systemd would open it."""
     listener = socket.socket()
     case.addCleanup(listener.close)
     listener.bind(("127.0.0.1", 0))
@@ -31,10 +31,8 @@ def listening(case: TestCase) -> socket.socket:
 
 
 class AcceptorTests(TestCase):
-    """Accepting beside other processes."""
-
     async def test_one_in_each_turn(self) -> None:
-        """So that others get some of those that wait; Twisted's own port takes them all."""
+        """Other processes get some of the waiting connections, too; Twisted's own port takes all."""
         listener = listening(self)
         listener.setblocking(False)
         address = listener.getsockname()
@@ -61,13 +59,13 @@ class AcceptorTests(TestCase):
 
 
 class OwnerTests(TestCase):
-    """Whose is what; refused before any descriptor is touched."""
+    """Which service gets which socket."""
 
     def environment(self, count: int, names: str = "", pid: int | None = None) -> dict[str, str]:
         return {"LISTEN_PID": str(pid or os.getpid()), "LISTEN_FDS": str(count), "LISTEN_FDNAMES": names}
 
     def test_of_another_process(self) -> None:
-        """LISTEN_PID of another process: a parent forgot to tidy up."""
+        """LISTEN_PID names another process."""
         sockets = Sockets.of_environment(("novncproxy",), self.environment(1, pid=1))
         self.assertEqual(sockets.taken, {})
 
@@ -75,7 +73,7 @@ class OwnerTests(TestCase):
         with self.assertRaisesRegex(Unusable, r"LISTEN_FDS: passed sockets: 1, .*xvpvncproxy.*sockets of novncproxy"):
             Sockets.of_environment(("novncproxy",), self.environment(1, "xvpvncproxy"))
 
-    def test_more_than_parts(self) -> None:
+    def test_more_sockets_than_services(self) -> None:
         with self.assertRaisesRegex(Unusable, "LISTEN_FDS: passed sockets: 4,"):
             Sockets.of_environment(("consoleapi", "novncproxy", "xvpvncproxy"), self.environment(4))
 
@@ -84,7 +82,7 @@ class OwnerTests(TestCase):
             Sockets.of_environment((), self.environment(1))
 
     def test_unused(self) -> None:
-        """A take-over passes the monitoring port, which is no longer set: its clients are refused, and do not hang."""
+        """A take-over passes the monitoring port, which is no longer set: it is closed, so that clients do not hang."""
         unused = listening(self)
         predecessor = SimpleNamespace(files=[], owners=["monitoring"], older=[], channels={})
         self.patch(make_service, "channel_to_predecessor", lambda: predecessor)
@@ -102,7 +100,7 @@ class UnixSocketTests(SynchronousTestCase):
     """The socket of ``[vnc] novncproxy_socket``."""
 
     def setUp(self) -> None:
-        folder = tempfile.mkdtemp()  # the path of a socket is short
+        folder = tempfile.mkdtemp()  # a unix socket's path must be short
         self.addCleanup(shutil.rmtree, folder)
         self.path = f"{folder}/novnc.sock"
 
@@ -112,7 +110,7 @@ class UnixSocketTests(SynchronousTestCase):
         return listener
 
     def test_permissions(self) -> None:
-        """Those of the option, whatever the process's own are; these stay."""
+        """The socket has the mode of the option, and the umask of the process stays."""
         before = os.umask(0o022)
         self.addCleanup(os.umask, before)
         for mode in (0o600, 0o666):
@@ -125,7 +123,7 @@ class UnixSocketTests(SynchronousTestCase):
         self.open()
 
     def test_a_socket_in_use(self) -> None:
-        """Also if the queue of its process is full."""
+        """Also if its accept queue is full."""
         other = socket.socket(socket.AF_UNIX)
         self.addCleanup(other.close)
         other.bind(self.path)
@@ -141,7 +139,7 @@ class UnixSocketTests(SynchronousTestCase):
             )
 
     def test_something_else(self) -> None:
-        """It is not removed."""
+        """A file that is not a socket is not removed."""
         with open(self.path, "w"):  # noqa: PTH123
             pass
         self.assertRaises(StartFailed, self.open)

@@ -22,25 +22,25 @@ from tests.support.logged import Logged
 
 
 class CountTests(TestCase):
-    """How many processes a command is."""
+    """The number of worker processes of a command."""
 
     def count(self, command: str, workers: int) -> int:
         return worker_count(command, SimpleNamespace(workers=workers, transport_url="redis://"))
 
     def test_proxies(self) -> None:
-        """As many as are wished for, or one for each core that we may use."""
+        """As many as ``workers``; 0: one for each core that this process may use."""
         for command in ("novncproxy", "xvpvncproxy"):
             self.assertEqual([self.count(command, number) for number in (1, 3)], [1, 3])
             self.assertEqual(self.count(command, 0), len(os.sched_getaffinity(0)))
 
     def test_the_others(self) -> None:
-        """They share the proxies' file, and are one process."""
+        """They are one process, because ``workers`` in a shared file is for the proxies."""
         for command in ("consoleauth", "consolecompute", "consoleapi"):
             self.assertEqual([self.count(command, number) for number in (0, 1, 3)], [1, 1, 1])
 
 
 class WatchdogTests(TestCase):
-    """systemd's watchdog, which the supervisor answers for its workers."""
+    """systemd's watchdog, which the supervisor notifies for its workers."""
 
     def setUp(self) -> None:
         self.patch(os, "environ", os.environ | {"WATCHDOG_USEC": "8000000"})
@@ -57,7 +57,7 @@ class WatchdogTests(TestCase):
         self.beats += 1
 
     def wait(self, seconds: int, *answering: int) -> None:
-        """Each second these workers answer, and the supervisor looks."""
+        """Each second, these workers answer, and the supervisor checks all workers."""
         for _ in range(seconds):
             self.reactor.advance(1)
             for number in answering:
@@ -69,7 +69,7 @@ class WatchdogTests(TestCase):
         self.assertEqual((self.beats, self.reactor.signals), (20, []))
 
     def test_one_hangs(self) -> None:
-        """It is killed within half of the interval, and the supervisor stays alive with the others."""
+        """It is killed after half of the interval, and the supervisor goes on with the others."""
         self.wait(4, 1)
         self.assertEqual((self.beats, self.reactor.signals), (4, []))
         self.wait(1, 1)
@@ -81,7 +81,7 @@ class WatchdogTests(TestCase):
         self.assertEqual((self.beats, self.reactor.signals), (24, [(100, SIGKILL)]))
 
     def test_one_hangs_in_its_start(self) -> None:
-        """It has longer, since it has to be read from a disk; one that waits for Redis, say, shows that it runs."""
+        """It has more time, because it may load slowly.  A worker that waits for Redis answers."""
         for worker in self.reactor.spawned:
             worker.processEnded(Failure(ProcessTerminated(exitCode=1)))
         self.reactor.advance(0)
@@ -91,14 +91,12 @@ class WatchdogTests(TestCase):
         self.assertEqual(self.reactor.signals, [(103, SIGKILL)])
 
     def test_one_can_not_be_killed(self) -> None:
-        """Then systemd ends them all."""
+        """The watchdog is no longer notified, so that systemd restarts the service."""
         self.wait(20, 1)
         self.assertEqual(self.beats, 4)
 
 
 class FailedStartTests(TestCase):
-    """A worker that says why it can't start."""
-
     def setUp(self) -> None:
         self.codes: list[int] = []
         self.patch(workers, "exit_with", self.codes.append)
@@ -112,21 +110,21 @@ class FailedStartTests(TestCase):
         worker.processEnded(Failure(ProcessTerminated(exitCode=code)))
 
     def test_the_first_start(self) -> None:
-        """The command ends with the code of the worker, and says why once."""
-        said: list[str] = []
-        observer = lambda event: said.append(eventAsText(event, includeTimestamp=False, includeSystem=False))  # noqa: E731
+        """The command ends with the exit code of the worker, and logs the reason once."""
+        lines: list[str] = []
+        observer = lambda event: lines.append(eventAsText(event, includeTimestamp=False, includeSystem=False))  # noqa: E731
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         for worker in list(self.reactor.spawned):
             self.fails(worker)
         self.assertEqual((self.codes, self.reactor.stopped), ([78], 1))
         self.assertEqual(
-            [line for line in said if "cert" in line], ["novncproxy could not start: cert: no certificate"]
+            [line for line in lines if "cert" in line], ["novncproxy could not start: cert: no certificate"]
         )
         self.assertEqual(len(self.reactor.spawned), 2, "none is started again")
 
     def test_a_later_one(self) -> None:
-        """The others serve on, and it is tried again: the certificate may be mended."""
+        """The other workers go on, and it is started again."""
         for worker in list(self.reactor.spawned):
             worker.outReceived(b'{"ready": true}\n')
         self.reactor.spawned[0].processEnded(Failure(ProcessTerminated(exitCode=1)))
@@ -137,7 +135,7 @@ class FailedStartTests(TestCase):
         self.assertEqual(len(self.reactor.spawned), 4)
 
     def test_a_process_that_cannot_be_started(self) -> None:
-        """As for other failures: the command ends if it was never ready."""
+        """The command ends if it was never ready; otherwise, the process is started again later."""
         logged = Logged(self)
         for ready in (False, True):
             self.setUp()
@@ -167,8 +165,6 @@ class FailedStartTests(TestCase):
 
 
 class PauseTests(TestCase):
-    """When a worker is started again."""
-
     def setUp(self) -> None:
         self.reactor = Spawning()
         self.supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [])
@@ -176,7 +172,7 @@ class PauseTests(TestCase):
         self.supervisor.begin()
 
     def dies(self, after: float) -> float:
-        """Worker 1 lives so long; the seconds until its successor."""
+        """Let worker 1 die; return the seconds until it is started again."""
         worker = [one for one in self.reactor.spawned if one.number == 1][-1]
         self.reactor.advance(after)
         worker.processEnded(Failure(ProcessTerminated(exitCode=1)))
@@ -186,19 +182,18 @@ class PauseTests(TestCase):
         return pause
 
     def test_longer_and_longer(self) -> None:
-        """At once the first time, and never more than half a minute."""
+        """The first pause is 0, and no pause is longer than LONGEST_PAUSE."""
         self.assertEqual([self.dies(0.5) for _ in range(8)], [0, 1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE])
 
     def test_any_number_of_deaths(self) -> None:
         pauses = RestartPauses()
         self.assertEqual([pauses.after_death(1, 0.5) for _ in range(2000)][-1], LONGEST_PAUSE)
 
-    def test_a_long_life_is_forgiven(self) -> None:
+    def test_a_long_life_resets_the_pause(self) -> None:
         pauses = [self.dies(0), self.dies(0), self.dies(LONG_LIFE), self.dies(0)]
         self.assertEqual(pauses, [0, 1, 0, 1])
 
     def test_each_for_itself(self) -> None:
-        """The other worker runs on."""
         self.dies(0)
         self.assertEqual([one.number for one in self.reactor.spawned], [1, 2, 1])
 
@@ -214,7 +209,7 @@ class PauseTests(TestCase):
         self.assertEqual([one.number for one in self.reactor.spawned], [1, 2, 1])
 
     def test_none_while_stopping(self) -> None:
-        """And its end waits for both."""
+        """No worker is started again, and the stop waits for the end of both."""
         stopped = self.supervisor.stopService()
         for worker in self.reactor.spawned:
             self.assertNoResult(stopped)
@@ -225,7 +220,7 @@ class PauseTests(TestCase):
 
 
 class RelayedLogTests(TestCase):
-    """What a worker writes, in its supervisor's log."""
+    """The output of a worker, in its supervisor's log."""
 
     def setUp(self) -> None:
         self.events: list[Any] = []
@@ -249,7 +244,7 @@ class RelayedLogTests(TestCase):
         self.assertEqual(len(self.events), 2)
 
     def test_what_is_no_log(self) -> None:
-        """Nothing is lost, and nothing breaks it."""
+        """Other lines are logged as text."""
         for odd in (b"plain", b"[]", b"7", b'{"time": "x"}', b'{"time": 1, "level": "odd", "system": "", "text": ""}'):
             self.assertFalse(self.log.received(odd + b"\n"))
         self.log.raw(b"Fatal Python error\n\n  File")
@@ -268,6 +263,6 @@ class RelayedLogTests(TestCase):
             self.assertEqual([event["log_text"] for event in self.events], [line.decode(), "good"])
 
     def test_a_line_without_end(self) -> None:
-        """Held up to a length, then passed on in pieces."""
+        """It is kept up to LONGEST, and then logged in pieces."""
         self.log.raw(b"x" * (LONGEST + 1))
         self.assertEqual(len(self.events), 1)

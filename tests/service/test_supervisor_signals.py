@@ -1,4 +1,4 @@
-"""What a supervisor does with signals, without a process: it passes a reload on, and stops its workers."""
+"""A supervisor reloads and stops its workers; without real processes."""
 
 import os
 from collections.abc import Callable
@@ -21,10 +21,8 @@ from tests.support.logged import Logged
 
 
 class ReloadTests(TestCase):
-    """SIGHUP is passed on to the workers, and no session ends."""
-
     def test_every_worker_gets_it(self) -> None:
-        """One that has just been started reads it when its reactor runs."""
+        """A worker that is being started reads it when its reactor runs."""
         reactor = Spawning()
         supervisor = Supervisor(reactor, "novncproxy", 2, [], Sockets(), [])
         supervisor.running = True
@@ -57,7 +55,7 @@ class ReloadTests(TestCase):
     def test_options_that_need_a_restart(self) -> None:
         """A worker that is started later has the same options as the others, from its start on.
 
-        Files of earlier options, such as page_settings, may no longer exist then.
+        It must not begin with the first options: the files that they name, such as page_settings, may no longer exist.
         """
         path = Path(self.mktemp())
         path.write_text(
@@ -90,7 +88,7 @@ class ReloadTests(TestCase):
         self.assertEqual(len(supervisor.files), 2)
 
     def test_outcome(self) -> None:
-        """It is the workers' own, and the first error counts."""
+        """It is the first error of a worker."""
         supervisor, (first, second) = self.two_ready()
         outcome = supervisor.reload()
         first.outReceived(b'{"report": "reloaded", "failed": null}\n')
@@ -99,7 +97,7 @@ class ReloadTests(TestCase):
         self.assertEqual(self.successResultOf(outcome), "key: unreadable")
 
     def test_two_at_the_same_time(self) -> None:
-        """Each has its own outcome, also if both are equal."""
+        """Each reload has its own outcome, although both send the same order."""
         supervisor, (first, second) = self.two_ready()
         outcomes = [supervisor.reload(), supervisor.reload()]
         self.assertEqual(self.reactor.orders, [(100, b"reload\n"), (101, b"reload\n")] * 2)
@@ -113,7 +111,7 @@ class ReloadTests(TestCase):
         self.assertIsNone(self.successResultOf(outcomes[1]))
 
     def test_a_worker_that_ends_meanwhile(self) -> None:
-        """Its successor reads what is there now."""
+        """Its replacement reads the new files."""
         supervisor, (first, second) = self.two_ready()
         outcome = supervisor.reload()
         first.outReceived(b'{"report": "reloaded", "failed": null}\n')
@@ -121,7 +119,7 @@ class ReloadTests(TestCase):
         self.assertIsNone(self.successResultOf(outcome))
 
     def test_what_is_bad_reaches_no_worker(self) -> None:
-        """The supervisor has read it before."""
+        """The supervisor reads the files first."""
 
         def check() -> None:
             raise Unusable("cert: no certificate (/etc/nova/cert.pem)")
@@ -131,7 +129,7 @@ class ReloadTests(TestCase):
         self.assertEqual(self.reactor.orders, [])
 
     def two_ready(self, check: Callable[[], object] = list) -> tuple[Supervisor, list[Any]]:
-        """A supervisor, and its two workers."""
+        """Return a supervisor and its two workers, which are ready."""
         self.reactor = Spawning()
         supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [], check)
         supervisor.running = True
@@ -142,8 +140,6 @@ class ReloadTests(TestCase):
 
 
 class DrainTests(TestCase):
-    """Workers whose sessions go on for a while."""
-
     def setUp(self) -> None:
         self.reactor = Spawning()
         self.supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [], drain=60)
@@ -151,7 +147,7 @@ class DrainTests(TestCase):
         self.supervisor.begin()
 
     def test_a_worker_that_does_not_end(self) -> None:
-        """It is killed, but not before its sessions have had their time."""
+        """It is killed STOP_TIMEOUT after the end of drain_timeout."""
         stopped = self.supervisor.stopService()
         self.assertEqual(self.reactor.signals, [(100, SIGTERM), (101, SIGTERM)])
         self.reactor.spawned[0].processEnded(Failure(ProcessTerminated(exitCode=0)))
@@ -173,7 +169,7 @@ class DrainTests(TestCase):
             worker.processEnded(Failure(ProcessTerminated(signal=SIGKILL)))
 
     def test_a_second_signal(self) -> None:
-        """The workers are to end at once: their pipe is closed, which cannot be mistaken for the first signal."""
+        """The workers must end at once: their pipe is closed, which cannot be mistaken for the first signal."""
         stopped = self.supervisor.stopService()
         self.reactor.advance(10)
         self.supervisor.end_now()

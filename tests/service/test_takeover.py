@@ -1,4 +1,4 @@
-"""A take-over, as the predecessor and the new process see it, without a process."""
+"""The predecessor's and the new process's parts of a take-over, without real processes."""
 
 import json
 import os
@@ -83,7 +83,7 @@ class TakeOverTests(SynchronousTestCase):
         process.processEnded(Failure(ProcessTerminated(exitCode=code)))
 
     def test_what_it_gets(self) -> None:
-        """The sockets, the channel and the standard error, and no variable of systemd for this process."""
+        """The sockets, the channel and the standard error, but no variable that systemd meant for this process."""
         self.patch(os, "environ", os.environ | {"LISTEN_FDS": "1", "WATCHDOG_PID": "1", "WATCHDOG_USEC": "1000"})
         self.begin()
         self.assertEqual(self.reactor.files[3], self.listener.fileno())
@@ -96,7 +96,7 @@ class TakeOverTests(SynchronousTestCase):
         )
 
     def test_the_files_of_the_last_reload(self) -> None:
-        """The new process could only read the copy that systemd made at the start of the service."""
+        """The new process gets them: it could read only the copy that systemd made at the start of the service."""
         file = FlagFile.of_text("/etc/nova/nova.conf", "[console]\nmax_sessions = 9\n")
         take_over = TakeOver(self.reactor, [], self.older, files=lambda: [file])
         handles: list[int] = []
@@ -121,7 +121,7 @@ class TakeOverTests(SynchronousTestCase):
         found.doRead()
 
     def test_sigusr2_does_not_end_it(self) -> None:
-        """``systemctl kill`` may reach it before it handles the signal."""
+        """``systemctl kill`` may send it to the new process before that process handles it."""
         self.begin()
         self.assertIn(signal.SIGUSR2, self.reactor.blocked)
         self.assertNotIn(signal.SIGUSR2, signal.pthread_sigmask(signal.SIG_BLOCK, []))
@@ -176,14 +176,14 @@ class TakeOverTests(SynchronousTestCase):
         self.reactor.channel.dataReceived(line.encode() + b"\n")
 
     def test_its_end_later(self) -> None:
-        """It is not the business of its predecessor."""
+        """Its predecessor does not report it."""
         process = self.begin()
         self.channel_says("ready")
         self.ends(process)
         self.assertEqual(self.logged.lines("failed"), [])
 
     def test_a_failed_start(self) -> None:
-        """One line with its own reason; the next attempt is possible."""
+        """One line has the reason that the new process sent, and another attempt is possible."""
         process = self.begin()
         self.channel_says("failed: cert: no certificate")
         process.errReceived(b"something else\n")
@@ -263,7 +263,7 @@ class TakeOverTests(SynchronousTestCase):
         self.assertEqual(len(self.logged.lines("take-over refused: transport_url is memory://")), 1)
 
     def test_commands_that_can(self) -> None:
-        """All others; a proxy of nova's tokens has no bus."""
+        """All others; a proxy with nova's tokens needs no bus."""
         for command, url in (("console", "redis://r"), ("consolecompute", "redis://r"), ("novncproxy", "memory://")):
             self.assertEqual(no_take_over(command, SimpleNamespace(transport_url=url)), "")
 
@@ -291,7 +291,7 @@ class SuccessorTests(SynchronousTestCase):
         self.channel.ready()  # nobody reads it
 
     def test_it_leads(self) -> None:
-        """Once, and nothing is left of the channel."""
+        """It leads once, and the channel is closed."""
         self.channel.watch(self.reactor, self.lead)
         self.channel.doRead()
         self.predecessor.sendall(b"le")
@@ -319,7 +319,7 @@ class SuccessorTests(SynchronousTestCase):
         self.assertEqual((self.led, self.reactor.readers, self.channel.fileno()), (1, [], -1))
 
     def test_options_of_twistd(self) -> None:
-        """The pid file of the predecessor is not an obstacle, and becomes that of this process."""
+        """twistd ignores the predecessor's pid file, whose path is kept for later."""
         options = {"pidfile": "twistd.pid", "nodaemon": False, "uid": 65534}
         self.patch(os, "geteuid", lambda: 65534)
         self.channel.adjust(options)

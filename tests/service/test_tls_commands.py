@@ -1,4 +1,4 @@
-"""TLS and the PROXY protocol as an operator has them: options, mistakes, SIGHUP, and unmodified clients."""
+"""TLS and the PROXY protocol in the commands: options, mistakes, SIGHUP, and unmodified clients."""
 
 import os
 import re
@@ -29,8 +29,6 @@ OURS, OTHER = CA(), CA("another CA")
 
 
 class Files:
-    """Certificates and keys of a test."""
-
     def __init__(self, case: TestCase) -> None:
         self.folder = Path(case.mktemp()).absolute()
         self.folder.mkdir()
@@ -45,12 +43,12 @@ class Files:
 
 
 def trusting(ca: CA) -> Any:
-    """What a client that trusts it needs."""
+    """Return the TLS options of a client that trusts this CA."""
     return ssl.optionsForClientTLS("127.0.0.1", ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(ca.pem)]))
 
 
 class MistakeTests(TestCase):
-    """What is wrong is one line that names option and file."""
+    """A mistake is reported in one line, which names the option and the file."""
 
     timeout = 300
 
@@ -86,7 +84,7 @@ class MistakeTests(TestCase):
         self.refused(only + nothing, "[console] ssl_client_ca: no certificate", nothing)
 
     def test_one_without_the_other(self) -> None:
-        """Never plain what an operator believes to be TLS, and never open what he believes to be closed."""
+        """No service starts without the TLS or the client certificates that its operator expects."""
         good = f"cert = {self.cert}\nkey = {self.key}\n"
         self.refused(f"key = {self.key}", "key: it needs cert")
         self.refused("ssl_only = true", "ssl_only: it needs cert")
@@ -100,7 +98,7 @@ class MistakeTests(TestCase):
         self.refused(f"{good}[console]\nssl_minimum_version = sslv3", "ssl_minimum_version", "sslv3")
 
     def test_the_documents_example(self) -> None:
-        """It is all that is needed."""
+        """It works without further options."""
         text = EXAMPLE.read_text()
         text = text.replace("/etc/nova/tls/console.pem", self.cert).replace("/etc/nova/tls/console-key.pem", self.key)
         path = Path(self.mktemp())
@@ -111,7 +109,7 @@ class MistakeTests(TestCase):
         self.assertIsNotNone(TLSOptions.of_api(options).load())
 
     async def test_at_start(self) -> None:
-        """The line is all that is printed."""
+        """Only this line is printed."""
         missing = f"{self.files.folder}/missing.pem"
         for conf, *names in (
             (alone(cert=missing), "cert:", missing),
@@ -130,12 +128,12 @@ class ReloadTests(ProxyCase):
     """SIGHUP to the first process, while a session lives in a worker."""
 
     async def both(self, text: str) -> None:
-        """Until each worker has said it."""
+        """Wait until each of the two workers has logged this text."""
         while len(set(re.findall(rf"worker (\d) [^\n]*{text}", self.proxy.output))) < 2:
             await self.proxy.more()
 
     async def works(self, ca: CA) -> None:
-        """For a new session."""
+        """Check that a new session opens, with a certificate of this CA."""
         viewers = Viewers(self, tls=trusting(ca))
         await (await viewers.open(self.url.replace("http", "https"))).leave()
         await self.vnc.live.get()
@@ -173,7 +171,7 @@ class ReloadTests(ProxyCase):
         self.assertEqual(await self.proxy.stop(), 0)
 
     async def test_without_tls(self) -> None:
-        """A reload ends no session."""
+        """A reload logs that there is no certificate."""
         await self.begin()
         self.proxy = await self.started(workers=1)
         self.proxy.process.signalProcess(signal.SIGHUP)
@@ -193,7 +191,7 @@ class ConsoleTests(TestCase):
         return await (endpoint if tls is None else wrapClientTLS(tls, endpoint)).connect(factory)
 
     async def test_novaclient(self) -> None:
-        """With OS_CACERT, by the small identity, whose links are https, too; SIGHUP reads the API's files as well."""
+        """It works with OS_CACERT and our identity service, whose links are https; SIGHUP reloads the API's files."""
         files = Files(self)
         cert, key = files.credential(OURS.issue("127.0.0.1"))
         ca, users = files.write("ca", OURS.pem), files.write("users", f"admin:{quick_hash('s3cret')}\n".encode())
@@ -238,7 +236,7 @@ class ConsoleTests(TestCase):
         self.assertNotIn("Traceback", process.output)
 
     async def test_proxy_protocol(self) -> None:
-        """The option's way to both fronts; the API's clients come by themselves."""
+        """The option applies to both fronts, but not to the API."""
         xvp, novnc, api = free_port(), free_port(), free_port()
         ports = f"\n[vnc]\nnovncproxy_port = {novnc}\nxvpvncproxy_port = {xvp}\n"
         more = f"[DEFAULT]\nosapi_compute_listen_port = {api}\n"

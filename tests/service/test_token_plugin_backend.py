@@ -65,7 +65,7 @@ class ProxyTests(TestCase):
 
     async def test_a_proxy_without_other_services(self) -> None:
         """A file, sockets and JWTs: consoles open, unknown tokens are refused, and no token is printed."""
-        folder = Path(tempfile.mkdtemp())  # the path of a socket is short
+        folder = Path(tempfile.mkdtemp())  # a unix socket's path must be short
         self.addCleanup(shutil.rmtree, folder)
         vnc = reactor.listenTCP(0, FakeVNCServer(), interface="127.0.0.1")
         self.addCleanup(vnc.stopListening)
@@ -108,8 +108,8 @@ class ProxyTests(TestCase):
         self.assertIn("tokens: line 2 is skipped: not of the form token: host:port", running[0][0].output)
 
     async def test_on_a_unix_socket(self) -> None:
-        """Two workers on one socket and in one log, behind a reverse proxy on this machine, which reports addresses."""
-        folder = Path(tempfile.mkdtemp())  # the path of a socket is short
+        """Two workers share a socket and a log file; the address of the client comes from the reverse proxy."""
+        folder = Path(tempfile.mkdtemp())  # a unix socket's path must be short
         self.addCleanup(shutil.rmtree, folder)
         (folder / "tokens").write_text("a: 127.0.0.1:1\n")
         conf = f"workers = 2\nlog_format = json\nlog_file = {folder}/log\n"

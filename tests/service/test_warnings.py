@@ -143,7 +143,7 @@ class WarningTests(CheckCase):
             self.assertRegex(line, rf"^:\d+: \[{section}\] {name}: it is not used")
 
     def test_options_that_only_consoleauth_applies(self) -> None:
-        """In front of nova, each that is on is named; the same file of another service causes no line."""
+        """With nova's tokens, each of them that is on causes a warning; with consoleauth's tokens, none does."""
         credentials = "[nova]\nauth_type = password\nauth_url = http://h:5000/v3\nusername = a\npassword = b\n"
         off = "[console]\nmax_sessions_per_user = 0\nsharing = false\n[consoleauth]\none_time = false\n"
         on = {
@@ -166,7 +166,7 @@ class WarningTests(CheckCase):
             self.assertEqual(self.warned(text + base, command), [], command)
 
     def test_beside_errors(self) -> None:
-        """Both are reported, and no warning about the default that stands in for a refused value."""
+        """Both are reported, but no warning about the default that replaces a refused value."""
         text = self.base("x") + "[consoleauth]\ntoken_ttl = 0\nbind_address = 7\n"
         found = self.examine(f"transport_url = redis://h:x\n{text}", "consoleauth")
         self.assertEqual((len(found.errors), len(found.warnings)), (3, 1), found)

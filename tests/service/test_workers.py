@@ -29,14 +29,12 @@ STOPPING = Stopping.close_code
 
 
 class WorkersTests(ProxyCase):
-    """What is seen of them from outside."""
-
     async def two(self, command: str) -> None:
         await self.begin()
         self.proxy = await self.started(command)
 
     async def lives(self, viewer: Viewer) -> None:
-        """What is typed arrives at the VNC server."""
+        """Check that a key press arrives at the VNC server."""
         viewer.press("x")
         while True:
             kind, message = await self.connection.inbox.get()
@@ -49,7 +47,7 @@ class WorkersTests(ProxyCase):
         return viewer
 
     async def test_a_flood_is_spread(self) -> None:
-        """Each gets some, and each line of the log says whose it is (of refusals each worker logs the first)."""
+        """Each worker gets some connections; its log lines have its number."""
         await self.two("xvpvncproxy")
         served: Counter[str] = Counter()
         while len(served) < 2:
@@ -62,7 +60,7 @@ class WorkersTests(ProxyCase):
             served = Counter(re.findall(r"\[worker (\d) novnc_twisted\.frontend[^\]]*\] xvpvnc", self.proxy.output))
 
     async def test_each_is_seen_and_os_services_has_one_row(self) -> None:
-        """Two signs of life of one service on one host."""
+        """Each worker has a presence entry, but they are one service."""
         await self.two("xvpvncproxy")
         seen = await self.bus.services("xvpvncproxy.")
         self.assertEqual(len({one.worker for one in seen}), 2)
@@ -99,10 +97,10 @@ class WorkersTests(ProxyCase):
             self.assertEqual(await self.bus.services(PROXY.prefix), [])
 
     async def test_a_killed_worker_is_back_and_the_others_sessions_live(self) -> None:
-        """What comes meanwhile is answered by the other."""
+        """Meanwhile, the other worker serves new connections."""
         await self.two("novncproxy")
         first, second = self.pids[1], self.pids[2]
-        os.kill(first, signal.SIGSTOP)  # so that the session is the second's
+        os.kill(first, signal.SIGSTOP)  # so that the second worker gets the session
         viewer = await self.session()
         gone = self.watched(first).gone
         os.kill(first, signal.SIGKILL)
@@ -118,7 +116,7 @@ class WorkersTests(ProxyCase):
         await (await self.viewers.open(self.url)).leave()
 
     async def test_metrics_and_readiness_of_all_workers(self) -> None:
-        """The scrape adds them up; a worker that hangs or dies makes no counter fall.  All write one audit trail."""
+        """The metrics are sums; no counter falls when a worker hangs or dies.  All workers write one audit trail."""
         await self.begin()
         port, trail = free_port(), Path(self.mktemp()).absolute()
         conf = f"{self.conf(2)}\n[monitoring]\nlisten = 127.0.0.1:{port}\n[audit]\nfile = {trail}\n"
@@ -166,7 +164,7 @@ class WorkersTests(ProxyCase):
         )
 
     async def test_sigterm(self) -> None:
-        """Sessions of each end with 1001, and no process stays."""
+        """The sessions of both workers end with 1001, and no process is left."""
         await self.two("novncproxy")
         viewers = []
         for stopped in self.pids.values():
@@ -185,7 +183,7 @@ class WorkersTests(ProxyCase):
         self.assertNotIn("started again", self.proxy.output)
 
     async def test_sigkill_of_the_supervisor(self) -> None:
-        """Its workers end in order, and the port is free."""
+        """Its workers shut down in an orderly way, and the port is free."""
         await self.two("novncproxy")
         viewer = await self.session()
         gone = [self.watched(pid).gone for pid in self.pids.values()]
@@ -196,7 +194,7 @@ class WorkersTests(ProxyCase):
         await again.ready()
 
     async def test_no_worker_can_start(self) -> None:
-        """A port in use is one line, before any worker."""
+        """If the port is in use, one line says so, and no worker is started."""
         await self.two("xvpvncproxy")
         other = Twistd.start(self, "xvpvncproxy", self.conf(2, port=self.port))
         self.assertNotEqual(await other.ended, 0)
@@ -204,7 +202,7 @@ class WorkersTests(ProxyCase):
         self.assertIn("xvpvncproxy_port", other.output)
 
     async def test_a_log_file_and_systemd(self) -> None:
-        """``--logfile`` has all, and NOTIFY_SOCKET receives READY and STOPPING, each once."""
+        """The file of ``--logfile`` has all output; NOTIFY_SOCKET receives READY and STOPPING, each once."""
         await self.begin()
         notified = Notified()
         address = str(self.redis.folder / "notify")
@@ -228,7 +226,7 @@ class WorkersTests(ProxyCase):
 
 
 class Notified(DatagramProtocol):
-    """The process that started us, as far as sd_notify is concerned."""
+    """Receives the states that a service sends with sd_notify."""
 
     def __init__(self) -> None:
         self.states: list[str] = []
@@ -241,14 +239,14 @@ class Notified(DatagramProtocol):
 
 
 class ConsoleTests(TestCase):
-    """``twistd console`` is one process, and says so."""
+    """``twistd console`` is one process, and refuses ``workers``."""
 
     timeout = 300
 
-    async def test_systemd_hears_of_one_process(self) -> None:
+    async def test_systemd_is_notified_by_one_process(self) -> None:
         """READY and STOPPING, as from a supervisor."""
         notified = Notified()
-        folder = Path(tempfile.mkdtemp())  # the path of a socket is short
+        folder = Path(tempfile.mkdtemp())  # a unix socket's path must be short
         self.addCleanup(shutil.rmtree, folder)
         listening = reactor.listenUNIXDatagram(str(folder / "notify"), notified)
         self.addCleanup(listening.stopListening)

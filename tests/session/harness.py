@@ -1,4 +1,4 @@
-"""A front on loopback before a synthetic VNC server, viewers that speak raw bytes, and proof that nothing is left."""
+"""A front on loopback before a fake VNC server, viewers that send raw bytes, and a check for leaks."""
 
 import socket
 import struct
@@ -33,7 +33,7 @@ HANDSHAKE = (
 
 
 KERNEL_BUFFER = 128 << 10
-"""Bytes asked for; Linux reserves twice as many."""
+"""Number of bytes to request; Linux reserves twice as many."""
 
 
 def bound_kernel_buffers(taken: socket.socket) -> None:
@@ -51,7 +51,7 @@ class Lost(Exception):
 
 
 class Raw(Protocol):
-    """A client of bytes."""
+    """A client that sends and receives raw bytes."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()
@@ -92,7 +92,7 @@ class Raw(Protocol):
         return self.when(lambda: self._take(self.buffer.index(end) + len(end)) if end in self.buffer else None)
 
     async def everything(self) -> bytes:
-        """All that still comes, until the connection ends."""
+        """Wait for the end of the connection, and return the rest."""
         await self.gone
         return self._take(len(self.buffer))
 
@@ -149,7 +149,7 @@ class WebSocket:
         self.raw.write(frame(2, data))
 
     async def until_closed(self) -> tuple[int, str]:
-        """The close frame; then the connection is gone as well."""
+        """Wait for the close frame and the end of the connection; return the code and the reason."""
         while self.closed is None:
             await self.step()
         await self.raw.gone
@@ -157,7 +157,7 @@ class WebSocket:
 
 
 async def refused(viewer: Any, version: bytes = b"RFB 003.008\n") -> str:
-    """Read an RFB refusal: its sentence."""
+    """Read an RFB refusal, and return its sentence."""
     assert await viewer.read(12) == b"RFB 003.008\n"
     viewer.write(version)
     head = await viewer.read(4 if version in (b"RFB 003.003\n", b"RFB 003.005\n") else 1)
@@ -166,7 +166,7 @@ async def refused(viewer: Any, version: bytes = b"RFB 003.008\n") -> str:
 
 
 async def introduce(viewer: Any, version: bytes = b"RFB 003.008\n") -> tuple[int, int, str]:
-    """A viewer's part up to ServerInit, in the form of the version that it answers: width, height, name."""
+    """Do a viewer's part of the RFB handshake in this version, up to ServerInit; return width, height and name."""
     assert await viewer.read(12) == b"RFB 003.008\n"
     viewer.write(version)
     if version in (b"RFB 003.003\n", b"RFB 003.005\n"):
@@ -182,7 +182,7 @@ async def introduce(viewer: Any, version: bytes = b"RFB 003.008\n") -> tuple[int
 
 
 class FrontCase(TestCase):
-    """A test of a front end to end.  Trial itself fails a test that leaves a timer or a socket."""
+    """An end-to-end test of a front.  Trial itself fails a test that leaves a timer or a socket."""
 
     timeout = 300
 
@@ -198,7 +198,7 @@ class FrontCase(TestCase):
 
     def listen(self, factory: Factory) -> int:
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-        bound_kernel_buffers(port.socket)  # what it accepts inherits them
+        bound_kernel_buffers(port.socket)  # accepted connections inherit them
         self.addCleanup(port.stopListening)
         return port.getHost().port
 
@@ -227,7 +227,6 @@ class FrontCase(TestCase):
         return self.novnc_on(reactor, authorise, **values)
 
     def novnc_on(self, reactor: Any, authorise: Any = None, **values: Any) -> Any:
-        """The same, on this reactor."""
         return self._front(NoVNCProxyFactory(reactor, authorise or self.authorise, **values))
 
     def xvp(self, authorise: Callable[..., Awaitable[ConnectInfo]] | None = None, **values: Any) -> XVPVNCProxyFactory:
@@ -235,11 +234,10 @@ class FrontCase(TestCase):
         return self.xvp_on(reactor, authorise, **values)
 
     def xvp_on(self, reactor: Any, authorise: Any = None, **values: Any) -> Any:
-        """The same, on this reactor."""
         return self._front(XVPVNCProxyFactory(reactor, authorise or self.authorise, **values))
 
     def heads(self) -> "DeferredQueue[bytes]":
-        """What the front reads of HTTP heads from now on."""
+        """Return a queue of the pieces of HTTP heads that the front reads from now on."""
         read: DeferredQueue[bytes] = DeferredQueue()
         receive = HeadBuffer.receive
 
@@ -258,12 +256,12 @@ class FrontCase(TestCase):
         return factory
 
     async def stop_sessions(self) -> None:
-        """End all sessions; a viewer that does not answer a close frame is hardly waited for."""
+        """End all sessions; wait only 0.1 s for a viewer that does not answer a close frame."""
         with mock.patch.object(stream_end, "CLOSE_GRACE", 0.1):
             await self.front.stop_sessions()
 
     async def nothing_left(self) -> None:
-        """What every test ends with: whatever still lives is ended, and then nothing is left of it anywhere."""
+        """End all sessions, and check that no connection is left.  Every test ends with this."""
         await self.stop_sessions()
         for connection in self.server.connections:
             await connection.gone
@@ -292,14 +290,14 @@ class FrontCase(TestCase):
         return WebSocket(client)
 
     async def ended(self) -> dict[str, Any]:
-        """The record of the only session, once it is over."""
+        """Wait until the only session has ended, and return its record."""
         await self.all_over()
         records = [event for event in self.events if event.get("event") == "session"]
         assert len(records) == 1, records
         return records[0]
 
     async def all_over(self) -> None:
-        """Until no session is left, without ending any."""
+        """Wait until no session is left, without ending any."""
         await self.front.registry.none_left()
 
     def log_text(self) -> str:

@@ -1,4 +1,4 @@
-"""``internal_access_path``: the gate before a VNC server."""
+"""``internal_access_path``: a CONNECT request to an HTTP server in front of a VNC server."""
 
 from typing import Any
 
@@ -15,12 +15,10 @@ from tests.support.scripted import ScriptedServer
 
 
 class AccessPath(FrontCase):
-    """``internal_access_path``: only a real 200 counts."""
-
     async def answered(self, answer: bytes, *, close: bool = False, late: bool = False) -> str:
-        """Why the console is refused after this answer.
+        """Return why the console is refused after this answer.
 
-        :param late: the deadline is over before more comes.
+        :param late: let the deadline expire after the answer.
         """
         time = HeldTime()
         self.port = self.listen(ScriptedServer((Send(answer), *(LEAVES["close"] if close else ()))))
@@ -68,7 +66,7 @@ class AccessPath(FrontCase):
         heard: Deferred[bytes] = Deferred()
 
         class Gate(Protocol):
-            """Answers CONNECT together with the server's first words, then is the server."""
+            """Sends the answer to CONNECT with the VNC server's first bytes, and then acts as the VNC server."""
 
             head = b""
             inner: Any = None
@@ -82,7 +80,7 @@ class AccessPath(FrontCase):
                     heard.callback(self.head)
                     self.inner = server.buildProtocol(None)
                     self.transport.write(b"HTTP/1.0 200 Connection established\r\n\r\n")
-                    self.inner.makeConnection(self.transport)  # the same segment, in all likelihood
+                    self.inner.makeConnection(self.transport)  # most likely in the same segment
 
             def connectionLost(self, reason: Any = None) -> None:
                 self.inner.connectionLost()

@@ -20,7 +20,7 @@ RESIZE = b"\xfb\0\0\x40\0\x30\1\0" + bytes(16)
 
 
 class FakePeople:
-    """Notes what is asked."""
+    """Records the requests."""
 
     def __init__(self) -> None:
         self.asked: DeferredQueue[tuple[str, ...]] = DeferredQueue()
@@ -51,7 +51,7 @@ class ChannelCase(ViewOnlyCase):
     power: Any = None
 
     async def page(self, *, settings: Any = None, **info: Any) -> tuple[Any, Any]:
-        """A live page, whose first messages are read."""
+        """Begin a session, and read the first message to the page."""
         self.info = info
         self.people = FakePeople()
         self.novnc(people=self.people, change_power=self.power, **({} if settings is None else {"settings": settings}))
@@ -63,7 +63,7 @@ class ChannelCase(ViewOnlyCase):
         return self.viewer, server
 
     async def message(self) -> Any:
-        """The next text message that the page gets."""
+        """Return the next message to the page."""
         while True:
             opcode, payload = await self.viewer.frame()
             if opcode == 1:
@@ -107,14 +107,14 @@ class Asked(ChannelCase):
         self.assertEqual((changed["mode"], changed["own"]), ("view", "view"))
 
     async def test_the_limits_of_the_clipboard(self) -> None:
-        for limits, told in (
+        for limits, expected in (
             (ClipboardLimits(to_server=0), (0, None)),
             (ClipboardLimits(5, 6), (5, 6)),
             (ClipboardLimits(from_server=0), (None, 0)),
             (NO_LIMITS, (None, None)),
         ):
             await self.page(settings=self.settings(clipboard=limits))
-            self.assertEqual((self.rights["clipboard"], self.rights["clipboard_from"]), told)
+            self.assertEqual((self.rights["clipboard"], self.rights["clipboard_from"]), expected)
             self.session().end(ServiceUnavailable())
             self.viewer.raw.transport.loseConnection()  # otherwise, the proxy waits two seconds for it
             await self.all_over()
@@ -132,7 +132,7 @@ class Asked(ChannelCase):
             self.assertEqual(await self.people.asked.get(), (action, ""))
 
     async def test_asked_again_at_once(self) -> None:
-        """consoleauth is asked once in five seconds; until then, its answer is repeated.  New rights end that."""
+        """For five seconds, consoleauth's answer is repeated without a new call, unless the rights change."""
         await self.page(mode="view")
         clock = Clock()
         self.patch(self.session(), "services", replace(self.session().services, reactor=clock))
@@ -259,7 +259,7 @@ class Asked(ChannelCase):
         self.assertEqual((await self.closed_by('"' + "x" * 5000 + '"'))[0], 1009)
 
     async def test_others_send_no_text(self) -> None:
-        """Without the subprotocol, or without consoleauth, text is refused as ever."""
+        """Without the subprotocol, or without consoleauth, a text message ends the session."""
         for more, people in ((OFFER, None), ("Sec-WebSocket-Protocol: binary\r\n", FakePeople()), ("", FakePeople())):
             self.novnc(people=people)
             self.viewer = await self.websocket(more=more)
@@ -282,10 +282,10 @@ class Shown(ChannelCase):
         own = Person(id=self.own_id, name="alice", hosts=(), has_page=True)
         guest = Person(id="g", mode="view", guest=True, hosts=(self.own_id,), name="alice")
         self.assertFalse(self.show(own, guest, more=3))
-        told = await self.message()
-        self.assertEqual((told["type"], told["you"], told["more"]), ("people", self.own_id, 3))
+        people = await self.message()
+        self.assertEqual((people["type"], people["you"], people["more"]), ("people", self.own_id, 3))
         self.assertEqual(
-            [(one["id"], one["yours"], one["page"]) for one in told["people"]],
+            [(one["id"], one["yours"], one["page"]) for one in people["people"]],
             [(self.own_id, False, True), ("g", True, False)],
         )
 

@@ -1,4 +1,4 @@
-"""Power actions on the channel of the page: which ones are offered, to whom, and what is answered."""
+"""Power actions on the channel of the page: which ones are offered, to whom, and the answers."""
 
 from dataclasses import replace
 from typing import Any
@@ -28,13 +28,13 @@ class PowerOnTheChannel(ChannelCase):
         return self.outcome
 
     async def act(self, action: Any) -> str:
-        """What is answered: ``done``, or the reason of the refusal."""
+        """Request an action; return ``done``, or the reason of the refusal."""
         answer = await self.answer({"type": "power", "action": action})
         self.assertEqual(answer["of"], "power")
         return str(answer.get("reason", answer["type"]))
 
     async def offered(self) -> tuple[bool, list[str]]:
-        """Whether the page offers power at all, and what it offers for the state of the server."""
+        """Return the right to power actions, and the actions for the server's state."""
         return self.rights["power"], (await self.answer({"type": "state"}))["actions"]
 
     async def test_what_fits_the_state(self) -> None:
@@ -49,14 +49,14 @@ class PowerOnTheChannel(ChannelCase):
                 return replace(info, state=state)
 
             self.patch(session, "services", replace(session.services, find_again=find_again))
-            told = await self.answer({"type": "state"})
-            self.assertEqual(told, {"type": "server", "state": state, "actions": actions})
+            answer = await self.answer({"type": "state"})
+            self.assertEqual(answer, {"type": "server", "state": state, "actions": actions})
         self.assertEqual(set().union(*states.values()), set(power.VIEWERS_ACTIONS))
 
     async def test_a_server_that_is_paused_from_the_beginning(self) -> None:
         await self.page(state="paused")
-        told = {"type": "server", "state": "paused", "actions": ["unpause", "reset"]}
-        self.assertEqual(await self.message(), told)
+        expected = {"type": "server", "state": "paused", "actions": ["unpause", "reset"]}
+        self.assertEqual(await self.message(), expected)
 
     async def test_each_action(self) -> None:
         seen: list[Any] = []
@@ -84,7 +84,7 @@ class PowerOnTheChannel(ChannelCase):
         self.assertEqual(self.begun, ["reset"] * 5)
 
     async def test_who_only_watches(self) -> None:
-        """By the own link, by an operator, and also after control was handed over."""
+        """No power for a view-only link, also after control was handed over to it."""
         await self.page(mode="view")
         self.assertFalse(self.rights["power"])
         self.assertEqual(await self.act("reset"), "forbidden")
@@ -107,7 +107,7 @@ class PowerOnTheChannel(ChannelCase):
         self.assertEqual(self.begun, [])
 
     async def test_a_guest(self) -> None:
-        """No power for a link that somebody shared, even one to control: neither here nor by xvp."""
+        """No power for a shared link, even with control: neither on the channel nor by xvp."""
         viewer, server = await self.page(shared_from="0" * 64)
         self.assertEqual(self.rights["mode"], "control")
         self.assertEqual(await self.offered(), (False, []))

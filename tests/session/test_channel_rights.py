@@ -14,7 +14,7 @@ from tests.session.test_view_only import KEY
 
 class Rights(ChannelCase):
     async def test_handed_over(self) -> None:
-        """What the VNC server receives: nothing of a watcher, all of a viewer with control, nothing after its loss."""
+        """The VNC server receives keys only while the viewer has control."""
         viewer, server = await self.page(mode="view")
         self.assertEqual(await self.until_update(viewer, server, KEY), b"")
         self.show(Person(id=self.own_id, mode="control"), at=1.0)
@@ -27,12 +27,12 @@ class Rights(ChannelCase):
         self.assertIsNone(self.session().describe().control_since)
 
     async def test_a_lease_does_not_bring_back_what_was_handed_over(self) -> None:
-        """The lease of a guest's token repeats the right of the link."""
+        """Each renewal of the lease reports the mode of the link again, which must not undo a hand-over."""
         viewer, server = await self.page()
         self.show(Person(id=self.own_id, mode="view"), at=1.0)
         self.session().change_mode("control")
         self.assertEqual(await self.until_update(viewer, server, KEY), b"")
-        # An operator gives it for the first time, or takes it from somebody who has it only by a hand-over.
+        # But an operator can give control, and end control that was handed over.
         self.session().change_mode("view")
         self.session().change_mode("control")
         self.assertEqual(await self.until_update(viewer, server, KEY), KEY)
@@ -41,21 +41,21 @@ class Rights(ChannelCase):
         self.session().change_mode("view")
         self.assertEqual(await self.until_update(viewer, server, KEY), b"")
 
-    async def test_the_page_hears_of_each_change_once(self) -> None:
-        """Also if only what the token allows has changed; nothing if nothing has changed."""
+    async def test_the_page_is_notified_of_each_change_once(self) -> None:
+        """Also if only the right of the token changes."""
         await self.page()
-        told: list[tuple[str, str]] = []
+        sent: list[tuple[str, str]] = []
         session = self.session()
-        self.patch(channel.Channel, "tell_rights", lambda _: told.append((session.info.mode, session.right)))
+        self.patch(channel.Channel, "tell_rights", lambda _: sent.append((session.info.mode, session.right)))
         session.change_mode("view")
         session.change_mode("view")
-        self.assertEqual(told, [("view", "view")])
+        self.assertEqual(sent, [("view", "view")])
         self.show(Person(id=self.own_id, mode="control"), at=1.0)
         session.change_mode("control")
         session.change_mode("control")
-        self.assertEqual(told[1:], [("control", "view"), ("control", "control")])
+        self.assertEqual(sent[1:], [("control", "view"), ("control", "control")])
         session.change_mode("view")
-        self.assertEqual(told[3:], [("view", "view")])
+        self.assertEqual(sent[3:], [("view", "view")])
 
     async def test_without_consoleauth_it_ends(self) -> None:
         """Control that was handed over ends if consoleauth does not confirm it any more."""
@@ -69,7 +69,7 @@ class Rights(ChannelCase):
         self.assertEqual(self.session().info.mode, "view")
 
     async def test_consoleauth_does_not_answer(self) -> None:
-        """The page asks again, less and less often, also if it is alone; after an answer, it asks no more."""
+        """The request is repeated after growing pauses, even without other viewers."""
         await self.page()
         page = self.session()._channel
         self.people.attending = ServiceUnavailable()
@@ -98,7 +98,7 @@ class Rights(ChannelCase):
         self.assertEqual(await self.until_update(viewer, server, RESIZE), RESIZE)
 
     async def test_resizing_without_a_shield(self) -> None:
-        """Nothing knows where a message ends: the session goes on unchanged."""
+        """No filter knows where a message ends, so the viewer may still resize the screen."""
         self.people = FakePeople()
         self.novnc(people=self.people, settings=self.settings(shield=False))
         self.viewer = await self.websocket(more=OFFER)
@@ -108,7 +108,7 @@ class Rights(ChannelCase):
         self.assertEqual(await self.until_update(self.viewer, server, RESIZE), RESIZE)
 
     async def test_a_viewer_without_a_page(self) -> None:
-        """It may lose the right to resize; control is never handed over to it."""
+        """Control is never handed over to it."""
         self.info = {"mode": "view"}
         self.novnc(people=FakePeople())
         viewer, server = await self.begin()

@@ -1,4 +1,4 @@
-"""Clipboard limits in a real session, on both fronts."""
+"""Clipboard limits in real sessions, on both fronts."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class ClipboardCase(ViewOnlyCase):
         return viewer, await self.live()
 
     async def shown(self, viewer: Any, server: Any, *sent: bytes) -> bytes:
-        """What the viewer is shown of these messages of the server, up to a bell that is sent last."""
+        """Send these messages and a bell; return what the viewer receives before the bell."""
         server.transport.write(b"".join(sent) + BELL)
         shown = b""
         while not shown.endswith(BELL):

@@ -1,4 +1,4 @@
-"""The promised deadlines to the second, on a clock that the test moves; in memory."""
+"""The exact deadlines of the set-up and of the shutdown, in memory and with a fake clock."""
 
 import socket
 from functools import partial
@@ -98,7 +98,7 @@ class Deadlines(SynchronousTestCase):
         listening = socket.create_server(("127.0.0.1", 0), backlog=0)
         self.addCleanup(listening.close)
         port = listening.getsockname()[1]
-        first = socket.create_connection(("127.0.0.1", port))  # the queue is full: the kernel lets the next one wait
+        first = socket.create_connection(("127.0.0.1", port))  # fills the queue, so that the next one waits
         self.addCleanup(first.close)
 
         async def authorise(*_: str) -> ConnectInfo:
@@ -129,7 +129,7 @@ class Deadlines(SynchronousTestCase):
 
     def test_all_parts_together_have_30_s(self) -> None:
         protocol, transport = self.connect(partial(NoVNCProxyFactory, web="/nowhere"))
-        for _ in range(3):  # requests for the page do not use up the time of the session behind them
+        for _ in range(3):  # requests for the page do not use up the time of the session that follows
             protocol.dataReceived(b"GET /favicon.ico HTTP/1.1\r\nHost: h\r\n\r\n")
             self.reactor.advance(9)
         transport.clear()

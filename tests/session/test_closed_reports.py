@@ -1,4 +1,4 @@
-"""Reports of ended sessions: collected, in order, bounded, sent again after an outage and at the end."""
+"""Reports of ended sessions: collected, in order, limited in number, sent again after an outage and at the shutdown."""
 
 import gc
 from dataclasses import replace
@@ -89,7 +89,7 @@ class ReportTests(SynchronousTestCase):
         self.assertGreater(len(self.calls), 1)
 
     def test_what_can_not_be_sent(self) -> None:
-        """One line says why in each outage, and the queue has a limit."""
+        """In each outage, the error is logged once, and the queue has a limit."""
         self.patch(closed_reports, "MAX_WAITING", 3)
         self.serve()
         for _ in range(2):
@@ -144,7 +144,7 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(self.calls, [[1]])
 
     def test_a_long_outage(self) -> None:
-        """The oldest are dropped, which one line says when consoleauth is back."""
+        """The oldest reports are dropped, and one line says so when consoleauth is back."""
         logged = Logged(self)
         self.patch(closed_reports, "MAX_WAITING", 3)
         self.add(0)
@@ -164,14 +164,14 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_many_last_ones(self) -> None:
-        """More than fit into one call: a proxy with many sessions is stopped."""
+        """A proxy that is stopped may have more reports than fit into one call."""
         self.serve()
         self.add(*range(250))
         self.successResultOf(Deferred.fromCoroutine(self.reports.stop()))
         self.assertEqual([len(call) for call in self.calls], [100, 100, 50])
 
     def test_no_answer_at_the_end(self) -> None:
-        """One line says how many; also if the end does not even wait a second."""
+        """One line has the number of lost reports, also if the stop is cancelled."""
         self.serve()
         self.hangs = True
         for end in (lambda stopped: self.clock.advance(1), lambda stopped: stopped.cancel()):
@@ -185,7 +185,7 @@ class ReportTests(SynchronousTestCase):
             self.assertEqual(len(logged.lines("consoleauth did not answer for too long: 2")), 1)
 
     def test_what_is_left_to_the_supervisor(self) -> None:
-        """What was confirmed or dropped is named; what is left is not logged."""
+        """``on_done`` is called for confirmed and dropped reports; other reports are not logged."""
         done: list[str] = []
         self.patch(closed_reports, "MAX_WAITING", 3)
         self.reports = ClosedReports(self.transport, self.clock, done.append)
@@ -205,7 +205,7 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual((len(done), logged.lines("did not answer")), (4, []))
 
     def test_many_at_once(self) -> None:
-        """More than the limit, such as those of a proxy that was killed: reports are dropped in an outage only."""
+        """More reports than the limit are all sent: the limit is for an outage only."""
         logged = Logged(self)
         self.patch(closed_reports, "MAX_WAITING", 3)
         self.serve()
@@ -237,7 +237,7 @@ class ReportTests(SynchronousTestCase):
 
 class Live(FrontCase):
     async def test_a_session_is_reported(self) -> None:
-        """Once its connections are closed; one whose token was not valid is not."""
+        """A session whose token was not valid is not reported."""
         reported: list[EndedSession] = []
         self.info = {"admission": "0a" * 16}
         self.novnc()

@@ -1,4 +1,4 @@
-"""A socket that is dialled, and a reactor that may tell of another one that had its number before."""
+"""Connecting, with a reactor that may report events of an older socket with the same descriptor number."""
 
 import errno
 import socket
@@ -14,7 +14,7 @@ from novnc_twisted.session.upstream.connect import connect
 
 
 class Kernel:
-    """A socket that is connecting until the test says what it came to."""
+    """A socket that is connecting until the test sets ``number`` to the result."""
 
     def __init__(self) -> None:
         self.number = self.after = errno.EALREADY
@@ -35,7 +35,7 @@ class Kernel:
 
 
 class Reactor:
-    """Knows who waits to write."""
+    """Records the writers."""
 
     def __init__(self) -> None:
         self.writers: set[Any] = set()
@@ -62,7 +62,6 @@ class Connecting(SynchronousTestCase):
         self.assertEqual(self.reactor.writers, set())
 
     def test_connected_before_the_reactor_is_asked(self) -> None:
-        """A server on this machine."""
         self.kernel.number = errno.EINPROGRESS
         self.kernel.after = 0
         connecting = Deferred.fromCoroutine(connect(self.reactor, socket.AF_INET, ("127.0.0.1", 5900)))  # type: ignore[arg-type]
@@ -76,8 +75,8 @@ class Connecting(SynchronousTestCase):
         self.failureResultOf(self.connecting, ConnectionRefusedError)
         self.assertTrue(self.kernel.closed)
 
-    def test_what_was_meant_for_another(self) -> None:
-        """Events of a socket that was closed in the same round, and whose number is ours: we go on waiting."""
+    def test_events_of_an_older_socket(self) -> None:
+        """They do not end the wait for the new socket, which has the same number."""
         for report in (
             self.writer.doRead,
             self.writer.doWrite,
@@ -89,10 +88,10 @@ class Connecting(SynchronousTestCase):
         self.test_connected()
 
     def test_read_and_written_in_one_round(self) -> None:
-        """The reactor reports both; by then another may wait with the same number, and it stays."""
+        """The second event must not remove a writer that has the same number by then."""
         self.kernel.number = errno.EISCONN
         self.writer.doRead()
-        self.reactor.writers.add(self.writer)  # stands for the transport's: to a reactor they are one number
+        self.reactor.writers.add(self.writer)  # instead of the transport: the reactor knows both by the same number
         self.writer.doWrite()
         self.assertEqual(self.reactor.writers, {self.writer})
         self.successResultOf(self.connecting)

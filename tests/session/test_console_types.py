@@ -1,4 +1,4 @@
-"""Each console type of the contract has what a session needs, and a proxy."""
+"""Each console type has the methods that a session needs, and a proxy."""
 
 from twisted.trial.unittest import SynchronousTestCase
 

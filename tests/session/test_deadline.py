@@ -1,4 +1,4 @@
-"""Waiting: a deadline for each wait, one cause that ends them all, and nothing left behind."""
+"""Each wait has a deadline, one cause ends all waits, and no timer is left."""
 
 from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any
@@ -58,7 +58,7 @@ class Waiting(SynchronousTestCase):
         self.assertEqual(cancelled, [what])
 
     def test_a_wait_within_a_wait(self) -> None:
-        """The end of the outer one ends what the inner one waits for, and its timer."""
+        """The end of the outer wait cancels the inner wait and its timer."""
         cancelled = []
         what: Deferred[int] = Deferred(cancelled.append)
         inner = Deadline(self.clock)
@@ -102,7 +102,7 @@ class Waiting(SynchronousTestCase):
         self.failureResultOf(self.wait(Deferred(cancelled.append)), Stopping)
         self.assertEqual(len(cancelled), 1)
 
-    def test_what_ends_everything_as_it_begins(self) -> None:
+    def test_a_coroutine_that_ends_everything_as_it_begins(self) -> None:
         cancelled: list[Deferred[None]] = []
 
         async def ending() -> None:
@@ -112,7 +112,7 @@ class Waiting(SynchronousTestCase):
         self.failureResultOf(self.wait(ending()), Stopping)
         self.assertEqual(len(cancelled), 1)
 
-    def test_what_heeds_no_cancellation_holds_nobody_up(self) -> None:
+    def test_a_coroutine_that_ignores_cancellation_delays_nothing(self) -> None:
         async def stubborn() -> str:
             for _ in range(3):
                 try:

@@ -1,4 +1,4 @@
-"""Dialling gives an end whose transport is tuned for a console, and begins again if there is no answer."""
+"""Dialling sets TCP_NODELAY, and tries again if there is no answer."""
 
 import socket
 from typing import Any
@@ -21,8 +21,6 @@ from tests.session.harness import Raw
 
 
 class Dialling(TestCase):
-    """A real TCP server, dialled by its address and by its name."""
-
     async def test_by_address_and_by_name(self) -> None:
         port = reactor.listenTCP(0, Factory.forProtocol(Raw), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
@@ -37,11 +35,11 @@ class Dialling(TestCase):
 
 @implementer(IReactorFDSet)
 class FDClock(Clock):
-    """A clock that passes for a reactor with descriptors."""
+    """A clock that claims to be a reactor with file descriptors."""
 
 
 class NoAnswer(SynchronousTestCase):
-    """Each attempt ends after a second; the caller has the deadline."""
+    """An attempt ends after at most a second; the caller sets the deadline."""
 
     def setUp(self) -> None:
         self.clock = FDClock()
@@ -61,7 +59,7 @@ class NoAnswer(SynchronousTestCase):
         self.dialled = Deferred.fromCoroutine(dial(self.clock, info, SessionSettings()))
 
     def test_again(self) -> None:
-        """Five times soon; the sixth attempt has the time that an answer from far away takes."""
+        """Five attempts have at most a second each; the sixth has no limit."""
         self.clock.pump([0.1] * 24)
         self.assertTrue(3 <= len(self.attempts) <= 5, self.attempts)
         self.clock.pump([0.1] * 71)

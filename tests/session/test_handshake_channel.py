@@ -53,7 +53,7 @@ class Channels(SynchronousTestCase):
         self.assertEqual(self.transport.take(), b"no")
 
     def test_tls(self) -> None:
-        """Started where the handshake stops for it; what came in clear by then, while something was asked, fails it."""
+        """TLS starts at StartTLS.  If bytes came in clear while the password was fetched, the handshake fails."""
 
         def handshake() -> Handshake[bytes]:
             password = yield Ask("password")
@@ -75,7 +75,7 @@ class Channels(SynchronousTestCase):
                 self.assertIn("2 bytes came in clear", self.failureResultOf(held, ProtocolViolation).value.detail)
                 self.assertEqual(steps, [])
             else:
-                self.end.dataReceived(b"ab")  # through TLS, which is up before the protocol is notified
+                self.end.dataReceived(b"ab")  # through TLS, which may be established before start_tls() returns
                 self.assertNoResult(held)
                 up.callback(None)
                 self.assertEqual((self.successResultOf(held), steps), (b"pab", [StartTLS()]))

@@ -1,4 +1,4 @@
-"""The limits of sessions: of one worker, and of one VNC server."""
+"""The session limits of one worker and of one VNC server."""
 
 from dataclasses import fields
 
@@ -40,12 +40,12 @@ class Limits(SynchronousTestCase):
             self.assertEqual(len(limits), 1)
 
     def test_live_sessions(self) -> None:
-        """Counted once they are set up, for each server; never below 0."""
+        """They are counted for each server until their slot is given back."""
         limits = SessionLimits()
         first, second, other = (limits.take_slot(info(uuid)) for uuid in ("a", "a", "b"))
         self.assertEqual(limits.live_sessions(info("a")), 0)
-        for take_slot in (first, second, other):
-            take_slot.count_as_live()
+        for slot in (first, second, other):
+            slot.count_as_live()
         self.assertEqual((limits.live_sessions(info("a")), limits.live_sessions(info("b"))), (2, 1))
         for _ in range(2):
             first.give_back()

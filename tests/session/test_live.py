@@ -1,4 +1,4 @@
-"""The viewer's phases, once it is offered RFB, and life.  (What a hostile one does: tests/hostile.)"""
+"""The viewer's RFB handshake, and live sessions.  (For hostile viewers, see tests/hostile.)"""
 
 import time
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support.held_time import HeldTime
 
 
 class SinceBoot:
-    """The reactor, on another clock than that of the day."""
+    """The reactor, with a clock other than Unix time."""
 
     seconds = staticmethod(time.monotonic)
 
@@ -23,7 +23,7 @@ class SinceBoot:
 
 
 class ViewerPhases(FrontCase):
-    """The viewer, once it is offered RFB."""
+    """The viewer's RFB handshake."""
 
     async def offered(self, on: Any = reactor) -> Any:
         self.novnc_on(on)
@@ -52,7 +52,7 @@ class ViewerPhases(FrontCase):
             self.assertEqual(await connection.inbox.get(), (4, b"\4\1\0\0\0\0\0A"))
 
     async def test_names_of_any_language_are_the_title(self) -> None:
-        """Blanks and joiners stay; what could disguise a title is replaced."""
+        """Blanks and joiners stay; characters that could disguise a title are replaced."""
         self.novnc()
         for name, title in (
             ("検証\u3000サーバ", "検証\u3000サーバ"),
@@ -106,7 +106,7 @@ class Live(FrontCase):
         record = await self.ended()
         self.assertEqual((record["cause"], record["phase"]), ("ConsoleClosed", "live"))
 
-    async def test_what_the_viewer_said_last_still_arrives(self) -> None:
+    async def test_the_last_message_of_the_viewer_still_arrives(self) -> None:
         viewer = await self.live()
         viewer.write(b"\4\1\0\0\0\0\0A")
         viewer.raw.transport.loseConnection()
@@ -117,14 +117,14 @@ class Live(FrontCase):
         self.assertEqual(await viewer.until_closed(), (4408, errors.IdleTimeout.sentence))
 
     async def test_idle_after_a_reload(self) -> None:
-        """Another limit of idle time applies to sessions that are live, from now on."""
+        """A new limit of the idle time applies to live sessions at once."""
         viewer = await self.live()
         [session] = self.front.registry
         heard_at = session.viewer.end.heard_at
         self.front.use(self.settings(idle_timeout=3600))
         self.front.use(self.settings(idle_timeout=0))
         self.assertEqual(session.phase, "live")
-        self.assertEqual(session.viewer.end.heard_at, heard_at)  # the list of sessions shows when it had the last input
+        self.assertEqual(session.viewer.end.heard_at, heard_at)  # the list of sessions shows it as the last input
         self.front.use(self.settings(idle_timeout=0.05))
         self.assertEqual(await viewer.until_closed(), (4408, errors.IdleTimeout.sentence))
 
@@ -176,7 +176,7 @@ class Live(FrontCase):
             self.assertEqual(len(self.kept) - kept, renewals, cause)
 
     async def test_expiry_is_unix_time_whatever_the_reactor_counts(self) -> None:
-        """The commands' reactors count from the boot of the machine: compared with that, no session ever expired."""
+        """The commands' reactors count from the boot of the machine; by their time, no session would expire."""
         self.info = {"expires_at": time.time() + 0.1, "reconnects": False}
         self.novnc_on(SinceBoot())
         viewer = await self.websocket()
@@ -236,7 +236,7 @@ class Live(FrontCase):
         self.assertEqual(asked, [(TOKEN, "127.0.0.1")], "the lease is not renewed at the end")
 
     async def test_a_session_that_may_not_reconnect(self) -> None:
-        """It also learns that its token was revoked.  At its end, there is nothing to renew."""
+        """It also ends when its token is revoked.  At its end, the lease is not renewed."""
         answers: list[Exception | None] = [None, errors.Revoked("gone"), None]
         asked = []
 
