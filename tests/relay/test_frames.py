@@ -1,4 +1,4 @@
-"""WebSocket frames: every rule of RFC 6455's section 5 that a server meets, and no surprise at any chunking."""
+"""The decoder and the encoder of WebSocket frames (RFC 6455, section 5), with bytes in chunks of any size."""
 
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ from tests.session.harness import frame
 
 GOOD = st.one_of(
     st.binary(max_size=300).map(lambda data: frame(2, data)),
-    # Repeated bytes: hypothesis would take milliseconds to draw so many.
+    # A few repeated bytes, because hypothesis would take milliseconds to draw 65,000 bytes.
     st.tuples(st.integers(65530, 65540), st.binary(min_size=1, max_size=7)).map(
         lambda drawn: frame(2, (drawn[1] * drawn[0])[: drawn[0]])
     ),
@@ -71,7 +71,7 @@ class Decoding(SynchronousTestCase):
         wanted = b"".join(payload for payload, _ in messages)
         self.assertEqual(outcome([data[a:b] for a, b in pairwise(edges)]), (wanted, [], None, "None"))
 
-    def test_a_run_ends_at_whatever_is_not_one_small_whole_message(self) -> None:
+    def test_a_run_ends_before_any_other_frame(self) -> None:
         run = frame(2, b"a", mask=b"1234") + frame(2, b"b", mask=b"5678")
         for name, what in {
             "empty": frame(2, b""),
@@ -95,7 +95,7 @@ class Decoding(SynchronousTestCase):
         self.assertEqual(outcome([data + frame(2, b"e")]), (b"abcde", [b"?"], None, "None"))
 
     def test_an_empty_message_is_a_heartbeat(self) -> None:
-        """Alone, behind a key, or byte by byte; but neither an empty piece of a message nor a key is one."""
+        """It counts alone, between others, and byte by byte.  An empty message in fragments is not a heartbeat."""
         for data, heartbeat in (
             (frame(2, b""), True),
             (frame(2, b"key") + frame(2, b"") + frame(2, b"key"), True),
@@ -116,7 +116,7 @@ class Decoding(SynchronousTestCase):
     def failure(self, data: bytes) -> type[Refusal]:
         decoder = FrameDecoder()
         payload = decoder.receive(frame(2, b"before") + data)
-        self.assertEqual(payload, b"before", "what came before the violation is handed on")
+        self.assertEqual(payload, b"before", "bytes before the violation are passed on")
         self.assertEqual(decoder.receive(frame(2, b"after")), b"")
         assert decoder.failure is not None
         return type(decoder.failure)
@@ -138,7 +138,7 @@ class Decoding(SynchronousTestCase):
             "close with 1005": frame(8, b"\x03\xed"),
             "close with 999": frame(8, b"\x03\xe7"),
             "close with 2000": frame(8, b"\x07\xd0"),
-            "close with no UTF-8": frame(8, b"\x03\xe8\xff"),
+            "close with invalid UTF-8": frame(8, b"\x03\xe8\xff"),
         }.items():
             self.assertIs(self.failure(data), ProtocolViolation, name)
 

@@ -1,4 +1,4 @@
-"""The pipe: all bytes in order, both ways; back-pressure; memory that no peer can grow."""
+"""The relay in memory: held bytes, back-pressure, the cause of its end, and filters."""
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase

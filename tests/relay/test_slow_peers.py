@@ -29,7 +29,7 @@ class Slow(FileDescriptor):
 
 
 class Above(ProtocolWrapper):
-    """A protocol between an end and its socket, as that of TLS."""
+    """A protocol between an end and its socket, as with TLS."""
 
     def __init__(self, below: Slow) -> None:
         super().__init__(WrappingFactory(Factory()), Protocol())
@@ -37,7 +37,7 @@ class Above(ProtocolWrapper):
 
 
 class SlowPeers(SynchronousTestCase):
-    """The transport reports only that its buffer is empty; a slow peer takes minutes for that."""
+    """The transport reports only an empty buffer, and a slow peer needs minutes to empty it."""
 
     def check(self, layers: int) -> None:
         clock, hears = Clock(), Hears()
@@ -55,7 +55,7 @@ class SlowPeers(SynchronousTestCase):
             slow.doWrite()
         self.assertEqual(hears.lost, [])
         slow.accepts = 0
-        # The last check was up to a tenth of the limit before.
+        # The last check was up to a tenth of the limit ago.
         for _ in range(int(VIEWER_STALL)):
             clock.advance(1)
             slow.doWrite()
@@ -84,7 +84,7 @@ class SlowPeers(SynchronousTestCase):
         self.assertIn("took nothing", hears.lost[0].detail)
 
     def test_a_full_buffer_of_the_kernel(self) -> None:
-        """While the peer empties the kernel's buffer, nothing can be sent from the transport's."""
+        """The peer empties the kernel's buffer, but not yet the transport's: it is not lost."""
         left = [1_000_000]
         self.patch(transports, "in_kernel", lambda _socket: left[0])
         clock, hears = Clock(), Hears()
@@ -101,13 +101,13 @@ class SlowPeers(SynchronousTestCase):
         clock.pump([60] * 7)
         self.assertIn("took nothing", hears.lost[0].detail)
 
-    def test_a_socket_below(self) -> None:
+    def test_a_socket_below_other_protocols(self) -> None:
         self.check(1)
         self.check(2)
 
 
 class KernelTests(SynchronousTestCase):
-    """How many bytes the kernel has for a peer."""
+    """The bytes in the kernel's send buffer."""
 
     def test_a_peer_that_reads(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0))

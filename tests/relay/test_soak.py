@@ -1,4 +1,4 @@
-"""Many short sessions of every kind through the detached engine, and nothing is left of them."""
+"""Many short sessions of every kind on the detached relay leave no descriptors, timers or readers behind."""
 
 import gc
 import random
@@ -25,7 +25,7 @@ AT_A_TIME = 50
 
 
 def connect(protocol: Any, sock: socket.socket) -> Any:
-    """A protocol on one side of a socket pair."""
+    """Connect a protocol to a socket, and return the protocol."""
     sock.setblocking(False)
     transport = Server(sock, protocol, ("", 0), None, 0, reactor)
     protocol.makeConnection(transport)
@@ -43,7 +43,7 @@ class Soak(TestCase):
         return owner.end, connect(Raw(), far)
 
     async def session(self, chance: random.Random) -> None:
-        """One: something goes each way, somebody ends it in some manner, at some time."""
+        """Run a session: both sides send random data, and a random event ends it."""
         framed = chance.random() < 0.8
         client, viewer = self.connected(WebSocketEnd if framed else StreamEnd)
         upstream, server = self.connected(StreamEnd, lost=ConsoleClosed)
@@ -80,14 +80,14 @@ class Soak(TestCase):
             await peer.gone
 
     async def test_nothing_is_left(self) -> None:
-        await self.session(random.Random(0))  # what the first one makes, stays
+        await self.session(random.Random(0))  # the first session makes objects that stay
         gc.collect()
         descriptors = len(list(Path("/proc/self/fd").iterdir()))
         readers, timers = len(reactor.getReaders()), len(reactor.getDelayedCalls())
-        seats = DeferredSemaphore(AT_A_TIME)
+        slots = DeferredSemaphore(AT_A_TIME)
         await gatherResults(
             [
-                seats.run(lambda at: Deferred.fromCoroutine(self.session(random.Random(at))), at)
+                slots.run(lambda at: Deferred.fromCoroutine(self.session(random.Random(at))), at)
                 for at in range(1, SESSIONS)
             ]
         )

@@ -1,4 +1,4 @@
-"""The end on a stream: what it sends, holds, loses and closes."""
+"""StreamEnd: what it sends and holds, and how it is lost and closed."""
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import ISSLTransport, ITCPTransport
@@ -69,7 +69,7 @@ class Stream(EndCase):
         self.successResultOf(third)
 
     def test_closing_unregisters_loses_and_aborts_on_a_timer(self) -> None:
-        """dependencies.md, Twisted 3: with a producer still registered it would never close."""
+        """If the producer stayed registered, Twisted would never close the connection."""
         end = self.make()
         end.attach(self.hears)
         end.pause_reading()

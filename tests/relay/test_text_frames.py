@@ -1,4 +1,4 @@
-"""Text messages beside the stream: the decoder at any chunking, and the end of a session that has a channel."""
+"""Text messages beside the stream: the decoder, with chunks of any size, and ChannelEnd."""
 
 from itertools import pairwise
 from typing import Any
@@ -87,7 +87,7 @@ class Decoding(SynchronousTestCase):
 
 
 class _Narrow(StringTransport):
-    """A transport whose buffer is full again after each write, as the socket of a viewer that does not read."""
+    """A transport whose buffer is full again after each write, as with a viewer that does not read."""
 
     def write(self, data: bytes) -> None:
         super().write(data)
@@ -102,7 +102,7 @@ class SlowReaders(SynchronousTestCase):
         self.end.makeConnection(self.transport)
 
     def test_room_that_the_waiting_messages_fill_again(self) -> None:
-        """Later messages still wait, the newest of each kind, and a viewer that reads nothing counts as lost."""
+        """Of the later messages, only the newest of each kind waits.  A viewer that reads nothing counts as lost."""
         self.end.write_text("people", "0")
         for number in range(1, 100):
             self.end.write_text("people", str(number))
@@ -138,7 +138,7 @@ class _ChannelCase(SocketEnds):
         return flow(self.client, self.upstream, detached=self.detached)
 
     async def test_texts_between_pictures(self) -> None:
-        """Texts go between whole binary messages, even while the viewer's buffer is full; of each kind the newest."""
+        """While our buffer is full, the newest text of each kind waits; then it is sent between two binary messages."""
         from twisted.internet import reactor
 
         cause = await self.joined()

@@ -1,4 +1,4 @@
-"""The wheel: never early, at most a second late, and the reactor keeps no more than one call."""
+"""The timer wheel: timers are never early and at most a second late, and the reactor has at most one call."""
 
 import gc
 from weakref import ref
@@ -88,7 +88,7 @@ class Turning(SynchronousTestCase):
         self.assertEqual(len(set(self.called)), count - 1)
         self.assertEqual(len(self.wheel), 0)
 
-    def test_a_mistake_stops_nobody_else(self) -> None:
+    def test_an_exception_stops_no_other_timer(self) -> None:
         self.wheel.callLater(1, lambda: 1 / 0)
         self.wheel.callLater(1, self.called.append, "same second")
         self.wheel.callLater(2, self.called.append, "next")

@@ -1,4 +1,4 @@
-"""When the kernel notices that a peer has vanished."""
+"""TCP keep-alive: when the kernel notices that a peer has vanished."""
 
 import socket
 from unittest import mock
@@ -17,7 +17,7 @@ class KeepAliveTests(SynchronousTestCase):
         self.transport = mock.Mock(socket=self.socket)
 
     def seconds(self) -> tuple[int, int]:
-        """How long nothing comes before the first probe, and before the connection counts as lost."""
+        """Return the seconds of silence before the first probe, and before the connection counts as lost."""
         idle, interval, count = (
             self.socket.getsockopt(socket.IPPROTO_TCP, option)
             for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
@@ -31,7 +31,7 @@ class KeepAliveTests(SynchronousTestCase):
         self.transport.setTcpNoDelay.assert_called_once_with(True)
 
     def test_a_peer_that_may_be_gone(self) -> None:
-        """A probe each second; only an answer ends the connection earlier than the deadline of the set-up."""
+        """A probe each second.  If none is answered, a deadline of the session expires before these 101 seconds."""
         tune(self.transport)
         probe(self.transport)
         self.assertEqual(self.seconds(), (1, 101))

@@ -1,4 +1,4 @@
-"""The end on a WebSocket: pings, close frames, and what a peer may send."""
+"""WebSocketEnd: pings, close frames, slow peers and violations."""
 
 from twisted.internet.interfaces import ITCPTransport
 from zope.interface import alsoProvides
@@ -45,7 +45,7 @@ class WebSocket(EndCase):
         self.lose()
 
     def test_an_empty_message_is_answered_with_one(self) -> None:
-        """A page asks the proxy whether it is still there; the VNC server sees nothing of it."""
+        """With it, a page asks whether the proxy still answers.  It is not passed on to the VNC server."""
         end = self.make()
         end.attach(self.hears)
         end.dataReceived(frame(2, b""))
@@ -76,7 +76,7 @@ class WebSocket(EndCase):
             self.assertEqual(self.transport.take(), pings)
             self.lose()
 
-    def test_a_pong_is_life(self) -> None:
+    def test_a_peer_that_sends_pongs_is_not_dead(self) -> None:
         end = self.make()
         end.attach(self.hears)
         for _ in range(10):
@@ -153,11 +153,11 @@ class WebSocket(EndCase):
         self.assertIsInstance(self.hears.lost[0], ProtocolViolation)
         end.close(self.hears.lost[0])
         self.assertEqual(self.transport.take(), close_frame(1002, ProtocolViolation.sentence))
-        self.assertTrue(self.transport.half_closed, "nothing it sends can be understood: no answer is awaited")
+        self.assertTrue(self.transport.half_closed, "its frames can no longer be read, so no answer is awaited")
         self.lose()
 
     def test_a_violation_that_closes_at_once(self) -> None:
-        """A session closes its end inside end_lost().  A reset by unread bytes must not overtake the close frame."""
+        """A session closes its end inside end_lost().  A reset for unread bytes must not overtake the close frame."""
         alsoProvides(self.transport, ITCPTransport)
         end = self.make()
         end.attach(self.hears)

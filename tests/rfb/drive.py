@@ -1,4 +1,4 @@
-"""Drive a handshake or a shield by bytes, in whatever chunks."""
+"""Pass bytes to a handshake or a shield, in chunks of any size."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ MOST_HELD = 4 + 4 * MAX_ENCODINGS
 
 
 def chunks_of(data, cuts):
-    """The data cut at these places."""
+    """Return the data, cut at these places (modulo its length plus one)."""
     edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
 
@@ -21,7 +21,7 @@ cuttings = st.lists(st.integers(0, 1 << 16), max_size=12)
 
 
 def converse(handshake, data, cuts=(), password=None, **limits):
-    """What comes of it: the handshake at its end, and all that it wrote."""
+    """Run a handshake with this data; return its driver and all bytes that it sent."""
     driver = HandshakeDriver(handshake, **limits)
     driver.start()
     sent = driver.to_send()
@@ -34,7 +34,7 @@ def converse(handshake, data, cuts=(), password=None, **limits):
 
 
 def outcome(handshake, data, cuts=(), password=None):
-    """The same as values that can be compared."""
+    """Do the same, but return values that can be compared."""
     driver, sent = converse(handshake, data, cuts, password)
     error = driver.error
     return (
@@ -48,7 +48,7 @@ def outcome(handshake, data, cuts=(), password=None):
 
 
 def through(shield, data, cuts=()):
-    """What passes, and the class of the refusal if there was one."""
+    """Return the bytes that pass, and the class of the refusal or None; check that few bytes are held."""
     passed = b""
     try:
         for chunk in chunks_of(data, cuts):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 
 TRUE_COLOUR = struct.pack(">4B3H3B3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
-"""The pixel format of these streams: 4 bytes, and 3 in Tight."""
+"""The pixel format of these streams: 4 bytes for a pixel, and 3 in Tight."""
 
 Draw = Callable[..., int]
 

@@ -1,4 +1,4 @@
-"""Our two sides hold the handshake with one another: what one says, the other understands."""
+"""Our client's side of the handshake, connected to our server's side."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -7,7 +7,7 @@ from novnc_twisted.rfb import HandshakeDriver, login, offer, refuse
 
 
 def run_both_sides(client, server):
-    """Carry bytes, one at a time, until neither has any."""
+    """Pass bytes on, one at a time, until neither side sends any."""
     client.start()
     server.start()
     moved = True
@@ -21,7 +21,7 @@ def run_both_sides(client, server):
 
 class BothSidesTests(SynchronousTestCase):
     def test_offer(self):
-        """Up to ServerInit, which is the session's to send."""
+        """At the end, the client waits for ServerInit, which the session sends."""
         for shared in (True, False):
             client, server = HandshakeDriver(login(shared=shared)), HandshakeDriver(offer())
             run_both_sides(client, server)
@@ -37,7 +37,7 @@ class BothSidesTests(SynchronousTestCase):
         self.assertTrue(server.done)
 
     def test_a_type_that_was_not_offered(self):
-        """A client that takes nothing but VNC authentication hangs up by itself."""
+        """A client that accepts only VNC authentication fails by itself."""
         client, server = HandshakeDriver(login(("vnc",))), HandshakeDriver(offer())
         run_both_sides(client, server)
         self.assertIn("no common security type", client.error.detail)

@@ -1,4 +1,4 @@
-"""Where a viewer's messages end, and what is refused because that can't be known."""
+"""The lengths of a viewer's messages, and messages that are refused for an unknown or invalid length."""
 
 import struct
 
@@ -40,7 +40,7 @@ KNOWN = {message[0] for message in WHOLE}
 
 class LengthTests(SynchronousTestCase):
     def test_each(self):
-        """The length is known when the head is complete, at any position; the synthetic server computes the same."""
+        """The length is known when the head is complete, and the fake VNC server computes the same length."""
         for message in WHOLE:
             self.assertEqual(len(message), length_of(b"before" + message + b"after", 6), message)
             head = vnc_server.SIZES[message[0]]
@@ -51,7 +51,7 @@ class LengthTests(SynchronousTestCase):
             self.assertEqual(len(message), head + tail)
 
     def test_everyday(self):
-        """The table of what is stepped over says the same."""
+        """The table of everyday messages has the same lengths."""
         for kind, size in enumerate(EVERYDAY):
             if size:
                 self.assertEqual(size, length_of(bytes([kind]), 0))
@@ -59,14 +59,14 @@ class LengthTests(SynchronousTestCase):
         self.assertEqual(QEMU_KEY_SIZE, length_of(QEMU_KEY + bytes(2), 0))
 
     def test_unknown_types(self):
-        """Refused at their first byte; 253, 7, 11, 252, 127, 20 and 1 among them."""
+        """Unknown types are refused at their first byte, unknown messages of QEMU at their head."""
         for kind in set(range(256)) - KNOWN:
             self.assertRaises(ProtocolViolation, length_of, bytes([kind]), 0)
         for head in (b"\xff\2\0\0", b"\xff\1\0\3", b"\xff\1\1\0", b"\xff\xff\xff\xff"):
             self.assertRaises(ProtocolViolation, length_of, head, 0)
 
-    def test_lengths_that_are_none(self):
-        """Seen in the head: nothing of the body is waited for."""
+    def test_invalid_lengths(self):
+        """They are refused at the head, before the body arrives."""
         for length in (-1, -2, -3):
             self.assertRaises(ProtocolViolation, length_of, b"\6\0\0\0" + struct.pack(">i", length), 0)
         for length in (MAX_CUT_TEXT + 1, -MAX_CUT_TEXT - 1, 0x7FFFFFFF, -0x80000000):

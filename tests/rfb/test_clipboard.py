@@ -1,4 +1,4 @@
-"""Where a server's messages end, in every encoding, and what the clipboard limits let pass."""
+"""The ends of a server's messages, in every encoding, and the clipboard texts that pass the limits."""
 
 import struct
 
@@ -26,7 +26,7 @@ KEY = struct.pack(">BBxxI", 4, 1, 97)
 
 
 def cut(data: bytes, sizes: list[int]) -> list[bytes]:
-    """Divide the data into pieces of these sizes, again and again; none is empty."""
+    """Divide the data into pieces of these sizes, which are used in turn."""
     pieces, at, turn = [], 0, 0
     while at < len(data):
         step = sizes[turn % len(sizes)]
@@ -78,8 +78,8 @@ class FramingTests(SynchronousTestCase):
             size = PixelSize.of(pixel_format)
             self.assertEqual((size.pixel, size.tpixel), sizes)
 
-    def test_sides_do_not_matter(self) -> None:
-        """Only lengths are limited: the policy needs no more than the end of a rectangle."""
+    def test_wide_rectangles(self) -> None:
+        """A width of 65,535 is accepted, because the policy needs only the end of a rectangle."""
         for encoding, more in ((0, bytes(4 * 65535)), (2, bytes(8)), (6, bytes(4)), (7, b"\x80123"), (16, bytes(4))):
             data = struct.pack(">BxHHHHHi", 0, 1, 0, 0, 65535, 1, encoding) + more
             reader = ServerMessages(PixelSize.of(TRUE_COLOUR))
@@ -128,7 +128,7 @@ class FramingTests(SynchronousTestCase):
 
 class EmptyTests(SynchronousTestCase):
     def test_empty_rectangles_take_no_time(self) -> None:
-        """However high or wide a server says that they are."""
+        """Even if the server claims a huge height or width."""
         size = PixelSize.of(TRUE_COLOUR)
         for width, height in ((0, 1 << 60), (1 << 60, 0)):
             self.assertEqual(list(READERS[5](width, height, size)), [])

@@ -1,4 +1,4 @@
-"""The synthetic server against our own login, over each kind of transport: both must agree, and stay apart."""
+"""The fake VNC server and our login check each other, over each kind of transport."""
 
 import tempfile
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.vnc_server import FakeVNCServer, update
 
 
 class Login(Protocol):
-    """The smallest owner of a handshake."""
+    """A protocol that only logs in."""
 
     def __init__(self, password=None):
         self.driver = HandshakeDriver(login())
@@ -54,7 +54,7 @@ class FakeServerTests(TestCase):
         return client
 
     async def test_tcp(self):
-        """A session, and what it records of it."""
+        """The client logs in, and the server records its messages."""
         server = FakeVNCServer(password="secret", name=b"vm", size=(640, 480))
         client = await self._connect(server, "secret")
         driver = await client.finished
@@ -67,7 +67,6 @@ class FakeServerTests(TestCase):
         self.assertEqual(1, server.open)
 
     async def test_unix(self):
-        """The same over a unix socket."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         path = str(Path(folder.name) / "vnc.sock")
@@ -82,7 +81,7 @@ class FakeServerTests(TestCase):
         await server.connections[0].gone
 
     def test_in_memory(self):
-        """Without any transport but a string; requests are answered deterministically."""
+        """A full request is answered at once, an incremental one at the next key."""
         server = FakeVNCServer()
         connection = server.buildProtocol(None)
         transport = StringTransport()
@@ -116,7 +115,7 @@ class FakeServerTests(TestCase):
         )
 
     async def test_garbage_at_each_phase(self):
-        """Nonsense at each phase never gives a screen."""
+        """Nonsense in any phase makes the login fail."""
         for phase in ("version", "security", "result", "init"):
             client = await self._connect(FakeVNCServer(garbage=phase))
             driver = await client.finished
@@ -132,7 +131,7 @@ class FakeServerTests(TestCase):
                 self.assertEqual(version, server.connections[0].client_version)
 
     async def test_stall_at_each_phase(self):
-        """Silence: nothing ends by itself, and nothing is left when the client goes."""
+        """While the server is silent, the handshake waits; after the client has left, no connection is left."""
         for phase in ("version", "security", "challenge", "result", "init"):
             server = FakeVNCServer(password="p", stall=phase)
             client = await self._connect(server, "p")
@@ -143,7 +142,7 @@ class FakeServerTests(TestCase):
             self.assertEqual(0, server.open)
 
     async def test_refusals(self):
-        """With a reason in either phase; and for too many attempts."""
+        """A reason in either phase, too many attempts, and a server of another protocol."""
         for knobs, detail in (
             ({"reason": b"go away"}, "the VNC server refuses us: go away"),
             ({"reason": b"go away", "version": b"RFB 003.003\n"}, "the VNC server refuses us: go away"),
@@ -161,7 +160,7 @@ class FakeServerTests(TestCase):
         self.assertEqual("authentication failed: Authentication failed", driver.error.detail)
 
     async def test_endless_reason(self):
-        """A reason of 4 GiB ends the handshake after a little of it, in both phases (nova bug 2155052)."""
+        """A reason of 4 GiB ends the handshake after its first bytes, in both phases (nova bug 2155052)."""
         for phase in ("security", "result"):
             client = await self._connect(FakeVNCServer(refuse_at=phase, endless_reason=True))
             driver = await client.finished

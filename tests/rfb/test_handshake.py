@@ -1,4 +1,4 @@
-"""The driver of talks: order, bounds, and what it does when it is used at the wrong time."""
+"""HandshakeDriver: the order of steps, limits, and calls at the wrong time."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ from .drive import converse, cuttings, outcome
 
 
 def echo_twice():
-    """A small handshake with everything in it."""
+    """A small handshake with writes, needs and a question."""
     yield Write(b"hello ")
     first = yield Need(3, "the first three")
     name = yield Ask("name")
@@ -25,7 +25,7 @@ def echo_twice():
 
 class HandshakeDriverTests(SynchronousTestCase):
     def test_sequence(self):
-        """Writes, needs and questions come in their order; what is over is the rest."""
+        """Writes, needs and questions come in their order; unused bytes are in ``rest``."""
         driver = HandshakeDriver(echo_twice())
         self.assertEqual(b"", driver.to_send())
         driver.start()
@@ -46,7 +46,6 @@ class HandshakeDriverTests(SynchronousTestCase):
     @untimed
     @given(st.binary(max_size=12), cuttings)
     def test_chunks_do_not_matter(self, data, cuts):
-        """However the bytes are cut, the same comes of them."""
         self.assertEqual(outcome(echo_twice(), data, (), b"x"), outcome(echo_twice(), data, cuts, b"x"))
 
     def test_preceded(self):
@@ -59,7 +58,7 @@ class HandshakeDriverTests(SynchronousTestCase):
             self.assertEqual((*ended, preface + sent), outcome(preceded(preface, echo_twice()), b"abcde", (), b"x"))
 
     def test_before_the_start(self):
-        """Bytes that come early are held."""
+        """Bytes that arrive before start() are held."""
         driver = HandshakeDriver(echo_twice())
         driver.receive(b"abcde")
         driver.start()
@@ -67,7 +66,7 @@ class HandshakeDriverTests(SynchronousTestCase):
         self.assertEqual(b"de", driver.result)
 
     def test_answer_unasked(self):
-        """This is our bug, not the peer's; an answer after the end is ignored."""
+        """An answer without a question raises RuntimeError; an answer after the end is ignored."""
         driver = HandshakeDriver(echo_twice())
         driver.start()
         self.assertRaises(RuntimeError, driver.answer, b"")
@@ -77,7 +76,7 @@ class HandshakeDriverTests(SynchronousTestCase):
         self.assertEqual(b"de", driver.result)
 
     def test_bound_before_the_start_and_at_the_end(self):
-        """Bytes that nobody asked for are held up to the limit, then it is the client's fault."""
+        """Bytes before the start and after the end are held up to the limit; more are a ProtocolViolation."""
         driver = HandshakeDriver(echo_twice(), limit=8)
         driver.receive(b"x" * 9)
         driver.start()
@@ -99,19 +98,19 @@ class HandshakeDriverTests(SynchronousTestCase):
             try:
                 yield Ask("name")
             except Flooded:
-                raise ConsoleUnreachable("told") from None
+                raise ConsoleUnreachable("flooded") from None
 
         driver = HandshakeDriver(handshake(), limit=8)
         driver.start()
         driver.receive(b"x" * 8)
         self.assertIsNone(driver.error)
         driver.receive(b"x")
-        self.assertEqual("told", driver.error.detail)
+        self.assertEqual("flooded", driver.error.detail)
         self.assertIsNone(driver.asks)
         driver.answer("late")
 
     def test_bound_of_a_need(self):
-        """A handshake that would wait for more than is kept receives an error, too."""
+        """A handshake that needs more bytes than the limit fails."""
 
         def handshake():
             yield Need(9)

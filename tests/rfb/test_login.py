@@ -1,4 +1,4 @@
-"""Our side as a client of VNC servers: byte for byte beside RFC 6143, and against servers that mean harm."""
+"""Our handshake with VNC servers: all bytes of each form (RFC 6143), and hostile servers."""
 
 import struct
 from unittest import mock
@@ -24,7 +24,7 @@ V33, V37, V38 = b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"
 ANSWER = response("secret", CHALLENGE)
 
 GOOD = [
-    # server's version, what it says after that, what we say to it all
+    # the server's version, its bytes after the version, our bytes
     (V38, b"\1\1" + OK, V38 + b"\1\1"),
     (V38, b"\1\2" + CHALLENGE + OK, V38 + b"\2" + ANSWER + b"\1"),
     (V37, b"\1\1", V37 + b"\1\1"),
@@ -36,7 +36,7 @@ GOOD = [
 
 
 def failure(test, data, password="secret", **arguments):
-    """The detail of the refusal that these bytes end with."""
+    """Return the detail of the refusal that these bytes cause."""
     driver, _ = converse(login(**arguments), data, password=password)
     test.assertIsInstance(driver.error, ConsoleUnreachable)
     test.assertTrue(driver.done)
@@ -47,7 +47,7 @@ def failure(test, data, password="secret", **arguments):
 
 class HandshakeTests(SynchronousTestCase):
     def test_every_form(self):
-        """Each version with each type that we know, in one piece; what follows ServerInit is the rest."""
+        """Each version with each type that it can have; bytes after ServerInit are in ``rest``."""
         for version, said, expected in GOOD:
             driver, sent = converse(login(), version + said + INIT + b"\2", password="secret")
             self.assertEqual((None, SCREEN), (driver.error, driver.result), (version, said))
@@ -56,21 +56,20 @@ class HandshakeTests(SynchronousTestCase):
     @untimed
     @given(st.sampled_from(GOOD), cuttings)
     def test_chunks_do_not_matter(self, case, cuts):
-        """The same in any chunks."""
         data = case[0] + case[1] + INIT + b"rest"
         self.assertEqual(outcome(login(), data, (), "secret"), outcome(login(), data, cuts, "secret"))
 
     @untimed
     @given(st.sampled_from(GOOD), st.integers(0, 200))
     def test_cut_short(self, case, length):
-        """A server that stops at any byte leaves a handshake that waits, and knows for what."""
+        """If the server stops at any byte, the handshake waits, and names what it waits for."""
         data = (case[0] + case[1] + INIT)[:-1][:length]
         driver, _ = converse(login(), data, password="secret")
         self.assertEqual((False, None, None), (driver.done, driver.result, driver.error))
         self.assertNotEqual("", driver.waiting_for)
 
     def test_versions(self):
-        """3.3 to 3.6 are 3.3; 3.8, 3.889, 3.9, 4.x and 5.x are 3.8; all else is refused."""
+        """3.3 to 3.6 count as 3.3, and 3.8, 3.889, 3.9, 4.x and 5.x as 3.8; unknown versions are refused."""
         counted = {
             V33: ["003.003", "003.004", "003.005", "003.006"],
             V37: ["003.007"],
@@ -83,7 +82,7 @@ class HandshakeTests(SynchronousTestCase):
             self.assertIn("is unknown", failure(self, f"RFB {name}\n".encode()))
 
     def test_not_rfb(self):
-        """Another protocol is seen by its first four bytes, also where it says less than twelve."""
+        """A server of another protocol is refused, even if it sends fewer bytes than a version has."""
         for greeting in (
             b"SSH-",
             b"220 ",
@@ -100,7 +99,7 @@ class HandshakeTests(SynchronousTestCase):
         self.assertIn("not an RFB server", failure(self, "RFB ٠٠٣.٠٠٨\n".encode()[:12]))
 
     def test_our_order_of_schemes(self):
-        """The first of our types that the server lists, in any order; no type that is not in our list."""
+        """The first of our types that the server lists is chosen; the order of the server has no effect."""
         for schemes, offered, choice in (
             (("none", "vnc"), b"\2\2\1", b"\1"),
             (("vnc", "none"), b"\2\1\2", b"\2"),
@@ -110,7 +109,7 @@ class HandshakeTests(SynchronousTestCase):
             self.assertEqual(V38 + choice, converse(login(schemes), V38 + offered)[1][:13], (schemes, offered))
 
     def test_none_in_common(self):
-        """Unknown types are not an error of their own; the detail names what there was.  Tight is never chosen."""
+        """The detail names the offered types, also unknown ones.  Tight is never chosen."""
         detail = failure(self, V38 + b"\3\x10\x13\xfe")
         self.assertEqual(
             "no common security type: the VNC server offers 16 (TIGHT), 19 (VENCRYPT), 254; we may use none, vnc",
@@ -124,7 +123,7 @@ class HandshakeTests(SynchronousTestCase):
         self.assertIn("offers 0 (INVALID)", failure(self, V38 + b"\1\0"))
 
     def test_unknown_scheme_is_our_mistake(self):
-        """And shows before anything is said to anybody."""
+        """login() raises, before the handshake begins."""
         self.assertRaises(ValueError, login, ("none", "tight"))
 
     def test_shared(self):
@@ -142,7 +141,7 @@ class PasswordTests(SynchronousTestCase):
         self.assertEqual(16, len(response("pässwörd" * 9, CHALLENGE)))
 
     def test_asked_only_where_it_is_needed(self):
-        """Not before the challenge, and not for type None."""
+        """The password is requested when the whole challenge has arrived, not earlier."""
         driver = HandshakeDriver(login())
         driver.start()
         driver.receive(V38 + b"\1\2" + CHALLENGE[:15])
@@ -152,19 +151,19 @@ class PasswordTests(SynchronousTestCase):
         self.assertEqual(V38 + b"\2", driver.to_send())
 
     def test_no_password(self):
-        """None, and an empty one (CVE-2016-5008), are refused without an answer to the challenge."""
+        """A missing or empty password (CVE-2016-5008) ends the handshake without an answer to the challenge."""
         for password in (None, "", "\0", "\0secret"):
             driver, sent = converse(login(), V38 + b"\1\2" + CHALLENGE, password=password)
             self.assertEqual("the VNC server wants a password, and there is none for it", driver.error.detail, password)
             self.assertEqual(V38 + b"\2", sent)
 
     def test_a_machine_without_des(self):
-        """Where OpenSSL refuses it, that is said."""
+        """If OpenSSL refuses DES, the detail says so."""
         with mock.patch("novnc_twisted.rfb.security.vnc.response", side_effect=UnsupportedAlgorithm("no")):
             self.assertIn("refuses DES", failure(self, V38 + b"\1\2" + CHALLENGE))
 
     def test_flood_while_the_password_is_fetched(self):
-        """A server that pumps while we ask for the password is the one that is to blame."""
+        """If the server sends too much meanwhile, the error is the server's, and no response is sent."""
         driver = HandshakeDriver(login())
         driver.start()
         driver.receive(V38 + b"\1\2" + CHALLENGE)
@@ -175,15 +174,15 @@ class PasswordTests(SynchronousTestCase):
         driver.answer("secret")
         self.assertNotIn(ANSWER, driver.to_send())
 
-    def test_no_repr_shows_it(self):
-        """Neither the driver nor a step of the handshake."""
+    def test_no_repr_shows_the_password(self):
+        """Neither that of the driver nor those of its attributes."""
         driver, _ = converse(login(), V38 + b"\1\2" + CHALLENGE, password="hunter22")
         self.assertNotIn("hunter22", repr((driver, vars(driver))))
 
 
 class RefusalTests(SynchronousTestCase):
     def test_reasons(self):
-        """What the server says is in the detail."""
+        """The server's reason is in the detail."""
         reason = b"\0\0\0\5go on"
         self.assertEqual("the VNC server refuses us: go on", failure(self, V38 + b"\0" + reason))
         self.assertEqual("the VNC server refuses us: go on", failure(self, V37 + b"\0" + reason))
@@ -193,17 +192,17 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual("authentication failed: ", failure(self, V38 + b"\1\1\0\0\0\1" + OK))
 
     def test_before_3_8_a_result_has_no_reason(self):
-        """So none is waited for."""
+        """So the handshake does not wait for one."""
         for version, kind in ((V37, b"\1\2"), (V33, b"\0\0\0\2")):
             self.assertEqual("authentication failed", failure(self, version + kind + CHALLENGE + b"\0\0\0\1"))
             self.assertEqual("too many failed attempts", failure(self, version + kind + CHALLENGE + b"\0\0\0\2"))
 
     def test_unknown_result(self):
-        """No reason is awaited after it."""
+        """The handshake does not wait for a reason."""
         self.assertIn("SecurityResult 4294967295", failure(self, V38 + b"\1\1\xff\xff\xff\xff"))
 
     def test_reason_of_four_gigabytes(self):
-        """Read for its beginning, in bounded memory (nova bug 2155052), in each phase that has one."""
+        """Only its beginning is read, in each phase that has a reason; memory is bounded (nova bug 2155052)."""
         for before in (V38 + b"\0", V37 + b"\0", V33 + OK, V38 + b"\1\1\0\0\0\1", V38 + b"\1\1\0\0\0\2"):
             driver, _ = converse(login(), before + b"\xff\xff\xff\xff")
             for _ in range(50):
@@ -213,7 +212,7 @@ class RefusalTests(SynchronousTestCase):
             self.assertLess(len(driver.error.detail), 1100)
 
     def test_reasons_are_made_printable(self):
-        """No line break, terminal sequence, bidirectional override, half a character or NUL reaches a log."""
+        """No line break, terminal sequence, bidirectional override, incomplete character or NUL reaches a log."""
         reason = "a\r\nb\x1b[31mc\u202ed\u2028é".encode() + b"\xff\xc3\0\0"
         detail = failure(self, V38 + b"\0" + struct.pack(">I", len(reason)) + reason)
         self.assertEqual("the VNC server refuses us: a??b?[31mc?d?é\ufffd\ufffd", detail)
@@ -221,7 +220,7 @@ class RefusalTests(SynchronousTestCase):
 
 class ServerInitTests(SynchronousTestCase):
     def test_encode(self):
-        """As it came; and under another name."""
+        """The message is unchanged, or has another name."""
         self.assertEqual(INIT, SCREEN.encode())
         renamed = SCREEN.renamed("Größe")
         self.assertEqual("Größe".encode(), renamed.name)
@@ -229,19 +228,19 @@ class ServerInitTests(SynchronousTestCase):
         self.assertEqual(b"\0\0\0\7Gr\xc3\xb6\xc3\x9fe", renamed.encode()[20:])
 
     def test_a_long_name_is_cut_at_a_character(self):
-        """As long as what we would take, and still UTF-8; what is not UTF-8 does no harm."""
+        """It has at most LIMIT bytes of valid UTF-8; a character without UTF-8 becomes a question mark."""
         self.assertEqual("é" * (LIMIT // 2), SCREEN.renamed("é" * LIMIT).name.decode())
         self.assertEqual(LIMIT - 1, len(SCREEN.renamed("x" + "é" * LIMIT).name))
         self.assertEqual(b"?", SCREEN.renamed("\udc80").name)
 
     def test_names_of_any_kind(self):
-        """Empty, the longest, and bytes that are not text: they pass."""
+        """Empty names, the longest ones, and bytes that are not text are accepted."""
         for name in (b"", b"\xff\0\n<img src=x onerror=alert(1)>", b"n" * LIMIT):
             data = V38 + b"\1\1" + OK + struct.pack(">HH16sI", 1, 1, FORMAT, len(name)) + name
             self.assertEqual(name, converse(login(), data)[0].result.name)
 
-    def test_sizes_that_are_none(self):
-        """Lengths are checked before anything is waited for."""
+    def test_invalid_sizes(self):
+        """They are refused at the head, before the name arrives."""
         head = V38 + b"\1\1" + OK
         for width, height in ((0, 400), (720, 0), (65535, 400), (720, 65535), (32768, 1)):
             detail = failure(self, head + struct.pack(">HH16sI", width, height, FORMAT, 0))
@@ -257,7 +256,7 @@ class FuzzTests(SynchronousTestCase):
     @given(st.binary(max_size=400), cuttings, st.sampled_from([None, "", "secret"]))
     @example(b"", [], None)
     def test_anything(self, data, cuts, password):
-        """Arbitrary bytes after each beginning: an end that is declared, or waiting; in any chunks; never much held."""
+        """After arbitrary bytes in any chunks, the handshake waits, or has a result or an error; few bytes are held."""
         for beginning in (b"", V38, V37, V33, V38 + b"\1\1", V38 + b"\1\1" + OK, V38 + b"\0", V38 + b"\1\2"):
             driver, _ = converse(login(), beginning + data, cuts, password)
             self.assertEqual(driver.done, driver.error is not None or driver.result is not None)

@@ -1,4 +1,4 @@
-"""Our side as a server of viewers: what interface.md promises, in each version's form."""
+"""Our handshake with viewers: offers and refusals, in the form of each version."""
 
 import struct
 
@@ -23,7 +23,7 @@ OTHER_VERSIONS = (
 
 class OfferTests(SynchronousTestCase):
     def test_a_good_viewer(self):
-        """Offered exactly 3.8 and None; what it said after ClientInit is the rest."""
+        """Only 3.8 and type None are offered; bytes after ClientInit are in ``rest``."""
         for flag, shared in ((b"\1", True), (b"\0", False), (b"\xff", True)):
             driver, sent = converse(offer(), V38 + b"\1" + flag + b"\2\0")
             self.assertIsNone(driver.error)
@@ -31,7 +31,7 @@ class OfferTests(SynchronousTestCase):
             self.assertEqual((V38 + b"\1\1" + b"\0\0\0\0", b"\2\0"), (sent, driver.rest))
 
     def test_nothing_ahead_of_its_time(self):
-        """Each message only after the one that it answers: no result before a choice (CVE-2022-36436)."""
+        """Each message is sent only after the one that it answers: no result before a choice (CVE-2022-36436)."""
         driver = HandshakeDriver(offer())
         for received, sent, waiting_for in (
             (b"", V38, "ProtocolVersion"),
@@ -47,7 +47,7 @@ class OfferTests(SynchronousTestCase):
         self.assertEqual((True, b""), (driver.done, driver.to_send()))
 
     def test_a_type_that_was_not_offered(self):
-        """SecurityResult 1 and a reason (CVE-2006-2369); nothing that comes with it is looked at."""
+        """The answer is SecurityResult 1 and a reason (CVE-2006-2369); further bytes are ignored."""
         for choice in (0, 2, 16, 19, 255):
             driver, sent = converse(offer(), V38 + bytes([choice]) + b"\1\1\1\1")
             self.assertEqual(V38 + b"\1\1" + b"\0\0\0\1" + REASON, sent)
@@ -56,7 +56,7 @@ class OfferTests(SynchronousTestCase):
             self.assertEqual(f"the viewer chose security type {choice}, which was not offered", driver.error.detail)
 
     def test_lower_versions(self):
-        """Served in their own form: 3.3 has no list of types, and neither 3.3 nor 3.7 a SecurityResult for None."""
+        """Each has its own form: 3.3 has no list of types, and neither 3.3 nor 3.7 has a SecurityResult for None."""
         for version, choice, offered in ((V33, b"", b"\0\0\0\1"), (V35, b"", b"\0\0\0\1"), (V37, b"\1", b"\1\1")):
             for flag in (b"\0", b"\1"):
                 driver, sent = converse(offer(), version + choice + flag + b"\2\0")
@@ -65,13 +65,13 @@ class OfferTests(SynchronousTestCase):
                 self.assertEqual((V38 + offered, b"\2\0"), (sent, driver.rest))
 
     def test_a_type_that_was_not_offered_in_3_7(self):
-        """SecurityResult 1; a reason in it is read from 3.8 on."""
+        """The answer is SecurityResult 1; only 3.8 adds a reason."""
         driver, sent = converse(offer(), V37 + b"\2\1")
         self.assertEqual(V38 + b"\1\1" + b"\0\0\0\1", sent)
         self.assertIsInstance(driver.error, ProtocolViolation)
 
     def test_other_versions(self):
-        """All else is refused in 3.8's form, even if it is not a version; the detail fits into a line of the log."""
+        """They are refused in the form of 3.8, even if they are not versions; the detail is printable."""
         for version in OTHER_VERSIONS:
             driver, sent = converse(offer(), version)
             self.assertEqual(V38 + b"\0" + REASON, sent, version)
@@ -79,7 +79,7 @@ class OfferTests(SynchronousTestCase):
             self.assertTrue(driver.error.detail.isprintable())
 
     def test_hasty_viewer(self):
-        """One that pipelines what comes after ClientInit is held to the limit."""
+        """A viewer that sends more than the limit after ClientInit is refused."""
         driver, _ = converse(offer(), V38 + b"\1\1")
         for _ in range(LIMIT // 1000 + 1):
             self.assertIsNone(driver.error)
@@ -90,7 +90,7 @@ class OfferTests(SynchronousTestCase):
 
 class RefuseTests(SynchronousTestCase):
     def test_forms(self):
-        """No security types and the sentence, in the form of the viewer's version."""
+        """The refusal has the form of the viewer's version."""
         sentence = "Größe"
         reason = b"\0\0\0\7" + sentence.encode()
         for version, form in ((V33, b"\0\0\0\0"), (V35, b"\0\0\0\0"), (V37, b"\0"), (V38, b"\0")):
@@ -100,7 +100,7 @@ class RefuseTests(SynchronousTestCase):
             self.assertEqual(V38 + b"\0" + reason, converse(refuse(sentence), version)[1])
 
     def test_waits_for_the_version(self):
-        """A viewer must know its own version to read the reason."""
+        """The form of the refusal depends on the viewer's version."""
         driver, sent = converse(refuse("no"), V33[:11])
         self.assertEqual((V38, False), (sent, driver.done))
 
@@ -109,7 +109,7 @@ class FuzzTests(SynchronousTestCase):
     @untimed
     @given(st.binary(max_size=64), cuttings)
     def test_anything(self, data, cuts):
-        """Arbitrary bytes after each beginning: an end that is declared, or waiting; in any chunks."""
+        """Arbitrary bytes cause only a ProtocolViolation; the outcome does not depend on the chunks."""
         for beginning in (b"", b"RFB ", V38, V38 + b"\1"):
             for handshake in (offer, lambda: refuse("no")):
                 driver, sent = converse(handshake(), beginning + data, cuts)

@@ -1,4 +1,4 @@
-"""The names that the package hands on, and what importing them brings along."""
+"""The names that the package exports, and the modules that they import."""
 
 import subprocess
 import sys
@@ -12,14 +12,14 @@ from novnc_twisted import rfb
 
 class PackageTests(SynchronousTestCase):
     def test_every_name(self):
-        """Each is there, and is not a module: ``login`` is the function though a module has its name."""
+        """Each exists and is not a module: ``login`` is the function, although a module has the same name."""
         for name in dir(rfb):
             self.assertNotIsInstance(getattr(rfb, name), type(sys))
         self.assertIs(sys.modules["novnc_twisted.rfb.login"].login, rfb.login)
         self.assertIs(sys.modules["novnc_twisted.rfb.offer"].offer, rfb.offer)
 
     def test_no_twisted(self):
-        """The grammar is usable without Twisted; the package alone imports nothing heavy."""
+        """No name needs Twisted; the package alone does not import cryptography, either."""
         program = (
             "import sys, novnc_twisted.rfb as rfb;"
             "print(sorted(m for m in sys.modules if m.split('.')[0] in ('twisted', 'cryptography')));"

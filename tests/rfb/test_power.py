@@ -16,7 +16,7 @@ def set_encodings(*encodings: int) -> bytes:
 
 class PowerOfferTests(SynchronousTestCase):
     def offered(self, *encodings: int) -> tuple[bytes, bool]:
-        """What a viewer with these encodings gets before ``x``, and whether its xvp messages are still read."""
+        """Return what a viewer with these encodings gets for ``x``, and whether its xvp messages have an effect."""
         shield = Shield()
         shield.power = lambda code: None
         shield.from_client(set_encodings(*encodings))

@@ -1,4 +1,4 @@
-"""The lengths of rectangles, read from their heads alone."""
+"""The lengths of rectangles, found without decoding them."""
 
 from struct import pack
 
@@ -11,7 +11,7 @@ SIZE = PixelSize(4, 3)
 
 
 def length_of(data: bytes, encoding: int, width: int, height: int) -> int:
-    """The bytes after the head of a rectangle that begins with ``data``; a long one may be cut short."""
+    """Return the length of a rectangle's body that begins with ``data``; the end of a long body may be missing."""
     reader, at = rectangle(SIZE), 0
     data = pack(">HHHHi", 0, 0, width, height, encoding) + data
     try:
@@ -29,7 +29,7 @@ def length_of(data: bytes, encoding: int, width: int, height: int) -> int:
 
 class RectangleTests(SynchronousTestCase):
     def test_tight(self) -> None:
-        """The bits of the first byte: reset four streams, then the stream (0 to 3) or the kind."""
+        """The low four bits of the first byte reset streams; the high ones are the stream (0 to 3) or the kind."""
         for data, size, length in (
             (b"\x00", (1, 1), 1 + 3),  # basic, too small to be compressed
             (b"\x10", (1, 1), 1 + 3),  # the same in stream 1, which is not an explicit filter

@@ -1,4 +1,4 @@
-"""What the shield refuses, in any chunks, and that nothing grows."""
+"""What the shield refuses, in any chunks, and the limit of held bytes."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -33,7 +33,7 @@ from .drive import cuttings
 
 class RefusedTests(SynchronousTestCase):
     def test_each(self):
-        """Byte by byte or at once, nothing of it passes; of a packed text never its last byte."""
+        """At once or byte by byte, nothing of it passes; of a packed text, all but the last byte may pass."""
         for name, message in REFUSED.items():
             for cuts in ((), range(len(message))):
                 passed, refusal = through(listing(), message, cuts)
@@ -44,21 +44,21 @@ class RefusedTests(SynchronousTestCase):
                     self.assertEqual(b"", passed, name)
 
     def test_every_unknown_type(self):
-        """By its first byte alone."""
+        """It is refused at its first byte."""
         for kind in set(range(256)) - set(vnc_server.SIZES):
             self.assertEqual((b"", ProtocolViolation), through(listing(), bytes([kind])))
 
     @untimed
     @given(st.lists(good_messages, max_size=6), st.sampled_from(sorted(REFUSED)), texts, cuttings)
     def test_among_good_ones(self, before, name, after, cuts):
-        """It ends there, in any chunks: what passed are messages from before it, and pieces of texts."""
+        """In any chunks, only messages before it pass, and pieces of its text."""
         good = b"".join(before)
         passed, refusal = through(listing(), good + REFUSED[name] + after, cuts)
         self.assertIsNotNone(refusal)
         self.assertTrue((good + REFUSED[name][:-1]).startswith(passed))
 
-    def test_for_good(self):
-        """What follows a refused message is refused, too."""
+    def test_after_a_refusal(self):
+        """All later messages are refused, too."""
         for message in REFUSED.values():
             shield = listing()
             through(shield, message)
@@ -66,7 +66,7 @@ class RefusedTests(SynchronousTestCase):
             self.assertLess(shield.held, 2)
 
     def test_extensions_nobody_asked_for(self):
-        """A viewer may not use what it did not list; once listed it stays: answers may be under way."""
+        """A viewer must list an extension once; a later list without it has no effect, as answers may be under way."""
         for encoding, message in (
             (FENCE, b"\xf8" + bytes(7) + b"\1x"),
             (CONTINUOUS, b"\x96" + bytes(9)),
@@ -82,13 +82,13 @@ class RefusedTests(SynchronousTestCase):
     @given(st.binary(max_size=300), cuttings)
     @example(b"\5", (0,))
     def test_anything(self, data, cuts):
-        """Random bytes: no other failure; the chunks change nothing but how much passed before a refusal."""
+        """Random bytes cause only refusals; the chunks only change how much passes before a refusal."""
         self.check(data, cuts)
 
     @untimed
     @given(st.lists(good_messages, min_size=1, max_size=6), st.data(), cuttings)
     def test_mutations(self, messages, data, cuts):
-        """Good messages with some bytes changed, put in or left out."""
+        """Good messages with some bytes changed, inserted or removed."""
         stream = bytearray(b"".join(messages))
         for _ in range(data.draw(st.integers(1, 4))):
             at = data.draw(st.integers(0, len(stream)))
@@ -107,11 +107,11 @@ class RefusedTests(SynchronousTestCase):
         for message in messages[:-1]:
             self.assertEqual(len(message), length_of(message, 0))
         for message in messages:
-            self.assertEqual((message, None), through(listing(), message), "what passed is good in itself")
+            self.assertEqual((message, None), through(listing(), message), "each message that passed also passes alone")
 
     @untimed
     @given(st.binary(max_size=64), cuttings)
     def test_nothing_grows(self, data, cuts):
-        """Heads that promise much: what is held is bounded (see through)."""
+        """Heads that announce long bodies: through() checks that few bytes are held."""
         for head in (encodings(*range(MAX_ENCODINGS)), b"\xfb\0\0\1\0\1\xff\0" + bytes(4080), cut_text(bytes(9000))):
             through(listing(), (data and POINTER) + head[:-1], cuts)

@@ -1,4 +1,4 @@
-"""VeNCrypt by bytes: our order, no second choice, nothing in clear that TLS should have protected."""
+"""The VeNCrypt handshake: our order of preference, no downgrade, and no bytes in clear where TLS should begin."""
 
 import struct
 
@@ -29,12 +29,12 @@ def subtypes(*numbers):
 
 
 def plain(*numbers, version=V38, offered=(19,), ack=b"\1"):
-    """What a server says up to TLS."""
+    """Return what a server sends before TLS."""
     return version + types(*offered) + b"\0\2" + b"\0" + subtypes(*numbers) + ack
 
 
 def converse(before, inside=b"", cuts=(), password=None, schemes=("vencrypt",), **more):
-    """The handshake with a server that sends these bytes in clear, and those in TLS; what it received in each."""
+    """Log in to a server; return the driver, our bytes before and inside TLS, and the StartTLS step."""
     driver = HandshakeDriver(login(schemes, **more))
     driver.start()
     heard, step = [driver.to_send(), b""], None
@@ -61,7 +61,7 @@ class VeNCryptTests(SynchronousTestCase):
     @untimed
     @given(cuttings, st.sampled_from([V37, V38]))
     def test_without_a_password(self, cuts, version):
-        """SecurityResult is read always, of 3.7 as well; in any chunks."""
+        """SecurityResult is always read, also in version 3.7."""
         driver, heard, step = converse(plain(NONE, version=version), OK + INIT, cuts)
         self.assertEqual([version + b"\x13" + b"\0\2" + struct.pack(">I", NONE), b"\1"], heard)
         self.assertEqual(StartTLS(verified=True), step)
@@ -70,7 +70,7 @@ class VeNCryptTests(SynchronousTestCase):
     @untimed
     @given(cuttings)
     def test_with_a_password(self, cuts):
-        """It is asked for inside of TLS."""
+        """It is requested inside TLS."""
         driver, heard, step = converse(plain(VNC), CHALLENGE + OK + INIT, cuts, "secret")
         self.assertEqual(
             [V38 + b"\x13" + b"\0\2" + struct.pack(">I", VNC), response("secret", CHALLENGE) + b"\1"], heard
@@ -79,7 +79,7 @@ class VeNCryptTests(SynchronousTestCase):
         self.assertEqual(StartTLS(verified=True), step)
 
     def test_refused_inside(self):
-        """With the server's reason, where the version has one."""
+        """The detail contains the server's reason, if the version has one."""
         reason = struct.pack(">I", 5) + b"go on"
         self.assertEqual("authentication failed: go on", self.failure(plain(NONE), b"\0\0\0\1" + reason))
         self.assertEqual("authentication failed", self.failure(plain(NONE, version=V37), b"\0\0\0\1" + reason))
@@ -88,7 +88,7 @@ class VeNCryptTests(SynchronousTestCase):
         )
 
     def test_our_order_of_schemes(self):
-        """What the server lists first is of no weight."""
+        """The order of the server has no effect."""
         for schemes, offered, choice in (
             (("vencrypt", "none"), (1, 19), 19),
             (("vencrypt", "none"), (19, 2, 1), 19),
@@ -101,7 +101,7 @@ class VeNCryptTests(SynchronousTestCase):
             self.assertEqual(V38 + bytes([choice]), heard[0], (schemes, offered))
 
     def test_our_order_of_subtypes(self):
-        """The same; and whether a certificate is to be verified."""
+        """It decides the sub-type, and so whether the certificate is verified."""
         for wanted, offered, choice in (
             (("X509None", "X509Vnc"), (VNC, NONE), NONE),
             (("X509Vnc", "X509None"), (NONE, VNC), VNC),
@@ -124,7 +124,7 @@ class VeNCryptTests(SynchronousTestCase):
         self.assertIsNotNone(converse(plain(*range(6, 261)), OK + INIT)[0].result)
 
     def test_no_downgrade(self):
-        """A server, or somebody between, that lists no VeNCrypt gets no other; nor one whose VeNCrypt fails."""
+        """If only VeNCrypt is permitted, it must be offered.  If VeNCrypt fails, no other type is tried."""
         for offered in ((1,), (1, 2), (2, 16)):
             self.assertIn("no common security type", self.failure(V38 + types(*offered)))
         self.assertIn("offers 1 (NONE)", self.failure(V33 + b"\0\0\0\1"))
@@ -136,7 +136,7 @@ class VeNCryptTests(SynchronousTestCase):
             self.assertEqual(V38 + b"\x13", heard[0][:13])
 
     def test_no_subtype_in_common(self):
-        """Both sides are named."""
+        """The detail names those of both sides."""
         self.assertEqual(
             "no common VeNCrypt sub-type: the VNC server offers 2 (VNC), 257 (TLS_NONE), 264 (TLS_SASL), 7; "
             "we may use X509None, X509Vnc",
@@ -168,7 +168,7 @@ class VeNCryptTests(SynchronousTestCase):
     @untimed
     @given(st.binary(min_size=1, max_size=80), cuttings)
     def test_injected_plaintext(self, injected, cuts):
-        """Bytes in clear before TLS are refused, however they are cut (CVE-2011-0411 and its kind)."""
+        """Bytes in clear before TLS are refused, in any chunks (CVE-2011-0411 and similar ones)."""
         for said in (plain(NONE) + injected, plain(VNC) + injected):
             driver = HandshakeDriver(login(("vencrypt",)))
             driver.start()
@@ -180,7 +180,7 @@ class VeNCryptTests(SynchronousTestCase):
             self.assertIsNone(driver.result)
 
     def test_injected_at_once(self):
-        """A whole answer in one piece is not an answer."""
+        """A server that sends all its bytes in one piece, before TLS, is refused."""
         self.assertIn(f"{len(OK + INIT)} bytes came in clear", self.failure(plain(NONE) + OK + INIT))
 
     def test_nothing_is_said_before_tls(self):
@@ -194,15 +194,15 @@ class VeNCryptTests(SynchronousTestCase):
             self.assertEqual("", driver.waiting_for)
 
     def test_mistakes_of_the_owner(self):
-        """TLS that nobody asked for; an answer in its place."""
+        """Starting TLS unasked, or answering when TLS should start, raises RuntimeError."""
         driver = HandshakeDriver(login(("vencrypt",)))
         driver.start()
         self.assertRaises(RuntimeError, driver.tls_started)
         driver.receive(plain(NONE))
         self.assertRaises(RuntimeError, driver.answer, None)
 
-    def test_at_the_end_of_any_handshake(self):
-        """StartTLS is a step like others: for a handshake of one's own too."""
+    def test_in_any_handshake(self):
+        """StartTLS also works outside of VeNCrypt."""
 
         def handshake():
             yield StartTLS(verified=False)
@@ -216,20 +216,20 @@ class VeNCryptTests(SynchronousTestCase):
         self.assertEqual((b"hello", 5, None), (driver.to_send(), driver.result, driver.starts_tls))
 
     def test_unknown_names_are_our_mistake(self):
-        """And show before anything is said."""
+        """login() raises, before the handshake begins."""
         for wanted in (("X509None", "X509Plain"), ("x509none",), ()):
             self.assertRaises(ValueError, login, ("vencrypt",), vencrypt_subtypes=wanted)
         login(("none",), vencrypt_subtypes=())
 
     def test_names(self):
-        """As the options have them."""
+        """They are the values of the options."""
         self.assertEqual(["none", "vnc", "vencrypt"], list(SCHEMES))
         self.assertEqual({NAMES[number]: number for number in NAMES}, {name: SUBTYPES[name][0] for name in SUBTYPES})
 
     @untimed
     @given(st.binary(max_size=300), st.binary(max_size=300), cuttings)
     def test_anything(self, before, inside, cuts):
-        """Any bytes, in any phase: a declared end, or waiting; nothing held beyond the bound."""
+        """After any bytes in any phase, the handshake waits, or has a result or an error."""
         for beginning in (V38 + types(19), V38 + types(19) + b"\0\2\0", plain(NONE), plain(VNC)):
             said = beginning if beginning[-1:] == b"\1" else beginning + before
             driver, _, _ = converse(said, inside, cuts, "secret")

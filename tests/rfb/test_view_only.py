@@ -1,4 +1,4 @@
-"""The view-only filter: which of all 256 message types pass, however their bytes are cut."""
+"""The view-only filter: which of all 256 message types pass, in any chunks."""
 
 import struct
 from itertools import pairwise
@@ -23,8 +23,6 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 class ViewOnlyTests(SynchronousTestCase):
-    """Its own decisions, and those behind the shield."""
-
     def test_each_type(self) -> None:
         known = {message[0] for message in WHOLE}
         for kind in range(256):
@@ -46,9 +44,8 @@ class ViewOnlyTests(SynchronousTestCase):
         self.assertEqual(view.unfinished, 50_000)
         self.assertEqual(view.from_client(b"\4" * 50_000 + WHOLE[3]), WHOLE[3])
 
-    @untimed
     def test_keys_that_are_held_are_released(self) -> None:
-        """As many as there are fingers; no key is pressed, and no other message passes."""
+        """A limited number of key releases pass, but no other message that has an effect."""
         up, qemu_up = b"\4\0\0\0\0\0\0a", b"\xff\0\0\0" + bytes(8)
         down, qemu_down = b"\4\1\0\0\0\0\0a", b"\xff\0\0\1" + bytes(8)
         view = ViewOnly(3)
@@ -58,8 +55,9 @@ class ViewOnlyTests(SynchronousTestCase):
         self.assertEqual(view.from_client(qemu_up), b"")
         self.assertEqual(ViewOnly().from_client(up), b"")
 
+    @untimed
     @given(st.data(), st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
-    def test_however_it_is_cut(self, data: st.DataObject, messages: list[bytes]) -> None:
+    def test_any_chunks(self, data: st.DataObject, messages: list[bytes]) -> None:
         stream = b"".join(messages)
         expected = b"".join(message for message in messages if message[0] in PASSED)
         places = data.draw(st.lists(st.integers(0, len(stream)), max_size=20))
@@ -70,7 +68,7 @@ class ViewOnlyTests(SynchronousTestCase):
     @untimed
     @given(st.data(), st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
     def test_behind_the_shield(self, data: st.DataObject, messages: list[bytes]) -> None:
-        """The shield checks what is removed, too; only what asks for the screen is left."""
+        """The shield also checks what this filter removes; only requests for the screen are left."""
         stream = ENCODINGS + b"".join(messages)
         shield, view, passed = Shield(), ViewOnly(), b""
         try:

@@ -1,4 +1,4 @@
-"""Messages of viewers: each kind, good ones, and those that the shield refuses."""
+"""Messages of viewers: good ones of each type, and those that the shield refuses."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Proxies with workers in front of a synthetic VNC server, and functions that distinguish the processes."""
+"""Runs proxies with workers in front of the fake VNC server, and watches their processes."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.support.vnc_server import FakeVNCServer
 
 @implementer(IReadDescriptor)
 class Watched:
-    """A process that need not be a child of this one.
+    """Watches for the end of a process, which need not be a child of this one.
 
     :ivar gone: fires once it has ended.
     """
@@ -44,7 +44,7 @@ class Watched:
         """Nothing to do."""
 
     def leave(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         if self._handle >= 0:
             reactor.removeReader(self)
             os.close(self._handle)
@@ -52,7 +52,7 @@ class Watched:
 
 
 class ProxyCase(TestCase):
-    """A Redis, and a consoleauth of the test's own that lets every token in to the synthetic VNC server."""
+    """A test with Redis, the fake VNC server, and a consoleauth that accepts every token for it."""
 
     timeout = 300
 
@@ -96,7 +96,7 @@ class ProxyCase(TestCase):
         )
 
     async def asked(self, port: int, path: str) -> tuple[int, str]:
-        """The status and the body of a response."""
+        """Send a request; return the status and the body of the response."""
         client = await self.viewers.raw("127.0.0.1", port)
         client.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         head, _, body = (await client.everything()).decode().partition("\r\n\r\n")
@@ -109,24 +109,24 @@ class ProxyCase(TestCase):
         return {name: float(value) for name, _, value in lines}
 
     async def started(self, command: str = "novncproxy", workers: int = 2) -> Twistd:
-        """The command, all of whose workers run."""
+        """Start a command, and return it when all its workers are ready."""
         process = Twistd.start(self, command, self.conf(workers))
         await process.ready()
         return process
 
     @property
     def url(self) -> str:
-        """Of a console, by whatever proxy."""
+        """The link to a console at ``proxy``."""
         path = "vnc_auto.html" if self.proxy.command == "novncproxy" else "console"
         return f"http://127.0.0.1:{self.port}/{path}?token=any"
 
     @property
     def pids(self) -> dict[int, int]:
-        """The workers' processes, the latest of each number."""
+        """Number of a worker -> the id of its latest process."""
         return {int(n): int(pid) for n, pid in re.findall(r"worker (\d+) is ready \(pid (\d+)\)", self.proxy.output)}
 
     def watched(self, pid: int) -> Watched:
-        """Its end will be seen."""
+        """Watch a process until the test ends."""
         one = Watched(pid)
         self.addCleanup(one.leave)
         return one

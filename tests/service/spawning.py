@@ -7,15 +7,15 @@ from twisted.internet.task import Clock
 
 
 class Spawning(Clock):
-    """A reactor that only remembers what it should have started."""
+    """A reactor that records the processes instead of starting them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.spawned: list[Any] = []
         self.broken = False
         self.stopped = 0
-        self.signals: list[tuple[int, int]] = []  # which process got which
-        self.orders: list[tuple[int, bytes]] = []  # which process got which
+        self.signals: list[tuple[int, int]] = []  # process id, signal
+        self.orders: list[tuple[int, bytes]] = []  # process id, data
         self.closed: list[int] = []  # the processes whose standard input was closed
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Real processes that were passed their sockets by systemd."""
+"""Real processes that get their sockets as from systemd."""
 
 import os
 import socket
@@ -11,11 +11,11 @@ from tests.support.twistd import Twistd
 from tests.support.viewer import Viewers
 
 ACTIVATED = "LISTEN_PID=$$; export LISTEN_PID"
-"""systemd knows the process that it becomes."""
+"""A line of shell: as with systemd, LISTEN_PID is the id of the command's process."""
 
 
 def passing(*passed: socket.socket, names: str | None = None) -> dict[str, Any]:
-    """What passes these to a process, from descriptor 3 on."""
+    """Return the arguments of Twistd.start() that pass these sockets, from descriptor 3 on."""
     descriptors: dict[int, Any] = {0: "w", 1: "r", 2: "r"}
     descriptors |= {number: one.fileno() for number, one in enumerate(passed, 3)}
     environment = os.environ | {"LISTEN_FDS": str(len(passed))} | ({"LISTEN_FDNAMES": names} if names else {})
@@ -23,10 +23,8 @@ def passing(*passed: socket.socket, names: str | None = None) -> dict[str, Any]:
 
 
 class ActivationTests(ProxyCase):
-    """Real processes that were passed their sockets."""
-
     async def test_names(self) -> None:
-        """Each part finds its own by name; the others are opened."""
+        """A service takes its socket by name; without one, it opens a socket."""
         xvp, novnc = listening(self), listening(self)
         conf = alone()
         process = Twistd.start(self, "console", conf, **passing(xvp, novnc, names="xvpvncproxy.socket:novncproxy"))
@@ -38,7 +36,7 @@ class ActivationTests(ProxyCase):
         self.assertEqual(await process.stop(), 0)
 
     async def test_one_for_several_workers(self) -> None:
-        """Without a name it is the command's; its workers share it, and its own port stays free."""
+        """A socket with another name belongs to the command.  Its workers share it, and do not open their own."""
         await self.begin()
         listener = listening(self)
         self.proxy = Twistd.start(self, "novncproxy", self.conf(2), **passing(listener, names="connection"))
@@ -49,7 +47,7 @@ class ActivationTests(ProxyCase):
         await (await self.viewers.open(self.url)).leave()
 
     async def test_noauth_stays_on_loopback(self) -> None:
-        """What is passed counts, not what the file says."""
+        """The address of the passed socket counts, not the configured one."""
         listener = socket.socket()
         self.addCleanup(listener.close)
         listener.bind(("0.0.0.0", 0))
@@ -59,7 +57,7 @@ class ActivationTests(ProxyCase):
         self.assertIn("LISTEN_FDS passes 0.0.0.0", process.output)
 
     async def test_not_listening(self) -> None:
-        """One line, instead of a proxy that no client reaches."""
+        """The start fails with one line, because no client could connect."""
         deaf = socket.socket()
         self.addCleanup(deaf.close)
         process = Twistd.start(self, "console", alone(), **passing(deaf, names="novncproxy"))

@@ -1,4 +1,4 @@
-"""The sockets of the API, as they are noted for the proxies."""
+"""The addresses of the API, which the proxies need."""
 
 import socket
 import uuid
@@ -43,7 +43,7 @@ class Listeners(SynchronousTestCase):
         self.assertEqual(self.noted(self.unix(), "http_basic"), [])
 
     def test_an_abstract_unix_socket(self) -> None:
-        """Its name is bytes."""
+        """getsockname() returns its name as bytes."""
         self.assertEqual(self.noted(self.abstract(), "http_basic"), [])
 
     def test_a_unix_socket_without_authentication(self) -> None:

@@ -59,7 +59,7 @@ class AuditTests(CheckCase):
         self.assertEqual((entry["service"], entry["host"]), ("novncproxy", "control1"))
 
     def test_a_file_that_cannot_be_opened(self) -> None:
-        """The start fails, and names the option."""
+        """The start fails with an error that names the option."""
         path = self.folder / "pipe"
         os.mkfifo(path)
         for wrong in (path, Path("/nonexistent/audit")):
@@ -67,7 +67,7 @@ class AuditTests(CheckCase):
             self.assertIn("[audit] file: can't open it: ", str(error.value))
 
     def test_no_syslog_daemon(self) -> None:
-        """The start goes on: it may come later, and syslog is not ours."""
+        """The start goes on, because the daemon may start later."""
         trail = self.trail(syslog=True)
         trail._targets[0].to._path = str(self.folder / "none")
         self.successResultOf(Deferred.fromCoroutine(open_trail(trail)))

@@ -1,4 +1,4 @@
-"""All that is wrong with a configuration is found before anything is started."""
+"""All errors in a configuration are found before anything is started."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ class CheckCase(SynchronousTestCase):
         return examine(command, [path], MemoryReactorClock())
 
     def pair(self, name: str, **values: Any) -> str:
-        """Lines of a certificate and its key."""
+        """Return the options of a new certificate and its key."""
         ours = OURS.issue("127.0.0.1", **values)
         return f"cert = {self.write(f'{name}.pem', ours.cert)}\nkey = {self.write(f'{name}.key', ours.key)}\n"
 
@@ -60,7 +60,7 @@ class KeystoneErrorTests(CheckCase):
         return re.sub(r"^\S+:\d+: ", "", line)
 
     def test_no_credentials(self) -> None:
-        """With nova's transport_url, nova is meant to check the tokens."""
+        """With nova's transport_url, nova checks the tokens, which needs credentials."""
         error = self.error("transport_url = rabbit://x:secret@h//\n")
         self.assertTrue(error.startswith("transport_url: "), error)
         self.assertIn("set auth_type, auth_url and the other log-in options in [nova] (or in [service_user]", error)
@@ -108,7 +108,7 @@ class ErrorTests(CheckCase):
         return [line.removeprefix(prefix) for line in self.examine(text, command).errors]
 
     def test_all_of_them(self) -> None:
-        """In each kind of check; none that only follows from another."""
+        """Each kind of check reports its errors, but not those that only result from another error."""
         found = self.errors(
             "web = /nowhere/web\ncert = /nowhere/cert\nkey = /nowhere/key\nssl_only = perhaps\n"
             "[vnc]\nnovncproxy_port = 0\nxvpvncproxy_base_url = x\nauth_schemes = vencrypt\n"
@@ -136,7 +136,7 @@ class ErrorTests(CheckCase):
         for line, words in zip(found.errors, ("a: line 1", "a: line 4", "/nowhere: No such", "b: line 1"), strict=True):
             self.assertIn(words, line)
 
-    def test_a_file_that_is_no_configuration_shows_some_lines(self) -> None:
+    def test_a_file_that_is_not_a_configuration_shows_some_lines(self) -> None:
         self.assertEqual(len(self.examine("x\n" * 1000).errors), 20)
 
     def test_an_option_that_is_refused_is_not_judged_further(self) -> None:
@@ -238,7 +238,7 @@ class ErrorTests(CheckCase):
         self.assertEqual(self.errors(REDIS + same, "novncproxy"), [])
 
     def test_addresses_of_one_port(self) -> None:
-        """``::`` alone means IPv4 as well; another IPv6 address does not (``open_socket``)."""
+        """Only ``::`` means IPv4 as well; other IPv6 addresses, even ``0::0``, do not (``open_socket``)."""
         for one, other, together in (
             ("0.0.0.0", "127.0.0.1", False),
             ("0.0.0.0", "localhost", False),

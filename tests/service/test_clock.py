@@ -1,4 +1,4 @@
-"""A wall clock that steps back: the commands' timers run on."""
+"""When the wall clock steps back, the timers of the commands still run."""
 
 import os
 import socket
@@ -19,11 +19,11 @@ import time
 real = time.time
 time.time = lambda: real() - 3600 * os.path.exists({flag!r})
 """
-"""A sitecustomize module: from the moment at which the file exists, the time of day is an hour earlier."""
+"""A sitecustomize module: once the file exists, time.time() is an hour behind."""
 
 
 class Callers(Factory):
-    """The processes that connect to a unix socket."""
+    """Records the processes that connect to a unix socket."""
 
     def __init__(self) -> None:
         self.pids: set[int] = set()
@@ -41,7 +41,7 @@ class Callers(Factory):
         return Caller()
 
     def all(self, pids: set[int]) -> Deferred[None]:
-        """Fires when each of these processes has connected."""
+        """Return a Deferred that fires when all these processes have connected."""
         self._waiting = (pids, Deferred())
         return self._waiting[1]
 
@@ -53,7 +53,7 @@ class Callers(Factory):
 
 
 class SteppedClockTests(TestCase):
-    """The command's timer here is the one of its next attempt to reach Redis."""
+    """The timer of these tests is that of the next attempt to reach Redis."""
 
     timeout = 300
 

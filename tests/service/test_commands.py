@@ -1,4 +1,4 @@
-"""The six commands as people start them: what a mistake looks like, and an orderly end."""
+"""The six commands as real processes: errors at the start, and an orderly end."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ SIX = ("novncproxy", "xvpvncproxy", "consoleauth", "consolecompute", "consoleapi
 
 
 def alone(**more: str) -> str:
-    """A configuration in which everything listens on free loopback ports and libvirt is its own test driver."""
+    """Return a configuration with free loopback ports and libvirt's test driver."""
     return "\n".join(
         [
             f"osapi_compute_listen_port = {free_port()}",
@@ -69,7 +69,7 @@ class MistakeTests(TestCase):
             await self.refused("console", conf, "novncproxy_port", "in use", code=1)
 
     async def test_an_address_that_is_not_ours(self) -> None:
-        """It is named, not the port, with which nothing is wrong."""
+        """The error names the address, not the port, which is correct."""
         for option in ("novncproxy_host", "xvpvncproxy_host"):
             for address, code in (("192.0.2.1", 1), ("no..name", 78)):
                 conf = f"{alone()}\n[vnc]\n{option} = {address}\n"
@@ -85,7 +85,7 @@ class MistakeTests(TestCase):
             "listen_port", await self.refused("console", conf, "osapi_compute_listen: ", "192.0.2.1", code=1)
         )
 
-    async def test_a_web_folder_that_is_none(self) -> None:
+    async def test_a_missing_web_folder(self) -> None:
         await self.refused("console", alone(web="/nowhere/novnc"), "web", "/nowhere/novnc")
 
     async def test_noauth_is_for_loopback(self) -> None:
@@ -113,7 +113,7 @@ class MistakeTests(TestCase):
         await self.refused("console", alone(ssl_only="true"), "ssl_only")
 
     async def test_a_comment_behind_a_value(self) -> None:
-        """It was found when the services met, with tracebacks and exit code 0."""
+        """This error once appeared only after the start, with tracebacks and exit code 0."""
         conf = alone() + "\n[vnc]\nserver_proxyclient_address = 127.0.0.1  # mgmt\n"
         await self.refused("console", conf, ":10: [vnc] server_proxyclient_address: ")
 
@@ -139,7 +139,7 @@ class MistakeTests(TestCase):
     async def test_no_way_to_log_in(self) -> None:
         await self.refused("console", alone() + "\n[vnc]\nauth_schemes =\n", "[vnc] auth_schemes")
 
-    async def test_a_base_url_that_is_none(self) -> None:
+    async def test_an_invalid_base_url(self) -> None:
         await self.refused("console", alone() + "\n[vnc]\nnovncproxy_base_url = controlnode\n", "novncproxy_base_url")
 
 
@@ -153,7 +153,7 @@ class CheckConfigTests(TestCase):
         return await process.ended, process.output.splitlines()
 
     async def test_each_command(self) -> None:
-        """Of a good file they say nothing."""
+        """Nothing is printed for a correct file."""
         web = Path(self.mktemp()).absolute()
         web.mkdir()
         for name in ("index.html", "x.html"):
@@ -181,7 +181,7 @@ class CheckConfigTests(TestCase):
         self.assertEqual({line.split(" ")[1] for line in lines}, {"warning:"}, lines)
 
     async def test_beside_a_running_service(self) -> None:
-        """Its ports are taken, and its process is named in twistd's pid file."""
+        """The check succeeds, although the ports are in use and twistd's pid file names a running process."""
         conf = alone()
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
@@ -202,11 +202,11 @@ async def start(self):
 ConsoleAuthManager._start = start
 NoVNCProxyFactory.doStart = lambda self: 1 / 0
 """
-"""A sitecustomize module: parts that can't start."""
+"""A sitecustomize module: consoleauth and the noVNC proxy can't start."""
 
 
 class FailedStartTests(TestCase):
-    """A part that can't start once the reactor runs: one line, exit code 1, and no success."""
+    """A service fails to start when the reactor runs: one line, exit code 1, and no "is ready"."""
 
     timeout = 300
 
@@ -246,7 +246,7 @@ class OneProcessTests(TestCase):
         return await client.everything()
 
     async def test_few_descriptors(self) -> None:
-        """With the usual limit one address that only connects takes neither the proxies nor the API from others."""
+        """With few descriptors, many silent connections of one address block neither the proxy nor the API."""
         novnc, api = free_port(), free_port()
         conf = alone(osapi_compute_listen_port=str(api)) + f"\n[vnc]\nnovncproxy_port = {novnc}\n"
         process = Twistd.start(self, "console", conf, shell="ulimit -n 300")

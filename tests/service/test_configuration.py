@@ -1,4 +1,4 @@
-"""The options: as people's files have them, and what is said of a mistake."""
+"""Configuration files: those of known guides, and the errors and warnings about mistakes."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class ConfigurationTests(TestCase):
         self.assertEqual(conf.vnc.socket_directories, ["/var/lib/libvirt/qemu", "/run/libvirt/qemu"])
         self.assertEqual(warnings, [])
 
-    def test_the_mail(self) -> None:
+    def test_the_2012_mailing_list_description(self) -> None:
         conf, warnings = read_configuration([str(FILES / "mail.conf")])
         self.assertEqual(conf.vnc.novncproxy_base_url, "http://controlnode:6080/vnc_auto.html")
         self.assertEqual(conf.vnc.xvpvncproxy_base_url, "http://controlnode:6081/console")
@@ -69,7 +69,7 @@ class ConfigurationTests(TestCase):
         self.assertIn("write $$", line)
 
     def test_a_dollar_in_a_password(self) -> None:
-        """The line says how to write it, and shows nothing of the password."""
+        """The error says how to write it, and contains nothing of the password."""
         for written in ("pa$word", "pa${word}", "$word", "pa$wo.rd"):
             line = self.unusable(f"transport_url = redis://:{written}@192.0.2.1\n")
             self.assertRegex(line, r"^\S+:1: \[DEFAULT\] transport_url: .*\$\$.*%24")
@@ -110,7 +110,7 @@ class ConfigurationTests(TestCase):
         self.assertIn("[DEFAULT] host", self.unusable("host =\n"))
 
     def test_quotes(self) -> None:
-        """One pair of them is taken away, once; what stands inside stays."""
+        """One pair of quotes is removed; the text inside is unchanged."""
         for written, read in (
             ('" a "', " a "),
             ("' a'", " a"),
@@ -124,7 +124,7 @@ class ConfigurationTests(TestCase):
             self.assertEqual(conf.console.ssl_ciphers, read, written)
 
     def test_names_that_would_be_read_as_something_else(self) -> None:
-        """A section, a comment, the rest of the line before: oslo.config reads what we write for it."""
+        """oslo.config reads a text that we write: these names would become a section, a comment or a continuation."""
         for line in (
             "--[vnc",
             "--[vnc]",
@@ -138,7 +138,7 @@ class ConfigurationTests(TestCase):
             self.assertIn("line 3: ", said)
 
     def test_a_comment_after_a_flag(self) -> None:
-        """It is refused as after a value, and ignored after an option of someone else."""
+        """It is refused as after a value, and ignored after an option that is not ours."""
         for line in (
             "--ssl_only # plain connections are refused",
             "--ssl_only\t; see a = b",
@@ -150,7 +150,7 @@ class ConfigurationTests(TestCase):
             _, warnings = self.read(line.replace("ssl_only", "use_forwarded_for"))
             self.assertEqual(warnings, [])
 
-    def test_a_line_that_is_no_assignment_names_its_number_only(self) -> None:
+    def test_a_line_that_is_not_an_assignment_names_its_number_only(self) -> None:
         line = self.unusable("[DEFAULT]\nhost = a\nsecretword\n")
         self.assertIn("line 3", line)
         self.assertNotIn("secretword", line)
@@ -175,7 +175,7 @@ class ConfigurationTests(TestCase):
             self.assertEqual(judge_origin([origin], ["console"], scheme="https", allowed=(item,)), FORBIDDEN)
 
     def test_a_byte_order_mark(self) -> None:
-        """As some editors begin a file: in front of a section, of a bare line, and of a comment."""
+        """Some editors write it at the start: before a section, an option or a comment."""
         for text in ("[vnc]\nnovncproxy_port = 7\n", "novncproxy_port = 7\n", "# ours\n[vnc]\nnovncproxy_port = 7\n"):
             conf, warnings = self.read("\ufeff" + text)
             self.assertEqual((conf.vnc.novncproxy_port, warnings), (7, []))

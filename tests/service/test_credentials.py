@@ -1,4 +1,4 @@
-"""[vnc] vencrypt_*: what is wrong with them is one line at start, which names the option and the file."""
+"""[vnc] vencrypt_*: each error is one line at the start, which names the option and the file."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ class CredentialTests(TestCase):
     timeout = 300
 
     def conf(self, **options: bytes | str) -> str:
-        """A configuration with vencrypt; bytes are what stands in a file."""
+        """Return a configuration with vencrypt; values in bytes are written to files."""
         lines = ["[vnc]"]
         for name, value in ({"auth_schemes": "vencrypt"} | options).items():
             if isinstance(value, bytes):
@@ -60,12 +60,12 @@ class CredentialTests(TestCase):
             if value.startswith("/"):
                 self.assertIn(value, line)
 
-    def test_they_are_not_read_without_it(self) -> None:
+    def test_they_are_not_read_without_vencrypt(self) -> None:
         """A nova.conf may name files that are not on this machine."""
         self.read(self.conf(auth_schemes="none,vnc", vencrypt_ca_certs="/nowhere/ca-cert.pem"))
 
     def test_read_again(self) -> None:
-        """What is wrong then changes nothing."""
+        """An error at a reload changes nothing."""
         ca, next_ca = CA(), CA()
         text = self.conf(vencrypt_ca_certs=ca.pem)
         file = Path(text.partition("vencrypt_ca_certs = ")[2].strip())
@@ -81,7 +81,7 @@ class CredentialTests(TestCase):
         self.assertFalse(UpstreamCredentials(self.parsed(self.conf(auth_schemes="none"))).used)
 
     async def test_good_ones(self) -> None:
-        """As nova.conf has them, to a real command; and a mistake there."""
+        """A real command accepts and reloads good files, and refuses to start without one of them."""
         ca = CA()
         ours = ca.issue(purpose=CLIENT)
         listening = (

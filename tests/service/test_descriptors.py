@@ -16,12 +16,10 @@ from tests.support.twistd import Twistd
 
 
 class LimitTests(TestCase):
-    """Raised at start, and named where it is too low."""
-
     timeout = 300
 
     async def test_raised_and_named(self) -> None:
-        """The soft limit is raised to the hard one; where that is too low for max_sessions, a line says so."""
+        """The soft limit is raised to the hard one; if this is too low for max_sessions, a warning is logged."""
         conf = alone() + "\n[console]\nmax_sessions = 500\n"
         process = Twistd.start(self, "console", conf, shell="ulimit -Sn 200; ulimit -Hn 400")
         await process.ready()
@@ -33,7 +31,7 @@ class LimitTests(TestCase):
             self.assertIn(word, warning)
 
     def test_enough(self) -> None:
-        """Two for each session, a reserve, and the API's share; many sessions where no number is named."""
+        """Needed are two for each session (without max_sessions: for MANY), a reserve, and the API's share."""
         for limit, sessions, with_api in ((1100, 500, False), (2100, 0, False), (1433, 500, True), (2766, 0, True)):
             self.assertEqual([*too_few(limit, sessions, with_api=with_api)], [])
             (line,) = too_few(limit - 1, sessions, with_api=with_api)
@@ -43,7 +41,7 @@ class LimitTests(TestCase):
         self.assertEqual([*too_few(-1, 10**6, with_api=True), *too_few(10**6, 10**6, with_api=True)], [])
 
     def test_connections(self) -> None:
-        """Two descriptors for each of the proxies' connections, one for the API's, which has a quarter beside them."""
+        """A proxy's connection needs two descriptors, the API's needs one.  Beside proxies, the API gets a quarter."""
         for limit, single, beside, api_alone, api_beside in (
             (1024, 462, 346, 924, 231),
             (524288, 100_000, 100_000, 1000, 1000),
@@ -58,7 +56,7 @@ class LimitTests(TestCase):
                 self.assertLessEqual(2 * beside + api_beside + RESERVE, limit if limit > 0 else 10**9)
 
     def test_more_connections_than_descriptors(self) -> None:
-        """The option is obeyed, and a line names it and the limit."""
+        """A warning names the option and the limit."""
         self.assertEqual(
             [*too_many_connections(1024, 462, with_api=False), *too_many_connections(-1, 10**6, with_api=True)], []
         )

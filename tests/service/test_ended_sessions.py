@@ -1,4 +1,4 @@
-"""Sessions that end with their process stand in the history, also if consoleauth is in the same process."""
+"""Sessions that end with their process are reported to the history, even if consoleauth ends with them."""
 
 import os
 from pathlib import Path
@@ -20,9 +20,9 @@ from tests.session.test_shared_table import row
 
 
 class ReportsCase(ShutdownCase):
-    """The reports of a proxy without sessions, over a bus with a consoleauth.
+    """The reports of a proxy to consoleauth; the tests call the registry's ``on_closed``.
 
-    :cvar with_table: whether the proxy has a table of its own.
+    :cvar with_table: whether the proxy has its own table of sessions.
     """
 
     with_table = False
@@ -72,7 +72,7 @@ class LastReportsTests(ReportsCase):
         self.assertEqual(self.logged.lines("missing from the history"), [])
 
     def test_a_session_that_does_not_end(self) -> None:
-        """The others are reported when the time of the sessions is over, to a consoleauth in another process."""
+        """When the time of END_SESSIONS is over, the others are reported to a consoleauth in another process."""
         over = self.run_it(self.stopping)
         self.clock.advance(3)
         self.registry.on_closed(ended(1))
@@ -84,7 +84,7 @@ class LastReportsTests(ReportsCase):
 
 
 class KilledTests(ReportsCase):
-    """A proxy without workers.  Its supervisor would be its next start."""
+    """A proxy without workers has no supervisor, so its next start reports the sessions."""
 
     with_table = True
 

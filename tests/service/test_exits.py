@@ -32,7 +32,7 @@ class LastStepsTests(SynchronousTestCase):
         return done.returncode, done.stdout
 
     def test_no_garbage_collection(self) -> None:
-        """It takes seconds on a busy machine."""
+        """It would take seconds on a busy machine."""
         self.assertEqual(self.run_program(CYCLE), (0, "collected\n"))
         self.assertEqual(self.run_program(PREPARE_EXIT, CYCLE), (0, ""))
 
@@ -46,7 +46,7 @@ class LastStepsTests(SynchronousTestCase):
             self.assertEqual(self.run_program(late, default, PREPARE_EXIT)[0], 0)
 
     def test_by_whom(self) -> None:
-        """Each command, each script with nova's command line, and each worker."""
+        """By each command, each script with nova's command line, and each worker."""
         called: list[None] = []
         for module in (command, nova_script, worker):
             self.patch(module, "prepare_exit", lambda: called.append(None))

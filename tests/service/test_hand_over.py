@@ -1,4 +1,4 @@
-"""A take-over whose new process is ready, but to which the predecessor fails to hand over."""
+"""A take-over in which the old process has a bug when the new process is ready."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ class HandOverTests(SynchronousTestCase):
         lead()
 
     def test_a_bug(self) -> None:
-        """The new process is killed, and this one goes on; the next attempt is possible."""
+        """The new process is killed, and the old one goes on; the next attempt is possible."""
         outcome = self.take_over.begin(self.hand_over)
         self.reactor.channel.dataReceived(b"ready\n")
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
@@ -42,7 +42,7 @@ class HandOverTests(SynchronousTestCase):
         self.assertEqual(len(self.logged.lines("the new process (pid 4711) has taken over")), 1)
 
     def test_a_bug_after_the_new_process_leads(self) -> None:
-        """It stays the main process."""
+        """The new process stays the main process."""
 
         async def late(pid: int, lead: Callable[[], None]) -> None:
             lead()

@@ -31,20 +31,18 @@ class Stream(io.StringIO):
 
 
 class JournalTests(SynchronousTestCase):
-    """What is written where."""
-
     def setUp(self) -> None:
         self.stream = Stream(self)
         self.patch(os, "environ", {"JOURNAL_STREAM": self.stream.name_in_environment})
 
     def logged(self, level: LogLevel, text: str) -> str:
-        """What comes of one event."""
+        """Log an event, and return all that the stream has."""
         observer = log_observer(self.stream)
         Logger("tests", observer=observer).emit(level, "{text}", text=text)
         return self.stream.getvalue()
 
     def test_priorities(self) -> None:
-        """One for each level, in place of the time stamp."""
+        """Each level has a priority, which replaces the time stamp."""
         for level in LogLevel.iterconstants():
             self.logged(level, level.name)
         self.assertEqual(
@@ -59,11 +57,11 @@ class JournalTests(SynchronousTestCase):
         )
 
     def test_lines(self) -> None:
-        """Each has its priority; what came from outside can't give one."""
+        """Each has the priority of its event; a text from outside can't change it."""
         self.assertEqual(self.logged(LogLevel.warn, "one\n\n<0>two"), "<4>[tests#warn] one\n<4><0>two\n")
 
     def test_traceback(self) -> None:
-        """All of it."""
+        """Each of its lines has the priority."""
         observer = log_observer(self.stream)
         try:
             raise ValueError("some reason")
@@ -74,7 +72,7 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual({line[:3] for line in lines}, {"<2>"})
 
     def test_other_forms(self) -> None:
-        """Each line of them has its priority, too."""
+        """Their lines have a priority, too."""
         for form, begin in (("json", "{"), ("oslo", "20")):
             observer = log_observer(self.stream, FORMATS[form])
             Logger("tests", observer=observer).warn("text")
@@ -82,7 +80,7 @@ class JournalTests(SynchronousTestCase):
             self.assertTrue(line.startswith(f"<4>{begin}"), line)
 
     def test_elsewhere(self) -> None:
-        """On a terminal, or in a file to which systemd's variable is of no meaning, there are time stamps."""
+        """If JOURNAL_STREAM is not this stream, lines have time stamps."""
         os.environ["JOURNAL_STREAM"] = "8:1"
         self.assertRegex(
             self.logged(LogLevel.warn, "said"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* \[tests#warn\] said\n$"
@@ -90,7 +88,7 @@ class JournalTests(SynchronousTestCase):
         self.assertFalse(connected_to_journal(io.StringIO()))
 
     def test_plugin_cache(self) -> None:
-        """Twisted's remark about its cache, which a service may not write, is dropped in both forms."""
+        """Twisted's message that it can't write its cache is dropped, with the journal and without it."""
         for environ in (os.environ, {}):
             self.patch(os, "environ", environ)
             observer = log_observer(self.stream)
@@ -103,7 +101,7 @@ class JournalTests(SynchronousTestCase):
         self.assertNotIn("cache", self.stream.getvalue())
 
     def test_error_line(self) -> None:
-        """What is said on standard error before there is a log."""
+        """It has a priority if standard error goes to the journal."""
         self.assertEqual(error_line("wrong", self.stream), "<3>wrong")
         os.environ.clear()
         self.assertEqual(error_line("wrong", self.stream), "wrong")
@@ -115,7 +113,7 @@ class CommandTests(TestCase):
     timeout = 300
 
     async def test_twistd(self) -> None:
-        """Twisted's own lines have a priority, too; a file of twistd's --logfile has time stamps."""
+        """Twisted's own lines have a priority, too; with twistd's --logfile, standard output stays empty."""
         script = (
             "import os, sys; found = os.fstat(1); "
             "os.environ['JOURNAL_STREAM'] = f'{found.st_dev}:{found.st_ino}'; "
@@ -141,7 +139,7 @@ class WatchdogIntervalTests(SynchronousTestCase):
     """sd_watchdog_enabled(3)."""
 
     def test_interval(self) -> None:
-        """Seconds; None where it is off, or meant for another process."""
+        """None: the watchdog is off, or meant for another process."""
         own = str(os.getpid())
         for environ, seconds in (
             ({}, None),

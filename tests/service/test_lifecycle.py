@@ -45,7 +45,7 @@ class ShutdownCase(SynchronousTestCase):
         return step
 
     def hanging(self, **more: Any) -> Shutdown:
-        """A shutdown of which every step hangs."""
+        """A shutdown with a step in each phase; every step hangs."""
         shutdown = self.shutdown(**more)
         for phase in Phase:
             shutdown.add(phase, self.hang(phase))
@@ -76,7 +76,7 @@ class PhaseTests(ShutdownCase):
         self.assertEqual(len(self.taken), 2)
 
     def test_everything_hangs(self) -> None:
-        """All phases begin, sessions have 3 s of their own, and everything is over within 4 s of the 5."""
+        """All phases begin, sessions have 3 s of their own, and the shutdown takes 4 of the permitted 5 s."""
         over = self.run_it(self.hanging())
         began = {}
         for _ in range(4010):
@@ -94,7 +94,7 @@ class PhaseTests(ShutdownCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_step_that_waits_for_several_peers(self) -> None:
-        """It is cancelled like any other: that is not a mistake of the program."""
+        """It is cancelled like any other, and this is not logged as a bug."""
         shutdown = self.shutdown()
         inner = gatherResults([Deferred(), Deferred()], consumeErrors=True)
         shutdown.add(Phase.STOP_SERVICES, lambda: gatherResults([Deferred(), inner], consumeErrors=True))
@@ -141,7 +141,7 @@ class PhaseTests(ShutdownCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_draining(self) -> None:
-        """Sessions that end by themselves shorten it; the time of the other phases stays what it is."""
+        """If all sessions end, the drain ends early; the other phases keep their time."""
         shutdown = self.hanging(drain=60)
         self.run_it(shutdown)
         self.clock.pump([0.1, 0.2])
@@ -163,7 +163,7 @@ class PhaseTests(ShutdownCase):
         self.assertEqual(self.taken[-1], Phase.END_SESSIONS)
 
     def test_a_late_end_of_draining(self) -> None:
-        """On a busy machine, the timer of the drain is late: the other phases have less time, so that the sum stays."""
+        """On a busy machine, the timer of the drain is late: the other phases have less time."""
         over = self.run_it(self.hanging(drain=60))
         self.clock.pump([0.1, 0.2, 62])
         self.assertEqual(self.taken[-1], Phase.END_SESSIONS)
@@ -246,7 +246,7 @@ class ConsoleTests(ShutdownCase):
         self.assertEqual(shutdown.drain, 0)
 
     def test_a_worker_gets_each_signal_twice(self) -> None:
-        """From systemd and from its supervisor: that is not a second signal."""
+        """From systemd and from its supervisor, so the second one does not end the drain."""
         shutdown = self.shutdown(drain=60)
         console = self.console(shutdown)
         console.second_signal_ends_sessions = False

@@ -40,7 +40,7 @@ class LogFileTests(SynchronousTestCase):
         self.assertEqual(self.path.read_text().count("\n"), 3)
 
     def test_renamed(self) -> None:
-        """As logrotate does with ``create``, and without any file in its place."""
+        """As logrotate does with ``create`` and without it."""
         for create in (True, False):
             old = self.path.with_suffix(f".{create}")
             self.path.rename(old)
@@ -78,7 +78,7 @@ class LogFileTests(SynchronousTestCase):
         full.close()
 
     def test_a_pipe_without_reader(self) -> None:
-        """It would wait for one for ever."""
+        """It is refused, because opening it would wait for a reader."""
         path = self.mktemp()
         os.mkfifo(path)
         self.assertRaises(OSError, LogFile, path)
@@ -100,7 +100,7 @@ class OutputTests(TestCase):
         return LogSettings.of(command, conf)
 
     def test_paths(self) -> None:
-        """As oslo.log finds them."""
+        """The same as with oslo.log."""
         for command, options, path in (
             ("novncproxy", {}, None),
             ("novncproxy", {"log_dir": "/l"}, "/l/nova-novncproxy.log"),
@@ -130,7 +130,7 @@ class OutputTests(TestCase):
         self.assertIsNone(file)
 
     def test_the_options_of_twistd(self) -> None:
-        """They are preferred; a daemon without any of them has twistd.log."""
+        """They override log_file."""
         settings = LogSettings(path="/nowhere/x")
         self.assertEqual(output(settings, io.StringIO(), {"nodaemon": True, "syslog": True}), (None, None))
         path = Path(self.mktemp())
@@ -140,7 +140,7 @@ class OutputTests(TestCase):
         self.assertIsNone(file)
 
     def test_another_observer(self) -> None:
-        """With ``twistd --logger``, nothing else is opened: a file that can't be would refuse the start."""
+        """With ``twistd --logger``, no file is opened, since the start would fail if it can't be opened."""
         for path in (None, "/nowhere/x"):
             for more in ({}, {"logfile": "/nowhere/y"}, {"nodaemon": True}):
                 options = {"nodaemon": False, "logger": lambda: None} | more
@@ -188,7 +188,7 @@ class OutputTests(TestCase):
         self.assertFalse(Path("twistd.log").exists())
 
     async def test_sigusr1_rotates_the_file_of_twistd(self) -> None:
-        """As without log_format; if something else handles the signal, it stays so."""
+        """As without log_format; an existing handler of the signal is kept."""
         path = Path(self.mktemp()).absolute()
         output(LogSettings("json"), io.StringIO(), {"logfile": str(path)})
         handler = signal.getsignal(signal.SIGUSR1)

@@ -65,7 +65,7 @@ class FormTests(SynchronousTestCase):
             )
 
     def test_oslo_lines_of_clients(self) -> None:
-        """A line break in a text does not begin a line."""
+        """After a line break in a text, the line begins with a tab."""
         self.log.info("{text}", text="one\n2026-01-01 00:00:00.000 1 ERROR nova [-] two")
         self.assertEqual([line[:1] for line in self.oslo()], ["2", "\t"])
 
@@ -98,7 +98,7 @@ class FormTests(SynchronousTestCase):
         )
 
     def test_json_of_others(self) -> None:
-        """Only events with a kind have fields."""
+        """Only events with the field ``event`` have fields of their own."""
         self.log.info("{what}", what="x")
         self.assertEqual(set(self.json()), {"time", "level", "namespace", "pid", "text"})
 

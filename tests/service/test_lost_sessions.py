@@ -31,7 +31,7 @@ def write(table: int, *rows: Row) -> None:
 
 
 class LostCase(SynchronousTestCase):
-    """A bus with a consoleauth that notes the reports."""
+    """A bus with a consoleauth that records the reports."""
 
     def begin(self, clock: Clock) -> LostSessions:
         self.clock = clock
@@ -75,7 +75,7 @@ class ReportTests(LostCase):
         return table
 
     def test_live_ones_and_ended_ones(self) -> None:
-        """One that had ended is not in the history yet; its event has been reported."""
+        """A session that had ended before gets an entry in the history, but no second event."""
         self.patch(lost_sessions.time, "time", lambda: 160.0)
         ended = row(2, cause="ClientLeft", ended_at=150.0)
         self.lost.report(self.made(row(1), ended), 2, "by signal 9 (Killed)")
@@ -109,21 +109,21 @@ class ReportTests(LostCase):
         self.assertEqual(len(self.kept), 1)
 
     def test_no_history(self) -> None:
-        """With another authority than consoleauth."""
+        """If consoleauth is not the authority, only the event is reported."""
         lost = LostSessions(self.clock, "control1", self.events.append, None, tables=self.tables())
         lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
         self.assertEqual((len(self.events), self.clock.getDelayedCalls()), (1, []))
         self.successResultOf(Deferred.fromCoroutine(lost.stop(1.0)))
 
     def test_the_end(self) -> None:
-        """What waits is sent at once."""
+        """Waiting reports are sent at once."""
         self.lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
         self.serve()
         self.successResultOf(Deferred.fromCoroutine(self.lost.stop(1.0)))
         self.assertEqual((len(self.kept), self.clock.getDelayedCalls()), (1, []))
 
     def test_the_end_in_an_outage(self) -> None:
-        """It is not delayed for long, and the next start reports what is missing."""
+        """The wait is limited, and the next start reports the sessions."""
         logged = Logged(self)
         self.lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
         self.outage()
@@ -134,7 +134,7 @@ class ReportTests(LostCase):
         self.assertEqual([(one.id, one.cause) for one in rows], [(row(1).id, "WorkerLost")])
 
     def test_the_end_in_an_outage_without_a_folder(self) -> None:
-        """The log says what is missing."""
+        """The log says how many reports are missing."""
         logged = Logged(self)
         self.lost = LostSessions(self.clock, "control1", self.events.append, self.transport, tables=SessionTables(""))
         self.lost.report(self.made(row(1)), 1, "by signal 9 (Killed)")
@@ -151,7 +151,7 @@ class ReportTests(LostCase):
         self.successResultOf(stopped)
 
     def test_a_proxy_that_was_killed_before(self) -> None:
-        """The time of the end is that of the last write."""
+        """Its sessions ended at the last write to the table."""
         self.serve()
         self.killed_before(row(1), row(2, cause="ClientLeft", ended_at=150.0))
         for _ in range(2):
@@ -166,7 +166,7 @@ class ReportTests(LostCase):
         self.assertEqual(self.lost.count, 1)
 
     def test_no_table(self) -> None:
-        """Workers start without one, and the log says what that means."""
+        """Workers start without one, and the log names the consequence."""
         logged = Logged(self)
 
         def none(*_: object, **__: object) -> int:
@@ -232,7 +232,7 @@ class SupervisorTests(LostCase):
         self.assertEqual([one.cause for one in self.kept], ["WorkerLost"])
 
     def test_an_outage_at_the_end(self) -> None:
-        """The report of a worker that had to be killed is waited for, until the service must end."""
+        """The supervisor waits for the report about a killed worker, until the service must end."""
         self.stop_consoleauth()
         methods = {"report_closed": lambda sessions: Deferred()}
         self.successResultOf(self.transport.serve("consoleauth", methods, binary="nova-consoleauth", host="c"))
@@ -267,7 +267,7 @@ class SupervisorTests(LostCase):
         second.processEnded(Failure(ProcessDone(0)))
         self.successResultOf(stopped)
 
-    def test_a_worker_can_not_be_started(self) -> None:
+    def test_a_worker_cannot_be_started(self) -> None:
         """Its table is closed."""
         before = len(list(Path("/proc/self/fd").iterdir()))
         self.patch(workers, "exit_with", lambda code: None)

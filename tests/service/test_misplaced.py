@@ -1,4 +1,4 @@
-"""Names that are not read, though they look like ours: one warning each, and none for nova's own."""
+"""Misplaced and misspelt options: one warning for each, and none for nova's own options."""
 
 from pathlib import Path
 

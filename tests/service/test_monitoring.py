@@ -1,4 +1,4 @@
-"""The monitoring port of a command: the supervisor's part, without a process, and the options."""
+"""The monitoring port: the supervisor's status, without real workers, and the option."""
 
 import json
 import os
@@ -84,7 +84,7 @@ class WorkersTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(asked).samples[TOKENS], 111)
 
     def test_two_probers(self) -> None:
-        """The second one waits no longer than the first, even if it comes during the wait for a silent worker."""
+        """The second prober waits no longer than the first, even if it asks during the wait for a silent worker."""
         first = self.supervisor.status()
         self.report(1, 2, 10)
         self.reactor.advance(DEADLINE / 2)
@@ -105,7 +105,7 @@ class WorkersTests(SynchronousTestCase):
         self.assertEqual((status.samples[SESSIONS], status.samples[TOKENS], status.samples[SILENT]), (2, 110, 1))
 
     def test_not_ready(self) -> None:
-        """One worker that is ready suffices, since it gets the connections; else all reasons are named."""
+        """One ready worker is enough, because it gets the connections; without one, all reasons are named."""
         asked = self.supervisor.status()
         self.report(1, 0, 0, missing={"bus": "no answer"})
         self.report(2, 0, 0)
