@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from novnc_twisted.access.hosts import host_name, is_ip
 
-_SOCKET: Final = "unix_socket"
-"""The word that stands in place of the host, before the path of a unix socket.  websockify uses the same word."""
+_SOCKET: Final = "unix_socket:"
+"""Precedes the path of a unix socket, as in websockify."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +32,15 @@ def parse_target(text: str) -> Target:
 
     :raises ValueError: the text has another form; the error does not quote the text.
     """
-    host, colon, port = text.strip().rpartition(":")
+    text = text.strip()
+    if text.startswith(_SOCKET):
+        path = text.removeprefix(_SOCKET)  # which may contain colons
+        if not path.startswith("/") or "\0" in path:
+            raise ValueError("not an absolute path of a socket")
+        return Target(socket=path)
+    host, colon, port = text.rpartition(":")
     if not colon:
         raise ValueError("not of the form host:port")
-    if host == _SOCKET:
-        if not port.startswith("/") or "\0" in port:
-            raise ValueError("not an absolute path of a socket")
-        return Target(socket=port)
     return target_of(host, port)
 
 

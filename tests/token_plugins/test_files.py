@@ -51,6 +51,7 @@ class TargetTests(SynchronousTestCase):
             ("[2001:db8::1]:65535", Target(host="2001:db8::1", port=65535)),
             ("2001:db8::1:5900", Target(host="2001:db8::1", port=5900)),
             ("unix_socket:/run/vnc/a.sock", Target(socket="/run/vnc/a.sock")),
+            ("unix_socket:/run/vnc/a:1", Target(socket="/run/vnc/a:1")),
         ):
             self.assertEqual(parse_target(text), target)
 
