@@ -1,8 +1,6 @@
-"""The tests."""
-
 import os
 from pathlib import Path
 
-# hypothesis stores tables of Unicode and the constants of our code there, which cost 3 s of processor time for each
-# process that makes them.  Its default is the current folder, and trial's is a new one in each run.
+# hypothesis caches Unicode tables and the constants of our code here; to make them takes 3 s of processor time.  By
+# default, it caches them in the current folder, which is new in each run of trial.
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path(__file__).resolve().parent.parent / ".hypothesis"))

@@ -1,4 +1,4 @@
-"""The link for the user."""
+"""The URL of a console: the base URL with the token."""
 
 from twisted.trial.unittest import TestCase
 

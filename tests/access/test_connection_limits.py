@@ -1,4 +1,4 @@
-"""Limits of connections in all and for each network, and which connection is closed to make room."""
+"""The limits of connections, in all and for each network, and which connection is closed to make room."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,15 +38,15 @@ class Connections:
 
 class LimitTests(SynchronousTestCase):
     def test_half_of_all_is_unlimited(self) -> None:
-        """One address may have half of all; each further connection closes its own oldest silent one."""
+        """One address may have half of the maximum; each further connection closes its oldest silent one."""
         here = Connections(100)
         slots = [here.connect("192.0.2.1") for _ in range(500)]
         self.assertEqual((here.of("192.0.2.1"), len(here.limits)), (50, 50))
         self.assertNotIn(None, slots)
-        self.assertEqual([slot for _, slot in here.open], slots[-50:], "the youngest are left")
+        self.assertEqual([slot for _, slot in here.open], slots[-50:], "the newest stay")
 
     def test_a_share_for_each_network(self) -> None:
-        """Once half is in use, a network may have a tenth; connections that sent a request stay."""
+        """Once half of the maximum is in use, a network may have a tenth; connections that sent a request stay."""
         here = Connections(100)
         for _ in range(60):
             here.connect("192.0.2.1", silent=False)
@@ -63,7 +63,7 @@ class LimitTests(SynchronousTestCase):
             here.connect(f"192.0.2.{host}", silent=False)
         assert slots[0] is not None
         slots[0].release()
-        self.assertIsNone(here.connect("192.0.2.1", silent=False), "two of twenty are its share")
+        self.assertIsNone(here.connect("192.0.2.1", silent=False), "its share is two of twenty")
 
     def test_the_oldest_silent_one_of_all_makes_room(self) -> None:
         here = Connections(10)
@@ -80,7 +80,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(len(here.open), 4)
 
     def test_slow_readers(self) -> None:
-        """If no connection is silent, the one that has been reading longest is closed, within its network or of all."""
+        """If no connection is silent, the one that has been reading longest is closed."""
         here = Connections(10)
         slots = [here.connect(f"192.0.2.{host}", silent=False) for host in range(10)]
         for at in (5, 3):
@@ -101,7 +101,7 @@ class LimitTests(SynchronousTestCase):
         self.assertIsNone(here.connect("198.51.100.1"))
 
     def test_silent_again(self) -> None:
-        """After a response, a connection is the youngest of the silent ones."""
+        """After a response, a connection is the last silent one to be closed."""
         here = Connections(10)
         slots = [here.connect(f"192.0.2.{host}") for host in range(10)]
         assert slots[0] is not None
@@ -111,7 +111,7 @@ class LimitTests(SynchronousTestCase):
         self.assertNotIn("192.0.2.1", [address for address, _ in here.open])
 
     def test_trusted_proxies_and_unix_sockets(self) -> None:
-        """They carry many clients' connections: only the limit of all applies to them."""
+        """Only the total limit applies to them, because they carry the connections of many clients."""
         for address in ("10.0.0.1", "::ffff:10.0.0.1", ""):
             here = Connections(100, ("10.0.0.0/8",))
             for _ in range(120):
@@ -119,7 +119,7 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual(len(here.open), 100, address)
 
     def test_networks(self) -> None:
-        """An IPv6 /64 is one network, like an IPv4 address, in any notation."""
+        """An IPv6 /64 or an IPv4 address, in any notation, is one network."""
         for first, second, third in (
             ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"),
             ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
@@ -132,7 +132,7 @@ class LimitTests(SynchronousTestCase):
             self.assertIsNotNone(here.connect(third, silent=False), third)
 
     def test_a_good_token_uses_up_no_share(self) -> None:
-        """The sessions of an office behind one address count for all, but not for its share."""
+        """Connections with a valid token count for the maximum, but not for the share of their network."""
         here = Connections(100)
         for at in range(100):
             slot = here.connect("192.0.2.1")
@@ -154,7 +154,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual((len(here.limits), here.observed), (1000, []))
 
     def test_the_observer(self) -> None:
-        """It is called with the address whose connection was closed, and the limit."""
+        """It is called with the network of a closed connection or the address of a refused one, and the reason."""
         here = Connections(10)
         for _ in range(6):
             here.connect("192.0.2.1")
@@ -171,7 +171,7 @@ class LimitTests(SynchronousTestCase):
     @untimed
     @given(st.integers(1, 12), st.lists(st.integers(0, 5 * 6 * 31 - 1)))
     def test_any_order(self, maximum: int, steps: list[int]) -> None:
-        """Never more than the maximum; only waiting connections are closed; and the count ends at 0."""
+        """There are never more connections than the maximum; only waiting ones are closed; the count ends at 0."""
         here = Connections(maximum)
         for step in steps:  # one number each: drawing three would take most of the time
             what, host, at = step % 5, step // 5 % 6, step // 30

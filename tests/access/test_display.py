@@ -7,8 +7,6 @@ from tests.contract.test_fields import LANGUAGES
 
 
 class OneLineTests(SynchronousTestCase):
-    """Which characters stay, and which are replaced."""
-
     def test_names_stay(self) -> None:
         for name in LANGUAGES[:-1]:
             self.assertEqual(one_line(name), name)

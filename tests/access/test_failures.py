@@ -32,14 +32,14 @@ class FailuresTests(SynchronousTestCase):
         self.clock.advance(59)
         self.fail_(failures, "192.0.2.1", 3)
         self.clock.advance(2)
-        self.assertFalse(failures.too_many("192.0.2.1"), "nearly a full window has passed, by the estimate")
+        self.assertFalse(failures.too_many("192.0.2.1"), "the estimate is a little less than 3")
         self.fail_(failures, "192.0.2.1", 1)
-        self.assertTrue(failures.too_many("192.0.2.1"), "those of the minute before still count")
+        self.assertTrue(failures.too_many("192.0.2.1"), "the failures of the minute before still count")
         self.clock.advance(120)
         self.assertFalse(failures.too_many("192.0.2.1"))
 
     def test_one_check_at_a_time_beyond_the_limit(self) -> None:
-        """One at a time for each address or /64; below the limit, any number."""
+        """Beyond the limit, one for each address or IPv6 /64; below the limit, any number."""
         failures = self.make(2)
         below = [failures.begin_check("2001:db8::1") for _ in range(3)]
         self.assertNotIn(None, below)
@@ -51,7 +51,7 @@ class FailuresTests(SynchronousTestCase):
         for check in below:
             assert check is not None
             check.end()
-        self.assertIsNone(failures.begin_check("2001:db8::3"), "those ended were not the one that holds the place")
+        self.assertIsNone(failures.begin_check("2001:db8::3"), "the ended checks were begun below the limit")
         only.end()
         following = failures.begin_check("2001:db8::3")
         assert following is not None

@@ -88,7 +88,7 @@ class ForwardedTests(SynchronousTestCase):
             self.assertIsNone(read_address(entry), entry[:40])
             self.assertEqual(client_address("10.0.0.1", [f"203.0.113.9, {entry}"], TRUSTED), UNKNOWN)
             self.assertEqual(client_address("10.0.0.1", ["203.0.113.9", entry, "10.0.0.2"], TRUSTED), UNKNOWN)
-            self.assertEqual(client_address("192.0.2.1", [entry], TRUSTED), "192.0.2.1", "from one that is not trusted")
+            self.assertEqual(client_address("192.0.2.1", [entry], TRUSTED), "192.0.2.1", "the peer is not trusted")
 
     def test_the_scheme(self) -> None:
         self.assertEqual(forwarded_proto("10.0.0.1", ["HTTPS"], TRUSTED), "https")

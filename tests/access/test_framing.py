@@ -16,8 +16,8 @@ class FramingTests(SynchronousTestCase):
         return found is not None
 
     def test_sources(self) -> None:
-        """Each of them with pages that it admits, and with pages that it does not."""
-        for sources, own, admitted, others in (
+        """Each row: sources, the origin of our page, framing pages that the sources allow, and others."""
+        for sources, own, allowed, others in (
             ("'self'", HTTPS, ["https://console.example", "https://console.example:443"], ["https://a.example"]),
             ("'self'", HTTPS, [], ["http://console.example", "https://console.example:444"]),
             (
@@ -43,7 +43,7 @@ class FramingTests(SynchronousTestCase):
             ("'self' https://a.example https://b.example", HTTPS, ["https://b.example"], ["https://c.example"]),
             ("10.0.0.1:9", HTTP, ["http://10.0.0.1:9"], ["http://10.0.0.1"]),
         ):
-            for page in admitted:
+            for page in allowed:
                 self.assertFalse(self.blocked(sources, f"{page}/x?y#z", own), (sources, page))
             for page in others:
                 self.assertTrue(self.blocked(sources, f"{page}/x?y#z", own), (sources, page))
@@ -64,13 +64,13 @@ class FramingTests(SynchronousTestCase):
             self.assertEqual(found, expected, (sources, referrers, sites))
 
     def test_the_list_of_servers(self) -> None:
-        """A page of this process at the same host, unless the operator names others instead of 'self'."""
+        """It may frame the page only if 'self' is a source and the API listens at the host of the request."""
         every, six, one = ("0.0.0.0", 8774), ("::", 8774), ("192.0.2.1", 9)
         for sources, host, listening, expected in (
             (["'self'"], "console.example:6080", [every], "http://console.example:8774"),
             (["https://a.example", "'self'"], "Console.example", [six], "http://console.example:8774"),
             (["'self'"], "192.0.2.1:6080", [("127.0.0.1", 8), one], "http://192.0.2.1:9"),
-            # Another program may listen at the port: at the other addresses of the machine, or if there is no API.
+            # The API is not known to listen at this host, so another program may listen on the port.
             (["'self'"], "192.0.2.2:6080", [one], ""),
             (["'self'"], "console.example", [one], ""),
             (["'self'"], "localhost", [("127.0.0.1", 8774)], ""),
@@ -93,6 +93,6 @@ class FramingTests(SynchronousTestCase):
             found = blocked_framer(["'self'", own_list], own=own, referrers=[], sites=[site], own_list=own_list)
             self.assertEqual(found, expected, (own, site))
 
-    def test_what_clients_invent(self) -> None:
+    def test_malformed_referers(self) -> None:
         for referer in ("", "x", "https://", "https:///", "https://a b/", "null", "\x00", "https://" + "a" * 20_000):
             blocked_framer(["'self'", "a.example"], own=HTTPS, referrers=[referer], sites=["cross-site"])

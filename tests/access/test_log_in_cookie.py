@@ -1,4 +1,4 @@
-"""Browsers send the log-in cookie of the list to the proxies, too.  These never read, forward or log it."""
+"""Browsers send the log-in cookie of the API's pages to the proxies, too; these never read, forward or log it."""
 
 import secrets
 from typing import Any
@@ -15,7 +15,7 @@ PATH = "/console?uuid=1"
 
 
 class Gate(Factory):
-    """An access path with a VNC server behind it; keeps all bytes that it receives."""
+    """A server with an internal access path to a VNC server; stores all bytes that it receives."""
 
     noisy = False
 
@@ -61,7 +61,7 @@ class LogInCookie(FrontCase):
         return f"Cookie: theme=dark; {COOKIE}={value}; x\r\n"
 
     async def answer(self, request: str) -> bytes:
-        """What the proxy sends until the connection ends."""
+        """Send a request; return what the proxy sends until the connection ends."""
         client = await self.raw()
         client.write(request.encode())
         return await client.everything()
@@ -73,8 +73,8 @@ class LogInCookie(FrontCase):
         viewer.write(b"\4\1\0\0\0\0\0A")
         await connection.inbox.get()
 
-    async def it_is_nowhere(self, *answers: bytes) -> None:
-        """The cookie is in no log, in no answer, and was not sent to the access path or the VNC server."""
+    async def assert_not_leaked(self, *answers: bytes) -> None:
+        """Assert that no log and no answer has the cookie, and that the access path did not receive it."""
         await self.stop_sessions()  # a session is logged at its end
         self.assertTrue(self.gate.received.startswith(f"CONNECT {PATH} HTTP/1.1\r\n\r\nRFB".encode()))
         self.assertIn("myserver20", self.log_text())
@@ -90,7 +90,7 @@ class LogInCookie(FrontCase):
         broken = await self.answer(HANDSHAKE.format(path="/", more="Host: other\r\n" + field))
         self.assertTrue(broken.startswith(b"HTTP/1.1 400 "), broken)
         await self.types(await self.websocket(more=field))
-        await self.it_is_nowhere(page, broken)
+        await self.assert_not_leaked(page, broken)
 
     async def test_xvpvncproxy(self) -> None:
         self.xvp()
@@ -99,10 +99,10 @@ class LogInCookie(FrontCase):
         viewer.write(f"CONNECT /console?token={TOKEN} HTTP/1.0\r\n{field}\r\n".encode())
         self.assertEqual(await viewer.read(19), b"HTTP/1.1 200 OK\r\n\r\n")
         await self.types(viewer)
-        await self.it_is_nowhere(await self.answer(f"BREW /console HTTP/1.0\r\n{field}\r\n"))
+        await self.assert_not_leaked(await self.answer(f"BREW /console HTTP/1.0\r\n{field}\r\n"))
 
     async def test_it_is_no_token(self) -> None:
-        """Even a valid token opens nothing as the value of this cookie."""
+        """A valid console token as the value of this cookie opens no console."""
         field = self.cookie(TOKEN)
         self.novnc()
         viewer = await self.websocket("/", field)

@@ -6,8 +6,8 @@ from novnc_twisted.access import judge_origin
 from novnc_twisted.access.origin import explain_refusal
 
 CASES: list[tuple[str, list[str], list[str], dict[str, object], int]] = [
-    # what, Origin, Host, what else, status
-    ("no browser", [], ["h"], {}, 200),
+    # description, Origin, Host, more arguments, status
+    ("no Origin", [], ["h"], {}, 200),
     ("the same host", ["http://h"], ["h"], {}, 200),
     ("another port", ["http://h:8080"], ["h:6080"], {}, 200),
     ("letters' case", ["HTTP://H.Example"], ["h.eXample:6080"], {}, 200),
@@ -25,7 +25,7 @@ CASES: list[tuple[str, list[str], list[str], dict[str, object], int]] = [
     ("an empty host", ["http://"], [""], {}, 403),
     ("a path", ["http://h/x"], ["h"], {}, 403),
     ("user information", ["http://h@evil"], ["h"], {}, 403),
-    ("user information, ours behind", ["http://evil@h"], ["h"], {}, 403),
+    ("user information before our host", ["http://evil@h"], ["h"], {}, 403),
     ("a host with a user", ["http://h"], ["x@h"], {}, 403),
     ("no scheme", ["h"], ["h"], {}, 403),
     ("a backslash", ["http://h\\evil"], ["h"], {}, 403),
@@ -37,21 +37,21 @@ CASES: list[tuple[str, list[str], list[str], dict[str, object], int]] = [
     ("another IPv6", ["http://[::2]"], ["[::1]"], {}, 403),
     ("IPv6 without brackets", ["http://::1"], ["[::1]"], {}, 403),
     ("configured", ["http://portal"], ["h"], {"allowed": ["portal"]}, 200),
-    ("configured, not asked", ["http://h"], ["h"], {"allowed": ["portal"]}, 200),
+    ("our host, another one configured", ["http://h"], ["h"], {"allowed": ["portal"]}, 200),
     ("configured IPv6", ["http://[fd00::1]"], ["h"], {"allowed": ["fd00::1"]}, 200),
     ("configured IPv6 in brackets", ["http://[fd00::1]"], ["h"], {"allowed": ["[FD00::1]"]}, 200),
     ("configured IPv6 in another form", ["http://[2001:db8::10]"], ["h"], {"allowed": ["2001:DB8:0:0::10"]}, 200),
     ("configured IPv6, another one", ["http://[2001:db8::11]"], ["h"], {"allowed": ["2001:db8:0:0::10"]}, 403),
     ("IPv6 in another form", ["http://[2001:db8::10]"], ["[2001:db8:0:0:0:0:0:10]:6080"], {}, 200),
     ("IPv6 with a zone", ["http://[fe80::10]"], ["h"], {"allowed": ["fe80::10%eth0"]}, 200),
-    ("IPv4 inside of IPv6", ["http://[::ffff:c000:207]"], ["h"], {"allowed": ["::ffff:192.0.2.7"]}, 200),
-    ("IPv4 inside of IPv6, configured as IPv4", ["http://[::ffff:c000:207]"], ["h"], {"allowed": ["192.0.2.7"]}, 200),
+    ("IPv4-mapped IPv6", ["http://[::ffff:c000:207]"], ["h"], {"allowed": ["::ffff:192.0.2.7"]}, 200),
+    ("IPv4-mapped IPv6, configured as IPv4", ["http://[::ffff:c000:207]"], ["h"], {"allowed": ["192.0.2.7"]}, 200),
     ("configured with brackets and blanks", ["http://[fd00::1]"], ["h"], {"allowed": [" [FD00:0::1] "]}, 200),
-    ("no address", ["http://[2001:db8:::10]"], ["h"], {"allowed": ["2001:db8::10"]}, 403),
+    ("an invalid address", ["http://[2001:db8:::10]"], ["h"], {"allowed": ["2001:db8::10"]}, 403),
     ("configured, the other scheme", ["https://portal"], ["h"], {"allowed": ["portal"]}, 403),
     ("a proxy with TLS", ["https://h"], ["h"], {"forwarded_proto": "https"}, 200),
-    ("a proxy with TLS, a page without", ["http://h"], ["h"], {"forwarded_proto": "https"}, 403),
-    ("a proxy without, base URL with", ["http://h"], ["h"], {"forwarded_proto": "http", "scheme": "https"}, 200),
+    ("a proxy with TLS, a page without TLS", ["http://h"], ["h"], {"forwarded_proto": "https"}, 403),
+    ("a proxy without TLS, base URL with", ["http://h"], ["h"], {"forwarded_proto": "http", "scheme": "https"}, 200),
     ("a star is not a pattern", ["http://evil"], ["h"], {"allowed": ["*"]}, 403),
 ]
 

@@ -69,8 +69,6 @@ BAD = (
 
 
 class HeaderTests(TestCase):
-    """Valid and invalid headers."""
-
     def test_good(self) -> None:
         for data, (host, port) in GOOD.items():
             for rest in (b"", b"\x16rest"):
@@ -87,13 +85,13 @@ class HeaderTests(TestCase):
             self.assertRaises(BadProxyHeader, read_proxy_header, data)
 
     def test_nothing_is_quoted(self) -> None:
-        """Errors, which are logged, quote nothing of the data."""
+        """The errors, which are logged, quote none of the data."""
         for data in BAD:
             error = self.assertRaises(BadProxyHeader, read_proxy_header, data.replace(b"192.0.2.7", b"secret"))
             self.assertNotIn("secret", str(error))
 
     def test_garbage_is_refused_after_few_bytes(self) -> None:
-        """Valid headers with changed bytes, received byte by byte, are decided after a bounded number of bytes."""
+        """Headers with changed bytes, received byte by byte, are decided on after a bounded number of bytes."""
         chance = random.Random(4)
         for data in list(GOOD) * 20:
             changed = bytearray(data)

@@ -35,7 +35,7 @@ class HeadBufferTests(SynchronousTestCase):
         self.fail("no head")
 
     def test_bare_line_feeds(self) -> None:
-        """All lines of a head must end alike: another parser that accepts only CRLF would see another head."""
+        """All lines of a head must end alike: a parser that accepts only CRLF would see another head."""
         for head in (b"CONNECT /x HTTP/1.0\n\n", b"CONNECT /x HTTP/1.0\r\n\n", b"CONNECT /x HTTP/1.0\n\r\n"):
             buffer = HeadBuffer()
             self.assertEqual(buffer.receive(head + b"rest"), head)
@@ -87,7 +87,7 @@ class RequestTests(SynchronousTestCase):
             else:
                 self.assertEqual((head.one("host"), head.target), (host, path))
         twice = read_request(b"GET http://h/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
-        self.assertEqual(twice.all("host"), ["h", "h"], "still two, which is refused")
+        self.assertEqual(twice.all("host"), ["h", "h"], "both stay, so that the request can be refused")
 
     def test_invalid_requests(self) -> None:
         for head in (
@@ -114,7 +114,7 @@ class RequestTests(SynchronousTestCase):
             self.assertRaises(BadHead, read_request, head)
 
     def test_control_characters(self) -> None:
-        """Some parsers end a line at \\v, \\f or the separators of ASCII, or take them for spaces."""
+        """They are refused, because some parsers treat \\v, \\f and the ASCII separators as line ends or spaces."""
         for code in {*range(32), 127} - set(b"\t\r\n"):
             head = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close,%cUpgrade\r\n\r\n" % code
             self.assertRaises(BadHead, read_request, head)
@@ -125,7 +125,7 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(head.lists("a"), ["\xa0b", "\x85c", "\xe3\xa9"])
 
     def test_a_long_run_of_spaces(self) -> None:
-        # A reader that needs the square of its length would not come back in a day.
+        # With quadratic run time, this would take more than a day.
         head = read_request(b"GET / HTTP/1.1\r\nA: \t x" + b" " * (1 << 20) + b"y \r\n\r\n")
         self.assertEqual(head.one("a"), "x" + " " * (1 << 20) + "y")
 

@@ -19,7 +19,7 @@ class KeptHashTests(SynchronousTestCase):
             self.assertEqual(hash_of_session(token), hash_token(token))
 
     def test_a_few_tokens_are_kept(self) -> None:
-        """Longer texts are not tokens, and must not fill the memory."""
+        """The hashes of longer texts are not kept, because these must not fill the memory."""
         tokens._remembered.cache_clear()
         for number in range(100):
             hash_of_session(f"{TOKEN}{number}")

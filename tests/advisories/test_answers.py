@@ -76,7 +76,7 @@ def requests() -> Iterator[bytes]:
 class AnswerCase(FrontCase):
     timeout = 300
 
-    async def each(self, *, hosts_are_ours: bool) -> list[str]:
+    async def each(self, *, host_in_policy: bool) -> list[str]:
         """Check every answer, and return the Locations."""
         locations = []
         for request in requests():
@@ -91,7 +91,7 @@ class AnswerCase(FrontCase):
                 self.assertRegex(line, rb"^[A-Za-z-]+: [\x20-\x7e]*$", request)
                 if line.lower().startswith(b"location:"):
                     locations.append(line.decode().partition(": ")[2])
-                elif not (hosts_are_ours and line.startswith(b"Content-Security-Policy:")):
+                elif not (host_in_policy and line.startswith(b"Content-Security-Policy:")):
                     self.assertNotIn(MARK.encode(), line, request)
             self.assertNotIn(MARK.encode(), body, request)
             self.assertNotIn(b"\n", head.replace(b"\r\n", b""), request)
@@ -108,17 +108,17 @@ class NoVNCAnswers(AnswerCase):
     async def test_our_page_redirects_nobody(self) -> None:
         """CVE-2021-3654, CVE-2022-35507, CVE-2022-31358, CVE-2022-39348, CVE-2024-41810, CVE-2020-35678.
 
-        No Location; no field and no line from the request; no cookie (CVE-2018-1340,
-        CVE-2013-7436).  Only the page's policy contains the Host, if it is valid.
+        Answers have no Location, no cookie (CVE-2018-1340, CVE-2013-7436), and no field or line from the request.
+        Only the page's policy contains the Host, if it is valid.
         """
         self.patch(page_module, "SHIPPED", self.folder)
         self.novnc(web=self.folder, settings=self.settings(max_failures_per_minute=0))
-        self.assertEqual(await self.each(hosts_are_ours=True), [])
+        self.assertEqual(await self.each(host_in_policy=True), [])
 
     async def test_a_foreign_page_redirects_to_itself(self) -> None:
         """CVE-2021-3654: the only redirect leads from a foreign page to itself, for any request."""
         self.novnc(web=self.folder, settings=self.settings(max_failures_per_minute=0))
-        locations = await self.each(hosts_are_ours=True)
+        locations = await self.each(host_in_policy=True)
         self.assertGreater(len(locations), 0)
         for location in locations:
             parts = urlsplit(location)
@@ -128,12 +128,12 @@ class NoVNCAnswers(AnswerCase):
 
 class XVPAnswers(AnswerCase):
     async def test_a_status_line_and_no_more(self) -> None:
-        """The XVP proxy sends a status and a sentence of the table, and quotes nothing."""
+        """The answers of the XVP proxy have no Location and quote nothing from the request."""
         self.xvp(settings=self.settings(max_failures_per_minute=0))
-        self.assertEqual(await self.each(hosts_are_ours=False), [])
+        self.assertEqual(await self.each(host_in_policy=False), [])
 
     async def test_no_address_of_the_client_is_dialled(self) -> None:
-        """CVE-2022-35508: only the token selects the server.  A path, host or port in the request is not read."""
+        """CVE-2022-35508: only the token selects the server.  A path, host or port in the request is ignored."""
         self.xvp()
         for line in (
             f"CONNECT {MARK}:5900?token={TOKEN} HTTP/1.0",

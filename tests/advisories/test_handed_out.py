@@ -1,4 +1,4 @@
-"""The search for secrets in a whole run: it finds each form in each kind of file, and counts what it searched."""
+"""The search for secrets in the logs and outputs of a test run: it finds each form, and counts what it searched."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lists help no one to join a session: they contain no token, no password, and no key to one."""
+"""Lists contain nothing that opens a session: no token, no password, and no text that is accepted as a token."""
 
 import json
 from base64 import b64encode
@@ -75,7 +75,7 @@ class ListingTests(TestCase):
         await self.api.keep_token(self.token, VIEWER)
 
     def listed(self, who: dict[str, str]) -> Iterator[str]:
-        """The API's answers to all users, including headers."""
+        """The API's answers to this user, including headers."""
         for path in (
             "/",
             "/v2.1",
@@ -97,7 +97,7 @@ class ListingTests(TestCase):
             yield json.dumps([answer.body, answer.headers])
 
     async def test_the_api_lists_nothing_to_join(self) -> None:
-        """CVE-2021-41767: the id by which a session could be joined stood in the list of sessions.
+        """CVE-2021-41767: the id by which a session could be joined was in the list of sessions.
 
         Neither an administrator nor a user of another project receives the token, its hash, or the VNC password; and
         nothing that they receive opens a console.
@@ -123,10 +123,10 @@ class ListingTests(TestCase):
         await self.refused(hash_token(self.token))
 
     async def test_services_tell_no_secret(self) -> None:
-        told = repr(await self.system.transport.services())
-        self.assertIn("nova-consoleauth", told)
+        services = repr(await self.system.transport.services())
+        self.assertIn("nova-consoleauth", services)
         for secret in (self.token, hash_token(self.token), VNC_PASSWORD):
-            self.assertNotIn(secret, told)
+            self.assertNotIn(secret, services)
 
     def words(self, value: Any) -> Iterator[str]:
         """Each name and text in a value."""
@@ -143,7 +143,7 @@ class ListingTests(TestCase):
         await self.assertFailure(Deferred.fromCoroutine(self.api.check_token(word, "novnc", VIEWER)), InvalidToken)
 
     async def test_a_token_is_found_by_itself_alone(self) -> None:
-        """The check itself can fail: the token opens the console."""
+        """The exact token opens the console, which proves that the checks of the other tests can fail."""
         info = await self.api.check_token(self.token, "novnc", VIEWER)
         self.assertEqual(info.instance_uuid, uuid_of("blue"))
         for word in (self.token.upper(), self.token[:-1], f"{self.token} ", str(uuid4())):

@@ -21,10 +21,10 @@ _LISTEN = "0A"
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
-    """Where a process listens: kind and port; for UDP and unix sockets, everything it has bound."""
+    """Return where a process listens: kind and port; for UDP and raw sockets, everything that it has bound."""
     inodes = set()
     for handle in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the descriptor with which the folder was read
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of the folder itself
             if found := re.fullmatch(r"socket:\[(\d+)\]", str(handle.readlink())):
                 inodes.add(found[1])
     return {(kind, port) for kind, port, inode in _sockets(pid) if inode in inodes}
@@ -51,7 +51,7 @@ class OpenPortTests(TestCase):
     timeout = 300
 
     async def test_the_scan_finds_what_listens(self) -> None:
-        """The scan itself can fail: it finds sockets of each kind that the test opens."""
+        """The scan finds open sockets, which proves that the other tests can fail."""
         with contextlib.ExitStack() as opened:
             mine = set()
             for kind, family, type_, address in (
@@ -95,7 +95,7 @@ class OpenPortTests(TestCase):
 
 
 class ConstantTests(SynchronousTestCase):
-    """CVE-2013-2756: a built-in key let anyone sign for the console proxy.  Our processes share no key."""
+    """CVE-2013-2756: a built-in key let anyone sign for the console proxy.  Our installations share no key."""
 
     def test_a_token_of_another_installation(self) -> None:
         users = Path(self.mktemp())
@@ -115,7 +115,7 @@ class ConstantTests(SynchronousTestCase):
 
 
 class DrawnTests(ComputeCase):
-    """CVE-2013-2756: a token cannot be derived from data about its VM, or from the token before."""
+    """CVE-2013-2756: a token cannot be derived from data about its VM, or from the previous token."""
 
     async def test_console_tokens_are_drawn(self) -> None:
         (await self.host()).add(domain())

@@ -1,4 +1,4 @@
-"""Additional, repeated or misplaced parameters never change who is admitted, or on whose behalf something is done."""
+"""Additional, repeated or misplaced parameters never change who is admitted, or for which user a request acts."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -34,7 +34,7 @@ class ProxyTests(FrontCase):
     timeout = 300
 
     async def test_additions_open_nothing(self) -> None:
-        """CVE-2023-54391: an additional parameter skipped the password check.  Here each token is checked."""
+        """CVE-2023-54391: an additional parameter skipped the password check.  Here, each token is checked."""
         self.novnc(settings=self.settings(max_failures_per_minute=0))
         for addition in (*ADDITIONS, f"token={GOOD}&token=wrong", "token=wrong", ""):
             for path in (f"/?{addition}&token=wrong", f"/websockify?token=wrong&{addition}#token={GOOD}"):
@@ -77,12 +77,12 @@ class APITests(SynchronousTestCase):
         self.system = self.fresh()
 
     def fresh(self) -> System:
-        """A log-in without lock-outs so far."""
+        """Return a new API, in which no user is locked out."""
         host = FakeHost("host1", instance("red", project_id="red"), instance("blue", project_id="blue"))
         return running(self, HTTPBasic(FakeReactor(), self.users, admin_users=["root"]), host)
 
     def test_additions_at_the_log_in(self) -> None:
-        """CVE-2023-54391: additional members in every place of the document, with a wrong password and without one."""
+        """CVE-2023-54391: additional members at any level of the JSON do not replace the correct password."""
         more: dict[str, Any] = {"tfa-challenge": "x", "admin": True, "password": None, "token": {"id": "x"}, "trust": 1}
         for place in ("auth", "identity", "password", "user"):
             for password in ("wrong", "", None, True, [], {"r3d": 1}, 0):
@@ -97,7 +97,7 @@ class APITests(SynchronousTestCase):
                 self.assertNotIn("x-subject-token", answer.headers)
 
     def test_other_methods_of_the_identity(self) -> None:
-        """An unknown method is refused: alone, beside the password's, or twice."""
+        """With a wrong password, no other method logs in, alone or beside the method ``password``."""
         user = {"name": "root", "password": "wrong", "domain": {"id": "default"}}
         for methods in ([], ["token"], ["password", "token"], ["external"], ["password", "password"], "password", None):
             identity = {"methods": methods, "password": {"user": user}, "token": {"id": "x"}}
@@ -118,14 +118,14 @@ class APITests(SynchronousTestCase):
             self.assertEqual(self.system.post(path, more, **alice, **posing, **version).status, 400)
         path = f"/v2.1/servers/{uuid_of('red')}/remote-consoles?user_id=root&project_id=blue"
         self.assertEqual(self.system.post(path, body, **alice, **posing, **version).status, 200)
-        made = [told["connect_info"] for told in self.system.consoleauth.tokens.values()]
+        made = [token["connect_info"] for token in self.system.consoleauth.tokens.values()]
         self.assertEqual([(info["user_id"], info["project_id"]) for info in made], [("alice", "red")])
         for status, headers in ((401, posing), (200, alice | posing)):
             self.assertEqual(self.system.get("/v2.1/servers?all_tenants=1", **headers).status, status)
 
 
 class DeputyTests(ConsoleAuthCase):
-    """CVE-2026-71566: consoleauth, which may ask compute hosts for passwords, never asks without a token."""
+    """CVE-2026-71566: consoleauth, which may ask compute hosts for passwords, never asks without a valid token."""
 
     async def test_the_password_is_for_those_whom_the_console_is_for(self) -> None:
         host = await self.host()

@@ -140,7 +140,7 @@ def complaints(row: Row) -> list[str]:
         except (ImportError, AttributeError) as error:
             found.append(f"{name}: {error}")
             continue
-        # Only tests that trial runs: a class of a test module with that method.
+        # trial runs only methods of a TestCase.
         if not (isinstance(case, type) and issubclass(case, unittest.TestCase) and callable(getattr(case, method, 0))):
             found.append(f"{name} is not a test")
     return found
@@ -163,7 +163,6 @@ class TableTests(TestCase):
         self.assertEqual(len({row.advisory for row in self.rows}), len(self.rows))
 
     def test_ids_in_tests_and_code_are_known(self) -> None:
-        """Each id in a docstring is in the tables."""
         root = PAGE.parents[1]
         for folder in ("novnc_twisted", "tests"):
             for path in root.joinpath(folder).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""Tracebacks of internal errors contain no tokens and passwords that the failing code held."""
+"""Tracebacks of internal errors contain no tokens or passwords from variables of the failing code."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -30,7 +30,7 @@ def fault(*_: Any, **__: Any) -> Any:
 
 class SessionTests(FrontCase):
     def assert_logged(self, logged: Logged) -> None:
-        """Assert that there is a traceback without these secrets."""
+        """Assert that the log has a traceback, but neither the token nor the password."""
         text = "\n".join(logged.lines())
         self.assertIn("tests.advisories.test_tracebacks.Fault: internal", text)
         for hidden in (TOKEN, PASSWORD):
@@ -69,7 +69,7 @@ class SessionTests(FrontCase):
 
 class BusTests(ConsoleAuthCase):
     async def test_while_consoleauth_has_it(self) -> None:
-        """The bus carries a token as its hash; a password only while it is passed on."""
+        """consoleauth fails when it has received the VNC password from the compute host."""
         logged = Logged(self)
         await self.serve()
         host = await self.host()

@@ -1,4 +1,4 @@
-"""Certificates of VNC servers: only those that the operator configured are trusted, for their purpose only."""
+"""Only the certificates and CAs that the operator configured are trusted for VNC servers."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -15,7 +15,7 @@ from tests.support.pki import Credential
 
 
 def signed_by(leaf: Credential, name: str) -> Credential:
-    """A certificate signed with the key of a server's certificate, as if that were a CA's."""
+    """Return a certificate that is signed with the key of a server, as if the server were a CA."""
     above = x509.load_pem_x509_certificate(leaf.cert)
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))])
@@ -37,7 +37,7 @@ def signed_by(leaf: Credential, name: str) -> Credential:
 
 
 class TrustTests(UpstreamCase):
-    """CVE-2020-26117: a certificate that was accepted once counted as an authority from then on."""
+    """CVE-2020-26117: a certificate that was accepted once was trusted as a CA from then on."""
 
     async def refused_with(self, certificate: Credential, *words: str, chain: bytes = b"", **more: object) -> None:
         above = [crypto.load_certificate(crypto.FILETYPE_PEM, chain)] if chain else []
@@ -49,13 +49,13 @@ class TrustTests(UpstreamCase):
             self.assertIn(word, detail)
 
     async def test_a_servers_certificate_makes_no_others(self) -> None:
-        """Signed with the key of a server of our CA: with that server's certificate in the chain, or without."""
+        """A certificate signed with a server's key is refused, even with that server's certificate in its chain."""
         forged = signed_by(NAMED, "127.0.0.1")
         await self.refused_with(forged, "certificate verify failed")
         await self.refused_with(forged, "certificate verify failed", chain=NAMED.cert)
 
     async def test_nor_does_one_that_is_named_as_trusted(self) -> None:
-        """Even where an operator put the server's own certificate into vencrypt_ca_certs."""
+        """It is refused even if vencrypt_ca_certs contains the server's certificate."""
         forged = signed_by(NAMED, "127.0.0.1")
         for trusted in (NAMED.cert, OURS.pem + NAMED.cert):
             await self.refused_with(forged, "certificate verify failed", chain=NAMED.cert, ca_certs=trusted)

@@ -24,7 +24,7 @@ from tests.support.handed_out import secret
 
 
 def instance(name: str, **more: Any) -> dict[str, Any]:
-    """Make a server as a compute host describes it; its UUID is made from its name."""
+    """Return a server as a compute host describes it; its UUID is derived from its name."""
     values = {
         "uuid": uuid_of(name),
         "name": name,

@@ -1,4 +1,4 @@
-"""The option admin_users names the administrators; a line that lost its project makes no administrator."""
+"""Only the option admin_users makes administrators; a line of the user file without a project does not."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ class LostProjectTests(UsersCase):
 
 
 class AdminTests(UsersCase):
-    def over(self, *names: str) -> None:
+    def restart_with(self, *names: str) -> None:
         """Restart the API with these administrators and the same key for tokens."""
         store = self.system.transport.store
         auth = HTTPBasic(self.reactor, self.file, admin_users=names)
@@ -66,22 +66,22 @@ class AdminTests(UsersCase):
 
     def test_without_administrators(self) -> None:
         token = self.token("root", "toor")
-        self.over()
+        self.restart_with()
         self.assertEqual(self.names(**ROOT_USER), [])
         self.refused(self.system.get("/v2.1/servers", X_Auth_Token=token))
 
     def test_a_former_administrator(self) -> None:
-        """A token of an administrator for another project is refused when the user is not an administrator any more."""
+        """A former administrator's token for another project is refused."""
         self.file.write_text(f"alice:{RED}:red\nroot:{ROOT}:red\n")
         token = self.token("root", "toor", "blue")
         self.assertEqual(self.names(X_Auth_Token=token), ALL)
-        self.over("alice")
+        self.restart_with("alice")
         self.refused(self.system.get("/v2.1/servers", X_Auth_Token=token))
         self.assertEqual(self.names(**ROOT_USER), ["red-vm"])
 
     def test_with_a_project(self) -> None:
         self.token()
-        self.over("alice")
+        self.restart_with("alice")
         self.assertEqual(self.names(**ALICE), ALL)
         answer: Answer = self.system.post(TOKENS, log_in("alice", "r3d:pass"))
         self.assertEqual(answer.body["token"]["project"]["id"], "red")
@@ -90,5 +90,5 @@ class AdminTests(UsersCase):
 
     def test_names_are_compared_exactly(self) -> None:
         self.token()
-        self.over("Root", "root ", "roo", "*", "")
+        self.restart_with("Root", "root ", "roo", "*", "")
         self.assertEqual(self.names(**ROOT_USER), [])

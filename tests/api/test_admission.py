@@ -1,4 +1,4 @@
-"""Admission: under too much load, admitted requests are still answered in time."""
+"""Admission: under overload, admitted requests are still answered in time."""
 
 from collections import deque
 from typing import Any
@@ -36,7 +36,7 @@ class Services:
             self.waiting.append(self.clock.seconds())
 
     def pass_(self, seconds: float, load: float) -> None:
-        """Let time pass while a number of requests a second come."""
+        """Advance the clock by ``seconds``, with ``load`` requests a second."""
         step, coming = 0.001, 0.0
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
@@ -72,7 +72,7 @@ class AdmissionTests(SynchronousTestCase):
             self.assertEqual(services.waits, [])
 
     def test_a_pause_of_the_machine(self) -> None:
-        """A pause hardly changes the rate: as many requests as before are admitted after it."""
+        """After a pause of the process, as many requests as before are admitted."""
         services = Services(66)
         services.pass_(5, 60)
         services.pass_(0.2, 200)
@@ -94,7 +94,7 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual(len(services.waits), 400 - services.admission.in_work)
 
     def test_services_that_answer_nothing(self) -> None:
-        """A few requests are still admitted, and all requests are as soon as the services answer again."""
+        """A few requests are still admitted; some seconds after the services answer again, all are."""
         services = Services(66)
         services.pass_(3, 60)
         services.rate = 0
@@ -122,7 +122,7 @@ class AdmissionTests(SynchronousTestCase):
 
 
 class StuckHost(FakeHost):
-    """Answers when the test says so."""
+    """Answers ``get_instance`` only after :meth:`release`."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -136,7 +136,7 @@ class StuckHost(FakeHost):
         return await super().get_instance(instance_uuid)
 
     def release(self) -> None:
-        """Answer everything, now and from now on."""
+        """Answer the waiting calls, and later ones at once."""
         stuck, self.stuck = self.stuck or [], None
         for waiting in stuck:
             waiting.callback(None)

@@ -33,7 +33,7 @@ class TokenCase(PortalCase):
         return self.successResultOf(Deferred.fromCoroutine(system.start()))
 
     def make(self, **more: Any) -> tuple[str, str]:
-        """Make a token by the API; return its id and its text."""
+        """Make a token; return its id and its text."""
         answer = self.send("POST", "/console/v1/tokens", {"name": "backup", **more}, Origin=ORIGIN)
         self.assertEqual(answer.status, 201, answer.raw)
         token = answer.body["token"]
@@ -47,7 +47,7 @@ class TokenCase(PortalCase):
 
 
 class UseTests(TokenCase):
-    def test_a_token_is_the_person(self) -> None:
+    def test_a_token_acts_as_its_user(self) -> None:
         _, token = self.make()
         self.assertRegex(token, r"\Anvt_[\w-]{43}\Z")
         for headers in ({"X_Auth_Token": token}, {"Authorization": f"Bearer {token}"}):
@@ -61,7 +61,7 @@ class UseTests(TokenCase):
         self.assertEqual({one["connect_info"]["user_id"] for one in made}, {"alice"})
 
     def test_its_event_stream_ends_with_it(self) -> None:
-        """Within seconds, and no later."""
+        """The stream ends within one interval of the log-in check."""
         token_id, token = self.make()
         stream = self.system.send("GET", "/console/v1/events", X_Auth_Token=token)
         self.reactor.pump([0.5] * 30)
@@ -82,7 +82,7 @@ class UseTests(TokenCase):
         self.assertIn("This API token may only read lists.", answer.body["forbidden"]["message"])
         self.assertEqual(self.hosts[0].power, [])
 
-    def test_the_rights_are_those_of_now(self) -> None:
+    def test_the_current_rights_of_the_user_count(self) -> None:
         _, token = self.make()
         text = self.file.read_text()
         for changed, status in (
@@ -94,7 +94,7 @@ class UseTests(TokenCase):
             self.reactor.advance(10)
             self.assertEqual(self.status(token), status, changed)
 
-    def test_an_administrator_who_is_none_any_more(self) -> None:
+    def test_a_former_administrator(self) -> None:
         self.log_in("root", "toor")
         _, token = self.make()
         self.assertEqual(len(self.system.get("/v2.1/servers?all_tenants=1", X_Auth_Token=token).body["servers"]), 3)
@@ -176,7 +176,7 @@ class LifeTests(TokenCase):
             self.assertEqual(self.status(text), 401)
 
     def test_a_damaged_record(self) -> None:
-        """It opens nothing, and other tokens still work.  The damaged one can still be revoked."""
+        """The token is refused and can be revoked; other tokens still work."""
         store = self.system.transport.store
         _, other = self.make(name="other")
         for field, wrong in (("hash", []), ("right", "all"), ("expires_at", "x"), ("user", ["u"]), ("grant", [])):
@@ -210,7 +210,7 @@ class LifeTests(TokenCase):
         self.successResultOf(store.put(key, {"at": "yesterday"}, 60))
         self.assertEqual([one["used_at"] for one in self.listed()], [None])
 
-    def test_a_person_has_so_many(self) -> None:
+    def test_the_maximum_number_of_tokens(self) -> None:
         ids = [self.make(name=f"n{number}")[0] for number in range(MAX_TOKENS)]
         answer = self.send("POST", "/console/v1/tokens", {"name": "x"}, Origin=ORIGIN)
         self.assertEqual(answer.status, 403)
@@ -234,7 +234,7 @@ class LifeTests(TokenCase):
         self.assertEqual(self.listed(), [])
 
     def test_revoked_while_it_is_made(self) -> None:
-        """By its id, which the list already shows.  Other tokens stay."""
+        """The list already shows its id, by which it is revoked.  Other tokens stay valid."""
         _, kept = self.make()
         store = self.system.transport.store
         put = store.put
@@ -257,7 +257,7 @@ class LifeTests(TokenCase):
         self.assertEqual(self.status(kept), 200)
 
     def test_log_out_everywhere(self) -> None:
-        """The tokens stay unless the person says otherwise."""
+        """The tokens stay valid unless the form asks to revoke them."""
         _, token = self.make()
         self.submit("/console/logout/everywhere")
         self.assertEqual(self.status(token), 200)

@@ -1,4 +1,4 @@
-"""API tokens of users of Keystone: each stands for an application credential, and ends with it."""
+"""API tokens of Keystone users: each has an application credential, and ends with it."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tests.support.handed_out import secret
 
 
 def _failing_for(method: Any, prefix: str) -> Any:
-    """Return a method of the store that fails for these keys."""
+    """Wrap a method of the store, so that it fails for keys with this prefix."""
 
     def call(key: str, *others: Any) -> Any:
         return fail(ServiceUnavailable("redis")) if key.startswith(prefix) else method(key, *others)
@@ -36,7 +36,7 @@ class KeystoneTokenTests(KeystonePages):
     def status(self, token: str) -> int:
         return self.system.get("/v2.1/servers", X_Auth_Token=token).status
 
-    def test_it_stands_for_an_application_credential(self) -> None:
+    def test_it_has_an_application_credential(self) -> None:
         _, token = self.make()
         (credential,) = self.keystone.credentials.values()
         self.assertEqual((credential["unrestricted"], credential["expires_at"]), (False, "1970-01-31T00:00:00.000000"))
@@ -45,7 +45,7 @@ class KeystoneTokenTests(KeystonePages):
         self.assertEqual([one["name"] for one in answer.body["servers"]], ["red-vm"])
         asked = len(self.keystone.asked)
         self.status(token)
-        self.assertEqual(len(self.keystone.asked), asked)  # known for the time of the cache
+        self.assertEqual(len(self.keystone.asked), asked)  # the result is cached
 
     def test_a_keystone_token_that_ended_is_replaced(self) -> None:
         _, token = self.make()
@@ -72,7 +72,7 @@ class KeystoneTokenTests(KeystonePages):
         self.assertEqual((self.keystone.credentials, self.status(token)), ({}, 401))
 
     def test_all_are_revoked_while_one_is_made(self) -> None:
-        """It is not made: no list would have it, so that nobody could revoke it."""
+        """The new token is not made: no list would contain it, so nobody could revoke it."""
         self.log_in(project="red")
         ask, held = self.keystone.request, []
 
@@ -100,7 +100,7 @@ class KeystoneTokenTests(KeystonePages):
         self.assertNotIn("api:token:", " ".join(self.system.transport.store._entries))
 
     def test_the_store_fails_while_one_is_made(self) -> None:
-        """Nothing remains of a token that nobody has: no credential in Keystone, and no entry in the list."""
+        """No credential remains in Keystone; no entry remains in the list, unless its removal fails as well."""
         self.log_in(project="red")
         store = self.system.transport.store
         for names in (("put",), ("get",), ("put", "remove")):
@@ -115,7 +115,7 @@ class KeystoneTokenTests(KeystonePages):
                 self.assertNotIn("api:token", " ".join(store._entries))
 
     def test_the_store_and_keystone_fail_while_one_is_made(self) -> None:
-        """The entry in the list is removed nevertheless: the person does not have the token."""
+        """The entry in the list is removed nevertheless, because the user did not receive the token."""
         self.log_in(project="red")
         store, holders = self.system.transport.store, self.system.site.application._api_tokens._holders
         for error in (ServiceUnavailable("the store of log-ins"), HTTPError(503, "Keystone")):
@@ -132,7 +132,7 @@ class KeystoneTokenTests(KeystonePages):
             self.assertNotIn("api:token", " ".join(store._entries))
 
     def test_the_others_are_revoked_if_keystone_fails(self) -> None:
-        """The log-in of the person could not be read for the credential of the first token."""
+        """Keystone keeps the credentials, because the user's Keystone token cannot be read."""
         tokens = [self.make()[1] for _ in range(2)]
         holders = self.system.site.application._api_tokens._holders
         patched = self.patch(holders, "withdraw", lambda *_: fail(ServiceUnavailable("the store of log-ins")))
@@ -161,7 +161,7 @@ class KeystoneTokenTests(KeystonePages):
         self.assertEqual([self.status(token) for token in tokens], [401, 401])
 
     def test_keystone_makes_no_credential(self) -> None:
-        """Only a refusal of Keystone is one (403); other answers do not mean that the person may not have a token."""
+        """If Keystone refuses the credential (4xx), the status is 403; after any other failure, it is 503."""
         self.log_in(project="red")
         for status, expected in ((400, 403), (401, 403), (403, 403), (409, 403), (500, 503), (503, 503), (302, 503)):
             self.patch(self.keystone, "_credential", lambda *_, status=status: Answer(status, None))

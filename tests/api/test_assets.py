@@ -14,7 +14,7 @@ class AssetsTests(SynchronousTestCase):
         self.folder.mkdir()
 
     def build(self, script: str) -> None:
-        """What a build does: the list is replaced at the end."""
+        """Replace the list of names, as a build does at its end."""
         new = self.folder / "new"
         new.write_text(json.dumps({"script": script, "style": "assets/s.css"}))
         new.replace(self.folder / "list.json")
@@ -27,7 +27,7 @@ class AssetsTests(SynchronousTestCase):
         self.assertEqual(assets.script, "assets/list-2.js")
 
     def test_a_build_under_way(self) -> None:
-        """Its list is missing or unfinished: the names of the build before stay."""
+        """While its list is missing or incomplete, the names of the previous build stay."""
         self.build("assets/list-1.js")
         assets = Assets(self.folder)
         self.assertEqual(assets.script, "assets/list-1.js")

@@ -1,4 +1,4 @@
-"""The console API: live sessions, revocations and links; who may do what, and what is answered without an answer."""
+"""The console API: live sessions, revocations and links; rights, and services that do not answer."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ TOKEN_HASH = "0a" * 32
 
 
 class ConsoleCase(UsersCase):
-    """alice of red has a session, the administrator root one with a server of project blue-id."""
+    """alice of project red has a session; the administrator root has one with a server of project blue-id."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -99,7 +99,7 @@ class ListTests(ConsoleCase):
         self.assertEqual([session[name] for name in ("server_id", "server_name", "client_address")], [None] * 3)
 
     def test_whose_sessions(self) -> None:
-        """Members see those of their project's servers, of any user; administrators see all."""
+        """Members see the sessions of all users with their project's servers; administrators see all sessions."""
         self.assertEqual(self.ids(), ["1", "2"])
         self.assertEqual(self.ids(who=ALICE), ["1"])
         self.assertEqual(self.ids(who=BORIS), ["2"])
@@ -155,7 +155,7 @@ class EndTests(ConsoleCase):
         self.assertEqual((answer.status, answer.raw.partition(b"\r\n\r\n")[2]), (204, b""))
         self.assertEqual(self.changes, [("revoke", {"token_hash": TOKEN_HASH, "reason": "by alice: lunch"})])
 
-    def test_no_answer_is_never_no(self) -> None:
+    def test_a_proxy_does_not_answer_to_a_change(self) -> None:
         self.system.consoleauth.unanswered = ["proxy.edge2.w"]
         for method, body in (("DELETE", None), ("PATCH", {"mode": "view"})):
             answer = self.ask(method, f"sessions/{RED}", body)
@@ -195,7 +195,7 @@ class RevocationTests(ConsoleCase):
             self.assertEqual((answer.status, answer.body), (200, {"sessions": 2, "tokens": 3}))
             self.assertEqual(self.changes.pop(), ("revoke", {**sent, "reason": "by root: leaver"}))
 
-    def test_a_member_is_limited_to_the_own_projects_servers(self) -> None:
+    def test_revocations_of_a_member_are_limited_to_the_project(self) -> None:
         self.assertEqual(self.ask("POST", "revocations", {"user_id": "root"}, ALICE).status, 200)
         self.assertEqual(self.changes, [("revoke", {"user_id": "root", "owner": "red", "reason": "by alice"})])
 

@@ -67,14 +67,14 @@ class ConsoleTests(SynchronousTestCase):
         )
 
     def test_the_project_that_a_link_is_made_for(self) -> None:
-        """For links of administrators as well: the link ends when the server moves to another project."""
+        """It is the server's project, also if an administrator makes the link."""
         for project, owner in (("p-1", "p-1"), (None, "red"), ("", "red"), ("none", None)):
             ids = {"project_id": project, "project_name": "red"} if project != "none" else {}
             server = instance("myserver20", **ids)
             self.host.instances[uuid_of("myserver20")] = server | {"host": "host1"}
             self.system.consoleauth.tokens.clear()
             self.remote(ASK)
-            self.assertEqual([told["owner"] for told in self.system.consoleauth.tokens.values()], [owner])
+            self.assertEqual([token["owner"] for token in self.system.consoleauth.tokens.values()], [owner])
 
     def test_every_request_has_a_token_of_its_own(self) -> None:
         urls = {self.remote(ASK).body["remote_console"]["url"] for _ in range(3)}
@@ -119,7 +119,7 @@ class ConsoleTests(SynchronousTestCase):
             (b'{"os-getVNCConsole": 1e999}', "Malformed request body"),
             (b"[" * 100_000, "Malformed request body"),
             (b'{"a":' * 33 + b"1" + b"}" * 33, "Malformed request body"),
-            (b"[" * 33 + b'"' + b'\\"' * 500_000, "Malformed request body"),  # at once, not after hours
+            (b"[" * 33 + b'"' + b'\\"' * 500_000, "Malformed request body"),  # must not take hours
         ]
         for body, message in cases:
             self.refused(self.action(body), 400, "badRequest", message)
@@ -241,7 +241,7 @@ class ConsoleTests(SynchronousTestCase):
 
 
 class WithConsoleAuthTests(SynchronousTestCase):
-    """The same with nova-consoleauth itself."""
+    """The same with the real nova-consoleauth."""
 
     def test_token(self) -> None:
         system = running(self, NoAuth(), FakeHost("host1", instance("myserver20", project_id="p")))

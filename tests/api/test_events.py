@@ -1,4 +1,4 @@
-"""Server-sent events: who gets which, how they end, and a client that does not read."""
+"""Server-sent events: which client gets which events, when streams end, and a client that does not read."""
 
 import json
 from types import SimpleNamespace
@@ -40,7 +40,7 @@ class EventsCase(UsersCase):
         self.reactor.pump([0.5] * int(2 * times))
 
     def heard(self, connection: Connection) -> list[tuple[str, Any]]:
-        """The events since the last time."""
+        """Return the events since the last call."""
         data = connection.transport.value()
         connection.transport.clear()
         body = data.partition(b"\r\n\r\n")[2] if data.startswith(b"HTTP/1.1 200 OK") else data
@@ -103,7 +103,7 @@ class EventsTests(EventsCase):
         self.assertEqual(self.heard(alice), [])
 
     def test_many_sessions(self) -> None:
-        """Further pages are read, less often.  What lies behind the last page has not ended."""
+        """Several pages are read less often, and sessions after the last page are not reported as ended."""
         self.patch(watch, "PAGE", 2)
         self.patch(watch, "MAX_SESSIONS", 4)
         ids = [f"{number:032x}" for number in range(1, 7)]
@@ -115,7 +115,7 @@ class EventsTests(EventsCase):
         self.look()
         ((_, change),) = self.heard(root)
         self.assertEqual(([one["id"] for one in change["changed"]], change["removed"]), ([ids[3]], []))
-        self.worker.add("0" * 32)  # ids[3] is the fifth one now
+        self.worker.add("0" * 32)  # now ids[3] is the fifth, so it is not read
         self.look(3)
         ((_, change),) = self.heard(root)
         self.assertEqual(([one["id"] for one in change["changed"]], change["removed"]), (["0" * 32], []))
@@ -125,7 +125,7 @@ class EventsTests(EventsCase):
         self.assertEqual(([one["id"] for one in change["changed"]], change["removed"]), ([ids[3]], [ids[0]]))
         self.assertEqual(set(self.worker.asked), {2})
 
-    def test_something_comes_now_and_then(self) -> None:
+    def test_a_quiet_stream_gets_comments(self) -> None:
         alice = self.listen()
         alice.transport.clear()
         self.look(watch.QUIET + 1)
@@ -143,8 +143,7 @@ class EventsTests(EventsCase):
         self.look()
         self.assertEqual(self.heard(alice), [("reload", {})])
 
-    def test_a_stream_ends_and_comes_again(self) -> None:
-        """So that the rights are checked again."""
+    def test_a_stream_ends_at_its_maximum_age(self) -> None:
         alice = self.listen()
         self.look(int(watch.MAX_AGE))
         self.assertTrue(alice.transport.value().endswith(b"0\r\n\r\n"))
@@ -192,7 +191,7 @@ class EventsTests(EventsCase):
         self.assertEqual(self.heard(lonely), [])
 
     def test_one_look_at_a_time(self) -> None:
-        """However many streams end and begin while a look waits for an answer."""
+        """A look that waits for an answer stays the only one, however many streams end and begin."""
         looks: list[Deferred[Any]] = []
 
         def page(_caller: Any) -> Deferred[Any]:
@@ -210,8 +209,8 @@ class EventsTests(EventsCase):
             self.assertEqual(len(looks), count)
             looks[-1].callback(([], False))
 
-    def test_much_at_a_time(self) -> None:
-        """No client that does not read keeps large events in memory."""
+    def test_large_events(self) -> None:
+        """``reload`` replaces large events, because unread data is kept in memory."""
         alice = self.listen()
         self.heard(alice)
         for number in range(800):

@@ -1,4 +1,4 @@
-"""Keys through the console API: rights, limits, errors that name the character, and what is reported."""
+"""Keys through the console API: rights, limits, errors and events."""
 
 import json
 from typing import Any
@@ -76,7 +76,7 @@ class KeysTests(UsersCase):
         self.assertEqual((self.typed(), self.events), ([], []))
 
     def test_errors_repeat_no_text(self) -> None:
-        """It may be a password."""
+        """The text may be a password."""
         for body in ({"text": "s3cret\u0436"}, {"text": "s3cret", "layout": "x"}, {"text": "s3cret" * 500}):
             self.assertNotIn(b"s3cret", self.keys(body).raw)
 
@@ -86,7 +86,7 @@ class KeysTests(UsersCase):
         self.assertEqual([(one.keys, one.cause) for one in self.events], [(0, "InstanceNotRunning")])
 
     def test_long_texts_leave_room_for_other_requests(self) -> None:
-        """Each counts among the requests that are in work: neither a user nor all together take the whole room."""
+        """Only a few requests of a user send keys at the same time."""
         waiting: list[Deferred[None]] = []
 
         async def begin_keys(instance_uuid: str) -> Any:

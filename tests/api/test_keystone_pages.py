@@ -1,4 +1,4 @@
-"""The pages below ``/console/`` for the users of a Keystone, which is simulated and answers when the test wants."""
+"""The pages below ``/console/`` for the users of a simulated Keystone."""
 
 import json
 import uuid
@@ -23,10 +23,10 @@ PASSWORD = "r3d:päss"
 
 
 class FakeKeystone:
-    """Alice of the domain Default, with roles in projects; see IKeystone.
+    """A Keystone with the user alice of the domain Default; see IKeystone.
 
     :ivar roles: the roles of alice by project id.
-    :ivar tokens: the valid tokens, each with what is said of it.
+    :ivar tokens: the valid tokens, each with the body that describes it.
     :ivar asked: method and path of each request.
     """
 
@@ -206,9 +206,9 @@ class LogInTests(KeystonePages):
 
     def test_nothing_readable_leaves_the_server(self) -> None:
         answer = self.log_in(project="red")
-        told = answer.raw + str(answer.headers).encode() + self.visit().raw + self.stored().encode()
+        sent = answer.raw + str(answer.headers).encode() + self.visit().raw + self.stored().encode()
         for text in (*self.keystone.tokens, PASSWORD):
-            self.assertNotIn(text.encode(), told)
+            self.assertNotIn(text.encode(), sent)
         self.assertNotIn(self.cookie, self.stored())
         for token in self.keystone.tokens:
             self.assertEqual(self.system.get("/console/v1/servers", Cookie=f"novnc_login={token}").status, 401)
@@ -232,7 +232,7 @@ class EndTests(KeystonePages):
         self.assertTrue(self.logged_out())
 
     def test_a_revoked_token_chooses_no_project(self) -> None:
-        """The person has to log in again; that there is no role would be wrong."""
+        """The user is asked to log in again, and no message says that a role is missing."""
         answer = self.submit("/console/project", project="green-id")
         self.assertEqual((answer.status, b"You have no role in this project" in answer.raw), (403, True))
         self.keystone.tokens.clear()
@@ -249,7 +249,7 @@ class EndTests(KeystonePages):
         self.assertIn(b'href="/console/project"', answer.raw)
 
     def test_what_ends_event_streams(self) -> None:
-        """Within seconds; a stream of another browser goes on."""
+        """A log-out or a change of project ends a stream within seconds; that of another browser goes on."""
         self.log_in(project="red-id")
         other = self.stream()
         self.log_in(project="red-id")

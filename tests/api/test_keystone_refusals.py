@@ -1,4 +1,4 @@
-"""Log-ins that a Keystone refuses, or does not answer."""
+"""Log-ins that Keystone refuses or does not answer."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -30,7 +30,7 @@ class WrongTests(KeystonePages):
         self.assertEqual(len(self.keystone.asked), asked)
 
     def test_a_name_of_two_projects(self) -> None:
-        """The person chooses one of them; the name with the domain, or an id, is enough."""
+        """The user chooses one of them, unless the form has the name with the domain, or the id."""
         self.keystone.roles = {"red-id": ("member",), "blue-id": ("reader",)}
         rows = [{"id": id, "name": "demo", "domain_id": id.removesuffix("-id")} for id in self.keystone.roles]
         show = self.keystone._show
@@ -48,7 +48,7 @@ class WrongTests(KeystonePages):
             self.assertIn(b"red-vm", self.visit().raw)
 
     def test_another_spelling_of_a_name_gives_no_further_guesses(self) -> None:
-        """Keystone's database usually compares names without case, accents and spaces at the end."""
+        """Keystone's database usually ignores case, accents and trailing spaces in names."""
         for number, user in enumerate(("Alice", "alice ", "\u00c1lice", "ALICE", "alice")):
             self.log_in(user=user, domain="default" if number % 2 else "Default", password="wrong")
         self.assertEqual(self.log_in(user="aLice").status, 429)

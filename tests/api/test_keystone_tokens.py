@@ -1,4 +1,4 @@
-"""When the tokens of a log-in at a Keystone are revoked."""
+"""When the Keystone tokens of a log-in are revoked."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class RevocationTests(KeystonePages):
         self.assertIn(b"blue-vm", self.visit().raw)
 
     def test_nobody_waits_for_the_revocation(self) -> None:
-        """Nothing is logged if Keystone does not answer: the token expires later."""
+        """If Keystone does not answer, no error is logged, because the token expires later."""
         request = self.keystone.request
         self.patch(
             self.keystone,
@@ -45,7 +45,7 @@ class RevocationTests(KeystonePages):
         self.assertIn(b"blue-vm", self.visit().raw)
 
     def test_two_choices_at_the_same_time(self) -> None:
-        """The last one counts, and the token of the other one is revoked."""
+        """The last choice counts, and the token of the other choice is revoked."""
         keystone = self.system.site.application._logins._keystone
         scoped = keystone.scoped
 
@@ -84,7 +84,7 @@ class RevocationTests(KeystonePages):
         self.assertTrue(self.logged_out())
 
     def test_log_out_while_a_project_was_chosen(self) -> None:
-        """The choice is complete before the log-out is noted, but after the log-out has read the record."""
+        """The project is chosen after the log-out has read the record, and before the log-out is noted."""
         logins = self.system.site.application._logins
         note = logins._log_outs.note_one
 

@@ -1,4 +1,4 @@
-"""Failed log-ins at the API: the client is locked out with 429, and passwords are no longer looked at."""
+"""After failed log-ins, the API locks the client out with 429, and no longer compares passwords."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ class LockoutTests(UsersCase):
         self.assertEqual((self.by_basic(password="r3d:pass").status, self.compared), (429, 5))
         self.reactor.advance(2)
         self.assertEqual(self.by_basic(password="r3d:pass").status, 200)
-        self.assertEqual(self.statuses(4), [401] * 4, "the success took them back")
+        self.assertEqual(self.statuses(4), [401] * 4, "the success reset the count")
 
     def test_a_remembered_password_is_refused_as_well(self) -> None:
         self.by_basic(password="r3d:pass")
@@ -75,7 +75,7 @@ class LockoutTests(UsersCase):
         self.assertEqual((waits, self.compared), ([2, 4, 8, 16], 8))
 
     def test_unknown_users(self) -> None:
-        """Responses equal those for an existing user, before and during the lock-out, after as many comparisons."""
+        """Responses and the number of comparisons are as for an existing user, before and during the lock-out."""
         seen = []
         for name in ("alice", "nobody"):
             self.restart()
@@ -204,7 +204,7 @@ class ManyAtOnceTests(UsersCase):
         self.assertEqual(self.statuses(connections), [401] * 5 + [429] * 45)
         self.reactor.advance(2)
         self.send("wrong")
-        self.assertEqual(self.run_all(), 1, "nothing is remembered of a wrong password")
+        self.assertEqual(self.run_all(), 1, "the result for a wrong password is not cached")
 
     def test_correct_passwords(self) -> None:
         connections = self.send(*["r3d:pass"] * 50)

@@ -1,7 +1,6 @@
-"""Every route of the API for servers of other projects: they do not exist.
+"""For every route of the Compute API, servers of other projects do not exist (see CVE-2026-115373).
 
-The rows are compared with the API's own table of routes: a new route without a row fails.  (CVE-2026-115373 of Incus
-and the like: one verb that forgot to ask whose it is.)
+The rows are compared with the API's table of routes, so that a new route without a row fails.
 """
 
 from collections.abc import Iterator
@@ -19,10 +18,10 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 class Row(NamedTuple):
     """A route, and requests for it.
 
-    :ivar what: ``server``: one server, whose id stands in the path; ``list``: of what the caller sees; ``admin``: for
-        admins alone; ``size``: of nobody.
-    :ivar body: a good one, for the caller's own.
-    :ivar version: a microversion at which it is there.
+    :ivar what: ``server``: the path has the id of a server; ``list``: the route lists what the caller may see;
+        ``admin``: for administrators only; ``size``: the path has the id of a flavor.
+    :ivar body: a valid body.
+    :ivar version: a microversion that has the route.
     """
 
     what: str
@@ -64,7 +63,7 @@ class MatrixTests(UsersCase):
         return self.system.ask(method, path, row.body, **sent)
 
     def nothing_foreign(self, answer: Answer, where: object) -> None:
-        """Assert that a response has no name, id or size of a server that is not of project red."""
+        """Assert that a response has no name, id or size of a server outside of project red."""
         for secret in ("blue-vm", "blue-id", "nobodys", "77vcpu", "77777", uuid_of("blue-vm")[:23]):
             self.assertNotIn(secret.encode(), answer.raw, where)
 
@@ -133,7 +132,7 @@ class MatrixTests(UsersCase):
             self.assertTrue(connection.transport.value().startswith(b"HTTP/1.1 %d " % status), name)
 
     def test_lists(self) -> None:
-        """With every filter."""
+        """They contain no server of another project, with any query."""
         blue = uuid_of("blue-vm")
         for method, pattern, row in self.rows("list"):
             for query in (
@@ -164,7 +163,7 @@ class MatrixTests(UsersCase):
                     self.nothing_foreign(answer, path)
 
     def test_routes_for_administrators(self) -> None:
-        """The response does not reveal whether there is such a token: it is 403 for a valid one as well."""
+        """The response does not reveal whether a token is valid: the status is 403 in both cases."""
         url = self.ask(
             "POST", f"/v2.1/servers/{uuid_of('red-vm')}/remote-consoles", ROWS["POST", "servers/{}/remote-consoles"]
         )
@@ -196,7 +195,7 @@ class MatrixTests(UsersCase):
         self.assertEqual(self.system.get(TOKENS, X_Subject_Token=boris, **self.alice).status, 404)
         for method in ("DELETE", "PUT", "PATCH"):
             self.assertEqual(self.system.ask(method, TOKENS, X_Subject_Token=boris, **self.alice).status, 405)
-        self.assertEqual(self.names(X_Auth_Token=boris), ["blue-vm"], "and it is still good")
+        self.assertEqual(self.names(X_Auth_Token=boris), ["blue-vm"], "the token is still valid")
 
     def test_no_other_resources(self) -> None:
         """The identity and image services list no users, projects or anything else."""

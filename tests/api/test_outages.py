@@ -60,7 +60,7 @@ class OutageTests(SynchronousTestCase):
             self.assertEqual(self.counts(), (1, 1))
 
     def test_all_compute_hosts(self) -> None:
-        """The cause of an outage of all hosts may name one of them."""
+        """Any host's answer ends an outage of all hosts, even if the cause names one host."""
         for why in ("compute.host1 did not answer within 5 s", "libvirt of compute host host1 does not answer"):
             self.log.clear()
             self.outages.refused(f"no compute host answers: {why}", HERE)
@@ -113,7 +113,7 @@ class OutageTests(SynchronousTestCase):
 
 
 class TroubledHost(FakeHost):
-    """Refuses requests with a cause that the test sets."""
+    """Raises ``trouble``, if the test has set it."""
 
     trouble: Exception | None = None
 
@@ -193,7 +193,7 @@ class APITests(SynchronousTestCase):
         self.assertIn("See [libvirt] connection_uri of that host", line)
 
     def test_the_reasons_of_other_refusals(self) -> None:
-        """Those for which nova has its own sentences as well."""
+        """The log has the reason of a refusal with another status than 503."""
         self.host.trouble = ConsoleUnreachable("two servers claim port 5900")
         self.assertEqual(self.console(), 502)
         self.assertEqual(len(self.log.lines("is refused: ConsoleUnreachable: two servers claim port 5900")), 1)
@@ -220,7 +220,7 @@ class LogInTests(UsersCase):
     def test_too_many_log_ins(self) -> None:
         class NoThreads:
             def callInThreadWithCallback(self, *_: Any) -> None:
-                """Never."""
+                """Ignore the call."""
 
         self.reactor.pool = NoThreads()
         log = Logged(self)
@@ -230,5 +230,5 @@ class LogInTests(UsersCase):
 
 
 def failing() -> Deferred[Any]:
-    """The error of a store whose Redis is not available."""
+    """Return the failure of a store whose Redis does not answer."""
     return fail(ServiceUnavailable("Redis did not answer"))

@@ -1,4 +1,4 @@
-"""Log-ins and log-outs below ``/console/``, what is shown to whom, and what other sites can't do."""
+"""Log-ins and log-outs below ``/console/``, what each user sees, and requests from other sites."""
 
 from collections.abc import Callable
 from html import unescape
@@ -60,7 +60,7 @@ class LogInTests(PortalCase):
         self.assertEqual(self.visit(f"/console/servers/{uuid_of('blue-vm')}").status, 404)
 
     def test_the_log_in_leads_to_the_filtered_list(self) -> None:
-        """A bookmark or a colleague's link keeps its filters; what a form could break out of is encoded."""
+        """The filters of a link survive the log-in; their special characters are encoded in the form."""
         form = self.visit("/console/?name=%22%3E%C3%A4+b&state=ACTIVE&state=").raw.decode()
         wanted = "/console/?name=%22%3E%C3%A4+b&amp;state=ACTIVE&amp;state="
         self.assertIn(f'name="next" value="{wanted}"', form)
@@ -115,7 +115,7 @@ class LogInTests(PortalCase):
         self.assertIn("novnc_login=; Max-Age=0;", answer["set-cookie"])
 
     def test_a_copied_cookie_is_logged_out(self) -> None:
-        """Also an older one of the same log-in; another browser of the person is not."""
+        """All cookies of the log-in become invalid; the log-in of another browser stays valid."""
         self.log_in()
         elsewhere = self.cookie
         self.log_in()
@@ -135,7 +135,7 @@ class LogInTests(PortalCase):
         self.assertEqual(len(store._entries), before)
 
     def test_log_out_everywhere(self) -> None:
-        """A log-in in the same second, but after it, is valid."""
+        """A later log-in is valid, even in the same second."""
         self.log_in()
         elsewhere = self.cookie
         self.reactor.advance(0.3)
@@ -168,7 +168,7 @@ class LogInTests(PortalCase):
         self.assertEqual(self.visit("/console/v1/servers").status, 401)
 
     def test_log_out_everywhere_if_a_clock_was_ahead(self) -> None:
-        """A log-in was made by another API host, or before the clock of this one was set back."""
+        """Log-ins with a time in the future become invalid as well."""
         ahead = self.patch(self.system.site.application._tokens, "_now", lambda: self.reactor.seconds() + 30)
         self.log_in()
         elsewhere = self.cookie
@@ -179,8 +179,8 @@ class LogInTests(PortalCase):
         self.cookie = elsewhere
         self.assertEqual(self.visit("/console/v1/servers").status, 401)
 
-    def test_a_copied_cookie_is_logged_out_too(self) -> None:
-        """Neither as the token of an API client, nor beside credentials of somebody else."""
+    def test_a_cookie_is_not_a_token(self) -> None:
+        """Nor is a token a cookie.  Beside other credentials, a cookie that was logged out is not renewed."""
         self.log_in()
         self.assertEqual(self.system.get("/v2.1/servers", X_Auth_Token=self.cookie).status, 401)
         self.reactor.advance(TOKEN_TTL / 2)
@@ -199,13 +199,13 @@ class LogInTests(PortalCase):
         self.assertEqual(len(self.hosts[0].power), 1)
 
     def test_too_many_requests(self) -> None:
-        """Pages count as requests of the APIs do."""
+        """The limit for API requests applies to pages, too."""
         self.log_in()
         self.patch(Admission, "admit", lambda _self: 7)
         answer = self.visit()
         self.assertEqual((answer.status, answer["retry-after"]), (429, "7"))
 
-    def test_it_is_renewed_by_a_person_and_not_by_a_page(self) -> None:
+    def test_pages_renew_the_log_in_and_api_requests_do_not(self) -> None:
         self.log_in()
         first = self.cookie
         self.reactor.advance(TOKEN_TTL / 2)
@@ -219,7 +219,7 @@ class LogInTests(PortalCase):
         self.cookie = first
         self.assertIn(b'name="password"', self.visit().raw)
 
-    def test_the_password_changed(self) -> None:
+    def test_the_user_was_removed(self) -> None:
         self.log_in()
         self.file.write_text(self.file.read_text().replace("alice:", "alicia:"))
         self.reactor.advance(10)
@@ -237,7 +237,7 @@ class LogInTests(PortalCase):
 
 
 class StreamTests(PortalCase):
-    """What ends a log-in ends its event streams within seconds; what others watch goes on."""
+    """The end of a log-in ends its event streams within seconds; those of others go on."""
 
     def stream(self, **headers: str) -> Connection:
         return self.system.send("GET", "/console/v1/events", **headers)
@@ -263,12 +263,11 @@ class StreamTests(PortalCase):
         self.file.write_text(self.file.read_text().replace(old, new))
 
     def test_the_log_out_everywhere(self) -> None:
-        """Also those of other browsers of the same person."""
         self.log_in()
         self.end_by(self.with_cookie(self.cookie), lambda: self.submit("/console/logout/everywhere"))
 
     def test_the_log_out(self) -> None:
-        """Also with an older cookie of this log-in, and not in another browser."""
+        """Streams with an older cookie of this log-in end, too; those of another browser do not."""
         self.log_in()
         first = self.cookie
         self.reactor.advance(TOKEN_TTL / 2)
@@ -321,7 +320,7 @@ class StreamTests(PortalCase):
             self.change(new, old)
 
     def test_a_user_is_locked_out(self) -> None:
-        """Then no password is looked at, so nothing would show that it has changed."""
+        """Passwords are not compared during a lock-out, so a changed one would not be noticed."""
         lockout = self.system.site.application._auth._lockout
 
         def lock_out() -> None:

@@ -1,4 +1,4 @@
-"""The filters of the list of servers as parameters of its address, without the script of the list."""
+"""The filters of the list of servers as query parameters, without the script of the list."""
 
 import re
 from html import unescape
@@ -17,7 +17,7 @@ class FilterTests(PortalCase):
         publish(self, self.system, "host1", *host.instances.values())
 
     def listed(self, query: str) -> list[str]:
-        """The names of the servers in the table."""
+        """Return the names of the servers in the table."""
         return re.findall(r'<th scope="row"><a [^>]*>([^<]*)<', self.visit(f"/console/?{query}").raw.decode())
 
     def test_each_filter(self) -> None:
@@ -38,7 +38,7 @@ class FilterTests(PortalCase):
             self.assertEqual(self.listed(query), names, query)
 
     def test_the_host_is_for_administrators(self) -> None:
-        """The filter must not tell others where a server runs."""
+        """The filter must not reveal to other users where a server runs."""
         self.log_in()
         self.assertEqual(self.listed("project=red"), ["red-vm"])
         self.assertEqual(self.listed("host=host1"), [])
