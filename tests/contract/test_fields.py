@@ -66,10 +66,10 @@ class FieldTests(SynchronousTestCase):
         self.refuses(fields.count, -1, 2**63, True, 1.0, "1", None)
 
     def test_number(self) -> None:
-        for value in (0, -1, 1.5, 1e300, 2**62):
-            self.assertEqual(fields.number(value), value)
+        for value in (0, -1, 1.5, 1e300, -(2**63), 2**63 - 1):
+            self.assertEqual(fields.number(value), float(value))
         self.assertIs(type(fields.number(1)), float)
-        self.refuses(fields.number, True, "1", None, float("inf"), float("-inf"), float("nan"), 10**400, [])
+        self.refuses(fields.number, True, "1", None, float("inf"), float("-inf"), float("nan"), 2**63, -(2**63) - 1, [])
 
     def test_boolean(self) -> None:
         self.assertEqual([fields.boolean(value) for value in (True, False)], [True, False])
@@ -84,6 +84,12 @@ class FieldTests(SynchronousTestCase):
     def test_link_id(self) -> None:
         self.assertEqual(fields.link_id("0af9" * 8), "0af9" * 8)
         self.refuses(fields.link_id, "0AF9" * 8, "0af9" * 16, "x" * 32, "0af9" * 8 + "\n", "", None)
+
+    def test_admission_and_request_id(self) -> None:
+        for check, lengths in ((fields.admission, (16, 32)), (fields.request_id, (32,))):
+            for length in lengths:
+                self.assertEqual(check("a9" * (length // 2)), "a9" * (length // 2))
+            self.refuses(check, "a9" * 7, "a9" * 17, "A9" * 16, "x" * 32, "a9" * 16 + "\n", "", b"a9" * 16, 5, None)
 
     def test_token_hash(self) -> None:
         self.assertEqual(fields.token_hash("0af9" * 16), "0af9" * 16)
