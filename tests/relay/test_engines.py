@@ -181,10 +181,20 @@ class Engines(EngineCase):
             self.assertEqual(await self.viewer.read(2), bytes((0x80 | PING, 0)))
         self.assertEqual((await cause).detail, "answered no ping")
 
-    async def test_pings_are_answered_also_while_the_server_hangs(self) -> None:
-        await self.joined()
+    async def test_pings_are_answered_while_the_server_hangs(self) -> None:
+        """At once until the buffers for the server are full; pings behind them are answered when it reads again."""
+        await self.ends()
+        self.server.transport.pauseProducing()
+        stopped = self.full(self.upstream)
+        self.join()
         self.viewer.write(frame(PING, b"1") + frame(2, b"a") + frame(PING, b"2"))
         self.assertEqual(await self.viewer.read(6), b"\x8a\x011\x8a\x012")
+        for _ in range(AMOUNT // len(PATTERN)):
+            self.viewer.write(frame(2, PATTERN))
+        self.viewer.write(frame(PING, b"3"))
+        await stopped
+        self.server.transport.resumeProducing()
+        self.assertEqual(await self.viewer.read(3), b"\x8a\x013")
         self.assertEqual(await self.server.read(1), b"a")
 
     async def test_a_ping_to_a_full_buffer_is_answered_once_there_is_room(self) -> None:
