@@ -281,6 +281,18 @@ class Architecture(TestCase):
         self.assertIn(listed, glossary)
 
 
+class WebTests(TestCase):
+    """The README of the pages."""
+
+    def test_each_module_is_described(self) -> None:
+        web = ROOT / "novnc_twisted" / "web"
+        modules = {f"src/{path.name}" for path in (web / "src").glob("*.js")}
+        text = (web / "README.md").read_text()
+        self.assertEqual(modules ^ set(re.findall(r"src/[\w.]+\.js", text)), set())
+        english = {path.name for path in (web / "src" / "locales").glob("*en.js")}
+        self.assertEqual({name for name in english if name not in text}, set())
+
+
 def phases_in(folder: Path) -> Iterator[str]:
     """Every string that the modules of a folder assign to a name or an attribute ``phase``, or pass to ``enter()``."""
     for path in folder.rglob("*.py"):
