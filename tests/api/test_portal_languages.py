@@ -1,4 +1,4 @@
-"""The languages of the pages that the API makes: which one is chosen, and that no text is left in English."""
+"""The language of the API's pages: how it is chosen, and that all texts are translated."""
 
 import re
 from html.parser import HTMLParser
@@ -35,7 +35,7 @@ class Texts(HTMLParser):
 
 
 def english_of(raw: bytes) -> list[str]:
-    """Return the texts of a page in the language of :class:`Marked` that are not of its table."""
+    """Return the texts of a page in the language of :func:`marked` that are not translated."""
     reader = Texts()
     reader.feed(raw.decode())
     texts = [re.sub("⟦[^⟧]*⟧", "", text) for text in reader.found]
@@ -43,19 +43,19 @@ def english_of(raw: bytes) -> list[str]:
 
 
 def marked(languages: Languages) -> Words:
-    """Return a language in which each text is the English one in brackets."""
+    """Return a language that shows each English text in brackets."""
     return Words("xx", {english: f"⟦{english}⟧" for english in languages.table("de")})
 
 
 class NoEnglish:
-    """A mixin that lets all pages be made in the marked language."""
+    """A mixin that makes all pages in the language of :func:`marked`."""
 
     def setUp(self: Any) -> None:
         super().setUp()
         words = marked(Languages(SHIPPED))
         self.patch(Languages, "of", lambda _self, _request: words)
 
-    def clean(self: Any, answer: Any, *statuses: int) -> None:
+    def check(self: Any, answer: Any, *statuses: int) -> None:
         self.assertIn(answer.status, statuses or (200,))
         self.assertIn("⟦", answer.raw.decode())
         self.assertEqual(english_of(answer.raw), [])
@@ -63,40 +63,40 @@ class NoEnglish:
 
 class PortalTexts(NoEnglish, PortalCase):
     def test_no_text_is_left_in_english(self) -> None:
-        self.clean(self.visit())
-        self.clean(self.log_in(password="wrong"), 401)
+        self.check(self.visit())
+        self.check(self.log_in(password="wrong"), 401)
         for user, password in (("alice", "r3d:pass"), ("root", "toor")):
             self.log_in(user, password)
             both = f"split?server={RED}&server={uuid_of('blue-vm')}"
             for path in ("", f"servers/{RED}", "?name=nothing", *([both] if user == "root" else [])):
-                self.clean(self.visit(f"/console/{path}"))
-        self.clean(self.visit("/console/account"))
+                self.check(self.visit(f"/console/{path}"))
+        self.check(self.visit("/console/account"))
         made = self.submit("/console/account/tokens", name="red", right="control").raw.decode()
         self.assertEqual(english_of(re.sub('nvt_[^"]*|[0-9-]+ [0-9:]+ UTC', "", made).encode()), [])
-        self.clean(self.submit("/console/account/tokens", name=""), 400)
-        self.clean(self.submit("/console/account/revoke", id="x"), 404)
+        self.check(self.submit("/console/account/tokens", name=""), 400)
+        self.check(self.submit("/console/account/revoke", id="x"), 404)
         for _ in range(MAX_TOKENS):
             answer = self.submit("/console/account/tokens", name="red")
-        self.clean(answer, 403)
+        self.check(answer, 403)
         for path in ("nothing", "servers/x", f"?marker={uuid_of('no')}", "?marker=x", "split", f"split?server={RED}"):
-            self.clean(self.visit(f"/console/{path}"), 400, 404)
-        self.clean(self.submit(f"/console/servers/{RED}/power", action="destroy"), 400)
-        self.clean(self.submit("/console/"), 405)
-        self.clean(self.submit(f"/console/servers/{RED}/open", "http://evil"), 403)
+            self.check(self.visit(f"/console/{path}"), 400, 404)
+        self.check(self.submit(f"/console/servers/{RED}/power", action="destroy"), 400)
+        self.check(self.submit("/console/"), 405)
+        self.check(self.submit(f"/console/servers/{RED}/open", "http://evil"), 403)
         for conflict in ("state", "transient", "task"):
             self.hosts[0].power_reply = {"state": "shutoff", "conflict": conflict, "task": "powering-off"}
             answer = self.submit(f"/console/servers/{RED}/power", action="pause")
             self.assertIn(answer.status, (409,))
-            # Names of states and actions are nova's.
+            # Not check(): the names of states and actions are nova's, and stay English.
             self.assertIn("⟦Cannot", answer.raw.decode())
         for state in ("shutoff", "paused", "crashed"):
             self.hosts[0].instances[RED]["state"] = state
-            self.clean(self.visit(f"/console/servers/{RED}"))
+            self.check(self.visit(f"/console/servers/{RED}"))
         self.cookie = ""
-        self.clean(self.submit(f"/console/servers/{RED}/open"), 401)
+        self.check(self.submit(f"/console/servers/{RED}/open"), 401)
         for _ in range(5):
             self.log_in(password="wrong")
-        self.clean(self.log_in(), 429)
+        self.check(self.log_in(), 429)
 
     def test_each_refusal_has_its_sentence(self) -> None:
         words = marked(Languages(SHIPPED))
@@ -106,17 +106,17 @@ class PortalTexts(NoEnglish, PortalCase):
 
 class KeystoneTexts(NoEnglish, KeystonePages):
     def test_no_text_is_left_in_english(self) -> None:
-        self.clean(self.visit())
-        self.clean(self.log_in(password="wrong"), 401)
+        self.check(self.visit())
+        self.check(self.log_in(password="wrong"), 401)
         self.log_in()
-        self.clean(self.visit("/console/project"))
-        self.clean(self.submit("/console/project", project="green-id"), 403)
-        self.clean(self.submit("/console/servers/x/open"), 403)
+        self.check(self.visit("/console/project"))
+        self.check(self.submit("/console/project", project="green-id"), 403)
+        self.check(self.submit("/console/servers/x/open"), 403)
         self.submit("/console/project", project="red-id")
-        self.clean(self.visit())
+        self.check(self.visit())
         self.keystone.tokens[list(self.keystone.tokens)[-1]]["token"]["roles"] = []
         self.reactor.advance(300)
-        self.clean(self.visit(), 403)
+        self.check(self.visit(), 403)
 
 
 class LanguageTests(PortalCase):
@@ -140,7 +140,7 @@ class LanguageTests(PortalCase):
         self.log_in()
         page = self.visit("/console/nothing", Accept_Language="de").raw.decode()
         self.assertIn("Diese Seite gibt es nicht.", page)
-        self.assertIn("Abmelden", page)  # also a page of an error has the header
+        self.assertIn("Abmelden", page)  # error pages have the header, too
         sentence = self.visit(f"/console/servers/{uuid_of('blue-vm')}", Accept_Language="de").raw.decode()
         self.assertIn(f"Der Server {uuid_of('blue-vm')} wurde nicht gefunden.", sentence)
 

@@ -1,4 +1,4 @@
-"""The pages below ``/console/`` of a person who has logged in, and how paths and tags are checked."""
+"""The pages below ``/console/`` after a log-in, and the functions for redirect paths and HTML tags."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -65,7 +65,7 @@ class PageTests(PortalCase):
         self.assertIn(b"red-vm", self.visit("/console/?name=red").raw)
         self.assertIn(b"No server matches.", self.visit("/console/?name=nothing").raw)
 
-    def test_the_address_alone(self) -> None:
+    def test_the_root_redirects_browsers(self) -> None:
         answer = self.visit("/", Accept="text/html,application/xhtml+xml,*/*;q=0.8")
         self.assertEqual((answer.status, answer["location"]), (303, "/console/"))
         for accept in ("application/json", "*/*", ""):

@@ -56,7 +56,7 @@ class PowerTests(SynchronousTestCase):
         self.refused(self.act(BODIES["stop"]), 409, "conflictingRequest", message)
 
     def test_each_action_is_reported(self) -> None:
-        """Also one that is refused; not one for a server that does not exist."""
+        """Refused actions are reported, too, except on a server that does not exist."""
         self.act(BODIES["reset"])
         self.host.power_reply = {"state": "shutoff", "conflict": "state"}
         self.act(BODIES["stop"])

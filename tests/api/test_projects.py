@@ -61,7 +61,7 @@ class ProjectTests(UsersCase):
         )
 
     def test_a_part_of_nova_that_is_missing(self) -> None:
-        """It is not a project: Horizon asks for this one, and 400 would say that Horizon's request was wrong."""
+        """``os-simple-tenant-usage``, which Horizon requests, is not taken for a project (400)."""
         for user, password in (("alice", "r3d:pass"), ("root", "toor")):
             answer = self.system.get("/v2.1/os-simple-tenant-usage/red", X_Auth_Token=self.token(user, password))
             self.assertEqual((answer.status, list(answer.body)), (404, ["itemNotFound"]))

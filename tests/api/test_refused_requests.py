@@ -1,4 +1,4 @@
-"""Requests that are refused before the API looks at what they ask for, and mistakes of the API itself."""
+"""Refused requests as events and in the log, and unexpected exceptions of the API."""
 
 from typing import Any
 
@@ -87,7 +87,7 @@ class NoAuthTests(SynchronousTestCase):
         self.assertEqual(self.refusals, [])
 
     def test_hundreds_of_refusals_in_the_log(self) -> None:
-        """One line at once, one a minute with the number of further ones, and one when it is over."""
+        """Each cause is logged at once, again after a minute with the number of further refusals, and when it ends."""
         log = Logged(self)
         system = running(self, NoAuth(), FakeHost("host1"))
         for _ in range(200):

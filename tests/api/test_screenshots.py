@@ -48,7 +48,7 @@ class ScreenshotTests(UsersCase):
         self.assertEqual(len(self.hosts[0].asked), 1)
 
     def test_each_is_reported(self) -> None:
-        """Also one that is refused; not one for a server that the caller does not see."""
+        """Refused screenshots are reported, too, except of a server that the caller does not see."""
         events: list[ScreenshotTaken] = []
         auth = HTTPBasic(self.reactor, self.file, admin_users=["root"])
         system = System(auth, *self.hosts, reactor=self.reactor, observer=only(ScreenshotTaken, events))
@@ -81,6 +81,6 @@ class AcceptTests(SynchronousTestCase):
         ):
             self.assertEqual(best_of(fields, ("a/x", "a/y")), best, fields)
 
-    def test_long_ones(self) -> None:
+    def test_a_long_field(self) -> None:
         fields: Any = [",".join(["a/x;q=0.1"] * 2000)]
         self.assertEqual(best_of(fields, ("a/x",)), "a/x")

@@ -47,7 +47,7 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual((server["status"], server["OS-EXT-STS:vm_state"]), ("SHUTOFF", "stopped"))
 
     def test_progress(self) -> None:
-        """As in nova, which shows it only for active servers and for states that libvirt does not have."""
+        """Only active servers have a progress.  (nova also shows it in states that libvirt does not have.)"""
         states = {"running": "ACTIVE", "paused": "PAUSED", "suspended": "SUSPENDED", "shutoff": "SHUTOFF"}
         system = running(self, NoAuth(), FakeHost("host1", *(instance(state, state=state) for state in states)))
         for server in system.get("/v2.1/servers/detail").body["servers"]:
@@ -79,7 +79,7 @@ class ServerTests(SynchronousTestCase):
             self.assertEqual(answer["content-type"], "application/json; charset=UTF-8")
 
     def test_an_id_in_another_form(self) -> None:
-        """Only the usual form is an id, as in nova, which looks up the unchanged text."""
+        """Only the usual form of a UUID finds the server, as in nova."""
         identity = uuid_of("myserver20")
         wide = "".join(chr(ord(letter) + 0xFEE0) if letter.isdigit() else letter for letter in identity)
         for written in (identity.replace("-", ""), f"{{{identity}}}", f"urn:uuid:{identity}", f"{identity}-", wide):
@@ -119,7 +119,7 @@ class ServerTests(SynchronousTestCase):
             self.assertEqual(self.system.get(f"/v2.1/servers?limit={limit}").status, 400)
         message = self.system.get("/v2.1/servers?limit=x").body["badRequest"]["message"]
         self.assertEqual(message, "Invalid input for query parameters limit. Value: x. 'x' does not match '^[0-9]*$'")
-        for limit in ("", "9" * 4001):  # they match, but int() refuses them
+        for limit in ("", "9" * 4001):  # they match, but are empty or too long
             message = self.system.get(f"/v2.1/servers?limit={limit}").body["badRequest"]["message"]
             self.assertEqual(message, "Invalid input received: limit must be an integer")
         self.assertEqual(self.names("?limit=0"), [])
@@ -153,7 +153,7 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(self.system.get("/image/v2/else").status, 404)
 
 
-class NobodyThereTests(SynchronousTestCase):
+class MissingHostTests(SynchronousTestCase):
     def test_no_compute_host(self) -> None:
         system = running(self, NoAuth())
         for path in ("/v2.1/servers", "/v2.1/servers/detail?name=x", f"/v2.1/servers/{uuid_of('one')}"):
@@ -172,7 +172,7 @@ class NobodyThereTests(SynchronousTestCase):
         self.assertEqual((server["status"], server["host_status"]), ("UNKNOWN", "UP"))
 
     def test_a_host_that_died(self) -> None:
-        """Its servers are listed with the status UNKNOWN, as nova does, and any request for one is a 503."""
+        """Its servers are listed with the status UNKNOWN, as in nova; a request for one of them fails with 503."""
         one, two = instance("one", project_id="p-1"), instance("two")
         system = running(self, NoAuth(), FakeHost("host1", one, two), FakeHost("host2", instance("three")))
         publish(self, system, "host1", one, two)
@@ -193,7 +193,7 @@ class NobodyThereTests(SynchronousTestCase):
         self.assertEqual(asked.status, 503)
 
     def test_pages_of_published_servers(self) -> None:
-        """No host is asked; pages hold servers of live and of dead hosts in one order."""
+        """No host is asked; the servers of live and dead hosts are sorted together."""
         hosts = [FakeHost(f"host{number}") for number in range(5)]
         system = running(self, NoAuth(), *hosts)
         for number, host in enumerate(hosts):
@@ -212,7 +212,7 @@ class NobodyThereTests(SynchronousTestCase):
             self.assertEqual((len(seen), seen), (count, sorted(set(seen))))
 
     def test_a_server_that_is_gone(self) -> None:
-        """Its host is alive and does not have it any more."""
+        """Its host is alive, but no longer has it."""
         host = FakeHost("host1", instance("one"), instance("two"))
         system = running(self, NoAuth(), host)
         system.get("/v2.1/servers")

@@ -1,4 +1,4 @@
-"""What the API's site adds to the HTTP server: a limit of its own, and a log without tokens."""
+"""The API's site: default connection limit, log without tokens, health check."""
 
 import io
 
@@ -15,13 +15,13 @@ from tests.support.logged import Logged
 
 class ConnectionLimitTests(SynchronousTestCase):
     def test_the_default_limit(self) -> None:
-        """A site that is given no limits has its own, and reports what it refuses once."""
+        """A site without explicit limits has one, and logs each address that it refuses."""
         log = Logged(self)
         site = running(self, NoAuth()).site
         for at in range(MAX_CONNECTIONS + 10):
             Connection(site, peer=f"10.0.{at >> 8}.{at & 255}")
         self.assertEqual(len(site.connection_limits), MAX_CONNECTIONS)
-        self.assertEqual(len(log.lines("all 1000 connections are in use")), 10, "each of another address")
+        self.assertEqual(len(log.lines("all 1000 connections are in use")), 10, "one for each refused address")
         site.stopFactory()
 
 
@@ -60,7 +60,7 @@ class HealthCheckTests(UsersCase):
         ):
             self.assertEqual(self.system.ask(method, target).status, status, (method, target))
 
-    def test_a_head_request_that_is_refused_leaves_its_line(self) -> None:
+    def test_a_refused_head_request_is_logged(self) -> None:
         log = Logged(self)
         self.system.send("HEAD", "/v2.1/servers")
         self.assertEqual(len(log.lines("HEAD /v2.1/servers 401")), 1)

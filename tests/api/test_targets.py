@@ -1,4 +1,4 @@
-"""The URL of the API as clients see it: absolute targets, and trusted proxies that publish it elsewhere."""
+"""The API's URL in links, for absolute request targets and behind trusted proxies; paths in the log."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -73,7 +73,7 @@ class LoggedPathTests(UsersCase):
         self.assertTrue(log.lines("/console/servers/***/*** 404"))
 
     def test_known_paths(self) -> None:
-        """Each route is shown with its variable segments."""
+        """Variable segments of routes are shown, except where a token may be."""
         log = Logged(self)
         application = self.system.site.application
         for base, router in (("/v2.1", application.compute.router), ("/v2/red", application.compute.router)):
@@ -90,7 +90,7 @@ class LoggedPathTests(UsersCase):
 
 
 class PrefixTests(UsersCase):
-    """Links begin with X-Forwarded-Proto and X-Forwarded-Prefix of a trusted proxy."""
+    """Links contain X-Forwarded-Proto and X-Forwarded-Prefix of a trusted proxy."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -165,7 +165,7 @@ class PrefixTests(UsersCase):
         for proto in ("javascript", "https, http", "", "https://evil.example/"):
             self.assertEqual(self.link(X_Forwarded_Proto=proto), "http://localhost:8774/v2.1/")
 
-    def test_other_clients_are_not_believed(self) -> None:
+    def test_headers_of_other_clients_are_ignored(self) -> None:
         self.system.peer = "192.0.2.7"
         headers = {"X_Forwarded_Proto": "https", "X_Forwarded_Prefix": "/compute"}
         self.assertEqual(self.link(**headers), "http://localhost:8774/v2.1/")

@@ -20,7 +20,7 @@ class DocumentTests(SynchronousTestCase):
         self.assertEqual((current["id"], current["version"], current["min_version"]), ("v2.1", "2.31", "2.1"))
         self.assertEqual(current["links"], [{"rel": "self", "href": "http://localhost:8774/v2.1/"}])
 
-    def test_index_is_not_under_version_control(self) -> None:
+    def test_index_has_no_microversion(self) -> None:
         answer = self.system.get("/", OpenStack_API_Version="compute 9.9")
         self.assertEqual(answer.status, 200)
         self.assertNotIn("openstack-api-version", answer.headers)
@@ -47,7 +47,7 @@ class DocumentTests(SynchronousTestCase):
         self.assertTrue(connection.transport.value().startswith(b"HTTP/1.1 200 OK\r\n"))
         self.assertTrue(connection.transport.value().endswith(b"\r\n\r\n"))
 
-    def test_every_answer_has_its_id(self) -> None:
+    def test_every_answer_has_a_request_id(self) -> None:
         for path in ("/", "/v2.1/servers", "/v2.1/servers/x", "/v2.1/nothing/at/all"):
             answer = self.system.get(path)
             self.assertRegex(answer["x-openstack-request-id"], "^req-[0-9a-f-]{36}$")
@@ -103,7 +103,7 @@ class MicroversionTests(SynchronousTestCase):
             self.assertEqual(answer["x-openstack-nova-api-version"], "2.6")
             self.assertEqual(answer.headers["vary"], ["OpenStack-API-Version", "X-OpenStack-Nova-API-Version"])
 
-    def test_v2_ignores_them(self) -> None:
+    def test_v2_ignores_microversions(self) -> None:
         system = running(self, NoAuth(), FakeHost("host1", instance("one")))
         answer = system.get("/v2/servers", OpenStack_API_Version="compute nonsense")
         self.assertEqual(answer.status, 200)

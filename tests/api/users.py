@@ -1,4 +1,4 @@
-"""An API with a user file, and requests with its users."""
+"""An API with a user file, and requests by its users."""
 
 from base64 import b64encode
 from pathlib import Path

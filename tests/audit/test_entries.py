@@ -41,11 +41,11 @@ ABOUT = {
     "instance_name": "myserver20",
 }
 WITHOUT = {FrameBlocked, RequestRefused}
-"""Events that leave no entry: nobody asked for a console yet."""
+"""Events without an entry, because they occur before a console is requested."""
 
 
 def entry(event: Any) -> dict[str, Any]:
-    """The entry of an event, read from its line."""
+    """Return the entry of an event, parsed from its line."""
     found = entry_of(event, "abc", 1700000000.25, ORIGIN)
     assert found is not None
     line = found.line()
@@ -82,7 +82,7 @@ class EntryTests(SynchronousTestCase):
         self.assertEqual((found["event"], found["result"], found["seconds"]), ("session.opened", "ok", 1.5))
 
     def test_the_end_of_a_session(self) -> None:
-        """Only one that was live was closed; all others were refused."""
+        """If the session was live, the entry is ``session.closed``, else ``session.refused``."""
         more: dict[str, Any] = {"close_code": 1000, "seconds": 2.0, "bytes_in": 3, "bytes_out": 4}
         closed = entry(SessionClosed(**ABOUT, cause="ClientLeft", phase="live", **more))
         self.assertEqual((closed["event"], closed["result"], closed["cause"]), ("session.closed", "ok", "ClientLeft"))
@@ -127,8 +127,8 @@ class EntryTests(SynchronousTestCase):
             found = entry(event)
             self.assertEqual({name: found[name] for name in expected}, expected)
 
-    def test_texts_of_others(self) -> None:
-        """They can neither end a line nor make it longer than what is written as a whole."""
+    def test_any_texts(self) -> None:
+        """An entry is one line of at most MAX_LINE bytes, whatever texts the event has."""
         for text in ("a\nb", "\u2028\u2029", "\x00" * 300, '"' * 300, "\\" * 300, "\U0001f600" * 300, "\u00fc" * 300):
             for kind in set(get_args(Event)) - WITHOUT:
                 found = entry_of(make(kind, text), "abc", 0.0, ORIGIN)

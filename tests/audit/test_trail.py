@@ -21,7 +21,7 @@ from novnc_twisted.events.refused import RequestRefused
 
 ORIGIN = {"service": "novncproxy", "host": "control1"}
 
-# Appends 300 entries; each is as long as entries get.
+# Appends 300 entries of the maximum length.
 _WRITER = """
 import sys
 from novnc_twisted.audit.entries import MAX_LINE
@@ -48,7 +48,7 @@ class TrailCase(SynchronousTestCase):
         self.addCleanup(self.trail.close)
 
     def entries(self, path: Path | None = None) -> list[str]:
-        """The events in the file; it has no other lines."""
+        """Return the names of the events in the file."""
         return [json.loads(line)["event"] for line in (path or self.path).read_text().splitlines()]
 
     def lines(self) -> list[str]:
@@ -78,7 +78,7 @@ class FileTests(TrailCase):
         self.assertEqual(self.entries(), ["older", "token.used"])
 
     def test_rotated(self) -> None:
-        """With and without a signal; what is written goes to the new file."""
+        """After the file was renamed or removed, entries go to a new one, even without a signal."""
         self.trail(TokenUsed())
         old = self.path.rename(self.folder / "old")
         self.trail.reopen()
@@ -90,14 +90,14 @@ class FileTests(TrailCase):
         self.assertEqual(self.logged, [])
 
     def test_a_torn_line(self) -> None:
-        """After a crash, or a full disk, the next entry begins with its own line."""
+        """After an incomplete line, for example because of a crash, the next entry begins on a new line."""
         self.path.write_text('{"event":"ol')
         self.trail(TokenUsed())
         torn, line = self.path.read_text().splitlines()
         self.assertEqual((torn, json.loads(line)["event"]), ('{"event":"ol', "token.used"))
 
     def test_a_full_disk(self) -> None:
-        """One line a minute; afterwards, an entry says how many are missing."""
+        """An error is logged once a minute; later, an entry has the number of lost entries."""
         self.trail.open()
         full = OSError(errno.ENOSPC, "No space left on device")
         with mock.patch("os.write", side_effect=full):
@@ -116,7 +116,7 @@ class FileTests(TrailCase):
         self.assertEqual({event["log_namespace"] for event in self.logged}, {"novnc_twisted.audit"})
 
     def test_a_disk_that_is_full_until_the_end(self) -> None:
-        """The number of lost entries is in the trail if that can be written again, else in the log."""
+        """The number of lost entries is written to the trail, or logged if that fails, too."""
         full = OSError(errno.ENOSPC, "No space left on device")
         with mock.patch("os.write", side_effect=full):
             self.trail(TokenUsed())
@@ -135,7 +135,7 @@ class FileTests(TrailCase):
         self.assertRegex(self.lines()[-1], r"still can't be written; .*: 2$")
 
     def test_a_disk_that_takes_a_part(self) -> None:
-        """The next entry begins with its own line, and the part is not an entry."""
+        """After a partial write, ``audit.gap`` and the next entry follow on new lines."""
         self.trail.open()
         write = os.write
         with mock.patch("os.write", lambda handle, data: write(handle, data[:10])):
@@ -145,8 +145,7 @@ class FileTests(TrailCase):
         self.assertEqual(len(part), 10)
         self.assertEqual([json.loads(line)["event"] for line in entries], ["audit.gap", "token.used"])
 
-    def test_real_full_device(self) -> None:
-        """/dev/full is not a regular file, so that it is refused like every other device."""
+    def test_not_a_regular_file(self) -> None:
         self.assertRaises(OSError, AuditFile("/dev/full").open)
         os.mkfifo(self.folder / "pipe")
         self.assertRaises(OSError, AuditFile(str(self.folder / "pipe")).open)
@@ -167,7 +166,7 @@ class FileTests(TrailCase):
         self.assertEqual(self.entries(), ["audit.gap", "token.used"])
 
     def test_processes_that_write_at_the_same_time(self) -> None:
-        """Each line is whole: workers, and the commands of one user, may share a file."""
+        """Processes that share a file, such as workers, write whole lines."""
         letters = "abcd"
         writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(self.path), letter]) for letter in letters]
         self.assertEqual([writer.wait(240) for writer in writers], [0] * 4)
@@ -194,7 +193,7 @@ class SyslogTests(TrailCase):
         return daemon
 
     def received(self) -> dict[str, Any]:
-        """The next message, whose header is that of RFC 5424."""
+        """Return the entry of the next message, after a check of the header (RFC 5424)."""
         message = self.daemon.recv(65536).decode()
         header = rf"<(\d+)>1 2023-11-14T22:13:20\.000000Z control_1 novncproxy {os.getpid()} (\w+) - (.*)"
         found = re.fullmatch(header, message)
@@ -204,7 +203,7 @@ class SyslogTests(TrailCase):
         return entry | {"priority": int(found[1])}
 
     def test_a_process_that_became_a_daemon(self) -> None:
-        """twistd forks after it has made the services, so messages have the id of the new process."""
+        """Messages have the id of the new process, although twistd makes the services before it forks."""
         self.patch(os, "getpid", lambda: 4711)
         self.trail(TokenUsed(user_id="u"))
         self.assertEqual(self.received()["event"], "token.used")

@@ -54,7 +54,7 @@ class OursTests(BackendCase):
 
 
 class WrongProxyTests(BackendCase):
-    """Twisted's port forwarder, which changes one byte."""
+    """The proxy is Twisted's port forwarder, and changes one byte."""
 
     async def failure(self, server: type[ProxyServer], client: type[ProxyClient]) -> str:
         factory = ProxyFactory("127.0.0.1", self.backend.port)

@@ -1,4 +1,4 @@
-"""The deadlines that the row about many hosts lengthens still exist."""
+"""The deadlines that :mod:`benchmarks.cloud_deadlines` lengthens still exist."""
 
 from importlib import import_module
 

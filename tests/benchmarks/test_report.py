@@ -29,7 +29,7 @@ def finding(goal: Goal, *each: float, variant: str = "shield off") -> Finding:
 
 
 class LeaveTests(SynchronousTestCase):
-    def test_where_the_documents_take_it_from(self) -> None:
+    def test_the_files_that_the_documents_include(self) -> None:
         folder = Path(self.mktemp()) / "performance"
         leave(folder, "report", "<svg/>")
         self.assertEqual([(folder / name).read_text() for name in ("latest.md", "latest.svg")], ["report", "<svg/>"])
@@ -38,7 +38,7 @@ class LeaveTests(SynchronousTestCase):
 
 class RatioTests(SynchronousTestCase):
     def test_within_each_round(self) -> None:
-        """Another load on the machine, which doubles both costs in one round, changes no ratio."""
+        """Other load on the machine that doubles both costs in one round does not change the ratio."""
         values = {"bulk": {"haproxy": bulk(0.6, 1.2), "ours": bulk(0.3, 0.6)}}
         self.assertEqual(list(ratios(values, BULK, "ours")), [0.5, 0.5])
 
@@ -66,7 +66,7 @@ class VerdictTests(SynchronousTestCase):
         self.assertTrue(finding(ONE_CPU, 1.3).met)
         self.assertEqual(str(finding(ONE_CPU, 0.6)), "0.6 x: missed by 2 x")
 
-    def test_a_limit_between_the_rounds_is_said(self) -> None:
+    def test_a_limit_between_the_rounds_is_reported(self) -> None:
         self.assertIn("met, within the noise", str(finding(BULK, 0.5, 0.6, 0.9)))
 
     def test_the_shipped_defaults_have_limits_of_their_own(self) -> None:
@@ -79,7 +79,7 @@ class VerdictTests(SynchronousTestCase):
         self.assertEqual(str(finding(BULK)), "not measured")
         self.assertFalse(any(found(values={}, goal=goal, variant="as shipped").met for goal in GOALS))
 
-    def test_a_growth_of_nothing(self) -> None:
+    def test_no_growth(self) -> None:
         goal = next(goal for goal in GOALS if goal.row == "slow")
         self.assertEqual(str(finding(goal, 0.0)), "0: met")
 
@@ -130,7 +130,7 @@ class TableTests(SynchronousTestCase):
     def test_values(self) -> None:
         self.assertIn("| ours (XVP) | 0.65 ±8% | 950 ±5% |", values_table(self.values, subject_names()))
 
-    def test_what_is_missing_is_said(self) -> None:
+    def test_sections_of_the_report(self) -> None:
         self.assertIn("* ours, TLS: TLS front not there yet", text(self.record, subject_names()))
         clouds = "### link\n| hosts | bus calls | store commands | CPU ms | ms |\n|---|---|---|---|---|\n| 1 | 3 |"
         self.assertIn(clouds, text(self.record, subject_names()))

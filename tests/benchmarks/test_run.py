@@ -1,4 +1,4 @@
-"""A run with peers that do not start or that change bytes, and a run whose time is over."""
+"""Runs of the benchmarks, also with proxies that do not start or that refuse sessions."""
 
 import io
 import resource
@@ -59,7 +59,7 @@ class RunTests(SynchronousTestCase):
         run.go(["direct"], rows, more)
         return run
 
-    def test_what_can_be_measured_is(self) -> None:
+    def test_broken_proxies_do_not_stop_the_run(self) -> None:
         run = self.run_of(PLAN, ["round-trip"], Missing, Refusing)
         self.assertEqual(list(run.values), ["round-trip"])
         self.assertEqual(list(run.values["round-trip"]), ["direct"])
@@ -69,7 +69,7 @@ class RunTests(SynchronousTestCase):
             assert one is not None
             self.assertGreater(one["p50_us"], 0)
 
-    def test_who_is_missing_and_who_is_wrong_is_said(self) -> None:
+    def test_missing_and_failing_proxies_are_reported(self) -> None:
         run = self.run_of(PLAN, ["round-trip"], Missing, Refusing)
         self.assertEqual(run.unmeasured["missing"], "it ended with 1; no such thing")
         self.assertIn("session 0: open: Connection refused", run.wrong["refusing"])
@@ -115,7 +115,7 @@ class RunTests(SynchronousTestCase):
         self.assertIn("| no policy | ", filters.table(run.filters))
 
     def test_pages_in_a_browser(self) -> None:
-        """Ratios are of one round; what is missing is named.  The long list is measured with 3 and 250 servers."""
+        """A ratio compares values of one round; a measurement that is not possible is named."""
         seconds = {pages.PAGES[0]: [1.0, 2.0, 9.0], pages.PAGES[1]: [1.0, 1.0, 1.0], pages.PAGES[2]: [2.0, 4.0, 6.0]}
         lines = pages.table({"slow": seconds}).splitlines()
         self.assertIn("| list, first tile | slow | 2.00 | 0.50 x (0.50..1.50) |", lines)
@@ -128,7 +128,7 @@ class RunTests(SynchronousTestCase):
         self.assertGreater(run.tiles["draw"]["250"][0], run.tiles["frame"]["250"][0])
 
     def test_instructions(self) -> None:
-        """Under a program in the place of valgrind that counts 128,000 instructions for all work."""
+        """A fake valgrind counts 128,000 instructions for any work."""
         folder = Path(self.mktemp())
         folder.mkdir()
         for name, script in (
@@ -155,7 +155,7 @@ class RunTests(SynchronousTestCase):
         run.go(rows=["instructions"])
         self.assertEqual((run.instructions, run.unmeasured), ({}, {"instructions": "valgrind is not installed"}))
 
-    def test_time_that_is_over(self) -> None:
+    def test_a_budget_that_is_used_up(self) -> None:
         run = self.run_of(Plan(rounds=2, seconds=0.02, budget=0.0), ["round-trip"])
         self.assertEqual(run.values, {})
         self.assertEqual(run.unmeasured["rest"], "the time was over in round 1")
@@ -163,7 +163,7 @@ class RunTests(SynchronousTestCase):
 
 class Publishing(SynchronousTestCase):
     def test_a_proxy_of_the_readme_is_missing(self) -> None:
-        """Nothing is published, and what is missing is named."""
+        """Nothing is published, and the missing values are named."""
         folder = Path(self.mktemp())
         figures = {"cpu_us": 1.0}
 
@@ -175,10 +175,10 @@ class Publishing(SynchronousTestCase):
         self.patch(__main__, "ROOT", folder)
         self.patch(signal, "signal", lambda *_arguments: None)
         self.patch(sys, "argv", ["benchmarks", "--publish", "--output", str(folder / "output")])
-        said, output = io.StringIO(), io.StringIO()
-        self.patch(sys, "stderr", said)
+        errors, output = io.StringIO(), io.StringIO()
+        self.patch(sys, "stderr", errors)
         self.patch(sys, "stdout", output)
         self.assertEqual(__main__.main(), 1)
-        self.assertIn("round-trip of nova, round-trip of websockify", said.getvalue())
-        self.assertNotIn("ours", said.getvalue())
+        self.assertIn("round-trip of nova, round-trip of websockify", errors.getvalue())
+        self.assertNotIn("ours", errors.getvalue())
         self.assertEqual([path.name for path in folder.iterdir()], ["output"])

@@ -1,4 +1,4 @@
-"""A small ``make simulate``: the costs that must not depend on the number of hosts, and idle hosts like real ones."""
+"""A small ``make simulate``: costs that must not depend on the number of hosts, and the commands of idle hosts."""
 
 import dataclasses
 import resource
@@ -40,12 +40,12 @@ class SimulationTests(TestCase):
             for operation in ("link", "check", "lease", "unknown", "list"):
                 self.assertEqual(step[operation]["failed"], 0, operation)
             for operation, calls in (("link", 3), ("check", 2), ("lease", 1), ("list", 0)):
-                self.few(step[operation], calls)
+                self.check_calls(step[operation], calls)
         ((_, workers),) = TINY.sessions
         step = sessions["200"]
         self.assertEqual([step[name]["failed"] for name in ("show", "page", "revoke", "check with limits")], [0] * 4)
         for operation, calls in (("show", workers), ("page", workers), ("check with limits", 2 + workers)):
-            self.few(step[operation], calls)
+            self.check_calls(step[operation], calls)
         self.assertGreater(failover["back_s"], 0)
         self.assertGreater(failover["first_link_s"], 0)
         self.assertEqual(failover["link_failed"], 0)
@@ -53,8 +53,8 @@ class SimulationTests(TestCase):
         for section in ("Idle", "By the number of compute hosts", "Failover", "Extrapolated"):
             self.assertIn(f"\n## {section}\n", report)
 
-    def few(self, operation: dict[str, float], calls: int) -> None:
-        """Check the calls of an operation; on a busy machine, calls without an answer are made again."""
+    def check_calls(self, operation: dict[str, float], calls: int) -> None:
+        """Check the number of calls; on a busy machine, calls that get no answer are repeated."""
         self.assertGreaterEqual(operation["calls"], calls)
         self.assertLessEqual(operation["calls"], calls * MAX_CALLS)
 
@@ -99,7 +99,7 @@ class PlanTests(SynchronousTestCase):
 
 
 class SameCommandsTests(SynchronousTestCase):
-    """An idle host sends what a real one sends, but for its worker and its process."""
+    """A simulated idle host sends the commands of a real one, except for the names of worker and process."""
 
     def setUp(self) -> None:
         self.clock = Clock()

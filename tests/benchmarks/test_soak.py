@@ -26,8 +26,8 @@ class SoakTests(TestCase):
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
 
-    async def held(self, plan: Plan) -> Outcome:
-        """Each session was live, with its own link and its server's name; all bytes were right, and nothing is left."""
+    async def run_soak(self, plan: Plan) -> Outcome:
+        """Run a soak, and check that all sessions lived, there were no errors, and nothing is left."""
         outcome: Outcome = await deferToThread(soak.soak, plan, Path(self.mktemp()).absolute())
         empty, left = outcome.empty, outcome.left
         assert empty is not None
@@ -46,10 +46,10 @@ class SoakTests(TestCase):
         return outcome
 
     async def test_novnc_as_shipped(self) -> None:
-        await self.held(SHORT)
+        await self.run_soak(SHORT)
 
     async def test_xvp_without_shield(self) -> None:
-        await self.held(
+        await self.run_soak(
             dataclasses.replace(SHORT, sessions=400, typing=20, seconds=2, period=2, quiet=0, shield=False, front="xvp")
         )
 
@@ -70,7 +70,7 @@ class CrowdTests(TestCase):
     timeout = 300
 
     async def test_each_session_is_its_own(self) -> None:
-        """All links differ; a session that reaches another server than that of its link fails."""
+        """Each link leads to its own server; a session that reaches another server fails."""
         backend = await deferToThread(Backend, 2)
         self.addCleanup(deferToThread, backend.stop)
         crowd = Crowd(backend.ports, Path(self.mktemp()).absolute())
@@ -101,7 +101,7 @@ class GrowthTests(SynchronousTestCase):
         looks[-1] = look(40, 9000)
         self.assertEqual(growth(looks), 0)
 
-    def test_what_servers_bring_is_none_of_the_sessions(self) -> None:
+    def test_objects_of_servers_are_not_counted(self) -> None:
         plan = Plan(sessions=1600)
         self.assertEqual(many(Counter(a=399, b=401), plan), {"b": 401})
 

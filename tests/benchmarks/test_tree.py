@@ -39,8 +39,8 @@ class ProcessTreeTests(SynchronousTestCase):
         self.assertEqual(process.stdout.readline(), "done\n")
         return tree
 
-    def look(self, tree: ProcessTree) -> None:
-        self.assertGreater(tree.cpu(), 0.15)  # of the child that has ended
+    def check(self, tree: ProcessTree) -> None:
+        self.assertGreater(tree.cpu(), 0.15)  # includes the child that has ended
         self.assertEqual(len(tree.pids()), 2)
         self.assertGreater(tree.memory(), 1000)
         pids = tree.pids()
@@ -50,7 +50,7 @@ class ProcessTreeTests(SynchronousTestCase):
         self.assertEqual(tree._living(), [])
 
     def test_by_cgroup_where_one_can_be_made(self) -> None:
-        self.look(self.tree(in_cgroup=True))
+        self.check(self.tree(in_cgroup=True))
 
     def test_by_proc(self) -> None:
-        self.look(self.tree(in_cgroup=False))
+        self.check(self.tree(in_cgroup=False))

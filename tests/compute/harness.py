@@ -1,4 +1,4 @@
-"""A compute host on a clock, with a driver whose answers the test sets."""
+"""Compute hosts with a simulated clock, and with drivers whose answers the test sets."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,7 +41,7 @@ def domain(uuid: str = A, name: str = "myserver20", port: int | None = 5900, **m
 
 @implementer(IDriver)
 class FakeDriver:
-    """A hypervisor in a dictionary."""
+    """A driver whose domains are in a dictionary."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -128,11 +128,11 @@ class ComputeCase(TestCase):
         self.api = ComputeAPI(self.transport)
         self.managers: dict[str, ComputeManager] = {}
         self.drivers: dict[str, FakeDriver] = {}
-        self.said: list[str] = []
+        self.reports: list[str] = []
 
         def watch(event: dict[str, Any]) -> None:
             if "line" in event:
-                self.said.append(str(event["line"]))
+                self.reports.append(str(event["line"]))
 
         globalLogPublisher.addObserver(watch)
         self.addCleanup(globalLogPublisher.removeObserver, watch)
@@ -153,5 +153,5 @@ class ComputeCase(TestCase):
         return [call for call in calls if not isinstance(getattr(call.func, "__self__", None), DomainPublisher)]
 
     async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
-        """Return the refusal that the work ends with."""
+        """Return the refusal of this kind that ``work`` must raise."""
         return await self.assertFailure(Deferred.fromCoroutine(work), kind)

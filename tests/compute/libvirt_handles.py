@@ -57,7 +57,7 @@ class Handle:
 
 
 class Connection:
-    """A connection to such domains.
+    """A connection to fake domains.
 
     :ivar stats: whether it has virConnectGetAllDomainStats.
     """

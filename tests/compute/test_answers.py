@@ -55,7 +55,7 @@ class LyingHostTests(ComputeCase):
         await self.transport.serve("compute.liar", methods, binary="nova-compute", host="liar")
 
     async def test_a_host_speaks_for_itself(self) -> None:
-        """Otherwise it could name the owner of another host's server, and have a console created there."""
+        """Otherwise, the stolen credential of one host would open consoles of other hosts."""
         self.answers = {
             "get_instance": INSTANCE,
             "list_instances": {"instances": [INSTANCE]},
@@ -71,7 +71,7 @@ class LyingHostTests(ComputeCase):
         self.answers["get_instance"] = {**INSTANCE, "uuid": B}
         await self.refused(ServiceUnavailable, self.api.find(A))
 
-    async def test_instances_that_are_none(self) -> None:
+    async def test_invalid_instances(self) -> None:
         good = await self.host("one")
         good.add(domain(B, "true"))
         for name in ("uuid", "name", "state"):
@@ -98,14 +98,14 @@ class LyingHostTests(ComputeCase):
         (line,) = log.lines("can't be listed")
         self.assertIn(f"bad?[2Jname {A}: Instance.name: not a text", line)
 
-    async def test_lists_that_are_none(self) -> None:
+    async def test_invalid_lists(self) -> None:
         (await self.host("one")).add(domain(B, "true"))
         for wrong in (None, [], "x", {}, {"instances": None}, {"instances": {"a": 1}}, {"instances": [None, 5, []]}):
             self.answers["list_instances"] = wrong
             self.assertEqual([one.name for one in await self.api.list_instances()], ["true"])
 
-    async def test_a_page_with_more_entries_than_one_has(self) -> None:
-        """They are not looked at: 500,000 of them would take seconds."""
+    async def test_a_page_with_too_many_entries(self) -> None:
+        """None is read, because to read 500,000 of them would take seconds."""
         (await self.host("one")).add(domain(B, "true"))
         log = Logged(self)
         self.answers["list_instances"] = {"instances": [0] * (MAX_LISTED + 1)}
@@ -142,7 +142,7 @@ class LyingHostTests(ComputeCase):
             self.assertEqual(sorted(one.name for one in listed), ["later", INSTANCE["name"]], bad)
         self.assertRaises(ServiceUnavailable, replies.page, "two", {"instances": [None], "more": True})
 
-    async def test_consoles_that_are_none(self) -> None:
+    async def test_invalid_consoles(self) -> None:
         self.answers["get_instance"] = INSTANCE
         for name in ("token", "access_url", "connect_info"):
             for wrong in (None, [], "x\n", "", -1, 70_000, True):

@@ -107,7 +107,7 @@ class ReadTests(SynchronousTestCase):
         self.assertIsNone(vnc("<graphics type='spice' port='5910'/>"))
         self.assertIsNone(vnc(""))
 
-    def test_ports_that_are_none(self) -> None:
+    def test_invalid_ports(self) -> None:
         for port in ("0", "65536", "x", "", "٣", "9" * 5000, "5900.0", "+5900"):
             self.assertEqual(vnc(f"<graphics type='vnc' port='{port}'/>"), Vnc(), port)
 
@@ -153,7 +153,7 @@ class AnyPartTests(SynchronousTestCase):
             found = read_domain(domain(metadata=owner(f"<nova:project uuid='{name}'>{name}</nova:project>"), name=name))
             self.assertEqual((found.name, found.project_id, found.project_name), (name, name, name))
 
-    def test_controls_in_a_name_are_shown_as_such(self) -> None:
+    def test_control_characters_in_a_name_are_replaced(self) -> None:
         for name in ("tab\tname", "next\x85name", "delete\x7fname"):
             self.assertEqual(read_domain(domain(name=name)).name, re.sub(r"[\t\x7f\x85]", "\ufffd", name))
         self.assertEqual(len(read_domain(domain(name="x" * 5000)).name), 1024)
@@ -179,7 +179,7 @@ class AnyPartTests(SynchronousTestCase):
         self.assertIsNone(read_domain(domain(metadata=f"<metadata>{inner}{other}</metadata>")).project_id)
         self.assertEqual(read_domain(domain(metadata=f"<metadata>{inner}{inner}</metadata>")).project_id, "red")
 
-    def test_times_that_are_none(self) -> None:
+    def test_invalid_times(self) -> None:
         for text in ("", "yesterday", "2026-11-22", "2026-11-22 10:11:12\n&#9;&#127;", "x" * 5000):
             metadata = NOVA.replace("2026-11-22 10:11:12", text)
             self.assertIsNone(read_domain(domain(metadata=metadata)).created, text)
@@ -210,13 +210,13 @@ class PasswordTests(SynchronousTestCase):
         self.assertIsNone(read_vnc_password(domain("<graphics type='spice' passwd='abc'/>")))
         self.assertIsNone(read_vnc_password(domain()))
 
-    def test_it_never_gets_into_what_is_read_otherwise(self) -> None:
+    def test_read_domain_drops_the_password(self) -> None:
         found = read_domain(domain("<graphics type='vnc' port='5900' passwd='abc123'/>"))
         self.assertNotIn("abc123", repr(found))
 
 
 class RefusedTests(SynchronousTestCase):
-    """XML that is not a domain's, and attacks."""
+    """Attacks, and XML that does not describe a domain."""
 
     def refused(self, xml: str) -> str:
         return str(self.assertRaises(DomainXMLError, read_domain, xml))
@@ -264,5 +264,5 @@ class RefusedTests(SynchronousTestCase):
         try:
             found = vnc(f"<graphics type='vnc' port='{escaped}'/>")
         except DomainXMLError:
-            return  # characters that XML has not
+            return  # characters that XML forbids
         self.assertTrue(found is not None and (found.port is None or 0 < found.port <= 65535))

@@ -14,8 +14,6 @@ from tests.compute.test_published import PublishedCase
 
 
 class ForeignServerTests(PublishedCase):
-    """A compute host that publishes, or lists, the servers of other hosts."""
-
     def sees(self, project: str) -> Any:
         return lambda server: server.belongs_to(project)
 
@@ -29,7 +27,7 @@ class ForeignServerTests(PublishedCase):
         self.clock.advance(APART)
 
     async def test_a_claimed_server_stays_in_the_list_of_its_owner(self) -> None:
-        """Whichever of the two hosts was read first."""
+        """The order in which the records of the two hosts are read does not matter."""
         for api in (self.api, ComputeAPI(self.transport)):
             self.api = api
             self.assertEqual(await self.names("red"), [("a", "one")])
@@ -43,19 +41,19 @@ class ForeignServerTests(PublishedCase):
         self.assertEqual(await self.names("red"), [("a", "one")])
 
     async def test_the_owner_of_a_claimed_server_finds_it(self) -> None:
-        """Whichever host answers first; so does the one that the claim names, and nobody else."""
+        """Red finds its server at host one, evil the one that host two claims, in any order of the answers."""
         await self.claim(project_id="evil")
         for _ in range(2):
             for project, host in (("red", "one"), ("evil", "two")):
                 self.assertEqual((await self.api.find(A, self.sees(project))).host, host)
             self.assertFalse(self.sees("blue")(await self.api.find(A, self.sees("blue"))))
-            await self.managers["one"].stop()  # it is the last one now that is asked
+            await self.managers["one"].stop()  # host one is asked last from now on
             await self.managers["one"].start()
         self.two.add(domain(A, "a", project_id="blue", active=False, state="shutoff"))
         self.assertEqual((await self.api.find(A, self.sees("blue"))).host, "one")
 
     async def test_where_it_runs_counts_before_who_sees_it(self) -> None:
-        """A host that is not alive does not show a server to its former owner."""
+        """If a live host has the server, a dead host's record does not show it to its former owner."""
         await self.claim(project_id="blue")
         await self.managers["one"].stop()
         self.assertEqual((await self.names("red"), await self.names("blue")), ([], [("a", "two")]))
@@ -63,7 +61,7 @@ class ForeignServerTests(PublishedCase):
             await self.names("red", marker=A)
 
     async def test_a_host_whose_list_never_ends(self) -> None:
-        """All its pages have one deadline, and one host has a bounded number of servers."""
+        """All pages of a host share one deadline, and the number of its servers is limited."""
         self.api = ComputeAPI(self.transport, now=self.clock.seconds)
         pages = 0
         wait = 0.3

@@ -20,7 +20,7 @@ ONE = Instance(uuid=A, name="x", state="running", host="one")
 
 
 def sealed(ticket: TypingTicket, plain: str) -> str:
-    """The first message of a ticket, with any text in it."""
+    """Encrypt a text as the first message of a ticket."""
     box = ChaCha20Poly1305(bytes.fromhex(ticket.secret or ""))
     return base64.b64encode(box.encrypt(bytes(12), plain.encode("utf-8", "surrogatepass"), None)).decode()
 
@@ -107,7 +107,7 @@ class KeyboardTests(ComputeCase):
         self.clock.advance(0.04)
         self.assertEqual(self.driver.keys[2:], [(A, (28,), 10)])
         self.clock.advance(0.02)
-        self.assertEqual(len(self.driver.keys), 3)  # a shell reads the line
+        self.assertEqual(len(self.driver.keys), 3)  # a pause, because the chord was Enter
         self.clock.advance(0.12)
         self.assertEqual(self.driver.keys[3:], [(A, (32,), 10)])
         self.assertNoResult(answer)
@@ -155,7 +155,7 @@ class KeyboardTests(ComputeCase):
         self.assertEqual([chord for _, chord, _ in self.driver.keys], [(30,)] * 50 + [(31,)])
 
     def test_a_caller_who_leaves(self) -> None:
-        """What was not sent yet is not typed, and the keyboard is free again."""
+        """Keys that were not sent yet are not typed, and the keyboard is free again."""
         answer = self.press([(30,)] * 1000)
         self.clock.advance(0.02)
         answer.cancel()
@@ -177,10 +177,10 @@ class KeyboardTests(ComputeCase):
     async def test_refusals(self) -> None:
         await self.refused(InstanceNotRunning, self.call("begin_keys", instance_uuid=B))
         await self.refused(InstanceNotFound, self.call("begin_keys", instance_uuid="x"))
-        none = {"instance_uuid": A, "ticket": "x", "keys": "x"}
-        self.assertEqual(await self.call("send_keys", **none), {"pressed": False})
+        unknown = {"instance_uuid": A, "ticket": "x", "keys": "x"}
+        self.assertEqual(await self.call("send_keys", **unknown), {"pressed": False})
         ticket = await self.call("begin_keys", instance_uuid=A)
-        await self.refused(ServiceUnavailable, self.call("send_keys", **none | {"ticket": ticket["id"]}))
+        await self.refused(ServiceUnavailable, self.call("send_keys", **unknown | {"ticket": ticket["id"]}))
         self.driver.down = True
         await self.refused(ServiceUnavailable, self.keyboard.press(ONE, TEXT, 10))
         self.assertEqual(self.driver.keys, [])
@@ -196,7 +196,7 @@ class KeyboardTests(ComputeCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_a_ticket_that_ends_before_the_first_key(self) -> None:
-        """libvirt answers only after the ticket's lifetime: no key is pressed."""
+        """If libvirt answers only after the ticket's lifetime, no key is pressed."""
         ticket = TypingTicket.from_wire(await self.call("begin_keys", instance_uuid=A))
         found, slow = await self.driver.get_domain(A), Deferred[Any]()
         self.patch(self.driver, "get_domain", lambda uuid: slow)

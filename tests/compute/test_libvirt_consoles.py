@@ -1,4 +1,4 @@
-"""The known consoles of active domains, which libvirt's thread and several threads for calls change concurrently."""
+"""The cached consoles of active domains, which libvirt's thread and the threads for calls change concurrently."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +16,8 @@ from tests.compute.libvirt_handles import Connection, Error, Handle
 GRAPHICS = "<devices><graphics type='vnc' port='5917' listen='127.0.0.1'/></devices>"
 
 
-class KnownConsoles(SynchronousTestCase):
-    """Another thread acts exactly when what is known is about to be replaced."""
+class CachedConsoles(SynchronousTestCase):
+    """Another thread acts just before the cache is replaced."""
 
     def setUp(self) -> None:
         self.driver = LibvirtDriver(Clock())
@@ -30,7 +30,7 @@ class KnownConsoles(SynchronousTestCase):
         return handle
 
     def meanwhile(self, act: Callable[[], object]) -> None:
-        """Call ``act`` once, while the next value of what is known is made."""
+        """Call ``act`` once, while the next value of the cache is made."""
         original, acts = libvirt_driver._Active, [act]
 
         def make(*arguments: Any) -> object:
@@ -44,7 +44,7 @@ class KnownConsoles(SynchronousTestCase):
         return [console.uuid for console in self.driver._active(self.connection).consoles()]
 
     def test_an_event_while_a_list_is_kept(self) -> None:
-        """The domain could not be read when it started; now it can, and no further event will say so."""
+        """A domain that becomes readable meanwhile is read by the next list, because no further event will come."""
         self.handle.error = Error(libvirt.VIR_ERR_INTERNAL_ERROR)
 
         def started() -> None:
@@ -56,7 +56,7 @@ class KnownConsoles(SynchronousTestCase):
         self.assertEqual(self.consoles(), [A])
 
     def test_another_libvirtd_while_an_event_is_handled(self) -> None:
-        """Its domains may have the ids of other domains."""
+        """Its domains may have the ids of cached ones."""
         self.assertEqual(self.consoles(), [A])
         self.connection = Connection(self.domain(B))
         self.meanwhile(self.driver._forget)

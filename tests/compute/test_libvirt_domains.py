@@ -13,7 +13,7 @@ def uuid_of(number: int) -> str:
 
 
 class ReaderCase(SynchronousTestCase):
-    """Three domains, whose every change libvirt reports."""
+    """Three domains; libvirt reports every change of them."""
 
     def setUp(self) -> None:
         self.time = 0.0
@@ -98,7 +98,7 @@ class ListTests(ReaderCase):
         self.assertEqual(self.projects(), ["red", "red", "blue"])
 
     def test_a_change_without_an_event_is_found_with_time(self) -> None:
-        """Such as the number of processors, or any change with a driver that lacks events."""
+        """One list reads at most MAX_AGED old readings again."""
         self.connection.handles = [Handle(uuid_of(number), f"vm-{number}", number) for number in range(2 * MAX_AGED)]
         self.reader.all(self.connection)
         for handle in self.connection.handles:
@@ -125,7 +125,7 @@ class ListTests(ReaderCase):
         self.connection.stats = False
         self.assertEqual(self.projects(), ["red"] * 3)
 
-    def test_what_decides_is_read_each_time(self) -> None:
+    def test_fresh_reads_the_xml_each_time(self) -> None:
         for project in ("red", "blue", "green"):
             self.handles[0].project = project
             self.assertEqual(self.reader.fresh(self.handles[0]).project_id, project)
@@ -155,7 +155,7 @@ class BrokenTests(ReaderCase):
         broken.body, broken.error = "", None
         self.assertEqual(self.reader.all(self.connection)[1], [])
 
-    def test_asked_for_by_itself(self) -> None:
+    def test_a_broken_domain_read_alone(self) -> None:
         for body, error in (("<broken", None), ("", UnicodeDecodeError("utf-8", b"x", 0, 1, "secret"))):
             self.handles[1].body, self.handles[1].error = body, error
             refusal = self.assertRaises(DomainXMLError, self.reader.fresh, self.handles[1])
@@ -168,7 +168,7 @@ class BrokenTests(ReaderCase):
         found, unreadable = self.reader.all(self.connection)
         self.assertEqual(([domain.name for domain in found], unreadable), (["vm-0", "vm-1", "vm-2"], []))
 
-    def test_it_went_while_it_was_read(self) -> None:
+    def test_a_domain_that_ends_while_it_is_read(self) -> None:
         self.handles[1].error = Error(libvirt.VIR_ERR_NO_DOMAIN)
         found, unreadable = self.reader.all(self.connection)
         self.assertEqual(([domain.name for domain in found], unreadable), (["vm-0", "vm-2"], []))

@@ -1,4 +1,4 @@
-"""The driver on libvirt's test driver, in this process: no hypervisor, fixed ports."""
+"""LibvirtDriver with libvirt's test driver, which runs in this process and needs no hypervisor."""
 
 import threading
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class DefaultTests(TestCase):
             self.assertEqual(error.get_error_code(), libvirt.VIR_ERR_NO_DOMAIN)
 
     async def test_large_domains_are_saved(self) -> None:
-        """Meanwhile others are rebooted, and others that were saved are started."""
+        """A reboot and a restore do not wait for domains that are being saved."""
         await self.create()
         saved, done = threading.Event(), list[Operation]()
 
@@ -99,7 +99,7 @@ class DefaultTests(TestCase):
             self.assertEqual(done, [self.uuid, self.uuid])
 
     async def test_an_outage_ends(self) -> None:
-        """One event says so, because all domains are compared for each."""
+        """CONNECTED is reported only once, because all domains are compared at each report."""
         original, attempts = libvirt_watch.open_connection, list[str]()
 
         def open_connection(uri: str) -> "libvirt.virConnect":
@@ -113,7 +113,7 @@ class DefaultTests(TestCase):
         await driver.start(lambda event: None)
         self.addCleanup(driver.stop)
         await driver.seen(Change.CONNECTED)
-        await deferLater(reactor, 0)  # a second one would come in the same iteration
+        await deferLater(reactor, 0)  # a second report would come in the same iteration
         self.assertEqual([event.change for event in driver.events], [Change.DISCONNECTED, Change.CONNECTED])
 
     async def test_get_domain(self) -> None:
@@ -155,9 +155,9 @@ class DefaultTests(TestCase):
         self.assertEqual(await self.driver.active_consoles(), [])
 
     async def test_address_conflicts(self) -> None:
-        """The domain itself is read each time, the others once for each start."""
+        """The XML of the domain is read each time, that of other domains once for each start."""
         await self.create()
-        rival = self.uuid = str(uuid4())
+        conflicting = self.uuid = str(uuid4())
         await self.create(FIXED.replace("5917", "5918"))
         self.uuid = str(uuid4())
         await self.create(FIXED.replace("5917", "5918"))
@@ -177,12 +177,12 @@ class DefaultTests(TestCase):
             self.assertEqual(
                 (domain.uuid, domain.vnc.port, domain.active, domain.state), (self.uuid, 5918, True, state)
             )
-            self.assertEqual([(other.uuid, other.vnc.port) for other in others], [(rival, 5918)])
+            self.assertEqual([(other.uuid, other.vnc.port) for other in others], [(conflicting, 5918)])
             if state == "running":
                 self.assertEqual(await driver.get_domain(self.uuid), domain)
                 await deferToThread(self.connection.lookupByUUIDString(self.uuid).suspend)
         # A second time if libvirt delivers an event of the domains' start during the first read.
-        self.assertLessEqual(read.count(rival), 2)
+        self.assertLessEqual(read.count(conflicting), 2)
         self.assertGreaterEqual(read.count(self.uuid), 3)
         await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
         await self.create(FIXED.replace("5917", "5919"))  # the same one, started anew
@@ -191,7 +191,7 @@ class DefaultTests(TestCase):
         await self.assertFailure(driver.domain_with_conflicts(str(uuid4())), InstanceNotFound)
 
     async def test_the_owner_of_a_running_domain_changes(self) -> None:
-        """Rights depend on the present XML; lists follow with libvirt's event."""
+        """A look-up reads the XML each time; a list shows the change after libvirt's event."""
         await self.create()
         handle = await deferToThread(self.connection.lookupByUUIDString, self.uuid)
         for number, project in enumerate(("red", "blue", "red"), 1):
@@ -238,14 +238,14 @@ class DefaultTests(TestCase):
         domain, others = await self.driver.domain_with_conflicts(self.uuid)
         self.assertEqual((domain.uuid, domain.active, domain.state, others), (self.uuid, False, "shutoff", []))
 
-    async def test_what_is_known_goes_with_its_connection(self) -> None:
-        """Another libvirtd numbers its domains from 1 again: one id may mean another domain with another port."""
+    async def test_a_new_connection_clears_the_cache(self) -> None:
+        """Another libvirtd may use the same ids for other domains."""
         await self.create()
         await self.driver.seen(Change.STARTED, self.uuid)
         await self.driver.domain_with_conflicts(self.uuid)
         number = (await deferToThread(self.connection.lookupByUUIDString, self.uuid)).ID()
         known = self.driver._known.domains
-        known[number] = replace(known[number], name="of the last one")
+        known[number] = replace(known[number], name="stale")
         self.patch(libvirt_pool, "unusable", lambda connection: True)
         domain, _ = await self.driver.domain_with_conflicts(self.uuid)
         self.assertEqual(domain.name, f"vm-{self.uuid[:8]}")
@@ -296,7 +296,7 @@ class FileTests(TestCase):
         self.assertEqual((domain.name, domain.active, domain.vnc.port), ("myserver20", True, 5917))
         self.assertEqual(await driver.get_vnc_password(uuid), "pass")
 
-    async def test_a_file_that_is_none(self) -> None:
+    async def test_an_invalid_file(self) -> None:
         driver = await self.driver("<node><domain/></node>")
         refusal = await self.assertFailure(driver.list_domains(), ServiceUnavailable)
         self.assertIn("libvirt at test://", refusal.detail)
@@ -329,7 +329,7 @@ class LifeTests(TestCase):
 
 
 class MappingTests(TestCase):
-    """Errors by their codes, events by their numbers."""
+    """The conversion of libvirt's events and errors."""
 
     def test_events(self) -> None:
         for event, detail, expected in [

@@ -23,7 +23,7 @@ from tests.support.logged import Logged
 
 
 class HealthTests(SynchronousTestCase):
-    """Two sources, and one pair of lines."""
+    """Calls and events share one warning, and one line about the recovery."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -57,7 +57,7 @@ class HealthTests(SynchronousTestCase):
 
 
 class PoolHealthTests(TestCase):
-    """Outcomes of calls."""
+    """The outcomes of calls that the pool reports to Health."""
 
     def setUp(self) -> None:
         self.log = Logged(self)
@@ -66,7 +66,7 @@ class PoolHealthTests(TestCase):
         self.release = threading.Event()
         self.patch(libvirt_pool, "open_connection", self.open)
         self.patch(libvirt_pool, "close", lambda connection: None)
-        self.time = HeldTime()  # how long a thread takes is chance
+        self.time = HeldTime()  # the speed of threads varies
         self.pool = ConnectionPool(self.time, "qemu:///system", workers=1, deadline=2.0)
         self.pool.start()
         self.addCleanup(self.pool.stop)
@@ -78,7 +78,7 @@ class PoolHealthTests(TestCase):
         return self.connection
 
     async def test_accepts_and_never_answers(self) -> None:
-        """As with max_clients: the socket accepts, but libvirtd never reads."""
+        """The socket accepts connections, but libvirtd never answers, as with max_clients."""
         opening: Deferred[None] = Deferred()
 
         def hang(_uri: str) -> Connection:
@@ -99,7 +99,7 @@ class PoolHealthTests(TestCase):
         self.assertEqual(len(self.log.lines("answers again")), 1)
 
     async def works(self) -> None:
-        """It is healthy again when a call is answered, even while one thread still hangs."""
+        """Repeat a call until it is answered."""
         answer: Any = None
         while answer != 1:
             try:
@@ -165,7 +165,7 @@ class AnswersTests(TestCase):
         return [event.change for event in self.driver.events]
 
     async def test_calls_fail_when_events_are_back(self) -> None:
-        """The driver tries a call itself, again and again: on an idle host, nobody else does."""
+        """The driver itself repeats a call, because an idle host has no other calls."""
         self.failures = 3
         await self.assertFailure(self.driver.list_domains(), ServiceUnavailable)
         self.events_open.set()

@@ -31,7 +31,7 @@ class Broken(Exception):
 
 
 class PoolTests(TestCase):
-    """On the real reactor, with deadlines that end when the test says so: how long a thread takes is chance."""
+    """On the real reactor; deadlines pass only when the test lets them, because the speed of threads varies."""
 
     async def setUp(self) -> None:
         self.connections: list[Connection] = []
@@ -55,7 +55,7 @@ class PoolTests(TestCase):
         pool = ConnectionPool(self.time, "test:", **settings)
         pool.start()
         self.addCleanup(pool.stop)
-        self.addCleanup(self.release.set)  # first of these two
+        self.addCleanup(self.release.set)  # runs before pool.stop
         return pool
 
     def hang(self, _connection: Connection) -> str:
@@ -64,7 +64,7 @@ class PoolTests(TestCase):
         return "late"
 
     async def hung(self, pool: ConnectionPool) -> ServiceUnavailable:
-        """The refusal of a call that hangs, at its deadline."""
+        """Make a call that hangs, and return its refusal at the deadline."""
         call = pool.run(self.hang)
         await self.hangs
         self.time.spend(DEADLINE)
@@ -91,7 +91,7 @@ class PoolTests(TestCase):
         refusal = await self.hung(pool)
         self.assertIn("within 2 s", refusal.detail)
         refusal = await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)
-        self.assertIn("hangs", refusal.detail)  # at once: the breaker
+        self.assertIn("hangs", refusal.detail)  # refused without a call
         self.release.set()
         while pool.hung:
             await reactor_iteration()
@@ -126,7 +126,7 @@ class PoolTests(TestCase):
         self.assertIn("hangs", (await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)).detail)
 
     async def test_a_call_that_waits_for_a_thread_does_not_hang(self) -> None:
-        """Nor does one that waited, until it has run as long as the deadline."""
+        """A call that waited counts as hung only when it has run for the whole deadline."""
         troubles: list[str] = []
         health = SimpleNamespace(trouble=lambda _source, reason: troubles.append(reason), well=lambda _source: None)
         pool = self.pool(workers=1, deadline=DEADLINE, health=cast(Any, health))
@@ -144,7 +144,7 @@ class PoolTests(TestCase):
         self.time.spend(1.5)
         self.assertEqual((troubles, pool.hung), (["a call was not answered within 2 s"], 1))
 
-    async def test_what_waits_is_bounded(self) -> None:
+    async def test_the_number_of_calls_is_limited(self) -> None:
         pool = self.pool(workers=1, deadline=5)
         waiting = [pool.run(self.hang) for _ in range(MAX_WAITING)]
         refusal = await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)
@@ -174,7 +174,7 @@ class PoolTests(TestCase):
         self.assertEqual(await pool.run(work), "again")
 
     def dying(self, connection: Connection) -> None:
-        """Hang until the test says so; then the first connection is dead, as keepalive closes it."""
+        """On the first connection, hang until released; then the connection is dead, as if keepalive had closed it."""
         self.work_done.append(self.connections.index(connection))
         if connection is self.connections[0]:
             self.hang(connection)
@@ -182,7 +182,7 @@ class PoolTests(TestCase):
             raise Broken
 
     async def abandoned(self, pool: ConnectionPool, call: "Deferred[None]") -> None:
-        """Let a call hang past its deadline, let its connection end, and wait until its thread is free."""
+        """Let a call hang past its deadline, release it, and wait until its thread is free."""
         await self.hangs
         self.time.spend(DEADLINE)
         await self.assertFailure(call, ServiceUnavailable)
@@ -191,7 +191,7 @@ class PoolTests(TestCase):
             await reactor_iteration()
 
     async def test_an_abandoned_call_is_not_repeated(self) -> None:
-        """But a new connection shows that libvirt answers again."""
+        """A new connection shows that libvirt answers again."""
         health: list[str] = []
         observer = SimpleNamespace(
             trouble=lambda source, _reason: health.append(f"no {source}"), well=lambda source: health.append(source)
@@ -243,7 +243,7 @@ class PoolTests(TestCase):
         self.assertEqual(await pool.act(find, lambda c: self.connections.index(c)), 1)
 
     async def test_an_abandoned_action(self) -> None:
-        """It does not begin when the look-up ends after the deadline."""
+        """The action does not begin if the look-up ends after the deadline."""
         pool = self.pool(workers=1, deadline=DEADLINE)
         await self.abandoned(pool, pool.act(self.hang, lambda _found: self.work_done.append(0)))
         self.assertEqual(self.work_done, [])
@@ -269,7 +269,6 @@ class PoolTests(TestCase):
 
 
 async def reactor_iteration() -> None:
-    """Wait for one iteration of the reactor."""
     from twisted.internet.task import deferLater
 
     await deferLater(reactor, 0, lambda: None)

@@ -22,7 +22,7 @@ CASES = [
     (["127.0.0.1"], "127.0.0.1", "10.0.0.5", "can't reach"),
     (["10.0.0.6"], "10.0.0.5", "10.0.0.5", "can't reach"),
     (["0.0.0.0"], "::", "2001:db8::5", "can't reach"),
-    # names are not resolved: without a certain fault there is no complaint
+    # names are not resolved: no complaint unless the fault is certain
     (["127.0.0.1"], "127.0.0.1", "controlnode", None),
     (["10.0.0.5"], "127.0.0.1", "controlnode", None),
     (["controlnode"], "controlnode", "controlnode", None),
@@ -31,18 +31,16 @@ CASES = [
 
 
 class ComplaintTests(SynchronousTestCase):
-    """The table of cases."""
-
     def test_cases(self) -> None:
-        for listens, meant, dialled, expected in CASES:
-            said = complaint(Vnc(port=5900, listens=tuple(listens)), meant, dialled)
+        for listens, server_listen, address, expected in CASES:
+            found = complaint(Vnc(port=5900, listens=tuple(listens)), server_listen, address)
             if expected is None:
-                self.assertIsNone(said, (listens, meant, dialled))
+                self.assertIsNone(found, (listens, server_listen, address))
             else:
-                self.assertIn(expected, said or "", (listens, meant, dialled))
-                self.assertIn(f"<listen type='address' address='{dialled}'/>", said or "")
-                self.assertIn(f'vnc_listen = "{dialled}"', said or "")
+                self.assertIn(expected, found or "", (listens, server_listen, address))
+                self.assertIn(f"<listen type='address' address='{address}'/>", found or "")
+                self.assertIn(f'vnc_listen = "{address}"', found or "")
 
-    def test_nothing_to_say(self) -> None:
+    def test_without_a_port(self) -> None:
         for vnc in (Vnc(), Vnc(socket="/x"), Vnc(nowhere=True), Vnc(listens=("0.0.0.0",))):
             self.assertIsNone(complaint(vnc, "127.0.0.1", "127.0.0.1"))

@@ -1,4 +1,4 @@
-"""Consoles of one host: tokens, present addresses, and refusals."""
+"""The methods of one compute host, and its reports of wrong addresses."""
 
 from uuid import UUID
 
@@ -45,7 +45,7 @@ class ConsoleTests(ComputeCase):
             },
         )
 
-    async def test_each_asking_draws_a_new_token(self) -> None:
+    async def test_each_call_makes_a_new_token(self) -> None:
         tokens = {
             (await self.call("get_vnc_console", instance_uuid=A, console_type="novnc"))["token"] for _ in range(20)
         }
@@ -55,8 +55,8 @@ class ConsoleTests(ComputeCase):
         console = await self.call("get_vnc_console", instance_uuid=A, console_type="xvpvnc")
         self.assertEqual(console["access_url"], f"http://controlnode:6081/console?token={console['token']}")
 
-    async def test_a_port_that_cannot_be(self) -> None:
-        """It would be logged."""
+    async def test_an_invalid_port(self) -> None:
+        """It is refused, because it would be logged."""
         for port in (-1, 65_536, "5900", [5900]):
             asked = self.call("validate_console_port", instance_uuid=A, console_type="novnc", port=port)
             await self.refused(ServiceUnavailable, asked)
@@ -121,7 +121,7 @@ class ConsoleTests(ComputeCase):
                 )
 
     async def test_a_console_type_that_a_host_does_not_have(self) -> None:
-        """A host that does not have or does not run the server says that first: it may run on another host."""
+        """A missing or stopped server is reported first, because it may run on another host."""
         self.driver.add(domain(active=False, state="shutoff"))
         for uuid, refusal in ((A, InstanceNotRunning), (B, InstanceNotFound)):
             await self.refused(
@@ -148,14 +148,14 @@ class ConsoleTests(ComputeCase):
             for uuid in (A, B):
                 for method in ("get_vnc_console", "validate_console_port"):
                     await self.refused(ConsoleUnreachable, self.call(method, instance_uuid=uuid, console_type="novnc"))
-        claims = [line for line in self.said if "claim the same VNC address" in line]
-        self.assertEqual(len(claims), 1, self.said)
+        lines = [line for line in self.reports if "claim the same VNC address" in line]
+        self.assertEqual(len(lines), 1, self.reports)
         self.driver.tell(Change.STOPPED, B)
         await self.refused(
             ConsoleUnreachable, self.call("validate_console_port", instance_uuid=A, console_type="novnc")
         )
-        claims = [line for line in self.said if "claim the same VNC address" in line]
-        self.assertEqual(len(claims), 2, self.said)
+        lines = [line for line in self.reports if "claim the same VNC address" in line]
+        self.assertEqual(len(lines), 2, self.reports)
 
     async def test_two_claim_one_socket(self) -> None:
         self.driver.add(domain(vnc=Vnc(socket="/x")), domain(B, vnc=Vnc(socket="/x")))
@@ -230,7 +230,7 @@ class InstanceTests(ComputeCase):
         await self.refused(InstanceNotFound, self.call("get_instance", instance_uuid=B))
 
     async def test_pages(self) -> None:
-        """Each fits into a message, also if its names need escapes, and has fewer servers than a caller accepts."""
+        """Each page fits into a message, even if names need escapes, and has fewer servers than a caller accepts."""
         driver = await self.host()
         for name, count in (('"' * 1024, 1000), ("\\" * 1024, 1000), ("😀" * 1024, 500), ("a", MAX_LISTED + 1)):
             driver.domains.clear()
@@ -245,7 +245,7 @@ class InstanceTests(ComputeCase):
                 after = page[-1]
             self.assertEqual(listed, uuids)
 
-    async def test_claims(self) -> None:
+    async def test_instances_at_an_address(self) -> None:
         driver = await self.host(server_proxyclient_address="10.0.0.5")
         driver.add(domain(), domain(B, vnc=Vnc(socket="/x")))
         for host, port, socket, expected in [
@@ -277,16 +277,16 @@ class ReportTests(ComputeCase):
         driver.tell(Change.STARTED, A)
         for _ in range(3):
             await self.call("get_vnc_console", instance_uuid=A, console_type="novnc")
-        self.assertEqual(len(self.said), 2, self.said)
-        self.assertIn(f"myserver20 ({A}) listens on 127.0.0.1, but the proxies connect to", self.said[0])
-        self.assertIn("<listen type='address' address='10.0.0.5'/>", self.said[0])
-        self.assertIn("listens on 0.0.0.0, which server_listen 127.0.0.1 does not permit", self.said[1])
+        self.assertEqual(len(self.reports), 2, self.reports)
+        self.assertIn(f"myserver20 ({A}) listens on 127.0.0.1, but the proxies connect to", self.reports[0])
+        self.assertIn("<listen type='address' address='10.0.0.5'/>", self.reports[0])
+        self.assertIn("listens on 0.0.0.0, which server_listen 127.0.0.1 does not permit", self.reports[1])
 
     async def test_one_line_whatever_the_xml_holds(self) -> None:
         driver = await self.host(server_proxyclient_address="10.0.0.5")
         driver.add(domain(A, "名\u3000前\u2028x", vnc=Vnc(port=5901, listens=("fe80::1%a\n2026 forged line",))))
         driver.tell(Change.STARTED, A)
-        (line,) = self.said
+        (line,) = self.reports
         self.assertIn("名\u3000前?x", line)
         self.assertIn("fe80::1%a?2026 forged line", line)
 
@@ -296,23 +296,23 @@ class ReportTests(ComputeCase):
         driver.tell(Change.STARTED, A)
         driver.tell(Change.STOPPED, A)
         driver.tell(Change.STARTED, A)
-        self.assertEqual(len(self.said), 2)
+        self.assertEqual(len(self.reports), 2)
 
-    async def test_dialled_all_the_same(self) -> None:
+    async def test_the_address_is_used_nevertheless(self) -> None:
         driver = await self.host(server_proxyclient_address="10.0.0.5")
         driver.add(domain())
         console = await self.call("get_vnc_console", instance_uuid=A, console_type="novnc")
         self.assertEqual(console["connect_info"]["host"], "10.0.0.5")
 
-    async def test_what_is_stopped_is_not_reported(self) -> None:
+    async def test_a_stopped_domain_is_not_reported(self) -> None:
         driver = await self.host()
         driver.add(domain(active=False, vnc=Vnc(port=5900, listens=("0.0.0.0",))))
         driver.tell(Change.CONNECTED)
-        self.assertEqual(self.said, [])
+        self.assertEqual(self.reports, [])
 
     async def test_libvirt_is_down(self) -> None:
         driver = await self.host()
         driver.down = True
         driver.tell(Change.CONNECTED)
         driver.tell(Change.STARTED, A)
-        self.assertEqual(self.said, [])
+        self.assertEqual(self.reports, [])

@@ -1,4 +1,4 @@
-"""Power actions: nova's rules, what is done to the domain, and guests that do not shut down."""
+"""Power actions: nova's rules, the operations on domains, and guests that do not shut down."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ class PowerTests(ComputeCase):
         self.assertIsNone((await self.act("pause")).conflict)
 
     async def test_the_timeout_changes_while_a_guest_shuts_down(self) -> None:
-        """The log has the timeout that the guest got."""
+        """The guest keeps the old timeout, and the log names it."""
         log = Logged(self)
         await self.act("stop")
         self.managers["one"].use_shutdown_timeout(300)
@@ -122,7 +122,7 @@ class PowerTests(ComputeCase):
         self.assertIsNone((await self.act("reset")).conflict)
 
     async def test_another_action_begins_while_libvirt_is_asked(self) -> None:
-        """The answer to the second caller names the action that runs, not the one that was refused."""
+        """The refusal names the running action, not the refused one."""
         asked = self.driver.persistent = Deferred()
         stop = Deferred.fromCoroutine(self.act("stop"))
         self.driver.persistent = None
@@ -134,7 +134,7 @@ class PowerTests(ComputeCase):
         self.assertEqual(self.done(), [Op.SUSPEND])
 
     async def test_the_action_ends_while_libvirt_is_asked(self) -> None:
-        """Nothing runs any more, so the reset is done, with the operations for the state of now."""
+        """The reset is done, with the operations for the new state."""
         self.driver.add(domain(state="crashed"))
         self.driver.working = Deferred()
         await self.act("stop")
@@ -159,9 +159,9 @@ class PowerTests(ComputeCase):
             self.assertEqual((reply.conflict, reply.task), ("task", "migrating"), action)
 
     async def test_no_limit(self) -> None:
-        driver = await self.host("patient", shutdown_timeout=0)
+        driver = await self.host("unlimited", shutdown_timeout=0)
         driver.add(domain())
-        await self.call("change_power", "patient", instance_uuid=A, action="stop")
+        await self.call("change_power", "unlimited", instance_uuid=A, action="stop")
         self.clock.advance(10_000)
         self.assertEqual([operation for _, operation in driver.operations], [Op.SHUTDOWN])
 
@@ -175,7 +175,7 @@ class PowerTests(ComputeCase):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     async def test_it_cannot_be_switched_off(self) -> None:
-        """After a shutdown to which the guest did not react; the next action is accepted."""
+        """This is logged, and the next action is accepted."""
         log = Logged(self)
         for error in (ServiceUnavailable("libvirt refused it"), RuntimeError("unforeseen")):
             await self.act("stop")

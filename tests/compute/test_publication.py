@@ -17,8 +17,6 @@ from tests.compute.test_published import PublishedCase
 
 
 class PublicationTests(PublishedCase):
-    """When a host publishes, and which parts it writes."""
-
     async def names(self, host: str = "one") -> list[str]:
         directory = DomainDirectory(self.transport, lambda host, domain: (host, domain["uuid"], domain["name"]))
         await directory.look()
@@ -89,7 +87,7 @@ class PublicationTests(PublishedCase):
         self.assertEqual(await self.names(), ["a"])
         await second.stop()
 
-    async def test_what_came_before_it_served(self) -> None:
+    async def test_events_before_the_start(self) -> None:
         driver = FakeDriver(self.clock)
         driver.add(domain(A, "early"))
         serve = self.transport.serve
@@ -125,12 +123,12 @@ class PublicationTests(PublishedCase):
 
     async def test_a_store_that_lost_a_part(self) -> None:
         await self.transport.store.remove("domains:one/1.0")
-        self.assertEqual(await self.listed(), [("a", "running", "one"), ("b", "running", "two")])  # it is asked
+        self.assertEqual(await self.listed(), [("a", "running", "one"), ("b", "running", "two")])  # host one is asked
         self.clock.pump([RENEWAL] * 11)
         self.assertEqual(await self.names(), ["a"])
 
     async def test_events_delay_no_renewal(self) -> None:
-        """On a busy host, the times of the renewal and of the comparison with libvirt come, too."""
+        """On a busy host, the renewal that reads all domains (RECONCILIATION) is on time."""
         self.one.domains.clear()  # without an event
         self.one.add(domain(B, "busy"))
         self.one.asked.clear()

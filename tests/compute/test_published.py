@@ -1,4 +1,4 @@
-"""Published records: lists are made from them, and servers of a host that is away have an unknown state."""
+"""Lists made from published records; servers of a dead host have the state "unknown"."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ class ListTests(PublishedCase):
         self.assertEqual(self.log.lines("did not list"), [])
 
     async def test_a_host_that_comes_back_while_another_one_is_asked(self) -> None:
-        """Another request notices that; this one must not conclude that the server does not exist."""
+        """Another request notices the host; this one must not conclude that the server does not exist."""
         await self.managers["one"].stop()
         asked: list[str] = []
         read = self.two.get_domain
@@ -198,7 +198,7 @@ class ListTests(PublishedCase):
 
     async def test_a_host_that_is_gone_for_a_week(self) -> None:
         await self.managers["one"].stop()
-        await self.transport.store.remove("domains:one", "domains:one/1.0")  # as their time does
+        await self.transport.store.remove("domains:one", "domains:one/1.0")  # as if they had expired
         self.assertEqual(await self.listed(), [("b", "running", "two")])
         self.assertEqual(await self.transport.store.members(GROUP, 60), ["two"])
 
@@ -209,7 +209,7 @@ class ListTests(PublishedCase):
         self.clock.advance(APART)
         self.assertEqual(len(await self.listed()), 3002)
         (await self.host("three")).add(*self.one.domains.values())
-        self.assertEqual(len(await self.listed()), 3002)  # it is asked page by page
+        self.assertEqual(len(await self.listed()), 3002)  # host three is asked page by page
 
 
 class PageTests(PublishedCase):

@@ -1,4 +1,4 @@
-"""Calls to several hosts: one that hangs does not hide the others, and only likely ones are asked."""
+"""Calls to several hosts: one that hangs hides no other, and only likely hosts are asked."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ class ApiTests(ComputeCase):
         self.assertEqual((await self.api.find(A)).host, "two")
 
     async def test_while_it_migrates(self) -> None:
-        """A host that the server moves to or from does not count."""
+        """A host where a migration has paused the server does not count."""
         for name, here in (("one", {"migrating": True, "state": "paused", "power_state": 3}), ("two", {})):
             (await self.host(name)).add(domain(**here))
         self.assertEqual([i.host for i in await self.api.list_instances()], ["two"])
@@ -60,7 +60,7 @@ class ApiTests(ComputeCase):
         listing = Deferred.fromCoroutine(self.api.list_instances())
         self.clock.advance(5)
         self.assertEqual(len(await listing), 1)
-        self.assertEqual((await self.api.find(A)).host, "one")  # and is not waited for
+        self.assertEqual((await self.api.find(A)).host, "one")  # without waiting for host two
 
     async def test_a_host_that_hangs_may_have_it(self) -> None:
         await self.host("one")
@@ -70,7 +70,7 @@ class ApiTests(ComputeCase):
         await self.assertFailure(finding, ServiceUnavailable)
 
     async def test_a_list_ends_at_the_deadline(self) -> None:
-        """Also if no second round, or not even a whole first round, fits before the deadline."""
+        """Even if it leaves no time for a second round of calls, or not for the whole first round."""
         await self.hang("one")
         for deadline in (1.0, 2.0, 3.0):
             listing = Deferred.fromCoroutine(ComputeAPI(self.transport, deadline=deadline).list_instances())
@@ -83,7 +83,7 @@ class ApiTests(ComputeCase):
         await self.refused(ServiceUnavailable, self.api.find(A))
 
     async def test_the_host_is_named_once(self) -> None:
-        """Also if its name is a part of what libvirt or another host says."""
+        """Even if its name is a part of the error's text."""
         (await self.host("virt")).down = True
         refusal = await self.refused(ServiceUnavailable, self.api.find(A))
         self.assertEqual(refusal.detail, "compute host virt: libvirt is down")
@@ -95,12 +95,12 @@ class ApiTests(ComputeCase):
         self.assertEqual(refusal.detail, "compute.compute did not answer within 5 s")
 
     async def test_no_host_is_live(self) -> None:
-        """An empty list would say that there are no servers."""
+        """The list fails: an empty list would mean that there are no servers."""
         await self.refused(ServiceUnavailable, self.api.list_instances())
         await self.refused(ServiceUnavailable, self.api.find(A))
 
     async def test_a_host_that_has_just_come_back(self) -> None:
-        """The look that found no host is not used to refuse the next list."""
+        """A recent look that found no host does not make the next list fail."""
         api = ComputeAPI(self.transport, now=self.clock.seconds)
         services = self.transport.services
 
@@ -188,7 +188,7 @@ class LookupTests(ComputeCase):
         self.assertEqual(len(self.calls), 20)
 
     async def test_unknown_in_a_large_cloud(self) -> None:
-        """All hosts have published that they do not have it: none is asked."""
+        """A host whose record is current is not asked: its record shows that it lacks the server."""
         self.patch(domain_directory, "MAX_ASKED", 5)
         await self.refused(InstanceNotFound, self.api.find(B))
         self.assertEqual(self.calls, [])
@@ -236,7 +236,7 @@ class LookupTests(ComputeCase):
         await self.assertFailure(finding, ServiceUnavailable)
 
     async def test_a_recent_look_is_used(self) -> None:
-        """A look is used for twenty times as long as it took; a server that it does not show leads to another look."""
+        """A look is used again for a while; a server that it does not show causes another look."""
         api = ComputeAPI(self.transport, now=self.clock.seconds)
         looks = 0
         services = self.transport.services

@@ -1,4 +1,4 @@
-"""Pictures of screens: conversion, sizes, sharing, and what the hypervisor must not be able to do."""
+"""Pictures of screens: conversion, sharing among callers, and limits on the hypervisor's pictures."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ from tests.compute.harness import A, B, ComputeCase, domain
 
 
 def ppm(width: int = 64, height: int = 32, data: bytes | None = None) -> bytes:
-    """A picture as QEMU makes it."""
+    """Return a picture in QEMU's format."""
     return b"P6\n%d %d\n255\n" % (width, height) + (bytes((200, 30, 90)) * (width * height) if data is None else data)
 
 
@@ -60,7 +60,7 @@ class ConversionTests(SynchronousTestCase):
             self.assertLessEqual(len(convert(ppm(200, 200, os.urandom(120_000)), kind).data), 20_000, kind)
 
     def test_noise_takes_little_work(self) -> None:
-        """Of slow encodings few, and none of a large picture that could not fit."""
+        """Few pictures are encoded in a slow format, and only after they were scaled down."""
         self.patch(pictures, "MAX_BYTES", 2_000)
         saved: list[tuple[str, int]] = []
         save = pictures._saved
@@ -78,7 +78,7 @@ class ConversionTests(SynchronousTestCase):
             self.assertTrue(len(slow) <= 4 and max(slow) < 200, (kind, saved))
 
     def test_large_noise_takes_little_work(self) -> None:
-        """It is scaled down before it is encoded in a slow format."""
+        """It is encoded in a slow format only after it was scaled down."""
         saved: list[tuple[str, int]] = []
         save = pictures._saved
 
@@ -95,7 +95,7 @@ class ConversionTests(SynchronousTestCase):
             self.assertTrue(len(slow) <= 2 and max(slow) <= pictures.LARGE, (kind, saved))
 
     def test_the_longest_sides_of_each_format(self) -> None:
-        """JPEG (libjpeg) and WebP have limits; a width that is asked for is what counts."""
+        """The limit of a format applies after the picture is scaled to the requested width."""
         for kind, most in (("png", 65_500), ("jpeg", 65_500), ("webp", 16_383)):
             picture = convert(ppm(2, most), kind)
             self.assertEqual((opened(picture).format, picture.height), (kind.upper(), most))
@@ -104,7 +104,7 @@ class ConversionTests(SynchronousTestCase):
                 self.assertIn(f"too many for {kind}", str(refused))
             self.assertEqual(convert(ppm(most + 1, 2), kind, 480).width, 480)
 
-    def test_what_is_no_picture(self) -> None:
+    def test_invalid_pictures(self) -> None:
         gif = io.BytesIO()
         Image.new("RGB", (8, 8)).save(gif, "GIF")
         good = convert(ppm(), "png").data
@@ -204,7 +204,7 @@ class SharingTests(ComputeCase):
         self.assertEqual(len(self.driver.shots), 1)
 
     async def test_one_at_a_time(self) -> None:
-        """Also for a caller that asks while a picture is taken for callers that asked before."""
+        """Two callers share the picture that is being taken; a later caller gets a new one."""
         begun: list[Deferred[Picture]] = []
 
         def begin(*_: Any) -> Deferred[Picture]:

@@ -1,4 +1,4 @@
-"""The states of libvirt by number, with their names here and nova's numbers."""
+"""The table of libvirt's states, with our names and nova's numbers."""
 
 import libvirt
 from twisted.trial.unittest import SynchronousTestCase
@@ -9,8 +9,6 @@ from tests.compute.libvirt_handles import Handle
 
 
 class StateTests(SynchronousTestCase):
-    """The table holds every state of this libvirt under libvirt's number."""
-
     def test_all_of_them(self) -> None:
         self.assertTrue(set(range(libvirt.VIR_DOMAIN_PMSUSPENDED + 1)) <= set(STATES))
         self.assertEqual(STATES[libvirt.VIR_DOMAIN_RUNNING], ("running", 1))

@@ -16,7 +16,7 @@ from tests.support.logged import Logged
 C = "33333333-4444-5555-6666-777777777777"
 
 
-class DepartureTests(ComputeCase):
+class VanishedDomainTests(ComputeCase):
     """Lifecycle events, and the calls to consoleauth."""
 
     async def setUp(self) -> None:
@@ -63,7 +63,7 @@ class DepartureTests(ComputeCase):
         self.assertEqual(self.dropped, [])
 
     async def test_stopped_and_its_xml_can_not_be_used(self) -> None:
-        """The domain exists, so nothing is tried again."""
+        """The domain exists, so its tokens are kept, and there is no further attempt."""
         self.driver.get_domain = lambda _uuid: fail(ServiceUnavailable("bad XML"))  # type: ignore[method-assign]
         self.driver.tell(Change.STOPPED, A)
         self.assertEqual((self.dropped, self.waiting()), ([], []))
@@ -105,7 +105,7 @@ class DepartureTests(ComputeCase):
         self.assertEqual(self.dropped, [A])
 
     async def test_gone_while_libvirt_was_away_and_much_is_pending(self) -> None:
-        """The domains are compared in any case, and the log names each domain whose tokens stay."""
+        """The domains are compared in any case, and the log names each domain whose tokens are kept."""
         self.patch(vanished_domains, "_MAX_PENDING", 1)
         log = Logged(self)
         await self.stop_consoleauth()
@@ -120,7 +120,7 @@ class DepartureTests(ComputeCase):
         self.assertEqual(len(lines), 2)
 
     def slow_list(self) -> Callable[[], None]:
-        """Let the driver read the list now, and return a function that passes the list on."""
+        """Begin a comparison: read the list now, and return a function that delivers it."""
         read, waiting = list(self.driver.domains.values()), list[Deferred[Any]]()
 
         def list_domains() -> Deferred[Any]:
@@ -148,7 +148,7 @@ class DepartureTests(ComputeCase):
         self.assertEqual(self.dropped, [B])
 
     async def test_migrated_while_a_list_is_read(self) -> None:
-        """The list still has the domain, but later it is not missed here."""
+        """The list still has the domain, but a later comparison does not report it as gone."""
         answer = self.slow_list()
         self.end(Change.MIGRATED)
         answer()
@@ -157,7 +157,7 @@ class DepartureTests(ComputeCase):
         self.assertEqual(self.dropped, [])
 
     async def test_migrated_while_a_list_fails(self) -> None:
-        """It is not missed here later, either."""
+        """A later comparison does not report it as gone, either."""
         waiting: list[Deferred[Any]] = []
         patch = self.patch(self.driver, "list_domains", lambda: waiting.append(Deferred()) or waiting[-1])
         self.driver.tell(Change.CONNECTED)
@@ -177,7 +177,7 @@ class DepartureTests(ComputeCase):
         self.assertEqual(self.dropped, [A])
 
     async def test_a_comparison_that_fails(self) -> None:
-        """A bug; the log does not speak of a domain without a name."""
+        """The log does not report it as the end of a domain with an empty UUID."""
         log = Logged(self)
         self.patch(self.driver, "list_domains", lambda: fail(ValueError("a bug")))
         self.driver.tell(Change.CONNECTED)
@@ -229,7 +229,7 @@ class DepartureTests(ComputeCase):
         self.clock.advance(1)
         self.assertEqual((self.dropped, self.waiting()), ([], []))
 
-    async def test_another_host_does_not_say(self) -> None:
+    async def test_another_host_does_not_answer(self) -> None:
         two = await self.host("two")
         two.down = True
         self.end(Change.UNDEFINED)
@@ -238,7 +238,7 @@ class DepartureTests(ComputeCase):
         self.clock.advance(1)
         self.assertEqual(self.dropped, [A])
 
-    async def test_another_host_never_says(self) -> None:
+    async def test_another_host_never_answers(self) -> None:
         (await self.host("two")).down = True
         self.end(Change.UNDEFINED)
         for pause in BACK_OFF:
@@ -251,7 +251,7 @@ class DepartureTests(ComputeCase):
         self.driver.tell(Change.UNDEFINED, A)
         await self.consoleauth()
         self.clock.advance(1)
-        self.assertEqual(self.dropped, [A, A])  # once more does no harm; once too few would
+        self.assertEqual(self.dropped, [A, A])  # a second call is harmless; a missing one is not
 
     async def test_stop_leaves_nothing(self) -> None:
         await self.stop_consoleauth()
