@@ -1,4 +1,4 @@
-"""The parts of a cloud, how each is killed, stopped and cut off, and how that is cured."""
+"""How each part of a cloud is killed, stopped or disconnected, and how the fault is cured."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ SERVICES = {
     "compute": ("compute1",),
     "proxy": ("proxy",),
 }
-"""The services that make up a part."""
+"""The services of each part."""
 
 STORES = ("primary", "redis", "replica", "sentinel")
 
@@ -26,7 +26,7 @@ VMS = ("red", "held")
 class Fault:
     """One fault of one part.
 
-    :param worker: the process id of the worker that is meant.
+    :param worker: the process id of the worker, if the part is ``worker``.
     """
 
     def __init__(self, cloud: Cloud, part: str, kind: str, worker: int | None = None) -> None:
@@ -43,7 +43,7 @@ class Fault:
             self._names = ("hv1",)
 
     async def inject(self) -> None:
-        """Let it happen."""
+        """Begin the fault."""
         if self._kind == CUT:
             for name in self._names:
                 self._cloud.network.cut(name)
@@ -63,7 +63,7 @@ class Fault:
                 os.kill(pid, signal.SIGKILL)
 
     def _pids(self) -> list[int]:
-        """The processes that are meant."""
+        """The processes of the part."""
         host = self._cloud.hosts["hv1"]
         if self._part == "worker":
             return [self._worker] if self._worker else []
@@ -76,7 +76,7 @@ class Fault:
         return [self._cloud.stores.servers[name].pid for name in self._names]
 
     async def cure(self) -> None:
-        """Undo it: begin to start again what was killed, let it continue, plug the cable in."""
+        """End the fault: restart, continue or reconnect the part.  A killed worker is replaced by the proxy."""
         if self._kind == CUT:
             for name in self._names:
                 self._cloud.network.mend(name)
@@ -96,5 +96,5 @@ class Fault:
     async def _start_vm(self, name: str) -> None:
         host = self._cloud.hosts["hv1"]
         while name in (await host.virsh("list", "--name")).split():
-            pass  # libvirt has not noticed its end yet
+            pass  # libvirt has not noticed yet that the VM ended
         await in_thread(host.libvirtd.start_vm, name)

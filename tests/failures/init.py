@@ -1,7 +1,7 @@
 """``python -m tests.failures.init COMMAND...``: the first process of a PID namespace.
 
-It passes on signals, reaps orphans, and exits as the command does.  libvirtd believes that a QEMU still runs that was
-killed and that nobody has reaped.
+It passes on signals, and exits with 1 if the command fails.  It reaps orphans, because libvirtd takes a killed QEMU for
+running until it is reaped.
 """
 
 import os
@@ -11,7 +11,6 @@ import sys
 
 
 def main() -> None:
-    """Run the command."""
     child = subprocess.Popen(sys.argv[1:]).pid
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: os.kill(child, number))

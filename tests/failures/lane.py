@@ -1,6 +1,6 @@
-"""``python -m tests.failures.lane FILE SECONDS CLOUD PART:FAULT...``: these faults, one after the other, in one cloud.
+"""``python -m tests.failures.lane FILE SECONDS CLOUD PART:FAULT...``: run faults one after the other.
 
-It has to be started in a network namespace of its own.  Each outcome is a line of JSON in the file.
+It must run in a network namespace of its own.  It appends each outcome to FILE, as a line of JSON.
 """
 
 import json
@@ -21,7 +21,7 @@ from tests.failures.viewers import Users
 
 
 async def lane(file: Path, seconds: float, kind: str, wanted: list[str]) -> None:
-    """Run these faults, and write what happened."""
+    """Run these faults, and write their outcomes."""
     case = Case()
     try:
         cloud = Cloud(case, kind)
@@ -49,7 +49,7 @@ async def lane(file: Path, seconds: float, kind: str, wanted: list[str]) -> None
 
 
 def main() -> None:
-    """Run, and exit with 1 if something went wrong."""
+    """Run the faults, and exit with 1 after an exception."""
     file, seconds, kind, *wanted = sys.argv[1:]
     failed: list[Any] = []
     stopping: list[bool] = []
@@ -58,7 +58,7 @@ def main() -> None:
         work = Deferred.fromCoroutine(lane(Path(file), float(seconds), kind, wanted))
 
         def interrupted() -> Deferred[None]:
-            # An interrupted run still ends what it has started.
+            # An interrupted run still ends the processes that it started.
             stopping.append(True)
             work.cancel()
             return work

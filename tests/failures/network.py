@@ -1,7 +1,7 @@
-"""A network namespace for each part of a cloud, and an Ethernet between them whose cables can be pulled.
+"""A network namespace for each part of a cloud, and a bridge between them whose ports can be disabled.
 
-The calling process must be in a network namespace of its own (``unshare --net``): the bridge is made there.  Nothing
-outlives it.
+The calling process must be in a network namespace of its own (``unshare --net``), which contains the bridge.
+Everything ends with the process.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from typing import TypeVar
 from twisted.internet.threads import deferToThread
 
 USERS = "10.99.0.1"
-"""The address of the users, who are in this process."""
+"""The address of the users, whom this process simulates."""
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)  # os.setns() exists since Python 3.12
 
 
 class Network:
-    """The Ethernet.
+    """Bridge and namespaces.
 
     :param addresses: the address of each part, by its name.
     """
@@ -38,7 +38,7 @@ class Network:
         _run("ip", "link", "add", "switch", "address", _mac(USERS), "type", "bridge", "forward_delay", "0")
         _run("ip", "address", "add", f"{USERS}/24", "dev", "switch")
         _run("ip", "link", "set", "switch", "up")
-        # Behind a cut cable, as behind a router, nobody learns that there is no such host: packets are just lost.
+        # Permanent, so that ARP does not report a disconnected part: as behind a router, packets are just lost.
         everyone = (USERS, *addresses.values())
         self._neighbours = "".join(f"neigh add {one} lladdr {_mac(one)} nud permanent dev eth0\n" for one in everyone)
         _run("ip", "-batch", "-", given=self._neighbours.replace("eth0", "switch"))
@@ -46,8 +46,8 @@ class Network:
             self._join(name)
 
     def _join(self, name: str) -> None:
-        """Make the namespace of a part, with an interface on the Ethernet."""
-        # The namespace lives as long as its process, which ends with ours: its standard input is closed then.
+        """Make the namespace of a part, with an interface on the bridge."""
+        # The namespace exists as long as this cat, whose standard input is closed when our process ends.
         holder = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         self._holders[name] = holder
         ours, pid = Path("/proc/self/ns/net").readlink(), str(holder.pid)
@@ -67,7 +67,7 @@ class Network:
 
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:
-        """Let this thread work in a part's namespace: the processes that it starts meanwhile are there."""
+        """Move this thread to a part's namespace for a while; processes that it starts inherit the namespace."""
         with (
             Path(f"/proc/self/task/{threading.get_native_id()}/ns/net").open() as before,
             Path(f"/proc/{self._holders[name].pid}/ns/net").open() as there,
@@ -88,19 +88,18 @@ class Network:
         return await deferToThread(call)
 
     def proc_net(self, name: str) -> Path:
-        """The folder of a part's namespace that lists its sockets."""
+        """The folder that lists the sockets of a part."""
         return Path(f"/proc/{self._holders[name].pid}/net")
 
     def cut(self, name: str) -> None:
-        """Pull a part's cable: what is sent is lost, and nobody is notified."""
+        """Disconnect a part: packets are lost, and nobody is notified."""
         _run("bridge", "link", "set", "dev", self._ports[name], "state", "0")
 
     def mend(self, name: str) -> None:
-        """Plug it in again."""
+        """Reconnect a part."""
         _run("bridge", "link", "set", "dev", self._ports[name], "state", "3")
 
     def close(self) -> None:
-        """End all namespaces."""
         for holder in self._holders.values():
             holder.communicate()
 

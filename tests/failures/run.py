@@ -1,4 +1,4 @@
-"""One fault: live sessions, sessions in their set-up, and attempts to open links, before, during and after it."""
+"""Run one fault, with a live session, sessions in their set-up, and attempts to open links."""
 
 import os
 import signal
@@ -25,22 +25,18 @@ TIMEOUT = 25.0
 """Seconds after the cure within which everything must have an outcome."""
 
 WRITTEN = 2.0
-"""Seconds within which a Redis has written all that it received to its disk (``appendfsync everysec``).
+"""Seconds after which Redis has written what it received to its disk (``appendfsync everysec``).
 
-One without a replica loses the rest when it is killed: links that were requested last are unknown then (4401).
+A killed Redis without a replica loses newer data: the newest links are unknown then (4401).
 """
 
 HELD_CALLS = 4
-"""How many sessions are held while their tokens are checked: consoleauths take turns, so each has some of them."""
+"""Number of sessions that are held while their tokens are checked: each consoleauth checks some of them."""
 
 
 @dataclass
 class Attempt:
-    """One attempt to open a link.
-
-    :ivar began: seconds since the fault.
-    :ivar ended: the same.
-    """
+    """One attempt to open a link; its times are seconds after the fault."""
 
     began: float
     ended: float = 0.0
@@ -51,16 +47,16 @@ class Attempt:
 class Outcome:
     """What users noticed of one fault.
 
-    :ivar link: outcomes of opening a link that was made before: the first, and those that began long after the fault.
+    :ivar link: the different outcomes of opening, during the fault, a link that was made before it.
     :ivar new: the same for links that are made during the fault.
-    :ivar elsewhere: the same for a link to a VM of the other host.
+    :ivar elsewhere: the same as ``link``, for a VM of the other host.
     :ivar token: outcomes of sessions whose tokens were being checked.
-    :ivar server: the outcome of a session that was about to begin with the VNC server.
-    :ivar live: what became of a live session.
-    :ivar recovered: seconds from the fault until links worked again by themselves; 0: all worked; None: they did not
-        work before the cure.
+    :ivar server: the outcome of a session that waited for the VNC server.
+    :ivar live: the outcome of a live session.
+    :ivar recovered: seconds from the fault until links worked again before the cure; 0: all worked; None: they did not
+        work again.
     :ivar slowest: seconds of the slowest attempt that worked before the cure.
-    :ivar after: seconds from the cure to the first link that works, a new one too.
+    :ivar after: seconds from the cure until an old and a new link worked.
     :ivar resumed: seconds from the cure until the live session goes on, if it stood still.
     """
 
@@ -79,14 +75,14 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The outcome for the file."""
+        """The outcome in the form of the file."""
         return asdict(self)
 
 
 class Run:
     """One fault of one part.
 
-    :param seconds: how long it lasts.
+    :param seconds: how long the fault lasts.
     """
 
     def __init__(self, cloud: Cloud, users: Users, part: str, fault: str, seconds: float) -> None:
@@ -106,7 +102,7 @@ class Run:
         return time.monotonic() - self._begun
 
     async def run(self) -> Outcome:
-        """Do it; in the end everything works as before."""
+        """Run the fault and its cure, until everything works again."""
         cloud, outcome = self._cloud, self.outcome
         self._say("begins")
         link, elsewhere = await self._healthy()
@@ -143,7 +139,7 @@ class Run:
         cured = self._now()
         if self._kind == RESTART:
             stood = not typed.called
-            before, cured = cured, before  # what is noticed until it runs, and how long after its start links work
+            before, cured = cured, before  # count outcomes until it runs, and seconds from its start
         ends = time.monotonic() + TIMEOUT
         outcome.live = await self._in_time(typed, ends)
         if stood:
@@ -174,7 +170,7 @@ class Run:
         for uuid in (cloud.red, cloud.held, cloud.blue):
             while await self._users.new_link(uuid) != WORKS:
                 await pause(0.2)
-        for name in ("red", "held"):  # a VM that was started again shows another text below the first row
+        for name in ("red", "held"):  # learn() waits until a restarted guest is ready
             await self._users.learn(getattr(cloud, name), "hv1", name)
         (_, link), (_, elsewhere) = await cloud.ask(cloud.red), await cloud.ask(cloud.blue)
         if self._part == "redis":
@@ -182,7 +178,7 @@ class Run:
         return link, elsewhere
 
     async def _on(self, worker: int, link: str, others: list[Screen]) -> Screen:
-        """Return a live session of this worker, and one of another worker at least among the others."""
+        """Return a live session of this worker; add at least one session of another worker to ``others``."""
         found: Screen | None = None
         while found is None or all(self._cloud.worker_of(one.port) == worker for one in others):
             screen = await self._users.open(link, self._cloud.red)
@@ -198,7 +194,7 @@ class Run:
     # --- sessions that are stopped in their set-up
 
     async def _hold_at_the_server(self) -> tuple["Deferred[str]", int]:
-        """Begin a session, and stop its set-up when the proxy waits for the VNC server."""
+        """Begin a session that waits for a stopped VNC server; return its outcome and the viewer's port."""
         cloud = self._cloud
         _, url = await cloud.ask(cloud.held)
         self._frozen = [cloud.hosts["hv1"].pid_of("held")]
@@ -222,10 +218,10 @@ class Run:
         return WORKS if top == self._users.tops[uuid] else WRONG
 
     async def _hold_at_the_token(self, link: str) -> list["Deferred[str]"]:
-        """Begin sessions, and stop them while consoleauth asks the compute host."""
+        """Begin sessions whose token checks wait for the stopped compute service."""
         cloud = self._cloud
         if self._part == "worker":
-            return []  # they may all be at the other one
+            return []  # all of them may be at another worker
         pid = cloud.processes["compute1"].process.pid
         self._frozen.append(pid)
         os.kill(pid, signal.SIGSTOP)
@@ -235,7 +231,7 @@ class Run:
         return held
 
     def _release(self) -> None:
-        """Let the sessions go on, unless the fault is what holds them."""
+        """Continue the stopped processes, except those that the fault stops."""
         for pid in self._frozen:
             if pid in self._kept():
                 continue
@@ -245,7 +241,7 @@ class Run:
                 continue
 
     def _kept(self) -> list[int]:
-        """The processes that stay stopped: the fault is that they are."""
+        """The processes that the fault stops."""
         if self._kind != STOP:
             return []
         return {"compute": self._frozen[1:], "qemu": self._frozen[:1]}.get(self._part, [])
@@ -253,7 +249,7 @@ class Run:
     # --- attempts
 
     async def _try(self, kind: str, attempt: Any) -> None:
-        """Try again and again; attempts overlap."""
+        """Repeat an attempt; attempts overlap."""
         made = self._attempts.setdefault(kind, [])
         while self._tries:
             made.append(Attempt(self._now()))
@@ -270,13 +266,13 @@ class Run:
         return any(one.outcome == WORKS and one.ended > since for one in self._attempts[kind])
 
     def _fails_since(self, since: float) -> list[str]:
-        """For each kind of link that still does not work: what its last attempt ended with."""
+        """Each kind of link that still does not work, with the outcome of its last attempt."""
         kinds = [kind for kind in self._attempts if not self._works_since(kind, since)]
         lasts = {kind: [one.outcome for one in self._attempts[kind] if one.ended > since] for kind in kinds}
         return [f"{kind}: {(lasts[kind] or [SILENT])[-1]} until {TIMEOUT:.0f} s after the cure" for kind in kinds]
 
     def _sum_up(self, before: float, cured: float) -> None:
-        """Describe the attempts; those that have no outcome yet are given up."""
+        """Summarise the attempts; cancel those that have no outcome yet."""
         for kind, made in self._attempts.items():
             self._say(f"{kind}: " + ", ".join(f"{one.began:.2f}-{one.ended:.2f} {one.outcome}" for one in made))
         for pending in self._pending:
@@ -292,7 +288,7 @@ class Run:
         outcome.recovered = None if None in recoveries else round(max(filter(None, recoveries), default=0.0), 2)
 
     def _kinds(self, kind: str, before: float) -> list[str]:
-        """The outcomes of those that began during the fault, in the order in which they first occurred."""
+        """The different outcomes of attempts that began during the fault, in the order of their first occurrence."""
         seen: dict[str, None] = {}
         for one in self._attempts[kind]:
             if one.began < before:
@@ -305,10 +301,10 @@ class Run:
         return min(worked, default=since + TIMEOUT)
 
     def _recovery(self, kind: str, before: float) -> float | None:
-        """When links worked again by themselves; 0: they always did; None: they did not."""
+        """When links worked again before the cure; 0: they always did; None: they did not."""
         during = [one for one in self._attempts[kind] if one.began < before]
         bad = [one for one in during if one.outcome != WORKS or one.ended > before]
-        # Those that began just before the cure may still be under way.
+        # An attempt that began just before the cure may end after it.
         bad = [one for one in bad if one.outcome != WORKS or one.ended - one.began > 1.0]
         if not bad:
             return 0.0

@@ -1,4 +1,4 @@
-"""The Redis of a cloud: a primary, a replica and three Sentinels, with TLS, users by role and an append-only file."""
+"""The Redis servers of a cloud: one, or a primary, a replica and three Sentinels."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -31,7 +31,7 @@ WATCHED = (
 class Stores:
     """The servers.
 
-    :param case: its clean-up ends them.
+    :param case: its clean-up ends the servers.
     :param roles: the roles of the users, as ``novnc-redis-acl`` takes them.
     :param kind: one of :data:`tests.failures.table.CLOUDS`.
     :ivar urls: transport_url of each role.
@@ -71,12 +71,12 @@ class Stores:
             _append(self.servers["redis2"], f"aclfile {self.servers['redis2'].folder / 'users.acl'}")
 
     async def start(self) -> None:
-        """Start them, and wait until the replica follows the primary."""
+        """Start the servers, and wait until they are settled."""
         await gatherResults([Deferred.fromCoroutine(self.run(name)) for name in self.servers])
         await self.settled()
 
     async def run(self, name: str) -> None:
-        """Start one of them, also again."""
+        """Start or restart a server."""
         await self._network.in_thread(name, self.servers[name].start)
 
     def primary(self) -> str:
@@ -88,15 +88,15 @@ class Stores:
         return ports[max(set(named), key=named.count)]
 
     def replica(self) -> str:
-        """The name of the other one."""
+        """The name of the server that is not the primary."""
         return "redis1" if self.primary() == "redis2" else "redis2"
 
     def waiting(self, key: str) -> int:
-        """How many calls wait in a queue."""
+        """The length of a queue of calls."""
         return int(self.servers[self.primary()].command("LLEN", key, login=ADMIN))  # type: ignore[call-overload]
 
     async def settled(self) -> None:
-        """Wait until all Sentinels name the same primary, and the other server follows it."""
+        """Wait until all Sentinels report the same primary, and the replica follows it."""
         await until(self._is_settled if self._watched else self._answers)
 
     def _answers(self) -> bool:
@@ -129,13 +129,11 @@ class Stores:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds."""
     while not condition():
         await pause(0.05)
 
 
 def pause(seconds: float) -> Deferred[None]:
-    """Wait."""
     return deferLater(reactor, seconds, lambda: None)  # type: ignore[arg-type]
 
 

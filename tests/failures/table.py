@@ -8,21 +8,18 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs" / "failures" / "latest.json"
 
 KILL, STOP, CUT, RESTART = "kill", "stop", "cut", "restart"
-"""A restart is a kill whose cure begins at once, as systemd does it."""
+"""A restart is a kill whose cure begins at once, as with systemd."""
 FAULTS = (KILL, STOP, CUT)
 ALL = (*FAULTS, RESTART)
 
 WORKS, WAITS = "works", "waits"
 GOES_ON = ("goes on", "stands still, then goes on")
-"""What becomes of a live session that is not lost; a busy machine may let it stand still."""
+"""The outcomes of a live session that is not lost; on a busy machine, it may stand still."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a cloud.
-
-    :ivar faults: the faults that it can have.
-    """
+    """A part of a cloud, and its possible faults."""
 
     name: str
     faults: tuple[str, ...] = FAULTS
@@ -61,9 +58,9 @@ def faults(cloud: str) -> list[str]:
 
 
 def broken(outcome: dict[str, Any], recorded: dict[str, Any]) -> list[str]:
-    """What users noticed in a run although the table does not have it.
+    """The outcomes of a run that are worse than those in the table.
 
-    How long something took is not compared.  Links that work, or wait until the cure, are never worse than the table.
+    Times are not compared.  A link that works, or waits until the cure, is never worse.
     """
     found = list(outcome["notes"])
     for kind in ("link", "new", "elsewhere", "token"):
@@ -77,5 +74,5 @@ def broken(outcome: dict[str, Any], recorded: dict[str, Any]) -> list[str]:
 
 
 def _code(outcome: str) -> str:
-    """The close code of an outcome: the API refuses with 409 what the proxy refuses with 4409 a moment later."""
+    """The close code of an outcome: the API's status 409 has the same cause as the proxy's 4409."""
     return f"4{outcome}" if len(outcome) == 3 else outcome

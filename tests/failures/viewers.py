@@ -1,4 +1,4 @@
-"""A user's viewer, whose attempts always have an outcome."""
+"""Users' viewers: each attempt to open a link has an outcome."""
 
 import struct
 from typing import Any
@@ -23,11 +23,11 @@ _FACTORY.noisy = False
 
 
 class Refused(Exception):
-    """The attempt has another outcome than a live session; the text is the outcome."""
+    """An attempt to open a link failed; the text is the outcome."""
 
 
 class Screen(Viewer):
-    """A viewer that can show which VM it shows."""
+    """A viewer that can identify its VM."""
 
     port = 0
 
@@ -51,7 +51,7 @@ class Users:
         self.tops: dict[str, bytes] = {}
 
     async def learn(self, uuid: str, host: str, name: str) -> None:
-        """Look at a VM's screen without the proxy, to recognise it later."""
+        """Read a VM's screen without the proxy, to recognise it later."""
         address, port = self.cloud.addresses[host], await self.cloud.hosts[host].port(name)
         raw: Any = await _connect(address, port)
         self.tops[uuid] = (await (await Viewer(raw, raw).begin()).ready()).text(1)
@@ -60,7 +60,7 @@ class Users:
     async def open(self, url: str, uuid: str) -> Screen:
         """Open a link.
 
-        :raises Refused: there is no session; or another VM's screen.
+        :raises Refused: there is no session, or it shows another VM's screen.
         """
         raw = await self.begin(url)
         try:
@@ -73,7 +73,7 @@ class Users:
         return screen
 
     async def begin(self, url: str) -> Any:
-        """Send the request of a link.
+        """Request the WebSocket of a link.
 
         :raises Refused: the proxy accepts no connections.
         """
@@ -87,7 +87,7 @@ class Users:
         return raw
 
     async def _screen(self, raw: Any) -> Screen:
-        """Do the handshakes."""
+        """Do both handshakes."""
         stream = WebSocket(raw)
         try:
             head = await raw.until(b"\r\n\r\n")
@@ -116,7 +116,7 @@ class Users:
         return screen
 
     async def outcome(self, url: str, uuid: str) -> str:
-        """Open a link, look at the screen, and leave; return what happened."""
+        """Open a link, look at the screen, and leave; return the outcome."""
         try:
             screen = await self.open(url, uuid)
         except Refused as refused:
@@ -127,7 +127,7 @@ class Users:
         return WORKS
 
     async def new_link(self, uuid: str) -> str:
-        """Ask for a link and open it; return what happened."""
+        """Ask for a link and open it; return the outcome."""
         try:
             status, url = await self.cloud.ask(uuid)
         except ConnectError as error:
@@ -142,7 +142,7 @@ def _connect(address: str, port: int) -> Deferred[Any]:
 
 
 async def typing(screen: Screen) -> str:
-    """Press a key in a live session, and wait for its echo; return what happened."""
+    """Press a key in a live session, and wait for its echo; return the outcome."""
     try:
         before = screen.text()
         screen.press("k")

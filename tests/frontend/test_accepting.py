@@ -1,4 +1,4 @@
-"""Accepting where the process, or the system, has no file descriptor left: one line, a pause, and on."""
+"""The acceptor, also if the process or the system has no file descriptor left."""
 
 import errno
 import socket
@@ -36,7 +36,7 @@ class Transport:
 
 
 class Port:
-    """Twisted's port, as far as it is used."""
+    """The part of Twisted's port that the acceptor uses."""
 
     connected, sessionno, transport = True, 0, Transport
 
@@ -71,8 +71,6 @@ class Reactor(Clock):
 
 
 class Accepted:
-    """An accepted socket."""
-
     closed = False
 
     def close(self) -> None:
@@ -95,7 +93,7 @@ class AcceptorTests(SynchronousTestCase):
             return Acceptor(self.reactor, listener, factory)
 
     def test_no_descriptor_is_left(self) -> None:
-        """One line in a minute, whatever the number of attempts; it is asked again after a pause, and not before."""
+        """The acceptor pauses after each attempt, and logs one line a minute."""
         for number, hint in (
             (errno.EMFILE, "LimitNOFILE"),
             (errno.ENFILE, "fs.file-max"),
@@ -106,7 +104,7 @@ class AcceptorTests(SynchronousTestCase):
             for _ in range(int(LOG_INTERVAL / PAUSE)):
                 self.assertEqual(self.reactor.readers, [acceptor])
                 acceptor.doRead()
-                self.assertEqual(self.reactor.readers, [], "it does not spin")
+                self.assertEqual(self.reactor.readers, [], "no pause")
                 self.reactor.advance(PAUSE)
             (line,) = self.logged.lines("can't accept connections on port 6080")
             self.assertIn(hint, line)
@@ -117,7 +115,7 @@ class AcceptorTests(SynchronousTestCase):
             self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_it_goes_on(self) -> None:
-        """The connections that waited are served."""
+        """After the pause, a waiting connection is accepted."""
         acceptor = self.accept(errno.EMFILE, (Accepted(), ("192.0.2.1", 4711)))
         acceptor.doRead()
         self.reactor.advance(PAUSE)
@@ -127,13 +125,13 @@ class AcceptorTests(SynchronousTestCase):
         self.assertEqual(self.reactor.readers, [])
 
     def test_clients_on_a_unix_socket(self) -> None:
-        """The name of such a client is a text or bytes, also if it is as long as an IPv6 address has parts."""
+        """Their address is a text or bytes, and a text of length 4 is not taken for the 4-tuple of an IPv6 address."""
         for name in ("", "abcd", b"\0abc"):
             self.accept((Accepted(), name)).doRead()
             self.assertEqual([one.transport.address for one in self.made], [name])
 
     def test_a_client_that_left(self) -> None:
-        """Nothing to say, and no pause; nor where another worker was faster."""
+        """No log line and no pause, also if another worker took the connection."""
         for number in (errno.EAGAIN, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN):
             acceptor = self.accept(number)
             acceptor.doRead()
@@ -145,7 +143,7 @@ class AcceptorTests(SynchronousTestCase):
         self.assertTrue(accepted.closed)
 
     def test_a_mistake_of_the_factory(self) -> None:
-        """It is logged, and the port goes on."""
+        """It is logged, and the acceptor continues."""
 
         def mistake(_address: object) -> Protocol:
             raise ZeroDivisionError
@@ -171,7 +169,7 @@ class AcceptorTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_a_mistake_of_the_transport(self) -> None:
-        """The protocol loses its connection, and releases its slot; for example, epoll may have no room (ENOSPC)."""
+        """The protocol's connectionLost() is called; such an error is that epoll has no room (ENOSPC)."""
         lost: list[Any] = []
 
         class Losing(Protocol):
@@ -190,8 +188,8 @@ class AcceptorTests(SynchronousTestCase):
     def errors(self, kind: type[Exception]) -> list[BaseException]:
         return [failure.value for failure in self.flushLoggedErrors(kind)]
 
-    def test_the_address_of_a_link(self) -> None:
-        """An IPv6 address of a link keeps its zone; others are as the kernel says."""
+    def test_a_link_local_address(self) -> None:
+        """It keeps its zone; other IPv6 addresses have none."""
         name = socket.if_indextoname(1)
         for address, host in (
             (("fe80::1", 4711, 0, 1), f"fe80::1%{name}"),

@@ -1,4 +1,4 @@
-"""The connections of a proxy while it ends, or after another process has taken over its port."""
+"""The connections of a proxy that stops, or whose port another process has taken over."""
 
 from twisted.internet.defer import Deferred
 
@@ -12,7 +12,7 @@ class DrainTests(FrontCase):
     """``close_when_answered()``, and what :meth:`FrontFactory.empty` waits for."""
 
     async def page(self, client: Raw) -> bytes:
-        """Request the page; return the head of the response, after all of its body has come."""
+        """Request the page; return the head of the response after its whole body has arrived."""
         client.write(GET)
         head = (await client.until(b"\r\n\r\n")).lower()
         await client.read(int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]))
@@ -28,7 +28,7 @@ class DrainTests(FrontCase):
         return client
 
     async def test_a_session_goes_on(self) -> None:
-        """Live ones, and one whose token is being checked."""
+        """A live session and one whose token is being checked continue."""
         asked: Deferred[ConnectInfo] = Deferred()
         front = self.novnc()
         viewer = await self.websocket()
@@ -51,7 +51,7 @@ class DrainTests(FrontCase):
         await empty
 
     async def test_sigterm(self) -> None:
-        """Connections that wait for a request are closed, the first one included."""
+        """A connection that waits for its first request is closed."""
         front = self.novnc()
         waiting = await self.accepted()
         front.close_when_answered(first_requests=False)
@@ -59,7 +59,7 @@ class DrainTests(FrontCase):
         await front.empty()
 
     async def test_a_successor(self) -> None:
-        """A connection that was accepted before may still begin a session, or get the page once."""
+        """A connection that was accepted before the takeover may still begin a session, or get the page once."""
         front = self.novnc()
         begins, reads = await self.accepted(), await self.accepted()
         front.close_when_answered(first_requests=True)

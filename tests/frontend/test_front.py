@@ -1,4 +1,4 @@
-"""Connections in front of a session: silent ones make room, live ones stay; and what refusals leave in the log."""
+"""Connections before their session: the limits, which close silent ones first, and the events of refusals."""
 
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ class PeerTests(FrontCase):
     """The address of the client in the log."""
 
     async def test_ipv6(self) -> None:
-        """It is in brackets, so that the port is not read as a part of it."""
+        """The address is in brackets, so that the port is not read as a part of it."""
         port = reactor.listenTCP(0, self.novnc(), interface="::1")
         self.addCleanup(port.stopListening)
         factory = Factory.forProtocol(Raw)
@@ -36,7 +36,7 @@ class PeerTests(FrontCase):
 
 
 class SilentConnections(FrontCase):
-    """Clients that only connect do not keep others out."""
+    """Clients that only connect do not keep other clients out."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -56,7 +56,7 @@ class SilentConnections(FrontCase):
         return await self.server.live.get(), viewer
 
     def test_a_connection_that_does_not_begin(self) -> None:
-        """After an error of this program, its slot is free again."""
+        """An error of this program releases its slot."""
         for make in (self.novnc, self.xvp):
             front: Any = make(connection_limits=self.limits)
             with mock.patch.object(front, "_protocol", side_effect=ZeroDivisionError):
@@ -66,7 +66,7 @@ class SilentConnections(FrontCase):
             self.assertEqual(len(self.limits), 0)
 
     async def test_one_address(self) -> None:
-        """Its own oldest silent connection goes for each new one: its good viewers get through, and stay."""
+        """Each new connection of the address closes its oldest silent one; live sessions stay."""
         for name in ("novnc", "xvp"):
             self.xvp_or_novnc(name)
             first = [await self.raw() for _ in range(7)]
@@ -89,7 +89,7 @@ class SilentConnections(FrontCase):
         await first.gone
 
     async def test_sessions_of_one_address(self) -> None:
-        """As many as there are places: a good token uses up no share of the address."""
+        """One address can use all slots: connections with a valid token do not count for its share."""
         self.xvp_or_novnc("novnc")
         viewers = [(await self.live("novnc"))[1] for _ in range(10)]
         late = await self.raw()
@@ -100,7 +100,7 @@ class SilentConnections(FrontCase):
         await self.live("novnc")
 
     async def test_refused_ones_make_room(self) -> None:
-        """A connection that was answered and waits for its client to close is not kept for long either."""
+        """A refused connection that its client does not close is closed for a new one."""
         self.xvp_or_novnc("novnc")
         refused = [await self.raw() for _ in range(5)]
         for one in refused:
@@ -110,12 +110,12 @@ class SilentConnections(FrontCase):
         await self.live("novnc")
 
     async def test_refused_sessions_make_room(self) -> None:
-        """Those with a wrong token that do not read the reason, from as many addresses as there are places."""
+        """A session gets a slot although refused sessions from as many addresses as there are slots do not end."""
         self.xvp_or_novnc("novnc")
         for host in range(2, 12):
             client = await self.raw_from(f"127.0.0.{host}")
             client.write(request())
-            await client.until(b"RFB 003.008\n")  # and now our version is awaited
+            await client.until(b"RFB 003.008\n")  # the proxy now waits for the version of the viewer
         self.assertEqual(len(self.limits), 10)
         await self.live("novnc")
         await self.nothing_left()
@@ -135,7 +135,7 @@ class SilentConnections(FrontCase):
         return client
 
     async def test_slow_readers_of_the_page_make_room(self) -> None:
-        """Those that ask for a file and do not read it, from as many addresses as there are places."""
+        """A session gets a slot although clients from as many addresses as there are slots do not read a file."""
         folder = Path(self.mktemp())
         folder.mkdir()
         (folder / "big.js").write_bytes(bytes(32 << 20))
@@ -150,7 +150,7 @@ class SilentConnections(FrontCase):
         self.assertEqual(len(self.limits), 10)
 
     async def test_the_count_is_exact(self) -> None:
-        """After pages, refusals, sessions and silent ones nothing is counted any more."""
+        """After pages, refusals and a session have ended, the count is 0."""
         self.xvp_or_novnc("novnc")
         for head in (
             b"GET /favicon.ico HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -244,7 +244,7 @@ class Events(FrontCase):
         self.assertEqual({(event.service, event.status) for event in events}, {("xvpvncproxy", 400)})
 
     async def test_late_heads(self) -> None:
-        """One that began is an event; one without a byte is a health check."""
+        """An incomplete head is an event; a connection without a byte is a health check."""
         read = self.heads()
         for kind, status in ((self.novnc_on, 408), (self.xvp_on, 400)):
             time = HeldTime()

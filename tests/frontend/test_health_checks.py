@@ -1,4 +1,4 @@
-"""Health checks as the tools of operators configure them: each succeeds without a token, and leaves no log line."""
+"""Health checks of common tools: each succeeds without a token, and causes no log line."""
 
 import socket
 import struct
@@ -15,7 +15,7 @@ REQUESTS = {
     "the same, http-check send": f"HEAD /vnc.html HTTP/1.1\r\nHost: 10.0.0.11\r\n{USER_AGENT}\r\n\r\n",
     "F5": "HEAD /vnc_auto.html HTTP/1.1\r\nHost: rpc\r\n\r\n",
 }
-"""A request for each; 200 is expected."""
+"""The request of each tool; 200 is expected."""
 
 
 class HealthCheckTests(TLSCase):
@@ -35,12 +35,12 @@ class HealthCheckTests(TLSCase):
         client = await self.raw()
         client.write(b"OPTIONS / HTTP/1.0\r\n\r\n")
         self.assertEqual(
-            (await client.everything())[9:12], b"204", "haproxy's own default, which takes all 2xx and 3xx"
+            (await client.everything())[9:12], b"204", "haproxy's default check, which accepts all 2xx and 3xx"
         )
         self.assertEqual(self.lines(), [])
 
     async def test_a_check_that_ends_its_direction(self) -> None:
-        """As ``nc -N`` does: the end of its direction arrives together with the request."""
+        """Like ``nc -N``, the client closes its sending side right after the request."""
         self.tls = None
         for kind in (self.novnc, self.xvp):
             kind()
@@ -51,7 +51,7 @@ class HealthCheckTests(TLSCase):
                 self.assertEqual((await client.everything())[9:10], b"2")
 
     async def test_connections(self) -> None:
-        """kolla's haproxy only connects, and resets the connection."""
+        """kolla's haproxy connects, and resets the connection."""
         self.tls = None
         for kind in (self.novnc, self.xvp):
             kind()
@@ -63,7 +63,7 @@ class HealthCheckTests(TLSCase):
             self.assertEqual(self.lines(), [])
 
     async def test_tls(self) -> None:
-        """``check ssl verify none`` of kolla with TLS between haproxy and the proxy: a handshake and no request."""
+        """TLS without a request, as with ``check ssl verify none`` of kolla's haproxy, and with one."""
         self.novnc()
         self.events.clear()
         for request in ("", next(iter(REQUESTS.values()))):

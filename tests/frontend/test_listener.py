@@ -1,4 +1,4 @@
-"""The listener before a front: each deadline to the second, and what is passed on; without a socket."""
+"""The listener in front of a proxy: its deadlines and refusals, and what it passes on; without a socket."""
 
 from typing import Any
 from unittest import mock
@@ -36,7 +36,7 @@ class Heard(Protocol):
 
 
 class Front(Factory):
-    """What a listener asks of a front."""
+    """The part of a front that a listener uses."""
 
     name = "front"
     protocol = Heard
@@ -68,7 +68,7 @@ class ListenerTests(TestCase):
         return self.again(host)
 
     def again(self, host: str = "10.0.0.1") -> StringTransport:
-        """One more connection to the same listener; without a host, on a unix socket."""
+        """Open another connection to the same listener; without a host, on a unix socket."""
         address: Any = IPv4Address("TCP", host, 1234) if host else UNIXAddress(None)
         transport = StringTransport(peerAddress=address)
         protocol: Any = self.listener.buildProtocol(address)
@@ -81,7 +81,7 @@ class ListenerTests(TestCase):
         transport.protocol.dataReceived(data)
 
     def lost(self, transport: Any) -> None:
-        """It is closed, and nothing is left of it."""
+        """Check that a connection is closed, and that no timer or slot is left."""
         self.assertTrue(transport.disconnected or transport.disconnecting)
         transport.protocol.connectionLost()
         self.assertEqual(self.listener.waiting, set())
@@ -95,14 +95,14 @@ class ListenerTests(TestCase):
         self.lost(transport)
 
     def test_handed_on(self) -> None:
-        """With all that came, and when it was accepted."""
+        """The front gets all received bytes, and the time of accept."""
         transport: Any = self.enter()
         self.clock.advance(3)
         self.receive(transport, b"GET / HTTP/1.1\r\n")
         self.assertIsInstance(transport.protocol, Heard)
         self.assertEqual((transport.protocol.data, transport.protocol.began), (b"GET / HTTP/1.1\r\n", 0))
         self.assertEqual((self.listener.waiting, self.clock.getDelayedCalls()), (set(), []))
-        self.assertEqual(len(self.front.connection_limits), 1, "the slot went with it")
+        self.assertEqual(len(self.front.connection_limits), 1, "the front has the slot")
 
     def test_a_mistake_of_the_front(self) -> None:
         """The slot is released, and a shutdown does not wait for the connection."""
@@ -121,15 +121,15 @@ class ListenerTests(TestCase):
         self.closes_after(self.enter(proxies="10.0.0.0/8"), PROXY_DEADLINE)
 
     def test_a_header_that_trickles(self) -> None:
-        """No byte makes the deadline later."""
+        """Arriving bytes do not extend the deadline."""
         transport = self.enter(proxies="10.0.0.0/8")
         for byte in HEADER[:4]:
             self.clock.advance(1)
             self.receive(transport, bytes((byte,)))
         self.closes_after(transport, PROXY_DEADLINE - 4)
 
-    def test_what_is_late_is_an_event_if_it_began(self) -> None:
-        """Half of a PROXY header; a connection without a byte is a health check."""
+    def test_a_late_part_of_a_header_is_an_event(self) -> None:
+        """A connection without a byte is a health check, and causes no event."""
         self.closes_after(self.enter(proxies="10.0.0.0/8"), PROXY_DEADLINE)
         self.assertEqual(self.front.refusals, [])
         transport = self.enter(proxies="10.0.0.0/8")
@@ -140,14 +140,14 @@ class ListenerTests(TestCase):
         self.assertEqual(event.detail, "the PROXY header was not complete within 5 s")
 
     def test_silence_behind_a_header(self) -> None:
-        """Seconds from accept, not from the header."""
+        """The deadline counts from accept, not from the header."""
         transport = self.enter(proxies="10.0.0.0/8")
         self.clock.advance(4)
         self.receive(transport, HEADER)
         self.closes_after(transport, PLAIN_DEADLINE - 4)
 
     def test_a_header_and_more(self) -> None:
-        """In pieces; the transport then has the client's address, and the rest is the front's."""
+        """In pieces: the transport gets the client's address, and the front the rest."""
         for size in (1, 7, 1000):
             transport: Any = self.enter(proxies="10.0.0.1")
             sent = HEADER + b"GET / HTTP/1.1\r\n"
@@ -162,7 +162,7 @@ class ListenerTests(TestCase):
         self.assertEqual((transport.protocol.data, transport.getPeer().host), (b"x", "10.0.0.1"))
 
     def test_a_client_that_the_proxy_does_not_know(self) -> None:
-        """It is unknown, and never the proxy itself: bind_address would admit all such clients as one."""
+        """Its address is unknown.  With the proxy's address, bind_address would take all such clients for one."""
         for header in (b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", UNSPECIFIED):
             transport: Any = self.enter(proxies="10.0.0.1")
             self.receive(transport, header + b"x")
@@ -184,7 +184,7 @@ class ListenerTests(TestCase):
             self.assertIn("[console] proxy_protocol", event.option)
 
     def test_bounded(self) -> None:
-        """However it comes, no more is held than the longest header, and what one read brings."""
+        """No more than the longest header is held, even if it arrives byte by byte."""
         transport: Any = self.enter(proxies="10.0.0.0/8")
         head = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + MAX_PAYLOAD.to_bytes(2, "big")
         for byte in head + bytes(MAX_PAYLOAD - 1):
@@ -194,7 +194,7 @@ class ListenerTests(TestCase):
         self.assertEqual(transport.protocol.data, b"x")
 
     def test_not_from_others(self) -> None:
-        """Only the trusted proxies may say whose connection it is."""
+        """Connections from other addresses than the trusted proxies' are refused."""
         transport = self.enter(proxies="192.0.2.0/24")
         self.assertIsNone(transport.protocol)
         (event,) = self.front.refusals
@@ -202,7 +202,7 @@ class ListenerTests(TestCase):
         self.assertIn("[console] trusted_proxies", event.option)
 
     def test_silent_connections_make_room(self) -> None:
-        """A client that sends nothing, no PROXY header, or no byte of TLS loses its place to the next client."""
+        """With plain HTTP, TLS or the PROXY protocol, a client that sends nothing is closed for a new client."""
         for how in ({}, {"tls": True}, {"proxies": "10.0.0.0/8"}):
             first = self.enter(maximum=2, **how)
             others = [self.again(f"10.0.0.{host}") for host in (2, 3)]
@@ -211,7 +211,7 @@ class ListenerTests(TestCase):
             self.assertEqual(len(self.front.connection_limits), 2)
 
     def test_a_connection_counts_for_the_client_that_the_proxy_names(self) -> None:
-        """And once: the slot goes on with it to the front."""
+        """It counts once: the front takes over the slot."""
         transport: Any = self.enter(proxies="10.0.0.1", maximum=20)
         self.receive(transport, HEADER + b"x")
         self.assertEqual(transport.protocol.slot.network, "192.0.2.7")
@@ -230,7 +230,7 @@ class ListenerTests(TestCase):
         self.assertTrue(late.disconnected)
 
     def test_plain_where_tls_is_due(self) -> None:
-        """A client that speaks HTTP gets the reason; others get nothing."""
+        """A client that speaks HTTP gets a response; others get nothing."""
         transport = self.enter(tls=True)
         self.receive(transport, b"GET / HTTP/1.1\r\n\r\n")
         self.assertTrue(transport.value().startswith(b"HTTP/1.1 400 This port takes TLS only"))
@@ -243,7 +243,7 @@ class ListenerTests(TestCase):
         self.lost(transport)
 
     def test_a_unix_socket(self) -> None:
-        """Its clients have no address; they are refused like others."""
+        """A refusal of its clients is an event without an address."""
         late: dict[str, Any] = {"proxies": "127.0.0.1"}
         for how, data, cause in (
             ({"tls": True}, b"GET / HTTP/1.1\r\n\r\n", "PlainText"),
@@ -263,7 +263,7 @@ class ListenerTests(TestCase):
         self.assertIsNone(self.again().protocol)
 
     def test_stop(self) -> None:
-        """Connections that wait are closed."""
+        """Waiting connections are closed."""
         transport: Any = self.enter()
         stopped = self.listener.stop()
         self.assertNoResult(stopped)

@@ -1,4 +1,4 @@
-"""TLS at the front, with real OpenSSL on loopback: what is let in, what is not, and who it is."""
+"""TLS and the PROXY protocol at the front, with real OpenSSL on loopback."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from novnc_twisted.access.forwarded import networks
 from novnc_twisted.events import RequestRefused
 from novnc_twisted.frontend.tls import BadTLS, FrontTLS
 from novnc_twisted.relay import StreamEnd
-from tests.frontend.tls_case import OTHER, OURS, TLSCase, client_tls, of_header
+from tests.frontend.tls_case import OTHER, OURS, TLSCase, client_tls, proxy_header
 from tests.session.harness import HANDSHAKE, TOKEN, introduce
 from tests.support.observed import only
 from tests.support.pki import CA, CLIENT
@@ -22,7 +22,7 @@ class SessionTests(TLSCase):
         self.assertIn(b"200 OK", await self.page())
 
     async def test_a_session_by_wss(self) -> None:
-        """Both ways, by a foreign client; no byte of it by the detached engine, which knows no TLS."""
+        """Data in both directions, with autobahn's client.  The detached relay is not used, because it has no TLS."""
         self.novnc(base_url="https://localhost/vnc_auto.html")
         client = await self.autobahn()
         self.assertEqual(await introduce(client), (64, 48, "myserver20"))
@@ -36,7 +36,7 @@ class SessionTests(TLSCase):
         await self.all_over()
 
     async def test_back_pressure(self) -> None:
-        """A viewer that does not read costs little."""
+        """Less than 512 KiB are buffered for a viewer that does not read."""
         amount = 4 << 20
         self.novnc()
         client = await self.autobahn()
@@ -64,7 +64,7 @@ class SessionTests(TLSCase):
         self.assertEqual(len(await client.read(amount)), amount)
 
     async def test_xvp(self) -> None:
-        """TLS, then CONNECT, as the Java viewer does with an https:// link; refusals, too."""
+        """TLS, then CONNECT, as the Java viewer does with an https:// link; also a refusal."""
         self.xvp()
         client = await self.client()
         client.write(f"CONNECT /console?token={TOKEN} HTTP/1.0\r\n\r\n".encode())
@@ -75,7 +75,7 @@ class SessionTests(TLSCase):
         self.assertTrue((await refused.everything()).startswith(b"HTTP/1.1 401 "))
 
     async def test_plain_and_tls_on_one_port(self) -> None:
-        """And the plain one still goes by the detached engine."""
+        """A plain session still uses the detached relay."""
         self.novnc()
         self.assertIn(b"200 OK", await self.page(plain=True))
         self.assertIn(b"200 OK", await self.page())
@@ -111,7 +111,7 @@ class SessionTests(TLSCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_time_runs_from_accept(self) -> None:
-        """However long the listener and the handshake took."""
+        """The session gets the time of accept."""
         self.novnc()
         begun: list[float] = []
         self.patch(self.front.registry, "begin", lambda viewer, accepted_at: begun.append(accepted_at))
@@ -126,7 +126,7 @@ class SessionTests(TLSCase):
         self.assertEqual(begun, [waiting._began])
 
     async def test_stopping(self) -> None:
-        """Sessions over TLS end with 1001, and connections that wait are closed."""
+        """Sessions over TLS end with 1001, and waiting connections are closed."""
         self.novnc()
         client = await self.autobahn()
         await introduce(client)
@@ -145,7 +145,7 @@ class RuleTests(TLSCase):
     """Which clients are admitted."""
 
     async def fails(self, **how: Any) -> None:
-        """No answer comes."""
+        """Check that a request gets no response."""
         self.assertEqual(await self.page(**how), b"")
 
     async def test_client_certificates(self) -> None:
@@ -157,7 +157,7 @@ class RuleTests(TLSCase):
         await self.fails()
         await self.fails(options=client_tls(cert=OTHER.issue(purpose=CLIENT)))
         await self.fails(options=client_tls(cert=OURS.issue(purpose=CLIENT, days=(-2, -1))))
-        await self.fails(options=client_tls(cert=OURS.issue("localhost")))  # a server's
+        await self.fails(options=client_tls(cert=OURS.issue("localhost")))  # a server certificate
         self.assertEqual([(event.cause, event.address) for event in events], [("TLSFailed", "127.0.0.1")] * 4)
         self.assertIn("peer did not return a certificate", events[0].detail)
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -173,7 +173,7 @@ class RuleTests(TLSCase):
         await self.fails(options=newest_2)
 
     async def test_version_1_1(self) -> None:
-        """Not by default."""
+        """It is refused by default."""
         old = client_tls(insecurelyLowerMinimumTo=ssl.TLSVersion.TLSv1_1, lowerMaximumSecurityTo=ssl.TLSVersion.TLSv1_1)
         self.novnc()
         await self.fails(options=old)
@@ -193,7 +193,7 @@ class RuleTests(TLSCase):
         self.assertEqual(str(error), "minimum: tlsv1.3 is not one of default, tlsv1_1, tlsv1_2, tlsv1_3")
 
     async def test_the_chain(self) -> None:
-        """Intermediate certificates behind ours are sent, too; key and certificate may be one file."""
+        """Intermediate certificates after ours are sent, too; key and certificates may be in one file."""
         between = CA("between", above=OURS)
         server = between.issue("localhost")
         both = self.write("both", server.cert + between.pem + server.key)
@@ -203,25 +203,25 @@ class RuleTests(TLSCase):
 
 
 class ProxyProtocolTests(TLSCase):
-    """A proxy in front that passes TCP on."""
+    """A load balancer that passes on TCP."""
 
     def setUp(self) -> None:
         super().setUp()
         self.how = {"proxies": networks(["127.0.0.1"])}
 
-    async def test_who_came(self) -> None:
-        """The client's address, in clear and within TLS; not the proxy's."""
+    async def test_the_client_address(self) -> None:
+        """consoleauth gets the client's address, not the load balancer's, with and without TLS."""
         self.novnc()
         addresses = ["192.0.2.7", "2001:db8::7", "192.0.2.8", "2001:db8::8"] * 2
         ways = [(version, plain) for plain in (False, True) for version in (1, 1, 2, 2)]
         for address, (version, plain) in zip(addresses, ways, strict=True):
-            viewer = await self.upgraded(header=of_header(version, address), plain=plain)
+            viewer = await self.upgraded(header=proxy_header(version, address), plain=plain)
             self.assertEqual((await introduce(viewer))[2], "myserver20")
             self.assertEqual(self.asked[-1][2], address)
 
     async def test_xvp(self) -> None:
         self.xvp()
-        client = await self.client(header=of_header(1, "192.0.2.7"))
+        client = await self.client(header=proxy_header(1, "192.0.2.7"))
         client.write(f"CONNECT /console?token={TOKEN} HTTP/1.0\r\n\r\n".encode())
         await client.until(b"\r\n\r\n")
         self.assertEqual(self.asked[-1][2], "192.0.2.7")
@@ -234,21 +234,21 @@ class ProxyProtocolTests(TLSCase):
         self.assertEqual(await client.everything(), b"")
 
     async def test_not_from_others(self) -> None:
-        """What an untrusted peer says of itself is not even read."""
+        """The header of an untrusted peer is not even read."""
         self.how = {"proxies": networks(["192.0.2.0/24"])}
         self.novnc()
         for version in (1, 2):
-            self.assertEqual(await self.page(header=of_header(version, "192.0.2.7"), plain=True), b"")
+            self.assertEqual(await self.page(header=proxy_header(version, "192.0.2.7"), plain=True), b"")
         self.assertEqual(self.listener.waiting, set())
 
     async def test_no_header_is_believed_without_the_option(self) -> None:
         self.how = {}
         self.novnc()
-        self.assertIn(b" 400 ", await self.page(header=of_header(1, "192.0.2.7"), plain=True))
+        self.assertIn(b" 400 ", await self.page(header=proxy_header(1, "192.0.2.7"), plain=True))
 
 
 class ReloadTests(TLSCase):
-    """New files for new connections."""
+    """New connections use the new files."""
 
     async def test_a_session_lives_on(self) -> None:
         self.novnc()
@@ -264,7 +264,7 @@ class ReloadTests(TLSCase):
         self.assertEqual((await connection.inbox.get())[0], 4)
 
     async def test_bad_files(self) -> None:
-        """What was read before stays."""
+        """The old files stay in use."""
         self.novnc()
         for name, data in (("cert", b"none"), ("key", OTHER.issue("localhost").key)):
             kept = Path(self.path(name)).read_bytes()
@@ -275,10 +275,10 @@ class ReloadTests(TLSCase):
 
 
 class OrderTests(TLSCase):
-    """Whatever is written when, it arrives whole and in order."""
+    """Data arrive complete and in order."""
 
     async def test_much_and_little(self) -> None:
-        """Through a socket that is sometimes full."""
+        """The viewer does not read at first."""
         self.novnc()
         client = await self.autobahn()
         await introduce(client)

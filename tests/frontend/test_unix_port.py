@@ -28,7 +28,7 @@ class SharedTests(TestCase):
     timeout = 300
 
     def setUp(self) -> None:
-        folder = tempfile.mkdtemp()  # the path of a socket is short
+        folder = tempfile.mkdtemp()  # the path of a socket must be short
         self.addCleanup(shutil.rmtree, folder)
         self.path = f"{folder}/s"
         self.listener = socket.socket(socket.AF_UNIX)
@@ -50,7 +50,7 @@ class SharedTests(TestCase):
         self.assertEqual(await client.everything(), b"hello")
 
     async def test_the_end_of_one_does_not_end_the_others(self) -> None:
-        """Neither by shutting the socket down nor by removing its path; and its permissions stay."""
+        """A stopped acceptor neither shuts down the socket, nor removes its path, nor changes its permissions."""
         first, second = self.accept(), self.accept()
         await self.greeted()
         await first.stop()
@@ -82,7 +82,7 @@ class SessionTests(FrontCase):
         return client
 
     async def test_the_address_is_unknown(self) -> None:
-        """consoleauth takes no empty address."""
+        """consoleauth accepts no empty address."""
         self.novnc()
         viewer = WebSocket(await self.begin(HANDSHAKE.format(path=f"/?token={TOKEN}", more="")))
         self.assertEqual((await introduce(viewer))[2], "myserver20")

@@ -1,4 +1,4 @@
-"""A proxy that viewers reach by TLS, for tests."""
+"""Test case of a proxy that accepts TLS."""
 
 import struct
 from ipaddress import ip_address
@@ -20,8 +20,7 @@ SERVER = OURS.issue("localhost", "127.0.0.1")
 BEGIN_2 = b"\r\n\r\n\0\r\nQUIT\n"
 
 
-def of_header(version: int, address: str) -> bytes:
-    """A PROXY header."""
+def proxy_header(version: int, address: str) -> bytes:
     if version == 1:
         return f"PROXY TCP{'6' if ':' in address else '4'} {address} {address} 4711 6080\r\n".encode()
     packed = ip_address(address).packed
@@ -30,7 +29,7 @@ def of_header(version: int, address: str) -> bytes:
 
 
 def client_tls(ca: CA = OURS, cert: Credential | None = None, **more: Any) -> Any:
-    """What a client trusts and shows."""
+    """A client's TLS options."""
     mine = None if cert is None else ssl.PrivateCertificate.loadPEM(cert.key + cert.cert)
     return ssl.optionsForClientTLS(
         "localhost",
@@ -67,7 +66,7 @@ class Announced:
 
 
 class TLSCase(FrontCase):
-    """A front behind its listener."""
+    """A front behind a listener."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -115,7 +114,7 @@ class TLSCase(FrontCase):
         return client  # type: ignore[no-any-return]
 
     async def page(self, **how: Any) -> bytes:
-        """The head of the answer to a request, or nothing."""
+        """The head of the response, if there is one."""
         client = await self.client(**how)
         client.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return (await client.everything()).partition(b"\r\n\r\n")[0]

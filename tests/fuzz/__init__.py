@@ -1,1 +1,1 @@
-"""Every parser under bytes that nobody planned: one harness for each, two drivers (docs/fuzzing.rst)."""
+"""Fuzzing: a target for each parser of input from outside, and two drivers (docs/fuzzing.rst)."""

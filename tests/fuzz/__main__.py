@@ -25,13 +25,13 @@ from .tools import Target
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / ".make" / "fuzz"
 SLOWEST = 25
-"""Seconds that one input may take; only a cost that is quadratic in its length takes that long."""
+"""Limit of seconds for one input; only a cost that is quadratic in its length takes that long."""
 
 MEMORY = 1024
-"""Limit of memory of a target's process, in MiB."""
+"""Memory limit of a target's process, in MiB."""
 
 KEPT, KEPT_LONGEST = 24, 640
-"""How many inputs that fuzzing found are added to the corpus for each target, and bytes of the longest."""
+"""Maximum number of inputs that fuzzing may add to the corpus of a target, and their maximum length."""
 
 _running: set[subprocess.Popen[str]] = set()
 _printing = threading.Lock()
@@ -86,20 +86,20 @@ def drive(target: Target, seconds: float, guided: bool) -> Outcome:
         start_new_session=True,
     )
     _running.add(process)
-    said = process.communicate()[0]
+    output = process.communicate()[0]
     _running.discard(process)
     found = Outcome(target, seconds=time.monotonic() - began)
-    counts = re.findall(r"number_of_executed_units: +(\d+)", said) or re.findall(r"^#(\d+)\s", said, re.M)
+    counts = re.findall(r"number_of_executed_units: +(\d+)", output) or re.findall(r"^#(\d+)\s", output, re.M)
     found.executions = int(counts[-1]) if counts else 0
-    found.edges = (re.findall(r"cov: (\d+)", said) or ["-"])[-1]
-    found.inputs = (re.findall(r"corp: (\d+)", said) or ["-"])[-1]
+    found.edges = (re.findall(r"cov: (\d+)", output) or ["-"])[-1]
+    found.inputs = (re.findall(r"corp: (\d+)", output) or ["-"])[-1]
     found.findings = sorted(set(findings.iterdir()) - before)
     found.failed = bool(process.returncode or found.findings or not found.executions)
-    (PLACE / f"{target.name}.log").write_text(said)
+    (PLACE / f"{target.name}.log").write_text(output)
     with _printing:
         print(f"{target.name}: {found.executions} executions in {found.seconds:.0f} s", flush=True)
         if found.failed:
-            print(f"FOUND in {target.name} (exit code {process.returncode}):\n{_finding_in(said)}", flush=True)
+            print(f"FOUND in {target.name} (exit code {process.returncode}):\n{_finding_in(output)}", flush=True)
             for path in found.findings:
                 print(f"  {sys.executable} -m tests.fuzz --replay {path}", flush=True)
     return found
@@ -110,11 +110,11 @@ def _escaped(word: bytes) -> str:
     return "".join(f"\\x{byte:02x}" for byte in word)
 
 
-def _finding_in(said: str) -> str:
+def _finding_in(output: str) -> str:
     """The part of the output that describes the finding."""
-    begins = [said.find(what) for what in ("=== Uncaught Python exception", "Traceback (", "ERROR: libFuzzer")]
+    begins = [output.find(what) for what in ("=== Uncaught Python exception", "Traceback (", "ERROR: libFuzzer")]
     begin = min((at for at in begins if at >= 0), default=0)
-    return "\n".join(f"  | {line}" for line in said[begin:].splitlines()[:40])
+    return "\n".join(f"  | {line}" for line in output[begin:].splitlines()[:40])
 
 
 def table(outcomes: list[Outcome], guided: bool, seconds: float) -> str:
@@ -139,7 +139,7 @@ def table(outcomes: list[Outcome], guided: bool, seconds: float) -> str:
 
 
 def keep(target: Target) -> int:
-    """Add the few small inputs to the corpus that reach code that it does not; return the exit code."""
+    """Add a few small inputs that reach more code to the corpus; return the exit code."""
     ours, grown = CORPUS / target.name, PLACE / "corpus" / target.name
     if not grown.is_dir():
         return 0
@@ -158,7 +158,7 @@ def replay(path: Path) -> int:
     name = path.resolve().parent.name
     found = targets()
     if name not in found:
-        print(f"{path}: no target is called {name}; it is the name of the folder", file=sys.stderr)
+        print(f"{path}: no target is called {name}, the name of its folder", file=sys.stderr)
         return 2
     in_time(found[name].run, path.read_bytes())
     print(f"{path}: nothing is wrong with it (any more)")
@@ -174,14 +174,13 @@ def end(number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Run all targets, some of them, or one finding again."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", help="their names; all, where none is given")
+    parser.add_argument("targets", nargs="*", help="names of targets (all)")
     parser.add_argument("--seconds", type=float, default=600.0, help="for all targets together (600)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time (one for each core)")
-    parser.add_argument("--blind", action="store_true", help="without coverage, by hypothesis alone")
+    parser.add_argument("--blind", action="store_true", help="with hypothesis, without coverage")
     parser.add_argument("--replay", type=Path, help="a file with an input that failed")
-    parser.add_argument("--keep", action="store_true", help="run nothing; take what runs have found into the corpus")
+    parser.add_argument("--keep", action="store_true", help="run nothing; add what runs have found to the corpus")
     options = parser.parse_args()
     if options.replay is not None:
         return replay(options.replay)

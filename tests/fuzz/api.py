@@ -1,4 +1,4 @@
-"""The Compute API: bodies, targets and hosts alone, and a whole site by bytes."""
+"""The Compute API: its parsers of bodies, targets and hosts, and a whole site."""
 
 import json
 from typing import Any
@@ -33,7 +33,6 @@ def check_error(error: HTTPError, *codes: int) -> None:
 
 
 def depth_of(value: Any) -> int:
-    """Levels of nesting."""
     deepest, now = 0, [value]
     while now := [item for item in now if isinstance(item, (dict, list))]:
         deepest += 1
@@ -42,7 +41,7 @@ def depth_of(value: Any) -> int:
 
 
 def run_json(data: bytes) -> None:
-    """A body: refused with 400, or a value within the limits, which an error can quote."""
+    """A body: refused with 400, or a value within the limits that can be written as JSON."""
     try:
         value = read_json(data)
     except HTTPError as error:
@@ -52,20 +51,20 @@ def run_json(data: bytes) -> None:
     try:
         same(json.loads(json.dumps(value, allow_nan=False)), value, "the value that was written")
     except ValueError:
-        holds(False, "a number that JSON has no form for")
+        holds(False, "a number that JSON can't represent")
     for lenient in (False, True):
         try:
             chosen = choices(value, "os-getVNCConsole", FIELDS, lenient=lenient)
         except HTTPError as error:
             check_error(error, 400)
-            holds(len(json.dumps(fault_body(error))) < 8000, "a fault of any length")
+            holds(len(json.dumps(fault_body(error))) < 8000, "a long fault")
         else:
             same(chosen, {"type": value["os-getVNCConsole"]["type"]}, "the choice")
             holds(chosen["type"] in FIELDS["type"], "an unknown console type", chosen)
 
 
 def run_target(data: bytes) -> None:
-    """Lines: a request target, a Host, a microversion."""
+    """Lines: a request target, then texts that are read as a Host and as a microversion."""
     target, *rest = data.split(b"\n")
     try:
         segments, query = split_target(target.decode("latin-1"))
@@ -73,13 +72,13 @@ def run_target(data: bytes) -> None:
         check_error(error, 400)
     else:
         holds(sum(map(len, query.values())) <= 100, "too many parameters")
-        holds(all(len(segment) <= len(target) for segment in segments), "a segment from nowhere", segments)
+        holds(all(len(segment) <= len(target) for segment in segments), "a long segment", segments)
     for text in (line.decode("latin-1") for line in rest):
         if is_host(text):
             holds(not set(text) & set("/\\@?# \t\r\n\0"), "not a host", text)
         if is_loopback(text) and is_host(text):
             bare = text.lower()
-            holds(bare.startswith(("localhost", "127.", "[")) or bare[:1].isdigit() or "::1" in bare, "not here", text)
+            holds(bare.startswith(("localhost", "127.", "[")) or bare[:1].isdigit() or "::1" in bare, "not local", text)
         for name in ("openstack-api-version", "x-openstack-nova-api-version"):
             try:
                 version = requested(Request(method="GET", segments=(), headers={name: [text]}))
@@ -95,27 +94,27 @@ class Basic(NoAuth):
     tokens = True
 
     def admit(self, request: Request) -> None:
-        """Anybody."""
+        """Admit anybody."""
 
     async def log_in(self, name: str, password: str, *_: Any) -> User:
-        """Anybody, whatever the password: what is under test comes before and after it."""
+        """Accept any password: its check is not under test."""
         return User(name, None, "$2b$" + password.encode("utf-8", "surrogatepass").hex())
 
     def user(self, name: str) -> User:
-        """Anybody."""
+        """Accept any name."""
         return User(name, None, "")
 
 
 class Wire:
-    """A site, its log, and what a client receives."""
+    """A site, with checks of its log and answers."""
 
     def __init__(self, auth: Any) -> None:
         self.host = FakeHost("host1", instance("one"), instance("two", state="shutoff", power_state=4))
         self.system = System(auth, self.host, observer=lambda event: None)  # the access log would have a timer
         Deferred.fromCoroutine(self.system.start())
 
-    def handshake(self, chunks: list[bytes]) -> list[int]:
-        """The status of each answer."""
+    def exchange(self, chunks: list[bytes]) -> list[int]:
+        """Send chunks on a new connection; return the status of each answer."""
         failures: list[LogEvent] = []
 
         def look(event: LogEvent) -> None:
@@ -132,7 +131,7 @@ class Wire:
             answers = connection.answers()
             connection.protocol.connectionLost(_GONE)
             left = set(self.system.reactor.getDelayedCalls()) - before
-            holds(not left, "timers that are left", left)
+            holds(not left, "timers are left", left)
         finally:
             globalLogPublisher.removeObserver(look)  # type: ignore[arg-type]
             self.system.consoleauth.tokens.clear()
@@ -140,7 +139,7 @@ class Wire:
         if failures:
             raise failures[0]["log_failure"].value
         for answer in answers:
-            same(answer["content-type"], "application/json; charset=UTF-8", "the type")
+            same(answer["content-type"], "application/json; charset=UTF-8", "the content type")
             holds(100 < answer.status < 600 and answer.status != 500, "an internal error", answer.status, answer.raw)
         return [answer.status for answer in answers]
 
@@ -150,17 +149,17 @@ _WIRES: list[Wire] = []
 
 
 def run_site(data: bytes) -> None:
-    """First byte: the strategy; the rest: what a client sends.  Answers in any chunks, no traceback, no timer left."""
+    """First byte: the auth strategy; the rest: a client's stream.  No failure is logged, and no timer is left."""
     if not data or b"HEAD " in data:  # its answer has a length and no body, so that the next answer could not be found
         return
     if not _WIRES:
         _WIRES.extend((Wire(NoAuth()), Wire(Basic())))
     wire = _WIRES[data[0] & 1]
-    wanted = wire.handshake([data[1:]])
-    holds(len(wanted) <= 1, "answers what was pipelined", wanted)
+    wanted = wire.exchange([data[1:]])
+    holds(len(wanted) <= 1, "answers a pipelined request", wanted)
     for chunks in cuttings(data[1:]):
-        # A client may send more after the answer.  In one chunk that is a pipeline: only the first is answered.
-        same(wire.handshake([chunk for chunk in chunks if chunk])[:1], wanted, "the first answer")
+        # In chunks, a second request may arrive after the first answer, so that it is not pipelined.
+        same(wire.exchange([chunk for chunk in chunks if chunk])[:1], wanted, "the first answer")
 
 
 _GET = b"GET /v2.1/servers HTTP/1.1\r\nHost: localhost\r\n"

@@ -1,4 +1,4 @@
-"""Drive one target without its coverage: ``python -m tests.fuzz.blind MODULE NAME SECONDS PREFIX``.
+"""Fuzz one target without its coverage: ``python -m tests.fuzz.blind MODULE NAME SECONDS PREFIX``.
 
 For machines without atheris.  hypothesis makes the inputs, and minimizes a failing one.  The output has libFuzzer's
 form, as far as possible.
@@ -61,7 +61,6 @@ def drive(target: Target, seconds: float, prefix: str) -> int:
 
 
 def main() -> int:
-    """See the module."""
     _, module, name, seconds, prefix = sys.argv
     return drive(targets(module)[name], float(seconds), prefix)
 

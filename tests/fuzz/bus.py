@@ -55,16 +55,16 @@ def run_json(data: bytes) -> None:
     good, value = decoded(data)
     text = text_of(data)
     if good:
-        same(decoded(text), (True, value), "the same as text")
-        holds(finite(value), "a number that JSON has no form for", value)
+        same(decoded(text), (True, value), "the decoded text")
+        holds(finite(value), "a number that JSON can't represent", value)
         same(decode(encode(value)), value, "what was sent on")
     try:
         result = outcome(data)
-        holds(good and isinstance(value, dict) and "result" in value, "a result from nowhere", result)
+        holds(good and isinstance(value, dict) and "result" in value, "an invalid result", result)
     except Refusal as refusal:
         holds(len(refusal.detail) <= MAX_DETAIL, "a long detail")
         controls = [letter for letter in str(refusal) if category(letter) in ("Cc", "Cs", "Zl", "Zp")]
-        holds(not controls, "a detail that forges a line", controls)
+        holds(not controls, "control characters in a detail", controls)
     except ValueError as error:
         fits_a_log(str(error), 100, "the error")
     for check in (check_topic, check_key):
@@ -90,13 +90,13 @@ def run_request(data: bytes) -> None:
         return
     same(read_request(request.encode()), request, "the request that was sent on")
     texts = (request.call_id, request.reply_to, request.public_key, request.method)
-    holds(all(type(text) is str for text in texts), "what is not text", request)
-    holds(type(request.gives_up) is int and type(request.arguments) is dict, "other types", request)
+    holds(all(type(text) is str for text in texts), "a field that is not text", request)
+    holds(type(request.gives_up) is int and type(request.arguments) is dict, "wrong types", request)
     try:
         reply = write_reply(request, "answer")
     except ValueError:
         return
-    same(json.loads(reply)["id"], request.call_id, "whom it is for")
+    same(json.loads(reply)["id"], request.call_id, "the call of the reply")
 
 
 def run_reply(data: bytes) -> None:
@@ -129,7 +129,7 @@ def run_connect_info(data: bytes) -> None:
     except ValueError as error:
         fits_a_log(str(error), 100, "the error")
         return
-    holds(0 <= info.port <= 65535 and info.password is None, "an impossible place", info)
+    holds(0 <= info.port <= 65535 and info.password is None, "a bad port or a password", info)
     same(ConnectInfo.from_wire(decode(encode(info.to_wire()))), info, "what was sent on")
 
 
@@ -143,22 +143,22 @@ def run_host(data: bytes) -> None:
         return
     for read in (replies.instance, replies.instances, partial(_console, UUID)):
         try:
-            told = read("host1", value)
+            found = read("host1", value)
         except ServiceUnavailable as refusal:
             fits_a_log(refusal.detail, 150, "the detail")
             continue
-        for record in told if isinstance(told, list) else [told]:
+        for record in found if isinstance(found, list) else [found]:
             same(type(record).from_wire(decode(encode(record.to_wire())), **_local(record)), record, "what was sent on")
             one = record.to_wire() if isinstance(record, Instance) else record.connect_info.to_wire()
-            same(one.get("compute_host", getattr(record, "host", None)), "host1", "who answers")
+            same(one.get("compute_host", getattr(record, "host", None)), "host1", "the host")
             holds(all(text.isprintable() for text in one.values() if isinstance(text, str)), "unprintable", one)
-            holds(all(0 <= number < 10**12 for number in one.values() if type(number) is int), "a number", one)
+            holds(all(0 <= number < 10**12 for number in one.values() if type(number) is int), "a bad number", one)
 
 
 def _console(instance_uuid: str, host: str, answer: Any) -> Console:
     found = replies.console(host, instance_uuid, answer)
     info = found.connect_info
-    same((info.instance_uuid, info.user_id, info.project_id), (instance_uuid, None, None), "whose console it is")
+    same((info.instance_uuid, info.user_id, info.project_id), (instance_uuid, None, None), "the VM or owner")
     return found
 
 
@@ -170,7 +170,7 @@ SECRET = "s3cr3t-Pa55"
 
 
 def run_url(data: bytes) -> None:
-    """A transport_url; each ``@`` is replaced by a password, which no error and no label shows."""
+    """A transport_url, also with a password before ``@``; no error and no label shows it."""
     for text in (clean_text_of(data), clean_text_of(data).replace("@", f":{SECRET}@", 1)):
         try:
             url = parse_redis_url(text)
@@ -178,15 +178,15 @@ def run_url(data: bytes) -> None:
             fits_a_log(str(error), 400, "the error")
             holds(SECRET not in str(error), "shows the password", error)
             continue
-        holds(0 < url.port < 65536 and 0 <= url.db < 100_000, "an impossible place", url)
-        holds(url.host or url.path or url.sentinels, "no place", url)
+        holds(0 < url.port < 65536 and 0 <= url.db < 100_000, "a bad port or db", url)
+        holds(url.host or url.path or url.sentinels, "no server", url)
         elsewhere = (url.host, url.path, url.service, url.ca, url.cert, url.key, url.server_name, url.username)
         if not any(SECRET in one for one in elsewhere if one):
             holds(SECRET not in url.label and SECRET not in repr(url), "shows the password", url)
         if not url.sentinels and url.path is None and url.ca is None and url.cert is None and url.server_name is None:
             again = parse_redis_url(url.label)
             same((again.host, again.port, again.db, again.tls), (url.host, url.port, url.db, url.tls), "the label")
-        holds(isinstance(url, RedisURL), "something else")
+        holds(isinstance(url, RedisURL), "not a RedisURL")
 
 
 REQUEST = (

@@ -33,7 +33,7 @@ class _System:
         self.sent: list[str] = []
         self.cause: Refusal | None = None
         self.waiting: list[Deferred[None]] = []
-        self.wrong: list[str] = []  # the channel would take an exception for a mistake of its own
+        self.wrong: list[str] = []  # no exceptions, because the channel would handle them
         self._waits, self._refuses = waits, refuses
         self.services = SimpleNamespace(reactor=Clock(), settings=SessionSettings(), find_again=self.find_again)
         self.info = ConnectInfo(host="h", port=5900, instance_uuid="u", state="paused")
@@ -50,12 +50,12 @@ class _System:
         self.sent.append(text)
 
     def end(self, cause: Refusal) -> None:
-        holds(isinstance(cause, ProtocolViolation) and self.cause is None, "ends otherwise", cause)
+        holds(isinstance(cause, ProtocolViolation) and self.cause is None, "ends for another cause, or twice", cause)
         fits_a_log(str(cause), 200, "the cause")
         self.cause, self.on_text = cause, None
 
     def fault(self) -> None:
-        self.check(False, "a fault")
+        self.check(False, "a bug")
 
     def seconds_left(self) -> None:
         return None
@@ -72,7 +72,7 @@ class _System:
         self.check(token == "t", "another token")
 
     async def change_control(self, server_id: str, session_id: str, token: str, action: str, other: str) -> None:
-        self.check((server_id, session_id, token) == ("u", "s", "t") and action in CONTROL_ACTIONS, "what it asks")
+        self.check((server_id, session_id, token) == ("u", "s", "t") and action in CONTROL_ACTIONS, "a bad change")
         self.check(len(other) <= 255 and other.isprintable(), "the name of the other session")
         await self._answer()
 
@@ -106,7 +106,7 @@ def run(data: bytes) -> None:
         while any(not one.called for one in system.waiting):
             next(one for one in system.waiting if not one.called).callback(None)
         holds(system.cause is not None or len(system.sent) == len(texts) + 2, "a message has no answer", system.sent)
-        holds(not system.wrong, "is wrong", system.wrong)
+        holds(not system.wrong, "failed checks", system.wrong)
         channel.stop()
 
 

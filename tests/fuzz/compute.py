@@ -6,28 +6,28 @@ from novnc_twisted.compute.domain_xml import Domain, DomainXMLError, read_domain
 
 from .tools import Target, clean_text_of, fits_a_log, holds, same, text_of
 
-_DOCTYPE = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
+_NOT_MARKUP = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
 
 
 def run(data: bytes) -> None:
-    """XML in libvirt's form: nothing in it is expanded, and no number is out of range."""
+    """XML in libvirt's form: no entity is expanded, and no number is out of range."""
     for xml in {clean_text_of(data), text_of(data)}:
         domain = _read(xml)
         if domain is None:
             continue
-        holds("<!DOCTYPE" not in _DOCTYPE.sub("", xml), "took a document type", xml)
-        holds(domain.uuid and domain.name, "nobody's domain", domain)
+        holds("<!DOCTYPE" not in _NOT_MARKUP.sub("", xml), "a document type is accepted", xml)
+        holds(domain.uuid and domain.name, "no UUID or name", domain)
         same(domain.uuid, domain.uuid.strip().lower(), "the UUID")
         holds(0 < domain.vcpus < 10**18 and 0 <= domain.memory_mb < 10**25, "an impossible size", domain)
         texts = [value for value in (getattr(domain, name) for name in Domain.__slots__) if isinstance(value, str)]
         vnc = domain.vnc
         if vnc is not None:
             holds(vnc.port is None or 0 < vnc.port < 65536, "an impossible port", vnc)
-            holds(vnc.socket != "" and all(vnc.listens), "an empty place", vnc)
+            holds(vnc.socket != "" and all(vnc.listens), "an empty address", vnc)
             texts += [*vnc.listens, vnc.socket or ""]
-        holds(sum(len(text) for text in texts) <= len(xml) + 100, "more than came", domain)
+        holds(sum(len(text) for text in texts) <= len(xml) + 100, "longer than the XML", domain)
         password = read_vnc_password(xml)
-        holds(password is None or (vnc is not None and len(password) <= len(xml)), "a password from nowhere")
+        holds(password is None or (vnc is not None and len(password) <= len(xml)), "an impossible password")
 
 
 def _read(xml: str) -> Domain | None:

@@ -63,17 +63,17 @@ def _read(head: Head, answers: list[dict[str, Any] | None]) -> None:
         holds(not copy.keys() & change.added.keys(), "an entry is there already")
         copy |= change.added
         for uuid, entry in change.added.items():
-            same((entry.uuid, entry.host, part_number(uuid, count)), (uuid, HOST, number), "whose entry it is")
+            same((entry.uuid, entry.host, part_number(uuid, count)), (uuid, HOST, number), "UUID, host or part")
         if change.malformed:
             fits_a_log(record.malformed().detail, 100, "the detail")
             holds(head.parts[number] == "" or number in record.changed(head), "a malformed part is not read again")
         elif answer is not None:
-            holds(all(map(is_row, answer["rows"])), "a malformed part is taken")
+            holds(all(map(is_row, answer["rows"])), "a malformed part is accepted")
     same(dict(record), copy, "the copy")
 
 
 def _write(answers: list[dict[str, Any] | None]) -> None:
-    """Publish the rows of the parts as a host would: a reader finds what was written."""
+    """Publish the rows of the parts as a host would: a reader gets the same rows."""
     parts = [answer["rows"] for answer in answers if answer is not None and isinstance(answer.get("rows"), list)]
     rows = {row[0]: row for part in parts for row in part if is_row(row) and is_uuid(row[0]) and row[0].islower()}
     if not rows:
@@ -88,8 +88,8 @@ def _write(answers: list[dict[str, Any] | None]) -> None:
     record.clear(count)
     for number in range(count):
         change = record.take(number, _now(transport.store.get(part_key(HOST, count, number))))
-        holds(not change.malformed, "what a host writes is malformed")
-    same(dict(record), rows, "what was read")
+        holds(not change.malformed, "a part that was written is malformed")
+    same(dict(record), rows, "the rows")
     same(record.changed(head), [], "the parts to read again")
 
 

@@ -24,7 +24,7 @@ class Decoded(NamedTuple):
 
 
 def decode(chunks: list[bytes], decoder: frames.FrameDecoder) -> Decoded:
-    """Read it with a decoder under test."""
+    """Decode a stream with the decoder under test."""
     reads_text = isinstance(decoder, TextFrameDecoder)
     slots = [name for kind in type(decoder).__mro__ for name in getattr(kind, "__slots__", ())]
     most = MOST_HELD + 4 + (TEXT_LIMIT if reads_text else 0)
@@ -40,15 +40,15 @@ def decode(chunks: list[bytes], decoder: frames.FrameDecoder) -> Decoded:
             decoder.news = False
         held = sum(len(value) for name in slots if isinstance(value := getattr(decoder, name), bytes))
         holds(held <= most, "holds too much", held)
-    holds(decoder.closed is (decoder.close_code is not None), "closed, or not")
+    holds(decoder.closed is (decoder.close_code is not None), "closed and close_code disagree")
     if decoder.closed or decoder.failure is not None:
-        same(decoder.receive(b"\x82\x80\0\0\0\0"), b"", "what comes after the end")
+        same(decoder.receive(b"\x82\x80\0\0\0\0"), b"", "the payload after the end")
     failure = None if decoder.failure is None else type(decoder.failure)
     return Decoded(payload, pings, decoder.close_code, failure, texts)
 
 
 def read(data: bytes, limit: int, text_limit: int | None = None) -> Decoded:
-    """Read it by RFC 6455, section 5, one frame after the other.
+    """Decode a stream by RFC 6455, section 5, one frame after the other.
 
     :param text_limit: bytes of the longest text message; None: text is refused.
     """

@@ -1,6 +1,6 @@
 """Whole sessions in memory: a proxy between a hostile viewer and a hostile VNC server.
 
-An input is a script of steps: a byte for the sender, a byte for the length, then what it sends.
+An input is a script of steps: a byte for its kind, a byte for the length, then the data.
 """
 
 from collections.abc import Iterator
@@ -42,13 +42,13 @@ class Socket(StringTransport):
         self.protocol: Any = None
         self.open = True
 
-    def say(self, data: bytes) -> None:
-        """The other side sends."""
+    def deliver(self, data: bytes) -> None:
+        """Pass data to the proxy."""
         if self.open and data:
             self.protocol.dataReceived(data)
 
     def leave(self) -> None:
-        """One of the sides closes it."""
+        """Close the connection, on either side."""
         if self.open:
             self.open = False
             self.protocol.connectionLost(DONE)
@@ -89,7 +89,7 @@ class World(Clock):
 
     def connectTCP(self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None) -> Any:
         """See IReactorTCP; there is one VNC server, which accepts at once."""
-        holds(self.upstream is None, "dials twice")
+        holds(self.upstream is None, "connects twice")
         protocol = factory.buildProtocol(IPv4Address("TCP", host, port))
         self.upstream = Socket(self, port)
         self.upstream.protocol = protocol
@@ -98,7 +98,7 @@ class World(Clock):
 
 
 def steps(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The script."""
+    """Read a script: the kind and the data of each step."""
     at = 0
     while at + 1 < len(data):
         what, count = data[at] % 6, data[at + 1]
@@ -110,10 +110,10 @@ def steps(data: bytes) -> Iterator[tuple[int, bytes]]:
             yield what, bytes([count])
 
 
-def script(*said: tuple[int, bytes]) -> bytes:
+def script(*parts: tuple[int, bytes]) -> bytes:
     """Write a script; data that is longer than a step is split."""
     data = b""
-    for what, words in said:
+    for what, words in parts:
         for at in range(0, max(len(words), 1), 255):
             part = words[at : at + 255]
             data += bytes([what, len(part)]) + part if what < WAIT else bytes([what, (words or b"\0")[0]])
@@ -145,14 +145,14 @@ def play(data: bytes, xvp: bool, shield: bool) -> tuple[bytes, bytes, bytes]:
     client = Socket(world, 40000)
     client.protocol = factory.buildProtocol(client.getPeer())
     client.protocol.makeConnection(client)
-    said = b""
+    sent = b""
     for what, words in steps(data):
         if what in (CLIENT, FRAMED):
             words = masked(words) if what == FRAMED and not xvp else words
-            said += words if client.open else b""
-            client.say(words)
+            sent += words if client.open else b""
+            client.deliver(words)
         elif what == UPSTREAM and world.upstream is not None:
-            world.upstream.say(words)
+            world.upstream.deliver(words)
         elif what == WAIT:
             world.advance(words[0] / 8)
         elif what == CLIENT_LEAVES:
@@ -161,7 +161,7 @@ def play(data: bytes, xvp: bool, shield: bool) -> tuple[bytes, bytes, bytes]:
             world.upstream.leave()
         world.advance(0)
     if world.upstream is not None:
-        holds(asked == [TOKEN], "dialled without a good token", asked)
+        holds(asked == [TOKEN], "connected without a valid token", asked)
         world.upstream.leave()
     client.leave()
     for _ in range(20):
@@ -171,11 +171,11 @@ def play(data: bytes, xvp: bool, shield: bool) -> tuple[bytes, bytes, bytes]:
     same(list(world.getDelayedCalls()), [], "the timers that are left")
     holds(not (world.upstream and world.upstream.open), "a socket is left")
     heard = world.upstream.value() if world.upstream is not None else b""
-    return said, client.value(), heard
+    return sent, client.value(), heard
 
 
 def run(data: bytes) -> None:
-    """First byte: the proxy, and whether it has the shield; the rest: the script.  Nothing is left, or logged."""
+    """First byte: the proxy, and whether it has the shield; the rest: the script.  No failure or secret is logged."""
     if not data:
         return
     xvp, shield = bool(data[0] & 1), not data[0] & 2
@@ -189,7 +189,7 @@ def run(data: bytes) -> None:
 
     globalLogPublisher.addObserver(look)  # type: ignore[arg-type]  # any callable will do
     try:
-        said, heard, upstream = play(data[1:], xvp, shield)
+        sent, heard, upstream = play(data[1:], xvp, shield)
     finally:
         globalLogPublisher.removeObserver(look)  # type: ignore[arg-type]
     if failures:
@@ -200,11 +200,11 @@ def run(data: bytes) -> None:
         holds(upstream.startswith(b"RFB 003."), "the server receives something else than RFB", upstream)
     if not shield or heard.count(b"RFB 003.008\n") != 1:
         return
-    _passed(said, upstream, xvp)
+    _passed(sent, upstream, xvp)
 
 
 def _secrets(data: bytes, heard: bytes, upstream: bytes) -> None:
-    """Check that the proxy sends the token and the password to no peer; a peer may send what it knows."""
+    """Check that the proxy sends the token and the password to no peer, unless the other peer sent them."""
     spoken = {
         who: b"".join(words for what, words in steps(data) if what in who) for who in ((CLIENT, FRAMED), (UPSTREAM,))
     }
@@ -232,24 +232,24 @@ def _heard(heard: bytes, xvp: bool) -> None:
         if length > 125:
             begin = 4 if length == 126 else 10
             length = int.from_bytes(rest[2:begin], "big")
-        holds(len(rest) >= begin + length, "half a frame", rest[:20])
+        holds(len(rest) >= begin + length, "an incomplete frame", rest[:20])
         if rest[0] == 0x88:
             code = int.from_bytes(rest[begin : begin + 2], "big")
             holds(frames.good_close_code(code), "an invalid close code", code)
             rest[begin + 2 : begin + length].decode()
-            holds(len(rest) == begin + length, "speaks after its close frame")
+            holds(len(rest) == begin + length, "data after the close frame")
         rest = rest[begin + length :]
 
 
-def _passed(said: bytes, upstream: bytes, xvp: bool) -> None:
-    """Check that the server received what the model of the shield lets through."""
-    _, _, stream = said.partition(b"\r\n\r\n")
+def _passed(sent: bytes, upstream: bytes, xvp: bool) -> None:
+    """Check that the server received only what the model of the shield passes."""
+    _, _, stream = sent.partition(b"\r\n\r\n")
     words = stream if xvp else read_frames(stream, frames.MESSAGE_LIMIT).payload
     judged = judge(words[14:])
     most = judged.passed + judged.more
-    # The proxy's own part is at most version, choice, response and ClientInit; its end depends on the server.
+    # The proxy itself sends version, choice, response and ClientInit; which of them depends on the server.
     own = [upstream[at:] for at in (12 + 1, 12 + 1 + 1, 12 + 1 + 16 + 1, 12 + 16 + 1)]
-    holds(len(upstream) <= 13 or any(most.startswith(tail) for tail in own), "passes what is bad", upstream, most)
+    holds(len(upstream) <= 13 or any(most.startswith(tail) for tail in own), "passes invalid data", upstream, most)
 
 
 HEAD = (

@@ -1,4 +1,4 @@
-"""Drive one target by its coverage: ``python -m tests.fuzz.guided MODULE NAME LIBFUZZER_ARGUMENTS...``.
+"""Fuzz one target, guided by its coverage: ``python -m tests.fuzz.guided MODULE NAME LIBFUZZER_ARGUMENTS...``.
 
 atheris is libFuzzer for Python.  It has wheels only for Linux on x86-64; elsewhere :mod:`tests.fuzz.blind` is used.
 """
@@ -20,7 +20,7 @@ INSTRUMENTED = ["novnc_twisted", "autobahn.websocket.protocol", "twisted.web.htt
 
 
 def main() -> None:
-    """Run it.  This never returns, because libFuzzer ends the process."""
+    """Run the target.  This never returns, because libFuzzer ends the process."""
     _, module, name, *arguments = sys.argv
     seconds = int(_value(arguments, "-max_total_time", "0"))
     with atheris.instrument_imports(include=INSTRUMENTED, enable_loader_override=False):
@@ -40,12 +40,11 @@ def main() -> None:
 
 
 def _value(arguments: list[str], name: str, default: str) -> str:
-    """The value of one of libFuzzer's arguments."""
     return next((one.partition("=")[2] for one in arguments if one.startswith(f"{name}=")), default)
 
 
 def _save(prefix: str, data: bytes) -> None:
-    """Keep a finding as libFuzzer does."""
+    """Write a finding as libFuzzer does."""
     path = Path(f"{prefix}stretched-{hashlib.sha1(data).hexdigest()}")
     path.write_bytes(data)
     print(f"Test unit written to {path}", file=sys.stderr)

@@ -38,7 +38,7 @@ def gather(chunks: list[bytes], limit: int) -> tuple[bytes | None, bytes, bool]:
             head = buffer.receive(chunk)
         except HeadTooBig as error:
             fits_a_log(str(error), 200, "the error")
-            holds(buffer.empty, "keeps what is too big")
+            holds(buffer.empty, "keeps a big head")
             return None, b"", True
         if head is not None:
             holds(len(head) <= limit, "a head over the limit", len(head))
@@ -74,11 +74,11 @@ def run_request(data: bytes) -> None:
         holds(value == value.strip(" \t"), "an invalid field value", value)
     lines = [f"{read.method} {read.target} HTTP/1.{read.minor}", *(f"{name}: {value}" for name, value in read.fields)]
     same(parsed("\r\n".join([*lines, "", ""]).encode("latin-1")), read, "the head that was written again")
-    holds(b"\n " not in head and b"\n\t" not in head, "a folded line was taken", head)
+    holds(b"\n " not in head and b"\n\t" not in head, "a folded line is accepted", head)
     for name, _ in read.fields:
         one = read.one(name)
-        same(one, read.all(name)[0] if len(read.all(name)) == 1 else None, "the one value")
-        holds(all(part and part == part.strip(" \t").lower() for part in read.lists(name)), "a list", name)
+        same(one, read.all(name)[0] if len(read.all(name)) == 1 else None, "the only value")
+        holds(all(part and part == part.strip(" \t").lower() for part in read.lists(name)), "an invalid list", name)
 
 
 def parsed(head: bytes) -> RequestHead | None:
@@ -101,7 +101,7 @@ def run_upgrade(data: bytes) -> None:
     if read is None:
         return
     try:
-        # A new one each time: it remembers what it accepted, which must not depend on earlier inputs.
+        # A new one each time: it remembers replies, and the result must not depend on earlier inputs.
         handshaker = Handshaker(Clock())
         reply = handshaker.accept(read).response
         same(handshaker.accept(read).response, reply, "the remembered answer")
@@ -109,11 +109,11 @@ def run_upgrade(data: bytes) -> None:
         holds(str(error), "a refusal without a reason")
         return
     match = _REPLY.fullmatch(reply)
-    holds(match is not None, "no proper reply", reply)
+    holds(match is not None, "an invalid reply", reply)
     assert match is not None  # for the type checker
     fields = [line.split(b": ", 1) for line in match[1].split(b"\r\n")[:-1]]
     names = [name.lower() for name, _ in fields]
-    same(len(names), len(set(names)), "fields that came once")
+    same(len(names), len(set(names)), "the number of different fields")
     found = {name.lower(): value for name, value in fields}
     same(read.method, "GET", "the method")
     holds("websocket" in read.lists("upgrade"), "no upgrade was asked for")
@@ -168,20 +168,20 @@ class MemoryEnd:
 PATHS = ("/console?uuid=1", "/a b", "", "/é", "/x\r\nHost: y", "/" + "a" * 1023, "/" + "a" * 1024)
 
 
-def pass_it(path: str, chunks: list[bytes]) -> tuple[str, bytes, bytes]:
-    """The result ("", "open" or a refusal's detail), what was sent, and what is left for RFB."""
+def request_path(path: str, chunks: list[bytes]) -> tuple[str, bytes, bytes]:
+    """The result ("", "open", "lost" or a refusal's detail), what was sent, and what is left for RFB."""
     end, lost, ended = MemoryEnd(), list[Refusal](), list[object]()
-    line = HandshakeChannel(end, lost.append)
-    Deferred.fromCoroutine(request_access_path(line, path)).addBoth(ended.append)
+    channel = HandshakeChannel(end, lost.append)
+    Deferred.fromCoroutine(request_access_path(channel, path)).addBoth(ended.append)
     for chunk in chunks:
-        line.data_received(chunk)
+        channel.data_received(chunk)
         if lost:
             holds(isinstance(lost[0], MessageTooBig), "another cause", lost)
             return "lost", end.written, b""
     if not ended:
         return "", end.written, b""
     if ended == [None]:
-        line.release()
+        channel.release()
         holds(end.back is not None and len(end.back) <= HOLD_LIMIT + HEAD_LIMIT, "holds too much")
         return "open", end.written, end.back or b""
     (failure,) = ended
@@ -192,14 +192,14 @@ def pass_it(path: str, chunks: list[bytes]) -> tuple[str, bytes, bytes]:
     return error.detail, end.written, b""
 
 
-def run_gate(data: bytes) -> None:
-    """First byte: the path; the rest: the gate's answer, followed by RFB."""
+def run_access_path(data: bytes) -> None:
+    """First byte: the path; the rest: the reply to CONNECT, and RFB."""
     if not data:
         return
     path, wire = PATHS[data[0] % len(PATHS)], data[1:]
-    how, sent, left = pass_it(path, [wire] if wire else [])
+    how, sent, left = request_path(path, [wire] if wire else [])
     for chunks in cuttings(wire):
-        same(pass_it(path, [chunk for chunk in chunks if chunk]), (how, sent, left), "the outcome")
+        same(request_path(path, [chunk for chunk in chunks if chunk]), (how, sent, left), "the outcome")
     bad = not re.fullmatch(r"[!-~]{1,1024}", path)
     same(sent, b"" if bad else f"CONNECT {path} HTTP/1.1\r\n\r\n".encode(), "what was sent")
     end = re.search(rb"\n\r?\n", wire)
@@ -209,7 +209,7 @@ def run_gate(data: bytes) -> None:
         same(left, wire[end.end() :], "what is left")
         same(read_status(wire[: end.end()]), 200, "the status")
     elif how == "":
-        holds(not bad and end is None, "goes on waiting", wire)
+        holds(not bad and end is None, "still waits", wire)
 
 
 UPGRADE = (
@@ -232,7 +232,7 @@ TARGETS = (
     Target("http-upgrade", run_upgrade, 768, (*UPGRADE, b": ", b", ")),
     Target(
         "access-path",
-        run_gate,
+        run_access_path,
         256,
         (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200\r\n", b"HTTP/1.1 407 Who?\r\n", b"A: b\r\n", b"\r\n", b"RFB 003.008\n"),
     ),

@@ -8,7 +8,6 @@ from .seed_bytes import UUID
 
 
 def wires() -> dict[str, dict[str, bytes]]:
-    """HTTP, the PROXY protocol, and their fields."""
     browser = b"".join((*heads.UPGRADE[:6], *heads.UPGRADE[8:10], b"\r\n"))
     init = b"HTTP/1.1 200 OK\r\nServer: xapi\r\n\r\nRFB 003.008\n"
     get = b"GET /v2.1/servers/detail?name=one HTTP/1.1\r\nHost: localhost:8774\r\n"

@@ -56,7 +56,6 @@ def worth_keeping(run: Callable[[bytes], None], known: list[bytes], found: list[
 
 
 def main() -> None:
-    """See the module."""
     _, module, name, folder = sys.argv
     run = targets(module)[name].run
     paths = {path.read_bytes(): path for path in sorted(Path(folder).iterdir())}

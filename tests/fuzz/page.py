@@ -15,7 +15,7 @@ _pages: list[Page] = []
 
 
 def page() -> Page:
-    """A folder with a secret file next to it."""
+    """A page with a secret file outside its folder."""
     if not _pages:
         base = Path(tempfile.mkdtemp(prefix="fuzz-page"))
         atexit.register(shutil.rmtree, base, ignore_errors=True)
@@ -38,15 +38,20 @@ def run(data: bytes) -> None:
         return
     with file.content:
         content = file.content.read().decode()
-    holds(content in _FILES and not any(step.startswith(".") for step in content.split("/")), "opens it", path, content)
+    holds(
+        content in _FILES and not any(step.startswith(".") for step in content.split("/")),
+        "another file",
+        path,
+        content,
+    )
     same((len(content.encode()), file.path.rpartition("/")[2]), (file.size, content.rpartition("/")[2]), "the file")
     location = redirect_of(file, query)
     if location is not None:
         parts = urlsplit(location)
         holds(location.isascii() and location.isprintable(), "an invalid Location", location)
-        same((parts.scheme, parts.netloc), ("", ""), "where it leads")
+        same((parts.scheme, parts.netloc), ("", ""), "the redirect")
         holds(parts.path and not set(parts.path) & {"/", "\\"}, "another folder", location)
-        same(parse_qs(parts.query)["autoconnect"][-1], "1", "whether it connects")
+        same(parse_qs(parts.query)["autoconnect"][-1], "1", "autoconnect")
 
 
 TARGETS = (

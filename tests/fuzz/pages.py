@@ -19,7 +19,7 @@ WIDTHS = (None, 16, 100, 480, 2000)
 
 
 class _File:
-    """A file, and the file of a logo in its folder."""
+    """A file in memory, and a logo in its folder."""
 
     def __init__(self, content: bytes, logo: bytes) -> None:
         self._content, self._logo = content, logo
@@ -55,17 +55,17 @@ def run_settings(data: bytes) -> None:
     link = f'<link rel="stylesheet" href="{page.style}">\n' if page.style else ""
     same(html, f"<html><head><title>t</title>{meta}{link}</head></html>", "the page")
     sheet = style_sheet(settings)
-    holds(sheet.isascii() and not set(sheet) & set("<\\\"'") and "url(" not in sheet, "a strange style", sheet)
+    holds(sheet.isascii() and not set(sheet) & set("<\\\"'") and "url(" not in sheet, "an unsafe style", sheet)
 
 
 def _check(settings: PageSettings) -> None:
     for url in filter(None, (settings.help, settings.new_link)):
-        holds(url.startswith(("http", "mailto:", "HTTP")) or ":" in url, "a strange URL", url)
-        holds(url.isprintable() and " " not in url and not url.lower().startswith("javascript"), "a bad URL", url)
-    holds(len(settings.name) <= 100 and not set(settings.defaults) & set(settings.fixed), "what is refused", settings)
+        holds(url.startswith(("http", "mailto:", "HTTP")) or ":" in url, "an invalid URL", url)
+        holds(url.isprintable() and " " not in url and not url.lower().startswith("javascript"), "an unsafe URL", url)
+    holds(len(settings.name) <= 100 and not set(settings.defaults) & set(settings.fixed), "invalid settings", settings)
     if settings.logo is not None:
         begins = _BEGINS.get(settings.logo.ending, b"")
-        holds(settings.logo.data.startswith(begins) and settings.logo.ending in (*_BEGINS, "svg"), "a logo", settings)
+        holds(settings.logo.data.startswith(begins) and settings.logo.ending in (*_BEGINS, "svg"), "bad logo", settings)
 
 
 def run_picture(data: bytes) -> None:

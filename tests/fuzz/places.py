@@ -22,7 +22,7 @@ TRUSTED = networks(["127.0.0.0/8", "::1", "10.0.0.0/8", "fd00::/8"])
 
 
 def run_proxy(data: bytes) -> None:
-    """A load balancer's header: None for each part of it, then the header, whatever follows."""
+    """A PROXY header: None is read until it is complete, then the same header, whatever follows."""
     found: ProxyHeader | str | None = None
     for length in range(min(len(data), 300) + 1):
         now = _proxy(data[:length])
@@ -31,7 +31,7 @@ def run_proxy(data: bytes) -> None:
             if isinstance(found, ProxyHeader):
                 same(found.length, length, "the length of the header")
         else:
-            same(now, found, "the header, when more came")
+            same(now, found, "the header when more bytes follow")
     found = _proxy(data)
     if found is None:
         holds(len(data) < 16 + MAX_PAYLOAD, "waits for more than it should", len(data))
@@ -63,19 +63,19 @@ def _proxy(data: bytes) -> ProxyHeader | str | None:
 
 
 def run_forwarded(data: bytes) -> None:
-    """Lines: the peer, then values of X-Forwarded-For; the result is the peer or an address."""
+    """Lines: the peer, then values of X-Forwarded-For; the result is one of these addresses."""
     peer, *values = text_of(data).split("\n")
     found = client_address(peer, values, TRUSTED)
     if not is_trusted(peer, TRUSTED):
-        same(found, peer, "who is not trusted")
+        same(found, peer, "an untrusted peer")
     elif found == UNKNOWN:
         holds(any(not _addresses(hop) for value in values for hop in value.split(",")), "a good address is unknown")
     elif found != peer:
-        holds(any(found in _addresses(hop) for value in values for hop in value.split(",")), "an address from nowhere")
+        holds(any(found in _addresses(hop) for value in values for hop in value.split(",")), "an unknown address")
     proto = forwarded_proto(peer, values, TRUSTED)
-    holds(proto is None or (is_trusted(peer, TRUSTED) and len(values) == 1 and proto == proto.strip()), "a protocol")
+    holds(proto is None or (is_trusted(peer, TRUSTED) and len(values) == 1 and proto == proto.strip()), "bad protocol")
     for text in (peer, *values):
-        holds(len(network_of(text)) <= 64, "a key of any length", text)
+        holds(len(network_of(text)) <= 64, "a key that is too long", text)
         with contextlib.suppress(ValueError):
             networks([text])
 
@@ -93,7 +93,7 @@ def _addresses(hop: str) -> set[str]:
 
 
 def run_origin(data: bytes) -> None:
-    """Lines: how many Origins and Hosts, then these, then allowed origins; only a known host is allowed."""
+    """First byte: how many Origins and Hosts; lines: these, then allowed origins.  Only a known host is allowed."""
     if len(data) < 2:
         return
     lines = text_of(data[1:]).split("\n")
@@ -105,14 +105,14 @@ def run_origin(data: bytes) -> None:
     if verdict == ALLOWED and origins:
         try:
             parts = urlsplit(origins[0].strip())
-        except ValueError:  # brackets around something else than an address, which the operator allowed
+        except ValueError:  # the operator allowed brackets around something that is not an address
             return
         same(parts.scheme, proto or "http", "the scheme that is allowed")
         name = _shortest((parts.hostname or "").lower())
         known = {_shortest(re.sub(r"^\[|\]$", "", one.strip().lower())) for one in allowed}
         known |= {_shortest(re.sub(r"^\[|\]?(:[0-9]+)?$", "", one.strip().lower())) for one in hosts}
-        holds(name and name in known, "a host that nobody knows", origins, hosts, allowed)
-        holds(parts.path == "" and not parts.query and not parts.fragment and "@" not in parts.netloc, "more than that")
+        holds(name and name in known, "an unknown host is allowed", origins, hosts, allowed)
+        holds(parts.path == "" and not parts.query and not parts.fragment and "@" not in parts.netloc, "too many parts")
 
 
 def _shortest(host: str) -> str:
@@ -134,7 +134,7 @@ def run_token(data: bytes) -> None:
         same(len(hash_token(token)), 64, "the hash")
     shown = clean(path)
     fits_a_log(shown, 300, "what is logged")
-    same(scrub(scrub(path)), scrub(path), "what is scrubbed twice")
+    same(scrub(scrub(path)), scrub(path), "the second scrub")
     for left in ("/vnc.html?token=", "/?path=%3Ftoken%3D", "/?a=b&token=", "/?Token="):
         holds(SECRET not in scrub(f"{path.replace(SECRET, '')}{left}{SECRET}"), "shows a token", path)
         holds(SECRET not in clean(f"{left}{SECRET}&{path.replace(SECRET, '')}"), "shows a token before", path)

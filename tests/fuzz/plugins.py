@@ -22,9 +22,9 @@ from novnc_twisted.token_plugins.token_redis import _target, redis_source
 from .tools import Target, fits_a_log, holds, same, text_of
 
 NOW = 1_000_000
-SECRET = b"0123456789abcdef" * 4  # as HS512 needs it
+SECRET = b"0123456789abcdef" * 4  # 64 bytes, as HS512 needs
 OUTSIDE = 9
-"""The port in files that no token may lead to."""
+"""The port in the files outside the folder, which no token may reach."""
 
 _plugins: list[Any] = []
 
@@ -73,7 +73,7 @@ def look_up(plugin: Any, token: str) -> Place | None:
 
 
 def run_target(data: bytes) -> None:
-    """An address of a token, the value of a key in Redis, the source of TokenRedis."""
+    """A text as an address, a value in Redis, and the source of TokenRedis."""
     text = text_of(data)
     for parse in (parse_target, _target):
         try:
@@ -85,12 +85,12 @@ def run_target(data: bytes) -> None:
         except (AttributeError, RecursionError):  # JSON that is not an object; token_redis refuses it
             continue
         if found.socket is not None:
-            holds(found.socket.startswith("/") and "\0" not in found.socket, "no path", found)
+            holds(found.socket.startswith("/") and "\0" not in found.socket, "no absolute path", found)
             continue
         holds(0 < found.port < 65536, "no port", found)
         if not is_ip(found.host):
             host_name(found.host)
-        same(parse_target(f"[{found.host}]:{found.port}").host, found.host, "what was parsed again")
+        same(parse_target(f"[{found.host}]:{found.port}").host, found.host, "the host")
     fields = source_fields(text)
     if '"' not in text:
         same(fields, text.split(":"), "the fields")
@@ -114,19 +114,18 @@ def run_path(data: bytes) -> None:
 
 
 def run_jwt(data: bytes) -> None:
-    """A token as a JWT: only one with a good signature, and that has not expired, leads anywhere."""
+    """A token as a JWT: only one that has a valid signature and has not expired is accepted."""
     token = text_of(data)
     found = look_up(plugins()[2], token)
     if found is None:
         return
-    holds(found.expires_at is not None and NOW < found.expires_at < math.inf, "it never expires", found)
+    holds(found.expires_at is not None and NOW < found.expires_at < math.inf, "an invalid expiry", found)
     signed, _, signature = token.rpartition(".")
     wanted = [hmac.digest(SECRET, signed.encode(), name) for name in ("sha256", "sha384", "sha512")]
     holds(base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4)) in wanted, "a wrong signature", token)
 
 
 def jwt(claims: object, algorithm: str = "HS256", secret: bytes = SECRET) -> bytes:
-    """A signed token."""
     parts = [json.dumps({"alg": algorithm}).encode(), json.dumps(claims).encode()]
     head = b".".join(_encoded(part) for part in parts)
     return head + b"." + _encoded(hmac.digest(secret, head, f"sha{algorithm[2:]}"))

@@ -14,7 +14,7 @@ from .tools import Target, cuttings, fits_a_log, holds, same, text_of
 GONE = Failure(ConnectionDone())
 
 
-def handshake(chunks: list[bytes]) -> list[Any]:
+def results(chunks: list[bytes]) -> list[Any]:
     """The result of each command: its reply, or the kind of its failure."""
     transport, protocol, ended = StringTransport(), RedisProtocol(), list[Any]()
     protocol.factory = _Factory()
@@ -27,7 +27,7 @@ def handshake(chunks: list[bytes]) -> list[Any]:
         protocol.dataReceived(chunk)
         holds(protocol.unfinished <= MAX_PENDING + len(chunk), "holds too much")
     protocol.connectionLost(GONE)
-    holds(len(ended) == 3, "a command without an end", ended)
+    holds(len(ended) == 3, "a command without a result", ended)
     return [_kind(one) for one in ended]
 
 
@@ -52,15 +52,15 @@ class _Factory:
 
 
 def run(data: bytes) -> None:
-    """Any bytes: each command ends, in the same way for all chunks; an announcement is valid, or is ignored."""
-    wanted = handshake([data] if data else [])
+    """Any bytes: each command has the same result for all chunks; an announcement is valid, or is ignored."""
+    wanted = results([data] if data else [])
     for chunks in cuttings(data):
-        same(handshake([chunk for chunk in chunks if chunk]), wanted, "what came of the commands")
+        same(results([chunk for chunk in chunks if chunk]), wanted, "the results")
     name, _, rest = text_of(data).partition("\n")
     member, _, score = rest.partition("\n")
     service = read_service(name, member, score)
     if service is not None:
-        holds(service.topic and isinstance(service.info, dict), "no service", service)
+        holds(service.topic and isinstance(service.info, dict), "an invalid service", service)
 
 
 TARGETS = (

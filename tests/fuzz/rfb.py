@@ -99,7 +99,7 @@ def run(
 def at_any_cutting(
     make: Callable[[], Handshake[Any]], wire: bytes, password: str | None, limit: int
 ) -> tuple[Held, Seen]:
-    """Check that all ways to cut the bytes give the same result; no byte may come with the last one before TLS."""
+    """Check that chunks make no difference, but that no byte may follow the last message before TLS in its chunk."""
     pieces = [wire[at : at + 1] for at in range(min(len(wire), ALONE))]
     slowly, seen = run(make(), [*pieces, wire[ALONE:]], password=password, limit=limit)
     if len(wire) > ALONE and "in clear" in slowly.detail:
@@ -114,8 +114,8 @@ def at_any_cutting(
     elif seen.tls_at < len(wire):
         for chunks in ([wire], [wire[: seen.tls_at], wire[seen.tls_at :]]):
             held, _ = run(make(), chunks, password=password, limit=limit, tls=False)
-            holds(held.error is not None and "in clear" in held.detail, "plaintext before TLS was taken", held)
-            holds(slowly.sent.startswith(held.sent), "says something after plaintext before TLS", held)
+            holds(held.error is not None and "in clear" in held.detail, "plaintext before TLS is accepted", held)
+            holds(slowly.sent.startswith(held.sent), "sends something after plaintext before TLS", held)
     return slowly, seen
 
 
@@ -149,7 +149,7 @@ def _login(wire: bytes, schemes: tuple[str, ...], subtypes: tuple[str, ...], pas
     version = re.match(rb"RFB ([0-9]{3})\.([0-9]{3})\n", wire)
     holds(held.sent == b"" or version is not None, "answers what is not RFB", held.sent)
     holds(held.sent[:12] in (b"", b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"), "another version", held.sent)
-    holds(len(held.sent) <= 12 + 1 + 2 + 4 + 16 + 1, "says more than it can", held.sent)
+    holds(len(held.sent) <= 12 + 1 + 2 + 4 + 16 + 1, "sends more than it can", held.sent)
     holds(seen.asked <= 1, "asks twice")
     if held.sent[:12] in (b"RFB 003.007\n", b"RFB 003.008\n") and len(held.sent) > 12:
         offered = wire[13 : 13 + wire[12]]
@@ -163,7 +163,7 @@ def _login(wire: bytes, schemes: tuple[str, ...], subtypes: tuple[str, ...], pas
     holds("the reason" not in held.waiting_for or len(held.rest) < MAX_REASON, "reads a reason of any length", held)
     screen = held.result
     if screen is not None:
-        holds(wire.endswith(screen.encode() + held.rest), "ServerInit is not what came", screen)
+        holds(wire.endswith(screen.encode() + held.rest), "ServerInit differs from the received bytes", screen)
         holds(0 < screen.width <= MAX_SIDE and 0 < screen.height <= MAX_SIDE, "an impossible screen", screen)
         holds(len(screen.name) <= MAX_NAME, "a long name")
         renamed = screen.renamed(screen.name.decode("latin-1"))
@@ -172,7 +172,7 @@ def _login(wire: bytes, schemes: tuple[str, ...], subtypes: tuple[str, ...], pas
 
 
 def run_offer(data: bytes) -> None:
-    """A viewer's stream; the result for a good one is ClientInit, and what follows it is left."""
+    """A viewer's stream: the result for a valid one is ClientInit, and the bytes after it are left."""
     held, seen = at_any_cutting(offer, data, None, LIMIT)
     failed_well(held, ProtocolViolation)
     holds(not seen.asked and seen.tls_at is None, "asks a viewer")
@@ -185,7 +185,7 @@ def run_offer(data: bytes) -> None:
     )
     same(held.error is not None, bad, "whether it is refused")
     if held.done and held.error is None:
-        same(held.sent, b"RFB 003.008\n" + _SERVED[version], "what was said")
+        same(held.sent, b"RFB 003.008\n" + _SERVED[version], "what was sent")
         flag = 13 if chooses else 12
         same((held.result.shared, held.rest), (data[flag] != 0, data[flag + 1 :]), "the outcome")
     elif held.error is not None:
@@ -213,15 +213,15 @@ def run_refuse(data: bytes) -> None:
         _failure(held.sent, data[1:], sentence)
 
 
-def _failure(sent: bytes, said: bytes, sentence: str) -> None:
-    """The reason, in the form of the viewer's version."""
+def _failure(sent: bytes, received: bytes, sentence: str) -> None:
+    """Check the reason, in the form of the viewer's version."""
     text = sentence.encode()
     reason = len(text).to_bytes(4, "big") + text
-    if said[:12] in (b"RFB 003.003\n", b"RFB 003.005\n"):
+    if received[:12] in (b"RFB 003.003\n", b"RFB 003.005\n"):
         wanted = b"\0\0\0\0" + reason
-    elif said[:12] == b"RFB 003.008\n" and sent[12:13] == b"\1":
+    elif received[:12] == b"RFB 003.008\n" and sent[12:13] == b"\1":
         wanted = b"\1\1\0\0\0\1" + reason
-    elif said[:12] == b"RFB 003.007\n" and sent[12:13] == b"\1":
+    elif received[:12] == b"RFB 003.007\n" and sent[12:13] == b"\1":
         wanted = b"\1\1\0\0\0\1"
     else:
         wanted = b"\0" + reason

@@ -11,7 +11,7 @@ from .seed_bytes import CHALLENGE, KEY, PIXELS, POINTER, QEMU_KEY, REQUEST, RFB,
 
 
 def rfb() -> dict[str, dict[str, bytes]]:
-    """Both sides of the handshake; the first byte is for the target."""
+    """Both sides of the handshake; except in rfb-offer, the first byte selects the settings."""
     return {
         "rfb-login": {
             "qemu-none": b"\0" + RFB + b"\1\1\0\0\0\0" + SERVER_INIT,

@@ -18,7 +18,6 @@ from .table import CORPUS
 
 
 def messages() -> dict[str, dict[str, bytes]]:
-    """The bus, files, XML."""
     call = "0123456789abcdef" * 2
     request = b"".join(bus.REQUEST)
     one = {"uuid": UUID.decode(), "name": "one", "state": "running", "power_state": 1, "vcpus": 1, "memory_mb": 512}
@@ -165,7 +164,6 @@ def records() -> dict[str, dict[str, bytes]]:
 
 
 def sessions() -> dict[str, dict[str, bytes]]:
-    """Whole sessions."""
     live = script(
         (FRAMED, PIXELS + shield.EVERYTHING), (UPSTREAM, update(0, 0, 2, 2)), (FRAMED, POINTER), (FRAMED, KEY)
     )
@@ -196,7 +194,7 @@ def sessions() -> dict[str, dict[str, bytes]]:
 
 
 def parts() -> list[tuple[str, dict[str, bytes]]]:
-    """For each target its files: their names and contents."""
+    """Each target, with the names and contents of its files."""
     return [
         item
         for part in (rfb(), streams(), wires(), messages(), records(), sessions(), pages())
@@ -205,7 +203,7 @@ def parts() -> list[tuple[str, dict[str, bytes]]]:
 
 
 def main() -> None:
-    """Write them; sealed replies, which differ each time, only if they are missing."""
+    """Write the files; sealed replies, which differ each time, only if they are missing."""
     for name, files in parts():
         folder = CORPUS / name
         folder.mkdir(parents=True, exist_ok=True)

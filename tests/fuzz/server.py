@@ -16,7 +16,7 @@ FORMATS = (
 
 LIMITS = (0, 3, 70)
 HELD = 1024
-"""Bytes that are kept at most between two calls."""
+"""Maximum number of bytes that are kept between two calls."""
 
 
 def divided(pixel_format: bytes, chunks: list[bytes]) -> tuple[list[Piece], bool]:
@@ -54,7 +54,7 @@ def run(data: bytes) -> None:
         for piece in divided(pixel_format, [passed])[0]:
             holds(piece.kind != 3 or 0 < piece.length <= limit, "a text over the limit passes", piece)
         others = b"".join(piece.data for piece in pieces if piece.kind != 3)
-        same(b"".join(one.data for one in divided(pixel_format, [passed])[0] if one.kind != 3), others, "what passes")
+        same(b"".join(one.data for one in divided(pixel_format, [passed])[0] if one.kind != 3), others, "the others")
 
 
 TARGETS = (

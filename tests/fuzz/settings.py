@@ -40,9 +40,9 @@ def run_flagfile(data: bytes) -> None:
     if file is None:
         return
     again = read(file.normalised().encode())
-    holds(again is not None, "what was read can't be written", file.sections)
+    holds(again is not None, "what was written can't be read", file.sections)
     assert again is not None  # for the type checker
-    same(again.sections, file.sections, "what was written")
+    same(again.sections, file.sections, "the values")
 
 
 def run_htpasswd(data: bytes) -> None:
@@ -76,7 +76,7 @@ def run_types(data: bytes) -> None:
         except ValueError:
             continue
         if check is policy_source:
-            holds(not set(text) & set("; ,\r\n") and text.isascii(), "another directive", text)
+            holds(not set(text) & set("; ,\r\n") and text.isascii(), "other directives", text)
         if check is absolute_folder:
             holds(text.startswith("/") and ".." not in text.split("/"), "leads elsewhere", text)
 
@@ -85,7 +85,7 @@ def run_pem(data: bytes) -> None:
     """Certificates and keys: a value or ValueError with our text."""
     for read_one in (certificates, private_key):
         try:
-            holds(read_one(data), "nothing")
+            holds(read_one(data), "no value")
         except ValueError as error:
             holds(len(str(error)) < 100, "quotes the text", error)
 

@@ -32,14 +32,14 @@ class Judged(NamedTuple):
 
 
 class Refused(Exception):
-    """Read a stream with the model."""
+    """The model refuses the stream."""
 
     def __init__(self, refusal: type[Refusal] = ProtocolViolation, more: bytes = b"") -> None:
         self.refusal, self.more = refusal, more
 
 
 class Unfinished(Exception):
-    """A message is incomplete; the part of it that is passed on early is there."""
+    """A message is incomplete; ``passed`` is the part of it that is passed on early."""
 
     def __init__(self, passed: bytes = b"") -> None:
         self.passed = passed
@@ -104,14 +104,14 @@ def message(data: bytes, listed: set[int]) -> tuple[int, bytes]:
 
 
 def whole(data: bytes, size: int) -> bytes:
-    """The first bytes, if they are there."""
+    """The first bytes; raise Unfinished if some are missing."""
     if len(data) < size:
         raise Unfinished
     return data[:size]
 
 
 def pixel_format(bits: int, depth: int, _: int, true_colour: int, *channels: int) -> None:
-    """Whether each channel is a run of ones within the pixel; a colour map has 256 entries."""
+    """Check that each channel is a run of ones within the pixel, and that a colour map has at most 256 entries."""
     if bits not in (8, 16, 32) or depth > bits or (not true_colour and bits > 8):
         raise Refused
     for most, shift in zip(channels[:3], channels[3:], strict=True):
@@ -144,11 +144,11 @@ def cut_text(data: bytes, listed: set[int]) -> tuple[int, bytes]:
 
 
 def unpack(packed: bytes, most: bytes) -> None:
-    """The text of a provide action: one zlib stream of at most 1 MiB, and nothing behind it."""
+    """Check the text of a provide action: one zlib stream of at most 1 MiB, and nothing after it."""
     stream = zlib.decompressobj()
     room = MIB + 1
     try:
-        # In pieces, because the first error counts: too big, or invalid zlib.
+        # Byte by byte, because the first error counts: too big, or invalid zlib.
         for byte in packed if len(packed) < 4096 else ():
             room -= len(stream.decompress(bytes([byte]), room))
             if not room:
@@ -160,7 +160,7 @@ def unpack(packed: bytes, most: bytes) -> None:
 
 
 def through(shield: Shield, chunks: list[bytes]) -> tuple[bytes, type[Refusal] | None]:
-    """What is passed on, and how it ended."""
+    """What the shield passes on, and its refusal."""
     passed: list[bytes] = []
     try:
         for chunk in chunks:
@@ -188,12 +188,12 @@ def run(data: bytes) -> None:
             same(passed, wanted.passed, "what passes")
             same(shield.held, wanted.held, "what is held")
         else:
-            holds((wanted.passed + wanted.more).startswith(passed), "passes what is bad", passed, wanted)
+            holds((wanted.passed + wanted.more).startswith(passed), "passes invalid data", passed, wanted)
             if len(chunks) == len(data):
-                holds(len(passed) >= len(wanted.passed), "keeps what is good", passed, wanted)
+                holds(len(passed) >= len(wanted.passed), "holds a valid message", passed, wanted)
     again, refusal = through(Shield(), [wanted.passed]) if wanted.passed else (b"", None)
-    holds(wanted.refusal or refusal is None, "what passed is not good in itself", refusal)
-    holds(wanted.refusal or again == wanted.passed, "what passed would not pass", again)
+    holds(wanted.refusal or refusal is None, "refuses what it passed", refusal)
+    holds(wanted.refusal or again == wanted.passed, "changes what it passed", again)
 
 
 def encodings(*numbers: int) -> bytes:
