@@ -45,6 +45,7 @@ class Shown(PeopleCase):
     async def test_nobody_is_asked_without_a_page(self) -> None:
         await self.begin()
         await self.token("stock")
+        self.one.sessions["stock"] = self.row("stock", has_page=False)
         self.api = type(self.api)(self.transport, now=self.clock.seconds, proxy=self.one.topic)
         await self.check("stock")
         self.clock.advance(1)

@@ -70,15 +70,15 @@ class TopicTests(SynchronousTestCase):
             (COMPUTE.of("host1"), COMPUTE.prefix, COMPUTE.pattern), ("compute.host1", "compute.", "compute.*")
         )
         self.assertEqual(COMPUTE.member("compute.host1.example"), "host1.example")
+        self.assertEqual(PROXY.of("control", "1"), "proxy.control.1")
+        self.assertEqual(announced_as("nova-novncproxy", "control"), "novncproxy.control")
+        self.assertEqual(len({topic.name for topic in TOPICS}), len(TOPICS))
+        self.assertEqual(len(set(BINARIES)), len(BINARIES))
 
     def test_the_methods_cannot_be_changed(self) -> None:
         methods: Any = CONSOLEAUTH.methods
         with self.assertRaises(TypeError):
             methods["other"] = ("proxy",)
-        self.assertEqual(PROXY.of("control", "1"), "proxy.control.1")
-        self.assertEqual(announced_as("nova-novncproxy", "control"), "novncproxy.control")
-        self.assertEqual(len({topic.name for topic in TOPICS}), len(TOPICS))
-        self.assertEqual(len(set(BINARIES)), len(BINARIES))
 
     def test_an_unknown_role_is_refused(self) -> None:
         self.assertRaises(ValueError, Topic, "t", "nobody", {})

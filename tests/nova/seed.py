@@ -51,7 +51,9 @@ def _delete(owner: Rest, path: str) -> None:
     """Delete a server, and wait until it is gone."""
     owner.do("DELETE", path)
     end = time.monotonic() + 120
-    while owner.ask("GET", path)[0] != 404 and time.monotonic() < end:
+    while owner.ask("GET", path)[0] != 404:
+        if time.monotonic() > end:
+            raise AssertionError(f"{path}: still exists 120 s after DELETE")
         time.sleep(0.3)
 
 

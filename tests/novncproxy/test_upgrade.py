@@ -197,7 +197,7 @@ class Upgrade(FrontCase):
         self.assertEqual((len(self.front.failures), self.asked), (0, []))
 
     async def test_what_is_a_guess(self) -> None:
-        """A token that is unknown, too long, or of another console type."""
+        """A token that is unknown or expired (both raise InvalidToken), too long, or of another console type."""
 
         async def authorise(token: str, *_: str) -> ConnectInfo:
             raise errors.ConsoleForbidden("xvpvnc") if token == "other" else errors.InvalidToken("unknown")
