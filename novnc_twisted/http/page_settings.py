@@ -137,7 +137,7 @@ def _url(value: Any) -> str:
         is_usable = bool(parts.path if parts.scheme == "mailto" else parts.hostname)
     except ValueError:
         is_usable = False
-    if not is_usable or parts.scheme not in ("https", "http", "mailto"):
+    if not is_usable or not text.isprintable() or parts.scheme not in ("https", "http", "mailto"):
         raise ValueError("not a URL with https, http or mailto")
     return text
 

@@ -60,8 +60,8 @@ def run_settings(data: bytes) -> None:
 
 def _check(settings: PageSettings) -> None:
     for url in filter(None, (settings.help, settings.new_link)):
-        holds(url.startswith(("http", "mailto:", "HTTP")) or ":" in url, "an invalid URL", url)
-        holds(url.isprintable() and " " not in url and not url.lower().startswith("javascript"), "an unsafe URL", url)
+        holds(url.lower().startswith(("https://", "http://", "mailto:")), "another kind of URL", url)
+        holds(url.isprintable() and " " not in url and len(url) <= 2000, "an unsafe URL", url)
     holds(len(settings.name) <= 100 and not set(settings.defaults) & set(settings.fixed), "invalid settings", settings)
     if settings.logo is not None:
         begins = _BEGINS.get(settings.logo.ending, b"")

@@ -64,6 +64,8 @@ class ReadTests(SynchronousTestCase):
             ({"help": "https://a b"}, "help is not a URL: it has a space"),
             ({"help": "https:///path"}, "help is not a URL"),
             ({"help": "mailto:"}, "help is not a URL"),
+            ({"help": "mailto:a@b\u200b"}, "help is not a URL"),
+            ({"help": "https://a\u200b"}, "help is not a URL"),
             ({"help": "mailto:" + "a" * 2000}, "help is not a text of 1 to 2000 characters"),
             ({"new_link": 5}, "new_link is not a text of 1 to 2000 characters"),
             ({"name": ""}, "name is not a text of 1 to 100 characters"),
