@@ -22,7 +22,7 @@ VARIABLES: dict[str, Any] = {
 
 
 def configuration(host: str) -> ConfigParser:
-    """The nova.conf of a kind of host that has a certificate."""
+    """The nova.conf of a kind of host with a certificate."""
     # Ansible removes the line break after a block, too.
     environment = jinja2.Environment(trim_blocks=True, autoescape=False)
     text = environment.from_string((ROLE / "templates" / "nova.conf").read_text()).render(VARIABLES, novnc_host=host)
@@ -32,7 +32,7 @@ def configuration(host: str) -> ConfigParser:
 
 
 def groups() -> dict[str, str]:
-    """The group of each file that the role makes for TLS."""
+    """The group of each file that the role creates for TLS."""
     found = {}
     for task in yaml.safe_load((ROLE / "tasks" / "certificate.yml").read_text()):
         for arguments in task.values():
@@ -42,7 +42,7 @@ def groups() -> dict[str, str]:
 
 
 class KeyTests(SynchronousTestCase):
-    """Each service belongs to the group of its key (contrib/sysusers.d)."""
+    """The group of each key is one of the service that reads it (contrib/sysusers.d)."""
 
     def test_controller(self) -> None:
         conf = configuration("controller")

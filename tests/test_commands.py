@@ -1,4 +1,4 @@
-"""Man pages and completion: they name exactly the options that the commands have."""
+"""Man pages and shell completion name exactly the options that the commands have."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ def options(text: str) -> set[str]:
 
 
 def of_command(name: str) -> set[str]:
-    """The long options of a command, by its help."""
+    """The long options in a command's help."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         COMMANDS[name]()
@@ -39,8 +39,6 @@ def of_command(name: str) -> set[str]:
 
 
 class CommandTests(SynchronousTestCase):
-    """Each command."""
-
     def test_man_pages(self) -> None:
         for name in COMMANDS:
             described = set()
@@ -79,7 +77,7 @@ class CommandTests(SynchronousTestCase):
         return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
     def test_bash_completes_twistd(self) -> None:
-        """Its commands, and after one of them the options that it has."""
+        """twistd's commands are completed, and after a command its options."""
         twistd = "/opt/novnc_twisted/bin/twistd"
         self.assertEqual(self.completed(twistd, "-n", ""), sorted(SERVICES))
         self.assertEqual(self.completed(twistd, "consolea"), ["consoleapi", "consoleauth"])
@@ -91,7 +89,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(self.completed(twistd, "console", "--config-file", project[:-3]), [project])
 
     def test_zsh(self) -> None:
-        """The file for zsh, by its text: the machine may have no zsh."""
+        """The file for zsh is checked as text, since the machine may have no zsh."""
         text = (COMPLETION / "_novnc_twisted").read_text()
         first, *cases = re.split(r"^([a-z| -]+)\)$", text, flags=re.M)
         self.assertTrue(first.startswith("#compdef "))

@@ -33,7 +33,7 @@ def steps() -> list[tuple[str, str]]:
 
 class ContainerfileTests(SynchronousTestCase):
     def test_instructions(self) -> None:
-        """Each is a known one; lists are JSON; the shell can parse each command."""
+        """Each instruction is known; lists are JSON; the shell can parse each command."""
         for name, rest in steps():
             form = ARGUMENTS[name]
             if form == "list":
@@ -60,7 +60,7 @@ class ContainerfileTests(SynchronousTestCase):
                     self.assertNotIn(source, ignored)
 
     def test_extras(self) -> None:
-        """They exist, and are those of the Debian package."""
+        """The extras exist, and are those of the Debian package."""
         (extras,) = [rest.partition("=")[2] for name, rest in steps() if rest.startswith("EXTRAS=")]
         known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         self.assertLessEqual(set(extras.split(",")), set(known))
@@ -92,7 +92,7 @@ class HealthTests(SynchronousTestCase):
         return subprocess.run(line, env={"HEALTHZ": address}, capture_output=True, text=True, timeout=240)
 
     def test_the_health_check(self) -> None:
-        """It passes with 200 alone, and ends with one line if nobody answers."""
+        """Only status 200 passes.  If no server answers, one line is printed."""
         server = HTTPServer(("127.0.0.1", 0), Handler)
         address = f"127.0.0.1:{server.server_port}"
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""The documents: what they take from the code is current, and what they name exists."""
+"""The documents agree with the code: generated text is current, and names in the text exist."""
 
 import ast
 import contextlib
@@ -45,7 +45,7 @@ def unknown_options(piece: str) -> list[str]:
 
 
 class Generated(TestCase):
-    """What the documents take from the code."""
+    """Text that is generated from the code."""
 
     def test_every_refusal_has_advice_and_a_row(self) -> None:
         self.assertEqual(set(advice.ADVICE), set(TABLE))
@@ -76,7 +76,7 @@ class Generated(TestCase):
                 self.assertIn(right.meaning, text)
         page = (DOCS / "redis_acl.rst").read_text()
         self.assertIn(".. rights::", page)
-        # What a stolen credential of a proxy still can do: one row or more for each method.
+        # The table of what a stolen proxy credential can do has rows for each method.
         table = page.partition("\nOf a proxy\n")[2].partition("\nOf a compute host\n")[0]
         rows = re.findall(r"^ +\* - (``.*)$", table, re.MULTILINE)
         self.assertEqual(set(re.findall(r"``(\w+)``", "".join(rows))), set(CONSOLEAUTH.methods_of(PROXY)))
@@ -157,7 +157,7 @@ class Generated(TestCase):
 
 
 class Named(TestCase):
-    """What pages name exists."""
+    """Files, options and other names in the pages exist."""
 
     def test_links_of_the_readme(self) -> None:
         targets = re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text())
@@ -168,7 +168,7 @@ class Named(TestCase):
         self.assertGreater(len(sections), 3)
         for page, section in sections:
             headings = re.findall(r"^(\S.*)\n[=~-]{3,}$", (ROOT / page).read_text(), re.M)
-            # As GitHub makes the anchor of a heading.
+            # GitHub's anchors of the headings.
             anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
             self.assertIn(section, anchors, page)
 
@@ -186,16 +186,16 @@ class Named(TestCase):
                 self.assertRegex(makefile, rf"(?m)^{target}:", f"{page.name}: make {target}")
 
     def test_options(self) -> None:
-        """``[group] name``, in Markdown's single backticks too, and the names before `` = `` in pieces of nova.conf."""
+        """``[group] name``, also in Markdown's single backticks, and names before `` = `` in pieces of nova.conf."""
         for page in (*PAGES, DOCS / "_ext" / "advice.py"):
-            text = re.sub(r'"\n +"', "", page.read_text())  # texts of a program that are split between two lines
+            text = re.sub(r'"\n +"', "", page.read_text())  # string literals that are split over two lines
             for group, name in re.findall(r"`\[(\w+)\] (\w+)", text):
                 self.assertIn(name, [option.name for option in OPTIONS[group]], page.name)
             for piece in re.findall(r"(?:^|\n)( *)(\[DEFAULT\]\n.*?)(?=\n[^\s\[\w]|\nEOF|\n\S[^=\n]*\n)", text, re.S):
                 self.assertEqual(unknown_options(piece[1]), [], page.name)
 
     def test_limits(self) -> None:
-        """The numbers of the groups for sessions, tokens and the API that are limits by their names."""
+        """The table of limits has each number of these groups that is named ``max_*`` or ``*_timeout``."""
         text = (DOCS / "operations.rst").read_text()
         table = text[text.index("\nLimits\n") : text.index("\nA proxy process reserves")]
         found = 0
@@ -207,7 +207,7 @@ class Named(TestCase):
         self.assertGreater(found, 5)
 
     def test_causes(self) -> None:
-        """Names in the form of a cause, in double backticks, are causes or classes of the framework."""
+        """CamelCase names in double backticks are causes or ``ConnectInfo``; every cause of a refusal is named."""
         known = {*TABLE, *get_args(RefusalCause), "ConnectInfo"}
         text = (DOCS / "operations.rst").read_text()
         for name in re.findall(r"``([A-Z][a-z]+(?:[A-Z][a-z]+)+)``", text):
@@ -237,7 +237,7 @@ class Page(TestCase):
     LOCATION = ROOT / "novnc_twisted" / "web" / "src" / "location.js"
 
     def test_parameters(self) -> None:
-        """The document lists those that the page reads, with all of their values."""
+        """The document lists the parameters that the page reads, with all their values."""
         source = self.LOCATION.read_text()
         read = set(re.findall(r"last\((?:query|page\.searchParams), '(\w+)'\)", source))
         page = (DOCS / "page.rst").read_text()
@@ -255,7 +255,7 @@ class Page(TestCase):
 
 
 class Architecture(TestCase):
-    """The drawings of docs/architecture.rst are those of the code."""
+    """The drawings of docs/architecture.rst match the code."""
 
     PAGE = DOCS / "architecture.rst"
 
@@ -269,7 +269,7 @@ class Architecture(TestCase):
         self.assertEqual(sorted(described), sorted(name for name, layer in LAYERS.items() if layer))
 
     def test_phases_of_a_session(self) -> None:
-        """Each phase that the code sets is drawn, and documented for the record of a session."""
+        """Each phase that the code sets is drawn here, and listed in operations.rst and glossary.rst."""
         drawn = re.findall(r"\[ ([a-z ]+) \]", self.PAGE.read_text())
         phases = set(phases_in(ROOT / "novnc_twisted" / "session"))
         self.assertEqual(sorted(drawn), sorted(phases))

@@ -1,4 +1,4 @@
-"""The documents: they build."""
+"""The documents build."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": 
 
 
 async def run(*arguments: str) -> tuple[str, str, int]:
-    """Python with these arguments: what it printed, what it complained of, its exit code."""
+    """Run Python with these arguments; return its standard output, standard error and exit code."""
     out, err, code = await getProcessOutputAndValue(sys.executable, arguments, env=ENVIRONMENT, path="/")
     return out.decode(), err.decode(), code
 
@@ -30,7 +30,7 @@ class Building(TestCase):
         self.assertEqual(await run(*words, f"{out}/html"), ("", "", 0))
         for page in (page for page in PAGES if page != README):
             self.assertTrue((out / "html" / f"{page.stem}.html").exists(), page)
-        # What is generated is there, in the pages' own form.
+        # The generated table of refusals has an anchor for each name.
         operations = (out / "html" / "operations.html").read_text()
         for name in TABLE:
             self.assertIn(f'id="{name.lower()}"', operations)

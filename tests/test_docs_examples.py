@@ -1,4 +1,4 @@
-"""The examples of the documents: the programs run, and the bytes are those that the code says."""
+"""The examples of the documents: the programs run, and the bytes are those that the code sends."""
 
 import re
 import socket
@@ -23,11 +23,11 @@ from tests.test_docs import DOCS
 from tests.test_docs_build import ENVIRONMENT, run
 
 COMMAND = re.compile(r"\+[a-z|]+")
-"""A command that an ACL permits."""
+"""Matches the commands that an ACL permits."""
 
 
 class Bytes(TestCase):
-    """The bytes that the walk shows are those that the code says and understands."""
+    """The bytes in docs/walk.rst are those that the code sends and accepts."""
 
     PIXEL_FORMAT = bytes(range(16))
 
@@ -37,22 +37,22 @@ class Bytes(TestCase):
         self.upstream, self.client, self.refusal = (self.read(block) for block in blocks)
 
     def read(self, block: str) -> list[tuple[str, bytes]]:
-        """Who says which bytes; a line without a letter goes on with the one before."""
-        said: list[tuple[str, bytes]] = []
+        """Return (sender, bytes) pairs; a line without a sender's letter continues the line before."""
+        messages: list[tuple[str, bytes]] = []
         for line in block.splitlines():
-            who, rest = line[4], line[7:].replace("PIXEL-FORMAT", self.PIXEL_FORMAT.hex(" "))
+            sender, rest = line[4], line[7:].replace("PIXEL-FORMAT", self.PIXEL_FORMAT.hex(" "))
             shown = re.match(r"(?:[0-9a-f]{2} +)*[0-9a-f]{2}(?= |$)", rest)
             data = bytes.fromhex(shown[0]) if shown else rest.encode()
-            if who != " ":
-                said.append((who, data))
+            if sender != " ":
+                messages.append((sender, data))
             else:
-                said[-1] = (said[-1][0], said[-1][1] + data)
-        return said
+                messages[-1] = (messages[-1][0], messages[-1][1] + data)
+        return messages
 
-    def play(self, handshake: HandshakeDriver[Any], said: list[tuple[str, bytes]], peer: str) -> None:
+    def play(self, handshake: HandshakeDriver[Any], messages: list[tuple[str, bytes]], peer: str) -> None:
         handshake.start()
-        for who, data in said:
-            if who == peer:
+        for sender, data in messages:
+            if sender == peer:
                 handshake.receive(data)
             else:
                 self.assertEqual(handshake.to_send(), data)
@@ -75,7 +75,7 @@ class Bytes(TestCase):
 
 
 class Output(ProcessProtocol):
-    """A child that goes on; its first line."""
+    """The first line of output of a child process that keeps running."""
 
     def __init__(self) -> None:
         self.line: Deferred[str] = Deferred()
@@ -121,9 +121,9 @@ class Examples(TestCase):
             self.assertTrue(out.startswith(expected), out)
 
     async def test_redis_user_may_do_what_the_services_do(self) -> None:
-        """``redis-acl.conf``, through everything that a transport asks of Redis; and it may do nothing else.
+        """With ``redis-acl.conf``, a transport can do all that it needs; other keys and commands are forbidden.
 
-        The lines of ``redis.conf`` are in use as well.
+        Redis also reads the lines of ``redis.conf``.
         """
         files = (DOCS / "examples" / name for name in ("redis.conf", "redis-acl.conf"))
         redis = RedisServer(self, options=tuple(line for file in files for line in file.read_text().splitlines()))
@@ -182,17 +182,17 @@ class Examples(TestCase):
             link = await child.line
             found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/vnc_auto\.html\?token=(\S+)", link)
             assert found is not None, link
-            name = await deferToThread(first_words, int(found[1]), found[2])
+            name = await deferToThread(name_or_reason, int(found[1]), found[2])
             self.assertEqual(name, b"example")
             await server.live.get()
-            refused = await deferToThread(first_words, int(found[1]), "another")
+            refused = await deferToThread(name_or_reason, int(found[1]), "another")
             self.assertEqual(refused, InvalidToken.sentence.encode())
         finally:
             process.signalProcess("TERM")
             await child.ended
 
 
-def first_words(port: int, token: str) -> bytes:
+def name_or_reason(port: int, token: str) -> bytes:
     """Return what a viewer with this token receives: the name in ServerInit, or the reason of its refusal."""
     with socket.create_connection(("127.0.0.1", port), 10) as viewer:
         viewer.sendall(

@@ -1,4 +1,4 @@
-"""The table of refusals keeps its promises."""
+"""The table of refusals."""
 
 import re
 from pathlib import Path
@@ -52,11 +52,11 @@ class TableTests(TestCase):
             self.assertTrue(row.sentence.startswith(beginning), name)
 
     def test_every_refusal_happens(self) -> None:
-        """A module other than the table raises it, or ends a session with it."""
+        """A module other than the table names each refusal, to raise it or to end a session with it."""
         package = Path(novnc_twisted.__file__).parent
         sources = "".join(path.read_text() for path in package.rglob("*.py") if path.name != "errors.py")
         for name in TABLE:
-            # No assertRegex, whose message would be the whole text.
+            # assertRegex would print all sources.
             self.assertIsNotNone(re.search(rf"\b{name}\b", sources), f"nothing raises {name}")
 
     def test_a_detail_is_for_the_log(self) -> None:
@@ -65,7 +65,7 @@ class TableTests(TestCase):
         self.assertNotIn("unknown", InvalidToken("unknown").sentence)
 
     def test_a_detail_is_one_harmless_line(self) -> None:
-        """A detail comes over the bus from another process, and is printed to terminals and log files."""
+        """A detail may come from another process over the bus, and is printed to terminals and log files."""
         for detail, shown in (
             ("host1\x1b[2J\x07 is \r\nfine\t", "host1?[2J? is ??fine?"),
             ("a\x00b\x7fc\x85d\x9be", "a?b?c?d?e"),

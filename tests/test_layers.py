@@ -1,4 +1,4 @@
-"""The layers of the packages: imports only go down.  They are read from the sources, including those in functions."""
+"""The layers of the packages: imports only go down, including those in functions."""
 
 import ast
 import json
@@ -77,7 +77,7 @@ ALLOWED = {
     "service": LAYER_2 | {"keystoneauth1", "oslo_config"},
 }
 
-# Files that may use more.
+# Files that may use further third-party modules.
 ALSO = {
     "messaging/redis/": {"txredisapi", "hiredis", "nacl"},
     "keystone/bounded.py": {"requests", "urllib3"},  # keystoneauth1 is built on them
@@ -104,7 +104,7 @@ class Import:
         self.name = name
 
     def of(self, name: str) -> bool:
-        """Whether it imports that module or something in it."""
+        """Whether it imports this module or something in it."""
         return self.name == name or self.name.startswith(name + ".")
 
     @property
@@ -151,7 +151,7 @@ class LayerTests(TestCase):
         self.assertEqual({package_of(path) for path in sources()} - set(LAYERS), set())
 
     def test_imports_go_down(self) -> None:
-        """Packages import lower layers and themselves; ``errors``, ``events`` and ``tls`` serve their own, too."""
+        """Packages import lower layers and themselves, and ``errors``, ``events`` and ``tls`` of their own layer."""
         wrong = []
         for package, one in OURS:
             parts = one.name.split(".")
@@ -179,7 +179,6 @@ class LayerTests(TestCase):
         self.assertEqual(wrong, [])
 
     def test_only_http_uses_twisted_web(self) -> None:
-        """Only the HTTP server uses twisted.web."""
         self.assertEqual([one.where for package, one in OTHERS if one.of("twisted.web") and package not in WEB], [])
 
     def test_the_reactor_is_passed_down(self) -> None:
@@ -204,7 +203,7 @@ class LayerTests(TestCase):
         )
 
     def test_the_plugin_is_strings(self) -> None:
-        """Every twistd on the machine imports the plugin, which contains strings and imports nothing of our package."""
+        """Every twistd on the machine imports the plugin, so it has only strings and does not import our package."""
         tree = ast.parse(PLUGIN.read_text())
         imported = [one.name for one in imports_of(PLUGIN)]
         self.assertEqual(imported, ["twisted.application.service.ServiceMaker"])
@@ -218,7 +217,7 @@ class LayerTests(TestCase):
                 self.assertIsInstance(argument.value, str)
 
 
-# Imports one name after another, and prints which of them first loaded which of the suspects.
+# Imports names one after another, and prints the modules that each of them loaded.
 _IMPORTER = """
 import importlib, json, sys
 names, found = json.load(sys.stdin), {}
@@ -230,8 +229,8 @@ json.dump(found, sys.stdout)
 """
 
 
-def brought_by(names: list[str]) -> dict[str, list[str]]:
-    """For each name, imported in turn in a fresh Python: the modules that it loaded."""
+def loaded_by(names: list[str]) -> dict[str, list[str]]:
+    """Import the names in turn in a new Python process; return the modules that each of them loaded."""
     done = subprocess.run(
         [sys.executable, "-c", _IMPORTER],
         input=json.dumps(names),
@@ -260,15 +259,15 @@ class LightnessTests(TestCase):
         packages = [name for name in packages if name.count(".") < 2]
         ours = sys.stdlib_module_names | {"novnc_twisted"}
         heavy = {
-            name: [one for one in brought if one.partition(".")[0] not in ours]
-            for name, brought in brought_by(packages).items()
+            name: [one for one in loaded if one.partition(".")[0] not in ours]
+            for name, loaded in loaded_by(packages).items()
         }
-        self.assertEqual({name: brought for name, brought in heavy.items() if brought}, {})
+        self.assertEqual({name: loaded for name, loaded in heavy.items() if loaded}, {})
 
     def test_modules_install_no_reactor(self) -> None:
         """No module installs a reactor, except those for Redis, because txredisapi does."""
         modules = [module_name(path) for path in sources() if "messaging/redis/" not in str(path)]
-        guilty = [name for name, brought in brought_by(modules).items() if "twisted.internet.reactor" in brought]
+        guilty = [name for name, loaded in loaded_by(modules).items() if "twisted.internet.reactor" in loaded]
         self.assertEqual(guilty, [])
 
     def test_names_handed_on_exist(self) -> None:

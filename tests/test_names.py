@@ -1,4 +1,4 @@
-"""The names of modules, classes, functions and constants: none is a word that our dictionary replaces."""
+"""The names of modules, classes, functions and constants: none contains a word that our dictionary replaces."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ REPLACED = {
     "doubt": "grace period",
     "dressed": "branded",
 }
-"""Words that no name contains, and what is written instead."""
+"""Words that no name may contain, and what to write instead."""
 
 REPLACED_ALONE = {
     "house": "architecture",
@@ -47,7 +47,7 @@ REPLACED_ALONE = {
     "ending": "lifecycle",
     "claims": "address conflicts",
 }
-"""Words that are no name of a module or a class by themselves; as a part of a name they are ordinary."""
+"""Words that may not be the whole name of a module or class, but may be a part of it."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _PY_DEFINITION = re.compile(r"\b(?:class|def)\s+\w")
@@ -70,7 +70,7 @@ def complaint(name: str, kind: str) -> str:
 
 
 def has_replaced_word(source: str) -> bool:
-    """Whether a name in a Python file can be wrong: reading the words takes a tenth of the time of parsing the file."""
+    """Whether a name in a Python file may be wrong.  This takes a tenth of the time of parsing the file."""
     found = {word.lower() for word in set(_WORD.findall(source))}
     return not found.isdisjoint(REPLACED) or any(complaint(name, "class") for name in _PY_CLASS.findall(source))
 
@@ -112,7 +112,7 @@ class NameTests(SynchronousTestCase):
                 names += javascript_names(source)
             elif has_replaced_word(source):
                 names += python_names(source)
-            wrong += [f"{path.relative_to(ROOT)}: {said}" for kind, name in names if (said := complaint(name, kind))]
+            wrong += [f"{path.relative_to(ROOT)}: {text}" for kind, name in names if (text := complaint(name, kind))]
         self.assertEqual(wrong, [])
         self.assertGreater(count, 5000)
 

@@ -1,4 +1,4 @@
-"""The installed package: built from a copy of the checkout, and used from another folder."""
+"""The package, built from a copy of the checkout, installed, and used from another folder."""
 
 import importlib.util
 import os
@@ -55,7 +55,7 @@ def copy_checkout(target: Path, *, page: bool) -> None:
 
 
 class Place:
-    """A folder with a copy of the checkout, and a fresh venv with our dependencies, but without our package."""
+    """A folder for a copy of the checkout, and for a new venv with our dependencies, but without our package."""
 
     def __init__(self, test: TestCase) -> None:
         folder = tempfile.TemporaryDirectory(prefix="packaging")
@@ -101,7 +101,7 @@ def commands_in(help_text: str) -> set[str]:
 
 
 class WheelTests(TestCase):
-    """The wheel, which needs no npm."""
+    """The wheel, built without npm."""
 
     built: ClassVar[bytes | None] = None
 
@@ -150,23 +150,23 @@ class WheelTests(TestCase):
         self.assertTrue(any(name.endswith("/LICENSE.MPL-2.0.txt") for name in licences), licences)
 
     def test_every_module_is_inside(self) -> None:
-        """The wheel has every package; a missing one would show only after an installation."""
+        """The wheel has every module; a missing one would be noticed only after an installation."""
         with zipfile.ZipFile(self.wheel(Place(self))) as wheel:
             inside = {name for name in wheel.namelist() if name.endswith(".py")}
         listed = run("git", "ls-files", "novnc_twisted/*.py", "novnc_twisted/**/*.py", folder=ROOT).stdout.split()
         self.assertEqual({name for name in listed if (ROOT / name).exists()} - inside, set())
 
     def test_installed(self) -> None:
-        """In another folder: six commands, the page, the version; and after uninstalling, twistd still works."""
+        """In another folder, twistd has six commands; after uninstalling, twistd still works, without them."""
         place = Place(self)
         wheel = self.wheel(place)
         place.make_venv()
         done = place.pip(*INSTALL, wheel)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertEqual(commands_in(place.twistd_help()), COMMANDS)
-        told = place.python_run("import novnc_twisted as n; print(n.__version__, n.__file__)").stdout
-        self.assertEqual(told.split()[0], __version__)
-        self.assertIn(str(place.folder), told.split()[1])
+        printed = place.python_run("import novnc_twisted as n; print(n.__version__, n.__file__)").stdout
+        self.assertEqual(printed.split()[0], __version__)
+        self.assertIn(str(place.folder), printed.split()[1])
         done = place.pip("uninstall", "--yes", "--quiet", "novnc-twisted")
         self.assertEqual(done.returncode, 0, done.stdout)
         text = place.twistd_help()
@@ -175,7 +175,7 @@ class WheelTests(TestCase):
 
 
 class PyPITests(TestCase):
-    """What PyPI shows, and what it accepts."""
+    """PyPI accepts the distributions, and the links in its description work."""
 
     def description(self, repository: str) -> str:
         """The description that setup.py makes of the README."""
@@ -207,7 +207,7 @@ class PyPITests(TestCase):
         self.assertIn("](https://novnc.com)", text)
 
     def test_upload(self) -> None:
-        """Twine finds no fault with sdist and wheel; the sdist has the page, its sources and the units."""
+        """Twine accepts the sdist and the wheel; the sdist has git's files, except hidden ones, and the page."""
         place = Place(self)
         copy_checkout(place.checkout, page=True)
         done = run(
@@ -232,19 +232,19 @@ class EditableTests(TestCase):
     """``pip install -e``, for contributors."""
 
     def test_installed(self) -> None:
-        """The six commands are there in another folder as well."""
+        """In another folder, twistd has six commands."""
         place = Place(self)
         copy_checkout(place.checkout, page=True)
         place.make_venv()
         done = place.pip(*INSTALL, "--editable", place.checkout)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertEqual(commands_in(place.twistd_help()), COMMANDS)
-        told = place.python_run("import novnc_twisted as n; print(n.__file__)").stdout
-        self.assertIn(str(place.checkout), told)
+        printed = place.python_run("import novnc_twisted as n; print(n.__file__)").stdout
+        self.assertIn(str(place.checkout), printed)
 
 
 class PageTests(TestCase):
-    """A clone without the page."""
+    """A clone without the built page."""
 
     def clone(self) -> Place:
         place = Place(self)
@@ -262,7 +262,7 @@ class PageTests(TestCase):
         self.assertNotIn("Traceback", done.stdout)
 
     def test_builds_the_page(self) -> None:
-        """With npm the page is built with the versions of its lock file."""
+        """With npm, the page is built, with the versions of its lock file."""
         place = self.clone()
         tools = place.folder / "tools"
         tools.mkdir()
@@ -277,11 +277,11 @@ class PageTests(TestCase):
         calls = (place.folder / "calls").read_text().splitlines()
         web = place.checkout / WEB
         self.assertEqual(calls, [f"{web} ci --no-audit --no-fund", f"{web} run build"])
-        told = place.python_run(
+        done = place.python_run(
             "import novnc_twisted, pathlib; "
             "print((pathlib.Path(novnc_twisted.__file__).parent / 'web/dist/vnc_auto.html').read_text())"
         )
-        self.assertEqual(told.stdout.strip(), "page", told.stdout)
+        self.assertEqual(done.stdout.strip(), "page", done.stdout)
 
     def test_npm_fails(self) -> None:
         """A failed build names the command, without a traceback."""

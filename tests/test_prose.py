@@ -1,4 +1,4 @@
-"""``scripts/check_prose.py``: what it reads of each kind of file, and what it finds."""
+"""``scripts/check_prose.py``: which text it reads in each kind of file, and what it finds."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ check_prose = load("check_prose")
 
 
 def found(name: str, text: str) -> list[tuple[int, str]]:
-    """The lines and phrases that are found in a file of this name."""
+    """The line and phrase of each finding in a file of this name."""
     return [(row.line, row.phrase) for row in check_prose.findings(name, text)]
 
 
@@ -51,7 +51,7 @@ class ReadersTests(TestCase):
         self.assertEqual(found("a.md", "```sh\nwhoever\n```\nfor good\n"), [(4, "for good")])
 
     def test_long_lines(self) -> None:
-        """Output and other code in a document may be wide."""
+        """Only prose has a maximum width, not code blocks."""
         wide, block = "word " * 28, f"    {'=' * 150}\n"
         text = f"{wide}\n{wide}more\n\n::\n\n{block}\n.. code-block:: json\n\n{block}"
         self.assertEqual(found("a.rst", text), [(2, "word word word word word word ...")])

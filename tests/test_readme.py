@@ -35,7 +35,7 @@ class Figures(TestCase):
 
 
 class Deployment(TestCase):
-    """The README's steps, as far as they can be judged without running them."""
+    """The README's steps, as far as they can be checked without running them."""
 
     WHO = ("every host", "api host", "one host", "controller", "compute1", "compute2", "compute")
 
@@ -66,7 +66,7 @@ class Deployment(TestCase):
                 path.write_text(text.replace("$MY_IP", "10.0.0.31"))
                 conf, warnings = read_configuration([str(path)])
                 self.assertEqual(warnings, [], who)
-                self.assertEqual(conf.transport_url, "memory://")  # Redis is in the files of novnc-redis-acl
+                self.assertEqual(conf.transport_url, "memory://")  # the files of novnc-redis-acl set Redis
                 self.assertEqual(unknown_options(text), [], who)
                 found += 1
         self.assertEqual(found, 3)

@@ -43,7 +43,7 @@ class NamesTests(TestCase):
         self.assertEqual(run_again.failed_tests(OUTPUT, 3), NAMES)
 
     def test_one_that_has_no_name(self) -> None:
-        """A module that cannot be imported, for example: nothing runs again."""
+        """If a failure has no test name, such as a module that cannot be imported, nothing runs again."""
         self.assertEqual(run_again.failed_tests(OUTPUT, 4), [])
 
     def test_no_failures(self) -> None:

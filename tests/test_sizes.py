@@ -1,4 +1,4 @@
-"""The size of modules and functions: each does one thing, and nobody has to search in a long one."""
+"""The maximum size of our Python modules and functions."""
 
 import ast
 from pathlib import Path
@@ -8,17 +8,15 @@ from twisted.trial.unittest import SynchronousTestCase
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("benchmarks", "contrib", "demo", "docs", "novnc_twisted", "scripts", "tests", "twisted")
 LONGEST = 350
-"""Lines."""
+"""Maximum lines of a module."""
 
 LONGEST_BODY = 50
-"""Lines of a function without its signature and its docstring."""
+"""Maximum lines of a function, without its signature and docstring."""
 
 
 class SizeTests(SynchronousTestCase):
-    """Of our own modules in Python."""
-
     def test_modules(self) -> None:
-        """Split a module that is longer by subject; most have under 200 lines."""
+        """Split a longer module by subject; most have fewer than 200 lines."""
         paths = [
             path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts
         ]
@@ -27,7 +25,7 @@ class SizeTests(SynchronousTestCase):
         self.assertEqual({name: length for name, length in lengths.items() if length > LONGEST}, {})
 
     def test_functions(self) -> None:
-        """Split a function of the program that is longer: it does two things."""
+        """Split a longer function: it does two things.  Only the program is checked."""
         lengths: dict[str, int] = {}
         for path in (ROOT / "novnc_twisted").rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -38,6 +36,6 @@ class SizeTests(SynchronousTestCase):
 
 
 def _body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """The lines of a function from its first statement on."""
+    """The number of lines from a function's first statement on."""
     statements = function.body[1:] if ast.get_docstring(function) is not None else function.body
     return (function.end_lineno or 0) - statements[0].lineno + 1 if statements else 0

@@ -37,7 +37,7 @@ HARDENING = {
 }
 
 EXPOSURE = 1.2
-"""The most that ``systemd-analyze security`` may find; 10 is a service without any protection."""
+"""Maximum exposure level in ``systemd-analyze security``; 10 is a service without any protection."""
 
 Unit = dict[str, dict[str, list[str]]]
 """Section -> name -> its values, in their order."""
@@ -49,7 +49,7 @@ def commands() -> set[str]:
 
 
 def parsed(path: Path) -> Unit:
-    """A unit file."""
+    """Parse a unit file."""
     unit: Unit = {}
     for line in path.read_text().splitlines():
         if line.startswith("["):
@@ -69,7 +69,6 @@ class UnitTests(TestCase):
     """The settings of each unit."""
 
     def test_one_for_each_command(self) -> None:
-        """Each command has a unit, and each unit a command."""
         self.assertEqual(set(units()), commands())
 
     def test_starts_its_command(self) -> None:
@@ -90,7 +89,7 @@ class UnitTests(TestCase):
             self.assertEqual(unit["Service"]["SetCredential"], [f"{command}.conf:[DEFAULT]"])
 
     def test_life(self) -> None:
-        """Services start after the network, and again after a failure that another start may fix."""
+        """Services start after the network, and restart after failures that a restart may fix."""
         for unit in units().values():
             service = unit["Service"]
             self.assertIn("network-online.target", unit["Unit"]["After"][0].split())
@@ -101,7 +100,7 @@ class UnitTests(TestCase):
             self.assertEqual(unit["Install"]["WantedBy"], ["multi-user.target"])
 
     def test_says_when_it_is_ready(self) -> None:
-        """Services are ended by a signal to the first process only, which ends its workers."""
+        """The main process notifies systemd.  In a proxy, only the main process gets SIGTERM; it ends its workers."""
         for command, unit in units().items():
             service = unit["Service"]
             self.assertEqual((service["Type"], service["NotifyAccess"]), (["notify"], ["main"]))
@@ -110,7 +109,7 @@ class UnitTests(TestCase):
             self.assertEqual(service["KillMode"], mode)
 
     def test_reload(self) -> None:
-        """Each can be reloaded, by a command that fails if the service could not reload."""
+        """Each service has a reload command, which fails if the service could not reload."""
         for command, unit in units().items():
             service = unit["Service"]
             self.assertEqual(
@@ -129,12 +128,12 @@ class UnitTests(TestCase):
             self.assertEqual(service["LogsDirectoryMode"], ["0700"])
 
     def test_journal(self) -> None:
-        """Each has its own name in the journal."""
+        """Each service has its own name in the journal."""
         for command, unit in units().items():
             self.assertEqual(unit["Service"]["SyslogIdentifier"], [command])
 
     def test_sockets(self) -> None:
-        """Each listening part has a socket unit with its default address and the name that it looks for."""
+        """Each listening service has a socket unit with its name and its default address."""
         found = {}
         for path in UNITS.glob("*.socket"):
             (name,) = parsed(path)["Socket"]["FileDescriptorName"]
@@ -147,7 +146,7 @@ class UnitTests(TestCase):
         self.assertEqual(set(found), set(LISTENING))
 
     def test_users(self) -> None:
-        """Each has its own user from sysusers.d; only the services that use libvirt are in its group."""
+        """Each service has its own user from sysusers.d; only those that use libvirt are in its group."""
         made = set(re.findall(r"(?m)^u (\S+)", SYSUSERS.read_text()))
         self.assertEqual(made, {f"novnc-{command}" for command in commands()})
         for command, unit in units().items():
@@ -161,7 +160,7 @@ class UnitTests(TestCase):
             self.assertEqual({name: unit["Service"][name] for name in HARDENING}, HARDENING)
 
     def test_systemd_agrees(self) -> None:
-        """systemd-analyze reads them without warnings, and finds few unnecessary rights."""
+        """systemd-analyze reads the units without warnings, and finds few unnecessary rights."""
         program = shutil.which("systemd-analyze")
         assert program is not None, "systemd-analyze is missing: apt-get install systemd"
         with tempfile.TemporaryDirectory() as folder:

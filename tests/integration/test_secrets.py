@@ -235,8 +235,8 @@ class SecretsTests(CloudCase):
         self.assertEqual(seen.complaints(), [])
         heads = [
             head
-            for said in tap.said
-            for head in re.findall(rb"(?:GET|POST) [^\r\n]* HTTP/1.1\r\n.*?\r\n\r\n", said, re.S)
+            for sent in tap.sent
+            for head in re.findall(rb"(?:GET|POST) [^\r\n]* HTTP/1.1\r\n.*?\r\n\r\n", sent, re.S)
         ]
         lines = [head.split(b"\r\n") for head in heads]
         with_token = [first for first, *_ in lines if token.encode() in first]

@@ -35,8 +35,8 @@ from tests.support.script import (
 NO_LINGER = struct.pack("ii", 1, 0)
 
 
-class Over(Exception):
-    """The other side left."""
+class PeerLeft(Exception):
+    """The connection was lost before the step was done."""
 
 
 def one_iteration() -> Deferred[None]:
@@ -50,7 +50,7 @@ class Peer(Protocol):
 
     :ivar received: everything it received, up to 1 MiB.
     :ivar gone: fires when the connection is lost.
-    :ivar acted: fires when the script is played, or cannot go on because the other side left.
+    :ivar acted: fires when the script has ended, or cannot continue because the other side left.
     """
 
     def __init__(self, script: Script, events: Mapping[str, Deferred[None]] | None = None, tls: Any = None) -> None:
@@ -70,11 +70,11 @@ class Peer(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if len(self.received) < 1 << 20:  # no test looks at more of a flood
             self.received += data
-        self._look()
+        self._check()
 
     def connectionLost(self, reason: Any = None) -> None:
         self.lost = True
-        self._look()
+        self._check()
         self.gone.callback(None)
 
     def leave(self) -> None:
@@ -93,18 +93,18 @@ class Peer(Protocol):
 
     def stopProducing(self) -> None: ...
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._waiting is not None and (self.lost or self._waiting[0]()):
-            (there, waiting), self._waiting = self._waiting, None
-            if there():
+            (condition, waiting), self._waiting = self._waiting, None
+            if condition():
                 waiting.callback(None)
             else:
-                waiting.errback(Over())
+                waiting.errback(PeerLeft())
 
-    def _when(self, there: Callable[[], bool]) -> Deferred[None]:
+    def _wait_for(self, condition: Callable[[], bool]) -> Deferred[None]:
         waiting: Deferred[None] = Deferred()
-        self._waiting = there, waiting
-        self._look()
+        self._waiting = condition, waiting
+        self._check()
         return waiting
 
     async def _play(self) -> None:
@@ -113,7 +113,7 @@ class Peer(Protocol):
                 await self.do(step)
                 if self.lost:
                     return
-        except Over:
+        except PeerLeft:
             return
 
     async def do(self, step: Step) -> None:
@@ -123,9 +123,9 @@ class Peer(Protocol):
                 transport.write(data)
             case Receive(count):
                 self._at += count
-                await self._when(lambda: len(self.received) >= self._at)
+                await self._wait_for(lambda: len(self.received) >= self._at)
             case ReceiveUntil(mark):
-                await self._when(lambda: mark in self.received[self._at :])
+                await self._wait_for(lambda: mark in self.received[self._at :])
                 self._at = self.received.index(mark, self._at) + len(mark)
             case Trickle(data):
                 for byte in data:
@@ -143,7 +143,7 @@ class Peer(Protocol):
             case Await(what):
                 await self._events[what]
             case AnswerClose():
-                await self._when(lambda: close_of(bytes(self.received)) is not None)
+                await self._wait_for(lambda: close_of(bytes(self.received)) is not None)
                 code, _ = close_of(bytes(self.received)) or (1000, "")
                 transport.write(frame(8, code.to_bytes(2, "big")))
             case StartTLS():
@@ -155,7 +155,7 @@ class Peer(Protocol):
             case Close():
                 transport.loseConnection()
             case Reset():
-                # Twisted's abortConnection sets it as well, but not on each kind of transport.
+                # Twisted's abortConnection sets SO_LINGER, too, but not on every kind of transport.
                 below = getattr(transport, "socket", None)
                 if isinstance(below, socket.socket) and below.family != socket.AF_UNIX:
                     below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)

@@ -1,4 +1,4 @@
-"""Scripts of the project as modules; the folder ``scripts`` is not a package."""
+"""Load scripts of the project as modules; the folder ``scripts`` is not a package."""
 
 import importlib.util
 import sys
@@ -17,6 +17,6 @@ def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look there
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look it up there
     spec.loader.exec_module(module)
     return module

@@ -6,24 +6,24 @@ from twisted.trial.unittest import TestCase
 
 
 class Tap:
-    """Relays connections to a port of 127.0.0.1, and keeps what their clients sent.
+    """Relays connections to a port of 127.0.0.1, and keeps what the clients send.
 
     :ivar port: the port on which it listens.
-    :ivar said: everything that the client of each connection sent.
+    :ivar sent: for each connection, all bytes from its client.
     """
 
     def __init__(self, case: TestCase, target: int) -> None:
-        self.said: list[bytes] = []
+        self.sent: list[bytes] = []
         tap = self
 
         class Recorded(ProxyServer):  # type: ignore[misc]
             def connectionMade(self) -> None:
-                self.number = len(tap.said)
-                tap.said.append(b"")
+                self.number = len(tap.sent)
+                tap.sent.append(b"")
                 super().connectionMade()
 
             def dataReceived(self, data: bytes) -> None:
-                tap.said[self.number] += data
+                tap.sent[self.number] += data
                 super().dataReceived(data)
 
         factory = ProxyFactory("127.0.0.1", target)

@@ -1,4 +1,4 @@
-"""Real ``twistd`` commands as child processes: they get a configuration, and tests wait for their log lines."""
+"""Run real ``twistd`` commands as child processes, and wait for their log lines."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from tests.support.handed_out import output
 from tests.support.ports import free_port as free_port
 
 DELAY = float(os.environ.get("TEST_SERVICE_DELAY") or 0)
-"""The greatest random delay, in seconds, of each service's start: no test may depend on the order of starts."""
+"""Maximum random delay of each service's start, in seconds: no test may depend on the order of starts."""
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 
@@ -53,14 +53,15 @@ class Twistd(ProcessProtocol):
         forked: bool = True,
         **spawn: Any,
     ) -> "Twistd":
-        """Start a command with this text as nova.conf; it ends with the test.
+        """Start a command; it is stopped at the end of the test.
 
+        :param conf: the text of nova.conf.
         :param options: further options of twistd.
         :param arguments: further arguments of the command.
         :param shell: a line of shell that runs before the command, in the same process.
         :param customize: the text of a sitecustomize module, for the process and its workers.  A forked process runs it
             after its imports.
-        :param forked: start it by :mod:`tests.support.forked` if possible, in less processor time.
+        :param forked: start it by :mod:`tests.support.forked` if possible, which takes less processor time.
         :param spawn: further arguments of `reactor.spawnProcess`.
         """
         self = cls(command)
@@ -91,7 +92,7 @@ class Twistd(ProcessProtocol):
         return self
 
     def seen(self, text: str, timeout: float = 120) -> Deferred[None]:
-        """Wait until the output contains a text; fail with all of the output if the process ends before."""
+        """Wait until the output contains a text; fail with all of the output if the process ends first."""
         found: Deferred[None] = Deferred()
         if text in self.output:
             found.callback(None)
@@ -116,13 +117,13 @@ class Twistd(ProcessProtocol):
         raise AssertionError(f"{self.command} did not print {text!r} in time:\n{self.output}")
 
     def ready(self) -> Deferred[None]:
-        """Wait until all parts of the command run."""
+        """Wait until all services of the command run."""
         return self.seen(f"{self.command} is ready")
 
     async def stop(self, sign: int = signal.SIGTERM, timeout: float = 60) -> int:
-        """End it, wait for it, and return its exit code."""
+        """Send it a signal, wait until it has ended, and return its exit code."""
         if self.exit_code is None:
-            with contextlib.suppress(ProcessExitedAlready):  # but its successor still has its output
+            with contextlib.suppress(ProcessExitedAlready):  # but its successor still writes to its output
                 self.process.signalProcess(sign)
             killer = reactor.callLater(timeout, self.process.signalProcess, "KILL")  # type: ignore[attr-defined]
             code = await self.ended

@@ -1,4 +1,4 @@
-"""systemd's units on hosts of :mod:`tests.support.hosts`, without systemd."""
+"""Run systemd units on hosts of :mod:`tests.support.hosts`, without systemd."""
 
 import configparser
 import os
@@ -21,7 +21,7 @@ _PREPARE = 'umask "$1"; cd "$2"; shift 2; exec "$@"'
 
 
 class Unit(Twistd):
-    """A systemd unit that runs here without systemd: its ExecStart, as its user and groups, without privileges.
+    """A systemd unit that runs without systemd: its ExecStart, as its user and groups, without privileges.
 
     Its settings for restarts, limits and sandboxing are ignored, except that all capabilities are dropped and no new
     ones are allowed.
@@ -31,7 +31,7 @@ class Unit(Twistd):
 
     @classmethod
     async def begin(cls, case: TestCase, host: Host, name: str, text: str) -> "Unit":
-        """Start it; the test's end ends it.
+        """Start a unit; it is stopped at the end of the test.
 
         :param text: the unit file.
         """
@@ -48,7 +48,7 @@ class Unit(Twistd):
         return self
 
     async def stop(self, sign: int = signal.SIGTERM, timeout: float = 60) -> int:
-        """End it, wait for it, and return its exit code."""
+        """Send it a signal, wait until it has ended, and return its exit code."""
         if self.exit_code is not None:
             return self.exit_code
         self._signal(sign)
@@ -59,14 +59,14 @@ class Unit(Twistd):
         return code
 
     def _signal(self, sign: int) -> None:
-        """Send a signal to the process inside; nsenter, which waits for it, does not forward signals."""
-        waits = self.process.pid
-        for pid in Path(f"/proc/{waits}/task/{waits}/children").read_text().split() or [waits]:
+        """Send a signal to nsenter's child, since nsenter does not forward signals."""
+        nsenter = self.process.pid
+        for pid in Path(f"/proc/{nsenter}/task/{nsenter}/children").read_text().split() or [nsenter]:
             os.kill(int(pid), sign)
 
 
 def _start_of(host: Host, service: configparser.SectionProxy) -> list[str]:
-    """The command line for use inside that does what systemd does for a unit."""
+    """Return the command line that starts a unit on the host, like systemd."""
     user = service.get("User", "root")
     prepare = [service.get("UMask", "0022"), service.get("WorkingDirectory", "/")]
     command = ["sh", "-ec", _PREPARE, "sh", *prepare, "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8"]
@@ -81,13 +81,13 @@ def _start_of(host: Host, service: configparser.SectionProxy) -> list[str]:
         command += [f"USER={user}", f"LOGNAME={user}", "setpriv", f"--reuid={uid}", f"--regid={gid}"]
         command += [f"--groups={','.join(groups)}", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
     credentials = _credentials(host, service, user)
-    # systemd splits a word $NAME into words; it is not a word at all if the variable is not set.
+    # systemd drops an argument $NAME if the variable is not set, as is the case here.
     words = [word for word in shlex.split(service["ExecStart"]) if not word.startswith("$") or word.startswith("${")]
     return command + [word.replace("${CREDENTIALS_DIRECTORY}", credentials) for word in words]
 
 
 def _credentials(host: Host, service: configparser.SectionProxy, user: str) -> str:
-    """Make a folder with copies of the files of LoadCredential, which only this user can read."""
+    """Copy the files of LoadCredential to a folder that only this user can read; return the folder."""
     folder = f"/run/credentials/{user}"
     lines = [f"install -d -m 500 -o {user} {folder}"]
     defaults = dict(one.split(":", 1) for one in service.get("SetCredential", "").split())

@@ -1,4 +1,4 @@
-"""hypothesis without its limits of time, 200 ms for one example among them, which a busy machine exceeds."""
+"""hypothesis without its time limits, such as 200 ms for each example, which a busy machine exceeds."""
 
 from hypothesis import HealthCheck, settings
 

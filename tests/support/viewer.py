@@ -1,4 +1,4 @@
-"""A small viewer: WebSocket or CONNECT, then RFB; it draws its screen, so that tests can judge what it shows.
+"""A small viewer: WebSocket or CONNECT, then RFB.  It keeps the pixels of the screen for tests to compare.
 
 ``Viewers(case).open(url)`` opens a URL that ``nova get-vnc-console`` printed, as noVNC or the Java viewer would;
 ``refusal(url)`` returns the reason of a refusal.
@@ -29,14 +29,14 @@ _UPGRADE = (
 
 
 TIMEOUT = 120.0
-"""Seconds that each step may take at most."""
+"""Maximum duration of each step, in seconds."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def patient(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Limit the time of a step, and name the step if it takes longer."""
+def limited(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Limit the duration of a step; the failure names the step."""
 
     @wraps(step)
     async def in_time(*arguments: P.args, **more: P.kwargs) -> T:
@@ -81,7 +81,7 @@ class Viewer:
             await self.update()
 
     async def update(self) -> None:
-        """Request what changed, and read it."""
+        """Request changes, unless a request is pending, and read one message."""
         if not self._asked:
             self._asked = True
             incremental = 0 if self._whole else 1
@@ -98,19 +98,19 @@ class Viewer:
         elif kind != 2:
             raise AssertionError(f"message {kind}")
 
-    @patient
+    @limited
     async def answers(self) -> None:
-        """Request the whole screen, and read it: the session lives, in both directions."""
+        """Check that the session works in both directions: request the whole screen, and read the update."""
         self._whole = True
         await self.update()
 
-    @patient
+    @limited
     async def ready(self) -> "Viewer":
         """Wait until the guest of :mod:`demo.guest` waits for keys."""
         await self.until(lambda: (self.width, self.height) == (720, 400) and len(set(self.cell(6, 0))) > 1)
         return self
 
-    @patient
+    @limited
     async def type(self, key: str) -> None:
         """Press a key, and wait until the screen shows another text than before."""
         before = self.text()
@@ -128,18 +128,18 @@ class Viewer:
         )
 
     def text(self, rows: int = 25) -> bytes:
-        """The pixels of the first rows, without these lines."""
+        """The pixels of the first rows, without the lines in which the cursor blinks."""
         return b"".join(self._line(line) for line in range(min(rows * CELL[1], self.height)) if line % CELL[1] < 12)
 
     def leave(self) -> Deferred[None]:
-        """Disconnect; fires when the connection is lost."""
+        """Disconnect; return a Deferred that fires when the connection is lost."""
         if not self.raw.lost:
             self.raw.transport.abortConnection()
         return _when(self.raw.gone)
 
-    @patient
+    @limited
     async def closed(self) -> tuple[int, str] | None:
-        """Wait for the end: WebSocket's close code and reason; the XVP port just closes the connection."""
+        """Wait for the end; return WebSocket's close code and reason.  The XVP port only closes: None."""
         if isinstance(self.stream, WebSocket):
             return await self.stream.until_closed()
         await self.raw.everything()
@@ -167,7 +167,7 @@ class Viewer:
 
 
 class Viewers:
-    """Makes viewers; they leave at the end of the test.
+    """Makes viewers; they disconnect at the end of the test.
 
     :param case: the test.
     :param tls: an IOpenSSLClientConnectionCreator for ``https://`` URLs.
@@ -177,7 +177,7 @@ class Viewers:
         self._case = case
         self._tls = tls
 
-    @patient
+    @limited
     async def open(self, url: str) -> Viewer:
         """Open a console's URL, of the noVNC or the XVP proxy."""
         stream, raw = await self._begin(url)
@@ -186,32 +186,32 @@ class Viewers:
             assert head == b"HTTP/1.1 200 OK\r\n\r\n", head
         return await Viewer(stream, raw).begin()
 
-    @patient
+    @limited
     async def direct(self, host: str, port: int) -> Viewer:
         """Connect to a VNC server directly, without a proxy."""
         raw = await self.raw(host, port)
         return await Viewer(raw, raw).begin()
 
-    @patient
+    @limited
     async def refusal(self, url: str) -> tuple[int, str]:
-        """The refusal: close code and sentence (RFB has to send the same sentence), or status and sentence."""
+        """Return a refusal: close code (or HTTP status) and sentence.  RFB must report the same sentence."""
         stream, raw = await self._begin(url)
         if stream is raw:
             head = (await raw.everything()).decode()
             version, status, sentence = head.partition("\r\n")[0].split(" ", 2)
             assert (version, head.partition("\r\n")[2]) == ("HTTP/1.1", "\r\n"), head
             return int(status), sentence
-        said = await refused(stream)
+        reported = await refused(stream)
         code, reason = await stream.until_closed()
-        assert said == reason, (said, reason)
+        assert reported == reason, (reported, reason)
         return code, reason
 
     async def waiting(self, url: str) -> tuple[Any, Raw]:
-        """Begin to open it; return the stream and the connection at once."""
+        """Open a console's URL, but do not begin RFB; return the stream and the connection."""
         return await self._begin(url)
 
     async def raw(self, host: str, port: int, *, tls: bool = False) -> Raw:
-        """A connection."""
+        """Return a TCP or TLS connection."""
         factory = Factory.forProtocol(Raw)
         factory.noisy = False
         endpoint: Any = TCP4ClientEndpoint(reactor, host, port)
@@ -235,7 +235,7 @@ class Viewers:
 
 
 def _when(gone: Deferred[None]) -> Deferred[None]:
-    """Fires with the result; may be called several times."""
+    """Return a Deferred that fires when the connection is lost; may be called several times."""
     seen: Deferred[None] = Deferred()
 
     def pass_on(result: Any) -> Any:

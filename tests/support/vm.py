@@ -22,7 +22,7 @@ class SmallVM:
     """
 
     def __init__(self, folder: Path, name: str = "myserver20", *, vnc: str = "", more: tuple[str, ...] = ()) -> None:
-        """Prepare one.
+        """Write the boot disk, and choose a port.
 
         :param vnc: further options of ``-vnc``, such as ``tls-creds=t``; all of them if they begin with ``unix:``.
         :param more: further arguments of QEMU.
@@ -84,7 +84,7 @@ class SmallVM:
         return str(answer["return"])
 
     def text(self) -> list[str]:
-        """The rows of the guest's screen in text mode, without the spaces at their ends."""
+        """The rows of the guest's screen in text mode, without trailing spaces."""
         dump = self.monitor(f"xp /{COLUMNS * ROWS * 2}xb {TEXT:#x}")
         data = bytes(int(word, 16) for line in dump.splitlines() for word in line.partition(":")[2].split())
         screen = data[::2].decode("cp437")

@@ -1,7 +1,7 @@
 """The fake VNC server of all tests.  Its fields select what it offers and which faults it has.
 
-It shares no code with novnc_twisted.rfb except the DES of VNC authentication, so that the two check each other.  A peer
-that sends any other bytes is a script: see tests/support/scripted.py, which takes its words from here.
+It shares no code with novnc_twisted.rfb except the DES of VNC authentication, so that the two check each other.  For a
+peer that sends any other bytes, write a script (tests/support/scripted.py).
 
 ``FakeVNCServer`` is a Factory: listen with it on TCP or a unix socket, or connect ``buildProtocol(None)`` in memory::
 
@@ -31,7 +31,7 @@ CHALLENGE = bytes(range(16))
 PIXEL_FORMAT = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
 GARBAGE = b"\xff\xfe garbage \x00\r\n" * 64
 SIZES = {0: 20, 2: 4, 3: 10, 4: 8, 5: 6, 6: 8, 150: 10, 248: 9, 250: 4, 251: 8, 255: 4}
-"""Message type of a client -> bytes of its head."""
+"""Client message type -> length of its head."""
 
 TAILS = {
     2: lambda head: 4 * int.from_bytes(head[2:], "big"),
@@ -40,11 +40,11 @@ TAILS = {
     251: lambda head: 16 * head[6],
     255: lambda head: 8 if head[1] == 0 else 6 if head[3] == 2 else 0,
 }
-"""Message type of a client -> how many bytes follow its head."""
+"""Client message type -> number of bytes after its head."""
 
 
 def with_length(text: bytes) -> bytes:
-    """A text as RFB sends it: behind its length in four bytes."""
+    """A text as RFB sends it: after its length in four bytes."""
     return len(text).to_bytes(4, "big") + text
 
 
@@ -63,7 +63,7 @@ def update(x: int, y: int, width: int, height: int, colour: int = 0, bytes_per_p
 class FakeVNCServer(Factory):
     """A VNC server.  Set the fields before a client connects, or between two clients."""
 
-    version: bytes = b"RFB 003.008\n"  # or any other first words of a server that does not speak RFB
+    version: bytes = b"RFB 003.008\n"  # or the first bytes of a server that does not speak RFB
     security_types: Sequence[int] = ()  # a 3.3 client gets the first; default: VNC with a password, else None
     password: str | None = None
     tls: Any = None  # an argument for transport.startTLS; with it the server offers VeNCrypt
@@ -99,7 +99,7 @@ class FakeVNCServer(Factory):
 
     @property
     def open(self) -> int:
-        """How many connections there are now."""
+        """The number of open connections."""
         return sum(connection.open for connection in self.connections)
 
 
@@ -125,8 +125,8 @@ class FakeVNCConnection(Protocol):
     def connectionMade(self) -> None:
         self.open = True
         self.server.accepted.put(self)
-        self._story = Deferred.fromCoroutine(self._serve())
-        self._story.addErrback(lambda why: why.trap(CancelledError, ConnectionDone))
+        self._serving = Deferred.fromCoroutine(self._serve())
+        self._serving.addErrback(lambda why: why.trap(CancelledError, ConnectionDone))
 
     def dataReceived(self, data: bytes) -> None:
         self._received += data
@@ -138,7 +138,7 @@ class FakeVNCConnection(Protocol):
 
     def connectionLost(self, reason: object = None) -> None:
         self.open = False
-        self._story.cancel()
+        self._serving.cancel()
         self.gone.callback(None)
 
     def resumeProducing(self) -> None:
@@ -152,7 +152,7 @@ class FakeVNCConnection(Protocol):
         self.dataReceived(b"")
         return waiting
 
-    async def _say(self, phase: str, data: bytes) -> None:
+    async def _send(self, phase: str, data: bytes) -> None:
         server = self.server
         if server.stall == phase:
             await Deferred()  # until the connection is lost, which cancels this wait
@@ -175,30 +175,30 @@ class FakeVNCConnection(Protocol):
 
     async def _serve(self) -> None:
         server = self.server
-        await self._say("version", server.version)
+        await self._send("version", server.version)
         self.client_version = await self._read(12)
         if self.client_version == b"RFB 003.003\n":
             self.chosen = server.security_types[0]
-            await self._say("security", self.chosen.to_bytes(4, "big"))
+            await self._send("security", self.chosen.to_bytes(4, "big"))
         else:
-            await self._say("security", bytes([len(server.security_types), *server.security_types]))
+            await self._send("security", bytes([len(server.security_types), *server.security_types]))
             self.chosen = (await self._read(1))[0]
         good = self.chosen in server.security_types
         if self.chosen == 19 and good:
             await self._vencrypt()
         if (self.chosen == 2 or self.subtype in (258, 261)) and good:
-            await self._say("challenge", CHALLENGE)
+            await self._send("challenge", CHALLENGE)
             good = await self._read(16) == response(server.password or "", CHALLENGE)
         result = server.result if server.result is not None else int(not good)
         newest = self.client_version == b"RFB 003.008\n"
         if newest or self.chosen != 1:
             reason = with_length(b"Authentication failed\0") if result and newest else b""
-            await self._say("result", result.to_bytes(4, "big") + reason)
+            await self._send("result", result.to_bytes(4, "big") + reason)
         if result:
             self._hang_up()
         self.shared = await self._read(1) != b"\0"
         init = server_init(server.name, server.size)
-        await self._say("init", init[:24] if server.close == "name" else init)
+        await self._send("init", init[:24] if server.close == "name" else init)
         if server.close == "name":
             self._hang_up()
         server.live.put(self)
@@ -213,13 +213,13 @@ class FakeVNCConnection(Protocol):
         self.transport.write(b"\0\2")
         assert await self._read(2) == b"\0\2"
         count = len(server.subtypes)
-        await self._say("subtypes", b"\0" + bytes([count]) + struct.pack(f">{count}I", *server.subtypes))
+        await self._send("subtypes", b"\0" + bytes([count]) + struct.pack(f">{count}I", *server.subtypes))
         self.subtype = int.from_bytes(await self._read(4), "big")
         good = self.subtype in server.subtypes
-        await self._say("ack", bytes([good]) + server.injected)
+        await self._send("ack", bytes([good]) + server.injected)
         if not good:
             self._hang_up()
-        await self._say("tls", b"")
+        await self._send("tls", b"")
         if server.tls is None:
             self._hang_up()
         self.transport.startTLS(server.tls)
@@ -236,7 +236,7 @@ class FakeVNCConnection(Protocol):
             await self.respond(message)
 
     async def respond(self, message: bytes) -> None:
-        """Respond to one message of the client; a subclass may have another screen."""
+        """Respond to one message of the client; a subclass may show another screen."""
         typed = message[0] == 4 or message[:2] == b"\xff\0"
         if message[0] == 0:
             self._bytes_per_pixel = message[4] // 8
@@ -246,5 +246,5 @@ class FakeVNCConnection(Protocol):
         # An incremental request is answered at the next key: otherwise viewer and server would never be idle.
         if self._asked and (typed or not self._asked[1]):
             area = struct.unpack(">HHHH", self._asked[2:])
-            await self._say("live", update(*area, self._colour, self._bytes_per_pixel))
+            await self._send("live", update(*area, self._colour, self._bytes_per_pixel))
             self._asked = b""

@@ -1,4 +1,4 @@
-"""A guest's keyboard: what a Linux desktop with one of xkeyboard-config's layouts reads when keys are pressed.
+"""A guest's keyboard: what a Linux desktop reads from pressed keys, with one of xkeyboard-config's layouts.
 
 It uses libxkbcommon, the library that such desktops use themselves, and X's compose tables for dead keys.
 """

@@ -16,11 +16,11 @@ from novnc_twisted.rfb.security.vnc import response
 from tests.support.twistd import free_port
 
 _READY = 3  # the descriptor to which it writes its display number once it listens
-_OBFUSCATED = bytes((23, 82, 107, 6, 35, 78, 88, 7))  # the fixed key of every VNC password file
+_FILE_KEY = bytes((23, 82, 107, 6, 35, 78, 88, 7))  # the fixed key of every VNC password file
 
 
 class Xvnc(ProcessProtocol):
-    """One Xvnc.
+    """An Xvnc process.
 
     :ivar output: what it printed, such as the security types that its clients chose.
     :ivar port: its port on 127.0.0.1.
@@ -44,7 +44,7 @@ class Xvnc(ProcessProtocol):
     ) -> "Xvnc":
         """Start one, and wait until it listens; it ends with the test.
 
-        :param security_types: a list such as ``None,VncAuth,X509None``, in the order of its offer.
+        :param security_types: a list such as ``None,VncAuth,X509None``, in the order in which it offers them.
         """
         program = shutil.which("Xtigervnc")
         if program is None:
@@ -64,7 +64,7 @@ class Xvnc(ProcessProtocol):
 
         async def stop() -> None:
             if not self._ended.called:
-                process.signalProcess(signal.SIGTERM)  # it takes its socket in /tmp/.X11-unix with it
+                process.signalProcess(signal.SIGTERM)  # it removes its socket in /tmp/.X11-unix
                 killer = reactor.callLater(60, process.signalProcess, signal.SIGKILL)  # type: ignore[attr-defined]
                 await self._ended
                 if killer.active():
@@ -76,7 +76,7 @@ class Xvnc(ProcessProtocol):
         return self
 
     async def seen(self, text: str) -> None:
-        """Wait until it has printed a text; the test's time-out ends it."""
+        """Wait until it has printed a text; the test's time-out ends the wait."""
         while text not in self.output:
             await deferLater(reactor, 0.01, lambda: None)  # type: ignore[arg-type]
 
@@ -94,4 +94,4 @@ class Xvnc(ProcessProtocol):
 
 
 def _as_key() -> str:
-    return _OBFUSCATED.decode("latin-1")
+    return _FILE_KEY.decode("latin-1")

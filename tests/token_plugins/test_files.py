@@ -80,11 +80,11 @@ class TokenFileTests(Case):
         self.refused(plugin, "", "c", "# c", "On", "one ", "three", "\udcff")
 
     def test_mistakes(self) -> None:
-        """Each is logged once for each version of the file, without the token."""
+        """Each mistake is logged once for each version of the file, without the token."""
         self.write("secret1 h:1\nsecret2: h\nsecret3:h:1\n: h:1\ngood: h:1\n")
         plugin = TokenFile(str(self.path))
         self.found(plugin, "good")
-        self.assertEqual(self.logged.lines("is skipped"), [])  # it may be made for a check only
+        self.assertEqual(self.logged.lines("is skipped"), [])  # it may be created only for a check
         plugin.start()
         plugin.start()
         lines = self.logged.lines("is skipped")
@@ -109,7 +109,7 @@ class TokenFileTests(Case):
         self.assertEqual(self.found(live, "c").port, 3)
 
     def test_renewal(self) -> None:
-        """Files that are read once are read again by a reload; a bad file changes nothing."""
+        """A reload reads a ReadOnlyTokenFile again; a bad file changes nothing."""
         self.write("a: h:1\n")
         plugin = ReadOnlyTokenFile(str(self.path))
         self.write("b: h:2\n")
@@ -129,7 +129,7 @@ class TokenFileTests(Case):
         self.found(plugin, "a")
 
     def test_a_folder(self) -> None:
-        """All files of it, later names win; folders in it are not read."""
+        """All files in it are read, but no folders; the last file with a token counts."""
         self.path.mkdir()
         self.write("a: h:1\nb: h:1\n", self.path / "1.cfg")
         self.write("b: h:2\n", self.path / "2.cfg")
@@ -158,7 +158,7 @@ class TokenFileTests(Case):
         self.assertIn("more than 3 files", str(self.assertRaises(ValueError, TokenFile, str(folder))))
 
     def test_a_file_that_grows_while_it_is_read(self) -> None:
-        """It is refused as a whole: without its end, tokens would be missing, or a port would be wrong."""
+        """The whole file is refused: without its end, tokens would be missing, or a port would be wrong."""
         self.patch(token_file, "MAX_BYTES", 64)
         self.write("a: h:1\n")
         plugin = TokenFile(str(self.path))
@@ -205,7 +205,7 @@ class TokenFileNameTests(Case):
         self.refused(self.plugin, "latin")
 
     def test_a_long_file(self) -> None:
-        """Its beginning would name a wrong port."""
+        """It is refused: its beginning would name a wrong port."""
         target = f"{' ' * 1019}h:590"
         (self.folder / "longest").write_text(target)
         (self.folder / "longer").write_text(f"{target}1")
@@ -213,7 +213,7 @@ class TokenFileNameTests(Case):
         self.assertIn("more than 1024 bytes", self.refused(self.plugin, "longer", error=ServiceUnavailable))
 
     def test_escapes(self) -> None:
-        """A token leads neither out of the folder nor through a link, and reads no pipe."""
+        """A token cannot name a file outside the folder, a link, a folder or a pipe."""
         (self.folder.parent / "x").write_text("h:1")
         (self.folder / "link").symlink_to(self.folder.parent.absolute() / "x")
         (self.folder / "folder").mkdir()
@@ -223,7 +223,7 @@ class TokenFileNameTests(Case):
         self.assertEqual(len(os.listdir("/proc/self/fd")), len(before))  # noqa: PTH208
 
     def test_a_source_that_cannot_be_read(self) -> None:
-        """The token may be good."""
+        """The error is not InvalidToken, since the token may be valid."""
 
         def fails(*_: object) -> int:
             raise OSError(errno.EMFILE, "Too many open files")
@@ -239,7 +239,7 @@ class TokenFileNameTests(Case):
 
 class SocketTests(Case):
     def setUp(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())  # the path of a socket is short
+        self.folder = Path(tempfile.mkdtemp())  # socket paths must be short
         self.addCleanup(shutil.rmtree, self.folder)
         self.inside = self.folder / "vnc"
         (self.inside / "sub").mkdir(parents=True)
@@ -259,7 +259,7 @@ class SocketTests(Case):
         self.refused(self.plugin, "file", "sub", "none")
 
     def test_escapes(self) -> None:
-        """Neither upwards, nor to a folder whose name begins in the same way, nor through a link."""
+        """A token leads neither upwards, nor to a folder whose name begins the same way, nor through a link."""
         (self.folder / "vnc-other").mkdir()
         self.listen(self.folder / "vnc-other" / "x")
         self.listen(self.folder / "x")

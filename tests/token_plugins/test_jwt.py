@@ -75,13 +75,13 @@ class JWTTests(Case):
         self.assertEqual(self.found(self.plugin(self.secret()), encrypted(secret, "dir", inner)).port, 5900)
 
     def test_encrypted_and_not_signed(self) -> None:
-        """Anybody can encrypt with the public key."""
+        """Such tokens are refused, since anybody can encrypt with the public key."""
         plugin = self.plugin(RSA, private=True)
         self.refused(plugin, encrypted(RSA, "RSA-OAEP", json.dumps(CLAIMS)))
         self.refused(plugin, encrypted(RSA, "RSA-OAEP", encoded({"alg": "none"}, CLAIMS, b"")))
 
     def test_algorithms(self) -> None:
-        """None, the public key as a secret, another key, an algorithm of another kind, RSA1_5, compression."""
+        """Refused: no signature, the public key as a secret, other keys, another kind of key, RSA1_5, compression."""
         head = encoded({"alg": "HS256"}, CLAIMS)
         confused = f"{head}.{encoded(hmac.digest(RSA.as_pem(private=False), head.encode(), 'sha256'))}"
         inner = signed(RSA, "RS256")

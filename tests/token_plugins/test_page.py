@@ -1,4 +1,4 @@
-"""The page that maps websockify's options."""
+"""docs/websockify.rst names all options of websockify, all token plug-ins, and options that we have."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ OPTIONS = """verbose traffic record daemon run-once timeout idle-timeout cert ke
 verify-client cafile ssl-version ssl-ciphers unix-listen unix-listen-mode unix-target inetd web web-auth wrap-mode
 prefer-ipv6 libserver target-config token-plugin token-source host-token auth-plugin auth-source heartbeat log-file
 syslog legacy-syslog file-only"""
-"""All of websockify 0.13."""
+"""All options of websockify 0.13."""
 
 
 class PageTests(SynchronousTestCase):

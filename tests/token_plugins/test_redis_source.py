@@ -1,4 +1,4 @@
-"""The source of TokenRedis."""
+"""Parsing of the source of TokenRedis."""
 
 from twisted.trial.unittest import SynchronousTestCase
 

@@ -1,4 +1,4 @@
-"""Whole sessions with a token file as the authority of a factory."""
+"""Whole sessions that a token file authorises."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ class SessionTests(FrontCase):
         )
 
     async def refusal(self, token: str) -> int:
-        """The close code."""
+        """Return the close code of a refusal."""
         viewer = await self.websocket(f"/?token={token}")
         await refused(viewer)
         return (await viewer.until_closed())[0]
 
     async def test_a_token_that_is_removed(self) -> None:
-        """With enforce_session_timeout, the session ends; new ones are refused in any case."""
+        """With enforce_session_timeout, the session ends.  New sessions are refused."""
         self.begin(enforce_session_timeout=True)
         viewer = await self.websocket("/?token=one")
         await introduce(viewer)

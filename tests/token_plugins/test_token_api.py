@@ -112,7 +112,7 @@ class ApiTests(TestCase):
             await self.assertFailure(ensureDeferred(plugin.look_up(token)), ServiceUnavailable)
 
     async def test_refusals(self) -> None:
-        """What judges the token, and what is a failure of the API; neither quotes the token."""
+        """401, 403, 404 and 410 refuse the token; other replies are API failures.  No detail contains the token."""
         plugin = self.plugin()
         bad = [b"x", b"[1]", b"{}", b'{"host": 7, "port": 1}', b'{"host": "h", "port": 0}', b"{" * 9000, b"NaN"]
         bad += [b'{"host": "h", "port": 1, "password": 7}', b'{"host": "unix_socket", "port": "../a"}', b"a" * 20_000]
@@ -151,7 +151,7 @@ class ApiTests(TestCase):
         await self.assertFailure(ensureDeferred(plugin.look_up("c")), ServiceUnavailable)
 
     async def test_certificates(self) -> None:
-        """Only those of a known authority, and of the host's name, are accepted."""
+        """Only certificates of a trusted authority are accepted."""
         authority = CA()
         served = authority.issue("127.0.0.1")
         context = ssl.CertificateOptions(

@@ -1,4 +1,4 @@
-"""A small server for the page: dist/ with a strict policy, and a WebSocket before the fake VNC server."""
+"""A small server for the page: dist/ with a strict Content-Security-Policy, and a WebSocket to a fake VNC server."""
 
 import struct
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class Screen(FakeVNCConnection):
     async def respond(self, message):
         self.console.messages.append(message)
         if message[0] == 3 and not message[1] and not self.console.silent:
-            self.paint()  # nothing on the screen moves, so incremental requests stay open
+            self.paint()  # the screen never changes, so incremental requests stay open
         if message[0] == 251:
             self.resize(*struct.unpack_from(">HH", message, 2))
 
@@ -57,7 +57,7 @@ class Screen(FakeVNCConnection):
         self.paint()
 
     def send_size(self, reason, status):
-        """Send an update with one rectangle of ExtendedDesktopSize: the server understands SetDesktopSize."""
+        """Send an update with one rectangle of ExtendedDesktopSize: this offers SetDesktopSize."""
         width, height = self.console.size
         self.transport.write(
             struct.pack(">BxHHHHHiB3xIHHHHI", 0, 1, reason, status, width, height, -308, 1, 0, 0, 0, width, height, 0)
@@ -79,7 +79,7 @@ class Viewer(WebSocketServerProtocol):
         self.path = request.path
         self.refusal = None
         self.factory.console.viewers.append(self)
-        # Like websockify, which does not strip blanks.
+        # Like websockify, which does not strip spaces.
         offered = request.headers.get("sec-websocket-protocol", "").split(",")
         return "binary" if "binary" in offered else None
 
@@ -91,7 +91,7 @@ class Viewer(WebSocketServerProtocol):
             self.begin()
 
     def begin(self):
-        """Begin with RFB, or refuse."""
+        """Begin RFB, or refuse the connection."""
         console = self.factory.console
         self.refusal = console.refusal(self.params)
         reason = self.refusal and self.refusal[1].encode()
@@ -117,7 +117,7 @@ class Viewer(WebSocketServerProtocol):
         self.sendMessage(data, isBinary=True)
 
     def loseConnection(self):
-        """Close as the VNC server does; after a refusal with its close code and sentence."""
+        """Close normally, or after a refusal with its close code and sentence."""
         self.close(*(self.refusal or (1000, "")))
 
     def close(self, code, sentence):
@@ -138,7 +138,7 @@ class Viewer(WebSocketServerProtocol):
 
 
 class Front(Resource):
-    """Files with the policy; an upgrade goes to the WebSocket, at any path."""
+    """Serves the files with the policy.  WebSocket upgrades are accepted at any path."""
 
     def __init__(self, files: Resource, upgrade: Resource) -> None:
         super().__init__()
@@ -167,10 +167,10 @@ class FakeConsole:
         self.empty_messages: list[Viewer] = []
         self.refusal: Callable[[dict[str, list[str]]], tuple[int, str] | None] = lambda params: None
         self.silent = False
-        self.mute = False  # whether a connection is accepted, and nothing follows
-        self.waiting: list[Viewer] = []  # connections for which nothing has followed yet
+        self.mute = False  # whether connections are accepted, but nothing is sent
+        self.waiting: list[Viewer] = []  # connections to which nothing has been sent yet
         self.size = WIDTH, HEIGHT
-        self.resizable: bool | None = None  # whether SetDesktopSize is obeyed; None: it is not offered
+        self.resizable: bool | None = None  # whether SetDesktopSize succeeds; None: it is not offered
         self.echoes = True  # whether empty messages are answered, as the proxy does
         factory = WebSocketServerFactory(protocols=["binary"], reactor=reactor)
         factory.protocol = Viewer
@@ -201,6 +201,6 @@ class FakeConsole:
 
     async def stop(self) -> None:
         await maybeDeferred(self.port.stopListening)
-        for connection in list(self.connections.protocols):  # a browser that is still there keeps its connections open
+        for connection in list(self.connections.protocols):  # a browser that still runs keeps its connections open
             connection.transport.abortConnection()
         await deferLater(reactor, 0)

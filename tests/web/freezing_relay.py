@@ -8,7 +8,7 @@ class _Server(ProxyServer):
     def connectionMade(self):
         self.factory.relay.connections.append(self)
         if self.factory.relay.frozen:
-            self.transport.pauseProducing()  # accepted, as a kernel does for a process that is stopped
+            self.transport.pauseProducing()  # accepted, as by the kernel for a stopped process
         else:
             super().connectionMade()
 
@@ -16,7 +16,7 @@ class _Server(ProxyServer):
 class FreezingRelay:
     """Listens on a free port of loopback and relays to another one.
 
-    :ivar frozen: whether it is frozen; connections that are made meanwhile stay frozen for ever.
+    :ivar frozen: whether it is frozen; connections that are made meanwhile stay frozen forever.
     """
 
     def __init__(self, reactor: IReactorTCP, port: int) -> None:
@@ -35,22 +35,22 @@ class FreezingRelay:
         :param only_present: freeze only the present connections, and relay new ones.
         """
         self.frozen = not only_present
-        for end in self._ends():
-            end.transport.pauseProducing()
+        for side in self._sides():
+            side.transport.pauseProducing()
 
     def thaw(self) -> None:
-        """Continue, beginning with what was held back."""
+        """Relay again, beginning with the data that was held back."""
         self.frozen = False
-        for end in self._ends():
-            end.transport.resumeProducing()
+        for side in self._sides():
+            side.transport.resumeProducing()
 
-    def _ends(self):
-        return [end for one in self.connections if one.peer is not None for end in (one, one.peer) if end.connected]
+    def _sides(self):
+        return [side for one in self.connections if one.peer is not None for side in (one, one.peer) if side.connected]
 
     async def stop(self) -> None:
         """Close everything."""
         await self._listener.stopListening()
         for one in self.connections:
-            for end in (one, one.peer):
-                if end is not None and end.connected:
-                    end.transport.abortConnection()
+            for side in (one, one.peer):
+                if side is not None and side.connected:
+                    side.transport.abortConnection()

@@ -8,7 +8,7 @@ from tests.web.fake_console import FakeConsole
 from tests.web.steps import Steps
 
 ASKS = {0, 2, 3}
-"""SetPixelFormat, SetEncodings and FramebufferUpdateRequest: all that a view-only viewer sends."""
+"""SetPixelFormat, SetEncodings and FramebufferUpdateRequest, the only messages of a view-only viewer."""
 
 
 class PageTest(Steps, TestCase):
@@ -26,7 +26,7 @@ class PageTest(Steps, TestCase):
         return await with_page(self.console.url(query, page), steps, browser=self.browser, **options)
 
     async def visit_cleanly(self, steps, query="token=T", **options) -> Seen:
-        """The same; neither the page nor the browser may complain."""
+        """The same, and check that neither the page nor the browser complained."""
         seen = await self.visit(steps, query, **options)
         self.assertEqual(seen.complaints(), [])
         return seen

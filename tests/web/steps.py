@@ -1,4 +1,4 @@
-"""What a person does at the console page, and how a test waits until the VNC server received it.
+"""Do what a user does at the console page, and wait until the VNC server has received it.
 
 A mixin for test cases with a ``console`` (`tests.web.fake_console.FakeConsole`).  Its methods block: call them in the
 thread of a visit's steps.
@@ -15,8 +15,8 @@ NAME = "(it) => it === document.body ? '' : it.ariaLabel || it.labels?.[0]?.text
 FOCUSED = f"() => ({NAME})(document.activeElement)"
 THERE = f"""(words) => [...document.querySelectorAll('a, button, input, select, summary')].some(
     (each) => ({NAME})(each).includes(words) && !each.disabled && each.checkVisibility())"""
-# Times of the page that begin with a press: the second press that confirms, a finger that rests, a key that repeats.
-# How soon the next press comes is chance on a busy machine.  A note that goes away may be over before the test looks.
+# Timers that a press starts in the page: for a second press that confirms, a long touch, or a key that repeats.  On a
+# busy machine the next press may come too late, and a note that disappears may be gone before the test reads it.
 LONG_TIMES_END_BY_THE_TEST = """
     const begun = Date.now();
     Date.now = () => begun;
@@ -37,7 +37,7 @@ LONG_TIMES_END_BY_THE_TEST = """
         works.forEach((work) => work());
     };
 """
-"""The page's timers of 0.4 s and more end when the test calls ``endTimes()``, or never; Date.now() stands still."""
+"""The page's timers of 0.4 s and more fire only when the test calls ``endTimes()``; Date.now() is constant."""
 
 PHONE = {"size": (390, 844), "has_touch": True, "is_mobile": True}
 
@@ -81,8 +81,8 @@ class Steps:
     def send_update(self, page, method, **options):
         """Send a framebuffer update, and wait until the page has read it.
 
-        The page answers each update with a request, after all that it sent before.  The update is sent twice, since
-        the request for an earlier one may still be under way.
+        The page answers each update with a request, which comes after all that it sent before.  The update is sent
+        twice, since the request for an earlier one may still be under way.
         """
 
         def requests():
@@ -94,7 +94,7 @@ class Steps:
         self.wait_heard(page, lambda: requests() >= before + 2, "no request after an update")
 
     def forget(self, page):
-        """Forget what the server has received, once the last message that the page has sent is there."""
+        """Wait until the server has received all that the page has sent, and forget it."""
         self.send_update(page, "paint")
         self.console.messages.clear()
 

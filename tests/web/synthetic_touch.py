@@ -1,7 +1,7 @@
-"""A finger in Firefox: Playwright sends no touch there, so a script of the page's side makes the events.
+"""Touch in Firefox: Playwright cannot send it there, so a script in the page dispatches the events.
 
-What is tested is what the page does with the events.  What the browser does by itself is not: a finger that scrolls,
-the focus that moves, an on-screen keyboard, a zoom of the whole page.
+This tests what the page does with the events, but not what the browser itself does: scrolling, moving the focus, an
+on-screen keyboard, zooming the whole page.
 """
 
 from typing import Any
@@ -26,18 +26,18 @@ DISPATCH = """([kind, points]) => {
     hand.fingers = changed;
     return free;
 }"""
-"""Send the events of fingers at these points; returns whether the page lets the browser go on."""
+"""Dispatch the events of fingers at these points; returns whether the page did not prevent the default action."""
 
 CLICK = "() => window.hand.target.closest('button, label, input, a, select')?.click()"
 
 
 class SyntheticTouch:
-    """For a test case with the methods of `Steps`: another browser, and other fingers."""
+    """For a test case with the methods of `Steps`: Firefox, and synthetic touch events."""
 
     browser = "firefox-phone"
 
     async def visit(self, steps: Any, *arguments: Any, **options: Any) -> Any:
-        """Without the options that Playwright has for Chromium only."""
+        """Drop the options that Playwright has for Chromium only."""
         left = {name: value for name, value in options.items() if name not in ("has_touch", "is_mobile")}
         return await super().visit(steps, *arguments, **left)  # type: ignore[misc]
 

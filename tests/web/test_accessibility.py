@@ -1,4 +1,4 @@
-"""Nothing that axe-core finds, in any state of the console page and of the list."""
+"""axe-core finds no fault in any state of the console page and of the list."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ SHAPE = """() => [document.body.dataset.state, ...[...document.querySelectorAll(
 
 class ConsoleTests(PageTest):
     async def test_a_session(self):
-        """Connected, with each panel open, without the bar, without an answer, and disconnected."""
+        """Connected, with each panel open, without the bar, reconnecting, waiting, and disconnected."""
 
         def steps(page):
             axe = Axe(page.page)
@@ -59,7 +59,7 @@ class ConsoleTests(PageTest):
         await self.visit(steps)
 
     async def test_gave_up(self):
-        """Nobody retries any more; the clock of the page is moved on, since that takes 30 s."""
+        """The page stops retrying after it has waited 30 s; the test advances the page's clock."""
         self.refuse(ConsoleUnreachable)
 
         def steps(page):
@@ -67,7 +67,7 @@ class ConsoleTests(PageTest):
             page.wait_said(ConsoleUnreachable.sentence)
             gave_up = page.page.locator("#countdown", has_text="Gave up trying.")
             for _ in range(300):
-                # A try ends in its own time: time that passes meanwhile could end it for another cause.
+                # Do not advance the clock during an attempt: its deadline could pass.
                 page.page.locator("#countdown", has_text=re.compile("Trying again in|Gave up")).wait_for()
                 if gave_up.count():
                     break
@@ -125,7 +125,7 @@ class ConsoleTests(PageTest):
         await self.visit(steps)
 
     async def test_every_refusal(self):
-        """Each close code; those that show the same elements, with other words, are examined once."""
+        """Each close code; pages with the same elements and other words are examined once."""
         rows = list({row.close_code: row for row in TABLE.values()}.values())
         self.refuse(rows[0])
 
@@ -222,7 +222,7 @@ class ListTests(ListCase):
         await with_page(self.url + "console/", steps)
 
     async def test_the_table(self) -> None:
-        """Without scripts of the page; those of axe-core run nevertheless."""
+        """The list without the page's scripts; those of axe-core still run."""
 
         def steps(view: Any) -> None:
             view.page.route("**/assets/list-*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
@@ -287,7 +287,7 @@ class ProjectTests(LogInCase):
         return KeystoneUsers(reactor, self.keystone, identity_url="https://k/v3")  # type: ignore[arg-type]
 
     async def test_projects(self) -> None:
-        """The choice after the log-in, with a project chosen before, and with a role in no project."""
+        """The choice after the log-in, again with a chosen project, and without any project."""
 
         def steps(view: Any) -> None:
             page = view.page

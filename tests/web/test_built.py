@@ -1,4 +1,4 @@
-"""The built page: the promised names, nothing inline, nothing from other hosts, and the licences."""
+"""The built page: its file names, nothing inline, nothing from other hosts, and the licences."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ PAGES = ("vnc_auto.html", "vnc_lite.html", "vnc.html")
 
 class BuiltTest(TestCase):
     def test_names(self):
-        """Three pages; script, worker, style sheet and languages, named by their content; icons; those of the list."""
+        """Scripts, style sheet and languages have a hash of the content in the name; list.json has the list's files."""
         found = sorted(path.name for path in (DIST / "assets").iterdir() if path.suffix not in COMPRESSED)
         words = [name for name in found if name.startswith("words.")]
         for name in words:
@@ -37,7 +37,7 @@ class BuiltTest(TestCase):
         self.assertEqual((DIST / "favicon.ico").read_bytes()[:4], b"\0\0\1\0")
 
     def test_compressed(self):
-        """Text files are there in compressed form as well, with the same content."""
+        """Text files have compressed copies: with gzip (the same content) and Brotli (less than half the size)."""
         for path in (
             *(DIST / name for name in PAGES),
             *(DIST / "assets").glob("*.js"),
@@ -60,7 +60,7 @@ class BuiltTest(TestCase):
             self.assertIn(words, (DIST / name).read_text())
 
     def test_nothing_inline_and_nothing_from_elsewhere(self):
-        """A strict Content-Security-Policy forbids it; a closed network would miss it."""
+        """The Content-Security-Policy forbids both, and closed networks cannot reach other hosts."""
         for name in PAGES:
             page = (DIST / name).read_text()
             self.assertEqual(re.findall(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=", page), [])

@@ -51,7 +51,7 @@ class ClipboardLimitsTest(Steps, TestCase):
     def rings(self, page, server, data=b""):
         """Let the VNC server send data and ring its bell, wait until the page has read it, and return its connection.
 
-        The page then knows its rights as well, which the proxy sends before.
+        The page then also knows its rights, which the proxy sends first.
         """
         live = blockingCallFromThread(reactor, server.live.get)
         page.page.evaluate(WATCH_BELL)
@@ -90,8 +90,8 @@ class ClipboardLimitsTest(Steps, TestCase):
         seen = await with_page(address, visit, browser=self.browser)
         self.assertEqual(seen.complaints(), [])
 
-    async def said(self, limit, **texts):
-        """Put each text on the server's clipboard; the page says what is expected for it."""
+    async def check_notes(self, limit, **texts):
+        """Send each text to the server's clipboard, and check what the page says."""
 
         def steps(page, _live):
             for words, expected in texts.items():
@@ -103,13 +103,13 @@ class ClipboardLimitsTest(Steps, TestCase):
         await self.visit(ClipboardLimits(to_server=limit), steps)
 
     async def test_the_page_says_why_a_text_is_not_sent(self):
-        await self.said(5, hello="Sent.", goodbye="7 bytes of 5 at most")
-        await self.said(-1, goodbye="Sent.")
+        await self.check_notes(5, hello="Sent.", goodbye="7 bytes of 5 at most")
+        await self.check_notes(-1, goodbye="Sent.")
 
     async def test_no_text_to_the_server(self):
-        """The page says so before anybody tries; typing as keystrokes is the way that is left."""
+        """The page says so in advance; typing as keystrokes still works."""
 
-        def heard(live):
+        def typed(live):
             return "".join(chr(message[7]) for kind, message in live.messages if kind == 4 and message[1])
 
         def steps(page, live):
@@ -122,8 +122,8 @@ class ClipboardLimitsTest(Steps, TestCase):
             self.assertEqual(page.page.inner_text("#typing"), "")
             page.page.click("#type")
             page.wait_said("Typed.")
-            self.wait(page, lambda: len(heard(live)) >= 2)
-            self.assertEqual((heard(live), cut_texts(live)), ("ab", []))
+            self.wait(page, lambda: len(typed(live)) >= 2)
+            self.assertEqual((typed(live), cut_texts(live)), ("ab", []))
 
         await self.visit(ClipboardLimits(to_server=0), steps)
 

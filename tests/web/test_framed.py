@@ -17,7 +17,7 @@ from tests.support.browser import TIMEOUT, with_page
 from tests.support.logged import Logged
 from tests.support.vnc_server import FakeVNCServer
 
-# Of Horizon's _detail_console.html, without what Django fills in.
+# From Horizon's _detail_console.html, without what Django fills in.
 TEMPLATE = """<!doctype html><title>Instance Console - Horizon</title><h3>Instance Console</h3>
 <p class="alert alert-info">If console is not responding to keyboard input: click the grey status bar below.
 <a href="{url}" style="text-decoration: underline">Click here to show only console</a></p>
@@ -66,7 +66,7 @@ class FramedCase(TestCase):
         horizon = Horizon()
         dashboard = reactor.listenTCP(0, Site(horizon))
         self.addCleanup(maybeDeferred, dashboard.stopListening)
-        # Another name than the proxy's is another site.
+        # localhost and the proxy's 127.0.0.1 are different sites.
         self.dashboard = f"http://localhost:{dashboard.getHost().port}"
         factory = NoVNCProxyFactory(reactor, authorise, frame_ancestors=("'self'", self.dashboard))
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
@@ -95,14 +95,14 @@ class FramedCase(TestCase):
     def click(self, page, element, **options):
         """Click in the frame, and wait until the page around it knows that the frame has the focus.
 
-        The frame may be another process; only then it gets the keys.
+        The frame may be another process, which gets keys only from then on.
         """
         page.page.locator("#search").focus()
         element.click(**options)
         page.page.wait_for_function("() => document.activeElement.id === 'console_embed'")
 
     async def in_a_frame(self, screenshot):
-        """The title, the keys after a click, and a window of its own that goes on with the same link."""
+        """Check the title, the keys after a click, and the console's own window with the same link."""
 
         def steps(page):
             frame = page.page.frame_locator("#console_embed")
@@ -153,7 +153,7 @@ class FramedTest(FramedCase):
         await self.in_a_frame(lambda page, name: page.screenshot(path=str(folder / f"{name}.png")))
 
     async def test_a_link_for_one_session(self):
-        """The second window says why it has no console, and the frame keeps its own."""
+        """The second window says why it has no console, and the frame keeps its console."""
 
         def steps(page):
             frame = page.page.frame_locator("#console_embed")
@@ -173,7 +173,7 @@ class FramedTest(FramedCase):
         self.assertEqual(seen.complaints(), [])
 
     async def test_a_frame_that_is_blocked(self):
-        """A dashboard that frame_ancestors does not name: the browser shows nothing, and one line names the option."""
+        """A dashboard that frame_ancestors does not name: the browser shows nothing; a log line names the option."""
         log = Logged(self)
         dashboard = self.dashboard.replace("localhost", "127.0.0.2")
 

@@ -1,4 +1,4 @@
-"""What a person does at the console page, judged by what the VNC server received."""
+"""What a user does at the console page, judged by what the VNC server received."""
 
 from tests.web.page_case import PageTest
 from tests.web.steps import (
@@ -191,9 +191,9 @@ class HiddenState(PageTest):
             page.page.wait_for_selector(".chip", state="detached")
             self.focus_screen(page)
             page.press("Enter")
-            self.wait_heard(page, lambda: self.console.keys().count((ENTER, False)), "the keyboard is deaf")
+            self.wait_heard(page, lambda: self.console.keys().count((ENTER, False)), "the key did not arrive")
             keys = self.console.keys()
-            self.assertEqual(keys[:2], held([], CTRL))  # it is released before a text is typed
+            self.assertEqual(keys[:2], held([], CTRL))  # Ctrl is released before a text is typed
             self.assertEqual(keys[2:-2], taps(*[ord("y")] * ((len(keys) - 4) // 2)))
             self.assertLess(len(keys), 10000)
 
@@ -228,7 +228,7 @@ class HiddenState(PageTest):
 
 class ClipboardLimits(PageTest):
     async def test_too_long(self):
-        """The page does not send a text that is too long for the server, and says so before."""
+        """The page does not send a text that is too long for the server, and says so in advance."""
 
         def steps(page):
             page.wait_painted()

@@ -73,13 +73,13 @@ class ConsoleTests(PageTest):
             self.forget(page)
             self.hold_enter(page)
             page.wait_said("Typed.")
-            # The held key is released first.
+            # The held Ctrl is released first.
             self.wait_keys(page, [(CTRL, False), *taps(ord("a"), ord("b"))])
 
         await self.visit_cleanly(steps, script=LONG_TIMES_END_BY_THE_TEST)
 
     async def test_a_key_that_the_page_used(self):
-        """The server receives nothing of it until it is pressed again, on whatever way the screen gets the focus."""
+        """A key that moves the focus to the screen is not sent, nor are its repetitions; the next press is sent."""
 
         def leave(page, key):
             """Hold a key that gives the focus to the screen."""
@@ -152,7 +152,7 @@ class ConsoleTests(PageTest):
         await self.visit_cleanly(steps)
 
     async def test_a_picture_and_full_screen(self):
-        """A file with the picture of the screen; full screen and back."""
+        """Full screen and back; a file with the picture of the screen."""
 
         def steps(page):
             page.wait_painted()
@@ -176,7 +176,7 @@ class ConsoleTests(PageTest):
         await self.visit_cleanly(steps)
 
     def to_tools_from_anywhere(self, page, tool):
-        """Give the focus to a tool."""
+        """Give the focus to a tool, wherever it is now."""
         if page.page.evaluate("() => document.activeElement.tagName") == "CANVAS":
             self.to_tools(page)
         if page.page.evaluate("() => !document.activeElement.closest('#tools')"):
@@ -243,7 +243,7 @@ class ListTests(ListCase):
         await self.visit(steps, "console/")
 
     async def test_choosing_servers(self) -> None:
-        """Two servers, taken back and chosen again, side by side."""
+        """Choose two servers, undo one choice, choose it again, and open both side by side."""
 
         def steps(view: Any) -> None:
             page = view.page

@@ -11,7 +11,7 @@ THERE = """(wanted) => [...document.querySelectorAll('button')].some(
 
 def to_tools(page: Any) -> None:
     """Leave the screen for the tools."""
-    page.bring_to_front()  # one page of a browser has the focus
+    page.bring_to_front()  # only one page of a browser has the focus
     for key in ("Control", "Alt", "Shift"):
         page.keyboard.down(key)
     for key in ("Shift", "Alt", "Control"):
@@ -38,7 +38,7 @@ def press(page: Any, wanted: str, key: str = "Tab") -> None:
 
 class KeyboardTests(PeopleCase):
     async def test_control_and_a_link(self) -> None:
-        """Given and taken back; given and returned; asked for and given; a link for a guest."""
+        """Control is given and taken back; given and returned; requested and given.  A guest gets a link."""
         alice, bob = await self.link("alice"), await self.link("bob", "view", proxy=1)
 
         def steps(page: ConsolePage) -> None:
