@@ -14,6 +14,7 @@ from novnc_twisted import errors
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.relay.frames import close_frame
+from novnc_twisted.session import SessionSettings
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 from tests.relay.end_case import Transport
 from tests.session.harness import HANDSHAKE
@@ -128,8 +129,23 @@ class Deadlines(SynchronousTestCase):
         self.given_up()
 
     def test_all_parts_together_have_30_s(self) -> None:
+        """From the connection on, even if the last step may take longer by itself."""
+        settings = SessionSettings(token_deadline=60)
+        protocol, transport = self.connect(partial(NoVNCProxyFactory, settings=settings))
+        head = HANDSHAKE.format(path="/?token=t", more="").encode()
+        protocol.dataReceived(head[:9])
+        self.reactor.advance(9)
+        protocol.dataReceived(head[9:])
+        self.assertIn(b" 101 ", transport.take())
+        self.reactor.advance(20.9)
+        self.assertEqual(transport.value(), b"")
+        self.reactor.advance(0.1)
+        self.assertEqual(transport.take(), b"\x82\x0cRFB 003.008\n", "the refusal begins")
+        self.gone(protocol)
+
+    def test_requests_for_the_page_take_no_time_from_the_session(self) -> None:
         protocol, transport = self.connect(partial(NoVNCProxyFactory, web="/nowhere"))
-        for _ in range(3):  # requests for the page do not use up the time of the session that follows
+        for _ in range(3):
             protocol.dataReceived(b"GET /favicon.ico HTTP/1.1\r\nHost: h\r\n\r\n")
             self.reactor.advance(9)
         transport.clear()
