@@ -256,14 +256,13 @@ class FuzzTests(SynchronousTestCase):
     @given(st.binary(max_size=400), cuttings, st.sampled_from([None, "", "secret"]))
     @example(b"", [], None)
     def test_anything(self, data, cuts, password):
-        """After arbitrary bytes in any chunks, the handshake waits, or has a result or an error; few bytes are held."""
+        """After arbitrary bytes in any chunks, the handshake waits, or has a result or an error."""
         for beginning in (b"", V38, V37, V33, V38 + b"\1\1", V38 + b"\1\1" + OK, V38 + b"\0", V38 + b"\1\2"):
             driver, _ = converse(login(), beginning + data, cuts, password)
             self.assertEqual(driver.done, driver.error is not None or driver.result is not None)
             if driver.error is not None:
                 self.assertIs(ConsoleUnreachable, type(driver.error))
                 self.assertTrue(driver.error.detail.isprintable())
-            self.assertLessEqual(len(driver.rest), LIMIT)
             self.assertEqual(
                 outcome(login(), beginning + data, (), password), outcome(login(), beginning + data, cuts, password)
             )

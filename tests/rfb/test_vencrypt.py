@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.rfb import SCHEMES, SUBTYPES, HandshakeDriver, ServerInit, StartTLS, Write, login, response
+from novnc_twisted.rfb.constants import LIMIT
 from tests.support.untimed import untimed
 
 from .drive import chunks_of, cuttings
@@ -192,6 +193,18 @@ class VeNCryptTests(SynchronousTestCase):
             driver.to_send()
             self.assertEqual((StartTLS(), None, False), (driver.starts_tls, driver.asks, driver.done))
             self.assertEqual("", driver.waiting_for)
+
+    def test_flood_inside_while_the_password_is_fetched(self):
+        """If the server sends too much, at most LIMIT bytes are held, and the handshake fails."""
+        driver = HandshakeDriver(login(("vencrypt",)))
+        driver.start()
+        driver.receive(plain(VNC))
+        driver.tls_started()
+        driver.receive(CHALLENGE)
+        for _ in range(100):
+            driver.receive(b"A" * 4096)
+            self.assertLessEqual(len(driver.rest), LIMIT)
+        self.assertIsInstance(driver.error, ConsoleUnreachable)
 
     def test_mistakes_of_the_owner(self):
         """Starting TLS unasked, or answering when TLS should start, raises RuntimeError."""

@@ -246,15 +246,15 @@ class OneProcessTests(TestCase):
         return await client.everything()
 
     async def test_few_descriptors(self) -> None:
-        """With few descriptors, many silent connections of one address block neither the proxy nor the API."""
+        """With few descriptors, silent connections of one address block nobody, there or at another address."""
         novnc, api = free_port(), free_port()
         conf = alone(osapi_compute_listen_port=str(api)) + f"\n[vnc]\nnovncproxy_port = {novnc}\n"
         process = Twistd.start(self, "console", conf, shell="ulimit -n 300")
         await process.ready()
         silent: list[socket.socket] = []
         self.addCleanup(lambda: [one.close() for one in silent])
-        for _ in range(4):
-            silent += [socket.create_connection(("127.0.0.1", novnc)) for _ in range(150)]
+        for source in ("127.0.0.2", "127.0.0.1") * 2:
+            silent += [socket.create_connection(("127.0.0.1", novnc), source_address=(source, 0)) for _ in range(150)]
             self.assertIn(b" 200 ", await self.answer(novnc, b"GET /healthz HTTP/1.0\r\n\r\n"))
             self.assertIn(b" 101 ", await self.upgrade(novnc))
             self.assertIn(

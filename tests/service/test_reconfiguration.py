@@ -6,6 +6,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.consoleauth import ConsoleAuthManager
 from novnc_twisted.service.configuration import read_configuration
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.flagfile import FlagFile
@@ -149,6 +150,9 @@ class AllTests(SynchronousTestCase):
         service.configuration = Reconfiguration("console", Clock(), [str(path)], conf)
         path.write_text(f"{path.read_text()}[consoleauth]\nmax_tokens_per_server = 3\ntoken_ttl = 60\n")
         logged = Logged(self)
+        changed: list[dict[str, Any]] = []
+        self.patch(ConsoleAuthManager, "change", lambda _, **values: changed.append(values))
         self.assertIsNone(self.successResultOf(service.reload()))
+        self.assertEqual([(each["token_ttl"], each["max_tokens_per_server"]) for each in changed], [(60, 3)])
         self.assertEqual(logged.lines("Traceback"), [])
         self.assertEqual(len(logged.lines("changed: [consoleauth] token_ttl, [consoleauth] max_tokens_per_server")), 1)

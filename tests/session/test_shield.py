@@ -65,10 +65,12 @@ class OnNoVNC(ShieldCase):
         self.assertEqual(await self.heard(viewer, server, sent), b"".join(sent))
 
     async def test_taken_out(self) -> None:
-        """Removed messages and encodings do not end the session."""
+        """Removed messages and encodings neither end the session nor get an answer."""
         viewer, server = await self.begin()
         sent = [encodings(7, -316, -309, 0), b"\xfa\0\1\2", cut_text(b""), POINTER]
         self.assertEqual(await self.heard(viewer, server, sent), encodings(7, 0) + POINTER)
+        server.transport.write(b"drawn")
+        self.assertEqual(await viewer.frame(), (2, b"drawn"), "nothing was sent to the viewer before")
 
     async def test_refused(self) -> None:
         """The record contains the reason; the viewer receives the sentence."""
