@@ -1,4 +1,4 @@
-"""Inputs for a target by hypothesis: random bytes, words of its grammar, and its corpus with a few changes."""
+"""Strategies of hypothesis for a target's inputs: random bytes, its words, and its corpus with a few changes."""
 
 from hypothesis import strategies as st
 
@@ -7,7 +7,7 @@ from .tools import Target
 
 
 def inputs(target: Target) -> st.SearchStrategy[bytes]:
-    """Bytes, up to the target's greatest length."""
+    """Inputs of at most ``target.longest`` bytes."""
     pieces = st.binary(max_size=8)
     if target.words:
         pieces = st.one_of(st.sampled_from(target.words), pieces)

@@ -1,4 +1,4 @@
-"""Long inputs: they find costs that are quadratic in the length, by CPU time."""
+"""Long inputs, run with a limit of CPU time: they find costs that are quadratic in the length."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -13,11 +13,11 @@ SECONDS = 20.0
 """Limit of CPU time: a hundred times what the slowest target takes; a quadratic cost would take more."""
 
 STRETCHING = 0.25
-"""The part of a run's time that is used for long inputs."""
+"""Fraction of a run's time that is used for long inputs."""
 
 
 def stretched(data: bytes) -> Iterator[bytes]:
-    """The data with a repeated piece: all of it, its first, its middle or its last bytes."""
+    """Yield the data with one piece repeated: all of it, or some of its first, middle or last bytes."""
     if not data:
         return
     pieces = {(0, len(data)), (1, len(data))}

@@ -1,4 +1,4 @@
-"""Every target on every file of its corpus: earlier findings stay fixed, and the targets fit the parsers."""
+"""Run each target on its corpus: earlier findings stay fixed, and the targets fit the parsers' interfaces."""
 
 from collections.abc import Callable
 
@@ -76,7 +76,7 @@ class ReplayTests(SynchronousTestCase):
 
 class TableTests(SynchronousTestCase):
     def test_corpus_and_targets(self) -> None:
-        """Each target has a folder with small files, and the files of seeds.py are up to date."""
+        """Each target has a folder with small files, and the files that seeds.py makes are up to date."""
         self.assertEqual({path.name for path in CORPUS.iterdir()}, set(ALL))
         files = list(CORPUS.glob("*/*"))
         self.assertLess(sum(path.stat().st_size for path in files), LARGEST)
@@ -90,7 +90,7 @@ class TableTests(SynchronousTestCase):
                     )
 
     def test_modules(self) -> None:
-        """The driver finds each target by its module."""
+        """targets() finds each target by its module, and refuses duplicate names."""
         for name, target in ALL.items():
             self.assertIn(module_of(target), MODULES)
             self.assertIs(targets(module_of(target))[name], target)
@@ -113,6 +113,6 @@ class TableTests(SynchronousTestCase):
         self.assertRaises(Broken, in_time, square, b"x")
         in_time(lambda data: None, b"x")
 
-    def test_findings_are_printed_whole(self) -> None:
+    def test_findings_are_shortened(self) -> None:
         error = self.assertRaises(Broken, broken, "what", b"x" * 1000, 1)
         self.assertLess(len(str(error)), 400)

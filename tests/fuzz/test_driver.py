@@ -35,22 +35,22 @@ class DriverTests(SynchronousTestCase):
         return done.returncode, done.stdout
 
     def test_a_short_run(self) -> None:
-        code, said = self.run_driver("--seconds", "1", "--blind", "rfb-offer")
-        self.assertEqual(code, 0, said)
-        self.assertIn("without coverage", said)
-        self.assertIn("1 targets, ", said)
+        code, output = self.run_driver("--seconds", "1", "--blind", "rfb-offer")
+        self.assertEqual(code, 0, output)
+        self.assertIn("without coverage", output)
+        self.assertIn("1 targets, ", output)
 
     def test_replay(self) -> None:
-        code, said = self.run_driver("--replay", str(CORPUS / "shield" / "novnc"))
-        self.assertEqual(code, 0, said)
-        self.assertIn("nothing is wrong", said)
-        code, said = self.run_driver("--replay", str(Path(__file__)))
-        self.assertEqual(code, 2, said)
+        code, output = self.run_driver("--replay", str(CORPUS / "shield" / "novnc"))
+        self.assertEqual(code, 0, output)
+        self.assertIn("nothing is wrong", output)
+        code, output = self.run_driver("--replay", str(Path(__file__)))
+        self.assertEqual(code, 2, output)
 
     def test_no_such_target(self) -> None:
-        code, said = self.run_driver("nonsense")
+        code, output = self.run_driver("nonsense")
         self.assertEqual(code, 2)
-        self.assertIn("there are no targets nonsense", said)
+        self.assertIn("there are no targets nonsense", output)
 
     def test_a_finding(self) -> None:
         """A finding is minimized and kept, and the exit code is not 0."""

@@ -9,8 +9,8 @@ from tests.fuzz.table import CORPUS, targets
 
 
 class KeepTests(SynchronousTestCase):
-    def test_ways(self) -> None:
-        """Only our code counts, and the result is always the same."""
+    def test_arcs(self) -> None:
+        """Only jumps in our code are returned, and the same ones for the same input."""
         run = targets("rfb")["rfb-offer"].run
         good, bad = b"RFB 003.008\n\1\1", b"RFB 004.000\n"
         self.assertEqual(arcs(run, good), arcs(run, good))
@@ -18,7 +18,7 @@ class KeepTests(SynchronousTestCase):
         self.assertTrue(all("novnc_twisted" in code.co_filename for code, _, _ in arcs(run, good)))
         self.assertFalse(arcs(len, b"x"))  # type: ignore[arg-type]
 
-    def test_the_smallest_of_what_is_new(self) -> None:
+    def test_the_smallest_inputs_are_kept(self) -> None:
         run = targets("rfb")["rfb-offer"].run
         good, other, bad = b"RFB 003.008\n\1\1", b"RFB 003.008\n\1\0", b"RFB 004.000\n"
         self.assertEqual(worth_keeping(run, [], [good + b"more", other, bad]), [bad, other])

@@ -1,6 +1,6 @@
 """Check that the fuzz targets can fail: plant one bug at a time in a parser, and expect the corpus to find it.
 
-The inputs of the corpus are enough for each bug, so that the result does not depend on chance.
+The corpus alone finds each bug, so that the result does not depend on chance.
 """
 
 import inspect
@@ -22,14 +22,14 @@ CONSTANTS = (str, bytes, int, tuple, frozenset, re.Pattern)
 
 
 def plant(test: SynchronousTestCase, module: str, old: str, new: str) -> None:
-    """Change one thing of a module, in place, until the test is over.
+    """Replace a piece of a module's source, in place, until the end of the test.
 
     Modules that imported its functions and classes have the bug as well, because their code objects are replaced.
     """
     original = import_module(module)
     source = inspect.getsource(original)
     if source.count(old) != 1:
-        raise LookupError(f"update this bug: {module} contains {source.count(old)} times {old}")
+        raise LookupError(f"update this bug: {module} must contain this once, not {source.count(old)} times: {old}")
     names: dict[str, Any] = {
         "__name__": module,
         "__package__": module.rpartition(".")[0],
@@ -48,7 +48,7 @@ def plant(test: SynchronousTestCase, module: str, old: str, new: str) -> None:
 
 
 def copy(test: SynchronousTestCase, source: Any, target: Any, name: str) -> None:
-    """Copy a constant of a module or a class that has changed, until the test is over."""
+    """Copy a constant of a module or class if the bug changed it, until the end of the test."""
     value = vars(source)[name]
     if not name.startswith("__") and isinstance(value, CONSTANTS) and value != vars(target).get(name):
         test.patch(target, name, value)
@@ -78,7 +78,7 @@ def planted(target: str, module: str, old: str, new: str) -> Callable[[Synchrono
 
 
 def found(name: str) -> bool:
-    """Whether an input of the corpus fails in a target."""
+    """Whether a target fails for an input of its corpus."""
     target = targets()[name]
     try:
         for data in corpus(name):
@@ -89,7 +89,7 @@ def found(name: str) -> bool:
 
 
 class MutantTests(SynchronousTestCase):
-    """One test for each planted bug, named by its target and the advisory or the mistake."""
+    """One test for each planted bug, named after its target and the advisory or the mistake."""
 
     test_rfb_login_an_empty_screen = planted("rfb-login", f"{RFB}.login", "(0 < width", "(0 <= width")
     test_rfb_login_a_reason_of_4_gib = planted("rfb-login", f"{RFB}.login", "min(length, MAX_REASON)", "length")

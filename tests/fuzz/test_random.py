@@ -1,4 +1,4 @@
-"""Every target on inputs by hypothesis: always the same ones, so that a failure comes from a change of the code."""
+"""Run each target on inputs from hypothesis, always the same ones: a failure comes from a change of the code."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tests.fuzz.table import targets
 
 EXAMPLES = 150
 
-# hypothesis also tries constants of the project's modules that are imported, which depends on the tests run before.
+# hypothesis also tries constants of our imported modules, which depend on the tests that ran before.
 providers.is_local_module_file = lambda path: False
 
 bounded = settings(

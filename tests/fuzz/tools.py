@@ -1,4 +1,4 @@
-"""What the targets share: findings, and the ways in which a network cuts a stream."""
+"""Helpers of the targets: report findings, and cut a stream as a network does."""
 
 import random
 import zlib
@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NoReturn
 
 SLOWLY = 300
-"""Bytes of the longest input that is also fed byte by byte."""
+"""Length of the longest input that is also fed byte by byte."""
 
 
 class Broken(AssertionError):
@@ -39,9 +39,9 @@ def fits_a_log(text: str, limit: int, what: str) -> None:
 
 
 def cuttings(data: bytes, at: int | None = None) -> Iterator[list[bytes]]:
-    """The data in chunks: byte by byte if it is short, in two, and in several; the data itself selects the places.
+    """Yield the data in chunks: byte by byte if it is short, in two, and in several.  The data determines the cuts.
 
-    :param at: a place with a cut in any case.
+    :param at: where to cut in addition.
     """
     if len(data) <= SLOWLY:
         yield [data[place : place + 1] for place in range(len(data))]
@@ -54,12 +54,12 @@ def cuttings(data: bytes, at: int | None = None) -> Iterator[list[bytes]]:
 
 
 def text_of(data: bytes) -> str:
-    """Any text: the data as UTF-8, with lone surrogates for invalid bytes."""
+    """The data as UTF-8, with lone surrogates for invalid bytes."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def clean_text_of(data: bytes) -> str:
-    """Any text that can be encoded in UTF-8."""
+    """The data as UTF-8, with U+FFFD for invalid bytes."""
     return data.decode("utf-8", "replace")
 
 
@@ -67,10 +67,10 @@ def clean_text_of(data: bytes) -> str:
 class Target:
     """A parser under test.
 
-    :ivar name: its name on the command line, and of the corpus' folder.
+    :ivar name: the name on the command line and of the corpus folder.
     :ivar run: takes any bytes, and raises only for a finding.
     :ivar longest: bytes of the longest input that the drivers make.
-    :ivar words: pieces for inputs, which random bytes would not contain.
+    :ivar words: pieces for inputs, since random bytes would not contain them.
     """
 
     name: str

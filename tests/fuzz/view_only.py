@@ -1,4 +1,4 @@
-"""The view-only filter, compared with a model from the documents that reads the whole stream at once."""
+"""The view-only filter, compared with a model of the specifications that reads the whole stream at once."""
 
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal
 from novnc_twisted.rfb.view_only import ViewOnly
@@ -7,8 +7,8 @@ from .shield import EVERYTHING
 from .tools import Target, cuttings, holds, same
 
 MIB = 1 << 20
-WHOLE = {0: 20, 3: 10, 4: 8, 5: 6, 150: 10, 250: 4}
-HEADS = {2: 4, 6: 8, 248: 9, 251: 8, 255: 4}
+FIXED_LENGTHS = {0: 20, 3: 10, 4: 8, 5: 6, 150: 10, 250: 4}
+HEAD_LENGTHS = {2: 4, 6: 8, 248: 9, 251: 8, 255: 4}
 PASSED = (0, 2, 3, 150, 248)
 """SetPixelFormat, SetEncodings, FramebufferUpdateRequest, EnableContinuousUpdates, ClientFence."""
 
@@ -16,11 +16,11 @@ PASSED = (0, 2, 3, 150, 248)
 def length_of(data: bytes) -> int | type[Refusal]:
     """The length of the first message, by RFC 6143, section 7.5, and rfbproto; 0: its head is not complete."""
     kind = data[0]
-    if kind in WHOLE:
-        return WHOLE[kind]
-    if kind not in HEADS:
+    if kind in FIXED_LENGTHS:
+        return FIXED_LENGTHS[kind]
+    if kind not in HEAD_LENGTHS:
         return ProtocolViolation
-    if len(data) < HEADS[kind]:
+    if len(data) < HEAD_LENGTHS[kind]:
         return 0
     if kind == 2:
         count = int.from_bytes(data[2:4], "big")
@@ -40,7 +40,7 @@ def length_of(data: bytes) -> int | type[Refusal]:
 
 
 def judge(data: bytes) -> tuple[bytes, type[Refusal] | None]:
-    """Return what is passed on of a whole stream, and the refusal that ends it."""
+    """Return the messages of a stream that pass, and the refusal that ends it."""
     passed = b""
     while data:
         size = length_of(data)
@@ -55,7 +55,7 @@ def judge(data: bytes) -> tuple[bytes, type[Refusal] | None]:
 
 
 def run(data: bytes) -> None:
-    """A viewer's stream after ClientInit: of all 256 types of messages, five pass, with any chunks."""
+    """Feed a viewer's stream after ClientInit in chunks: only five of the 256 message types pass."""
     wanted, wanted_refusal = judge(data)
     for chunks in ([data], *cuttings(data)):
         view, passed, refusal = ViewOnly(), b"", None

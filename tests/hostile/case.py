@@ -1,4 +1,4 @@
-"""The test case of hostile peers: what the other side received, exactly one session record, and nothing left over."""
+"""Test case for hostile peers: checks what the other side received, the session record, and that nothing is left."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +42,7 @@ class HostileCase(FrontCase):
         self._fronts: dict[Any, tuple[Any, int]] = {}
 
     def behind(self, by: Dialect, authorise: Any = None, **settings: Any) -> None:
-        """Use a proxy of this kind with these settings; an equal one is made only once."""
+        """Use a proxy of this kind with these settings; equal arguments give the same proxy."""
         key = by.name, authorise, *sorted(settings.items())
         if key not in self._fronts:
             settings.setdefault("auth_schemes", ("none", "vnc", "vencrypt"))
@@ -78,7 +78,7 @@ class HostileCase(FrontCase):
     def assert_refused(self, by: Dialect, viewer: Peer, cause: type[errors.Refusal], *, answered: bool = True) -> None:
         """Assert that the viewer received this refusal: by close frame and RFB, or by the status line.
 
-        :param answered: whether the viewer sent its RFB version, so that it received RFB's sentence as well.
+        :param answered: whether the viewer sent its RFB version, so that it received the sentence by RFB as well.
         """
         received = bytes(viewer.received)
         if by.name == "xvp":
@@ -90,7 +90,7 @@ class HostileCase(FrontCase):
         self.assertEqual(status_of(received)[0], 101)
 
     async def left_nothing(self, before: Ledger) -> None:
-        """Assert that the process holds nothing more than before."""
+        """Assert that the process holds no more resources than before."""
         self.scripted.peers.clear()
         self.events.clear()
         await one_iteration()  # the caller may run inside the last step of the last session

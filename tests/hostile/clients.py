@@ -1,4 +1,4 @@
-"""Scripts of viewers, by WebSocket or CONNECT: those of good ones, and the parts that hostile ones are made of."""
+"""Scripts of good viewers over WebSocket or CONNECT, and parts for those of hostile ones."""
 
 from tests.session.harness import HANDSHAKE, TOKEN, frame
 from tests.support.script import Receive, ReceiveUntil, Script, Send
@@ -8,7 +8,7 @@ NAME = b"myserver20"
 
 KEY = b"\4\1\0\0\0\0\0A"
 MESSAGES = b"\2\0\0\1\0\0\0\0" + b"\3\0\0\0\0\0\0\x40\0\x30" + KEY + b"\5\1\0\7\0\7"
-"""SetEncodings, FramebufferUpdateRequest, a key, the mouse."""
+"""SetEncodings, FramebufferUpdateRequest, KeyEvent, PointerEvent."""
 
 
 class NoVNC:
@@ -63,7 +63,7 @@ FRONTS: tuple[Dialect, ...] = (NOVNC, XVPVNC)
 
 
 def introduced(by: Dialect, token: str = TOKEN, name: bytes = NAME) -> Script:
-    """A viewer's part up to ServerInit."""
+    """The script of a good viewer up to ServerInit."""
     return (
         *by.open(token),
         *by.welcome,

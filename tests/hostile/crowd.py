@@ -1,4 +1,4 @@
-"""Random sessions: a seed gives the plan of each, for its two peers and for the proxy between them."""
+"""Random sessions: a seed determines the plan of each, for both peers and for the proxy between them."""
 
 from dataclasses import dataclass
 from random import Random
@@ -44,7 +44,7 @@ class Plan:
     :ivar where: ``tcp``, ``unix``, or ``nowhere`` (a port without a listener).
     :ivar detached: whether the session may use the detached relay.
     :ivar tls: whether the viewer connects by TLS.
-    :ivar patient: whether the test leaves a stalled session to the proxy's own deadlines.
+    :ivar patient: whether the test waits until the proxy's own deadlines end a stalled session.
     """
 
     token: str
@@ -82,7 +82,7 @@ def plan(seed: int, number: int) -> Plan:
 def _client(chance: Random, by: Dialect, token: str) -> Script:
     begin = introduced(by, token) if chance.random() < 0.85 else ahead(by, token)
     live: tuple[Step, ...] = tuple(_of_a_viewer(chance, by) for _ in range(chance.randrange(5)))
-    return _turned(chance, (*begin, *live, *_end(chance, by)))
+    return _varied(chance, (*begin, *live, *_end(chance, by)))
 
 
 def _server(chance: Random) -> Script:
@@ -91,10 +91,10 @@ def _server(chance: Random) -> Script:
     good = chance.choices((servers.GOOD, servers.GOOD_VNC, servers.GOOD_VENCRYPT), (80, 16, 4))[0]
     live: tuple[Step, ...] = tuple(_of_a_server(chance) for _ in range(chance.randrange(4)))
     end = chance.choice(tuple(LEAVES.values())) if chance.random() < 0.4 else ()
-    return _turned(chance, (*good, *live, *end))
+    return _varied(chance, (*good, *live, *end))
 
 
-def _turned(chance: Random, script: Script) -> Script:
+def _varied(chance: Random, script: Script) -> Script:
     """A good script, damaged in a random way, or unchanged."""
     kind = chance.choices(KINDS, (76, 12, 6, 1, 5))[0]
     if kind == "cut":

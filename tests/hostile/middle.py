@@ -12,11 +12,11 @@ from tests.support.scripted import Peer
 
 
 class Middle(Factory):
-    """Listen with it, and connect the client to it instead of to the server.
+    """The relay: the client connects to it instead of to the server.
 
-    :ivar leave: the steps that end the receiving side once ``count`` bytes are passed on.
-    :ivar count: how many bytes of each connection are passed on; the server's, or the client's.
-    :ivar passed: how many bytes were passed on, of all connections.
+    :ivar leave: the steps that end the connection to the receiver once ``count`` bytes are passed on.
+    :ivar count: how many bytes of the sender are passed on in each connection; ``of_server`` selects the sender.
+    :ivar passed: how many bytes the sender sent in all connections.
     """
 
     noisy = False

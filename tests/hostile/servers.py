@@ -1,4 +1,4 @@
-"""Scripts of VNC servers, phase by phase: those of good ones, and what hostile ones send instead."""
+"""Scripts of VNC servers, phase by phase: what good ones send, and what hostile ones send instead."""
 
 import struct
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ENDLESS = b"\xff\xff\xff\xff"
 
 @dataclass(frozen=True)
 class Phase:
-    """What a good server sends in a phase, and how many bytes of the proxy it then waits for."""
+    """What a good server sends in a phase, and how many bytes from the proxy it then waits for."""
 
     name: str
     words: bytes
@@ -76,7 +76,7 @@ class Row:
 
 
 def _of_every_phase() -> list[Row]:
-    """Rows for every phase."""
+    """Deviations that are possible in every phase."""
     rows = []
     seen = set()
     for way in (PLAIN, VNC, VENCRYPT, OLD):
@@ -105,7 +105,7 @@ def _of_every_phase() -> list[Row]:
 
 
 def _of_their_own() -> list[Row]:
-    """Rows for one phase each."""
+    """Deviations that are possible in one phase only."""
     v38, types, vnc, result = (
         script_of((VERSION,)),
         script_of((VERSION, TYPES)),
@@ -116,10 +116,10 @@ def _of_their_own() -> list[Row]:
     huge = ENDLESS + b"A" * 5000
     words = "RFB 003.008\n"
     rows = [
-        ("version", "lengthless", (Send(b"SSH-2.0-OpenSSH_9\r\n"), Close()), "not an RFB server"),
+        ("version", "an SSH server", (Send(b"SSH-2.0-OpenSSH_9\r\n"), Close()), "not an RFB server"),
         ("version", "unknown", (Send(b"RFB 002.000\n"),), "RFB 2.0"),
         ("version", "of letters", (Send(b"RFB 00a.008\n"),), "not an RFB server"),
-        ("version", "100 KiB ahead of its turn", (Send(words.encode() + bytes(100 << 10)),), ""),
+        ("version", "and 100 KiB too early", (Send(words.encode() + bytes(100 << 10)),), ""),
         ("types", "none, a reason of 4 GiB", (*v38, Send(b"\0" + huge), Flood(b"A")), "refuses us"),
         ("types", "none, a reason that never comes", (*v38, Send(b"\0\0\0\0\x10half"), Close()), "closed"),
         ("types", "none, no reason", (*v38, Send(b"\0" + bytes(4))), "refuses us"),

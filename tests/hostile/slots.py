@@ -13,7 +13,7 @@ from tests.support.scripted import Peer, ScriptedServer
 
 HOST = "compute1"
 LONG = 5.0
-"""Seconds after which the proxy has certainly left a connection open."""
+"""Seconds after which a connection counts as left open by the proxy."""
 
 NOWHERE = 1
 """A port of this machine without a listener."""
@@ -36,12 +36,12 @@ class Slot:
         self.ports: tuple[IListeningPort, ...] = tcp, unix
 
     def take(self, plan: Plan) -> None:
-        """Begin a session."""
+        """Use this slot for a session."""
         self.plan = plan
         self.server.script = plan.server
 
     def info(self) -> ConnectInfo:
-        """The ConnectInfo of the present session."""
+        """The ConnectInfo of the current session."""
         common: dict[str, Any] = {"name": "myserver20", "instance_uuid": f"uuid-{self._number}", "compute_host": HOST}
         if self.plan.where == "unix":
             return ConnectInfo(host="", port=0, socket=self._path, **common)
@@ -49,15 +49,15 @@ class Slot:
 
     @property
     def peers(self) -> list[Peer]:
-        """The VNC connections of the present session."""
+        """The VNC connections of the current session."""
         return self.server.peers
 
     async def over(self) -> bool:
-        """Wait until the proxy has closed the connection to the VNC server; the viewer is gone.
+        """Wait until the proxy has closed the connection to the VNC server, after the viewer is gone.
 
         The test closes two kinds of connections itself.  A server that does not read cannot notice a close before the
-        stall limit of a minute.  A server with TLS may wait for ever, because Twisted waits for a producer that was
-        paused when the other side left.
+        stall limit of a minute.  A connection with TLS may stay open, because Twisted waits for a producer that
+        was paused when the other side left.
 
         :return: whether the proxy closed it within ``LONG`` seconds.
         """

@@ -1,4 +1,4 @@
-"""A peer leaves while the other side does not read: in each direction, in each way, on both engines, and by TLS."""
+"""A peer leaves while the other side does not read: in each direction, in each way, on both engines, and over TLS."""
 
 import sys
 from typing import Any
@@ -19,7 +19,7 @@ from tests.support.scripted import Peer, meet, one_iteration
 from tests.support.vnc_server import with_length
 
 CLIPBOARD = b"\6\0\0\0" + with_length(b"x" * 8000)
-"""The message of a viewer that floods.  A long one fills all buffers with little work for the shield."""
+"""The message with which a viewer floods.  A long one fills all buffers with little work for the shield."""
 
 
 class PressureCase(HostileCase):
@@ -36,8 +36,8 @@ class PressureCase(HostileCase):
 
         def pause(end: StreamEnd) -> None:
             original(end)
-            if not self._told:
-                self._told = True
+            if not self._notified:
+                self._notified = True
                 reactor.callLater(0, self.full.callback, None)
 
         self.patch(StreamEnd, "pauseProducing", pause)
@@ -47,14 +47,14 @@ class PressureCase(HostileCase):
     ) -> Peer:
         """Begin a session.  Its peers play the rest of their scripts once it is live.
 
-        They may await ``full``: the proxy has paused a side because the other one does not read.
+        They may await ``full``, which fires when the proxy pauses a side because the other one does not read.
         """
         self.full: Deferred[None] = Deferred()
-        self._told = False
+        self._notified = False
         self.scripted.script = (*good, Receive(len(MESSAGES)), *server)
         self.scripted.events = events = {"full": self.full}
-        said = Send(by.message(MESSAGES))
-        return await meet(self.front_port, (*introduced(by), said, *viewer), events, tls=tls)
+        messages = Send(by.message(MESSAGES))
+        return await meet(self.front_port, (*introduced(by), messages, *viewer), events, tls=tls)
 
     async def over(self, viewer: Peer, causes: tuple[str, ...]) -> None:
         """Assert that the session ends, without any further action of its peers."""
@@ -106,7 +106,7 @@ class Pressure(PressureCase):
 
 
 class PressureOnTransports(Pressure):
-    """The same on the engine that uses Twisted's transports."""
+    """The same checks on the engine that uses Twisted's transports."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -114,9 +114,9 @@ class PressureOnTransports(Pressure):
 
 
 class PressureInTLS(PressureCase):
-    """A peer ends TLS alone: the socket stays open, and the peer still reads what is sent.
+    """A peer ends only TLS: the socket stays open, and the peer still reads what is sent.
 
-    Twisted then waits for its producer, and the producer for Twisted, so that a session lived as long as the peer.
+    Twisted then waits for its producer, and the producer for Twisted, unless the producer unregisters.
     """
 
     listener = True
@@ -134,7 +134,7 @@ class PressureInTLS(PressureCase):
         self.addCleanup(listener.stop)
         return super().listen(listener)
 
-    async def ended(self, tls: Any) -> None:
+    async def end_tls(self, tls: Any) -> None:
         """Send close_notify, and continue to read."""
         tls._tlsConnection.shutdown()
         tls._flushSendBIO()
@@ -147,7 +147,7 @@ class PressureInTLS(PressureCase):
             self.behind(by)
             viewer: Any = await self.under_pressure(by, (Deaf(),), (Flood(PICTURE),), tls=client_tls(OURS))
             await self.full
-            await self.ended(viewer.transport)
+            await self.end_tls(viewer.transport)
             await self.over(viewer, ("ClientLeft",))
 
     async def test_a_viewer(self) -> None:
@@ -169,5 +169,5 @@ class PressureInTLS(PressureCase):
             await self.full
             (server,) = self.scripted.peers
             transport: Any = server.transport
-            await self.ended(transport.protocol)
+            await self.end_tls(transport.protocol)
             await self.over(viewer, ("ConsoleClosed",))

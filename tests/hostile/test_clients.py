@@ -22,15 +22,15 @@ LOGIN = b"RFB 003.008\n\1\1"
 
 
 PASSED = 1.0
-"""Seconds of a deadline that a good step before has to keep as well, also on a busy machine."""
+"""Seconds of a deadline that also covers an earlier phase, which must succeed even on a busy machine."""
 
 
 @dataclass(frozen=True)
 class Phase:
     """The phase in which a viewer becomes hostile.
 
-    :ivar steps: how many steps of ``introduced`` a good viewer takes before.
-    :ivar late: the refusal for a silent viewer, at the deadline that ``settings`` makes short.
+    :ivar steps: how many steps of ``introduced`` precede the phase.
+    :ivar late: the refusal of a silent viewer at the deadline, which ``settings`` shortens.
     :ivar hold: what else keeps the session in this phase: ``authorise``, ``dial`` or ``path`` never finishes.
     """
 
@@ -43,21 +43,21 @@ class Phase:
 
 
 def up_to(words: int) -> Callable[[Dialect], int]:
-    """The steps of the request head and of this many RFB messages, each with what precedes it."""
+    """Count the steps up to the server's RFB version and this many RFB messages of the viewer, with their replies."""
     return lambda by: len(by.open()) + len(by.welcome) + 2 * words + 1
 
 
-def behind_the_head(by: Dialect) -> int:
+def after_the_head(by: Dialect) -> int:
     return len(by.open())
 
 
 PHASES = {
-    "token": Phase("token", behind_the_head, errors.ServiceUnavailable, {"token_deadline": 0.05}, hold="authorise"),
-    "dial": Phase("dial", behind_the_head, errors.ConsoleUnreachable, {"dial_deadline": 0.05}, hold="dial"),
+    "token": Phase("token", after_the_head, errors.ServiceUnavailable, {"token_deadline": 0.05}, hold="authorise"),
+    "dial": Phase("dial", after_the_head, errors.ConsoleUnreachable, {"dial_deadline": 0.05}, hold="dial"),
     "access path": Phase(
-        "access path", behind_the_head, errors.ConsoleUnreachable, {"dial_deadline": PASSED}, (), "path"
+        "access path", after_the_head, errors.ConsoleUnreachable, {"dial_deadline": PASSED}, (), "path"
     ),
-    "login": Phase("login", behind_the_head, errors.ConsoleUnreachable, {"rfb_deadline": 0.05}, ()),
+    "login": Phase("login", after_the_head, errors.ConsoleUnreachable, {"rfb_deadline": 0.05}, ()),
     "version": Phase("offer", up_to(0), errors.SetupTimeout, {"rfb_deadline": PASSED}),
     "security type": Phase("offer", up_to(1), errors.SetupTimeout, {"rfb_deadline": PASSED}),
     "client init": Phase("offer", up_to(2), errors.SetupTimeout, {"rfb_deadline": PASSED}),
@@ -81,7 +81,7 @@ BROKEN = {  # at the noVNC proxy only: what the viewer sends, and the refusal
 
 
 class Clients(HostileCase):
-    """The session ends, the viewer receives the reason, and the VNC server received nothing before it was live."""
+    """The session ends, the viewer receives the reason, and the VNC server receives nothing from the viewer."""
 
     async def never(self, *_: Any) -> Any:
         """A call that never finishes."""
@@ -127,7 +127,7 @@ class Clients(HostileCase):
         return viewer
 
     async def phase(self, by: Dialect, title: str) -> None:
-        """Everything that a viewer can do in one phase."""
+        """Try everything that a hostile viewer can do in one phase."""
         phase = PHASES[title]
         await self.act(by, phase, LEAVES["close"], errors.ClientLeft)
         self.held(by, phase, late=True)
@@ -207,7 +207,7 @@ class Clients(HostileCase):
 
 
 class Offers(HostileCase):
-    """Violations of RFB by a viewer; each is refused in RFB's form."""
+    """Violations of RFB by a viewer; RFB itself carries the refusal."""
 
     async def test_wrong_words(self) -> None:
         violation = errors.ProtocolViolation

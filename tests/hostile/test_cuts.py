@@ -24,7 +24,7 @@ class Cuts(HostileCase):
         return peer
 
     async def every(self, by: Dialect, scripts: list[Script], causes: set[str]) -> None:
-        """Play these scripts, some at a time, and assert that nothing is left."""
+        """Play these scripts, some at a time; assert that the sessions end with these causes, and nothing is left."""
         await self.crowd([partial(self._one, script) for script in scripts[:2]])
         self.scripted.peers.clear()
         before = Ledger.now()
@@ -45,7 +45,7 @@ class Cuts(HostileCase):
         await self.every(by, scripts, {"ClientLeft"})
 
     async def servers(self, by: Dialect) -> None:
-        """Each viewer receives the reason."""
+        """A VNC server leaves early; the viewer receives the reason."""
         self.begin(by)
         for good in (GOOD, GOOD_VNC, script_of(OLD)):
             scripts = [cut(good, count, leave) for count in range(bytes_sent(good)) for leave in LEAVES.values()]

@@ -45,7 +45,7 @@ SEED = int(os.environ.get("HOSTILE_SEED", "2026")) or int(time.time())
 AT_A_TIME = 30
 ROUNDS = 4
 TIMEOUT = 0.5
-"""Seconds after which a viewer leaves that has played its script, to keep the test short."""
+"""Seconds after which the test closes a viewer that still plays its script, to keep the test short."""
 
 ADDRESSES = 40
 REMEMBERED = 20
@@ -61,7 +61,7 @@ class ManySessions(TestCase):
     timeout = 300 + SESSIONS / 25
 
     def setUp(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())  # short: a socket's path has 107 bytes
+        self.folder = Path(tempfile.mkdtemp())  # short: a socket's path has at most 107 bytes
         self.addCleanup(shutil.rmtree, self.folder)
         ca = CA()
         self.client_tls = client_tls(ca)
@@ -188,7 +188,8 @@ class ManySessions(TestCase):
         peer = f"{here.host}:{here.port}"
         self.by_peer[peer] = planned.token
         await self.left(client, planned)
-        if planned.answer != "good" and any(peer.received for peer in slot.peers):  # it may have been dialled before
+        # A late connection of the slot's previous session has received no data.
+        if planned.answer != "good" and any(peer.received for peer in slot.peers):
             self.wrong.append(f"session {number}: the VNC server received something without a good token")
         if not await slot.over():
             self.wrong.append(f"session {number}: the connection to the VNC server was left open")
@@ -226,7 +227,7 @@ class ManySessions(TestCase):
 
     async def test_nothing_is_left(self) -> None:
         print(f"\n  HOSTILE_SEED={SEED} HOSTILE_SESSIONS={SESSIONS}", end=" ")
-        engine_of(reactor)  # has a descriptor, which stays; on a busy machine, few of the first sessions need it
+        engine_of(reactor)  # opens a descriptor that stays; on a busy machine, the first sessions may not need it
         await self.round(range(-AT_A_TIME, 0))  # the first sessions create objects that stay
         before = Ledger.now()
         size = SESSIONS // ROUNDS
@@ -236,7 +237,7 @@ class ManySessions(TestCase):
         self.assertEqual((len(self.limits), len(self.connections)), (0, 0))
         self.assertEqual(self.records.total(), self.begun, "each session left one record")
         self.assertLessEqual(len(self.failures), REMEMBERED)
-        # How many sessions live depends on how busy the machine is.
+        # How many sessions become live depends on how busy the machine is.
         for engine in "detached", "transports":
             self.assertGreater(self.engines[engine], 0)
         self.plateau(ledgers[ROUNDS // 2 - 1], ledgers[-1])

@@ -11,7 +11,7 @@ from tests.support.scripted import meet
 
 
 class Servers(HostileCase):
-    """The viewer receives that the console can't be reached, and the log contains the cause."""
+    """The viewer is refused with ConsoleUnreachable, and the log contains the cause."""
 
     async def phase(self, by: Dialect, phase: str) -> None:
         rows = [row for row in ROWS if row.phase == phase]

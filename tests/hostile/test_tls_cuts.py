@@ -1,7 +1,7 @@
 """Peers that leave in the middle of TLS: a VNC server with VeNCrypt, and a viewer at our listener.
 
-Bytes in clear are cut after each byte, those of TLS after every eleventh.  A run with all of them (2,100 and 700) takes
-a minute, and found nothing more.
+They leave after each of the first bytes, later after every eleventh byte.  A run that left after each byte (2,100 and
+700) took a minute, and found nothing more.
 """
 
 from typing import Any
@@ -19,10 +19,10 @@ from tests.support.scripted import meet, reactor
 
 WAYS = tuple(LEAVES.values())
 CLEAR = 60
-"""Bytes at the start; the connection is cut after each of them."""
+"""The number of first bytes: peers leave after each of them."""
 
 VARIES = 64
-"""Bytes at the end that are not cut: close_notify, and the differences in length between two handshakes."""
+"""The number of last bytes, where no peer leaves: close_notify, and differences in length between handshakes."""
 
 
 def places(length: int) -> list[int]:
@@ -31,7 +31,7 @@ def places(length: int) -> list[int]:
 
 class VeNCrypt(HostileCase):
     async def test_a_server(self) -> None:
-        """Everything the server sends up to ServerInit, in clear and in TLS; closed, reset and half closed in turn."""
+        """A server leaves before the end of ServerInit, in clear and in TLS, in turn by close, reset and half close."""
         by = FRONTS[0]
         self.scripted.script = GOOD_VENCRYPT
         middle = Middle(self.port, of_server=True)
@@ -72,7 +72,7 @@ class AtOurPort(HostileCase):
         return super().listen(factory)
 
     async def test_a_viewer(self) -> None:
-        """Everything the viewer sends up to its part of RFB."""
+        """A viewer leaves before the end of its RFB handshake."""
         by = FRONTS[0]
         self.scripted.script = GOOD
         self.behind(by)

@@ -1,4 +1,4 @@
-"""An HTTP site in memory, with an application that answers with what it was asked."""
+"""An HTTP site in memory, with an application that echoes each request."""
 
 import json
 from collections.abc import Sequence
@@ -105,7 +105,7 @@ class Connection:
             self.protocol.makeConnection(self.transport)
 
     def send(self, data: bytes) -> None:
-        """Let some bytes arrive."""
+        """Send bytes to the site."""
         self.protocol.dataReceived(data)
 
     def answers(self) -> list[Answer]:

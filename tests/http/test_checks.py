@@ -57,7 +57,7 @@ class CheckTests(SynchronousTestCase):
         self.assertTrue(connection.transport.value().endswith(b"\r\n\r\nok"))
 
     def test_what_else_load_balancers_send(self) -> None:
-        """A connection without a byte, one that is reset, GET of the root and HEAD."""
+        """Connections that end without a whole request, GET of the root, and HEAD."""
         for data in (b"", b"GET"):
             connection = Connection(self.site)
             connection.send(data)

@@ -1,4 +1,4 @@
-"""How many connections there may be, how they end, and what the log says of their requests."""
+"""Limits for the number of connections, their end, and the access log."""
 
 from unittest import mock
 
@@ -24,8 +24,6 @@ def is_closed(connection: Connection) -> bool:
 
 
 class EndTests(SynchronousTestCase):
-    """When a connection ends."""
-
     def setUp(self) -> None:
         self.site = EchoSite()
         self.clock = self.site.clock
@@ -54,11 +52,11 @@ class EndTests(SynchronousTestCase):
         self.assertEqual(len(self.site.connection_limits), 0)
 
     def test_a_connection_that_does_not_begin(self) -> None:
-        """After an error of this program, its slot is free again, and the end of the site does not wait for it."""
+        """If it never gets a transport, its slot is free again, and ``site.empty()`` does not wait for it."""
         with mock.patch.object(HTTPFactory, "buildProtocol", side_effect=ZeroDivisionError):
             self.assertRaises(ZeroDivisionError, self.site.buildProtocol, None)
         self.assertEqual(len(self.site.connection_limits), 0)
-        channel = self.site.buildProtocol(None)  # its transport can't be made
+        channel = self.site.buildProtocol(None)  # never gets a transport
         self.successResultOf(self.site.empty())
         channel.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(len(self.site.connection_limits), 0)
@@ -82,7 +80,7 @@ class EndTests(SynchronousTestCase):
         self.assertTrue(is_closed(waiting))
 
     def test_a_successor_listens(self) -> None:
-        """A connection that has sent nothing yet, or half of a request, gets one response; idle ones are closed."""
+        """A connection that has sent nothing yet, or part of a request, gets one response; idle ones are closed."""
         fresh, half, head, idle = (Connection(self.site) for _ in range(4))
         idle.send(GET)
         half.send(POST)
@@ -105,10 +103,8 @@ class EndTests(SynchronousTestCase):
 
 
 class LimitTests(SynchronousTestCase):
-    """Which connections may stay."""
-
     def test_many_connections(self) -> None:
-        """The one that has waited longest without a request is closed for a new one; those with a request stay."""
+        """A new connection replaces the one that has waited longest for a request; those with a request stay."""
         site = EchoSite(limits=ConnectionLimits(4))
         connections = [Connection(site, peer=f"10.0.0.{at}") for at in range(4)]
         connections[0].send(POST + b"Content-Length: 2\r\n\r\n")  # its head is complete
@@ -122,7 +118,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(len(site.connection_limits), 4)
 
     def test_bodies_that_never_come(self) -> None:
-        """Requests without their bodies are closed for other connections; one that is being answered stays."""
+        """If all connections wait for a body, a new connection replaces the oldest one."""
         site = EchoSite(limits=ConnectionLimits(4))
         connections = [Connection(site, peer=f"10.0.0.{at}") for at in range(4)]
         for connection in connections:
@@ -133,7 +129,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual([one.transport.disconnected for one in connections], [True, False, False, False])
 
     def test_one_client_excludes_no_other(self) -> None:
-        """Silent connections of one client cost others nothing; a trusted proxy sends those of many clients."""
+        """One client's silent connections get half of the slots, a trusted proxy's all; others are still served."""
         for trusted, places in (((), 10), (["10.0.0.1"], 20)):
             limits = ConnectionLimits(20, trusted=networks(trusted))
             site = EchoSite(limits=limits)
@@ -146,14 +142,12 @@ class LimitTests(SynchronousTestCase):
 
 
 class LogTests(SynchronousTestCase):
-    """What the access log says."""
-
     def get(self, site: EchoSite, peer: str, value: str) -> None:
         head = f"GET /some/path HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {value}\r\n\r\n"
         Connection(site, peer=peer).send(head.encode())
 
     def test_paths(self) -> None:
-        """Variable segments are shown where the application has one, unless they are secret."""
+        """Segments are shown if a logged path has them, or a variable, at this place, unless they are secret."""
         paths = LoggedPaths(["some/path", "things/{}", "things/{}/part", "secrets/{}"], secret_below=["secrets"])
         for path, shown in (
             (b"/", "/"),
@@ -178,7 +172,7 @@ class LogTests(SynchronousTestCase):
         self.assertEqual(len(paths.show(b"/things/" + b"x" * 9999)), 300)
 
     def test_the_client_s_address(self) -> None:
-        """It is the one that a trusted proxy names, else the peer's."""
+        """The log contains the address that a trusted proxy sends, else the peer's."""
         log = Logged(self)
         site = EchoSite(trusted=["10.0.0.1"])
         for peer in ("10.0.0.1", "10.0.0.2"):
@@ -187,7 +181,7 @@ class LogTests(SynchronousTestCase):
         self.assertTrue(log.lines("10.0.0.2 GET /some/path 200"))
 
     def test_addresses_that_cannot_be_read(self) -> None:
-        """Such a client is unknown, and there is one warning in a minute."""
+        """Such a client is logged as ``unknown``, with one warning per minute."""
         log = Logged(self)
         site = EchoSite(trusted=["10.0.0.1"])
         self.get(site, "10.0.0.1", '"[2001:db8::7]:51008"')

@@ -1,4 +1,4 @@
-"""Streams of events that end while they begin."""
+"""Event streams that end while they begin."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.http.harness import Connection, EchoSite
 
 class EventStreamTests(SynchronousTestCase):
     def test_a_subscription_that_ends_at_once(self) -> None:
-        """It is ended once, and the connection serves the next request."""
+        """Its end function is called once, and the connection serves the next request."""
         ended: list[None] = []
 
         def subscribe(subscriber: Any) -> Any:

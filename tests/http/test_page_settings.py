@@ -1,4 +1,4 @@
-"""The settings of the pages: what is refused, and that texts stay readable whatever the colours are."""
+"""The settings of the pages: what is refused, and that texts stay readable with all colours."""
 
 import json
 import random

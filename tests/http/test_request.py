@@ -63,7 +63,7 @@ class RequestTests(SynchronousTestCase):
             self.assertEqual(self.status(read_json, text), 400)
 
     def test_many_brackets(self) -> None:
-        """No line of Python runs for each bracket: a body of 1 MiB would keep the server busy for a second."""
+        """No line of Python runs for each bracket: else a body of 1 MiB would keep the server busy for a second."""
         for text in (b"[" * 10_000, b"[" + b"[]," * 10_000 + b"{}]", b'{"a":' * 10_000):
             lines = 0
 
@@ -95,7 +95,7 @@ class ReadingTests(SynchronousTestCase):
         return answer
 
     def test_the_host(self) -> None:
-        """That of an absolute target counts before the Host field; HTTP/1.0 needs neither."""
+        """The host of an absolute target overrides the Host field; HTTP/1.0 needs neither."""
         for head, url in (
             (b"GET /a/b HTTP/1.1\r\nHost: x.example:1", "http://x.example:1/a/b"),
             (b"GET http://y.example/a HTTP/1.1\r\nHost: x.example", "http://y.example/a"),

@@ -1,4 +1,4 @@
-"""From a method and a path to a handler."""
+"""The router: which handler gets a request, by method and path."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from novnc_twisted.http.routing import Handler
 
 
 class Things:
-    """A resource of which only the routes matter."""
+    """A resource; only its routes matter."""
 
     async def index(self, call: Any) -> Response:
         return Response(200)

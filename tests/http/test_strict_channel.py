@@ -1,4 +1,4 @@
-"""What a client may not send, and the limits on what it may."""
+"""Requests that are refused, and the limits of those that are accepted."""
 
 import random
 
@@ -24,7 +24,7 @@ class StrictChannelTests(SynchronousTestCase):
         return Connection(self.site)
 
     def refused(self, status: int, *pieces: bytes) -> Connection:
-        """One answer, and the connection is being closed."""
+        """Assert that there is one response, with ``Connection: close``."""
         connection = self.connect()
         for piece in pieces:
             connection.send(piece)
@@ -131,7 +131,7 @@ class StrictChannelTests(SynchronousTestCase):
             b"Content-Length: " + b"9" * 5000 + b"\r\n",
             b"Content-Length : 2\r\n",
         ):
-            # Whole, and with the rest of it after the refusal.
+            # In one piece, and with further pieces after the refusal.
             self.assertTrue(self.closed(self.refused(400, POST + lines + b"\r\n{}")), lines)
             self.refused(400, POST, lines + b"A: b\r\n", b"\r\n0\r\n\r\n", GET)
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -187,7 +187,7 @@ class StrictChannelTests(SynchronousTestCase):
     def test_big_bodies(self) -> None:
         connection = self.refused(413, POST + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1))
         self.assertEqual(connection.answers()[0].body, {"error": "Request is too large."})
-        # What is sent nevertheless is dropped, so that the client can read the reason.
+        # A body that the client sends nevertheless is dropped, so that the client can read the reason.
         for _ in range(MAX_BODY // 65536 + 1):
             connection.send(b"x" * 65536)
         self.assertFalse(self.closed(connection))
@@ -217,7 +217,7 @@ class StrictChannelTests(SynchronousTestCase):
         self.assertFalse(self.closed(connection))
 
     def test_slow_requests(self) -> None:
-        """The deadline is for the whole of it, however steadily it drips."""
+        """The deadline is for the whole request, even if a byte arrives each second."""
         for start in (b"", b"GET / HTTP/1.1\r\nA: ", POST + b"Content-Length: 1000\r\n\r\n"):
             connection = self.connect()
             if start:

@@ -1,4 +1,4 @@
-"""An API that asks a simulated Keystone, which answers when the test wants."""
+"""An API with a simulated Keystone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,11 +18,12 @@ CONSOLE = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
 
 
 class FakeKeystone:
-    """Answers at once, or when the test calls ``answer()``.
+    """Answers at once; if ``silent``, when the test fires ``waiting``.
 
     :ivar tokens: the valid tokens.
     :ivar asked: the header fields of each request.
-    :ivar error: if set, each request fails with it; ``status``: gets this status.
+    :ivar error: if set, each request fails with it.
+    :ivar status: if not 0, each request gets this status.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from novnc_twisted.identity.keystone.access_rules import MAX_PATH, AccessRule, m
 
 
 def as_middleware(pattern: str, path: str) -> bool:
-    """What keystonemiddleware does: a regular expression made from the pattern."""
+    """Match as keystonemiddleware does: with a regular expression made from the pattern."""
     parts = {"**": ".*", "*": r"[^\/]+"}
     tokens = re.findall(r"\{[^}]*\}|\*\*|\*|[^{}*]", pattern)
     found = "".join(parts.get(token, r"[^\/]+" if token[0] == "{" else re.escape(token)) for token in tokens)
@@ -33,7 +33,7 @@ class AccessRuleTests(SynchronousTestCase):
             ("**", "/", True),
             ("/v2.1/servers/x*z", "/v2.1/servers/xyz", True),
             ("/v2.1/servers/x*z", "/v2.1/servers/xz", False),
-            # A brace that nothing closes is literal.
+            # An unclosed brace is literal.
             ("/v2.1/*{b", "/v2.1/abc", False),
             ("/v2.1/*{b", "/v2.1/a{b", True),
             ("/{b", "/anything", False),
@@ -48,7 +48,7 @@ class AccessRuleTests(SynchronousTestCase):
             self.assertEqual(matches(pattern, path), as_middleware(pattern, path), (pattern, path))
 
     def test_many_wildcards(self) -> None:
-        """A regular expression made from this pattern would not end."""
+        """As regular expressions, these patterns would backtrack for ever."""
         self.assertFalse(matches("**a" * 80, "a" * (MAX_PATH - 1) + "b"))
         self.assertFalse(matches("*" * 200 + "/", "a" * MAX_PATH))
 

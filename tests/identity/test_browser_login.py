@@ -16,7 +16,7 @@ class CookieTests(SynchronousTestCase):
         return value.split("; ")[1:]
 
     def test_secure_over_https(self) -> None:
-        """Browsers then do not send it over http."""
+        """Browsers do not send a cookie with Secure over http."""
         always = ["HttpOnly", "SameSite=Lax"]
         self.assertEqual(self.attributes(Request(method="POST", segments=())), ["Max-Age=60", "Path=/", *always])
         request = Request(method="POST", segments=(), scheme="https", prefix="/compute")
@@ -33,7 +33,7 @@ class SecretTests(SynchronousTestCase):
         self.assertEqual(self.secret("a=b", "novnc_login=ours", "novnc_login=of-the-root"), "ours")
 
     def test_others(self) -> None:
-        """Others are ignored, and so are malformed ones."""
+        """Other cookies and malformed ones are ignored."""
         self.assertEqual(self.secret("novnc_login; ;=; novnc_login=; token=x; novnc_login=ours;"), "ours")
         self.assertIsNone(self.secret("novnc_login_2=x; token=y"))
         self.assertIsNone(self.secret("novnc_login=" + "x" * 4097))
@@ -42,7 +42,7 @@ class SecretTests(SynchronousTestCase):
 
 class LogOutTests(SynchronousTestCase):
     def test_a_damaged_record(self) -> None:
-        """Nobody knows when the user logged out, so each log-in has ended."""
+        """If the time of the log-out is unknown, every log-in counts as ended."""
         store = MemoryStore(Clock())
         logged_out = LogOuts(store)
         self.successResultOf(Deferred.fromCoroutine(logged_out.note("alice", 100.0)))

@@ -37,7 +37,7 @@ class HTTPBasicTests(UsersCase):
             {"Authorization": "Basic ///"},
             {"Authorization": "Basic " + b64encode(b"\xff\xfe:x").decode()},
             {"Authorization": "Bearer " + self.token()},
-            # Authorization counts alone where it came.
+            # X-Auth-Token is ignored in a request with Authorization.
             {"Authorization": basic("alice", "wrong"), "X_Auth_Token": self.token()},
         ):
             self.refused(self.system.get("/v2.1/servers", **headers))

@@ -1,4 +1,4 @@
-"""What Keystone says of a token: its form, and the rights that it gives."""
+"""Keystone's document about a token: its format, and the rights that it gives."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ class RightsTests(SynchronousTestCase):
             self.assertEqual(error.status, 403)
 
     def test_the_system(self) -> None:
-        """An administrator of the system is one here; its readers are not."""
+        """A token for the whole system gives rights only to an administrator."""
         self.assertEqual(Roles().caller(token(roles=ADMIN, **SYSTEM)), Caller("alice-id", None, is_admin=True))
         for names in (MEMBER, READER):
             self.assertRaises(HTTPError, Roles().caller, token(roles=names, **SYSTEM))
@@ -44,7 +44,7 @@ class RightsTests(SynchronousTestCase):
                 self.assertIn("OS_PROJECT_NAME", error.message)
 
     def test_an_administrator_of_one_project_alone(self) -> None:
-        """Keystone says so if its option admin_project_name is set."""
+        """Keystone sends ``is_admin_project`` if its option admin_project_name is set."""
         self.assertEqual(
             Roles().caller(token(roles=ADMIN, is_admin_project=False)), Caller("alice-id", "red-id", is_admin=False)
         )
@@ -73,7 +73,7 @@ class FormTests(SynchronousTestCase):
         self.assertEqual(found, ("compute", "GET", "/v2.1/servers"))
 
     def test_rubbish(self) -> None:
-        """Nothing that is malformed gives a right."""
+        """Malformed documents are refused, and malformed roles are ignored."""
         for body in (None, [], "x", {}, {"token": None}, {"token": []}, {"token": {}}, {"access": {}}):
             self.assertRaises(ValueError, KeystoneToken.read, body)
         for more in (

@@ -1,4 +1,4 @@
-"""The strategy keystone: whole requests to the API, with a simulated Keystone that answers when the test wants."""
+"""The strategy keystone: whole requests to the API, with a simulated Keystone."""
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -19,7 +19,7 @@ from tests.support.logged import Logged
 
 class PingTests(SynchronousTestCase):
     def test_readiness(self) -> None:
-        """Keystone answers, and lets us validate tokens."""
+        """ping() fails if Keystone does not let us validate tokens."""
         keystone = FakeKeystone()
         users = KeystoneUsers(FakeReactor(), keystone, identity_url=URL)
         self.successResultOf(Deferred.fromCoroutine(users.ping()))
@@ -32,7 +32,7 @@ class RightsTests(KeystoneCase):
     def test_projects_and_roles(self) -> None:
         self.assertEqual(self.names(), ["red-vm"])
         self.assertEqual(self.names(roles=("reader",)), ["red-vm"])
-        # By its id: another domain may have a project of the same name.
+        # Projects are compared by id: another domain may have a project of the same name.
         self.assertEqual(self.names(project="other-red-id"), ["other-red-vm"])
         self.assertEqual(self.names(project="blue-id"), [])
         everything = ["nobodys", "other-red-vm", "red-vm"]
@@ -87,7 +87,7 @@ class CredentialsTests(KeystoneCase):
             self.assertEqual(answer.status, 401)
             self.assertEqual(answer["www-authenticate"], f'Keystone uri="{URL}"')
             self.assertEqual(answer.body["error"]["title"], "Unauthorized")
-        # Only the one that could be a token went to Keystone.
+        # Only the value that could be a token was sent to Keystone.
         self.assertEqual([headers["X-Subject-Token"] for headers in self.keystone.asked], ["unknown"])
 
     def test_a_service_token_changes_nothing(self) -> None:
@@ -103,7 +103,7 @@ class CredentialsTests(KeystoneCase):
         self.assertEqual([answer.status for answer in connection.answers()], [400])
 
     def test_documents(self) -> None:
-        """Those of versions are public; there is no identity service of our own."""
+        """Version documents are public; the identity endpoints give 404 and name Keystone's URL."""
         for path, status in (("/", 200), ("/v2.1", 200), ("/image", 300)):
             self.assertEqual(self.system.get(path, Host="cloud.example").status, status)
         for path in ("/identity", "/identity/v3", "/identity/v3/auth/tokens"):
@@ -134,7 +134,7 @@ class FreshnessTests(KeystoneCase):
         self.reactor.advance(60)
         self.assertEqual(self.get().status, 200)
         self.assertEqual(self.make().status, 401)
-        # What a change has shown is true for lists as well.
+        # Lists use the answer that the change got.
         self.assertEqual(self.get().status, 401)
 
     def test_a_revoked_token_that_only_lists(self) -> None:
@@ -165,7 +165,7 @@ class FreshnessTests(KeystoneCase):
         self.assertEqual(self.get(token="later").status, 200)
 
     def test_requests_that_come_together(self) -> None:
-        """They share one question, and one that leaves takes nothing from the others."""
+        """They share one validation, which goes on for the others when one client leaves."""
         self.keystone.silent = True
         connections = [self.system.send("GET", "/v2.1/servers", X_Auth_Token=TOKEN) for _ in range(3)]
         self.assertEqual(self.asked(), 1)
@@ -174,7 +174,7 @@ class FreshnessTests(KeystoneCase):
         waiting.callback(self.keystone.answer_to(TOKEN))
         self.assertEqual([[answer.status for answer in one.answers()] for one in connections[1:]], [[200], [200]])
 
-    def test_no_memory(self) -> None:
+    def test_no_cache(self) -> None:
         self.cache_time = 0
         self.system = self.build()
         for _ in range(2):
@@ -211,7 +211,7 @@ class FloodTests(KeystoneCase):
         self.assertEqual(self.make().status, 200)
 
     def test_another_network_waits_for_one_answer(self) -> None:
-        """A flood leaves no call in the queue of the threads, and takes no place that becomes free."""
+        """A flooding network makes no call wait for a thread, and gets no place that becomes free."""
         self.assertLessEqual(FREE, CONNECTIONS)
         self.keystone.silent = True
         self.flood("192.0.2.1", FREE)

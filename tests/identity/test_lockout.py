@@ -96,7 +96,7 @@ class PairTests(LockoutCase):
         self.assertEqual(self.fail_(4), 0)
         self.fail_(1)
         self.clock.advance(2 + 899)
-        self.assertEqual(self.fail_(1), 4, "not yet")
+        self.assertEqual(self.fail_(1), 4, "not forgotten yet")
         self.clock.advance(4 + 900)
         self.assertEqual(self.fail_(4), 0)
 
@@ -130,7 +130,7 @@ class AddressTests(LockoutCase):
             self.fail_(1, f"user{at}")
         self.assertEqual((self.locked("alice"), self.locked("bob")), (0, 900))
         self.assertEqual((self.fail_(4), self.locked()), (0, 0))
-        self.assertEqual(self.fail_(1), 2, "as anybody else, by guesses at her own name")
+        self.assertEqual(self.fail_(1), 2, "guesses at her own name lock her out")
         self.clock.advance(KNOWN_FOR)
         self.fail_(10, "carol")
         self.assertGreater(self.locked(), 0)
@@ -209,7 +209,7 @@ class BoundsTests(LockoutCase):
         self.assertLessEqual(len(self.lockout), 40)
 
     def test_invented_names_do_not_replace_addresses(self) -> None:
-        """Each table has its own limit: invented names from one address end when the address is locked out."""
+        """Each table has its own limit: however many names one address invents, the address is locked out."""
         self.make(max_entries=10)
         for at in range(1_000):
             self.lockout.failed(f"user{at}", HERE)
@@ -233,19 +233,19 @@ class WiderNetworkTests(LockoutCase):
     """IPv6: the owner of a /48 has 65,536 networks of /64."""
 
     def guesses(self, addresses: Iterable[str], at_most: int) -> int:
-        """Return how many guesses are looked at, of one password from each address, as fast as possible."""
-        looked_at = 0
+        """Make one guess from each address, all at the same time; return how many are not locked out."""
+        checked = 0
         for number, address in enumerate(addresses):
             if not self.locked(f"user{number}", address):
                 self.lockout.failed(f"user{number}", address)
-                looked_at += 1
-        self.assertLessEqual(looked_at, at_most)
-        return looked_at
+                checked += 1
+        self.assertLessEqual(checked, at_most)
+        return checked
 
     def test_an_ipv6_48(self) -> None:
         self.make()
-        looked_at = self.guesses((f"2001:db8:7:{number:x}::1" for number in range(0, 65536, 60)), 16 * 50)
-        self.assertEqual(looked_at, 16 * 50)
+        checked = self.guesses((f"2001:db8:7:{number:x}::1" for number in range(0, 65536, 60)), 16 * 50)
+        self.assertEqual(checked, 16 * 50)
         self.assertGreater(self.locked("alice", "2001:db8:7:abcd::1"), 0)
         self.assertEqual(self.locked("alice", "2001:db8:8::1"), 0)
 

@@ -170,7 +170,7 @@ class NoAuthTests(SynchronousTestCase):
         self.assertEqual(self.system.get("/v2.1/servers", **headers).status, 200)
 
     def test_a_bare_proxy_pass_of_nginx(self) -> None:
-        """Before nginx 1.29.7, it sends the upstream's name as Host, adds no field, and uses HTTP/1.0."""
+        """nginx before 1.29.7 sends the upstream's name as Host, adds no field, and uses HTTP/1.0."""
         for path in (b"/", b"/v2.1/servers", b"/identity/v3"):
             connection = Connection(self.system.site)
             connection.send(b"GET " + path + b" HTTP/1.0\r\nHost: 127.0.0.1:8774\r\nConnection: close\r\n\r\n")

@@ -68,7 +68,7 @@ class PasswordTests(SynchronousTestCase):
         for result in results:
             result.cancel()
             self.failureResultOf(result)
-        # Those in threads are busy still.
+        # The comparisons in threads go on.
         self.assertEqual(len(self.waiting), 4)
         self.assertEqual(self.failureResultOf(self.check("root", "new")).type, TooManyLogIns)
         self.run_all()

@@ -1,4 +1,4 @@
-"""The memory of what Keystone said of tokens."""
+"""The cache of Keystone's answers about tokens."""
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -27,14 +27,14 @@ class TokenCacheTests(SynchronousTestCase):
         self.assertIsNone(self.cache.get(b"k", 1000))
         self.assertEqual(len(self.cache), 0)
 
-    def test_the_age_counts_from_the_question(self) -> None:
+    def test_the_age_counts_from_the_request(self) -> None:
         asked_at = self.clock.seconds()
         self.clock.advance(4)
         self.cache.put(b"k", TOKEN, asked_at)
         self.clock.advance(1)
         self.assertIsNone(self.cache.get(b"k", 5))
 
-    def test_no_memory(self) -> None:
+    def test_no_cache(self) -> None:
         for lifetime in (0, -1):
             cache = TokenCache(self.clock.seconds, lifetime)
             cache.put(b"k", TOKEN, self.clock.seconds())
@@ -55,6 +55,5 @@ class TokenCacheTests(SynchronousTestCase):
         self.assertIsNone(self.cache.get(b"1", 300))
 
     def test_keys_are_hashes(self) -> None:
-        """No token is kept."""
         self.assertEqual(len(TokenCache.key("x" * 4000)), 32)
         self.assertNotEqual(TokenCache.key("x"), TokenCache.key("y"))

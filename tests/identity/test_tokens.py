@@ -1,4 +1,4 @@
-"""The key of the tokens, while other clients present invalid tokens."""
+"""The key that encrypts tokens, while other clients send invalid tokens."""
 
 from typing import Any
 

@@ -19,8 +19,6 @@ XVP_URL = rf"http://127\.0\.0\.1:6081/console\?token=({UUID})"
 
 
 class Clients(ClientSettings, TestCase):
-    """A listening API, and a method that runs clients against it."""
-
     timeout = 300
 
     async def listen(self, auth: Any) -> None:
@@ -61,7 +59,7 @@ class Clients(ClientSettings, TestCase):
         return list(await gatherResults([self.run_client(command, settings) for command in commands]))
 
     def rows(self, result: tuple[str, str, int]) -> list[list[str]]:
-        """The cells of a table."""
+        """The cells of a client's table."""
         output, errors, code = result
         self.assertEqual(code, 0, output + errors)
         return [[cell.strip() for cell in line.strip("|").split("|")] for line in output.splitlines() if line[0] == "|"]

@@ -1,12 +1,12 @@
-"""What attackers and scanners send to an HTTP port, as a table of bytes, and how each of our ports responds.
+"""A table of what attackers and scanners send to an HTTP port, and of how each of our ports responds.
 
 Sources: the advisories of twisted.web (CVE-2020-10108 and 10109, CVE-2022-24801, CVE-2022-39348, CVE-2023-46137,
 CVE-2024-41671, CVE-2024-41810), of autobahn (CVE-2020-35678), of nova (CVE-2021-3654), RFC 9112, and what port
 scanners send.
 
 ``METHOD`` and ``TARGET`` stand for valid values at a port: the API gets POST (and answers 405), the noVNC port
-serves its page, the XVP port refuses the token (401).  A behaviour is a status, or several; the connection is closed
-after it, except with ``stays()``.
+serves its page, the XVP port refuses the token (401).  A behaviour is one status, or several; then the port closes
+the connection, except with ``stays()``.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ NOTHING: tuple[int, ...] = ()
 class Attack(NamedTuple):
     """A row.
 
-    :ivar raw: the bytes.
+    :ivar raw: what the client sends.
     :ivar expected: the outcome at each port.
     """
 
@@ -42,13 +42,12 @@ class Attack(NamedTuple):
 
 
 class Stays(NamedTuple):
-    """Answered, and the connection goes on."""
+    """One response, after which the connection stays open."""
 
     status: int
 
 
 def stays(status: int) -> Stays:
-    """Answered, and the connection goes on."""
     return Stays(status)
 
 
@@ -56,7 +55,7 @@ Behaviour = int | Stays | tuple[int, ...]
 
 
 def row(name: str, raw: bytes, api: Behaviour = 400, novnc: Behaviour = 400, xvp: Behaviour = 400) -> Attack:
-    """A row; the default is a refusal with 400 at all ports."""
+    """A row; by default, all ports refuse with 400."""
 
     def outcome(behaviour: Behaviour) -> Outcome:
         if isinstance(behaviour, Stays):
@@ -84,7 +83,7 @@ LENGTHS = [
             "\uff12".encode(), b"", b"two", b"2\x0b", b"9" * 16, b"9" * 5000,
         )
     ),
-    body("Content-Length: an honest one", b"Content-Length:2 \r\n", b"{}", api=stays(405)),
+    body("Content-Length: a correct one", b"Content-Length:2 \r\n", b"{}", api=stays(405)),
     *(
         body(f"Transfer-Encoding: {value!r}", b"Transfer-Encoding: " + value + b"\r\n", b"0\r\n\r\n" + SECOND)
         for value in (
@@ -95,8 +94,8 @@ LENGTHS = [
     ),
     body("Transfer-Encoding twice", CHUNKED * 2, b"0\r\n\r\n" + SECOND),
     body("two Transfer-Encodings", b"Transfer-Encoding: identity\r\n" + CHUNKED, b"0\r\n\r\n" + SECOND),
-    body("Transfer-Encoding, which it may say loudly", b"tRANSFER-ENCODING: ChUnKeD\r\n", b"0\r\n\r\n", api=stays(405)),
-    # A field name that some servers read as another one is unknown here; what follows is never a second request.
+    body("Transfer-Encoding in another case", b"tRANSFER-ENCODING: ChUnKeD\r\n", b"0\r\n\r\n", api=stays(405)),
+    # Some servers read these names as those with a hyphen; here they are unknown, and SECOND is never a request.
     body("Transfer_Encoding", b"Transfer_Encoding: chunked\r\n", b"0\r\n\r\n" + SECOND, api=405),
     body("Content_Length", b"Content_Length: 6\r\n", b"0\r\n\r\n" + SECOND, api=405),
 ]  # fmt: skip
@@ -116,9 +115,9 @@ CHUNKS = [
     body("chunks", CHUNKED, b"2\r\n{}\r\n0\r\n\r\n", api=stays(405)),
     body("a chunk's extension", CHUNKED, b'2;name="value"\r\n{}\r\n0;x\r\n\r\n', api=stays(405)),
     body("trailers", CHUNKED, b"0\r\nX-Trailer: 1\r\n\r\n", api=stays(405)),
-    body("trailers that mean something", CHUNKED, b"0\r\nContent-Length: 9\r\nX-Auth-Token: x\r\n\r\n", api=stays(405)),
+    body("trailers with header names", CHUNKED, b"0\r\nContent-Length: 9\r\nX-Auth-Token: x\r\n\r\n", api=stays(405)),
     body("endless trailers", CHUNKED, b"0\r\n" + b"X: y\r\n" * 20_000),
-    body("a second request behind the last chunk", CHUNKED, b"0\r\n\r\n" + SECOND, api=405),
+    body("a second request after the last chunk", CHUNKED, b"0\r\n\r\n" + SECOND, api=405),
 ]  # fmt: skip
 
 LINES = [
@@ -153,11 +152,11 @@ LINES = [
 
 REQUEST_LINES = [
     row("HTTP/0.9", b"GET /v2.1\r\n", 400, 408, 400),
-    row("HTTP/0.9, twice the end", b"GET /v2.1\r\n\r\n"),
-    row("HTTP/2.0 in words", b"METHOD TARGET HTTP/2.0\r\n" + HOST + END),
+    row("HTTP/0.9, with an empty line", b"GET /v2.1\r\n\r\n"),
+    row("HTTP/2.0 in a request line", b"METHOD TARGET HTTP/2.0\r\n" + HOST + END),
     row("HTTP/1.10", b"METHOD TARGET HTTP/1.10\r\n" + HOST + END),
     row("http/1.1", b"METHOD TARGET http/1.1\r\n" + HOST + END),
-    row("no version's number", b"METHOD TARGET HTTP/1.\r\n" + HOST + END),
+    row("no minor version", b"METHOD TARGET HTTP/1.\r\n" + HOST + END),
     row("two spaces", b"METHOD  TARGET HTTP/1.1\r\n" + HOST + END),
     row("a tab", b"METHOD\tTARGET\tHTTP/1.1\r\n" + HOST + END),
     row("a space in the target", b"METHOD TARGET x HTTP/1.1\r\n" + HOST + END),
@@ -175,8 +174,8 @@ REQUEST_LINES = [
     row("authority form", b"METHOD evil.example:25 HTTP/1.1\r\n" + HOST + END, 400, 404, 400),
     row("asterisk form", b"METHOD * HTTP/1.1\r\n" + HOST + END, 400, 404, 400),
     row("CONNECT", b"CONNECT evil.example:25 HTTP/1.1\r\n" + HOST + END, 400, 405, 400),
-    row("a way out", b"METHOD //evil.example/%2F.. HTTP/1.1\r\n" + HOST + END, stays(405), 404, 400),
-    row("a way out with a backslash", b"METHOD /\\evil.example HTTP/1.1\r\n" + HOST + END, stays(405), 404, 400),
+    row("an open redirect", b"METHOD //evil.example/%2F.. HTTP/1.1\r\n" + HOST + END, stays(405), 404, 400),
+    row("an open redirect with a backslash", b"METHOD /\\evil.example HTTP/1.1\r\n" + HOST + END, stays(405), 404, 400),
     row("CRLF in the target", b"METHOD /%0d%0aLocation:%20//evil HTTP/1.1\r\n" + HOST + END, stays(405), 404, 400),
 ]
 

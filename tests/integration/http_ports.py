@@ -21,7 +21,7 @@ from tests.session.harness import FrontCase, Raw
 API, NOVNC, XVP = PORTS = ("api", "novnc", "xvp")
 
 SMUGGLED = b"smuggled"
-"""Part of requests that nothing may answer."""
+"""Part of smuggled requests, which no port may answer."""
 
 _LINE = re.compile(rb"[A-Za-z][A-Za-z0-9-]*: [ -~]*")
 _FORBIDDEN = (b"set-cookie", b"refresh", b"x-powered-by")
@@ -68,7 +68,7 @@ def judge(fields: dict[bytes, bytes]) -> None:
 class PortsCase(FrontCase):
     """All three ports.  The API answers without a log-in; tokens are those of FrontCase.
 
-    :cvar head_deadline: seconds that a head has, and the API's whole request.
+    :cvar head_deadline: seconds for a request head; at the API, for the whole request.
     :ivar asked_of_api: each request that reached the API's application.
     """
 

@@ -24,14 +24,12 @@ VIEWER = "192.0.2.7"
 
 
 def greeting(host: str, port: int) -> bytes:
-    """The first bytes of a VNC server."""
+    """Return the first bytes that a VNC server sends."""
     with socket.create_connection((host, port), 10) as connection:
         return connection.recv(12)
 
 
 class LibvirtCase(TestCase):
-    """consoleauth, and compute hosts, each with its own libvirtd."""
-
     timeout = 300
 
     async def setUp(self) -> None:
@@ -69,11 +67,11 @@ class LibvirtCase(TestCase):
         return await self.consoleauth.check_token(token, "novnc", VIEWER)
 
     async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
-        """Assert that it is refused, and return the refusal."""
+        """Assert that the call is refused, and return the refusal."""
         return await self.assertFailure(Deferred.fromCoroutine(work), kind)
 
     async def listed(self, *expected: Any, fields: tuple[str, ...] = ("uuid", "state", "host")) -> list[Any]:
-        """Return the list once it shows this: hosts publish a change within a part of a second."""
+        """Wait until the list of servers is this, and return it: hosts publish changes in a fraction of a second."""
         while True:
             with contextlib.suppress(ServiceUnavailable):
                 servers = await self.compute.list_instances()

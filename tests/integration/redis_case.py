@@ -73,7 +73,7 @@ class RedisTestCase(TestCase):
             await self.pause(0.01)
 
     async def fails(self, called: Deferred[Any]) -> str:
-        """Assert that it fails with ServiceUnavailable, and return the detail."""
+        """Assert that a call fails with ServiceUnavailable, and return the detail."""
         with self.assertRaises(ServiceUnavailable) as caught:
             await called
         return caught.exception.detail

@@ -1,4 +1,4 @@
-"""What a stolen credential must not do: these tables are a promise.  docs/redis_acl.rst says what it still can.
+"""What a stolen credential must not do.  docs/redis_acl.rst promises this, and lists what it still can do.
 
 Names are the users', as ``novnc-redis-acl`` makes them: host ``one`` is at 192.0.2.1, ``two`` at 192.0.2.2.
 """
@@ -153,7 +153,7 @@ SREM novnc:g:compute-hosts two
 PEXPIRE novnc:g:compute-hosts 0
 DEL novnc:g:compute-hosts
 """
-"""What the credential of a proxy or of compute host ``one`` must not do in addition."""
+"""Commands that the credentials of a proxy and of compute host ``one`` must not run in addition."""
 
 FOR = {
     "proxy": f"""
@@ -246,7 +246,7 @@ DEL novnc:s:domains:two
 SADD novnc:g:compute-hosts x
 """,
 }
-"""What one of the two must not do in addition."""
+"""Commands that the credential of this role must not run in addition."""
 
 BY_SCRIPT: list[tuple[scripts.Script, list[str], list[str]]] = [
     (scripts.PUT, ["novnc:s:token:forged", f"novnc:i:instance:{A}"], ["{}", "60000", "token:forged"]),
@@ -267,7 +267,7 @@ BY_SCRIPT: list[tuple[scripts.Script, list[str], list[str]]] = [
 """Our scripts, with keys that a proxy or compute host ``one`` may not use: scripts run with the caller's rights."""
 
 BAD_COUNTS = ("1e15", "1e308", "inf", "-inf", "nan", "-1", "-1e15", "0.5", "3", "0x1p60", "", "x", "\u0661")
-"""Wrong numbers of keys before two arguments: a script must neither loop nor run."""
+"""Wrong numbers of keys before two arguments: the script must fail at once."""
 
 ASKED = {
     "proxy": {
