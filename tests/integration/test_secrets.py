@@ -1,4 +1,4 @@
-"""No token and no password occurs in clear: in logs, bus, files, command lines, errors, or what browsers send."""
+"""Tokens and passwords never appear in plain text: in logs, Redis, files, command lines, errors, browser requests."""
 
 import base64
 import json
@@ -24,12 +24,12 @@ from tests.support.redis_server import Client, RedisServer
 from tests.support.tap import Tap
 
 END = "the-end-of-the-watch"
-ASKED = (("SAVE",), ("SLOWLOG", "GET", "-1"), ("CLIENT", "LIST"), ("ACL", "LOG"), ("INFO",))
-"""Commands of a curious operator of Redis."""
+COMMANDS = (("SAVE",), ("SLOWLOG", "GET", "-1"), ("CLIENT", "LIST"), ("ACL", "LOG"), ("INFO",))
+"""Commands whose replies are searched; SAVE writes the snapshot."""
 
 
 class SecretsTests(CloudCase):
-    """One run of everything, at debug level and with MONITOR on; then the search."""
+    """All kinds of secrets are used, with debug logs and MONITOR; then all output is searched."""
 
     async def test_nothing_in_clear(self) -> None:
         passwords = {name: secret(secrets.token_hex(8)) for name in ("alice", "root", "wrong")}
@@ -78,10 +78,10 @@ class SecretsTests(CloudCase):
         other = await cloud.two.define("myserver21", project="blue")
 
         basic = {"Authorization": "Basic " + base64.b64encode(f"root:{passwords['root']}".encode()).decode()}
-        tokens = await self.everything(uuid, other, basic, passwords)
+        tokens = await self.use_secrets(uuid, other, basic, passwords)
         requests = await self.page_loads(uuid, basic)
         at_rest = await in_thread(dumped, cloud.redis, redis_password)
-        told = [await in_thread(ask, cloud.redis, redis_password, *words) for words in ASKED]
+        replies = [await in_thread(ask, cloud.redis, redis_password, *words) for words in COMMANDS]
         processes = [about(process.process.pid) for process in cloud.processes.values()]
         await in_thread(ask, cloud.redis, redis_password, "ECHO", END)
         searched = {
@@ -91,10 +91,10 @@ class SecretsTests(CloudCase):
             "DUMP of every key": at_rest,
             "append-only file": b"".join(files(cloud.redis.folder / "appendonlydir")),
             "snapshot": (cloud.redis.folder / "dump.rdb").read_bytes(),
-            "Redis's lists of clients and commands": repr(told).encode(),
+            "Redis's lists of clients and commands": repr(replies).encode(),
             "Redis' own log": (cloud.redis.folder / "redis.log").read_bytes(),
-            "answers that are errors": b"\n".join(self.errors),
-            "what a browser sends besides": requests,
+            "error answers": b"\n".join(self.errors),
+            "other data of the browser": requests,
         }
         await cloud.stop()
         for process in cloud.ended:  # including their last output
@@ -115,7 +115,7 @@ class SecretsTests(CloudCase):
         self.all_was_searched(searched, tokens, uuid)
         await self.the_search_can_fail(searched, hidden, monitored)
 
-    async def everything(self, uuid: str, other: str, basic: dict[str, str], passwords: dict[str, str]) -> list[str]:
+    async def use_secrets(self, uuid: str, other: str, basic: dict[str, str], passwords: dict[str, str]) -> list[str]:
         """Use secrets in every way; return the tokens, including those of the identity service."""
         cloud, viewers = self.cloud, self.cloud.viewers
         links = []
@@ -129,7 +129,7 @@ class SecretsTests(CloudCase):
                 await viewer.leave()
         tokens = [token_in(link) for link in links]
         api, novnc, xvp = (cloud.ports[name] for name in ("api", "novnc", "xvp"))
-        # The page and its files, with the address with the token as Referer; foreign pages; a cookie.
+        # Tokens in page requests, the Referer, a foreign Origin, a cookie and malformed requests.
         host, token = f"127.0.0.1:{novnc}", tokens[0]
         page = f"/vnc_auto.html?token={token}"
         upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -146,7 +146,7 @@ class SecretsTests(CloudCase):
             f"BREW /?token={token} HTTP/1.1\r\nHost: {host}\r\n",
             f"GET /?token={token} HTTP/1.1\r\nHost: {host}\r\nX: {'x' * 20000}\r\n",
         ):
-            await self.says(novnc, f"{head}Connection: close\r\n\r\n")
+            await self.send(novnc, f"{head}Connection: close\r\n\r\n")
         for line in (
             f"CONNECT /console?token={tokens[1]}:5999 HTTP/1.0",
             f"CONNECT /console?token={tokens[0]} HTTP/1.0",
@@ -154,8 +154,8 @@ class SecretsTests(CloudCase):
             f"CONNECT /{tokens[1]} HTTP/1.0",
             f"token={tokens[1]}",
         ):
-            await self.says(xvp, f"{line}\r\n\r\n")
-        tokens.append(await self.log_in_of_the_list(passwords["root"], tokens))
+            await self.send(xvp, f"{line}\r\n\r\n")
+        tokens.append(await self.log_in_to_the_page(passwords["root"], tokens))
         # The wrong proxy, and a stopped server, so that refusals are logged.
         await viewers.refusal(links[1].replace(f":{xvp}/console", f":{novnc}/vnc_auto.html"))
         await cloud.two.virsh("destroy", "myserver21")
@@ -167,13 +167,13 @@ class SecretsTests(CloudCase):
         await cloud.api("GET", f"os-console-auth-tokens/{token}/{token}", None, basic)
         await cloud.api("GET", f"os-console-auth-tokens/{token}")
         await cloud.api("GET", f"unknown/{token}", None, basic)
-        await self.says(api, f"GET /vnc_auto.html/{token} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        await self.send(api, f"GET /vnc_auto.html/{token} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         await cloud.api("GET", f"servers/detail?name={token}&token={token}", None, basic)
-        await self.says(api, f"GET /v2.1/os-console-auth-tokens/{token} HTTP/9.9\r\n\r\n")
-        await self.says(
+        await self.send(api, f"GET /v2.1/os-console-auth-tokens/{token} HTTP/9.9\r\n\r\n")
+        await self.send(
             api, f"GET /v2.1/servers?token={token} HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n"
         )
-        # Our identity service, by the clients and by hand.
+        # Our identity service: by the clients, and in a plain request.
         ran = await cloud.clients(
             ("nova get-vnc-console myserver20 novnc", cloud.password("alice", passwords["alice"], "red")),
             ("openstack token issue -f value -c id", cloud.password("alice", passwords["alice"], "red")),
@@ -186,8 +186,8 @@ class SecretsTests(CloudCase):
         self.assertEqual(answer.status, 200)
         return tokens
 
-    async def log_in_of_the_list(self, password: str, tokens: list[str]) -> str:
-        """Log a browser in to the list, and send its cookie to both proxies, as browsers do; return its value."""
+    async def log_in_to_the_page(self, password: str, tokens: list[str]) -> str:
+        """Log in to the web page of the API, send its cookie to both proxies as browsers do, and return its value."""
         cloud = self.cloud
         form = f"user=root&password={password}"
         raw = await cloud.viewers.raw("127.0.0.1", cloud.ports["api"])
@@ -198,15 +198,15 @@ class SecretsTests(CloudCase):
         (login,) = re.findall(rb"novnc_login=([^;]{20,});", await raw.everything())
         cookie = f"Cookie: novnc_login={secret(login.decode())}\r\n"
         for line in ("GET /vnc_auto.html HTTP/1.1", f"GET /?token={tokens[0]} HTTP/9.9", "BREW / HTTP/1.1"):
-            await self.says(cloud.ports["novnc"], f"{line}\r\nHost: h\r\n{cookie}Connection: close\r\n\r\n")
+            await self.send(cloud.ports["novnc"], f"{line}\r\nHost: h\r\n{cookie}Connection: close\r\n\r\n")
         upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        await self.says(cloud.ports["novnc"], f"GET / HTTP/1.1\r\nHost: h\r\n{upgrade}{cookie}\r\n")
+        await self.send(cloud.ports["novnc"], f"GET / HTTP/1.1\r\nHost: h\r\n{upgrade}{cookie}\r\n")
         for line in ("CONNECT /console HTTP/1.0", f"CONNECT /console?token={tokens[0]} HTTP/1.0"):
-            await self.says(cloud.ports["xvp"], f"{line}\r\n{cookie}\r\n")
+            await self.send(cloud.ports["xvp"], f"{line}\r\n{cookie}\r\n")
         return login.decode()
 
-    async def says(self, port: int, text: str) -> None:
-        """Send a request, and wait for the end of the connection; the answer must be an error, or a page."""
+    async def send(self, port: int, text: str) -> None:
+        """Send a request, and read until the connection ends; add any answer but 200 to ``self.errors``."""
         raw = await self.cloud.viewers.raw("127.0.0.1", port)
         raw.write(text.encode())
         answer = await raw.everything()
@@ -214,9 +214,9 @@ class SecretsTests(CloudCase):
             self.errors.append(answer)
 
     async def page_loads(self, uuid: str, basic: dict[str, str]) -> bytes:
-        """Everything that a real browser sends while it opens a console, through a recording relay.
+        """Return what a real browser sends while it opens a console, as recorded by a relay.
 
-        The token's two proper places are left out: the request of the page, and that of the WebSocket.
+        The request lines of the page and of the WebSocket are left out: they must contain the token.
         """
         body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
         answer = await self.cloud.api("POST", f"servers/{uuid}/remote-consoles", body, basic)
@@ -249,7 +249,7 @@ class SecretsTests(CloudCase):
         )
 
     def all_was_searched(self, searched: dict[str, bytes], tokens: list[str], uuid: str) -> None:
-        """What each of these places must hold is found there."""
+        """Check that each searched text contains what it must contain."""
         digest = hash_token(tokens[0]).encode()
         for where, present in {
             "output of novncproxy": b"myserver20",
@@ -264,8 +264,8 @@ class SecretsTests(CloudCase):
             "snapshot": digest,
             "Redis's lists of clients and commands": digest,
             "Redis' own log": b"Accepted",
-            "answers that are errors": b"HTTP/1.1 403 ",
-            "what a browser sends besides": b"User-Agent: ",
+            "error answers": b"HTTP/1.1 403 ",
+            "other data of the browser": b"User-Agent: ",
         }.items():
             self.assertIn(present, searched[where], where)
         self.assertIn(uuid.encode(), searched["MONITOR"])
@@ -276,7 +276,7 @@ class SecretsTests(CloudCase):
     async def the_search_can_fail(
         self, searched: dict[str, bytes], hidden: dict[str, str], monitored: Callable[[], Any]
     ) -> None:
-        """A planted secret is found in each place and form."""
+        """The search finds a planted secret in each place and form."""
         for where in searched:
             for what, text in hidden.items():
                 for form in forms(text):
@@ -295,13 +295,13 @@ class SecretsTests(CloudCase):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen(program, env={"TOKEN": token}, **pipes) as process:
             assert process.stdout is not None
-            process.stdout.readline()  # it runs: before, it has no command line yet
+            process.stdout.readline()  # it runs; before that, it has no command line yet
             planted |= about(process.pid)
         self.assertEqual(found(planted, {"token": token}), [(where, "token") for where in planted])
 
 
 def found(searched: dict[str, bytes], hidden: dict[str, str]) -> list[tuple[str, str]]:
-    """The places of secrets, in any of their forms."""
+    """Return where each secret occurs, in any of its forms."""
     return [
         (where, what)
         for where, text in searched.items()
@@ -311,12 +311,12 @@ def found(searched: dict[str, bytes], hidden: dict[str, str]) -> list[tuple[str,
 
 
 def about(pid: int) -> dict[str, bytes]:
-    """What every user of the machine can see of a process."""
+    """Return the command line and the environment of a process."""
     return {f"/proc/{pid}/{what}": Path(f"/proc/{pid}/{what}").read_bytes() for what in ("cmdline", "environ")}
 
 
 def watch(monitor: Client) -> bytes:
-    """Everything that MONITOR shows until it is ended."""
+    """Return what MONITOR shows until ``ECHO END``."""
     seen: list[bytes] = []
     while not seen or END.encode() not in seen[-1]:
         line: Any = monitor.reply()

@@ -1,4 +1,4 @@
-"""The shield in front of a real QEMU, which would obey the removed messages."""
+"""The shield in front of a real QEMU, which would execute the messages that the shield removes."""
 
 import struct
 import tempfile
@@ -49,11 +49,11 @@ class RealQEMU(TestCase):
         self.addCleanup(self.vm.stop)
         await deferToThread(self.vm.start)
         self.viewers = Viewers(self)
-        first = await (await self.open()).ready()  # before, the guest changes the size of its screen
+        first = await (await self.open()).ready()  # until then, the guest changes the size of its screen
         await first.leave()
 
     async def open(self, **settings: Any) -> Viewer:
-        """A viewer with its own proxy."""
+        """Open a viewer, with its own proxy."""
 
         async def authorise(*_: str) -> ConnectInfo:
             return ConnectInfo(host="127.0.0.1", port=self.vm.port, name="myserver20")
@@ -65,14 +65,14 @@ class RealQEMU(TestCase):
         return await self.viewers.open(f"http://127.0.0.1:{port.getHost().port}/vnc_auto.html?token=t")
 
     async def test_power_control(self) -> None:
-        """QEMU offers it to every viewer.  Through the proxy the offer is missing, and requests do not reach QEMU."""
+        """QEMU offers power control to every viewer.  The shield removes the offer and the viewer's requests."""
         bare = await self.open(shield=False)
         bare.stream.write(LISTED)
         self.assertEqual(await bare.stream.read(4), XVP_INIT)
         await bare.leave()
         viewer = await self.open()
         viewer.stream.write(LISTED)
-        await viewer.ready()  # it fails at any unexpected message
+        await viewer.ready()  # fails at any unexpected message
         await viewer.type("a")
         before = viewer.text()
         viewer.stream.write(RESET + RESET)
@@ -82,7 +82,7 @@ class RealQEMU(TestCase):
         self.assertIn("> ab", shown)
 
     async def test_refused(self) -> None:
-        """Each of them ends only its own session: the next viewer can type."""
+        """Each refused message ends only its own session: the next viewer can type."""
         for message in REFUSED.values():
             viewer = await self.open()
             viewer.stream.write(EVERYTHING + message)
@@ -120,7 +120,7 @@ class RealQEMU(TestCase):
         return flags, await viewer.stream.read(-length - 4)
 
     async def test_pixel_formats(self) -> None:
-        """QEMU draws in each pixel format that passes."""
+        """QEMU draws in pixel formats that the shield permits."""
         for bits, most, shifts in (
             (32, (255, 255, 255), (16, 8, 0)),
             (16, (31, 63, 31), (11, 5, 0)),

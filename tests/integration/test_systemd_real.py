@@ -51,7 +51,7 @@ class LifeTests(SystemdCase):
         self.machine.run("systemctl reload console")
 
     def test_a_mistake_in_the_configuration(self) -> None:
-        """A configuration error: one line, exit code 78, and systemd does not restart it."""
+        """The service logs one line and exits with code 78; systemd does not restart it."""
         path = "/etc/nova/xvpvncproxy.conf"
         good = self.machine.run(f"cat {path}")
         self.addCleanup(self.machine.run, "systemctl reset-failed xvpvncproxy", "systemctl restart xvpvncproxy")
@@ -76,7 +76,7 @@ class LifeTests(SystemdCase):
         self.assertEqual(self.pid("consoleapi"), other)
 
     def test_a_worker_that_hangs(self) -> None:
-        """Only that worker is restarted; the sessions of the others continue."""
+        """Only that worker is restarted; the other one continues to run."""
         self.drop_in("novncproxy", "WatchdogSec=6")
         before = self.lines("novncproxy")
         first = self.pid("novncproxy")
@@ -90,7 +90,7 @@ class LifeTests(SystemdCase):
         self.assertIn(other, self.machine.run(f"cat /proc/{first}/task/{first}/children").split())
 
     def test_a_proxy_is_killed_as_a_whole(self) -> None:
-        """systemd keeps its folder and starts it again, which reports the sessions and removes the tables."""
+        """systemd keeps the folder and restarts the proxy, which logs the lost sessions and removes their tables."""
         for unit in PROXIES:  # only novncproxy has workers
             before, first = self.lines(unit), self.pid(unit)
             tables = set(self.machine.run(f"ls /run/novnc-{unit}/sessions-*").split())
@@ -116,7 +116,7 @@ class LifeTests(SystemdCase):
         self.machine.run("systemctl reload novncproxy")
         found = [self.machine.show("novncproxy", name) for name in ("ActiveState", "NRestarts", "MainPID")]
         self.assertEqual(found, ["active", "0", str(second)])
-        # None is lost, or refused since it comes from another process than the main one.
+        # The only warning of the processes is the one about base_url.
         lines = [one["MESSAGE"] for one in self.machine.journal("novncproxy.service")[before:] if one["PRIORITY"] < "5"]
         self.assertEqual([line for line in lines if "base_url" not in line], [])
         self.machine.run("systemctl restart novncproxy")
@@ -132,7 +132,7 @@ class LifeTests(SystemdCase):
         self.machine.until(lambda: self.active("novncproxy"))  # one of its workers may answer before all are ready
 
     def test_take_over_with_a_socket_unit(self) -> None:
-        """The new process accepts on systemd's socket, which also outlives a restart after that."""
+        """The new process accepts on systemd's socket, which stays open during a later restart."""
         self.machine.run("systemctl stop novncproxy", "systemctl start novncproxy.socket", "systemctl start novncproxy")
         self.addCleanup(self.machine.run, "systemctl stop novncproxy novncproxy.socket", "systemctl start novncproxy")
         first = self.pid("novncproxy")
@@ -167,13 +167,13 @@ class ReloadTests(SystemdCase):
         return self.machine.attempt(f"systemctl reload {unit}").returncode
 
     def test_every_service(self) -> None:
-        """Units without a certificate have nothing to read, and succeed."""
+        """The reload succeeds even without a certificate, and keeps the process."""
         pids = [self.pid(unit) for unit in SERVICES]
         self.machine.run(f"systemctl reload {' '.join(SERVICES)}")
         self.assertEqual([self.pid(unit) for unit in SERVICES], pids)
 
     def test_certificates(self) -> None:
-        """A valid certificate is in use when the command ends; an invalid one makes it fail, and changes nothing."""
+        """After a reload, a new certificate is in use.  With an invalid one, the reload fails and changes nothing."""
         for unit, port, name, group in (
             ("novncproxy", 6080, "proxy", "novnc-proxy"),
             ("xvpvncproxy", 6081, "proxy", "novnc-proxy"),
@@ -198,7 +198,7 @@ class ReloadTests(SystemdCase):
             put_credential(self.machine, good, name, group)
 
     def test_an_option(self) -> None:
-        """The files are checked first; a failed check does not reach the service."""
+        """The configuration is checked first: with an error in it, the service is not reloaded."""
         self.addCleanup(self.machine.write, "/etc/nova/nova.conf", NOVA_CONF, mode="600")
         self.machine.write("/etc/nova/nova.conf", f"{NOVA_CONF}lockout_failures = many\n", mode="600")
         before = self.lines("consoleapi")
@@ -213,7 +213,7 @@ class JournalTests(SystemdCase):
     """The journal of the services and of their workers."""
 
     def test_lines(self) -> None:
-        """Lines have a priority, the service's name and one time stamp; none is about Twisted's cache."""
+        """Lines have a priority, the service's name and one time stamp; none is about Twisted's plugin cache."""
         for unit in SERVICES:
             entries = self.machine.journal(f"{unit}.service")
             self.assertTrue([one for one in entries if f"{unit} is ready" in one["MESSAGE"] and one["PRIORITY"] == "6"])
@@ -224,7 +224,7 @@ class JournalTests(SystemdCase):
         self.assertEqual({re.findall(r"\[worker (\d)", one["MESSAGE"])[0] for one in workers}, {"1", "2"})
 
     def test_a_warning(self) -> None:
-        """The lines of a service and of a worker when Redis is lost, and when it is back."""
+        """The first line of a service and of a worker about a lost Redis is a warning."""
         before = {unit: self.lines(unit) for unit in SERVICES}
         self.machine.run("systemctl stop redis-server")
         self.addCleanup(self.machine.run, "systemctl start redis-server")
@@ -238,13 +238,13 @@ class ProtectionTests(SystemdCase):
     """A compromised service cannot attack others on its machine."""
 
     def test_exposure(self) -> None:
-        """The result of ``systemd-analyze security`` for the running units."""
+        """The running units pass ``systemd-analyze security`` with our threshold."""
         for unit in SERVICES:
             judged = self.machine.attempt(f"systemd-analyze security --threshold={EXPOSURE * 10:.0f} {unit}")
             self.assertEqual(judged.returncode, 0, judged.stdout)
 
-    def test_no_service_reads_what_is_anothers(self) -> None:
-        """Files, credentials, control sockets, processes: each user tries all of them, and can use only its own."""
+    def test_no_service_can_use_what_belongs_to_another(self) -> None:
+        """Each service's user tries all files, credentials, control sockets and processes; it can use only its own."""
         pids = {unit: self.pid(unit) for unit in SERVICES}
         for thief in SERVICES:
             allowed, forbidden = self.places(thief, pids)
@@ -255,7 +255,7 @@ class ProtectionTests(SystemdCase):
                 self.assertRegex(answer, "Permission denied|not permitted", f"{thief} may not: {command}")
 
     def places(self, thief: str, pids: dict[str, int]) -> tuple[list[str], list[str]]:
-        """What a service may read, and what it must not, each as a command without output."""
+        """Return commands that must succeed for a service, without output, and commands that must fail."""
         own = [f"cat /run/credentials/{thief}.service/nova.conf > /dev/null", f"kill -0 {pids[thief]}"]
         others = [
             *(f"cat /etc/nova/{name}.conf > /dev/null" for name in ("nova", *SERVICES)),
@@ -279,7 +279,7 @@ class ProtectionTests(SystemdCase):
         return own, others
 
     def attempt_as(self, unit: str, commands: list[str]) -> list[str]:
-        """The standard error of each command, run as the user of a unit, with the unit's groups."""
+        """Run commands as the user of a unit, with the unit's groups; return the output and errors of each."""
         user = f"novnc-{unit}"
         groups = f"$(id -G {user} | tr ' ' ',')"
         for group in self.machine.show(unit, "SupplementaryGroups").split():

@@ -1,4 +1,4 @@
-"""Restarts that nobody notices: take-overs, a certificate that changes, and a restart of consoleauth.
+"""Take-overs, a new certificate and a restart of consoleauth do not disturb sessions.
 
 Real processes and Redis, at a small scale; ``make soak SOAK_OPTIONS="--take-overs 10"`` has 550 sessions.
 """
@@ -24,21 +24,21 @@ from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewer, Viewers
 
 NOVNC, XVP, TAKEOVERS = 20, 3, 2
-"""Sessions of each proxy that are live all the time, and take-overs of each proxy."""
+"""Number of permanent sessions of novncproxy and of xvpvncproxy, and number of take-overs of each proxy."""
 
 AUTHORITY = CA()
 
 
 def main_pid(proxy: Twistd) -> int:
-    """The main process: the last one that has taken over."""
+    """Return the pid of the last process that has taken over."""
     found = re.findall(r"the new process \(pid (\d+)\) has taken over", proxy.output)
     return int(found[-1]) if found else int(proxy.process.pid)
 
 
 class TakeOverCase(ProxyCase):
-    """Proxies that are replaced while sessions are tried.
+    """Proxies that are replaced while sessions are opened.
 
-    :ivar trying: whether :meth:`keep_trying` goes on.
+    :ivar trying: whether :meth:`keep_trying` continues.
     :ivar opened: how many sessions it has opened.
     """
 
@@ -57,11 +57,11 @@ class TakeOverCase(ProxyCase):
         return Deferred.fromCoroutine(self.viewers.open(url + token))
 
     async def pause(self) -> None:
-        """Leave the processor to the services for a moment."""
+        """Wait a moment, in which the services can run."""
         await deferLater(reactor, 0.05)  # type: ignore[arg-type]
 
     async def keep_trying(self, url: str) -> list[str]:
-        """Open sessions one after the other; what went wrong."""
+        """Open sessions one after the other while :attr:`trying`; return the errors."""
         wrong = []
         while self.trying:
             await self.pause()
@@ -75,7 +75,7 @@ class TakeOverCase(ProxyCase):
         return wrong
 
     async def take_over(self, proxy: Twistd) -> None:
-        """Until the new process is the main process; its predecessor has sessions, or ends."""
+        """Start a take-over, and wait until the new process is ready."""
         count, failed = proxy.output.count("is ready (novnc_twisted"), proxy.output.count("take-over failed")
         os.kill(main_pid(proxy), signal.SIGUSR2)
         while proxy.output.count("is ready (novnc_twisted") == count:
@@ -84,13 +84,13 @@ class TakeOverCase(ProxyCase):
             self.assertEqual(proxy.output.count("take-over failed"), failed, proxy.output)
 
     async def listed(self) -> list[Any]:
-        """All sessions, over the bus."""
+        """Return the sessions that all proxies list."""
         answers = await self.bus.broadcast(PROXY.prefix, "get_sessions")
         return [session for one in answers if one.result for session in one.result["sessions"]]
 
 
 class TakeOverTests(TakeOverCase):
-    """A proxy with two workers and TLS, and the XVP proxy as one process."""
+    """novncproxy with two workers and TLS, and xvpvncproxy as one process."""
 
     async def test_nobody_notices(self) -> None:
         await self.begin()
@@ -108,21 +108,21 @@ class TakeOverTests(TakeOverCase):
             await gatherResults([Deferred.fromCoroutine(self.take_over(proxy)) for proxy in self.proxies])
             await restarted
             await gatherResults([Deferred.fromCoroutine(viewer.answers()) for viewer in live])
-            # Those that are tried count, too.
+            # Sessions of keep_trying() count, too.
             while any(counted < lived for counted, lived in zip(await self.counted(), (NOVNC, XVP), strict=True)):
                 await self.pause()
         self.trying = False
         refused = [line for lines in await gatherResults(tries) for line in lines]
         self.assertEqual(refused, [])
         self.assertGreater(self.opened, 2 * TAKEOVERS)
-        # The processes that have the sessions still list them; those that were only tried end within a moment.
+        # The old processes still list their sessions; the sessions of keep_trying() end within a moment.
         while len(await self.listed()) != NOVNC + XVP:
             await self.pause()
-        # The main processes have none of them.
+        # Each main process counts the sessions of its predecessors.
         while await self.counted() != [NOVNC, XVP]:
             await self.pause()
         self.assertEqual(await self.certificate(), self.credential.cert.decode())
-        # The first processes have had all live sessions, and end with them; the main processes go on.
+        # The first processes have all live sessions, and end with them; the main processes continue.
         first = [self.watched(proxy.process.pid) for proxy in self.proxies]
         await gatherResults([viewer.leave() for viewer in live])
         await gatherResults([one.gone for one in first])
@@ -157,7 +157,7 @@ class TakeOverTests(TakeOverCase):
         self.viewers = Viewers(self, tls=CertificateOptions())
 
     async def counted(self) -> list[float]:
-        """The live sessions of each proxy, by its metrics."""
+        """Return each proxy's number of live sessions, from its metrics."""
         found = [await self.metrics(port) for port in self.monitored]
         return [sum(value for name, value in one.items() if name.startswith("novnc_sessions{")) for one in found]
 
@@ -172,7 +172,7 @@ class TakeOverTests(TakeOverCase):
         return await deferToThread(ssl.get_server_certificate, ("127.0.0.1", port))
 
     async def fail_to_take_over(self) -> None:
-        """The new process can't start: that is one line, and the previous one goes on."""
+        """If the new process cannot start, one line is logged, and the old process continues."""
         (self.folder / "cert.pem").write_text("no certificate")
         pids = [main_pid(proxy) for proxy in self.proxies]
         for proxy, pid in zip(self.proxies, pids, strict=True):
@@ -183,12 +183,12 @@ class TakeOverTests(TakeOverCase):
         self.assertEqual([main_pid(proxy) for proxy in self.proxies], pids)
 
     def descriptors(self, proxy: Twistd) -> list[str]:
-        """What the descriptors of the main process are, without those that the relay makes for its first session."""
+        """Return what the main process has open, without the epoll descriptors that the relay opens later."""
         found = [str(one.readlink()) for one in Path(f"/proc/{main_pid(proxy)}/fd").iterdir()]
         return sorted(one.split(":[")[0] for one in found if not one.endswith("[eventpoll]"))
 
     async def restart_consoleauth(self) -> None:
-        """The next one starts before the last one withdraws, as with two of them."""
+        """Start a second consoleauth before the first one withdraws."""
         before, withdraw = self.bus, self.withdraw
         self.bus = transport_from_url(reactor, self.redis.url)
         await self.bus.start()

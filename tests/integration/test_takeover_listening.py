@@ -26,7 +26,7 @@ class ProxiedViewers(Viewers):
     path = ""
 
     async def raw(self, host: str, port: int, *, tls: bool = False) -> Raw:
-        """A connection that begins with a PROXY header."""
+        """Connect, and send a PROXY header."""
         factory = Factory.forProtocol(Raw)
         factory.noisy = False
         raw: Any = await UNIXClientEndpoint(reactor, self.path).connect(factory)
@@ -36,8 +36,6 @@ class ProxiedViewers(Viewers):
 
 
 class UnixSocketTests(TakeOverCase):
-    """One process, and two workers."""
-
     async def test_one_process(self) -> None:
         await self.check(1)
 
@@ -45,7 +43,7 @@ class UnixSocketTests(TakeOverCase):
         await self.check(2)
 
     async def check(self, workers: int) -> None:
-        """Nobody is refused, and both processes know the address of the client."""
+        """A take-over refuses no session, and both processes know the client's address."""
         await self.begin()
         folder = tempfile.TemporaryDirectory()  # not trial's: the path of a unix socket must be short
         self.addCleanup(folder.cleanup)

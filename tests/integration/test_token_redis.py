@@ -1,4 +1,4 @@
-"""``TokenRedis`` with a real Redis: values, a key that expires, an outage, and what is not an address."""
+"""``TokenRedis`` with a real Redis: valid and invalid values, a deleted key, and an outage."""
 
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase

@@ -1,6 +1,6 @@
-"""VeNCrypt to real VNC servers: QEMU as started by libvirt with vnc_tls, and TigerVNC's Xvnc with mixed lists.
+"""VeNCrypt to real VNC servers: QEMU as started by libvirt with vnc_tls, and TigerVNC's Xvnc with several types.
 
-The viewers connect through a whole proxy, and are not aware of it.
+The viewers connect through a complete proxy, without VeNCrypt.
 """
 
 import os
@@ -67,7 +67,7 @@ class RealCase(FrontCase):
         return f"http://127.0.0.1:{self.front_port}/{page}?token={TOKEN}"
 
     async def detail(self, url: str) -> str:
-        """Assert that it is refused: the viewer gets the usual sentence, and the log the cause."""
+        """Assert that the console is refused with the usual sentence; return the detail for the log."""
         said = (502 if "/console" in url else 4502, ConsoleUnreachable.sentence)
         self.assertEqual(await self.viewers.refusal(url), said)
         detail = str((await self.ended())["detail"])
@@ -115,13 +115,13 @@ class QEMUTests(RealCase):
         self.assertEqual((await self.ended())["cause"], "ClientLeft")
 
     async def test_both_fronts(self) -> None:
-        """vnc_tls = 1."""
+        """vnc_tls = 1, for both proxies."""
         await self.vm()
         for xvp in (False, True):
             await self.works(self.front_with(xvp=xvp))
 
     async def test_a_password(self) -> None:
-        """vnc_tls = 1 and a passwd: X509Vnc; a wrong password is refused, inside TLS."""
+        """vnc_tls = 1 and a password: X509Vnc; a wrong or missing password is refused."""
         await self.vm(password=True)
         await self.works(self.front_with())
         self.password = "wrong"
@@ -145,7 +145,7 @@ class QEMUTests(RealCase):
             self.assertIn(hint, await self.detail(url))
 
     async def test_whom_we_trust(self) -> None:
-        """Another CA, another name; the configured name, and that of the dialled host."""
+        """Unknown CAs and wrong names are refused; the configured name or the host's is accepted."""
         await self.vm()
         self.assertIn("CA is not trusted", await self.detail(self.front_with(ca_certs=OTHER.pem)))
         self.assertIn("CA is not trusted", await self.detail(self.front_with(ca_certs=None)))
@@ -166,7 +166,7 @@ class QEMUTests(RealCase):
         self.assertIn("has expired", await self.detail(self.front_with()))
 
     async def test_not_what_we_want(self) -> None:
-        """QEMU offers one type; if we do not support it or its sub-type, nothing else is tried."""
+        """QEMU offers one type and sub-type: if our options do not permit them, the console is refused."""
         await self.vm(password=True)
         self.assertIn("no common security type", await self.detail(self.front_with(schemes=("none", "vnc"))))
         self.assertIn(
@@ -175,12 +175,12 @@ class QEMUTests(RealCase):
         )
 
     async def test_sasl(self) -> None:
-        """A type that we do not support; QEMU's number differs from that in rfbproto."""
+        """A sub-type that we do not support; QEMU's number for it differs from that in rfbproto."""
         await self.vm(sasl=True)
         self.assertIn("the VNC server offers 263 (X509_SASL)", await self.detail(self.front_with()))
 
     async def test_anonymous(self) -> None:
-        """TLSNone, if the operator allows it."""
+        """TLSNone, only if the operator allows it."""
         await self.vm(creds=f"tls-creds-anon,id=t,dir={self.folder / 'pki'},endpoint=server")
         await self.works(self.front_with(subtypes=("X509None", "TLSNone")))
         self.assertIn("offers 257 (TLS_NONE)", await self.detail(self.front_with()))
@@ -203,7 +203,7 @@ class LibvirtTests(RealCase):
         return int(found[1])
 
     async def test_twistd_console(self) -> None:
-        """The documents' instructions: their PKI, their options, nova get-vnc-console, and a viewer of such a VM."""
+        """With the PKI and options of the documentation, nova get-vnc-console and a viewer work."""
         pki = self.folder / "pki"
         pki.mkdir()
         script = str(EXAMPLES / "vnc-pki.sh")
@@ -270,7 +270,7 @@ class LibvirtTests(RealCase):
 
 
 class XvncTests(RealCase):
-    """Mixed lists: our order decides, not the server's."""
+    """Among several types, our order decides, not the server's."""
 
     async def test_mixed_lists(self) -> None:
         cert, key = self.folder / "cert.pem", self.folder / "key.pem"

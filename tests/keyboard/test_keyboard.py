@@ -1,4 +1,4 @@
-"""Names of keys, and texts that cannot be typed; tests.web.test_layouts compares all characters with the page's."""
+"""Names of keys, and texts that cannot be typed; tests.web.test_layouts compares all layouts with the page's."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -36,7 +36,7 @@ class LayoutTests(SynchronousTestCase):
             self.assertEqual(error.character, character)
 
     def test_a_mark_that_is_not_part_of_a_letter(self) -> None:
-        """Its dead key alone would change the next letter."""
+        """It is refused: its dead key would change the next letter."""
         for text in ("q\u0301a", "\u0301a", "1\u0301"):
             error = self.assertRaises(CannotType, spell, text, "us-intl")
             self.assertEqual(error.character, "\u0301")

@@ -1,4 +1,4 @@
-"""Requests with a token of Keystone: real keystoneauth1 against a small Keystone and nova on loopback."""
+"""Requests with a Keystone token: real keystoneauth1 against a small Keystone and nova on loopback."""
 
 import gzip
 import tracemalloc
@@ -57,7 +57,7 @@ class ClientCase(TestCase):
 
 
 class ClientTests(ClientCase):
-    """Requests that end well, and the usual failures."""
+    """Successful requests, and the usual failures."""
 
     async def test_one_keystone_token_for_many_requests(self) -> None:
         client = self.client()
@@ -101,7 +101,7 @@ class ClientTests(ClientCase):
             self.assertIn("auth_url of [service_user]", await self.unavailable(client))
 
     async def test_a_page_instead_of_a_keystone(self) -> None:
-        """keystoneauth1 quotes the beginning of the page, which contains an address of someone else."""
+        """keystoneauth1 quotes the page, which contains an unrelated URL; our sentence does not name this URL."""
         self.cloud.identity_body = lambda _: b'<html xmlns="http://www.w3.org/1999/xhtml"><body>Horizon</body></html>'
         detail = await self.unavailable(self.client(auth_url=f"{self.cloud.url}/identity"))
         self.assertEqual(detail, "auth_url of [service_user] does not lead to a Keystone")
@@ -130,7 +130,7 @@ class ClientTests(ClientCase):
                 self.assertEqual(await self.unavailable(client), expected)
 
     async def test_a_keystone_that_hangs(self) -> None:
-        """A log-in holds the lock behind which all requests wait: it must end."""
+        """A log-in must end: it holds a lock for which all requests wait."""
         client = self.client()
         login = client._adapter.session
         self.assertEqual(login.timeout, session.LOGIN_TIMEOUT)
@@ -156,7 +156,7 @@ class ClientTests(ClientCase):
 
 
 class HostileAnswerTests(ClientCase):
-    """A Keystone or a nova that answers rubbish: each such answer is one clear refusal, and memory stays bounded."""
+    """Unusable answers of Keystone or nova: each is refused with a clear sentence, and memory stays bounded."""
 
     async def test_endless_answers(self) -> None:
         sent = 0
@@ -242,7 +242,7 @@ class HostileAnswerTests(ClientCase):
         self.assertLessEqual(self.cloud.connections, 2)
 
     def test_a_redirect_away_from_tls(self) -> None:
-        """The password would be sent again, without encryption."""
+        """Refused: the password would be sent again, unencrypted."""
 
         class Inner(BaseAdapter):
             def send(self, request: Any, **options: Any) -> Response:  # type: ignore[override]

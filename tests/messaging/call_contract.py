@@ -10,8 +10,8 @@ from novnc_twisted.contract.connect_info import ConnectInfo
 from tests.messaging.contract import TransportContract
 
 
-class Unprintable(Exception):
-    """A bug in a service."""
+class Bug(Exception):
+    """An unexpected exception."""
 
 
 class CallContract(TransportContract):
@@ -22,11 +22,11 @@ class CallContract(TransportContract):
             return arguments
 
         await self.serve(echo=echo)
-        said = {"text": "grüße \u2028 ☃ \x00", "list": [1, 2.5, None, True], "object": {"a": {}}, "number": "0123"}
-        self.assertEqual(await self.transport.call("consoleauth", "echo", **said), said)
+        sent = {"text": "grüße \u2028 ☃ \x00", "list": [1, 2.5, None, True], "object": {"a": {}}, "number": "0123"}
+        self.assertEqual(await self.transport.call("consoleauth", "echo", **sent), sent)
 
     async def test_ping(self) -> None:
-        """The bus answers; a topic is there while it is served, and an entry that only announces does not count."""
+        """The bus answers a ping.  A ping of a topic succeeds while it is served; an announcement is not enough."""
         await self.transport.ping()
         await self.other.announce("consoleauth", binary="nova-consoleauth", host="control")
         with self.assertRaises(errors.ServiceUnavailable) as raised:
@@ -110,13 +110,13 @@ class CallContract(TransportContract):
 
     async def test_a_bug_is_logged_once_where_it_happened(self) -> None:
         async def stumble() -> Any:
-            raise Unprintable("secret inside")
+            raise Bug("secret inside")
 
         await self.serve(stumble=stumble)
         with self.assertRaises(errors.ServiceUnavailable) as caught:
             await self.transport.call("consoleauth", "stumble")
         self.assertNotIn("secret", str(caught.exception))
-        self.assertEqual(len(self.flushLoggedErrors(Unprintable)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(Bug)), 1)
 
     async def test_unknown_method_and_wrong_arguments(self) -> None:
         async def known() -> Any:
@@ -129,7 +129,7 @@ class CallContract(TransportContract):
             await self.transport.call("consoleauth", "__class__")
         with self.assertRaises(errors.ServiceUnavailable) as caught:
             await self.transport.call("consoleauth", "known", more=1)
-        # The mistake of a caller, which must not be able to fill the log of the service.
+        # Nothing is logged: a caller must not be able to fill the log of the service.
         self.assertIn("known has other arguments", str(caught.exception))
 
     async def test_a_topic_without_a_server(self) -> None:

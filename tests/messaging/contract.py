@@ -15,7 +15,7 @@ from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport
 class TransportContract:
     """Mixed into TestCases that set ``transport`` and ``other``: two started transports of the same bus.
 
-    They may be one object.  ``pause(seconds)`` waits by the transport's clock.
+    They may be the same object.  ``pause(seconds)`` waits by the transport's clock.
     """
 
     transport: Any

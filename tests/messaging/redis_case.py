@@ -1,4 +1,4 @@
-"""A link to a fake Redis on a clock."""
+"""A base class with a fake Redis on a clock."""
 
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ L = TypeVar("L", bound=Link)
 
 
 class LinkCase(SynchronousTestCase):
-    """Makes links.  ``link`` is the one for commands; it is not started yet.
+    """Makes links.  ``link`` is a link for commands; it is not started yet.
 
     :ivar may_load: whether its user may load scripts.
     """

@@ -96,7 +96,7 @@ class LargeCloudTests(DirectoryCase):
 
 
 class LookTests(DirectoryCase):
-    """A look at the records."""
+    """Updates of the copy by ``look()``."""
 
     async def test_a_look(self) -> None:
         self.assertEqual((dict(self.directory.live), self.directory.entries(uuid(3))), ({}, {}))
@@ -174,7 +174,7 @@ class LookTests(DirectoryCase):
 
 
 class AgeTests(DirectoryCase):
-    """For how long the result of a look is used."""
+    """For how long the copy is used without an update."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -196,18 +196,18 @@ class AgeTests(DirectoryCase):
         await self.directory.refresh()
         return self.looks > before
 
-    async def test_as_long_as_it_took(self) -> None:
+    async def test_in_proportion_to_the_duration_of_the_update(self) -> None:
         self.assertTrue(await self.looked(0))
         self.assertFalse(await self.looked(REST * 0.01 - 0.001))
         self.assertTrue(await self.looked(0.002))
 
-    async def test_never_for_long(self) -> None:
+    async def test_max_age_at_most(self) -> None:
         self.took = 10.0
         self.assertTrue(await self.looked(0))
         self.assertFalse(await self.looked(MAX_AGE - 0.1))
         self.assertTrue(await self.looked(0.2))
 
-    async def test_what_speaks_against_a_host_needs_a_new_look(self) -> None:
+    async def test_look_always_updates(self) -> None:
         await self.directory.refresh()
         await self.directory.look()
         self.assertEqual(self.looks, 2)
@@ -248,7 +248,7 @@ class RecordTests(DirectoryCase):
         self.record.replace(row(uuid=uuid(n), name="x") for n in range(200))
         await self.record.write()
         self.assertIsNone(await self.store.get("domains:one/1.0"))
-        again = DomainRecord(self.store, "one")  # the host has started again, with fewer domains
+        again = DomainRecord(self.store, "one")  # the host has restarted, with fewer domains
         again.replace([row(uuid=uuid(1), name="x")])
         await again.write()
         self.assertEqual([await self.store.get(f"domains:one/8.{n}") for n in range(8)], [None] * 8)

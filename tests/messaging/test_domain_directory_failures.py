@@ -24,7 +24,7 @@ class FailureTests(DirectoryCase):
         await self.assertFailure(Deferred.fromCoroutine(self.directory.look()), ServiceUnavailable)
 
     async def test_the_store_can_not_be_read(self) -> None:
-        """What was read before still says which hosts are likely, and nothing speaks against any host."""
+        """The old copy still shows candidates, but no record counts as current, and no domain as gone."""
         await self.directory.look()
         self.patch(self.store, "members", lambda *_: fail(ServiceUnavailable("Redis is gone")))
         for _ in range(2):
@@ -36,7 +36,7 @@ class FailureTests(DirectoryCase):
             self.directory.last_host(uuid(99))
 
     async def test_a_part_can_not_be_read(self) -> None:
-        """The parts that were read before are not read again."""
+        """All hosts count as unpublished until the next update reads the part."""
         self.record.replace(row(uuid=uuid(n), name=f"vm{n}") for n in range(200))
         await self.record.write()
         get, bad = self.store.get, f"domains:one/8.{part_number(uuid(0), 8)}"
@@ -63,7 +63,7 @@ class FailureTests(DirectoryCase):
                 self.directory.last_host(uuid(99))
 
     async def test_names_that_a_host_added(self) -> None:
-        """A host has one record, under its own name, however many names it adds to the group."""
+        """A host cannot publish a second record under an invalid name; the update removes such names."""
         names = ["one/1.0", "one/x", "one/", "\x1b[2J", "\u202edaeh", "a b", "", "x" * 400, "\ud800"]
         for name in names:
             await self.store.join(GROUP, name, KEPT)
@@ -75,7 +75,7 @@ class FailureTests(DirectoryCase):
         self.assertEqual(await self.store.members(GROUP, KEPT), ["one", "two"])
 
     async def test_many_names_that_a_host_added(self) -> None:
-        """They are removed with one command, and never keep the record of a live host from being read."""
+        """Each update removes them with one command, and still reads the records of live hosts."""
         for number in range(MAX_HOSTS + 50):
             await self.store.join(GROUP, f"a{number:06}", KEPT)
         commands: list[int] = []
@@ -93,7 +93,7 @@ class FailureTests(DirectoryCase):
         self.assertEqual(await self.store.members(GROUP, KEPT), ["one", "two"])
 
     async def test_domains_that_belong_into_another_part(self) -> None:
-        """A host can't publish a domain twice, and so confuse the readers."""
+        """Rows of other parts are dropped, so a host cannot publish a domain twice."""
         await self.store.put("domains:one", {"parts": ["a", "b"]}, 60)
         for number in range(2):
             rows = [row(uuid=uuid(3), name=f"part {number}"), [uuid(4)], 5, row(uuid="x"), row(uuid=uuid(3).upper())]
@@ -106,7 +106,7 @@ class FailureTests(DirectoryCase):
         self.assertTrue(self.log.lines("a part of the record of compute host one has domains that can't be used: 3"))
 
     async def test_a_malformed_record(self) -> None:
-        """One that no host writes costs a few of its parts, once a minute; the host is asked instead."""
+        """Only a few of its parts are read, once a minute; the host itself is asked instead."""
         directory = DomainDirectory(self.transport, lambda host, domain: "", self.clock.seconds)
         good = row(uuid=uuid(3), name="vm3")
         nested: Any = [[]] * 100
@@ -142,7 +142,7 @@ class FailureTests(DirectoryCase):
         """However many parts are read, few of them are in memory at a time."""
 
         class Part(dict[str, Any]):
-            """A part with weak references."""
+            """A part that can have weak references."""
 
             __hash__ = object.__hash__  # type: ignore[assignment]
 

@@ -46,7 +46,7 @@ class GatherTests(SynchronousTestCase):
         self.assertIsInstance(third, ServiceUnavailable)
         self.assertEqual(self.cancelled, [2])
 
-    def test_what_is_no_refusal(self) -> None:
+    def test_an_error_that_is_not_a_refusal(self) -> None:
         result = Deferred.fromCoroutine(gather(self.calls[:1]))
         self.calls[0].errback(KeyError("x"))
         (answer,) = self.successResultOf(result)
@@ -58,8 +58,8 @@ class GatherTests(SynchronousTestCase):
         result.cancel()
         self.assertEqual(sorted(self.cancelled), [0, 1, 2])
 
-    def test_one_call_is_no_exception(self) -> None:
-        """Somebody else cancels it; or it answers although the wait for it is cancelled."""
+    def test_a_single_call(self) -> None:
+        """Other code may cancel it, or it may answer although the wait for it is cancelled."""
         result = Deferred.fromCoroutine(gather(self.calls[:1]))
         self.calls[0].cancel()
         (answer,) = self.successResultOf(result)
@@ -107,7 +107,7 @@ class BusStub:
 
 
 class BroadcastTests(SynchronousTestCase):
-    """Deadlines, concurrency, and what counts as no answer."""
+    """Deadlines, concurrency and failures."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -131,7 +131,7 @@ class BroadcastTests(SynchronousTestCase):
         first, second = self.successResultOf(asking)
         self.assertEqual((first, second), (Answer(bus.services_of[0], None, refusal), Answer(bus.services_of[1], 2)))
 
-    def test_the_look_at_presence_takes_its_part_of_the_deadline(self) -> None:
+    def test_the_deadline_includes_reading_the_presence_entries(self) -> None:
         bus = BusStub("proxy.a")
         asking = self.begin(bus, listed=False)
         self.clock.advance(2)
@@ -150,7 +150,7 @@ class BroadcastTests(SynchronousTestCase):
             self.failureResultOf(asking, ServiceUnavailable)
 
     def test_many_servers_share_the_deadline(self) -> None:
-        """Those that never answer take the slots of one round, and all others are still called."""
+        """Servers that never answer hold their slots for one round only, so that all others are called."""
         topics = [f"proxy.{number:04}" for number in range(2 * MAX_AT_ONCE + 1)]
         bus = BusStub(*topics)
         asking = self.begin(bus, deadline=6)

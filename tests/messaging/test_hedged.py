@@ -1,4 +1,4 @@
-"""Calls that are made again when they are not answered."""
+"""Hedged calls: when they are repeated, and which result counts."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from novnc_twisted.messaging.hedged import AFTER, MAX_CALLS, MOST, PAUSE, SHARE,
 
 
 class FakeTransport:
-    """Notes calls; the test answers them.
+    """Records calls; the test answers them.
 
     :ivar calls: the Deferred of each call, and its deadline.
     """
@@ -54,7 +54,7 @@ class HedgedTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_no_answer(self) -> None:
-        """The second call has the time that is left."""
+        """The second call's deadline is the remaining time."""
         called = self.call()
         self.clock.advance(AFTER - 0.1)
         self.assertEqual(len(self.transport.calls), 1)
@@ -72,7 +72,7 @@ class HedgedTests(SynchronousTestCase):
         self.assertEqual(self.transport.cancelled, 1)
 
     def test_refusals(self) -> None:
-        """A conclusive one counts at once; after others, the other call is waited for."""
+        """A conclusive refusal counts at once; after an inconclusive one, the other call is waited for."""
         for first, expected in ((InstanceNotRunning(), InstanceNotRunning), (InvalidToken("a"), None)):
             self.transport.calls.clear()
             called = self.call()
@@ -86,7 +86,7 @@ class HedgedTests(SynchronousTestCase):
                 self.failureResultOf(called, expected)
 
     def test_both_are_refused(self) -> None:
-        """The refusal that is about the console is passed on."""
+        """The refusal that is not a ServiceUnavailable is passed on."""
         called = self.call(deadline=AFTER + PAUSE)
         self.clock.advance(AFTER)
         self.answer(1, InvalidToken("used"))
@@ -95,7 +95,7 @@ class HedgedTests(SynchronousTestCase):
         self.failureResultOf(called, InvalidToken)
 
     def test_lost(self) -> None:
-        """Redis was lost: the call is made again soon, and again."""
+        """Redis was lost: the call is repeated, up to MAX_CALLS in total."""
         called = self.call()
         for number in range(MAX_CALLS - 1):
             self.answer(number, ServiceUnavailable("Redis was lost before it answered"))
@@ -106,7 +106,7 @@ class HedgedTests(SynchronousTestCase):
         self.assertEqual([deadline for _, deadline in self.transport.calls], [5 - n * PAUSE for n in range(MAX_CALLS)])
 
     def test_the_second_is_lost(self) -> None:
-        """A third is made, although the first may still be answered: it was probably lost as well."""
+        """A third call is made although the first is pending: the first was probably lost as well."""
         called = self.call()
         self.clock.advance(AFTER)
         self.answer(1, ServiceUnavailable("Redis was lost before it answered"))
@@ -144,7 +144,7 @@ class HedgedTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_an_overload(self) -> None:
-        """When no call is answered, few are made again."""
+        """Unanswered calls are repeated only within the budget."""
         for _ in range(200):
             self.call()
         self.clock.advance(AFTER)
@@ -155,7 +155,7 @@ class HedgedTests(SynchronousTestCase):
         self.assertEqual(len(self.transport.calls), 200 + int(MOST) + int(1 / SHARE) + 1 + 1)
 
     def test_refused_in_an_overload(self) -> None:
-        """Refusals are passed on; only those in the budget are delayed."""
+        """Only refusals in the budget are delayed; the others are passed on."""
         calls = [self.call() for _ in range(int(MOST) + 5)]
         for number in range(len(calls)):
             self.answer(number, ServiceUnavailable("full"))

@@ -1,4 +1,4 @@
-"""The memory transport: the contract, and what it does on a clock."""
+"""The memory transport: the contract of all transports, and its own behaviour."""
 
 import time
 from typing import Any
@@ -43,7 +43,7 @@ class MemoryTests(SynchronousTestCase):
         return self.successResultOf(self.transport.serve("t", methods, binary="b", host="h"))
 
     def test_services_were_seen_in_unix_time(self) -> None:
-        """Clients of the API see it as a date, so it must not be the time of a ``task.Clock``."""
+        """Clients of the API see ``updated_at`` as a date, so it must not be the time of a ``task.Clock``."""
         self.serve()
         before = time.time()
         (service,) = self.successResultOf(self.transport.services())
@@ -144,7 +144,7 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_groups_do_not_grow(self) -> None:
-        """A group that is used lives on; of the others, nothing is left."""
+        """A group that is used is kept; expired groups are dropped."""
         store: Any = self.transport.store
         for number in range(1000):
             store.join(f"people:{number}", "worker", 10.0)

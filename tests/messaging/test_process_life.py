@@ -20,7 +20,7 @@ class LifeTests(SynchronousTestCase):
         self.assertFalse(has_ended(life()))
 
     def test_a_process_that_is_killed(self) -> None:
-        """Also before its parent has collected its exit code."""
+        """Even before its parent has collected its exit code."""
         child = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert child.stdout is not None
         with child, child.stdout as printed:
@@ -46,7 +46,7 @@ class LifeTests(SynchronousTestCase):
         self.assertTrue(has_ended(f"{machine}.{pid}.{int(start) - 1}"))
 
     def test_another_machine(self) -> None:
-        """Nothing is known of its processes."""
+        """Its processes never count as ended."""
         _, _, start = life().split(".")
         self.assertFalse(has_ended(f"{'0' * 16}.999999999.{start}"))
 

@@ -1,4 +1,4 @@
-"""Calls through queues in Redis, and the keyed store, by bytes and on a clock."""
+"""Calls through queues in Redis, and the keyed store, with a fake Redis."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ class CallTests(LinkCase):
         return read_request(words[6])
 
     def answer(self, text: str) -> None:
-        """Let a reply come from the process' own queue."""
+        """Let Redis deliver a reply from the process' own queue."""
         [connection] = self.redis.blocked()
         self.assertEqual(connection.last[1], f"novnc:r:api:{PROCESS}")
         connection.say(bulk(connection.last[1], text))
@@ -61,8 +61,8 @@ class CallTests(LinkCase):
         self.answer(write_reply(request, '{"result":{"a":1}}'))
         self.assertEqual(self.successResultOf(called), {"a": 1})
 
-    def test_the_end_of_a_call_is_in_the_time_of_redis(self) -> None:
-        """However long this process has run, and whatever its own clock shows."""
+    def test_the_end_of_a_call_is_in_redis_time(self) -> None:
+        """It does not depend on the clock of this process."""
         self.redis.ahead = 60
         self.advance(100)
         called = self.call(deadline=7)
@@ -71,7 +71,7 @@ class CallTests(LinkCase):
         self.failureResultOf(called, CancelledError)
 
     def test_a_request_that_is_too_long(self) -> None:
-        """It is refused at once, also if only the request, not its arguments alone, is over the limit."""
+        """It is refused at once, even if its arguments alone are within the limit."""
         empty = len(encode({"value": ""}))
         self.redis.die()
         for length in (MAX_MESSAGE, MAX_MESSAGE - empty):
@@ -144,7 +144,7 @@ class CallTests(LinkCase):
                 self.call(deadline=deadline)
 
     def test_invalid_replies(self) -> None:
-        """They are dropped, with one line that quotes nothing of them; the valid reply still counts."""
+        """They are dropped with one log line, which does not quote them; a valid reply still counts."""
         called = self.call()
         request = self.queued()
         forged = Request(request.call_id, PROCESS, Opener().public_key, 0, "x", {})
@@ -204,8 +204,8 @@ class StoreTests(LinkCase):
         self.redis.answers["SET"] = b"$-1\r\n"
         self.assertFalse(self.successResultOf(self.store.put_new("k", {}, 2)))
 
-    def test_put_new_that_is_over_at_once(self) -> None:
-        """Nothing is stored, but the answer is the same."""
+    def test_put_new_with_a_ttl_of_0(self) -> None:
+        """Nothing is stored; the result says whether the key was free."""
         for reply, free in ((b"$-1\r\n", True), (b"$2\r\n\n{\r\n", False)):
             self.redis.answers["GET"] = reply
             self.assertEqual(self.successResultOf(self.store.put_new("k", {}, 0)), free)
@@ -243,7 +243,7 @@ class StoreTests(LinkCase):
             self.redis.answers["GET"] = reply
             self.assertIn("not an object of our store", self.unavailable(self.store.get("k")))
 
-    def test_the_others(self) -> None:
+    def test_extend_remove_and_indexed(self) -> None:
         self.assertTrue(self.successResultOf(self.store.extend("k", 2)))
         self.assertEqual(self.asked(), ["EVALSHA", EXTEND.sha, "1", "novnc:s:k", "2000"])
         self.assertEqual(self.successResultOf(self.store.remove("a", "b", "a")), 1)

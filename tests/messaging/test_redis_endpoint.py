@@ -47,7 +47,7 @@ class EndpointTests(SynchronousTestCase):
         self.assertEqual(self.attempts, [("redis", 7)])
 
     def sentinels(self, *answers: bytes | None) -> Deferred[Any]:
-        """Connect by Sentinels that give these answers."""
+        """Connect through Sentinels that give these answers."""
         hosts = tuple((f"s{number}", 26379) for number in range(len(answers)))
         for host, answer in zip(hosts, answers, strict=True):
             self.server(*host).answers["SENTINEL"] = answer
@@ -78,7 +78,7 @@ class EndpointTests(SynchronousTestCase):
         self.assertEqual(self.server("s0", 26379).connections, [])
 
     def test_the_sentinel_that_answered_is_asked_first(self) -> None:
-        """One that is down delays one connection, not each of them."""
+        """A silent Sentinel delays only one connection."""
         hosts = (("s0", 26379), ("s1", 26379))
         for host, answer in zip(hosts, (None, bulk("10.0.0.9", "6379")), strict=True):
             self.server(*host).answers["SENTINEL"] = answer
@@ -113,7 +113,7 @@ class EndpointTests(SynchronousTestCase):
         self.successResultOf(self.sentinels(None, bulk("10.0.0.9", "6379")))
 
     def test_the_primary_is_down(self) -> None:
-        """The next Sentinel may name another one."""
+        """The next Sentinel, which may name another, is asked."""
         self.server(*PRIMARY).refuses = True
         self.failureResultOf(self.sentinels(bulk("10.0.0.9", "6379")), ConnectionRefusedError)
         self.successResultOf(self.sentinels(bulk("10.0.0.9", "6379"), bulk("10.0.0.8", "6379")))
@@ -137,7 +137,6 @@ class EndpointTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_files_that_cannot_be_used(self) -> None:
-        """One sentence that names the file."""
         empty = self.mktemp()
         Path(empty).touch()
         for url, words in (

@@ -47,7 +47,7 @@ class ExclusiveTopicTests(LinkCase):
         self.assertEqual(self.owned, [True])
         self.advance(25)
         self.assertEqual(self.owned, [True])
-        # Each renewal by the script asks to be alone; plain commands renew only what is there.
+        # Each run of the script claims the topic; plain commands (XX) renew only an existing entry.
         renewals = [words for words in self.redis.named("EVALSHA") if len(words) > 3]
         self.assertGreater(len(renewals), 2)
         self.assertEqual({words[-3] for words in renewals}, {"1"})
@@ -66,7 +66,7 @@ class ExclusiveTopicTests(LinkCase):
         self.assertEqual(len(self.redis.named("EVALSHA")), asked)
 
     def test_a_live_one_at_another_address(self) -> None:
-        """Its entry is under another name: it is looked up for the log line."""
+        """Its entry has another name, and is looked up for the log line."""
 
         def answer(words: list[str]) -> bytes:
             return bulk("compute.one@10.0.0.3", OTHER, "1") if words[1] == SERVICES.sha else bulk()
@@ -95,7 +95,7 @@ class ExclusiveTopicTests(LinkCase):
         self.assertEqual(self.redis_lines(), [])
 
     def test_one_that_was_killed_on_this_machine(self) -> None:
-        """Its entry is removed at once, its calls stay; nothing is logged."""
+        """Its entry is removed at once, its calls stay queued, nothing is logged."""
         machine, pid, start = life().split(".")
         entries = [f'x {{"from":"a","life":"{machine}.{pid}.{int(start) - 1}"}}']
         removed: list[list[str]] = []
@@ -154,7 +154,7 @@ class ExclusiveTopicTests(LinkCase):
 
     def test_entries_of_others_are_cleaned(self) -> None:
         """A client that can write entries must not be able to write into the log."""
-        for said in (
+        for entry in (
             "x",
             "x {",
             "x []",
@@ -164,7 +164,7 @@ class ExclusiveTopicTests(LinkCase):
             None,
             'x {"from":""}',
         ):
-            line = conflict("compute.one", "one", "me", [said])
+            line = conflict("compute.one", "one", "me", [entry])
             self.assertTrue(line.isprintable(), line)
             self.assertIn("this process (me)", line)
         long = 'x {"from":"' + "y" * 5000 + '"}'

@@ -41,7 +41,7 @@ class FailoverTests(LinkCase):
         self.follower = self.made("replies", after=self.link)
 
     def test_it_answers(self) -> None:
-        """Nobody is asked."""
+        """The Sentinels are not asked."""
         self.link.start()
         self.advance(20)
         self.assertEqual(self.asked, 0)
@@ -74,7 +74,7 @@ class FailoverTests(LinkCase):
         self.assertEqual(self.redis_lines()[-1], "is back")
 
     def test_it_is_still_the_primary(self) -> None:
-        """Its deadlines count, as without Sentinels."""
+        """The usual deadline ends the connection."""
         self.link.start()
         self.advance(5)
         [connection] = self.redis.connections

@@ -1,4 +1,4 @@
-"""Log lines about Redis: one when something is wrong, one when it is over, and never a flood."""
+"""Log lines about Redis: one when a problem begins, one when it ends, and never too many."""
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
@@ -115,7 +115,7 @@ class HealthTests(SynchronousTestCase):
 
 
 class ReasonTests(SynchronousTestCase):
-    """Sentences for the errors of Redis; nothing of their texts is shown."""
+    """Sentences for errors of Redis.  They do not quote the texts of the errors."""
 
     def test_codes(self) -> None:
         for text, code in (

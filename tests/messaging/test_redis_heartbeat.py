@@ -79,13 +79,13 @@ class HeartbeatTests(SynchronousTestCase):
         self.failureResultOf(watching)
 
     def test_a_slow_answer_begins_a_grace_period(self) -> None:
-        """But not if this process itself was busy meanwhile."""
+        """It does not if this process itself was busy meanwhile."""
         for seconds, busy, grace in ((STALL, 0.0, False), (STALL + 0.2, 0.3, False), (STALL + 0.2, 0.1, True)):
             self.heartbeat.took(seconds, busy)
             self.assertEqual(self.heartbeat.grace_period > 0, grace)
 
     def test_a_new_connection_starts_anew(self) -> None:
-        """It may be another Redis, whose clock is behind."""
+        """It may lead to another Redis, whose clock is behind."""
         self.begin()
         self.protocol.ahead = -60
         self.begin()
@@ -124,7 +124,7 @@ class HeartbeatTests(SynchronousTestCase):
         self.heartbeat.begin_grace_period()
         self.assertEqual(self.heartbeat.grace_period, GRACE_PERIOD)
         self.clock.advance(GRACE_PERIOD - 1)
-        self.heartbeat.begin_grace_period(0.5)  # a shorter one ends no longer one
+        self.heartbeat.begin_grace_period(0.5)  # a shorter period does not end a longer one
         self.assertEqual(self.heartbeat.grace_period, 1)
         self.clock.advance(2)
         self.assertEqual(self.heartbeat.grace_period, 0)

@@ -35,7 +35,7 @@ class BackoffTests(LinkCase):
         self.assertEqual(self.redis_lines(), ["cannot be reached (connection refused); trying again"])
 
     def test_no_pause_after_an_attempt_without_an_answer(self) -> None:
-        """Packets are lost: a new one is sent soon, so that the end of the trouble is noticed within a second."""
+        """While packets are lost, attempts follow soon, so that the end of the outage is noticed within a second."""
         begun: list[float] = []
 
         def connect(_factory: Any) -> Deferred[Any]:
@@ -67,7 +67,7 @@ class BackoffTests(LinkCase):
         self.assertEqual(len(self.redis.connections), 1)
 
     def test_a_restart_of_redis_under_many(self) -> None:
-        """Also the first attempts after old connections are spread: together, they would overflow Redis' backlog."""
+        """The first attempts after a loss are spread, too: all at once, they would overflow Redis' backlog."""
         uniform = Random(1).uniform
         for _ in range(100):
             self.made("x", uniform=uniform).start()
@@ -82,7 +82,7 @@ class BackoffTests(LinkCase):
         self.assertGreater(len(set(pauses)), 50)
 
     def test_one_that_comes_and_goes(self) -> None:
-        """There are pauses, but no long ones."""
+        """The pauses between the attempts stay short."""
         self.link.start()
         for _ in range(200):
             for connection in list(self.redis.connections):
@@ -91,7 +91,7 @@ class BackoffTests(LinkCase):
         self.assertTrue(20 <= len(self.redis.attempts) <= 60, len(self.redis.attempts))
 
     def test_one_connection_tries_for_all(self) -> None:
-        """The connections of queues wait for the one for commands, and follow at once."""
+        """The connections for queues wait until that for commands is made, and follow at once."""
         followers = [self.made(name, after=self.link) for name in ("replies", "calls")]
         self.redis.refuses = True
         firsts = [link.start() for link in (self.link, *followers)]
@@ -107,7 +107,7 @@ class BackoffTests(LinkCase):
         self.assertEqual([line[:7] for line in self.redis_lines()], ["cannot ", "is back"])
 
     def test_a_long_outage_fails_commands_at_once(self) -> None:
-        """A short one is waited out."""
+        """During a short one, they wait."""
         self.advance(100)
         self.link.start()
         self.redis.die()
@@ -124,7 +124,7 @@ class BackoffTests(LinkCase):
         self.failureResultOf(Deferred.fromCoroutine(link.execute("GET", "x", deadline=5)), ServiceUnavailable)
 
     def test_a_connection_that_is_never_made(self) -> None:
-        """The resolver, or a firewall that drops packets."""
+        """Because of the resolver, or a firewall that drops packets."""
         self.patch(self.redis, "connect", lambda _factory: Deferred())
         first = self.link.start()
         self.advance(2 * CONNECT_TIMEOUT - 0.1)
@@ -152,7 +152,7 @@ class BackoffTests(LinkCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stopped_during_an_outage(self) -> None:
-        """A topic is withdrawn: the outage ends without its connection, and the next outage is logged too."""
+        """The outage ends without the connection of a withdrawn topic, and the next outage is logged, too."""
         follower = self.made("calls to x", after=self.link)
         self.link.start()
         follower.start()

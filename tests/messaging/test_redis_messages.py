@@ -1,4 +1,4 @@
-"""Requests and replies as they stand in Redis, and their encryption."""
+"""Requests and replies as Redis stores them, and the encryption of replies."""
 
 import json
 from typing import Any
@@ -95,6 +95,6 @@ class ReplyTests(SynchronousTestCase):
         self.assertRaises(ValueError, self.opener.open, CALL, sealed)
 
     def test_keys_to_which_nothing_can_be_sealed(self) -> None:
-        """The point of order 1: libsodium refuses it only when it is used."""
+        """libsodium refuses a key of zeros only when it is used."""
         zero = "A" * 43 + "="
         self.assertRaises(ValueError, write_reply, Request(CALL, PROCESS, zero, 1, "m", {}), "x")

@@ -12,8 +12,6 @@ from tests.support.fake_redis import EPOCH, NOPERM, bulk
 
 
 class EntryTests(LinkCase):
-    """Entries of this process."""
-
     def setUp(self) -> None:
         super().setUp()
         self.presence = Presence(self.clock, self.link, True, self.health)
@@ -50,7 +48,7 @@ class EntryTests(LinkCase):
         return len(self.redis.named("EVALSHA")) + len(self.redis.named("ZADD")) // 2
 
     def test_plain_commands_renew_it(self) -> None:
-        """The script runs once in ten seconds; it is the dearer way."""
+        """The script, which costs more, runs only once in ten seconds."""
         self.add(place="10.0.0.1", lists=("q",))
         self.assertIn(self.renewals(100), range(90, 101))
         self.assertIn(len(self.redis.named("EVALSHA")), range(9, 100 // (PLAIN + 1) + 1))
@@ -93,7 +91,7 @@ class EntryTests(LinkCase):
         self.assertEqual(left, [["request"], []])
         self.assertEqual(self.asked()[:4], ["novnc:a:t@", "novnc:p:t", "q1", "q2"])
         self.assertEqual(self.asked()[5], "w-1")
-        # The text is the one that was added, or it would not be found there.
+        # The text must be the one that was added; otherwise Redis would not find it.
         announced = [words for words in self.redis.named("EVALSHA") if words[1] == ANNOUNCE.sha and len(words) > 3]
         self.assertEqual(self.asked()[4], announced[-1][10])
         self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(self.presence.remove(one))))
@@ -117,7 +115,7 @@ class EntryTests(LinkCase):
         self.assertNotIn(ANNOUNCE.sha, scripts[scripts.index(WITHDRAW.sha) :])
 
     def test_removed_without_redis(self) -> None:
-        """It expires."""
+        """The entry expires by itself."""
         one = self.add(lists=("q",))
         self.redis.die()
         removing = Deferred.fromCoroutine(self.presence.remove(one))

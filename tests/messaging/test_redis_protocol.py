@@ -1,4 +1,4 @@
-"""One connection by bytes: replies in order, limits, errors, and its loss."""
+"""The protocol of one connection: replies in order, limits, errors, and its loss."""
 
 from typing import Any
 
@@ -98,7 +98,7 @@ class ProtocolTests(SynchronousTestCase):
         self.assertFalse(self.protocol.too_long)
 
     def test_lost(self) -> None:
-        """Those who wait for the loss learn it before the commands fail: their callers may ask for a connection."""
+        """``lost`` fires before the commands fail, because their callers may ask for a new connection."""
         order: list[str] = []
         self.protocol.lost.addCallback(lambda reason: order.append(type(reason).__name__))
         reply = self.command("GET", "a")

@@ -11,7 +11,7 @@ NONE = b"*-1\r\n"
 
 
 class QueueTests(LinkCase):
-    """One connection, two lists."""
+    """A queue with two lists."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -77,8 +77,8 @@ class QueueTests(LinkCase):
         self.assertEqual(self.asked(), ["BLPOP", "b", "a", "2"])
         self.assertIn("answered WRONGTYPE to a BLPOP for calls", self.redis_lines()[0])
 
-    def test_no_more_data_is_taken(self) -> None:
-        """The connection stays."""
+    def test_a_full_redis(self) -> None:
+        """The connection is kept."""
         self.answer(b"-OOM command not allowed\r\n")
         self.advance(2)
         self.assertEqual(len(self.redis.attempts), 1)
@@ -129,7 +129,7 @@ class ServingTests(LinkCase):
         )
         return sorted(asked)
 
-    def test_an_exposed_role_has_its_own(self) -> None:
+    def test_an_exposed_role_has_its_own_connection(self) -> None:
         found = self.lists({"one": ("api", "proxy"), "two": ("proxy",)})
         self.assertEqual(found, [["", ":api", ":compute", ":consoleauth"], [":proxy"]])
         self.assertEqual(self.purposes, ["calls to t by role proxy", "calls to t"])
@@ -139,7 +139,7 @@ class ServingTests(LinkCase):
         self.assertEqual(self.purposes, ["calls to t by role compute", "calls to t by role proxy", "calls to t"])
 
     def test_only_roles_that_are_not_exposed(self) -> None:
-        """A thousand compute hosts have one connection each for their calls."""
+        """They share one connection: there may be thousands of compute hosts."""
         self.assertEqual(len(self.lists({"one": ("api",), "two": ("consoleauth",)})), 1)
 
     def test_one_for_all_where_roles_do_not_matter(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads keys of a Redis that belongs to another program."""
+"""Reading keys of a Redis that belongs to another program."""
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock

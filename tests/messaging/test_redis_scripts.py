@@ -33,7 +33,7 @@ class WaitingTests(LinkCase):
         self.assertEqual(self.redis.named(*LOADING), [])
 
     def test_a_late_command_meanwhile(self) -> None:
-        """It needs no script, so its error does not mention them."""
+        """It needs no script, so its error does not mention scripts."""
         self.redis.answers["EVALSHA"] = NOSCRIPT
         self.link.start()
         self.run_script(SERVICES).addErrback(lambda _: None)
@@ -55,7 +55,7 @@ class WaitingTests(LinkCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_caller_that_cancels_during_the_stop(self) -> None:
-        """It gets what it asked for; another error could make it try again."""
+        """It gets CancelledError; another error could make it try again."""
         self.redis.answers["EVALSHA"] = NOSCRIPT
         self.link.start()
         running = self.run_script(SERVICES)
@@ -66,7 +66,7 @@ class WaitingTests(LinkCase):
         self.clock.advance(0)
         self.successResultOf(stopping)
 
-    def test_says_so_once(self) -> None:
+    def test_missing_scripts_are_logged_once(self) -> None:
         self.redis.answers["EVALSHA"] = NOSCRIPT
         self.link.start()
         for _ in range(10):
@@ -170,7 +170,7 @@ class LoadingTests(LinkCase):
         self.assertEqual(len(self.loaded()), 2 * len(ALL))
 
     def test_by_eval_where_script_load_is_denied(self) -> None:
-        """EVAL has no arguments, and a script without arguments does nothing."""
+        """EVAL runs each script, too, but a script without arguments does nothing."""
         self.redis.answers["SCRIPT"] = NOPERM
         self.link.start()
         self.assertEqual(self.redis.named("EVAL"), [["EVAL", script.text, "0"] for script in ALL])
@@ -193,7 +193,7 @@ class LoadingTests(LinkCase):
         self.assertEqual(len(self.redis.named("EVAL")), 3 * len(ALL))
 
     def test_denied_both(self) -> None:
-        """It then waits like the others, and does not try again."""
+        """The process then waits, and does not try to load them again."""
         self.redis.answers |= {"SCRIPT": NOPERM, "EVAL": NOPERM, "EVALSHA": NOSCRIPT}
         self.link.start()
         running = self.run_script(ANNOUNCE)
@@ -204,7 +204,7 @@ class LoadingTests(LinkCase):
         self.assertEqual([words[0] for words in self.redis.named(*LOADING)], ["SCRIPT", "EVAL"])
 
     def test_a_redis_that_never_keeps_them(self) -> None:
-        """It must not become a busy loop."""
+        """The attempts must not become a busy loop."""
         self.redis.answers |= {"SCRIPT": OK, "EVALSHA": NOSCRIPT}
         self.link.start()
         running = self.run_script(ANNOUNCE, deadline=2)

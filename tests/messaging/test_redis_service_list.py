@@ -27,8 +27,8 @@ class ServiceListTests(LinkCase):
 
     def entry(self, topic: str, worker: str = "w", place: str = "", until: int = 1000 * EPOCH + 3000) -> list[str]:
         """Return an entry as the script lists it."""
-        said = f'{{"binary":"b-{topic}","host":"h","from":"x","info":{{"n":1}}}}'
-        return [f"{topic}@{place}", f"{worker} {said}", str(until)]
+        text = f'{{"binary":"b-{topic}","host":"h","from":"x","info":{{"n":1}}}}'
+        return [f"{topic}@{place}", f"{worker} {text}", str(until)]
 
     def asked(self) -> list[str]:
         """Return the keys and arguments of the last script."""
@@ -51,11 +51,11 @@ class ServiceListTests(LinkCase):
         self.redis.answers["EVALSHA"] = bulk(*self.entry("proxy.a"), *self.entry("compute.a"))
         found = self.successResultOf(self.services("proxy."))
         self.assertEqual(self.asked(), ["novnc:services", "novnc:a:", "1", "proxy.", "proxy"])
-        # And what a Redis of another version sends besides is left out.
+        # Other topics are left out, even if Redis returns them.
         self.assertEqual([one.topic for one in found], ["proxy.a"])
 
-    def test_entries_that_others_made_badly(self) -> None:
-        """They hide no valid entry."""
+    def test_invalid_entries(self) -> None:
+        """They do not hide a valid entry."""
         good = self.entry("a")
         for bad in (
             ["x y@", *good[1:]],
@@ -86,7 +86,7 @@ class ServiceListTests(LinkCase):
         self.assertEqual(len(self.successResultOf(waiting)), 1)
 
     def test_a_grace_period_ends_when_all_are_back(self) -> None:
-        """Those that the last complete answer had: nobody waits for others."""
+        """All services of the last complete answer; no others are waited for."""
         before, other = bulk(*self.entry("a"), *self.entry("b")), bulk(*self.entry("b"), *self.entry("c"))
         self.redis.answers["EVALSHA"] = before
         self.successResultOf(self.services())

@@ -1,4 +1,4 @@
-"""Serving a topic: each request runs once, is answered to its caller alone, and ends with its deadline."""
+"""Serving a topic: each request runs once, only its caller gets the answer, and the work ends with the deadline."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,22 +55,22 @@ class ServingTests(LinkCase):
         super().stop()
 
     def request(self, method: str, seconds: float = 5, **arguments: Any) -> str:
-        """A request of the caller, as it stands in a queue."""
+        """Return a request of the caller, encoded for a queue."""
         gives_up = int(1000 * (EPOCH + self.clock.seconds() + seconds))
         return Request(CALL, CALLER, self.opener.public_key, gives_up, method, arguments).encode()
 
     def push(self, text: str, role: str = "api") -> None:
-        """A request arrives in the queue of a role."""
+        """Let a request arrive in the queue of a role."""
         key = f"novnc:q:t:{role}" if role else "novnc:q:t"
         [connection] = [one for one in self.redis.blocked() if key in one.last]
         connection.say(bulk(key, text))
 
     def replies(self) -> list[list[str]]:
-        """The arguments of each reply: its key, text, end, and the limit of replies."""
+        """Return the key, text, end and limit of each reply."""
         return [words[4:] for words in self.redis.named("EVALSHA") if words[1] == REPLY.sha and len(words) > 3]
 
     def answer(self) -> Any:
-        """What the last reply says to the caller."""
+        """Return the result of the last reply."""
         call_id, text = read_reply(self.replies()[-1][1], self.opener)
         self.assertEqual(call_id, CALL)
         return outcome(text)
@@ -132,7 +132,7 @@ class ServingTests(LinkCase):
         self.assertEqual((self.ran, self.replies()), (["cancelled"], []))
 
     def test_no_reply_waits_longer_than_a_call_may_take(self) -> None:
-        """Also if the method does not run because this server stops."""
+        """This also holds for calls that do not run because this server stops."""
         self.push(self.request("echo", 10**9))
         self.patch(self.link, "exact_now", Deferred)
         self.push(self.request("echo", 10**9))
@@ -146,7 +146,7 @@ class ServingTests(LinkCase):
         """A service that is restarted does not fail the calls that it has taken, unless they take too long."""
         for answered in (True, False):
             self.push(self.request("hold"))
-            # No other server: what is left in the queues would be passed as the first argument.
+            # There is no other server.  The first argument: the requests left in the queues (none).
             stopping = Deferred.fromCoroutine(self.serving.stop([[]], grace=2.0))
             self.advance(1.9)
             self.assertNoResult(stopping)
@@ -163,7 +163,7 @@ class ServingTests(LinkCase):
             self.advance(0.1)
 
     def test_a_call_that_comes_at_the_end(self) -> None:
-        """Redis may give it to this server after it has withdrawn, if there is another one: it is answered."""
+        """Redis may still deliver a call after this server has withdrawn: the call is answered."""
         stopping = Deferred.fromCoroutine(self.serving.stop(grace=2.5))
         self.push(self.request("echo", value=1))
         self.assertEqual(self.answer(), {"value": 1})
@@ -183,7 +183,7 @@ class ServingTests(LinkCase):
         self.assertEqual(caught.exception.detail, "t gave up")
 
     def test_invalid_requests(self) -> None:
-        """One line that quotes nothing of them, and the next request is served."""
+        """One log line, which does not quote them; the next request is served."""
         for text in ("secret", "{}", '{"id":"secret"}'):
             self.push(text)
         self.assertEqual(len(self.redis_lines()), 1)
@@ -198,7 +198,7 @@ class ServingTests(LinkCase):
         self.assertIn("an answer of t was lost: Redis answered OOM", self.redis_lines()[-1])
 
     def test_a_bug_while_serving_is_logged(self) -> None:
-        """And serving goes on; a cancelled request is not a bug."""
+        """Serving continues.  A cancelled request is not a bug."""
 
         async def broken() -> int:
             raise KeyError("x")
@@ -243,7 +243,7 @@ class ServingTests(LinkCase):
         self.assertEqual(len(self.ran), 2)
 
     def test_stopped_while_calls_run(self) -> None:
-        """Their callers need not wait for their deadlines."""
+        """Their callers get an answer before their deadlines."""
         self.push(self.request("hold", 60))
         stopping = Deferred.fromCoroutine(self.serving.stop([[], [self.request("echo", 60), "junk"]]))
         self.advance(0.1)
@@ -278,7 +278,7 @@ class ServingTests(LinkCase):
         self.advance(0.3)
         self.successResultOf(stopping)
 
-    def test_purposes(self) -> None:
+    def test_roles_of_each_connection(self) -> None:
         lists = [sorted(key.removeprefix("novnc:q:t") for key in one.last[1:-1]) for one in self.redis.blocked()]
         self.assertEqual(sorted(lists), [["", ":api", ":compute", ":consoleauth"], [":proxy"]])
         self.assertEqual(

@@ -36,7 +36,7 @@ class TransportTests(SynchronousTestCase):
         self.addCleanup(self.stop)
 
     def script(self, words: list[str]) -> bytes:
-        """What Redis answers to a script: the entries of other servers to ANNOUNCE."""
+        """Return Redis' reply to a script; to ANNOUNCE, the entries of other servers."""
         if words[1] == ANNOUNCE.sha:
             return bulk(*self.others) if self.others else b":1\r\n"
         return bulk() if words[1] == WITHDRAW.sha else b":1\r\n"
@@ -58,7 +58,7 @@ class TransportTests(SynchronousTestCase):
         return self.transport.serve("t", {"method": method}, binary="nova-b", host="h", **options)
 
     def ran(self, script: Script) -> list[list[str]]:
-        """The arguments with which a script ran."""
+        """Return the arguments of each run of a script."""
         return [words[4:] for words in self.redis.named("EVALSHA") if words[1] == script.sha and len(words) > 3]
 
     def test_an_unknown_role(self) -> None:
@@ -98,7 +98,7 @@ class TransportTests(SynchronousTestCase):
         self.redis.answers["EVALSHA"] = self.script
 
     def test_connections_of_a_topic(self) -> None:
-        """One, and one for each exposed role that may call it."""
+        """One, and one for each exposed role that may call the topic."""
         self.transport.start()
         for callers, connections in ((("api", "consoleauth"), 1), (("api", "compute", "proxy"), 3)):
             before = len(self.redis.connections)
@@ -129,12 +129,12 @@ class TransportTests(SynchronousTestCase):
         self.assertEqual(len(self.redis.connections), 2)
         self.assertEqual(self.ran(ANNOUNCE)[0][5], "t@")
         stopping = stop()
-        self.advance(GRACE + 0.1)  # this Redis answers that there is another server
+        self.advance(GRACE + 0.1)  # it waits for calls that Redis is sending
         self.successResultOf(stopping)
         self.assertEqual(len(self.redis.connections), 1)
 
     def test_an_entry_does_not_reveal_the_name_of_the_process(self) -> None:
-        """Called services learn it; a client that can list the services must not."""
+        """The called services learn this name; clients that only list the services must not."""
         self.transport.start()
         self.successResultOf(self.serve())
         self.successResultOf(self.transport.announce("x", binary="b", host="h"))

@@ -1,4 +1,4 @@
-"""A Redis that cannot be used, or only in part: the reasons, and what the log says to change."""
+"""A Redis that cannot be used, or only in part: the log names the reason, and what to change."""
 
 from twisted.internet.error import ConnectionDone
 
@@ -9,7 +9,7 @@ from tests.support.fake_redis import hello
 
 
 class ReasonTests(LinkCase):
-    """Each reason has one line that says what to change, and there is one line when it is over."""
+    """For each reason, one log line says what to change, and one line reports the end of the problem."""
 
     def line(self, **answers: bytes | None) -> str:
         """Return the line for a Redis that gives these answers."""
@@ -181,7 +181,7 @@ class PolicyTests(LinkCase):
         self.assertIn("maxmemory-policy allkeys-lru", line)
 
     def test_corrected(self) -> None:
-        """The next connection reports that it is well, once; a reply without the policy says nothing."""
+        """The next connection logs the corrected policy once; a reply without a policy is ignored."""
         self.lines(policy(b"allkeys-lru"))
         for answer in (policy(b"noeviction"), policy(b"noeviction"), policy(b"volatile-ttl"), b"-NOPERM no\r\n"):
             self.redis.answers["INFO"] = answer

@@ -96,7 +96,7 @@ class AclTests(SynchronousTestCase):
                 self.assertTrue(right.selectors)
 
     def test_consoleauth_has_a_right_for_each_kind_of_key(self) -> None:
-        """A new kind of key needs a pattern."""
+        """A new kind of key needs a pattern in the rights."""
         source = "".join(path.read_text() for path in Path(consoleauth.__file__).parent.glob("*.py"))
         indexes = {"instance", "user", "shares", "people"}
         kinds = set(re.findall(r'f"([a-z]+):\{', source)) - indexes | {"bound"}

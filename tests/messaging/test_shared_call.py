@@ -1,4 +1,4 @@
-"""A costly call for many callers."""
+"""A costly call that many callers share."""
 
 from typing import Any
 
@@ -10,8 +10,6 @@ from novnc_twisted.messaging.shared_call import SharedCall
 
 
 class SharedCallTests(SynchronousTestCase):
-    """One under way, and one that follows."""
-
     def setUp(self) -> None:
         self.calls: list[Deferred[Any]] = []
         self.shared: SharedCall[Any] = SharedCall(self.begin)
@@ -20,7 +18,7 @@ class SharedCallTests(SynchronousTestCase):
         self.calls.append(Deferred())
         return self.calls[-1]
 
-    def test_who_comes_later_gets_a_later_result(self) -> None:
+    def test_a_later_caller_gets_a_later_result(self) -> None:
         first = self.shared()
         later = [self.shared() for _ in range(5)]
         self.assertEqual(len(self.calls), 1)
@@ -44,7 +42,7 @@ class SharedCallTests(SynchronousTestCase):
         self.failureResultOf(second, ServiceUnavailable)
         self.failureResultOf(third, ServiceUnavailable)
 
-    def test_one_that_gives_up_takes_nothing_from_the_others(self) -> None:
+    def test_a_caller_that_cancels_does_not_affect_others(self) -> None:
         first, second = self.shared(), self.shared()
         first.cancel()
         second.cancel()
@@ -68,7 +66,7 @@ class SharedCallTests(SynchronousTestCase):
         self.assertEqual([call.called for call in self.calls], [True, True])
 
     def test_none_joins_a_call_that_is_being_cancelled(self) -> None:
-        ended: Deferred[Any] = Deferred()  # the call ignores the cancellation until then
+        ended: Deferred[Any] = Deferred()  # the call ignores the cancellation until this fires
         self.shared = SharedCall(lambda: self.begin().addErrback(lambda _: ended), joins=True, cancels=True)
         self.shared().addErrback(lambda failure: failure.trap(CancelledError)).cancel()
         later = self.shared()

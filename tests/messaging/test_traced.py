@@ -1,4 +1,4 @@
-"""What a traced transport logs, and what it never logs."""
+"""What a traced transport logs; it never logs arguments and results."""
 
 from typing import Any
 
