@@ -1,4 +1,4 @@
-"""The whole system in one process, over a real Redis, each service as the user of its role."""
+"""All services in one process, for tests; each logs in to a real Redis as the user of its role."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,9 +21,10 @@ VIEWER = "198.51.100.7"
 
 
 class RolesCase(RedisTestCase):
-    """VM A is red's and runs on host ``one``, B is blue's and runs on ``two``.
+    """VM A of project red runs on host ``one``, VM B of project blue on host ``two``.
 
-    :ivar drivers: the hypervisor drivers of the hosts.
+    :ivar authority: calls consoleauth as the API.
+    :ivar door: calls consoleauth as a proxy.
     """
 
     timeout = 300
@@ -77,7 +78,7 @@ class RolesCase(RedisTestCase):
         return self.redis.command(*words, login=self.users.login(name))
 
     async def refused(self, kind: type[Refusal], called: Any) -> str:
-        """Assert that it is refused, and return the detail."""
+        """Assert that a call is refused, and return the detail."""
         with self.assertRaises(kind) as caught:
             await called if isinstance(called, Deferred) else await Deferred.fromCoroutine(called)
         return caught.exception.detail

@@ -1,4 +1,4 @@
-"""A proxy with real worker processes over Redis, and the other services as parts of the test's process."""
+"""A proxy with real worker processes, and Redis; the other services run in the test's process."""
 
 import json
 from io import BytesIO
@@ -23,7 +23,7 @@ from tests.support.vnc_server import FakeVNCServer
 
 
 class SessionsCase(ProxyCase):
-    """Two workers of a proxy of the class's command."""
+    """A proxy with two workers, started by ``twistd`` with the class's command."""
 
     timeout = 300
     command = "novncproxy"
@@ -80,7 +80,7 @@ class SessionsCase(ProxyCase):
         return str(answer["console"]["url"])
 
     async def opened(self, **body: Any) -> tuple[str, Viewer, Any]:
-        """A link, its viewer, and the server's side of the session."""
+        """Open a session; return its link, its viewer, and the VNC server's side."""
         url = await self.link(**body)
         viewer = await self.viewers.open(url)
         return url, viewer, await self.vnc.live.get()

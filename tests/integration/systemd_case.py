@@ -103,8 +103,6 @@ def put_credential(host: Machine, credential: Credential, name: str, group: str)
 
 
 class SystemdCase(SynchronousTestCase):
-    """A test on the machine."""
-
     def setUp(self) -> None:
         needs = missing()
         if needs is not None:
@@ -130,7 +128,7 @@ class SystemdCase(SynchronousTestCase):
         return self.machine.show(unit, "ActiveState") == "active"
 
     def said(self, unit: str, text: str, since: int = 0) -> list[dict[str, str]]:
-        """The lines of a unit's journal that contain a text, without the first ``skip`` lines."""
+        """The lines of a unit's journal that contain a text, without the first ``since`` lines."""
         return [one for one in self.machine.journal(f"{unit}.service")[since:] if text in one["MESSAGE"]]
 
     def lines(self, unit: str) -> int:

@@ -1,4 +1,4 @@
-"""Advisories that need real programs: QEMU's name in a browser, passwords during migration, Redis's replies."""
+"""Advisories whose tests need real programs: VM names in a browser, passwords during migration, Redis's replies."""
 
 import tempfile
 from pathlib import Path
@@ -53,7 +53,7 @@ class NameTests(TestCase):
         self.url = f"http://127.0.0.1:{port.getHost().port}/vnc_auto.html?token=t"
 
     async def test_qemus_own_name_in_a_browser(self) -> None:
-        """QEMU's name and the one in libvirt are text, also in the title, and the browser does not complain."""
+        """The page and its title show the names from QEMU and libvirt as text, and the browser does not complain."""
         for self.name, shown in (("", f"QEMU ({HOSTILE[:40]}"), (HOSTILE, HOSTILE[:40])):
 
             def steps(page: Any, shown: str = shown) -> tuple[str, int, str]:
@@ -73,15 +73,13 @@ class NameTests(TestCase):
 
 
 class PasswordTests(LibvirtCase):
-    """VNC passwords of real VMs."""
-
     async def setUp(self) -> None:
         await super().setUp()
         self.one = await private_libvirtd(self)
         await (await self.host(self.one, "one")).seen(Change.CONNECTED)
 
     async def wants_its_password(self, info: Any) -> None:
-        """The VNC server admits no one without a password or with a wrong one."""
+        """Assert that the VNC server admits only viewers with the right password."""
         for password, result in (("wrong", 1), ("", 1), (PASSWORD, 0)):
             raw: Raw = await Viewers(self).raw(info.host, info.port)
             self.assertEqual(await raw.read(12), b"RFB 003.008\n")
@@ -94,8 +92,8 @@ class PasswordTests(LibvirtCase):
     async def test_migrated(self) -> None:
         """CVE-2015-3252, CVE-2011-1773: the password was lost during migration, and the console was open to all.
 
-        A real live migration: the new QEMU requires it, and consoleauth still returns it for an earlier token.  A VM
-        that was saved and restored requires it too.
+        After a live migration, the new QEMU requires the password, and consoleauth still returns it for an earlier
+        token.  A VM that was saved and restored requires it too.
         """
         two = await private_libvirtd(self)
         await (await self.host(two, "two")).seen(Change.CONNECTED)
@@ -143,7 +141,7 @@ class DesyncTests(RedisTestCase):
             await self.caller.store.put(f"k{number}", {"of": number}, 600, index=f"i{number}")
 
     def asked(self, number: int) -> list[tuple[Any, Any]]:
-        """Each kind of command, and the reply that only this command may get."""
+        """Start a command of each kind; return each with its expected reply, which no other command may get."""
         store = self.caller.store
         return [
             (store.get(f"k{number}"), {"of": number}),
@@ -158,14 +156,14 @@ class DesyncTests(RedisTestCase):
         for _ in range(count):
             await deferLater(reactor, 0, lambda: None)  # type: ignore[arg-type]
 
-    async def all_right(self) -> None:
+    async def assert_own_replies(self) -> None:
         """Assert that each new command gets its own reply."""
         for number in range(8):
             for answer, expected in self.asked(number):
                 self.assertEqual(await answer, expected)
 
     async def test_cancelled_at_every_await(self) -> None:
-        """Cancelled at once, and after each number of reactor iterations up to the replies."""
+        """A command is cancelled after 0, 1, 2, ... reactor iterations, until its reply comes first."""
         for kind in range(6):
             late = 0
             for iterations in range(200):
@@ -180,8 +178,8 @@ class DesyncTests(RedisTestCase):
                 await self.outcome(victim)
                 if late == 3:
                     break
-            self.assertEqual(late, 3, "the last were not cancelled any more: each await was met")
-        await self.all_right()
+            self.assertEqual(late, 3, "replies never came before the cancellation: not every await was reached")
+        await self.assert_own_replies()
         self.assertEqual(len(self.caller.calls.pending), 0)
 
     async def test_timed_out_in_a_frozen_redis(self) -> None:
@@ -196,7 +194,7 @@ class DesyncTests(RedisTestCase):
         self.assertLessEqual({type(outcome) for outcome in outcomes}, {CancelledError, ServiceUnavailable})
         self.redis.thaw()
         await self.until_answered(self.caller, 99)
-        await self.all_right()
+        await self.assert_own_replies()
 
     async def outcome(self, answer: Deferred[Any]) -> Exception | None:
         try:

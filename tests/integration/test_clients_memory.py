@@ -20,7 +20,7 @@ class NoAuthTests(Clients):
     """auth_strategy = noauth."""
 
     async def test_nova(self) -> None:
-        """The commands of the 2012 description print their tables."""
+        """The commands of the nova client print their tables."""
         await self.listen(NoAuth())
         listed, novnc, xvpvnc, services, old, show = await self.run_all(
             self.none("nova"),
@@ -57,7 +57,7 @@ class NoAuthTests(Clients):
         self.assertIn(["id", uuid_of("myserver20")], self.rows(show))
 
     async def test_openstack(self) -> None:
-        """Today's commands print their tables."""
+        """The commands of the openstack client print their tables."""
         await self.listen(NoAuth())
         settings = self.none("openstack")
         listed, novnc, xvpvnc, old, services = await self.run_all(
@@ -145,7 +145,7 @@ class NoAuthTests(Clients):
             self.assertIn("while it is in vm_state stopped", "".join(result[:2]))
 
     async def test_dead_compute_host(self) -> None:
-        """A dead host, or several, is another error than a missing server."""
+        """If compute hosts are down, the clients report an unavailable service, not a missing server."""
         await self.listen(NoAuth())
         nova, openstack = self.none("nova"), self.none("openstack")
         (listed,) = await self.run_all(nova, "nova list")
@@ -188,7 +188,7 @@ class HTTPBasicTests(Clients):
         await self.listen(HTTPBasic(reactor, file, admin_users=["root"]))
 
     async def test_password(self) -> None:
-        """A log-in at our identity service; a project sees only its own servers."""
+        """Users log in at our identity service; a project sees only its own servers."""
         await self.start()
         alice = self.password("alice", "r3d:pass", "red")
         root = self.password("root", "toor", "anything")

@@ -1,4 +1,4 @@
-"""Sharing over two real worker processes and Redis: the VNC server decides who has control."""
+"""Sharing across two real worker processes and Redis: the VNC server's input shows who has control."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ class Page:
         self.stream.raw.transport.abortConnection()
         await self.stream.raw.gone
 
-    def say(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         self.stream.raw.write(frame(1, json.dumps(message).encode()))
 
     async def until(self, kind: str, **fields: Any) -> dict[str, Any]:
@@ -43,17 +43,17 @@ class Page:
                     return dict(message)
 
     async def people(self, count: int) -> dict[str, Any]:
-        """The next list with this number of people."""
-        while len((told := await self.until("people"))["people"]) != count:
+        """The next message that lists this number of people."""
+        while len((message := await self.until("people"))["people"]) != count:
             pass
-        return told
+        return message
 
 
 class PeopleTest(_Sessions):
-    """Two workers of a noVNC proxy; the other services are parts of this process."""
+    """Two workers of a noVNC proxy; the other services run in this process."""
 
     async def page(self, token: str) -> tuple[Page, Any]:
-        """A page, and the VNC server's side of its session."""
+        """Open a page; return it, and the VNC server's side of its session."""
         host = f"127.0.0.1:{self.port}"
         raw = await Viewers(self).raw("127.0.0.1", self.port)
         raw.write(_UPGRADE.format(token=token, host=host).encode())
@@ -64,14 +64,14 @@ class PeopleTest(_Sessions):
         return Page(stream), await self.vnc.live.get()
 
     async def test_live_sessions(self) -> None:
-        """Handed over, taken back, shared, and ended with the sharer."""
+        """Control is handed over, taken back and shared; the guest's session ends with the sharer's."""
         await self.begin()
         token = urlsplit(await self.link()).query.removeprefix("token=")
         watching = urlsplit(await self.link(mode="view")).query.removeprefix("token=")
         alice, alices = await self.page(token)
         own = (await alice.people(1))["you"]
         bob, bobs = await self.page(watching)
-        # Until they are on different workers: the kernel chooses.
+        # The kernel chooses a worker: repeat until both have a page, with two entries for each worker.
         while len(await self.bus.store.members(f"people:{A}", 60)) < 4:
             await bob.leave()
             bob, bobs = await self.page(watching)
@@ -81,18 +81,18 @@ class PeopleTest(_Sessions):
             shown = await alice.until("people")
         self.assertEqual([(one["id"], one["mode"]) for one in shown["people"]], [(own, "control"), (other, "view")])
         self.assertEqual((await self.heard(alice, alices), await self.heard(bob, bobs)), ([4, 3], [3]))
-        bob.say(type="request")
+        bob.send(type="request")
         await alice.until("asked", id=other)
-        alice.say(type="give", id=other)
+        alice.send(type="give", id=other)
         await bob.until("rights", mode="control")
         await alice.until("rights", mode="view")
         self.assertEqual((await self.heard(alice, alices), await self.heard(bob, bobs)), ([3], [4, 3]))
-        alice.say(type="take")
+        alice.send(type="take")
         await bob.until("rights", mode="view")
         await alice.until("rights", mode="control")
         self.assertEqual((await self.heard(alice, alices), await self.heard(bob, bobs)), ([4, 3], [3]))
-        # A guest of the sharer, who ends with the sharer's link.
-        alice.say(type="share", mode="control", seconds=300)
+        # The guest's session ends with the sharer's link.
+        alice.send(type="share", mode="control", seconds=300)
         link = await alice.until("link")
         guest, guests = await self.page(link["token"])
         self.assertEqual(await self.heard(guest, guests), [4, 3])

@@ -18,10 +18,8 @@ KEY = b"\4\1\0\0\0\0\0a"
 
 
 class SessionsTest(SessionsCase):
-    """Two workers of a noVNC proxy."""
-
     async def heard(self, viewer: Viewer, server: Any) -> list[int]:
-        """The types of the messages that the server receives after a key and a request for the screen."""
+        """Send a key and an update request; return the types of the messages that reach the VNC server."""
         viewer.stream.write(KEY + UPDATE)
         types: list[int] = []
         while 3 not in types:
@@ -47,7 +45,7 @@ class SessionsTest(SessionsCase):
         self.assertEqual(await self.heard(viewer, server), [3])
         again = await self.viewers.open(url)
         self.assertEqual(await self.heard(again, await self.vnc.live.get()), [3])
-        # Ending it ends all sessions of its link, which opens nothing any more.
+        # Ending it ends all sessions of its link, and the link is refused.
         status, _ = await self.ask("DELETE", f"/sessions/{mine}?reason=test")
         self.assertEqual(status, 204)
         for each in (viewer, again):
@@ -55,10 +53,10 @@ class SessionsTest(SessionsCase):
         self.assertEqual(await self.viewers.refusal(url), (4410, Revoked.sentence))
         self.assertEqual((await self.ask("GET", f"/sessions/{mine}"))[0], 404)
         self.assertEqual(len(await self.sessions()), 3)
-        # Workers that hang are named, and end their sessions as soon as they go on.
+        # The error names workers that hang; they end their sessions as soon as they continue.
         for pid in self.pids.values():
             os.kill(pid, signal.SIGSTOP)
-            self.addCleanup(_go_on, pid)
+            self.addCleanup(_continue, pid)
         status, answer = await self.ask("POST", "/revocations", {"user_id": "admin", "reason": "leaver"})
         self.assertEqual(status, 503, answer)
         self.assertIn("No answer from proxy.", answer["serviceUnavailable"]["message"])
@@ -66,14 +64,14 @@ class SessionsTest(SessionsCase):
             os.kill(pid, signal.SIGCONT)
         self.assertEqual(await watcher.closed(), (4410, Revoked.sentence))
         self.assertEqual(await self.viewers.refusal(view_url), (4410, Revoked.sentence))
-        # What has ended is in the history.
+        # Ended sessions are in the history.
         rows: list[dict[str, Any]] = []
         while len(rows) < 5:
             await deferLater(reactor, 0.1)
             rows = (await self.ask("GET", f"/history?server_id={A}"))[1]["sessions"]
         self.assertEqual({row["cause"] for row in rows if row["id"] in others | {mine}}, {"Revoked"})
         self.assertIn("by admin: test", {row["detail"] for row in rows})
-        # What had a session and was killed leaves nothing behind.
+        # Sessions of killed workers disappear from the list.
         await self.opened(mode="view")
         for pid in self.pids.values():
             os.kill(pid, signal.SIGKILL)
@@ -85,7 +83,6 @@ def _bytes_in(row: dict[str, Any]) -> int:
     return int(row["bytes_in"])
 
 
-def _go_on(pid: int) -> None:
-    """Let a worker go on that the test has stopped."""
+def _continue(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGCONT)

@@ -22,7 +22,7 @@ ELSEWHERE = "198.51.100.1"
 class RedisTests(TestCase):
     """Two consoleauths, a compute host and a caller, each with its own transport.
 
-    The test controls the wall clock; Redis's clock is behind it, which the times of stored records take into account.
+    The test sets consoleauth's clock; Redis's clock does not follow, so only consoleauth refuses expired tokens.
     """
 
     timeout = 300
@@ -43,8 +43,8 @@ class RedisTests(TestCase):
             host="one",
             place="one.example",
         )
-        self.asks = await self.transport()
-        self.api = ConsoleAuthAPI(self.asks)
+        self.caller = await self.transport()
+        self.api = ConsoleAuthAPI(self.caller)
 
     async def transport(self) -> Any:
         transport: Any = transport_from_url(reactor, self.redis.url)
@@ -68,8 +68,8 @@ class RedisTests(TestCase):
         )
 
     async def delete_tokens(self, uuid: str) -> int:
-        """As the API asks for it; how many there were."""
-        answer = await self.asks.call("consoleauth", "delete_tokens_for_instance", instance_uuid=uuid)
+        """Delete a server's tokens as the API does; return how many there were."""
+        answer = await self.caller.call("consoleauth", "delete_tokens_for_instance", instance_uuid=uuid)
         return int(answer["deleted"])
 
     async def check(self, token: str = TOKEN, viewer: str = VIEWER) -> Any:
@@ -92,7 +92,7 @@ class RedisTests(TestCase):
         await self.refused(InvalidToken, self.check())
 
     async def test_a_ttl_of_zero(self) -> None:
-        """With any policy a token expires at once; Redis, which does not accept 0, stores nothing."""
+        """A token expires at once under any policy, and is not stored: Redis accepts no expiry of 0."""
         for policy in ({}, {"one_time": True}, {"bind_address": True}, {"enforce_session_timeout": True}):
             (manager,) = await self.serve(1, token_ttl=0, **policy)
             await self.token()
@@ -104,7 +104,7 @@ class RedisTests(TestCase):
             await manager.stop()
 
     async def test_a_redis_that_lost_everything(self) -> None:
-        """Redis was killed, without a file: the link of a live session is valid again as soon as Redis is back."""
+        """Redis was killed and had no file: the link of a live session is valid again as soon as Redis is back."""
         await self.serve()
         await self.token()
         await self.token("unused")
@@ -122,7 +122,7 @@ class RedisTests(TestCase):
         await self.refused(InvalidToken, self.check("unused"))
 
     async def test_clocks_that_differ(self) -> None:
-        """The clock that makes a token is 700 s ahead of the one that checks it; tokens are valid for 600 s."""
+        """The hosts' clocks differ by 700 s, and tokens are valid for 600 s: only the clock of Redis counts."""
         (ahead,) = await self.serve(1, now=None)
         with mock.patch("time.time", return_value=time.time() + 700):
             await self.token()

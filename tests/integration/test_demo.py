@@ -1,4 +1,4 @@
-"""``make demo``, started and ended in the ways of people and scripts."""
+"""``make demo``: each way to start it and to end it."""
 
 import contextlib
 import os
@@ -75,7 +75,7 @@ class Demo:
         test.addCleanup(self._end)
 
     def read_until(self, text: str) -> None:
-        """Read its output until a text comes; fail if the output ends before, since the demo has ended."""
+        """Read its output until a text appears; fail if the output ends first."""
         self._read(text)
         if text not in self.text:
             self.test.fail(f"the demo has ended before {text!r}: {self.text}")
@@ -96,7 +96,7 @@ class Demo:
                 self.text += data.decode()
 
     def read_all(self) -> None:
-        """Read until all processes that write there have ended."""
+        """Read until all processes that write this output have ended."""
         self._read("\0never")
 
     @property
@@ -165,7 +165,7 @@ class DemoTests(TestCase):
         demo.assert_nothing_left()
 
     async def the_list_on_a_phone(self, url: str) -> None:
-        """Firefox at a phone's size, before real VMs: pictures, a console, and a VM that is suspended and paused."""
+        """The list of real VMs in Firefox at a phone's size: pictures, a console, suspend, resume and pause."""
 
         def steps(view: ConsolePage) -> None:
             page = view.page
@@ -208,7 +208,7 @@ class DemoTests(TestCase):
         self.assertEqual(seen.console, [])
 
     def test_ctrl_c(self) -> None:
-        """Ctrl-C, as a terminal sends it."""
+        """SIGINT to all processes of the terminal, as Ctrl-C sends it."""
         demo = Demo(self, terminal=True)
         demo.read_until(LAST_LINE)
         os.killpg(demo.process.pid, signal.SIGINT)
@@ -253,14 +253,14 @@ class DemoTests(TestCase):
             self.assertEqual(demo.wait(), 0, demo.text)
             demo.read_all()
             self.assertNotIn("Traceback", demo.text)
-            # Tests that run beside this one make such folders as well, and remove them in time.
+            # Other tests that run at the same time make such folders too, and remove them.
             until = time.monotonic() + 60
             while left := [folder for folder in mine if folder.exists() and not commands_with(f"{folder}/")]:
                 self.assertLess(time.monotonic(), until, (step, left))
                 time.sleep(0.1)
 
     def test_port_in_use(self) -> None:
-        """A port that is in use: one line names it and what to do, before anything is started."""
+        """If a port is in use, one line names it and what to do, and nothing is started."""
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
@@ -272,14 +272,13 @@ class DemoTests(TestCase):
         self.assertIn("DEMO_PORTS", done.stdout)
 
     def test_wrong_ports(self) -> None:
-        """An invalid DEMO_PORTS: one line."""
+        """An invalid DEMO_PORTS is one line."""
         for wrong in ("8774", "1 2 x", "1 2 99999", "8774 8774 6081"):
             done = self.run_with(wrong)
             self.assertEqual((done.returncode, len(done.stdout.splitlines())), (1, 1), done.stdout)
             self.assertIn("DEMO_PORTS must be three different ports", done.stdout)
 
     def run_with(self, ports: str) -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
         return subprocess.run(
             [sys.executable, "-m", "demo"],
             cwd=ROOT,

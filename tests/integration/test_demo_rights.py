@@ -16,7 +16,7 @@ NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": ()}
 
 
 class RightsTests(SynchronousTestCase):
-    """These tests run as root; another user runs them by sudo."""
+    """These tests run as root; for other users, sudo runs them."""
 
     def setUp(self) -> None:
         if os.geteuid() != 0:
@@ -29,7 +29,7 @@ class RightsTests(SynchronousTestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def as_nobody(self, *command: str) -> int:
-        """The exit code of a command of the user that runs libvirtd."""
+        """Run a command as libvirtd's user, and return its exit code."""
         return subprocess.run(command, stderr=subprocess.DEVNULL, timeout=DEADLINE, **NOBODY).returncode
 
     def test_processes(self) -> None:
@@ -81,7 +81,7 @@ class RightsTests(SynchronousTestCase):
                 folder = libvirtd.root / "k" / name if name == "libvirt" else copied.parent
                 self.assertEqual(self.as_nobody("mv", str(folder), f"{folder}.old"), 0)
                 self.assertEqual(self.as_nobody("ln", "-s", str(target), str(folder)), 0)
-                # libvirtd's own user may not enter the target: libvirtd ends, before or after its socket answers.
+                # libvirtd's user may not enter the target, so libvirtd exits, before or after its socket answers.
                 with contextlib.suppress(LibvirtdFailed):
                     libvirtd.start()
         self.assertEqual([path.name for path in target.iterdir()], ["secret.xml"])

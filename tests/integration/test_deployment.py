@@ -1,15 +1,15 @@
-"""The README's deployment on three hosts, to the letter; and what two projects see then.
+"""The README's deployment on three hosts, exactly as written, and what the users of two projects see then.
 
-The hosts are namespaces (:mod:`tests.support.hosts`) with the names and addresses of the README.  What its marked
-blocks type, root types there; nothing else configures anything.  Three things stand in for what a test can't have:
+The hosts are namespaces (:mod:`tests.support.hosts`) with the names and addresses of the README.  Root runs the
+README's marked blocks there, and nothing else configures anything.  Three things are replaced:
 
-* For blocks marked "package", which fetch packages: what they install is here already, this checkout and the Python
-  that runs the test (at ``/opt/novnc_twisted``, by a link), and the machine's redis-server.
-* For ``systemctl``: the blocks that call it run, too, but it only notes down its arguments.  The test then starts
-  those units by the lines of their files: the command, its user and groups, without privileges.
-* For ``scp``: it notes down its arguments as well, and the test copies those files to their hosts.
+* Blocks marked "package" do not run.  What they install is here already: this checkout, the Python that runs the test
+  (with a link at ``/opt/novnc_twisted``), and the machine's redis-server.
+* ``systemctl`` only records its arguments.  The test then starts those units with the command, the user and the groups
+  of their files, without privileges.
+* ``scp`` does so, too.  The test then copies those files to their hosts.
 
-A compute host "with libvirt" is given what Debian's package brings: a system libvirtd, its users, and its files.
+A compute host has what Debian's package of libvirt installs: a system libvirtd, its users, and its files.
 """
 
 import os
@@ -49,7 +49,7 @@ LIBVIRTD = "[Service]\nExecStart=/usr/sbin/libvirtd\nLimitNOFILE=65536\n"
 LIBVIRTD_CONF = (
     'unix_sock_group = "libvirt"\nunix_sock_rw_perms = "0770"\nauth_unix_ro = "none"\nauth_unix_rw = "none"\n'
 )
-"""The content of Debian's package."""
+"""The settings of Debian's package."""
 
 QEMU_CONF = 'stdio_handler = "file"\nsecurity_driver = "none"\n'
 """This machine has neither virtlogd nor AppArmor."""
@@ -58,7 +58,7 @@ _TEXT = 0xB8000
 
 
 class Block(NamedTuple):
-    """A block of shell in the README: its hosts, a need ("package", "systemd", "copy") or "", and its text."""
+    """A shell block of the README: its hosts, its mark ("package", "systemd", "copy" or ""), and its text."""
 
     who: str
     kind: str
@@ -127,7 +127,6 @@ class DeploymentTests(TestCase):
         self.assertEqual(code, 0, (output + errors).decode())
 
     async def as_root(self) -> None:
-        """The whole deployment."""
         addresses = {name: f"{address}/24" for name, address in self.readme.addresses.items()}
         self.assertEqual(list(addresses), ["controller", "compute1", "compute2"])
         network = await Network.start(self, addresses)
@@ -224,10 +223,10 @@ class DeploymentTests(TestCase):
 
     async def give(self, host: Host, name: str, user: str, project: str) -> None:
         """Set the owner of a VM, with the README's command for alice's myserver20."""
-        await in_thread(host.run, self.meant(self.readme.owner, name, user, project))
+        await in_thread(host.run, self.with_names(self.readme.owner, name, user, project))
 
-    def meant(self, text: str, name: str, user: str, project: str) -> str:
-        """The README's command for alice of project red and her myserver20, with other names."""
+    def with_names(self, text: str, name: str, user: str, project: str) -> str:
+        """A command of the README, with other names than alice, red and myserver20."""
         for old, new in (("myserver20", name), ("alice", user), ("red", project)):
             text = re.sub(rf"\b{old}\b", new, text)
         return text
@@ -247,12 +246,12 @@ class DeploymentTests(TestCase):
 
     async def client(self, user: str, project: str, command: str, name: str = "myserver20") -> Ran:
         """Run the README's command as a user without rights on the controller; return its output."""
-        lines = [self.meant(self.readme.user, name, user, project), self.meant(command, name, user, project)]
+        lines = [self.with_names(self.readme.user, name, user, project), self.with_names(command, name, user, project)]
         done = await in_thread(self.controller.attempt, *lines, path=f"{OPT}/bin:{PATH}", user="nobody")
         return Ran(done.stdout, done.stderr, done.returncode)
 
     async def users_see_their_own(self, red: str, blue: str, second: str) -> list[tuple[str, Host, str]]:
-        """Assert that lists and links concern the user's project; return the links by VM."""
+        """Assert that users see only their project's VMs; return the links, each with the VM's host and name."""
         listing, novnc, xvpvnc = self.readme.commands
         alice, bob = ("alice", "red"), ("bob", "blue")
         reds, blues, everything = await together(
@@ -299,7 +298,7 @@ class DeploymentTests(TestCase):
         await viewer.leave()
 
     async def in_a_browser(self, url: str) -> None:
-        """Assert that Chromium on the controller shows it."""
+        """Assert that Chromium on the controller shows the VM of this link."""
         start = Path(self.mktemp()).absolute()
         start.write_text(f'#!/bin/sh\nexec {shlex.join(self.controller.enter(chromium()))} "$@"\n')
         start.chmod(0o755)
@@ -330,7 +329,7 @@ class DeploymentTests(TestCase):
     # --- what no one may see
 
     async def secrets_are_kept(self, links: list[tuple[str, Host, str]]) -> None:
-        """Services have no privileges; only they can read passwords; no log contains a password or a token."""
+        """Services run as their own users; only they can read passwords; no log contains a password or a token."""
         for host in (self.controller, self.one, self.two):
             users = (await in_thread(host.run, "ps -eo user:32,args | awk '/bin[/]twistd/ {print $1}'")).split()
             ours = [unit.command for name, unit in self.units.items() if name.startswith(host.name)]

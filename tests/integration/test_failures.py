@@ -1,4 +1,4 @@
-"""A sample of the faults of ``make failures``: nothing happens that the table in the documents does not have."""
+"""A sample of the faults of ``make failures``: no outcome is worse than the one in the documents' table."""
 
 import json
 import os
@@ -47,15 +47,13 @@ class SampleTests(TestCase):
 
 
 class TableTests(SynchronousTestCase):
-    """The table of the documents."""
-
     def test_it_has_every_fault(self) -> None:
         recorded = json.loads(FILE.read_text())["clouds"]
         names = {cloud: [f"{one['part']}:{one['fault']}" for one in outcomes] for cloud, outcomes in recorded.items()}
         self.assertEqual(names, {cloud: faults(cloud) for cloud in CLOUDS})
 
     def test_what_must_not_be_noticed(self) -> None:
-        """No wrong screen; one of two consoleauths is never missed; no live session ends that need not."""
+        """No user sees a wrong screen, or misses one of two consoleauths; only faults in ENDS end live sessions."""
         text = FILE.read_text()
         self.assertNotIn("WRONG SCREEN", text)
         outcomes = [one for some in json.loads(text)["clouds"].values() for one in some]
@@ -68,7 +66,7 @@ class TableTests(SynchronousTestCase):
 
 
 class BrokenTests(SynchronousTestCase):
-    """What a run of the sample must not show."""
+    """How a run is compared with the table."""
 
     def broken(self, **changed: Any) -> list[str]:
         recorded: dict[str, Any] = {kind: ["works", "4503"] for kind in ("link", "new", "elsewhere", "token")}
@@ -91,7 +89,7 @@ class BrokenTests(SynchronousTestCase):
 
 class GiveUpTests(SynchronousTestCase):
     def test_an_attempt(self) -> None:
-        """It leaves no error, even while it waits for a connection."""
+        """An attempt that is given up leaves no error, even while it waits for a connection."""
         address = IPv4Address("TCP", "10.99.0.13", 8774)
         connecting: Deferred[None] = Deferred(lambda self: self.errback(ConnectingCancelledError(address)))
         for attempt in (connecting, Deferred()):

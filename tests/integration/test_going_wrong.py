@@ -21,10 +21,10 @@ LOST = "cannot be reached ("
 
 
 class GoingWrongCase(CloudCase):
-    """How users see refusals."""
+    """Assertions about what users see."""
 
     async def links(self, uuid: str) -> tuple[str, str]:
-        """A console at each proxy."""
+        """A new link at each proxy."""
         return await self.cloud.console(uuid, "novnc"), await self.cloud.console(uuid, "xvpvnc")
 
     async def refused(self, links: tuple[str, str], *rows: type[Refusal]) -> None:
@@ -45,7 +45,6 @@ class GoingWrongCase(CloudCase):
         self.assertIn(ServiceUnavailable.sentence, str(answer.body))
 
     def no_traceback(self) -> None:
-        """Assert that no log contains a traceback."""
         self.assertNotIn("Traceback", self.cloud.heard())
 
 
@@ -89,7 +88,7 @@ class ServicesTests(GoingWrongCase):
         self.no_traceback()
 
     async def test_redis_frozen(self) -> None:
-        """The same with a Redis that stores everything."""
+        """The same with a Redis that hangs: it loses no data, so the links stay valid."""
         cloud = await self.start()
         links = await self.links(self.red)
         await self.sessions()
@@ -167,7 +166,7 @@ class ServicesTests(GoingWrongCase):
         self.no_traceback()
 
     async def gone_from_services(self, host: str) -> None:
-        """Wait until os-services no longer shows it; the test's time-out ends it."""
+        """Wait until os-services no longer shows the host."""
         while True:
             answer = await self.cloud.api("GET", "os-services")
             if host not in str(answer.body):
@@ -181,7 +180,7 @@ class ServicesTests(GoingWrongCase):
             states = {server["name"]: server["status"] for server in listed.body["servers"]}
 
     async def test_libvirtd(self) -> None:
-        """It hangs, is killed and restarted: VMs continue, and their tokens stay valid."""
+        """libvirtd hangs, is killed, and is restarted: VMs continue, and their tokens stay valid."""
         cloud = await self.start()
         links = await self.links(self.red)
         cloud.one.libvirtd.freeze()
@@ -192,7 +191,7 @@ class ServicesTests(GoingWrongCase):
         self.assertEqual(other.status, 200)
         await self.listed({"myserver20": "UNKNOWN", "myserver21": "ACTIVE"})
         cloud.one.libvirtd.thaw()
-        # If it hung for long, its connection was given up, and is being made again now.
+        # If it hung for long, the compute service has closed the connection, and now reconnects.
         while (await cloud.ask_console(self.red)).status != 200:
             pass
         await self.work(links, "myserver20")
@@ -200,7 +199,7 @@ class ServicesTests(GoingWrongCase):
         await cloud.processes["consolecompute compute1"].seen("can't be reached (")
         await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
         await in_thread(cloud.one.libvirtd.start)
-        # It may not have found its QEMUs yet, so only the calls of our services are tried.
+        # libvirtd may not have found its QEMUs yet, so only the calls of our services are tried.
         for url in (*links, *await self.links(self.red)):
             viewer = await (await cloud.viewers.open(url)).ready()
             self.assertEqual(viewer.name, "myserver20")
@@ -218,14 +217,14 @@ class ServersTests(GoingWrongCase):
         await cloud.one.virsh("destroy", "myserver20")
         await self.refused(links, InstanceNotRunning)
         self.assertEqual((await cloud.ask_console(self.red)).status, 409)
-        said = await cloud.client("nova get-vnc-console myserver20 novnc", cloud.none("nova"))
-        self.assertIn("(HTTP 409)", said.errors)
+        printed = await cloud.client("nova get-vnc-console myserver20 novnc", cloud.none("nova"))
+        self.assertIn("(HTTP 409)", printed.errors)
         await in_thread(cloud.one.libvirtd.start_vm, "myserver20")
         await self.work(links, "myserver20")
         self.no_traceback()
 
     async def test_port_taken_by_another(self) -> None:
-        """CVE-2013-0335: a transient VM, and a persistent one that is undefined."""
+        """CVE-2013-0335: a new VM gets the port of a transient VM, or of one that was undefined."""
         cloud = await self.start()
         port = free_port()
         graphics = f"<graphics type='vnc' port='{port}' autoport='no'/>"
@@ -262,7 +261,7 @@ class ServersTests(GoingWrongCase):
         self.assertEqual(viewer.name, "second")
 
     async def test_moved(self) -> None:
-        """Migrated live during a session, or moved while stopped: the same token finds it."""
+        """After a live migration, or a move while it is stopped, the same token finds the VM."""
         cloud = await self.start()
         uuid = await cloud.one.create("wanderer")
         links = await self.links(uuid)
@@ -291,7 +290,7 @@ class ServersTests(GoingWrongCase):
         self.no_traceback()
 
     async def test_two_run(self) -> None:
-        """A UUID runs on several hosts: the token's host counts, or the only host; otherwise the console is refused."""
+        """A UUID runs on several hosts: the token's host is used, or the only one; otherwise the console is refused."""
         cloud = await self.start(hosts=3)
         third = cloud.hosts["compute3"]
         links = await self.links(self.red)

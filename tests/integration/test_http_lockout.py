@@ -54,7 +54,7 @@ class LockoutTests(Clients):
         return sorted(status for status, _, _ in answers)
 
     async def test_guesses_side_by_side(self) -> None:
-        """Eight of a hundred are compared; the others cost no bcrypt; then the right password does not help either."""
+        """At most 8 of 100 guesses are compared; the others cost no bcrypt; then the right password is refused, too."""
         await self.begin()
         statuses = await self.statuses([{"password": f"wrong {number}"} for number in range(100)])
         self.assertEqual(statuses, [401] * self.compared + [429] * (100 - self.compared))

@@ -43,7 +43,7 @@ class OptionTests(TestCase):
         return response.code, wait, (await readBody(response)).decode()
 
     async def test_behind_a_proxy(self) -> None:
-        """From a trusted proxy: each client that it names is counted separately, and links use its address."""
+        """A trusted proxy sets addresses and scheme: its clients are counted separately, and links use the scheme."""
         await self.begin("trusted_proxies = 127.0.0.1, ::1")
         self.assertEqual([(await self.ask("x", "192.0.2.1"))[0] for _ in range(3)], [401, 401, 429])
         status, wait, _ = await self.ask("secret", "192.0.2.1")
@@ -55,7 +55,7 @@ class OptionTests(TestCase):
             self.assertNotIn(secret, self.api.output)
 
     async def test_behind_nobody(self) -> None:
-        """A client that claims another address is counted, and does not influence links."""
+        """A client that claims other addresses is counted as one, and does not influence links."""
         await self.begin()
         self.assertEqual([(await self.ask("x", f"192.0.2.{at}"))[0] for at in range(3)], [401, 401, 429])
         self.assertIn('"http://localhost', (await self.ask("x", path="/v2.1"))[2])

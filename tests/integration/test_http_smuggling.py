@@ -26,12 +26,12 @@ class Smuggling(PortsCase):
         self.assertEqual([line for line in wrong if line], [])
         self.assertFalse([asked for asked in self.asked_of_api if SMUGGLED.decode() in asked.segments])
         self.assertFalse([asked for asked in self.asked if SMUGGLED.decode() in asked[0]])
-        self.assertEqual(self.server.connections, [], "and no VNC server gets a byte of it")
+        self.assertEqual(self.server.connections, [], "no VNC server may be dialled")
         self.assertEqual(self.flushLoggedErrors(), [])
         self.assertNotIn("Traceback", self.log_text())
 
     async def test_the_table(self) -> None:
-        self.assertEqual(len({attack.name for attack in TABLE}), len(TABLE), "a name says which row it is")
+        self.assertEqual(len({attack.name for attack in TABLE}), len(TABLE), "two rows have the same name")
         await self.each([attack for attack in TABLE if not waits(attack)])
 
 

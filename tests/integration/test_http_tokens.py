@@ -1,4 +1,4 @@
-"""Tokens at both proxies, with a real consoleauth and clients of several addresses."""
+"""Tokens at both proxies, with a real consoleauth and clients at several addresses."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class TokenCase(FrontCase):
     """Both proxies in one process, as in twistd console."""
 
     async def begin(self, *, limit: int = 600, trusted: tuple[str, ...] = (), on: Any = reactor, **policy: Any) -> None:
-        """Start them; the noVNC proxy on this reactor."""
+        """Start them; ``on`` is the reactor of the noVNC proxy."""
         self.transport = MemoryTransport(reactor)
         await self.transport.start()
         self.addCleanup(self.transport.stop)
@@ -115,7 +115,7 @@ class TokenCase(FrontCase):
 
 class KindTests(TokenCase):
     async def test_each_kind_at_its_own_door(self) -> None:
-        """Afterwards it is still valid at its own port."""
+        """A token that the other proxy refused is still valid at its own."""
         await self.begin()
         novnc, xvp = await self.token("n"), await self.token("x", "xvpvnc")
         self.assertEqual((await self.xvp_says(novnc), await self.novnc_says(xvp)), (403, 4403))
@@ -125,7 +125,7 @@ class KindTests(TokenCase):
     async def test_one_time(self) -> None:
         await self.begin(one_time=True)
         novnc, xvp = await self.token("n"), await self.token("x", "xvpvnc")
-        self.assertEqual((await self.xvp_says(novnc), await self.novnc_says(xvp)), (403, 4403), "this uses none up")
+        self.assertEqual((await self.xvp_says(novnc), await self.novnc_says(xvp)), (403, 4403), "not used up by this")
         self.assertEqual((await self.novnc_says(novnc), await self.xvp_says(xvp)), (0, 0))
         self.assertEqual((await self.novnc_says(novnc), await self.xvp_says(xvp)), (4401, 401))
 
@@ -136,7 +136,7 @@ class KindTests(TokenCase):
         self.assertEqual((await self.novnc_says(novnc), await self.xvp_says(xvp, THERE)), (0, 0))
         self.assertEqual((await self.novnc_says(novnc, THERE), await self.xvp_says(xvp)), (4403, 403))
         claim = f"X-Forwarded-For: {HERE}\r\n"
-        self.assertEqual(await self.novnc_says(novnc, THERE, claim), 4403, "no trusted proxy says so")
+        self.assertEqual(await self.novnc_says(novnc, THERE, claim), 4403, "not from a trusted proxy")
         self.assertEqual(await self.novnc_says(novnc, "127.0.0.9", claim), 0)
 
     async def test_bound_to_who_asked_for_it(self) -> None:
@@ -159,19 +159,19 @@ class KindTests(TokenCase):
 
 
 class GuessTests(TokenCase):
-    """Guesses of a token are counted by address, at both ports together; other errors are not counted."""
+    """Refused tokens are counted by address, at both ports together; requests without a token are not counted."""
 
     async def test_a_good_token_among_guesses(self) -> None:
-        """A client that shares its address with a guessing one is admitted; a missing token is not a guess."""
+        """A client with a valid token is admitted, even from the address of a client that guesses."""
         await self.begin(limit=3)
         token, other = await self.token("n"), await self.token("x", "xvpvnc")
-        said = [
+        refusals = [
             await self.novnc_says("a"),
             await self.xvp_says("b"),
             await self.novnc_says(""),
             await self.xvp_says(""),
         ]
-        self.assertEqual(said, [4401, 401, 4401, 400])
+        self.assertEqual(refusals, [4401, 401, 4401, 400])
         self.assertFalse(self.failures.too_many(HERE))
         self.assertEqual(await self.novnc_says(other), 4403)
         self.assertTrue(self.failures.too_many(HERE))

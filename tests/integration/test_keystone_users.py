@@ -39,7 +39,7 @@ class KeystoneUsersTests(Clients):
         )
 
     async def test_clients_and_a_keystone_that_changes(self) -> None:
-        """A member and a reader; then refused credentials of our own, a missing right, and a Keystone that is down."""
+        """A member and a reader; then our own token expires, our user lacks a right, and Keystone is down."""
         await self.start()
         alice = self.settings("alice", self.cloud.users.add("alice", project="red"))
         rita = self.settings("rita", self.cloud.users.add("rita", project="red", roles=("reader",)))
@@ -56,11 +56,11 @@ class KeystoneUsersTests(Clients):
         self.assertEqual(self.rows(listed), [["Name"], ["myserver2"], ["myserver20"]])
         self.assertEqual((refused[2], wrong[2]), (1, 1))
         self.assertIn("A user with the role reader cannot open consoles", refused[1])
-        # One token for each client, validated once, since each took less than the time of the cache.
+        # One token for each client that logged in, validated once: no client ran longer than the cache keeps it.
         self.assertEqual(self.validations(), 3)
         log = Logged(self)
         self.assertEqual(await self.status("/v2.1/servers", self.cloud.users.add_token()), 200)
-        # Our own token ends: it is renewed, once, and nobody notices.
+        # Our own token expires: it is renewed, and no client notices.
         self.cloud.valid.clear()
         self.assertEqual(await self.status("/v2.1/servers", self.cloud.users.add_token()), 200)
         self.assertEqual(await self.status("/v2.1/servers", "unknown"), 401)
@@ -79,7 +79,6 @@ class KeystoneUsersTests(Clients):
             self.assertEqual(log.lines(secret), [])
 
     async def status(self, path: str, token: str) -> int:
-        """The status of a GET with a token."""
         headers = Headers({"X-Auth-Token": [token]})
         response = await Agent(reactor).request(b"GET", f"{self.url}{path}".encode(), headers)
         await readBody(response)

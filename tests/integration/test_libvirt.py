@@ -39,7 +39,7 @@ def screen_text(domain: Any) -> str:
 
 
 class OneHostTests(OneHostCase):
-    """Each kind of display, and each kind of end."""
+    """Each kind of display, and each way in which a VM ends."""
 
     async def test_tcp(self) -> None:
         await self.create()
@@ -50,7 +50,7 @@ class OneHostTests(OneHostCase):
         self.assertEqual((instance.vcpus, instance.memory_mb), (1, 16))
 
     async def test_its_owner_changes_while_it_runs(self) -> None:
-        """The owner is changed with ``virsh metadata --live``; names of all languages stay intact."""
+        """The owner is changed with ``virsh metadata --live``; names in other scripts stay intact."""
         await in_thread(self.libvirtd.create, small_domain("検証\u3000サーバ", identity=self.uuid))
         tokens = []
         for number, project in enumerate(("red", "青\u00a0い", "red"), 1):
@@ -138,7 +138,7 @@ class OneHostTests(OneHostCase):
     async def act(self, action: Any, state: str) -> None:
         """Begin a power action, and wait until the VM has this state."""
         while (reply := await self.compute.change_power(await self.compute.find(self.uuid), action)).conflict:
-            self.assertEqual(reply.conflict, "task", action)  # the action before has just done its work
+            self.assertEqual(reply.conflict, "task", action)  # the previous action is about to finish
             await deferLater(reactor, 0.05, lambda: None)
         await self.listed((self.uuid, state, "one"))
 
@@ -150,7 +150,7 @@ class OneHostTests(OneHostCase):
         shots = await gatherResults(
             [Deferred.fromCoroutine(self.compute.get_screenshot(instance, "jpeg", 320)) for _ in range(16)]
         )
-        # The first to ask begins one, all others share the next.
+        # The first request gets a picture of its own, all others share the next.
         self.assertEqual(shots[0].width, 320)
         self.assertLessEqual(len({shot.data for shot in shots}), 2)
         self.assertLessEqual(len(shots[0].content), 15_000)

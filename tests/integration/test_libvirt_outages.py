@@ -35,7 +35,7 @@ class OutageTests(OneHostCase):
         await in_thread(self.libvirtd.start)
         await self.driver.seen(Change.CONNECTED, times=2)
         self.assertEqual((await self.check(token)).name, "myserver20")
-        # This waits until libvirtd has its QEMU again: a domain that is destroyed before is gone without an event.
+        # This waits until libvirtd has found its QEMU: if a domain is destroyed earlier, there is no event.
         await in_thread(self.libvirtd.virsh, "qemu-monitor-command", "--hmp", "myserver20", "info status")
         await in_thread(self.libvirtd.destroy, "myserver20")
         self.assertEqual(await self.dropped, self.uuid)  # events are received again
@@ -74,14 +74,14 @@ class OutageTests(OneHostCase):
         await self.create()
         token = await self.token()
         self.libvirtd.freeze()
-        for _ in range(6):  # more than there are threads
+        for _ in range(6):  # more than the driver's threads
             await self.refused(ServiceUnavailable, self.check(token))
         await in_thread(self.libvirtd.restart)
         await self.driver.seen(Change.CONNECTED, times=2)
         self.assertEqual((await self.check_until_it_answers(token)).name, "myserver20")
 
     async def check_until_it_answers(self, token: str) -> Any:
-        """libvirt itself ends hanging calls later; there is no event to wait for."""
+        """Retry: libvirt itself ends hanging calls later, and there is no event to wait for."""
         while True:
             try:
                 return await self.check(token)
@@ -104,8 +104,6 @@ class FullTests(LibvirtCase):
 
 
 class DownTests(LibvirtCase):
-    """libvirtd is down when we start."""
-
     async def test_down_at_start(self) -> None:
         libvirtd = PrivateLibvirtd()
         self.addCleanup(deferToThread, libvirtd.close)

@@ -7,8 +7,6 @@ from tests.support.libvirtd import in_thread, private_libvirtd, small_domain
 
 
 class TwoHostsTests(LibvirtCase):
-    """A VM that moves from one compute host to another."""
-
     async def setUp(self) -> None:
         await super().setUp()
         self.one, self.two = await private_libvirtd(self), await private_libvirtd(self)
@@ -23,7 +21,7 @@ class TwoHostsTests(LibvirtCase):
         await in_thread(self.one.start_vm, "myserver20")
         token = await self.token()
         self.assertEqual((await self.check(token)).compute_host, "one")
-        await in_thread(self.two.define, self.xml)  # another host knows it before it ends here
+        await in_thread(self.two.define, self.xml)  # defined there before it ends here
         await in_thread(self.one.destroy, "myserver20")
         await in_thread(self.one.undefine, "myserver20")
         await self.refused(InstanceNotRunning, self.check(token))

@@ -28,7 +28,7 @@ class NoVNCTest(SessionsCase):
 
     workers = 2
     forked = True
-    """Whether the proxy is started by :mod:`tests.support.forked`.  A take-over starts its command line again."""
+    """Whether :mod:`tests.support.forked` starts the proxy; not for a take-over, which runs the command line again."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
@@ -61,12 +61,12 @@ class NoVNCTest(SessionsCase):
         return {row["id"]: row for row in rows}
 
     async def opened_by(self, number: int) -> tuple[str, Viewer, Any]:
-        """A live session of this worker: its id, its viewer, and the server's side."""
+        """Open a session on this worker; return its id, its viewer, and the VNC server's side."""
         others = [pid for one, pid in self.pids.items() if one != number]
         for pid in others:
             os.kill(pid, signal.SIGSTOP)
+        # Read from the audit trail: the API's list would wait for the stopped workers.
         before = {entry["session"] for entry in self.entries("session.opened")}
-        # From outside of the stopped ones: a listing would wait for them.
         url = await self.link()
         viewer = await self.viewers.open(url)
         server = await self.vnc.live.get()
@@ -88,7 +88,7 @@ class NoVNCTest(SessionsCase):
         lost = [await self.opened_by(1) for _ in range(2)]
         kept, viewer, server = await self.opened_by(2)
         ids = {session_id for session_id, _, _ in lost}
-        # One that has ended, and whose report was not sent yet.
+        # This one has ended, but its report has not been sent yet.
         left, leaving, _ = await self.opened_by(1)
         await leaving.leave()
         while left not in {entry["session"] for entry in self.entries("session.closed")}:
@@ -111,7 +111,7 @@ class NoVNCTest(SessionsCase):
         for row in rows.values():
             self.assertEqual((row["server_id"], row["phase"], row["client_address"]), (A, "live", "127.0.0.1"))
             self.assertGreaterEqual(row["ended_at"], row["started_at"])
-        # The others' sessions go on, and end as usual.
+        # The sessions of other workers go on, and end as usual.
         await self.lives(viewer, server)
         found = await self.metrics(self.monitoring)
         self.assertEqual(found['novnc_sessions_ended_total{cause="WorkerLost"}'], 2)
@@ -122,7 +122,7 @@ class NoVNCTest(SessionsCase):
         self.assertNotIn("Traceback", self.proxy.output)
 
     async def test_all_workers_are_killed_at_the_end(self) -> None:
-        """While the service stops; the supervisor reports them before it ends."""
+        """The workers are killed while the service stops; the supervisor reports their sessions before it ends."""
         await self.begin()
         sessions = {(await self.opened_by(number))[0] for number in (1, 2)}
         for pid in self.pids.values():
@@ -137,7 +137,7 @@ class NoVNCTest(SessionsCase):
     async def test_the_whole_proxy_is_killed(self) -> None:
         """Its next start, here without workers, reports the sessions of all workers."""
         await self.begin()
-        await self.is_killed({(await self.opened_by(number))[0] for number in (1, 2)}, workers=1)
+        await self.kill_and_restart({(await self.opened_by(number))[0] for number in (1, 2)}, workers=1)
 
     async def test_a_proxy_without_workers_is_killed(self) -> None:
         """Its next start, here with workers, reports its sessions."""
@@ -146,11 +146,11 @@ class NoVNCTest(SessionsCase):
         await self.opened()
         while not (opened := self.entries("session.opened")):
             await deferLater(reactor, 0.02)
-        await self.is_killed({entry["session"] for entry in opened}, workers=2)
+        await self.kill_and_restart({entry["session"] for entry in opened}, workers=2)
 
-    async def is_killed(self, sessions: set[str], workers: int) -> None:
-        """Kill the proxy, start it with this number of workers, and await the reports; its files are removed."""
-        # Stopped first: otherwise, the workers would end in order when their supervisor is gone.
+    async def kill_and_restart(self, sessions: set[str], workers: int) -> None:
+        """Kill the proxy and start it with this number of workers: it reports the sessions, and removes its files."""
+        # Stopped first: otherwise, the workers would end cleanly when their supervisor is gone.
         for sign in (signal.SIGSTOP, signal.SIGKILL):
             for pid in (*self.pids.values(), main_pid(self.proxy)):
                 os.kill(pid, sign)
@@ -164,7 +164,7 @@ class NoVNCTest(SessionsCase):
         self.assertEqual(list(self.folder.glob("sessions-*")), [])
 
     async def test_a_worker_of_the_previous_process_is_killed(self) -> None:
-        """After a take-over, its supervisor still reports its sessions."""
+        """After a take-over, the worker's supervisor still reports its sessions."""
         self.forked = False
         await self.begin()
         lost, _, _ = await self.opened_by(1)
@@ -189,7 +189,7 @@ class NoVNCTest(SessionsCase):
         self.assertEqual(await self.proxy.ended, 0, self.proxy.output)
 
     async def test_redis_hangs(self) -> None:
-        """What ends meanwhile, with its worker or without, is in the history afterwards, once."""
+        """A session that ends meanwhile, alone or with its worker, is in the history afterwards, once."""
         await self.begin()
         left, viewer, _ = await self.opened_by(1)
         lost, _, _ = await self.opened_by(2)
@@ -199,7 +199,7 @@ class NoVNCTest(SessionsCase):
         os.kill(second, signal.SIGKILL)
         while len(self.entries("session.closed")) < 2:
             await deferLater(reactor, 0.02)
-        # No line shows that a report had no answer; they begin after a second, and wait for five.
+        # No log line shows that a report had no answer.  Reports are sent after 1 s, and time out after 5 s.
         await deferLater(reactor, 7.0)
         self.redis.thaw()
         rows = await self.history(2)

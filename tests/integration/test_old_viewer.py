@@ -25,7 +25,7 @@ class Plain(Protocol):
     transport: Any
 
     def __init__(self, proxy_port: int) -> None:
-        self.said = b""
+        self.received = b""
         self.gone: Deferred[None] = Deferred()
         self._proxy_port = proxy_port
         self._proxy: Any = None
@@ -40,10 +40,10 @@ class Plain(Protocol):
         self._proxy = proxy
         self.transport.write(await proxy.read(len(proxy.buffer)))
         proxy.dataReceived = self.transport.write
-        proxy.write(self.said)
+        proxy.write(self.received)
 
     def dataReceived(self, data: bytes) -> None:
-        self.said += data
+        self.received += data
         if self._proxy is not None:
             self._proxy.write(data)
 
@@ -57,7 +57,7 @@ class OldViewer(FrontCase):
     timeout = 300
 
     async def test_a_picture(self) -> None:
-        """It answers 3.3 to our 3.8, gets a session, and saves the screen."""
+        """The viewer answers 3.3 to our 3.8, gets a session, and saves the screen."""
         program = shutil.which("vncsnapshot")
         assert program is not None, "no vncsnapshot found: apt-get install vncsnapshot"
         folder = Path(tempfile.mkdtemp())
@@ -81,6 +81,6 @@ class OldViewer(FrontCase):
         out, err, code = await getProcessOutputAndValue(program, arguments, env={"HOME": str(folder)})
         self.assertEqual(code, 0, out + err)
         self.assertEqual(picture.read_bytes()[:2], b"\xff\xd8", "a JPEG")
-        self.assertEqual(viewers[0].said[:12], b"RFB 003.003\n")
+        self.assertEqual(viewers[0].received[:12], b"RFB 003.003\n")
         self.assertIn(b"myserver20", out + err)
         await viewers[0].gone

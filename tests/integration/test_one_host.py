@@ -1,7 +1,7 @@
-"""The README's single host, to the letter: one service under a real systemd, with TLS, users, and a real VM.
+"""The README's single host, exactly as written: one service under a real systemd, with TLS, users, and a real VM.
 
-The machine is :mod:`tests.support.machine`.  What the README installs from packages is there already; the name of the
-host leads to loopback, and a libvirtd of the machine's own stands for that of the packages.
+The machine is :mod:`tests.support.machine`.  What the README installs from packages is there already.  The host's name
+resolves to loopback, and the test starts a libvirtd in place of that of the packages.
 """
 
 import base64
@@ -41,18 +41,16 @@ with context.wrap_socket(socket.create_connection((url.hostname, url.port)), ser
         data += piece
 print(data.partition(b"\\r\\n\\r\\n")[2][2:14].decode().strip())
 """
-"""Opens a link's WebSocket over TLS, verifies the certificate, and prints what RFB begins with."""
+"""Opens a link's WebSocket over TLS, verifies the certificate, and prints the RFB version."""
 
 
 def blocks(*hosts: str) -> list[str]:
-    """The README's blocks for these hosts, in order, but for those that fetch packages."""
+    """The README's blocks for these hosts, in order, without those that fetch packages."""
     found = re.findall(r"<!-- step: ([^>]+) -->\n```sh\n(.*?)```", README, re.S)
     return [text for who, text in found if who.removesuffix(" systemd") in hosts]
 
 
 class OneHostTests(SynchronousTestCase):
-    """A fresh machine."""
-
     timeout = 600
 
     def setUp(self) -> None:
@@ -66,7 +64,7 @@ class OneHostTests(SynchronousTestCase):
         self.addCleanup(self.machine.close)
 
     def prepare(self) -> None:
-        """Provide what packages and DNS bring."""
+        """Provide what the packages and DNS would provide."""
         self.machine.write("/etc/hosts", f"127.0.0.1 localhost {NAME}\n")
         self.machine.write("/etc/libvirt/libvirtd.conf", LIBVIRTD_CONF)
         self.machine.write("/etc/libvirt/qemu.conf", QEMU_CONF)

@@ -20,7 +20,7 @@ from tests.support.vm import SmallVM
 from tests.support.vnc_server import FakeVNCServer
 
 TCP_REPAIR = 19
-"""Linux, ``linux/tcp.h``: in this mode a socket is closed without a word to its peer (needs CAP_NET_ADMIN)."""
+"""Linux, ``linux/tcp.h``: in this mode a socket is closed without a packet to its peer (needs CAP_NET_ADMIN)."""
 
 CROWD = 16
 
@@ -38,7 +38,7 @@ class CrowdTests(FrontCase):
         return vm
 
     async def crowd(self, vm: SmallVM, **settings: Any) -> None:
-        """All come while QEMU does not run for a moment, as on a busy host; all work."""
+        """All viewers connect while QEMU is stopped for a moment, as on a busy host; all get sessions."""
         self.novnc(settings=self.settings(**settings))
         vm.freeze()
         viewers = [await self.websocket() for _ in range(CROWD)]
@@ -51,7 +51,7 @@ class CrowdTests(FrontCase):
         await self.crowd(await self.vm())
 
     async def test_many_proxies(self) -> None:
-        """They do not know of each other, so that the kernel drops connections; all work in the end."""
+        """The proxies do not take turns, so the kernel drops connections; all viewers get sessions in the end."""
         await self.vm()
         gate: Deferred[None] = Deferred()
         arrived: DeferredQueue[None] = DeferredQueue()
@@ -79,7 +79,7 @@ class CrowdTests(FrontCase):
 
 
 class Forgotten(Protocol):
-    """A connection that the server's kernel does not know, as after a SYN cookie whose answer found the queue full."""
+    """A connection that the server's kernel does not know, as after a SYN cookie if its ACK finds the queue full."""
 
     def connectionMade(self) -> None:
         self.transport.socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)

@@ -13,8 +13,6 @@ from tests.support.redis_server import RedisServer
 
 
 class RedisContractTests(CallContract, TopicContract, StoreContract, TestCase):
-    """The contract, between two processes' transports."""
-
     timeout = 300
 
     async def setUp(self) -> None:

@@ -34,7 +34,7 @@ class ForbiddenTests(RolesCase):
         self.hash = hash_token(self.token)
 
     def attempts(self, name: str) -> list[list[str]]:
-        """What a credential must not do, beyond the tables."""
+        """The commands of the tables that a credential must not run."""
         lines = FOR_NOBODY + (FOR_NEITHER if name in ("proxy", "compute.one") else "") + FOR[name]
         return [[word.replace(TOKEN, self.hash) for word in line.split()] for line in lines.split("\n") if line]
 
@@ -56,7 +56,7 @@ class ForbiddenTests(RolesCase):
         await self.still_works()
 
     async def test_by_script(self) -> None:
-        """Each script is known to Redis, and fails inside."""
+        """Redis has loaded each script, and denies a command inside it."""
         done = []
         for name in ("proxy", "compute.one"):
             for script, keys, arguments in BY_SCRIPT:
@@ -64,13 +64,13 @@ class ForbiddenTests(RolesCase):
                 words = ["EVALSHA", script.sha, "0", str(len(named)), *named, *arguments]
                 answer = self.answer(name, *words)
                 # With declared keys Redis checks the rights to read and to write before it runs the script.
-                told = self.answer(name, "EVALSHA", script.sha, str(len(named)), *named, "0", *arguments)
-                if code_of(answer) != "NOPERM" or "script" not in answer or not told.startswith("NOPERM"):
-                    done.append((name, words, answer, told))
+                declared = self.answer(name, "EVALSHA", script.sha, str(len(named)), *named, "0", *arguments)
+                if code_of(answer) != "NOPERM" or "script" not in answer or not declared.startswith("NOPERM"):
+                    done.append((name, words, answer, declared))
         self.assertEqual(done, [])
         await self.still_works()
 
-    async def test_counts_that_are_none(self) -> None:
+    async def test_invalid_counts(self) -> None:
         """With a count of 1e15 a script would block Redis until an administrator ends it."""
         done = []
         for name in FOR:
@@ -93,7 +93,7 @@ class ForbiddenTests(RolesCase):
         self.stolen("compute.one", "SADD", KINDS, *kinds)
         before = set(self.admin("SMEMBERS", KINDS)) - {kind.encode() for kind in kinds}
         named = KINDS, services("consoleauth"), "novnc:a:consoleauth@", "novnc:p:consoleauth"
-        # As consoleauth renews its entry, every tenth time.
+        # The script that consoleauth runs at every tenth renewal of its entry.
         renewal = "3000", "consoleauth@", "w {}", "", "1", "", "consoleauth", "30000"
         self.stolen("consoleauth", "EVALSHA", ANNOUNCE.sha, "0", str(len(named)), *named, *renewal)
         self.assertEqual(set(self.admin("SMEMBERS", KINDS)), before)
@@ -176,7 +176,7 @@ class RefusedTests(RolesCase):
         self.assertEqual([one.place for one in await self.api.services("compute.two")], ["192.0.2.2"])
 
     async def test_a_second_host_of_one_name(self) -> None:
-        """It has the same credential; Redis denies nothing that it does to find the other one."""
+        """It has the same credential, and Redis denies none of its commands."""
         twin = await self.login("compute.one")
         with self.assertRaises(TopicInUse) as caught:
             await twin.serve(
@@ -186,14 +186,14 @@ class RefusedTests(RolesCase):
         self.assertEqual(self.admin("ACL", "LOG"), [])
         self.assertEqual((await self.compute.find(A)).host, "one")
 
-    async def test_signs_of_life_for_ever(self) -> None:
-        """False announcements do not outlive the credential: they expire after a few seconds."""
+    async def test_announcements_that_never_expire(self) -> None:
+        """Entries that expire in the far future are ignored: false announcements do not outlive the credential."""
         await self.managers["two"].stop()
         # As if it had crashed: after an orderly end, calls wait for a restart.
         self.admin("DEL", "novnc:a:compute.two@192.0.2.2", "novnc:p:compute.two")
-        said = '{"binary":"nova-compute","host":"two","info":{}}'
+        entry = '{"binary":"nova-compute","host":"two","info":{}}'
         self.stolen("compute.two", "SADD", "novnc:services:compute", "compute.two@192.0.2.2")
-        for key, member in (("a:compute.two@192.0.2.2", f"x {said}"), ("p:compute.two", "x")):
+        for key, member in (("a:compute.two@192.0.2.2", f"x {entry}"), ("p:compute.two", "x")):
             self.stolen("compute.two", "ZADD", f"novnc:{key}", "99999999999999", member)
         self.assertEqual([one.topic for one in await self.api.services("compute.")], ["compute.one"])
         called = self.api.call("compute.two", "get_instance", instance_uuid=B)
@@ -209,7 +209,7 @@ class RefusedTests(RolesCase):
         self.assertEqual((await called).host, "one")
 
     async def test_the_server_of_another_is_gone(self) -> None:
-        """This holds for a flood of invalid replies as well, in which the true host's answer is lost."""
+        """A host cannot report this, even if the true host's answer is lost in a flood of invalid replies."""
         token, thief = await self.make_token(), await self.login("compute.two")
         replies = f"novnc:r:consoleauth:{self.auth._transport.calls.process}"
         for _ in range(4):
@@ -257,7 +257,7 @@ class RefusedTests(RolesCase):
             else:
                 return
 
-    async def test_requests_that_are_none(self) -> None:
+    async def test_invalid_requests(self) -> None:
         """Junk of one role blocks no other role, and a caller cannot direct replies to others."""
         for _ in range(100):
             self.stolen("proxy", "RPUSH", "novnc:q:consoleauth:proxy", "junk", "{}", "[" * 1000)

@@ -9,8 +9,6 @@ from tests.support.redis_users import ADMIN
 
 
 class RolesTests(CloudCase):
-    """The same system, in which each part has only the rights that it needs."""
-
     async def test_consoles_restarts_and_a_redis_that_forgot(self) -> None:
         cloud = await self.start(acl=True)
         ran = await cloud.client("nova service-list", cloud.none("nova"))

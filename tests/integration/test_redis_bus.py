@@ -58,7 +58,7 @@ class SecrecyTests(RedisTestCase):
                 self.assertNotIn(secret, everything)
 
     async def test_replies_at_rest_are_sealed(self) -> None:
-        """A reply that is never read: DUMP of every key."""
+        """A reply that is never read is not readable in a DUMP of any key."""
         redis = RedisServer(self)
         _, server = await self.pair(redis)
 
@@ -97,7 +97,7 @@ class SecrecyTests(RedisTestCase):
         self.assertEqual(redis.lasting(), [])
 
     async def test_the_names_of_the_services_outlive_a_killed_consoleauth(self) -> None:
-        """consoleauth is killed, and back some seconds later: nobody else seems to be gone meanwhile."""
+        """The names expire late, so no other service disappears from the list while consoleauth restarts."""
         redis = RedisServer(self)
         await self.pair(redis)
         for key in redis.command("KEYS", "*services*"):  # type: ignore[attr-defined]
@@ -187,7 +187,7 @@ class SecrecyTests(RedisTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_store_and_services_of_others(self) -> None:
-        """Foreign data in Redis is not an object or a service."""
+        """Foreign data in Redis is not taken for an object or a service."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         redis.command("SET", "novnc:s:bad", SECRET)
@@ -293,7 +293,7 @@ class ProtocolTests(RedisTestCase):
         self.assertEqual(len(caller.calls.pending), 0)
 
     async def test_strings_stay_strings(self) -> None:
-        """By default txredisapi converts texts that look like numbers; it needs hiredis for the rest."""
+        """By default, txredisapi converts strings that look like numbers."""
         self.assertTrue(issubclass(RedisProtocol, txredisapi.HiredisProtocol))
         redis = RedisServer(self)
         transport = await self.transport(redis.url)
@@ -308,7 +308,7 @@ class ProtocolTests(RedisTestCase):
         caller, _ = await self.pair(redis)
         listed: Any = redis.command("CLIENT", "LIST")
         blocked = [line for line in listed.decode().splitlines() if "cmd=blpop" in line]
-        # The replies of both processes, and the topic that one of them serves.
+        # For the replies of both transports, and for the topic that one of them serves.
         self.assertEqual(len(blocked), 3)
         self.assertTrue(all(" flags=b " in line for line in blocked), blocked)
         await caller.store.get("x")

@@ -45,7 +45,7 @@ class ExclusiveTests(RedisTestCase):
         return serving
 
     async def asked(self, caller: Any, times: int = 10) -> set[str]:
-        """The host that answers; a call that is lost has no answer, a busy machine answers late."""
+        """The names of the hosts that answer.  The deadline is long: only a lost call has no answer."""
         return {await caller.call(TOPIC, "who", deadline=60) for _ in range(times)}
 
     async def test_the_second_does_not_start(self) -> None:
@@ -64,7 +64,7 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(len(await caller.services()), 1)
 
     async def test_at_another_address(self) -> None:
-        """A cloned image with another address."""
+        """A cloned machine with another address."""
         redis = RedisServer(self)
         await self.host(redis, "first")
         with self.assertRaises(TopicInUse) as caught:
@@ -93,7 +93,7 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(self.logged.lines("Redis at"), [])
 
     async def test_calls_wait_for_a_restart(self) -> None:
-        """From the orderly end of the only server until the next one serves, which may have another address."""
+        """Calls wait from the orderly end of the only server until the next one serves."""
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
         stop = await self.begin(await self.transport(redis.url), "first", returns_within=10)
@@ -117,7 +117,7 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(await caller.services(), [])
 
     async def test_no_call_is_lost_at_the_end(self) -> None:
-        """Redis gives a call to the old server until its connection is closed."""
+        """The old server answers the calls that Redis sends it until its connection is closed."""
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
         for _ in range(10):
@@ -132,9 +132,9 @@ class ExclusiveTests(RedisTestCase):
             await stop()
 
     async def test_the_next_one_waits_for_closed_queues(self) -> None:
-        """An exclusive topic has no second server, and its calls wait, while the first one closes its connections.
+        """While a server closes its connections, its exclusive topic has no other server, and calls wait.
 
-        Redis gives a call to such a connection, and drops it if it reads the end of the connection before it sends it.
+        Redis could choose such a connection for a call, and lose the call if it reads the connection's end first.
         """
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
@@ -147,7 +147,7 @@ class ExclusiveTests(RedisTestCase):
         starting = self.begin(await self.transport(redis.url), "second")
         asked = Deferred.fromCoroutine(self.asked(caller, 1))
         await caller.ping(TOPIC)
-        await self.pause(0.3)  # an attempt of the second one
+        await self.pause(0.3)  # time for an attempt of the second one
         self.assertFalse(starting.called or asked.called or stopping.called)
         self.assertEqual(redis.command("EXISTS", f"novnc:q:{TOPIC}"), 0)
         finish(link)
@@ -156,7 +156,7 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(await asked, {"second"})
 
     async def test_a_predecessor_that_was_killed_on_this_machine(self) -> None:
-        """Its presence entry, which would last for 9 s more, is removed at once; it is known that it has ended."""
+        """Its presence entry, which would last for 9 s more, is removed at once: its process has ended."""
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
         child = "from novnc_twisted.messaging.redis.process_life import life; print(life())"
@@ -171,7 +171,7 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(self.logged.lines("Redis at"), [])
 
     async def test_a_host_that_was_frozen(self) -> None:
-        """Another server took its name meanwhile: it stops serving, reports it, and serves again when that one ends."""
+        """Another server took its name meanwhile: it stops serving, logs this, and serves again when the other ends."""
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
         frozen = await self.transport(redis.url)
@@ -179,7 +179,7 @@ class ExclusiveTests(RedisTestCase):
         await self.asked(caller, 1)
         # Its heartbeat is missing until the other server has its name.
         beat, frozen.link.on_beat = frozen.link.on_beat, lambda: None
-        await frozen.ping()  # Redis has answered the last one
+        await frozen.ping()  # Redis has answered the last heartbeat
         redis.command("DEL", f"novnc:p:{TOPIC}", f"novnc:a:{TOPIC}@192.0.2.1")
         stop = await self.host(redis, "second")
         frozen.link.on_beat = beat
@@ -196,7 +196,7 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(await self.asked(caller), {"frozen"})
 
     async def test_redis_is_down_at_first(self) -> None:
-        """Neither can be refused then; later one of them serves, and the other one reports why it does not."""
+        """Neither can be refused then; later, one of them serves, and the other logs why it does not."""
         redis = RedisServer(self, start=False)
         caller = await self.transport(redis.url)
         starting = [self.begin(await self.transport(redis.url), name) for name in ("first", "second")]
@@ -264,7 +264,7 @@ class CommandTests(RedisTestCase):
         self.assertEqual(await second.stop(), 0)
 
     def end(self, process: int) -> None:
-        """Kill a process, given its pidfd, if it still lives."""
+        """Kill a process, given its pidfd, if it still runs."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(process, signal.SIGKILL)
         os.close(process)

@@ -47,8 +47,6 @@ class LogInCase(RedisTestCase):
 
 
 class LogInTests(LogInCase):
-    """Passwords and users."""
-
     async def test_password(self) -> None:
         redis = RedisServer(self, options=(f'requirepass "{PASSWORD}"',))
         await self.works(f"redis://:{ESCAPED}@127.0.0.1:{redis.port}")
@@ -110,7 +108,7 @@ class LogInTests(LogInCase):
         self.assert_no_password()
 
     async def test_replica_that_refuses_writes(self) -> None:
-        """Its connection is closed, since the name may lead to the primary by now; a new primary is used again."""
+        """Its connection is closed, since the name may now resolve to the primary; a new primary is used."""
         redis = RedisServer(self)
         transport = await self.transport(redis.url)
         redis.command("CONFIG", "SET", "replica-read-only", "yes")
@@ -249,7 +247,7 @@ class SentinelTests(LogInCase):
         await self.serve(transport)
         await self.until_answered(transport, 1)
         await transport.store.put("key", {"a": 1}, 60)
-        waits = ("WAIT", "1", "100")  # ms in which the reactor stands still
+        waits = ("WAIT", "1", "100")  # 100 ms; the reactor is blocked meanwhile
         await self.until(lambda: self.primary.command(*waits, login=("hunter2",)) == 1)
         # The Sentinel learns of the replica from the primary.
         await self.until(lambda: b"num-slaves" in str(self.sentinel.command("SENTINEL", "MASTERS")).encode())

@@ -1,4 +1,4 @@
-"""The order in which services and Redis start does not matter, nor does a Redis that lost its data; with roles."""
+"""Services with roles work in whatever order they and Redis start, and after Redis has lost its data."""
 
 import random
 from typing import Any
@@ -17,7 +17,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.redis_users import ADMIN, RedisUsers
 
 DELAY = 1.5
-"""The greatest delay of each, in seconds: longer than the time after which missing scripts are reported."""
+"""The longest delay of a start, in seconds: longer than the time after which missing scripts are reported."""
 
 
 class OrderTests(RedisTestCase):
@@ -51,10 +51,10 @@ class OrderTests(RedisTestCase):
         await manager.start()
 
     async def api(self) -> None:
-        self.asks = await self.login("api")
+        self.api_transport = await self.login("api")
 
     async def novncproxy(self) -> None:
-        self.checks = await self.proxy("novncproxy")
+        self.proxy_transport = await self.proxy("novncproxy")
 
     async def xvpvncproxy(self) -> None:
         await self.proxy("xvpvncproxy")
@@ -65,7 +65,6 @@ class OrderTests(RedisTestCase):
         return transport
 
     async def start(self, name: str, delay: float) -> None:
-        """Start one of them after a random delay."""
         await self.pause(delay)
         if name == "redis":
             self.redis.start()
@@ -74,9 +73,9 @@ class OrderTests(RedisTestCase):
 
     async def console(self) -> str:
         """Make a link as the API does, and check it as a proxy does."""
-        console = await ComputeAPI(self.asks, deadline=1.0).get_vnc_console(A, "novnc")
-        await ConsoleAuthAPI(self.asks, deadline=1.0).authorize_console(console.token, console.connect_info)
-        info = await ConsoleAuthAPI(self.checks, deadline=1.0).check_token(console.token, "novnc", VIEWER)
+        console = await ComputeAPI(self.api_transport, deadline=1.0).get_vnc_console(A, "novnc")
+        await ConsoleAuthAPI(self.api_transport, deadline=1.0).authorize_console(console.token, console.connect_info)
+        info = await ConsoleAuthAPI(self.proxy_transport, deadline=1.0).check_token(console.token, "novnc", VIEWER)
         return info.host
 
     async def until_it_works(self) -> None:
@@ -84,7 +83,7 @@ class OrderTests(RedisTestCase):
         while True:
             try:
                 self.assertEqual(await self.console(), ADDRESSES["one"])
-                found = [one.topic for one in await self.asks.services()]
+                found = [one.topic for one in await self.api_transport.services()]
             except Refusal as refusal:
                 self.assertIsInstance(refusal, ServiceUnavailable)
                 await self.pause(0.05)
@@ -109,7 +108,7 @@ class OrderTests(RedisTestCase):
         starting = [self.start(name, chance.uniform(0, DELAY)) for name in names]
         await gatherResults([Deferred.fromCoroutine(one) for one in starting])
         await self.until_it_works()
-        # Flushed, then restarted empty: until consoleauth is back, the others find no scripts.
+        # Flushed, then restarted empty: the others find no scripts until consoleauth has loaded them.
         self.redis.command("SCRIPT", "FLUSH", login=ADMIN)
         await self.until_it_works()
         self.redis.command("FLUSHALL", login=ADMIN)
@@ -123,16 +122,16 @@ class OrderTests(RedisTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_without_a_consoleauth(self) -> None:
-        """The others wait within their deadlines; one log line reports it, and one its end."""
+        """Calls fail at their deadlines; each transport logs one line, and one when the scripts are there."""
         self.redis.start()
         await gatherResults([Deferred.fromCoroutine(one) for one in (self.compute(), self.api(), self.novncproxy())])
         await self.until(lambda: len(self.logged.lines("a consoleauth loads them when it connects")) == 2)
-        detail = await self.fails(self.asks.call("compute.one", "list_instances", deadline=0.3))
+        detail = await self.fails(self.api_transport.call("compute.one", "list_instances", deadline=0.3))
         self.assertEqual(detail, "compute.one did not answer within 0.3 s")
-        self.assertIn("no consoleauth has loaded them", await self.fails(self.asks.services()))
+        self.assertIn("no consoleauth has loaded them", await self.fails(self.api_transport.services()))
         self.assertEqual(len(self.logged.lines("a consoleauth loads them when it connects")), 3)
         self.assertEqual(self.log(), [])
         await self.consoleauth()
-        await self.asks.services()
+        await self.api_transport.services()
         await self.until(lambda: len(self.logged.lines("has the scripts")) == 3)
         self.assertEqual(self.log(), [])

@@ -17,7 +17,7 @@ class ReasonsTests(LogInCase):
     """Each error in transport_url or redis.conf is one log line that says what to change."""
 
     async def reason(self, url: str) -> str:
-        """The only line in the log, however long it lasts."""
+        """The log line about this Redis, of which there is only one."""
         self.logged.clear()
         transport = await self.transport(url)
         await self.fails(transport.call("t", "note", deadline=0.5, value=1))
@@ -163,7 +163,7 @@ class EvictionTests(RedisTestCase):
         self.assertEqual(self.logged.lines("Redis at"), [])
 
     async def test_a_user_who_may_not_ask(self) -> None:
-        """It is read once, not with each connection, because Redis logs each attempt."""
+        """INFO is tried once, not with each connection, because Redis logs each attempt."""
         redis = RedisServer(self, options=("maxmemory-policy allkeys-lru",))
         redis.command("ACL", "SETUSER", "poor", "on", ">secret", "~novnc:*", "+@all", "-info")
         await self.transport(redis.url.replace("://", "://poor:secret@"), "consoleauth")

@@ -37,8 +37,8 @@ reactor.run()
 """
 
 
-class Swamp(Factory):
-    """Relays to Redis; on command, the present connections drop all data."""
+class Relays(Factory):
+    """Relays connections to Redis; after :meth:`drop`, those that exist lose all further data."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -48,9 +48,9 @@ class Swamp(Factory):
         self._relays.append(Relay(self._port))
         return self._relays[-1]
 
-    def swallow(self) -> None:
+    def drop(self) -> None:
         for relay in self._relays:
-            relay.swallows = True
+            relay.drops = True
 
     def close(self) -> None:
         for relay in self._relays:
@@ -58,9 +58,9 @@ class Swamp(Factory):
 
 
 class Relay(Protocol):
-    """One connection of the swamp."""
+    """A relayed connection."""
 
-    swallows = False
+    drops = False
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -68,13 +68,13 @@ class Relay(Protocol):
         self._early = b""
 
     def connectionMade(self) -> None:
-        self._other.dataReceived = lambda data: self.swallows or self.transport.write(data)  # type: ignore
+        self._other.dataReceived = lambda data: self.drops or self.transport.write(data)  # type: ignore
         self._other.connectionMade = lambda: self._other.transport.write(self._early)  # type: ignore
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self._port)
         connectProtocol(endpoint, self._other)
 
     def dataReceived(self, data: bytes) -> None:
-        if self.swallows:
+        if self.drops:
             return
         if self._other.transport is None:
             self._early += data
@@ -91,8 +91,6 @@ class Relay(Protocol):
 
 
 class RecoveryTests(RedisTestCase):
-    """Outages of Redis."""
-
     async def test_killed_and_restarted(self) -> None:
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
@@ -110,7 +108,7 @@ class RecoveryTests(RedisTestCase):
         self.assert_quiet(lost=4, back=4)
 
     async def forgotten(self, grace: float = GRACE_PERIOD) -> tuple[Any, Callable[[], None]]:
-        """A caller of a restarted Redis, whose server is not back yet; and a function that brings it back.
+        """Restart Redis; return a caller, and a function that brings its server back.
 
         :param grace: seconds for which calls wait for the server.
         """
@@ -153,15 +151,15 @@ class RecoveryTests(RedisTestCase):
     async def test_connections_that_vanish(self) -> None:
         """A firewall drops them, or the other machine loses its power: no data arrives, and no end either."""
         redis = RedisServer(self)
-        swamp = Swamp(redis.port)
-        port = reactor.listenTCP(0, swamp, interface="127.0.0.1")
-        self.addCleanup(swamp.close)
+        relays = Relays(redis.port)
+        port = reactor.listenTCP(0, relays, interface="127.0.0.1")
+        self.addCleanup(relays.close)
         self.addCleanup(port.stopListening)
         caller = await self.transport(f"redis://127.0.0.1:{port.getHost().port}")
         await self.serve(caller)
         await self.until_answered(caller, 1)
         for value in (2, 3):
-            swamp.swallow()
+            relays.drop()
             await self.until_answered(caller, value)
         self.assert_quiet(lost=2, back=2)
 
@@ -195,7 +193,7 @@ class RecoveryTests(RedisTestCase):
         self.assert_quiet(lost=2, back=2)
 
     async def test_frozen_for_a_moment(self) -> None:
-        """Frozen for less than the limit of a connection, but long enough to miss heartbeats."""
+        """Redis hangs for long enough to miss heartbeats, but connections are not closed yet."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         redis.freeze()
@@ -204,7 +202,7 @@ class RecoveryTests(RedisTestCase):
         await self.pause(FROZEN / 2)
         redis.thaw()
         await self.until_answered(caller, "thawed")
-        # Redis answers in order: the commands before have run by now.
+        # Redis answers in order: the earlier commands have run by now.
         self.assertEqual(set(self.ran), {"thawed"})
 
     async def test_frozen_for_long(self) -> None:
@@ -238,7 +236,7 @@ class RecoveryTests(RedisTestCase):
         await self.until_answered(caller, 2)
 
     async def test_connections_killed(self) -> None:
-        """Idle connections that a firewall or an administrator cuts, including blocking ones."""
+        """A firewall or an administrator ends idle connections, including those with a blocking command."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         for value in range(5):

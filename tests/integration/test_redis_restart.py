@@ -9,7 +9,7 @@ VALUE = {"a": 1}
 
 class RestartTests(RedisTestCase):
     async def test_what_scripts_have_written(self) -> None:
-        """Redis loads the file as the user ``default``, and checks the rights for what was written together."""
+        """Redis loads the file as the user ``default``, and checks its rights for what a script wrote together."""
         redis = RedisServer(self, start=False, options=("appendonly yes", "appendfsync always"))
         users = RedisUsers(self, redis, ("consoleauth",))
         redis.start()

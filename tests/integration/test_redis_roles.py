@@ -118,7 +118,7 @@ class WorkTests(RolesCase):
         self.assert_nothing_denied()
 
     async def test_revocations_rights_and_history(self) -> None:
-        """What the API asks consoleauth about sessions, and what a proxy reports to it."""
+        """The API's calls to consoleauth about sessions, and a proxy's reports."""
         sessions = SessionManager(self.proxy, FakeRegistry(), host="edge1")
         await sessions.start()
         self.addCleanup(sessions.stop)
@@ -140,7 +140,7 @@ class WorkTests(RolesCase):
             started_at=1.0,
             token_hash=token_hash,
         )
-        # One more than was admitted.
+        # One session more than was admitted, which is not in the history.
         sessions = [replace(session, admission=one) for one in (*(info.admission for info in checked), "0a" * 16)]
         ended = [EndedSession(session=one, ended_at=float(at), cause="ClientLeft") for at, one in enumerate(sessions)]
         await self.proxy.call("consoleauth", "report_closed", sessions=[each.to_wire() for each in ended])
@@ -154,7 +154,7 @@ class WorkTests(RolesCase):
         self.assert_nothing_denied()
 
     async def test_a_server_that_is_gone(self) -> None:
-        """Its host reports it; consoleauth checks it."""
+        """Its host reports that it is gone; consoleauth checks that."""
         token = await self.make_token()
         driver = self.drivers["one"]
         driver.tell(Change.CONNECTED)

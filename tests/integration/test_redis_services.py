@@ -47,7 +47,7 @@ class CloudCase(TestCase):
         return cloud
 
     async def until_listed(self, *names: str) -> None:
-        """Wait until the API lists these servers as running: the hosts publish them, and the API reads that again."""
+        """Wait until the API lists these servers as running; hosts publish them first."""
         running: set[str] = set()
         while not running >= set(names):
             answer = await self.cloud.api("GET", "servers/detail?all_tenants=1", headers=dict(self.administrator))
@@ -199,7 +199,7 @@ class ClientsTests(CloudCase):
 
 
 class Flow:
-    """Types into a console without end, and waits for each key to appear: bytes in both directions.
+    """Types into a console until it is cancelled, and waits for each key to appear: bytes in both directions.
 
     :ivar keys: how many keys have appeared.
     """
@@ -274,7 +274,7 @@ class StoppingTests(CloudCase):
             live = await (await cloud.viewers.open(await cloud.console(self.red, kind))).ready()
             stream, raw = await cloud.viewers.waiting(await cloud.console(mute, kind))
             await silent.accepted.get()
-            speechless = await cloud.viewers.raw("127.0.0.1", cloud.ports["novnc" if kind == "novnc" else "xvp"])
+            idle = await cloud.viewers.raw("127.0.0.1", cloud.ports["novnc" if kind == "novnc" else "xvp"])
             stopped = Deferred.fromCoroutine(cloud.processes.pop(name).stop())
             if kind == "novnc":
                 self.assertEqual(await live.closed(), (1001, Stopping.sentence))
@@ -283,7 +283,7 @@ class StoppingTests(CloudCase):
             else:
                 await live.closed()
                 self.assertEqual(await raw.everything(), f"HTTP/1.1 503 {Stopping.sentence}\r\n\r\n".encode())
-            await speechless.everything()
+            await idle.everything()
             self.assertEqual(await stopped, 0)
 
     async def test_sigterm_while_others_hang(self) -> None:
@@ -307,5 +307,5 @@ class StoppingTests(CloudCase):
             self.assertNotIn("Traceback", service.output)
 
     def unknown(self) -> str:
-        """A console that does not exist."""
+        """A link with an unknown token."""
         return f"http://127.0.0.1:{self.cloud.ports['novnc']}/vnc_auto.html?token={uuid4()}"
