@@ -93,6 +93,15 @@ class HealthTests(SynchronousTestCase):
         self.health.complain("x")
         self.assertTrue(self.lines()[2].endswith("x (and 18 more such lines)"), self.lines())
 
+    def test_complaints_during_an_outage(self) -> None:
+        """They are only counted, because the outage causes them."""
+        self.health.down("a", LOST)
+        self.health.complain("x")
+        self.health.up("a")
+        self.assertEqual(len(self.lines()), 2)
+        self.health.complain("x")
+        self.assertTrue(self.lines()[2].endswith("x (and 1 more such lines)"), self.lines())
+
     def test_the_option_of_another_redis(self) -> None:
         self.health = Health(self.clock, "redis://there", option="token_source")
         reasons = (RedisError("WRONGPASS"), Untrusted("it has expired"), SSL.Error([("", "", "wrong version number")]))

@@ -174,12 +174,15 @@ class FrozenTests(LinkCase):
     """A Redis that no longer answers."""
 
     def test_found_by_one_and_left_by_all(self) -> None:
+        """The heartbeat of one connection finds it; the other connection is closed, too, and both are made again."""
         self.link.start()
         self.made("replies", after=self.link).start()
         self.advance(5)
         self.assertEqual(len(self.redis.attempts), 2)
+        before = list(self.redis.connections)
         self.redis.answers["TIME"] = None
         self.advance(3.5)
+        self.assertEqual([one for one in before if one in self.redis.connections], [])
         self.assertEqual(self.redis_lines(), ["cannot be reached (it no longer answers); trying again"])
         self.redis.answers["TIME"] = lambda _: self.redis.time()
         self.advance(4)
