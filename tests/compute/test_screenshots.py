@@ -204,7 +204,7 @@ class SharingTests(ComputeCase):
         self.assertEqual(len(self.driver.shots), 1)
 
     async def test_one_at_a_time(self) -> None:
-        """Two callers share the picture that is being taken; a later caller gets a new one."""
+        """Two callers share the picture that is being taken; two later callers share a new one."""
         begun: list[Deferred[Picture]] = []
 
         def begin(*_: Any) -> Deferred[Picture]:
@@ -215,10 +215,10 @@ class SharingTests(ComputeCase):
         waiting = [Deferred.fromCoroutine(self.shot()) for _ in range(2)]
         begun[0].callback(Picture(b"x", 1, 1))
         self.clock.advance(1)
-        waiting.append(Deferred.fromCoroutine(self.shot()))
+        waiting += [Deferred.fromCoroutine(self.shot()) for _ in range(2)]
         self.assertEqual([one.called for one in begun], [True, False])
         begun[1].callback(Picture(b"y", 1, 1))
-        self.assertEqual([(await one)["data"] for one in waiting], ["eA==", "eA==", "eQ=="])
+        self.assertEqual([(await one)["data"] for one in waiting], ["eA==", "eA==", "eQ==", "eQ=="])
 
     async def test_memory_is_bounded(self) -> None:
         for width in range(16, 216):

@@ -1,11 +1,11 @@
-"""``TokenRedis`` with a real Redis: valid and invalid values, a deleted key, and an outage."""
+"""``TokenRedis`` with a real Redis: valid and invalid values, deleted and expired keys, and an outage."""
 
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import InvalidToken, ServiceUnavailable
 from novnc_twisted.token_plugins import Target, make_plugin
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import Client, RedisServer
 
 
 class TokenRedisTests(TestCase):
@@ -17,6 +17,20 @@ class TokenRedisTests(TestCase):
         except (InvalidToken, ServiceUnavailable) as error:
             return error
         return None
+
+    async def test_a_key_that_expires(self) -> None:
+        """Its token is valid until Redis announces the expiry, and then unknown."""
+        server = RedisServer(self, options=("notify-keyspace-events Ex",))
+        plugin = make_plugin(reactor, "TokenRedis", server.url)
+        plugin.start()
+        self.addCleanup(plugin.stop)
+        server.command("SET", "a", "h:5900", "PX", "3600000")
+        self.assertEqual((await plugin.look_up("a")).port, 5900)
+        with Client(server) as events:
+            events.command("SUBSCRIBE", "__keyevent@0__:expired")
+            server.command("PEXPIRE", "a", "1")
+            self.assertEqual(events.reply(), [b"message", b"__keyevent@0__:expired", b"a"])
+        self.assertIsInstance(await self.error_of(plugin, "a"), InvalidToken)
 
     async def test_values(self) -> None:
         server = RedisServer(self)

@@ -141,8 +141,8 @@ class EndpointTests(SynchronousTestCase):
         Path(empty).touch()
         for url, words in (
             (RedisURL(tls=True, ca="/no/such"), "ca=/no/such cannot be read"),
-            (RedisURL(tls=True, ca=empty), "contains no certificate"),
-            (RedisURL(tls=True, cert=empty), "contains no certificate"),
+            (RedisURL(tls=True, ca=empty), f"ca={empty} contains no certificate"),
+            (RedisURL(tls=True, cert=empty), f"cert={empty} contains no certificate"),
         ):
             with self.assertRaises(ValueError) as caught:
                 endpoint_of(self.clock, url)
