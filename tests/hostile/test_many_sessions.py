@@ -236,6 +236,7 @@ class ManySessions(TestCase):
         self.assertEqual([ledger.left_since(before) for ledger in ledgers], [{}] * ROUNDS)
         self.assertEqual((len(self.limits), len(self.connections)), (0, 0))
         self.assertEqual(self.records.total(), self.begun, "each session left one record")
+        self.assertGreater(self.refusals["BadRequest"], 0, "damaged heads are reported")
         self.assertLessEqual(len(self.failures), REMEMBERED)
         # How many sessions become live depends on how busy the machine is.
         for engine in "detached", "transports":
