@@ -3,6 +3,9 @@
 import os
 import signal
 
+from twisted.internet import reactor
+
+from novnc_twisted.messaging.waiting import sleep
 from tests.failures.cloud import Cloud
 from tests.failures.stores import SENTINELS
 from tests.failures.table import CUT, STOP
@@ -95,6 +98,10 @@ class Fault:
 
     async def _start_vm(self, name: str) -> None:
         host = self._cloud.hosts["hv1"]
-        while name in (await host.virsh("list", "--name")).split():
-            pass  # libvirt has not noticed yet that the VM ended
+        for _ in range(300):
+            if name not in (await host.virsh("list", "--name")).split():
+                break
+            await sleep(0.1, reactor)  # libvirt has not noticed yet that the VM ended
+        else:
+            raise RuntimeError(f"libvirt still lists {name} after it was killed")
         await in_thread(host.libvirtd.start_vm, name)
