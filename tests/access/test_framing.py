@@ -94,5 +94,8 @@ class FramingTests(SynchronousTestCase):
             self.assertEqual(found, expected, (own, site))
 
     def test_malformed_referers(self) -> None:
+        """They count like a missing Referer."""
         for referer in ("", "x", "https://", "https:///", "https://a b/", "null", "\x00", "https://" + "a" * 20_000):
-            blocked_framer(["'self'", "a.example"], own=HTTPS, referrers=[referer], sites=["cross-site"])
+            for sources, expected in ((["'self'"], UNNAMED), (["'self'", "a.example"], SHOWN)):
+                found = blocked_framer(sources, own=HTTPS, referrers=[referer], sites=["cross-site"])
+                self.assertEqual(found, expected, (sources, referer[:20]))

@@ -266,6 +266,19 @@ class AuthMatrixTests(UsersCase):
         ):
             self.refused(self.system.post(TOKENS, log_in("alice", "r3d:pass", scope=scope)))
 
+    def test_the_token_of_a_console(self) -> None:
+        """It opens a console, but it does not log in."""
+        good = ("X-Auth-Token", self.token())
+        (server,) = self.raw(good).body["servers"]
+        ask = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+        path = f"/v2.1/servers/{server['id']}/remote-consoles"
+        answer = self.system.post(path, ask, X_Auth_Token=good[1], X_OpenStack_Nova_API_Version="2.6")
+        token = answer.body["remote_console"]["url"].split("?token=")[1]
+        self.assertEqual(len(self.system.consoleauth.tokens), 1)
+        self.refused(self.raw(("X-Auth-Token", token)))
+        self.refused(self.raw(("Authorization", basic("alice", token))))
+        self.refused(self.raw(query=f"token={token}"))
+
     def test_changed_tokens(self) -> None:
         token = self.token()
         for other in (

@@ -3,6 +3,9 @@
 import socket
 import struct
 
+from twisted.internet.defer import DeferredQueue
+
+from novnc_twisted.frontend.connection import FrontConnection
 from tests.frontend.tls_case import TLSCase
 
 USER_AGENT = "User-agent: osa-haproxy-healthcheck"
@@ -64,13 +67,24 @@ class HealthCheckTests(TLSCase):
 
     async def test_tls(self) -> None:
         """TLS without a request, as with ``check ssl verify none`` of kolla's haproxy, and with one."""
+        handshakes: DeferredQueue[None] = DeferredQueue()
+        original = FrontConnection.handshakeCompleted
+
+        def completed(connection: FrontConnection) -> None:
+            original(connection)
+            handshakes.put(None)
+
+        self.patch(FrontConnection, "handshakeCompleted", completed)
         self.novnc()
         self.events.clear()
         for request in ("", next(iter(REQUESTS.values()))):
             client = await self.client()
+            await handshakes.get()
             client.write(request.encode())
             if request:
                 self.assertIn(b" 200 ", await client.until(b"\r\n"))
             client.transport.abortConnection()
             await client.gone
+            for connection in list(self.front.connections):
+                await connection.gone
         self.assertEqual(self.lines(), [])

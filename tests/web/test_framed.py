@@ -178,8 +178,8 @@ class FramedTest(FramedCase):
         dashboard = self.dashboard.replace("localhost", "127.0.0.2")
 
         def steps(page):
-            while "frame-ancestors" not in " ".join(page.seen.console):
-                page.page.wait_for_timeout(25)
+            if "frame-ancestors" not in " ".join(page.seen.console):
+                page.page.wait_for_event("console", lambda message: "frame-ancestors" in message.text)
 
         await with_page(f"{dashboard}/often", steps, browser=self.browser)
         (line,) = log.lines("frame_ancestors")
