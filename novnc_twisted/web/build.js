@@ -1,6 +1,8 @@
 /*
- * Builds dist/: the console page under its three names; the scripts and style sheets of this page and of the list, and
- * the texts of each language, with hashes in their names; the icons; and the licences of what is bundled.
+ * Builds dist/:
+ * - the console page under three names, icons, and the licences of bundled code;
+ * - with hashes in their names: scripts, style sheets, and the texts of each language;
+ * - for the API: list.json and portal.json.
  */
 import { build } from 'esbuild';
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -13,7 +15,7 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = join(here, 'dist');
-const staged = join(here, 'node_modules', '.dist'); // replaces dist/ when complete, so dist/ is never a part of a build
+const staged = join(here, 'node_modules', '.dist'); // becomes dist/ when complete, so a failed build changes nothing
 const novnc = join(here, 'node_modules', '@novnc', 'novnc');
 
 /* Nova's console links have one of the first two names; bookmarks of stock noVNC have the third. */
@@ -37,7 +39,7 @@ const { metafile } = await build({
     define: { LANGUAGES: JSON.stringify(languages) },
     bundle: true,
     minify: true,
-    format: 'esm', // noVNC's core awaits at the top of a module
+    format: 'esm', // noVNC's core uses top-level await
     target: ['chrome100', 'firefox100', 'safari15.4'],
     legalComments: 'none', // the licences are files of their own, below
     banner: { js: `/*! With noVNC ${version} (MPL-2.0), pako (MIT), xkb-data (MIT/X11): see ../LICENSE.*.txt */` },
@@ -83,7 +85,7 @@ for (const folder of [staged, join(staged, 'assets')]) {
     }
 }
 
-// for the API alone, which reads it once
+// not compressed: only the API reads this file
 await writeFile(join(staged, 'portal.json'), JSON.stringify(await portalWords(join(here, 'src', 'locales'), { list: listWords, power: powerWords })));
 
 await rm(dist, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 /*
- * One file of texts for each language beside the scripts, with a hash of its content in its name.  The page loads only
- * the file of its own language.
+ * Writes one file of texts for each language, with a hash of its content in its name.  The page loads only the file of
+ * its own language.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
@@ -23,7 +23,7 @@ export async function buildLocales(folder, assets) {
     await mkdir(assets, { recursive: true });
     const files = {};
     for (const [language, texts] of await readLocales(folder)) {
-        // a close frame holds the English sentence, and several causes share a code
+        // by English sentence: a close frame contains it, and several causes share a code
         const sentences = Object.fromEntries(causes.map(([cause, english]) => [english, texts.causes[cause] ?? english]));
         const { portal, ...scripted } = texts; // the API reads its own texts, see portalWords
         const content = JSON.stringify({ ...scripted, causes: sentences });
@@ -34,7 +34,7 @@ export async function buildLocales(folder, assets) {
     return files;
 }
 
-/** The texts of the pages that the API makes: language -> English text -> text; those of the list and the refusals too. */
+/** The texts of the API's own pages, the list and the refusals: language -> English text -> translated text. */
 export async function portalWords(folder, scripted) {
     const causes = Object.entries(await readCauses(folder));
     return Object.fromEntries((await readLocales(folder)).map(([language, texts]) => [language, {

@@ -1,5 +1,5 @@
 /*
- * A sentence at the edge of the screen about the server while the session lives, with a button if something can be done.
+ * Shows a sentence about the server at the edge of the screen during a session, with a button if the user can act.
  */
 import { $ } from './page.js';
 
@@ -10,7 +10,7 @@ export class Advice {
         $('advice-go').addEventListener('click', go);
     }
 
-    /** Show a sentence; '': show nothing.  `offers`: with the button; `busy`: its action is under way. */
+    /** Show a sentence; '': show nothing.  `offers`: show the button; `busy`: its action is under way. */
     show(words, { offers = false, busy = false } = {}) {
         const focused = document.activeElement === $('advice-go');
         $('advice').hidden = !words;

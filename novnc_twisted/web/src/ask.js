@@ -2,10 +2,10 @@
  * The question before a power action.
  */
 
-/** The actions that interrupt the server: people are asked first. */
+/** The actions that interrupt the server: the user is asked first. */
 export const INTERRUPTING = ['stop', 'reboot', 'reset', 'pause', 'suspend'];
 
-/** Ask; resolves to whether the person agreed.  `yes` and `no` are the words on the buttons. */
+/** Ask; resolves to whether the user agreed.  `yes` and `no` are the labels of the buttons. */
 export function ask(title, consequence, yes, no) {
     const dialog = element('dialog', { className: 'ask' });
     const agree = element('button', { type: 'submit', value: 'yes', textContent: yes });

@@ -7,7 +7,7 @@ import { text } from './strings.js';
 const FLASH = 300; // ms
 
 export class Bell {
-    /** @param {Status} status  which has the title */
+    /** @param {Status} status  shows in the title that the bell rang */
     constructor(status) {
         this._status = status;
         this._timer = null;

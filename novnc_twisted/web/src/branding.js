@@ -1,5 +1,5 @@
 /*
- * The operator's logo and links on the page, and the settings that nobody can change.
+ * The operator's logo and links on the page, and the settings that users cannot change.
  */
 import { $ } from './page.js';
 import { site } from './site.js';

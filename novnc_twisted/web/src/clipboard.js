@@ -1,5 +1,5 @@
 /*
- * The clipboard panel: text for the server, to its clipboard or typed for it, and text from the server.
+ * The clipboard panel: sends a text to the server's clipboard, or types it, and shows text from the server.
  */
 import { LIMIT, obstacle, wellFormed } from './cliptext.js';
 import { NAMES, spell } from './layouts.js';
@@ -8,7 +8,7 @@ import { label, $ } from './page.js';
 import { setting } from './site.js';
 import { say, text } from './strings.js';
 
-const LONGEST = 1 << 20; // characters kept of what a server puts on its clipboard
+const LONGEST = 1 << 20; // maximum of characters shown of the server's clipboard
 
 export class Clipboard {
     /**
@@ -21,7 +21,7 @@ export class Clipboard {
         this._modifiers = modifiers;
         this._chips = chips;
         this._typing = false;
-        this._most = LIMIT; // bytes of a text that reach the server; 0: none
+        this._most = LIMIT; // bytes that a text for the server can have; 0: no text is allowed
         for (const [id, name] of NAMES) {
             $('layout').append(new Option(name, id));
         }
@@ -51,7 +51,7 @@ export class Clipboard {
         }
     }
 
-    /** Handle a message of the proxy: the operator may limit the text to the server, and the text from it. */
+    /** Handle a message of the proxy: the operator can limit the text to the server and from it. */
     limit({ type, clipboard, clipboard_from: from }) {
         if (type !== 'rights') {
             return;
@@ -64,7 +64,7 @@ export class Clipboard {
         $('send').disabled = !this._on || !this._most;
     }
 
-    /** Text came from the server. */
+    /** Show a text from the server. */
     receive(words) {
         $('incoming').value = words.slice(0, LONGEST);
         $('copied').textContent = '';
@@ -135,7 +135,7 @@ export class Clipboard {
         this._ended(all, progress, unknown(words, layout));
     }
 
-    /* Figures that change fast have no separators. */
+    /* No digit grouping, because the numbers change fast. */
     _progress(done, count) {
         $('typing').textContent = say.typing({ done: `${done}`, all: `${count}` });
         this._chips.show('typing', say.typingShort({ done: `${done}`, all: `${count}` }), text.stopTyping, () => this._stop());
@@ -163,7 +163,7 @@ export class Clipboard {
     async _copy() {
         const field = $('incoming');
         try {
-            await navigator.clipboard.writeText(field.value); // only there over https and on loopback
+            await navigator.clipboard.writeText(field.value); // exists only over https and on loopback
             $('copied').textContent = text.copied;
         } catch {
             field.focus();
@@ -173,7 +173,7 @@ export class Clipboard {
     }
 }
 
-/* What is said of the characters that a layout lacks; '' if it has them all. */
+/* The sentence about characters that the layout lacks, or ''. */
 function unknown(words, layout) {
     const count = spell(words, layout).filter(({ known }) => !known).length;
     return count ? say.unknownCharacters({ count }) : '';

@@ -1,18 +1,18 @@
 /*
- * Which texts a server's clipboard can take.  Pure.
+ * Which texts a server's clipboard accepts.
  */
 
-/* Bytes: what the proxy takes, and QEMU itself (MAX_CUT_TEXT in novnc_twisted/rfb/client_messages.py). */
+/* Bytes that the proxy accepts, as QEMU does (MAX_CUT_TEXT in novnc_twisted/rfb/client_messages.py). */
 export const LIMIT = 1 << 20;
-const EXTENDED_OVERHEAD = 5; // bytes: the text's length before it, and a NUL behind it
+const EXTENDED_OVERHEAD = 5; // bytes: the length before the text, and a NUL after it
 
-/** A text without lone halves of surrogate pairs, which no encoding can carry. */
+/** A text without lone surrogates, which UTF-8 cannot encode. */
 export const wellFormed = (text) => text.replace(/\p{Surrogate}/gu, '\ufffd');
 
 /**
  * Why a text cannot be put on the server's clipboard, or null if it can.
  *
- * @param {boolean} extended  whether the server has the extended clipboard; else its clipboard is Latin-1 (RFC 6143, 7.5.6)
+ * @param {boolean} extended  whether the server has the extended clipboard; otherwise it is Latin-1 (RFC 6143, 7.5.6)
  * @param {number} most  bytes
  * @returns {null|{why: 'empty'}|{why: 'long', bytes: number}|{why: 'foreign', count: number}}
  */

@@ -7,7 +7,7 @@ import { say } from './strings.js';
 const TIME = 3000; // ms in which the second click counts
 
 /**
- * Let a button act at a second click within 3 s.  The second half of a double click does not count.
+ * Let a button act at a second click within 3 s.  The second click of a double click does not count.
  *
  * @param {string} name  what the button does
  */

@@ -20,10 +20,10 @@ const SET_UP = 35000;
 const TICK = 500; // ms between two checks of the connection's health
 /* FramebufferUpdateRequest (RFC 6143, 7.5.3) for one pixel, not incremental: a server must answer it. */
 const ONE_PIXEL = new Uint8Array([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
-/* noVNC's own values, and those for connections that are slow or expensive. */
+/* noVNC's default values, and those for connections that are slow or expensive. */
 const USUAL = { qualityLevel: 6, compressionLevel: 2 };
 const SAVING = { qualityLevel: 2, compressionLevel: 9 };
-const CHANNEL = 'novnc-twisted.v1'; // binary messages, and text messages between the page and our proxy
+const CHANNEL = 'novnc-twisted.v1'; // subprotocol: RFB as binary messages, and our own text messages
 const EMPTY = new Uint8Array(0); // our proxy answers an empty message with an empty message
 
 /**
@@ -55,7 +55,7 @@ export class Connection extends EventTarget {
             clearTimeout(this._deadline);
             this._deadline = setTimeout(() => this._giveUp(), SET_UP);
         });
-        socket.addEventListener('message', (event) => this._received(event)); // before noVNC's own
+        socket.addEventListener('message', (event) => this._received(event)); // before noVNC's listener
         socket.addEventListener('close', (event) => this._finish(event.code, event.reason));
         socket.close = () => this._closeGently();
         socket.send = (data) => this._sendChecked(data);
@@ -88,7 +88,7 @@ export class Connection extends EventTarget {
         }
     }
 
-    /** Send a message to the proxy on the channel.  The proxy has a channel if it has sent a `message`. */
+    /** Send a message on the channel.  Call only after a `message`, which shows that the proxy has the channel. */
     tell(message) {
         if (this.connected) {
             this._tell(message);
@@ -115,7 +115,7 @@ export class Connection extends EventTarget {
         return Boolean(this._health?.unmoved);
     }
 
-    /** The user ended the connection: do not wait for the server. */
+    /** End the connection without waiting for the server. */
     close() {
         this._giveUp(1000);
     }
@@ -195,7 +195,7 @@ export class Connection extends EventTarget {
         }
     }
 
-    /* Pass an event to the health check, and dispatch an event if its state has changed. */
+    /* Call `step` with the health check; dispatch `health` if `stalled` or `unmoved` has changed. */
     _look(step) {
         if (!this.connected) {
             return null;

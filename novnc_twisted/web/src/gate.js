@@ -1,5 +1,5 @@
 /*
- * Passes the user's input on while the console answers, and discards it while it does not.  Pure.
+ * Passes the user's input on while the console answers, and discards it while it does not.
  *
  * Input that had no visible effect must not arrive minutes later.  But the release of a key that was pressed before is
  * still sent, because otherwise the guest would repeat the key.  Message types and layouts: RFC 6143, section 7.5, and
@@ -45,7 +45,7 @@ export class InputGate {
 
     _cutText(message) {
         const header = new DataView(message.buffer, message.byteOffset, message.byteLength);
-        // The length of the extended clipboard is negative.
+        // An extended clipboard message has a negative length.
         this._text = { left: 8 + Math.abs(header.getInt32(4)) - message.length, pass: this.open };
         return { input: true, key: false, pass: this.open };
     }

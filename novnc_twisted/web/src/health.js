@@ -1,5 +1,5 @@
 /*
- * Whether the console still answers: when to ask, and what silence means.  Pure: the caller passes the time in ms.
+ * Whether the console still answers: when to ask, and what silence means.  The caller passes the time in ms.
  *
  * A network can fail without closing a connection; the WebSocket then seems open for many minutes.  The page asks the
  * proxy, not the VNC server, which may be busy for minutes without a fault.  There are two ways to ask: an empty
@@ -11,7 +11,7 @@
 export const AFTER_INPUT = 4000; // ms without an answer to a key or the mouse, after which the proxy is asked
 export const AFTER_SILENCE = 15000; // the same, without input
 export const ANSWER = 4000; // ms that an answer may take
-export const AGAIN = 3000; // ms between two questions once there was no answer
+export const AGAIN = 3000; // ms between two questions while the session is stalled
 export const LOST = 6000; // ms after which the session is given up, if the proxy answers requests but the session does not
 export const UNMOVED = 8000; // ms after a key without any change of the screen
 const LATE = 3000; // if more ms than this lie between two ticks, the page itself was suspended or too busy to receive
@@ -32,7 +32,7 @@ export class Health {
         this._ticked = now;
     }
 
-    /** A message came on the session. `empty`: it was the answer to an empty one. */
+    /** A message came on the session. `empty`: it was the answer to an empty message. */
     heard(now, empty = false) {
         this._echoes ||= empty;
         if (!empty) {
@@ -66,7 +66,7 @@ export class Health {
         }
     }
 
-    /** The browser reports whether it has a network. "None" may be wrong (a VPN, the same machine): a request decides. */
+    /** The browser reports whether it has a network. "None" can be wrong (VPN, same machine): a request decides. */
     network(there) {
         this._offline = !there;
         this.nudge();

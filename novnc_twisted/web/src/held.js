@@ -1,5 +1,5 @@
 /*
- * Keys that are held down: the browser repeats a key wherever the focus is by then, also in another page.
+ * Keys that are held down: the browser sends the repeats of a key to the focused element, also in a new page.
  */
 
 /** Let an element receive the repeats of a key only if the key was pressed there. */
@@ -12,11 +12,11 @@ export function ownRepeats(element) {
             event.preventDefault();
             event.stopImmediatePropagation();
         }
-    }, true); // before noVNC's own
+    }, true); // before noVNC's listener
     element.addEventListener('blur', () => pressed.clear());
 }
 
-/** Let a press of Enter act once: a browser clicks a button again at each repeat, also one that has just got the focus. */
+/** Ignore repeats of Enter: each would click the focused button, also one that got the focus after the press. */
 export function enterOnce() {
     addEventListener('keydown', (event) => {
         if (event.repeat && event.key === 'Enter' && event.target.tagName !== 'TEXTAREA') {

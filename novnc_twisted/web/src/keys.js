@@ -1,7 +1,7 @@
 /*
- * Keys that a browser or its system keeps for itself, as RFB sends them: [keysym, DOM code] pairs.  Pure.
+ * Keys as [keysym, DOM code] pairs, and combinations that have buttons because a browser or its system intercepts them.
  *
- * Both are given: QEMU uses the code (extended key events), other servers use the keysym.
+ * QEMU uses the code (extended key events), other servers use the keysym.
  */
 import KeyTable from '../node_modules/@novnc/novnc/core/input/keysym.js';
 import { keys as names, sysrq, text } from './strings.js';
@@ -47,7 +47,7 @@ export const COMBINATIONS = [
 
 export const CONSOLES = Array.from({ length: 12 }, (_, i) => ({ name: `F${i + 1}`, keys: [CTRL, ALT, f(i + 1)] }));
 
-/* What Linux does at Alt+SysRq and a letter. */
+/* Linux's magic SysRq: Alt+SysRq and a letter. */
 const magic = (c) => ({ name: sysrq[c], keys: [ALT, SYSRQ, letter(c)], note: `SysRq ${c.toUpperCase()}` });
 
 /** Magic SysRq combinations that do no harm. */
@@ -60,7 +60,7 @@ export const DESTRUCTIVE = [
     ...[...'eiub'].map(magic),
 ];
 
-/** Keys that a phone's keyboard lacks, as `{name, label, key}`; modifiers come as `{name}` of HOLD. */
+/** Keys that a phone's keyboard lacks, as `{name, label, key}`; modifiers as the `{name}` in HOLD. */
 export const ROW = [
     { name: names.esc, key: ESCAPE },
     { name: 'Tab', key: TAB },

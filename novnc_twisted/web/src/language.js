@@ -1,12 +1,12 @@
 /*
- * The language of the page: the one that the operator has fixed, or that of the address, of the last choice, of the
- * operator's default, or of the browser; otherwise English.
+ * The language of the page, the first of: fixed by the operator, the address, the last choice, the operator's default,
+ * the browser, English.
  */
 import { languageOf } from './location.js';
 import { remember } from './memory.js';
 import { setting } from './site.js';
 
-/* Language -> file beside the script.  build.js puts it here; without a build there is English only. */
+/* Language -> file beside the script, defined by build.js.  Without a build, there is only English. */
 const FILES = typeof LANGUAGES === 'undefined' ? {} : LANGUAGES;
 const KEY = 'language';
 const TEXTS_TIMEOUT = 5000; // ms to wait for the texts before the page begins in English
@@ -16,7 +16,7 @@ const TRADITIONAL = /^zh-(hant|tw|hk|mo)\b/i; // their readers cannot easily rea
 /** Every language that the page has. */
 export const available = ['en', ...Object.keys(FILES)];
 
-/** The first of the wanted languages that the page has, by whole name, and then by language alone; or undefined.  Pure. */
+/** The first wanted language tag that the page has, compared whole and then by language alone; or undefined. */
 export function choose(wanted, offered) {
     for (const tag of wanted.map((each) => String(each).toLowerCase())) {
         const whole = offered.find((each) => each.toLowerCase() === tag);
@@ -52,7 +52,7 @@ export async function loadWords() {
     return { language, words: words ?? {} };
 }
 
-/* null: the file did not come, so the page stays in English. */
+/* null: the file was not loaded, so the page stays in English. */
 async function load(file) {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), TEXTS_TIMEOUT);

@@ -5,7 +5,7 @@ import { available, rememberLanguage } from './language.js';
 import { withLanguage } from './location.js';
 import { language } from './strings.js';
 
-/** Fill the list.  A choice counts from the next visit: loading the page again would end the session. */
+/** Fill the list.  A choice applies from the next visit: loading the page again would end the session. */
 export function offerLanguages(list, hint) {
     for (const tag of available) {
         const name = new Intl.DisplayNames([tag], { type: 'language' }).of(tag);

@@ -1,7 +1,7 @@
 /*
- * Which keys a character takes on a keyboard.  Pure.
+ * Which keys a character needs in each keyboard layout.
  *
- * QEMU turns keys into scan codes, so a text typed for it must be spelt for the layout that the guest uses.
+ * QEMU turns keys into scan codes, so a text must be spelt as keys of the guest's layout.
  */
 import keysyms from '../node_modules/@novnc/novnc/core/input/keysymdef.js';
 import { ALTGR, ENTER, SHIFT, TAB } from './keys.js';
@@ -15,7 +15,7 @@ const KEYS = [
     'IntlBackslash', ...[...'ZXCVBNM'].map((c) => `Key${c}`), 'Comma', 'Period', 'Slash', 'IntlRo',
 ];
 
-/* The levels in DATA's order, and the preference for each: AltGr's level differs most between operating systems. */
+/* The levels in DATA's order.  AltGr costs most, because its levels differ most between operating systems. */
 const LEVELS = [
     { modifiers: [], cost: 0 },
     { modifiers: [SHIFT], cost: 1 },

@@ -1,12 +1,12 @@
 /*
- * Where to connect to, and with which view: read from the page's own address.  Pure.
+ * Where to connect to, and with which view: read from the page's own address.
  */
 
 const DEFAULT_PATH = 'websockify'; // what reverse proxies in front of noVNC forward
 const PICTURES = new Map([['off', 'original'], ['none', 'original'], ['remote', 'remote']]);
 const YES = ['1', 'true', 'yes', 'on'];
 
-/* The last of several values counts, as for the proxy; an empty token counts as missing. */
+/* The last of several values counts, as for the proxy. */
 function last(query, name) {
     const values = query.getAll(name);
     return values.length ? values[values.length - 1] : null;
@@ -15,8 +15,9 @@ function last(query, name) {
 /**
  * The address of the WebSocket for a page that was opened at `href`.
  *
- * Understands `?token=T` and `?path=PATH%3Ftoken%3DT`.  The host is always the page's own: `host`, `port` and
- * a path that looks like another site are ignored, so that a manipulated link cannot send the token elsewhere.
+ * Understands `?token=T` and `?path=PATH%3Ftoken%3DT`; an empty token counts as missing.  The host is always the page's
+ * own: `host`, `port` and a path that looks like another site are ignored, so that a manipulated link cannot send the
+ * token elsewhere.
  */
 export function socketURL(href) {
     const page = new URL(href);
@@ -46,7 +47,7 @@ export function hasToken(href) {
     return Boolean(last(new URL(socketURL(href)).searchParams, 'token'));
 }
 
-/** The address of this page with another token, for a guest: nothing else of the address goes along but the path. */
+/** The address of this page with another token, for a guest.  Of its parameters, only the path is kept. */
 export function shareURL(href, token) {
     const page = new URL(href);
     const query = new URLSearchParams();
@@ -64,7 +65,7 @@ export function shareURL(href, token) {
 }
 
 /**
- * The server's name in the address, until the server itself sends one; empty without one.
+ * The server's name in the address, or ''.  The page shows it until the server sends its name.
  *
  * Horizon appends `&title=NAME(UUID)` to any address, also to one without a question mark.
  */
@@ -94,7 +95,7 @@ export function languageOf(href) {
     return last(query, 'lang');
 }
 
-/** The address, with `lang` changed to this language if the address has it. */
+/** The address, with `lang` changed to this language if `lang` is present. */
 export function withLanguage(href, language) {
     const url = new URL(href);
     if (url.searchParams.has('lang')) {

@@ -76,7 +76,7 @@ const view = new View(options, (changed) => {
     if (changed.viewOnly) {
         modifiers.releaseNow();
     }
-    if (!changed.scale || changed.resize) { // the server would be requested to fit the enlarged picture
+    if (!changed.scale || changed.resize) { // otherwise noVNC would request the size of the enlarged picture
         zoom.reset();
     }
     session.connection?.show(changed);
@@ -164,13 +164,13 @@ $('connect').addEventListener('click', () => {
     toolbar.closePanels();
     session.toggle();
 });
-/* A click beside the buttons gives the keys to the screen, as dashboards tell their users ("click the status bar"). */
+/* A click beside the buttons gives the focus to the screen, as dashboards tell users ("click the status bar"). */
 $('bar').addEventListener('click', (event) => {
     if (!event.target.closest('button') && getSelection().isCollapsed) {
         screen.focus();
     }
 });
-/* A frame that gets the focus, by a click beside the screen or from the page around it, hands it on. */
+/* A frame that gets the focus, by a click beside the screen or from the parent page, gives it to the screen. */
 window.addEventListener('focus', () => framed && document.activeElement === document.body && screen.focus());
 window.addEventListener('online', () => session.wake());
 window.addEventListener('offline', () => session.connection?.probe());
@@ -181,7 +181,7 @@ document.addEventListener('visibilitychange', () => !document.hidden && session.
 window.addEventListener('beforeunload', (event) => {
     if (session.connection?.connected && navigator.userActivation?.hasBeenActive !== false) {
         event.preventDefault();
-        event.returnValue = true; // what Chrome before 119 looks at
+        event.returnValue = true; // for Chrome before 119
     }
 });
 

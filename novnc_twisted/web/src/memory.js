@@ -1,5 +1,5 @@
 /*
- * What the browser remembers for the next visit.  Harmless where the browser stores nothing.
+ * What the browser remembers for the next visit.
  */
 const PREFIX = 'novnc_twisted.';
 
@@ -16,6 +16,6 @@ export function remember(name, value) {
     try {
         localStorage.setItem(PREFIX + name, value);
     } catch {
-        // the browser stores nothing: the choice is valid for this visit
+        // the browser stores nothing: the choice is valid for this visit only
     }
 }

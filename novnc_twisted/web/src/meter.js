@@ -1,14 +1,14 @@
 /*
- * What passes on a connection, and how long answers take.  Pure: the caller passes the time in ms.
+ * The bytes and delays of a connection.  The caller passes the time in ms.
  *
  * Two questions are sent together: an empty message, which our proxy answers itself, and a request for one pixel, which
- * the VNC server answers.  The first answer takes as long as the network; the second one takes as long as network and
- * server.  A picture that was on its way counts as the second answer, so the true delay may be longer.
+ * the VNC server answers.  The proxy's answer takes as long as the network; the server's takes as long as network and
+ * server.  A picture that was on its way counts as the server's answer, so the true delay can be longer.
  */
 export class Meter {
     constructor(now) {
-        this.network = null; // ms, of browser and proxy; null: not known
-        this._whole = null; // ms, of browser and VNC server
+        this.network = null; // ms between browser and proxy; null: not known
+        this._whole = null; // ms between browser and VNC server
         this._asked = { empty: null, picture: null }; // when the open questions were asked
         this._bytes = { received: 0, sent: 0, since: now };
     }
@@ -46,7 +46,7 @@ export class Meter {
     rates(now) {
         const { received, sent, since } = this._bytes;
         this._bytes = { received: 0, sent: 0, since: now };
-        const ms = Math.max(now - since, 1); // bytes in a ms are kB in a second
+        const ms = Math.max(now - since, 1); // bytes per ms are kB/s
         return { received: received / ms, sent: sent / ms };
     }
 }

@@ -22,12 +22,12 @@ export class Modifiers {
         return toggle;
     }
 
-    /** Release all, behind what is being typed. */
+    /** Release all, after the queued keys. */
     release() {
         [...this._held].forEach((name) => this._set(name, false));
     }
 
-    /** Release all now, and discard what waits to be typed: call this when the server receives no further keys. */
+    /** Release all now, and discard the queued keys: call this when the server receives no further keys. */
     releaseNow() {
         this.release();
         this._typist.stop();

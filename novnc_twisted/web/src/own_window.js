@@ -1,8 +1,8 @@
 /*
- * The console in a window of its own: out of a frame, and where the browser allows no full screen.
+ * The button for a new window with the console: in a frame, and where the browser does not allow full screen.
  *
- * The frame keeps its own connection: it cannot know whether the link opens a second one (`one_time`), and a page loaded
- * by https learns nothing of the window that it opened (Cross-Origin-Opener-Policy).
+ * The frame keeps its own connection, because it cannot know whether the link opens a second one (`one_time`).  Over
+ * https, it also cannot see whether the new window connects (Cross-Origin-Opener-Policy).
  */
 import { ownWindowURL } from './location.js';
 import { $ } from './page.js';

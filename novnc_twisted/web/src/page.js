@@ -6,7 +6,7 @@ import { text } from './strings.js';
 /** The element with this id. */
 export const $ = (id) => document.getElementById(id);
 
-/** Set the name of a button or other control, visible and for screen readers. */
+/** Set the accessible name and the tooltip of a control. */
 export function label(element, words) {
     element.setAttribute('aria-label', words);
     element.title = words;
@@ -30,7 +30,7 @@ export function fillIn(root = document) {
     }
 }
 
-/** Draw a part again: if this takes the focus away, it goes to the button with the same `data-key`, or else to `instead`. */
+/** Redraw a part.  If the focused element disappears, focus the button with its `data-key`, or else `instead`. */
 export function keepingFocus(part, instead, draw) {
     const focused = document.activeElement;
     const inside = part.contains(focused);

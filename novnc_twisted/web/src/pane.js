@@ -1,19 +1,19 @@
 /*
- * The console as one of several beside each other, in the page that the list makes (list/split.js).
+ * The console as one of several side by side, in the page of list/split.js.
  */
 import { framed } from './own_window.js';
 
-/** The end of the address of a console in that page. */
+/** The fragment in the address of a console in that page. */
 export const PANE = '#pane';
 
 /** Whether the page is one of several consoles in another page. */
 export const isPane = () => framed && location.hash === PANE;
 
 /**
- * Send the page around this one the state of the console, and a message when this page gets the focus, or when F6 asks
- * for the next console.
+ * Send the parent page the state of the console, and a message when this page gets the focus, or when F6 asks for the
+ * next console.
  *
- * The page around may have any origin.  It receives nothing else, except the messages of start.js.
+ * The parent page can have any origin.  It receives nothing else, except the messages of start.js.
  *
  * @param {EventTarget} session
  * @param {Function} focus  gives the focus to the screen

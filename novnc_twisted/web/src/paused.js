@@ -1,29 +1,29 @@
 /*
  * Whether the server is paused, which VNC does not show.  The page asks the proxy every few seconds while the server is
  * paused or keys change nothing on the screen.  If the user may only watch, and so presses no keys, the page asks now
- * and then.  Pure.
+ * and then.
  */
 const AGAIN = 5000; // ms between two questions
 const WATCHING = 30000; // ms between two questions of somebody who only watches
-const SOON = 500; // ms after an attempt to continue the server
+const SOON = 500; // ms after an attempt to unpause the server
 
 export class Paused {
     /**
      * @param {(message: object) => void} tell  send a message to the proxy
      * @param {() => void} changed  called when a field has changed
      */
-    constructor(tell, changed, later = (work, ms) => setTimeout(work, ms), not = (timer) => clearTimeout(timer)) {
+    constructor(tell, changed, later = (work, ms) => setTimeout(work, ms), cancel = (timer) => clearTimeout(timer)) {
         this.paused = false;
         this._tell = tell;
         this._changed = changed;
         this._later = later;
-        this._not = not;
+        this._cancel = cancel;
         this._end();
     }
 
     /** A session has begun, or has ended: nothing is known. */
     reset() {
-        this._not(this._timer);
+        this._cancel(this._timer);
         this._end();
         this._set({ paused: false });
     }
@@ -41,7 +41,7 @@ export class Paused {
             this._ask();
         } else if (of === 'power' && this.busy) {
             this._set({ busy: false, failed: type === 'refused' });
-            this._not(this._timer);
+            this._cancel(this._timer);
             this._timer = null;
             this._ask(SOON);
         }
@@ -55,7 +55,7 @@ export class Paused {
         }
     }
 
-    /** Let the server go on. */
+    /** Unpause the server. */
     go() {
         if (this.offers && !this.busy) {
             this._set({ busy: true, failed: false });
@@ -67,7 +67,7 @@ export class Paused {
         this._timer = null;
         this._channel = this._unmoved = this._watches = false;
         this.guest = false; // the link is one for a guest, who sees no list of servers
-        this.offers = false; // whether `go` can continue the server
+        this.offers = false; // whether `go` can unpause the server
         this.busy = false; // `go` is under way
         this.failed = false; // `go` did not work
     }

@@ -45,7 +45,7 @@ export class People {
         handler?.call(this, message);
     }
 
-    /** The session has ended: what is known about the people is over. */
+    /** The session has ended: forget its people. */
     ended() {
         this._rights = this._list = null;
         this._ask([]);
@@ -62,7 +62,7 @@ export class People {
         this._view.limit(rights);
         if (before && before.mode !== rights.mode) {
             this._announce(rights.mode === 'control' ? text.gotControl : text.lostControl);
-            this._note(''); // it was about the control that has just changed
+            this._note(''); // the note was about the control that has just changed
         }
         if (rights.mode !== 'control') {
             this._ask([]);
@@ -82,7 +82,7 @@ export class People {
     }
 
     _isAsked({ id }) {
-        this._ask([...new Set([...this._asking, id])]); // behind the others: a click must not answer another question
+        this._ask([...new Set([...this._asking, id])]); // last, so that a click answers the question that was shown
     }
 
     _isDone({ of }) {
@@ -119,14 +119,14 @@ export class People {
         }
     }
 
-    /* These sessions ask for control, unless they have left. */
+    /* Set the sessions that ask for control, without those that have left. */
     _ask(ids) {
         const people = ids.map((id) => this._list?.people.find((one) => one.id === id)).filter(Boolean);
         this._asking = people.map(({ id }) => id);
         const [person] = people;
         const words = person ? say.asks({ name: nameOf(person) }) : '';
         $('asked').hidden = !person;
-        if ($('asked-words').textContent !== words) { // it is read out when it changes
+        if ($('asked-words').textContent !== words) { // screen readers read the text when it changes
             $('asked-words').textContent = words;
         }
     }
@@ -136,7 +136,7 @@ export class People {
         if (yes) {
             this._session.tell({ type: 'give', id });
         }
-        this._ask(yes ? [] : others); // who gives control cannot give it again
+        this._ask(yes ? [] : others); // after giving control, the user has none to give
         this._toolbar.leave();
     }
 

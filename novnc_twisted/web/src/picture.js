@@ -1,10 +1,10 @@
 /*
- * The picture itself: saved as a file, and sharp where a pixel of the server is a whole number of the screen's.
+ * The picture: saved as a file, sharp at whole zoom factors, and whether it is black.
  */
 
-const NEAR = 0.01; // of a factor: what rounding to whole pixels may change
+const NEAR = 0.01; // tolerance of a factor, for rounding to whole pixels
 
-/** Whether each pixel is enlarged by the same whole number.  Pure. */
+/** Whether each pixel is enlarged by the same whole number. */
 export function whole(shown, pixels, ratio) {
     const factor = shown * ratio / pixels;
     return factor > 1 - NEAR && Math.abs(factor - Math.round(factor)) < NEAR;
@@ -18,7 +18,7 @@ export function keepSharp(canvas) {
 }
 
 const SAMPLE = { width: 160, height: 100 }; // pixels
-const DARK = 24; // of 255: what compression makes of black
+const DARK = 24; // of 255: lossy compression can make black this bright
 
 /** Whether a canvas is black all over, or has no picture yet. */
 export function black(canvas) {
@@ -28,12 +28,12 @@ export function black(canvas) {
     const { width, height } = SAMPLE;
     // A copy: reading the canvas itself would move it out of the memory of the graphics card.
     const copy = Object.assign(document.createElement('canvas'), SAMPLE).getContext('2d', { alpha: false, willReadFrequently: true });
-    copy.imageSmoothingQuality = 'medium'; // a line of text in a large screen is seen as well
+    copy.imageSmoothingQuality = 'medium'; // so that even one line of text on a large screen is found
     copy.drawImage(canvas, 0, 0, width, height);
     return copy.getImageData(0, 0, width, height).data.every((value, i) => i % 4 === 3 || value <= DARK);
 }
 
-/** A name for the file.  Pure. */
+/** A name for the file. */
 export function fileName(server, now) {
     const safe = server.replace(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^[.-]+|-+$/g, '') || 'console';
     return `${safe}-${now.toISOString().slice(0, 19).replace(/[:T]/g, '-')}.png`;

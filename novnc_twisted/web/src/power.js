@@ -32,7 +32,7 @@ export class Power {
         }
     }
 
-    /** The panel was opened: the state may be another one now. */
+    /** The panel was opened: the server's state may have changed. */
     opened() {
         $('power-note').textContent = '';
         this._session.tell({ type: 'state' });
@@ -48,7 +48,7 @@ export class Power {
     _offer(offered) {
         $('power').hidden = $('power-too').hidden = !offered;
         if (!offered) {
-            document.querySelector('dialog.ask')?.close(); // as if the person had not agreed
+            document.querySelector('dialog.ask')?.close(); // as if the user had not agreed
             this._toolbar.closePanel('power');
         }
     }

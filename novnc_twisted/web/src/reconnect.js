@@ -1,21 +1,21 @@
 /*
- * When to try again.  Pure: no clock, no timer.
+ * How long to wait before the next try.
  */
 
 export const FIRST = 1000; // ms
-export const LONGEST = 5000; // ms; so that the page is back soon after the service is
+export const LONGEST = 5000; // ms; short, so that the page reconnects soon after the service is back
 export const POLL = 1800; // ms between two tries for a server that is off; with the try itself, about two seconds
 export const SLOW_POLL = 10000; // the same, in ms, after POLL_FOR
 export const POLL_FOR = 60000; // ms for which POLL applies
 
-/** The ms to wait before try number `attempt` (from 0): random, from half to all of 1, 2, 4, 5 s, but at least 1 s.
-    With a `first` below one second, the first waits are shorter: from half to all of it, then of twice as much. */
+/** The ms to wait before try number `attempt` (from 0): random, from half to all of `first` * 2 ** `attempt`, which
+    LONGEST limits.  The minimum is FIRST, or half of a `first` that is shorter than FIRST. */
 export function delay(attempt, random = Math.random, first = FIRST) {
     const whole = Math.min(LONGEST, first * 2 ** Math.min(attempt, 16));
     return Math.max(first < FIRST ? first / 2 : FIRST, Math.round(whole * (0.5 + random() / 2)));
 }
 
-/** Counts tries; `next()` gives the ms to wait, or null once `giveUpAfter` ms of waiting have been spent. */
+/** Counts tries; `next()` gives the ms to wait, or null after `giveUpAfter` ms of waiting have been spent. */
 export class Backoff {
     constructor(random = Math.random) {
         this._random = random;

@@ -1,8 +1,8 @@
 /*
- * Why a connection ended, in words, and what the page does about it.  Pure.
+ * Why a connection ended, in words, and what the page does about it.
  *
  * The codes are those of novnc_twisted/errors.py.  The sentence is that of the close frame or, without one, that of the
- * RFB failure.  If there is no sentence, the page uses those of strings.js.
+ * RFB failure.  If there is no sentence, the page uses that of strings.js.
  */
 import { lost, refusals, translated } from './strings.js';
 
@@ -42,8 +42,8 @@ const NETWORK = { auto: { first: 1000, giveUpAfter: 300000 }, keep: true };
  *   connection had a screen
  * @param {{token: boolean, ownWindow: boolean, before: boolean, restarted: boolean, previous: number|null}} past
  *   `token`: the page's address has one; `ownWindow`: the console page opened this one in a window of its own;
- *   `before`: an earlier connection of this page had a screen; `restarted`: since then, the service was stopping or out
- *   of reach; `previous`: the code with which the last try since then failed
+ *   `before`: an earlier connection of this page had a screen; since then, `restarted`: the service was stopping or out
+ *   of reach, `previous`: the code of the last `end`
  * @returns {{code: number, title: string, sentence: string, hint: string, keep: boolean,
  *   newLink: boolean, auto: {poll?: boolean, first?: number, giveUpAfter?: number}|null, retry: string}}
  */

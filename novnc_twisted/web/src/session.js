@@ -58,7 +58,7 @@ export class Session extends EventTarget {
         return BUSY.includes(this._status.state);
     }
 
-    /** Connect. `quietly`: the page tries by itself, and shows nothing new until it knows more. */
+    /** Connect. `quietly`: an automatic retry, which keeps the card until it succeeds or fails. */
     connect({ quietly = false } = {}) {
         clearInterval(this._timer);
         this._gaveUp = false;
@@ -84,7 +84,7 @@ export class Session extends EventTarget {
         }
     }
 
-    /** The user's wish: disconnect, or connect again. */
+    /** Disconnect; or connect again if there is nothing to disconnect. */
     toggle() {
         if (this.busy) {
             this.connection.close();
@@ -205,7 +205,7 @@ export class Session extends EventTarget {
         }
     }
 
-    /* The server is being started: try often again. */
+    /* The server is being started: try now, and then with short waits. */
     _hurry() {
         if (this._status.state === 'waiting') {
             this._backoff.reset();
@@ -233,7 +233,7 @@ export class Session extends EventTarget {
         this._ended({ code: 1000, reason: '', opened: false, connected: false });
     }
 
-    /* Close a connection without showing it. */
+    /* Close the connection without showing its end. */
     _leave() {
         const { connection } = this;
         this.connection = null;
@@ -251,7 +251,7 @@ export class Session extends EventTarget {
     }
 }
 
-/* Whether the focus is on the stage, or on nothing that can be used: a button that was hidden or disabled keeps it. */
+/* Whether the focus is on the stage, or on nothing usable: a button that was hidden or disabled keeps the focus. */
 function unfocused() {
     if (isPane() && !document.hasFocus()) {
         return false; // the user works in another console beside this one

@@ -10,8 +10,8 @@ export const site = {
 };
 
 /**
- * The value of a setting: what nobody can change, what the address asks for, what the person chose the last time, or the
- * operator's default; null if all are missing.
+ * The value of a setting, the first of: fixed by the operator, asked for in the address, the user's last choice, the
+ * operator's default, null.
  */
 export function setting(name, asked = null, stored = remembered(name)) {
     return site.fixed[name] ?? asked ?? stored ?? site.defaults[name] ?? null;

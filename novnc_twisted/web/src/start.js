@@ -1,6 +1,6 @@
 /*
  * The button that starts a server that is off.  A console link cannot start a server.  So the page asks the list of
- * servers that opened this page, or that shows it in a frame.  The list starts the server if the person may do so.
+ * servers that opened this page, or that shows it in a frame.  The list starts the server if the user is allowed to.
  */
 import { $ } from './page.js';
 import { isPane } from './pane.js';
@@ -70,7 +70,7 @@ export class Start {
         $('start').textContent = label;
         $('start').setAttribute('aria-disabled', String(Date.now() < this._until));
         $('card').classList.toggle('startable', Boolean(label));
-        if ($('start-note').textContent !== note) { // it is read out when it changes
+        if ($('start-note').textContent !== note) { // screen readers read the text when it changes
             $('start-note').textContent = note;
         }
         if (focused && !label) {

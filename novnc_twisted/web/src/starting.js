@@ -1,10 +1,10 @@
 /*
- * Whether the server is starting: the page waited for it, or its screen is black although the session has begun.  Pure.
+ * Whether the server is starting, which the page assumes if the server was off; otherwise, whether its screen is black.
  */
 export const LOOK = 500; // ms between two looks at the screen
-export const SHOWN = 3000; // ms for which the page says that the server is starting, at least
+export const SHOWN = 3000; // minimum of ms for which the page says that the server is starting
 export const LONGEST = 120000; // ms after which a black screen does not mean that the server is starting
-export const BLACK = 2000; // ms for which a screen may be black without a remark
+export const BLACK = 2000; // ms for which a screen can be black before the page mentions it
 
 const CLOCK = {
     now: () => performance.now(),
@@ -49,7 +49,7 @@ export class Starting {
         } else {
             this.stage = black && since >= BLACK ? 'black' : '';
         }
-        if (!black && !this.stage) { // a screen that is black later is not starting
+        if (!black && !this.stage) { // if the screen becomes black later, the server is not starting
             this._clock.not(this._timer);
         }
         if (this.stage !== before) {

@@ -34,7 +34,7 @@ export class Status {
         this._words = words;
         document.body.dataset.state = state;
         $('bar').dataset.state = state;
-        if ($('state').textContent !== words) { // it is read out when it changes
+        if ($('state').textContent !== words) { // screen readers read the text when it changes
             $('state').textContent = words;
         }
         this._title();
@@ -50,7 +50,7 @@ export class Status {
             return span;
         });
         $('name').replaceChildren(...parts);
-        if (parts.length > 1) { // the style sheet leaves this much for the second
+        if (parts.length > 1) { // the style sheet reserves this width for the second
             const size = parseFloat(getComputedStyle($('name')).fontSize);
             $('name').style.setProperty('--tail', `${parts[1].getBoundingClientRect().width / size || TAIL / 2}em`);
         }

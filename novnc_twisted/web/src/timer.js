@@ -8,11 +8,11 @@
 const plain = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /**
- * A function that waits for some ms.  The worker begins at the first wait.  If there can be no worker, the page's
- * own timers are used.
+ * A function that waits for some ms.  The worker starts at the first wait.  If that fails, the page's own timers are
+ * used.
  */
 export function waiter(url) {
-    let worker; // null: there can be none
+    let worker; // null: it could not start
     let last = 0;
     const waiting = new Map(); // number -> function
     const giveUp = () => {

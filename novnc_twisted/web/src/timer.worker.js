@@ -1,4 +1,4 @@
 /*
- * The worker of timer.js: answers `[number, ms]` with the number, that much later.
+ * The worker of timer.js: answers `[number, ms]` with the number, after `ms`.
  */
 addEventListener('message', ({ data: [number, ms] }) => setTimeout(() => postMessage(number), ms));

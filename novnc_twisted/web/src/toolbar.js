@@ -1,5 +1,5 @@
 /*
- * The bar's behaviour: one stop for Tab, arrow keys within (WAI-ARIA toolbar), panels that open below it, Escape.
+ * The bar as a WAI-ARIA toolbar: one tab stop, arrow keys between the buttons; its panels; Escape.
  *
  * While the server's screen has the focus, every key belongs to the server.  So the bar handles keys on its own
  * elements only, except Ctrl+Alt+Shift (`_chord`).
@@ -91,14 +91,14 @@ export class Toolbar {
             (element) => !element.disabled && element.getClientRects().length);
     }
 
-    /* Let Tab stop at this button of the bar, and at no other. */
+    /* Make this button the only tab stop of the bar. */
     _stopAt(button) {
         for (const each of this._tools.querySelectorAll('button')) {
             each.tabIndex = each === button ? 0 : -1;
         }
     }
 
-    /* The button at which Tab stops may have been hidden or disabled. */
+    /* Choose another tab stop if the present one was hidden or disabled. */
     _keepStop() {
         const shown = this._shown();
         if (shown.length && !shown.some(({ tabIndex }) => tabIndex === 0)) {

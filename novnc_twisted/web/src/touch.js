@@ -1,21 +1,20 @@
 /*
  * The on-screen keyboard of a phone: an invisible text field, whose changes become keys.
  *
- * Phones report no key codes for the text of their keyboards.  So the field has content, and what is added or removed
- * at its end is what was typed.
+ * Phones report no key codes for text.  So the field has content, and what is added or removed at its end was typed.
  */
 import { ownRepeats } from './held.js';
 import { BACKSPACE, ENTER, ROW } from './keys.js';
 import { spell } from './layouts.js';
 
-/* Keys that write nothing, by the name that a browser gives them, which for these is also their code. */
+/* Keys that are not characters, by `KeyboardEvent.key`, which is also their code. */
 const NAMED = Object.fromEntries([ENTER, BACKSPACE, ...ROW.map(({ key }) => key).filter(Boolean)].map(
     (key) => [key[1], key]));
 const PADDING = ' '.repeat(100); // characters for Backspace to remove
 
-/** What changed between two values of the field: `{backspaces, added}`.  Pure. */
+/** What changed between two values of the field: `{backspaces, added}`. */
 export function difference(before, after) {
-    const [old, fresh] = [[...before], [...after]]; // characters: one Backspace takes away a whole one
+    const [old, fresh] = [[...before], [...after]]; // whole characters, as Backspace removes them
     let same = 0;
     while (same < old.length && same < fresh.length && old[same] === fresh[same]) {
         same += 1;

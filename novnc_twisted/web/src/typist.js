@@ -1,6 +1,5 @@
 /*
- * Sends keys in their order, and no faster than the server takes them: a text that is typed, what a phone's keyboard
- * writes, and what the buttons for keys send.
+ * Queues the keys of texts, a phone's keyboard and buttons, and sends them no faster than the server accepts them.
  */
 import { strokes } from './keys.js';
 import { spell } from './layouts.js';
@@ -9,7 +8,7 @@ import { spell } from './layouts.js';
 const EVENT = 12; // ms for each key event
 const LINE = 120; // ms more after Enter: shells and boot loaders read line by line
 
-const CAPS_LOCK = false; // texts are typed as on a keyboard without it
+const CAPS_LOCK = false; // texts are spelt for a keyboard with Caps Lock off
 
 export class Typist {
     /**
@@ -24,17 +23,17 @@ export class Typist {
         this._busy = false;
     }
 
-    /** Press chords one after another, behind what is being typed. `capsLock`: its state for them; null: it does not matter. */
+    /** Press chords one after another, after the queued keys. `capsLock`: the state that they need; null: any. */
     press(chords, capsLock = CAPS_LOCK) {
         this._add([pressed(chords, capsLock)]);
     }
 
-    /** Press or release a modifier, behind what is being typed. `dropped`: called if it is not sent. */
+    /** Press or release a modifier, after the queued keys. `dropped`: called if it is not sent. */
     hold(key, down, dropped = () => {}) {
         this._add([{ events: [[...key, down, null]], ended: (sent) => sent || dropped() }]);
     }
 
-    /** Type a text.  Resolves to whether all was typed; `progress(done, all)` is called along the way. */
+    /** Type a text.  Resolves to whether all was typed; `progress(done, all)` is called for each character. */
     type(text, layout, progress = () => {}) {
         return new Promise((ended) => {
             const characters = spell(text, layout);

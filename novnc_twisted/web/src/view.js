@@ -62,7 +62,7 @@ export class View {
         return this.picture === 'remote' && this._mayResize && !this.limited;
     }
 
-    /** Whether keys and clicks stay here: by the user's wish, or because the session may only watch. */
+    /** Whether keys and clicks are not sent: by the user's choice, or because the session may only watch. */
     get viewOnly() {
         return this._wish || this.limited;
     }
@@ -71,7 +71,7 @@ export class View {
         this._wish = on;
     }
 
-    /** What the session may do: `{mode: 'control'|'view', resizes}`. */
+    /** Apply the rights of the session: `{mode: 'control'|'view', resizes}`. */
     limit({ mode, resizes }) {
         const limited = mode !== 'control';
         if (limited !== this.limited || resizes !== this._mayResize) {
@@ -80,7 +80,7 @@ export class View {
         }
     }
 
-    /** Whether the picture is clipped, and dragged instead of scrolled: a finger can't use scroll bars under it. */
+    /** Whether the picture is clipped, and dragged instead of scrolled: fingers cannot use its scroll bars. */
     get clip() {
         return touch && !this.scale;
     }
@@ -98,7 +98,7 @@ export class View {
         this._render();
     }
 
-    /** Scale the picture to the window, or show its original size, without a change of the user's choice. */
+    /** Scale the picture to the window, or show its original size, without changing the stored choice. */
     fit(on = true) {
         this._set({ picture: on ? 'scale' : 'original' });
     }

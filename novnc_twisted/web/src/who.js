@@ -1,8 +1,8 @@
 /*
- * Who is at the console: what is shown of each person, and what can be done.  Pure.
+ * Who is at the console: what is shown of each person, and what can be done.
  */
 
-/** The people who came and those who left: `{joined, left}`.  The first list of a session says nothing. */
+/** The people who came and those who left: `{joined, left}`.  Both are empty for the first list of a session. */
 export function changes(before, after) {
     if (!before) {
         return { joined: [], left: [] };
@@ -16,8 +16,8 @@ export function changes(before, after) {
 /**
  * What the viewer may do with the people of a list: `{request, take, release, give, stop}`.
  *
- * `give` and `stop` are the ids of those who can be given control, or from whom it can be taken.  `take` takes it from
- * everybody to whom the viewer gave it, so `stop` does not list them as well.
+ * `give`: the ids of people who can be given control; `stop`: those from whom it can be taken.  `take` takes control
+ * from everybody to whom the viewer gave it, so `stop` does not list them.
  *
  * @param {{you: string, people: object[], more: number}} list  as the proxy sent it
  * @param {{mode: string, own: string}} rights  what the viewer may do now, and by its own link
@@ -38,7 +38,7 @@ export function actions({ you, people, more = 0 }, { mode, own }) {
     };
 }
 
-/** A message of the proxy as an object, or null if it is no such object. */
+/** A message of the proxy as an object, or null for any other text. */
 export function message(text) {
     try {
         const read = JSON.parse(text);

@@ -1,8 +1,8 @@
 /*
- * Tables of texts: values in texts, plural forms, and what a translation lacks.  Pure.
+ * Tables of texts: values in texts, plural forms, and English where a translation lacks a text.
  */
 
-/** The text with its values; numbers are written as in the language.  `count` chooses among plural forms. */
+/** The text with its values; numbers are formatted for the language.  `count` chooses among plural forms. */
 export function fill(text, values = {}, language = 'en') {
     const form = typeof text === 'string' ? text : text[plural(language, values.count)] ?? text.other;
     return form.replace(/\{(\w+)\}/g, (whole, name) => {

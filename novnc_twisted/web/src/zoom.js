@@ -1,8 +1,8 @@
 /*
  * Two fingers enlarge the picture and move it.
  *
- * noVNC recognises the gestures, and would turn a pinch into Ctrl and the mouse's wheel.  The picture is enlarged by
- * making the element that noVNC fits it to larger than the stage, so noVNC's coordinates stay right.
+ * noVNC recognises the gestures, and would turn a pinch into Ctrl and the mouse's wheel.  To enlarge the picture, the
+ * page makes noVNC's element larger than the stage.  noVNC fits the picture to it, so its coordinates stay right.
  */
 import { site } from './site.js';
 import { language, say, text } from './strings.js';
@@ -11,7 +11,7 @@ const LARGEST = 8;
 const SMALLEST = 1.03; // a smaller factor counts as 1: the whole picture
 const ORIGINAL = site.fixed.picture === 'original'; // the operator has fixed the original size: it returns after a zoom
 
-/** The new factor while two fingers move apart from `before` to `now` (px).  Pure. */
+/** The new factor while two fingers move apart from `before` to `now` (px). */
 export function scaled(factor, before, now) {
     const wanted = Math.min(LARGEST, factor * now / Math.max(before, 1));
     return wanted < SMALLEST ? 1 : wanted;

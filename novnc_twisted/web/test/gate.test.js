@@ -13,14 +13,14 @@ const PASSED = { input: true, pass: true };
 const DROPPED = { input: true, pass: false };
 const OTHER = { input: false, pass: true };
 
-/** What the gate says of a message, but for whether it is a key. */
+/** The gate's result for a message, without `key`, which is checked here. */
 function judge(gate, message) {
     const { key, ...rest } = gate.judge(message);
     assert.equal(key, [4, 255].includes(message[0]));
     return rest;
 }
 
-test('while it is open everything passes, and input is told from the rest', () => {
+test('while it is open, everything passes, and input is distinguished from the rest', () => {
     const gate = new InputGate();
     for (const message of [key(97, true), key(97, false), qemuKey(30, true), pointer(1), pointer(0), text]) {
         assert.deepEqual(judge(gate, message), PASSED);
@@ -42,7 +42,7 @@ test('while it is shut no input passes, and the rest does', () => {
 });
 
 test('a long text, which comes in pieces, passes whole or not at all', () => {
-    for (const length of [20, -20]) { // negative: of the extended clipboard
+    for (const length of [20, -20]) { // negative: extended clipboard
         const header = [6, 0, 0, 0, ...new Uint8Array(new Int32Array([length]).buffer).reverse()];
         for (const open of [true, false]) {
             const gate = new InputGate();
@@ -57,7 +57,7 @@ test('a long text, which comes in pieces, passes whole or not at all', () => {
     }
 });
 
-test('what was down goes up, once', () => {
+test('the release of a key that was down passes once', () => {
     for (const make of [key, qemuKey]) {
         const gate = new InputGate();
         gate.judge(make(30, true));
@@ -69,7 +69,7 @@ test('what was down goes up, once', () => {
     }
 });
 
-test('a button that was held is let go; buttons beyond the seventh are known', () => {
+test('a mouse button that was held is released; buttons beyond the seventh are known', () => {
     for (const held of [pointer(4), bytes(5, 0x80, 0, 1, 0, 1, 1)]) {
         const gate = new InputGate();
         gate.judge(held);

@@ -4,7 +4,7 @@ import { AFTER_INPUT, AFTER_SILENCE, AGAIN, ANSWER, Health, LOST, UNMOVED } from
 
 const TICK = 500;
 
-/** A connection in made-up time: `proxy` and `server` say what is answered. */
+/** A connection with a simulated clock; `answersMessages` and `answersRequests` say what the proxy answers. */
 class Connection {
     constructor({ echoes = true } = {}) {
         this.now = 1000;
@@ -64,10 +64,10 @@ for (const echoes of [true, false]) {
         assert.equal(line.health.stalled, false);
         assert.ok(line.asked.length <= 300000 / AFTER_SILENCE + 1);
         assert.equal(line.asked.some(({ file }) => file), !echoes);
-        assert.equal(line.asked.some(({ picture }) => picture), false); // the VNC server may be busy, and good
+        assert.equal(line.asked.some(({ picture }) => picture), false); // the VNC server may be busy without a fault
     });
 
-    test(`typing to a server that says nothing for 120 s costs no session (echoes: ${echoes})`, () => {
+    test(`typing to a server that says nothing for 120 s does not end the session (echoes: ${echoes})`, () => {
         const line = new Connection({ echoes });
         for (let n = 0; n < 240; n += 1) {
             line.health.sent(line.now);
@@ -77,7 +77,7 @@ for (const echoes of [true, false]) {
         assert.ok(line.asked.length <= 120000 / AFTER_INPUT);
     });
 
-    test(`it is asked again, and comes back with the first sign (echoes: ${echoes})`, () => {
+    test(`a stalled session is asked again, and recovers with the first message (echoes: ${echoes})`, () => {
         const line = new Connection({ echoes });
         line.fail();
         line.untilStalled();
@@ -94,7 +94,7 @@ for (const echoes of [true, false]) {
     });
 }
 
-test('a session whose own connection is dead is noticed and given up, while the proxy is there', () => {
+test('a session whose own connection is dead is noticed and given up, while the proxy answers', () => {
     const line = new Connection();
     line.answersMessages = false;
     line.health.sent(line.now);
@@ -116,7 +116,7 @@ test('after an outage a session that stays silent is given up; the VNC server is
     assert.equal(line.health.lost, true);
 });
 
-test('requests must go on being answered for a session to be given up', () => {
+test('requests must keep being answered for a session to be given up', () => {
     const line = new Connection();
     line.fail();
     line.untilStalled();
@@ -160,7 +160,7 @@ test('a throttled tab asks once a minute and is not misled', () => {
     }
 });
 
-test('a browser without a network goes by requests, and comes back with it', () => {
+test('without a network, requests decide; the session recovers with the network', () => {
     const line = new Connection();
     line.answersRequests = false; // but messages still come, as in Firefox's emulation
     line.health.network(false);
@@ -174,14 +174,14 @@ test('a browser without a network goes by requests, and comes back with it', () 
     assert.equal(line.health.stalled, false);
 });
 
-test('a browser that errs about its network loses nothing', () => {
+test('a browser that is wrong about its network does not stall the session', () => {
     const line = new Connection();
     line.health.network(false);
     line.run(60000);
     assert.equal(line.health.stalled, false);
 });
 
-test('a screen that no key changes is told from one that does', () => {
+test('a screen that does not change after a key is unmoved', () => {
     const line = new Connection();
     line.health.sent(line.now); // the mouse over an idle screen
     line.run(2 * UNMOVED);

@@ -53,7 +53,7 @@ test('an accented letter that has no key takes a dead key', () => {
         ({ chords }) => chords.map((chord) => chord.map(([, code]) => code).join('+')).join(' '));
     assert.deepEqual(codes('óÁü', 'es'), ['Quote KeyO', 'Quote ShiftLeft+KeyA', 'ShiftLeft+Quote KeyU']);
     assert.deepEqual(codes('o\u0301', 'es'), ['Quote KeyO']); // decomposed in the text
-    assert.deepEqual(codes('ñç', 'es'), ['Semicolon', 'Backslash']); // a key of its own goes first
+    assert.deepEqual(codes('ñç', 'es'), ['Semicolon', 'Backslash']); // a key of its own is preferred
     assert.deepEqual(codes('^~`', 'pt'), ['ShiftLeft+Backslash Space', 'Backslash Space', 'ShiftLeft+BracketRight Space']);
     assert.deepEqual(codes('ΐ', 'gr'), ['Semicolon ShiftLeft+Semicolon KeyI']); // two marks
     assert.equal(spell('ó', 'es')[0].chords[0][0][0], 0xfe51); // XK_dead_acute
@@ -72,14 +72,14 @@ test('a capital takes Shift; layouts differ', () => {
     assert.deepEqual(spell('1', 'fr')[0].chords[0].map(([, code]) => code), ['ShiftLeft', 'Digit1']);
 });
 
-test('line ends are one Enter; control characters are left out; others go by keysym', () => {
+test('line ends are one Enter; control characters are left out; others are sent as keysyms', () => {
     assert.deepEqual(spell('\r\n\r\n').map(({ chords }) => chords[0][0][1]), ['Enter', 'Enter']);
     assert.deepEqual(spell('\u0000\u001b\u007f'), []);
     assert.deepEqual(spell('€', 'us'), [{ chords: [[[0x20ac, null]]], known: false }]);
     assert.equal(spell('😀')[0].chords[0][0][0], 0x0101f600);
 });
 
-test('typing presses and lets go each key, waits for each event, and reports how far it is', async () => {
+test('typing presses and releases each key, waits for each event, and reports how far it is', async () => {
     const sent = [];
     const waits = [];
     const typist = new Typist((...event) => sent.push(event) > 0, async (ms) => waits.push(ms));
@@ -92,7 +92,7 @@ test('typing presses and lets go each key, waits for each event, and reports how
     assert.deepEqual(progress, [[1, 3], [2, 3], [3, 3]]);
 });
 
-test('typing stops when it is stopped, and when nobody takes the keys', async () => {
+test('typing stops when it is stopped, and when keys are not accepted', async () => {
     const sent = [];
     const typist = new Typist((...event) => sent.push(event) > 0, async () => typist.stop());
     assert.equal(await typist.type('abc'), false);
@@ -100,7 +100,7 @@ test('typing stops when it is stopped, and when nobody takes the keys', async ()
     assert.equal(await new Typist(() => false, async () => {}).type('abc'), false);
 });
 
-test('a text may be longer than what a call takes as arguments', async () => {
+test('a text can have more keys than a call can have arguments', async () => {
     const sent = [];
     const typist = new Typist((...event) => sent.push(event[1]) > 0, async () => typist.stop());
     assert.equal(await typist.type('a'.repeat(300_000), 'us'), false);
@@ -109,7 +109,7 @@ test('a text may be longer than what a call takes as arguments', async () => {
     assert.deepEqual(sent, ['KeyA', 'KeyA', 'KeyB', 'KeyB']);
 });
 
-test('keys pressed meanwhile come behind the text, and are forgotten with it', async () => {
+test('keys pressed meanwhile come after the text, and are discarded with it', async () => {
     const sent = [];
     const typist = new Typist((...event) => event[2] && sent.push(event[1]) || true, async () => {});
     const typed = typist.type('ab');
@@ -178,7 +178,7 @@ test('every key of a text asks for Caps Lock to be off', async () => {
     assert.ok(sent.length > 0 && sent.every((capsLock) => capsLock === false));
 });
 
-test('a clipboard text is judged by what the server takes', () => {
+test('a clipboard text is judged by what the server accepts', () => {
     assert.equal(obstacle('é\n', false), null);
     assert.deepEqual(obstacle('', true), { why: 'empty' });
     assert.deepEqual(obstacle('a€漢😀', false), { why: 'foreign', count: 3 });
@@ -186,9 +186,9 @@ test('a clipboard text is judged by what the server takes', () => {
     assert.equal(obstacle('x'.repeat(LIMIT), false), null);
     assert.deepEqual(obstacle('x'.repeat(LIMIT + 1), false), { why: 'long', bytes: LIMIT + 1 });
     assert.equal(obstacle('é'.repeat(LIMIT / 2 - 3), true), null);
-    assert.equal(obstacle('é'.repeat(LIMIT / 2 - 2), true).why, 'long'); // 5 bytes go with it
+    assert.equal(obstacle('é'.repeat(LIMIT / 2 - 2), true).why, 'long'); // with 5 bytes of overhead
     assert.equal(obstacle('\n'.repeat(LIMIT / 2), true).why, 'long'); // each becomes CR LF
-    assert.deepEqual(obstacle('hello!', false, 5), { why: 'long', bytes: 6 }); // what the proxy passes on
+    assert.deepEqual(obstacle('hello!', false, 5), { why: 'long', bytes: 6 }); // the proxy's limit
     assert.equal(wellFormed('a\ud800b😀'), 'a\ufffdb😀');
 });
 

@@ -23,7 +23,7 @@ function texts(table, path = []) {
         ? [[[...path, name].join('.'), value]] : texts(value, [...path, name])));
 }
 
-/* The page takes the sentence of a refusal from the causes if it is there. */
+/* The page takes the sentence of a refusal from the causes if they contain it. */
 const portal = Object.fromEntries(portalSentences.map((sentence) => [sentence, sentence]));
 const needed = texts({ page, list, power, causes, portal }).filter(([name, value]) => !(name.endsWith('.sentence') && sentences.includes(value)));
 const forms = (text) => (typeof text === 'string' ? [text] : Object.values(text));
@@ -44,7 +44,7 @@ for (const [language, table] of locales) {
         }
     });
 
-    test(`${language}: the texts have the values of the English ones`, () => {
+    test(`${language}: the texts have the placeholders of the English ones`, () => {
         for (const [name, english] of needed) {
             assert.deepEqual(placeholders(own.get(name)), placeholders(english), name);
         }
@@ -117,7 +117,7 @@ const NO_TEXT = [
     /^image\//, // types
 ];
 
-test('no text stands outside the tables', async () => {
+test('no text is outside the tables', async () => {
     const found = [];
     for (const folder of ['', 'list']) {
         for (const name of (await readdir(join(SOURCES, folder))).filter((each) => each.endsWith('.js') && each !== 'layout_data.js')) {
@@ -143,7 +143,7 @@ test('every text that the HTML names is in the table', async () => {
     }
 });
 
-test('what starts a server that is not running is called as its buttons are', () => {
+test('the texts about a server that is off name actions as the buttons do', () => {
     for (const words of [page.refusals[4409].sentence, page.refusals[4409].hint]) {
         for (const action of ['start', 'resume']) {
             assert.match(words, new RegExp(`\\b${power.actions[action].label}`, 'i'));

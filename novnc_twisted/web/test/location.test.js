@@ -25,7 +25,7 @@ const CASES = [
     ['https://h/console/vnc_lite.html?path=console/websockify&token=T', 'wss://h/console/websockify?token=T'],
     ['https://h/a/b/vnc.html?path=ws%3Ftoken%3DT', 'wss://h/ws?token=T'],
     ['https://h/console/vnc_lite.html?path=%3Ftoken%3DT', 'wss://h/console/?token=T'],
-    // nobody else's host, whatever the link says
+    // always the page's own host
     ['http://h/vnc.html?host=evil&port=1&token=T', 'ws://h/websockify?token=T'],
     ['http://h/vnc.html?path=//evil/x&token=T', 'ws://h/evil/x?token=T'],
     ['http://h/vnc.html?path=%5C%5Cevil/x&token=T', 'ws://h/evil/x?token=T'],

@@ -17,7 +17,7 @@ test('the delays of network and server are separate', () => {
     assert.deepEqual([meter.network, meter.server], [50, 0]);
 });
 
-test('without the proxy’s answer nothing is claimed', () => {
+test('without the proxy’s answer, the delays are unknown', () => {
     const meter = new Meter(0);
     meter.ask(0);
     meter.heard(80, 100);

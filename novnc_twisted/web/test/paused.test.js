@@ -50,7 +50,7 @@ test('a server that is paused when the session begins', () => {
     assert.deepEqual([paused.paused, timers], [false, []]);
 });
 
-test('somebody who only watches presses no keys, and asks every half minute', () => {
+test('for a user who only watches, the page asks every half minute', () => {
     const { paused, told, timers, run } = made();
     paused.receive({ type: 'rights', mode: 'view' });
     assert.deepEqual([told, timers[0][0]], [[], 30000]);

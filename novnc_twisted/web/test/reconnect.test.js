@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Backoff, delay, FIRST, LONGEST, POLL, SLOW_POLL } from '../src/reconnect.js';
 
-test('waits double up to the longest, and never leave 1 to 5 s', () => {
+test('waits double up to the longest, and stay within 1 to 5 s', () => {
     const most = Array.from({ length: 6 }, (_, n) => delay(n, () => 1));
     assert.deepEqual(most, [1000, 2000, 4000, 5000, 5000, 5000]);
     const least = Array.from({ length: 6 }, (_, n) => delay(n, () => 0));
@@ -28,14 +28,14 @@ function waits(backoff, policy, cause, count = 1000) {
     return all;
 }
 
-test('it gives up once the time is spent, and begins anew after a reset', () => {
+test('it gives up after the time is spent, and begins anew after a reset', () => {
     const backoff = new Backoff(() => 1);
     assert.deepEqual(waits(backoff, { giveUpAfter: 20000 }), [1000, 2000, 4000, 5000, 5000, 5000]);
     backoff.reset();
     assert.equal(backoff.next(), 1000);
 });
 
-test('a first wait of its own', () => {
+test('the policy can set the first wait', () => {
     assert.equal(new Backoff(() => 1).next({ first: 4000 }), 4000);
 });
 
@@ -48,7 +48,7 @@ test('a server that is off is asked every 2 s for a minute, then every 10 s, wit
     assert.equal(all.length, 1000);
 });
 
-test('each cause has its own count: hours of waiting for a start do not spend the tries that follow it', () => {
+test('each cause has its own count: waiting for a start does not use up the tries after it', () => {
     const backoff = new Backoff(() => 1);
     waits(backoff, { poll: true }, 4409, 500);
     assert.deepEqual(waits(backoff, { first: 2000, giveUpAfter: 10000 }, 4502), [2000, 4000, 5000]);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { clean, describe } from '../src/refusals.js';
 import { lost, refusals } from '../src/strings.js';
 
-test('every code has a title, a sentence that a close frame could hold, and a button', () => {
+test('every code has a title, a sentence that fits a close frame, and a button', () => {
     for (const code of Object.keys(refusals).map(Number)) {
         const why = describe({ code });
         assert.ok(why.title);
@@ -13,12 +13,12 @@ test('every code has a title, a sentence that a close frame could hold, and a bu
     }
 });
 
-test('the sentence of the close frame goes first', () => {
+test('the sentence of the close frame is preferred', () => {
     assert.equal(describe({ code: 4409, reason: 'Off.' }).sentence, 'Off.');
     assert.equal(describe({ code: 4409, reason: '' }).sentence, refusals[4409].sentence);
 });
 
-test('every close code with words has a policy', () => {
+test('every close code with texts has a policy', () => {
     for (const [code, words] of Object.entries(refusals)) {
         assert.equal(describe({ code: Number(code) }).title, words.title, code);
     }
@@ -30,7 +30,7 @@ function isComplete(...lists) {
     assert.deepEqual(listed.sort(), Object.keys(refusals).map(Number).sort(), 'a new close code needs a place here');
 }
 
-test('nothing that was refused is asked for again by itself', () => {
+test('the page retries by itself only for these codes', () => {
     const never = [1000, 1002, 1003, 1009, 4401, 4403, 4404, 4408, 4410, 4429];
     const again = [1001, 1006, 4409, 4502, 4503, 4504];
     for (const code of never) {
@@ -42,7 +42,7 @@ test('nothing that was refused is asked for again by itself', () => {
     isComplete(never, again);
 });
 
-test('the picture goes where the right to look at it is over', () => {
+test('the picture is removed if the user may no longer see it', () => {
     const goes = [1002, 1003, 1009, 4401, 4403, 4404, 4408, 4410, 4429];
     const stays = [1000, 1001, 1006, 4409, 4502, 4503, 4504];
     for (const code of goes) {
@@ -54,7 +54,7 @@ test('the picture goes where the right to look at it is over', () => {
     isComplete(goes, stays);
 });
 
-test('where to get a new link is shown where only that helps', () => {
+test('the page offers a new link only where nothing else helps', () => {
     const helps = [4401, 4408, 4410];
     const others = [1000, 1001, 1002, 1003, 1006, 1009, 4403, 4404, 4409, 4429, 4502, 4503, 4504];
     for (const code of helps) {
@@ -67,18 +67,18 @@ test('where to get a new link is shown where only that helps', () => {
     isComplete(helps, others);
 });
 
-test('1006 is told apart by whether anybody answered', () => {
+test('1006 has another title if the connection was open', () => {
     assert.equal(describe({ code: 1006, opened: true }).title, lost.dropped.title);
     assert.equal(describe({ code: 1006, opened: false }).title, lost.unreachable.title);
 });
 
-test('an RFB failure without a close code is told by its own words, and not repeated', () => {
+test('an RFB failure without a close code is shown in its own words, without a retry', () => {
     const why = describe({ code: 1006, reason: 'Too many security failures', opened: true });
     assert.equal(why.sentence, 'Too many security failures');
     assert.equal(why.auto, null);
 });
 
-test('a link that is refused now: the hint says what may have become of it', () => {
+test('the hint on a refused link says why it may not work any more', () => {
     const { again, restarted, waited } = refusals[4401];
     for (const [past, wanted] of [
         [{}, ''],
@@ -96,7 +96,7 @@ test('a link that is refused now: the hint says what may have become of it', () 
     assert.equal(new Set([again, restarted, waited]).size, 3);
 });
 
-test('an address without a token is no link that is not valid', () => {
+test('an address without a token has its own words', () => {
     const why = describe({ code: 4401, reason: refusals[4401].sentence }, { token: false });
     assert.equal(why.title, lost.noToken.title);
     assert.equal(why.sentence, lost.noToken.sentence);
@@ -116,7 +116,7 @@ test('outside text becomes one harmless line', () => {
     assert.equal(clean('<img src=x>'), '<img src=x>'); // harmless as text, which is how it is shown
 });
 
-test('a window of its own that the link does not open says where the console still is', () => {
+test('a new window that the link does not open says where the console is', () => {
     const past = { token: true, ownWindow: true, before: false, restarted: false, previous: null };
     assert.equal(describe({ code: 4401 }, past).hint, refusals[4401].ownWindow);
     assert.equal(describe({ code: 4401 }, { ...past, ownWindow: false }).hint, '');

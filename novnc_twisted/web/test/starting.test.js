@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BLACK, LONGEST, SHOWN, Starting } from '../src/starting.js';
 
-/* `at(ms, black)`: what is said at that time after the begin; null: nobody looks any more. */
+/* `at(ms, black)`: the stage that many ms after the beginning; null: the screen is no longer checked. */
 function made(off) {
     let [now, dark, look, changes] = [1000, true, null, 0];
     const clock = { now: () => now, every: (work) => { look = work; return 1; }, not: (timer) => { look = timer ? null : look; } };

@@ -36,7 +36,7 @@ test('what a watcher can do', () => {
     assert.deepEqual(actions(given, { mode: 'control', own: 'view' }), { request: false, take: false, release: true, give: ['a'], stop: [] });
 });
 
-test('control is asked for if somebody can hand it over', () => {
+test('control can be requested if somebody can hand it over', () => {
     const me = person('me');
     const request = (...others) => actions(list(me, ...others), WATCH).request;
     assert.deepEqual([request(), request(person('a')), request(person('a', 'control', { page: false })), request(person('a', 'control'))],

@@ -1,15 +1,15 @@
 /*
- * Requests to the console API.  The browser's cookie says who asks.
+ * Requests to the console API.  The browser's cookie identifies the user.
  */
 
 import { say, text, translated } from './words.js';
 
-const MOST_PAGES = 10; // of sessions that are read; the stream of events reports changes of as many
+const MOST_PAGES = 10; // of sessions; the event stream covers the same number
 
 /* Thrown when the log-in has ended. */
 export class LoggedOut extends Error {}
 
-/* Thrown with the sentence of the server. */
+/* Thrown, with the server's sentence, for any other error status. */
 export class Refused extends Error {}
 
 export class Api {

@@ -1,5 +1,5 @@
 /*
- * The servers that the person has chosen to see side by side.
+ * The servers that the user has chosen to see side by side.
  */
 import { note } from './note.js';
 import { element } from './tile.js';

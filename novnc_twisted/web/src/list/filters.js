@@ -1,5 +1,5 @@
 /*
- * The filters, which stand in the address, so that a bookmark or a colleague gets the same list.
+ * The filters as parameters of the address, so that a bookmark or a shared address shows the same list.
  */
 
 export const FIELDS = ['text', 'state', 'project', 'host'];

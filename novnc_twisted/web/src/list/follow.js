@@ -1,6 +1,6 @@
 /*
- * Follows the events of the server.  The stream ends now and then, and the browser begins a new one by itself; what
- * changed in between is loaded again.
+ * Follows the events of the server.  The stream ends now and then.  The browser reconnects, and `load` reads what
+ * changed in between.
  */
 export function follow(address, store, load) {
     const events = new EventSource(address);

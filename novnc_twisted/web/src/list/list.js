@@ -148,7 +148,7 @@ export class List {
     }
 }
 
-/* Leave for the log-in; it leads back here. */
+/* If the log-in has ended, go to the log-in page, which leads back here. */
 export function leave(base, error) {
     if (error instanceof LoggedOut) {
         location.href = `${base}login?next=${encodeURIComponent(location.pathname + location.search)}`;

@@ -1,5 +1,5 @@
 /*
- * The page of servers.  Without this script it is a table; with it, tiles that follow each change.
+ * The page of servers.  This script replaces the table of the HTML with tiles that follow each change.
  */
 import { Api } from './api.js';
 import { ask } from '../ask.js';
@@ -31,7 +31,7 @@ enterOnce();
 const api = new Api(base);
 const failed = (error) => leave(base, error) || note(error.message);
 const starter = new Starter(api, failed);
-starter.listen(); // also on the page of a server, to which the tab of the list may have gone
+starter.listen(); // also on a server's page, because the list's tab may show it now
 
 if (split) {
     showSplit(split, api, base, starter);

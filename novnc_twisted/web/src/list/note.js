@@ -1,5 +1,5 @@
 /*
- * A note that goes away.
+ * A note that disappears after some seconds.
  */
 import { element } from './tile.js';
 

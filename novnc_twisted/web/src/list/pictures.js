@@ -4,7 +4,7 @@
  */
 
 const PAUSE = 5000; // milliseconds until a picture is taken again
-const SOON = 1500; // the same for a server that has just begun to run; hosts keep a picture for a second
+const SOON = 1500; // the same for a server that has just begun to run; hosts cache a picture for a second
 const WIDTH = 320;
 
 export class Pictures {

@@ -1,11 +1,11 @@
 /*
- * A link for a colleague, with a right and a time.
+ * The dialog that makes a link for a colleague.
  */
 import { element } from './tile.js';
 import { say, text } from './words.js';
 
 const TIMES = [[300, text.minutes5], [600, text.minutes10], [3600, text.hour1], [28800, text.hours8]]; // seconds
-/* Seconds by which clocks and the network may shorten a link.  The operator limited a link that is even shorter. */
+/* Seconds by which clocks and the network can shorten a link.  A larger difference is the operator's limit. */
 const SLACK = 30;
 let longest = Infinity; // seconds that the operator allows, as far as this page knows
 const RIGHTS = [['view', text.watchOnly], ['control', text.control]];

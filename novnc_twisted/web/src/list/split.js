@@ -1,5 +1,5 @@
 /*
- * Several consoles on one page, each in a frame of the proxy's page; on a phone one at a time.
+ * Several consoles on one page, each in a frame with the proxy's page; on a phone, one at a time.
  */
 import { PANE } from '../pane.js';
 import { splitAddress } from './chosen.js';
@@ -15,10 +15,10 @@ export function showSplit(root, api, base, starter) {
     new Split(root, api, base, starter);
 }
 
-/* What gets the keyboard in a pane: the console, or else the button or the link that leads to it. */
+/* The element of a pane to focus: the console, or else the button or the link that leads to it. */
 const target = (pane) => pane.frame ?? pane.root.querySelector('.none button, .why button, .why a');
 
-/* Whether the person works in no console. */
+/* Whether no element has the focus. */
 const idle = () => [document.body, null].includes(document.activeElement);
 
 class Split {
@@ -100,7 +100,7 @@ class Split {
         return again;
     }
 
-    /* A server without a screen: what its state is, and a button that starts it. */
+    /* Show that a server has no screen, with a button that starts it. */
     #offer(pane) {
         const status = pane.root.querySelector('.state').dataset.state;
         const action = startOf(status);
@@ -132,7 +132,7 @@ class Split {
         }
     }
 
-    /* A server has another state: one that has begun to run shows its console. */
+    /* Show the new state of a server, or the console if it has begun to run. */
     #changed({ id, status }) {
         const pane = this.panes.find((each) => each.id === id);
         const state = pane?.root.querySelector('.state');
@@ -151,7 +151,7 @@ class Split {
         }
     }
 
-    /* What was missed before the stream of events began, or while it was broken. */
+    /* Load the states that changed before the stream of events began, or while it was broken. */
     async #look() {
         for (const pane of this.panes.filter(({ off }) => off)) {
             try {
@@ -162,7 +162,7 @@ class Split {
         }
     }
 
-    /* The page in a frame says that it is here, its state, and which console is wanted next. */
+    /* Handle a message of the page in a frame (../pane.js, ../start.js). */
     #heard(event) {
         const { source, data, origin } = event;
         const pane = this.panes.find((each) => each.frame?.contentWindow === source);
@@ -182,7 +182,7 @@ class Split {
             // Chromium does not notice that a click moved the focus to another frame of the same process.
             this.#focus(pane);
         } else if (message === 'connected' && idle()) {
-            this.#focus(this.panes.find(({ frame }) => frame)); // the person has chosen none yet
+            this.#focus(this.panes.find(({ frame }) => frame)); // the user has chosen none yet
         }
     }
 
@@ -201,7 +201,7 @@ class Split {
         target(pane)?.focus();
     }
 
-    /* On a phone, where one console is shown at a time. */
+    /* Show this pane on a phone, which shows one at a time. */
     #show(shown) {
         for (const pane of this.panes) {
             pane.root.classList.toggle('shown', pane === shown);

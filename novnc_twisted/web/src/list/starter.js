@@ -1,12 +1,12 @@
 /*
- * Starts servers that are off or suspended.  The consoles that this page has opened or shows ask for it (../start.js).
+ * Starts servers that are off or suspended.  Consoles that this page has opened or shows request this (../start.js).
  */
 import { ACTIONS } from './words.js';
 
 const KEY = 'novnc_twisted.consoles';
 const STARTS = ACTIONS.filter(({ name }) => ['start', 'resume'].includes(name));
 
-/** The action that lets a server in this state run, or undefined. */
+/** The action that starts or resumes a server in this state, or undefined. */
 export const startOf = (status) => STARTS.find(({ states }) => states.includes(status));
 
 export class Starter {
@@ -16,7 +16,7 @@ export class Starter {
         this.failed = failed;
     }
 
-    /* Answer windows that this page, or the page before in this tab, has opened. */
+    /* Answer windows that this page, or an earlier page in this tab, has opened. */
     listen() {
         addEventListener('message', (event) => {
             const id = event.data?.server;
@@ -26,7 +26,7 @@ export class Starter {
         });
     }
 
-    /* A window shows the console of a server. */
+    /* Remember that a window was opened with the console of a server. */
     opened(id, address) {
         try {
             sessionStorage.setItem(KEY, JSON.stringify({ ...opened(), [id]: new URL(address).origin }));

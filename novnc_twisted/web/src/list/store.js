@@ -1,17 +1,17 @@
 /*
- * What the list knows: servers, sessions, and which of them the filters of the address let pass.
+ * The servers and sessions of the list, and which servers match the filters.
  */
 
 export class Store extends EventTarget {
     servers = new Map();
     sessions = new Map();
 
-    complete = false; // whether the servers are all that the person may see
-    crowded = false; // whether there are more sessions than these
+    complete = false; // whether `servers` has every server that the user may see
+    crowded = false; // whether there are more sessions than in `sessions`
     #names = null; // server -> the people on its console
     #since = null; // events since the newest `load` began, while it runs
 
-    /* The servers of the page's own table, which are the first ones. */
+    /* Begin with the servers of the table in the HTML, which has one page of them. */
     begin(servers) {
         this.servers = new Map(servers.map((each) => [each.id, each]));
         this.#changed();

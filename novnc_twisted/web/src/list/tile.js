@@ -7,7 +7,7 @@ import { ACTIONS, say, STATES, text } from './words.js';
 export const LIVE = ['ACTIVE', 'PAUSED'];
 
 export class Tile {
-    /** @param run  what can be done with a server; null for a person who may only read */
+    /** @param run  what can be done with a server; null for a user who may only read */
     constructor(base, pictures, run, chosen) {
         this.pictures = pictures;
         this.base = base;
@@ -65,7 +65,7 @@ export class Tile {
         this.choose.setAttribute('aria-label', say.choose({ name: server.name }));
         this.choice.title = say.choose({ name: server.name });
         this.share.setAttribute('aria-label', say.share({ name: server.name }));
-        // people who speak to their computer say what they see, so the name has the visible state in it
+        // with voice control, people say what they see, so the name contains the visible state
         const state = this.state.textContent;
         this.screen.setAttribute('aria-label', live ? say.open(server) : `${state}: ${this.run ? say.noScreen(server) : server.name}`);
         this.screen.lastElementChild.textContent = live ? '' : state;
