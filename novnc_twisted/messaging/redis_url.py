@@ -88,11 +88,11 @@ def parse_redis_url(url: str) -> RedisURL:
     form = _FORMS[parts.scheme]
     query = _query(parts.query, _PARAMETERS[scheme], form)
     userinfo = parts.netloc.rpartition("@")[0]
-    name, colon, password = userinfo.partition(":")
+    name, _, password = userinfo.partition(":")
     username = unquote(name) or None
     # For a user without a password, send an empty one: AUTH needs a password, and for an ACL user with nopass, Redis
-    # accepts any.
-    secret = unquote(password) if colon or name else None
+    # accepts any.  Without a user (``redis://:@host``), an empty password means that there is none.
+    secret = unquote(password) if password or name else None
     if scheme == "redis+unix":
         return _unix(parts, port, form, query, username, secret)
     if query.get("key") and not query.get("cert"):

@@ -23,6 +23,10 @@ class ParseTests(SynchronousTestCase):
             "redis://:pass@control": RedisURL(host="control", password="pass"),
             "redis://u%40x:p%2F%23%3a%C3%BC@control": RedisURL(host="control", username="u@x", password="p/#:ü"),
             "redis://user@control": RedisURL(host="control", username="user", password=""),
+            "redis://user:@control": RedisURL(host="control", username="user", password=""),
+            "redis://:@control": RedisURL(host="control"),
+            "redis://@control": RedisURL(host="control"),
+            "redis+unix://:@/run/r.sock": RedisURL(path="/run/r.sock"),
             "rediss://control?ca=/etc/ca%20x.pem": RedisURL(host="control", tls=True, ca="/etc/ca x.pem"),
             "rediss://a+b:c+d@control?ca=/etc/c++%2B.pem": RedisURL(
                 host="control", tls=True, username="a+b", password="c+d", ca="/etc/c+++.pem"
