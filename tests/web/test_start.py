@@ -23,6 +23,12 @@ WATCH_TRIES = """() => {
 }"""
 """A try takes some milliseconds."""
 
+ADD_LINKS = """() => {
+    const links = Object.assign(document.createElement('p'), { id: 'links', className: 'hint', textContent: 'Help' });
+    document.getElementById('countdown').after(links);
+}"""
+"""Adds the operator's links to the card, as offerLinks() of branding.js does."""
+
 
 class StartCase(SplitCase):
     def now(self, name: str, state: str) -> None:
@@ -72,6 +78,8 @@ class FromTheList(StartCase):
             button = self.offered(console)
             self.assertIn("The console opens here", console.locator("#start-note").inner_text())
             self.assertFalse(console.locator("#hint").is_visible())
+            console.evaluate(ADD_LINKS)
+            self.assertTrue(console.locator("#links").is_visible())
             button.dblclick()  # the second click has no effect
             console.locator("#start-note", has_text="The server is being started.").wait_for(timeout=WAIT)
             self.runs(view.page, "web-1")
