@@ -53,7 +53,7 @@ class TokenPolicy:
         # Keep a longer lifetime of earlier rules: tokens that were made with it stay valid.
         self._longest = longest = max(self._longest, rules.token_ttl)
         self._lost.use_rules(rules, longest)
-        # A mark must outlive the token's record, and the time in which a process could restore this record.
+        # Keep marks for as long as the store can have the token's record, or a process can restore the record.
         self._marks.kept = max(longest, LONGEST, DROPPED) + LEASE + GRACE
 
     async def time(self) -> float:
@@ -65,7 +65,7 @@ class TokenPolicy:
     async def authorized(self, token_hash: str, info: ConnectInfo) -> float | None:
         """Return the expiry time of a token that was authorized before; None: the token is new.
 
-        A caller of ``authorize_console`` repeats its call if it has received no answer.
+        A token can be known already, because callers repeat ``authorize_console`` if they have received no answer.
 
         :raises ConsoleForbidden: the token opens another console.
         """
@@ -97,8 +97,11 @@ class TokenPolicy:
         """Revoke the tokens that match a filter.
 
         :param request: the id of the request (:meth:`.TokenMarks.revoked_until`).
-        :return: how many of them were valid until now; the Unix time of the revocation, which spares tokens made later;
-            and whether an earlier call of the same request has revoked the tokens.
+        :return: three values:
+
+            * how many of these tokens were valid until now
+            * the Unix time of the revocation; tokens made later are not revoked
+            * whether an earlier call of the same request has revoked the tokens
         """
         selector_of(wanted)  # raises if the filter does not select by exactly one field
         now = await self.time()
@@ -106,8 +109,8 @@ class TokenPolicy:
         made = [record.made_at for key, record in valid.items() if (await self.state(key, record)).revoked is None]
         made_until = before = await self._marks.revoked_until(wanted, request)
         if made_until is None:
-            # Read the time again, so that tokens that were made in the meantime are revoked too.  Nothing else is
-            # awaited before the mark is stored: its time must not be earlier than that of the mark that it replaces.
+            # Read the time again, so that tokens made meanwhile are revoked too.  Await nothing else before the mark is
+            # stored: otherwise, the mark could replace a later mark of another revocation.
             made_until = await self.time()
             await self._marks.revoke(wanted, made_until, reason, _outlives(now, valid.values()), request)
         return sum(at <= made_until for at in made), made_until, before is not None
@@ -122,7 +125,7 @@ class TokenPolicy:
         await self._marks.set_mode(token_hash, mode, by, kept)
 
     async def mode(self, token_hash: str) -> str | None:
-        """Return what the viewers of a token may do now; None: the token was revoked, or nothing is known about it."""
+        """Return what a token's viewers may do now; None: the token is revoked, or has no record and no new mode."""
         record = await self._tokens.get(token_hash)
         revoked, mode, _ = await self.state(token_hash, record)
         if mode is None and revoked is None and record is not None:
@@ -157,7 +160,7 @@ class TokenPolicy:
         """Drop the tokens of a server.
 
         :param reason: why.  If a session of the server calls ``keep_token`` later, its proxy logs this reason.
-        :return: how many tokens there were, and a Unix time: sessions with tokens that are made later may go on.
+        :return: how many tokens were dropped, and a Unix time: sessions with tokens made after this time may go on.
         """
         # Forget the tokens before the store drops them: a concurrent check must not restore one of them.
         self._lost.forget_instance(instance_uuid)
@@ -169,7 +172,7 @@ class TokenPolicy:
         return dropped, now
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
-        """Return the compute hosts that made the tokens of a server; None stands for an unknown host."""
+        """Return the compute hosts in the records of a server's tokens; None stands for an unknown host."""
         return await self._tokens.hosts_of_instance(instance_uuid)
 
     # --- using tokens
@@ -274,8 +277,8 @@ class TokenPolicy:
 
         A shared token is refused after its expiry nevertheless.
 
-        If this token must have no lease (see :meth:`reconnects`), only keep the record: the next call of this method
-        needs its server, user and project to find a revocation.
+        If :meth:`reconnects` permits no lease, the record is kept nevertheless: the next call of this method needs the
+        record's server, user and project to find a revocation.
 
         :param record: what :meth:`find_in_use` returned.  If it is None, nothing is renewed.
         :return: the viewer's mode if it was changed; else None.

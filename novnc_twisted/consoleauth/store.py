@@ -146,7 +146,7 @@ class TokenStore:
         return None if value is None else read(TokenRecord, value, "the store")
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
-        """Return the compute hosts that made the tokens of a server; None stands for an unknown host."""
+        """Return the compute hosts in the records of a server's tokens; None stands for an unknown host."""
         keys = await self._store.indexed(_of_instance(instance_uuid))
         records = [await self.get(key.removeprefix(_token(""))) for key in keys]
         return {record.connect_info.compute_host for record in records if record is not None}

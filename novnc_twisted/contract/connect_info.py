@@ -34,18 +34,18 @@ class ConnectInfo(Record):
     :ivar project_id: the project in which that user asked for the token.
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar expires_at: Unix time in seconds at which the session must end; None: the session may outlive its token.
-    :ivar reconnects: whether the viewer may reconnect with a token that has expired while the session was live.  For
-        the conditions, see ``keep_from``.
+    :ivar reconnects: whether the viewer may reconnect with a token that has expired while the session was live.  A
+        viewer with a shared token (``shared_from``) may not, even if the value is True.
     :ivar keep_from: seconds from the time when the session becomes live until the proxy calls ``keep_token`` for the
         first time.  After this call, the proxy makes further ones regularly.  From the answers, the proxy learns that
-        the token was revoked or that its mode was changed.  If ``reconnects`` is True and ``shared_from`` is None, the
-        calls also let the viewer reconnect after the token has expired.
+        the token was revoked or that its mode was changed.  If the viewer may reconnect, the calls also keep the
+        token usable after its expiry.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar administrator: whether an administrator asked for the token.
     :ivar shared_from: the SHA-256 of another token, if a viewer with that token made this one for a guest.
         ``user_id`` and ``project_id`` are then copied from that token.  None: the token was not made in this way.
-    :ivar owners: the id and the name of the project that the server belongs to, as its compute host reports them;
-        None: unknown.
+    :ivar owners: the id and the name of the server's project, as its compute host reports them; empty: the server has
+        no project; None: unknown.
     :ivar state: the state of the server when its compute host was last asked, such as ``paused``; empty: unknown.
     :ivar admission: the id under which consoleauth has recorded that it admitted this session.  The proxy sends the id
         when it reports the end of the session.  Empty: consoleauth made no record.

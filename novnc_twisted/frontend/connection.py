@@ -69,13 +69,13 @@ class FrontConnection(Protocol):
         self.peer = f"{shown}:{peer.port}" if host else "unix socket"
         self.factory.connections.add(self)
         self.await_head()
-        # A listener passes a connection on after its first bytes.  Without TLS, the time for the head is measured from
-        # accept, so that a client gains no time by sending the first bytes late.
+        # A Listener passes a connection on when its first bytes have arrived.  Measure the time for the head from
+        # accept, so that a client gains no time by sending these bytes late.
         if self.began is not None:
             self.accepted_at = self.began
             due = self.began + self.factory.settings.head_deadline - self.factory.reactor.seconds()
             self.set_deadline(max(0.0, due), self.head_is_late)
-        if ISSLTransport.providedBy(self.transport):  # the deadline of the head begins after the TLS handshake
+        if ISSLTransport.providedBy(self.transport):  # then the deadline of the head begins after the handshake
             self.set_deadline(self.factory.settings.tls_deadline, self._tls_is_late)
 
     def handshakeCompleted(self) -> None:
@@ -108,8 +108,8 @@ class FrontConnection(Protocol):
         self.set_deadline(None)
         self.end = end
         end.makeConnection(self.transport)
-        # Setting this after makeConnection() is early enough: a detached relay takes over only the socket of a live
-        # session, and the session begins after this method.
+        # on_detach is not called earlier: only the relay of a live session can be detached, and the session begins
+        # after this method.
         end.on_detach = self.detached
         if rest:
             end.dataReceived(rest)
@@ -153,7 +153,8 @@ class FrontConnection(Protocol):
     def refused(self, cause: RefusalCause, address: str, status: int | None, detail: str, option: str = "") -> None:
         """Notify the observer that a request was refused before it became a session.
 
-        :param option: the option to change so that such clients are admitted, and how to change it; empty: none helps.
+        :param option: the option to change so that such clients are admitted, and how to change it; empty: no
+            option helps.
         """
         service, severe = self.factory.name, option != ""
         event = RequestRefused(
@@ -177,7 +178,7 @@ class FrontConnection(Protocol):
     def waits_for_request(self, *, first: bool) -> bool:
         """Return whether the connection waits for a request, or is receiving one.
 
-        :param first: whether to return True also if the connection has had no request yet.
+        :param first: whether its first request counts, too.  False: return True only for later requests.
         """
         raise NotImplementedError
 

@@ -78,7 +78,8 @@ class Listener(ServerFactory):
     ) -> None:
         """Notify the front's observer that a connection was refused.
 
-        :param option: the option to change so that such clients are admitted, and how to change it; empty: none helps.
+        :param option: the option to change so that such clients are admitted, and how to change it; empty: no
+            option helps.
         """
         self.front.observer(
             RequestRefused(

@@ -109,17 +109,17 @@ class LimitedChannel(StrictChannel):
         return persists and not self.is_last
 
     def close_when_idle(self, *, first_request: bool = False) -> None:
-        """Close the connection after the present response.  Without a response under way, close it now.
+        """Close the connection after the present response, or now if there is no response or it is a stream.
 
-        :param first_request: whether a request that is arriving, or the first request of a new connection, is still
-            answered before the connection is closed.
+        :param first_request: whether two kinds of requests are still answered before the connection is closed: any
+            request that is arriving, and the first request of a new connection.
         """
         self.is_last = True
         # A deadline runs only while the connection is new, or while a request is arriving.
         if first_request and self._deadline is not None:
-            # checkPersistence() is called once for each request, when the request's headers have arrived.  If the body
-            # is still arriving, checkPersistence() was called before is_last was set, so is_last has no effect on this
-            # request.
+            # checkPersistence() reads is_last once for each request, when its headers have arrived.  If the headers
+            # of the arriving request came before is_last was set, request the close here.  If only its request line has
+            # come, the call does no harm.
             if self.requests:
                 self.close_after_response()
             return

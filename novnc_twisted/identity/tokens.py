@@ -131,8 +131,8 @@ class Tokens:
         except (InvalidToken, ValueError):
             return None
         log_in, exact = content.get("b", ""), content.get("t", made)
-        # Earlier versions wrote True instead of an id.  Such a token is refused, because a single log-in can be ended
-        # only by its id (LogOuts.note_one).
+        # Earlier versions wrote True instead of an id.  Such a token is refused: without an id, its log-in could not be
+        # ended alone (LogOuts.note_one).
         if made + TOKEN_TTL < int(self._now()) or not isinstance(log_in, str):
             return None
         # Looked up at each use: the token becomes invalid when the user is removed or the password changes.
@@ -148,8 +148,6 @@ class Tokens:
         :param make: whether to store a key if the store has none, and to extend the time for which the key is kept.
         :return: the key.  If the store has no key and ``make`` is false: the key that this worker knows, or None.
         """
-        # self._secret is kept while the store is asked: if the store fails now and loses its data, the next log-in
-        # restores this key.
         stored = await self._store.get(_KEY)
         if stored is None and make:
             # If the store has lost the key, restore the one that this worker knows, so that tokens stay valid.
@@ -176,7 +174,7 @@ def _key_in(stored: Mapping[str, Any]) -> bytes:
 
 
 def _is_box(token: str) -> bool:
-    """Return whether a text may be one of our tokens, in canonical base64 (decoders also accept other spellings).
+    """Return whether a text begins like a token, and is canonical base64 (decoders also accept other spellings).
 
     A Fernet message begins with the byte 0x80 and a time of 64 bits, whose first bytes are 0: ``gAAAA`` in base64.
     """

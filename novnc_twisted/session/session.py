@@ -94,8 +94,8 @@ class Session:
     def right(self) -> str:
         """The mode that the token allows, ``control`` or ``view``.
 
-        It is ``control`` before the token check has succeeded, and ``info.mode`` during the rest of the set-up.  In a
-        live session, ``info.mode`` may differ from it, because control can be handed over from one session to another.
+        During the set-up, it is ``control`` until the token check has succeeded, and then ``info.mode``.
+        :class:`.live.LiveSession` overrides this property.
         """
         return self.info.mode if self.info else CONTROL
 

@@ -162,7 +162,10 @@ class LibvirtDriver:
         return self._pool.run(lambda connection: self._reader.fresh(connection.lookupByUUIDString(uuid)))
 
     def domain_with_conflicts(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
-        """See IDriver.  Makes four calls to libvirt, and usually one or two more for each active domain not known yet.
+        """See IDriver.
+
+        Makes four calls to libvirt (ids, look-up, XML, state), and usually one or two more for each active domain not
+        known yet.
 
         The domain itself is read again each time, since its project decides who may open its console.  Of other
         domains, only the console addresses are used, which do not change while the domains run.
@@ -197,9 +200,9 @@ class LibvirtDriver:
         return _Active(seen)
 
     def _keep(self, old: _Active, domains: _Known) -> bool:
-        """Replace ``old``, the known domains.
+        """Replace the known domains by ``domains``, which were made from ``old``.
 
-        Change nothing and return False if another thread has replaced them, because ``domains`` may be stale then.
+        :return: False: another thread has replaced ``old``.  Nothing is changed, because ``domains`` may be stale.
         """
         new = _Active(domains)
         with self._keeping:

@@ -38,7 +38,7 @@ FINAL_REPLIES = 1.0
 class Serving:
     """One topic, served by this process.
 
-    If ``callers`` is given, each role in :data:`.EXPOSED` that may call a method has a connection of its own.  So
+    If ``callers`` is given, each role in :data:`.EXPOSED` that may call at least one method has its own connection.  So
     somebody with a stolen credential of this role cannot delay other roles with huge or many messages.  All other
     queues share one connection, but each queue has its own limit of concurrent calls.
 
@@ -106,16 +106,15 @@ class Serving:
     async def close(self, untaken: Sequence[Iterable[Any]] | None, *, grace: float = 0.0) -> None:
         """Take no more requests.
 
-        :param untaken: the requests that nobody will take, as :meth:`.Presence.remove` returned them.  None: another
-            server takes them, or Redis does not answer.  Empty: they stay in the queues for the next server.
+        :param untaken: what :meth:`.Presence.remove` returned.
         :param grace: maximum seconds to wait for requests that Redis is sending.  There is a wait only if ``untaken``
             is None or empty.
         """
         if self._stopping:
             return
         self._stopping = True
-        # If ``untaken`` is None or empty, callers must not notice the end of this server.  So this server waits for the
-        # requests that Redis is sending, and answers them.
+        # If ``untaken`` is None or empty, the topic may have another server, now or soon.  So callers must not notice
+        # the end of this server: wait for the requests that Redis is sending, so that they are answered.
         wait = grace if not untaken else 0.0
         stops = [Deferred.fromCoroutine(queue.stop(grace=wait, fed=untaken is None)) for queue in self._queues]
         # consumeErrors: if this wait is cancelled, Twisted must not log the CancelledError of each stop.
@@ -198,7 +197,7 @@ class Serving:
                 "call: refused",
                 role,
             )
-        # Take ``role`` from the queue, which proves it: a request could be forged.
+        # ``role`` comes from the queue, which proves the role.  A role in the request could be forged.
         performing = Deferred.fromCoroutine(
             perform(self._topic, self._methods[role], request.method, request.arguments)
         )
@@ -214,7 +213,7 @@ class Serving:
             await self._reply(role, request, self._cancelled_answer(), FINAL_REPLIES)
 
     def _cancelled_answer(self) -> str:
-        """Return the answer to a request whose method was not run, or was cancelled (by stop() or by itself)."""
+        """Return the answer for a method that was not run, was cancelled by stop(), or raised CancelledError itself."""
         return encode(refused(ServiceUnavailable(f"{self._topic} " + ("was stopped" if self._stopping else "gave up"))))
 
     def _read(self, message: Any) -> Request | None:

@@ -7,10 +7,12 @@ plain stream has no WebSocket frames.
 The engine works in rounds.  In a round, each side that is ready reads its share: once, or a few times if no other side
 is ready (:data:`AMONG_OTHERS`, :data:`ALONE`).
 
-epoll reports only once that a socket has become readable.  Therefore a side that stops reading before its socket is
-empty remembers that the socket is readable (``StreamSide._readable``).  A side that stopped because the other side
-could not send everything resumes when the other side has sent it.  A side that stopped after its share of a round
-resumes in the next round.
+Edge-triggered epoll reports new data once, even if the data is not read.  Therefore a side that stops reading before
+its socket is empty remembers that the socket is readable (``StreamSide._readable``).  When the side resumes depends on
+why it stopped:
+
+* It has read its share: in the next round.
+* The other side could not send everything: when the other side has sent the rest.
 """
 
 import select
@@ -36,7 +38,7 @@ ALONE: Final = range(4)
 """How often a side may read in a round if no other side is ready, as a range for a loop."""
 
 AMONG_OTHERS: Final = range(1)
-"""How often a side may read if several sides are ready, and in all rounds of :meth:`Engine.doRead` after the first."""
+"""How often a side may read if several sides are ready.  Also used in all later rounds of one :meth:`Engine.doRead`."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors that epoll reports for one round."""
