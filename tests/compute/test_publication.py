@@ -128,7 +128,7 @@ class PublicationTests(PublishedCase):
         self.assertEqual(await self.names(), ["a"])
 
     async def test_events_delay_no_renewal(self) -> None:
-        """On a busy host, the renewal that reads all domains (RECONCILIATION) is on time."""
+        """Although events arrive all the time, all domains are read after RECONCILIATION seconds."""
         self.one.domains.clear()  # without an event
         self.one.add(domain(B, "busy"))
         self.one.asked.clear()
@@ -186,7 +186,7 @@ class PublicationTests(PublishedCase):
         self.assertEqual(await self.listed(), [("b", "running", "two")])
 
     async def test_an_unexpected_exception_loses_no_change(self) -> None:
-        """Neither while domains are read nor while their record is written."""
+        """If reading a domain or writing the record raises an exception, a later attempt publishes the change."""
         for owner, method in ((self.one, "get_domain"), (DomainRecord, "write")):
             name = f"a-{method}"
             with mock.patch.object(owner, method, lambda *_, **__: fail(ZeroDivisionError())):
@@ -206,9 +206,8 @@ class PublicationTests(PublishedCase):
         self.assertEqual(len(self.log.lines("can't be published (")), 1)
 
     async def test_more_than_a_part_holds(self) -> None:
-        long = dict.fromkeys(
-            ("project_id", "project_name", "user_id", "user_name", "created"), "😀" * 1024
-        )  # four bytes each
+        text = "😀" * 1024  # 4 KiB
+        long = dict.fromkeys(("project_id", "project_name", "user_id", "user_name", "created"), text)
         self.one.add(*(domain(f"{n:08x}-2222-3333-4444-555555555555", f"vm{n}", **long) for n in range(60)))
         for number in range(60):  # one by one, so that all go into the one part that there is
             self.one.tell(Change.DEFINED, f"{number:08x}-2222-3333-4444-555555555555")

@@ -37,13 +37,13 @@ class Control(PeopleCase):
         self.assertEqual(await self.two.change("b", "release"), "no-control")
 
     async def test_given_to_one_who_gave_it_away(self) -> None:
-        """The receiver has control again, and the grants of the chain end."""
+        """If a gives control to b, b to c, and c back to a, then a has control, and no grant counts any more."""
         await self.begin()
         for name, right in (("a", "control"), ("b", "view"), ("c", "view")):
             await self.one.open(name, right)
         await self.gives("ab", "bc", "ca")
         self.assertEqual((self.modes(), self.shown("given_by")), ("a", ["", "", ""]))
-        # From the middle of a chain.
+        # If c gives control back to b, only the grant from b to c ends.
         await self.gives("ab", "bc", "cb")
         self.assertEqual(self.modes(), "b")
         self.assertIsNone(await self.one.change("b", "release"))
@@ -63,7 +63,7 @@ class Control(PeopleCase):
         self.assertEqual(self.modes(), "ac")
 
     async def test_given_to_each_other_at_the_same_moment(self) -> None:
-        """Both had control when they gave it, so both keep it."""
+        """If two sessions whose links permit control give it to each other, both keep it."""
         await self.begin()
         await self.one.open("a")
         await self.two.open("b")
@@ -83,8 +83,7 @@ class Control(PeopleCase):
         self.assertEqual((len(held), self.modes(), self.shown("given_by")), (2, "ab", ["", ""]))
 
     async def test_given_after_a_reconnection(self) -> None:
-        """A session whose own link permits control needs no grant of an earlier session, and gets none after it has
-        given its control away."""
+        """The link of b permits control.  So b's new session c gets no grant from a, even after c gave control to z."""
         await self.begin()
         await self.one.open("a")
         await self.two.open("b")
@@ -98,7 +97,7 @@ class Control(PeopleCase):
         self.assertEqual(self.modes(), "az")
 
     async def test_given_again_while_not_all_sessions_are_known(self) -> None:
-        """A grant that no longer counts stays stored meanwhile, and must not count again."""
+        """If a gives b control again, the old grant from b to c, which is still stored, must not count again."""
         await self.begin()
         await self.one.open("a")
         for name in "bc":
@@ -154,7 +153,7 @@ class Control(PeopleCase):
             self.assertEqual(self.modes(), "b")
 
     async def test_the_receiver_comes_back(self) -> None:
-        """The new session of the same token has control again, before or after the old one's end is reported."""
+        """Before or after the old session's end is reported, a new one opens.  After both, the new one has control."""
         await self.begin()
         for reported_first in (True, False):
             await self.one.open("a")
@@ -182,7 +181,8 @@ class Control(PeopleCase):
         self.assertEqual([(one.session_id, one.other_session_id) for one in given], [("a", "b"), ("a", "b2")] * 2)
 
     async def test_the_receiver_does_not_come_back(self) -> None:
-        """No session gets the grant: too late, another token, the receiver lives, or the giver has no control."""
+        """A later session does not get the grant if the receiver lives, if the later session has another token, if the
+        giver has no control, or if RETURN_TIME is over."""
         await self.begin()
         await self.one.open("a")
         await self.two.open("b", "view")
@@ -243,7 +243,7 @@ class Control(PeopleCase):
             self.assertEqual(await self.one.change("a", "give", other), why, other)
         self.assertEqual(await self.two.change("b", "give", "a"), "no-control")
         self.assertEqual(await self.one.change("nobody", "give", "a"), "gone")
-        # Nobody acts for a session without its token.
+        # A call for session a with another token than that of session a is refused.
         self.assertEqual(await self.two.people.change_control(VM, "a", "another token", "give", "b"), "gone")
         self.assertEqual(self.modes(), "a")
 

@@ -153,12 +153,12 @@ class AllRecordsTests(SynchronousTestCase):
         options: dict[str, Any] = vars(make_record)["__dataclass_transform__"]
         self.assertIs((options | options["kwargs"])["frozen_default"], True)  # Python 3.11 has it in kwargs
         for record in RECORDS:
-            # Only record() makes dataclasses that are hashed although Python would permit an assignment.
+            # These are the options of record(): Python permits assignments to fields, and objects have a hash.
             params = type(record).__dataclass_params__
             self.assertEqual((params.frozen, params.unsafe_hash), (False, True), type(record))
             self.assertEqual(hash(record), hash(record.copy()))
             self.assertFalse(hasattr(record, "__dict__"), type(record))
-            # A positional value for each field: fewer would be refused in any case.
+            # One positional value for each field.  With fewer, a missing field could be the cause of the TypeError.
             self.assertRaises(TypeError, type(record), *[None] * len(type(record).__slots__))
 
     def test_round_trips(self) -> None:

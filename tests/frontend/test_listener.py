@@ -1,4 +1,4 @@
-"""The listener in front of a proxy: its deadlines and refusals, and what it passes on; without a socket."""
+"""The listener without sockets: its deadlines, its refusals, and the connections that the front gets."""
 
 from typing import Any
 from unittest import mock
@@ -147,7 +147,7 @@ class ListenerTests(TestCase):
         self.closes_after(transport, PLAIN_DEADLINE - 4)
 
     def test_a_header_and_more(self) -> None:
-        """In pieces: the transport gets the client's address, and the front the rest."""
+        """Sent in pieces: getPeer() returns the address in the header, and the front gets only the request."""
         for size in (1, 7, 1000):
             transport: Any = self.enter(proxies="10.0.0.1")
             sent = HEADER + b"GET / HTTP/1.1\r\n"
@@ -162,7 +162,7 @@ class ListenerTests(TestCase):
         self.assertEqual((transport.protocol.data, transport.getPeer().host), (b"x", "10.0.0.1"))
 
     def test_a_client_that_the_proxy_does_not_know(self) -> None:
-        """Its address is unknown.  With the proxy's address, bind_address would take all such clients for one."""
+        """The address is ``unknown``, not the proxy's: bind_address must not treat all such clients as one client."""
         for header in (b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", UNSPECIFIED):
             transport: Any = self.enter(proxies="10.0.0.1")
             self.receive(transport, header + b"x")
@@ -194,7 +194,7 @@ class ListenerTests(TestCase):
         self.assertEqual(transport.protocol.data, b"x")
 
     def test_not_from_others(self) -> None:
-        """Connections from other addresses than the trusted proxies' are refused."""
+        """A connection is refused if its address is not in ``trusted_proxies``."""
         transport = self.enter(proxies="192.0.2.0/24")
         self.assertIsNone(transport.protocol)
         (event,) = self.front.refusals
@@ -202,7 +202,7 @@ class ListenerTests(TestCase):
         self.assertIn("[console] trusted_proxies", event.option)
 
     def test_silent_connections_make_room(self) -> None:
-        """With plain HTTP, TLS or the PROXY protocol, a client that sends nothing is closed for a new client."""
+        """If all connections are in use, a new connection replaces the oldest one that has sent nothing."""
         for how in ({}, {"tls": True}, {"proxies": "10.0.0.0/8"}):
             first = self.enter(maximum=2, **how)
             others = [self.again(f"10.0.0.{host}") for host in (2, 3)]

@@ -1,4 +1,4 @@
-"""Lock-out: clients that guess wait longer and longer, other clients do not, and memory is bounded."""
+"""Lock-out after failed log-ins: who is locked out or delayed, for how long, and how much memory this takes."""
 
 from collections.abc import Iterable
 
@@ -211,7 +211,7 @@ class BoundsTests(LockoutCase):
         self.assertLessEqual(len(self.lockout), 40)
 
     def test_invented_names_do_not_replace_addresses(self) -> None:
-        """Each table has its own limit: however many names one address invents, the address is locked out."""
+        """An address that tries 1,000 user names is locked out: names and addresses have separate tables."""
         self.make(max_entries=10)
         for at in range(1_000):
             self.lockout.failed(f"user{at}", HERE)

@@ -19,7 +19,7 @@ CALL = "f" * 32
 
 
 class ServingTests(LinkCase):
-    """The topic ``t``: the API may call ``echo``, ``refuse`` and ``hold``, a proxy only ``echo``."""
+    """The topic ``t``: the API may call ``echo``, ``forbid`` and ``hold``, a proxy only ``echo``."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -36,7 +36,7 @@ class ServingTests(LinkCase):
             self.ran.append(arguments)
             return arguments
 
-        async def refuse() -> Any:
+        async def forbid() -> Any:
             raise ConsoleForbidden("why")
 
         def hold() -> Deferred[Any]:
@@ -44,8 +44,8 @@ class ServingTests(LinkCase):
             return self.held[-1]
 
         connect: Callable[[str], Any] = lambda purpose: self.made(purpose, after=self.link)  # noqa: E731
-        callers = {"echo": ("api", "proxy"), "refuse": ("api",), "hold": ("api",)}
-        methods = {"echo": echo, "refuse": refuse, "hold": hold}
+        callers = {"echo": ("api", "proxy"), "forbid": ("api",), "hold": ("api",)}
+        methods = {"echo": echo, "forbid": forbid, "hold": hold}
         return Serving(self.clock, connect, self.link, "t", methods, callers, self.health)
 
     def stop(self) -> None:
@@ -91,19 +91,19 @@ class ServingTests(LinkCase):
         self.assertEqual([one[0] for one in self.replies()], [f"novnc:r:proxy:{CALLER}", f"novnc:r:{CALLER}"])
 
     def test_refusals_keep_their_type(self) -> None:
-        self.push(self.request("refuse"))
+        self.push(self.request("forbid"))
         with self.assertRaises(ConsoleForbidden) as caught:
             self.answer()
         self.assertEqual(caught.exception.detail, "why")
 
     def test_a_method_of_another_role(self) -> None:
-        self.push(self.request("refuse"), role="proxy")
+        self.push(self.request("forbid"), role="proxy")
         with self.assertRaises(ServiceUnavailable) as caught:
             self.answer()
         self.assertEqual(caught.exception.detail, "t has no such method")
         [line] = self.redis_lines()
         self.assertTrue(
-            line.endswith(": a process with role proxy called refuse of t, which this role may not call: refused"), line
+            line.endswith(": a process with role proxy called forbid of t, which this role may not call: refused"), line
         )
 
     def test_an_unknown_method_is_no_attack(self) -> None:
@@ -146,7 +146,7 @@ class ServingTests(LinkCase):
         """A service that is restarted does not fail the calls that it has taken, unless they take too long."""
         for answered in (True, False):
             self.push(self.request("hold"))
-            # There is no other server.  The first argument: the requests left in the queues (none).
+            # [[]]: no other server will take the requests in the queues, and the queues are empty.
             stopping = Deferred.fromCoroutine(self.serving.stop([[]], grace=2.0))
             self.advance(1.9)
             self.assertNoResult(stopping)
@@ -169,7 +169,7 @@ class ServingTests(LinkCase):
         self.assertEqual(self.answer(), {"value": 1})
         self.assertNoResult(stopping)
         self.advance(0.1)
-        # It has closed its side of the connections, and Redis has ended each BLPOP.
+        # This server has closed its sending side of each connection, so Redis has ended each BLPOP.
         self.successResultOf(stopping)
         self.serving = self.serve()
         self.serving.start()

@@ -118,7 +118,7 @@ class Flow(EngineCase):
         fcntl.ioctl(self.upstream.transport.descriptor, termios.FIONREAD, waiting)
         came = self.upstream.bytes_in + int.from_bytes(waiting, sys.byteorder)
         reset(self.server)
-        self.viewer.write(frame(2, b"?"))  # this write to the server fails
+        self.viewer.write(frame(2, b"?"))  # the relay cannot send this to the server
         await self.at_rest()
         self.viewer.write(frame(2, b"?"))
         await self.at_rest()

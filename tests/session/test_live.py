@@ -42,7 +42,7 @@ class ViewerPhases(FrontCase):
         self.assertEqual((await viewer.until_closed())[0], 1002)
 
     async def test_lower_versions_are_served(self) -> None:
-        """RFC 6143, section 7.1.1: vncsnapshot answers 3.3 to whatever the server announces."""
+        """A viewer may answer with a version below 3.8 (RFC 6143, section 7.1.1).  vncsnapshot always answers 3.3."""
         self.novnc()
         for version in (b"RFB 003.003\n", b"RFB 003.005\n", b"RFB 003.007\n"):
             viewer = await self.websocket()
@@ -124,7 +124,8 @@ class Live(FrontCase):
         self.front.use(self.settings(idle_timeout=3600))
         self.front.use(self.settings(idle_timeout=0))
         self.assertEqual(session.phase, "live")
-        self.assertEqual(session.viewer.end.heard_at, heard_at)  # the list of sessions shows it as the last input
+        # The list of sessions shows heard_at as the time of the last input, so a reload must not change it.
+        self.assertEqual(session.viewer.end.heard_at, heard_at)
         self.front.use(self.settings(idle_timeout=0.05))
         self.assertEqual(await viewer.until_closed(), (4408, errors.IdleTimeout.sentence))
 
@@ -157,10 +158,10 @@ class Live(FrontCase):
         self.info = {"expires_at": time.time() + 0.1, "reconnects": False}
         viewer = await self.live()
         self.assertEqual(await viewer.until_closed(), (4408, errors.SessionExpired.sentence))
-        self.assertEqual(self.kept, [(TOKEN, "127.0.0.1")], "the lease is not renewed at the end")
+        self.assertEqual(self.kept, [(TOKEN, "127.0.0.1")], "keep_token is called only when the session begins")
 
     async def test_the_token_is_not_kept_after_these_ends(self) -> None:
-        """A last renewal would make the token valid again."""
+        """After the first three causes, the viewer must not reconnect, so ``keep_token`` is not called again."""
         for cause, renewals in (
             (errors.Revoked("why"), 0),
             (errors.SessionExpired(), 0),
@@ -176,7 +177,7 @@ class Live(FrontCase):
             self.assertEqual(len(self.kept) - kept, renewals, cause)
 
     async def test_expiry_is_unix_time_whatever_the_reactor_counts(self) -> None:
-        """The commands' reactors count from the boot of the machine; by their time, no session would expire."""
+        """expires_at is Unix time.  The clock of the commands' reactor counts from boot, so it must not be used."""
         self.info = {"expires_at": time.time() + 0.1, "reconnects": False}
         self.novnc_on(SinceBoot())
         viewer = await self.websocket()
@@ -233,10 +234,10 @@ class Live(FrontCase):
         self.assertEqual((await viewer.until_closed())[0], 4403)
         record = await self.ended()
         self.assertEqual((record["cause"], record["detail"]), ("ConsoleForbidden", "it was given away"))
-        self.assertEqual(asked, [(TOKEN, "127.0.0.1")], "the lease is not renewed at the end")
+        self.assertEqual(asked, [(TOKEN, "127.0.0.1")], "keep_token is called only when the session begins")
 
     async def test_a_session_that_may_not_reconnect(self) -> None:
-        """It also ends when its token is revoked.  At its end, the lease is not renewed."""
+        """A revoked token ends the session.  If the session ends as idle, ``keep_token`` is not called again."""
         answers: list[Exception | None] = [None, errors.Revoked("gone"), None]
         asked = []
 
