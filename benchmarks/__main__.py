@@ -25,7 +25,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
-    """Run it, and return the exit code."""
+    """Run the measurements, and return the exit code."""
     options = _options()
     for number in _ENDING:
         signal.signal(number, _end)
@@ -83,17 +83,17 @@ def subject_names() -> list[str]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="ends within 3 minutes; rougher")
+    parser.add_argument("--quick", action="store_true", help="end within 3 minutes, with rougher results")
     parser.add_argument("--rounds", type=int, help=f"measurements of each row ({FULL.rounds}, quick {QUICK.rounds})")
     parser.add_argument(
         "--only", type=_list_of([kind.name for kind in PROXIES]), default=[], help="the proxies to measure, joined by +"
     )
     rows = [*ROWS, CLOUD, SESSIONS, FILTERS, PAGES, INSTRUCTIONS]
-    parser.add_argument("--rows", type=_list_of(rows), default=[], help=f"of {'+'.join(rows)}")
+    parser.add_argument("--rows", type=_list_of(rows), default=[], help=f"the rows to measure, of {'+'.join(rows)}")
     parser.add_argument("--beside", type=Path, help="another checkout of this project, measured in the same run")
     parser.add_argument("--output", type=Path, default=CACHE, help="folder for the results (.make/bench)")
     parser.add_argument(
-        "--publish", action="store_true", help="put report and picture into docs/performance, unless something failed"
+        "--publish", action="store_true", help="write report and picture to docs/performance, unless something failed"
     )
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Our services as on several hosts: a process for each service, with Redis between them, on one machine."""
+"""Our services in a process each, with Redis between them, as on several hosts, but on one machine."""
 
 import shlex
 from pathlib import Path

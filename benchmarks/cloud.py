@@ -1,4 +1,4 @@
-"""What a link, a check and a list cost in clouds of 1, 10, 100 and 1,000 compute hosts, over a real Redis."""
+"""The costs of a link, a check and a list in clouds of 1, 10, 100 and 1,000 compute hosts, over a real Redis."""
 
 import json
 import subprocess

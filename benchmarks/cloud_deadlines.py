@@ -36,8 +36,7 @@ CALL: Final = min(5.0 * FACTOR, MAX_DEADLINE)
 
 
 LATEST: Final = 10_000
-"""Milliseconds from now after which the scripts ignore a presence entry: no service writes one that lasts so long.
-"""
+"""The scripts ignore presence entries that end later than this many ms from now: no service writes such an entry."""
 
 
 def lengthen() -> None:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.cloud_hosts PORT HOSTS DOMAINS``: many compute hosts in one process, at the Redis of a port.
+"""``python -m benchmarks.cloud_hosts PORT HOSTS DOMAINS``: many compute hosts in one process, at the Redis on a port.
 
 Each is a real ComputeManager with a hypervisor in memory.  It prints ``ready`` when all of them have published.
 """
@@ -23,7 +23,7 @@ _TOGETHER = 50  # hosts that start at the same time; the next ones wait until th
 
 
 def domain(host: int, number: int, domains: int) -> Domain:
-    """A running domain; every project has five servers at 20,000 domains."""
+    """A running domain.  With 20,000 domains, each project has five."""
     index = host * domains + number
     return Domain(
         uuid=f"{index * 2654435761 % 2**32:08x}-2222-3333-4444-{index:012x}",
@@ -103,7 +103,7 @@ class MemoryDriver:
 class Publication:
     """The store of one host.
 
-    :ivar over: fires when the host has published its domains for the first time: then it joins the group of hosts.
+    :ivar over: fires when the host has published its domains for the first time, and joins the group of hosts.
     """
 
     def __init__(self, store: Any) -> None:
@@ -148,7 +148,7 @@ async def start(reactor: Any, transport: Any, host: int, domains: int) -> None:
 
 
 def main(reactor: Any, port: str, hosts: str, domains: str) -> Deferred[None]:
-    """Start the hosts, and stay."""
+    """Start the hosts, and keep running."""
 
     async def run() -> None:
         lengthen()

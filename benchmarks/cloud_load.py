@@ -29,7 +29,7 @@ _STORE = ("put", "put_new", "get", "get_many", "extend", "remove", "indexed", "j
 
 
 class Counted:
-    """A transport that counts calls, and everything else that it asks of Redis for its callers."""
+    """A transport that counts calls, and operations on the store and on presence."""
 
     calls = 0
     reads = 0
@@ -57,7 +57,7 @@ class Counted:
 
 
 async def measure(seconds: float, work: Callable[[int], Awaitable[Any]], least: int = 3) -> dict[str, float]:
-    """Repeat some work for a number of seconds, and at least a number of times; return the means."""
+    """Repeat some work for these seconds, and at least ``least`` times; return the means."""
     sums, number, end = [0.0] * len(_NAMES), 0, time.perf_counter() + seconds
     while number < least or time.perf_counter() < end:
         before = _now()

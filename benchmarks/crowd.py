@@ -43,7 +43,7 @@ class Crowd(Console):
         self._census = self.folder / "census.json"
 
     def command(self) -> list[str]:
-        """The operators' command, under :mod:`benchmarks.watched`."""
+        """The command that operators use, under :mod:`benchmarks.watched`."""
         watched = Path(__file__).with_name("watched.py")
         return [sys.executable, "-P", str(watched), str(self._census), *super().command()[1:]]
 

@@ -1,7 +1,7 @@
-"""The price of each policy: the CPU time of the filters that a session has for it, as the relay calls them.
+"""The cost of each policy: the CPU time of a session's filters for it, called as the relay calls them.
 
 ``RFBConsole`` chooses the filters as for any session, and the code of the relay combines them.  No byte is sent:
-the rows of the proxies show what the relay itself takes.
+the rows of the proxies contain the cost of the relay itself.
 """
 
 import struct
@@ -69,7 +69,7 @@ def measure(seconds: float = 0.3) -> dict[str, dict[str, float]]:
     """Return the values of each policy.
 
     :param seconds: about how long one value is measured.
-    :raises LoadFailed: a session without a policy has a filter for the server's bytes, or not only the shield.
+    :raises LoadFailed: a session without a policy has filters besides the shield.
     """
     return {title: _of(_relay(*policy), seconds) for title, policy in POLICIES.items()}
 
@@ -101,7 +101,7 @@ def _relay(settings: SessionSettings, mode: str, power: bool) -> _Relay:
         if relay.client is not None:
             relay.client(message)
     if relay.upstream is not None:
-        relay.upstream(b"\2")  # a bell, before which power actions are offered
+        relay.upstream(b"\2")  # a bell: the offer of power actions is sent before it
     if settings == SessionSettings() and mode == CONTROL and (relay.upstream is not None or len(relay.filters) != 1):
         raise LoadFailed("a session without a policy has more filters than the shield")
     return relay

@@ -1,6 +1,6 @@
 """The user-space instructions of a set-up, a round trip and a message, counted by callgrind.
 
-Seconds vary with the load of the machine, these counts hardly: by 4 % for a set-up, and by 10 % for a round trip, which
+CPU times vary with the load of the machine.  These counts vary by 4 % for a set-up, and by 10 % for a round trip, which
 returns to the reactor more often if the peers are slow.  The whole ``twistd console`` is counted, with the API and the
 token checks, without the kernel.
 """

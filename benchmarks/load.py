@@ -69,7 +69,7 @@ def free_port() -> int:
 def wait_for_port(port: int, process: subprocess.Popen[Any], seconds: float = 30.0) -> None:
     """Wait until a process listens at a port.
 
-    :raises Unavailable: the process ended, or the time is over.
+    :raises Unavailable: the process ended, or nothing listens in time.
     """
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
@@ -91,7 +91,7 @@ class Backend:
     """
 
     def __init__(self, servers: int = 1) -> None:
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - read until we stop
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - read until stop()
         self._process = subprocess.Popen(
             [program(), "backend", "0", "-n", str(servers)],
             stdin=subprocess.DEVNULL,
@@ -133,8 +133,8 @@ class Backend:
 class Load:
     """One run of the generator as viewers.  A context manager, whose end closes all sessions.
 
-    Once it is made, its sessions are open: upgraded, with RFB's handshake done.  Only ``setup`` opens its sessions
-    later, in its step.
+    The constructor returns when the sessions are open, after the upgrade and RFB's handshake.  Only ``setup`` opens
+    its sessions later, in its step.
 
     :param test: ``check``, ``down``, ``up``, ``rtt``, ``setup``, ``hold``, ``slow`` or ``soak``.
     :param url: ``ws:``, ``wss:``, ``connect:`` or ``tcp:``; see the head of wsload.c.

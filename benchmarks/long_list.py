@@ -1,8 +1,8 @@
-"""What a long list of servers costs the browser: the CPU time of the page's main thread with 200 and with 2,000 tiles.
+"""The cost of a long list of servers in a browser: the CPU time of the page's main thread with 200 and 2,000 tiles.
 
-A real Chromium opens the list of each of two consoles.  The page believes that its tab is hidden, so that it asks for
-no pictures meanwhile.  A script in the page makes the event that a server has changed its state.  The CPU time is that
-of the ``Performance`` domain of Chromium's DevTools: scripts, styles and layout.
+A real Chromium opens the list of each of two consoles.  The page is made to see its tab as hidden, so that it
+requests no pictures.  A script in the page dispatches the event that a server has changed its state.  The CPU time is
+that of the ``Performance`` domain of Chromium's DevTools: scripts, styles and layout.
 """
 
 import statistics
@@ -27,7 +27,7 @@ STEPS: Final[Mapping[str, str]] = {
     "frame": "one frame of scrolling",
     "rest": "one second without anything",
 }
-"""By key: what the table says."""
+"""By key: the title in the table."""
 
 FRAMES: Final = 50
 
@@ -84,7 +84,7 @@ def measure(rounds: int, sizes: tuple[int, ...] = SIZES) -> dict[str, dict[str, 
     """Return the CPU milliseconds of each round, by step and the number of servers as text.
 
     :raises Unavailable: Chromium or Playwright is missing.
-    :raises LoadFailed: the list did not show what it had to.
+    :raises LoadFailed: the list did not show what it should.
     """
     values: dict[str, dict[str, list[float]]] = {step: {str(size): [] for size in sizes} for step in STEPS}
     with ExitStack() as stack:

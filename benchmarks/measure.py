@@ -1,4 +1,4 @@
-"""The rows of the report: what is measured, how long, and on which processors proxy and load run."""
+"""The rows of the report: what is measured, for how long, and on which processors the proxy and the load run."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -109,7 +109,7 @@ class Site:
     def timed(self, test: str, subject: Subject, settle: float = 0.0, **options: int | float) -> Values:
         """Run the load once; return its results, and as ``cpu`` the CPU seconds of the proxy meanwhile.
 
-        :param settle: seconds after the run that count as well, for the ends of the sessions.
+        :param settle: seconds after the run that count as well, because the sessions end in them.
         :raises LoadFailed: a session failed.
         """
         with self.load(test, subject, **options) as load:
@@ -188,7 +188,7 @@ def memory(site: Site, subject: Subject) -> Values:
         for count in steps:
             loads.append(site.load("hold", subject, n=count - have))
             have = count
-            time.sleep(0.5)  # the proxy may still free memory of the sessions before
+            time.sleep(0.5)  # the proxy may still free memory of earlier sessions
             values[f"kib_at_{count}"] = (subject.proxy.memory() - base) / count
     finally:
         for load in loads:
@@ -204,7 +204,7 @@ def _room() -> int:
 
 
 def slow(site: Site, subject: Subject) -> Values:
-    """A viewer stops reading for a while of a flood of 500 MB, then reads all of it."""
+    """The server sends 500 MB; the viewer stops reading for a while, then reads all of it."""
     with site.load("slow", subject, t=500_000_000, d=site.plan.stall) as load:
         base = top = subject.proxy.memory()  # includes the session, whose cost is another row
         load.go()

@@ -4,7 +4,7 @@
 at once from memory, in favour of nova, whose set-up costs more in production.
 """
 
-# Nova's own commands begin like this: nothing may be imported before.
+# As in nova's own commands: nothing may be imported before this.
 from nova import monkey_patch
 
 monkey_patch.patch()

@@ -56,7 +56,7 @@ class Console(Proxy):
         self._uuid = str(uuid4())
 
     def command(self) -> list[str]:
-        """The operators' command."""
+        """The command that operators use."""
         twistd = Path(sys.executable).with_name("twistd")
         if not twistd.exists():
             raise Unavailable(f"{twistd} is missing (pip install 'novnc-twisted[libvirt]')")

@@ -30,7 +30,7 @@ LINKS: Final[Mapping[str, Mapping[str, float] | None]] = {
     "quiet machine": None,
     "1.6 Mbit/s, 150 ms": {"latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 200_000},
 }
-"""By title: what Chromium's Network.emulateNetworkConditions gets; None: no limit."""
+"""By title: the arguments of Chromium's Network.emulateNetworkConditions; None: no limit."""
 
 PAGES: Final = ("list, first tile", "console, first picture", "stock noVNC, first picture")
 
@@ -118,7 +118,7 @@ def table(values: Mapping[str, Mapping[str, list[float]]]) -> str:
 
 
 def _visit(browser: Any, address: str, shown: str, limits: Mapping[str, float] | None) -> float:
-    """Return the seconds from the address until a page shows what it is for, in a context without a cache."""
+    """Return the seconds from the navigation until ``shown`` holds, in a context without a cache."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     try:
         page = context.new_page()
@@ -127,7 +127,7 @@ def _visit(browser: Any, address: str, shown: str, limits: Mapping[str, float] |
             session.send("Network.enable")
             session.send("Network.emulateNetworkConditions", {"offline": False, **limits})
         page.goto(address, wait_until="commit")
-        # Checked in the page at each frame, by its own clock, which begins with the navigation.
+        # Checked at each frame, and timed by the page's own clock, which begins with the navigation.
         wait = f"() => {shown} ? performance.now() : 0"
         return float(page.wait_for_function(wait, polling="raf", timeout=_TIMEOUT).json_value()) / 1000
     finally:
@@ -136,7 +136,7 @@ def _visit(browser: Any, address: str, shown: str, limits: Mapping[str, float] |
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Run a Chromium; give Playwright's browser.
+    """Run a Chromium; yield Playwright's browser.
 
     :raises Unavailable: Chromium or Playwright is missing.
     """
@@ -156,7 +156,7 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def _qemu() -> Iterator[int]:
-    """Run a QEMU whose screen shows what its BIOS writes; give the port of its display."""
+    """Run a QEMU whose screen shows what its BIOS writes; yield the port of its display."""
     port = free_port()
     command = ["qemu-system-x86_64", "-nodefaults", "-vga", "std", "-m", "32", "-net", "none", "-vnc"]
     process = subprocess.Popen([*command, f"{LOOPBACK}:{port - 5900}"], stdin=subprocess.DEVNULL)

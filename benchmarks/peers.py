@@ -1,4 +1,4 @@
-"""The alternatives to our proxy, each from its package, with the least settings that a measurement needs."""
+"""The alternatives to our proxy, each from its package, with the minimum of settings that a measurement needs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +39,7 @@ class HAProxy(Proxy):
         return {"haproxy.cfg": haproxy_cfg(f"{LOOPBACK}:{self.port}", f"{LOOPBACK}:{self.backend}")}
 
     def version(self) -> str:
-        """The second and third word of ``haproxy -v``."""
+        """The third word of ``haproxy -v``."""
         return output_of(self.command()[0], "-v").split("\n")[0].split(" ")[2]
 
 
@@ -85,7 +85,7 @@ wstunnel.frame-type = "binary"
         }
 
     def version(self) -> str:
-        """The first word of ``lighttpd -v`` that is a version."""
+        """The version in the first word of ``lighttpd -v``."""
         return output_of(self.command()[0], "-v").split("/")[1].split(" ")[0]
 
 
@@ -101,7 +101,7 @@ class Websockify(Proxy):
         return [peer("websockify"), f"{LOOPBACK}:{self.port}", f"{LOOPBACK}:{self.backend}"]
 
     def version(self) -> str:
-        """As pip knows it."""
+        """The installed version."""
         return output_of(peer("python"), "-c", "from importlib.metadata import *; print(version('websockify'))").strip()
 
 
@@ -122,5 +122,5 @@ class Nova(Proxy):
         return [peer("python"), str(script), str(self.port), str(self.backend)]
 
     def version(self) -> str:
-        """As pip knows it."""
+        """The installed version."""
         return output_of(peer("python"), "-c", "from importlib.metadata import *; print(version('nova'))").strip()

@@ -117,7 +117,7 @@ class _Axis:
         return _NAMES + _AXIS * share
 
     def ticks(self) -> list[float]:
-        """The powers of ten on it; if there are few, their multiples by 2 and 5 as well."""
+        """The powers of ten on the axis; on a short axis, their multiples by 2 and 5 as well."""
         powers = range(math.floor(self._low), math.floor(self._high) + 1)
         steps = (1,) if self._high - self._low > 1.7 else (1, 2, 5)
         every = [step * 10.0**power for power in powers for step in steps]

@@ -34,7 +34,7 @@ def loaded(seen):
 
 class Languages(PageTest):
     async def test_language_of_the_browser(self):
-        """German for a browser in Austria; one file more is loaded, and the state stays readable for scripts."""
+        """A browser with de-AT shows German and loads only that file; ``data-state`` stays English for scripts."""
 
         def steps(page):
             page.wait_painted()
@@ -66,7 +66,7 @@ class Languages(PageTest):
         await self.visit(steps, locale="de-DE")
 
     async def test_choice_is_remembered(self):
-        """The address chooses a language, and the panel another one; English loads nothing."""
+        """A language chosen in the address or in the panel is remembered; English loads no file."""
 
         def steps(page):
             page.wait_said("接続済み")
@@ -97,7 +97,7 @@ class Languages(PageTest):
         await self.visit(steps, "lang=ja&token=T")
 
     async def test_without_the_file(self):
-        """The page is English if the texts of the language do not come."""
+        """The page is English if the texts of the language cannot be loaded."""
 
         def steps(page):
             page.page.route("**/words.*", lambda route: route.abort())
@@ -142,7 +142,7 @@ class Languages(PageTest):
         await self.visit(steps, **PHONE)
 
     async def test_names_of_keys(self):
-        """The panel, the row and the chips have the names of the German keyboard."""
+        """The panel of keys, the row and the chips show the key names of German keyboards."""
 
         def steps(page):
             page.wait_painted()

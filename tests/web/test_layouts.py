@@ -88,7 +88,7 @@ class LayoutsTest(TestCase):
         self.generator = load("generate_layouts")
 
     def test_generated(self):
-        """The committed file is what the script writes, with the version of xkeyboard-config that it names."""
+        """With the version of xkeyboard-config that the committed files name, the script generates the same."""
         kept = (WEB / "src" / "layout_data.js").read_text()
         fresh = self.generator.generate()
         if f"'xkeyboard-config {self.generator.version()}'" in kept:
@@ -97,7 +97,7 @@ class LayoutsTest(TestCase):
                 (SCRIPT.parents[1] / "novnc_twisted/keyboard/layout_data.py").read_text(),
                 self.generator.generate_python(),
             )
-        else:  # another version may have another character on a key
+        else:  # another version may assign other characters to keys
             self.assertEqual(kept.count("\n    '"), fresh.count("\n    '"))
 
     async def test_guest_reads_what_was_typed(self):

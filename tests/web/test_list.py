@@ -60,12 +60,12 @@ class ListCase(TestCase):
         await published.publish(self.system.transport.store, "host1", self.servers.values())
 
     def now(self, state: str, name: str = "archive") -> None:
-        """In the browser's thread: a server has another state now."""
+        """In the browser's thread: change the state of a server."""
         self.servers[name] |= {"state": state}
         blockingCallFromThread(reactor, lambda: Deferred.fromCoroutine(self.publish()))
 
     def until(self, condition: Any) -> None:
-        """In the browser's thread: wait until something has reached the services."""
+        """In the browser's thread: wait until the condition holds."""
 
         async def wait() -> None:
             while not condition():
@@ -87,7 +87,7 @@ class ListCase(TestCase):
 
 class ListTests(ListCase):
     async def test_a_server_that_begins_to_run(self) -> None:
-        """Its picture is taken at once, not after the pause between two pictures."""
+        """Its picture is requested at once, not after the interval between two pictures."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -167,7 +167,7 @@ class ListTests(ListCase):
         await self.visit(steps)
 
     async def test_by_keyboard_alone(self) -> None:
-        """Arrow keys walk over the tiles, and Enter opens a console."""
+        """Tab reaches the tiles, End moves to the last one, and Enter opens its console."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -185,7 +185,7 @@ class ListTests(ListCase):
         self.assertEqual(made["connect_info"]["instance_uuid"], uuid_of("web-10"))
 
     async def test_sharing(self) -> None:
-        """A link with a right and a time, shown once; a longer time than the operator allows is not offered again."""
+        """The link has the chosen right and time, and works once; times over the limit are not offered again."""
         self.system.consoleauth.expires_at = reactor.seconds() + 600  # type: ignore[attr-defined]
         shown: list[str] = []
 
@@ -211,7 +211,7 @@ class ListTests(ListCase):
         self.assertIn("?token=", shown[0])
 
     async def test_a_second_click_returns_to_the_open_console(self) -> None:
-        """The session in that tab lives on; without a session the tab gets a new link, and a refusal leaves it open."""
+        """A tab with a session stays unchanged, one without gets a new link, and a refusal leaves the tab open."""
         session = {"id": "1", "server_id": uuid_of("web-9"), "user_id": "admin"}
 
         def steps(view: Any) -> None:
@@ -247,7 +247,7 @@ class ListTests(ListCase):
         self.assertEqual(len(self.system.consoleauth.tokens), 2)
 
     async def test_no_answer(self) -> None:
-        """The list says so in the reader's language, not in the words of the browser."""
+        """The list reports it in its own words, not with the browser's error message."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -277,7 +277,7 @@ class ListTests(ListCase):
         await self.visit(steps, script=LONG_TIMES_END_BY_THE_TEST, size=(390, 780))
 
     async def test_without_scripts(self) -> None:
-        """A table with links and buttons that work."""
+        """The list is a table whose links and buttons work."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -287,7 +287,7 @@ class ListTests(ListCase):
             page.wait_for_url("**/console/?*web*")
             self.assertEqual(page.locator("tbody th").all_text_contents(), ["web-10", "web-9"])
             page.get_by_role("link", name="web-9").click()
-            # Chromium sometimes never closes a page that is on its way to another one.
+            # Chromium sometimes never closes a page that is loading another one.
             with page.expect_navigation():
                 page.get_by_role("button", name="Suspend").click()
 
@@ -295,7 +295,7 @@ class ListTests(ListCase):
         self.assertEqual(self.host.power, [(uuid_of("web-9"), "suspend")])
 
     async def test_in_another_language(self) -> None:
-        """German words for a browser in German; numbers have their plural form."""
+        """A German browser shows German texts, with the plural forms that fit the numbers."""
 
         def steps(view: Any) -> None:
             page = view.page

@@ -7,7 +7,7 @@ from tests.web.test_list import ListCase
 
 class ChosenTests(ListCase):
     async def test_chosen_servers_that_change(self) -> None:
-        """A filter keeps the choice; a server that is off can be removed from it, and one that is gone is removed."""
+        """A filter keeps the chosen servers; one that is off can be unchecked, and one that is gone is removed."""
 
         def steps(view: Any) -> None:
             page = view.page

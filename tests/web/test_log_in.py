@@ -1,4 +1,4 @@
-"""The log-in in real browsers: a link from another site arrives logged in, and a form of another site does nothing."""
+"""The log-in in real browsers: after a link from another site users are still logged in; its forms do nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ SERVER = uuid_of("red-vm")
 
 
 class Mail(Factory):
-    """A server with one page.  Browsers also open connections that they do not use yet."""
+    """A server with one page.  Browsers also open connections in advance."""
 
     noisy = False
 
@@ -79,7 +79,7 @@ class LogInCase(TestCase):
         self.addCleanup(mail.close)
 
     def auth(self) -> Any:
-        """What checks the users."""
+        """Return what authenticates the users."""
         file = Path(self.mktemp())
         file.write_text(f"alice:{quick_hash(PASSWORD)}:red\n")
         return HTTPBasic(reactor, file)
@@ -98,7 +98,7 @@ class LogInCase(TestCase):
         page.locator("header .who").wait_for()
 
     def log_in_by_keyboard(self, page: Any, password: str = PASSWORD) -> None:
-        """The first field has the focus."""
+        """Wait until the first field has the focus, and log in."""
         page.wait_for_function(f"() => ({FOCUSED})() === 'User'")
         page.keyboard.type("alice")
         page.keyboard.press("Tab")
@@ -108,7 +108,7 @@ class LogInCase(TestCase):
 
 class OtherSiteTests(LogInCase):
     async def test_a_link_from_mail_arrives_logged_in(self) -> None:
-        """Also in another tab; a form arrives without the cookie and does nothing."""
+        """The user is still logged in; a form arrives without the cookie and does nothing."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -186,7 +186,7 @@ class KeyboardInFirefox(KeyboardTests):
 
 
 class Keystone(test_keystone_pages.FakeKeystone):
-    """Its tokens are valid for an hour from now."""
+    """A Keystone whose tokens are valid for an hour from now."""
 
     def _token(self, project: str | None) -> Any:
         answer = super()._token(project)

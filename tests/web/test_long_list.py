@@ -1,4 +1,4 @@
-"""A long list in a real browser: which tiles ask for pictures, and who is on it when there are many sessions."""
+"""A long list in a real browser: which tiles request pictures, and the users shown when there are many sessions."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +12,7 @@ NEAR = """() => [...document.querySelectorAll('.tile img')].filter((image) => {
     const {top, bottom} = image.getBoundingClientRect();
     return bottom > -100 && top < innerHeight + 100;
 }).map((image) => image.dataset.id)"""
-"""The servers whose screens are visible, or less than 100 pixels (the margin in pictures.js) away from it."""
+"""The servers whose screens are visible, or less than 100 pixels (the margin in pictures.js) away."""
 
 HIDE = """(hidden) => {
     const real = window.fetch;
@@ -24,7 +24,7 @@ HIDE = """(hidden) => {
     Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
     document.dispatchEvent(new Event('visibilitychange'));
 }"""
-"""Headless browsers never hide a tab.  From here on, requests for pictures are counted in the page."""
+"""Hides or shows the tab, which headless browsers never do, and counts requests for pictures from then on."""
 
 
 class LongListTests(ListCase):
@@ -40,18 +40,18 @@ class LongListTests(ListCase):
         return {uuid for uuid, *_ in self.host.asked}
 
     async def test_only_visible_tiles_ask_for_pictures(self) -> None:
-        """Scrolling asks for others, and a hidden tab asks for none."""
+        """After scrolling, other tiles request pictures; in a hidden tab, none does."""
 
         def steps(view: Any) -> None:
             page = view.page
             page.locator(".tile").nth(SERVERS - 1).wait_for(state="attached")
             near = set(page.evaluate(NEAR))
             self.until(lambda: self.asked() >= near)
-            # No picture is taken again before each of the visible tiles has one.
+            # No picture is requested again before each visible tile has one.
             self.host.asked.clear()
             page.clock.fast_forward(6000)
             self.until(lambda: len(self.host.asked) > len(self.asked()))
-            # More than near: tiles are smaller before they are drawn.
+            # Not only ``near``, because tiles are smaller before they are drawn.
             self.assertLess(len(self.asked()), SERVERS / 2)
             last = uuid_of(f"vm-{SERVERS - 1:03}")
             self.assertNotIn(last, self.asked())

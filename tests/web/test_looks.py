@@ -1,4 +1,4 @@
-"""Sizes and places of what the list of servers, side by side and the log-in show, where they were wrong before."""
+"""Sizes and positions that were once wrong: in the list of servers, the side-by-side page and the log-in."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ FONT = "() => parseFloat(getComputedStyle(document.documentElement).fontSize)"
 
 class ListLooks(ListCase):
     async def test_on_a_phone(self) -> None:
-        """A finger hits the check box, the search is as wide as the tiles, and the dialog has margins."""
+        """The check box fits a finger, the search is as wide as the tiles, and the dialog has margins."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -40,13 +40,13 @@ class ListLooks(ListCase):
             self.assertEqual(share.bounding_box(), before)
             whole, menu = tile.bounding_box(), tile.locator(".menu").bounding_box()
             self.assertGreater(menu["width"], 0.9 * whole["width"])
-            share.click()  # nothing lies above it
+            share.click()  # nothing covers it
             view.page.get_by_role("dialog").wait_for()
 
         await self.visit(steps)
 
     async def test_buttons_at_one_height(self) -> None:
-        """Also beside a tile that names somebody who is on the server."""
+        """Also beside a tile that shows a user of its server."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -70,7 +70,7 @@ class ListLooks(ListCase):
 
 class SplitLooks(SplitCase):
     async def test_a_name_is_shown_once(self) -> None:
-        """On a phone it is that of the tab, which has the button that closes the console."""
+        """On a phone only the tab shows it, beside the button that closes the console."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -96,7 +96,7 @@ class ProjectLooks(LogInCase):
         return KeystoneUsers(reactor, Keystone(), identity_url="https://k/v3")  # type: ignore[arg-type]
 
     async def test_projects(self) -> None:
-        """They are a list to choose from: none of them looks like the main button."""
+        """The projects are a list to choose from: none looks like the main button."""
 
         def steps(view: Any) -> None:
             page = view.page

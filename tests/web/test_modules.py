@@ -14,7 +14,7 @@ from novnc_twisted.errors import TABLE
 WEB = Path(__file__).parents[2] / "novnc_twisted" / "web"
 
 ITS_OWN_SENTENCE = {1000, 1003, 1009}
-"""Close codes with one cause whose sentence on the page is not the table's, which advises other viewers, too."""
+"""Close codes with one cause, but another sentence on the page: the table's sentence also advises other viewers."""
 
 
 async def node(*arguments: str) -> str:

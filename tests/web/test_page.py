@@ -134,7 +134,7 @@ class RefusedInFirefox(Refused):
 
 class RefusedInChromium(PageTest):
     async def test_try_again(self):
-        """The page does not retry after such a refusal; the button does."""
+        """After this refusal the page connects again only when the button is clicked."""
         self.refuse(TooManySessions)
 
         def steps(page):

@@ -15,7 +15,7 @@ RECORDED = """
     new MutationObserver(() => { window.rang ||= notice.textContent; }).observe(notice, {childList: true});
     new MutationObserver(() => { window.flashed ||= stage.matches('.rings'); }).observe(stage, {attributes: true});
 """
-"""What the bell changes for 300 ms."""
+"""Records the signs of the bell, which last 300 ms."""
 
 WAKE_LOCK = """
     window.locks = [];
@@ -44,12 +44,12 @@ def hide(page, hidden):
 
 
 def locks(page):
-    """The wake locks that were requested: whether each was released."""
+    """Return for each requested wake lock whether it was released."""
     return page.page.evaluate("() => window.locks.map(({ released }) => released)")
 
 
 class Measured:
-    """What both browsers show."""
+    """Tests for both browsers."""
 
     async def test_what_the_connection_does(self):
         """Size, rates and both delays are shown while the panel is open."""

@@ -30,7 +30,7 @@ class PausedCase(PeopleCase):
 
 class PausedTests(PausedCase):
     async def test_continued_on_the_page(self) -> None:
-        """By keyboard alone; a failure is shown; the keys then go to the server again."""
+        """It works by keyboard alone; a failure is shown; afterwards the screen has the focus again."""
         self.host.conflict = "state"
 
         def steps(page: ConsolePage) -> None:
@@ -54,7 +54,7 @@ class PausedTests(PausedCase):
         self.assertEqual(self.host.consoles[VM]["state"], "running")
 
     async def test_a_guest(self) -> None:
-        """A guest with control begins no power actions and has no list of servers."""
+        """A guest with control can neither begin power actions nor use the list of servers."""
         await self.link("alice")
         people = PeopleAPI(self.transport, new_topic("one"))
         shared = await people.share("token-of-alice", "127.0.0.1", "control", 60)
@@ -74,7 +74,7 @@ class PausedTests(PausedCase):
         await with_page(await self.link("bob", "view"), steps)
 
     async def test_paused_while_somebody_watches(self) -> None:
-        """A watcher presses no keys, so its page asks now and then; the clock of the page is moved on."""
+        """A watcher presses no keys, so its page asks for the state at intervals.  The test moves the page's clock."""
         self.host.consoles[VM]["state"] = "running"
 
         def steps(page: ConsolePage) -> None:

@@ -1,4 +1,4 @@
-"""Two pages at one console, through two proxies: what the VNC server hears of each decides."""
+"""Two pages at one console, through two proxies: judged by what the VNC server receives of each."""
 
 import tempfile
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.web.test_through_proxy import TYPED
 
 
 class PeopleCase(TestCase):
-    """consoleauth, a compute host and two proxies in this process, before a synthetic VNC server."""
+    """consoleauth, a compute host and two proxies in this process, in front of a synthetic VNC server."""
 
     timeout = 300
     browser = "chromium"
@@ -115,7 +115,7 @@ class PeopleCase(TestCase):
     # --- steps, in the browser's thread
 
     def keys(self) -> str:
-        """The letters that the VNC server heard pressed."""
+        """The letters of the key presses that the VNC server received."""
         return "".join(
             chr(int.from_bytes(message[4:8], "big"))
             for each in self.vnc.connections
@@ -124,7 +124,7 @@ class PeopleCase(TestCase):
         )
 
     def wait_key(self, page: Any, key: str) -> None:
-        """Press a key until the VNC server hears it."""
+        """Press a key until the VNC server receives it."""
         page.locator("#stage canvas").first.focus()
         for _ in range(400):
             page.keyboard.press(key)
@@ -150,7 +150,7 @@ class PeopleCase(TestCase):
 
 class Control(PeopleCase):
     async def test_control_is_handed_over(self) -> None:
-        """Asked for, given, used, taken back: across two proxies."""
+        """Control is requested, given, used and taken back, across two proxies."""
         alice, bob = await self.link("alice"), await self.link("bob", "view", proxy=1)
 
         def steps(page: ConsolePage) -> None:
@@ -159,12 +159,12 @@ class Control(PeopleCase):
             theirs = self.second(page, bob)
             mine.locator("#people-said").filter(has_text="bob joined").wait_for(state="attached")
             self.assertIn("2", mine.locator("#people").get_attribute("aria-label") or "")
-            # A watcher sees that, has no tools for typing, and is not heard.
+            # A watcher sees that, has no tools for typing, and its keys do not arrive.
             theirs.locator("#state").filter(has_text="you may only watch").wait_for()
             self.assertTrue(theirs.locator("#cad").is_disabled())
             theirs.locator("#stage canvas").first.focus()
             theirs.keyboard.press("x")
-            # Asked for by keyboard alone.
+            # Request control by keyboard alone.
             theirs.locator("#people").focus()
             theirs.keyboard.press("Enter")
             theirs.locator("#request-control").focus()
@@ -172,7 +172,7 @@ class Control(PeopleCase):
             theirs.locator("#people-note").filter(has_text="Asked").wait_for()
             mine.locator("#asked-words").filter(has_text="bob asks for control").wait_for()
             self.wait_key(mine, "a")
-            mine.bring_to_front()  # a browser draws the pages behind it once a second
+            mine.bring_to_front()  # browsers draw pages in the background only once a second
             mine.locator("#asked-give").click()
             theirs.locator("#people-said").filter(has_text="You have control").wait_for(state="attached")
             mine.locator("#state").filter(has_text="you may only watch").wait_for()
@@ -194,7 +194,7 @@ class Control(PeopleCase):
         self.assertEqual(set(self.keys()), set("abc"))
 
     async def test_two_ask_for_control(self) -> None:
-        """The second question waits until the first is answered."""
+        """The second request is shown after the first is answered."""
         alice, bob, carol = await self.link("alice"), await self.link("bob", "view"), await self.link("carol", "view")
 
         def steps(page: ConsolePage) -> None:
@@ -222,7 +222,7 @@ class Control(PeopleCase):
 
 
 class ControlInFirefox(Control):
-    """The same in Firefox, before a real QEMU, whose guest shows what it hears."""
+    """The same in Firefox, with a real QEMU, whose guest shows what it receives."""
 
     browser = "firefox"
 
@@ -240,13 +240,13 @@ class ControlInFirefox(Control):
 
 class People(PeopleCase):
     async def test_a_link_for_a_guest(self) -> None:
-        """It watches, is shown as a guest, and ends with the sharer's link."""
+        """The guest is listed as such, cannot share, and is disconnected when the sharer's link is revoked."""
         alice = await self.link("alice")
 
         def steps(page: ConsolePage) -> None:
             mine = page.page
             mine.locator("#people").click()
-            # Nothing was reported yet, and no line is kept free for it.
+            # The empty line for reports takes no space.
             height = "(e) => e.getBoundingClientRect().height"
             self.assertEqual(mine.locator("#people-note").evaluate(height), 0)
             mine.locator("#share-time").select_option("900")
@@ -258,7 +258,7 @@ class People(PeopleCase):
             mine.locator("#share-copy").click()
             mine.locator("#people-note:not(:empty)").wait_for()
             mine.locator("#share-make").click()
-            mine.locator("#people-note:empty").wait_for(state="attached")  # it was about the link before
+            mine.locator("#people-note:empty").wait_for(state="attached")  # it was about the previous link
             guest = self.second(page, shared)
             self.drawn(mine, "Guest of alice")
             guest.locator("#people").click()
@@ -275,7 +275,7 @@ class People(PeopleCase):
         return Deferred.fromCoroutine(self.api.revoke(SessionFilter(token_hash=hash_token(token))))
 
     async def test_accessible(self) -> None:
-        """Nothing that axe-core finds in the states that other tests of the page do not reach."""
+        """axe-core finds nothing in the states that other tests of the page do not reach."""
         alice, bob = await self.link("alice"), await self.link("bob", "view", proxy=1)
 
         def steps(page: ConsolePage) -> None:

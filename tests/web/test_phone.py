@@ -52,7 +52,7 @@ class Phone(PageTest):
         await self.visit(steps, **PHONE)
 
     async def test_keys_keep_their_order(self):
-        """A modifier waits behind letters that were written before it, also with the chip and the panel of keys."""
+        """Keys of the row, the chips and the panel are sent after the letters that were written before."""
 
         def steps(page):
             page.wait_painted()
@@ -88,7 +88,7 @@ class Phone(PageTest):
         await self.visit(steps, **PHONE)
 
     async def test_a_key_that_the_page_used(self):
-        """An external keyboard's Enter opens the on-screen keyboard, and is held: the server receives nothing of it."""
+        """Enter on an external keyboard, held down, opens the on-screen keyboard: the server does not receive it."""
 
         def steps(page):
             page.wait_painted()

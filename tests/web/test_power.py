@@ -41,7 +41,7 @@ class PowerCase(PeopleCase):
         reactor.callFromThread(self.host.consoles[VM].update, state=state)  # type: ignore[attr-defined]
 
     def until(self, condition: Any) -> None:
-        """In the browser's thread: wait until something has reached the services."""
+        """In the browser's thread: wait until the condition holds."""
 
         async def wait() -> None:
             while not condition():
@@ -55,7 +55,7 @@ class PowerCase(PeopleCase):
 
 class ByKeyboard(PowerCase):
     async def test_by_keyboard_alone(self) -> None:
-        """Asked with the consequence; Escape asks for nothing; the panel follows the state of the server."""
+        """The question names the consequence, Escape cancels it, and the panel follows the server's state."""
 
         def steps(page: ConsolePage) -> None:
             view = page.page
@@ -92,8 +92,6 @@ class ByKeyboard(PowerCase):
 
 
 class ByKeyboardInFirefox(ByKeyboard):
-    """The same in Firefox."""
-
     browser = "firefox"
 
 
@@ -121,7 +119,7 @@ class PowerTests(PowerCase):
         await with_page(await self.link("alice"), steps, size=(640, 600))
 
     async def test_on_a_phone(self) -> None:
-        """By touch, from the panel "View and connection"; a refusal is said."""
+        """By touch, from the panel "View and connection"; a refusal is shown."""
         self.host.conflict = "state"
 
         def steps(page: ConsolePage) -> None:
@@ -143,7 +141,7 @@ class PowerTests(PowerCase):
         self.assertEqual(self.begun(), ["reset"])
 
     async def test_accessible(self) -> None:
-        """Nothing that axe-core finds in the panel, in the question, and after an answer."""
+        """axe-core finds nothing in the panel, in the question, and after an answer."""
 
         def steps(page: ConsolePage) -> None:
             view, axe = page.page, Axe(page.page)
@@ -163,7 +161,7 @@ class PowerTests(PowerCase):
         self.assertEqual(self.begun(), ["suspend"])
 
     async def test_who_may_not(self) -> None:
-        """Not offered to who watches, nor to a guest who may control; a right that is taken away takes it along."""
+        """Watchers and guests with control get no power actions; losing control closes panel and question."""
 
         def steps(page: ConsolePage) -> None:
             mine = page.page
@@ -191,7 +189,7 @@ class PowerTests(PowerCase):
         self.assertEqual(self.begun(), [])
 
     def limit(self) -> None:
-        """An operator lets all sessions of this proxy watch only."""
+        """Make all sessions of the first proxy watch only, as an operator can."""
         for session in self.registries[0]:
             session.change_mode("view")
 

@@ -99,7 +99,7 @@ class DeadSession(BehindRelay):
         self.assertEqual(len(self.console.viewers), 2)
 
     async def test_tries_that_hang(self):
-        """An attempt that hangs, because packets are lost, is given up soon for another one."""
+        """An attempt to connect that hangs, because packets are lost, is soon replaced by another one."""
 
         def steps(page):
             page.wait_painted()
@@ -119,7 +119,7 @@ class DeadSession(BehindRelay):
 
 class BusyServer(PageTest):
     async def test_a_server_that_says_nothing_is_no_dead_network(self):
-        """While the VNC server is silent, the page probes the proxy, by messages or for a file; that is enough."""
+        """While the VNC server is silent, the page only probes the proxy, by messages or requests for a file."""
         for count, self.console.echoes in enumerate((True, False), 1):
             questions = self.console.empty_messages if self.console.echoes else self.console.front.head_requests
 
@@ -138,7 +138,7 @@ class BusyServer(PageTest):
             await self.visit(steps)
             self.assertEqual(len(self.console.viewers), 1)
             self.console.viewers.clear()
-        self.assertNotIn(bytes([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]), self.console.messages)  # no probe
+        self.assertNotIn(bytes([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]), self.console.messages)  # the VNC server is not probed
 
     async def test_paused_server(self):
         """A paused server accepts keys and shows nothing: the page reports it until the next change."""

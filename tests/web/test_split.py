@@ -87,7 +87,7 @@ class SplitCase(TestCase):
         return "".join(found)
 
     def wait_typed(self, name: str, expected: str) -> None:
-        """In the browser's thread: wait until a server has received these keys.  A page that closes may lose them."""
+        """In the browser's thread: wait until a server has received these keys, which the page loses if it closes."""
         typed = lambda: Deferred.fromCoroutine(self.typed(name, len(expected))).addTimeout(TIMEOUT, reactor)  # noqa: E731
         self.assertEqual(blockingCallFromThread(reactor, typed), expected)
 
@@ -127,7 +127,7 @@ class SplitCase(TestCase):
 
 class SplitTest(SplitCase):
     async def test_clicks(self) -> None:
-        """A click into a console gives it the keys, and the page shows that it has them."""
+        """A click into a console moves the focus there, and the page shows which console has it."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -150,7 +150,7 @@ class SplitTest(SplitCase):
         await self.beside(folder)
 
     async def test_from_the_list_and_back(self) -> None:
-        """Servers are chosen in the list; a console that is closed leaves the address."""
+        """Servers are chosen in the list; closing a console removes it from the address."""
 
         def steps(view: Any) -> None:
             page = view.page
@@ -209,17 +209,17 @@ class SplitTest(SplitCase):
             page.frame_locator("[data-name=web-1] iframe").locator("#state", has_text="Connected").wait_for()
             page.wait_for_function("() => document.activeElement.title === 'web-1'")
 
-        # Not judged by the browser's console, which reports the refusals.
+        # The browser's console is not checked, because it reports the refusals.
         await with_page(self.address("web-1", "web-2"), steps, browser=self.browser)
 
     async def test_a_proxy_that_lets_nobody_show_it(self) -> None:
-        """The page says what the operator has to set, and leads to the console."""
+        """The page says what the operator has to set, and links to the console."""
         self.proxy.list_addresses = []
 
         def steps(view: Any) -> None:
             page = view.page
             page.locator("iframe").wait_for()
-            while "frame-ancestors" not in " ".join(view.seen.console):  # a frame that is removed is not reported
+            while "frame-ancestors" not in " ".join(view.seen.console):  # no report comes after the frame is removed
                 page.wait_for_timeout(25)
             page.keyboard.press("F6")
             page.wait_for_function("() => document.activeElement.title === 'web-1'")
@@ -230,7 +230,7 @@ class SplitTest(SplitCase):
             self.assertIn(f"add {origin} to [console] frame_ancestors", why.inner_text())
             link = why.get_by_role("link", name="Open in a tab: web-1")
             self.assertTrue(link.get_attribute("href").startswith(self.host.base))
-            # The link has the focus that the frame had, and F6 leads on and back.
+            # The link takes over the focus of the frame, and F6 moves on and back.
             named = "(name) => document.activeElement.ariaLabel === name"
             for name in ("Open in a tab: web-1", "Start the server: off", "Open in a tab: web-1"):
                 page.wait_for_function(named, arg=name)

@@ -21,7 +21,7 @@ WATCH_TRIES = """() => {
     const look = () => { window.tried ||= countdown.textContent === 'Trying now…'; };
     new MutationObserver(look).observe(countdown, { childList: true });
 }"""
-"""A try takes some milliseconds."""
+"""Records an attempt, which takes only some milliseconds."""
 
 ADD_LINKS = """() => {
     const links = Object.assign(document.createElement('p'), { id: 'links', className: 'hint', textContent: 'Help' });
@@ -32,7 +32,7 @@ ADD_LINKS = """() => {
 
 class StartCase(SplitCase):
     def now(self, name: str, state: str) -> None:
-        """In the browser's thread: a server has another state now, and its VNC server ends what it has."""
+        """In the browser's thread: change the state of a server, and close the connections of its VNC server."""
         self.host.instances[uuid_of(name)] |= {"state": state}
         blockingCallFromThread(reactor, lambda: Deferred.fromCoroutine(self.publish(name)))
 
@@ -56,7 +56,7 @@ class StartCase(SplitCase):
         return button
 
     def runs(self, page: Any, name: str) -> None:
-        """Wait until the compute host is asked to start the server; then it runs."""
+        """Wait until the compute host is asked to start the server; then report it as running."""
         for _ in range(2400):
             if self.host.power:
                 break
@@ -70,7 +70,7 @@ class StartCase(SplitCase):
 
 class FromTheList(StartCase):
     async def test_a_console_that_the_list_opened(self) -> None:
-        """The page says what goes on, connects by itself, and the keys go to the server."""
+        """The page shows the progress, connects by itself, and keys reach the server."""
 
         def steps(view: Any) -> None:
             console = self.opened(view.page, "web-1")
@@ -87,7 +87,7 @@ class FromTheList(StartCase):
             console.locator("#stage canvas").focus()
             console.keyboard.type("ab")
             console.wait_for_function("() => document.getElementById('start').hidden")
-            blockingCallFromThread(reactor, self.servers["web-1"].live.get)  # before it was off
+            blockingCallFromThread(reactor, self.servers["web-1"].live.get)  # the connection from before it was off
             self.wait_typed("web-1", "ab")
             console.close()
 
@@ -143,7 +143,7 @@ class Refused(StartCase):
         await with_page(self.url, steps, script=LONG_TIMES_END_BY_THE_TEST)  # the list shows its note for 8 s
 
     async def test_a_link_alone_starts_nothing(self) -> None:
-        """Who opens a console by its link gets the hint only, also in a window that another page opened."""
+        """A console opened by its link shows the hint only, also in a window that another page opened."""
 
         def steps(view: Any) -> None:
             console = self.opened(view.page, "web-1")
@@ -189,7 +189,7 @@ class SideBySide(StartCase):
             frame = page.frame_locator("[data-name=web-1] iframe")
             frame.locator("#state", has_text="Connected").wait_for(timeout=WAIT)
 
-        # Not judged by the browser's console: axe-core asks each frame for its part, and the browser reports that.
+        # The browser's console is not checked: axe-core asks each frame for its part, and the browser reports that.
         await with_page(self.address("web-1", "web-2"), steps)
         self.heard("web-1", "start")
 
@@ -224,6 +224,6 @@ class SideBySide(StartCase):
             self.runs(view.page, "web-1")
             frame.locator("#state", has_text="Connected").wait_for(timeout=WAIT)
 
-        # Not judged by the browser's console: axe-core asks each frame for its part, and the browser reports that.
+        # The browser's console is not checked: axe-core asks each frame for its part, and the browser reports that.
         await with_page(self.address("web-1", "web-2"), steps)
         self.heard("web-1", "start")

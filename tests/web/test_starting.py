@@ -22,7 +22,7 @@ class Starting(PageTest):
         self.console.silent = True
 
     def picture_comes(self, page, state="Connected"):
-        """The server draws: the picture is there, and the page says no more."""
+        """Draw the screen; wait until it is shown and the advice is gone."""
         self.viewer("paint")
         page.wait_painted()
         page.page.wait_for_function(SAYS_NOTHING.format(state))
@@ -43,7 +43,7 @@ class Starting(PageTest):
         await self.visit_cleanly(steps)
 
     async def test_a_screen_that_is_black(self):
-        """It may be that of a server that has just started: the page cannot know."""
+        """The page says that the server may be starting: it cannot know."""
 
         def steps(page):
             page.wait_said("The screen is black: the server may still be starting")

@@ -69,7 +69,7 @@ class ThroughProxyTest(TestCase):
         self.assertEqual(shown, text)
 
     async def test_typing(self):
-        """The guest reads the intended keys, pressed or typed from the clipboard panel, by scan codes."""
+        """Keys that are pressed, or typed from the clipboard panel, reach the guest as the right scan codes."""
         printable = "".join(sorted(set(string.printable) - set(string.whitespace)))
 
         def steps(page):
@@ -94,7 +94,7 @@ class ThroughProxyTest(TestCase):
         self.assertEqual(seen.hosts(), {"127.0.0.1"})
 
     async def test_caps_lock_and_dead_keys(self):
-        """QEMU reports whether the guest's Caps Lock is on; an accent is a key of its own, which the guest receives."""
+        """Text is typed right while the guest's Caps Lock is on; a dead key is sent as a key."""
 
         def steps(page):
             page.wait_painted()
@@ -172,7 +172,7 @@ class IPv6Test(TestCase):
     timeout = 300
 
     async def test_ipv6(self):
-        """The console opens at an IPv6 literal, and the browser does not complain about the policy."""
+        """The console opens at an IPv6 literal, and the browser does not complain about the Content-Security-Policy."""
         server = FakeVNCServer(name=b"QEMU (myserver20)")
         vnc = reactor.listenTCP(0, server, interface="127.0.0.1")
         self.addCleanup(vnc.stopListening)

@@ -92,7 +92,7 @@ class Tools(PageTest):
         await self.visit_cleanly(steps)
 
     async def test_toolbar_by_keyboard(self):
-        """Ctrl+Alt+Shift moves the focus to the tools, arrows move it along them, Escape back; none of that types."""
+        """Ctrl+Alt+Shift moves the focus to the tools, arrows along them, Escape back.  Only modifiers are sent."""
 
         def focus(page):
             return page.page.evaluate("document.activeElement.id || document.activeElement.tagName")
@@ -146,7 +146,7 @@ class Tools(PageTest):
         await self.visit_cleanly(steps)
 
     async def test_tool_that_was_hidden_with_the_bar(self):
-        """The button that shows the bar again gives the focus to a tool of a window that is narrower now."""
+        """If the window became narrower while the bar was hidden, Ctrl+Alt+Shift focuses a tool that is still shown."""
 
         def steps(page):
             page.wait_painted()

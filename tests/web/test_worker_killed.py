@@ -1,4 +1,4 @@
-"""A worker of the noVNC proxy is killed: its page is back by itself, and what is typed reaches the VNC server."""
+"""A worker of the noVNC proxy is killed: its page reconnects by itself, and keys reach the VNC server again."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ class WorkerKilledTest(Steps, ProxyCase):
         await self.begin()
         self.proxy = await self.started()
         first, second = self.pids[1], self.pids[2]
-        os.kill(first, signal.SIGSTOP)  # so that the page and its session are the second's
+        os.kill(first, signal.SIGSTOP)  # so that the second worker serves the page and its session
         self.addCleanup(self.proceed, first)
 
         def steps(page):
@@ -39,7 +39,7 @@ class WorkerKilledTest(Steps, ProxyCase):
         self.assertEqual(self.pids[1], first)
 
     def wait_typed(self, page, connection, key):
-        """Wait until the VNC server has received this key on its connection of this number."""
+        """Wait until the VNC server has received this key on the connection with this index."""
 
         def typed():
             return [

@@ -80,7 +80,7 @@ class XVPSession(FrontCase):
         )
 
     async def test_too_many_failures_are_429(self) -> None:
-        """While one token of the address is being checked."""
+        """At the limit, an address is refused while another of its tokens is being checked."""
         asked: Deferred[None] = Deferred()
 
         async def never(*_: str) -> object:
@@ -96,7 +96,7 @@ class XVPSession(FrontCase):
         self.assertEqual(await self.refusal(request), self.line(429, errors.TooManyFailures))
 
     async def test_a_browser_is_refused_and_does_not_count(self) -> None:
-        """A page can make its visitor's browser send these; noVNC's users do not come here."""
+        """Any web page can make a browser send such requests, and no user of noVNC needs this port."""
         self.xvp(settings=self.settings(max_failures_per_minute=1))
         for method in (b"GET", b"CONNECT", b"POST"):
             for field in (
