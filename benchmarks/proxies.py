@@ -1,4 +1,4 @@
-"""A proxy that is measured: start it, pin it to processors, read its cost, and end all of its processes."""
+"""Start a measured proxy, pin it to processors, read its cost, and end all of its processes."""
 
 import os
 import shutil
@@ -11,13 +11,13 @@ from benchmarks.load import LOOPBACK, ROOT, Unavailable, free_port, wait_for_por
 from benchmarks.tree import ProcessTree
 
 PEERS_VENV = ROOT / ".venv-bench"
-"""The environment into which ``make bench`` installs the peers that are written in Python."""
+"""The virtual environment into which ``make bench`` installs the other proxies that are written in Python."""
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 class Proxy:
-    """One proxy between the load and the synthetic VNC server, from :meth:`start` to :meth:`stop`.
+    """One proxy between the load generator and the synthetic VNC server, from :meth:`start` to :meth:`stop`.
 
     :param backend: the port of the VNC server.
     :param folder: the folder for its configuration and its log.
@@ -33,7 +33,7 @@ class Proxy:
     rows: ClassVar[tuple[str, ...] | None] = None
     """The rows that are measured; None: all."""
     faults: ClassVar[Mapping[str, str]] = {}
-    """Known faults of the program: words of the failure that each causes, and its description for the report."""
+    """Known faults of the program: a part of the error message that each causes -> its description for the report."""
     front: ClassVar[str] = "novnc"
     scheme: ClassVar[str] = "ws"
 
@@ -71,7 +71,7 @@ class Proxy:
         for name, text in self.files().items():
             (self.folder / name).write_text(text)
         tree = self._tree = ProcessTree()
-        with self.log.open("wb") as log:  # a new file: the last one's lines must not count
+        with self.log.open("wb") as log:  # a new file, without the lines of an earlier start
             self._process = subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -117,7 +117,7 @@ class Proxy:
         return 0.0 if self._tree is None else self._tree.cpu()
 
     def memory(self, what: str = "Pss") -> int:
-        """KiB of its processes (PSS; see :meth:`~benchmarks.tree.ProcessTree.memory`)."""
+        """Memory of its processes in KiB (PSS; see :meth:`~benchmarks.tree.ProcessTree.memory`)."""
         return 0 if self._tree is None else self._tree.memory(what)
 
     def descriptors(self) -> int:
@@ -140,7 +140,7 @@ class Proxy:
 
     @property
     def log(self) -> Path:
-        """The file with what it printed."""
+        """The file with its output."""
         return self.folder / "log"
 
     def last_words(self) -> str:
@@ -152,7 +152,7 @@ class Proxy:
 def installed(name: str, package: str) -> str:
     """The path of a program of the system.
 
-    :raises Unavailable: it is not installed; the text names Debian's package.
+    :raises Unavailable: it is not installed; the text names the Debian package.
     """
     path = shutil.which(name, path=_PATH)
     if path is None:
@@ -161,7 +161,7 @@ def installed(name: str, package: str) -> str:
 
 
 def peer(name: str) -> str:
-    """The path of a program in the peers' environment.
+    """The path of a program in :data:`PEERS_VENV`.
 
     :raises Unavailable: it is missing.
     """

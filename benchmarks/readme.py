@@ -9,7 +9,7 @@ COLUMNS = {
     "websockify": "websockify",
     "haproxy": "HAProxy, raw TCP",
 }
-"""The proxies by their names in the report, and the heads of their columns."""
+"""The names of the proxies in the report, and the headings of their columns."""
 
 LINES = {
     "bulk": ("CPU for 1 GB of pictures", "s"),
@@ -18,7 +18,7 @@ LINES = {
     "memory": ("Memory of each of 500 sessions", "KiB"),
     "slow": ("Growth of memory while one viewer does not read", "MiB"),
 }
-"""The rows of the report; of each, the first column is shown."""
+"""The rows of the report, with title and unit; of each, the first metric is shown."""
 
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 
@@ -37,7 +37,7 @@ def figures(report: str) -> str:
 
 
 def missing(report: str) -> list[str]:
-    """Return what the table needs and the report does not have: a row, or a row with one of its proxies."""
+    """Return the rows, and the proxies of rows, that the table needs and the report lacks."""
     found: list[str] = []
     for row in LINES:
         try:

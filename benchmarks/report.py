@@ -1,4 +1,4 @@
-"""The report: medians and their spread, ratios within a run against the goals, and what is missing."""
+"""The report: medians and their spread, ratios compared with the goals, and what is missing."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ def is_ours(name: str) -> bool:
 
 
 def title(metric: str) -> str:
-    """A metric's name for people."""
+    """The name of a metric in the report."""
     if metric.startswith("kib_at_"):
         return f"KiB @{metric.removeprefix('kib_at_')}"
     return TITLES[metric]
@@ -51,7 +51,7 @@ class Goal:
 
     :ivar limit: limit of the ratio to ``against``, or of the value itself if ``against`` is None.
     :ivar shipped: the limit with default settings, if it differs from the limit with the shield off.
-    :ivar at_least: whether the limit is the least instead of the greatest value.
+    :ivar at_least: whether the limit is a minimum instead of a maximum.
     """
 
     row: str
@@ -67,7 +67,7 @@ class Goal:
         return self.limit if self.shipped is None or variant == VARIANTS[1] else self.shipped
 
     def subject(self, variant: str) -> str:
-        """The name under which ours was measured."""
+        """The name under which our proxy was measured."""
         return _OURS[self.front][VARIANTS.index(variant)]
 
     def __str__(self) -> str:
@@ -120,7 +120,7 @@ class Finding:
 
     @property
     def met(self) -> bool:
-        """Whether the median keeps the limit."""
+        """Whether the median is within the limit."""
         return bool(self.each) and self.excess <= 1
 
     def __str__(self) -> str:
@@ -153,7 +153,7 @@ def ratios(values: Measured, goal: Goal, subject: str) -> Iterable[float]:
 
 
 def medians(values: Measured, row: str, metric: str) -> dict[str, tuple[float, float]]:
-    """For each subject: the median, and half of the range relative to it."""
+    """For each subject: the median, and half of the range relative to the median."""
     found = {}
     for subject, rounds in values.get(row, {}).items():
         each = [got[metric] for got in rounds if got and metric in got]
@@ -181,7 +181,7 @@ def goals_table(values: Measured) -> str:
 
 
 def values_table(values: Measured, names: Sequence[str]) -> str:
-    """All medians with their spread, in Markdown; the subjects in this order."""
+    """All medians with their spread, in Markdown; the subjects in the order of ``names``."""
     columns = [(row, metric) for row in ROWS for metric in _metrics(values.get(row, {}))]
     found = {column: medians(values, *column) for column in columns}
     lines: list[str] = []

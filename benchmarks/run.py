@@ -1,4 +1,4 @@
-"""One run: start all proxies, check them, measure them row by row and round by round in random order, end them."""
+"""One run: start and check all proxies, measure them in random order for each row of each round, and end them."""
 
 import dataclasses
 import os
@@ -45,13 +45,13 @@ NOT_SHIPPED = (
 """The settings that differ from the defaults."""
 
 CLOUD = "hosts"
-"""The row about the number of compute hosts, which has no proxies."""
+"""The row about the number of compute hosts, without proxies."""
 
 SESSIONS = "sessions"
-"""The row about the lists and revocations of the console API, which has no proxies either."""
+"""The row about the lists and revocations of the console API, without proxies."""
 
 FILTERS = "filters"
-"""The row about the price of policies, which has no proxies either."""
+"""The row about the price of policies, without proxies."""
 
 PAGES = "pages"
 """The row about the first tile of the list, a long list, and the first picture of the console, in a real browser."""
@@ -226,7 +226,7 @@ class Run:
         return True
 
     def _visit(self, site: Site, name: str, row: Row, subjects: list[Subject]) -> None:
-        """One row of one round."""
+        """Measure one row of one round."""
         for subject in random.sample(subjects, len(subjects)):
             if self.plan.budget is not None and self.seconds > self.plan.budget:
                 self.unmeasured.setdefault("rest", f"the time was over in round {self._round(name, subject) + 1}")

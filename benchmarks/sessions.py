@@ -1,7 +1,7 @@
-"""What the lists and the revocations of the console API cost: 10,000 sessions on 20 workers of proxies, in memory.
+"""The cost of lists and revocations in the console API, for 10,000 sessions on 20 proxy workers, in memory.
 
-The workers, consoleauth and the API's side are real; the sessions are descriptions, and the bus is ``memory://``, which
-converts each call to JSON and back.  The values are the CPU time of all parts together.
+The workers' SessionManagers, consoleauth and the API's RPC clients are real.  The sessions are only descriptions.  The
+bus is ``memory://``, which converts each call to JSON and back.  The values are the CPU time of all parts together.
 """
 
 import json
@@ -43,7 +43,7 @@ TITLES: Mapping[str, str] = {
 
 
 class Session:
-    """A session that is only described."""
+    """A session that is only a description."""
 
     def __init__(self, worker: "Worker", info: SessionInfo) -> None:
         self._worker = worker
@@ -175,12 +175,12 @@ def table(values: Mapping[str, float]) -> str:
 
 
 def _user(number: int) -> str:
-    """Return the user of a session: each has :data:`OF_A_USER`."""
+    """Return the user of a session; each user has :data:`OF_A_USER` sessions."""
     return f"user-{1 + number // OF_A_USER}"
 
 
 def _timed(work: Awaitable[Any]) -> float:
-    """Run work, and return its CPU seconds; a coroutine begins only now."""
+    """Run a coroutine, and return its CPU seconds."""
     began = time.process_time()
     _wait(work)
     return time.process_time() - began
@@ -191,7 +191,7 @@ def _wait(work: Any) -> Any:
 
 
 def _now(work: "Deferred[Any]") -> Any:
-    """Return the result of work that a bus in memory has done when it was begun."""
+    """Return the result of a Deferred that has already fired; on a bus in memory, calls end at once."""
     results: list[Any] = []
     work.addCallback(results.append)
     if not results:

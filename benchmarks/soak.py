@@ -2,7 +2,7 @@
 
 Each session has its own link from the API and does the whole RFB handshake; some type, all are pinged.  Every byte is
 compared, in both directions.  At the end each session has to respond, then all leave at once, and the process must
-hold no more than before.
+not hold more objects or descriptors than before.
 
 Exit code 0: passed.  1: failed; the reasons were printed.  2: nothing could be measured.
 """
@@ -39,7 +39,7 @@ Some objects stay for 60 s, because the viewer of a lost session may come back.
 
 
 def soak(plan: Plan, folder: Path, say: Callable[[str], None] = lambda line: None) -> Outcome:
-    """Run it.
+    """Run a soak.
 
     :param folder: for temporary files.
     :raises Unavailable: a part is missing on this machine.
@@ -124,7 +124,7 @@ def _links(console: Crowd, front: str, count: int) -> str:
 
 
 def _look(console: Crowd, load: Load, typing: int, began: float) -> Look:
-    """Wait for one period, then take a census."""
+    """Wait for one period, then take a sample."""
     cpu = console.cpu()
     load.go(f"type {typing}")
     got = load.result()
@@ -149,7 +149,7 @@ def _holding(console: Crowd) -> Holding:
 
 
 def _settled(console: Crowd) -> int:
-    """The number of its descriptors once it has been stable for a second: connections of earlier requests are gone."""
+    """Wait until the number of its descriptors is stable, because connections may still close; return the number."""
     seen: list[int] = []
     while len(seen) < 10 or len(set(seen[-10:])) > 1:
         time.sleep(0.1)
@@ -194,18 +194,18 @@ def main() -> int:
 def _options() -> tuple[Plan, Path, bool, int]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.split("\n")[0])
     plan = Plan()
-    parser.add_argument("--seconds", type=float, default=plan.seconds, help="how long they type (3600)")
-    parser.add_argument("--sessions", type=int, default=plan.sessions, help="5000")
-    parser.add_argument("--typing", type=int, default=plan.typing, help="how many of them type (1000)")
-    parser.add_argument("--keys", type=float, default=plan.keys, help="that each types in a second (4)")
-    parser.add_argument("--period", type=float, default=plan.period, help="seconds between two looks (10)")
-    parser.add_argument("--quiet", type=float, default=plan.quiet, help="seconds without typing at first (30)")
-    parser.add_argument("--token-ttl", type=int, default=plan.token_ttl, help="600, as shipped")
+    parser.add_argument("--seconds", type=float, default=plan.seconds, help="how long sessions type (3600)")
+    parser.add_argument("--sessions", type=int, default=plan.sessions, help="number of sessions (5000)")
+    parser.add_argument("--typing", type=int, default=plan.typing, help="how many of the sessions type (1000)")
+    parser.add_argument("--keys", type=float, default=plan.keys, help="keys per second of each session that types (4)")
+    parser.add_argument("--period", type=float, default=plan.period, help="seconds between two samples (10)")
+    parser.add_argument("--quiet", type=float, default=plan.quiet, help="seconds without typing at the start (30)")
+    parser.add_argument("--token-ttl", type=int, default=plan.token_ttl, help="seconds (600, as shipped)")
     parser.add_argument("--shield-off", dest="shield", action="store_false", help="[console] shield = false")
     parser.add_argument("--front", choices=["novnc", "xvp"], default=plan.front)
-    parser.add_argument("--output", type=Path, default=CACHE, help="the folder for what is written (.make/bench)")
+    parser.add_argument("--output", type=Path, default=CACHE, help="folder for the results (.make/bench)")
     parser.add_argument(
-        "--publish", action="store_true", help="put the report into docs/performance, where nothing is wrong"
+        "--publish", action="store_true", help="write the report to docs/performance as well, if there is no error"
     )
     parser.add_argument(
         "--take-overs",

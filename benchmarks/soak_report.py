@@ -1,4 +1,4 @@
-"""The results of a soak and its errors: censuses of the process, growth, what is left; the report in Markdown."""
+"""The results of a soak: samples of the process, growth, objects left, errors; the report in Markdown."""
 
 import dataclasses
 import statistics
@@ -17,7 +17,7 @@ HISTORY = "novnc_twisted.messaging.memory_log._Entry"
 """Type of the entries of the history, which has one for each session that has ended."""
 
 QUARTER = 5
-"""The least number of censuses in a quarter, so that quarters can be compared."""
+"""Minimum number of samples in a quarter, so that quarters can be compared."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Plan:
     :ivar seconds: how long sessions type.
     :ivar typing: how many of the sessions type.
     :ivar keys: keys per second of each session that types.
-    :ivar period: seconds between two censuses.
+    :ivar period: seconds between two samples.
     :ivar quiet: seconds at the start without typing.
     :ivar token_ttl: the default; a smaller value shows sooner that sessions outlive it.
     :ivar front: ``novnc`` or ``xvp``.
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """A census of the process after one period, and the events of the period.
+    """A sample of the process after one period, and the events of the period.
 
     :ivar at: seconds since the first period began.
     :ivar anon_kib: ``pss_kib`` without pages of files; only this is compared.
@@ -73,8 +73,8 @@ class Look:
 class Outcome:
     """The results.
 
-    :ivar empty: KiB, descriptors and objects before the sessions (after a first one that has left).
-    :ivar full: the same with all sessions: at first, once all tokens are extended (in a long soak), and at last.
+    :ivar empty: KiB, descriptors and objects before the sessions, after a first one has left.
+    :ivar full: the same with all sessions: at first, once all tokens are extended (in a long soak), and at the end.
     :ivar left: the same after all have left.
     :ivar wrong: the errors; empty: passed.
     """
@@ -117,12 +117,12 @@ class Holding:
 
 
 def settled(outcome: Outcome) -> list[Look]:
-    """The censuses since every session has extended its token, which fills a table once."""
+    """The samples since every session has extended its token, which fills a table once."""
     return [look for look in outcome.looks if look.at > outcome.plan.token_ttl]
 
 
 def growth(looks: Sequence[Look]) -> float | None:
-    """Growth in KiB from the first quarter to the last, by medians.  None: too few censuses."""
+    """Growth in KiB from the first quarter to the last, by medians.  None: too few samples."""
     quarter = len(looks) // 4
     if quarter < QUARTER:
         return None
@@ -131,7 +131,7 @@ def growth(looks: Sequence[Look]) -> float | None:
 
 
 def many(more: Counter[str], plan: Plan) -> dict[str, int]:
-    """The types of which there are so many more objects than before that sessions may have left them.
+    """The types with so many more objects than before that sessions may have left them.
 
     Objects that are kept for each server are bounded by the number of servers, and the history by that of the sessions.
     """
@@ -160,7 +160,7 @@ def judged(outcome: Outcome) -> list[str]:
     more = growth(settled(outcome))
     if more is not None and more > ROOM:
         wrong.append(f"{more:.0f} KiB more in the last quarter than in the first")
-    comparable = len(full) > 2 or outcome.looks[-1].at < outcome.plan.token_ttl / 4  # no token extended yet, or all
+    comparable = len(full) > 2 or outcome.looks[-1].at < outcome.plan.token_ttl / 4  # all tokens extended, or none
     if comparable and (found := many(full[-1].more_than(full[-2]), outcome.plan)):
         wrong.append(f"more at the end than at first: {found}")
     if found := many(left.more_than(empty), outcome.plan):
@@ -169,7 +169,7 @@ def judged(outcome: Outcome) -> list[str]:
 
 
 def line(look: Look) -> str:
-    """A census, as it is printed when it is taken."""
+    """A sample, as it is printed when it is taken."""
     return (
         f"{look.at:6.0f} s  {look.pss_kib / 1024:7.1f} MiB  {look.descriptors} descriptors"
         f"  {look.cpu / look.seconds:4.0%} of a CPU  {look.keys} keys, {look.late} late"

@@ -1,9 +1,9 @@
-"""``python -m benchmarks.soak --take-overs 10``: restarts in working hours, with live sessions at both proxies.
+"""``python -m benchmarks.soak --take-overs 10``: take-overs and restarts with live sessions at both proxies.
 
 Every service is a process of its own, with Redis between them.  While the sessions type, every service gets SIGUSR2
 again and again, and a new process takes over from the old one.  In the middle, the proxies read another certificate at
-SIGHUP, and each of the other services is ended by SIGTERM and started again.  New sessions are tried all the time.  No
-session may be dropped, and no try refused.
+SIGHUP, and each of the other services is ended by SIGTERM and started again.  New sessions are opened all the time.
+No session may be dropped or refused.
 """
 
 import contextlib
@@ -45,11 +45,11 @@ UPGRADE = (
 class Result:
     """The result.
 
-    :ivar tried: sessions that were tried beside the live ones.
-    :ivar refused: what went wrong with them.
+    :ivar tried: attempts to open further sessions.
+    :ivar refused: the errors of the attempts that failed.
     :ivar alive: live sessions that responded at the end.
     :ivar slowest: seconds of the slowest of all take-overs, from the signal until the pid files name new processes.
-    :ivar left: processes that are left besides the main ones.
+    :ivar left: replaced processes left at the end.
     """
 
     sessions: int
@@ -98,7 +98,7 @@ class Cloud(Crowd):
         return [twistd, "-n", f"--pidfile={name}.pid", name, "--config-file", "nova.conf"]
 
     def files(self) -> dict[str, str]:
-        """With two workers, and a certificate."""
+        """The configuration, with two workers and a certificate."""
         default = f"workers = 2\ncert = {self.folder}/cert.pem\n"
         return {
             "nova.conf": self._nova_conf(default=default),
@@ -163,13 +163,13 @@ class Cloud(Crowd):
             time.sleep(0.05)
 
     def processes(self) -> int:
-        """How many processes have the configuration file of this cloud as an argument, and are not a main process."""
+        """How many processes in this cloud's folder have an argument ``--config-file``, and are not a main process."""
         mains = {self.pid(name) for name in REPLACED}
         found = 0
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 here = (path / "cwd").resolve() == self.folder.resolve()
-                # As an argument of its own: the shell that starts all of them has it within a text.
+                # An argument of its own: the shell that starts all services has it inside a longer argument.
                 service = b"\0--config-file\0" in (path / "cmdline").read_bytes()
                 found += here and service and int(path.name) not in mains
         return found
@@ -186,7 +186,7 @@ class Tries:
 
     @contextlib.contextmanager
     def going_on(self) -> Iterator[None]:
-        """Try all the time."""
+        """Open sessions while the ``with`` block runs."""
         self._thread.start()
         try:
             yield

@@ -19,7 +19,7 @@ from benchmarks.proxies import Proxy, output_of
 
 
 class _TLSEnd(HAProxy):
-    """The HAProxy that adds TLS between the load generator and the proxy.  It is part of the load."""
+    """The HAProxy that adds TLS between the load generator and the proxy."""
 
     def files(self) -> Mapping[str, str]:
         return {"haproxy.cfg": haproxy_cfg(f"{LOOPBACK}:{self.port}", f"{LOOPBACK}:{self.backend} ssl verify none")}
@@ -46,13 +46,13 @@ class HAProxyTLS(HAProxy):
         }
 
     def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
-        """Return when a handshake succeeds, through the load's TLS end."""
+        """Wait until it accepts connections, then start the load's HAProxy."""
         wait_for_port(self.port, process)
         self.urls = {"tls": f"tcp://{LOOPBACK}:{_with_tls(self)}"}
 
 
 class ConsoleTLS(Console):
-    """Ours, with a certificate."""
+    """Our proxy with a certificate."""
 
     name = "ours, TLS"
     about = "twistd console, as shipped, with cert and key"
@@ -68,7 +68,7 @@ class ConsoleTLS(Console):
         return {"tls.pem": certificate(), "nova.conf": conf, "domains.xml": self._domains()}
 
     def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
-        """Return when a handshake succeeds, through the load's TLS end."""
+        """Wait until a TLS handshake succeeds, then start the load's HAProxy."""
         try:
             super().wait_until_it_serves(process)
             _shake_hands(self.port)
@@ -100,7 +100,7 @@ def certificate() -> str:
 
 
 def _with_tls(proxy: Proxy) -> int:
-    """Start the load's TLS end, and return its plain port."""
+    """Start the HAProxy that adds TLS, and return its plain port."""
     (end,) = proxy.helpers
     end.start()
     return end.port

@@ -51,7 +51,7 @@ class ProcessTree:
             (self._group / "cgroup.procs").write_text(str(os.getpid()))
 
     def grow_from(self, pid: int) -> None:
-        """Set the process that entered."""
+        """Set the root, which has called :meth:`enter`."""
         self._root = pid
 
     def pids(self) -> list[int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def tell(path: str) -> None:
-    """Write the census, in one step, so that a reader never sees half of it."""
+    """Write the census atomically, so that a reader never sees half of it."""
     from twisted.internet import reactor
 
     gc.collect()

@@ -26,7 +26,7 @@ from benchmarks.takeovers import Cloud
 
 STATUS = "() => document.querySelector('[role=status]').textContent.startsWith('Connected')"
 LOST, LONGEST = 1_000, 30_000
-"""Milliseconds after which a page that shows no loss has kept its session, and until it must be back."""
+"""Milliseconds within which a page shows the loss of its session, and within which it must be back."""
 
 
 class Client(socketserver.StreamRequestHandler):
@@ -54,7 +54,7 @@ class Screen(socketserver.ThreadingTCPServer):
         return super().__enter__()
 
     def server_close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self.shutdown()
         super().server_close()
 

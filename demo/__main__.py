@@ -32,7 +32,7 @@ class Stopped(BaseException):
 def main() -> int:
     """Run the demo, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("--with-parent", action="store_true", help="end, too, when the process that started it ends")
+    parser.add_argument("--with-parent", action="store_true", help="also end when the process that started it ends")
     options = parser.parse_args()
     if options.with_parent:
         die_with_parent(signal.SIGTERM)
@@ -92,7 +92,7 @@ def say(text: str) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder that keeps QEMU's capabilities for the next demo.  libvirt needs several seconds to find them out."""
+    """The folder that keeps QEMU's capabilities for the next demo.  libvirt needs several seconds to detect them."""
     if os.geteuid() == 0:
         return Path("/var/cache/novnc_twisted-demo")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "novnc_twisted-demo"

@@ -12,7 +12,7 @@ VNC_ON_UNIX_SOCKET = "<graphics type='vnc'><listen type='socket'/></graphics>"
 
 
 def vnc_with_password(password: str, *, valid_to: str | None = None) -> str:
-    """VNC on loopback with a password, of which 8 characters count.
+    """VNC on loopback with a password, of which the first 8 characters count.
 
     :param valid_to: UTC time as ``2036-01-01T00:00:00`` after which every password is refused.
     """
@@ -34,7 +34,7 @@ def small_domain(
 
     :param identity: its UUID; None: a new one.
     :param graphics: the ``<graphics>`` element; empty: no display.
-    :param metadata: the content of ``<metadata>``, as nova's ``<nova:instance>``.
+    :param metadata: the content of ``<metadata>``, such as nova's ``<nova:instance>``.
     :param boot_image: a raw disk image to boot from (512 bytes are enough), readable by the VM's user; None: the BIOS
         reports that there is no bootable device, and stops.
     :param domain_type: ``qemu`` is software emulation; ``test`` is libvirt's test driver.

@@ -20,7 +20,7 @@ ORIGIN = 0x7C00
 # The cursor lives in dx (dh: row, dl: column); colours are 1F (white on blue) and 70 (black on grey).
 LISTING = """
 start:
-    EA =begin 00 00         ; jmp  0:begin            some BIOSes come with 7C0:0
+    EA =begin 00 00         ; jmp  0:begin            some BIOSes start at 7C0:0
 begin:
     31 C0                   ; xor  ax, ax
     8E D8                   ; mov  ds, ax
@@ -30,7 +30,7 @@ begin:
     FC                      ; cld
     B8 03 00                ; mov  ax, 0003           text mode, 80 x 25
     CD 10                   ; int  10
-    B8 00 06                ; mov  ax, 0600           clear all of it, white on blue
+    B8 00 06                ; mov  ax, 0600           clear the screen, white on blue
     B7 1F                   ; mov  bh, 1F
     31 C9                   ; xor  cx, cx
     BA 4F 18                ; mov  dx, 184F
@@ -76,7 +76,7 @@ read:
     42                      ; inc  dx
     80 FA 50                ; cmp  dl, 80.
     72 ~key                 ; jb   key
-    E8 ^newline             ; call newline            the line is full: go on below
+    E8 ^newline             ; call newline            the line is full: use the next
     EB ~key                 ; jmp  key
 enter:
     E8 ^newline             ; call newline
@@ -97,7 +97,7 @@ newline:
     C3                      ; ret
 scroll:
     52                      ; push dx
-    B8 01 06                ; mov  ax, 0601           up by one, what is below the banner
+    B8 01 06                ; mov  ax, 0601           scroll up by one, below the banner
     B7 1F                   ; mov  bh, 1F
     B9 00 06                ; mov  cx, 0600
     BA 4F 18                ; mov  dx, 184F

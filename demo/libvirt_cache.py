@@ -1,4 +1,4 @@
-"""libvirt's cache of QEMU's capabilities, kept for the next demo, because libvirt needs seconds to find them out."""
+"""libvirt's cache of QEMU's capabilities, kept for the next demo, because libvirt needs seconds to detect them."""
 
 import contextlib
 import os

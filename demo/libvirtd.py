@@ -34,8 +34,8 @@ class LibvirtdFailed(Exception):
 class PrivateLibvirtd:
     """One libvirtd, started by ``start`` (or ``with``) and removed with all its VMs by ``close``.
 
-    :param cache: a folder that keeps QEMU's capabilities for the next libvirtd, which needs several seconds to find
-        them out.  The folder is created if it is missing.
+    :param cache: a folder that keeps QEMU's capabilities for the next libvirtd, which needs several seconds to
+        detect them.  The folder is created if it is missing.
     :param user: the user that runs it if the caller is root.  Otherwise the caller runs it.
     :param progress: called with a short text for each step.
     :ivar root: the folder that holds everything; put images for the VMs there with :meth:`put`.  It belongs to the
@@ -266,7 +266,7 @@ class PrivateLibvirtd:
     def _write_configuration(self) -> None:
         (self.root / "libvirtd.conf").write_text(
             f'unix_sock_dir = "{self.root / "s"}"\n'
-            f'host_uuid = "{uuid.uuid4()}"\n'  # two on one machine must not take each other for the same host
+            f'host_uuid = "{uuid.uuid4()}"\n'  # two on one machine must be different hosts
             'log_outputs = "3:stderr"\n'
         )
         (self.root / "libvirtd.conf").chmod(0o644)

@@ -31,7 +31,7 @@ def find(root: Path, also: str = "") -> Iterator[int]:
 def end(pid: int, timeout: float = 5.0) -> None:
     """Kill one process and wait until it is gone, for at most ``timeout`` seconds.
 
-    The handle cannot refer to another process, as a process id could.
+    A handle (pidfd) cannot refer to another process, as a reused process id could.
     """
     try:
         handle = os.pidfd_open(pid)

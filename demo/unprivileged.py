@@ -52,7 +52,7 @@ def start_twistd(
             user=uid,
             group=gid,
             extra_groups=(),
-            preexec_fn=die_with_parent,  # called after the change of the user, which would undo the request
+            preexec_fn=die_with_parent,  # called after the change of the user, because this would undo the request
             **more,
         )
     finally:

@@ -58,7 +58,7 @@ HANDED_OUT = ROOT / ".make" / "handed-out"
 """The folder in which the tests leave the tokens and passwords that they created, and the output of their services."""
 
 STEP_LIMIT = 45 * 60
-"""Maximum duration of a step in seconds; far more than it needs."""
+"""Maximum duration of a step in seconds."""
 
 _running: list[subprocess.Popen[str]] = []
 
@@ -97,7 +97,7 @@ class Report:
         self.failures.clear()
 
     def close(self) -> int:
-        """Print and write the sum, and return the exit code."""
+        """Print and write the totals, and return the exit code."""
         if not self.passed:
             self.complain("no test ran")
         for text in self.unstable:
@@ -151,7 +151,7 @@ def run(title: str, command: list[str], folder: Path = ROOT, *, live: bool = Tru
 
 
 def lint(report: Report) -> None:
-    """Run ruff, mypy, codespell and the prose linter, beside each other."""
+    """Run ruff, mypy, codespell and the prose linter, in parallel."""
     commands = {
         "mypy": ["mypy"],
         "prose": ["python", "scripts/check_prose.py"],
@@ -222,7 +222,7 @@ def count(report: Report, title: str, command: list[str], arguments: list[str], 
 
 
 def tests(report: Report) -> None:
-    """Run trial: the page's tests in browsers and the unit tests, beside the integration tests, which often wait."""
+    """Run trial: the page's tests in browsers, the unit tests and the integration tests, in parallel."""
     handed_out.begin(HANDED_OUT)
     units = {"unit tests": [f"-j{os.cpu_count() or 1}", *unit_names()]}
     integration = {f"integration {name}": [f"tests.integration.{name}"] for name in integration_names()}
@@ -240,9 +240,9 @@ def faults(report: Report) -> None:
 
 
 def side_by_side(report: Report, steps: dict[str, list[str]]) -> None:
-    """Run trial once for each title, with these arguments, in lanes."""
+    """Run trial once for each title, with its arguments, several at a time."""
     print(f"\n=== {len(steps)} steps beside each other; the output of each comes at its end", flush=True)
-    # More lanes than processors: most of these tests wait for deadlines and for services that start.
+    # More threads than processors: most of these tests wait for deadlines and for services that start.
     with ThreadPoolExecutor((os.cpu_count() or 1) + 3) as lanes:
         done = [lanes.submit(trial, report, title, arguments, live=False) for title, arguments in steps.items()]
     for one in done:
@@ -257,7 +257,7 @@ def quick(report: Report) -> None:
 
 
 def nova(report: Report) -> None:
-    """Run the tests in front of a real nova, which is in .venv-nova."""
+    """Run the tests with a real nova, which is in .venv-nova."""
     count(report, "nova", [sys.executable, "-m", "tests.nova"], [])
     report.run_again()
 
@@ -320,14 +320,14 @@ def main() -> int:
     steps = {"lint": lint, "page": page, "parts": parts, "tests": tests, "quick": quick}
     steps |= {"faults": faults, "nova": nova, "packages": packages, "valkey": valkey}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", action="append", choices=list(steps), help="this part alone (may be repeated)")
+    parser.add_argument("--only", action="append", choices=list(steps), help="run only this part (may be repeated)")
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     report = Report()
     chosen = [name for name in steps if name in (options.only or ("lint", "page", "parts", "tests"))]
     with ThreadPoolExecutor() as beside:
-        # Beside all others: mypy uses one processor for a long time.
+        # In parallel with all others: mypy uses one processor for a long time.
         checked = beside.submit(lint, report) if "lint" in chosen else None
         for name in chosen:
             if name != "lint":

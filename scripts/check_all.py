@@ -32,7 +32,7 @@ def candidates(version: str) -> list[str]:
 
 
 def _release(path: Path) -> tuple[list[int], bool, str]:
-    """The order of an interpreter by the name of its folder: 3.12.9 before 3.12.10, 3.13.0rc1 before 3.13.0."""
+    """The sort key of an interpreter, from the name of its folder: 3.12.9 before 3.12.10, 3.13.0rc1 before 3.13.0."""
     name = path.parents[1].name
     numbers = [int(number) for number in re.findall(r"\d+", name)[:3]]
     return numbers, re.search(r"\d(a|b|rc)\d", name) is None, name

@@ -3,7 +3,7 @@
 
 It reads comments, docstrings and sentences in Python, comments in JavaScript, shell, units and the Makefile, and all of
 the documents.  The rules are the phrases of this project's dictionary; general linters, such as proselint, know neither
-these phrases nor docstrings, and report little but markup.
+these phrases nor docstrings.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 
 SKIPPED_FOLDERS = {"node_modules", "dist", "build", "corpus", "__pycache__"}
-"""Folders of other people's files, of built files and of fuzz inputs; those that begin with ``.`` or ``_`` as well."""
+"""Folders of other projects' files, built files and fuzz inputs; folders named ``.*`` or ``_*`` are skipped too."""
 
 SKIPPED_FILES = {"scripts/check_prose.py", "tests/test_names.py", "tests/test_prose.py"}
 """These contain the phrases that they look for."""
@@ -82,7 +82,7 @@ _ANY = re.compile(
     rf"|(?=,)(?:{_any_of(rule for rule in RULES if rule[0] == ',')})\b",
     re.IGNORECASE,
 )
-"""Finds every file that can have a finding, without reading the language that it is written in."""
+"""Matches every text that can have a finding, before its prose is extracted."""
 
 
 _PIECE = getattr(tokenize, "FSTRING_MIDDLE", None)  # an f-string is a single token before Python 3.12

@@ -244,9 +244,9 @@ def generate_python() -> str:
 
 
 def entries(form: str) -> str:
-    """Return all layouts.
+    """Return the source text of all layouts.
 
-    :param form: of one layout, with places for its name and its texts.
+    :param form: the format string of one layout, for its name and its texts.
     """
     return "".join(
         form.format(name, "".join(f"\n        {quoted(text)}," for text in texts)) for name, texts in layouts().items()

@@ -107,7 +107,7 @@ def passes(folder: Path, tests: list[str], limit: float) -> bool:
 
 
 def main() -> int:
-    """Run the sample; give the exit code."""
+    """Try a sample of the mutants, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="+", help="modules and packages to change")
     parser.add_argument("--tests", action="append", required=True, help="what trial runs (may be repeated)")

@@ -1,9 +1,9 @@
-"""Runs failed tests again, to separate a fault of the program from a failure by chance.
+"""Runs failed tests again, to distinguish faults of the program from failures by chance.
 
-Tests with browsers, real servers and processes depend on the load of the machine, although they should not.  One
-failure among thousands of such tests says little about the program.  Therefore a failed test runs ``REPEATS`` times
-more, by itself, and counts as passed only if it passes each time.  A fault that shows itself in every second run is
-still found in seven of eight cases.  The report names each test that passed in this way, because the test needs repair.
+Tests with browsers, real servers and processes depend on the load of the machine.  One failure among thousands of such
+tests says little about the program.  Therefore a failed test runs ``REPEATS`` times more, by itself, and counts as
+passed only if it passes each time.  A fault that appears in every second run is still found in seven of eight cases.
+The report names each test that passed in this way, because the test needs repair.
 
 The unit tests run again, too, because many of them use real connections on loopback or threads.  ``make quick`` repeats
 nothing, because somebody waits for its result.

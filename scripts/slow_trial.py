@@ -18,12 +18,12 @@ from twisted.scripts.trial import run
 CHANCE = float(os.environ.get("SLOW_CHANCE") or 0.1)
 PAUSE = float(os.environ.get("SLOW_PAUSE") or 0.3)
 
-# A separate generator, because hypothesis seeds that of the module.
+# A separate generator, because hypothesis seeds that of the ``random`` module.
 _random = random.SystemRandom()
 
 
 def pause() -> None:
-    """Sleep for a moment, by chance."""
+    """With the probability ``CHANCE``, sleep for a random time."""
     if _random.random() < CHANCE:
         time.sleep(_random.uniform(0, PAUSE))
 

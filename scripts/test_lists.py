@@ -1,4 +1,4 @@
-"""Which modules of tests the commands of ``make`` run, and in which order."""
+"""The test modules that the ``make`` commands run, and their order."""
 
 from pathlib import Path
 

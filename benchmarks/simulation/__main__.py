@@ -50,9 +50,9 @@ def main() -> int:
 
 
 def simulate(plan: Plan, say: Any = lambda line: print(line, flush=True)) -> dict[str, Any]:
-    """Run a plan in a folder of its own, and return what was measured.
+    """Run a plan in a temporary folder, and return what was measured.
 
-    :raises Unavailable: there is no Redis.
+    :raises Unavailable: there is no Redis, or the limit of open files is too low.
     :raises LoadFailed: a process of the simulation failed.
     """
     check_limits()
@@ -86,17 +86,17 @@ def _machine() -> dict[str, Any]:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """End the processes that were started, then exit."""
+    """Exit through the ``finally`` of :func:`simulate`, which ends the started processes."""
     sys.exit(128 + number)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation", description=__doc__.split("\n")[0])
-    parser.add_argument("--hosts", type=int, default=max(FULL.hosts), help="compute hosts, at most")
-    parser.add_argument("--sessions", type=int, default=FULL.sessions[-1][0], help="live sessions, at most")
+    parser.add_argument("--hosts", type=int, default=max(FULL.hosts), help="maximum number of compute hosts")
+    parser.add_argument("--sessions", type=int, default=FULL.sessions[-1][0], help="maximum number of live sessions")
     parser.add_argument("--quick", action="store_true", help="1,000 hosts and 10,000 sessions, in two minutes")
     parser.add_argument("--output", type=Path, default=CACHE, help="folder for the results (.make/bench)")
-    parser.add_argument("--publish", action="store_true", help="put the report into docs/performance")
+    parser.add_argument("--publish", action="store_true", help="write the report to docs/performance as well")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Child processes that obey JSON on their standard input, one command a line, and answer on their standard output."""
+"""Child processes that read commands from standard input, one line of JSON each, and answer on standard output."""
 
 import json
 import subprocess
@@ -48,7 +48,7 @@ class Child:
         return self.answer()
 
     def send(self, name: str, **arguments: Any) -> None:
-        """Send a command; :meth:`answer` has to follow."""
+        """Send a command; :meth:`answer` must be called next."""
         if self.process.stdin is None:
             raise LoadFailed("it has no input")
         self.process.stdin.write(json.dumps([name, arguments]).encode() + b"\n")
@@ -68,7 +68,7 @@ class Child:
         return answer["result"]
 
     def stop(self) -> None:
-        """End it."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
@@ -77,9 +77,9 @@ class Child:
 
 
 class Obeying(LineReceiver):
-    """The child's side, on the reactor.
+    """The child's side, which runs the commands on the reactor.
 
-    :param commands: by name; each takes the arguments of the command, and returns JSON.
+    :param commands: functions by name; each takes the arguments of the command, and returns a value for JSON.
     """
 
     delimiter = b"\n"
@@ -89,7 +89,7 @@ class Obeying(LineReceiver):
 
     @classmethod
     def start(cls, **commands: Command) -> "Deferred[None]":
-        """Obey until the parent ends."""
+        """Run commands until the parent ends."""
         stdio.StandardIO(cls(commands))
         return Deferred()
 

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.simulation.generator PORT API FIRST HOSTS DOMAINS``: the users and the proxies.
+"""``python -m benchmarks.simulation.generator PORT API FIRST HOSTS DOMAINS``: the requests of users and proxies.
 
-It asks the real API for links, as users do, and consoleauth for what proxies need: checks of tokens, and leases.
+It requests links from the real API, as users do, and asks consoleauth to check tokens and renew leases, as proxies do.
 Links are made to the servers of the real hosts only.
 """
 
@@ -47,7 +47,7 @@ class Generator:
         """Repeat an operation, several at a time, for ``seconds``; if this is 0, ``count`` times.
 
         :returns: how often it was done, the seconds, how often it failed, and the median and 99th percentile of
-            the milliseconds until the answer.
+            the response time in milliseconds.
         """
         method: Callable[[Any, int], Awaitable[bool]] = getattr(self, f"do_{work}")
         began = time.perf_counter()
@@ -84,7 +84,7 @@ class Generator:
         return domain(host, number // self._hosts % self._domains, self._domains)
 
     async def do_link(self, http: Connection, number: int) -> bool:
-        """A user makes a link."""
+        """A user requests a link."""
         path = f"/v2.1/servers/{self._server(number).uuid}/remote-consoles"
         status, answer = await http.ask("POST", path, _LINK)
         if status == 200:
@@ -123,7 +123,7 @@ class Generator:
         return status == 200
 
     async def do_show(self, http: Connection, _number: int) -> bool:
-        """An administrator looks at one session."""
+        """An administrator reads one session."""
         status, _ = await http.ask("GET", f"/console/v1/sessions/{self.session}")
         return status == 200
 
@@ -138,7 +138,7 @@ class Generator:
 
 
 def main(reactor: Any, *arguments: str) -> Deferred[None]:
-    """Obey the parent."""
+    """Run the parent's commands."""
     generator = Generator(reactor, *map(int, arguments))
 
     async def cpu() -> float:

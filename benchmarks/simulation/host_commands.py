@@ -16,7 +16,7 @@ from novnc_twisted.messaging.redis.process_life import life
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, EXTEND, PUT, Script
 from novnc_twisted.messaging.wire import encode
 
-_SOME_TIME = 9_999_999_999_999  # has as many digits as today's Unix time in milliseconds
+_SOME_TIME = 9_999_999_999_999  # a placeholder, as long as today's Unix time in milliseconds
 
 
 def words(*given: str | int) -> bytes:
@@ -31,7 +31,7 @@ def run(script: Script, names: list[str], *arguments: str | int) -> bytes:
 
 
 class _Captured:
-    """A store that keeps what is put into it as commands."""
+    """A keyed store that records the Redis command of each write."""
 
     def __init__(self) -> None:
         self.commands: list[bytes] = []
@@ -48,7 +48,7 @@ class _Captured:
         self.commands.append(words("SADD", keys.group(group), member))
 
     async def remove(self, *_keys: str) -> None:
-        """Do nothing: no parts of an earlier record are left."""
+        """Do nothing: there is no earlier record."""
 
 
 def publication(host: int, domains: int) -> list[bytes]:
@@ -62,11 +62,11 @@ def publication(host: int, domains: int) -> list[bytes]:
 
 
 class HostCommands:
-    """What an idle host sends.
+    """The commands of one idle host.
 
     :ivar lists: the keys of its queues.
     :ivar announce: makes its presence entry, or renews it together with its keys.
-    :ivar renew: renews its record.
+    :ivar renew: renews its domain record.
     """
 
     def __init__(self, number: int, worker: str, origin: str) -> None:
@@ -89,7 +89,7 @@ class HostCommands:
         self._renewal = b"".join([words("SADD", keys.services(kind), one.name), *renewals]).split(b"%d" % _SOME_TIME)
 
     def renewal(self, expires: int) -> bytes:
-        """Return the plain commands that renew its presence entry.
+        """Return the commands that renew its presence entry without a script.
 
         :param expires: Unix time in milliseconds until which the entry is valid.
         """

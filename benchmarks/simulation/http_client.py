@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client for the generator: one connection that stays, one request at a time."""
+"""A small HTTP/1.1 client for the generator: one persistent connection, one request at a time."""
 
 import json
 from typing import Any

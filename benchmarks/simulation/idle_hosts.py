@@ -1,6 +1,6 @@
 """``python -m benchmarks.simulation.idle_hosts PORT DOMAINS BUDGET``: thousands of compute hosts that nobody uses.
 
-A real compute host takes a millisecond of Python each second.  Here, one process speaks for all hosts: it opens their
+A real compute host needs a millisecond of CPU each second.  Here, one process acts for all hosts: it opens their
 connections, and sends the commands of a real host at the same rate.  It reads no more of the replies than it needs.
 ``tests/benchmarks/test_simulation.py`` compares the commands with those of a real host.
 
@@ -45,14 +45,14 @@ TICK = 0.01
 """Seconds for which timers are collected, so that one wake-up serves many hosts."""
 
 _LOOPBACK = "127.0.0.1"
-_TOGETHER = 50  # hosts that are added before the others get their turn
+_TOGETHER = 50  # hosts that are added before the loop runs again
 _REFUSED = encode(refused(InstanceNotFound("")))
 
 
 class IdleHosts:
     """All hosts of this process, and their loop.
 
-    :ivar back: the seconds from the last loss until each host was announced again.
+    :ivar back: the seconds from the last loss of a connection until each host was announced again.
     """
 
     def __init__(self, port: int, domains: int, budget: int) -> None:
@@ -69,13 +69,13 @@ class IdleHosts:
         self._count = 0
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call a function after some time."""
+        """Call a function after a delay, at the next tick."""
         self._count += 1
         due = time.monotonic() + seconds
         heappush(self._timers, (due - due % TICK + TICK, self._count, call))
 
     def serve(self, until: Callable[[], bool]) -> None:
-        """Run the loop until a condition is true."""
+        """Run the loop until a condition is true, or the parent sends a command."""
         while not until():
             now = time.monotonic()
             while self._timers and self._timers[0][0] <= now:
@@ -89,7 +89,7 @@ class IdleHosts:
                     connection.ready()
 
     def grow(self, total: int) -> None:
-        """Add hosts until there are so many, or :data:`LONGEST` seconds are over."""
+        """Add hosts until there are ``total``, or :data:`LONGEST` seconds have passed."""
         self.total = total
         give_up = time.monotonic() + LONGEST
         while len(self.hosts) < total and time.monotonic() < give_up:
@@ -102,7 +102,7 @@ class IdleHosts:
             self.serve(lambda: all(host.announced for host in self.hosts[-_TOGETHER:]) or time.monotonic() > give_up)
 
     def queue_of(self, host: "_Host") -> None:
-        """Connect the queues of a host, on a connection of their own if there may be one more."""
+        """Wait for calls to a host, on a connection of its own if the budget allows another one."""
         if not self.shared or len(self.shared) < self.budget - self.total:
             self.shared.append(_Queue(self, host.commands.lists))
         else:
@@ -133,7 +133,7 @@ def _replies(reader: Any) -> Iterator[Any]:
 
 
 class _Connection:
-    """A connection that is made again when it is lost, after the same pauses as those of :class:`.Link`."""
+    """A connection that is opened again when it is lost, after the same pauses as :class:`.Link`."""
 
     def __init__(self, hosts: IdleHosts) -> None:
         self._all = hosts
@@ -264,7 +264,7 @@ _TIME = words("TIME")
 
 
 class _Queue(_Connection):
-    """The connection on which a host, or several, wait for calls.
+    """The connection on which one or several hosts wait for calls.
 
     Each call is refused, as by a host that does not have the server.
     """
@@ -300,7 +300,7 @@ class _Queue(_Connection):
 
 
 def main(port: str, domains: str, budget: str) -> None:
-    """Obey the commands of the parent."""
+    """Run the parent's commands."""
     hosts = IdleHosts(int(port), int(domains), int(budget))
     hosts.poll.register(0, select.EPOLLIN)
     while True:

@@ -1,20 +1,20 @@
-"""How much a run of the simulation does."""
+"""The sizes and durations of a simulation run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A run.
+    """The parameters of a run.
 
     :ivar hosts: the numbers of compute hosts, in rising order.
-    :ivar sessions: for each number of live sessions, in rising order, the number of workers of proxies.
-    :ivar real: hosts that are real, among those.
+    :ivar sessions: the numbers of live sessions, in rising order, each with the number of proxy workers.
+    :ivar real: how many of the hosts are real.
     :ivar domains: servers of each host.
     :ivar seconds: how long a rate is measured; 0: each operation is done :attr:`count` times.
-    :ivar count: how often an operation is done if it is not measured for a time.
-    :ivar at_once: users and proxies that ask at the same time.
-    :ivar leases: renewals of leases that one worker of a proxy asks for at the same time.
+    :ivar count: how often an operation is done if no rate is measured.
+    :ivar at_once: users and proxies that send requests at the same time.
+    :ivar leases: leases that one proxy worker renews at the same time.
     :ivar outage: seconds for which Redis is down.
     """
 

@@ -46,7 +46,7 @@ async def start(reactor: Any, port: int, host: int, domains: int) -> Any:
 
 
 def main(reactor: Any, *arguments: str) -> Deferred[None]:
-    """Start the hosts, and obey the parent."""
+    """Run the parent's commands; ``begin`` starts the hosts."""
     port, first, hosts, domains = map(int, arguments)
 
     async def begin() -> int:

@@ -18,7 +18,7 @@ IDLE = {
     "consoleauth_mib": "memory of consoleauth, MiB",
     "consoleapi_mib": "memory of consoleapi, MiB",
 }
-"""What is measured while nobody asks for anything, with its title."""
+"""The values measured while there are no requests, with their titles."""
 
 COSTS = {
     "calls": "bus calls",
@@ -33,7 +33,7 @@ COSTS = {
     "p99_ms": "p99 ms",
     "failed": "failed",
 }
-"""What is measured of an operation, with its title."""
+"""The values measured for an operation, with their titles."""
 
 OPERATIONS = {
     "link": ("A link", ("workers_ms",)),
@@ -42,7 +42,7 @@ OPERATIONS = {
     "unknown": ("A request for an unknown server", ("real_hosts_ms", "workers_ms", "per_s", "consoleauth_ms")),
     "list": ("A list of a project's servers", ("real_hosts_ms", "workers_ms", "per_s", "consoleauth_ms")),
 }
-"""The operations by the number of hosts: the title, and the columns that are left out."""
+"""The operations measured for each number of hosts: the title, and the columns that are left out."""
 
 SESSIONS = {
     "page": ("A page of 1,000 sessions", ("real_hosts_ms", "per_s", "consoleauth_ms")),
@@ -50,7 +50,7 @@ SESSIONS = {
     "revoke": ("A revocation of a link", ("real_hosts_ms", "per_s")),
     "check with limits": ("A check with limits over all proxies", ("consoleapi_ms",)),
 }
-"""The operations by the number of sessions."""
+"""The operations measured for each number of sessions."""
 
 FAILOVER = {
     "back_s": "until all hosts are announced, s",
@@ -65,10 +65,10 @@ FAILOVER = {
 }
 
 CLOUDS = ((1_000, 10_000, 10), (10_000, 100_000, 50), (20_000, 200_000, 100))
-"""Hosts, live sessions and links each second of the clouds whose needs are computed."""
+"""Hosts, live sessions and links per second of the extrapolated clouds."""
 
 BUSY = 0.6
-"""The part of a processor that a process may use, so that peaks have room."""
+"""Share of a processor that a process may use; the rest is for peaks."""
 
 TOKEN_LIFE = 660.0
 """Seconds for which Redis keeps a token that nobody uses: token_ttl and a lease."""
@@ -101,8 +101,8 @@ def text(record: Mapping[str, Any]) -> str:
 
 
 def _extrapolated(steps: Mapping[str, Any]) -> str:
-    """What clouds of several sizes need, from the costs at the largest size that was measured."""
-    # Where operations failed, their costs are those of a system that is too slow.
+    """Extrapolate the needs of clouds of several sizes from the costs at the largest measured size."""
+    # At sizes where operations failed, the costs are those of an overloaded system.
     whole = [
         size for size, step in steps.items() if not any(step[work]["failed"] for work in ("link", "check", "lease"))
     ]
@@ -124,7 +124,8 @@ def _needs(at: Mapping[str, Any], measured: int, hosts: int, sessions: int, link
     :param links: links made and used each second.
     """
     leases = sessions / SessionSettings().keep_interval
-    look = hosts / measured / MAX_AGE / 1e3  # each process updates its copy so often, at a cost for each host
+    # An update of a process's copy of the directory, every MAX_AGE seconds, costs in proportion to the hosts.
+    look = hosts / measured / MAX_AGE / 1e3
 
     def load(name: str) -> float:
         each_link: float = sum(at[work].get(f"{name}_ms", 0.0) for work in ("link", "check"))

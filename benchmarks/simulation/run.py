@@ -1,4 +1,4 @@
-"""One run: the system grows step by step, and is measured at each of them; at the end, Redis fails."""
+"""One run: the system grows in steps, and is measured after each; at the end, Redis fails."""
 
 import signal
 import time
@@ -19,7 +19,7 @@ _SETTLE = 60.0
 
 
 class Run:
-    """A run.
+    """The run of a plan.
 
     :ivar result: what was measured, as JSON.
     """
@@ -32,7 +32,7 @@ class Run:
         self.result: dict[str, Any] = {"hosts": {}, "sessions": {}, "failover": {}}
 
     def go(self) -> None:
-        """Do everything."""
+        """Start and measure everything."""
         plan, system = self._plan, self._system
         system.start_redis()
         system.start_services()
@@ -101,9 +101,9 @@ class Run:
             time.sleep(0.2)
 
     def _measure(self, work: str, *, rate: bool = False) -> Values:
-        """Repeat an operation; return what one operation costs above what the idle system uses.
+        """Repeat an operation; return the cost of one, without what the idle system uses.
 
-        :param rate: as fast as possible for some time, instead of one after the other.
+        :param rate: repeat it as fast as possible for ``plan.seconds``, instead of one after the other.
         """
         plan = self._plan
         # The sessions of a worker renew their leases together, once a second.
@@ -163,7 +163,7 @@ class Run:
     # --- a failover
 
     def _failover(self) -> Values:
-        """Kill Redis, start it again with its data, and measure until everything is back.  All connections are lost.
+        """Kill Redis, start it again with its data, and measure until all hosts are announced and a link is made.
 
         After :data:`_SETTLE` seconds, report what is missing as 0.
         """
@@ -198,7 +198,7 @@ class Run:
         return found
 
     def _peak(self, slots: int = 30, seconds: float = 0.1) -> float:
-        """Return how many times as many commands as on average Redis gets in the busiest tenth of a second."""
+        """Return the number of Redis commands in the busiest tenth of a second, relative to the average."""
         counts = [int(self._system.info("stats")["total_commands_processed"])]
         for _ in range(slots if self._plan.seconds else 3):
             time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The processes of the simulation: a real redis-server, consoleauth and consoleapi as shipped, and those around."""
+"""The processes of the simulation: a real redis-server, consoleauth and consoleapi as shipped, and child processes."""
 
 import contextlib
 import os
@@ -22,14 +22,14 @@ from benchmarks.simulation.host_commands import words
 from demo.guardian import die_with_parent
 
 MAX_CLIENTS = 19_900
-"""Connections that Redis is started for, if the limit of open files allows it."""
+"""Maximum number of connections to Redis, if the limit of open files allows it."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class System:
-    """Everything that runs.
+    """All processes of a run.
 
     :ivar redis_port: the port of Redis.
     :ivar api_port: the port of consoleapi.
@@ -149,7 +149,7 @@ class System:
             process.kill()
             process.wait()
 
-    # --- what they use
+    # --- resources
 
     def cpu(self) -> dict[str, float]:
         """The CPU seconds of each process so far."""
@@ -171,10 +171,10 @@ class System:
 
 @dataclass(frozen=True)
 class Usage:
-    """What was used between two moments.
+    """The resources used between two moments.
 
     :ivar cpu: seconds of each process.
-    :ivar commands: of Redis, by name: how many, and their microseconds.
+    :ivar commands: Redis commands by name: how many, and their microseconds.
     """
 
     seconds: float
@@ -189,12 +189,12 @@ class Usage:
 
     @property
     def total(self) -> int:
-        """Commands that Redis has run, those in scripts as well."""
+        """Commands that Redis has run, including those in scripts."""
         return sum(number for name, (number, _) in self.commands.items() if name != "info")
 
 
 class Meter:
-    """Measures what is used while a ``with`` block runs.
+    """Measures the resources used while a ``with`` block runs.
 
     :ivar usage: the result, after the block.
     """

@@ -1,7 +1,7 @@
 """``python -m benchmarks.simulation.workers PORT DOMAINS``: the workers of many proxies, with sessions.
 
-Each worker is a real SessionManager on connections of its own; its sessions are descriptions.  Leases of tokens are
-renewed by :mod:`.generator`, so that their cost is measured apart.
+Each worker is a real SessionManager on connections of its own; its sessions are only descriptions.  Token leases
+are renewed by :mod:`.generator`, so that their cost is measured separately.
 """
 
 import random
@@ -53,7 +53,7 @@ class Workers:
         self._sessions = 0
 
     async def grow(self, workers: int, sessions: int, hosts: int) -> dict[str, Any]:
-        """Add workers and sessions until there are so many, on servers of this many hosts.
+        """Add workers and sessions until there are this many, on servers of ``hosts`` hosts.
 
         :returns: the maximum memory of this process so far in KiB, and the id of a new session; the id is empty if no
             session was made.
@@ -74,7 +74,7 @@ class Workers:
 
 
 def main(reactor: Any, port: str, domains: str) -> Deferred[None]:
-    """Obey the parent."""
+    """Run the parent's commands."""
     workers = Workers(reactor, int(port), int(domains))
 
     async def cpu() -> float:
