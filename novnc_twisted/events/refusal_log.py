@@ -75,8 +75,8 @@ class RefusalLog:
                 continue
             del self._kinds[key]
             if kind.total > 1:
-                text = f"({_cause(kind.last)}): {kind.total} in all, none in the last minute"
-                self._emit(kind.last, f"{kind.last.service}: no longer refuses {kind.name} {text}", 0)
+                text = f"0 more times in the last minute ({_cause(kind.last)}): {kind.total} in all"
+                self._emit(kind.last, f"{kind.last.service}: refused {kind.name} {text}", 0)
         # The timer is not set again when nothing is left to log, so that an idle process does not wake up.
         self._timer = self._clock.callLater(INTERVAL, self._report) if self._kinds else None
 

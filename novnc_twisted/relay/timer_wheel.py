@@ -76,7 +76,7 @@ class TimerWheel:
         return sum(map(len, self._seconds.values()))
 
     def callLater(self, delay: float, function: Callable[..., object], *arguments: Any) -> Timer:
-        """Call a function after ``delay`` seconds, or later (see :data:`RESOLUTION`).
+        """Call a function after about ``delay`` seconds (see :data:`RESOLUTION`).
 
         :raises RuntimeError: the clock no longer exists.
         """

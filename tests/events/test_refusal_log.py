@@ -57,7 +57,7 @@ class RefusalLogTests(SynchronousTestCase):
         self.assertIn("http://other", line)
         self.clock.advance(INTERVAL)
         (line,) = self.lines()
-        self.assertIn("no longer refuses 192.0.2.1", line)
+        self.assertIn("refused 192.0.2.1 0 more times in the last minute", line)
         self.assertIn("1030 in all", line)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.refuse()

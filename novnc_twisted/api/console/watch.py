@@ -161,10 +161,10 @@ class Watch:
         proxies_answer = True
         for group in list(self._groups.values()):
             found = {"servers": await self._rows_or_none(self._servers(group.caller))}
-            # If the sessions of one group cannot be read, do not read those of the groups that follow in this look.
-            # Each attempt would wait for the same silent proxy.
             if group.pause:
                 group.pause -= 1
+            # If the sessions of one group could not be read, do not read those of the groups that follow in this look:
+            # each attempt would wait for the same silent proxy.
             elif proxies_answer:
                 found["sessions"] = await self._rows_or_none(self._live(group))
                 proxies_answer = found["sessions"] is not None
