@@ -169,7 +169,7 @@ def judged(outcome: Outcome) -> list[str]:
 
 
 def line(look: Look) -> str:
-    """A sample, as it is printed when it is taken."""
+    """Return the line that is printed for a sample."""
     return (
         f"{look.at:6.0f} s  {look.pss_kib / 1024:7.1f} MiB  {look.descriptors} descriptors"
         f"  {look.cpu / look.seconds:4.0%} of a CPU  {look.keys} keys, {look.late} late"

@@ -91,7 +91,7 @@ def parse_redis_url(url: str) -> RedisURL:
     name, _, password = userinfo.partition(":")
     username = unquote(name) or None
     # For a user without a password, send an empty one: AUTH needs a password, and for an ACL user with nopass, Redis
-    # accepts any.  Without a user (``redis://:@host``), an empty password means that there is none.
+    # accepts any.  Without a user, an empty password is ignored (``redis://:@host``).
     secret = unquote(password) if password or name else None
     if scheme == "redis+unix":
         return _unix(parts, port, form, query, username, secret)
